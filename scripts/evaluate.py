@@ -1,0 +1,8 @@
+"""seqzoo evaluate, as a file."""
+
+import sys
+
+from seqzoo.cli import main
+
+if __name__ == "__main__":
+    main(["evaluate", *sys.argv[1:]])

@@ -1,0 +1,8 @@
+"""seqzoo predict, as a file."""
+
+import sys
+
+from seqzoo.cli import main
+
+if __name__ == "__main__":
+    main(["predict", *sys.argv[1:]])

@@ -1,0 +1,8 @@
+"""seqzoo train, as a file."""
+
+import sys
+
+from seqzoo.cli import main
+
+if __name__ == "__main__":
+    main(["train", *sys.argv[1:]])

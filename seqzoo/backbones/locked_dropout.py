@@ -1,0 +1,22 @@
+"""Dropout with one mask for all steps of a sequence.
+
+Gal & Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016, https://arxiv.org/abs/1512.05287
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class LockedDropout(nn.Module):
+    """(B, T, F) -> (B, T, F): what is dropped at one step is dropped at all steps of the row."""
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.p)

@@ -1,0 +1,55 @@
+"""What every cell shares whose step is x W + h U + b, cut into gates: its parameters, its projection and its first state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.contracts import Cell, State
+
+
+class GatedCell(Cell):
+    """Parameters in torch's own layout and names, so that weights copy across by name: `weight_ih` (GH, I), `weight_hh` (GH, H),
+    `bias_ih` and `bias_hh` (GH,), where G is the number of gates.
+
+    Input weights start Xavier-uniform, recurrent ones orthogonal, gate by gate; biases start at zero.
+    """
+
+    num_gates: int
+    num_states: int = 1
+
+    def __init__(self, input_size: int, hidden_size: int):
+        super().__init__()
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        width = self.num_gates * hidden_size
+        self.weight_ih = nn.Parameter(torch.empty(width, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(width, hidden_size))
+        self.bias_ih = nn.Parameter(torch.empty(width))
+        self.bias_hh = nn.Parameter(torch.empty(width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for gate in self.weight_ih.detach().chunk(self.num_gates):
+            nn.init.xavier_uniform_(gate)
+        for gate in self.weight_hh.detach().chunk(self.num_gates):
+            nn.init.orthogonal_(gate)
+        nn.init.zeros_(self.bias_ih)
+        nn.init.zeros_(self.bias_hh)
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """In the order of torch's kernels."""
+        return [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+
+    def initial_state(self, batch_size: int) -> State:
+        """h, or h and c, (B, H): zeros."""
+        return tuple(self.weight_hh.new_zeros(batch_size, self.hidden_size) for _ in range(self.num_states))
+
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I) -> (..., GH)"""
+        return F.linear(x, self.weight_ih, self.bias_ih)
+
+    def recur(self, h: Tensor) -> Tensor:
+        """(B, H) -> (B, GH)"""
+        return F.linear(h, self.weight_hh, self.bias_hh)

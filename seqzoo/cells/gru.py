@@ -1,0 +1,39 @@
+"""Gated recurrent unit, in the form of cuDNN and torch (the reset gate acts after the product).
+
+Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014, https://arxiv.org/abs/1406.1078
+Chung et al., Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling, 2014, https://arxiv.org/abs/1412.3555
+
+    r = sigmoid(W_r x + U_r h + b_r)
+    z = sigmoid(W_z x + U_z h + b_z)
+    n = tanh(W_n x + b_n + r * (U_n h + d_n))
+    h' = (1 - z) * n + z * h
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqzoo.cells.gated import GatedCell
+from seqzoo.contracts import State
+from seqzoo.kernels import torch_rnn
+
+
+class GRU(GatedCell):
+    """State: (h,), (B, H). Gates in torch's order, r z n."""
+
+    num_gates = 3
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        x_r, x_z, x_n = p.chunk(3, dim=-1)
+        h_r, h_z, h_n = self.recur(h).chunk(3, dim=-1)
+        r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        n = torch.tanh(x_n + r * h_n)
+        h = (1 - z) * n + z * h
+        return h, (h,)
+
+    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        (h,) = self.initial_state(x.shape[0]) if state is None else state
+        outputs, h = torch_rnn.gru(x, h, self.weights, lengths)
+        return outputs, (h,)

@@ -1,0 +1,52 @@
+"""Long short-term memory.
+
+Hochreiter & Schmidhuber, Long Short-Term Memory, 1997, https://doi.org/10.1162/neco.1997.9.8.1735
+Gers, Schmidhuber & Cummins, Learning to Forget, 2000 (the forget gate), https://doi.org/10.1162/089976600300015015
+Jozefowicz, Zaremba & Sutskever, An Empirical Exploration of Recurrent Network Architectures, 2015 (forget bias 1),
+https://proceedings.mlr.press/v37/jozefowicz15.html
+
+    i = sigmoid(W_i x + U_i h + b_i)
+    f = sigmoid(W_f x + U_f h + b_f)
+    g = tanh(W_g x + U_g h + b_g)
+    o = sigmoid(W_o x + U_o h + b_o)
+    c' = f * c + i * g
+    h' = o * tanh(c')
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.cells.gated import GatedCell
+from seqzoo.contracts import State
+from seqzoo.kernels import torch_rnn
+
+
+class LSTM(GatedCell):
+    """State: (h, c), both (B, H). Gates in torch's order, i f g o.
+
+    forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
+    """
+
+    num_gates = 4
+    num_states = 2
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0):
+        self.forget_bias = forget_bias
+        super().__init__(input_size, hidden_size)
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        nn.init.constant_(self.bias_ih.detach()[self.hidden_size : 2 * self.hidden_size], self.forget_bias)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h, c = state
+        i, f, g, o = (p + self.recur(h)).chunk(4, dim=-1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        return h, (h, c)
+
+    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        h, c = self.initial_state(x.shape[0]) if state is None else state
+        return torch_rnn.lstm(x, (h, c), self.weights, lengths)

@@ -1,0 +1,280 @@
+"""From overrides to one plain configuration: the registry in `conf/`, composed by Hydra, with every mistake told at once.
+
+Nothing here imports torch: listing names and helping with options must answer at once.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from seqzoo.errors import ConfigError, closest
+
+_PACKAGE = Path(__file__).resolve().parent
+# in a wheel conf/ lies inside the package, in a checkout beside it
+CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+GROUPS = ("cell", "backbone", "encoder", "task", "data", "training", "experiment", "debug")
+MISSING = "???"
+
+
+@dataclass
+class Training:
+    """The closed part of a configuration; `conf/training/base.yaml` says what each option does."""
+
+    epochs: int | None
+    steps: int | None
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "adagrad"]
+    learning_rate: float
+    weight_decay: float
+    momentum: float
+    betas: list[float]
+    schedule: Literal["constant", "linear", "cosine", "plateau"]
+    final_rate: float
+    warmup_steps: int
+    plateau_patience: int
+    plateau_factor: float
+    clip_norm: float | None
+    clip_value: float | None
+    accumulate: int
+    patience: int | None
+    validate_every: int | None
+    log_every: int
+    save_every: float
+    examples: int
+    device: str
+    precision: Literal["fp32", "bf16", "fp16"]
+    threads: int | Literal["auto"]
+    deterministic: bool
+
+    def __post_init__(self) -> None:
+        at_least = {
+            "epochs": 1, "steps": 1, "accumulate": 1, "patience": 1, "validate_every": 1, "log_every": 1,
+            "warmup_steps": 0, "plateau_patience": 0, "weight_decay": 0, "learning_rate": 0, "save_every": 0, "examples": 0,
+        }  # fmt: skip
+        wrong = [
+            f"training.{name} is {value}: it must be at least {low}"
+            for name, low in at_least.items()
+            if (value := getattr(self, name)) is not None and value < low
+        ]
+        if self.epochs is None and self.steps is None:
+            wrong.append("training.epochs and training.steps are both null: say when to stop")
+        if self.threads != "auto" and self.threads < 1:
+            wrong.append(f"training.threads is {self.threads}: it must be auto or at least 1")
+        if self.device not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", self.device):
+            wrong.append(f"training.device is {self.device!r}: it must be auto, cpu, cuda or cuda:NUMBER")
+        if len(self.betas) != 2:
+            wrong.append(f"training.betas lists {len(self.betas)} numbers: it must list two")
+        if wrong:
+            raise ConfigError(wrong)
+
+
+def use_config_dir(folder: str | Path) -> None:
+    """Add a folder of one's own, laid out as `conf/`, whose names come first from now on."""
+    path = Path(folder).resolve()
+    if not path.is_dir():
+        raise ConfigError([f"--config-dir is {str(folder)!r}, which is no folder"])
+    if path not in _user_dirs:
+        _user_dirs.append(path)
+
+
+_user_dirs: list[Path] = []
+
+
+def search_path() -> list[str]:
+    """The override that tells Hydra of these folders."""
+    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in _user_dirs)}]"] if _user_dirs else []
+
+
+def _folders() -> list[Path]:
+    return [*_user_dirs, CONF_DIR]
+
+
+def names(group: str, pattern: str = "*") -> list[str]:
+    """The names of a group of `conf/` that match a wildcard; folders inside a group hold aliases and are left out."""
+    found = {path.stem for folder in _folders() for path in (folder / group).glob("*.yaml")}
+    return sorted(name for name in found if fnmatch.fnmatch(name, pattern))
+
+
+def summary(group: str, name: str) -> str:
+    """The first comment of a YAML that is not Hydra's own."""
+    for line in _path(group, name).read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ") and not line.startswith("# @"):
+            return line[2:]
+    return ""
+
+
+def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
+    """(option, default, what it does) of a YAML and of those it builds on, from their comments."""
+    text = _path(group, name).read_text(encoding="utf-8")
+    options: dict[str, tuple[str, str]] = {}
+    parents = re.search(r"^defaults:\s*\[(.*)\]", text, re.MULTILINE)
+    for parent in parents.group(1).split(",") if parents else []:
+        parent = parent.strip().removeprefix(f"/{group}/").removesuffix("@_here_")
+        if parent != "_self_":
+            options.update((key, (default, what)) for key, default, what in option_help(group, parent))
+    above: list[str] = []
+    for line in text.splitlines():
+        match = re.match(r"^( *)(\w+):(?: +([^#]*?))?(?: +# ?(.*))?$", line)
+        if match and not (match[2] in ("defaults", "class") and not match[1]):
+            depth = len(match[1]) // 2
+            above = [*above[:depth], match[2]]
+            key = ".".join(above)
+            options[key] = ((match[3] or "").strip(), match[4] or options.get(key, ("", ""))[1])
+    return [(key, default, what) for key, (default, what) in options.items()]
+
+
+def compose(*overrides: str) -> dict[str, Any]:
+    """One plain configuration, resolved, with the names that were chosen under `choices`.
+
+    Raises ConfigError with every mistake in the overrides.
+    """
+    config, mistakes = examine(*overrides)
+    if mistakes or config is None:
+        raise ConfigError(mistakes)
+    return config
+
+
+def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """As `compose`, with the mistakes as sentences beside what the overrides without them give."""
+    mistakes: list[str] = []
+    groups, options = _sort_overrides(overrides, mistakes)
+    chosen = _hydra_compose(groups, mistakes)
+    if chosen is not None:
+        options = [text for text in options if _exists(text, chosen, mistakes)]
+    config = _hydra_compose([*groups, *options], mistakes)
+    if config is not None:
+        config["overrides"] = list(overrides)
+    return config, mistakes
+
+
+def _path(group: str, name: str) -> Path:
+    for folder in _folders():
+        if (folder / group / f"{name}.yaml").is_file():
+            return folder / group / f"{name}.yaml"
+    raise ConfigError([f"there is no {group} named {name!r}.{closest(name, names(group))}"])
+
+
+def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[list[str], list[str]]:
+    """Split overrides into choices of a group and the rest, leaving out what cannot be read or does not exist."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    groups, options = [], []
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException as error:
+            mistakes.append(f"{text!r} is no override ({str(error).splitlines()[0]}): write option=value")
+            continue
+        if override.key_or_group not in GROUPS:
+            options.append(text)
+            continue
+        name = override.value()
+        if override.is_sweep_override() or (isinstance(name, str) and "/" in name):
+            groups.append(text)
+        elif name is None or str(name) not in names(override.key_or_group):
+            available = names(override.key_or_group)
+            mistakes.append(f"there is no {override.key_or_group} named {str(name)!r}.{closest(str(name), available)}")
+        else:
+            groups.append(text)
+    return groups, options
+
+
+def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
+    """Whether an option is one that the chosen configuration has. `+option` may add one; who reads it checks it."""
+    key = override.split("=", 1)[0].lstrip("~")
+    if key.startswith(("+", "hydra.", "hydra/")):
+        return True
+    node: Any = config
+    path = key.split(".")
+    for depth, part in enumerate(path):
+        if not isinstance(node, dict):
+            mistakes.append(f"{key}: {'.'.join(path[:depth])} has no options below it")
+            return False
+        if part not in node:
+            where = ".".join(path[:depth])
+            known = [f"{where}.{name}" if where else name for name in node if name not in ("class", "choices")]
+            mistakes.append(f"there is no option {key!r}.{closest('.'.join(path[: depth + 1]), known)}")
+            return False
+        node = node[part]
+    return True
+
+
+def load(group: str, name: str) -> dict[str, Any]:
+    """The options of one name alone, with those it builds on."""
+    from omegaconf import OmegaConf
+
+    if name not in names(group):
+        raise ConfigError([f"there is no {group} named {name!r}.{closest(name, names(group))}"])
+    return OmegaConf.to_container(_compose_file(f"{group}/{name}", [])[group])  # type: ignore[return-value]
+
+
+def _compose_file(name: str, overrides: list[str], with_hydra: bool = False) -> Any:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    register_resolvers()
+    outer = GlobalHydra.instance().hydra  # inside a Hydra job there is one already, and it comes back
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return hydra_compose(name, overrides=[*overrides, *search_path()], return_hydra_config=with_hydra)
+    finally:
+        GlobalHydra.instance().hydra = outer
+
+
+def _hydra_compose(overrides: list[str], mistakes: list[str]) -> dict[str, Any] | None:
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        composed = _compose_file("config", overrides, with_hydra=True)
+        choices = {group: real_name(group, composed.hydra.runtime.choices[group]) for group in GROUPS}
+        own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+        return {**OmegaConf.to_container(own, resolve=True), "choices": choices}  # type: ignore[dict-item]
+    except (HydraException, OmegaConfBaseException) as error:
+        text = str(error).strip().splitlines()[0]
+        if text not in mistakes:
+            mistakes.append(text)
+        return None
+
+
+def real_name(group: str, name: str) -> str:
+    """The name that an alias such as default/tagging stands for."""
+    if "/" not in name:
+        return name
+    match = re.search(rf"/{group}/([\w-]+)@", (CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    return match.group(1) if match else name
+
+
+def register_resolvers() -> None:
+    """What `conf/config.yaml` needs to name run directories."""
+    from omegaconf import OmegaConf
+
+    def run_name(data: str, *rest: str) -> str:
+        return "_".join([real_name("data", data), *rest])
+
+    def short_name(text: str) -> str:
+        clean = re.sub(r"[^\w=.,+-]+", "_", text)
+        return clean if len(clean) <= 100 else f"{clean[:91]}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("short_name", short_name, replace=True)
+
+
+def missing(config: dict[str, Any], prefix: str = "") -> list[str]:
+    """The options that are still `???`."""
+    found = []
+    for key, value in config.items():
+        if isinstance(value, dict):
+            found += missing(value, f"{prefix}{key}.")
+        elif value == MISSING:
+            found.append(prefix + key)
+    return found

@@ -1,0 +1,281 @@
+"""The contracts of seqzoo: read this page first.
+
+A batch goes through an encoder (ids or pictures become features), a backbone (a cell unrolled over time and depth) and a task (the
+head, its loss, its metrics, its decoding). A cell knows one time step and nothing else; unrolling, stacking, searching and training
+are written once, for every cell.
+
+Letters, in every shape comment: B batch, T time, I input, H hidden, P projected, O output, V vocabulary, K classes, U target length.
+Batch comes first, padding is on the right, a mask is True where a step is real.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+State = tuple
+"""Nested tuples of batch-first tensors. Never kept on a module: it comes in and goes out. `seqzoo.state` detaches, reorders and
+freezes any of them."""
+
+PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
+"""The first ids of every vocabulary: what padding holds, rare tokens, and, where text is written, its begin and its end."""
+
+
+@dataclass
+class Batch:
+    """Sequences of one batch, padded on the right.
+
+    inputs: (B, T) ids or (B, T, I) features.
+    lengths: (B,) real steps of each row; the only source of masks.
+    targets: (B,) classes, (B, T) aligned ids or (B, U) ids of another length; None when there is nothing to learn from.
+    target_lengths: (B,) where the targets have a length of their own.
+    padded: False promises that every length is T, which spares a mask (known on the host, so that no device has to be asked).
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+    targets: Tensor | None = None
+    target_lengths: Tensor | None = None
+    padded: bool = True
+
+    @property
+    def size(self) -> int:
+        return self.inputs.shape[0]
+
+    def first(self, rows: int) -> Batch:
+        """The first rows alone."""
+        targets = None if self.targets is None else self.targets[:rows]
+        target_lengths = None if self.target_lengths is None else self.target_lengths[:rows]
+        return Batch(self.inputs[:rows], self.lengths[:rows], targets, target_lengths, self.padded)
+
+    def to(self, device: torch.device) -> Batch:
+        def move(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
+        return Batch(
+            self.inputs.to(device, non_blocking=True),
+            self.lengths.to(device, non_blocking=True),
+            move(self.targets),
+            move(self.target_lengths),
+            self.padded,
+        )
+
+
+class Loss(NamedTuple):
+    """A sum over real targets and how many there were. Never a mean: whoever needs one divides once, so that padding,
+    accumulation and distribution cannot skew it. Both are tensors without dimensions."""
+
+    total: Tensor
+    count: Tensor
+
+
+class Features(NamedTuple):
+    """What a backbone made of a batch.
+
+    outputs: (B, T, O), zero at padded steps.
+    last: (B, O), the output once all has been read: the forward half at the last real step, the backward half at the first.
+    state: the state after each row's last real step.
+    lengths: (B,) or None when no row is padded.
+    """
+
+    outputs: Tensor
+    last: Tensor
+    state: State
+    lengths: Tensor | None
+
+
+class Prediction(NamedTuple):
+    """answer: text, or one text a step; score: its log-probability in nats."""
+
+    answer: str | list[str]
+    score: float
+
+
+class Codec(Protocol):
+    """Text to ids and back; `seqzoo.data.codec` holds the ones there are."""
+
+    @property
+    def size(self) -> int: ...
+    def encode(self, text: str | list[str]) -> list[int]: ...
+    def decode(self, ids: list[int]) -> str: ...
+    def to_plain(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a model must know of its data; saved with a run, so that a model loads without its data.
+
+    task: the name of the kind of task the batches are made for (`conf/task`).
+    input_size: how many different ids there are, or features a step.
+    output_size: classes, tags, or ids of the target vocabulary.
+    inputs, targets: text to ids and back; None before the data has been read.
+    """
+
+    task: str
+    input_size: int
+    output_size: int
+    inputs: Codec | None = None
+    targets: Codec | None = None
+
+
+class Cell(nn.Module):
+    """One time step of a recurrent network: `Cell(input_size, hidden_size, **options)`.
+
+    A cell writes `initial_state` and `step`; `project` and `scan` have defaults. A faster way over a whole sequence overrides `scan`
+    and is held to this one by a test: `Cell.scan(cell, x)` is always the reference.
+    """
+
+    input_size: int
+    hidden_size: int
+    output_size: int
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State:
+        """The state before the first step, each tensor (B, ...)."""
+
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I) -> (..., P): the part of a step that needs no state, done for all steps at once."""
+        return x
+
+    @abstractmethod
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        """(B, P) and a state -> (B, O) and the next state: the equations."""
+
+    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T, I) -> (B, T, O) and the state after each row's last real step. A padded step keeps the state and outputs zero."""
+        from seqzoo.state import where
+
+        state = self.initial_state(x.shape[0]) if state is None else state
+        projected, outputs = self.project(x), []
+        for t in range(x.shape[1]):
+            output, following = self.step(projected[:, t], state)
+            if lengths is not None:
+                real = lengths > t
+                output, following = output * real[:, None], where(real, following, state)
+            outputs.append(output)
+            state = following
+        return torch.stack(outputs, dim=1), state
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One step from a raw input (B, I): what a decoder calls."""
+        return self.step(self.project(x), self.initial_state(x.shape[0]) if state is None else state)
+
+
+CellFactory = Callable[[int, int], Cell]
+"""(input_size, hidden_size) -> Cell"""
+
+
+class Backbone(nn.Module):
+    """A cell becomes a network over (B, T, I): `Backbone(cell, input_size, **options)`, where `cell` is a CellFactory.
+
+    causal: True where output t depends on inputs 0..t only; then `step` exists and equals `forward`.
+    """
+
+    output_size: int
+    causal: bool
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State: ...
+
+    @abstractmethod
+    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        """(B, T, I) -> (B, T, O), zero at padded steps, and the state after each row's last real step."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """(B, I) -> (B, O) and the next state."""
+
+    def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, O) -> (B, O): the output once all has been read."""
+        if lengths is None:
+            return outputs[:, -1]
+        index = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, outputs.shape[-1])
+        return outputs.gather(1, index)[:, 0]
+
+
+BackboneFactory = Callable[[int], Backbone]
+"""input_size -> Backbone"""
+
+
+class Metric(Protocol):
+    """A running sum that becomes one number. `from_predictions` says that it reads answers, so that somebody must decode."""
+
+    name: str
+    higher_is_better: bool
+    from_predictions: bool
+
+    def update(self, loss: Loss, answers: list, references: list) -> None: ...
+    def compute(self) -> float: ...
+
+
+class Task(nn.Module):
+    """Head, loss, metrics and decoding of one kind of task: `Task(feature_size, spec, **options)`.
+
+    kind: the `DataSpec.task` whose batches it reads.
+    needs_causal: True where a backbone that looks ahead would see the answer.
+    """
+
+    kind: ClassVar[str]
+    needs_causal: ClassVar[bool] = False
+    spec: DataSpec
+
+    @abstractmethod
+    def forward(self, features: Features, batch: Batch) -> Tensor:
+        """Features -> scores, before any softmax."""
+
+    @abstractmethod
+    def loss(self, scores: Tensor, batch: Batch) -> Loss: ...
+
+    @abstractmethod
+    def metrics(self) -> list[Metric]:
+        """Fresh counters; the first one picks the best checkpoint."""
+
+    @abstractmethod
+    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
+        """Predictions that a person can read, one a row; `features` spares encoding the batch again."""
+
+    @abstractmethod
+    def references(self, batch: Batch) -> list:
+        """The right answers, in the form of `Prediction.answer`."""
+
+    def samples(self, batch: Batch, count: int) -> Batch:
+        """The rows of a validation batch whose predictions are shown to a person."""
+        return batch.first(count)
+
+    @abstractmethod
+    def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
+        """One line a row for a person: what was read, what was answered, what was right."""
+
+
+class DataModule:
+    """Batches of one data set: `DataModule(**options)` reads nothing, `load` does.
+
+    stateful: batch k + 1 continues batch k row by row (truncated back-propagation through time).
+    """
+
+    stateful: bool = False
+    spec: DataSpec
+
+    @abstractmethod
+    def expected_spec(self) -> DataSpec:
+        """The sizes as far as they are known before reading anything: upper limits."""
+
+    @abstractmethod
+    def load(self, spec: DataSpec | None = None) -> None:
+        """Read or generate; afterwards `spec` is set. A given spec (of a finished run) is kept instead of counting anew."""
+
+    @abstractmethod
+    def splits(self) -> dict[str, int]:
+        """"train", "validation" and, where there is one, "test": how many examples each."""
+
+    @abstractmethod
+    def num_batches(self, split: str, epoch: int = 0) -> int: ...
+
+    @abstractmethod
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """The same seed, split and epoch give the same batches in the same order; `start` leaves out the first ones at no cost."""

@@ -1,0 +1,50 @@
+"""Which examples share a batch: similar lengths together, so that little of it is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+POOL = 50
+"""Batches a pool: within one, examples are sorted by length. More means less padding and less chance."""
+
+
+def bucket(
+    lengths: Sequence[int],
+    batch_size: int,
+    max_tokens: int | None = None,
+    generator: torch.Generator | None = None,
+) -> list[list[int]]:
+    """Every index of `lengths` once, in lists of at most `batch_size`.
+
+    max_tokens: rows times the longest of them stays below or at it; an example that is longer makes a batch alone.
+    generator: shuffles; None gives one fixed order, shortest first.
+    """
+    if generator is None:
+        return _fill(sorted(range(len(lengths)), key=lengths.__getitem__), lengths, batch_size, max_tokens)
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    batches: list[list[int]] = []
+    for start in range(0, len(order), POOL * batch_size):
+        pool = sorted(order[start : start + POOL * batch_size], key=lengths.__getitem__)
+        batches += _fill(pool, lengths, batch_size, max_tokens)
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def _fill(order: list[int], lengths: Sequence[int], batch_size: int, max_tokens: int | None) -> list[list[int]]:
+    """Cut an order of rising lengths into batches."""
+    if max_tokens is None:
+        return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    batches: list[list[int]] = []
+    for index in order:
+        full = not batches or len(batches[-1]) == batch_size or (len(batches[-1]) + 1) * lengths[index] > max_tokens
+        if full:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
+
+
+def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
+    """The share of steps that are padding, 0 to 1."""
+    steps = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+    return 1 - sum(lengths[i] for batch in batches for i in batch) / steps if steps else 0.0

@@ -1,0 +1,46 @@
+"""Texts with a label each, from tables or from lines that start with the label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seqzoo.data.examples import ClassificationData, Example
+from seqzoo.data.files import ExampleFiles
+from seqzoo.data.reading import Row, read_labelled_lines, read_table
+
+
+@dataclass(eq=False, kw_only=True)
+class ClassificationFiles(ExampleFiles, ClassificationData):
+    """format: "table" (.csv, .jsonl, else tab separated) or "label_first" ("LABEL text", one a line).
+
+    text_column, label_column: names in the header, or numbers from 0 where there is no header.
+    label_until: of "DESC:manner" keep what stands before this mark.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    format: Literal["table", "label_first"] = "table"
+    text_column: str | int = "text"
+    label_column: str | int = "label"
+    label_until: str | None = None
+    tokenizer: str = "basic_english"
+
+    def tokenizer_of_inputs(self) -> str:
+        return self.tokenizer
+
+    def read_split(self, split: str) -> list[Example] | None:
+        name = getattr(self, split)
+        return None if name is None else [self._example(row) for row in self._rows(self.path(name))]
+
+    def _rows(self, path: str) -> list[Row]:
+        if self.format == "label_first":
+            return read_labelled_lines(path, self.encoding)
+        return read_table(path, [self.label_column, self.text_column], self.encoding)
+
+    def _example(self, row: Row) -> Example:
+        label, text = row.fields
+        if self.label_until:
+            label = label.split(self.label_until)[0]
+        return Example(text, label, row.where)

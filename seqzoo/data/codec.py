@@ -1,0 +1,132 @@
+"""Text to ids and back, and the plain data that a run saves of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from seqzoo.contracts import Codec, DataSpec
+from seqzoo.data.tokenizing import get_tokenizer
+from seqzoo.data.vocabulary import BOS, EOS, PAD, SOURCE_SPECIALS, Vocabulary
+from seqzoo.errors import DataError, closest
+
+
+class TextCodec:
+    """Text through a tokenizer and a vocabulary.
+
+    bos, eos: the ids of `<bos>` and `<eos>`, None where the vocabulary has none.
+    """
+
+    def __init__(self, tokenizer: str, vocabulary: Vocabulary):
+        self.name = tokenizer
+        self.tokenizer = get_tokenizer(tokenizer)
+        self.vocabulary = vocabulary
+        self.bos = vocabulary.ids.get(BOS)
+        self.eos = vocabulary.ids.get(EOS)
+        # For running text <eos> is a line end, which its tokenizer writes out.
+        silent = (PAD, BOS) if tokenizer == "lines" else (PAD, BOS, EOS)
+        self._silent = {vocabulary.ids[token] for token in silent if token in vocabulary}
+
+    @classmethod
+    def from_tokens(
+        cls,
+        tokenizer: str,
+        texts: Iterable[list[str]],
+        specials: Iterable[str] = SOURCE_SPECIALS,
+        min_frequency: int = 1,
+        max_size: int | None = None,
+    ) -> TextCodec:
+        """A codec whose vocabulary is counted from texts that are already split."""
+        counts: Counter[str] = Counter()
+        for tokens in texts:
+            counts.update(tokens)
+        return cls(tokenizer, Vocabulary.from_counts(counts, specials, min_frequency, max_size))
+
+    @property
+    def size(self) -> int:
+        return len(self.vocabulary)
+
+    def split(self, text: str | list[str]) -> list[str]:
+        """The tokens of a text; a list of tokens stays as it is."""
+        return self.tokenizer.split(text) if isinstance(text, str) else text
+
+    def encode(self, text: str | list[str]) -> list[int]:
+        return self.vocabulary.encode(self.split(text))
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The tokens of ids without `<pad>`, `<bos>`, `<eos>`."""
+        return self.vocabulary.decode(i for i in ids if i not in self._silent)
+
+    def decode(self, ids: list[int]) -> str:
+        return self.tokenizer.join(self.tokens(ids))
+
+    def to_plain(self) -> dict[str, Any]:
+        return {"kind": "text", "tokenizer": self.name, "tokens": list(self.vocabulary.tokens)}
+
+
+class LabelCodec:
+    """Classes or tags: every label is known, none is special."""
+
+    def __init__(self, labels: Iterable[str]):
+        self.labels = list(labels)
+        self.ids = {label: i for i, label in enumerate(self.labels)}
+        if len(self.ids) != len(self.labels):
+            raise DataError("A list of labels names a label twice: give every label once.")
+
+    @property
+    def size(self) -> int:
+        return len(self.labels)
+
+    def encode(self, text: str | list[str]) -> list[int]:
+        """One label or a list of them -> ids."""
+        try:
+            return [self.ids[label] for label in ([text] if isinstance(text, str) else text)]
+        except KeyError as error:
+            label = error.args[0]
+            raise DataError(f"The label {label!r} does not occur in training.{closest(label, self.labels)}") from None
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        return [self.labels[i] for i in ids]
+
+    def decode(self, ids: list[int]) -> str:
+        return " ".join(self.tokens(ids))
+
+    def to_plain(self) -> dict[str, Any]:
+        return {"kind": "labels", "labels": list(self.labels)}
+
+
+def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec:
+    """The inverse of `to_plain`."""
+    kind = plain.get("kind")
+    if kind == "text":
+        return TextCodec(plain["tokenizer"], Vocabulary(plain["tokens"]))
+    if kind == "labels":
+        return LabelCodec(plain["labels"])
+    raise DataError(f"There is no codec of the kind {kind!r}.{closest(str(kind), ['text', 'labels'])}")
+
+
+def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
+    """A DataSpec as what JSON can hold."""
+
+    def plain(codec: Codec | None) -> dict[str, Any] | None:
+        return None if codec is None else codec.to_plain()
+
+    return {
+        "task": spec.task,
+        "input_size": spec.input_size,
+        "output_size": spec.output_size,
+        "inputs": plain(spec.inputs),
+        "targets": plain(spec.targets),
+    }
+
+
+def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
+    """The inverse of `spec_to_plain`."""
+
+    def codec(part: dict[str, Any] | None) -> Codec | None:
+        return None if part is None else codec_from_plain(part)
+
+    return DataSpec(
+        plain["task"], plain["input_size"], plain["output_size"], codec(plain["inputs"]), codec(plain["targets"])
+    )

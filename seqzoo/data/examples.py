@@ -1,0 +1,262 @@
+"""Data sets of separate examples: a source, and a target that is a class, a tag a token, or another text."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts import Batch, Codec, DataModule, DataSpec
+from seqzoo.data.bucketing import bucket
+from seqzoo.data.codec import LabelCodec, TextCodec
+from seqzoo.data.ragged import Ragged, is_padded
+from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.errors import DataError, SeqzooError
+
+
+class Example(NamedTuple):
+    """source: a text or its tokens; target: a label, a tag a token, or a text; where: file and line, for messages."""
+
+    source: str | list[str]
+    target: str | list[str]
+    where: str = ""
+
+
+class Encoded(NamedTuple):
+    """One split as ids; `lengths` is what batches are sorted and capped by."""
+
+    inputs: Ragged
+    targets: Ragged
+    lengths: list[int]
+
+
+@dataclass(eq=False, kw_only=True)
+class ExampleData(DataModule):
+    """Reads examples, counts codecs on the training split, encodes everything once and cuts batches of similar length.
+
+    A subclass gives `read`; ClassificationData, TaggingData and TransductionData say what a target is.
+    """
+
+    batch_size: int = 64
+    max_tokens: int | None = None
+    limit: int | None = None
+    max_length: int = 1000
+    truncate: bool = False
+    seed: int = 0
+    min_frequency: int = 1
+    vocabulary_size: int | None = None
+
+    task: ClassVar[str]
+    largest_input: ClassVar[int] = 100_000
+    largest_output: ClassVar[int] = 1_000
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_tokens", "limit", "max_length", "min_frequency"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+
+    @abstractmethod
+    def read(self) -> dict[str, list[Example]]:
+        """All examples of "train", "validation" and, where there is one, "test"."""
+
+    @abstractmethod
+    def target_codec(self, examples: list[Example]) -> Codec:
+        """The codec of the targets, counted on the training examples."""
+
+    def tokenizer_of_inputs(self) -> str:
+        """The name of the tokenizer of sources that are text."""
+        return "whitespace"
+
+    @abstractmethod
+    def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
+        """The ids of the target of an example whose source has these tokens."""
+
+    def expected_spec(self) -> DataSpec:
+        return DataSpec(self.task, self.vocabulary_size or self.largest_input, self.largest_output)
+
+    def load(self, spec: DataSpec | None = None) -> None:
+        if spec is not None and spec.task != self.task:
+            raise DataError(f"The saved run is for {spec.task}, this data for {self.task}: choose other data.")
+        examples = self.read()
+        for split in ("train", "validation"):
+            if not examples.get(split):
+                raise DataError(f"The {split} split of the data holds no examples: give it some.")
+        # Counted before `limit`, so that a short trial builds the model of the full run.
+        self.spec = self._count(examples["train"]) if spec is None else spec
+        self._encoded = {
+            split: self._encode(evenly(found, self.limit), self.spec) for split, found in examples.items() if found
+        }
+        self._plan: tuple[tuple[str, int], list[list[int]]] | None = None
+
+    def splits(self) -> dict[str, int]:
+        return {split: len(encoded.inputs) for split, encoded in self._encoded.items()}
+
+    def num_batches(self, split: str, epoch: int = 0) -> int:
+        return len(self._batches_of(split, epoch))
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        for rows in self._batches_of(split, epoch)[start:]:
+            yield self._batch(self._encoded[split], rows)
+
+    def _batches_of(self, split: str, epoch: int) -> list[list[int]]:
+        """The row numbers of every batch; the last plan is kept, since `num_batches` and `batches` ask in turn."""
+        if split not in self._encoded:
+            raise DataError(f'The data has no split "{split}": it has {", ".join(self._encoded)}.')
+        key = (split, epoch if split == "train" else 0)
+        if self._plan is None or self._plan[0] != key:
+            generator = None
+            if split == "train":
+                generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            plan = bucket(self._encoded[split].lengths, self.batch_size, self.max_tokens, generator)
+            self._plan = (key, plan)
+        return self._plan[1]
+
+    def _batch(self, encoded: Encoded, rows: list[int]) -> Batch:
+        inputs, lengths = encoded.inputs.gather(rows)
+        targets, target_lengths = self.stack_targets(encoded.targets, rows)
+        return Batch(inputs, lengths, targets, target_lengths, is_padded(lengths))
+
+    def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
+        """The targets of a batch and, where they have a length of their own, their lengths."""
+        return targets.gather(rows)[0], None
+
+    def _count(self, examples: list[Example]) -> DataSpec:
+        name = self.tokenizer_of_inputs()
+        sources = split_texts(name, (example.source for example in examples))
+        inputs = TextCodec.from_tokens(name, sources, min_frequency=self.min_frequency, max_size=self.vocabulary_size)
+        targets = self.target_codec(examples)
+        return DataSpec(self.task, inputs.size, targets.size, inputs, targets)
+
+    def _encode(self, examples: list[Example], spec: DataSpec) -> Encoded:
+        inputs, targets = spec.inputs, spec.targets
+        if not isinstance(inputs, TextCodec) or targets is None:
+            raise DataError("The saved run knows no codecs for this data: was it trained on other data?")
+        sources, answers = [], []
+        for example in examples:
+            try:
+                tokens = inputs.split(example.source)
+                sources.append(inputs.vocabulary.encode(fit(tokens, self.max_length, self.truncate)))
+                answers.append(self.encode_target(example, targets, tokens))
+            except SeqzooError as error:
+                raise DataError(f"{example.where}: {error}" if example.where else str(error)) from None
+        rows = Ragged(sources)
+        return Encoded(rows, Ragged(answers), self.bucket_lengths(sources, answers))
+
+    def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
+        return [len(source) for source in sources]
+
+
+class ClassificationData(ExampleData):
+    """One label a source. Targets: (B,)."""
+
+    task = "classification"
+
+    def target_codec(self, examples: list[Example]) -> Codec:
+        return LabelCodec(sorted({str(example.target) for example in examples}))
+
+    def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
+        if not example.target:
+            raise DataError("The label is empty: remove the example or give it a label.")
+        return codec.encode(example.target)
+
+    def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
+        return targets.gather(rows)[0][:, 0], None
+
+
+class TaggingData(ExampleData):
+    """One tag a token. Targets: (B, T), zero where padded."""
+
+    task = "tagging"
+
+    def target_codec(self, examples: list[Example]) -> Codec:
+        return LabelCodec(sorted({tag for example in examples for tag in example.target}))
+
+    def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
+        if len(example.target) != len(source):
+            raise DataError(f"{len(source)} tokens, but {len(example.target)} tags: give every token one tag.")
+        return codec.encode(fit(list(example.target), self.max_length, self.truncate))
+
+
+class TransductionData(ExampleData):
+    """Another text. Targets: (B, U), each ending in `<eos>`, which its length counts; none starts with `<bos>`."""
+
+    task = "transduction"
+    largest_output = 100_000
+
+    def tokenizer_of_targets(self) -> str:
+        """The name of the tokenizer of the targets."""
+        return "whitespace"
+
+    def expected_spec(self) -> DataSpec:
+        size = self.vocabulary_size
+        return DataSpec(self.task, size or self.largest_input, size or self.largest_output)
+
+    def target_codec(self, examples: list[Example]) -> Codec:
+        name = self.tokenizer_of_targets()
+        texts = split_texts(name, (example.target for example in examples))
+        return TextCodec.from_tokens(name, texts, TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
+
+    def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
+        if not isinstance(codec, TextCodec) or codec.eos is None:
+            raise DataError("The saved run has no target text to end: was it trained on other data?")
+        tokens = fit(codec.split(example.target), self.max_length, self.truncate, "target")
+        return [*codec.vocabulary.encode(tokens), codec.eos]
+
+    def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
+        return targets.gather(rows)
+
+    def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
+        return [max(len(source), len(answer)) for source, answer in zip(sources, answers, strict=True)]
+
+
+def split_texts(tokenizer: str, texts: Iterable[str | list[str]]) -> Iterator[list[str]]:
+    split = TextCodec.from_tokens(tokenizer, []).split
+    return (split(text) for text in texts)
+
+
+def fit(tokens: list[str], max_length: int | None, truncate: bool, side: str = "source") -> list[str]:
+    """At most `max_length` tokens; a longer list is cut or refused, an empty one refused."""
+    if not tokens:
+        raise DataError(f"The {side} is empty: remove the example or give it text.")
+    if max_length is None or len(tokens) <= max_length:
+        return tokens
+    if truncate:
+        return tokens[:max_length]
+    raise DataError(
+        f"The {side} has {len(tokens):,} tokens, more than data.max_length={max_length:,}: "
+        "raise it, or cut with data.truncate=true."
+    )
+
+
+def evenly(examples: list[Example], limit: int | None) -> list[Example]:
+    """At most `limit` of them, spread over the whole list, since files are often sorted."""
+    if limit is None or limit >= len(examples):
+        return examples
+    return [examples[i * len(examples) // limit] for i in range(limit)]
+
+
+def encode_inputs(
+    spec: DataSpec, texts: Sequence[str | list[str]], max_length: int | None = None, truncate: bool = False
+) -> Batch:
+    """Raw lines, or lists of tokens, as one batch without targets; rows keep their order.
+
+    Raises DataError naming the line, counted from 1, that is empty or longer than `max_length`.
+    """
+    codec = spec.inputs
+    if not isinstance(codec, TextCodec):
+        raise DataError("This model does not read text: give it batches of features.")
+    if not texts:
+        raise DataError("There is nothing to predict: give at least one line.")
+    rows = []
+    for number, text in enumerate(texts, start=1):
+        try:
+            rows.append(codec.encode(fit(codec.split(text), max_length, truncate)))
+        except DataError as error:
+            raise DataError(f"Line {number}: {error}") from None
+    inputs, lengths = Ragged(rows).gather(list(range(len(rows))))
+    return Batch(inputs, lengths, padded=is_padded(lengths))

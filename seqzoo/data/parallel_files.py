@@ -1,0 +1,41 @@
+"""Pairs of texts: two files aligned by line, or one table of two columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seqzoo.data.examples import Example, TransductionData
+from seqzoo.data.files import ExampleFiles
+from seqzoo.data.reading import read_parallel, read_table
+
+
+@dataclass(eq=False, kw_only=True)
+class ParallelFiles(ExampleFiles, TransductionData):
+    """A split whose target file is null has both sides in its source file, as `source_column` and `target_column`."""
+
+    train_source: str
+    train_target: str | None = None
+    validation_source: str | None = None
+    validation_target: str | None = None
+    test_source: str | None = None
+    test_target: str | None = None
+    source_column: str | int = 0
+    target_column: str | int = 1
+    source_tokenizer: str = "words"
+    target_tokenizer: str = "words"
+
+    def tokenizer_of_inputs(self) -> str:
+        return self.source_tokenizer
+
+    def tokenizer_of_targets(self) -> str:
+        return self.target_tokenizer
+
+    def read_split(self, split: str) -> list[Example] | None:
+        source, target = getattr(self, f"{split}_source"), getattr(self, f"{split}_target")
+        if source is None:
+            return None
+        if target is None:
+            rows = read_table(self.path(source), [self.source_column, self.target_column], self.encoding)
+        else:
+            rows = read_parallel(self.path(source), self.path(target), self.encoding)
+        return [Example(fields[0], fields[1], where) for fields, where in rows]

@@ -1,0 +1,211 @@
+"""Text files to lines, rows, sentences and pairs; every complaint names the file and the line.
+
+A path may end in .gz or .xz, or name a file inside a zip archive: `fra-eng.zip::fra.txt`.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from seqzoo.errors import DataError, closest
+
+CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+_NOT_A_WORD = re.compile(r"\d+[-.]\d+")
+
+
+class Row(NamedTuple):
+    """The wanted fields of one row, and file:line."""
+
+    fields: list[str]
+    where: str
+
+
+class Sentence(NamedTuple):
+    """The wanted columns of one sentence, each as long as the sentence, and file:line of its first token."""
+
+    columns: list[list[str]]
+    where: str
+
+
+def read_text(path: str, encoding: str = "utf-8") -> str:
+    """The whole text; line ends are \\n, a byte order mark is gone."""
+    data = _read_bytes(path)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{line}: byte 0x{data[error.start]:02x} at position {error.start} is not {encoding}: set "
+            "data.encoding to what the file is written in (often latin-1 or gb18030), or convert the file, "
+            f"as in: iconv -f latin1 -t utf-8."
+        ) from None
+    except LookupError:
+        raise DataError(f"There is no encoding {encoding!r}: set data.encoding to utf-8, latin-1 or gb18030.") from None
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if not text.strip():
+        raise DataError(f"{path} is empty: give a file that holds text.")
+    return text
+
+
+def read_lines(path: str, encoding: str = "utf-8") -> list[str]:
+    """Lines end at \\n alone: str.splitlines would also cut at U+0085 and U+2028, which texts contain."""
+    return read_text(path, encoding).removesuffix("\n").split("\n")
+
+
+def read_table(path: str, columns: list[str | int], encoding: str = "utf-8") -> list[Row]:
+    """The wanted columns of a .csv, .jsonl or else tab separated file, without the space around a field.
+
+    columns: names, found in the first line (in every line of .jsonl); or numbers, from 0, of a file without a header.
+    """
+    inner = path.removesuffix(".gz").removesuffix(".xz")
+    if inner.endswith((".jsonl", ".json")):
+        return [_json_row(path, number, line, columns) for number, line in _filled_lines(path, encoding)]
+    rows = _csv_rows(path, encoding) if inner.endswith(".csv") else _tab_rows(path, encoding)
+    if any(isinstance(column, str) for column in columns):
+        header = [name.strip() for name in next(rows)[1]]
+        indices = [_column_of(path, header, column) for column in columns]
+    else:
+        indices = [int(column) for column in columns]
+    return [Row(_pick(path, number, fields, indices), f"{path}:{number}") for number, fields in rows]
+
+
+def read_labelled_lines(path: str, encoding: str = "utf-8") -> list[Row]:
+    """Lines of "LABEL text" -> rows of label and text."""
+    rows = []
+    for number, line in _filled_lines(path, encoding):
+        label, _, text = line.strip().partition(" ")
+        if not text.strip():
+            raise DataError(f"{path}:{number}: found {line!r}, expected a label, a space and a text.")
+        rows.append(Row([label, text.strip()], f"{path}:{number}"))
+    return rows
+
+
+def read_conll(path: str, columns: list[str | int], encoding: str = "utf-8") -> list[Sentence]:
+    """Sentences apart by blank lines, a token a line; fields apart by tabs or, without any tab, by space.
+
+    columns: numbers from 0 (-1 is the last), or names of CoNLL-U (form, lemma, upos, ...). With a name the file is
+    CoNLL-U: comments, ranges (`1-2`) and empty nodes (`8.1`) are left out.
+    """
+    conllu = any(isinstance(column, str) for column in columns)
+    indices = [_column_of(path, list(CONLLU_COLUMNS), column) for column in columns]
+    sentences: list[Sentence] = []
+    tokens: list[list[str]] = []
+    first = 0
+    for number, line in enumerate([*read_lines(path, encoding), ""], start=1):
+        if not line.strip():
+            if tokens:
+                sentences.append(Sentence([list(column) for column in zip(*tokens, strict=True)], f"{path}:{first}"))
+            tokens = []
+            continue
+        fields = line.split("\t") if "\t" in line else line.split()
+        if conllu and (line.startswith("#") or _NOT_A_WORD.fullmatch(fields[0])):
+            continue
+        if line.startswith("-DOCSTART-"):
+            continue
+        if not tokens:
+            first = number
+        tokens.append(_pick(path, number, fields, indices))
+    if not sentences:
+        raise DataError(f"{path} holds no sentences: expected a token a line and a blank line after each sentence.")
+    return sentences
+
+
+def read_parallel(source: str, target: str, encoding: str = "utf-8") -> list[Row]:
+    """The lines of two files side by side, without the space around them."""
+    sources, targets = read_lines(source, encoding), read_lines(target, encoding)
+    if len(sources) != len(targets):
+        raise DataError(
+            f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}: "
+            "parallel files need a line each for every pair."
+        )
+    pairs = zip(sources, targets, strict=True)
+    return [Row([left.strip(), right.strip()], f"{source}:{number}") for number, (left, right) in enumerate(pairs, start=1)]
+
+
+def _read_bytes(path: str) -> bytes:
+    archive, _, member = path.partition("::")
+    try:
+        if archive.endswith(".zip"):
+            return _read_member(archive, member)
+        data = Path(archive).read_bytes()
+        if archive.endswith(".gz"):
+            return gzip.decompress(data)
+        return lzma.decompress(data) if archive.endswith(".xz") else data
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read ({error}): is it whole?") from None
+
+
+def _read_member(archive: str, member: str) -> bytes:
+    with zipfile.ZipFile(archive) as opened:
+        names = [name for name in opened.namelist() if not name.endswith("/")]
+        if not member and len(names) == 1:
+            member = names[0]
+        if not member:
+            raise DataError(
+                f"{archive} holds several files: name one, as in {archive}::{names[-1]}.{closest('', names)}"
+            )
+        if member not in names:
+            raise DataError(f"{archive} holds no file {member!r}.{closest(member, names)}")
+        return opened.read(member)
+
+
+def _filled_lines(path: str, encoding: str) -> Iterator[tuple[int, str]]:
+    return ((number, line) for number, line in enumerate(read_lines(path, encoding), start=1) if line.strip())
+
+
+def _tab_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    return ((number, line.split("\t")) for number, line in _filled_lines(path, encoding))
+
+
+def _csv_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(read_text(path, encoding), newline="\n"), strict=True)
+    try:
+        for fields in reader:
+            if fields:
+                yield reader.line_num, fields
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: not CSV ({error}): mend the quotes of this line.") from None
+
+
+def _json_row(path: str, number: int, line: str, columns: list[str | int]) -> Row:
+    where = f"{path}:{number}"
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not JSON ({error}): expected one object a line.") from None
+    if not isinstance(values, dict):
+        raise DataError(f'{where}: found {line[:40]!r}, expected an object such as {{"text": ..., "label": ...}}.')
+    for column in columns:
+        if column not in values:
+            raise DataError(f"{where}: no key {column!r}.{closest(str(column), values)}")
+    return Row([str(values[column]).strip() for column in columns], where)
+
+
+def _column_of(path: str, header: list[str], column: str | int) -> int:
+    if isinstance(column, int):
+        return column
+    if column not in header:
+        raise DataError(f"{path} has no column {column!r}.{closest(column, header)}")
+    return header.index(column)
+
+
+def _pick(path: str, number: int, fields: list[str], indices: list[int]) -> list[str]:
+    try:
+        return [fields[index].strip() for index in indices]
+    except IndexError:
+        needed = max(index + 1 if index >= 0 else -index for index in indices)
+        raise DataError(
+            f"{path}:{number}: {len(fields)} columns where at least {needed} are needed: mend the line, "
+            "or choose other columns."
+        ) from None

@@ -1,0 +1,126 @@
+"""Language modelling: one long text, read by several streams side by side, window after window."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts import Batch, DataModule, DataSpec
+from seqzoo.data.codec import TextCodec
+from seqzoo.data.ragged import gather_spans, is_padded
+from seqzoo.errors import DataError
+
+
+class Streams(NamedTuple):
+    """A text of n ids cut into B consecutive streams whose lengths differ by at most one.
+
+    Stream b reads the inputs `starts[b]` .. `starts[b] + lengths[b] - 1`; its targets are one place further. Together
+    the streams have every id but the first as a target exactly once: nothing is dropped.
+    """
+
+    ids: Tensor
+    starts: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def cut(cls, ids: Tensor, number: int) -> Streams:
+        short, longer = divmod(len(ids) - 1, number)
+        lengths = torch.full((number,), short)
+        lengths[:longer] += 1
+        return cls(ids, lengths.cumsum(0) - lengths, lengths)
+
+    def num_windows(self, window: int) -> int:
+        """Every stream has a step in each window, so the last one may be one step longer than `window`."""
+        return -(-int(self.lengths.min()) // window)
+
+    def window(self, number: int, window: int) -> Batch:
+        first = number * window
+        lengths = self.lengths - first
+        if number < self.num_windows(window) - 1:
+            lengths = lengths.clamp(max=window)
+        inputs, _ = gather_spans(self.ids, self.starts + first, lengths)
+        targets, _ = gather_spans(self.ids, self.starts + first + 1, lengths)
+        return Batch(inputs, lengths, targets, padded=is_padded(lengths))
+
+
+@dataclass(eq=False, kw_only=True)
+class RunningText(DataModule):
+    """Targets are the inputs one step further: (B, T) each. Batch k + 1 continues batch k row by row.
+
+    Only the last window of an epoch can be padded, by one step: where the text does not divide into equal streams.
+    """
+
+    level: Literal["characters", "words"] = "characters"
+    batch_size: int = 32
+    evaluation_batch_size: int = 10
+    window: int = 64
+    limit: int | None = None
+    min_frequency: int = 1
+    vocabulary_size: int | None = None
+
+    stateful = True
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "evaluation_batch_size", "window", "limit", "min_frequency"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+
+    @abstractmethod
+    def read(self) -> dict[str, str]:
+        """The text of "train", "validation" and, where there is one, "test"."""
+
+    def expected_spec(self) -> DataSpec:
+        size = self.vocabulary_size or (10_000 if self.level == "characters" else 100_000)
+        return DataSpec("language_modeling", size, size)
+
+    def load(self, spec: DataSpec | None = None) -> None:
+        if spec is not None and spec.task != "language_modeling":
+            raise DataError(f"The saved run is for {spec.task}, this data for language_modeling: choose other data.")
+        texts = self.read()
+        codec = self._count(texts["train"]) if spec is None else spec.inputs
+        if not isinstance(codec, TextCodec):
+            raise DataError("The saved run knows no vocabulary for this text: was it trained on other data?")
+        self.spec = DataSpec("language_modeling", codec.size, codec.size, codec, codec)
+        self._streams = {split: self._cut(split, text, codec) for split, text in texts.items()}
+
+    def splits(self) -> dict[str, int]:
+        """How many targets each: one less than characters or words."""
+        return {split: int(streams.lengths.sum()) for split, streams in self._streams.items()}
+
+    def num_batches(self, split: str, epoch: int = 0) -> int:
+        return self._streams_of(split).num_windows(self.window)
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """The order of a text is its own: every epoch is the same."""
+        streams = self._streams_of(split)
+        for number in range(start, streams.num_windows(self.window)):
+            yield streams.window(number, self.window)
+
+    def _streams_of(self, split: str) -> Streams:
+        if split not in self._streams:
+            raise DataError(f'The data has no split "{split}": it has {", ".join(self._streams)}.')
+        return self._streams[split]
+
+    def _count(self, text: str) -> TextCodec:
+        tokenizer = "lines" if self.level == "words" else "characters"
+        tokens = TextCodec.from_tokens(tokenizer, []).split(text)
+        return TextCodec.from_tokens(
+            tokenizer, [tokens], min_frequency=self.min_frequency, max_size=self.vocabulary_size
+        )
+
+    def _cut(self, split: str, text: str, codec: TextCodec) -> Streams:
+        ids = torch.tensor(codec.encode(text)[: self.limit])
+        name = "batch_size" if split == "train" else "evaluation_batch_size"
+        number = getattr(self, name)
+        if len(ids) <= number:
+            raise DataError(
+                f"The {split} text has {len(ids)} {self.level}, too few for data.{name}={number} streams that predict "
+                f"the next one: lower data.{name} to at most {len(ids) - 1} or give more text."
+            )
+        return Streams.cut(ids, number)

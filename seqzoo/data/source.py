@@ -1,0 +1,34 @@
+"""Where the files of a data set come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from seqzoo.errors import DataError, closest
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the files of a data set come from: the `source` of a data YAML.
+
+    name: of the YAML, for `seqzoo data fetch NAME`.
+    files: path below the data folder -> sha256.
+    url: the folder on the net that holds them under their last names; None where somebody must prepare them by hand.
+    about: origin and licence, in a sentence.
+    """
+
+    name: str
+    files: dict[str, str]
+    url: str | None = None
+    about: str = ""
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Source:
+        known = ("name", "files", "url", "about")
+        for key in plain:
+            if key not in known:
+                raise DataError(f"data.source has no key {key!r}.{closest(str(key), known)}")
+        if "name" not in plain or "files" not in plain:
+            raise DataError("data.source needs a name and files: {path: sha256}.")
+        return cls(plain["name"], dict(plain["files"]), plain.get("url"), plain.get("about", ""))

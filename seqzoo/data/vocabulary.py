@@ -1,0 +1,58 @@
+"""An ordered list of tokens: the place of a token is its id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import repeat
+
+from seqzoo.errors import DataError
+
+PAD, UNKNOWN, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
+
+SOURCE_SPECIALS = (PAD, UNKNOWN)
+TARGET_SPECIALS = (PAD, UNKNOWN, BOS, EOS)
+
+
+class Vocabulary:
+    """Special tokens first, then the others; an unknown token has the id of `<unk>`.
+
+    `tokens` is a plain list with the specials in it: what a run saves.
+    """
+
+    def __init__(self, tokens: Iterable[str]):
+        self.tokens = list(tokens)
+        self.ids = {token: i for i, token in enumerate(self.tokens)}
+        if len(self.ids) != len(self.tokens):
+            raise DataError("A vocabulary names a token twice: give every token once.")
+        if UNKNOWN not in self.ids:
+            raise DataError(f"A vocabulary lacks the token {UNKNOWN!r}: add it.")
+
+    @classmethod
+    def from_counts(
+        cls,
+        counts: Mapping[str, int],
+        specials: Iterable[str] = SOURCE_SPECIALS,
+        min_frequency: int = 1,
+        max_size: int | None = None,
+    ) -> Vocabulary:
+        """The most frequent tokens first, equally frequent ones alphabetically; `max_size` counts the specials too."""
+        specials = list(specials)
+        if max_size is not None and max_size <= len(specials):
+            raise DataError(
+                f"vocabulary_size={max_size} leaves no room beside {len(specials)} special tokens: raise it."
+            )
+        frequent = [token for token, count in counts.items() if count >= min_frequency and token not in specials]
+        frequent.sort(key=lambda token: (-counts[token], token))
+        return cls((specials + frequent)[:max_size])
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __contains__(self, token: str) -> bool:
+        return token in self.ids
+
+    def encode(self, tokens: Iterable[str]) -> list[int]:
+        return list(map(self.ids.get, tokens, repeat(self.ids[UNKNOWN])))
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        return [self.tokens[i] for i in ids]

@@ -1,0 +1,6 @@
+"""What is not a vector yet becomes features."""
+
+from seqzoo.encoders.features import FeatureEncoder
+from seqzoo.encoders.tokens import TokenEncoder
+
+__all__ = ["FeatureEncoder", "TokenEncoder"]

@@ -1,0 +1,20 @@
+"""Inputs that are vectors already."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class FeatureEncoder(nn.Module):
+    """(B, T, I) -> (B, T, I): passes features on.
+
+    dropout: on the features, 0 to 1.
+    """
+
+    def __init__(self, input_size: int, dropout: float = 0.0):
+        super().__init__()
+        self.output_size = input_size
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.dropout(inputs)

@@ -1,0 +1,1 @@
+"""Fast twins of cells: the same equations over a whole sequence. Never needed for correctness."""

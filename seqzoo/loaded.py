@@ -1,0 +1,58 @@
+"""A trained model, back from its run directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqzoo.build import build_model
+from seqzoo.contracts import DataSpec, Prediction
+from seqzoo.data.codec import spec_from_plain
+from seqzoo.data.examples import encode_inputs
+from seqzoo.model import Model
+from seqzoo.training.checkpoint import load_weights
+from seqzoo.training.device import select_device
+from seqzoo.training.run import BEST, SPEC, read_config, read_json
+
+
+class Loaded:
+    """model: with the run's best weights, in evaluation mode; spec: what its ids mean; config: how it was made."""
+
+    def __init__(self, model: Model, spec: DataSpec, config: dict[str, Any]):
+        self.model, self.spec, self.config = model, spec, config
+
+    @torch.no_grad()
+    def predict(self, texts: list[str] | list[list[str]], batch_size: int = 64) -> list[Prediction]:
+        """Texts, or lists of tokens -> one Prediction each, in their order.
+
+        Raises DataError for a text without tokens.
+        """
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        predictions: list[Prediction] = []
+        for start in range(0, len(texts), batch_size):
+            batch = encode_inputs(self.spec, texts[start : start + batch_size])
+            predictions += self.model.task.decode(self.model, batch.to(device))
+        return predictions
+
+
+def load(
+    run_dir: str | Path, device: str = "cpu", allow_modules: list[str] | None = None, options: dict[str, Any] | None = None
+) -> Loaded:
+    """The model of a run directory. Nothing in the directory can run code: `allow_modules` comes from the caller alone.
+
+    options: of the task, for decoding, such as {"temperature": 0.5}.
+
+    Raises CheckpointError when the directory is no run or is damaged, ConfigError for an option that is not there.
+    """
+    folder = Path(run_dir)
+    config = read_config(folder)
+    config["allow_modules"] = allow_modules or []
+    config["task"] = {**config["task"], **(options or {})}
+    spec = spec_from_plain(read_json(folder / SPEC))
+    model = build_model(config, spec)
+    load_weights(folder / BEST, model)
+    return Loaded(model.to(select_device(device)).eval(), spec, config)
+

@@ -1,0 +1,28 @@
+"""Sums and means over real steps, from lengths alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqzoo.contracts import Loss
+
+
+def mask(lengths: Tensor, steps: int) -> Tensor:
+    """(B,) -> (B, T), True where a step is real."""
+    return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
+def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, smoothing: float = 0.0) -> Loss:
+    """scores: (B, T, K), targets: (B, T) -> nats summed over the real steps, and how many there are; lengths None: all are."""
+    if lengths is not None:
+        targets = targets.masked_fill(~mask(lengths, targets.shape[1]), -100)
+        count = lengths.sum()
+    else:
+        count = torch.tensor(targets.numel(), device=targets.device)
+    # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
+    total = F.cross_entropy(
+        scores.flatten(0, 1).float(), targets.flatten(), ignore_index=-100, reduction="sum", label_smoothing=smoothing
+    )
+    return Loss(total, count)

@@ -1,0 +1,299 @@
+"""Running sums that become one number.
+
+Metrics of the loss divide a sum by a count; metrics of the predictions compare answers with references, both in the
+form of `seqzoo.contracts.Prediction.answer`. Two halves of a data set add up to the whole. Where nothing has been
+counted the number is nan, which is neither better nor worse than any other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from seqzoo.contracts import Loss, Metric
+from seqzoo.errors import ConfigError, closest
+
+
+class LossNats:
+    """Mean loss of one target, in nats."""
+
+    name = "loss_nats"
+    higher_is_better = False
+    from_predictions = False
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.count = 0.0
+
+    def update(self, loss: Loss, answers: list, references: list) -> None:
+        self.total += float(loss.total)
+        self.count += float(loss.count)
+
+    def compute(self) -> float:
+        return self.total / self.count if self.count else math.nan
+
+
+class Perplexity(LossNats):
+    """e to the mean loss: among how many equally likely targets the model hesitates; inf beyond what a float holds."""
+
+    name = "perplexity"
+
+    def compute(self) -> float:
+        try:
+            return math.exp(super().compute())
+        except OverflowError:
+            return math.inf
+
+
+class BitsPerCharacter(LossNats):
+    """Mean loss of one target, in bits; the targets are taken to be characters."""
+
+    name = "bits_per_character"
+
+    def compute(self) -> float:
+        return super().compute() / math.log(2)
+
+
+class _PredictionMetric:
+    """A metric that reads one answer and its reference at a time."""
+
+    name: str
+    higher_is_better = True
+    from_predictions = True
+
+    def update(self, loss: Loss, answers: list, references: list) -> None:
+        for answer, reference in zip(answers, references, strict=True):
+            self.add(answer, reference)
+
+    def add(self, answer: Any, reference: Any) -> None:
+        raise NotImplementedError
+
+    def compute(self) -> float:
+        raise NotImplementedError
+
+
+class Accuracy(_PredictionMetric):
+    """Share of the labels that are right: one label a row, or one a step.
+
+    Raises ValueError where an answer has more or fewer labels than its reference.
+    """
+
+    name = "accuracy"
+
+    def __init__(self) -> None:
+        self.right = 0
+        self.count = 0
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        for given, right in _labels(answer, reference):
+            self.right += given == right
+            self.count += 1
+
+    def compute(self) -> float:
+        return self.right / self.count if self.count else math.nan
+
+
+class ExactMatch(_PredictionMetric):
+    """Share of the rows whose whole answer is right."""
+
+    name = "exact_match"
+
+    def __init__(self) -> None:
+        self.right = 0
+        self.count = 0
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        self.right += answer == reference
+        self.count += 1
+
+    def compute(self) -> float:
+        return self.right / self.count if self.count else math.nan
+
+
+class MacroF1(_PredictionMetric):
+    """F1 of each class, averaged over the classes that were answered or right at least once: rare classes weigh as much
+    as frequent ones.
+
+    Raises ValueError where an answer has more or fewer labels than its reference.
+    """
+
+    name = "macro_f1"
+
+    def __init__(self) -> None:
+        self.right: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.real: Counter[str] = Counter()
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        for given, right in _labels(answer, reference):
+            self.answered[given] += 1
+            self.real[right] += 1
+            self.right[right] += given == right
+
+    def compute(self) -> float:
+        classes = self.answered.keys() | self.real.keys()
+        if not classes:
+            return math.nan
+        return sum(2 * self.right[c] / (self.answered[c] + self.real[c]) for c in sorted(classes)) / len(classes)
+
+
+class SpanF1(_PredictionMetric):
+    """Micro-averaged F1 of entities: one counts as found where type, first and last step agree.
+
+    Tags are B-TYPE, I-TYPE, E-TYPE, S-TYPE, or M-TYPE for I-TYPE, so BIO, IOB1, IOB2, BIOES and BMES need no setting;
+    any other tag is outside. Zero where rows were seen but no entity. Broken sequences are read like conlleval reads
+    them: an entity also begins at an I or E that continues nothing or another type, and ends wherever the next tag does
+    not continue it.
+
+    Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003
+    (https://aclanthology.org/W03-0419), and its evaluation program conlleval.
+    """
+
+    name = "span_f1"
+
+    def __init__(self) -> None:
+        self.found = 0
+        self.answered = 0
+        self.real = 0
+        self.rows = 0
+
+    def add(self, answer: list[str], reference: list[str]) -> None:
+        answered, real = set(spans(answer)), set(spans(reference))
+        self.found += len(answered & real)
+        self.answered += len(answered)
+        self.real += len(real)
+        self.rows += 1
+
+    def compute(self) -> float:
+        if not self.rows:
+            return math.nan
+        return 2 * self.found / max(self.answered + self.real, 1)
+
+
+class _CorpusScore(_PredictionMetric):
+    """A score of sacrebleu over all rows at once, 0 to 100. Answers and references are detokenised text.
+
+    signature: how the number was made, for a table of results; known after `compute`.
+    Raises ConfigError where sacrebleu is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from sacrebleu import metrics
+        except ImportError:
+            raise ConfigError([f'The metric {self.name} needs sacrebleu: pip install "seqzoo[text]".']) from None
+        self.score = self._create(metrics)
+        self.signature = ""
+        self.answers: list[str] = []
+        self.references: list[str] = []
+
+    def _create(self, metrics: Any) -> Any:
+        raise NotImplementedError
+
+    def add(self, answer: str, reference: str) -> None:
+        self.answers.append(answer)
+        self.references.append(reference)
+
+    def compute(self) -> float:
+        if not self.answers:
+            return math.nan
+        value = self.score.corpus_score(self.answers, [self.references]).score
+        self.signature = str(self.score.get_signature())
+        return float(value)
+
+
+class Bleu(_CorpusScore):
+    """Overlap of one to four words, words cut as in the WMT evaluations (tokenizer 13a).
+
+    Source: Papineni et al., BLEU: a Method for Automatic Evaluation of Machine Translation, 2002
+    (https://aclanthology.org/P02-1040); Post, A Call for Clarity in Reporting BLEU Scores, 2018
+    (https://aclanthology.org/W18-6319).
+    """
+
+    name = "bleu"
+    tokenizer = "13a"
+
+    def _create(self, metrics: Any) -> Any:
+        # Rows that look tokenised make sacrebleu warn on every call; a data set of lower-case words is no mistake.
+        return metrics.BLEU(tokenize=self.tokenizer, force=True)
+
+
+class ChineseBleu(Bleu):
+    """BLEU whose words are single Chinese characters (tokenizer zh): for text without spaces."""
+
+    name = "bleu_zh"
+    tokenizer = "zh"
+
+
+class Chrf(_CorpusScore):
+    """F2 of one to six characters; needs no words, so it suits every language.
+
+    Source: Popovic, chrF: character n-gram F-score for automatic MT evaluation, 2015 (https://aclanthology.org/W15-3049).
+    """
+
+    name = "chrf"
+
+    def _create(self, metrics: Any) -> Any:
+        return metrics.CHRF()
+
+
+METRICS: dict[str, Callable[[], Metric]] = {
+    metric.name: metric
+    for metric in (
+        LossNats,
+        Perplexity,
+        BitsPerCharacter,
+        Accuracy,
+        ExactMatch,
+        MacroF1,
+        SpanF1,
+        Bleu,
+        ChineseBleu,
+        Chrf,
+    )
+}
+
+
+def create_metric(name: str) -> Metric:
+    """A fresh counter. Raises ConfigError with the closest right name."""
+    if name not in METRICS:
+        raise ConfigError([f"There is no metric {name!r}.{closest(name, METRICS)}"])
+    return METRICS[name]()
+
+
+def create_metrics(names: Iterable[str]) -> list[Metric]:
+    """Fresh counters in the order of their names. Raises ConfigError as `create_metric` does."""
+    return [create_metric(name) for name in names]
+
+
+PREFIXES = {"B": "B", "I": "I", "M": "I", "E": "E", "S": "S"}
+"""What a tag begins with -> begin, inside, end or single; everything else is outside of any entity."""
+
+
+def spans(tags: list[str]) -> Iterator[tuple[str, int, int]]:
+    """Type, first and last step of each entity in a row of tags; see SpanF1."""
+    kind, start = "", -1  # start is -1 outside an entity
+    previous = "O"
+    for step, tag in enumerate([*tags, "O"]):
+        prefix, _, name = tag.partition("-")
+        prefix = PREFIXES.get(prefix, "O")
+        continues = prefix in ("I", "E") and previous in ("B", "I") and name == kind
+        if start >= 0 and not continues:
+            yield kind, start, step - 1
+            start = -1
+        if prefix != "O" and start < 0:
+            kind, start = name, step
+        previous = prefix
+
+
+def _labels(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[str, str]]:
+    """The labels to compare: two texts are one label each, two lists one label a step."""
+    if isinstance(answer, str) and isinstance(reference, str):
+        return iter([(answer, reference)])
+    if isinstance(answer, str) or isinstance(reference, str):
+        raise ValueError(f"One text cannot be compared with one text a step: {answer!r} and {reference!r}.")
+    if len(answer) != len(reference):
+        raise ValueError(f"An answer of {len(answer)} labels cannot be compared with a reference of {len(reference)}.")
+    return zip(answer, reference, strict=True)

@@ -1,0 +1,30 @@
+"""Encoder -> backbone -> task: the whole model, as research code imports it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from seqzoo.contracts import Backbone, Batch, Features, State, Task
+
+
+class Model(nn.Module):
+    """encoder: ids or features -> (B, T, I); backbone: (B, T, I) -> (B, T, O); task: the head."""
+
+    def __init__(self, encoder: nn.Module, backbone: Backbone, task: Task):
+        super().__init__()
+        self.encoder, self.backbone, self.task = encoder, backbone, task
+
+    def encode(self, batch: Batch, state: State | None = None) -> Features:
+        """A batch -> what the head reads; `state` continues an earlier batch."""
+        lengths = batch.lengths if batch.padded else None
+        outputs, state = self.backbone(self.encoder(batch.inputs), lengths, state)
+        return Features(outputs, self.backbone.last(outputs, lengths), state, lengths)
+
+    def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
+        """A batch -> the task's scores, and the state after it."""
+        features = self.encode(batch, state)
+        return self.task(features, batch), features.state
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step: (B,) ids or (B, I) features -> (B, O) backbone outputs, and the next state."""
+        return self.backbone.step(self.encoder(inputs), state)

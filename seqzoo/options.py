@@ -1,0 +1,82 @@
+"""A constructor's signature is the schema of its options: what may be given, and of what type."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Iterable
+from dataclasses import is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from seqzoo.errors import closest
+
+
+def parameters(constructor: type) -> dict[str, inspect.Parameter]:
+    """The named parameters of a class."""
+    return dict(inspect.signature(constructor).parameters)
+
+
+def annotations(constructor: type) -> dict[str, Any]:
+    """Type hints of a class's constructor, resolved where each was written."""
+    return get_type_hints(constructor if is_dataclass(constructor) else constructor.__init__)  # type: ignore[misc]
+
+
+def check_options(where: str, constructor: type, options: dict[str, Any], provided: Iterable[str] = ()) -> list[str]:
+    """Every mistake in `options` as a sentence: unknown names, missing ones, wrong types. `provided` comes from elsewhere."""
+    known, hints, provided = parameters(constructor), annotations(constructor), set(provided)
+    mistakes = []
+    for name, value in options.items():
+        if name not in known or name in provided:
+            may = [f"{where}.{other}" for other in known if other not in provided]
+            mistakes.append(f"there is no option {where}.{name}.{closest(f'{where}.{name}', may)}")
+        elif value == "???":
+            mistakes.append(f"{where}.{name} is not set: give {where}.{name}=...")
+        elif name in hints and not fits(value, hints[name]):
+            mistakes.append(f"{where}.{name} is {value!r}: it must be {describe(hints[name])}")
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in options and name not in provided:
+            mistakes.append(f"{where}.{name} is not set: give {where}.{name}=...")
+    return mistakes
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value (from YAML) is of the annotated type. An int is a float; a bool is no number."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, types.UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in arguments)
+    if origin is list:
+        return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            fits(key, arguments[0]) and fits(item, arguments[1]) for key, item in value.items()
+        )
+    if hint is type(None):
+        return value is None
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(hint, type):
+        return isinstance(value, hint)
+    return True  # components (a cell, a decoder) are checked where they are built
+
+
+def describe(hint: Any) -> str:
+    """A type in words."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(argument) for argument in arguments)
+    if origin is Literal:
+        return " or ".join(str(choice) for choice in arguments) if len(arguments) < 3 else (
+            "one of " + ", ".join(str(choice) for choice in arguments)
+        )
+    if origin is list:
+        return f"a list, each {describe(arguments[0])}"
+    if origin is dict:
+        return "a mapping"
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    return words.get(hint, getattr(hint, "__name__", str(hint)))

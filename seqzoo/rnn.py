@@ -1,0 +1,91 @@
+"""Any cell of the catalogue with the signature and the return values of `nn.LSTM`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from seqzoo.backbones import Recurrent
+from seqzoo.build import cell_factory
+from seqzoo.state import flatten, unflatten
+
+
+class RNN(nn.Module):
+    """A drop-in for `nn.LSTM`, `nn.GRU` and `nn.RNN`, for every cell: `RNN("lstm", 128, 256, num_layers=2)`.
+
+    cell: a name of `conf/cell`; **options: the cell's own.
+    dropout: on the input of every layer but the first.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        **options: Any,
+    ):
+        super().__init__()
+        self.batch_first = batch_first
+        self.backbone = Recurrent(
+            cell_factory(cell, **options), input_size, hidden_size, num_layers, bidirectional, dropout
+        )
+        self.output_size = self.backbone.output_size
+
+    def forward(
+        self, x: Tensor | PackedSequence, state: Tensor | tuple[Tensor, ...] | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
+        """x: (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence, which also comes back.
+        lengths: (B,) real steps a row; outputs beyond are zero and the state is that after the last real step.
+        state: as returned: (num_layers * directions, B, H), or a tuple of them for cells that keep several, such as (h, c).
+
+        -> outputs (T, B, O) or (B, T, O), and the state.
+        """
+        packed = x if isinstance(x, PackedSequence) else None
+        if packed is not None:
+            x, lengths = pad_packed_sequence(packed, batch_first=True)
+        alone = isinstance(x, Tensor) and x.dim() == 2 and packed is None
+        if alone:
+            x = x[None]
+            state = None if state is None else _each(state, lambda tensor: tensor[:, None])
+        elif packed is None and not self.batch_first:
+            x = x.transpose(0, 1)
+        if lengths is not None:
+            lengths = torch.as_tensor(lengths, device=x.device)
+        outputs, after = self.backbone(x, lengths, None if state is None else self._split(state, x.shape[0]))
+        merged = self._merge(after)
+        if packed is not None:
+            assert lengths is not None
+            return (
+                pack_padded_sequence(outputs, lengths.cpu(), batch_first=True, enforce_sorted=packed.sorted_indices is None),
+                merged,
+            )
+        if alone:
+            return outputs[0], _each(merged, lambda tensor: tensor[:, 0])
+        return outputs if self.batch_first else outputs.transpose(0, 1), merged
+
+    def _merge(self, state: tuple) -> Tensor | tuple[Tensor, ...]:
+        """Our nested state -> torch's: one tensor for each part of the cell's state, layers and directions in front."""
+        parts = [torch.stack(same) for same in zip(*(flatten(s) for layer in state for s in layer), strict=True)]
+        return parts[0] if len(parts) == 1 else tuple(parts)
+
+    def _split(self, state: Tensor | tuple[Tensor, ...], batch_size: int) -> tuple:
+        """The inverse of `_merge`."""
+        parts = (state,) if isinstance(state, Tensor) else state
+        like = self.backbone.initial_state(batch_size)
+        slots = len(self.backbone.layers) * len(self.backbone.layers[0])
+        expected = [(slots, *tensor.shape) for tensor in flatten(like[0][0])]
+        if [tuple(part.shape) for part in parts] != expected:
+            found = ", ".join(str(tuple(part.shape)) for part in parts)
+            raise ValueError(f"the state has shapes {found}; it must have {', '.join(map(str, expected))}")
+        return unflatten([part[slot] for slot in range(slots) for part in parts], like)
+
+
+def _each(state: Tensor | tuple[Tensor, ...], function: Any) -> Tensor | tuple[Tensor, ...]:
+    return function(state) if isinstance(state, Tensor) else tuple(function(part) for part in state)

@@ -1,0 +1,322 @@
+"""A run from its configuration to its final metrics: start, continue, evaluate."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import shlex
+import subprocess
+import sys
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqzoo import __version__
+from seqzoo import config as configuration
+from seqzoo.build import build_data, build_model, build_training, check
+from seqzoo.contracts import DataModule
+from seqzoo.data.codec import spec_from_plain, spec_to_plain
+from seqzoo.errors import CheckpointError, ConfigError, TrainingError
+from seqzoo.model import Model
+from seqzoo.training.checkpoint import fill, load_training, load_weights
+from seqzoo.training.device import (
+    check_precision, choose_threads, make_deterministic, seed_everything, select_device,
+)  # fmt: skip
+from seqzoo.training.evaluation import evaluate
+from seqzoo.training.loop import Stopped, fit
+from seqzoo.training.run import (
+    BEST, LAST, METRICS, SPEC, Run, format_number, format_seconds, format_table, read_config, read_json,
+)  # fmt: skip
+from seqzoo.training.session import Session
+from seqzoo.training.tracking import Ending, Tracker
+
+# what a continued run may change: it says when to stop, or how fast to go, not what is learned
+FREE_ON_RESUME = {"epochs", "steps", "patience", "log_every", "save_every", "examples", "device", "threads"}
+
+
+def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Train from nothing in a new run directory; returns the final metrics."""
+    mistakes = check(config)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return _train(config, Run.create(folder, config))
+
+
+def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """Continue a run where its last checkpoint is; overrides may change only when to stop and how fast to go."""
+    run, config = Run.open(folder)
+    if overrides:
+        config = _changed(config, overrides)
+    mistakes = check(config)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return _train(config, run)
+
+
+def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """The run's configuration with the overrides; raises ConfigError when they change what is learned."""
+    before = configuration.compose(*config["overrides"])
+    after = configuration.compose(*config["overrides"], *overrides)
+    mistakes = []
+    changes = _differences(before, after)
+    for name, (old, new) in changes.items():
+        if name in ("overrides", "allow_modules") or name.removeprefix("training.") in FREE_ON_RESUME:
+            continue
+        mistakes.append(
+            f"{name} is {old!r} in the run and {new!r} now: a run continues with its own settings; start a new run for others"
+        )
+    if mistakes:
+        raise ConfigError(mistakes)
+    free = {name.removeprefix("training."): new for name, (_, new) in changes.items() if name.startswith("training.")}
+    return {**config, "training": {**config["training"], **free}, "allow_modules": after["allow_modules"]}
+
+
+def _differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in [*before, *(key for key in after if key not in before)]:
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found |= _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found[prefix + key] = (old, new)
+    return found
+
+
+def _train(config: dict[str, Any], run: Run) -> dict[str, Any]:
+    settings = build_training(config)
+    device = select_device(settings.device)
+    check_precision(settings.precision, device)
+    make_deterministic(settings.deterministic)
+    last = run.folder / LAST
+    checkpoint = load_training(last) if last.exists() else None
+    if checkpoint is not None and (run.folder / METRICS).exists() and checkpoint["position"]["finished"]:
+        done = checkpoint["position"]["step"]
+        if settings.steps is None or settings.steps <= done:
+            raise CheckpointError(
+                f"{run.folder} has finished (update {done:,}): give it a later end, such as training.steps={2 * done}"
+            )
+
+    spec = spec_from_plain(read_json(run.folder / SPEC)) if (run.folder / SPEC).exists() else None
+    data = build_data(config)
+    data.load(spec)
+    run.write_json(SPEC, spec_to_plain(data.spec))
+    seed_everything(config["seed"])
+    model = build_model(config, data.spec)
+    threads = _set_threads(settings.threads, model, config, checkpoint)
+    session = Session(model, settings, device, total_steps=_total_steps(data, settings))
+    if checkpoint is not None:
+        fill(model, checkpoint["model"], last)
+        session.restore(checkpoint)
+        session.position.finished = session.position.step >= session.total_steps
+    _introduce(run, config, data, session, threads)
+
+    purge_step = session.position.step + 1 if checkpoint is not None else None
+    run.tracker = Tracker(run.folder, _hyperparameters(config, model), _group(config), purge_step=purge_step)
+    # a run without an ending may be continued; TensorBoard keeps the first ending it reads
+    ending: Ending | None = None
+    try:
+        with _memory_advice():
+            if checkpoint is None:
+                run.save(session)
+            fit(session, data, run)
+            metrics = _finish(run, config, data, session, threads)
+        ending = "success"
+        return metrics
+    except Stopped:
+        run.log(
+            f"stopped after update {session.position.step:,}, which is saved; to go on:\n"
+            f"    seqzoo train resume={shlex.quote(str(run.folder))}"
+        )
+        raise
+    finally:
+        run.tracker.close(ending)
+        run.close()
+
+
+def _total_steps(data: DataModule, settings: Any) -> int:
+    """Updates in all: by `steps`, by `epochs`, or whichever ends first."""
+    if settings.epochs is None:
+        return settings.steps
+    total = 0
+    for epoch in range(settings.epochs):
+        total += -(-data.num_batches("train", epoch) // settings.accumulate)
+        if settings.steps is not None and total >= settings.steps:
+            return settings.steps
+    return total
+
+
+def _set_threads(threads: int | str, model: Model, config: dict[str, Any], checkpoint: dict[str, Any] | None) -> int:
+    """A continued run keeps its number: another one rounds sums in another order."""
+    if threads == "auto" and checkpoint is not None:
+        threads = checkpoint["threads"]
+    if threads == "auto":
+        threads = choose_threads(model.backbone, config["data"]["batch_size"])
+    torch.set_num_threads(int(threads))
+    return int(threads)
+
+
+def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int) -> None:
+    sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits().items())
+    names = " ".join(f"{group}={config['choices'][group]}" for group in ("task", "data", "backbone", "cell"))
+    device = str(session.device)
+    if session.device.type == "cuda":
+        device += f" ({torch.cuda.get_device_name(session.device)}, {session.settings.precision})"
+    rows = [
+        ("run", f"{names} seed={config['seed']}"),
+        ("data", f"{sizes}; {data.spec.input_size:,} input ids, {data.spec.output_size:,} outputs"),
+        ("model", f"{count_parameters(session.model):,} parameters"),
+        ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
+        ("updates", f"{session.total_steps:,}"),
+        ("folder", str(run.folder)),
+    ]
+    if session.position.step:
+        rows.append(("continues", f"after update {session.position.step:,}"))
+    run.log(format_table(rows))
+
+
+def _finish(run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int) -> dict[str, Any]:
+    """Score the best weights on every split that is held out, write metrics.json, show the table."""
+    load_weights(run.folder / BEST, session.model)
+    position, precision = session.position, session.settings.precision
+    held_out = [split for split in data.splits() if split != "train"]
+    scores = {split: evaluate(session.model, data, split, session.device, precision) for split in held_out}
+    metrics: dict[str, Any] = {
+        "train": {"loss_nats": session.last_train_loss},
+        **scores,
+        "parameters": count_parameters(session.model),
+        "seconds": round(position.seconds, 2),
+        "tokens_per_second": round(position.tokens / max(position.update_seconds, 1e-9), 1),
+        "updates": position.step,
+        "best_update": position.best_step,
+        "epochs": position.epoch + 1,
+        "seed": config["seed"],
+        "choices": config["choices"],
+        "device": hardware(session.device),
+        "precision": precision,
+        "threads": threads,
+        "versions": {"seqzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "command": shlex.join(["seqzoo", "train", *config["overrides"]]),
+        "commit": commit(),
+        "date": datetime.date.today().isoformat(),
+    }
+    run.write_json(METRICS, metrics)
+    if run.tracker is not None:
+        for split, values in scores.items():
+            run.tracker.scalars({f"final/{split}_{name}": value for name, value in values.items()}, position.step)
+    rows = [
+        (split, "  ".join(f"{name} {format_number(value)}" for name, value in values.items()))
+        for split, values in scores.items()
+    ]
+    rows += [
+        ("parameters", f"{metrics['parameters']:,}"),
+        ("time", f"{format_seconds(position.seconds)}, {metrics['tokens_per_second']:,.0f} tokens/s"),
+        ("folder", str(run.folder)),
+    ]
+    run.log("\n" + format_table(rows) + f"\n\ntensorboard --logdir {shlex.quote(_log_folder(run.folder))}")
+    return metrics
+
+
+def _log_folder(folder: Path) -> str:
+    """The folder that holds this run and its peers."""
+    return "runs" if folder.resolve().is_relative_to(Path("runs").resolve()) else str(folder)
+
+
+def evaluate_run(folder: Path, split: str, overrides: dict[str, Any], allow_modules: list[str]) -> dict[str, float]:
+    """The scores of a run's best weights on one split."""
+    config = read_config(folder)
+    config["allow_modules"] = allow_modules
+    for name, value in overrides.items():
+        config["training"][name] = value
+    settings = build_training(config)
+    device = select_device(settings.device)
+    check_precision(settings.precision, device)
+    data = build_data(config)
+    data.load(spec_from_plain(read_json(folder / SPEC)))
+    if split not in data.splits():
+        raise ConfigError([f"split is {split!r}: the data of this run has {', '.join(data.splits())}"])
+    model = build_model(config, data.spec)
+    load_weights(folder / BEST, model)
+    _set_threads(settings.threads, model, config, None)
+    return evaluate(model.to(device), data, split, device, settings.precision)
+
+
+def count_parameters(model: Model) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def hardware(device: torch.device) -> str:
+    """What the numbers of a run were measured on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The revision of the checkout that seqzoo runs from; None when it is installed or git is not there."""
+    folder = Path(__file__).resolve().parents[1]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def _hyperparameters(config: dict[str, Any], model: Model) -> dict[str, Any]:
+    """The configuration, flat and without the seed: one column each on the HParams page."""
+    flat: dict[str, Any] = {f"{group}": config["choices"][group] for group in ("cell", "backbone", "task", "data")}
+    flat["parameters"] = count_parameters(model)
+
+    def add(prefix: str, node: dict[str, Any]) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                add(f"{prefix}{key}.", value)
+            elif key not in ("class", "seed"):
+                flat[prefix + key] = value if isinstance(value, (bool, int, float, str)) else str(value)
+
+    for group in ("cell", "backbone", "encoder", "task", "data", "training"):
+        add(f"{group}.", {key: value for key, value in config[group].items() if key not in HOUSEKEEPING})
+    return flat
+
+
+# options that cannot change a score
+HOUSEKEEPING = {"log_every", "save_every", "examples", "device", "threads", "source", "root"}
+
+
+def _group(config: dict[str, Any]) -> str:
+    """One name for the seeds of a configuration."""
+    import hashlib
+    import json
+
+    learned = {group: config[group] for group in ("cell", "backbone", "encoder", "task", "data", "training")}
+    learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
+    learned["training"] = {key: value for key, value in learned["training"].items() if key not in HOUSEKEEPING}
+    digest = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:10]
+    return f"{config['choices']['data']}_{config['choices']['backbone']}_{config['choices']['cell']}_{digest}"
+
+
+@contextmanager
+def _memory_advice() -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error)
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
+            if "can't allocate memory" not in text and "out of memory" not in text.lower():
+                raise
+        raise TrainingError(
+            "the batch does not fit into memory: lower data.batch_size or data.max_tokens (for running text "
+            "data.window), or backbone.hidden_size; the last checkpoint is kept"
+        ) from error

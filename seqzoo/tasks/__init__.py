@@ -1,0 +1,8 @@
+"""Head, loss, metrics and decoding, one file per kind of task."""
+
+from seqzoo.tasks.classification import Classification
+from seqzoo.tasks.language_modeling import LanguageModeling
+from seqzoo.tasks.tagging import Tagging
+from seqzoo.tasks.transduction import Transduction
+
+__all__ = ["Classification", "LanguageModeling", "Tagging", "Transduction"]

@@ -1,0 +1,74 @@
+"""Where and how the arithmetic is done: device, precision, threads, seeds."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy
+import torch
+
+from seqzoo.contracts import Backbone
+from seqzoo.errors import ConfigError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def select_device(name: str) -> torch.device:
+    """auto (a CUDA GPU where there is one), cpu, cuda or cuda:NUMBER."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise ConfigError([f"training.device is {name}, but torch sees {torch.cuda.device_count()} CUDA GPUs here"])
+    return device
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """On a CPU, low precision is refused: recurrent layers in bf16 end the process where AMX is advertised and forbidden."""
+    if precision != "fp32" and device.type != "cuda":
+        raise ConfigError(
+            [f"training.precision is {precision}, and the device is a {device.type}: use fp32, or a CUDA GPU"]
+        )
+    if precision == "bf16" and not torch.cuda.is_bf16_supported():
+        raise ConfigError(["training.precision is bf16, which this GPU does not have: use fp16 or fp32"])
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager:
+    """The context of the forward pass."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=DTYPES[precision])
+
+
+def available_cores() -> int:
+    """Cores that this process may use: a container or a scheduler may have given it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_threads(backbone: Backbone, rows: int) -> int:
+    """By the work of one recurrent step, which is where threads must meet.
+
+    Below WORK_PER_THREAD multiplications a thread, meeting costs more than it saves, and with a busy neighbour 10 to 50
+    times as much; `scripts/measure_threads.py` shows where that begins on a machine.
+    """
+    recurrent = max((p.numel() for p in backbone.parameters() if p.dim() == 2), default=0)
+    return max(1, min(available_cores(), rows * recurrent // WORK_PER_THREAD))
+
+
+WORK_PER_THREAD = 4_000_000
+
+
+def seed_everything(seed: int) -> None:
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def make_deterministic(deterministic: bool) -> None:
+    """On CUDA, ask for the same numbers each time; on a CPU they are the same anyway for one number of threads."""
+    if deterministic and torch.cuda.is_available():
+        # read by cuBLAS when it starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)

@@ -1,0 +1,48 @@
+"""Scores on a whole split, and a few decoded examples."""
+
+from __future__ import annotations
+
+import torch
+
+from seqzoo.contracts import DataModule, Loss
+from seqzoo.model import Model
+from seqzoo.training.device import autocast
+
+
+@torch.no_grad()
+def evaluate(
+    model: Model, data: DataModule, split: str, device: torch.device, precision: str = "fp32"
+) -> dict[str, float]:
+    """The task's metrics and the mean loss (`loss_nats`), over every example of a split once."""
+    model.eval()
+    metrics = model.task.metrics()
+    decode = any(metric.from_predictions for metric in metrics)
+    total, count, state = 0.0, 0.0, None
+    for batch in data.batches(split):
+        batch = batch.to(device)
+        with autocast(precision, device):
+            features = model.encode(batch, state)
+            loss = model.task.loss(model.task(features, batch), batch)
+            answers = [p.answer for p in model.task.decode(model, batch, features)] if decode else []
+        references = model.task.references(batch) if decode else []
+        if data.stateful:
+            state = features.state
+        loss = Loss(loss.total.double().cpu(), loss.count.cpu())
+        total, count = total + float(loss.total), count + float(loss.count)
+        for metric in metrics:
+            metric.update(loss, answers, references)
+    scores = {metric.name: metric.compute() for metric in metrics}
+    return {**scores, "loss_nats": total / max(count, 1.0)}
+
+
+@torch.no_grad()
+def decoded_examples(model: Model, data: DataModule, split: str, device: torch.device, count: int) -> list[str]:
+    """A line for each of the first rows of the batch in the middle of a split; drawn without touching the training's luck."""
+    if count == 0:
+        return []
+    model.eval()
+    middle = next(iter(data.batches(split, start=data.num_batches(split) // 2)))
+    batch = model.task.samples(middle, count).to(device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        return model.task.show(batch, model.task.decode(model, batch))

@@ -1,0 +1,126 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.contracts import Batch, DataModule
+from seqzoo.state import detach
+from seqzoo.training.device import autocast
+from seqzoo.training.evaluation import decoded_examples, evaluate
+from seqzoo.training.interrupt import StopSignals
+from seqzoo.training.run import Run
+from seqzoo.training.session import Session
+
+
+class Stopped(Exception):
+    """A signal ended the training after a whole update, and that update has been saved."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+
+
+def fit(session: Session, data: DataModule, run: Run) -> None:
+    """Train until the epochs, the steps or the patience end. A session from a checkpoint goes on where it was."""
+    position, settings = session.position, session.settings
+    saved = started = time.monotonic()
+    with StopSignals() as stop, run.progress_bar(session) as bar:
+        while not position.finished:
+            batches = data.num_batches("train", position.epoch)
+            for group in in_groups(data.batches("train", position.epoch, position.batch), settings.accumulate):
+                norm = update(session, group, data.stateful)
+                position.batch += len(group)
+                position.step += 1
+                now = time.monotonic()
+                position.seconds, position.update_seconds, started = (
+                    position.seconds + now - started,
+                    position.update_seconds + now - started,
+                    now,
+                )
+                bar.update()
+                epoch_ends = position.batch >= batches
+                position.finished = position.step >= session.total_steps
+                if position.step % settings.log_every == 0 or position.finished:
+                    session.check_finite()
+                    run.log_update(session, norm)
+                every = settings.validate_every
+                if position.finished or (epoch_ends if every is None else position.step % every == 0):
+                    session.check_finite()
+                    validate(session, data, run)
+                    position.seconds += time.monotonic() - started
+                    started = time.monotonic()
+                    run.save(session)
+                    saved = started
+                elif stop.received or now - saved > settings.save_every:
+                    session.check_finite()
+                    run.save(session)
+                    saved = now
+                if stop.received:
+                    raise Stopped(stop.received)
+                if position.finished:
+                    return
+            position.epoch, position.batch, session.state = position.epoch + 1, 0, None
+
+
+def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
+    """One step of the optimizer on one or several batches; returns the gradient's norm before it was clipped."""
+    model, settings, position = session.model, session.settings, session.position
+    model.train()
+    totals, counts = [], []
+    for batch in group:
+        position.tokens += int(batch.lengths.sum())
+        batch = batch.to(session.device)
+        with autocast(settings.precision, session.device):
+            scores, state = model(batch, session.state)
+            loss = model.task.loss(scores, batch)
+        session.state = detach(state) if stateful else None
+        session.scaler.scale(loss.total).backward()
+        totals.append(loss.total.detach())
+        counts.append(loss.count)
+    session.scaler.unscale_(session.optimizer)
+    total, count = torch.stack(totals).sum(), torch.stack(counts).sum()
+    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    for parameter in parameters:
+        parameter.grad.div_(count)
+    if settings.clip_value is not None:
+        nn.utils.clip_grad_value_(parameters, settings.clip_value)
+    norm = nn.utils.clip_grad_norm_(parameters, float("inf") if settings.clip_norm is None else settings.clip_norm)
+    for parameter_group in session.optimizer.param_groups:
+        parameter_group["lr"] = session.schedule.rate(position.step)
+    session.scaler.step(session.optimizer)
+    session.scaler.update()
+    session.optimizer.zero_grad(set_to_none=True)
+    session.add_loss(total, count, norm)
+    return norm
+
+
+def validate(session: Session, data: DataModule, run: Run) -> None:
+    """Score the validation split, keep the best weights, show examples, and stop when patience ends."""
+    position, settings, model = session.position, session.settings, session.model
+    scores = evaluate(model, data, "validation", session.device, settings.precision)
+    first = model.task.metrics()[0]
+    score = scores[first.name] if first.higher_is_better else -scores[first.name]
+    improved = position.best is None or score > position.best
+    position.waited = 0 if improved else position.waited + 1
+    if improved:
+        position.best, position.best_step = score, position.step
+        # before the checkpoint that knows of it: the other way round a cut between the two would lose these weights
+        run.save_best(session, {name: str(value) for name, value in scores.items()})
+    session.schedule.after_validation(improved)
+    examples = decoded_examples(model, data, "validation", session.device, settings.examples)
+    run.log_validation(session, scores, examples, improved)
+    if settings.patience is not None and position.waited >= settings.patience:
+        position.finished = True
+
+
+def in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """As many batches together as make one update; the last group of an epoch may be smaller."""
+    remaining = iter(batches)
+    while group := list(islice(remaining, size)):
+        yield group

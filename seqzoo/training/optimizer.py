@@ -1,0 +1,63 @@
+"""The optimizer, and the learning rate as a function of the step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from seqzoo.config import Training
+
+
+def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimizer:
+    """Weight decay acts on matrices and embeddings; biases and norms, which have one dimension, are left alone."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    rate, betas = settings.learning_rate, (settings.betas[0], settings.betas[1])
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, betas=betas)
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=rate, betas=betas)
+    if settings.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=rate, momentum=settings.momentum)
+    if settings.optimizer == "adagrad":
+        return torch.optim.Adagrad(groups, lr=rate)
+    return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum)
+
+
+@dataclass
+class Schedule:
+    """A factor on the learning rate. Only plateau has a memory: `factor` and `waited`.
+
+    total: updates in all, where linear and cosine end.
+    """
+
+    settings: Training
+    total: int
+    factor: float = 1.0
+    waited: int = 0
+
+    def rate(self, step: int) -> float:
+        """The learning rate of update `step`, counted from 0."""
+        settings = self.settings
+        if step < settings.warmup_steps:
+            return settings.learning_rate * (step + 1) / settings.warmup_steps
+        if settings.schedule == "plateau":
+            return settings.learning_rate * self.factor
+        if settings.schedule == "constant":
+            return settings.learning_rate
+        share = min(1.0, (step - settings.warmup_steps) / max(1, self.total - settings.warmup_steps))
+        falling = 1 - share if settings.schedule == "linear" else (1 + math.cos(math.pi * share)) / 2
+        return settings.learning_rate * (settings.final_rate + (1 - settings.final_rate) * falling)
+
+    def after_validation(self, improved: bool) -> None:
+        if self.settings.schedule != "plateau":
+            return
+        self.waited = 0 if improved else self.waited + 1
+        if self.waited > self.settings.plateau_patience:
+            self.factor, self.waited = self.factor * self.settings.plateau_factor, 0

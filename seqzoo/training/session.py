@@ -1,0 +1,134 @@
+"""All that a training carries from one update to the next. A checkpoint is its content: nothing else is needed to go on."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from seqzoo.config import Training
+from seqzoo.contracts import State
+from seqzoo.errors import TrainingError
+from seqzoo.model import Model
+from seqzoo.state import map_state
+from seqzoo.training.optimizer import Schedule, build_optimizer
+
+
+@dataclass
+class Position:
+    """How far a training is, in plain numbers.
+
+    epoch and batch: where in the data the next update begins; step: updates done; tokens: real input steps read;
+    seconds: of training, validation included; best: the best score so far, found at best_step; waited: validations since.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    update_seconds: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0
+    finished: bool = False
+
+
+@dataclass
+class Session:
+    """running_total, running_count: the loss since the last log; bad_step: the first update whose loss was not finite, or -1.
+    They stay on the device, so that a step does not wait for it. last_train_loss: the mean that was logged last, in nats."""
+
+    model: Model
+    settings: Training
+    device: torch.device
+    total_steps: int
+    position: Position = field(default_factory=Position)
+    state: State | None = None
+    last_train_loss: float = float("nan")
+
+    def __post_init__(self) -> None:
+        self.model.to(self.device)
+        self.optimizer = build_optimizer(self.model, self.settings)
+        self.schedule = Schedule(self.settings, self.total_steps)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings.precision == "fp16")
+        self.running_total = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.running_count = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.bad_step = torch.full((), -1, dtype=torch.long, device=self.device)
+
+    def add_loss(self, total: Tensor, count: Tensor, norm: Tensor) -> None:
+        """Count an update in, without waiting for the device."""
+        self.running_total += total
+        self.running_count += count
+        finite = torch.isfinite(total)
+        if self.settings.precision != "fp16":  # there a gradient overflows now and then, and the scaler skips the update
+            finite = finite & torch.isfinite(norm)
+        now = torch.full_like(self.bad_step, self.position.step)
+        self.bad_step = torch.where((self.bad_step < 0) & ~finite, now, self.bad_step)
+
+    def mean_loss(self) -> float:
+        """The mean over the targets since the last call."""
+        mean = float(self.running_total / self.running_count.clamp(min=1))
+        self.running_total.zero_()
+        self.running_count.zero_()
+        return mean
+
+    def check_finite(self) -> None:
+        """Raises TrainingError once an update had a loss or a gradient that is no number. Nothing is saved after it."""
+        bad = int(self.bad_step)
+        if bad < 0:
+            return
+        culprits = [
+            name
+            for name, p in self.model.named_parameters()
+            if not torch.isfinite(p).all() or (p.grad is not None and not torch.isfinite(p.grad).all())
+        ]
+        raise TrainingError(
+            f"the loss or its gradient is not a finite number since update {bad} (epoch {self.position.epoch}, at or before "
+            f"batch {self.position.batch}); not finite: {', '.join(culprits[:3]) or 'the loss alone'}: lower "
+            "training.learning_rate or training.clip_norm; the last checkpoint is from before"
+        )
+
+    def content(self) -> dict[str, Any]:
+        """Tensors and plain data, enough to go on bit for bit on a CPU."""
+        kind, keys, place, has_gauss, gauss = numpy.random.get_state()
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "schedule": {"factor": self.schedule.factor, "waited": self.schedule.waited},
+            "position": asdict(self.position),
+            "state": self.state,
+            "running": [self.running_total, self.running_count],
+            "last_train_loss": self.last_train_loss,
+            "threads": torch.get_num_threads(),
+            "random": {
+                "torch": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+                "python": random.getstate(),
+                "numpy": [str(kind), torch.from_numpy(keys.astype("int64")), int(place), int(has_gauss), float(gauss)],
+            },
+        }
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """The inverse of `content`; the model has been filled already."""
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.scaler.load_state_dict(content["scaler"])
+        self.schedule.factor = content["schedule"]["factor"]
+        self.schedule.waited = content["schedule"]["waited"]
+        self.position = Position(**content["position"])
+        if content["state"] is not None:
+            self.state = map_state(lambda tensor: tensor.to(self.device), content["state"])
+        self.running_total, self.running_count = (tensor.to(self.device) for tensor in content["running"])
+        self.last_train_loss = content["last_train_loss"]
+        states = content["random"]
+        torch.set_rng_state(states["torch"])
+        if states["cuda"] and self.device.type == "cuda":
+            torch.cuda.set_rng_state_all(states["cuda"])
+        random.setstate(states["python"])
+        kind, keys, place, has_gauss, gauss = states["numpy"]
+        numpy.random.set_state((kind, keys.numpy().astype("uint32"), place, has_gauss, gauss))

@@ -1,0 +1,80 @@
+"""What a training tells TensorBoard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+Hyperparameter: TypeAlias = bool | int | float | str
+Ending: TypeAlias = Literal["success", "failure"]
+
+
+class Tracker:
+    """Curves, texts and hyperparameters of one run, in the event files of its directory.
+
+    The HParams page of TensorBoard gets its rows from here, without the sub-run that `SummaryWriter.add_hparams` makes.
+    Its columns are left to TensorBoard, which joins the hyperparameters and scalars of all runs as long as no run lists
+    columns of its own: the page would take the list of whichever run it finds first.
+
+    run_dir: the directory of the run; made where there is none.
+    hyperparameters: the configuration, flat and without the seed.
+    group: a name of the configuration without the seed; the page averages runs of one group in one row.
+    purge_step: the first step that a resumed training does anew, one after that of its checkpoint; what the directory
+        holds from there on is hidden.
+    """
+
+    def __init__(
+        self, run_dir: Path, hyperparameters: Mapping[str, Hyperparameter], group: str, purge_step: int | None = None
+    ):
+        # TensorBoard takes a quarter of a second to import.
+        from tensorboard.plugins.hparams import plugin_data_pb2
+        from torch.utils.tensorboard import SummaryWriter
+
+        start = plugin_data_pb2.SessionStartInfo(group_name=group, start_time_secs=time.time())
+        for name, value in hyperparameters.items():
+            # A bool is an int as well, so it has to be asked for first.
+            if isinstance(value, bool):
+                start.hparams[name].bool_value = value
+            elif isinstance(value, str):
+                start.hparams[name].string_value = value
+            else:
+                start.hparams[name].number_value = value
+
+        # TensorBoard purges at every start of a session but the first, so a new run has to have one too.
+        self._writer: Any = SummaryWriter(str(run_dir), purge_step=purge_step or 0, flush_secs=10)
+        self._add_session("start", plugin_data_pb2.HParamsPluginData(session_start_info=start))
+        self._writer.flush()
+
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        """One point of a curve."""
+        self._writer.add_scalar(tag, value, step)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """One point of several curves, each under its own tag."""
+        for tag, value in values.items():
+            self.scalar(tag, value, step)
+
+    def text(self, tag: str, text: str, step: int) -> None:
+        """Markdown for a person."""
+        self._writer.add_text(tag, text, step)
+
+    def close(self, ending: Ending | None = None) -> None:
+        """Write what is left. Without an ending the run counts as unfinished. TensorBoard keeps the first ending it
+        reads, so a run that may be resumed must not have one yet."""
+        if ending is not None:
+            from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+
+            status = {"success": api_pb2.STATUS_SUCCESS, "failure": api_pb2.STATUS_FAILURE}[ending]
+            end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+            self._add_session("end", plugin_data_pb2.HParamsPluginData(session_end_info=end))
+        self._writer.close()
+
+    def _add_session(self, part: Literal["start", "end"], content: object) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.plugins.hparams import metadata
+
+        tag = {"start": metadata.SESSION_START_INFO_TAG, "end": metadata.SESSION_END_INFO_TAG}[part]
+        value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(content), tensor=metadata.NULL_TENSOR)
+        self._writer.file_writer.add_summary(Summary(value=[value]))

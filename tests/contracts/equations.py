@@ -1,0 +1,53 @@
+"""One step of each cell in NumPy, written from the papers' equations and not from our code.
+
+(x (B, I), state, parameters by name) -> (output (B, H), state)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Parameters = dict[str, np.ndarray]
+State = tuple[np.ndarray, ...]
+
+
+def sigmoid(a: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-a))
+
+
+def gate(number: int, x: np.ndarray, h: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
+    """W x + b and U h + d of one gate."""
+    rows = slice(number * h.shape[1], (number + 1) * h.shape[1])
+    return x @ p["weight_ih"][rows].T + p["bias_ih"][rows], h @ p["weight_hh"][rows].T + p["bias_hh"][rows]
+
+
+def elman(x: np.ndarray, state: State, p: Parameters) -> tuple[np.ndarray, State]:
+    (h,) = state
+    h = np.tanh(sum(gate(0, x, h, p)))
+    return h, (h,)
+
+
+def lstm(x: np.ndarray, state: State, p: Parameters) -> tuple[np.ndarray, State]:
+    h, c = state
+    i, f, g, o = (sum(gate(number, x, h, p)) for number in range(4))
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    h = sigmoid(o) * np.tanh(c)
+    return h, (h, c)
+
+
+def gru(x: np.ndarray, state: State, p: Parameters) -> tuple[np.ndarray, State]:
+    (h,) = state
+    r, z = sigmoid(sum(gate(0, x, h, p))), sigmoid(sum(gate(1, x, h, p)))
+    from_input, from_state = gate(2, x, h, p)
+    n = np.tanh(from_input + r * from_state)
+    h = (1 - z) * n + z * h
+    return h, (h,)
+
+
+STEPS: dict[str, Callable[[np.ndarray, State, Parameters], tuple[np.ndarray, State]]] = {
+    "elman": elman,
+    "gru": gru,
+    "lstm": lstm,
+}

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from seqzoo.contracts import DataSpec
+from seqzoo.data.codec import LabelCodec, TextCodec, codec_from_plain, spec_from_plain, spec_to_plain
+from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.errors import DataError
+
+
+def test_text_and_tokens_encode_alike_and_decode_skips_special_tokens() -> None:
+    codec = TextCodec.from_tokens("whitespace", [["the", "cat"], ["the"]], TARGET_SPECIALS)
+    assert codec.encode("the dog") == codec.encode(["the", "dog"]) == [4, 1]
+    assert (codec.bos, codec.eos, codec.size) == (2, 3, 6)
+    assert codec.decode([2, 4, 5, 1, 3, 0, 0]) == "the cat <unk>"
+
+
+def test_reversed_text_decodes_to_what_a_person_wrote() -> None:
+    codec = TextCodec.from_tokens("reversed_characters", [list("12+")])
+    assert codec.bos is None
+    assert codec.decode(codec.encode("1+2")) == "1+2"
+    assert codec.encode("1+2") == codec.encode(["2", "+", "1"])
+
+
+def test_a_line_end_of_running_text_is_written_out() -> None:
+    codec = TextCodec.from_tokens("lines", [["a", "<eos>", "b"]])
+    assert codec.decode(codec.encode("a b\na")) == "a b\na"
+    assert codec.eos == codec.vocabulary.ids["<eos>"]
+
+
+def test_labels() -> None:
+    codec = LabelCodec(["ADJ", "NOUN", "VERB"])
+    assert codec.encode("NOUN") == [1]
+    assert codec.encode(["VERB", "ADJ"]) == [2, 0]
+    assert codec.tokens([2, 0]) == ["VERB", "ADJ"]
+    assert codec.decode([2, 0]) == "VERB ADJ"
+    with pytest.raises(DataError, match=r"label 'NOUNS' does not occur in training. Did you mean 'NOUN'"):
+        codec.encode("NOUNS")
+
+
+@pytest.mark.parametrize("codec", [TextCodec.from_tokens("words", [["a", "é"]]), LabelCodec(["x", "y"])])
+def test_a_codec_survives_json(codec: TextCodec | LabelCodec) -> None:
+    again = codec_from_plain(json.loads(json.dumps(codec.to_plain())))
+    assert type(again) is type(codec)
+    assert again.to_plain() == codec.to_plain()
+    assert again.size == codec.size
+
+
+def test_a_spec_survives_json() -> None:
+    spec = DataSpec("tagging", 3, 2, TextCodec.from_tokens("words", [["a"]]), LabelCodec(["x", "y"]))
+    plain = spec_to_plain(spec)
+    again = spec_from_plain(json.loads(json.dumps(plain)))
+    assert spec_to_plain(again) == plain
+    assert (again.task, again.input_size, again.output_size) == ("tagging", 3, 2)
+    assert spec_from_plain(spec_to_plain(DataSpec("tagging", 3, 2))) == DataSpec("tagging", 3, 2)
+
+
+def test_an_unknown_kind_of_codec() -> None:
+    with pytest.raises(DataError, match="no codec of the kind 'txt'"):
+        codec_from_plain({"kind": "txt"})

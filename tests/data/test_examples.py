@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from seqzoo.contracts import DataSpec
+from seqzoo.data.codec import spec_from_plain, spec_to_plain
+from seqzoo.data.examples import (
+    ClassificationData,
+    Example,
+    ExampleData,
+    TaggingData,
+    TransductionData,
+    encode_inputs,
+    evenly,
+)
+from seqzoo.errors import DataError
+
+
+@dataclass(eq=False, kw_only=True)
+class Classes(ClassificationData):
+    def read(self) -> dict[str, list[Example]]:
+        train = [Example(" ".join(["w"] * (1 + n % 7)), "even" if n % 2 == 0 else "odd", f"f:{n}") for n in range(40)]
+        return {"train": train, "validation": train[:5]}
+
+
+@dataclass(eq=False, kw_only=True)
+class Tags(TaggingData):
+    def read(self) -> dict[str, list[Example]]:
+        train = [Example(["a", "b", "a"], ["X", "Y", "X"]), Example(["b"], ["Y"])]
+        return {"train": train, "validation": train, "test": [Example(["c", "b"], ["X", "Y"])]}
+
+
+@dataclass(eq=False, kw_only=True)
+class Pairs(TransductionData):
+    def read(self) -> dict[str, list[Example]]:
+        return {"train": [Example("a b", "x"), Example("b", "x y x")], "validation": [Example("a", "z")]}
+
+
+def loaded(data: ExampleData) -> ExampleData:
+    data.load()
+    return data
+
+
+def rows(data: ExampleData, split: str, epoch: int = 0, start: int = 0) -> list[list[list[int]]]:
+    return [batch.inputs.tolist() for batch in data.batches(split, epoch, start)]
+
+
+def test_classification_values() -> None:
+    data = loaded(Classes(batch_size=8))
+    assert data.spec.input_size == 3
+    assert data.spec.output_size == 2
+    assert data.splits() == {"train": 40, "validation": 5}
+    seen = []
+    for batch in data.batches("train"):
+        assert batch.targets is not None
+        assert batch.targets.shape == (batch.size,)
+        assert batch.targets.dtype == torch.long
+        assert batch.target_lengths is None
+        assert ((batch.inputs != 0).sum(1) == batch.lengths).all()
+        assert batch.inputs.shape[1] == batch.lengths.max()
+        assert batch.padded == bool((batch.lengths < batch.inputs.shape[1]).any())
+        seen += list(zip(batch.lengths.tolist(), batch.targets.tolist(), strict=True))
+    assert sorted(seen) == sorted((1 + n % 7, n % 2) for n in range(40))
+
+
+def test_tagging_values() -> None:
+    data = loaded(Tags(batch_size=2))
+    (batch,) = data.batches("validation")
+    order = batch.lengths.argsort(descending=True)
+    assert batch.inputs[order].tolist() == [[2, 3, 2], [3, 0, 0]]
+    assert batch.targets is not None
+    assert batch.targets[order].tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert batch.padded
+    (test,) = data.batches("test")
+    assert test.inputs.tolist() == [[1, 3]]
+    assert not test.padded
+
+
+def test_transduction_targets_end_in_eos_and_do_not_start_with_bos() -> None:
+    data = loaded(Pairs(batch_size=2))
+    (batch,) = data.batches("train")
+    order = batch.lengths.argsort(descending=True)
+    assert batch.targets is not None
+    assert batch.target_lengths is not None
+    assert batch.inputs[order].tolist() == [[3, 2], [2, 0]]
+    assert batch.targets[order].tolist() == [[4, 3, 0, 0], [4, 5, 4, 3]]
+    assert batch.target_lengths[order].tolist() == [2, 4]
+    (validation,) = data.batches("validation")
+    assert validation.targets is not None
+    assert validation.targets.tolist() == [[1, 3]]
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    first, again, other = loaded(Classes(batch_size=3, seed=1)), loaded(Classes(batch_size=3, seed=1)), None
+    other = loaded(Classes(batch_size=3, seed=2))
+    assert rows(first, "train", 1) == rows(again, "train", 1)
+    assert rows(first, "train", 0) == rows(again, "train", 0)
+    assert rows(first, "train", 0) != rows(first, "train", 1)
+    assert rows(first, "train") != rows(other, "train")
+    assert rows(first, "validation", 0) == rows(other, "validation", 5)
+
+
+@pytest.mark.parametrize("max_tokens", [None, 12])
+def test_start_leaves_out_the_first_batches(max_tokens: int | None) -> None:
+    data = loaded(Classes(batch_size=3, max_tokens=max_tokens))
+    whole = rows(data, "train", 4)
+    assert len(whole) == data.num_batches("train", 4)
+    assert rows(data, "train", 4, start=5) == whole[5:]
+    assert rows(data, "train", 4, start=len(whole)) == []
+
+
+def test_limit_is_spread_over_the_file_and_leaves_the_codecs_alone() -> None:
+    data = loaded(Classes(limit=4))
+    assert data.splits() == {"train": 4, "validation": 4}
+    assert data.spec.output_size == 2
+    assert [example.where for example in evenly(Classes().read()["train"], 4)] == ["f:0", "f:10", "f:20", "f:30"]
+
+
+def test_vocabulary_size_and_frequency() -> None:
+    assert loaded(Tags(vocabulary_size=3)).spec.input_size == 3
+    assert loaded(Tags(min_frequency=3)).spec.input_size == 2
+    assert Tags(vocabulary_size=3).expected_spec() == DataSpec("tagging", 3, 1000)
+
+
+def test_a_long_example_is_refused_or_cut() -> None:
+    with pytest.raises(DataError, match=r"f:5: The source has 6 tokens, more than data.max_length=5: raise it, or cut"):
+        Classes(max_length=5).load()
+    data = loaded(Tags(max_length=2, truncate=True, batch_size=1))
+    longest = max(data.batches("train"), key=lambda batch: batch.inputs.shape[1])
+    assert longest.inputs.tolist() == [[2, 3]]
+    assert longest.targets is not None
+    assert longest.targets.tolist() == [[0, 1]]
+
+
+@dataclass(eq=False, kw_only=True)
+class Given(ClassificationData):
+    def read(self) -> dict[str, list[Example]]:
+        return self.examples
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.examples: dict[str, list[Example]] = {}
+
+
+def given(train: list[Example], validation: list[Example]) -> Given:
+    data = Given()
+    data.examples = {"train": train, "validation": validation}
+    return data
+
+
+def test_mistakes_in_examples() -> None:
+    good = [Example("a", "yes", "f:1")]
+    with pytest.raises(DataError, match="f:2: The source is empty"):
+        given(good, [Example("  ", "yes", "f:2")]).load()
+    with pytest.raises(DataError, match="f:2: The label is empty"):
+        given(good, [Example("a", "", "f:2")]).load()
+    with pytest.raises(DataError, match=r"f:7: The label 'yess' does not occur in training. Did you mean 'yes'"):
+        given(good, [Example("a", "yess", "f:7")]).load()
+    with pytest.raises(DataError, match="The validation split of the data holds no examples"):
+        given(good, []).load()
+    with pytest.raises(ValueError, match="batch_size=0 is too small"):
+        Classes(batch_size=0)
+
+
+def test_a_tag_for_every_token() -> None:
+    data = Tags()
+    data.read = lambda: {  # type: ignore[method-assign]
+        "train": [Example(["a"], ["X"])],
+        "validation": [Example(["a", "b"], ["X"], "f:9")],
+    }
+    with pytest.raises(DataError, match="f:9: 2 tokens, but 1 tags"):
+        data.load()
+
+
+def test_a_saved_spec_is_kept() -> None:
+    spec = spec_from_plain(spec_to_plain(loaded(Tags()).spec))
+    data = Tags()
+    data.load(spec)
+    assert data.spec is spec
+    with pytest.raises(DataError, match="saved run is for tagging, this data for classification"):
+        Classes().load(spec)
+    with pytest.raises(DataError, match="knows no codecs"):
+        Tags().load(DataSpec("tagging", 3, 2))
+
+
+def test_an_unknown_split() -> None:
+    with pytest.raises(DataError, match='no split "test": it has train, validation'):
+        loaded(Classes()).num_batches("test")
+
+
+def test_raw_lines_become_a_batch_in_their_order() -> None:
+    spec = loaded(Tags()).spec
+    batch = encode_inputs(spec, ["b", "a b zzz"])
+    assert batch.inputs.tolist() == [[3, 0, 0], [2, 3, 1]]
+    assert batch.lengths.tolist() == [1, 3]
+    assert batch.targets is None
+    assert batch.padded
+    assert not encode_inputs(spec, [["a"], ["b"]]).padded
+    with pytest.raises(DataError, match="Line 2: The source is empty"):
+        encode_inputs(spec, ["a", " "])
+    with pytest.raises(DataError, match="Line 1: The source has 2 tokens"):
+        encode_inputs(spec, ["a b"], max_length=1)
+    assert encode_inputs(spec, ["a b"], max_length=1, truncate=True).inputs.tolist() == [[2]]
+    with pytest.raises(DataError, match="nothing to predict"):
+        encode_inputs(spec, [])

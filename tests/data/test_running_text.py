@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from seqzoo.data.running_text import RunningText
+from seqzoo.errors import DataError
+
+
+@dataclass(eq=False, kw_only=True)
+class Alphabet(RunningText):
+    text: str = "abcdefghijklmnopqrstuvwxyz"
+
+    def read(self) -> dict[str, str]:
+        return {"train": self.text, "validation": self.text[:9]}
+
+
+def loaded(**options: object) -> Alphabet:
+    data = Alphabet(**options)  # type: ignore[arg-type]
+    data.load()
+    return data
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7, 24, 25])
+@pytest.mark.parametrize("window", [1, 3, 5, 100])
+def test_rows_continue_and_every_target_counts_once(batch_size: int, window: int) -> None:
+    data = loaded(batch_size=batch_size, window=window, evaluation_batch_size=1)
+    inputs, targets = [""] * batch_size, [""] * batch_size
+    batches = list(data.batches("train"))
+    assert len(batches) == data.num_batches("train")
+    for number, batch in enumerate(batches):
+        assert batch.size == batch_size
+        assert (batch.lengths >= 1).all()
+        assert batch.padded == bool((batch.lengths < batch.inputs.shape[1]).any())
+        if number < len(batches) - 1:
+            assert not batch.padded
+            assert batch.inputs.shape[1] == window
+        assert batch.targets is not None
+        for row, length in enumerate(batch.lengths.tolist()):
+            inputs[row] += data.spec.inputs.decode(batch.inputs[row, :length].tolist())
+            targets[row] += data.spec.targets.decode(batch.targets[row, :length].tolist())
+    assert "".join(inputs) == data.text[:-1]
+    assert "".join(targets) == data.text[1:]
+    assert data.splits()["train"] == 25
+
+
+def test_values_of_one_window() -> None:
+    batch = next(loaded(batch_size=5, window=4, evaluation_batch_size=2).batches("train"))
+    assert batch.inputs[1].tolist() == [7, 8, 9, 10]  # f g h i after <pad> <unk> a b c d e
+    assert batch.targets is not None
+    assert batch.targets[1].tolist() == [8, 9, 10, 11]
+
+
+def test_start_leaves_out_windows() -> None:
+    data = loaded(batch_size=2, window=3, evaluation_batch_size=1)
+    whole = list(data.batches("train", epoch=3))
+    rest = list(data.batches("train", start=2))
+    assert all(torch.equal(a.inputs, b.inputs) for a, b in zip(whole[2:], rest, strict=True))
+
+
+def test_words_have_a_token_for_each_line_end() -> None:
+    data = loaded(text="a b\nb c\n" * 4, level="words", batch_size=2, evaluation_batch_size=1, window=50)
+    assert data.spec.inputs.to_plain()["tokens"] == ["<pad>", "<unk>", "<eos>", "b", "a", "c"]
+    assert data.splits()["train"] == 23
+    batch = next(data.batches("train"))
+    assert batch.inputs[0, :6].tolist() == [4, 3, 2, 3, 5, 2]
+
+
+def test_limit_and_saved_spec() -> None:
+    data = loaded(batch_size=2, limit=8, evaluation_batch_size=1)
+    assert data.splits() == {"train": 7, "validation": 7}
+    assert data.spec.input_size == 28
+    again = Alphabet(text="abcxyz" * 5, batch_size=2, evaluation_batch_size=1)
+    again.load(data.spec)
+    assert again.spec.inputs is data.spec.inputs
+
+
+def test_mistakes() -> None:
+    with pytest.raises(DataError, match="too few for data.batch_size=26 streams .* to at most 25"):
+        loaded(batch_size=26)
+    with pytest.raises(DataError, match="validation text has 9 characters, too few for data.evaluation_batch_size=10"):
+        loaded(batch_size=2)
+    with pytest.raises(ValueError, match="window=0 is too small"):
+        Alphabet(window=0)
+    with pytest.raises(DataError, match='no split "test"'):
+        loaded(batch_size=2, evaluation_batch_size=1).num_batches("test")

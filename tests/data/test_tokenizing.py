@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+
+import pytest
+
+from seqzoo.data.tokenizing import get_tokenizer
+from seqzoo.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "tokens"),
+    [
+        ("whitespace", " a  b\tc ", ["a", "b", "c"]),
+        ("lines", "a b\nc\n", ["a", "b", "<eos>", "c", "<eos>"]),
+        ("characters", "ab c", ["a", "b", " ", "c"]),
+        ("reversed_characters", "12+3", ["3", "+", "2", "1"]),
+        ("words", "Don't (really) go, 2!", ["Don", "'", "t", "(", "really", ")", "go", ",", "2", "!"]),
+        ("basic_english", 'It\'s "so" good: yes.', ["it", "'", "s", "so", "good", "yes", "."]),
+    ],
+)
+def test_split(name: str, text: str, tokens: list[str]) -> None:
+    assert get_tokenizer(name).split(text) == tokens
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("characters", "a b\n"), ("reversed_characters", "12+3"), ("lines", "a b\nc\n"), ("words", "Go (now), 2!")],
+)
+def test_join_undoes_split(name: str, text: str) -> None:
+    tokenizer = get_tokenizer(name)
+    assert tokenizer.join(tokenizer.split(text)) == text
+
+
+def test_basic_english_is_torchtexts() -> None:
+    pytest.importorskip("torchtext")
+    ours, theirs = get_tokenizer("basic_english"), get_tokenizer("torchtext:basic_english")
+    for text in [
+        "You can now install TorchText using pip!",
+        "a<br />b<br/>c; d: e 'quoted' \"twice\" ''",
+        '(x.y.z)? <br" /> <br;/> ,,, ...',
+        "it's\u00a0a\u0085b\u2028c \u202f?",
+        "",
+    ]:
+        assert ours.split(text) == theirs.split(text)
+
+
+def test_other_tokenizers_of_torchtext() -> None:
+    pytest.importorskip("torchtext")
+    assert get_tokenizer("torchtext:toktok").split("Hello, world") == ["Hello", ",", "world"]
+    with pytest.raises(DataError, match='torchtext cannot give the tokenizer "nonsense"'):
+        get_tokenizer("torchtext:nonsense")
+
+
+def test_without_torchtext_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def refuse(name: str, *arguments: object) -> object:
+        if name.startswith("torchtext"):
+            raise ImportError("no torchtext")
+        return real(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(DataError, match="pip install torchtext==0.6.0"):
+        get_tokenizer("torchtext:toktok")
+    assert get_tokenizer("basic_english").split("A b.") == ["a", "b", "."]
+
+
+def test_torchtext_is_imported_only_when_asked_for() -> None:
+    code = "import sys, seqzoo.data; sys.exit('torchtext' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(DataError, match="Did you mean 'characters'"):
+        get_tokenizer("character")

@@ -1,0 +1,150 @@
+"""Metrics against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import pytest
+import torch
+
+from seqzoo.contracts import Loss
+from seqzoo.errors import ConfigError
+from seqzoo.metrics import METRICS, create_metric, create_metrics, spans
+
+NOTHING = Loss(torch.tensor(0.0), torch.tensor(0))
+FROM_PREDICTIONS = sorted(name for name in METRICS if create_metric(name).from_predictions)
+
+
+def score(name: str, answers: list, references: list) -> float:
+    metric = create_metric(name)
+    metric.update(NOTHING, answers, references)
+    return metric.compute()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("loss_nats", math.log(8)), ("perplexity", 8.0), ("bits_per_character", 3.0)],
+)
+def test_loss_is_divided_by_all_targets(name: str, expected: float) -> None:
+    metric = create_metric(name)
+    # Batches of different size with the same mean, then one of two whose mean is off by as much in each direction.
+    for total, count in [(3 * math.log(8), 3), (1 * math.log(8), 1), (2 * math.log(16), 2), (2 * math.log(4), 2)]:
+        metric.update(Loss(torch.tensor(total, dtype=torch.float64), torch.tensor(count)), [], [])
+    assert metric.compute() == pytest.approx(expected, rel=1e-12)
+    assert not metric.higher_is_better
+
+
+def test_perplexity_beyond_floats_is_infinite() -> None:
+    metric = create_metric("perplexity")
+    metric.update(Loss(torch.tensor(1e6), torch.tensor(1)), [], [])
+    assert metric.compute() == math.inf
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_nothing_counted_is_nan(name: str) -> None:
+    metric = create_metric(name)
+    assert metric.name == name
+    assert math.isnan(metric.compute())
+
+
+@pytest.mark.parametrize(
+    ("name", "answers", "references", "expected"),
+    [
+        ("accuracy", ["pos", "neg", "pos", "néuträl"], ["pos", "pos", "pos", "néuträl"], 0.75),
+        ("accuracy", [["N", "V", "N"], ["N"]], [["N", "N", "N"], ["V"]], 0.5),  # a share of steps, not of rows
+        ("accuracy", [["名", "动"]], [["名", "名"]], 0.5),
+        ("accuracy", [[]], [[]], math.nan),
+        ("exact_match", ["abc", "abd", ""], ["abc", "abc", ""], 2 / 3),
+        ("exact_match", [["N", "V"], ["N", "N"]], [["N", "V"], ["N", "V"]], 0.5),
+        # a: 2 of 2 answered, 3 real, F1 0.8; b: 1 of 2, 1 real, F1 2/3; c: never real, F1 0.
+        ("macro_f1", ["a", "a", "b", "b", "c"], ["a", "a", "a", "b", "b"], (2 * 2 / 5 + 2 * 1 / 4 + 0) / 3),
+        ("span_f1", [["B-PER", "I-PER", "O"]], [["B-PER", "I-PER", "O"]], 1.0),
+        ("span_f1", [["O", "O", "O"]], [["B-PER", "I-PER", "O"]], 0.0),
+        ("span_f1", [["O", "O"]], [["O", "O"]], 0.0),  # no entity anywhere
+        ("span_f1", [["O", "B-LOC"]], [["O", "O"]], 0.0),  # no entity in the references
+        ("span_f1", [["B-PER", "O", "O"]], [["B-PER", "I-PER", "O"]], 0.0),  # another boundary
+        ("span_f1", [["B-LOC", "I-LOC"]], [["B-PER", "I-PER"]], 0.0),  # another type
+        # Answered 2 and 1, real 1 and 1, found 1 and 0: F1 = 2 * 1 / (3 + 2).
+        ("span_f1", [["B-PER", "O", "B-LOC"], ["B-LOC"]], [["B-PER", "O", "O"], ["B-PER"]], 0.4),
+        ("span_f1", [["B-NAME", "M-NAME", "E-NAME", "S-LOC"]], [["B-NAME", "M-NAME", "E-NAME", "O"]], 2 / 3),
+        ("bleu", ["the cat sat on the mat ."], ["the cat sat on the mat ."], 100.0),
+        ("bleu", ["completely different words here"], ["the cat sat on the mat"], 0.0),
+        # 5 of 6 words, 3 of 5 pairs, 2 of 4 triples, 1 of 3 quadruples are right; the length is the same.
+        ("bleu", ["the cat sat on a mat"], ["the cat sat on the mat"], 100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25),
+        ("bleu_zh", ["我喜欢读书"], ["我喜欢读书"], 100.0),
+        ("chrf", ["Straße nach Süden"], ["Straße nach Süden"], 100.0),
+        ("chrf", ["xyz"], ["abc"], 0.0),
+        ("chrf", ["a"], ["ab"], 100 * 5 * 1 * 0.5 / (4 * 1 + 0.5)),  # precision 1, recall 1/2, recall weighs double
+    ],
+)
+def test_values(name: str, answers: list, references: list, expected: float) -> None:
+    assert score(name, answers, references) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("B-X I-X O B-Y", [("X", 0, 1), ("Y", 3, 3)]),
+        ("B-X B-X", [("X", 0, 0), ("X", 1, 1)]),
+        ("I-X I-X O I-Y", [("X", 0, 1), ("Y", 3, 3)]),  # IOB1, or a lost B
+        ("B-X I-Y I-Y", [("X", 0, 0), ("Y", 1, 2)]),
+        ("B-X I-X E-X S-Y", [("X", 0, 2), ("Y", 3, 3)]),
+        ("E-X E-X I-X", [("X", 0, 0), ("X", 1, 1), ("X", 2, 2)]),
+        ("S-X I-X E-X", [("X", 0, 0), ("X", 1, 2)]),
+        ("B-X M-X E-X", [("X", 0, 2)]),
+        ("B-A-B I-A-B I-A", [("A-B", 0, 1), ("A", 2, 2)]),
+        ("B M E S", [("", 0, 2), ("", 3, 3)]),  # word segmentation
+        ("<unk> B-X NOUN", [("X", 1, 1)]),
+        ("", []),
+    ],
+)
+def test_spans_are_those_of_conlleval(tags: str, expected: list) -> None:
+    """Also compared once with seqeval 1.2.2 (default mode) on 40,000 random rows of B, I, E, S and O: no difference."""
+    assert list(spans(tags.split())) == expected
+
+
+@pytest.mark.parametrize("name", FROM_PREDICTIONS)
+def test_half_batches_add_up_to_the_whole(name: str) -> None:
+    answers = ["B-X I-X O O O", "B-X O O", "O B-Y I-Y", "O O S-X"]
+    references = ["B-X I-X O O O", "B-X I-X O", "O B-Y O", "O O O"]
+    if name in ("accuracy", "macro_f1", "span_f1"):
+        answers, references = ([row.split() for row in rows] for rows in (answers, references))
+    halves = create_metric(name)
+    halves.update(NOTHING, answers[:1], references[:1])
+    halves.update(NOTHING, answers[1:], references[1:])
+    whole = score(name, answers, references)
+    assert halves.compute() == whole
+    assert 0 < whole < (100 if name in ("bleu", "bleu_zh", "chrf") else 1)
+    assert halves.higher_is_better
+
+
+@pytest.mark.parametrize("name", ["accuracy", "macro_f1"])
+@pytest.mark.parametrize("answer", [["N"], ["N", "V", "N"], "NV"])
+def test_labels_that_do_not_align_are_refused(name: str, answer: str | list[str]) -> None:
+    with pytest.raises(ValueError, match="cannot be compared"):
+        score(name, [answer], [["N", "V"]])
+
+
+def test_a_corpus_score_says_how_it_was_made() -> None:
+    metric = create_metric("bleu_zh")
+    metric.update(NOTHING, ["我读书"], ["我看书"])
+    metric.compute()
+    assert "tok:zh" in metric.signature
+
+
+@pytest.mark.parametrize(("name", "near"), [("acuracy", "'accuracy'"), ("blue", "'bleu'"), ("?", "loss_nats")])
+def test_an_unknown_name_is_answered_with_the_closest(name: str, near: str) -> None:
+    with pytest.raises(ConfigError, match="There is no metric") as error:
+        create_metric(name)
+    assert near in str(error.value)
+
+
+def test_metrics_keep_the_order_of_their_names() -> None:
+    assert [metric.name for metric in create_metrics(["perplexity", "accuracy"])] == ["perplexity", "accuracy"]
+
+
+def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    with pytest.raises(ConfigError, match=r'pip install "seqzoo\[text\]"'):
+        create_metric("chrf")

@@ -1,0 +1,61 @@
+"""The wheel works by itself: installed elsewhere, run from an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def run(*command: str | Path, folder: Path, **environment: str) -> str:
+    """What a command prints, run from `folder` and without this checkout on its path."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=inherited | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the programs of a fresh environment with the wheel; its dependencies are those of this one."""
+    folder = tmp_path_factory.mktemp("package")
+    pip = (sys.executable, "-m", "pip")
+    run(*pip, "wheel", "--no-build-isolation", "--no-deps", "-w", folder, REPOSITORY, folder=folder)
+    [wheel] = folder.glob("seqzoo-*.whl")
+
+    environment = folder / "environment"
+    venv.create(environment)
+    places = {"base": str(environment), "platbase": str(environment)}
+    site_packages = Path(sysconfig.get_path("purelib", "venv", vars=places))
+    programs = Path(sysconfig.get_path("scripts", "venv", vars=places))
+    # A path in a .pth file is searched last, and .pth files found there, as of an editable install, are not read.
+    dependencies = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    (site_packages / "dependencies.pth").write_text("\n".join(dependencies), encoding="utf-8")
+    run(*pip, "--python", programs / "python", "install", "--no-deps", "--no-index", wheel, folder=folder)
+    return programs
+
+
+def test_the_wheel_trains_from_an_empty_folder(programs: Path, tmp_path: Path) -> None:
+    code = "import seqzoo; print(seqzoo.__file__)"
+    imported = run(programs / "python", "-c", code, folder=tmp_path).strip()
+    assert Path(imported).is_relative_to(programs.parent)
+    assert list((Path(imported).parent / "conf").rglob("*.yaml"))
+
+    run(programs / "seqzoo", "train", "debug=tiny", folder=tmp_path, OMP_NUM_THREADS="1")
+    assert len(list(tmp_path.rglob("metrics.json"))) == 1
