@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqzoo import config as configuration
 from seqzoo.config import Training
 from seqzoo.contracts import Backbone, BackboneFactory, Batch, Cell, CellFactory, DataModule, DataSpec, Task
-from seqzoo.errors import ConfigError, closest
+from seqzoo.errors import ConfigError, DataError, closest
 from seqzoo.model import Model
 from seqzoo.options import annotations, check_options, parameters
 
@@ -99,7 +99,7 @@ def build_training(config: dict[str, Any]) -> Training:
     """The typed training section."""
     mistakes = check_options("training", Training, config["training"])
     if mistakes:
-        raise ConfigError(mistakes)
+        raise ConfigError(mistakes.values())
     return Training(**config["training"])
 
 
@@ -113,21 +113,24 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
 
 def check(config: dict[str, Any]) -> list[str]:
     """Every mistake in a composed configuration, as sentences; empty when it builds. No data is read."""
-    mistakes = []
+    mistakes: list[str] = []
+    sound = dict(config)
     for group in PACKAGES:
-        mistakes += _check_component(group, config[group], group, config)
+        wrong = _check_component(group, config[group], group, config)
+        mistakes += wrong.values()
+        if isinstance(config[group], dict):
+            sound[group] = {name: value for name, value in config[group].items() if name not in wrong}
     try:
         build_training(config)
     except ConfigError as error:
         mistakes += error.mistakes
     if not isinstance(config["seed"], int):
         mistakes.append(f"seed is {config['seed']!r}: it must be a whole number")
-    if mistakes:
-        return mistakes
     try:
-        outline(config)
-    except ConfigError as error:
-        mistakes += error.mistakes
+        # without the options that are wrong by themselves, what does not fit together is found too
+        outline(sound)
+    except (ConfigError, DataError) as error:
+        mistakes += [text for text in getattr(error, "mistakes", [str(error)]) if text not in mistakes]
     return mistakes
 
 
@@ -146,12 +149,14 @@ def outline(config: dict[str, Any]) -> Outline:
 
 def _saved_bytes(model: Model, rows: int, steps: int) -> int:
     """What the backward pass of a batch keeps, scaled up from a small one."""
-    kept = 0
+    # a view shares its storage: each counts once, and weights not at all
+    kept: dict[int, int] = {}
+    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
 
     def pack(tensor: Tensor) -> Tensor:
-        nonlocal kept
-        if not isinstance(tensor, nn.Parameter):
-            kept += tensor.numel() * tensor.element_size()
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage.nbytes()
         return tensor
 
     small_rows, small_steps = 2, 8
@@ -162,7 +167,7 @@ def _saved_bytes(model: Model, rows: int, steps: int) -> int:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         scores, _ = model(batch)
         model.task.loss(scores, batch)
-    return kept * rows * steps // (small_rows * small_steps)
+    return sum(kept.values()) * rows * steps // (small_rows * small_steps)
 
 
 def _find(group: str, options: dict[str, Any], config: dict[str, Any]) -> type:
@@ -188,28 +193,38 @@ def _find(group: str, options: dict[str, Any], config: dict[str, Any]) -> type:
     return getattr(package, attribute)
 
 
-def _check_component(group: str, options: Any, where: str, config: dict[str, Any]) -> list[str]:
-    """Mistakes in the options of one component and of those inside it."""
+def _check_component(group: str, options: Any, where: str, config: dict[str, Any]) -> dict[str, str]:
+    """The options of one component that have a mistake, and a sentence for each."""
     if not isinstance(options, dict):
-        return [f"{where} is {options!r}: it must be a mapping with a class and its options"]
+        return {"class": f"{where} is {options!r}: it must be a mapping with a class and its options"}
     try:
         found = _find(group, options, config)
     except ConfigError as error:
-        return error.mistakes
+        return {"class": str(error)}
     plain = {name: value for name, value in options.items() if name != "class"}
     mistakes = check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys())
     hints = annotations(found)
-    for name, value in plain.items():
-        inside = "cell" if hints.get(name) == CellFactory else "backbone" if hints.get(name) == BackboneFactory else None
-        if inside and isinstance(value, str) and value not in configuration.names(inside):
-            mistakes.append(f"there is no {inside} named {value!r}.{closest(value, configuration.names(inside))}")
-        elif inside == "backbone" and isinstance(value, dict):
-            nested = {key: item for key, item in value.items() if key != "cell"}
-            mistakes += _check_component("backbone", nested, f"{where}.{name}", config)
-            cell = value.get("cell")
-            if isinstance(cell, str) and cell not in configuration.names("cell"):
-                mistakes.append(f"there is no cell named {cell!r}.{closest(cell, configuration.names('cell'))}")
+    for name in plain.keys() & hints.keys() - mistakes.keys():
+        if hints[name] == BackboneFactory:
+            inside = _check_nested(plain[name], f"{where}.{name}", config)
+            if inside:
+                mistakes[name] = "\n".join(inside)
     return mistakes
+
+
+def _check_nested(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+    """Mistakes in a backbone inside another component, whose cell may be a name."""
+    if isinstance(options, str):
+        return _unknown("backbone", options)
+    cell = options.get("cell") if isinstance(options, dict) else None
+    plain = {name: value for name, value in options.items() if name != "cell"} if isinstance(options, dict) else options
+    wrong = list(_check_component("backbone", plain, where, config).values())
+    return wrong + (_unknown("cell", cell) if isinstance(cell, str) else [])
+
+
+def _unknown(group: str, name: str) -> list[str]:
+    known = configuration.names(group)
+    return [] if name in known else [f"there is no {group} named {name!r}.{closest(name, known)}"]
 
 
 def _make(
@@ -218,7 +233,7 @@ def _make(
     """Construct what `options` describe. A ValueError of the constructor becomes a ConfigError that says where."""
     mistakes = _check_component(group, options, group, config)
     if mistakes:
-        raise ConfigError(mistakes)
+        raise ConfigError(mistakes.values())
     found = _find(group, options, config)
     hints, known = annotations(found), parameters(found)
     arguments = {name: value for name, value in provided.items() if name in known}
@@ -230,14 +245,14 @@ def _make(
         arguments[name] = value
     try:
         return found(**arguments)
-    except ValueError as error:
+    except (ValueError, DataError) as error:
         raise ConfigError([f"{group}: {error}"]) from error
 
 
 def _cell_factory(options: dict[str, Any], config: dict[str, Any], where: str) -> CellFactory:
     mistakes = _check_component("cell", options, where, config)
     if mistakes:
-        raise ConfigError(mistakes)
+        raise ConfigError(mistakes.values())
     return lambda input_size, hidden_size: _make(
         "cell", options, {"input_size": input_size, "hidden_size": hidden_size}, config
     )

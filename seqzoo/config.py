@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import itertools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -51,32 +53,51 @@ class Training:
     deterministic: bool
 
     def __post_init__(self) -> None:
-        at_least = {
-            "epochs": 1, "steps": 1, "accumulate": 1, "patience": 1, "validate_every": 1, "log_every": 1,
-            "warmup_steps": 0, "plateau_patience": 0, "weight_decay": 0, "learning_rate": 0, "save_every": 0, "examples": 0,
-        }  # fmt: skip
-        wrong = [
-            f"training.{name} is {value}: it must be at least {low}"
-            for name, low in at_least.items()
-            if (value := getattr(self, name)) is not None and value < low
-        ]
-        if self.epochs is None and self.steps is None:
-            wrong.append("training.epochs and training.steps are both null: say when to stop")
-        if self.threads != "auto" and self.threads < 1:
-            wrong.append(f"training.threads is {self.threads}: it must be auto or at least 1")
-        if self.device not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", self.device):
-            wrong.append(f"training.device is {self.device!r}: it must be auto, cpu, cuda or cuda:NUMBER")
-        if len(self.betas) != 2:
-            wrong.append(f"training.betas lists {len(self.betas)} numbers: it must list two")
+        wrong = out_of_range(vars(self))
         if wrong:
             raise ConfigError(wrong)
 
 
+AT_LEAST = {
+    "epochs": 1, "steps": 1, "accumulate": 1, "patience": 1, "validate_every": 1, "log_every": 1, "threads": 1,
+    "warmup_steps": 0, "plateau_patience": 0, "weight_decay": 0, "learning_rate": 0, "save_every": 0, "examples": 0,
+}  # fmt: skip
+SHARES = ("momentum", "final_rate", "plateau_factor")
+POSITIVE = ("clip_norm", "clip_value")
+
+
+def out_of_range(training: Mapping[str, Any]) -> list[str]:
+    """Mistakes in the values of a training section whose types are right; it may lack some."""
+    numbers = {name: value for name, value in training.items() if isinstance(value, (int, float))}
+    wrong = []
+    for name, value in numbers.items():
+        # written so that nan is wrong, too
+        if name in AT_LEAST and not value >= AT_LEAST[name]:
+            wrong.append(f"training.{name} is {value}: it must be at least {AT_LEAST[name]}")
+        if name in SHARES and not 0 <= value <= 1:
+            wrong.append(f"training.{name} is {value}: it must lie between 0 and 1")
+        if name in POSITIVE and not value > 0:
+            wrong.append(f"training.{name} is {value}: it must be above 0, or null for no clipping")
+    if training.get("epochs", 1) is None and training.get("steps", 1) is None:
+        wrong.append("training.epochs and training.steps are both null: say when to stop")
+    device = training.get("device", "auto")
+    if device not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", device):
+        wrong.append(f"training.device is {device!r}: it must be auto, cpu, cuda or cuda:NUMBER")
+    betas = training.get("betas", [0, 0])
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        wrong.append(f"training.betas is {betas}: it must list two numbers, each at least 0 and below 1")
+    return wrong
+
+
 def use_config_dir(folder: str | Path) -> None:
-    """Add a folder of one's own, laid out as `conf/`, whose names come first from now on."""
+    """Add the names in a folder of one's own, laid out as `conf/`. Raises ConfigError where one is taken already."""
     path = Path(folder).resolve()
-    if not path.is_dir():
+    if not str(folder) or not path.is_dir():
         raise ConfigError([f"--config-dir is {str(folder)!r}, which is no folder"])
+    taken = [file.relative_to(path) for group in GROUPS for file in sorted((path / group).rglob("*.yaml"))]
+    taken = [file for file in taken if any((other / file).is_file() for other in _folders() if other != path)]
+    if taken:
+        raise ConfigError([f"{path / file}: there is a {file.parent} of this name already, choose another" for file in taken])
     if path not in _user_dirs:
         _user_dirs.append(path)
 
@@ -86,11 +107,12 @@ _user_dirs: list[Path] = []
 
 def search_path() -> list[str]:
     """The override that tells Hydra of these folders."""
-    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in _user_dirs)}]"] if _user_dirs else []
+    folders = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in _user_dirs]
+    return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
 
 
 def _folders() -> list[Path]:
-    return [*_user_dirs, CONF_DIR]
+    return [CONF_DIR, *_user_dirs]
 
 
 def names(group: str, pattern: str = "*") -> list[str]:
@@ -109,12 +131,13 @@ def summary(group: str, name: str) -> str:
 
 def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
     """(option, default, what it does) of a YAML and of those it builds on, from their comments."""
+    import yaml
+
     text = _path(group, name).read_text(encoding="utf-8")
     options: dict[str, tuple[str, str]] = {}
-    parents = re.search(r"^defaults:\s*\[(.*)\]", text, re.MULTILINE)
-    for parent in parents.group(1).split(",") if parents else []:
-        parent = parent.strip().removeprefix(f"/{group}/").removesuffix("@_here_")
-        if parent != "_self_":
+    for parent in (yaml.safe_load(text) or {}).get("defaults", []):
+        if isinstance(parent, str) and parent != "_self_":
+            parent = parent.removeprefix(f"/{group}/").removesuffix("@_here_")
             options.update((key, (default, what)) for key, default, what in option_help(group, parent))
     above: list[str] = []
     for line in text.splitlines():
@@ -145,17 +168,44 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
     chosen = _hydra_compose(groups, mistakes)
     if chosen is not None:
         options = [text for text in options if _exists(text, chosen, mistakes)]
-    config = _hydra_compose([*groups, *options], mistakes)
+    config = _hydra_compose([*groups, *options], mistakes) if options else chosen
     if config is not None:
         config["overrides"] = list(overrides)
     return config, mistakes
+
+
+def jobs(*overrides: str) -> list[list[str]]:
+    """The jobs of a sweep: every combination of the values that its overrides list."""
+    return [list(job) for job in itertools.product(*map(_values, overrides))]
+
+
+def _values(text: str) -> list[str]:
+    """The overrides that one with several values stands for."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Glob
+    from hydra.errors import HydraException
+
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException:
+        return [text]  # whoever reads it says what is wrong
+    if not override.is_sweep_override():
+        return [text]
+    value, key = override.value(), override.get_key_element()
+    if isinstance(value, Glob):
+        return [f"{key}={name}" for name in value.filter(names(key))] or [text]
+    return [f"{key}={chosen}" for chosen in override.sweep_string_iterator()]
 
 
 def _path(group: str, name: str) -> Path:
     for folder in _folders():
         if (folder / group / f"{name}.yaml").is_file():
             return folder / group / f"{name}.yaml"
-    raise ConfigError([f"there is no {group} named {name!r}.{closest(name, names(group))}"])
+    raise ConfigError([_no_name(group, name)])
+
+
+def _no_name(group: str, name: str) -> str:
+    return f"there is no {group} named {name!r}.{closest(name, names(group))}"
 
 
 def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[list[str], list[str]]:
@@ -171,28 +221,31 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
         except HydraException as error:
             mistakes.append(f"{text!r} is no override ({str(error).splitlines()[0]}): write option=value")
             continue
-        if override.key_or_group not in GROUPS:
+        group = override.key_or_group
+        if override.is_sweep_override():
+            mistakes.append(f"{text!r} gives several values: that makes a sweep, with -m")
+        elif group not in GROUPS:
             options.append(text)
-            continue
-        name = override.value()
-        if override.is_sweep_override() or (isinstance(name, str) and "/" in name):
-            groups.append(text)
-        elif name is None or str(name) not in names(override.key_or_group):
-            available = names(override.key_or_group)
-            mistakes.append(f"there is no {override.key_or_group} named {str(name)!r}.{closest(str(name), available)}")
+        elif override.is_delete():
+            mistakes.append(f"{text!r} leaves a model without its {group}: choose one with {group}=...")
         else:
-            groups.append(text)
+            name = str(override.value())
+            try:
+                _path(group, name)
+                groups.append(text)
+            except ConfigError as error:
+                mistakes += error.mistakes
     return groups, options
 
 
 def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
-    """Whether an option is one that the chosen configuration has. `+option` may add one; who reads it checks it."""
-    key = override.split("=", 1)[0].lstrip("~")
-    if key.startswith(("+", "hydra.", "hydra/")):
+    """Whether an option is one that the chosen configuration has. `+` may add one inside a group, whose class checks it."""
+    key = override.split("=", 1)[0].lstrip("~+")
+    if key.startswith(("hydra.", "hydra/")):
         return True
     node: Any = config
     path = key.split(".")
-    for depth, part in enumerate(path):
+    for depth, part in enumerate(path[:1] if override.startswith("+") else path):
         if not isinstance(node, dict):
             mistakes.append(f"{key}: {'.'.join(path[:depth])} has no options below it")
             return False
@@ -210,7 +263,7 @@ def load(group: str, name: str) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     if name not in names(group):
-        raise ConfigError([f"there is no {group} named {name!r}.{closest(name, names(group))}"])
+        raise ConfigError([_no_name(group, name)])
     return OmegaConf.to_container(_compose_file(f"{group}/{name}", [])[group])  # type: ignore[return-value]
 
 
@@ -238,7 +291,7 @@ def _hydra_compose(overrides: list[str], mistakes: list[str]) -> dict[str, Any] 
         composed = _compose_file("config", overrides, with_hydra=True)
         choices = {group: real_name(group, composed.hydra.runtime.choices[group]) for group in GROUPS}
         own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
-        return {**OmegaConf.to_container(own, resolve=True), "choices": choices}  # type: ignore[dict-item]
+        return {**_resolved(own), "choices": choices}
     except (HydraException, OmegaConfBaseException) as error:
         text = str(error).strip().splitlines()[0]
         if text not in mistakes:
@@ -246,11 +299,23 @@ def _hydra_compose(overrides: list[str], mistakes: list[str]) -> dict[str, Any] 
         return None
 
 
+def _resolved(config: Any) -> dict[str, Any]:
+    """Plain values. An option that takes its value from one that is not there counts as not set."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import InterpolationKeyError
+
+    while True:
+        try:
+            return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+        except InterpolationKeyError as error:
+            OmegaConf.update(config, error.full_key, MISSING)
+
+
 def real_name(group: str, name: str) -> str:
     """The name that an alias such as default/tagging stands for."""
     if "/" not in name:
         return name
-    match = re.search(rf"/{group}/([\w-]+)@", (CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    match = re.search(rf"/{group}/([\w-]+)@", _path(group, name).read_text(encoding="utf-8"))
     return match.group(1) if match else name
 
 
@@ -267,14 +332,3 @@ def register_resolvers() -> None:
 
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("short_name", short_name, replace=True)
-
-
-def missing(config: dict[str, Any], prefix: str = "") -> list[str]:
-    """The options that are still `???`."""
-    found = []
-    for key, value in config.items():
-        if isinstance(value, dict):
-            found += missing(value, f"{prefix}{key}.")
-        elif value == MISSING:
-            found.append(prefix + key)
-    return found

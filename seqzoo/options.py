@@ -16,26 +16,31 @@ def parameters(constructor: type) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(constructor).parameters)
 
 
-def annotations(constructor: type) -> dict[str, Any]:
+def type_hints(constructor: type) -> dict[str, Any]:
     """Type hints of a class's constructor, resolved where each was written."""
     return get_type_hints(constructor if is_dataclass(constructor) else constructor.__init__)  # type: ignore[misc]
 
 
-def check_options(where: str, constructor: type, options: dict[str, Any], provided: Iterable[str] = ()) -> list[str]:
-    """Every mistake in `options` as a sentence: unknown names, missing ones, wrong types. `provided` comes from elsewhere."""
-    known, hints, provided = parameters(constructor), annotations(constructor), set(provided)
-    mistakes = []
+def check_options(
+    where: str, constructor: type, options: dict[str, Any], provided: Iterable[str] = ()
+) -> dict[str, str]:
+    """The options with a mistake, and a sentence for each: unknown names, missing ones, wrong types.
+
+    provided: names that are not options, because they come from elsewhere.
+    """
+    known, hints, provided = parameters(constructor), type_hints(constructor), set(provided)
+    mistakes = {}
     for name, value in options.items():
         if name not in known or name in provided:
             may = [f"{where}.{other}" for other in known if other not in provided]
-            mistakes.append(f"there is no option {where}.{name}.{closest(f'{where}.{name}', may)}")
+            mistakes[name] = f"there is no option '{where}.{name}'.{closest(f'{where}.{name}', may)}"
         elif value == "???":
-            mistakes.append(f"{where}.{name} is not set: give {where}.{name}=...")
+            mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
         elif name in hints and not fits(value, hints[name]):
-            mistakes.append(f"{where}.{name} is {value!r}: it must be {describe(hints[name])}")
+            mistakes[name] = f"{where}.{name} is {value!r}: it must be {describe(hints[name])}"
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options and name not in provided:
-            mistakes.append(f"{where}.{name} is not set: give {where}.{name}=...")
+            mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
     return mistakes
 
 
@@ -71,9 +76,7 @@ def describe(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(describe(argument) for argument in arguments)
     if origin is Literal:
-        return " or ".join(str(choice) for choice in arguments) if len(arguments) < 3 else (
-            "one of " + ", ".join(str(choice) for choice in arguments)
-        )
+        return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 2 else " or ".join(map(str, arguments))
     if origin is list:
         return f"a list, each {describe(arguments[0])}"
     if origin is dict:

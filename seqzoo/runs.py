@@ -42,7 +42,7 @@ def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     mistakes = check(config)
     if mistakes:
         raise ConfigError(mistakes)
-    return _train(config, Run.create(folder, config))
+    return _train(config, Run.create(folder, config), further=True)
 
 
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
     mistakes = check(config)
     if mistakes:
         raise ConfigError(mistakes)
-    return _train(config, run)
+    return _train(config, run, further=bool(overrides))
 
 
 def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -85,19 +85,15 @@ def _differences(before: dict[str, Any], after: dict[str, Any], prefix: str = ""
     return found
 
 
-def _train(config: dict[str, Any], run: Run) -> dict[str, Any]:
+def _train(config: dict[str, Any], run: Run, further: bool) -> dict[str, Any]:
+    """further: train on even if the checkpoint had come to its end."""
     settings = build_training(config)
     device = select_device(settings.device)
     check_precision(settings.precision, device)
     make_deterministic(settings.deterministic)
     last = run.folder / LAST
     checkpoint = load_training(last) if last.exists() else None
-    if checkpoint is not None and (run.folder / METRICS).exists() and checkpoint["position"]["finished"]:
-        done = checkpoint["position"]["step"]
-        if settings.steps is None or settings.steps <= done:
-            raise CheckpointError(
-                f"{run.folder} has finished (update {done:,}): give it a later end, such as training.steps={2 * done}"
-            )
+    finished = checkpoint is not None and checkpoint["position"]["finished"] and (run.folder / METRICS).exists()
 
     spec = spec_from_plain(read_json(run.folder / SPEC)) if (run.folder / SPEC).exists() else None
     data = build_data(config)
@@ -110,7 +106,13 @@ def _train(config: dict[str, Any], run: Run) -> dict[str, Any]:
     if checkpoint is not None:
         fill(model, checkpoint["model"], last)
         session.restore(checkpoint)
-        session.position.finished = session.position.step >= session.total_steps
+        done = session.position.step
+        if finished and (not further or done >= session.total_steps):
+            raise CheckpointError(
+                f"{run.folder} has finished (update {done:,}): to go on, give it a later end, as training.steps={2 * done}"
+            )
+        if further:
+            session.position.finished = done >= session.total_steps
     _introduce(run, config, data, session, threads)
 
     purge_step = session.position.step + 1 if checkpoint is not None else None

@@ -130,7 +130,9 @@ def read_parallel(source: str, target: str, encoding: str = "utf-8") -> list[Row
             "parallel files need a line each for every pair."
         )
     pairs = zip(sources, targets, strict=True)
-    return [Row([left.strip(), right.strip()], f"{source}:{number}") for number, (left, right) in enumerate(pairs, start=1)]
+    return [
+        Row([left.strip(), right.strip()], f"{source}:{number}") for number, (left, right) in enumerate(pairs, start=1)
+    ]
 
 
 def _read_bytes(path: str) -> bytes:

@@ -121,6 +121,7 @@ class RunningText(DataModule):
         if len(ids) <= number:
             raise DataError(
                 f"The {split} text has {len(ids)} {self.level}, too few for data.{name}={number} streams that predict "
-                f"the next one: lower data.{name} to at most {len(ids) - 1} or give more text."
+                "the next one: give more text"
+                + (f", or lower data.{name} to at most {len(ids) - 1}." if len(ids) > 1 else ".")
             )
         return Streams.cut(ids, number)

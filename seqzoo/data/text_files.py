@@ -40,5 +40,5 @@ class TextFiles(Files, RunningText):
     def _halve(self, text: str) -> tuple[str, str]:
         place = int(len(text) * (1 - self.validation_fraction))
         if self.level == "words":
-            place = text.find("\n", place) + 1
+            place = text.rfind("\n", 0, place) + 1
         return text[:place], text[place:]

@@ -28,7 +28,7 @@ class Transduction(Task):
         shapes differ; every_step gives the encoder's last output to the decoder beside each token.
     embedding_size: width of a target token's vector.
     dropout: on the decoder's outputs before the head.
-    max_length: tokens after which decoding stops without an end.
+    max_length: tokens after which decoding stops without an end; it also stops at twice the source's length and 10 more.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """
 
@@ -103,7 +103,7 @@ class Transduction(Task):
         state = self.start(features)
         token = batch.inputs.new_full((batch.size,), BEGIN)
         total, ended, written = features.last.new_zeros(batch.size), torch.zeros_like(token, dtype=torch.bool), []
-        for _ in range(self.max_length):
+        for _ in range(min(self.max_length, 2 * batch.inputs.shape[1] + 10)):
             scores, state = self.step(token, state, features)
             best, token = scores.float().log_softmax(-1).max(-1)
             total = total + best.masked_fill(ended, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -106,10 +107,12 @@ def validate(session: Session, data: DataModule, run: Run) -> None:
     scores = evaluate(model, data, "validation", session.device, settings.precision)
     first = model.task.metrics()[0]
     score = scores[first.name] if first.higher_is_better else -scores[first.name]
-    improved = position.best is None or score > position.best
+    # equal scores are told apart by their loss; a score that is no number is worse than any other
+    rank = [-math.inf if math.isnan(value) else value for value in (score, -scores["loss_nats"])]
+    improved = position.best is None or rank > position.best
     position.waited = 0 if improved else position.waited + 1
     if improved:
-        position.best, position.best_step = score, position.step
+        position.best, position.best_step = rank, position.step
         # before the checkpoint that knows of it: the other way round a cut between the two would lose these weights
         run.save_best(session, {name: str(value) for name, value in scores.items()})
     session.schedule.after_validation(improved)

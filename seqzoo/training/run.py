@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -114,13 +115,14 @@ class Run:
             f"{'  (best)' if improved else ''}  {position.tokens / max(position.update_seconds, 1e-9):,.0f} tokens/s  "
             f"{format_seconds(left)} left"
         )
-        for line in examples:
-            self.log("    " + line)
+        for example in examples:
+            self.log(indent(example, "    "))
         if self.tracker is not None:
             tags = {f"valid/{'loss' if name == 'loss_nats' else name}": value for name, value in scores.items()}
             self.tracker.scalars(tags, position.step)
             if examples:
-                text = "\n".join("    " + line for line in examples)
+                # four spaces make a block of Markdown that is shown as it is
+                text = indent("\n".join(examples), "    ")
                 self.tracker.text("valid/examples", text, position.step)
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ class Position:
     """How far a training is, in plain numbers.
 
     epoch and batch: where in the data the next update begins; step: updates done; tokens: real input steps read;
-    seconds: of training, validation included; best: the best score so far, found at best_step; waited: validations since.
+    seconds: of training, validation included; best: the best score so far and minus its loss, found at best_step; waited: validations since.
     """
 
     epoch: int = 0
@@ -32,7 +32,7 @@ class Position:
     tokens: int = 0
     seconds: float = 0.0
     update_seconds: float = 0.0
-    best: float | None = None
+    best: list[float] | None = None
     best_step: int = 0
     waited: int = 0
     finished: bool = False

@@ -7,7 +7,7 @@ import torch
 
 from seqzoo.data.bucketing import bucket, padding_share
 
-LENGTHS = [random.Random(0).randint(1, 60) for _ in range(997)] + [500]
+LENGTHS = [*random.Random(0).choices(range(1, 61), k=997), 500]
 
 
 @pytest.mark.parametrize("max_tokens", [None, 200])
@@ -31,9 +31,10 @@ def test_the_generator_decides_the_order() -> None:
 
 
 def test_shuffled_batches_waste_little_and_do_not_rise_in_length() -> None:
-    batches = bucket(LENGTHS, 16, None, torch.Generator().manual_seed(0))
-    assert padding_share(LENGTHS, batches) < 0.06
-    longest = [max(LENGTHS[index] for index in batch) for batch in batches]
+    lengths = LENGTHS[:800]
+    batches = bucket(lengths, 16, None, torch.Generator().manual_seed(0))
+    assert padding_share(lengths, batches) < 0.05
+    longest = [max(lengths[index] for index in batch) for batch in batches]
     assert longest != sorted(longest)
 
 

@@ -78,9 +78,9 @@ def test_limit_and_saved_spec() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(DataError, match="too few for data.batch_size=26 streams .* to at most 25"):
+    with pytest.raises(DataError, match=r"too few for data.batch_size=26 streams .* to at most 25\."):
         loaded(batch_size=26)
-    with pytest.raises(DataError, match="validation text has 9 characters, too few for data.evaluation_batch_size=10"):
+    with pytest.raises(DataError, match=r"validation text has 9 characters, too few for data.evaluation_batch_size=10"):
         loaded(batch_size=2)
     with pytest.raises(ValueError, match="window=0 is too small"):
         Alphabet(window=0)

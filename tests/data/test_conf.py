@@ -1,0 +1,65 @@
+"""Every YAML of conf/data names a class and exactly its options."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+import seqzoo.data
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
+BASES = ("text_files", "classification_files", "tagging_files", "parallel_files")
+
+
+def composed(folder: Path, *overrides: str) -> dict[str, Any]:
+    """The `data` section of a primary configuration as small as can be."""
+    (folder / "primary.yaml").write_text("defaults: [task: tagging, data: 'default/${task}', _self_]\nseed: 3\n")
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        search = [f"hydra.searchpath=[file://{CONF}]"]
+        config = compose("primary", [*search, *overrides])
+    data = OmegaConf.to_container(config.data)
+    assert isinstance(data, dict)
+    return {**data, "seed": 3} if "seed" in data else data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_are_those_of_the_class(name: str, tmp_path: Path) -> None:
+    data = composed(tmp_path, f"data={name}")
+    constructor = getattr(seqzoo.data, data.pop("class"))
+    assert set(data) == set(inspect.signature(constructor).parameters)
+    built = constructor(**data)
+    assert built.expected_spec().input_size > 0
+    first = (CONF / "data" / f"{name}.yaml").read_text().split("\n")[0]
+    assert first.startswith("# ")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in BASES])
+def test_only_files_of_ones_own_have_to_be_named(name: str, tmp_path: Path) -> None:
+    data = composed(tmp_path, f"data={name}")
+    assert "???" not in data.values()
+    source = data.get("source")
+    if source:
+        paths = [str(value) for key, value in data.items() if key.startswith(("train", "validation", "test")) and value]
+        named = {path.split("::")[0] for path in paths if "/" in path}
+        assert named == set(source["files"])
+        assert all(len(checksum) == 64 for checksum in source["files"].values())
+        assert (CONF / "data" / f"{source['name']}.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("transduction", "Addition"),
+        ("tagging", "GrammarTags"),
+        ("classification", "GrammarSentiment"),
+        ("language_modeling", "GrammarText"),
+    ],
+)
+def test_every_task_has_generated_data_by_default(task: str, expected: str, tmp_path: Path) -> None:
+    assert composed(tmp_path, f"task={task}")["class"] == expected

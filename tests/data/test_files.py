@@ -1,0 +1,135 @@
+"""Data sets from files: where they are found, what is held out, what a message says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seqzoo.data import ClassificationFiles, ParallelFiles, TaggingFiles, TextFiles
+from seqzoo.data.examples import Example
+from seqzoo.data.files import hold_out
+from seqzoo.data.locations import data_root, locate
+from seqzoo.errors import DataError
+
+SOURCE = {"name": "toy", "url": "https://example.org/x", "files": {"toy/a.txt": "0" * 64}}
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_the_folder_of_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEQZOO_DATA", str(tmp_path))
+    assert data_root() == tmp_path
+    assert data_root("/other") == Path("/other")
+    monkeypatch.delenv("SEQZOO_DATA")
+    assert data_root() == Path.home() / ".cache" / "seqzoo"
+
+
+def test_a_path_here_comes_before_the_folder_of_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    here, root = tmp_path / "here", tmp_path / "root"
+    here.mkdir()
+    root.mkdir()
+    monkeypatch.chdir(here)
+    write(root / "a.txt", "root")
+    assert locate("a.txt", str(root)) == str(root / "a.txt")
+    write(here / "a.txt", "here")
+    assert Path(locate("a.txt", str(root))).read_text() == "here"
+    assert locate(str(root / "a.txt")) == str(root / "a.txt")
+    assert locate("a.txt::member", str(root)).endswith("a.txt::member")
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    with pytest.raises(DataError, match=r"no file toy/b.txt in .* or .*: put it there, or set data.root"):
+        locate("toy/b.txt", root, SOURCE)
+    with pytest.raises(DataError, match=r"toy/a.txt in .*its sha256 is 0{64}\) with: seqzoo data fetch toy"):
+        locate("toy/a.txt", root, SOURCE)
+    by_hand = {"name": "toy", "files": SOURCE["files"], "about": "Ask the authors."}
+    with pytest.raises(DataError, match=r"put it there. Ask the authors."):
+        locate("toy/a.txt", root, by_hand)
+
+
+def test_a_source_is_checked_at_once() -> None:
+    with pytest.raises(DataError, match=r"data.source has no key 'urls'. Did you mean 'url'"):
+        TextFiles(train="a", source={"name": "x", "files": {}, "urls": "y"})
+    with pytest.raises(DataError, match="needs a name and files"):
+        TextFiles(train="a", source={"name": "x"})
+
+
+def test_held_out_sources_lie_on_one_side() -> None:
+    examples = [Example(f"text {number % 50}", str(number)) for number in range(200)]
+    parts = hold_out(examples, {"validation": 0.2, "test": 0.1})
+    sources = {split: {example.source for example in found} for split, found in parts.items()}
+    assert {split: len(found) for split, found in sources.items()} == {"train": 35, "validation": 10, "test": 5}
+    assert len(set.union(*sources.values())) == 50
+    assert sum(len(found) for found in parts.values()) == 200
+    assert parts == hold_out(examples, {"validation": 0.2, "test": 0.1})
+
+
+def test_classification_files(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.tsv", "label\ttext\npos\tA good film.\nneg\tA bad film.\n")
+    test = write(tmp_path / "test.tsv", "label\ttext\nneg\tA film.\nposs\tbad.\n")
+    data = ClassificationFiles(train=train, validation=train, batch_size=1)
+    data.load()
+    assert data.splits() == {"train": 2, "validation": 2}
+    assert data.spec.targets.to_plain() == {"kind": "labels", "labels": ["neg", "pos"]}
+    found = {
+        data.spec.inputs.decode(batch.inputs[0].tolist()): int(batch.targets[0])  # type: ignore[index]
+        for batch in data.batches("train")
+    }
+    assert found == {"a good film .": 1, "a bad film .": 0}
+    with pytest.raises(DataError, match=r"test.tsv:3: The label 'poss' does not occur in training. Did you mean 'pos'"):
+        ClassificationFiles(train=train, validation=train, test=test).load()
+
+
+def test_labels_first_and_a_held_out_validation_split(tmp_path: Path) -> None:
+    train = write(tmp_path / "train", "".join(f"{'AB'[n % 2]}:x question {n}\n" for n in range(40)))
+    data = ClassificationFiles(train=train, format="label_first", label_until=":", validation_fraction=0.25)
+    data.load()
+    assert data.splits() == {"train": 30, "validation": 10}
+    assert data.spec.targets.to_plain()["labels"] == ["A", "B"]
+    with pytest.raises(DataError, match="validation split of the data holds no examples"):
+        ClassificationFiles(train=train, format="label_first", validation_fraction=0).load()
+    with pytest.raises(ValueError, match=r"validation_fraction=1.0 must be at least 0 and below 1"):
+        ClassificationFiles(train=train, validation_fraction=1.0)
+
+
+def test_tagging_files(tmp_path: Path) -> None:
+    train = write(tmp_path / "train", "a O\nb B-x\n\nc O\n")
+    test = write(tmp_path / "test", "a O\n\na O\nb I-x\n")
+    data = TaggingFiles(train=train, validation=train)
+    data.load()
+    (batch,) = data.batches("validation")
+    assert batch.targets is not None
+    assert batch.targets.tolist() == [[1, 0], [1, 0]]
+    assert batch.lengths.tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"test:3: The label 'I-x' does not occur in training"):
+        TaggingFiles(train=train, validation=train, test=test).load()
+
+
+def test_parallel_files(tmp_path: Path) -> None:
+    source, target = write(tmp_path / "a.de", "Ja!\nNein.\n"), write(tmp_path / "a.en", "Yes!\nNo.\n")
+    table = write(tmp_path / "a.tsv", "Yes!\tJa!\nNo.\tNein.\n")
+    two = ParallelFiles(train_source=source, train_target=target, validation_source=source, validation_target=target)
+    one = ParallelFiles(train_source=table, validation_source=table, source_column=1, target_column=0)
+    for data in (two, one):
+        data.load()
+        (batch,) = data.batches("validation")
+        assert batch.targets is not None
+        codec = data.spec.targets
+        assert sorted(codec.decode(row.tolist()) for row in batch.targets) == ["No.", "Yes!"]
+        assert sorted(data.spec.inputs.decode(row.tolist()) for row in batch.inputs) == ["Ja!", "Nein."]
+
+
+def test_text_files(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.txt", "0123456789" * 10)
+    data = TextFiles(train=train, batch_size=3, evaluation_batch_size=1, validation_fraction=0.2)
+    data.load()
+    assert data.splits() == {"train": 79, "validation": 19}
+    words = write(tmp_path / "b.txt", "a b c\n" * 9 + "a b c")
+    data = TextFiles(train=words, test=words, level="words", batch_size=2, evaluation_batch_size=1)
+    data.load()
+    assert data.splits() == {"train": 35, "validation": 3, "test": 39}

@@ -1,0 +1,82 @@
+"""The counts that the sets of conf/data are known to have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+import seqzoo.data
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+SETS = [
+    ("tiny_shakespeare", {"train": 1_003_853, "validation": 111_539}, 67),
+    ("ptb_words", {"train": 929_588, "validation": 73_759, "test": 82_429}, 10_001),
+    ("sst2", {"train": 6_920, "validation": 872, "test": 1_821}, 2),
+    ("sst5", {"train": 8_544, "validation": 1_101, "test": 2_210}, 5),
+    ("chnsenticorp", {"train": 9_600, "validation": 1_200, "test": 1_200}, 2),
+    ("ud_english_ewt", {"train": 12_544, "validation": 2_001, "test": 2_077}, 17),
+    ("ud_chinese_gsd", {"train": 3_997, "validation": 500, "test": 500}, 15),
+    ("wnut17", {"train": 3_394, "validation": 1_009, "test": 1_287}, 13),
+    ("resume_ner", {"train": 3_821, "validation": 463, "test": 477}, 28),
+    ("multi30k_de_en", {"train": 29_000, "validation": 1_014, "test": 1_000}, None),
+]
+
+
+def load(name: str, root: str) -> Any:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        options = OmegaConf.to_container(compose("config", [f"data={name}"]).data)
+    assert isinstance(options, dict)
+    if "seed" in options:
+        options["seed"] = 0
+    data = getattr(seqzoo.data, options.pop("class"))(**{**options, "root": root})
+    data.load()
+    return data
+
+
+@pytest.mark.parametrize(("name", "counts", "output_size"), SETS)
+def test_counts(name: str, counts: dict[str, int], output_size: int | None, real_data: str) -> None:
+    data = load(name, real_data)
+    assert data.splits() == counts
+    assert output_size in (None, data.spec.output_size)
+    batch = next(data.batches("train"))
+    assert batch.size == data.batch_size
+
+
+def test_words_of_a_treebank(real_data: str) -> None:
+    data = load("ud_english_ewt", real_data)
+    words = {split: sum(int(batch.lengths.sum()) for batch in data.batches(split)) for split in data.splits()}
+    assert words == {"train": 204_577, "validation": 25_147, "test": 25_094}
+
+
+def test_no_word_of_ptb_is_unknown(real_data: str) -> None:
+    data = load("ptb_words", real_data)
+    assert "<unk>" in data.spec.inputs.vocabulary
+    text = data.spec.inputs.decode(next(data.batches("test")).inputs[0, :6].tolist())
+    assert text == "no it was n't black monday"
+
+
+def test_trec_is_latin_1_and_loses_no_question(real_data: str) -> None:
+    data = load("trec", real_data)
+    counts = data.splits()
+    assert counts["train"] + counts["validation"] == 5_452
+    assert counts["test"] == 500
+    assert data.spec.targets.labels == ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
+
+
+def test_tatoeba_pairs_are_split_by_source(real_data: str) -> None:
+    data = load("tatoeba_cmn_eng", real_data)
+    assert sum(data.splits().values()) == 20_133
+    splits = data.read()
+    sources = [{example.source for example in found} for found in splits.values()]
+    assert not sources[0] & sources[1]
+    assert not sources[0] & sources[2]
+
+
+def test_a_set_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(seqzoo.errors.DataError, match=r"sst/stsa.binary.train .*seqzoo data fetch sst2"):
+        load("sst2", str(tmp_path))

@@ -1,0 +1,113 @@
+"""A checkpoint is whole or it is not there, and what is damaged or foreign is refused with a sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from seqzoo.errors import CheckpointError
+from seqzoo.training.checkpoint import load_training, load_weights, save_training, save_weights
+
+
+def model() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+
+
+CONTENT = {"state": ((torch.arange(3.0), torch.ones(2, 2)), (torch.zeros(1),)), "number": 3, "names": ["a", "ü"]}
+
+
+def test_training_round_trip(tmp_path: Path) -> None:
+    save_training(tmp_path / "last.pt", CONTENT)
+    loaded = load_training(tmp_path / "last.pt")
+    assert loaded["number"] == 3
+    assert loaded["names"] == ["a", "ü"]
+    assert isinstance(loaded["state"][0], tuple)
+    assert torch.equal(loaded["state"][0][1], torch.ones(2, 2))
+
+
+def test_weights_round_trip_with_a_tied_one(tmp_path: Path) -> None:
+    saved, loaded = model(), model()
+    saved.add_module("tied", saved[1])
+    loaded.add_module("tied", loaded[1])
+    with torch.no_grad():
+        saved[1].weight.fill_(7.0)
+    save_weights(tmp_path / "best.safetensors", saved, {"step": "12"})
+    assert load_weights(tmp_path / "best.safetensors", loaded)["step"] == "12"
+    assert (loaded[1].weight == 7).all()
+    assert loaded.tied.weight is loaded[1].weight
+
+
+def test_a_full_disk_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "last.pt"
+    save_training(path, {"number": 1})
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match="No space left.*the one written before is intact"):
+        save_training(path, {"number": 2})
+    monkeypatch.undo()
+    assert load_training(path)["number"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    save_training(tmp_path / "last.pt", CONTENT)
+    save_weights(tmp_path / "best.safetensors", model(), {})
+    for name in ("last.pt", "best.safetensors"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(CheckpointError, match="last.pt is damaged or no checkpoint"):
+        load_training(tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="best.safetensors is damaged or no checkpoint"):
+        load_weights(tmp_path / "best.safetensors", model())
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
+    save_training(tmp_path / "last.pt", {"tensor": torch.arange(1000.0)})
+    save_weights(tmp_path / "best.safetensors", model(), {})
+    for name, place in (("last.pt", -3000), ("best.safetensors", -5)):
+        content = bytearray((tmp_path / name).read_bytes())
+        content[place] ^= 1
+        (tmp_path / name).write_bytes(bytes(content))
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_training(tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="checksum"):
+        load_weights(tmp_path / "best.safetensors", model())
+
+
+def test_a_foreign_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple:
+            return (os.mkdir, (str(tmp_path / "exploded"),))
+
+    torch.save({"format": "other", "x": 1}, tmp_path / "other.pt")
+    torch.save({"x": Bomb()}, tmp_path / "bomb.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Bomb()))
+    for name in ("other.pt", "bomb.pt", "plain.pt"):
+        with pytest.raises(CheckpointError, match=name):
+            load_training(tmp_path / name)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_another_models_weights_are_refused(tmp_path: Path) -> None:
+    save_weights(tmp_path / "best.safetensors", model(), {})
+    with pytest.raises(CheckpointError, match="belongs to another model: 0 tensors are missing, 2 too many, 0 of another"):
+        load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4)))
+    with pytest.raises(CheckpointError, match="1 of another shape, 1.weight"):
+        load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2)))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint .*last\.pt"):
+        load_training(tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint .*best"):
+        load_weights(tmp_path / "best.safetensors", model())

@@ -1,0 +1,220 @@
+"""The loop: what is interrupted continues bit for bit, what is accumulated equals one batch, what is not finite stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from seqzoo import runs
+from seqzoo.build import build_model, build_training
+from seqzoo.config import compose
+from seqzoo.contracts import Batch, DataModule, DataSpec
+from seqzoo.errors import ConfigError, TrainingError
+from seqzoo.training import loop
+from seqzoo.training.checkpoint import load_training
+from seqzoo.training.run import BEST, LAST
+from seqzoo.training.session import Session
+
+TASKS = ["transduction", "classification", "tagging", "language_modeling"]
+
+
+def tiny(task: str, *more: str) -> dict:
+    """Dropout, several epochs, and an end in the middle of one."""
+    small = ["data.train_size=200", "data.validation_size=60", "data.test_size=60"]
+    return compose(
+        f"task={task}", *small, "debug=tiny", "backbone=deep", "task.dropout=0.2", "data.limit=160",
+        "training.steps=30", "training.validate_every=10", "training.log_every=5", *more,
+    )  # fmt: skip
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, number: int, signal_number: int = signal.SIGINT) -> None:
+    """Send ourselves a signal while update `number` is computed."""
+    original, calls = loop.update, []
+
+    def update(*arguments):
+        calls.append(1)
+        if len(calls) == number:
+            os.kill(os.getpid(), signal_number)
+        return original(*arguments)
+
+    monkeypatch.setattr(loop, "update", update)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_training(folder / LAST)["model"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_resumed_run_ends_as_the_uninterrupted_one(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(task)
+    whole = runs.start(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 13, signal.SIGTERM)
+        with pytest.raises(loop.Stopped):
+            runs.start(config, tmp_path / "cut")
+    stopped = load_training(tmp_path / "cut" / LAST)
+    assert stopped["position"]["step"] == 13
+    assert stopped["position"]["batch"] > 0, "the cut must lie inside an epoch"
+    assert (stopped["state"] is not None) == (task == "language_modeling")
+    resumed = runs.resume(tmp_path / "cut", [])
+    for split in ("train", "validation", "test"):
+        assert resumed[split] == whole[split]
+    for name, tensor in weights(tmp_path / "whole").items():
+        assert torch.equal(tensor, weights(tmp_path / "cut")[name]), name
+    best = [load_file(tmp_path / name / BEST) for name in ("whole", "cut")]
+    assert all(torch.equal(tensor, best[1][name]) for name, tensor in best[0].items())
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path: Path) -> None:
+    config = tiny("tagging")
+    whole = runs.start(config, tmp_path / "whole")
+    runs.Run.create(tmp_path / "cut", config)
+    assert runs.resume(tmp_path / "cut", [])["test"] == whole["test"]
+
+
+def test_a_later_end_continues_a_finished_run(tmp_path: Path) -> None:
+    config = tiny("tagging", "training.schedule=constant")
+    runs.start(config, tmp_path / "run")
+    longer = runs.resume(tmp_path / "run", ["training.steps=40"])
+    assert longer["updates"] == 40
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["updates"] == 40
+
+
+def test_another_setting_is_refused_and_named(tmp_path: Path) -> None:
+    runs.start(tiny("tagging"), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"training.learning_rate is 0.\d+ in the run and 0.5 now") as caught:
+        runs.resume(tmp_path / "run", ["training.learning_rate=0.5", "cell=gru", "training.steps=50"])
+    assert any("cell.class is 'LSTM' in the run and 'GRU' now" in mistake for mistake in caught.value.mistakes)
+
+
+class FixedBatches(DataModule):
+    """Sums of random features are to be told positive from negative; as many rows a batch as asked for."""
+
+    def __init__(self, rows: int):
+        generator = torch.Generator().manual_seed(3)
+        self.inputs = torch.randint(2, 9, (16, 5), generator=generator)
+        self.targets = (self.inputs.sum(1) > 25).long()
+        self.rows = rows
+        self.spec = DataSpec("classification", 10, 2)
+
+    def splits(self) -> dict[str, int]:
+        return {"train": 16, "validation": 16}
+
+    def num_batches(self, split: str, epoch: int = 0) -> int:
+        return 16 // self.rows
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        for first in range(start * self.rows, 16, self.rows):
+            rows = slice(first, first + self.rows)
+            yield Batch(self.inputs[rows], torch.full((self.rows,), 5), self.targets[rows], padded=False)
+
+
+def session(*overrides: str, steps: int = 3) -> Session:
+    config = compose("task=classification", "backbone.hidden_size=8", "training.threads=1", *overrides)
+    torch.manual_seed(0)
+    model = build_model(config, DataSpec("classification", 10, 2))
+    return Session(model, build_training(config), torch.device("cpu"), total_steps=steps)
+
+
+def run_updates(of: Session, data: FixedBatches, updates: int = 3) -> dict[str, torch.Tensor]:
+    groups = loop.in_groups(data.batches("train"), of.settings.accumulate)
+    for _ in range(updates):
+        loop.update(of, next(groups), stateful=False)
+        of.position.step += 1
+    return of.model.state_dict()
+
+
+def test_accumulated_equals_one_big_batch() -> None:
+    big = run_updates(session("training.optimizer=sgd"), FixedBatches(4))
+    small = run_updates(session("training.optimizer=sgd", "training.accumulate=4"), FixedBatches(1))
+    for name in big:
+        torch.testing.assert_close(small[name], big[name])
+
+
+def test_a_smaller_last_group_still_counts() -> None:
+    groups = list(loop.in_groups(FixedBatches(4).batches("train"), 3))
+    assert [len(group) for group in groups] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"), [("adamw", 0.02), ("adam", 0.02), ("sgd", 1.0), ("rmsprop", 0.02), ("adagrad", 0.05)]
+)
+def test_every_optimizer_lowers_the_loss(optimizer: str, rate: float) -> None:
+    of = session(f"training.optimizer={optimizer}", "training.schedule=constant", f"training.learning_rate={rate}")
+    data = FixedBatches(16)
+    batch = next(data.batches("train"))
+    before = of.model.task.loss(of.model(batch)[0], batch).total.item()
+    for _ in range(15):
+        loop.update(of, [batch], stateful=False)
+    assert of.model.task.loss(of.model(batch)[0], batch).total.item() < 0.9 * before
+
+
+def test_the_norm_is_measured_before_it_is_clipped() -> None:
+    of, data = session("training.optimizer=sgd", "training.clip_norm=0.01", "training.weight_decay=0"), FixedBatches(16)
+    before = {name: value.clone() for name, value in of.model.state_dict().items()}
+    norm = loop.update(of, [next(data.batches("train"))], stateful=False)
+    assert norm > 0.01
+    moved = sum((value - before[name]).square().sum() for name, value in of.model.state_dict().items()).sqrt()
+    assert moved.item() == pytest.approx(0.01 * of.settings.learning_rate, rel=0.02)
+
+
+def test_values_are_clipped() -> None:
+    of = session("training.optimizer=sgd", "training.clip_norm=null", "training.clip_value=1e-4", "training.weight_decay=0", "training.learning_rate=1.0")
+    before = {name: value.clone() for name, value in of.model.state_dict().items()}
+    loop.update(of, [next(FixedBatches(16).batches("train"))], stateful=False)
+    largest = max((value - before[name]).abs().max().item() for name, value in of.model.state_dict().items())
+    assert largest <= 1e-4 * of.settings.learning_rate * 1.01
+
+
+def test_a_loss_that_is_no_number_stops_and_says_where() -> None:
+    of = session()
+    run_updates(of, FixedBatches(4), 2)
+    with torch.no_grad():
+        of.model.backbone.layers[0][0].weight_hh.fill_(float("nan"))
+    loop.update(of, [next(FixedBatches(4).batches("train"))], stateful=False)
+    with pytest.raises(TrainingError, match=r"since update 2 .*backbone.layers.0.0.weight_hh"):
+        of.check_finite()
+
+
+def test_nothing_is_saved_after_a_loss_that_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = loop.update
+
+    def update(of: Session, *rest):
+        if of.position.step == 12:
+            with torch.no_grad():
+                next(of.model.parameters()).fill_(float("nan"))
+        return original(of, *rest)
+
+    monkeypatch.setattr(loop, "update", update)
+    with pytest.raises(TrainingError, match="since update 12"):
+        runs.start(tiny("tagging", "training.save_every=0"), tmp_path / "run")
+    saved = load_training(tmp_path / "run" / LAST)
+    assert saved["position"]["step"] == 12
+    assert all(torch.isfinite(tensor).all() for tensor in saved["model"].values())
+
+
+def test_patience_ends_a_training(tmp_path: Path) -> None:
+    metrics = runs.start(
+        tiny("tagging", "training.patience=2", "training.learning_rate=0.0", "training.validate_every=3"),
+        tmp_path / "run",
+    )
+    assert metrics["updates"] == 9
+    assert metrics["best_update"] == 3
+    with pytest.raises(Exception, match="has finished"):
+        runs.resume(tmp_path / "run", [])
+
+
+def test_a_second_signal_acts_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt), loop.StopSignals() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.received == signal.SIGINT
+        os.kill(os.getpid(), signal.SIGINT)

@@ -1,0 +1,51 @@
+"""Learning rates by hand, and which parameters decay."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from torch import nn
+
+from seqzoo.build import build_training
+from seqzoo.config import Training, compose
+from seqzoo.training.optimizer import Schedule, build_optimizer
+
+
+def settings(*overrides: str) -> Training:
+    return build_training(compose("training.learning_rate=0.1", *overrides))
+
+
+def test_warm_up_then_cosine() -> None:
+    schedule = Schedule(settings("training.warmup_steps=4", "training.schedule=cosine", "training.final_rate=0.1"), 14)
+    assert [schedule.rate(step) for step in range(4)] == pytest.approx([0.025, 0.05, 0.075, 0.1])
+    assert schedule.rate(4) == pytest.approx(0.1)
+    assert schedule.rate(9) == pytest.approx(0.1 * (0.1 + 0.9 * 0.5))
+    assert schedule.rate(6) == pytest.approx(0.1 * (0.1 + 0.9 * (1 + math.cos(math.pi * 0.2)) / 2))
+    assert schedule.rate(14) == schedule.rate(99) == pytest.approx(0.01)
+
+
+def test_linear_and_constant() -> None:
+    linear = Schedule(settings("training.schedule=linear", "training.warmup_steps=0"), 10)
+    assert [linear.rate(step) for step in (0, 5, 10)] == pytest.approx([0.1, 0.05, 0.0])
+    constant = Schedule(settings("training.schedule=constant", "training.warmup_steps=0"), 10)
+    assert {constant.rate(step) for step in range(20)} == {0.1}
+
+
+def test_plateau_waits_and_lowers() -> None:
+    schedule = Schedule(settings("training.schedule=plateau", "training.plateau_patience=1", "training.warmup_steps=0"), 9)
+    rates = []
+    for improved in (True, False, False, False, False, True, False):
+        schedule.after_validation(improved)
+        rates.append(schedule.rate(5))
+    assert rates == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.025, 0.025, 0.025])
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop", "adagrad"])
+def test_biases_and_norms_do_not_decay(name: str) -> None:
+    model = nn.Sequential(nn.Embedding(3, 4), nn.Linear(4, 5), nn.LayerNorm(5))
+    optimizer = build_optimizer(model, settings(f"training.optimizer={name}", "training.weight_decay=0.3"))
+    decayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] for p in group["params"]}
+    assert decayed == {id(model[0].weight), id(model[1].weight)}
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.3, 0.0}
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
