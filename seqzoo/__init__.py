@@ -1,8 +1,8 @@
 """seqzoo: recurrent networks for sequence tasks.
 
-    rnn = seqzoo.RNN("lstm", 128, 256, num_layers=2, bidirectional=True)   # a drop-in for nn.LSTM
-    model, data = seqzoo.build("task=tagging", "cell=gru")
-    loaded = seqzoo.load("runs/...")
+rnn = seqzoo.RNN("lstm", 128, 256, num_layers=2, bidirectional=True)   # a drop-in for nn.LSTM
+model, data = seqzoo.build("task=tagging", "cell=gru")
+loaded = seqzoo.load("runs/...")
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqzoo.build import build, create_cell
+    from seqzoo.building import build, create_cell
     from seqzoo.config import compose
     from seqzoo.loaded import Loaded, load
     from seqzoo.rnn import RNN
@@ -22,9 +22,9 @@ __all__ = ["RNN", "Loaded", "build", "compose", "create_cell", "list_cells", "li
 _HOMES = {
     "RNN": "seqzoo.rnn",
     "Loaded": "seqzoo.loaded",
-    "build": "seqzoo.build",
+    "build": "seqzoo.building",
     "compose": "seqzoo.config",
-    "create_cell": "seqzoo.build",
+    "create_cell": "seqzoo.building",
     "load": "seqzoo.loaded",
 }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from seqzoo import config as configuration
-from seqzoo.errors import ConfigError, SeqzooError, closest
+from seqzoo.errors import ConfigError, DataError, SeqzooError, closest
 
 USAGE = """seqzoo: recurrent networks for sequence tasks
 
@@ -28,7 +28,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
 
   seqzoo COMMAND --help                   what each option does
 """
-PLURALS = {"cells": "cell", "backbones": "backbone", "encoders": "encoder", "tasks": "task", "experiments": "experiment"}
+PLURALS = {f"{group}s": group for group in ("cell", "backbone", "encoder", "task", "experiment")}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,9 +53,11 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if arguments[0] not in commands:
             raise ConfigError([f"there is no command {arguments[0]!r}.{closest(arguments[0], commands)}"])
-        commands[arguments[0]](arguments[1:])
+        commands[arguments[0]](_take_config_dirs(arguments[1:]))
     except SeqzooError as error:
         _fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:
         # who read our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,72 +66,44 @@ def main(arguments: list[str] | None = None) -> None:
 
 def train(arguments: list[str]) -> None:
     """Train one run, a sweep (-m), or go on with a run (resume=RUN_DIR)."""
-    arguments = _take_config_dirs(arguments)
-    if "-h" in arguments or "--help" in arguments:
-        _help_options("train", [a for a in arguments if not a.startswith("-")])
-        return
     flags = [argument for argument in arguments if argument.startswith("-")]
     overrides = [argument for argument in arguments if not argument.startswith("-")]
+    if "-h" in flags or "--help" in flags:
+        _help_options("train", overrides)
+        return
     _allow_own_modules(overrides)
-    resumed = [argument.split("=", 1)[1] for argument in overrides if argument.startswith("resume=")]
-    if resumed and resumed[-1] not in ("", "null"):
+    run_dir, rest = _take_resume(overrides)
+    if run_dir is not None:
+        if flags:
+            raise ConfigError([f"{flags[0]} does not go with resume=: one run is continued at a time"])
         from seqzoo.runs import resume
 
-        rest = [argument for argument in overrides if not argument.startswith("resume=")]
-        _until_stopped(lambda: resume(Path(resumed[-1]), rest))
+        _until_stopped(lambda: resume(run_dir, rest))
         return
-    sweep = "-m" in flags or "--multirun" in flags
     if not flags:
-        from seqzoo.build import examine
+        from seqzoo.building import examine
 
         _, mistakes = examine(*overrides)
         if mistakes:
             raise ConfigError(mistakes)
-    _run_with_hydra([*flags, *overrides], sweep)
+    from seqzoo.launch import launch
+
+    launch(flags, overrides, _start)
 
 
-def _run_with_hydra(arguments: list[str], sweep: bool) -> None:
-    """Hydra composes, sweeps and names the run directory; it calls `job` once a run."""
-    import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import DictConfig, OmegaConf
+def _start(config: dict[str, Any], folder: Path) -> None:
+    from seqzoo.runs import start
 
-    failures: list[str] = []
-
-    def job(composed: DictConfig) -> None:
-        from seqzoo.runs import start
-
-        about = HydraConfig.get()
-        config: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
-        config["choices"] = {
-            group: configuration.real_name(group, about.runtime.choices[group]) for group in configuration.GROUPS
-        }
-        config["overrides"] = list(about.overrides.task)
-        try:
-            _until_stopped(lambda: start(config, Path(about.runtime.output_dir)))
-        except SeqzooError as error:
-            if not sweep:
-                _fail(error)
-            # the other jobs of a sweep go on
-            print(f"seqzoo: {' '.join(config['overrides'])} failed: {error}", file=sys.stderr)
-            failures.append(" ".join(config["overrides"]))
-
-    configuration.register_resolvers()
-    sys.argv = ["seqzoo train", *arguments, *configuration.search_path()]
-    hydra.main(version_base="1.3", config_path=str(configuration.CONF_DIR), config_name="config")(job)()
-    if failures:
-        lines = "\n".join(f"  seqzoo train {failure}" for failure in failures)
-        raise SeqzooError(f"{len(failures)} jobs of the sweep failed; to run one alone:\n{lines}")
+    _until_stopped(lambda: start(config, folder))
 
 
 def check(arguments: list[str]) -> None:
     """Compose, check and outline a configuration without reading its data."""
-    arguments = _take_config_dirs(arguments)
     if "-h" in arguments or "--help" in arguments:
         _help_options("check", [a for a in arguments if not a.startswith("-")])
         return
     _allow_own_modules(arguments)
-    from seqzoo.build import examine, outline
+    from seqzoo.building import examine, outline
     from seqzoo.training.run import format_table
 
     config, mistakes = examine(*arguments)
@@ -155,16 +129,21 @@ def check(arguments: list[str]) -> None:
 
 def evaluate(arguments: list[str]) -> None:
     """Print the scores of a run on one split as JSON."""
-    parser = argparse.ArgumentParser("seqzoo evaluate", description="Score a run's best weights on one split of its data.")
+    parser = argparse.ArgumentParser(
+        "seqzoo evaluate", description="Score a run's best weights on one split of its data."
+    )
     parser.add_argument("run_dir", type=Path, help="a run directory")
-    parser.add_argument("options", nargs="*", help="split=test (default), validation or train; device=, precision=, threads=")
+    parser.add_argument(
+        "options", nargs="*", help="split=test (default), validation or train; device=, precision=, threads="
+    )
     parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_intermixed_args(arguments)
     options = _pairs(chosen.options, ("split", "device", "precision", "threads"))
     split = options.pop("split", "test")
-    if "threads" in options and options["threads"] != "auto":
+    if options.get("threads", "").isdecimal():
         options["threads"] = int(options["threads"])
-    sys.path.insert(0, os.getcwd())
+    if chosen.allow_module:
+        _find_modules_here()
     from seqzoo.runs import evaluate_run
 
     scores = evaluate_run(chosen.run_dir, split, options, chosen.allow_module)
@@ -173,27 +152,38 @@ def evaluate(arguments: list[str]) -> None:
 
 def predict(arguments: list[str]) -> None:
     """Print a prediction for each text."""
-    parser = argparse.ArgumentParser("seqzoo predict", description="Predict with a run's best weights, one line a text.")
+    parser = argparse.ArgumentParser(
+        "seqzoo predict", description="Predict with a run's best weights, one line a text."
+    )
     parser.add_argument("run_dir", type=Path, help="a run directory")
     parser.add_argument("text", nargs="*", help="texts; without any, the lines of standard input")
-    parser.add_argument("--json", action="store_true", help="JSON lines: input, prediction, score (log-probability in nats)")
-    parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the task, such as temperature=0.5")
+    parser.add_argument(
+        "--json", action="store_true", help="JSON lines: input, prediction, score (log-probability in nats)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="an option of the task, such as temperature=0.5",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
-    chosen = parser.parse_args(arguments)
-    sys.path.insert(0, os.getcwd())
+    chosen = parser.parse_intermixed_args(arguments)
+    if chosen.allow_module:
+        _find_modules_here()
     import torch
-    from omegaconf import OmegaConf
 
     from seqzoo.loaded import load
 
-    options: dict[str, Any] = OmegaConf.to_container(OmegaConf.from_dotlist(chosen.set))  # type: ignore[assignment]
-    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options)
+    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, _task_options(chosen.set))
     torch.manual_seed(chosen.seed)
-    texts = iter(chosen.text) if chosen.text else (line.rstrip("\r\n") for line in sys.stdin)
-    for some in _in_pieces(texts, 1 if sys.stdin.isatty() else 64):
-        for text, prediction in zip(some, loaded.predict(some), strict=True):
+    done = 0
+    for some in _in_pieces(chosen.text or _lines_of_input(), 1 if sys.stdin.isatty() else 64):
+        predictions = loaded.predict(some, first_line=done + 1)
+        done += len(some)
+        for text, prediction in zip(some, predictions, strict=True):
             answer = prediction.answer
             if chosen.json:
                 line = json.dumps({"input": text, "prediction": answer, "score": prediction.score}, ensure_ascii=False)
@@ -204,7 +194,6 @@ def predict(arguments: list[str]) -> None:
 
 def list_names(arguments: list[str]) -> None:
     """Print the names of a group with a line about each."""
-    arguments = _take_config_dirs(arguments)
     groups = sorted({*configuration.GROUPS, *PLURALS} - set(PLURALS.values()))
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"seqzoo list GROUP [PATTERN]: names of a group, with wildcards; groups: {', '.join(groups)}")
@@ -224,14 +213,17 @@ def list_names(arguments: list[str]) -> None:
 def data(arguments: list[str]) -> None:
     """Download a named data set."""
     if len(arguments) < 2 or arguments[0] != "fetch":
-        print("seqzoo data fetch NAME [root=FOLDER]: download a data set and verify its checksum; seqzoo list data names them")
+        print("seqzoo data fetch NAME [root=FOLDER]: download a data set and verify its checksum")
+        print("seqzoo list data: their names")
         sys.exit(0 if not arguments or arguments[0] in ("-h", "--help") else 2)
     from seqzoo.data.fetching import fetch
 
     name = arguments[1]
     options = _pairs(arguments[2:], ("root",))
-    section = configuration.compose(f"data={name}")["data"]
-    for path in fetch(name, section.get("source"), options.get("root") or section.get("root")):
+    section = configuration.load("data", name)
+    if not section.get("source"):
+        raise ConfigError([f"data={name} is not fetched: it is generated, or reads files of your own"])
+    for path in fetch(section["source"], options.get("root") or section.get("root")):
         print(path)
 
 
@@ -264,12 +256,43 @@ def _until_stopped(work: Callable[[], object]) -> None:
 
 
 def _allow_own_modules(overrides: list[str]) -> None:
-    """Modules that the user allows are found from the current folder, too."""
     if any(override.lstrip("+").startswith("allow_modules=") for override in overrides):
-        sys.path.insert(0, os.getcwd())
+        _find_modules_here()
+
+
+def _find_modules_here() -> None:
+    """Modules that the user allows are found from the current folder, too."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+
+
+def _take_resume(overrides: list[str]) -> tuple[Path | None, list[str]]:
+    """The run directory to continue, if any, and the other overrides."""
+    chosen = [override.partition("=")[2] for override in overrides if override.startswith("resume=")]
+    rest = [override for override in overrides if not override.startswith("resume=")]
+    return (Path(chosen[-1]) if chosen and chosen[-1] not in ("", "null") else None), rest
+
+
+def _task_options(texts: list[str]) -> dict[str, Any]:
+    """OPTION=VALUE texts, each value as YAML."""
+    from omegaconf import OmegaConf
+
+    for text in texts:
+        if "=" not in text:
+            raise ConfigError([f"--set is {text!r}: write OPTION=VALUE"])
+    return OmegaConf.to_container(OmegaConf.from_dotlist(texts))  # type: ignore[return-value]
+
+
+def _lines_of_input() -> Iterator[str]:
+    try:
+        for line in sys.stdin:
+            yield line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not {error.encoding} (byte 0x{error.object[error.start]:02x})") from None
 
 
 def _take_config_dirs(arguments: list[str]) -> list[str]:
+    """Use the folders that --config-dir names; returns the other arguments."""
     rest, remaining = [], iter(arguments)
     for argument in remaining:
         if argument in ("--config-dir", "-cd"):
@@ -303,12 +326,11 @@ def _in_pieces(texts: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def _fail(error: SeqzooError) -> NoReturn:
-    lines = str(error).split("\n")
-    mistakes = getattr(error, "mistakes", lines)
-    if len(mistakes) > 1:
-        print(f"seqzoo: {len(mistakes)} mistakes", file=sys.stderr)
-        for mistake in mistakes:
-            print(f"  - {mistake}", file=sys.stderr)
+    mistakes = error.mistakes if isinstance(error, ConfigError) else [str(error)]
+    if len(mistakes) == 1:
+        print(f"seqzoo: {mistakes[0]}", file=sys.stderr)
     else:
-        print("seqzoo: " + "\n".join(lines), file=sys.stderr)
+        print(
+            f"seqzoo: {len(mistakes)} mistakes", *(f"  - {mistake}" for mistake in mistakes), sep="\n", file=sys.stderr
+        )
     sys.exit(2)

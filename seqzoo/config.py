@@ -1,4 +1,4 @@
-"""From overrides to one plain configuration: the registry in `conf/`, composed by Hydra, with every mistake told at once.
+"""From overrides to one plain configuration: the registry in `conf/`, composed by Hydra, every mistake told at once.
 
 Nothing here imports torch: listing names and helping with options must answer at once.
 """
@@ -97,7 +97,9 @@ def use_config_dir(folder: str | Path) -> None:
     taken = [file.relative_to(path) for group in GROUPS for file in sorted((path / group).rglob("*.yaml"))]
     taken = [file for file in taken if any((other / file).is_file() for other in _folders() if other != path)]
     if taken:
-        raise ConfigError([f"{path / file}: there is a {file.parent} of this name already, choose another" for file in taken])
+        raise ConfigError(
+            [f"{path / file}: there is a {file.parent} of this name already, choose another" for file in taken]
+        )
     if path not in _user_dirs:
         _user_dirs.append(path)
 
@@ -131,11 +133,11 @@ def summary(group: str, name: str) -> str:
 
 def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
     """(option, default, what it does) of a YAML and of those it builds on, from their comments."""
-    import yaml
+    from omegaconf import OmegaConf
 
     text = _path(group, name).read_text(encoding="utf-8")
     options: dict[str, tuple[str, str]] = {}
-    for parent in (yaml.safe_load(text) or {}).get("defaults", []):
+    for parent in OmegaConf.to_container(OmegaConf.create(text)).get("defaults", []):  # type: ignore[union-attr]
         if isinstance(parent, str) and parent != "_self_":
             parent = parent.removeprefix(f"/{group}/").removesuffix("@_here_")
             options.update((key, (default, what)) for key, default, what in option_help(group, parent))
@@ -239,7 +241,7 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
 
 
 def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
-    """Whether an option is one that the chosen configuration has. `+` may add one inside a group, whose class checks it."""
+    """Whether the chosen configuration has an option. `+` may add one inside a group, whose class checks it."""
     key = override.split("=", 1)[0].lstrip("~+")
     if key.startswith(("hydra.", "hydra/")):
         return True
@@ -250,9 +252,8 @@ def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
             mistakes.append(f"{key}: {'.'.join(path[:depth])} has no options below it")
             return False
         if part not in node:
-            where = ".".join(path[:depth])
-            known = [f"{where}.{name}" if where else name for name in node if name not in ("class", "choices")]
-            mistakes.append(f"there is no option {key!r}.{closest('.'.join(path[: depth + 1]), known)}")
+            known = [name for name in node if name not in ("class", "choices")]
+            mistakes.append(f"there is no option {key!r}.{closest(part, known)}")
             return False
         node = node[part]
     return True
@@ -293,7 +294,7 @@ def _hydra_compose(overrides: list[str], mistakes: list[str]) -> dict[str, Any] 
         own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
         return {**_resolved(own), "choices": choices}
     except (HydraException, OmegaConfBaseException) as error:
-        text = str(error).strip().splitlines()[0]
+        text = re.sub(r"Could not override ('.*')\.", r"there is no option \1", str(error).strip().splitlines()[0])
         if text not in mistakes:
             mistakes.append(text)
         return None

@@ -1,11 +1,11 @@
 """The contracts of seqzoo: read this page first.
 
-A batch goes through an encoder (ids or pictures become features), a backbone (a cell unrolled over time and depth) and a task (the
-head, its loss, its metrics, its decoding). A cell knows one time step and nothing else; unrolling, stacking, searching and training
-are written once, for every cell.
+A batch goes through an encoder (ids or pictures become features), a backbone (a cell unrolled over time and depth) and
+a task (the head, its loss, its metrics, its decoding). A cell knows one time step and nothing else; unrolling,
+stacking, searching and training are written once, for every cell.
 
-Letters, in every shape comment: B batch, T time, I input, H hidden, P projected, O output, V vocabulary, K classes, U target length.
-Batch comes first, padding is on the right, a mask is True where a step is real.
+Letters, in every shape comment: B batch, T time, I input, H hidden, P projected, O output, V vocabulary, K classes, U
+target length. Batch comes first, padding is on the right, a mask is True where a step is real.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 State = tuple
-"""Nested tuples of batch-first tensors. Never kept on a module: it comes in and goes out. `seqzoo.state` detaches, reorders and
-freezes any of them."""
+"""Nested tuples of batch-first tensors. Never kept on a module: it comes in and goes out. `seqzoo.state` detaches,
+reorders and freezes any of them.
+"""
 
 PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
-"""The first ids of every vocabulary: what padding holds, rare tokens, and, where text is written, its begin and its end."""
+"""The first ids of every vocabulary: of padding, of rare tokens, and of the begin and end of text that is written."""
 
 
 @dataclass
@@ -34,7 +35,8 @@ class Batch:
     lengths: (B,) real steps of each row; the only source of masks.
     targets: (B,) classes, (B, T) aligned ids or (B, U) ids of another length; None when there is nothing to learn from.
     target_lengths: (B,) where the targets have a length of their own.
-    padded: False promises that every length is T, which spares a mask (known on the host, so that no device has to be asked).
+    padded: False promises that every length is T, which spares a mask (known on the host, so that no device has to be
+        asked).
     """
 
     inputs: Tensor
@@ -71,14 +73,15 @@ class Loss(NamedTuple):
     accumulation and distribution cannot skew it. Both are tensors without dimensions."""
 
     total: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]
 
 
 class Features(NamedTuple):
     """What a backbone made of a batch.
 
     outputs: (B, T, O), zero at padded steps.
-    last: (B, O), the output once all has been read: the forward half at the last real step, the backward half at the first.
+    last: (B, O), the output once all has been read: the forward half at the last real step, the backward half at the
+        first.
     state: the state after each row's last real step.
     lengths: (B,) or None when no row is padded.
     """
@@ -126,8 +129,8 @@ class DataSpec:
 class Cell(nn.Module):
     """One time step of a recurrent network: `Cell(input_size, hidden_size, **options)`.
 
-    A cell writes `initial_state` and `step`; `project` and `scan` have defaults. A faster way over a whole sequence overrides `scan`
-    and is held to this one by a test: `Cell.scan(cell, x)` is always the reference.
+    A cell writes `initial_state` and `step`; `project` and `scan` have defaults. A faster way over a whole sequence
+    overrides `scan` and is held to this one by a test: `Cell.scan(cell, x)` is always the reference.
     """
 
     input_size: int
@@ -147,19 +150,10 @@ class Cell(nn.Module):
         """(B, P) and a state -> (B, O) and the next state: the equations."""
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T, I) -> (B, T, O) and the state after each row's last real step. A padded step keeps the state and outputs zero."""
-        from seqzoo.state import where
+        """(B, T, I) -> (B, T, O) and the state after each row's last real step. A padded step outputs zero."""
+        from seqzoo.kernels.unroll import unroll
 
-        state = self.initial_state(x.shape[0]) if state is None else state
-        projected, outputs = self.project(x), []
-        for t in range(x.shape[1]):
-            output, following = self.step(projected[:, t], state)
-            if lengths is not None:
-                real = lengths > t
-                output, following = output * real[:, None], where(real, following, state)
-            outputs.append(output)
-            state = following
-        return torch.stack(outputs, dim=1), state
+        return unroll(self.step, self.project(x), self.initial_state(x.shape[0]) if state is None else state, lengths)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step from a raw input (B, I): what a decoder calls."""
@@ -203,7 +197,7 @@ BackboneFactory = Callable[[int], Backbone]
 
 
 class Metric(Protocol):
-    """A running sum that becomes one number. `from_predictions` says that it reads answers, so that somebody must decode."""
+    """A running sum that becomes one number. `from_predictions`: it reads answers, so that somebody must decode."""
 
     name: str
     higher_is_better: bool
@@ -267,15 +261,17 @@ class DataModule:
 
     @abstractmethod
     def load(self, spec: DataSpec | None = None) -> None:
-        """Read or generate; afterwards `spec` is set. A given spec (of a finished run) is kept instead of counting anew."""
+        """Read or generate; afterwards `spec` is set. A given spec, of a finished run, is kept as it is."""
 
     @abstractmethod
     def splits(self) -> dict[str, int]:
-        """"train", "validation" and, where there is one, "test": how many examples each."""
+        """Examples of "train", "validation" and, where there is one, "test"."""
 
     @abstractmethod
     def num_batches(self, split: str, epoch: int = 0) -> int: ...
 
     @abstractmethod
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        """The same seed, split and epoch give the same batches in the same order; `start` leaves out the first ones at no cost."""
+        """The same seed, split and epoch give the same batches in the same order; `start` leaves out the first ones at
+        no cost.
+        """

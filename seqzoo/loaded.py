@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from seqzoo.build import build_model
+from seqzoo.building import build_model
 from seqzoo.contracts import DataSpec, Prediction
 from seqzoo.data.codec import spec_from_plain
 from seqzoo.data.examples import encode_inputs
@@ -24,22 +24,27 @@ class Loaded:
         self.model, self.spec, self.config = model, spec, config
 
     @torch.no_grad()
-    def predict(self, texts: list[str] | list[list[str]], batch_size: int = 64) -> list[Prediction]:
+    def predict(
+        self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
+    ) -> list[Prediction]:
         """Texts, or lists of tokens -> one Prediction each, in their order.
 
-        Raises DataError for a text without tokens.
+        Raises DataError for a text without tokens, with its number, where the first one has the number `first_line`.
         """
         self.model.eval()
         device = next(self.model.parameters()).device
         predictions: list[Prediction] = []
         for start in range(0, len(texts), batch_size):
-            batch = encode_inputs(self.spec, texts[start : start + batch_size])
+            batch = encode_inputs(self.spec, texts[start : start + batch_size], first_line=first_line + start)
             predictions += self.model.task.decode(self.model, batch.to(device))
         return predictions
 
 
 def load(
-    run_dir: str | Path, device: str = "cpu", allow_modules: list[str] | None = None, options: dict[str, Any] | None = None
+    run_dir: str | Path,
+    device: str = "cpu",
+    allow_modules: list[str] | None = None,
+    options: dict[str, Any] | None = None,
 ) -> Loaded:
     """The model of a run directory. Nothing in the directory can run code: `allow_modules` comes from the caller alone.
 
@@ -55,4 +60,3 @@ def load(
     model = build_model(config, spec)
     load_weights(folder / BEST, model)
     return Loaded(model.to(select_device(device)).eval(), spec, config)
-

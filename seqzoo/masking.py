@@ -15,7 +15,7 @@ def mask(lengths: Tensor, steps: int) -> Tensor:
 
 
 def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, smoothing: float = 0.0) -> Loss:
-    """scores: (B, T, K), targets: (B, T) -> nats summed over the real steps, and how many there are; lengths None: all are."""
+    """scores: (B, T, K), targets: (B, T) -> nats summed over the real steps, and how many; lengths None: all are."""
     if lengths is not None:
         targets = targets.masked_fill(~mask(lengths, targets.shape[1]), -100)
         count = lengths.sum()

@@ -12,8 +12,10 @@ from seqzoo.errors import closest
 
 
 def parameters(constructor: type) -> dict[str, inspect.Parameter]:
-    """The named parameters of a class."""
-    return dict(inspect.signature(constructor).parameters)
+    """The named parameters of a class; what `*` and `**` collect has no name."""
+    collected = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    found = inspect.signature(constructor).parameters
+    return {name: parameter for name, parameter in found.items() if parameter.kind not in collected}
 
 
 def type_hints(constructor: type) -> dict[str, Any]:
@@ -32,8 +34,8 @@ def check_options(
     mistakes = {}
     for name, value in options.items():
         if name not in known or name in provided:
-            may = [f"{where}.{other}" for other in known if other not in provided]
-            mistakes[name] = f"there is no option '{where}.{name}'.{closest(f'{where}.{name}', may)}"
+            may = [other for other in known if other not in provided]
+            mistakes[name] = f"there is no option '{where}.{name}'.{closest(name, may)}"
         elif value == "???":
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
         elif name in hints and not fits(value, hints[name]):

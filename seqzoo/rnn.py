@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from seqzoo.backbones import Recurrent
-from seqzoo.build import cell_factory
+from seqzoo.building import cell_factory
 from seqzoo.state import flatten, unflatten
 
 
@@ -39,36 +39,39 @@ class RNN(nn.Module):
         self.output_size = self.backbone.output_size
 
     def forward(
-        self, x: Tensor | PackedSequence, state: Tensor | tuple[Tensor, ...] | None = None, lengths: Tensor | None = None
+        self,
+        x: Tensor | PackedSequence,
+        state: Tensor | tuple[Tensor, ...] | None = None,
+        lengths: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
         """x: (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence, which also comes back.
         lengths: (B,) real steps a row; outputs beyond are zero and the state is that after the last real step.
-        state: as returned: (num_layers * directions, B, H), or a tuple of them for cells that keep several, such as (h, c).
+        state: as returned: (num_layers * directions, B, H), or a tuple of them for cells that keep several.
 
         -> outputs (T, B, O) or (B, T, O), and the state.
         """
-        packed = x if isinstance(x, PackedSequence) else None
-        if packed is not None:
-            x, lengths = pad_packed_sequence(packed, batch_first=True)
-        alone = isinstance(x, Tensor) and x.dim() == 2 and packed is None
-        if alone:
-            x = x[None]
-            state = None if state is None else _each(state, lambda tensor: tensor[:, None])
-        elif packed is None and not self.batch_first:
-            x = x.transpose(0, 1)
+        if isinstance(x, PackedSequence):
+            padded, real = pad_packed_sequence(x, batch_first=True)
+            outputs, after = self._over_rows(padded, state, real)
+            in_order = x.sorted_indices is None
+            return pack_padded_sequence(outputs, real, batch_first=True, enforce_sorted=in_order), after
+        if x.dim() == 2:
+            first = None if state is None else _each(state, lambda tensor: tensor[:, None])
+            outputs, after = self._over_rows(x[None], first, lengths)
+            return outputs[0], _each(after, lambda tensor: tensor[:, 0])
+        if self.batch_first:
+            return self._over_rows(x, state, lengths)
+        outputs, after = self._over_rows(x.transpose(0, 1), state, lengths)
+        return outputs.transpose(0, 1), after
+
+    def _over_rows(
+        self, x: Tensor, state: Tensor | tuple[Tensor, ...] | None, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
+        """(B, T, I) -> (B, T, O), and states in torch's layout."""
         if lengths is not None:
             lengths = torch.as_tensor(lengths, device=x.device)
         outputs, after = self.backbone(x, lengths, None if state is None else self._split(state, x.shape[0]))
-        merged = self._merge(after)
-        if packed is not None:
-            assert lengths is not None
-            return (
-                pack_padded_sequence(outputs, lengths.cpu(), batch_first=True, enforce_sorted=packed.sorted_indices is None),
-                merged,
-            )
-        if alone:
-            return outputs[0], _each(merged, lambda tensor: tensor[:, 0])
-        return outputs if self.batch_first else outputs.transpose(0, 1), merged
+        return outputs, self._merge(after)
 
     def _merge(self, state: tuple) -> Tensor | tuple[Tensor, ...]:
         """Our nested state -> torch's: one tensor for each part of the cell's state, layers and directions in front."""
@@ -79,7 +82,7 @@ class RNN(nn.Module):
         """The inverse of `_merge`."""
         parts = (state,) if isinstance(state, Tensor) else state
         like = self.backbone.initial_state(batch_size)
-        slots = len(self.backbone.layers) * len(self.backbone.layers[0])
+        slots = sum(len(layer) for layer in like)
         expected = [(slots, *tensor.shape) for tensor in flatten(like[0][0])]
         if [tuple(part.shape) for part in parts] != expected:
             found = ", ".join(str(tuple(part.shape)) for part in parts)

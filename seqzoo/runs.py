@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime
 import platform
 import shlex
-import subprocess
-import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +14,33 @@ import torch
 
 from seqzoo import __version__
 from seqzoo import config as configuration
-from seqzoo.build import build_data, build_model, build_training, check
+from seqzoo.building import build_data, build_model, build_training, check
 from seqzoo.contracts import DataModule
 from seqzoo.data.codec import spec_from_plain, spec_to_plain
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError
 from seqzoo.model import Model
+from seqzoo.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.training.checkpoint import fill, load_training, load_weights
 from seqzoo.training.device import (
-    check_precision, choose_threads, make_deterministic, seed_everything, select_device,
+    check_precision,
+    choose_threads,
+    make_deterministic,
+    seed_everything,
+    select_device,
 )  # fmt: skip
 from seqzoo.training.evaluation import evaluate
 from seqzoo.training.loop import Stopped, fit
 from seqzoo.training.run import (
-    BEST, LAST, METRICS, SPEC, Run, format_number, format_seconds, format_table, read_config, read_json,
+    BEST,
+    LAST,
+    METRICS,
+    SPEC,
+    Run,
+    format_number,
+    format_seconds,
+    format_table,
+    read_config,
+    read_json,
 )  # fmt: skip
 from seqzoo.training.session import Session
 from seqzoo.training.tracking import Ending, Tracker
@@ -42,12 +54,15 @@ def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     mistakes = check(config)
     if mistakes:
         raise ConfigError(mistakes)
+    settings = build_training(config)
+    check_precision(settings.precision, select_device(settings.device))  # before a folder is made
     return _train(config, Run.create(folder, config), further=True)
 
 
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
     """Continue a run where its last checkpoint is; overrides may change only when to stop and how fast to go."""
     run, config = Run.open(folder)
+    config["allow_modules"] = []  # a run that somebody else made cannot allow itself
     if overrides:
         config = _changed(config, overrides)
     mistakes = check(config)
@@ -58,15 +73,16 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
 
 def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """The run's configuration with the overrides; raises ConfigError when they change what is learned."""
-    before = configuration.compose(*config["overrides"])
-    after = configuration.compose(*config["overrides"], *overrides)
+    own = [override for override in config["overrides"] if not override.lstrip("+").startswith("allow_modules=")]
+    before, after = configuration.compose(*own), configuration.compose(*own, *overrides)
     mistakes = []
     changes = _differences(before, after)
     for name, (old, new) in changes.items():
         if name in ("overrides", "allow_modules") or name.removeprefix("training.") in FREE_ON_RESUME:
             continue
         mistakes.append(
-            f"{name} is {old!r} in the run and {new!r} now: a run continues with its own settings; start a new run for others"
+            f"{name} is {old!r} in the run and {new!r} now: a run continues with its own settings; "
+            "start a new run for others"
         )
     if mistakes:
         raise ConfigError(mistakes)
@@ -109,14 +125,16 @@ def _train(config: dict[str, Any], run: Run, further: bool) -> dict[str, Any]:
         done = session.position.step
         if finished and (not further or done >= session.total_steps):
             raise CheckpointError(
-                f"{run.folder} has finished (update {done:,}): to go on, give it a later end, as training.steps={2 * done}"
+                f"{run.folder} has finished (update {done:,}): to go on, give it a later end, "
+                f"such as training.steps={2 * done}"
             )
         if further:
             session.position.finished = done >= session.total_steps
     _introduce(run, config, data, session, threads)
 
     purge_step = session.position.step + 1 if checkpoint is not None else None
-    run.tracker = Tracker(run.folder, _hyperparameters(config, model), _group(config), purge_step=purge_step)
+    columns = hyperparameters(config, count_parameters(model))
+    run.tracker = Tracker(run.folder, columns, group_name(config), purge_step)
     # a run without an ending may be continued; TensorBoard keeps the first ending it reads
     ending: Ending | None = None
     try:
@@ -249,75 +267,14 @@ def count_parameters(model: Model) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def hardware(device: torch.device) -> str:
-    """What the numbers of a run were measured on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def commit() -> str | None:
-    """The revision of the checkout that seqzoo runs from; None when it is installed or git is not there."""
-    folder = Path(__file__).resolve().parents[1]
-    if not (folder / ".git").exists():
-        return None
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
-
-
-def _hyperparameters(config: dict[str, Any], model: Model) -> dict[str, Any]:
-    """The configuration, flat and without the seed: one column each on the HParams page."""
-    flat: dict[str, Any] = {f"{group}": config["choices"][group] for group in ("cell", "backbone", "task", "data")}
-    flat["parameters"] = count_parameters(model)
-
-    def add(prefix: str, node: dict[str, Any]) -> None:
-        for key, value in node.items():
-            if isinstance(value, dict):
-                add(f"{prefix}{key}.", value)
-            elif key not in ("class", "seed"):
-                flat[prefix + key] = value if isinstance(value, (bool, int, float, str)) else str(value)
-
-    for group in ("cell", "backbone", "encoder", "task", "data", "training"):
-        add(f"{group}.", {key: value for key, value in config[group].items() if key not in HOUSEKEEPING})
-    return flat
-
-
-# options that cannot change a score
-HOUSEKEEPING = {"log_every", "save_every", "examples", "device", "threads", "source", "root"}
-
-
-def _group(config: dict[str, Any]) -> str:
-    """One name for the seeds of a configuration."""
-    import hashlib
-    import json
-
-    learned = {group: config[group] for group in ("cell", "backbone", "encoder", "task", "data", "training")}
-    learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
-    learned["training"] = {key: value for key, value in learned["training"].items() if key not in HOUSEKEEPING}
-    digest = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:10]
-    return f"{config['choices']['data']}_{config['choices']['backbone']}_{config['choices']['cell']}_{digest}"
-
-
 @contextmanager
 def _memory_advice() -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         text = str(error)
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            if "can't allocate memory" not in text and "out of memory" not in text.lower():
-                raise
+        if type(error) is RuntimeError and "can't allocate memory" not in text and "out of memory" not in text.lower():
+            raise
         raise TrainingError(
             "the batch does not fit into memory: lower data.batch_size or data.max_tokens (for running text "
             "data.window), or backbone.hidden_size; the last checkpoint is kept"

@@ -13,7 +13,8 @@ from seqzoo.contracts import State
 def map_state(function: Callable[..., Tensor], *states: State) -> State:
     """Apply `function` to the tensors of states of equal structure, position by position."""
     return tuple(
-        map_state(function, *parts) if isinstance(parts[0], tuple) else function(*parts) for parts in zip(*states, strict=True)
+        map_state(function, *parts) if isinstance(parts[0], tuple) else function(*parts)
+        for parts in zip(*states, strict=True)
     )
 
 

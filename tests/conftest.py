@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy
 import pytest
 import torch
+
+from seqzoo import cli
+from seqzoo import config as configuration
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -34,3 +41,30 @@ def real_data_root() -> Path:
     if chosen:
         pytest.fail(f"SEQZOO_TEST_DATA names {chosen}, which is not a folder.")
     pytest.skip("no real data: set SEQZOO_TEST_DATA to a folder with one sub-folder for each data set (multi30k, ...)")
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Done]:
+    """The `seqzoo` program in this process, in an empty folder: command("list", "cells", stdin="") -> Done."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(configuration, "_user_dirs", [])
+
+    def run(*arguments: str | Path, stdin: str = "") -> Done:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        status = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as exit:
+            status = exit.code
+        return Done(status, *capsys.readouterr())
+
+    return run

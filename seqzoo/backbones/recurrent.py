@@ -7,11 +7,13 @@ Wu et al., Google's Neural Machine Translation System, 2016 (residual layers), h
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from seqzoo.backbones.locked_dropout import LockedDropout
-from seqzoo.contracts import Backbone, CellFactory, State
+from seqzoo.contracts import Backbone, Cell, CellFactory, State
 from seqzoo.state import flatten, map_state, unflatten
 
 
@@ -50,11 +52,12 @@ class Recurrent(Backbone):
         self.causal = not bidirectional
         self.residual = residual
         self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
-        self.layers = nn.ModuleList()
+        layers = []
         for width in widths:
-            directions = nn.ModuleList(cell(input_size, width) for _ in range(2 if bidirectional else 1))
-            self.layers.append(directions)
+            directions = [cell(input_size, width) for _ in range(2 if bidirectional else 1)]
+            layers.append(nn.ModuleList(directions))
             input_size = sum(direction.output_size for direction in directions)
+        self.layers = cast("list[list[Cell]]", nn.ModuleList(layers))
         self.output_size = input_size
         self.first_state: nn.ParameterList | None = None
         if learn_initial_state:
@@ -79,9 +82,7 @@ class Recurrent(Backbone):
             following.append(after)
         return x, tuple(following)
 
-    def _scan(
-        self, directions: nn.ModuleList, x: Tensor, states: State, lengths: Tensor | None
-    ) -> tuple[Tensor, State]:
+    def _scan(self, directions: list[Cell], x: Tensor, states: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         if self.causal:
             outputs, after = directions[0].scan(x, states[0], lengths)
             return outputs, (after,)
@@ -114,7 +115,9 @@ class Recurrent(Backbone):
 
 
 def reversal(x: Tensor, lengths: Tensor | None) -> Tensor | None:
-    """x: (B, T, ...) -> (B, T) indices that turn each row around inside its length and leave the padding where it is."""
+    """x: (B, T, ...) -> (B, T) indices that turn each row around inside its length and leave the padding where it
+    is.
+    """
     if lengths is None:
         return None
     steps = torch.arange(x.shape[1], device=x.device)

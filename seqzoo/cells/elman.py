@@ -3,6 +3,9 @@
 Elman, Finding Structure in Time, 1990, https://doi.org/10.1207/s15516709cog1402_1
 
     h' = f(W x + U h + b)
+
+Le, Jaitly & Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, 2015 (the same with relu,
+started so that it copies its state), https://arxiv.org/abs/1504.00941
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
@@ -23,13 +26,28 @@ class Elman(GatedCell):
     """State: (h,), (B, H).
 
     activation: tanh as in torch, relu, or sigmoid as in the paper.
+    initialisation: U starts orthogonal, or as the identity with W normal of deviation 0.001 (IRNN).
+    layer_norm: normalise x W and h U.
     """
 
     num_gates = 1
 
-    def __init__(self, input_size: int, hidden_size: int, activation: Literal["tanh", "relu", "sigmoid"] = "tanh"):
-        self.activation = activation
-        super().__init__(input_size, hidden_size)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        activation: Literal["tanh", "relu", "sigmoid"] = "tanh",
+        initialisation: Literal["orthogonal", "identity"] = "orthogonal",
+        layer_norm: bool = False,
+    ):
+        self.activation, self.initialisation = activation, initialisation
+        super().__init__(input_size, hidden_size, layer_norm)
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.initialisation == "identity":
+            nn.init.eye_(self.weight_hh)
+            nn.init.normal_(self.weight_ih, std=0.001)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state
@@ -37,7 +55,7 @@ class Elman(GatedCell):
         return h, (h,)
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        if self.activation == "sigmoid":
+        if self.activation == "sigmoid" or self.layer_norm:
             return super().scan(x, state, lengths)
         (h,) = self.initial_state(x.shape[0]) if state is None else state
         outputs, h = torch_rnn.elman(x, h, self.weights, lengths, self.activation)

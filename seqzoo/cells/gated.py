@@ -1,4 +1,4 @@
-"""What every cell shares whose step is x W + h U + b, cut into gates: its parameters, its projection and its first state."""
+"""What every cell shares whose step is x W + h U + b, cut into gates: parameters, projection, first state."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ from seqzoo.contracts import Cell, State
 
 
 class GatedCell(Cell):
-    """Parameters in torch's own layout and names, so that weights copy across by name: `weight_ih` (GH, I), `weight_hh` (GH, H),
-    `bias_ih` and `bias_hh` (GH,), where G is the number of gates.
+    """Parameters in torch's own layout and names, so that weights copy across by name: `weight_ih` (GH, I), `weight_hh`
+    (GH, H), `bias_ih` and `bias_hh` (GH,), where G is the number of gates.
 
     Input weights start Xavier-uniform, recurrent ones orthogonal, gate by gate; biases start at zero.
+
+    layer_norm: normalise x W and h U, each over all gates, before the biases are added (Ba, Kiros & Hinton, Layer
+        Normalization, 2016, https://arxiv.org/abs/1607.06450); torch's kernels do not know it.
     """
 
     num_gates: int
     num_states: int = 1
 
-    def __init__(self, input_size: int, hidden_size: int):
+    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
         super().__init__()
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.layer_norm = layer_norm
         width = self.num_gates * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(width, input_size))
         self.weight_hh = nn.Parameter(torch.empty(width, hidden_size))
         self.bias_ih = nn.Parameter(torch.empty(width))
         self.bias_hh = nn.Parameter(torch.empty(width))
+        if layer_norm:
+            self.norm_ih = nn.LayerNorm(width, bias=False)
+            self.norm_hh = nn.LayerNorm(width, bias=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -48,8 +55,12 @@ class GatedCell(Cell):
 
     def project(self, x: Tensor) -> Tensor:
         """(..., I) -> (..., GH)"""
+        if self.layer_norm:
+            return self.norm_ih(F.linear(x, self.weight_ih)) + self.bias_ih
         return F.linear(x, self.weight_ih, self.bias_ih)
 
     def recur(self, h: Tensor) -> Tensor:
         """(B, H) -> (B, GH)"""
+        if self.layer_norm:
+            return self.norm_hh(F.linear(h, self.weight_hh)) + self.bias_hh
         return F.linear(h, self.weight_hh, self.bias_hh)

@@ -20,9 +20,15 @@ from seqzoo.kernels import torch_rnn
 
 
 class GRU(GatedCell):
-    """State: (h,), (B, H). Gates in torch's order, r z n."""
+    """State: (h,), (B, H). Gates in torch's order, r z n.
+
+    layer_norm: normalise x W and h U.
+    """
 
     num_gates = 3
+
+    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
+        super().__init__(input_size, hidden_size, layer_norm)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state
@@ -34,6 +40,8 @@ class GRU(GatedCell):
         return h, (h,)
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        if self.layer_norm:
+            return super().scan(x, state, lengths)
         (h,) = self.initial_state(x.shape[0]) if state is None else state
         outputs, h = torch_rnn.gru(x, h, self.weights, lengths)
         return outputs, (h,)

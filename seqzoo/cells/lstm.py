@@ -15,6 +15,8 @@ https://proceedings.mlr.press/v37/jozefowicz15.html
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -27,14 +29,25 @@ class LSTM(GatedCell):
     """State: (h, c), both (B, H). Gates in torch's order, i f g o.
 
     forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
+    output_activation: tanh, or identity for h' = o * c'.
+    layer_norm: normalise x W, h U and, on its way to the output, c'.
     """
 
     num_gates = 4
     num_states = 2
 
-    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0):
-        self.forget_bias = forget_bias
-        super().__init__(input_size, hidden_size)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        forget_bias: float = 1.0,
+        output_activation: Literal["tanh", "identity"] = "tanh",
+        layer_norm: bool = False,
+    ):
+        self.forget_bias, self.output_activation = forget_bias, output_activation
+        super().__init__(input_size, hidden_size, layer_norm)
+        if layer_norm:
+            self.norm_c = nn.LayerNorm(hidden_size)
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
@@ -44,9 +57,12 @@ class LSTM(GatedCell):
         h, c = state
         i, f, g, o = (p + self.recur(h)).chunk(4, dim=-1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        seen = self.norm_c(c) if self.layer_norm else c
+        h = torch.sigmoid(o) * (torch.tanh(seen) if self.output_activation == "tanh" else seen)
         return h, (h, c)
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        if self.layer_norm or self.output_activation != "tanh":
+            return super().scan(x, state, lengths)
         h, c = self.initial_state(x.shape[0]) if state is None else state
         return torch_rnn.lstm(x, (h, c), self.weights, lengths)

@@ -122,11 +122,14 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
 
 
 def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
-    """The inverse of `spec_to_plain`."""
+    """The inverse of `spec_to_plain`. Raises DataError where something is missing."""
 
     def codec(part: dict[str, Any] | None) -> Codec | None:
         return None if part is None else codec_from_plain(part)
 
-    return DataSpec(
-        plain["task"], plain["input_size"], plain["output_size"], codec(plain["inputs"]), codec(plain["targets"])
-    )
+    try:
+        return DataSpec(
+            plain["task"], plain["input_size"], plain["output_size"], codec(plain["inputs"]), codec(plain["targets"])
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error

@@ -241,11 +241,15 @@ def evenly(examples: list[Example], limit: int | None) -> list[Example]:
 
 
 def encode_inputs(
-    spec: DataSpec, texts: Sequence[str | list[str]], max_length: int | None = None, truncate: bool = False
+    spec: DataSpec,
+    texts: Sequence[str | list[str]],
+    max_length: int | None = None,
+    truncate: bool = False,
+    first_line: int = 1,
 ) -> Batch:
     """Raw lines, or lists of tokens, as one batch without targets; rows keep their order.
 
-    Raises DataError naming the line, counted from 1, that is empty or longer than `max_length`.
+    Raises DataError naming the line, counted from `first_line`, that is empty or longer than `max_length`.
     """
     codec = spec.inputs
     if not isinstance(codec, TextCodec):
@@ -253,7 +257,7 @@ def encode_inputs(
     if not texts:
         raise DataError("There is nothing to predict: give at least one line.")
     rows = []
-    for number, text in enumerate(texts, start=1):
+    for number, text in enumerate(texts, start=first_line):
         try:
             rows.append(codec.encode(fit(codec.split(text), max_length, truncate)))
         except DataError as error:

@@ -203,11 +203,12 @@ def _column_of(path: str, header: list[str], column: str | int) -> int:
 
 
 def _pick(path: str, number: int, fields: list[str], indices: list[int]) -> list[str]:
-    try:
-        return [fields[index].strip() for index in indices]
-    except IndexError:
-        needed = max(index + 1 if index >= 0 else -index for index in indices)
+    # counted from both ends, so that a column from the front and one from the end are never the same
+    needed = max((index + 1 for index in indices if index >= 0), default=0)
+    needed += max((-index for index in indices if index < 0), default=0)
+    if len(fields) < needed:
         raise DataError(
             f"{path}:{number}: {len(fields)} columns where at least {needed} are needed: mend the line, "
             "or choose other columns."
-        ) from None
+        )
+    return [fields[index].strip() for index in indices]

@@ -15,8 +15,8 @@ from seqzoo.metrics import create_metric
 class Classification(Task):
     """Scores: (B, K).
 
-    pooling: last (the output once all has been read), mean or max over the real steps, or attention: a learned weight a step
-        (Yang et al., Hierarchical Attention Networks, 2016, https://aclanthology.org/N16-1174).
+    pooling: last (the output once all has been read), mean or max over the real steps, or attention: a learned weight a
+        step (Yang et al., Hierarchical Attention Networks, 2016, https://aclanthology.org/N16-1174).
     dropout: on the pooled features before the head.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """

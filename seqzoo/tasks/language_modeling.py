@@ -38,6 +38,8 @@ class LanguageModeling(Task):
         super().__init__()
         if temperature < 0:
             raise ValueError(f"temperature is {temperature}: it is 0 (the most probable token) or more")
+        if sample_length < 1:
+            raise ValueError(f"sample_length is {sample_length}: draw at least one token")
         self.spec, self.metric_names = spec, metrics
         self.temperature, self.sample_length = temperature, sample_length
         self.dropout = nn.Dropout(dropout)

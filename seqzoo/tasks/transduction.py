@@ -13,10 +13,27 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import BEGIN, END, BackboneFactory, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
+from seqzoo.contracts import (
+    BEGIN,
+    END,
+    PAD,
+    UNKNOWN,
+    BackboneFactory,
+    Batch,
+    DataSpec,
+    Features,
+    Loss,
+    Metric,
+    Prediction,
+    State,
+    Task,
+)
 from seqzoo.masking import cross_entropy
 from seqzoo.metrics import create_metric
 from seqzoo.state import flatten, unflatten
+
+# an unknown token is no answer, even where the reference has one
+NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
 
 
 class Transduction(Task):
@@ -24,11 +41,12 @@ class Transduction(Task):
 
     decoder: a backbone that goes step by step.
     encoder_state: a state of the encoder, read for its shapes.
-    context: first_state gives the encoder's last state to the decoder as its first one, through a layer of its own where their
-        shapes differ; every_step gives the encoder's last output to the decoder beside each token.
-    embedding_size: width of a target token's vector.
+    context: first_state gives the encoder's last state to the decoder as its first one, through a layer of its own
+        where their shapes differ; every_step gives the encoder's last output to the decoder beside each token.
+    embedding_size: width of a target token's vector; embedding_std: spread of these vectors at the start.
     dropout: on the decoder's outputs before the head.
-    max_length: tokens after which decoding stops without an end; it also stops at twice the source's length and 10 more.
+    max_length: tokens after which decoding stops without an end; it also stops at twice the source's length and 10
+        more.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """
 
@@ -43,6 +61,7 @@ class Transduction(Task):
         metrics: list[str],
         context: Literal["first_state", "every_step"] = "first_state",
         embedding_size: int = 128,
+        embedding_std: float = 0.1,
         dropout: float = 0.0,
         max_length: int = 100,
     ):
@@ -50,7 +69,7 @@ class Transduction(Task):
         self.spec, self.metric_names = spec, metrics
         self.context, self.max_length = context, max_length
         self.embedding = nn.Embedding(spec.output_size, embedding_size)
-        nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
+        nn.init.normal_(self.embedding.weight, std=embedding_std)
         self.decoder = decoder(embedding_size + (feature_size if context == "every_step" else 0))
         if not self.decoder.causal:
             raise ValueError("the decoder is bidirectional: it writes from left to right, so give it one direction")
@@ -103,12 +122,16 @@ class Transduction(Task):
         state = self.start(features)
         token = batch.inputs.new_full((batch.size,), BEGIN)
         total, ended, written = features.last.new_zeros(batch.size), torch.zeros_like(token, dtype=torch.bool), []
-        for _ in range(min(self.max_length, 2 * batch.inputs.shape[1] + 10)):
+        # by each row's own length, so that an answer does not depend on the rows beside it
+        limits = (2 * batch.lengths + 10).clamp(max=self.max_length)
+        for step in range(1, int(limits.max()) + 1):
             scores, state = self.step(token, state, features)
-            best, token = scores.float().log_softmax(-1).max(-1)
+            log_probabilities = scores.float().log_softmax(-1)
+            log_probabilities[:, NEVER_WRITTEN] = float("-inf")
+            best, token = log_probabilities.max(-1)
             total = total + best.masked_fill(ended, 0.0)
             token = token.masked_fill(ended, END)
-            ended = ended | (token == END)
+            ended = ended | (token == END) | (limits <= step)
             written.append(token)
             if ended.all():
                 break

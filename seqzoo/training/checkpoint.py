@@ -1,7 +1,7 @@
 """Checkpoints that are never half-written, and that cannot run code when they are read.
 
-`last.pt` holds all that continues a training, in one file, so that its parts cannot disagree. `best.safetensors` holds weights.
-Both are tensors and plain data alone.
+`last.pt` holds all that continues a training, in one file, so that its parts cannot disagree. `best.safetensors` holds
+weights. Both are tensors and plain data alone.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def write_atomically(path: Path, write: Callable[[Any], object]) -> None:
 
     Raises CheckpointError when the disk does not take it; what `path` held before is then still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        with temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
         kept = "the one written before is intact" if path.exists() else "there was none before"

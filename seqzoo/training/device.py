@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy
@@ -19,6 +20,8 @@ def select_device(name: str) -> torch.device:
     """auto (a CUDA GPU where there is one), cpu, cuda or cuda:NUMBER."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ConfigError([f"device is {name!r}: it must be auto, cpu, cuda or cuda:NUMBER"])
     device = torch.device(name)
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError([f"training.device is {name}, but torch sees {torch.cuda.device_count()} CUDA GPUs here"])
@@ -26,7 +29,9 @@ def select_device(name: str) -> torch.device:
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """On a CPU, low precision is refused: recurrent layers in bf16 end the process where AMX is advertised and forbidden."""
+    """On a CPU, low precision is refused: recurrent layers in bf16 end the process where AMX is advertised and
+    forbidden.
+    """
     if precision != "fp32" and device.type != "cuda":
         raise ConfigError(
             [f"training.precision is {precision}, and the device is a {device.type}: use fp32, or a CUDA GPU"]

@@ -37,7 +37,9 @@ def evaluate(
 
 @torch.no_grad()
 def decoded_examples(model: Model, data: DataModule, split: str, device: torch.device, count: int) -> list[str]:
-    """A line for each of the first rows of the batch in the middle of a split; drawn without touching the training's luck."""
+    """A line for each of the first rows of the batch in the middle of a split; drawn without touching the training's
+    luck.
+    """
     if count == 0:
         return []
     model.eval()

@@ -8,7 +8,9 @@ from types import FrameType
 
 
 class StopSignals:
-    """While entered, remembers the first signal in `received`; a second one acts at once, as if nobody were listening."""
+    """While entered, remembers the first signal in `received`; a second one acts at once, as if nobody were
+    listening.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None

@@ -1,4 +1,4 @@
-"""A run directory: its configuration, log, event files, checkpoints and final metrics, and what is shown while it is filled.
+"""A run directory, and what is shown while it is filled.
 
     config.yaml  spec.json  train.log  metrics.json  events.out.tfevents...  checkpoints/{last.pt,best.safetensors}
 """
@@ -138,9 +138,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:  # a YAML parser's many errors
-        raise CheckpointError(f"{path} cannot be read as a configuration: {error}") from error
-    if not isinstance(config, dict) or "choices" not in config:
-        raise CheckpointError(f"{path} is no configuration of seqzoo: it has no choices")
+        raise CheckpointError(f"{path} cannot be read as a configuration: {' '.join(str(error).split())}") from error
+    sections = ("choices", "overrides", "seed", "cell", "backbone", "encoder", "task", "data", "training")
+    absent = [name for name in sections if not isinstance(config, dict) or name not in config]
+    if absent:
+        raise CheckpointError(f"{path} is no configuration of seqzoo: it has no {absent[0]}")
     return config  # type: ignore[return-value]
 
 

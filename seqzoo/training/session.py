@@ -1,10 +1,10 @@
-"""All that a training carries from one update to the next. A checkpoint is its content: nothing else is needed to go on."""
+"""All that a training carries from one update to the next, which is what a checkpoint holds."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy
 import torch
@@ -23,7 +23,8 @@ class Position:
     """How far a training is, in plain numbers.
 
     epoch and batch: where in the data the next update begins; step: updates done; tokens: real input steps read;
-    seconds: of training, validation included; best: the best score so far and minus its loss, found at best_step; waited: validations since.
+    seconds: of training, validation included; best: the best score so far and minus its loss, found at best_step;
+        waited: validations since.
     """
 
     epoch: int = 0
@@ -40,8 +41,10 @@ class Position:
 
 @dataclass
 class Session:
-    """running_total, running_count: the loss since the last log; bad_step: the first update whose loss was not finite, or -1.
-    They stay on the device, so that a step does not wait for it. last_train_loss: the mean that was logged last, in nats."""
+    """running_total, running_count: the loss since the last log; bad_step: the first update whose loss was not finite,
+    or -1. They stay on the device, so that a step does not wait for it. last_train_loss: the mean that was logged last,
+    in nats.
+    """
 
     model: Model
     settings: Training
@@ -65,7 +68,8 @@ class Session:
         self.running_total += total
         self.running_count += count
         finite = torch.isfinite(total)
-        if self.settings.precision != "fp16":  # there a gradient overflows now and then, and the scaler skips the update
+        # in fp16 a gradient overflows now and then, and the scaler skips the update
+        if self.settings.precision != "fp16":
             finite = finite & torch.isfinite(norm)
         now = torch.full_like(self.bad_step, self.position.step)
         self.bad_step = torch.where((self.bad_step < 0) & ~finite, now, self.bad_step)
@@ -82,20 +86,21 @@ class Session:
         bad = int(self.bad_step)
         if bad < 0:
             return
-        culprits = [
+        named = [
             name
             for name, p in self.model.named_parameters()
             if not torch.isfinite(p).all() or (p.grad is not None and not torch.isfinite(p.grad).all())
         ]
         raise TrainingError(
-            f"the loss or its gradient is not a finite number since update {bad} (epoch {self.position.epoch}, at or before "
-            f"batch {self.position.batch}); not finite: {', '.join(culprits[:3]) or 'the loss alone'}: lower "
-            "training.learning_rate or training.clip_norm; the last checkpoint is from before"
+            f"the loss or its gradient is not a finite number since update {bad} "
+            f"(epoch {self.position.epoch}, at or before batch {self.position.batch}); "
+            f"not finite: {', '.join(named[:3]) or 'the loss alone'}: lower training.learning_rate or training.clip_norm; "
+            "the last checkpoint is from before"
         )
 
     def content(self) -> dict[str, Any]:
         """Tensors and plain data, enough to go on bit for bit on a CPU."""
-        kind, keys, place, has_gauss, gauss = numpy.random.get_state()
+        kind, keys, place, has_gauss, gauss = cast(Any, numpy.random.get_state())
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -1,16 +1,19 @@
 """One step of each cell in NumPy, written from the papers' equations and not from our code.
 
-(x (B, I), state, parameters by name) -> (output (B, H), state)
+(x (B, I), state, parameters and buffers by name, options of the YAML) -> (output (B, H), state); a state is the flat
+tuple of its tensors. The families of the catalogue have a file each, equations_*.py, with a table STEPS like this one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 Parameters = dict[str, np.ndarray]
 State = tuple[np.ndarray, ...]
+Options = dict[str, Any]
 
 
 def sigmoid(a: np.ndarray) -> np.ndarray:
@@ -23,13 +26,13 @@ def gate(number: int, x: np.ndarray, h: np.ndarray, p: Parameters) -> tuple[np.n
     return x @ p["weight_ih"][rows].T + p["bias_ih"][rows], h @ p["weight_hh"][rows].T + p["bias_hh"][rows]
 
 
-def elman(x: np.ndarray, state: State, p: Parameters) -> tuple[np.ndarray, State]:
+def elman(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
     h = np.tanh(sum(gate(0, x, h, p)))
     return h, (h,)
 
 
-def lstm(x: np.ndarray, state: State, p: Parameters) -> tuple[np.ndarray, State]:
+def lstm(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     h, c = state
     i, f, g, o = (sum(gate(number, x, h, p)) for number in range(4))
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
@@ -37,7 +40,7 @@ def lstm(x: np.ndarray, state: State, p: Parameters) -> tuple[np.ndarray, State]
     return h, (h, c)
 
 
-def gru(x: np.ndarray, state: State, p: Parameters) -> tuple[np.ndarray, State]:
+def gru(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
     r, z = sigmoid(sum(gate(0, x, h, p))), sigmoid(sum(gate(1, x, h, p)))
     from_input, from_state = gate(2, x, h, p)
@@ -46,7 +49,7 @@ def gru(x: np.ndarray, state: State, p: Parameters) -> tuple[np.ndarray, State]:
     return h, (h,)
 
 
-STEPS: dict[str, Callable[[np.ndarray, State, Parameters], tuple[np.ndarray, State]]] = {
+STEPS: dict[str, Callable[[np.ndarray, State, Parameters, Options], tuple[np.ndarray, State]]] = {
     "elman": elman,
     "gru": gru,
     "lstm": lstm,

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 import pytest
 import torch
 
 import seqzoo
-from seqzoo.config import names
+from seqzoo.config import load, names
 from seqzoo.contracts import Cell
 from seqzoo.state import flatten, map_state, reorder, unflatten
-from tests.contracts.equations import STEPS
 
+# one step in NumPy for every name, from equations.py and the families' equations_*.py
+STEPS = {
+    name: step
+    for path in sorted(Path(__file__).parent.glob("equations*.py"))
+    for name, step in importlib.import_module(f"tests.contracts.{path.stem}").STEPS.items()
+}
 B, T, INPUT, H = 3, 7, 4, 5
 LENGTHS = torch.tensor([7, 4, 1])
 
@@ -70,13 +78,15 @@ def assert_same(one: tuple, other: tuple) -> None:
 
 def test_the_step_is_the_papers(cell: Cell, request: pytest.FixtureRequest) -> None:
     """A step in NumPy, written from the equations, over 7 steps from a state that is not zero."""
-    equation = STEPS[request.node.callspec.params["cell"]]
+    name = request.node.callspec.params["cell"]
+    equation, options = STEPS[name], load("cell", name)
     x, state = torch.randn(B, T, INPUT, dtype=torch.float64), some_state(cell)
-    parameters = {name: value.detach().numpy() for name, value in cell.named_parameters()}
+    tensors = [*cell.named_parameters(), *cell.named_buffers()]
+    parameters = {name: value.detach().numpy() for name, value in tensors}
     expected_state = tuple(part.numpy() for part in flatten(state))
     for t in range(T):
         output, state = cell(x[:, t], state)
-        expected, expected_state = equation(x[:, t].numpy(), expected_state, parameters)
+        expected, expected_state = equation(x[:, t].numpy(), expected_state, parameters, options)
         torch.testing.assert_close(output.detach(), torch.from_numpy(expected))
         assert_states_equal(map_state(torch.detach, state), tuple(torch.from_numpy(part) for part in expected_state))
 

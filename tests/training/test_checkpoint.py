@@ -100,7 +100,9 @@ def test_a_foreign_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
 
 def test_another_models_weights_are_refused(tmp_path: Path) -> None:
     save_weights(tmp_path / "best.safetensors", model(), {})
-    with pytest.raises(CheckpointError, match="belongs to another model: 0 tensors are missing, 2 too many, 0 of another"):
+    with pytest.raises(
+        CheckpointError, match="belongs to another model: 0 tensors are missing, 2 too many, 0 of another"
+    ):
         load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4)))
     with pytest.raises(CheckpointError, match="1 of another shape, 1.weight"):
         load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2)))

@@ -15,14 +15,16 @@ from seqzoo.training.checkpoint import load_training
 from seqzoo.training.run import LAST
 
 OPTIONS = [
-    "task=language_modeling", "debug=tiny", "task.dropout=0.2", "data.train_size=400", "data.limit=3000", "data.window=8",
-    "training.steps=120", "training.validate_every=40", "training.save_every=0", "training.examples=1",
+    "task=language_modeling", "debug=tiny", "task.dropout=0.2", "data.train_size=400", "data.limit=3000",
+    "data.window=8", "training.steps=120", "training.validate_every=40", "training.save_every=0", "training.examples=1",
 ]  # fmt: skip
 
 
 def launch(folder: Path, *overrides: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "seqzoo", "train", *overrides]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ.copy())
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ.copy()
+    )
 
 
 def finish(process: subprocess.Popen) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 from torch import nn
 
-from seqzoo.build import build_training
+from seqzoo.building import build_training
 from seqzoo.config import Training, compose
 from seqzoo.training.optimizer import Schedule, build_optimizer
 
@@ -33,7 +33,9 @@ def test_linear_and_constant() -> None:
 
 
 def test_plateau_waits_and_lowers() -> None:
-    schedule = Schedule(settings("training.schedule=plateau", "training.plateau_patience=1", "training.warmup_steps=0"), 9)
+    schedule = Schedule(
+        settings("training.schedule=plateau", "training.plateau_patience=1", "training.warmup_steps=0"), 9
+    )
     rates = []
     for improved in (True, False, False, False, False, True, False):
         schedule.after_validation(improved)

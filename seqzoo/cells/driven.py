@@ -1,0 +1,39 @@
+"""What cells share that are driven by W x + b and have a recurrence of their own form."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.contracts import Cell, State
+
+
+class DrivenCell(Cell):
+    """Parameters: `weight_ih` (GH, I) and `bias` (GH,), where G is the number of parts a step takes from the input.
+
+    Input weights start Xavier-uniform, part by part; the bias starts at zero. A cell calls `reset_parameters` once it
+    has all of its parameters.
+    """
+
+    num_states: int = 1
+
+    def __init__(self, input_size: int, hidden_size: int, num_parts: int = 1):
+        super().__init__()
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.num_parts = num_parts
+        self.weight_ih = nn.Parameter(torch.empty(num_parts * hidden_size, input_size))
+        self.bias = nn.Parameter(torch.empty(num_parts * hidden_size))
+
+    def reset_parameters(self) -> None:
+        for part in self.weight_ih.detach().chunk(self.num_parts):
+            nn.init.xavier_uniform_(part)
+        nn.init.zeros_(self.bias)
+
+    def initial_state(self, batch_size: int) -> State:
+        """One or more tensors (B, H): zeros."""
+        return tuple(self.weight_ih.new_zeros(batch_size, self.hidden_size) for _ in range(self.num_states))
+
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I) -> (..., GH)"""
+        return F.linear(x, self.weight_ih, self.bias)

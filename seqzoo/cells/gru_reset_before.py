@@ -1,0 +1,37 @@
+"""Gated recurrent unit as first published: the reset gate acts on the state before the product.
+
+Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014, https://arxiv.org/abs/1406.1078
+
+    r = sigmoid(W_r x + U_r h + b_r)
+    z = sigmoid(W_z x + U_z h + b_z)
+    n = tanh(W_n x + U_n (r * h) + b_n)
+    h' = (1 - z) * n + z * h
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqzoo.cells.split import SplitGatedCell
+from seqzoo.contracts import State
+
+
+class GRUResetBefore(SplitGatedCell):
+    """State: (h,), (B, H). Gates in torch's order, r z n; torch's kernels only know the reset after the product (`GRU`).
+
+    layer_norm: normalise x W, the gates' h U, and the candidate's.
+    """
+
+    num_gates = 3
+
+    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
+        super().__init__(input_size, hidden_size, layer_norm)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        x_gates, x_n = p.split([2 * self.hidden_size, self.hidden_size], dim=-1)
+        r, z = torch.sigmoid(x_gates + self.recur_gates(h)).chunk(2, dim=-1)
+        n = torch.tanh(x_n + self.recur_last(r * h))
+        h = (1 - z) * n + z * h
+        return h, (h,)

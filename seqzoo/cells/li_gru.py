@@ -1,0 +1,34 @@
+"""Light gated recurrent unit: no reset gate, relu, and the part that comes from the input normalised.
+
+Ravanelli, Brakel, Omologo & Bengio, Light Gated Recurrent Units for Speech Recognition, 2018,
+https://arxiv.org/abs/1803.10225
+
+    z = sigmoid(N(W_z x) + U_z h + b_z)
+    n = relu(N(W_n x) + U_n h + b_n)
+    h' = z * h + (1 - z) * n
+
+The paper's N is batch normalisation, whose statistics run over all rows and steps. Here N is layer normalisation over
+both gates: a row does not depend on the others, on padding, or on whether it is read at once or step by step.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.cells.ugrnn import UGRNN
+
+
+class LiGRU(UGRNN):
+    """State: (h,), (B, H), which nothing bounds. Gates z n.
+
+    layer_norm: N; without it the identity, and the state grows without bound easily.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = True):
+        super().__init__(input_size, hidden_size, activation="relu", gate_bias=0.0)
+        self.norm_x = nn.LayerNorm(2 * hidden_size, bias=False) if layer_norm else nn.Identity()
+
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I) -> (..., 2H)"""
+        return self.norm_x(F.linear(x, self.weight_ih)) + self.bias_ih

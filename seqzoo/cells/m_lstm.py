@@ -1,0 +1,83 @@
+"""mLSTM, the matrix memory of xLSTM: exponential gates over key-value pairs; nothing in it waits for the last output.
+
+Beck et al., xLSTM: Extended Long Short-Term Memory, 2024, https://arxiv.org/abs/2405.04517
+
+For each head, of D units:
+
+    q = W_q x + b_q    k = (W_k x + b_k) / sqrt(D)    v = W_v x + b_v
+    i~ = w_i x + b_i   f~ = w_f x + b_f               o = sigmoid(W_o x + b_o)
+    log f = f~ (exponential), or log sigmoid(f~)
+    m' = max(log f + m, i~)
+    i = exp(i~ - m')   f = exp(log f + m - m')
+    C' = f C + i v k^T
+    n' = f n + i k
+    h' = o * C' q / max(|n' q|, exp(-m'))
+
+C and n are the paper's without stabiliser, divided by exp(m): there the limit of the denominator is 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.cells.s_lstm import ForgetGate, check_heads, exponential_gates
+from seqzoo.contracts import Cell, State
+
+# the authors' too: what C q is divided by at least, however large m
+SMALLEST = 1e-6
+
+
+class MLSTM(Cell):
+    """State: (C, n, m). C: (B, H, D), the heads' matrices one below the other, a row a value and a column a key;
+    n: (B, H); m: (B, heads). Output: h. `weight_ih` (4H + 2 heads, I) and `bias` hold q k v o i f.
+
+    As in the authors' code the weights of i and f start at zero, the biases of i normal with deviation 0.1 and those of
+    f evenly from 3 to 6, head by head, or at 0 (f = 1) where it is exponential; the other weights are Xavier-uniform.
+
+    heads: memories side by side; they must divide hidden_size.
+    forget_gate: sigmoid, as in the authors' code, or exponential; the paper allows both.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, heads: int = 1, forget_gate: ForgetGate = "sigmoid"):
+        super().__init__()
+        check_heads(heads, hidden_size)
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.heads, self.forget_gate = heads, forget_gate
+        self.sizes = [*[hidden_size] * 4, heads, heads]
+        self.weight_ih = nn.Parameter(torch.empty(sum(self.sizes), input_size))
+        self.bias = nn.Parameter(torch.empty(sum(self.sizes)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight_ih)
+        nn.init.zeros_(self.bias)
+        for part in self.weight_ih.detach().split(self.sizes)[:4]:
+            nn.init.xavier_uniform_(part)
+        *_, bias_i, bias_f = self.bias.detach().split(self.sizes)
+        nn.init.normal_(bias_i, std=0.1)
+        if self.forget_gate == "sigmoid":
+            bias_f.copy_(torch.linspace(3, 6, self.heads))
+
+    def initial_state(self, batch_size: int) -> State:
+        zeros, size = self.weight_ih.new_zeros, self.hidden_size
+        return zeros(batch_size, size, size // self.heads), zeros(batch_size, size), zeros(batch_size, self.heads)
+
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I) -> (..., 4H + 2 heads)"""
+        return F.linear(x, self.weight_ih, self.bias)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        C, n = (part.unflatten(1, (self.heads, -1)) for part in state[:2])  # noqa: N806
+        q, k, v, o, i, f = p.split(self.sizes, dim=-1)
+        q, k, v = (part.unflatten(1, (self.heads, -1)) for part in (q, k, v))
+        k = k / k.shape[-1] ** 0.5
+        i, f, m = (gate[..., None] for gate in exponential_gates(i, f, state[2], self.forget_gate))
+        C = f[..., None] * C + (i * v)[..., None] * k[..., None, :]  # noqa: N806
+        n = f * n + i * k
+        # numerator and denominator times exp(min(m, 0)), so that exp(-m) cannot overflow
+        scale, least = torch.exp(m.clamp(max=0)), torch.exp(-m.clamp(min=0)).clamp(min=SMALLEST)
+        read = scale * (C @ q[..., None])[..., 0]
+        h = read / torch.maximum((scale * n * q).sum(-1, keepdim=True).abs(), least)
+        return torch.sigmoid(o) * h.flatten(1), (C.flatten(1, 2), n.flatten(1), m[..., 0])

@@ -1,0 +1,36 @@
+"""Minimal gated unit: a GRU whose two gates are one.
+
+Zhou, Wu, Zhang & Zhou, Minimal Gated Unit for Recurrent Neural Networks, 2016, https://arxiv.org/abs/1603.09420
+
+    f = sigmoid(W_f x + U_f h + b_f)
+    n = tanh(W_n x + U_n (f * h) + b_n)
+    h' = (1 - f) * h + f * n
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqzoo.cells.split import SplitGatedCell
+from seqzoo.contracts import State
+
+
+class MGU(SplitGatedCell):
+    """State: (h,), (B, H). Gates f n.
+
+    layer_norm: normalise x W, the gate's h U, and the candidate's.
+    """
+
+    num_gates = 2
+
+    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
+        super().__init__(input_size, hidden_size, layer_norm)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        x_f, x_n = p.chunk(2, dim=-1)
+        f = torch.sigmoid(x_f + self.recur_gates(h))
+        n = torch.tanh(x_n + self.recur_last(f * h))
+        h = (1 - f) * h + f * n
+        return h, (h,)

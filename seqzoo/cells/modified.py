@@ -1,0 +1,131 @@
+"""What can be done to the state of any cell while it runs, written once for all of them.
+
+Krueger et al., Zoneout: Regularizing RNNs by Randomly Preserving Hidden Activations, 2017, https://arxiv.org/abs/1606.01305
+Gal & Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016,
+https://arxiv.org/abs/1512.05287 (recurrent dropout)
+Merity, Keskar & Socher, Regularizing and Optimizing LSTM Language Models, 2018, https://arxiv.org/abs/1708.02182 (weight drop)
+Graves, Generating Sequences With Recurrent Neural Networks, 2013, https://arxiv.org/abs/1308.0850 (clipping the gradient
+inside the recurrence)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.contracts import Cell, State
+from seqzoo.kernels.unroll import unroll
+from seqzoo.state import map_state
+
+
+@dataclass(frozen=True)
+class Modifiers:
+    """Options that every cell has, besides its own.
+
+    zoneout: probability that a unit of the state keeps its last value; in evaluation the mean of both is taken.
+    recurrent_dropout: on the first part of the state (h) on its way into the step, one mask for the whole sequence.
+    weight_drop: on `weight_hh`, one mask for the whole sequence; a step on its own uses all weights.
+    clip_state_gradient: each number of the state's gradient is held below this at every step; null: not at all.
+    """
+
+    zoneout: float = 0.0
+    recurrent_dropout: float = 0.0
+    weight_drop: float = 0.0
+    clip_state_gradient: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("zoneout", "recurrent_dropout", "weight_drop"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} is {value}: it is a probability, 0 <= {name} < 1")
+        if self.clip_state_gradient is not None and self.clip_state_gradient <= 0:
+            raise ValueError(f"clip_state_gradient is {self.clip_state_gradient}: it must be above 0, or null")
+
+    @property
+    def any(self) -> bool:
+        return self != Modifiers()
+
+
+class ModifiedCell(Cell):
+    """A cell with modifiers. Where they do nothing, as dropout in evaluation, its own fast `scan` is used."""
+
+    def __init__(self, cell: Cell, modifiers: Modifiers):
+        super().__init__()
+        if modifiers.weight_drop and not hasattr(cell, "weight_hh"):
+            raise ValueError(f"weight_drop is set, but {type(cell).__name__} has no hidden-to-hidden weights to drop")
+        self.cell, self.modifiers = cell, modifiers
+        self.input_size, self.hidden_size, self.output_size = cell.input_size, cell.hidden_size, cell.output_size
+
+    def initial_state(self, batch_size: int) -> State:
+        return self.cell.initial_state(batch_size)
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.cell.project(x)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        return self._step(p, state, None)
+
+    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        state = self.initial_state(x.shape[0]) if state is None else state
+        if not self.training or not self.modifiers.weight_drop:
+            return self._scan(x, state, lengths)
+        dropped = {"cell.weight_hh": F.dropout(self.cell.get_parameter("weight_hh"), self.modifiers.weight_drop)}
+        return torch.func.functional_call(_Scan(self), dropped, (x, state, lengths))
+
+    def _scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        modifiers, mask = self.modifiers, None
+        if self.training and modifiers.recurrent_dropout:
+            mask = F.dropout(torch.ones_like(state[0]), modifiers.recurrent_dropout)
+        if mask is None and not modifiers.zoneout and modifiers.clip_state_gradient is None:
+            return self.cell.scan(x, state, lengths)
+        return unroll(lambda p, carried: self._step(p, carried, mask), self.project(x), state, lengths)
+
+    def _step(self, p: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
+        """mask: (B, H), what recurrent dropout leaves of h; None: all."""
+        limit = self.modifiers.clip_state_gradient
+        if limit is not None:
+            state = map_state(lambda part: _ClipGradient.apply(part, limit), state)
+        output, following = self.cell.step(p, state if mask is None else (state[0] * mask, *state[1:]))
+        if not self.modifiers.zoneout:
+            return output, following
+        kept = map_state(self._zone_out, following, state)
+        # a cell that puts out its state puts out what is kept of it
+        return (kept[0] if output is following[0] else output), kept
+
+    def _zone_out(self, new: Tensor, old: Tensor) -> Tensor:
+        if not self.training:
+            return torch.lerp(new, old, self.modifiers.zoneout)
+        return torch.where(torch.rand_like(new) < self.modifiers.zoneout, old, new)
+
+
+class _Scan(nn.Module):
+    """A module whose call is a modified cell's scan, which `functional_call` needs to put other weights in."""
+
+    def __init__(self, owner: ModifiedCell):
+        super().__init__()
+        self.cell, self._owner = owner.cell, [owner]
+
+    def forward(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        return self._owner[0]._scan(x, state, lengths)
+
+
+class _ClipGradient(torch.autograd.Function):
+    """The identity, whose gradient is clipped."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(part: Tensor, limit: float) -> Tensor:
+        return part.view_as(part)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.limit = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return gradient.clamp(-ctx.limit, ctx.limit), None

@@ -1,0 +1,65 @@
+"""Multiplicative LSTM: the recurrent weights depend on the input.
+
+Krause, Murray, Renals & Lu, Multiplicative LSTM for Sequence Modelling, 2016, https://arxiv.org/abs/1609.07959
+
+    m = (W_m x) * (U_m h)
+    i = sigmoid(W_i x + U_i m + b_i)
+    f = sigmoid(W_f x + U_f m + b_f)
+    g = tanh(W_g x + U_g m + b_g)
+    o = sigmoid(W_o x + U_o m + b_o)
+    c' = f * c + i * g
+    h' = o * tanh(c')
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.cells.lstm import LSTM
+from seqzoo.contracts import Cell, State
+
+
+class MultiplicativeLSTM(LSTM):
+    """State: (h, c), both (B, H). Gates in torch's order, i f g o; `weight_mx` (H, I) is W_m and `weight_mh` (H, H) is
+    U_m. They start as the gates' weights do: Xavier-uniform and orthogonal.
+
+    forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
+    output_activation: tanh, or identity for h' = o * c'.
+    layer_norm: normalise x W, m U and, on its way to the output, c'.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        forget_bias: float = 1.0,
+        output_activation: Literal["tanh", "identity"] = "tanh",
+        layer_norm: bool = False,
+    ):
+        super().__init__(input_size, hidden_size, forget_bias, output_activation, layer_norm)
+        self.weight_mx = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.weight_mh = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if hasattr(self, "weight_mh"):  # not yet, when the parent calls
+            nn.init.xavier_uniform_(self.weight_mx)
+            nn.init.orthogonal_(self.weight_mh)
+
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I) -> (..., 5H): the four gates and W_m x."""
+        return torch.cat([super().project(x), F.linear(x, self.weight_mx)], dim=-1)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h, c = state
+        gates, x_m = p.split([4 * self.hidden_size, self.hidden_size], dim=-1)
+        m = x_m * F.linear(h, self.weight_mh)
+        return super().step(gates, (m, c))
+
+    # torch's kernels have no m
+    scan = Cell.scan

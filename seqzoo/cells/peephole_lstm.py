@@ -1,0 +1,62 @@
+"""LSTM with peepholes: every gate sees the cell.
+
+Gers & Schmidhuber, Recurrent Nets that Time and Count, 2000, https://doi.org/10.1109/IJCNN.2000.861302
+
+    i = sigmoid(W_i x + U_i h + p_i * c + b_i)
+    f = sigmoid(W_f x + U_f h + p_f * c + b_f)
+    g = tanh(W_g x + U_g h + b_g)
+    c' = f * c + i * g
+    o = sigmoid(W_o x + U_o h + p_o * c' + b_o)
+    h' = o * tanh(c')
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.cells.lstm import LSTM
+from seqzoo.contracts import Cell, State
+
+
+class PeepholeLSTM(LSTM):
+    """State: (h, c), both (B, H). Gates in torch's order, i f g o; `peepholes` (3, H) are p_i, p_f and p_o.
+
+    Peepholes start at zero, where the cell is the plain LSTM.
+
+    forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
+    output_activation: tanh, or identity for h' = o * c'.
+    layer_norm: normalise x W, h U and, on its way to the output, c'.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        forget_bias: float = 1.0,
+        output_activation: Literal["tanh", "identity"] = "tanh",
+        layer_norm: bool = False,
+    ):
+        super().__init__(input_size, hidden_size, forget_bias, output_activation, layer_norm)
+        self.peepholes = nn.Parameter(torch.empty(3, hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if hasattr(self, "peepholes"):  # not yet, when the parent calls
+            nn.init.zeros_(self.peepholes)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h, c = state
+        p_i, p_f, p_o = self.peepholes
+        i, f, g, o = (p + self.recur(h)).chunk(4, dim=-1)
+        c = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * torch.tanh(g)
+        o = torch.sigmoid(o + p_o * c)
+        seen = self.norm_c(c) if self.layer_norm else c
+        h = o * (torch.tanh(seen) if self.output_activation == "tanh" else seen)
+        return h, (h, c)
+
+    # torch's kernels have no peepholes
+    scan = Cell.scan

@@ -1,0 +1,98 @@
+"""sLSTM, the scalar memory of xLSTM: exponential gates, a normaliser, and a stabiliser that keeps both finite.
+
+Beck et al., xLSTM: Extended Long Short-Term Memory, 2024, https://arxiv.org/abs/2405.04517
+
+    i~ = W_i x + R_i h + b_i        f~ = W_f x + R_f h + b_f
+    z = tanh(W_z x + R_z h + b_z)   o = sigmoid(W_o x + R_o h + b_o)
+    log f = f~ (exponential), or log sigmoid(f~)
+    m' = max(log f + m, i~)
+    i = exp(i~ - m')                f = exp(log f + m - m')
+    c' = f * c + i * z
+    n' = f * n + i
+    h' = o * c' / n'
+
+c and n are the paper's without stabiliser, divided by exp(m), which the quotient does not feel. Where nothing is stored
+yet, n = 0, there is nothing to keep and m' = i~; from then on n >= 1 in every unit.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.cells.gated import GatedCell
+from seqzoo.contracts import State
+
+ForgetGate = Literal["sigmoid", "exponential"]
+
+
+def exponential_gates(i: Tensor, f: Tensor, m: Tensor, forget_gate: ForgetGate) -> tuple[Tensor, Tensor, Tensor]:
+    """i~, f~ and m -> i, f and m', all of one shape."""
+    kept = m + (F.logsigmoid(f) if forget_gate == "sigmoid" else f)
+    following = torch.maximum(kept, i)
+    return torch.exp(i - following), torch.exp(kept - following), following
+
+
+class SLSTM(GatedCell):
+    """State: (h, c, n, m), each (B, H). Gates i f z o; `weight_hh` is R, (4H, H / heads): a gate's rows of one head see
+    that head's part of h.
+
+    The forget gate's biases start evenly from 3 to 6, one of the ways in the authors' code, or at 0 (f = 1) where it is
+    exponential; R starts orthogonal, head by head.
+
+    heads: parts of h that do not see each other; they must divide hidden_size.
+    forget_gate: sigmoid, as in the authors' code, or exponential; the paper allows both.
+    layer_norm: normalise x W and h R.
+    """
+
+    num_gates = 4
+    num_states = 4
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        heads: int = 1,
+        forget_gate: ForgetGate = "sigmoid",
+        layer_norm: bool = False,
+    ):
+        check_heads(heads, hidden_size)
+        self.heads, self.forget_gate = heads, forget_gate
+        super().__init__(input_size, hidden_size, layer_norm)
+        self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size // heads))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        for block in self.weight_hh.detach().chunk(4 * self.heads):
+            nn.init.orthogonal_(block)
+        if self.forget_gate == "sigmoid":
+            size = self.hidden_size
+            self.bias_ih.detach()[size : 2 * size].copy_(torch.linspace(3, 6, size))
+
+    def recur(self, h: Tensor) -> Tensor:
+        """(B, H) -> (B, 4H)"""
+        if self.heads == 1:
+            return super().recur(h)
+        R = self.weight_hh.unflatten(0, (4, self.heads, -1))  # noqa: N806
+        product = torch.einsum("gkij,bkj->bgki", R, h.unflatten(1, (self.heads, -1))).flatten(1)
+        return (self.norm_hh(product) if self.layer_norm else product) + self.bias_hh
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h, c, n, m = state
+        i, f, z, o = (p + self.recur(h)).chunk(4, dim=-1)
+        m = m.masked_fill(n == 0, -torch.inf)
+        i, f, m = exponential_gates(i, f, m, self.forget_gate)
+        c = f * c + i * torch.tanh(z)
+        n = f * n + i
+        # the limit is met by every state that steps lead to, and keeps one that was given finite
+        h = torch.sigmoid(o) * c / n.clamp(min=1)
+        return h, (h, c, n, m)
+
+
+def check_heads(heads: int, hidden_size: int) -> None:
+    if heads < 1 or hidden_size % heads:
+        raise ValueError(f"heads is {heads}: it must be at least 1 and divide hidden_size, here {hidden_size}")

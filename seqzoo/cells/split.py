@@ -1,0 +1,29 @@
+"""What gated cells share whose last product is not with h but with what the other gates made of the state."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqzoo.cells.gated import GatedCell
+
+
+class SplitGatedCell(GatedCell):
+    """`recur` in two parts, over the rows of the same parameters.
+
+    layer_norm: as in `GatedCell`, but the two products are normalised apart.
+    """
+
+    def recur_gates(self, h: Tensor) -> Tensor:
+        """(B, H) -> (B, (G - 1)H): all gates but the last."""
+        return self._recur(h, slice(0, -self.hidden_size))
+
+    def recur_last(self, h: Tensor) -> Tensor:
+        """(B, H) -> (B, H): the last gate."""
+        return self._recur(h, slice(-self.hidden_size, None))
+
+    def _recur(self, h: Tensor, rows: slice) -> Tensor:
+        weight, bias = self.weight_hh[rows], self.bias_hh[rows]
+        if not self.layer_norm:
+            return F.linear(h, weight, bias)
+        return F.layer_norm(F.linear(h, weight), bias.shape, self.norm_hh.weight[rows]) + bias

@@ -1,0 +1,55 @@
+"""Update gate recurrent network: a single gate, between keeping and computing anew.
+
+Collins, Sohl-Dickstein & Sussillo, Capacity and Trainability in Recurrent Neural Networks, 2017,
+https://arxiv.org/abs/1611.09913
+Ravanelli, Brakel, Omologo & Bengio, Improving Speech Recognition by Revising Gated Recurrent Units, 2017 (the same from
+the other side, a GRU without its reset gate), https://arxiv.org/abs/1710.00641
+
+    g = sigmoid(W_g x + U_g h + b_g)
+    c = s(W_c x + U_c h + b_c)
+    h' = g * h + (1 - g) * c
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.cells.elman import ACTIVATIONS
+from seqzoo.cells.gated import GatedCell
+from seqzoo.contracts import State
+
+
+class UGRNN(GatedCell):
+    """State: (h,), (B, H). Gates g c.
+
+    activation: s, tanh or relu.
+    gate_bias: where the gate's bias starts; above 0 the state is kept at first.
+    layer_norm: normalise x W and h U.
+    """
+
+    num_gates = 2
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        activation: Literal["tanh", "relu"] = "tanh",
+        gate_bias: float = 1.0,
+        layer_norm: bool = False,
+    ):
+        self.activation, self.gate_bias = activation, gate_bias
+        super().__init__(input_size, hidden_size, layer_norm)
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        nn.init.constant_(self.bias_ih.detach()[: self.hidden_size], self.gate_bias)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        g, c = (p + self.recur(h)).chunk(2, dim=-1)
+        g, c = torch.sigmoid(g), ACTIVATIONS[self.activation](c)
+        h = g * h + (1 - g) * c
+        return h, (h,)

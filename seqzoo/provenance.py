@@ -1,0 +1,72 @@
+"""Where numbers come from: hardware, revision, and the configuration as TensorBoard's HParams page wants it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# options that cannot change a score
+HOUSEKEEPING = {"log_every", "save_every", "examples", "device", "threads", "source", "root"}
+
+
+def hardware(device: torch.device) -> str:
+    """What the numbers of a run were measured on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The revision of the checkout that seqzoo runs from, -dirty where it was changed; None without a checkout."""
+    folder = Path(__file__).resolve().parents[1]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def hyperparameters(config: dict[str, Any], parameters: int) -> dict[str, Any]:
+    """The configuration, flat and without the seed: one column each on the HParams page."""
+    flat: dict[str, Any] = {f"{group}": config["choices"][group] for group in ("cell", "backbone", "task", "data")}
+    flat["parameters"] = parameters
+
+    def add(prefix: str, node: dict[str, Any]) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                add(f"{prefix}{key}.", value)
+            elif key not in ("class", "seed"):
+                flat[prefix + key] = value if isinstance(value, (bool, int, float, str)) else str(value)
+
+    for group in ("cell", "backbone", "encoder", "task", "data", "training"):
+        add(f"{group}.", {key: value for key, value in config[group].items() if key not in HOUSEKEEPING})
+    return flat
+
+
+def group_name(config: dict[str, Any]) -> str:
+    """One name for the seeds of a configuration."""
+    learned = {group: config[group] for group in ("cell", "backbone", "encoder", "task", "data", "training")}
+    learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
+    learned["training"] = {key: value for key, value in learned["training"].items() if key not in HOUSEKEEPING}
+    digest = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:10]
+    return f"{config['choices']['data']}_{config['choices']['backbone']}_{config['choices']['cell']}_{digest}"

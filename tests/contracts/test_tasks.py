@@ -1,0 +1,306 @@
+"""What every name in conf/task must do with every name in conf/cell. There is no list of exceptions."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqzoo import config as configuration
+from seqzoo.building import build_model
+from seqzoo.config import names
+from seqzoo.contracts import END, PAD, UNKNOWN, Batch, DataSpec, Features
+from seqzoo.data.codec import LabelCodec, TextCodec
+from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.errors import ConfigError
+from seqzoo.model import Model
+from seqzoo.tasks import Classification
+from seqzoo.training.checkpoint import load_weights, save_weights
+
+B, T, U = 4, 6, 5
+LENGTHS = torch.tensor([6, 4, 3, 1])
+TARGET_LENGTHS = torch.tensor([3, 5, 1, 2])
+LETTERS = [list("abcdefgh")]
+WIDTH = 16
+
+SOURCE = TextCodec.from_tokens("characters", LETTERS)
+TARGET = TextCodec.from_tokens("characters", LETTERS, TARGET_SPECIALS)
+LABELS = LabelCodec(["X", "Y", "Z"])
+SPECS = {
+    "classification": DataSpec("classification", SOURCE.size, LABELS.size, SOURCE, LABELS),
+    "tagging": DataSpec("tagging", SOURCE.size, LABELS.size, SOURCE, LABELS),
+    "language_modeling": DataSpec("language_modeling", SOURCE.size, SOURCE.size, SOURCE, SOURCE),
+    "transduction": DataSpec("transduction", SOURCE.size, TARGET.size, SOURCE, TARGET),
+}
+
+compose = functools.cache(configuration.compose)
+
+
+def build(task: str, cell: str, backbone: str = "unidirectional", **task_options: Any) -> Model:
+    config = compose(
+        f"task={task}", f"cell={cell}", f"backbone={backbone}", f"backbone.hidden_size={WIDTH}", "backbone.dropout=0"
+    )
+    config = {**config, "task": {**config["task"], **task_options}}
+    return build_model(config, SPECS[config["choices"]["task"]])
+
+
+def some_batch(task: str) -> Batch:
+    """Rows of different lengths, and targets that do not follow from anything: they must be learned by heart."""
+    inputs = torch.randint(2, SOURCE.size, (B, T)).masked_fill(torch.arange(T) >= LENGTHS[:, None], PAD)
+    inputs[:, 0] = torch.arange(2, 2 + B)  # so that the rows differ from the first step on
+    if task == "classification":
+        return Batch(inputs, LENGTHS, torch.tensor([0, 1, 2, 1]))
+    if task == "tagging":
+        return Batch(inputs, LENGTHS, torch.randint(0, 3, (B, T)))
+    if task == "language_modeling":
+        return Batch(inputs, LENGTHS, torch.randint(2, SOURCE.size, (B, T)))
+    targets = torch.randint(4, TARGET.size, (B, U))
+    targets[torch.arange(B), TARGET_LENGTHS - 1] = END
+    return Batch(inputs, LENGTHS, targets.masked_fill(torch.arange(U) >= TARGET_LENGTHS[:, None], PAD), TARGET_LENGTHS)
+
+
+@pytest.fixture(params=names("cell"))
+def cell(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=names("task"))
+def task(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def backbone_for(task: str) -> str:
+    return "unidirectional" if task == "language_modeling" else "bidirectional"
+
+
+def loss_of(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+    scores, _ = model(batch)
+    loss = model.task.loss(scores, batch)
+    return loss.total, loss.count
+
+
+def rows(batch: Batch, chosen: slice) -> Batch:
+    parts = (batch.inputs, batch.lengths, batch.targets, batch.target_lengths)
+    return Batch(*(None if part is None else part[chosen] for part in parts))
+
+
+def learns(model: Model, batch: Batch, share: float) -> bool:
+    """Whether a few dozen updates bring the loss of one batch below this share of what it was."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    first = loss_of(model, batch)[0].item()
+    for _ in range(80):
+        optimizer.zero_grad()
+        total, count = loss_of(model, batch)
+        if total < share * first:
+            return True
+        (total / count).backward()
+        optimizer.step()
+    return False
+
+
+def test_half_batches_sum_to_the_whole(task: str, cell: str) -> None:
+    model, batch = build(task, cell, backbone_for(task)).eval(), some_batch(task)
+    whole, count = loss_of(model, batch)
+    first, second = loss_of(model, rows(batch, slice(0, 1))), loss_of(model, rows(batch, slice(1, B)))
+    torch.testing.assert_close(first[0] + second[0], whole)
+    targets = {"classification": B, "transduction": TARGET_LENGTHS.sum()}.get(task, LENGTHS.sum())
+    assert first[1] + second[1] == count == targets
+
+
+def test_padding_changes_nothing(task: str, cell: str) -> None:
+    model, batch = build(task, cell, backbone_for(task)).eval(), some_batch(task)
+    inputs = batch.inputs.clone()
+    inputs[torch.arange(T) >= LENGTHS[:, None]] = 5
+    wider = dataclasses.replace(batch, inputs=torch.cat([inputs, torch.full((B, 3), 7)], 1))
+    if task != "classification":
+        wider.targets = torch.cat([batch.targets, torch.full((B, 3), 2)], 1)
+    expected, found = loss_of(model, batch), loss_of(model, wider)
+    torch.testing.assert_close(found, expected)
+    if task != "language_modeling":
+        expected, found = model.task.decode(model, batch), model.task.decode(model, wider)
+        assert [p.answer for p in found] == [p.answer for p in expected]
+        assert [p.score for p in found] == pytest.approx([p.score for p in expected], abs=1e-5)
+
+
+def test_one_batch_is_learned(task: str, cell: str) -> None:
+    assert learns(build(task, cell, backbone_for(task)), some_batch(task), share=0.5)
+
+
+@pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
+def test_one_batch_is_learned_by_heart_and_decoded(task: str, cell: str) -> None:
+    model, batch = build(task, cell, backbone_for(task)), some_batch(task)
+    assert learns(model, batch, share=0.06)
+    model.eval()
+    if task == "language_modeling":  # a continuation has no right answer
+        assert (model(batch)[0].argmax(-1) == batch.targets)[torch.arange(T) < LENGTHS[:, None]].all()
+        return
+    predictions = model.task.decode(model, batch)
+    assert [p.answer for p in predictions] == model.task.references(batch)
+    assert all(-2 < p.score < 0 for p in predictions)
+
+
+def test_a_prediction_for_each_row(task: str, cell: str) -> None:
+    model, batch = build(task, cell, backbone_for(task)).eval(), some_batch(task)
+    predictions = model.task.decode(model, batch)
+    assert len(predictions) == len(model.task.show(batch, predictions)) == B
+    assert all(math.isfinite(p.score) and p.score < 0 for p in predictions)
+
+
+def test_a_batch_without_targets_can_be_decoded_and_shown(task: str) -> None:
+    model, batch = build(task, "gru", backbone_for(task)).eval(), some_batch(task)
+    batch = Batch(batch.inputs, batch.lengths)
+    predictions = model.task.decode(model, batch)
+    assert len(model.task.show(batch, predictions)) == len(predictions) == B
+
+
+def test_saved_weights_give_the_same_scores(task: str, cell: str, tmp_path: Path) -> None:
+    model, batch = build(task, cell, backbone_for(task)).eval(), some_batch(task)
+    save_weights(tmp_path / "weights", model, {})
+    copy = build(task, cell, backbone_for(task)).eval()
+    assert not torch.equal(copy(batch)[0], model(batch)[0])
+    load_weights(tmp_path / "weights", copy)
+    torch.testing.assert_close(copy(batch)[0], model(batch)[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("backbone", names("backbone"))
+def test_every_parameter_learns_with_every_backbone_that_fits(task: str, backbone: str) -> None:
+    batch = some_batch(task)
+    if task == "language_modeling" and "bidirectional" in backbone:
+        with pytest.raises(ConfigError, match="sees what is ahead"):
+            build(task, "gru", backbone)
+        return
+    model = build(task, "gru", backbone)
+    total, count = loss_of(model, batch)
+    (total / count).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+# classification
+
+
+def pooled(pooling: str, outputs: Tensor, last: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+    head = Classification(outputs.shape[2], SPECS["classification"], ["accuracy"], pooling)
+    return head.pool(Features(outputs, outputs[:, -1] if last is None else last, (), lengths))
+
+
+def test_mean_and_max_pooling_ignore_padding() -> None:
+    outputs = torch.tensor([[[1.0, -5.0], [3.0, -1.0], [0.0, 0.0]], [[-2.0, 4.0], [0.0, 0.0], [0.0, 0.0]]])
+    lengths = torch.tensor([2, 1])
+    torch.testing.assert_close(pooled("mean", outputs, None, lengths), torch.tensor([[2.0, -3.0], [-2.0, 4.0]]))
+    torch.testing.assert_close(pooled("max", outputs, None, lengths), torch.tensor([[3.0, -1.0], [-2.0, 4.0]]))
+    torch.testing.assert_close(pooled("mean", outputs), outputs.mean(1))
+    torch.testing.assert_close(pooled("max", outputs), outputs.amax(1))
+
+
+def test_attention_pooling_is_a_weighted_mean_of_the_real_steps() -> None:
+    outputs, lengths = torch.randn(2, 4, 3), torch.tensor([4, 2])
+    outputs[1, 2:] = 0
+    head = Classification(3, SPECS["classification"], ["accuracy"], "attention")
+    found = head.pool(Features(outputs, outputs[:, -1], (), lengths))
+    for row, length in enumerate(lengths.tolist()):
+        real = outputs[row, :length]
+        weights = head.attention(real)[:, 0].softmax(0)
+        torch.testing.assert_close(found[row], (weights[:, None] * real).sum(0))
+
+
+def test_last_pooling_of_both_directions_has_read_everything(cell: str) -> None:
+    model, batch = build("classification", cell, "bidirectional", pooling="last").eval(), some_batch("classification")
+    features = model.encode(batch)
+    found, half = model.task.pool(features), features.outputs.shape[2] // 2
+    for row, length in enumerate(LENGTHS.tolist()):
+        torch.testing.assert_close(found[row, :half], features.outputs[row, length - 1, :half])
+        torch.testing.assert_close(found[row, half:], features.outputs[row, 0, half:])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+def test_every_pooling_learns(pooling: str) -> None:
+    assert learns(build("classification", "gru", pooling=pooling), some_batch("classification"), share=0.05)
+
+
+# transduction
+
+
+@pytest.mark.parametrize("context", ["first_state", "every_step"])
+def test_the_decoder_may_have_another_cell(cell: str, context: str) -> None:
+    """Of another width, too: its first state is then made by a layer, and the answer learns from the encoder."""
+    decoder = {"class": "Recurrent", "cell": cell, "hidden_size": WIDTH + 4}
+    encoder_cell = "gru" if cell == "lstm" else "lstm"
+    model, batch = build("transduction", encoder_cell, decoder=decoder, context=context), some_batch("transduction")
+    assert (model.task.bridge is not None) == (context == "first_state")
+    loss_of(model, batch)[0].backward()
+    assert (model.backbone.layers[0][0].weight_ih.grad != 0).any()
+    assert learns(model, batch, share=0.6)
+    assert len(model.task.decode(model.eval(), batch)) == B
+
+
+def test_an_encoder_of_the_same_shape_gives_its_state_as_it_is(cell: str) -> None:
+    model, batch = build("transduction", cell).eval(), some_batch("transduction")
+    features = model.encode(batch)
+    assert model.task.bridge is None
+    for ours, theirs in zip(model.task.start(features)[0][0], features.state[0][0], strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("context", ["first_state", "every_step"])
+def test_teacher_forcing_is_stepping_through_the_right_tokens(cell: str, context: str) -> None:
+    model, batch = build("transduction", cell, context=context).eval(), some_batch("transduction")
+    features = model.encode(batch)
+    scores, state = model.task(features, batch), model.task.start(features)
+    token = torch.full((B,), 2)  # <bos>
+    for step in range(U):
+        found, state = model.task.step(token, state, features)
+        torch.testing.assert_close(found, scores[:, step])
+        token = batch.targets[:, step]
+
+
+# language modelling
+
+
+def test_stepping_is_forward(cell: str) -> None:
+    model, batch = build("language_modeling", cell, "deep").eval(), some_batch("language_modeling")
+    scores, _ = model(Batch(batch.inputs, torch.full((B,), T), padded=False))
+    state = model.backbone.initial_state(B)
+    for t in range(T):
+        output, state = model.step(batch.inputs[:, t], state)
+        torch.testing.assert_close(model.task.head(output), scores[:, t])
+
+
+def test_the_score_of_a_continuation_is_its_log_probability(cell: str) -> None:
+    """As a forward pass over prompt and continuation gives it, `<pad>` and `<unk>` left out."""
+    model = build("language_modeling", cell, temperature=0.7, sample_length=9).eval()
+    prompt = torch.randint(2, SOURCE.size, (B, T))
+    predictions = model.task.decode(model, Batch(prompt, torch.full((B,), T), padded=False))
+    drawn = torch.tensor([SOURCE.encode(p.answer) for p in predictions])
+    assert drawn.shape == (B, 9)
+    scores, _ = model(Batch(torch.cat([prompt, drawn], 1), torch.full((B,), T + 9), padded=False))
+    scores = scores[:, T - 1 : -1]
+    scores[..., [PAD, UNKNOWN]] = float("-inf")
+    expected = scores.log_softmax(-1).gather(2, drawn[..., None]).sum((1, 2))
+    assert [p.score for p in predictions] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_a_continuation_is_drawn_or_at_temperature_zero_determined(cell: str) -> None:
+    model, batch = build("language_modeling", cell, sample_length=12).eval(), some_batch("language_modeling")
+
+    def answers(temperature: float) -> list[str]:
+        model.task.temperature = temperature
+        return [p.answer for p in model.task.decode(model, batch)]
+
+    assert answers(0.0) == answers(0.0)
+    assert answers(1.0) != answers(1.0)
+
+
+def test_carried_state_continues_the_text(cell: str) -> None:
+    model, batch = build("language_modeling", cell).eval(), some_batch("language_modeling")
+    inputs, full = batch.inputs, torch.full((B,), T)
+    whole, after = model(Batch(inputs, full, padded=False))
+    first, state = model(Batch(inputs[:, :2], full, padded=False))
+    second, end = model(Batch(inputs[:, 2:], full, padded=False), state)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole)
+    torch.testing.assert_close(end, after)

@@ -1,0 +1,223 @@
+"""Configurations become models, and what cannot is told in sentences, all at once, before any data is read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import seqzoo
+from seqzoo import config as configuration
+from seqzoo.building import build_data, build_model, build_training, check, examine, outline
+from seqzoo.config import Training, names
+from seqzoo.errors import ConfigError
+
+
+def mistakes_of(*overrides: str) -> list[str]:
+    return examine(*overrides)[1]
+
+
+@pytest.mark.parametrize("name", names("experiment"))
+def test_every_experiment_is_sound(name: str) -> None:
+    assert mistakes_of(f"experiment={name}") == []
+
+
+@pytest.mark.parametrize("debug", names("debug"))
+@pytest.mark.parametrize("task", names("task"))
+def test_every_task_is_sound_at_every_size(task: str, debug: str) -> None:
+    assert mistakes_of(f"task={task}", f"debug={debug}") == []
+
+
+@pytest.mark.parametrize("name", names("data"))
+def test_every_data_set_is_sound_with_its_task(name: str) -> None:
+    options = configuration.load("data", name)
+    if "seed" in options:
+        options["seed"] = 0
+    own = [f"data.{option}=a_file" for option, value in options.items() if value == configuration.MISSING]
+    data = build_data({"data": {key: "a_file" if value == "???" else value for key, value in options.items()}})
+    assert mistakes_of(f"data={name}", f"task={data.expected_spec().task}", *own) == []
+
+
+MISTAKES = {
+    "training.epochs=0": "training.epochs is 0: it must be at least 1",
+    "training.epochs=null training.steps=null": "training.epochs and training.steps are both null: say when to stop",
+    "training.threads=0": "training.threads is 0: it must be at least 1",
+    "training.threads=many": "training.threads is 'many': it must be a whole number or auto",
+    "training.device=gpu": "training.device is 'gpu': it must be auto, cpu, cuda or cuda:NUMBER",
+    "training.betas=[0.9]": "training.betas is [0.9]: it must list two numbers, each at least 0 and below 1",
+    "training.betas=[0.9,1]": "training.betas is [0.9, 1]: it must list two numbers, each at least 0 and below 1",
+    "training.clip_norm=0": "training.clip_norm is 0: it must be above 0, or null for no clipping",
+    "training.momentum=2": "training.momentum is 2: it must lie between 0 and 1",
+    "training.learning_rate=nan": "training.learning_rate is nan: it must be at least 0",
+    "training.learning_rate=true": "training.learning_rate is True: it must be a number",
+    "training.schedule=cosin": "training.schedule is 'cosin': it must be one of constant, linear, cosine, plateau",
+    "+training.epochz=3": "there is no option 'training.epochz'. Did you mean 'epochs'?",
+    "~training.momentum": "training.momentum is not set: give training.momentum=...",
+    "seed=-1": "seed is -1: it must be a whole number, 0 or more",
+    "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'forget_bias'?",
+    "cell.forget_bias=high": "cell.forget_bias is 'high': it must be a number",
+    "cell.class=LSM": "cell.class is 'LSM': there is no such cell. Did you mean 'LSTM'?",
+    "cell.class=null": "cell.class is None: name a class of seqzoo.cells, or module.Class of your own",
+    "backbone.residual=3": "backbone.residual is 3: it must be true or false",
+    "task=tagging backbone.dropout=1": "backbone.dropout is 1: it is a probability, 0 <= dropout < 1",
+    "data.batch_size=some": "data.batch_size is 'some': it must be a whole number",
+    "data.batch_size=0": "data.batch_size=0 is too small: it must be at least 1",
+    "data.digits=12": "data.digits=12 must lie between 1 and 9",
+    "+data.limt=3": "there is no option 'data.limt'. Did you mean 'limit'?",
+    "task.dropout=2": "task.dropout probability has to be between 0 and 1, but got 2",
+    "task.context=frist_state": "task.context is 'frist_state': it must be first_state or every_step",
+    "task.decoder.hidden_size=0": "task.decoder.hidden_size is 0: a layer has at least one unit",
+    "task.decoder.cell=gruu": "there is no cell named 'gruu'. Did you mean 'gru'?",
+    "task.decoder.cell={class: GUR}": ("task.decoder.cell.class is 'GUR': there is no such cell. Did you mean 'GRU'?"),
+    "task.decoder=dep": "there is no backbone named 'dep'. Did you mean 'deep'?",
+    "task.decoder=3": "task.decoder is 3: it must be a backbone's name, or a mapping with a class and its options",
+    "+task.decoder.locke=true": "there is no option 'task.decoder.locke'. Did you mean 'locked'?",
+    "+task.decoder.bidirectional=true": (
+        "task: the decoder is bidirectional: it writes from left to right, so give it one direction"
+    ),
+    "task.metrics=[]": "task.metrics is empty: name at least one, which picks the best checkpoint",
+    "task.metrics=accuracy": "task.metrics is 'accuracy': it must be a list, each text",
+    "task=tagging task.metrics=[bleu]": "task.metrics names bleu, which cannot score what task=tagging predicts",
+    "task=language_modeling task.metrics=[accuracy]": (
+        "task.metrics names accuracy, which cannot score what task=language_modeling predicts"
+    ),
+    "task=language_modeling task.sample_length=0": "task.sample_length is 0: draw at least one token",
+    "task=tagging data=addition": (
+        "data=addition is made for task=transduction, not for task=tagging: choose task=transduction, or other data"
+    ),
+    "task=tagging data=tagging_files": "data.train is not set: give data.train=...",
+    "encoder=features task.embedding_std=1": "task.embedding_size is not set: give task.embedding_size=...",
+}
+
+
+@pytest.mark.parametrize("overrides", MISTAKES)
+def test_a_mistake_is_a_sentence(overrides: str) -> None:
+    parts = [overrides] if "{" in overrides else overrides.split(" ")
+    assert mistakes_of(*parts) == [MISTAKES[overrides]]
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    assert mistakes_of(
+        "task=language_modeling", "backbone=deep_bidirectional", "cell=gruu", "training.optimizer=adamm",
+        "training.epochs=0", "encoder.embedding_size=0", "task.temperature=-1", "task.metrics=[accurcy]",
+        "data.window=0", "backbone.hidden_size=wide", "backbone.droput=0.1",
+    ) == [
+        "there is no cell named 'gruu'. Did you mean 'gru'?",
+        "there is no option 'backbone.droput'. Did you mean 'dropout'?",
+        "training.optimizer is 'adamm': it must be one of adamw, adam, sgd, rmsprop, adagrad",
+        "training.epochs is 0: it must be at least 1",
+        "data.window=0 is too small: it must be at least 1",
+        "encoder.embedding_size is 0: a vector has at least one number",
+        "backbone.hidden_size is 'wide': it must be a whole number or a list, each a whole number",
+        "task.temperature is -1: it is 0 (the most probable token) or more",
+        "There is no metric 'accurcy'. Did you mean 'accuracy'?",
+        (
+            "backbone=deep_bidirectional sees what is ahead, and task=language_modeling must predict it: choose a "
+            "backbone of one direction, such as backbone=unidirectional or backbone=deep"
+        ),
+    ]  # fmt: skip
+
+
+def test_parts_that_no_batch_goes_through_are_told() -> None:
+    [mistake] = mistakes_of("task=tagging", "encoder=features")
+    assert mistake.startswith(
+        "no batch goes through encoder=features, backbone=unidirectional, cell=lstm, task=tagging: "
+    )
+
+
+def test_the_training_section_checks_itself() -> None:
+    section = configuration.compose()["training"]
+    assert build_training({"training": section}) == Training(**section)
+    with pytest.raises(ConfigError, match="accumulate is 0"):
+        Training(**{**section, "accumulate": 0})
+
+
+def test_outline_counts_without_memory() -> None:
+    """A model of 2.4e9 parameters, by hand: 4H (I + H + 2) of the LSTM and what is around it."""
+    found = outline(configuration.compose("task=tagging", "backbone.hidden_size=24000", "encoder.embedding_size=1000"))
+    inputs, tags = found.spec.input_size, found.spec.output_size
+    assert found.parameters == inputs * 1000 + 4 * 24000 * (1000 + 24000 + 2) + tags * (24000 + 1)
+    assert all(parameter.is_meta for parameter in found.model.parameters())
+    assert found.bytes_of_memory > 16 * found.parameters
+
+
+def test_outline_has_the_sizes_of_the_model_that_is_trained() -> None:
+    config = configuration.compose("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
+    model, _ = seqzoo.build(*config["overrides"])
+    assert outline(config).parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_memory_grows_with_the_batch() -> None:
+    small, large = (
+        outline(configuration.compose("task=tagging", f"data.batch_size={size}")).bytes_of_memory for size in (10, 1000)
+    )
+    assert 10 < large / small < 100
+
+
+def test_build_is_repeatable_and_obeys_the_seed() -> None:
+    sizes = ["task=tagging", "data.train_size=50", "data.validation_size=5", "data.test_size=5"]
+    weights = [
+        torch.cat([p.flatten() for p in seqzoo.build(*sizes, f"seed={seed}")[0].parameters()]) for seed in (1, 1, 2)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_decoder_may_be_named_or_have_a_cell_of_its_own() -> None:
+    config = configuration.compose("task.decoder=deep", "cell=gru")
+    model = build_model(config, build_data(config).expected_spec())
+    assert [type(layer[0]).__name__ for layer in model.task.decoder.layers] == ["GRU", "GRU"]
+    config = configuration.compose("task.decoder.cell=elman", "cell=gru")
+    model = build_model(config, build_data(config).expected_spec())
+    assert [type(layer[0]).__name__ for layer in model.task.decoder.layers] == ["Elman"]
+
+
+def test_create_cell_takes_options_and_refuses_others() -> None:
+    cell = seqzoo.create_cell("lstm", 3, 4, forget_bias=2.5)
+    assert (cell.bias_ih[4:8] == 2.5).all()
+    with pytest.raises(ConfigError, match=r"no option 'cell\.forget_bia'\. Did you mean 'forget_bias'"):
+        seqzoo.create_cell("lstm", 3, 4, forget_bia=2.5)
+    with pytest.raises(ConfigError, match=r"no cell named 'lsm'\. Did you mean 'lstm'"):
+        seqzoo.create_cell("lsm", 3, 4)
+
+
+@pytest.fixture
+def my_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module outside seqzoo with a function and a class that leave a trace when they run."""
+    (tmp_path / "outside_seqzoo.py").write_text(
+        "from seqzoo.cells import Elman\n"
+        "def function(input_size, hidden_size):\n    raise AssertionError('it ran')\n"
+        "class NoCell:\n    def __init__(self, input_size, hidden_size):\n        raise AssertionError('it ran')\n"
+        "class Mine(Elman):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "outside_seqzoo"
+    sys.modules.pop("outside_seqzoo", None)
+
+
+def test_a_class_outside_seqzoo_must_be_allowed(my_module: str) -> None:
+    assert mistakes_of("cell=elman", "cell.class=outside_seqzoo.Mine") == [
+        "cell.class is 'outside_seqzoo.Mine', outside seqzoo: if you trust it, add 'allow_modules=[outside_seqzoo]'"
+    ]
+    assert my_module not in sys.modules
+    assert mistakes_of("cell=elman", "cell.class=outside_seqzoo.Mine", "allow_modules=[outside_seqzoo]") == []
+
+
+@pytest.mark.parametrize("name", ["function", "NoCell", "Min"])
+def test_only_a_class_of_the_contract_is_built(my_module: str, name: str) -> None:
+    config = configuration.compose("cell=gru", f"cell.class={my_module}.{name}", f"allow_modules=[{my_module}]")
+    [mistake] = check(config)
+    assert mistake.startswith(f"cell.class is '{my_module}.{name}': there is no such cell.")
+
+
+def test_allowing_is_by_whole_names() -> None:
+    assert mistakes_of("allow_modules=os") == ["allow_modules is 'os': it must be a list, such as [my_module]"]
+    [mistake] = mistakes_of("cell.class=os.path.join", "allow_modules=[os]")
+    assert "add 'allow_modules=[os.path]'" in mistake
+
+
+def test_a_module_that_is_not_there_is_told() -> None:
+    [mistake] = mistakes_of("cell.class=not_there.Mine", "allow_modules=[not_there]")
+    assert mistake == "cell.class is 'not_there.Mine', but not_there cannot be imported: No module named 'not_there'"

@@ -1,0 +1,272 @@
+"""The command line from end to end, each command in an empty folder."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqzoo import __version__, cli
+from seqzoo.config import GROUPS, names, option_help
+
+SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
+TEXTS = {
+    "classification": "the film was good",
+    "language_modeling": "the cat",
+    "tagging": "the cat sleeps",
+    "transduction": "12+34",
+}
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small run of each kind of task."""
+    folder = tmp_path_factory.mktemp("runs")
+    for task in names("task"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            cli.main(["train", f"task={task}", *SMALL, f"hydra.run.dir={folder / task}"])
+    return {task: folder / task for task in names("task")}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("task", names("task"))
+def test_a_run_directory_holds_everything(runs: dict[str, Path], task: str) -> None:
+    files = content(runs[task])
+    events = [name for name in files if name.startswith("events.out.tfevents")]
+    expected = {"config.yaml", "spec.json", "metrics.json", "train.log", "checkpoints/last.pt"}
+    assert set(files) == {*expected, "checkpoints/best.safetensors", *events}
+    assert len(events) == 1
+    metrics = json.loads(files["metrics.json"])
+    for split in ("train", "validation", "test"):
+        assert metrics[split]["loss_nats"] > 0
+    assert metrics["updates"] == 8
+    assert metrics["seed"] == 0
+    assert metrics["choices"]["task"] == task
+    assert metrics["versions"]["seqzoo"] == __version__
+    assert {"parameters", "seconds", "tokens_per_second", "device", "threads", "command"} <= set(metrics)
+    assert json.loads(files["spec.json"])["task"] == task
+    log = files["train.log"].decode()
+    assert "update 4/8" in log
+    assert "update 8/8" in log
+    assert f"{metrics['parameters']:,} parameters" in log
+
+
+@pytest.mark.parametrize("task", names("task"))
+def test_evaluate_gives_the_scores_of_the_run(runs: dict[str, Path], task: str, command: Callable) -> None:
+    metrics = json.loads((runs[task] / "metrics.json").read_text())
+    scores = json.loads(command("evaluate", runs[task]).out)
+    assert scores.pop("split") == "test"
+    assert scores == pytest.approx(metrics["test"])
+    scores = json.loads(command("evaluate", runs[task], "split=validation", "threads=1", "device=cpu").out)
+    assert scores.pop("split") == "validation"
+    assert scores == pytest.approx(metrics["validation"])
+
+
+@pytest.mark.parametrize("task", names("task"))
+def test_predict_reads_arguments_or_standard_input(runs: dict[str, Path], task: str, command: Callable) -> None:
+    texts = [TEXTS[task], TEXTS[task] + " zzz"]
+    from_arguments = command("predict", runs[task], *texts, "--json")
+    from_input = command("predict", runs[task], "--json", stdin="".join(f"{text}\n" for text in texts))
+    assert from_arguments.status == from_input.status == 0
+    assert from_arguments.out == from_input.out
+    lines = [json.loads(line) for line in from_arguments.out.splitlines()]
+    assert [line["input"] for line in lines] == texts
+    for line in lines:
+        assert set(line) == {"input", "prediction", "score"}
+        assert line["score"] <= 0
+    plain = command("predict", runs[task], TEXTS[task]).out.rstrip("\n")
+    answer = json.loads(command("predict", runs[task], TEXTS[task], "--json").out)["prediction"]
+    assert plain == (answer if isinstance(answer, str) else " ".join(answer))
+
+
+def test_a_tag_for_each_token(runs: dict[str, Path], command: Callable) -> None:
+    [line] = command("predict", runs["tagging"], "--json", "one two three").out.splitlines()
+    assert len(json.loads(line)["prediction"]) == 3
+
+
+def test_an_option_of_the_task_can_be_set_to_predict(runs: dict[str, Path], command: Callable) -> None:
+    run = runs["language_modeling"]
+
+    def drawn(*options: str) -> str:
+        return command("predict", run, "the cat", "--set", "sample_length=30", *options).out
+
+    greedy = ("--set", "temperature=0")
+    assert drawn(*greedy, "--seed", "1") == drawn(*greedy, "--seed", "2")
+    assert drawn("--seed", "1") == drawn("--seed", "1") != drawn("--seed", "2")
+    assert command("predict", run, "a", "--set", "temprature=0").err == (
+        "seqzoo: there is no option 'task.temprature'. Did you mean 'temperature'?\n"
+    )
+    assert (
+        command("predict", run, "a", "--set", "temperature").err
+        == "seqzoo: --set is 'temperature': write OPTION=VALUE\n"
+    )
+    assert "it is 0 (the most probable token) or more" in command("predict", run, "a", "--set", "temperature=-1").err
+
+
+def test_an_empty_line_is_named(runs: dict[str, Path], command: Callable) -> None:
+    done = command("predict", runs["tagging"], stdin="the cat\n" * 70 + "\nthe cat\n")
+    assert done.status == 2
+    assert done.err.startswith("seqzoo: Line 71: ")
+    assert len(done.out.splitlines()) == 64  # what was read before
+
+
+def test_a_run_directory_is_never_overwritten(runs: dict[str, Path], command: Callable) -> None:
+    before = content(runs["tagging"])
+    done = command("train", "task=tagging", *SMALL, f"hydra.run.dir={runs['tagging']}")
+    assert done.status == 2
+    assert done.err.startswith(f"seqzoo: {runs['tagging']} holds a run already (config.yaml): continue it with resume=")
+    assert content(runs["tagging"]) == before
+
+
+def test_resume_goes_on_to_a_later_end_alone(command: Callable, tmp_path: Path) -> None:
+    command("train", "task=tagging", *SMALL, "hydra.run.dir=run")
+    done = command("train", "resume=run")
+    assert done.status == 2
+    assert "has finished (update 8): to go on, give it a later end, such as training.steps=16" in done.err
+
+    done = command("train", "resume=run", "training.learning_rate=3", "cell=gru", "training.stepz=9")
+    assert done.status == 2
+    assert "there is no option 'training.stepz'" in done.err
+    done = command("train", "resume=run", "training.learning_rate=3", "cell=gru")
+    assert done.status == 2
+    assert "training.learning_rate is " in done.err
+    assert "'lstm' in the run and 'gru' now" in done.err
+
+    done = command("train", "resume=run", "training.steps=10", "training.log_every=1")
+    assert done.status == 0, done.err
+    assert "update 10/10" in done.out
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["updates"] == 10
+
+    assert command("train", "resume=run", "-m").err == (
+        "seqzoo: -m does not go with resume=: one run is continued at a time\n"
+    )
+    assert command("train", "resume=nowhere").err.startswith("seqzoo: nowhere is no run directory")
+
+
+def test_a_sweep_finishes_although_one_job_fails(command: Callable, tmp_path: Path) -> None:
+    overrides = ("task=language_modeling", "debug=tiny", "training.steps=1", "data.train_size=200")
+    done = command("train", "-m", "backbone=bidirectional,unidirectional", *overrides, "hydra.sweep.dir=sweep")
+    assert done.status == 2
+    [run] = (tmp_path / "sweep").glob("*/metrics.json")
+    assert json.loads(run.read_text())["choices"]["backbone"] == "unidirectional"
+    failed = f"backbone=bidirectional {' '.join(overrides)}"
+    assert f"seqzoo: {failed} failed: backbone=bidirectional sees what is ahead" in done.err
+    assert done.err.endswith(f"1 job of the sweep failed; to run one alone:\n  seqzoo train {failed}\n")
+
+
+def test_a_sweep_with_a_misspelled_name_does_not_start(command: Callable, tmp_path: Path) -> None:
+    done = command("train", "-m", "cell=lstm,gruu", "seed=1,2", "hydra.sweep.dir=sweep")
+    assert done.status == 2
+    assert done.err == (
+        "seqzoo: there is no cell named 'gruu'. Did you mean 'gru'? (in cell=gruu seed=1 hydra.sweep.dir=sweep)\n"
+    )
+    assert not (tmp_path / "sweep").exists()
+    done = command("train", "-m", "cell=lstm,gru", "cell.forget_bias=2", "hydra.sweep.dir=sweep")
+    assert done.err.startswith("seqzoo: there is no option 'cell.forget_bias'.")
+    assert done.err.endswith("(in cell=gru cell.forget_bias=2 hydra.sweep.dir=sweep)\n")
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_check_shows_sizes_and_all_mistakes(command: Callable) -> None:
+    done = command("check", "task=tagging", "cell=gru", "encoder.embedding_size=12", "backbone.hidden_size=34")
+    assert done.status == 0
+    assert done.out.endswith("no mistakes\n")
+    for shown in (
+        "tagging",
+        "grammar_tags",
+        "gru",
+        "(B, T) -> (B, T, 12) -> (B, T, 34) -> task",
+        "memory",
+        "parameters",
+    ):
+        assert shown in done.out
+    done = command("check", "cell=lsm", "task=taging", "seed=x")
+    assert done.status == 2
+    assert done.out == ""
+    assert done.err.startswith("seqzoo: 4 mistakes\n  - there is no cell named 'lsm'. Did you mean 'lstm'?\n")
+    assert "Traceback" not in done.err
+
+
+def test_help_explains_every_option(command: Callable) -> None:
+    done = command("train", "--help", "task=language_modeling", "cell=elman")
+    for group, name in [("cell", "elman"), ("task", "language_modeling"), ("training", "language_modeling")]:
+        for option, default, what in option_help(group, name):
+            assert f"{group}.{option}={default}" in done.out
+            assert what in done.out
+    for group in GROUPS:
+        assert f"  {group}=" in done.out
+    assert "resume=RUN_DIR" in done.out
+    assert command("check", "-h", "task=tagging").out.startswith("seqzoo check [OPTION=VALUE ...]")
+
+
+def test_list_names_with_wildcards(command: Callable) -> None:
+    assert [line.split()[0] for line in command("list", "cells").out.splitlines()] == names("cell")
+    assert command("list", "cell", "*gr*").out == command("list", "cells", "*gr*").out
+    assert command("list", "cells", "gr?").out == (
+        "gru  gated recurrent unit (Cho et al. 2014), reset after the product, as torch\n"
+    )
+    for group in ("backbones", "tasks", "data", "experiments", "encoders", "training", "debug"):
+        assert command("list", group).status == 0
+    assert command("list", "cels").err == "seqzoo: there is no group 'cels'. Did you mean 'cells'?\n"
+    assert command("list", "cells", "zz").err == "seqzoo: no name in cells matches 'zz'\n"
+    assert "groups: backbones, cells, data" in command("list").out
+
+
+def test_usage_version_and_unknown_commands(command: Callable) -> None:
+    for arguments in ([], ["--help"], ["help"]):
+        done = command(*arguments)
+        assert (done.status, done.out) == (0, cli.USAGE)
+    assert command("--version").out == f"seqzoo {__version__}\n"
+    done = command("trian")
+    assert (done.status, done.err) == (2, "seqzoo: there is no command 'trian'. Did you mean 'train'?\n")
+    assert command("data").status == 0
+    assert command("data", "get", "sst2").status == 2
+    assert command("data", "fetch", "sst3").err.startswith("seqzoo: there is no data named 'sst3'. Did you mean 'sst5'")
+    assert command("data", "fetch", "addition").err == (
+        "seqzoo: data=addition is not fetched: it is generated, or reads files of your own\n"
+    )
+
+
+def test_options_of_evaluate(runs: dict[str, Path], command: Callable) -> None:
+    run = runs["tagging"]
+    sentences = {
+        "split=tset": "split is 'tset': the data of this run has train, validation, test",
+        "splt=test": "'splt=test' is no option here. Did you mean 'split='?",
+        "threads=some": "training.threads is 'some': it must be a whole number or auto",
+        "device=gpu": "training.device is 'gpu': it must be auto, cpu, cuda or cuda:NUMBER",
+        "precision=bf16": "training.precision is bf16, and the device is a cpu: use fp32, or a CUDA GPU",
+    }
+    for option, sentence in sentences.items():
+        done = command("evaluate", run, option, *([] if option.startswith("device") else ["device=cpu"]))
+        assert (done.status, done.err) == (2, f"seqzoo: {sentence}\n")
+
+
+@pytest.mark.parametrize("program", [["-m", "seqzoo", "predict"], [REPOSITORY / "scripts" / "predict.py"]], ids=str)
+def test_other_ways_to_start_the_same_program(runs: dict[str, Path], program: list[str], tmp_path: Path) -> None:
+    """From an empty folder, with bytes on standard input."""
+    done = subprocess.run(
+        [sys.executable, *program, runs["transduction"], "--json"],
+        input=b"1+1\n23+45\n", cwd=tmp_path, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["input"] for line in done.stdout.splitlines()] == ["1+1", "23+45"]
+
+
+def test_scripts_give_the_arguments_on(tmp_path: Path) -> None:
+    for name in ("train", "evaluate"):
+        done = subprocess.run(
+            [sys.executable, REPOSITORY / "scripts" / f"{name}.py", "--help"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert f"seqzoo {name}" in done.stdout

@@ -1,0 +1,161 @@
+"""The registry: names, help, and every mistake in the overrides at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import seqzoo
+from seqzoo import config as configuration
+from seqzoo.config import GROUPS, compose, examine, jobs, names, option_help, summary
+from seqzoo.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def no_folders_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configuration, "_user_dirs", [])
+
+
+EVERY_NAME = [(group, name) for group in GROUPS for name in names(group)]
+
+
+@pytest.mark.parametrize(("group", "name"), EVERY_NAME, ids=lambda value: value)
+def test_every_name_says_what_it_is(group: str, name: str) -> None:
+    assert len(summary(group, name)) > 10
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(g, n) for g, n in EVERY_NAME if g not in ("experiment", "debug")], ids=lambda value: value
+)
+def test_every_option_says_what_it_does(group: str, name: str) -> None:
+    """With its own comment, or with that of the option it is a part of."""
+    told = {option: what for option, _, what in option_help(group, name)}
+    silent = [option for option in told if not any(told.get(part) for part in with_parents(option))]
+    assert silent == []
+    assert {option.split(".")[0] for option in told} == set(configuration.load(group, name)) - {"class"}
+
+
+def with_parents(option: str) -> list[str]:
+    parts = option.split(".")
+    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def test_help_is_inherited_and_shows_the_nearest_default() -> None:
+    told = {option: (default, what) for option, default, what in option_help("backbone", "bidirectional")}
+    assert told["bidirectional"] == ("true", "a second cell reads backwards; outputs are twice as wide")
+    assert told["num_layers"] == ("1", "layers above each other")
+
+
+def test_names_match_wildcards() -> None:
+    assert names("cell", "*gru*") == seqzoo.list_cells("*gru*")
+    assert "gru" in names("cell", "g?u")
+    assert names("cell", "x*") == []
+    assert "tagging" in seqzoo.list_tasks()
+    assert not any("default" in name for name in names("data"))
+
+
+def test_choices_have_real_names() -> None:
+    config = compose("task=tagging")
+    assert config["choices"]["data"] == "grammar_tags"
+    assert config["choices"]["training"] == "tagging"
+    assert config["overrides"] == ["task=tagging"]
+    assert config["data"]["seed"] == 0  # ${seed}
+
+
+def mistakes_of(*overrides: str) -> list[str]:
+    return examine(*overrides)[1]
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    config, mistakes = examine(
+        "cell=lsm", "training.learning_rte=3", "backbone.hiden_size=5", "seed=7", "foo", "+sed=1"
+    )
+    assert mistakes == [
+        "there is no cell named 'lsm'. Did you mean 'lstm'?",
+        "'foo' is no override (missing EQUAL at '<EOF>'): write option=value",
+        "there is no option 'training.learning_rte'. Did you mean 'learning_rate'?",
+        "there is no option 'backbone.hiden_size'. Did you mean 'hidden_size'?",
+        "there is no option 'sed'. Did you mean 'seed'?",
+    ]
+    assert config["seed"] == 7  # what the overrides without mistakes give
+
+
+@pytest.mark.parametrize(
+    ("override", "mistake"),
+    [
+        ("data=default/taging", "there is no data named 'default/taging'."),
+        ("cell=", "there is no cell named ''."),
+        ("~cell", "'~cell' leaves a model without its cell: choose one with cell=..."),
+        ("cell=lstm,gru", "'cell=lstm,gru' gives several values: that makes a sweep, with -m"),
+        ("seed=1,2", "'seed=1,2' gives several values: that makes a sweep, with -m"),
+        ("cell.forget_bias=[1", "'cell.forget_bias=[1' is no override"),
+        ("cell.forget_bias.x=1", "cell.forget_bias.x: cell.forget_bias has no options below it"),
+        ("task.decoder.hiden_size=3", "there is no option 'task.decoder.hiden_size'. Did you mean 'hidden_size'"),
+        ("hydra.rn.dir=x", "there is no option 'hydra.rn.dir'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_a_sentence(override: str, mistake: str) -> None:
+    [told] = mistakes_of(override)
+    assert told.startswith(mistake)
+
+
+def test_what_is_no_mistake() -> None:
+    assert mistakes_of("hydra.run.dir=x", "data=default/tagging", "++training.epochs=3", "+data.prefix=x") == []
+
+
+def test_an_option_of_another_that_is_not_there_is_not_set() -> None:
+    assert compose("encoder=features")["task"]["embedding_size"] == configuration.MISSING
+
+
+def test_compose_raises_all_mistakes() -> None:
+    with pytest.raises(ConfigError) as raised:
+        compose("cell=lsm", "task=taging")
+    assert len(raised.value.mistakes) == 2
+
+
+def test_a_sweep_is_every_combination() -> None:
+    assert jobs("cell=lstm,gru", "seed=range(2)", "task=tagging") == [
+        [f"cell={cell}", f"seed={seed}", "task=tagging"] for cell in ("lstm", "gru") for seed in (0, 1)
+    ]
+    assert jobs("cell=glob(*)") == [[f"cell={name}"] for name in names("cell")]
+    assert jobs("cell=glob(x*)", "foo") == [["cell=glob(x*)", "foo"]]
+
+
+def own_folder(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_a_folder_of_ones_own_adds_names(tmp_path: Path) -> None:
+    folder = own_folder(
+        tmp_path / "my, 'own' conf",
+        cell__mine="# a cell of mine\ndefaults:\n  - lstm\n  - _self_\nforget_bias: 3.0\n",
+        experiment__mine="# @package _global_\n# mine\ndefaults:\n  - override /cell: mine\n",
+        data__default__mine="# @package data\ndefaults: [/data/grammar_tags@_here_]\n",
+    )
+    configuration.use_config_dir(folder)
+    assert "mine" in seqzoo.list_cells()
+    assert summary("cell", "mine") == "a cell of mine"
+    assert option_help("cell", "mine") == [
+        ("forget_bias", "3.0", "where the forget gate's bias starts; 0 as in the first papers")
+    ]
+    config = compose("experiment=mine", "task=tagging", "data=default/mine")
+    assert config["cell"] == {"class": "LSTM", "forget_bias": 3.0}
+    assert config["choices"]["cell"] == "mine"
+    assert config["choices"]["data"] == "grammar_tags"
+
+
+def test_a_name_cannot_be_taken_twice(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"lstm\.yaml: there is a cell of this name already, choose another"):
+        configuration.use_config_dir(own_folder(tmp_path, cell__lstm="class: GRU\n"))
+    assert compose()["cell"]["class"] == "LSTM"
+
+
+@pytest.mark.parametrize("folder", ["", "nowhere"])
+def test_a_folder_that_is_none_is_refused(folder: str) -> None:
+    with pytest.raises(ConfigError, match="which is no folder"):
+        configuration.use_config_dir(folder)

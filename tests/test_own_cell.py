@@ -1,0 +1,94 @@
+"""A cell of one's own, outside seqzoo: a module and a YAML in the current folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+MODULE = """
+import torch
+from torch import Tensor, nn
+
+from seqzoo.contracts import Cell, State
+
+
+class Leaky(Cell):
+    def __init__(self, input_size: int, hidden_size: int, leak: float = 0.5):
+        super().__init__()
+        self.input_size, self.hidden_size, self.output_size, self.leak = input_size, hidden_size, hidden_size, leak
+        self.read, self.recur = nn.Linear(input_size, hidden_size), nn.Linear(hidden_size, hidden_size)
+
+    def initial_state(self, batch_size: int) -> State:
+        return (self.recur.weight.new_zeros(batch_size, self.hidden_size),)
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.read(x)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        h = self.leak * h + (1 - self.leak) * torch.tanh(p + self.recur(h))
+        return h, (h,)
+"""
+YAML = """# leaky network of mine
+class: my_cells.Leaky
+leak: 0.9  # how much of the state is kept
+"""
+SMALL = ("debug=tiny", "task=tagging", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
+ALLOW = "allow_modules=[my_cells]"
+
+
+@pytest.fixture(autouse=True)
+def my_cells(tmp_path: Path) -> Iterator[None]:
+    (tmp_path / "my_cells.py").write_text(MODULE)
+    (tmp_path / "my_conf" / "cell").mkdir(parents=True)
+    (tmp_path / "my_conf" / "cell" / "leaky.yaml").write_text(YAML)
+    yield
+    sys.modules.pop("my_cells", None)
+
+
+def test_it_is_listed_explained_and_checked(command: Callable) -> None:
+    listed = command("list", "cells", "--config-dir", "my_conf")
+    listed = {line.split()[0]: line for line in listed.out.splitlines()}
+    assert listed["leaky"].endswith("  leaky network of mine")
+    assert "lstm" in listed
+    assert "cell.leak=0.9" in command("train", "--help", "--config-dir=my_conf", "cell=leaky").out
+
+    refused = command("check", "--config-dir", "my_conf", "cell=leaky")
+    assert refused.status == 2
+    assert refused.err == (
+        "seqzoo: cell.class is 'my_cells.Leaky', outside seqzoo: if you trust it, add 'allow_modules=[my_cells]'\n"
+    )
+    assert "my_cells" not in sys.modules
+
+    assert command("check", "--config-dir", "my_conf", "cell=leaky", ALLOW).out.endswith("no mistakes\n")
+    wrong = command("check", "--config-dir", "my_conf", "cell=leaky", "cell.leak=much", ALLOW)
+    assert wrong.err == "seqzoo: cell.leak is 'much': it must be a number\n"
+
+
+def test_it_trains_and_its_run_cannot_allow_itself(command: Callable, tmp_path: Path) -> None:
+    trained = command("train", "--config-dir", "my_conf", "cell=leaky", ALLOW, *SMALL, "hydra.run.dir=run")
+    assert trained.status == 0, trained.err
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["choices"]["cell"] == "leaky"
+    assert "my_cells" in (tmp_path / "run" / "config.yaml").read_text()
+
+    for refused in (
+        command("predict", "run", "the cat"),
+        command("evaluate", "run"),
+        command("train", "resume=run"),
+        command("train", "--config-dir", "my_conf", "resume=run", "training.steps=12"),
+    ):
+        assert refused.status == 2
+        assert "outside seqzoo: if you trust it, add 'allow_modules=[my_cells]'" in refused.err
+
+    predicted = command("predict", "run", "the cat", "--json", "--allow-module", "my_cells")
+    assert len(json.loads(predicted.out)["prediction"]) == 2
+    evaluated = json.loads(command("evaluate", "run", "--allow-module", "my_cells").out)
+    assert evaluated["accuracy"] == pytest.approx(metrics["test"]["accuracy"])
+    resumed = command("train", "--config-dir", "my_conf", "resume=run", "training.steps=12", ALLOW)
+    assert resumed.status == 0, resumed.err
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["updates"] == 12

@@ -1,0 +1,46 @@
+"""docs/RESULTS.md says what results/*.csv hold, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("record_results", REPOSITORY / "scripts" / "record_results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_up_to_date(script: ModuleType) -> None:
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(), "run python scripts/record_results.py"
+
+
+def test_a_run_becomes_rows_and_replaces_its_older_ones(script: ModuleType, tmp_path: Path) -> None:
+    metrics = {
+        "train": {"loss_nats": 1.0}, "validation": {"accuracy": 0.5}, "test": {"accuracy": 0.25, "loss_nats": 2.0},
+        "parameters": 10, "seconds": 3.5, "seed": 1, "device": "a processor", "threads": 1, "command": "seqzoo train x=1",
+        "commit": "abc", "date": "2026-01-01", "choices": {"data": "d", "cell": "c", "backbone": "b", "task": "t"},
+    }  # fmt: skip
+    table = tmp_path / "table.csv"
+    for accuracy in (0.25, 0.75):
+        metrics["test"]["accuracy"] = accuracy
+        (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+        script.record([tmp_path], table)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["split"], row["metric"], row["value"]) for row in rows] == [
+        ("test", "accuracy", "0.75"),
+        ("test", "loss_nats", "2"),
+        ("validation", "accuracy", "0.5"),
+    ]
+    assert rows[0]["command"] == "seqzoo train x=1"
