@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seqzoo import config as configuration
 from seqzoo.cells import Elman
+from seqzoo.cells.modified import Modifiers, modify
 from seqzoo.config import Training, out_of_range
 from seqzoo.contracts import (
     Backbone,
@@ -307,7 +308,11 @@ def _check_component(group: str, options: Any, where: str, config: dict[str, Any
     except ConfigError as error:
         return {"class": str(error)}
     plain = {name: value for name, value in options.items() if name != "class"}
-    mistakes = check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys())
+    mistakes = {}
+    if group == "cell":
+        plain, modifiers = _split_modifiers(plain, found)
+        mistakes = check_options(where, Modifiers, modifiers)
+    mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys())
     hints = type_hints(found)
     for name in plain.keys() & hints.keys() - mistakes.keys():
         if hints[name] == BackboneFactory:
@@ -351,6 +356,9 @@ def _make(
         raise ConfigError(mistakes.values())
     found = _find(group, options, config, where)
     hints, known = type_hints(found), parameters(found)
+    modifiers: dict[str, Any] = {}
+    if group == "cell":
+        options, modifiers = _split_modifiers(options, found)
     arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in known}
     for name, value in options.items():
         if name == "class":
@@ -359,9 +367,10 @@ def _make(
             value = _backbone_factory(value, config, cell, f"{where}.{name}")
         arguments[name] = value
     try:
-        return found(**arguments)
+        made = found(**arguments)
+        return modify(made, Modifiers(**modifiers)) if modifiers else made
     except (ValueError, DataError, RuntimeError) as error:
-        raise ConfigError([_located(where, str(error), known)]) from error
+        raise ConfigError([_located(where, str(error), [*known, *modifiers])]) from error
 
 
 def _located(where: str, text: str, options: Iterable[str]) -> str:
@@ -377,10 +386,18 @@ def _cell_factory(options: dict[str, Any], config: dict[str, Any], where: str) -
     if mistakes:
         raise ConfigError(mistakes.values())
 
+
     def factory(input_size: int, hidden_size: int) -> Cell:
         return _make("cell", options, {"input_size": input_size, "hidden_size": hidden_size}, config, where=where)
 
     return factory
+
+
+def _split_modifiers(options: dict[str, Any], found: type) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of a cell itself, and those that every cell has."""
+    common = parameters(Modifiers).keys() - parameters(found).keys()
+    own = {name: value for name, value in options.items() if name not in common}
+    return own, {name: value for name, value in options.items() if name in common}
 
 
 def _backbone_factory(

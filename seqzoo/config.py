@@ -141,6 +141,24 @@ def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
         if isinstance(parent, str) and parent != "_self_":
             parent = parent.removeprefix(f"/{group}/").removesuffix("@_here_")
             options.update((key, (default, what)) for key, default, what in option_help(group, parent))
+    for key, (default, what) in _commented(text).items():
+        options[key] = (default, what or options.get(key, ("", ""))[1])
+    return [(key, default, what) for key, (default, what) in options.items()]
+
+
+def common_help(group: str) -> list[tuple[str, str, str]]:
+    """As `option_help`, of the options that `conf/config.yaml` gives to every name of a group."""
+    options = _commented((CONF_DIR / "config.yaml").read_text(encoding="utf-8"))
+    return [
+        (key.removeprefix(f"{group}."), default, what)
+        for key, (default, what) in options.items()
+        if key.startswith(f"{group}.")
+    ]
+
+
+def _commented(text: str) -> dict[str, tuple[str, str]]:
+    """The default and the comment of each option of a YAML's text, by its path."""
+    options: dict[str, tuple[str, str]] = {}
     above: list[str] = []
     for line in text.splitlines():
         match = re.match(r"^( *)(\w+):(?: +([^#]*?))?(?: +# ?(.*))?$", line)
@@ -148,8 +166,8 @@ def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
             depth = len(match[1]) // 2
             above = [*above[:depth], match[2]]
             key = ".".join(above)
-            options[key] = ((match[3] or "").strip(), match[4] or options.get(key, ("", ""))[1])
-    return [(key, default, what) for key, (default, what) in options.items()]
+            options[key] = ((match[3] or "").strip(), match[4] or "")
+    return options
 
 
 def compose(*overrides: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ MISTAKES = {
     "seed=-1": "seed is -1: it must be a whole number, 0 or more",
     "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'forget_bias'?",
     "cell.forget_bias=high": "cell.forget_bias is 'high': it must be a number",
-    "cell.class=LSM": "cell.class is 'LSM': there is no such cell. Did you mean 'LSTM'?",
+    "cell.class=Elmann": "cell.class is 'Elmann': there is no such cell. Did you mean 'Elman'?",
     "cell.class=null": "cell.class is None: name a class of seqzoo.cells, or module.Class of your own",
     "backbone.residual=3": "backbone.residual is 3: it must be true or false",
     "task=tagging backbone.dropout=1": "backbone.dropout is 1: it is a probability, 0 <= dropout < 1",
@@ -69,8 +69,10 @@ MISTAKES = {
     "task.dropout=2": "task.dropout probability has to be between 0 and 1, but got 2",
     "task.context=frist_state": "task.context is 'frist_state': it must be first_state or every_step",
     "task.decoder.hidden_size=0": "task.decoder.hidden_size is 0: a layer has at least one unit",
-    "task.decoder.cell=gruu": "there is no cell named 'gruu'. Did you mean 'gru'?",
-    "task.decoder.cell={class: GUR}": ("task.decoder.cell.class is 'GUR': there is no such cell. Did you mean 'GRU'?"),
+    "task.decoder.cell=elmann": "there is no cell named 'elmann'. Did you mean 'elman'?",
+    "task.decoder.cell={class: Elmann}": (
+        "task.decoder.cell.class is 'Elmann': there is no such cell. Did you mean 'Elman'?"
+    ),
     "task.decoder=dep": "there is no backbone named 'dep'. Did you mean 'deep'?",
     "task.decoder=3": "task.decoder is 3: it must be a backbone's name, or a mapping with a class and its options",
     "+task.decoder.locke=true": "there is no option 'task.decoder.locke'. Did you mean 'locked'?",
@@ -100,11 +102,11 @@ def test_a_mistake_is_a_sentence(overrides: str) -> None:
 
 def test_every_mistake_is_told_at_once() -> None:
     assert mistakes_of(
-        "task=language_modeling", "backbone=deep_bidirectional", "cell=gruu", "training.optimizer=adamm",
+        "task=language_modeling", "backbone=deep_bidirectional", "cell=elmann", "training.optimizer=adamm",
         "training.epochs=0", "encoder.embedding_size=0", "task.temperature=-1", "task.metrics=[accurcy]",
         "data.window=0", "backbone.hidden_size=wide", "backbone.droput=0.1",
     ) == [
-        "there is no cell named 'gruu'. Did you mean 'gru'?",
+        "there is no cell named 'elmann'. Did you mean 'elman'?",
         "there is no option 'backbone.droput'. Did you mean 'dropout'?",
         "training.optimizer is 'adamm': it must be one of adamw, adam, sgd, rmsprop, adagrad",
         "training.epochs is 0: it must be at least 1",
@@ -179,8 +181,8 @@ def test_create_cell_takes_options_and_refuses_others() -> None:
     assert (cell.bias_ih[4:8] == 2.5).all()
     with pytest.raises(ConfigError, match=r"no option 'cell\.forget_bia'\. Did you mean 'forget_bias'"):
         seqzoo.create_cell("lstm", 3, 4, forget_bia=2.5)
-    with pytest.raises(ConfigError, match=r"no cell named 'lsm'\. Did you mean 'lstm'"):
-        seqzoo.create_cell("lsm", 3, 4)
+    with pytest.raises(ConfigError, match=r"no cell named 'elmann'\. Did you mean 'elman'"):
+        seqzoo.create_cell("elmann", 3, 4)
 
 
 @pytest.fixture

@@ -165,10 +165,10 @@ def test_a_sweep_finishes_although_one_job_fails(command: Callable, tmp_path: Pa
 
 
 def test_a_sweep_with_a_misspelled_name_does_not_start(command: Callable, tmp_path: Path) -> None:
-    done = command("train", "-m", "cell=lstm,gruu", "seed=1,2", "hydra.sweep.dir=sweep")
+    done = command("train", "-m", "cell=lstm,elmann", "seed=1,2", "hydra.sweep.dir=sweep")
     assert done.status == 2
     assert done.err == (
-        "seqzoo: there is no cell named 'gruu'. Did you mean 'gru'? (in cell=gruu seed=1 hydra.sweep.dir=sweep)\n"
+        "seqzoo: there is no cell named 'elmann'. Did you mean 'elman'? (in cell=elmann seed=1 hydra.sweep.dir=sweep)\n"
     )
     assert not (tmp_path / "sweep").exists()
     done = command("train", "-m", "cell=lstm,gru", "cell.forget_bias=2", "hydra.sweep.dir=sweep")
@@ -190,10 +190,10 @@ def test_check_shows_sizes_and_all_mistakes(command: Callable) -> None:
         "parameters",
     ):
         assert shown in done.out
-    done = command("check", "cell=lsm", "task=taging", "seed=x")
+    done = command("check", "cell=elmann", "task=taging", "seed=x")
     assert done.status == 2
     assert done.out == ""
-    assert done.err.startswith("seqzoo: 4 mistakes\n  - there is no cell named 'lsm'. Did you mean 'lstm'?\n")
+    assert done.err.startswith("seqzoo: 4 mistakes\n  - there is no cell named 'elmann'. Did you mean 'elman'?\n")
     assert "Traceback" not in done.err
 
 

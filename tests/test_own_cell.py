@@ -45,7 +45,7 @@ ALLOW = "allow_modules=[my_cells]"
 def my_cells(tmp_path: Path) -> Iterator[None]:
     (tmp_path / "my_cells.py").write_text(MODULE)
     (tmp_path / "my_conf" / "cell").mkdir(parents=True)
-    (tmp_path / "my_conf" / "cell" / "leaky.yaml").write_text(YAML)
+    (tmp_path / "my_conf" / "cell" / "mine.yaml").write_text(YAML)
     yield
     sys.modules.pop("my_cells", None)
 
@@ -53,27 +53,27 @@ def my_cells(tmp_path: Path) -> Iterator[None]:
 def test_it_is_listed_explained_and_checked(command: Callable) -> None:
     listed = command("list", "cells", "--config-dir", "my_conf")
     listed = {line.split()[0]: line for line in listed.out.splitlines()}
-    assert listed["leaky"].endswith("  leaky network of mine")
+    assert listed["mine"].endswith("  leaky network of mine")
     assert "lstm" in listed
-    assert "cell.leak=0.9" in command("train", "--help", "--config-dir=my_conf", "cell=leaky").out
+    assert "cell.leak=0.9" in command("train", "--help", "--config-dir=my_conf", "cell=mine").out
 
-    refused = command("check", "--config-dir", "my_conf", "cell=leaky")
+    refused = command("check", "--config-dir", "my_conf", "cell=mine")
     assert refused.status == 2
     assert refused.err == (
         "seqzoo: cell.class is 'my_cells.Leaky', outside seqzoo: if you trust it, add 'allow_modules=[my_cells]'\n"
     )
     assert "my_cells" not in sys.modules
 
-    assert command("check", "--config-dir", "my_conf", "cell=leaky", ALLOW).out.endswith("no mistakes\n")
-    wrong = command("check", "--config-dir", "my_conf", "cell=leaky", "cell.leak=much", ALLOW)
+    assert command("check", "--config-dir", "my_conf", "cell=mine", ALLOW).out.endswith("no mistakes\n")
+    wrong = command("check", "--config-dir", "my_conf", "cell=mine", "cell.leak=much", ALLOW)
     assert wrong.err == "seqzoo: cell.leak is 'much': it must be a number\n"
 
 
 def test_it_trains_and_its_run_cannot_allow_itself(command: Callable, tmp_path: Path) -> None:
-    trained = command("train", "--config-dir", "my_conf", "cell=leaky", ALLOW, *SMALL, "hydra.run.dir=run")
+    trained = command("train", "--config-dir", "my_conf", "cell=mine", ALLOW, *SMALL, "hydra.run.dir=run")
     assert trained.status == 0, trained.err
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert metrics["choices"]["cell"] == "leaky"
+    assert metrics["choices"]["cell"] == "mine"
     assert "my_cells" in (tmp_path / "run" / "config.yaml").read_text()
 
     for refused in (

@@ -18,7 +18,7 @@ from seqzoo.contracts import State
 
 
 class GRUResetBefore(SplitGatedCell):
-    """State: (h,), (B, H). Gates in torch's order, r z n; torch's kernels only know the reset after the product (`GRU`).
+    """State: (h,), (B, H). Gates in torch's order, r z n; torch's kernels know the reset after the product alone.
 
     layer_norm: normalise x W, the gates' h U, and the candidate's.
     """

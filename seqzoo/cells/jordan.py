@@ -44,7 +44,9 @@ class Jordan(Cell):
         output_activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh",
     ):
         if output_size is not None and output_size < 1:
-            raise ValueError(f"output_size is {output_size}: there is at least one output, or null for as many as units")
+            raise ValueError(
+                f"output_size is {output_size}: there is at least one output, or null for as many as units"
+            )
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
         self.output_size = hidden_size if output_size is None else output_size

@@ -45,9 +45,13 @@ class Modifiers:
         if self.clip_state_gradient is not None and self.clip_state_gradient <= 0:
             raise ValueError(f"clip_state_gradient is {self.clip_state_gradient}: it must be above 0, or null")
 
-    @property
-    def any(self) -> bool:
-        return self != Modifiers()
+
+def modify(cell: Cell, modifiers: Modifiers) -> Cell:
+    """The cell itself where there is nothing to modify.
+
+    Raises ValueError where the cell has nothing for a modifier to act on.
+    """
+    return cell if modifiers == Modifiers() else ModifiedCell(cell, modifiers)
 
 
 class ModifiedCell(Cell):
@@ -127,5 +131,5 @@ class _ClipGradient(torch.autograd.Function):
         ctx.limit = inputs[1]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  
         return gradient.clamp(-ctx.limit, ctx.limit), None

@@ -41,7 +41,7 @@ def test_irnn_starts_by_adding_up_its_input() -> None:
     torch.testing.assert_close(cell.weight_hh.detach(), torch.eye(H))
     assert cell.weight_ih.abs().max() < 0.01
     h = torch.rand(B, H)
-    outputs, (after,) = cell.scan(torch.zeros(B, 100, INPUT), (h,))
+    _, (after,) = cell.scan(torch.zeros(B, 100, INPUT), (h,))
     torch.testing.assert_close(after, h, rtol=0, atol=0)
 
 

@@ -39,14 +39,12 @@ SPECS = {
     "transduction": DataSpec("transduction", SOURCE.size, TARGET.size, SOURCE, TARGET),
 }
 
-compose = functools.cache(configuration.compose)
+compose, load = functools.cache(configuration.compose), functools.cache(configuration.load)
 
 
 def build(task: str, cell: str, backbone: str = "unidirectional", **task_options: Any) -> Model:
-    config = compose(
-        f"task={task}", f"cell={cell}", f"backbone={backbone}", f"backbone.hidden_size={WIDTH}", "backbone.dropout=0"
-    )
-    config = {**config, "task": {**config["task"], **task_options}}
+    config = compose(f"task={task}", f"backbone={backbone}", f"backbone.hidden_size={WIDTH}", "backbone.dropout=0")
+    config = {**config, "cell": load("cell", cell), "task": {**config["task"], **task_options}}
     return build_model(config, SPECS[config["choices"]["task"]])
 
 

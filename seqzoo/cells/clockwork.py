@@ -1,0 +1,63 @@
+"""Clockwork network: modules of units that run at different speeds.
+
+Koutnik, Greff, Gomez & Schmidhuber, A Clockwork RNN, 2014, https://arxiv.org/abs/1402.3511
+
+    due = (t mod T_i = 0), for the units of module i, whose period is T_i = 2^i
+    h' = tanh(W x + U h + b) where due, h elsewhere
+
+U is block-upper-triangular: a module hears those that are as slow as itself or slower. The first step is t = 0, at
+which all modules run.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqzoo.cells.gated import GatedCell
+from seqzoo.contracts import State
+from seqzoo.kernels.unroll import unroll
+
+
+class Clockwork(GatedCell):
+    """State: h (B, H) and t (B,), the number of the step modulo the longest period, kept as a real number: it is
+    rounded where it is read. Output: h.
+
+    The units are shared out over the modules as evenly as can be, fast ones first. Weights start as in `GatedCell`; the
+    blocks of U below the diagonal are never used. Layer normalisation would let fast modules be heard by slow ones, and
+    there is none.
+
+    num_modules: how many; as many as there are units where those are fewer.
+    """
+
+    num_gates = 1
+
+    def __init__(self, input_size: int, hidden_size: int, num_modules: int = 4):
+        if num_modules < 1:
+            raise ValueError(f"num_modules is {num_modules}: it must be at least 1")
+        super().__init__(input_size, hidden_size)
+        self.num_modules = min(num_modules, hidden_size)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros: h (B, H), t (B,)."""
+        return (*super().initial_state(batch_size), self.weight_hh.new_zeros(batch_size))
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        return self._step(p, state, *self._wiring())
+
+    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        u, periods = self._wiring()
+        state = self.initial_state(x.shape[0]) if state is None else state
+        return unroll(lambda p, carried: self._step(p, carried, u, periods), self.project(x), state, lengths)
+
+    def _wiring(self) -> tuple[Tensor, Tensor]:
+        """U without what lies below its diagonal blocks, (H, H), and the period of each unit, (H,)."""
+        module = torch.arange(self.hidden_size, device=self.weight_hh.device) * self.num_modules // self.hidden_size
+        return self.weight_hh * (module[:, None] <= module), 2**module
+
+    def _step(self, p: Tensor, state: State, u: Tensor, periods: Tensor) -> tuple[Tensor, State]:
+        h, t = state
+        due = t.detach().round().long()[:, None] % periods == 0
+        h = torch.where(due, torch.tanh(p + F.linear(h, u, self.bias_hh)), h)
+        return h, (h, torch.remainder(t + 1, 2 ** (self.num_modules - 1)))

@@ -1,0 +1,70 @@
+"""Leaky integrator: units that forget at speeds of their own.
+
+Jaeger, Lukosevicius, Popovici & Siewert, Optimization and Applications of Echo State Networks with Leaky-Integrator
+Neurons, 2007, https://doi.org/10.1016/j.neunet.2007.04.016
+Tallec & Ollivier, Can Recurrent Neural Networks Warp Time?, 2018, https://arxiv.org/abs/1804.11188
+
+    alpha = 1 - exp(-1 / tau)
+    h' = (1 - alpha) * h + alpha * f(W x + U h + b)
+
+tau is a unit's time constant in steps: what it holds falls to 1 / e in tau steps. This is the exact solution of
+tau dh/dt = -h + f(...) over one step, where alpha = 1 / tau is Euler's; they meet for long time constants.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.cells.elman import ACTIVATIONS
+from seqzoo.cells.gated import GatedCell
+from seqzoo.contracts import State
+
+
+class Leaky(GatedCell):
+    """State: (h,), (B, H). The logarithms of the time constants are `log_tau`, (H,): spaced evenly over the units, so
+    that one layer has all scales at once.
+
+    tau_min, tau_max: time constants of the first and of the last unit, in steps; equal for one scale.
+    learned: train the time constants, from there.
+    activation: f, tanh, relu or sigmoid.
+    layer_norm: normalise x W and h U.
+    """
+
+    num_gates = 1
+    log_tau: Tensor
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        tau_min: float = 1.0,
+        tau_max: float = 64.0,
+        learned: bool = False,
+        activation: Literal["tanh", "relu", "sigmoid"] = "tanh",
+        layer_norm: bool = False,
+    ):
+        if not 0 < tau_min <= tau_max:
+            raise ValueError(f"tau_min is {tau_min} and tau_max {tau_max}: it must hold that 0 < tau_min <= tau_max")
+        super().__init__(input_size, hidden_size, layer_norm)
+        self.tau_min, self.tau_max, self.learned, self.activation = tau_min, tau_max, learned, activation
+        if learned:
+            self.log_tau = nn.Parameter(torch.empty(hidden_size))
+        else:
+            self.register_buffer("log_tau", torch.empty(hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if hasattr(self, "log_tau"):  # not yet, when the parent calls
+            first, last = math.log(self.tau_min), math.log(self.tau_max)
+            self.log_tau.detach().copy_(torch.linspace(first, last, self.hidden_size))
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        alpha = -torch.expm1(-torch.exp(-self.log_tau))
+        h = (1 - alpha) * h + alpha * ACTIVATIONS[self.activation](p + self.recur(h))
+        return h, (h,)

@@ -1,0 +1,41 @@
+"""The minimal GRU: no gate sees the state, so that all steps run in parallel.
+
+Feng, Tung, Ahmed, Bengio & Hajimirsadeghi, Were RNNs All We Needed?, 2024, https://arxiv.org/abs/2410.01201
+
+    z = sigmoid(W_z x + b_z)
+    n = W_n x + b_n
+    h' = (1 - z) * h + z * n
+
+The paper trains on logarithms, for which it keeps n positive: n = g(W_n x + b_n), g(a) = a + 1/2 for a >= 0, else
+sigmoid(a). The scan here needs no logarithm; g is an option.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqzoo.cells.driven import DrivenCell
+from seqzoo.cells.linear import LinearRecurrence
+
+
+class MinGRU(LinearRecurrence, DrivenCell):
+    """State: (h,), (B, H). Parts of the input: z n. Input weights start Xavier-uniform, biases at zero.
+
+    positive: n = g(...), as in the paper's logarithmic form.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, positive: bool = False):
+        super().__init__(input_size, hidden_size, num_parts=2)
+        self.positive = positive
+        self.reset_parameters()
+
+    def coefficients(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        z, n = p.chunk(2, dim=-1)
+        z = torch.sigmoid(z)
+        return 1 - z, z * (above_zero(n) if self.positive else n)
+
+
+def above_zero(a: Tensor) -> Tensor:
+    """g: continuous, positive, and the identity but for a constant where a >= 0."""
+    return torch.where(a >= 0, a + 0.5, torch.sigmoid(a))

@@ -1,0 +1,42 @@
+"""The minimal LSTM: no gate sees the state, so that all steps run in parallel.
+
+Feng, Tung, Ahmed, Bengio & Hajimirsadeghi, Were RNNs All We Needed?, 2024, https://arxiv.org/abs/2410.01201
+
+    f = sigmoid(W_f x + b_f)
+    i = sigmoid(W_i x + b_i)
+    n = W_n x + b_n
+    h' = f / (f + i) * h + i / (f + i) * n
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.cells.driven import DrivenCell
+from seqzoo.cells.linear import LinearRecurrence
+from seqzoo.cells.min_gru import above_zero
+
+
+class MinLSTM(LinearRecurrence, DrivenCell):
+    """State: (h,), (B, H). Parts of the input: f i n. Input weights start Xavier-uniform, biases at zero.
+
+    forget_bias: where the forget gate's bias starts; the paper learns faster with more.
+    positive: n = g(...), as in `min_gru`.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 0.0, positive: bool = False):
+        super().__init__(input_size, hidden_size, num_parts=3)
+        self.forget_bias, self.positive = forget_bias, positive
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        nn.init.constant_(self.bias.detach()[: self.hidden_size], self.forget_bias)
+
+    def coefficients(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        f, i, n = p.chunk(3, dim=-1)
+        # log(f) - log(i): the quotients themselves are 0 / 0 where both gates are shut
+        share = F.softplus(-i) - F.softplus(-f)
+        return torch.sigmoid(share), torch.sigmoid(-share) * (above_zero(n) if self.positive else n)

@@ -1,0 +1,122 @@
+"""Nonlinear autoregressive network with exogenous inputs: the last inputs and the last outputs.
+
+Lin, Horne, Tino & Giles, Learning Long-Term Dependencies in NARX Recurrent Neural Networks, 1996,
+https://doi.org/10.1109/72.548162
+Siegelmann, Horne & Giles, Computational Capabilities of Recurrent NARX Neural Networks, 1997,
+https://doi.org/10.1109/3477.558801
+
+    h = f(sum over k = 0 ... p - 1 of W_k x_{t-k} + sum over k = 1 ... q of U_k y_{t-k} + b)
+    y = g(V h + c)
+
+With p = q = 1 it is Jordan's network.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.cells.delay import convolve, kept, weigh
+from seqzoo.cells.elman import ACTIVATIONS
+from seqzoo.contracts import Cell, State
+from seqzoo.kernels.unroll import unroll
+from seqzoo.masking import mask
+
+
+class NARX(Cell):
+    """State: the last q outputs (B, q, O) and the last p - 1 inputs (B, p - 1, I), each in their order. Output: y.
+
+    Parameters: W `weight_ih` (H, I, p), U `weight_yh` (H, O, q), the newest step last, V `weight_hy` (O, H), b
+    `bias_h`, c `bias_y`. Weights start Xavier-uniform, biases at zero.
+
+    A step puts its own output into the line (closed loop). Where the right outputs are known, `scan_forced` puts those
+    in, and all steps run in parallel.
+
+    input_window: p. output_window: q.
+    output_size: O; null: as many as hidden units.
+    activation: f, tanh, relu or sigmoid.
+    output_activation: g, one of those or identity (outputs that nothing bounds).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        input_window: int = 2,
+        output_window: int = 3,
+        output_size: int | None = None,
+        activation: Literal["tanh", "relu", "sigmoid"] = "tanh",
+        output_activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh",
+    ):
+        windows = {"input_window": input_window, "output_window": output_window}
+        for name, value in {**windows, "output_size": 1 if output_size is None else output_size}.items():
+            if value < 1:
+                raise ValueError(f"{name} is {value}: it must be at least 1")
+        super().__init__()
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.output_size = hidden_size if output_size is None else output_size
+        self.input_window, self.output_window = input_window, output_window
+        self.activation, self.output_activation = activation, output_activation
+        self.weight_ih = nn.Parameter(torch.empty(hidden_size, input_size, input_window))
+        self.weight_yh = nn.Parameter(torch.empty(hidden_size, self.output_size, output_window))
+        self.weight_hy = nn.Parameter(torch.empty(self.output_size, hidden_size))
+        self.bias_h = nn.Parameter(torch.empty(hidden_size))
+        self.bias_y = nn.Parameter(torch.empty(self.output_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for weight in (self.weight_ih, self.weight_yh, self.weight_hy):
+            nn.init.xavier_uniform_(weight)
+        nn.init.zeros_(self.bias_h)
+        nn.init.zeros_(self.bias_y)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros: outputs (B, q, O), inputs (B, p - 1, I)."""
+        return (
+            self.weight_yh.new_zeros(batch_size, self.output_window, self.output_size),
+            self.weight_ih.new_zeros(batch_size, self.input_window - 1, self.input_size),
+        )
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        ys, xs = state
+        line = torch.cat([xs, p[:, None]], dim=1)
+        y, (ys,) = self._step(weigh(line, self.weight_ih, self.bias_h), (ys,))
+        return y, (ys, line[:, 1:])
+
+    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """The inputs' part of all steps is one convolution; the outputs' part is not known before."""
+        ys, xs = self.initial_state(x.shape[0]) if state is None else state
+        line = torch.cat([xs, x], dim=1)
+        y, (ys,) = unroll(self._step, convolve(line, self.weight_ih, self.bias_h), (ys,), lengths)
+        return y, (ys, kept(line, self.input_window - 1, lengths))
+
+    def scan_forced(
+        self, x: Tensor, outputs: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """All steps at once under teacher forcing: (B, T, I) and the right outputs (B, T, O) -> what the cell puts out,
+        (B, T, O), and the state after each row's last real step, with the right outputs in it.
+
+        Step t sees the right outputs of the q steps before t; those before the first step are the state's. A padded
+        step outputs zero.
+        """
+        ys, xs = self.initial_state(x.shape[0]) if state is None else state
+        line, seen = torch.cat([xs, x], dim=1), torch.cat([ys, outputs], dim=1)
+        from_outputs = convolve(seen[:, :-1], self.weight_yh)
+        y = self._output(convolve(line, self.weight_ih, self.bias_h) + from_outputs)
+        if lengths is not None:
+            y = y * mask(lengths, x.shape[1])[..., None]
+        return y, (kept(seen, self.output_window, lengths), kept(line, self.input_window - 1, lengths))
+
+    def _step(self, from_inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """(B, H) and the last outputs."""
+        (ys,) = state
+        y = self._output(from_inputs + weigh(ys, self.weight_yh))
+        return y, (torch.cat([ys[:, 1:], y[:, None]], dim=1),)
+
+    def _output(self, sums: Tensor) -> Tensor:
+        """(..., H) -> (..., O)"""
+        y = F.linear(ACTIVATIONS[self.activation](sums), self.weight_hy, self.bias_y)
+        return y if self.output_activation == "identity" else ACTIVATIONS[self.output_activation](y)

@@ -1,0 +1,75 @@
+"""Quasi-recurrent network: a convolution over the last inputs, then pooling over time.
+
+Bradbury, Merity, Xiong & Socher, Quasi-Recurrent Neural Networks, 2017, https://arxiv.org/abs/1611.01576
+
+    z = tanh(sum over k of W_z,k x_{t-k} + b_z)
+    f = sigmoid(sum over k of W_f,k x_{t-k} + b_f)
+    o = sigmoid(sum over k of W_o,k x_{t-k} + b_o)
+    c' = f * c + (1 - f) * z
+    h' = o * c'
+
+f-pooling has no o: h' = c'. ifo-pooling has one more gate i, in the place of 1 - f.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.cells.delay import convolve, kept, weigh
+from seqzoo.cells.driven import DrivenCell
+from seqzoo.cells.linear import LinearRecurrence
+from seqzoo.contracts import State
+
+
+class QRNN(LinearRecurrence, DrivenCell):
+    """State: c (B, H), and the last window - 1 inputs (B, window - 1, I). Output: h', (B, H).
+
+    Parts: z f, then o, then i. Weights `weight_ih` (GH, I, window), the newest input last, start Xavier-uniform, biases
+    at zero.
+
+    window: how many inputs the convolution sees.
+    pooling: f, fo or ifo.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, window: int = 2, pooling: Literal["f", "fo", "ifo"] = "fo"):
+        if window < 1:
+            raise ValueError(f"window is {window}: it must be at least 1")
+        super().__init__(input_size, hidden_size, num_parts=1 + len(pooling))
+        self.window, self.pooling = window, pooling
+        self.weight_ih = nn.Parameter(torch.empty(self.num_parts * hidden_size, input_size, window))
+        self.reset_parameters()
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros."""
+        return (
+            self.weight_ih.new_zeros(batch_size, self.hidden_size),
+            self.weight_ih.new_zeros(batch_size, self.window - 1, self.input_size),
+        )
+
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I): a step needs the inputs before, too."""
+        return x
+
+    def coefficients(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        z, f, *_ = p.chunk(self.num_parts, dim=-1)
+        f = torch.sigmoid(f)
+        i = torch.sigmoid(p[..., -self.hidden_size :]) if self.pooling == "ifo" else 1 - f
+        return f, i * torch.tanh(z)
+
+    def output(self, p: Tensor, h: Tensor) -> Tensor:
+        return h if self.pooling == "f" else torch.sigmoid(p.chunk(self.num_parts, dim=-1)[2]) * h
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        c, past = state
+        line = torch.cat([past, p[:, None]], dim=1)
+        h, (c,) = super().step(weigh(line, self.weight_ih, self.bias), (c,))
+        return h, (c, line[:, 1:])
+
+    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        c, past = self.initial_state(x.shape[0]) if state is None else state
+        line = torch.cat([past, x], dim=1)
+        h, (c,) = self.scan_projected(convolve(line, self.weight_ih, self.bias), (c,), lengths)
+        return h, (c, kept(line, self.window - 1, lengths))

@@ -1,0 +1,66 @@
+"""Recurrent highway network: several highway layers between one step and the next.
+
+Zilly, Srivastava, Koutnik & Schmidhuber, Recurrent Highway Networks, 2017, https://arxiv.org/abs/1607.03474
+
+    s_0 = h
+    for l = 1 ... L, where only the first layer sees the input:
+        n = tanh(W_n x [l = 1] + U_n,l s_{l-1} + b_n,l)
+        t = sigmoid(W_t x [l = 1] + U_t,l s_{l-1} + b_t,l)
+        c = 1 - t, or with a gate of its own sigmoid(W_c x [l = 1] + U_c,l s_{l-1} + b_c,l)
+        s_l = n * t + s_{l-1} * c
+    h' = s_L
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.cells.driven import DrivenCell
+from seqzoo.contracts import State
+
+
+class RecurrentHighway(DrivenCell):
+    """State: (h,), (B, H). Gates n t, and c where it is not coupled.
+
+    Parameters: `weight_ih` (GH, I), `bias` (GH,), `weight_hh` (L, GH, H), `bias_hh` (L, GH). Input weights start
+    Xavier-uniform, recurrent ones orthogonal, gate by gate; biases at zero but for those of t.
+
+    depth: L.
+    coupled: c = 1 - t.
+    transform_bias: where the biases of t start; below zero the state passes through at first, deep ones want less.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        depth: int = 3,
+        coupled: bool = True,
+        transform_bias: float = -2.0,
+    ):
+        if depth < 1:
+            raise ValueError(f"depth is {depth}: it must be at least 1")
+        super().__init__(input_size, hidden_size, num_parts=2 if coupled else 3)
+        self.depth, self.coupled, self.transform_bias = depth, coupled, transform_bias
+        self.weight_hh = nn.Parameter(torch.empty(depth, self.num_parts * hidden_size, hidden_size))
+        self.bias_hh = nn.Parameter(torch.empty(depth, self.num_parts * hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        for layer in self.weight_hh.detach():
+            for gate in layer.chunk(self.num_parts):
+                nn.init.orthogonal_(gate)
+        nn.init.zeros_(self.bias_hh)
+        nn.init.constant_(self.bias_hh.detach()[:, self.hidden_size : 2 * self.hidden_size], self.transform_bias)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        (s,) = state
+        for layer, (weight, bias) in enumerate(zip(self.weight_hh, self.bias_hh, strict=True)):
+            sums = F.linear(s, weight, bias)
+            n, t, *c = (sums + p if layer == 0 else sums).chunk(self.num_parts, dim=-1)
+            t = torch.sigmoid(t)
+            s = torch.tanh(n) * t + s * (1 - t if self.coupled else torch.sigmoid(c[0]))
+        return s, (s,)

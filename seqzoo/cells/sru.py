@@ -1,0 +1,93 @@
+"""Simple recurrent unit.
+
+Lei, Zhang, Wang, Dai & Artzi, Simple Recurrent Units for Highly Parallelizable Recurrence, 2018, https://arxiv.org/abs/1709.02755
+
+    f = sigmoid(W_f x + v_f * c + b_f)
+    r = sigmoid(W_r x + v_r * c + b_r)
+    c' = f * c + (1 - f) * (W x)
+    h' = r * g(c') + (1 - r) * alpha * x
+
+Here v = 0, as in the paper's first version: then all steps run in parallel. With v (`peephole`) the gates see the
+state, and one step follows the other.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.cells.driven import DrivenCell
+from seqzoo.cells.elman import ACTIVATIONS
+from seqzoo.cells.linear import LinearRecurrence
+from seqzoo.contracts import Cell, State
+
+
+class SRU(LinearRecurrence, DrivenCell):
+    """State: (c,), (B, H). Output: h', (B, H). Parts of the input: W x, f, r and, where I is not H, x brought to size H
+    by a matrix of its own.
+
+    Input weights start uniform with variance 1 / I, v at zero.
+
+    activation: g; identity as in the paper, tanh as in its first version.
+    highway_bias: where b_r starts.
+    rescale: alpha = sqrt(1 + 2 exp(highway_bias)), which keeps the size of the inputs from layer to layer; else 1.
+    peephole: the terms v * c; not parallel.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        activation: Literal["identity", "tanh", "relu"] = "identity",
+        highway_bias: float = 0.0,
+        rescale: bool = True,
+        peephole: bool = False,
+    ):
+        super().__init__(input_size, hidden_size, num_parts=3 if input_size == hidden_size else 4)
+        self.activation, self.highway_bias, self.peephole = activation, highway_bias, peephole
+        self.alpha = math.sqrt(1 + 2 * math.exp(highway_bias)) if rescale else 1.0
+        self.bias = nn.Parameter(torch.empty(2 * hidden_size))
+        if peephole:
+            self.v = nn.Parameter(torch.empty(2 * hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        limit = math.sqrt(3 / self.input_size)
+        nn.init.uniform_(self.weight_ih, -limit, limit)
+        nn.init.zeros_(self.bias)
+        nn.init.constant_(self.bias.detach()[self.hidden_size :], self.highway_bias)
+        if self.peephole:
+            nn.init.zeros_(self.v)
+
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I) -> (..., 4H): W x, the sums of f and r, and x."""
+        parts = F.linear(x, self.weight_ih)
+        if self.num_parts == 3:
+            parts = torch.cat([parts, x], dim=-1)
+        return parts + F.pad(self.bias, (self.hidden_size, self.hidden_size))
+
+    def coefficients(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        candidate, f, _, _ = p.chunk(4, dim=-1)
+        f = torch.sigmoid(f)
+        return f, (1 - f) * candidate
+
+    def output(self, p: Tensor, h: Tensor) -> Tensor:
+        _, _, r, x = p.chunk(4, dim=-1)
+        r = torch.sigmoid(r)
+        seen = h if self.activation == "identity" else ACTIVATIONS[self.activation](h)
+        return r * seen + (1 - r) * self.alpha * x
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.peephole:
+            (c,) = state
+            p = p + F.pad(self.v * torch.cat([c, c], dim=-1), (self.hidden_size, self.hidden_size))
+        return super().step(p, state)
+
+    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        if self.peephole:
+            return Cell.scan(self, x, state, lengths)
+        return super().scan(x, state, lengths)

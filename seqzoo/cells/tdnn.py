@@ -1,0 +1,67 @@
+"""Time-delay network: the last inputs, and nothing older.
+
+Waibel, Hanazawa, Hinton, Shikano & Lang, Phoneme Recognition Using Time-Delay Neural Networks, 1989,
+https://doi.org/10.1109/29.21701
+
+    y = f(sum over k = 0 ... p - 1 of W_k x_{t-k} + b)
+
+Layers of it see p - 1 steps further back each.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.cells.delay import convolve, kept, weigh
+from seqzoo.cells.driven import DrivenCell
+from seqzoo.cells.elman import ACTIVATIONS
+from seqzoo.contracts import State
+from seqzoo.masking import mask
+
+
+class TDNN(DrivenCell):
+    """State: (x_{t-p+1} ... x_{t-1},), (B, p - 1, I), in their order. Output: y, (B, H). A sequence is one convolution.
+
+    Weights `weight_ih` (H, I, p), the newest input last, start Xavier-uniform, the bias at zero.
+
+    window: p.
+    activation: f, tanh, relu, or sigmoid as in the paper.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        window: int = 3,
+        activation: Literal["tanh", "relu", "sigmoid"] = "tanh",
+    ):
+        if window < 1:
+            raise ValueError(f"window is {window}: it must be at least 1")
+        super().__init__(input_size, hidden_size)
+        self.window, self.activation = window, activation
+        self.weight_ih = nn.Parameter(torch.empty(hidden_size, input_size, window))
+        self.reset_parameters()
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros."""
+        return (self.weight_ih.new_zeros(batch_size, self.window - 1, self.input_size),)
+
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I): a step needs the inputs before, too."""
+        return x
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        line = torch.cat([state[0], p[:, None]], dim=1)
+        y = ACTIVATIONS[self.activation](weigh(line, self.weight_ih, self.bias))
+        return y, (line[:, 1:],)
+
+    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        (past,) = self.initial_state(x.shape[0]) if state is None else state
+        line = torch.cat([past, x], dim=1)
+        y = ACTIVATIONS[self.activation](convolve(line, self.weight_ih, self.bias))
+        if lengths is not None:
+            y = y * mask(lengths, x.shape[1])[..., None]
+        return y, (kept(line, self.window - 1, lengths),)
