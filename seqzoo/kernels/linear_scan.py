@@ -27,7 +27,7 @@ WIDE = 16 * 1024
 def linear_scan(a: Tensor, b: Tensor, h: Tensor, lengths: Tensor | None = None) -> Tensor:
     """a, b: (B, T, ...), h: (B, ...), real or complex -> the states after every step, (B, T, ...).
 
-    Past its length a row keeps its state, so that the last step holds everybody's last state. Derivatives of any order;
+    Past its length a row keeps its state (up to rounding), so that the last step holds everybody's last state. Derivatives of any order;
     memory for the backward pass is that of a and of the result.
     """
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), h.dtype)

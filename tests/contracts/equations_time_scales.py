@@ -9,13 +9,10 @@ from tests.contracts.equations import Options, Parameters, State, gate, sigmoid
 
 def leaky(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
-    if options["learned"]:
-        tau = np.exp(p["log_tau"])
-    else:
-        tau = np.geomspace(options["tau_min"], options["tau_max"], h.shape[1])
-        # built in single precision
-        np.testing.assert_allclose(np.exp(p["log_tau"]), tau, rtol=1e-5)
-        tau = np.exp(p["log_tau"])
+    if not options["learned"]:  # built in single precision
+        expected = np.geomspace(options["tau_min"], options["tau_max"], h.shape[1])
+        np.testing.assert_allclose(np.exp(p["log_tau"]), expected, rtol=1e-5)
+    tau = np.exp(p["log_tau"])
     kept = np.exp(-1 / tau)
     h = kept * h + (1 - kept) * np.tanh(sum(gate(0, x, h, p)))
     return h, (h,)
