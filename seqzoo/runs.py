@@ -173,7 +173,7 @@ def _set_threads(threads: int | str, model: Model, config: dict[str, Any], check
     if threads == "auto" and checkpoint is not None:
         threads = checkpoint["threads"]
     if threads == "auto":
-        threads = choose_threads(model, config["data"]["batch_size"])
+        threads = choose_threads(model.backbone, config["data"]["batch_size"])
     torch.set_num_threads(int(threads))
     return int(threads)
 

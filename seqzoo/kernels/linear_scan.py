@@ -27,8 +27,8 @@ WIDE = 16 * 1024
 def linear_scan(a: Tensor, b: Tensor, h: Tensor, lengths: Tensor | None = None) -> Tensor:
     """a, b: (B, T, ...), h: (B, ...), real or complex -> the states after every step, (B, T, ...).
 
-    Past its length a row keeps its state (up to rounding), so that the last step holds everybody's last state. Derivatives of any order;
-    memory for the backward pass is that of a and of the result.
+    Past its length a row keeps its state (up to rounding), so that the last step holds everybody's last state.
+    Derivatives of any order; memory for the backward pass is that of a and of the result.
     """
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), h.dtype)
     a, b = torch.broadcast_tensors(a.to(dtype), b.to(dtype))
@@ -54,6 +54,8 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         a, h, states = ctx.saved_tensors
+        if not states.shape[1]:  # what is left of one step, in second derivatives
+            return torch.zeros_like(a), gradient, torch.zeros_like(h), None
         a = a.conj()
         if ctx.backwards:
             later = _Scan.apply(a[:, :-1], gradient[:, 1:], gradient[:, 0], False)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-import statistics
-import time
 import re
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy
 import torch
-from torch import Tensor
 
 from seqzoo.contracts import Backbone
 from seqzoo.errors import ConfigError
-from seqzoo.model import Model
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -56,36 +52,24 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_threads(model: Model, rows: int) -> int:
-    """One, unless a recurrent step is large enough to share and sharing is measured to be faster right now.
+def idle_cores() -> int:
+    """Available cores that the last minute's load leaves free; at least one."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(1, round(available_cores() - load))
+
+
+def choose_threads(backbone: Backbone, rows: int) -> int:
+    """By the work of one recurrent step, and by the cores that are idle.
 
     Threads meet at every step. Below WORK_PER_THREAD multiplications each, meeting costs more than it saves
-    (`scripts/measure_threads.py` shows where that begins); beside a busy program they wait for each other and are
-    10 to 50 times slower than one, which only a measurement tells.
+    (`scripts/measure_threads.py` shows where that begins). Beside a busy program they wait for each other: two threads were
+    10 to 50 times slower than one.
     """
-    recurrent = max((p.numel() for p in model.backbone.parameters() if p.dim() == 2), default=0)
-    threads = max(1, min(available_cores(), rows * recurrent // WORK_PER_THREAD))
-    if threads == 1:
-        return 1
-    with torch.random.fork_rng(devices=[]):
-        x = torch.randn(rows, PROBED_STEPS, model.encoder.output_size)
-        _seconds(model.backbone, x, 1)  # the first pass of a process is slow by itself
-        pairs = [(_seconds(model.backbone, x, 1), _seconds(model.backbone, x, threads)) for _ in range(5)]
-    one, several = (statistics.median(times) for times in zip(*pairs, strict=True))
-    return threads if several < 0.9 * one else 1
-
-
-def _seconds(backbone: Backbone, x: Tensor, threads: int) -> float:
-    """Of a forward and a backward pass; no gradient is left behind."""
-    torch.set_num_threads(threads)
-    started = time.perf_counter()
-    total = backbone(x)[0].sum()
-    torch.autograd.grad(total, [p for p in backbone.parameters() if p.requires_grad], allow_unused=True)
-    return time.perf_counter() - started
+    recurrent = max((p.numel() for p in backbone.parameters() if p.dim() == 2), default=0)
+    return max(1, min(idle_cores(), rows * recurrent // WORK_PER_THREAD))
 
 
 WORK_PER_THREAD = 4_000_000
-PROBED_STEPS = 16
 
 
 def seed_everything(seed: int) -> None:
