@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqzoo.building import build, create_cell
+    from seqzoo.catalogue import cell_info
     from seqzoo.config import compose
     from seqzoo.loaded import Loaded, load
     from seqzoo.rnn import RNN
 
 __version__ = "0.1.0"
-__all__ = ["RNN", "Loaded", "build", "compose", "create_cell", "list_cells", "list_tasks", "load"]
+__all__ = ["RNN", "Loaded", "build", "cell_info", "compose", "create_cell", "list_cells", "list_tasks", "load"]
 
 # imported when first asked for: `seqzoo list` answers without torch
 _HOMES = {
     "RNN": "seqzoo.rnn",
     "Loaded": "seqzoo.loaded",
     "build": "seqzoo.building",
+    "cell_info": "seqzoo.catalogue",
     "compose": "seqzoo.config",
     "create_cell": "seqzoo.building",
     "load": "seqzoo.loaded",

@@ -22,6 +22,7 @@ from seqzoo.contracts import (
     BackboneFactory,
     Batch,
     Cell,
+    CellFactories,
     CellFactory,
     DataModule,
     DataSpec,
@@ -206,6 +207,7 @@ EXAMPLES: dict[str, str | list[str] | None] = {
     "tagging": ["a"],
     "transduction": "a",
     "language_modeling": None,
+    "regression": ["0.5"],
 }
 
 
@@ -267,10 +269,14 @@ def _saved_bytes(model: Model, rows: int, steps: int) -> int:
         return tensor
 
     small_rows, small_steps = 2, 8
-    ids = torch.zeros(small_rows, small_steps, dtype=torch.long, device="meta")
+    inputs = torch.zeros(small_rows, small_steps, dtype=torch.long, device="meta")
     lengths = torch.full((small_rows,), small_steps, device="meta")
-    targets = ids[:, 0] if model.task.kind == "classification" else ids
-    batch = Batch(ids, lengths, targets, lengths, padded=False)
+    targets = inputs[:, 0] if model.task.kind == "classification" else inputs
+    if model.task.kind == "regression":
+        spec = model.task.spec
+        inputs = torch.zeros(small_rows, small_steps, spec.input_size, device="meta")
+        targets = torch.zeros(small_rows, *[small_steps] * spec.per_step, spec.output_size, device="meta")
+    batch = Batch(inputs, lengths, targets, lengths, padded=False)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         scores, _ = model(batch)
         model.task.loss(scores, batch)
@@ -315,10 +321,13 @@ def _check_component(group: str, options: Any, where: str, config: dict[str, Any
     mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys())
     hints = type_hints(found)
     for name in plain.keys() & hints.keys() - mistakes.keys():
+        inside: list[str] = []
         if hints[name] == BackboneFactory:
             inside = _check_nested(plain[name], f"{where}.{name}", config)
-            if inside:
-                mistakes[name] = "\n".join(inside)
+        elif hints[name] == CellFactories:
+            inside = _check_cells(plain[name], f"{where}.{name}", config)
+        if inside:
+            mistakes[name] = "\n".join(inside)
     return mistakes
 
 
@@ -328,12 +337,29 @@ def _check_nested(options: Any, where: str, config: dict[str, Any]) -> list[str]
         return _unknown("backbone", options)
     if not isinstance(options, dict):
         return [f"{where} is {options!r}: it must be a backbone's name, or a mapping with a class and its options"]
-    cell = options.get("cell")
     plain = {name: value for name, value in options.items() if name != "cell"}
     wrong = list(_check_component("backbone", plain, where, config).values())
-    if isinstance(cell, str):
-        return wrong + _unknown("cell", cell)
-    return wrong if cell is None else [*wrong, *_check_component("cell", cell, f"{where}.cell", config).values()]
+    return wrong + _check_own_cell(options.get("cell"), f"{where}.cell", config)
+
+
+def _check_cells(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+    """Mistakes in a list of cells inside a backbone."""
+    if not isinstance(options, list):
+        return [
+            f"{where} is {options!r}: it must be a list of cells' names, such as [lstm, gru]; null is the model's own"
+        ]
+    return [
+        mistake for number, own in enumerate(options) for mistake in _check_own_cell(own, f"{where}[{number}]", config)
+    ]
+
+
+def _check_own_cell(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+    """Mistakes in a cell that stands in for the model's: a name, or a mapping; None where there is none."""
+    if options is None:
+        return []
+    if isinstance(options, str):
+        return _unknown("cell", options)
+    return list(_check_component("cell", options, where, config).values())
 
 
 def _unknown(group: str, name: str) -> list[str]:
@@ -365,6 +391,8 @@ def _make(
             continue
         if hints.get(name) == BackboneFactory:
             value = _backbone_factory(value, config, cell, f"{where}.{name}")
+        elif hints.get(name) == CellFactories:
+            value = [_own_cell_factory(own, config, f"{where}.{name}[{n}]") for n, own in enumerate(value)]
         arguments[name] = value
     try:
         made = found(**arguments)
@@ -386,11 +414,17 @@ def _cell_factory(options: dict[str, Any], config: dict[str, Any], where: str) -
     if mistakes:
         raise ConfigError(mistakes.values())
 
-
     def factory(input_size: int, hidden_size: int) -> Cell:
         return _make("cell", options, {"input_size": input_size, "hidden_size": hidden_size}, config, where=where)
 
     return factory
+
+
+def _own_cell_factory(options: dict[str, Any] | str | None, config: dict[str, Any], where: str) -> CellFactory | None:
+    """A cell that stands in for the model's, by its name or its options; None where there is none."""
+    if options is None:
+        return None
+    return _cell_factory(configuration.load("cell", options) if isinstance(options, str) else options, config, where)
 
 
 def _split_modifiers(options: dict[str, Any], found: type) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -406,16 +440,15 @@ def _backbone_factory(
     """A backbone inside another component: its cell is the model's own unless it names one."""
     if isinstance(options, str):
         options = configuration.load("backbone", options)
-    own = options.get("cell")
-    if own is not None:
-        named = configuration.load("cell", own) if isinstance(own, str) else own
-        cell = _cell_factory(named, config, f"{where}.cell")
+    cell = _own_cell_factory(options.get("cell"), config, f"{where}.cell") or cell
     rest = {name: value for name, value in options.items() if name != "cell"}
     return lambda input_size: _make("backbone", rest, {"cell": cell, "input_size": input_size}, config, where=where)
 
 
 def _misfits(task: Task | type[Task], backbone: Backbone | None, spec: DataSpec, config: dict[str, Any]) -> list[str]:
-    """Axes are independent but for this: a task wants its kind of data, and some must not see what is ahead."""
+    """Axes are independent but for this: a task wants its kind of data, and some must not see what is ahead, or need
+    an output for each step.
+    """
     mistakes = []
     choices = config.get("choices", {})
     if spec.task and spec.task != task.kind:
@@ -423,7 +456,12 @@ def _misfits(task: Task | type[Task], backbone: Backbone | None, spec: DataSpec,
             f"data={choices.get('data')} is made for task={spec.task}, not for task={choices.get('task')}: "
             f"choose task={spec.task}, or other data"
         )
-    if backbone is not None and task.needs_causal and not backbone.causal:
+    if backbone is not None and (task.needs_every_step or spec.per_step) and not backbone.keeps_time:
+        mistakes.append(
+            f"backbone={choices.get('backbone')} puts out fewer steps than it reads, and task={choices.get('task')} "
+            "needs an output for each: choose one that keeps them, such as backbone=unidirectional or backbone=deep"
+        )
+    elif backbone is not None and task.needs_causal and not backbone.causal:
         mistakes.append(
             f"backbone={choices.get('backbone')} sees what is ahead, and task={choices.get('task')} must predict it: "
             "choose a backbone of one direction, such as backbone=unidirectional or backbone=deep"

@@ -1,4 +1,4 @@
-"""The command line: seqzoo train | evaluate | predict | list | check | data.
+"""The command line: seqzoo train | evaluate | predict | list | info | check | data.
 
 torch is imported by what needs it, so that listing and helping answer at once.
 """
@@ -24,6 +24,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo evaluate RUN_DIR [split=test]    score a run's best weights
   seqzoo predict RUN_DIR [TEXT ...]       predict for texts, or for the lines of standard input
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, training, experiments, debug
+  seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
   seqzoo data fetch NAME                  download a data set, with its checksum
 
   seqzoo COMMAND --help                   what each option does
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
         "evaluate": evaluate,
         "predict": predict,
         "list": list_names,
+        "info": info,
         "data": data,
     }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -197,7 +199,9 @@ def list_names(arguments: list[str]) -> None:
     groups = sorted({*configuration.GROUPS, *PLURALS} - set(PLURALS.values()))
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"seqzoo list GROUP [PATTERN]: names of a group, with wildcards; groups: {', '.join(groups)}")
+        print("seqzoo list cells --max-parameters N [PATTERN]: cells of at most N parameters at I = H = 128")
         return
+    limit, arguments = _take_max_parameters(arguments)
     group = PLURALS.get(arguments[0], arguments[0])
     if group not in configuration.GROUPS:
         raise ConfigError([f"there is no group {arguments[0]!r}.{closest(arguments[0], groups)}"])
@@ -206,8 +210,37 @@ def list_names(arguments: list[str]) -> None:
     if not found:
         raise ConfigError([f"no name in {arguments[0]} matches {pattern!r}"])
     width = max(len(name) for name in found)
+    if limit is None:
+        for name in found:
+            print(f"{name.ljust(width)}  {configuration.summary(group, name)}")
+        return
+    if group != "cell":
+        raise ConfigError(["--max-parameters counts cells: seqzoo list cells --max-parameters N"])
     for name in found:
-        print(f"{name.ljust(width)}  {configuration.summary(group, name)}")
+        parameters = _count(name)
+        if parameters is None or parameters <= limit:
+            counted = "?" if parameters is None else f"{parameters:,}"
+            print(f"{name.ljust(width)}  {counted:>9}  {configuration.summary(group, name)}")
+
+
+def _count(name: str) -> int | None:
+    """A cell's parameters; None for one outside seqzoo, whose code listing must not run."""
+    from seqzoo.catalogue import cell_info
+
+    cell = cell_info(name)
+    return None if "." in cell.cell_class else cell.parameters
+
+
+def info(arguments: list[str]) -> None:
+    """Print what is known of a cell."""
+    if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
+        print(
+            "seqzoo info CELL: paper, equations, options, states, parameters and BibTeX of a name of seqzoo list cells"
+        )
+        sys.exit(0 if arguments and arguments[0] in ("-h", "--help") else 2)
+    from seqzoo.catalogue import cell_info
+
+    print(cell_info(arguments[0]))
 
 
 def data(arguments: list[str]) -> None:
@@ -303,6 +336,22 @@ def _take_config_dirs(arguments: list[str]) -> list[str]:
         else:
             rest.append(argument)
     return rest
+
+
+def _take_max_parameters(arguments: list[str]) -> tuple[int | None, list[str]]:
+    """The number that --max-parameters gives, if any, and the other arguments."""
+    rest, limit = [], None
+    remaining = iter(arguments)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if flag != "--max-parameters":
+            rest.append(argument)
+            continue
+        value = value if equals else next(remaining, "")
+        if not value.isdecimal():
+            raise ConfigError([f"--max-parameters is {value!r}: it must be a whole number"])
+        limit = int(value)
+    return limit, rest
 
 
 def _pairs(arguments: list[str], known: tuple[str, ...]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ target length. Batch comes first, padding is on the right, a mask is True where 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 State = tuple
 """Nested tuples of batch-first tensors. Never kept on a module: it comes in and goes out. `seqzoo.state` detaches,
-reorders and freezes any of them.
+reorders and freezes any of them. A tensor (B,) without features counts something, such as steps: it is carried, and
+never learned, mixed or bridged.
 """
 
 PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
@@ -33,7 +34,8 @@ class Batch:
 
     inputs: (B, T) ids or (B, T, I) features.
     lengths: (B,) real steps of each row; the only source of masks.
-    targets: (B,) classes, (B, T) aligned ids or (B, U) ids of another length; None when there is nothing to learn from.
+    targets: (B,) classes, (B, T) aligned ids, (B, U) ids of another length, (B, D) numbers a row or (B, T, D) a step;
+        None when there is nothing to learn from.
     target_lengths: (B,) where the targets have a length of their own.
     padded: False promises that every length is T, which spares a mask (known on the host, so that no device has to be
         asked).
@@ -83,7 +85,7 @@ class Features(NamedTuple):
     last: (B, O), the output once all has been read: the forward half at the last real step, the backward half at the
         first.
     state: the state after each row's last real step.
-    lengths: (B,) or None when no row is padded.
+    lengths: (B,) real steps of the outputs, or None when no row is padded.
     """
 
     outputs: Tensor
@@ -115,8 +117,9 @@ class DataSpec:
 
     task: the name of the kind of task the batches are made for (`conf/task`).
     input_size: how many different ids there are, or features a step.
-    output_size: classes, tags, or ids of the target vocabulary.
-    inputs, targets: text to ids and back; None before the data has been read.
+    output_size: classes, tags, ids of the target vocabulary, or numbers a target.
+    inputs, targets: text to ids and back; None before the data has been read, and where there are numbers.
+    per_step: of numbers as targets: whether each step has its own.
     """
 
     task: str
@@ -124,6 +127,7 @@ class DataSpec:
     output_size: int
     inputs: Codec | None = None
     targets: Codec | None = None
+    per_step: bool = False
 
 
 class Cell(nn.Module):
@@ -163,15 +167,20 @@ class Cell(nn.Module):
 CellFactory = Callable[[int, int], Cell]
 """(input_size, hidden_size) -> Cell"""
 
+CellFactories = Sequence[CellFactory | None]
+"""What a list of cells in a YAML, `[lstm, null]`, becomes; None is the model's own cell."""
+
 
 class Backbone(nn.Module):
     """A cell becomes a network over (B, T, I): `Backbone(cell, input_size, **options)`, where `cell` is a CellFactory.
 
     causal: True where output t depends on inputs 0..t only; then `step` exists and equals `forward`.
+    keeps_time: False where outputs are fewer than inputs; `output_lengths` says how many.
     """
 
     output_size: int
     causal: bool
+    keeps_time: bool = True
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State: ...
@@ -180,12 +189,16 @@ class Backbone(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
         """(B, T, I) -> (B, T, O), zero at padded steps, and the state after each row's last real step."""
 
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Real steps of each row's input -> of its output, (B,) both."""
+        return lengths
+
     @abstractmethod
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """(B, I) -> (B, O) and the next state."""
 
     def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
-        """(B, T, O) -> (B, O): the output once all has been read."""
+        """(B, T, O) and the outputs' own lengths -> (B, O): the output once all has been read."""
         if lengths is None:
             return outputs[:, -1]
         index = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, outputs.shape[-1])
@@ -212,10 +225,12 @@ class Task(nn.Module):
 
     kind: the `DataSpec.task` whose batches it reads.
     needs_causal: True where a backbone that looks ahead would see the answer.
+    needs_every_step: True where each step of the input has an answer of its own.
     """
 
     kind: ClassVar[str]
     needs_causal: ClassVar[bool] = False
+    needs_every_step: ClassVar[bool] = False
     spec: DataSpec
 
     @abstractmethod

@@ -56,6 +56,12 @@ class BitsPerCharacter(LossNats):
         return super().compute() / math.log(2)
 
 
+class MeanSquaredError(LossNats):
+    """Mean loss of one number, whose loss is its squared error."""
+
+    name = "mse"
+
+
 class _PredictionMetric:
     """A metric that reads one answer and its reference at a time."""
 
@@ -172,6 +178,58 @@ class SpanF1(_PredictionMetric):
         return 2 * self.found / max(self.answered + self.real, 1)
 
 
+class MeanAbsoluteError(_PredictionMetric):
+    """Mean distance of a number from the right one. Answers are numbers as text, with spaces between them.
+
+    Raises ValueError where an answer has more or fewer numbers than its reference, or is none.
+    """
+
+    name = "mae"
+    higher_is_better = False
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.count = 0
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        for given, right in _numbers(answer, reference):
+            self.total += sum(abs(a - b) for a, b in zip(given, right, strict=True))
+            self.count += len(right)
+
+    def compute(self) -> float:
+        return self.total / self.count if self.count else math.nan
+
+
+class NormalizedError(_PredictionMetric):
+    """Root mean squared error in standard deviations of the right numbers (NRMSE): 1 is what their mean would score.
+    Where a target has several numbers, each varies about its own mean. nan where nothing varies.
+
+    Raises ValueError as `MeanAbsoluteError` does.
+    """
+
+    name = "nrmse"
+    higher_is_better = False
+
+    def __init__(self) -> None:
+        self.squared_error = 0.0
+        self.sums: list[float] = []
+        self.squares: list[float] = []
+        self.count = 0
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        for given, right in _numbers(answer, reference):
+            self.squared_error += sum((a - b) ** 2 for a, b in zip(given, right, strict=True))
+            self.sums = [total + b for total, b in zip(self.sums or [0.0] * len(right), right, strict=True)]
+            self.squares = [total + b * b for total, b in zip(self.squares or [0.0] * len(right), right, strict=True)]
+            self.count += 1
+
+    def compute(self) -> float:
+        if not self.count:
+            return math.nan
+        spread = sum(self.squares) - sum(total * total for total in self.sums) / self.count
+        return math.sqrt(self.squared_error / spread) if spread > 0 else math.nan
+
+
 class _CorpusScore(_PredictionMetric):
     """A score of sacrebleu over all rows at once, 0 to 100. Answers and references are detokenised text.
 
@@ -249,6 +307,9 @@ METRICS: dict[str, Callable[[], Metric]] = {
         ExactMatch,
         MacroF1,
         SpanF1,
+        MeanSquaredError,
+        MeanAbsoluteError,
+        NormalizedError,
         Bleu,
         ChineseBleu,
         Chrf,
@@ -297,3 +358,9 @@ def _labels(answer: str | list[str], reference: str | list[str]) -> Iterator[tup
     if len(answer) != len(reference):
         raise ValueError(f"An answer of {len(answer)} labels cannot be compared with a reference of {len(reference)}.")
     return zip(answer, reference, strict=True)
+
+
+def _numbers(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[list[float], list[float]]]:
+    """The vectors to compare, one a row or one a step."""
+    for given, right in _labels(answer, reference):
+        yield [float(number) for number in given.split()], [float(number) for number in right.split()]

@@ -18,6 +18,7 @@ class Model(nn.Module):
         """A batch -> what the head reads; `state` continues an earlier batch."""
         lengths = batch.lengths if batch.padded else None
         outputs, state = self.backbone(self.encoder(batch.inputs), lengths, state)
+        lengths = None if lengths is None else self.backbone.output_lengths(lengths)
         return Features(outputs, self.backbone.last(outputs, lengths), state, lengths)
 
     def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:

@@ -74,19 +74,28 @@ class RNN(nn.Module):
         return outputs, self._merge(after)
 
     def _merge(self, state: tuple) -> Tensor | tuple[Tensor, ...]:
-        """Our nested state -> torch's: one tensor for each part of the cell's state, layers and directions in front."""
-        parts = [torch.stack(same) for same in zip(*(flatten(s) for layer in state for s in layer), strict=True)]
+        """Our nested state -> torch's: one tensor for each part of the cell's state, layers and directions in front.
+
+        Where a part's width differs by layer, as of cells that remember inputs, each layer's part stays on its own.
+        """
+        slots = [flatten(s) for layer in state for s in layer]
+        if any([part.shape for part in slot] != [part.shape for part in slots[0]] for slot in slots):
+            return tuple(part[None] for slot in slots for part in slot)
+        parts = [torch.stack(same) for same in zip(*slots, strict=True)]
         return parts[0] if len(parts) == 1 else tuple(parts)
 
     def _split(self, state: Tensor | tuple[Tensor, ...], batch_size: int) -> tuple:
         """The inverse of `_merge`."""
         parts = (state,) if isinstance(state, Tensor) else state
         like = self.backbone.initial_state(batch_size)
-        slots = sum(len(layer) for layer in like)
-        expected = [(slots, *tensor.shape) for tensor in flatten(like[0][0])]
+        merged = self._merge(like)
+        expected = [tuple(part.shape) for part in ((merged,) if isinstance(merged, Tensor) else merged)]
         if [tuple(part.shape) for part in parts] != expected:
             found = ", ".join(str(tuple(part.shape)) for part in parts)
             raise ValueError(f"the state has shapes {found}; it must have {', '.join(map(str, expected))}")
+        slots = sum(len(layer) for layer in like)
+        if len(parts) == len(flatten(like)):
+            return unflatten([part[0] for part in parts], like)
         return unflatten([part[slot] for slot in range(slots) for part in parts], like)
 
 

@@ -55,8 +55,11 @@ def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     if mistakes:
         raise ConfigError(mistakes)
     settings = build_training(config)
-    check_precision(settings.precision, select_device(settings.device))  # before a folder is made
-    return _train(config, Run.create(folder, config), further=True)
+    check_precision(settings.precision, select_device(settings.device))
+    data = build_data(config)
+    data.load()
+    # what can go wrong so far leaves no folder behind
+    return _train(config, data, Run.create(folder, config), None)
 
 
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -68,7 +71,19 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
     mistakes = check(config)
     if mistakes:
         raise ConfigError(mistakes)
-    return _train(config, run, further=bool(overrides))
+    data = build_data(config)
+    data.load(spec_from_plain(read_json(folder / SPEC)) if (folder / SPEC).exists() else None)
+    last = folder / LAST
+    checkpoint = load_training(last) if last.exists() else None
+    if checkpoint is not None and checkpoint["position"]["finished"] and (folder / METRICS).exists():
+        done, end = checkpoint["position"]["step"], _total_steps(data, build_training(config))
+        if not overrides or done >= end:
+            raise CheckpointError(
+                f"{folder} has finished (update {done:,}): to go on, give it a later end, "
+                f"such as training.steps={2 * done}"
+            )
+        checkpoint["position"]["finished"] = False
+    return _train(config, data, run, checkpoint)
 
 
 def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -78,7 +93,11 @@ def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     mistakes = []
     changes = _differences(before, after)
     for name, (old, new) in changes.items():
-        if name in ("overrides", "allow_modules") or name.removeprefix("training.") in FREE_ON_RESUME:
+        if (
+            name in ("overrides", "allow_modules")
+            or name.startswith("choices.")
+            or name.removeprefix("training.") in FREE_ON_RESUME
+        ):
             continue
         mistakes.append(
             f"{name} is {old!r} in the run and {new!r} now: a run continues with its own settings; "
@@ -101,35 +120,20 @@ def _differences(before: dict[str, Any], after: dict[str, Any], prefix: str = ""
     return found
 
 
-def _train(config: dict[str, Any], run: Run, further: bool) -> dict[str, Any]:
-    """further: train on even if the checkpoint had come to its end."""
+def _train(config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[str, Any] | None) -> dict[str, Any]:
+    """From the start, or from a checkpoint, to the final metrics."""
     settings = build_training(config)
     device = select_device(settings.device)
     check_precision(settings.precision, device)
     make_deterministic(settings.deterministic)
-    last = run.folder / LAST
-    checkpoint = load_training(last) if last.exists() else None
-    finished = checkpoint is not None and checkpoint["position"]["finished"] and (run.folder / METRICS).exists()
-
-    spec = spec_from_plain(read_json(run.folder / SPEC)) if (run.folder / SPEC).exists() else None
-    data = build_data(config)
-    data.load(spec)
     run.write_json(SPEC, spec_to_plain(data.spec))
     seed_everything(config["seed"])
     model = build_model(config, data.spec)
     threads = _set_threads(settings.threads, model, config, checkpoint)
     session = Session(model, settings, device, total_steps=_total_steps(data, settings))
     if checkpoint is not None:
-        fill(model, checkpoint["model"], last)
+        fill(model, checkpoint["model"], run.folder / LAST)
         session.restore(checkpoint)
-        done = session.position.step
-        if finished and (not further or done >= session.total_steps):
-            raise CheckpointError(
-                f"{run.folder} has finished (update {done:,}): to go on, give it a later end, "
-                f"such as training.steps={2 * done}"
-            )
-        if further:
-            session.position.finished = done >= session.total_steps
     _introduce(run, config, data, session, threads)
 
     purge_step = session.position.step + 1 if checkpoint is not None else None

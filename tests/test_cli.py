@@ -19,6 +19,7 @@ SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.tes
 TEXTS = {
     "classification": "the film was good",
     "language_modeling": "the cat",
+    "regression": "0.1, 0.4",
     "tagging": "the cat sleeps",
     "transduction": "12+34",
 }
@@ -74,7 +75,7 @@ def test_evaluate_gives_the_scores_of_the_run(runs: dict[str, Path], task: str, 
 
 @pytest.mark.parametrize("task", names("task"))
 def test_predict_reads_arguments_or_standard_input(runs: dict[str, Path], task: str, command: Callable) -> None:
-    texts = [TEXTS[task], TEXTS[task] + " zzz"]
+    texts = [TEXTS[task], TEXTS[task] + (", 0.2" if task == "regression" else " zzz")]
     from_arguments = command("predict", runs[task], *texts, "--json")
     from_input = command("predict", runs[task], "--json", stdin="".join(f"{text}\n" for text in texts))
     assert from_arguments.status == from_input.status == 0

@@ -28,8 +28,9 @@ def test_the_page_is_up_to_date(script: ModuleType) -> None:
 def test_a_run_becomes_rows_and_replaces_its_older_ones(script: ModuleType, tmp_path: Path) -> None:
     metrics = {
         "train": {"loss_nats": 1.0}, "validation": {"accuracy": 0.5}, "test": {"accuracy": 0.25, "loss_nats": 2.0},
-        "parameters": 10, "seconds": 3.5, "seed": 1, "device": "a processor", "threads": 1, "command": "seqzoo train x=1",
-        "commit": "abc", "date": "2026-01-01", "choices": {"data": "d", "cell": "c", "backbone": "b", "task": "t"},
+        "parameters": 10, "seconds": 3.5, "seed": 1, "device": "a processor", "threads": 1,
+        "command": "seqzoo train x=1", "commit": "abc", "date": "2026-01-01",
+        "choices": {"data": "d", "cell": "c", "backbone": "b", "task": "t"},
     }  # fmt: skip
     table = tmp_path / "table.csv"
     for accuracy in (0.25, 0.75):

@@ -78,6 +78,17 @@ def test_a_packed_sequence_comes_back_packed(enforce_sorted: bool) -> None:
     torch.testing.assert_close(my_state, their_state)
 
 
+@pytest.mark.parametrize("cell", seqzoo.list_cells())
+def test_every_cell_returns_a_state_that_it_takes_back(cell: str) -> None:
+    rnn = seqzoo.RNN(cell, INPUT, H, 2).double()
+    x = torch.randn(T, B, INPUT, dtype=torch.float64)
+    whole, after = rnn(x)
+    first, between = rnn(x[:2])
+    second, end = rnn(x[2:], between)
+    torch.testing.assert_close(torch.cat([first, second]), whole)
+    torch.testing.assert_close(end, after)
+
+
 def test_without_a_batch() -> None:
     ours, theirs = pair("gru", 1, False)
     x, h = torch.randn(T, INPUT, dtype=torch.float64), torch.randn(1, H, dtype=torch.float64)

@@ -1,5 +1,10 @@
 """A cell becomes a network over (B, T, I)."""
 
+from seqzoo.backbones.dense import Dense
+from seqzoo.backbones.dilated import Dilated
+from seqzoo.backbones.highway import Highway
+from seqzoo.backbones.mixed import Mixed
+from seqzoo.backbones.pyramidal import Pyramidal
 from seqzoo.backbones.recurrent import Recurrent
 
-__all__ = ["Recurrent"]
+__all__ = ["Dense", "Dilated", "Highway", "Mixed", "Pyramidal", "Recurrent"]

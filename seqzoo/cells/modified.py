@@ -101,6 +101,8 @@ class ModifiedCell(Cell):
         return (kept[0] if output is following[0] else output), kept
 
     def _zone_out(self, new: Tensor, old: Tensor) -> Tensor:
+        if new.dim() == 1:  # a counter goes on
+            return new
         if not self.training:
             return torch.lerp(new, old, self.modifiers.zoneout)
         return torch.where(torch.rand_like(new) < self.modifiers.zoneout, old, new)
@@ -131,5 +133,5 @@ class _ClipGradient(torch.autograd.Function):
         ctx.limit = inputs[1]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient.clamp(-ctx.limit, ctx.limit), None

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from seqzoo.data.adding import Adding
 from seqzoo.data.addition import Addition
 from seqzoo.data.classification_files import ClassificationFiles
 from seqzoo.data.codec import LabelCodec, TextCodec, codec_from_plain, spec_from_plain, spec_to_plain
+from seqzoo.data.copy_memory import CopyMemory
 from seqzoo.data.copying import Copying
 from seqzoo.data.examples import Example, encode_inputs
 from seqzoo.data.fetching import fetch
 from seqzoo.data.grammar import GrammarSentiment, GrammarTags, GrammarText
+from seqzoo.data.mackey_glass import MackeyGlass
+from seqzoo.data.narma10 import Narma10
 from seqzoo.data.parallel_files import ParallelFiles
+from seqzoo.data.parity import Parity
 from seqzoo.data.tagging_files import TaggingFiles
 from seqzoo.data.text_files import TextFiles
 
 __all__ = [
+    "Adding",
     "Addition",
     "ClassificationFiles",
+    "CopyMemory",
     "Copying",
     "Example",
     "GrammarSentiment",
     "GrammarTags",
     "GrammarText",
     "LabelCodec",
+    "MackeyGlass",
+    "Narma10",
     "ParallelFiles",
+    "Parity",
     "TaggingFiles",
     "TextCodec",
     "TextFiles",

@@ -118,6 +118,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "output_size": spec.output_size,
         "inputs": plain(spec.inputs),
         "targets": plain(spec.targets),
+        "per_step": spec.per_step,
     }
 
 
@@ -129,7 +130,12 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
 
     try:
         return DataSpec(
-            plain["task"], plain["input_size"], plain["output_size"], codec(plain["inputs"]), codec(plain["targets"])
+            plain["task"],
+            plain["input_size"],
+            plain["output_size"],
+            codec(plain["inputs"]),
+            codec(plain["targets"]),
+            plain.get("per_step", False),  # runs from before there were numbers as targets
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error

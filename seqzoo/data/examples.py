@@ -9,10 +9,12 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts import Batch, Codec, DataModule, DataSpec
 from seqzoo.data.bucketing import bucket
 from seqzoo.data.codec import LabelCodec, TextCodec
+from seqzoo.data.numbers import parse_steps
 from seqzoo.data.ragged import Ragged, is_padded
 from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.errors import DataError, SeqzooError
@@ -85,7 +87,8 @@ class ExampleData(DataModule):
         examples = self.read()
         for split in ("train", "validation"):
             if not examples.get(split):
-                raise DataError(f"The {split} split of the data holds no examples: give it some.")
+                option = "data.train" if split == "train" else "data.validation, or raise data.validation_fraction"
+                raise DataError(f"The {split} split of the data holds no examples: give more with {option}.")
         # Counted before `limit`, so that a short trial builds the model of the full run.
         self.spec = self._count(examples["train"]) if spec is None else spec
         self._encoded = {
@@ -247,20 +250,22 @@ def encode_inputs(
     truncate: bool = False,
     first_line: int = 1,
 ) -> Batch:
-    """Raw lines, or lists of tokens, as one batch without targets; rows keep their order.
+    """Raw lines, or lists of tokens, as one batch without targets; rows keep their order. A model of numbers reads
+    steps as `seqzoo.data.numbers.parse_steps` does.
 
     Raises DataError naming the line, counted from `first_line`, that is empty or longer than `max_length`.
     """
     codec = spec.inputs
-    if not isinstance(codec, TextCodec):
-        raise DataError("This model does not read text: give it batches of features.")
     if not texts:
         raise DataError("There is nothing to predict: give at least one line.")
-    rows = []
+    rows: list[Tensor] = []
     for number, text in enumerate(texts, start=first_line):
         try:
-            rows.append(codec.encode(fit(codec.split(text), max_length, truncate)))
+            if isinstance(codec, TextCodec):
+                rows.append(torch.tensor(codec.encode(fit(codec.split(text), max_length, truncate))))
+            else:
+                rows.append(torch.tensor(parse_steps(text, spec.input_size)))
         except DataError as error:
             raise DataError(f"Line {number}: {error}") from None
-    inputs, lengths = Ragged(rows).gather(list(range(len(rows))))
-    return Batch(inputs, lengths, padded=is_padded(lengths))
+    lengths = torch.tensor([len(row) for row in rows])
+    return Batch(pad_sequence(rows, batch_first=True), lengths, padded=is_padded(lengths))

@@ -24,7 +24,8 @@ def locate(path: str, root: str | None = None, source: dict | None = None) -> st
     for candidate in (given, folder / given):
         if candidate.is_file():
             return f"{candidate}{separator}{member}"
-    where = "" if given.is_absolute() else f" in {Path.cwd()} or {folder.absolute()}"
+    looked = dict.fromkeys((str(Path.cwd()), str(folder.absolute())))
+    where = "" if given.is_absolute() else f" in {' or '.join(looked)}"
     raise DataError(f"There is no file {name}{where}: {_advice(given.as_posix(), source)}")
 
 

@@ -2,8 +2,8 @@
 
 The steps are cut into chunks that run side by side: each chunk first finds what it does to whatever state comes in (a
 product and a sum), a scan of the same kind over the chunks then gives each its first state, and all run again from
-there. 1,024 steps are 128 small operations in a row instead of 1,024; 16,384 are 190. Only products and sums that a
-loop has, too, occur, no quotient and no logarithm, so that nothing overflows or cancels that would not in a loop.
+there. 1,024 steps are about 130 operations in a row instead of 1,024; 16,384 are about 190. Only products and sums
+occur, no quotient and no logarithm, so that nothing overflows or cancels that would not in a loop.
 """
 
 from __future__ import annotations

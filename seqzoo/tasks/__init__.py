@@ -2,7 +2,8 @@
 
 from seqzoo.tasks.classification import Classification
 from seqzoo.tasks.language_modeling import LanguageModeling
+from seqzoo.tasks.regression import Regression
 from seqzoo.tasks.tagging import Tagging
 from seqzoo.tasks.transduction import Transduction
 
-__all__ = ["Classification", "LanguageModeling", "Tagging", "Transduction"]
+__all__ = ["Classification", "LanguageModeling", "Regression", "Tagging", "Transduction"]

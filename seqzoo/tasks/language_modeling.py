@@ -25,6 +25,7 @@ class LanguageModeling(Task):
 
     kind = "language_modeling"
     needs_causal = True
+    needs_every_step = True
 
     def __init__(
         self,

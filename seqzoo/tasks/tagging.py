@@ -19,6 +19,7 @@ class Tagging(Task):
     """
 
     kind = "tagging"
+    needs_every_step = True
 
     def __init__(self, feature_size: int, spec: DataSpec, metrics: list[str], dropout: float = 0.0):
         super().__init__()

@@ -30,7 +30,13 @@ from seqzoo.contracts import (
 )
 from seqzoo.masking import cross_entropy
 from seqzoo.metrics import create_metric
-from seqzoo.state import flatten, unflatten
+from seqzoo.state import flatten, map_state, unflatten
+
+
+def _features_of(state: State) -> list[Tensor]:
+    """The tensors of a state that hold features; counters stay where they are."""
+    return [tensor for tensor in flatten(state) if tensor.dim() > 1]
+
 
 # an unknown token is no answer, even where the reference has one
 NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
@@ -74,9 +80,10 @@ class Transduction(Task):
         if not self.decoder.causal:
             raise ValueError("the decoder is bidirectional: it writes from left to right, so give it one direction")
         self.bridge = None
-        ours, theirs = flatten(self.decoder.initial_state(1)), flatten(encoder_state)
-        if context == "first_state" and [t.shape[1:] for t in ours] != [t.shape[1:] for t in theirs]:
-            self.bridge = nn.Linear(sum(t[0].numel() for t in theirs), sum(t[0].numel() for t in ours))
+        ours, theirs = self.decoder.initial_state(1), encoder_state
+        if context == "first_state" and [t.shape[1:] for t in flatten(ours)] != [t.shape[1:] for t in flatten(theirs)]:
+            inputs, outputs = (sum(t[0].numel() for t in _features_of(state)) for state in (theirs, ours))
+            self.bridge = nn.Linear(inputs, outputs)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.decoder.output_size, spec.output_size)
 
@@ -87,10 +94,10 @@ class Transduction(Task):
             return first
         if self.bridge is None:
             return unflatten(flatten(features.state), first)
-        seen = torch.cat([tensor.flatten(1) for tensor in flatten(features.state)], dim=-1)
-        shapes = [tensor.shape for tensor in flatten(first)]
-        pieces = torch.tanh(self.bridge(seen)).split([shape[1:].numel() for shape in shapes], dim=-1)
-        return unflatten([piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)], first)
+        seen = torch.cat([tensor.flatten(1) for tensor in _features_of(features.state)], dim=-1)
+        sizes = [tensor.shape[1:].numel() for tensor in _features_of(first)]
+        pieces = iter(torch.tanh(self.bridge(seen)).split(sizes, dim=-1))
+        return map_state(lambda zero: next(pieces).reshape(zero.shape) if zero.dim() > 1 else zero, first)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         first = batch.targets.new_full((batch.size, 1), BEGIN)

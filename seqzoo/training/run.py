@@ -1,6 +1,6 @@
 """A run directory, and what is shown while it is filled.
 
-    config.yaml  spec.json  train.log  metrics.json  events.out.tfevents...  checkpoints/{last.pt,best.safetensors}
+config.yaml  spec.json  train.log  metrics.json  events.out.tfevents...  checkpoints/{last.pt,best.safetensors}
 """
 
 from __future__ import annotations

@@ -94,8 +94,8 @@ class Session:
         raise TrainingError(
             f"the loss or its gradient is not a finite number since update {bad} "
             f"(epoch {self.position.epoch}, at or before batch {self.position.batch}); "
-            f"not finite: {', '.join(named[:3]) or 'the loss alone'}: lower training.learning_rate or training.clip_norm; "
-            "the last checkpoint is from before"
+            f"not finite: {', '.join(named[:3]) or 'the loss alone'}: lower training.learning_rate or "
+            "training.clip_norm; the last checkpoint is from before"
         )
 
     def content(self) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def test_only_files_of_ones_own_have_to_be_named(name: str, tmp_path: Path) -> N
         ("tagging", "GrammarTags"),
         ("classification", "GrammarSentiment"),
         ("language_modeling", "GrammarText"),
+        ("regression", "Narma10"),
     ],
 )
 def test_every_task_has_generated_data_by_default(task: str, expected: str, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_full_disk_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CheckpointError, match="No space left.*the one written before is intact"):
+    with pytest.raises(CheckpointError, match=r"No space left.*the one written before is intact"):
         save_training(path, {"number": 2})
     monkeypatch.undo()
     assert load_training(path)["number"] == 1
@@ -65,9 +65,9 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     for name in ("last.pt", "best.safetensors"):
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises(CheckpointError, match="last.pt is damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"last.pt is damaged or no checkpoint"):
         load_training(tmp_path / "last.pt")
-    with pytest.raises(CheckpointError, match="best.safetensors is damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"best.safetensors is damaged or no checkpoint"):
         load_weights(tmp_path / "best.safetensors", model())
 
 
@@ -104,7 +104,7 @@ def test_another_models_weights_are_refused(tmp_path: Path) -> None:
         CheckpointError, match="belongs to another model: 0 tensors are missing, 2 too many, 0 of another"
     ):
         load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4)))
-    with pytest.raises(CheckpointError, match="1 of another shape, 1.weight"):
+    with pytest.raises(CheckpointError, match=r"1 of another shape, 1.weight"):
         load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2)))
 
 

@@ -1,0 +1,110 @@
+"""Two benchmarks of echo state networks, solved by ridge regression in seconds, into results/long_memory.csv.
+
+python scripts/echo_state.py                        # both
+python scripts/echo_state.py mackey_glass --seed 1  # one, with another reservoir
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from record_results import RESULTS, record
+from torch import Tensor
+
+from seqzoo import create_cell
+from seqzoo.data.mackey_glass import WASHOUT, mackey_glass
+from seqzoo.data.narma10 import draw
+from seqzoo.provenance import commit, hardware
+from seqzoo.ridge import Reservoir
+
+HORIZON = 84
+STARTS, APART = 100, 50
+
+
+class Score(NamedTuple):
+    """parameters: weights of the readout, which are all that is fitted."""
+
+    metric: str
+    value: float
+    parameters: int
+
+
+def nrmse(answers: Tensor, right: Tensor, variance: Tensor) -> float:
+    return float((answers - right).square().mean().div(variance).sqrt())
+
+
+def score_mackey_glass(units: int) -> Score:
+    """NRMSE84: fit the next value on 3,000 steps; then, from 100 places of another series, run 84 steps free after 500
+    steps of the true series, and compare the last value (Jaeger & Haas 2004, whose 1,000 units reach 10^-4.2).
+    """
+    reservoir = Reservoir(create_cell("echo_state", 1, units, spectral_radius=0.8, connectivity=0.01))
+    washout, fitted, warm_up = 1_000, 3_000, 500
+    x = mackey_glass(WASHOUT + washout + fitted + 1)[WASHOUT:, None] - 1
+    reservoir.fit(x[None, :-1], x[None, 1:], washout, penalty=1e-16)
+
+    test = mackey_glass(WASHOUT + warm_up + STARTS * APART + HORIZON, beginning=0.9)[WASHOUT:, None] - 1
+    begins = range(0, STARTS * APART, APART)
+    answers, state = reservoir.predict(torch.stack([test[b : b + warm_up] for b in begins]))
+    ran = reservoir.run_free(answers[:, -1], state, HORIZON - 1)[:, -1]
+    right = torch.stack([test[b + warm_up - 1 + HORIZON] for b in begins])
+    return Score("nrmse84", nrmse(ran, right, test.var()), reservoir.readout.numel())
+
+
+def score_narma10(units: int) -> Score:
+    """NRMSE of the next output on 2,000 steps, fitted on 3,000 steps of another series."""
+    reservoir = Reservoir(create_cell("echo_state", 1, units, spectral_radius=0.95, input_scale=0.1))
+    washout, generator = 200, torch.Generator().manual_seed(10)
+    u, y = (series[..., None] for series in draw(1, washout + 3_000, generator))
+    reservoir.fit(u, y, washout, penalty=1e-8)
+    u, y = (series[..., None] for series in draw(1, washout + 2_000, generator))
+    answers, _ = reservoir.predict(u)
+    return Score("nrmse", nrmse(answers[:, washout:], y[:, washout:], y[:, washout:].var()), reservoir.readout.numel())
+
+
+BENCHMARKS = {"mackey_glass": (score_mackey_glass, 1_000), "narma10": (score_narma10, 400)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("benchmarks", nargs="*", help=f"{', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument("--seed", type=int, default=0, help="of the reservoir")
+    parser.add_argument("--runs", type=Path, default=Path("runs/echo_state"), help="folder of the metrics")
+    parser.add_argument("--to", type=Path, default=RESULTS / "long_memory.csv", help="the table")
+    chosen = parser.parse_args()
+    unknown = [name for name in chosen.benchmarks if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}: choose of {', '.join(BENCHMARKS)}")
+    for name in chosen.benchmarks or BENCHMARKS:
+        score, units = BENCHMARKS[name]
+        torch.manual_seed(chosen.seed)
+        began = time.perf_counter()
+        found = score(units)
+        seconds = time.perf_counter() - began
+        print(f"{name}  {units:,} units  {found.metric} {found.value:.3g}  {seconds:.1f} s")
+        metrics = {
+            "test": {found.metric: found.value},
+            "parameters": found.parameters,
+            "seconds": round(seconds, 2),
+            "seed": chosen.seed,
+            "choices": {"data": name, "cell": "echo_state", "backbone": "unidirectional", "task": "regression"},
+            "device": hardware(torch.device("cpu")),
+            "threads": torch.get_num_threads(),
+            "command": shlex.join(["python", "scripts/echo_state.py", name, "--seed", str(chosen.seed)]),
+            "commit": commit(),
+            "date": datetime.date.today().isoformat(),
+        }
+        folder = chosen.runs / name / f"seed_{chosen.seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        record([folder], chosen.to)
+
+
+if __name__ == "__main__":
+    main()

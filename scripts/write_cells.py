@@ -1,0 +1,157 @@
+"""Write docs/CELLS.md: every cell, with its paper and sizes, what it was checked for just now, and its speed.
+
+python scripts/write_cells.py            # checks every cell, under a minute
+python scripts/write_cells.py --speed    # measures results/cells_speed.csv before, some minutes on an idle machine
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import functools
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))  # the equations in NumPy are part of the tests
+
+from seqzoo.building import cell_factory  # noqa: E402
+from seqzoo.catalogue import CellInfo, cell_info  # noqa: E402
+from seqzoo.config import load, names  # noqa: E402
+from seqzoo.provenance import hardware  # noqa: E402
+from seqzoo.testing import CHECKS, Verdict, check_equation, verdict  # noqa: E402
+from tests.contracts.steps import STEPS  # noqa: E402
+
+PAGE, SPEED = REPOSITORY / "docs" / "CELLS.md", REPOSITORY / "results" / "cells_speed.csv"
+SPEED_COLUMNS = ("cell", "times", "device", "threads", "torch")
+BATCH, LENGTH, WIDTH, ROUNDS = 32, 100, 128, 9
+MARKS = ("equation", *CHECKS)
+COLUMNS = ("cell", "paper", "states", "parameters", "parallel in time", *MARKS, "time")
+HEADER = """# Cells
+
+`python scripts/write_cells.py` wrote this page; every mark is a check of `seqzoo/testing.py` that ran while it was
+written, and that `tests/contracts/test_cells.py` runs on every change. `seqzoo info NAME` tells more of a cell.
+
+| column | what it says |
+|---|---|
+| parameters | trained numbers where input and hidden size are 128; ° none: the cell is drawn at random and stays so |
+| parallel in time | twice as many steps do not take twice as many operations one after the other; counted |
+| equation | a step in NumPy, written from the paper, agrees in float64 over 7 steps |
+"""
+REFERENCE = "✓ʳ"
+
+
+def measure_marks() -> dict[str, dict[str, str]]:
+    """The mark of each cell and check."""
+    marks = {}
+    for name in names("cell"):
+        create = cell_factory(name)
+        verdicts = {"equation": verdict(check_equation, create, STEPS[name], load("cell", name))}
+        verdicts |= {check: verdict(run, create) for check, run in CHECKS.items()}
+        marks[name] = {check: _mark(found) for check, found in verdicts.items()}
+    return marks
+
+
+def _mark(found: Verdict) -> str:
+    if not found.passed:
+        return "✗"
+    return REFERENCE if found.remark == "reference" else "✓"
+
+
+def read_marks() -> dict[str, dict[str, str]]:
+    """The marks of the page as it is."""
+    rows = [line.strip("|").split("|") for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
+    cells = [dict(zip(COLUMNS, (cell.strip() for cell in row), strict=True)) for row in rows]
+    return {row["cell"].strip("`"): {mark: row[mark] for mark in MARKS} for row in cells}
+
+
+def page(marks: dict[str, dict[str, str]]) -> str:
+    """docs/CELLS.md from marks, the catalogue and the table of speeds."""
+    speeds = read_speeds()
+    devices = sorted({f"{row['device']}, {row['threads']} thread, torch {row['torch']}" for row in speeds.values()})
+    lines = [HEADER.rstrip()]
+    lines += [f"| {name} | {_first_sentence(check)} |" for name, check in CHECKS.items()]
+    lines.append(
+        f"| time | forward and backward of {LENGTH} steps, batch {BATCH}, input and hidden size {WIDTH}, as a "
+        f"multiple of `nn.LSTM` in the same process ({'; '.join(devices) or 'not measured'}) |"
+    )
+    lines += ["", f"✓ does it, ✗ does not, {REFERENCE} does it by the reference loop: torch's fast kernel refuses.", ""]
+    lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for name in names("cell"):
+        row = _row(cell_info(name), speeds.get(name, {}).get("times", ""))
+        lines.append("| " + " | ".join({**row, **marks.get(name, {})}.get(column, "") for column in COLUMNS) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _first_sentence(check: Callable) -> str:
+    text = " ".join((check.__doc__ or "").split()).partition(". ")[0].rstrip(".")
+    return text[0].lower() + text[1:] if text[1].islower() or text[1] == " " else text
+
+
+def _row(cell: CellInfo, times: str) -> dict[str, str]:
+    return {
+        "cell": f"`{cell.name}`",
+        "paper": f"[{cell.paper.citation}]({cell.paper.link})",
+        "states": " ".join(f"{cell.states.count(state)} x {state}" for state in dict.fromkeys(cell.states)),
+        "parameters": f"{cell.parameters:,}{'' if cell.trains_recurrence else '°'}",
+        "parallel in time": "yes" if cell.parallel_in_time else "",
+        "time": times,
+    }
+
+
+def read_speeds() -> dict[str, dict[str, str]]:
+    if not SPEED.exists():
+        return {}
+    with SPEED.open(encoding="utf-8", newline="") as file:
+        return {row["cell"]: row for row in csv.DictReader(file)}
+
+
+def measure_speeds() -> None:
+    """Write the table: how many times as long as nn.LSTM each cell takes, medians of rounds in which both alternate."""
+    torch.set_num_threads(1)
+    common = {"device": hardware(torch.device("cpu")), "threads": "1", "torch": torch.__version__.partition("+")[0]}
+    rows = []
+    for name in names("cell"):
+        torch.manual_seed(0)
+        cell, lstm = cell_factory(name)(WIDTH, WIDTH), nn.LSTM(WIDTH, WIDTH, batch_first=True)
+        runs = {"cell": functools.partial(_seconds, cell.scan), "lstm": functools.partial(_seconds, lstm)}
+        for run in runs.values():
+            run()
+        seconds: dict[str, list[float]] = {which: [] for which in runs}
+        for _ in range(ROUNDS):
+            for which, run in runs.items():
+                seconds[which].append(run())
+        times = statistics.median(seconds["cell"]) / statistics.median(seconds["lstm"])
+        rows.append({"cell": name, "times": f"{times:.2g}", **common})
+        print(name, rows[-1]["times"], flush=True)
+    SPEED.parent.mkdir(exist_ok=True)
+    with SPEED.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, SPEED_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _seconds(run: Callable[[Tensor], tuple]) -> float:
+    x = torch.randn(BATCH, LENGTH, WIDTH, requires_grad=True)
+    start = time.perf_counter()
+    run(x)[0].sum().backward()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--speed", action="store_true", help="measure results/cells_speed.csv first")
+    if parser.parse_args().speed:
+        measure_speeds()
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(measure_marks()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The Mackey-Glass series: a chaotic equation with a delay, to be predicted.
+
+Mackey & Glass, Oscillation and Chaos in Physiological Control Systems, 1977, https://doi.org/10.1126/science.267326
+Jaeger, The "Echo State" Approach to Analysing and Training Recurrent Neural Networks, 2001 (step and subsampling),
+https://www.ai.rug.nl/minds/uploads/EchoStatesTechRep.pdf
+
+    dx/dt = 0.2 x(t - tau) / (1 + x(t - tau)^10) - 0.1 x(t)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqzoo.data.numbers import NumberData, Sequences
+
+SUBSTEPS = 10
+"""Euler steps a unit of time, of which one is kept."""
+WASHOUT = 1_000
+"""Units of time after which the series has forgotten how it began."""
+BEGINNINGS = {"train": 1.2, "validation": 1.1, "test": 0.9}
+
+
+def mackey_glass(steps: int, tau: int = 17, beginning: float = 1.2) -> Tensor:
+    """(T,) float64: x(1), x(2), ..., x(T) of a series that was constant until time 0; chaotic from tau = 17 on."""
+    x = [beginning] * (tau * SUBSTEPS + 1)
+    for _ in range(steps * SUBSTEPS):
+        delayed = x[-1 - tau * SUBSTEPS]
+        x.append(x[-1] + (0.2 * delayed / (1 + delayed**10) - 0.1 * x[-1]) / SUBSTEPS)
+    return torch.tensor(x[tau * SUBSTEPS + SUBSTEPS :: SUBSTEPS], dtype=torch.float64)
+
+
+@dataclass(eq=False, kw_only=True)
+class MackeyGlass(NumberData):
+    """Inputs x(t) - 1, targets x(t + horizon) - 1: (N, T, 1) each. A split is one series of its own beginning, cut into
+    sequences that follow each other.
+
+    A network of both directions sees the target among its inputs, unless the horizon is longer than a sequence.
+
+    steps: T. tau: the delay. horizon: units of time to look ahead.
+    """
+
+    steps: int = 100
+    tau: int = 17
+    horizon: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("steps", "tau", "horizon"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is too small: it must be at least 1")
+
+    def generate(self, split: str, size: int) -> Sequences:
+        total = size * self.steps
+        x = mackey_glass(WASHOUT + total + self.horizon, self.tau, BEGINNINGS[split])[WASHOUT:] - 1
+        inputs, targets = x[:total], x[self.horizon :]
+        return Sequences(inputs.view(size, self.steps, 1), targets.view(size, self.steps, 1))

@@ -1,0 +1,87 @@
+"""Numbers as answers: one vector for each sequence, or one for each step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
+from seqzoo.masking import mask
+from seqzoo.metrics import create_metric
+
+
+class Regression(Task):
+    """Scores: (B, D), or (B, T, D) where `spec.per_step`: the answers themselves. The loss is the squared error, summed
+    over the numbers of all real targets.
+
+    An answer is text: the D numbers of a target with spaces between them. Its score is 0: a squared error knows one
+    answer and no probability.
+
+    dropout: on the features before the head.
+    metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
+    """
+
+    kind = "regression"
+
+    def __init__(self, feature_size: int, spec: DataSpec, metrics: list[str], dropout: float = 0.0):
+        super().__init__()
+        self.spec, self.metric_names = spec, metrics
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(feature_size, spec.output_size)
+
+    def forward(self, features: Features, batch: Batch) -> Tensor:
+        return self.head(self.dropout(features.outputs if self.spec.per_step else features.last))
+
+    def loss(self, scores: Tensor, batch: Batch) -> Loss:
+        # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
+        errors = (scores.float() - batch.targets).square()
+        if not (self.spec.per_step and batch.padded):
+            return Loss(errors.sum(), torch.tensor(errors.numel(), device=errors.device))
+        real = mask(batch.lengths, errors.shape[1])
+        return Loss(errors.masked_fill(~real[..., None], 0.0).sum(), batch.lengths.sum() * errors.shape[2])
+
+    def metrics(self) -> list[Metric]:
+        return [create_metric(name) for name in self.metric_names]
+
+    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
+        scores = self(features or model.encode(batch), batch)
+        return [Prediction(answer, 0.0) for answer in self._texts(scores, batch.lengths)]
+
+    def references(self, batch: Batch) -> list:
+        return self._texts(batch.targets, batch.lengths)
+
+    def _texts(self, numbers: Tensor, lengths: Tensor) -> list:
+        rows = numbers.float().tolist()
+        if not self.spec.per_step:
+            return [_text(row) for row in rows]
+        return [[_text(step) for step in row[:length]] for row, length in zip(rows, lengths.tolist(), strict=True)]
+
+    def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
+        """The last steps' inputs -> the last answer, with the right one beside it."""
+        rights = self.references(batch) if batch.targets is not None else [None] * batch.size
+        lines = []
+        for row, length, prediction, right in zip(
+            batch.inputs, batch.lengths.tolist(), predictions, rights, strict=True
+        ):
+            first = max(0, length - SHOWN_STEPS)
+            steps = ", ".join(_text(step, digits=3) for step in row[first:length].tolist())
+            answer = _short(prediction.answer)
+            told = "" if right is None else f"   (right: {_short(right)})"
+            lines.append(f"{'... ' if first else ''}{steps} -> {answer}{told}")
+        return lines
+
+
+SHOWN_STEPS = 8
+
+
+def _text(numbers: list[float], digits: int = 7) -> str:
+    """As many digits as float32 holds, so that metrics of answers are those of the numbers."""
+    return " ".join(f"{number:.{digits}g}" for number in numbers)
+
+
+def _short(answer: str | list[str]) -> str:
+    """The answer of the last step, for a person."""
+    last = answer if isinstance(answer, str) else answer[-1]
+    return _text([float(number) for number in last.split()], digits=4)

@@ -1,0 +1,193 @@
+"""Numbers as answers, one vector a sequence or one a step; what holds for every task is in tests/contracts."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from seqzoo import compose
+from seqzoo.building import build_model, examine
+from seqzoo.contracts import Batch, DataSpec, Features, Loss
+from seqzoo.data import encode_inputs, spec_from_plain, spec_to_plain
+from seqzoo.errors import DataError
+from seqzoo.metrics import create_metric
+from seqzoo.model import Model
+from seqzoo.tasks import Regression
+
+LENGTHS = torch.tensor([3, 1])
+
+
+def head(per_step: bool, output_size: int = 1) -> Regression:
+    """A head whose answer is its only feature, and minus that."""
+    task = Regression(1, DataSpec("regression", 2, output_size, per_step=per_step), ["mse"])
+    with torch.no_grad():
+        task.head.weight.copy_(torch.tensor([[1.0], [-1.0]])[:output_size])
+        task.head.bias.zero_()
+    return task
+
+
+def features(outputs: torch.Tensor) -> Features:
+    return Features(outputs, outputs[torch.arange(2), LENGTHS - 1], (), LENGTHS)
+
+
+OUTPUTS = torch.tensor([[[1.0], [2.0], [4.0]], [[5.0], [0.0], [0.0]]])
+INPUTS = torch.tensor([[[0.5, 1], [0.25, 0], [0.125, 1]], [[2, 3], [0, 0], [0, 0]]])
+
+
+def test_the_loss_is_the_squared_error_of_the_last_answer() -> None:
+    batch = Batch(INPUTS, LENGTHS, torch.tensor([[4.5], [3.0]]))
+    task = head(per_step=False)
+    scores = task(features(OUTPUTS), batch)
+    assert scores.tolist() == [[4.0], [5.0]]
+    total, count = task.loss(scores, batch)
+    assert (total.item(), count.item()) == (0.25 + 4.0, 2)
+
+
+def test_the_loss_of_steps_counts_each_number_and_no_padding() -> None:
+    targets = torch.tensor([[[0.0, 0.0], [2.0, -2.0], [4.0, -1.0]], [[5.0, -4.0], [9.0, 9.0], [7.0, 9.0]]])
+    batch = Batch(INPUTS, LENGTHS, targets)
+    task = head(per_step=True, output_size=2)
+    scores = task(features(OUTPUTS), batch)
+    total, count = task.loss(scores, batch)
+    assert (total.item(), count.item()) == (2.0 + 0.0 + 9.0 + 1.0, 8)
+
+
+def test_answers_are_texts_with_all_digits() -> None:
+    batch = Batch(INPUTS, LENGTHS, torch.tensor([[1 / 3], [-2.5e-7]]))
+    task = head(per_step=False)
+    assert task.references(batch) == ["0.3333333", "-2.5e-07"]
+    predictions = task.decode(None, batch, features(OUTPUTS))
+    assert [tuple(p) for p in predictions] == [("4", 0.0), ("5", 0.0)]
+    assert task.show(batch, predictions) == [
+        "0.5 1, 0.25 0, 0.125 1 -> 4   (right: 0.3333)",
+        "2 3 -> 5   (right: -2.5e-07)",
+    ]
+    assert task.show(Batch(INPUTS, LENGTHS), predictions)[1] == "2 3 -> 5"
+
+
+def test_answers_of_steps_end_with_their_row() -> None:
+    task = head(per_step=True, output_size=2)
+    predictions = task.decode(None, Batch(INPUTS, LENGTHS), features(OUTPUTS))
+    assert [p.answer for p in predictions] == [["1 -1", "2 -2", "4 -4"], ["5 -5"]]
+    assert task.show(Batch(INPUTS, LENGTHS), predictions)[0].endswith("-> 4 -4")
+
+
+def test_long_inputs_are_shown_by_their_end() -> None:
+    inputs, lengths = torch.arange(20.0)[None, :, None], torch.tensor([20])
+    task = Regression(1, DataSpec("regression", 1, 1), ["mse"])
+    [line] = task.show(
+        Batch(inputs, lengths, torch.ones(1, 1)), task.decode(None, Batch(inputs, lengths), features_of(1.0))
+    )
+    assert line.startswith("... 12, 13, 14, 15, 16, 17, 18, 19 -> ")
+
+
+def features_of(value: float) -> Features:
+    return Features(torch.full((1, 20, 1), value), torch.full((1, 1), value), (), None)
+
+
+# metrics
+
+NOTHING = Loss(torch.zeros(()), torch.zeros(()))
+
+
+def test_errors_by_hand() -> None:
+    mse, mae, nrmse = (create_metric(name) for name in ("mse", "mae", "nrmse"))
+    assert all(math.isnan(metric.compute()) for metric in (mse, mae, nrmse))
+    assert not any(metric.higher_is_better for metric in (mse, mae, nrmse))
+    mse.update(Loss(torch.tensor(6.0), torch.tensor(4)), [], [])
+    assert mse.compute() == 1.5
+    for metric in (mae, nrmse):
+        metric.update(NOTHING, ["1", "2"], ["1", "4"])
+        metric.update(NOTHING, [["3", "5"]], [["4", "3"]])
+    assert mae.compute() == (0 + 2 + 1 + 2) / 4
+    # squared errors 0, 4, 1, 4; the right numbers 1, 4, 4, 3 vary by 4 + 1 + 1 + 0 about 3
+    assert nrmse.compute() == pytest.approx(math.sqrt(9 / 6))
+
+
+def test_each_number_of_a_target_varies_about_its_own_mean() -> None:
+    nrmse = create_metric("nrmse")
+    nrmse.update(NOTHING, ["0 11", "1 10"], ["0 10", "2 10"])
+    assert nrmse.compute() == pytest.approx(math.sqrt(2 / 2))
+
+
+def test_the_mean_scores_one_and_a_constant_nothing() -> None:
+    nrmse = create_metric("nrmse")
+    nrmse.update(NOTHING, ["2", "2", "2"], ["1", "2", "3"])
+    assert nrmse.compute() == pytest.approx(1.0)
+    constant = create_metric("nrmse")
+    constant.update(NOTHING, ["2", "1"], ["1", "1"])
+    assert math.isnan(constant.compute())
+
+
+@pytest.mark.parametrize("name", ["mae", "nrmse"])
+def test_what_cannot_be_compared(name: str) -> None:
+    for answer, reference in (("1 2", "1"), (["1"], ["1", "2"]), ("a", "1")):
+        with pytest.raises(ValueError, match=r"."):
+            create_metric(name).update(NOTHING, [answer], [reference])
+
+
+# as a part of a model
+
+
+def build(data: str, *overrides: str) -> Model:
+    config = compose("task=regression", f"data={data}", "backbone.hidden_size=8", *overrides)
+    spec = DataSpec("regression", 2, 1) if data == "adding" else DataSpec("regression", 1, 1, per_step=True)
+    return build_model(config, spec)
+
+
+def test_one_number_for_each_sequence_of_a_padded_batch() -> None:
+    """As each row alone gives it, by both directions."""
+    model = build("adding", "backbone=bidirectional").eval()
+    batch = Batch(torch.randn(2, 3, 2), LENGTHS)
+    scores, _ = model(batch)
+    assert scores.shape == (2, 1)
+    alone, _ = model(Batch(batch.inputs[1:, :1], LENGTHS[1:], padded=False))
+    torch.testing.assert_close(scores[1:], alone)
+
+
+def test_the_task_alone_is_an_experiment_that_reads_numbers() -> None:
+    config, mistakes = examine("task=regression")
+    assert mistakes == []
+    assert config["choices"]["encoder"] == "features"
+    assert compose("task=tagging")["choices"]["encoder"] == "tokens"
+
+
+def test_mistakes_are_sentences() -> None:
+    [mistake] = examine("task=regression", "encoder=tokens")[1]
+    assert mistake.startswith("no batch goes through encoder=tokens, ")
+    assert examine("task=regression", "task.metrics=[msee]")[1] == [
+        "There is no metric 'msee'. Did you mean 'mse' or 'nrmse'?"
+    ]
+    assert examine("task=tagging", "task.metrics=[nrmse]")[1] == [
+        "task.metrics names nrmse, which cannot score what task=tagging predicts"
+    ]
+
+
+def test_the_sizes_are_saved() -> None:
+    spec = DataSpec("regression", 2, 3, per_step=True)
+    assert spec_from_plain(spec_to_plain(spec)) == spec
+    old = {key: value for key, value in spec_to_plain(spec).items() if key != "per_step"}
+    assert spec_from_plain(old) == DataSpec("regression", 2, 3)
+
+
+def test_text_is_read_as_numbers() -> None:
+    spec = DataSpec("regression", 2, 1)
+    batch = encode_inputs(spec, ["0.5 1, -2e1 0", "3 4"])
+    assert batch.inputs.tolist() == [[[0.5, 1.0], [-20.0, 0.0]], [[3.0, 4.0], [0.0, 0.0]]]
+    assert batch.lengths.tolist() == [2, 1]
+    assert batch.padded
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("1 2, x 3", 'Line 5: step 2 is "x 3": write numbers'),
+        ("1 2, 3", "Line 5: step 2 has 1 numbers, but the model reads 2 a step"),
+        ("", "Line 5: step 1 has 0 numbers"),
+    ],
+)
+def test_text_that_is_no_numbers(text: str, mistake: str) -> None:
+    with pytest.raises(DataError, match=mistake):
+        encode_inputs(DataSpec("regression", 2, 1), [text], first_line=5)
