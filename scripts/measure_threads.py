@@ -2,7 +2,7 @@
 
     python scripts/measure_threads.py
 
-Above 1 all threads are faster. `training.threads=auto` uses seqzoo.training.device.WORK_PER_THREAD, read off this table.
+Above 1 all threads are faster. seqzoo.training.device.WORK_PER_THREAD was read off this table.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 Krueger et al., Zoneout: Regularizing RNNs by Randomly Preserving Hidden Activations, 2017, https://arxiv.org/abs/1606.01305
 Gal & Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016,
 https://arxiv.org/abs/1512.05287 (recurrent dropout)
-Merity, Keskar & Socher, Regularizing and Optimizing LSTM Language Models, 2018, https://arxiv.org/abs/1708.02182 (weight drop)
-Graves, Generating Sequences With Recurrent Neural Networks, 2013, https://arxiv.org/abs/1308.0850 (clipping the gradient
-inside the recurrence)
+Merity, Keskar & Socher, Regularizing and Optimizing LSTM Language Models, 2018 (weight drop),
+https://arxiv.org/abs/1708.02182
+Graves, Generating Sequences With Recurrent Neural Networks, 2013 (clipping inside the recurrence),
+https://arxiv.org/abs/1308.0850
 """
 
 from __future__ import annotations

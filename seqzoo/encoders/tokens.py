@@ -13,9 +13,7 @@ class TokenEncoder(nn.Module):
     initial_std: spread of the vectors at the start; small ones suit large vocabularies, whose rare words hardly move.
     """
 
-    def __init__(
-        self, input_size: int, embedding_size: int = 128, dropout: float = 0.0, initial_std: float = 0.1
-    ):
+    def __init__(self, input_size: int, embedding_size: int = 128, dropout: float = 0.0, initial_std: float = 0.1):
         super().__init__()
         if embedding_size < 1:
             raise ValueError(f"embedding_size is {embedding_size}: a vector has at least one number")
