@@ -78,8 +78,8 @@ def page(marks: dict[str, dict[str, str]]) -> str:
     lines = [HEADER.rstrip()]
     lines += [f"| {name} | {_first_sentence(check)} |" for name, check in CHECKS.items()]
     lines.append(
-        f"| time | forward and backward of {LENGTH} steps, batch {BATCH}, input and hidden size {WIDTH}, as a "
-        f"multiple of `nn.LSTM` in the same process ({'; '.join(devices) or 'not measured'}) |"
+        f"| time | processor time of forward and backward over {LENGTH} steps, batch {BATCH}, input and hidden "
+        f"size {WIDTH}, as a multiple of `nn.LSTM` in the same process ({'; '.join(devices) or 'not measured'}) |"
     )
     lines += ["", f"✓ does it, ✗ does not, {REFERENCE} does it by the reference loop: torch's fast kernel refuses.", ""]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]

@@ -113,11 +113,15 @@ def check(arguments: list[str]) -> None:
         raise ConfigError(mistakes)
     found = outline(config)
     model = found.model
+    steps = "T" if model.backbone.keeps_time else "fewer than T"
     rows = [(group, config["choices"][group]) for group in ("task", "data", "encoder", "backbone", "cell")]
     rows += [
         ("input ids", f"at most {found.spec.input_size:,}"),
         ("outputs", f"at most {found.spec.output_size:,}"),
-        ("shapes", f"(B, T) -> (B, T, {model.encoder.output_size}) -> (B, T, {model.backbone.output_size}) -> task"),
+        (
+            "shapes",
+            f"(B, T) -> (B, T, {model.encoder.output_size}) -> (B, {steps}, {model.backbone.output_size}) -> task",
+        ),
         ("parameters", f"at most {found.parameters:,}"),
         ("memory", f"about {found.bytes_of_memory / 2**20:,.0f} MiB for batches of {found.rows} x {found.steps} steps"),
     ]

@@ -107,9 +107,9 @@ def use_config_dir(folder: str | Path) -> None:
 _user_dirs: list[Path] = []
 
 
-def search_path() -> list[str]:
-    """The override that tells Hydra of these folders."""
-    folders = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in _user_dirs]
+def search_path(primary: Path = CONF_DIR) -> list[str]:
+    """The override that tells Hydra of the folders besides the one it starts from."""
+    folders = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in _folders() if folder != primary]
     return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
 
 
@@ -283,10 +283,11 @@ def load(group: str, name: str) -> dict[str, Any]:
 
     if name not in names(group):
         raise ConfigError([_no_name(group, name)])
-    return OmegaConf.to_container(_compose_file(f"{group}/{name}", [])[group])  # type: ignore[return-value]
+    folder = _path(group, name).parent.parent
+    return OmegaConf.to_container(_compose_file(f"{group}/{name}", [], folder=folder)[group])  # type: ignore[return-value]
 
 
-def _compose_file(name: str, overrides: list[str], with_hydra: bool = False) -> Any:
+def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, folder: Path = CONF_DIR) -> Any:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -295,8 +296,8 @@ def _compose_file(name: str, overrides: list[str], with_hydra: bool = False) -> 
     outer = GlobalHydra.instance().hydra  # inside a Hydra job there is one already, and it comes back
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            return hydra_compose(name, overrides=[*overrides, *search_path()], return_hydra_config=with_hydra)
+        with initialize_config_dir(str(folder), version_base="1.3"):
+            return hydra_compose(name, overrides=[*overrides, *search_path(folder)], return_hydra_config=with_hydra)
     finally:
         GlobalHydra.instance().hydra = outer
 

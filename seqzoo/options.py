@@ -67,7 +67,7 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(hint, type):
+    if isinstance(hint, type) and origin is None:  # in Python 3.10 Callable[...] counts as a type
         return isinstance(value, hint)
     return True  # components (a cell, a decoder) are checked where they are built
 

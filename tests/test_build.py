@@ -77,7 +77,7 @@ MISTAKES = {
     "task.decoder=3": "task.decoder is 3: it must be a backbone's name, or a mapping with a class and its options",
     "+task.decoder.locke=true": "there is no option 'task.decoder.locke'. Did you mean 'locked'?",
     "+task.decoder.bidirectional=true": (
-        "task: the decoder is bidirectional: it writes from left to right, so give it one direction"
+        "task: the decoder cannot go step by step: it writes from left to right, so give it one direction"
     ),
     "task.metrics=[]": "task.metrics is empty: name at least one, which picks the best checkpoint",
     "task.metrics=accuracy": "task.metrics is 'accuracy': it must be a list, each text",

@@ -141,7 +141,7 @@ def test_resume_goes_on_to_a_later_end_alone(command: Callable, tmp_path: Path) 
     done = command("train", "resume=run", "training.learning_rate=3", "cell=gru")
     assert done.status == 2
     assert "training.learning_rate is " in done.err
-    assert "'lstm' in the run and 'gru' now" in done.err
+    assert "cell.class is 'LSTM' in the run and 'GRU' now" in done.err
 
     done = command("train", "resume=run", "training.steps=10", "training.log_every=1")
     assert done.status == 0, done.err

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import seqzoo
+from seqzoo import config as configuration
+
 MODULE = """
 import torch
 from torch import Tensor, nn
@@ -92,3 +95,12 @@ def test_it_trains_and_its_run_cannot_allow_itself(command: Callable, tmp_path: 
     resumed = command("train", "--config-dir", "my_conf", "resume=run", "training.steps=12", ALLOW)
     assert resumed.status == 0, resumed.err
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["updates"] == 12
+
+
+def test_a_name_of_ones_own_builds_on_one_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configuration, "_user_dirs", [])
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "wide_open.yaml").write_text("# LSTM\ndefaults: [lstm, _self_]\nforget_bias: 3.0\n")
+    configuration.use_config_dir(tmp_path)
+    assert seqzoo.create_cell("wide_open", 3, 4).forget_bias == 3.0
+    assert seqzoo.create_cell("lstm", 3, 4).forget_bias == 1.0

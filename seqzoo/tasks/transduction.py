@@ -78,7 +78,9 @@ class Transduction(Task):
         nn.init.normal_(self.embedding.weight, std=embedding_std)
         self.decoder = decoder(embedding_size + (feature_size if context == "every_step" else 0))
         if not self.decoder.causal:
-            raise ValueError("the decoder is bidirectional: it writes from left to right, so give it one direction")
+            raise ValueError(
+                "the decoder cannot go step by step: it writes from left to right, so give it one direction"
+            )
         self.bridge = None
         ours, theirs = self.decoder.initial_state(1), encoder_state
         if context == "first_state" and [t.shape[1:] for t in flatten(ours)] != [t.shape[1:] for t in flatten(theirs)]:
