@@ -29,21 +29,24 @@ def hardware(device: torch.device) -> str:
 
 
 def commit() -> str | None:
-    """The revision of the checkout that seqzoo runs from, -dirty where it was changed; None without a checkout."""
+    """The revision of the checkout that seqzoo runs from; None without a checkout.
+
+    -dirty says that code or configurations differ from it; results and pages do not count.
+    """
     folder = Path(__file__).resolve().parents[1]
     if not (folder / ".git").exists():
         return None
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        revision = _git(folder, "rev-parse", "--short=12", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--", "seqzoo", "conf", "scripts")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
+    return f"{revision}-dirty" if changed else revision
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def hyperparameters(config: dict[str, Any], parameters: int) -> dict[str, Any]:
