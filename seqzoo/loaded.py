@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from seqzoo.building import build_model
-from seqzoo.contracts import DataSpec, Prediction
+from seqzoo.contracts import UNKNOWN, DataSpec, Prediction
 from seqzoo.data.codec import spec_from_plain
 from seqzoo.data.examples import encode_inputs
 from seqzoo.model import Model
@@ -27,17 +27,27 @@ class Loaded:
     def predict(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Prediction]:
-        """Texts, or lists of tokens -> one Prediction each, in their order.
+        """Texts, or lists of tokens -> one Prediction each, in their order. A language model continues a text as the
+        beginning of a line.
 
         Raises DataError for a text without tokens, with its number, where the first one has the number `first_line`.
         """
         self.model.eval()
         device = next(self.model.parameters()).device
         predictions: list[Prediction] = []
+        begin = self._line_start()
         for start in range(0, len(texts), batch_size):
-            batch = encode_inputs(self.spec, texts[start : start + batch_size], first_line=first_line + start)
+            some = [begin + text if isinstance(text, str) else text for text in texts[start : start + batch_size]]
+            batch = encode_inputs(self.spec, some, first_line=first_line + start)
             predictions += self.model.task.decode(self.model, batch.to(device))
         return predictions
+
+    def _line_start(self) -> str:
+        """What puts a language model at the beginning of a line: from its zero state alone it has seen little."""
+        spec = self.spec
+        if self.model.task.kind != "language_modeling" or spec.inputs.encode("\n") in ([], [UNKNOWN]):
+            return ""
+        return "\n"
 
 
 def load(
