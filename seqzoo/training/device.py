@@ -69,7 +69,7 @@ def choose_threads(backbone: Backbone, rows: int) -> int:
     return max(1, min(idle_cores(), rows * recurrent // WORK_PER_THREAD))
 
 
-WORK_PER_THREAD = 4_000_000
+WORK_PER_THREAD = 1_000_000
 
 
 def seed_everything(seed: int) -> None:

@@ -1,0 +1,39 @@
+"""How many threads, which device, which precision."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from seqzoo.backbones import Recurrent
+from seqzoo.cells import LSTM
+from seqzoo.errors import ConfigError
+from seqzoo.training import device
+
+
+@pytest.mark.parametrize(
+    ("cores", "load", "rows", "threads"),
+    [
+        (2, 0.1, 128, 2),  # large steps on an idle machine
+        (2, 1.0, 128, 1),  # one core is busy
+        (2, 9.0, 128, 1),  # never fewer than one
+        (2, 0.1, 8, 1),  # small steps
+        (16, 4.2, 1024, 12),
+        (16, 4.2, 64, 2),
+    ],
+)
+def test_threads_by_size_and_idle_cores(
+    cores: int, load: float, rows: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "available_cores", lambda: cores)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    backbone = Recurrent(LSTM, 16, 100)  # 40,000 multiplications a row and step
+    assert device.choose_threads(backbone, rows) == threads
+
+
+def test_low_precision_is_refused_on_a_cpu() -> None:
+    with pytest.raises(ConfigError, match=r"training.precision is bf16, and the device is a cpu"):
+        device.check_precision("bf16", torch.device("cpu"))
+    device.check_precision("fp32", torch.device("cpu"))
