@@ -14,7 +14,7 @@ def mask(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
-def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, smoothing: float = 0.0) -> Loss:
+def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None) -> Loss:
     """scores: (B, T, K), targets: (B, T) -> nats summed over the real steps, and how many; lengths None: all are."""
     if lengths is not None:
         targets = targets.masked_fill(~mask(lengths, targets.shape[1]), -100)
@@ -22,7 +22,5 @@ def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, smoot
     else:
         count = torch.tensor(targets.numel(), device=targets.device)
     # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
-    total = F.cross_entropy(
-        scores.flatten(0, 1).float(), targets.flatten(), ignore_index=-100, reduction="sum", label_smoothing=smoothing
-    )
+    total = F.cross_entropy(scores.flatten(0, 1).float(), targets.flatten(), ignore_index=-100, reduction="sum")
     return Loss(total, count)

@@ -1,9 +1,9 @@
 """torch's own recurrent kernels (oneDNN, cuDNN, ATen), with lengths and without packing.
 
-A packed sequence takes torch off its fastest paths (a packed LSTM on a CPU costs twice the padded one). Where a cell
-has a gate that keeps the state, padding can keep it exactly instead: one more input that is 1 at padded steps alone,
-and whose weights drive that gate so far into saturation that it is 1, and the gate that writes 0, to the last bit. The
-state then passes padded steps unchanged and no gradient arises there.
+A packed sequence takes torch off its fastest paths (on a CPU a packed LSTM leaves oneDNN for a loop of steps). Where
+a cell has a gate that keeps the state, padding can keep it exactly instead: one more input that is 1 at padded steps
+alone, and whose weights drive that gate so far into saturation that it is 1, and the gate that writes 0, to the last
+bit. The state then passes padded steps unchanged and no gradient arises there.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
 from seqzoo.masking import cross_entropy, mask
-from seqzoo.metrics import create_metric
+from seqzoo.metrics import create_metrics
 
 
 class Classification(Task):
@@ -64,7 +64,7 @@ class Classification(Task):
         return cross_entropy(scores[:, None], batch.targets[:, None], None)
 
     def metrics(self) -> list[Metric]:
-        return [create_metric(name) for name in self.metric_names]
+        return create_metrics(self.metric_names)
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         scores = self(features or model.encode(batch), batch)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, Task
 from seqzoo.masking import cross_entropy
-from seqzoo.metrics import create_metric
+from seqzoo.metrics import create_metrics
 
 PROMPT_LENGTH = 20  # tokens of a validation text that are continued for a person to read
 
@@ -53,7 +53,7 @@ class LanguageModeling(Task):
         return cross_entropy(scores, batch.targets, batch.lengths if batch.padded else None)
 
     def metrics(self) -> list[Metric]:
-        return [create_metric(name) for name in self.metric_names]
+        return create_metrics(self.metric_names)
 
     @torch.no_grad()
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
 from seqzoo.masking import mask
-from seqzoo.metrics import create_metric
+from seqzoo.metrics import create_metrics
 
 
 class Regression(Task):
@@ -43,7 +43,7 @@ class Regression(Task):
         return Loss(errors.masked_fill(~real[..., None], 0.0).sum(), batch.lengths.sum() * errors.shape[2])
 
     def metrics(self) -> list[Metric]:
-        return [create_metric(name) for name in self.metric_names]
+        return create_metrics(self.metric_names)
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         scores = self(features or model.encode(batch), batch)

@@ -29,7 +29,7 @@ from seqzoo.contracts import (
     Task,
 )
 from seqzoo.masking import cross_entropy
-from seqzoo.metrics import create_metric
+from seqzoo.metrics import create_metrics
 from seqzoo.state import flatten, map_state, unflatten
 
 
@@ -114,7 +114,7 @@ class Transduction(Task):
         return cross_entropy(scores, batch.targets, batch.target_lengths)
 
     def metrics(self) -> list[Metric]:
-        return [create_metric(name) for name in self.metric_names]
+        return create_metrics(self.metric_names)
 
     def step(self, token: Tensor, state: State, features: Features) -> tuple[Tensor, State]:
         """(B,) tokens -> (B, V) scores of the next ones, and the next state."""

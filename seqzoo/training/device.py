@@ -62,8 +62,8 @@ def choose_threads(backbone: Backbone, rows: int) -> int:
     """By the work of one recurrent step, and by the cores that are idle.
 
     Threads meet at every step. Below WORK_PER_THREAD multiplications each, meeting costs more than it saves
-    (`scripts/measure_threads.py` shows where that begins). Beside a busy program they wait for each other: two threads
-    were 10 to 50 times slower than one.
+    (`scripts/measure_threads.py` shows where that begins). Beside a busy program they wait for each other, and
+    several are many times slower than one.
     """
     recurrent = max((p.numel() for p in backbone.parameters() if p.dim() == 2), default=0)
     return max(1, min(idle_cores(), rows * recurrent // WORK_PER_THREAD))
