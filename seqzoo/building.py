@@ -247,16 +247,18 @@ def outline(config: dict[str, Any]) -> Outline:
     try:
         with torch.device("meta"):
             model = build_model(config, spec)
-        saved = _saved_bytes(model, rows, steps)
+        saved = _saved_bytes(model, rows, steps, data.numbers)
     except (RuntimeError, IndexError, ValueError) as error:
         parts = ", ".join(f"{group}={config['choices'][group]}" for group in ("encoder", "backbone", "cell", "task"))
-        raise ConfigError([f"no batch goes through {parts}: {str(error).splitlines()[0]}"]) from error
+        held = "numbers, which encoder=features reads" if data.numbers else "ids, which encoder=tokens reads"
+        advice = f"the inputs of data={config['choices']['data']} are {held}"
+        raise ConfigError([f"no batch goes through {parts}: {str(error).splitlines()[0]}; {advice}"]) from error
     weights = sum(parameter.numel() for parameter in model.parameters())
     # weights, gradients and two moments, and what autograd keeps of a batch
     return Outline(model, spec, weights, rows, steps, 4 * 4 * weights + saved)
 
 
-def _saved_bytes(model: Model, rows: int, steps: int) -> int:
+def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:
     """What the backward pass of a batch keeps, scaled up from a small one."""
     # a view shares its storage: each counts once, and weights not at all
     kept: dict[int, int] = {}
@@ -272,9 +274,10 @@ def _saved_bytes(model: Model, rows: int, steps: int) -> int:
     inputs = torch.zeros(small_rows, small_steps, dtype=torch.long, device="meta")
     lengths = torch.full((small_rows,), small_steps, device="meta")
     targets = inputs[:, 0] if model.task.kind == "classification" else inputs
-    if model.task.kind == "regression":
-        spec = model.task.spec
+    spec = model.task.spec
+    if numbers:
         inputs = torch.zeros(small_rows, small_steps, spec.input_size, device="meta")
+    if model.task.kind == "regression":
         targets = torch.zeros(small_rows, *[small_steps] * spec.per_step, spec.output_size, device="meta")
     batch = Batch(inputs, lengths, targets, lengths, padded=False)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

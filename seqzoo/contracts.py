@@ -265,9 +265,11 @@ class DataModule:
     """Batches of one data set: `DataModule(**options)` reads nothing, `load` does.
 
     stateful: batch k + 1 continues batch k row by row (truncated back-propagation through time).
+    numbers: inputs are (B, T, I) features, not ids.
     """
 
     stateful: bool = False
+    numbers: bool = False
     spec: DataSpec
 
     @abstractmethod

@@ -37,7 +37,8 @@ def test_every_data_set_is_sound_with_its_task(name: str) -> None:
         options["seed"] = 0
     own = [f"data.{option}=a_file" for option, value in options.items() if value == configuration.MISSING]
     data = build_data({"data": {key: "a_file" if value == "???" else value for key, value in options.items()}})
-    assert mistakes_of(f"data={name}", f"task={data.expected_spec().task}", *own) == []
+    encoder = "features" if data.numbers else "tokens"
+    assert mistakes_of(f"data={name}", f"task={data.expected_spec().task}", f"encoder={encoder}", *own) == []
 
 
 MISTAKES = {
@@ -127,6 +128,9 @@ def test_parts_that_no_batch_goes_through_are_told() -> None:
     assert mistake.startswith(
         "no batch goes through encoder=features, backbone=unidirectional, cell=lstm, task=tagging: "
     )
+    assert mistake.endswith("; the inputs of data=grammar_tags are ids, which encoder=tokens reads")
+    [mistake] = mistakes_of("task=classification", "data=mnist_rows")
+    assert mistake.endswith("; the inputs of data=mnist_rows are numbers, which encoder=features reads")
 
 
 def test_the_training_section_checks_itself() -> None:

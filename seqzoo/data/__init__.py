@@ -11,6 +11,7 @@ from seqzoo.data.copying import Copying
 from seqzoo.data.examples import Example, encode_inputs
 from seqzoo.data.fetching import fetch
 from seqzoo.data.grammar import GrammarSentiment, GrammarTags, GrammarText
+from seqzoo.data.idx_images import IdxImages
 from seqzoo.data.mackey_glass import MackeyGlass
 from seqzoo.data.narma10 import Narma10
 from seqzoo.data.parallel_files import ParallelFiles
@@ -28,6 +29,7 @@ __all__ = [
     "GrammarSentiment",
     "GrammarTags",
     "GrammarText",
+    "IdxImages",
     "LabelCodec",
     "MackeyGlass",
     "Narma10",

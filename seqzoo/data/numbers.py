@@ -38,6 +38,7 @@ class NumberData(DataModule):
     limit: int | None = None
     seed: int = 0
 
+    numbers = True
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 1
     per_step: ClassVar[bool] = True

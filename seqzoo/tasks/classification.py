@@ -76,12 +76,13 @@ class Classification(Task):
         return [self.spec.targets.decode([label]) for label in batch.targets.tolist()]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """text -> class, with the right class where it is another."""
+        """text, or how many steps of numbers -> class, with the right class where it is another."""
         rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         lines = []
         for row, length, prediction, right in zip(
             batch.inputs.tolist(), batch.lengths.tolist(), predictions, rights, strict=True
         ):
             wrong = "" if prediction.answer == right else f"   (right: {right})"
-            lines.append(f"{self.spec.inputs.decode(row[:length])} -> {prediction.answer}{wrong}")
+            read = f"{length} steps" if self.spec.inputs is None else self.spec.inputs.decode(row[:length])
+            lines.append(f"{read} -> {prediction.answer}{wrong}")
         return lines

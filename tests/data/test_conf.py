@@ -14,7 +14,7 @@ import seqzoo.data
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-BASES = ("text_files", "classification_files", "tagging_files", "parallel_files")
+BASES = ("text_files", "classification_files", "tagging_files", "parallel_files", "idx_images")
 
 
 def composed(folder: Path, *overrides: str) -> dict[str, Any]:

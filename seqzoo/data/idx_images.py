@@ -1,0 +1,188 @@
+"""Pictures of one size with a class each, from idx files, read as sequences: MNIST row by row or pixel by pixel.
+
+LeCun, Cortes & Burges, The MNIST Database of Handwritten Digits, 1998 (the format, too),
+http://yann.lecun.com/exdb/mnist
+Le, Jaitly & Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, 2015 (section 4.2: pixel
+by pixel, in order and permuted), https://arxiv.org/abs/1504.00941
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts import Batch, DataModule, DataSpec
+from seqzoo.data.codec import LabelCodec
+from seqzoo.data.generating import GENERATION_SEED
+from seqzoo.data.locations import locate
+from seqzoo.data.numbers import Sequences
+from seqzoo.data.source import Source
+from seqzoo.errors import DataError
+
+WIDTH = 28
+"""Pixels a row of MNIST and of the sets made in its likeness: what is expected before a file has been opened."""
+CLASSES = 256
+"""A label is one byte."""
+
+
+@dataclass(eq=False, kw_only=True)
+class IdxImages(DataModule):
+    """Inputs (B, T, I) from 0, black, to 1, targets (B,); a class is called by its number in the file.
+
+    order: rows (T rows of I pixels), pixels (row after row, one a step), or permuted (pixels in a random order, one for
+        all pictures and all runs).
+    validation_size: so many pictures are held out of the training file, the same ones in all runs.
+    """
+
+    train_images: str
+    train_labels: str
+    test_images: str | None = None
+    test_labels: str | None = None
+    validation_size: int = 5_000
+    order: Literal["rows", "pixels", "permuted"] = "rows"
+    batch_size: int = 64
+    limit: int | None = None
+    seed: int = 0
+    root: str | None = None
+    source: dict | None = None
+
+    numbers = True
+
+    def __post_init__(self) -> None:
+        for name in ("validation_size", "batch_size", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        if (self.test_images is None) != (self.test_labels is None):
+            raise ValueError("test_images and test_labels belong together: give both, or neither")
+        if self.source is not None:
+            Source.from_plain(self.source)
+
+    def expected_spec(self) -> DataSpec:
+        return DataSpec("classification", WIDTH if self.order == "rows" else 1, CLASSES)
+
+    def load(self, spec: DataSpec | None = None) -> None:
+        images, labels = self._read(self.train_images, self.train_labels)
+        if self.validation_size >= len(images):
+            raise DataError(
+                f"data.validation_size={self.validation_size:,} leaves none of the {len(images):,} pictures of "
+                f"{self.train_images} to train on: lower it."
+            )
+        found = sequences(images[:1], self.order).shape[2]
+        if spec is None:
+            codec = LabelCodec(str(label) for label in sorted(set(labels.tolist())))
+            spec = DataSpec("classification", found, codec.size, None, codec)
+        elif (spec.task, spec.input_size, spec.inputs) != ("classification", found, None):
+            raise DataError("The saved run was trained on data of another kind or size: choose other data.")
+        self.spec = spec
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(GENERATION_SEED))
+        held_out, rest = order[: self.validation_size], order[self.validation_size :]
+        self._sequences = {
+            "train": self._split(self.train_labels, images[rest], labels[rest]),
+            "validation": self._split(self.train_labels, images[held_out], labels[held_out]),
+        }
+        if self.test_images is not None and self.test_labels is not None:
+            test_images, test_labels = self._read(self.test_images, self.test_labels)
+            if test_images.shape[1:] != images.shape[1:]:
+                raise DataError(
+                    f"The pictures of {self.test_images} are {size_of(test_images)}, those of {self.train_images} "
+                    f"{size_of(images)}: give files of one size."
+                )
+            self._sequences["test"] = self._split(self.test_labels, test_images, test_labels)
+
+    def splits(self) -> dict[str, int]:
+        return {split: len(found.targets) for split, found in self._sequences.items()}
+
+    def num_batches(self, split: str, epoch: int = 0) -> int:
+        return len(self._rows(split, epoch))
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        for rows in self._rows(split, epoch)[start:]:
+            images, targets = self._sequences[split]
+            inputs = images[rows].float() / 255
+            yield Batch(inputs, torch.full((len(rows),), inputs.shape[1]), targets[rows], padded=False)
+
+    def _rows(self, split: str, epoch: int) -> tuple[Tensor, ...]:
+        """The numbers of the pictures of every batch."""
+        if split not in self._sequences:
+            raise DataError(f'The data has no split "{split}": it has {", ".join(self._sequences)}.')
+        order = torch.arange(len(self._sequences[split].targets))
+        if split == "train":
+            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            order = torch.randperm(len(order), generator=generator)
+        return order.split(self.batch_size)
+
+    def _read(self, images: str, labels: str) -> tuple[Tensor, Tensor]:
+        """(N, H, W) pictures and (N,) labels."""
+        pictures = read_idx(locate(images, self.root, self.source), 3)
+        numbers = read_idx(locate(labels, self.root, self.source), 1)
+        if len(pictures) != len(numbers):
+            raise DataError(
+                f"{images} has {len(pictures):,} pictures, but {labels} has {len(numbers):,} labels: "
+                "give two files that belong together."
+            )
+        return pictures, numbers
+
+    def _split(self, name: str, images: Tensor, labels: Tensor) -> Sequences:
+        """The first pictures up to `limit`, still bytes, and the ids of their classes."""
+        assert self.spec.targets is not None
+        try:
+            targets = self.spec.targets.encode([str(label) for label in labels[: self.limit].tolist()])
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
+        return Sequences(sequences(images[: self.limit], self.order), torch.tensor(targets))
+
+
+def sequences(images: Tensor, order: str) -> Tensor:
+    """(N, H, W) -> (N, T, I)"""
+    if order == "rows":
+        return images
+    pixels = images.flatten(1)
+    if order == "permuted":
+        generator = torch.Generator().manual_seed(GENERATION_SEED)
+        pixels = pixels[:, torch.randperm(pixels.shape[1], generator=generator)]
+    return pixels[..., None]
+
+
+def read_idx(path: str, dimensions: int) -> Tensor:
+    """The bytes of an idx file, plain or .gz: (N,) labels or (N, H, W) pictures.
+
+    Raises DataError where the file is not whole, or holds something else.
+    """
+    try:
+        data = Path(path).read_bytes()
+        data = gzip.decompress(data) if path.endswith(".gz") else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}): is it whole?") from None
+    magic = bytes([0, 0, 8, dimensions])  # 8: unsigned bytes
+    if not data.startswith(magic):
+        kind = "labels" if dimensions == 1 else "pictures"
+        raise DataError(
+            f"{path} begins with {data[:4].hex(' ')}, an idx file of {kind} with {magic.hex(' ')}: give one, "
+            "and check that pictures and labels are not confused."
+        )
+    header = len(magic) + 4 * dimensions
+    if len(data) < header:
+        raise DataError(f"{path} ends within its header: fetch it again.")
+    sizes = struct.unpack(f">{dimensions}I", data[len(magic) : header])
+    if len(data) != header + math.prod(sizes):
+        raise DataError(
+            f"{path} has {len(data):,} bytes where its header promises {header + math.prod(sizes):,}: fetch it again."
+        )
+    if len(data) == header:
+        raise DataError(f"{path} is empty: give a file that holds something.")
+    # a copy, since bytes cannot be written to and a tensor can
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8, offset=header).view(sizes)
+
+
+def size_of(images: Tensor) -> str:
+    return " x ".join(str(size) for size in images.shape[1:])
