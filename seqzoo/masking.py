@@ -14,13 +14,22 @@ def mask(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
-def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None) -> Loss:
-    """scores: (B, T, K), targets: (B, T) -> nats summed over the real steps, and how many; lengths None: all are."""
+def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, label_smoothing: float = 0.0) -> Loss:
+    """scores: (B, T, K), targets: (B, T) -> nats summed over the real steps, and how many; lengths None: all are.
+
+    label_smoothing: share of the right answer's probability that is spread over all K.
+    """
     if lengths is not None:
         targets = targets.masked_fill(~mask(lengths, targets.shape[1]), -100)
         count = lengths.sum()
     else:
         count = torch.tensor(targets.numel(), device=targets.device)
     # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
-    total = F.cross_entropy(scores.flatten(0, 1).float(), targets.flatten(), ignore_index=-100, reduction="sum")
+    total = F.cross_entropy(
+        scores.flatten(0, 1).float(),
+        targets.flatten(),
+        ignore_index=-100,
+        reduction="sum",
+        label_smoothing=label_smoothing,
+    )
     return Loss(total, count)

@@ -271,18 +271,28 @@ def test_an_encoder_of_the_same_shape_gives_its_state_as_it_is(cell: str) -> Non
     model, batch = build("transduction", cell).eval(), some_batch("transduction")
     features = model.encode(batch)
     assert model.task.bridge is None
-    for ours, theirs in zip(model.task.start(features)[0][0], features.state[0][0], strict=True):
+    (first, _, _), _ = model.task.start(features)
+    for ours, theirs in zip(first[0][0], features.state[0][0], strict=True):
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("context", ["first_state", "every_step"])
-def test_teacher_forcing_is_stepping_through_the_right_tokens(cell: str, context: str) -> None:
-    model, batch = build("transduction", cell, context=context).eval(), some_batch("transduction")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"context": "first_state"},
+        {"context": "every_step"},
+        {"context": "mean_state", "attention": "general"},
+        {"context": "every_step", "attention": "location_aware", "input_feeding": True},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_teacher_forcing_is_stepping_through_the_right_tokens(cell: str, options: dict[str, Any]) -> None:
+    model, batch = build("transduction", cell, **options).eval(), some_batch("transduction")
     features = model.encode(batch)
-    scores, state = model.task(features, batch), model.task.start(features)
+    scores, (state, memory) = model.task(features, batch), model.task.start(features)
     token = torch.full((B,), 2)  # <bos>
     for step in range(U):
-        found, state = model.task.step(token, state, features)
+        found, state = model.task.step(token, state, memory)
         torch.testing.assert_close(found, scores[:, step])
         token = batch.targets[:, step]
 

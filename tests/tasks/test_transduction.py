@@ -1,0 +1,196 @@
+"""Attention, its options and its search; what holds for every task is in tests/contracts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from seqzoo import compose
+from seqzoo.building import build_model, examine
+from seqzoo.contracts import BEGIN, END, PAD, UNKNOWN, Batch, DataSpec
+from seqzoo.data.codec import TextCodec
+from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.errors import ConfigError, DataError
+from seqzoo.model import Model
+from seqzoo.training.checkpoint import load_weights, save_weights
+
+LETTERS = [list("abcdefgh")]
+SOURCE = TextCodec.from_tokens("characters", LETTERS)
+TARGET = TextCodec.from_tokens("characters", LETTERS, TARGET_SPECIALS)
+SPEC = DataSpec("transduction", SOURCE.size, TARGET.size, SOURCE, TARGET)
+WIDTH = 16
+LENGTHS = torch.tensor([6, 4, 3, 1])
+KINDS = ["additive", "dot", "scaled_dot", "general", "multi_head", "location_aware"]
+
+
+def build(backbone: str = "unidirectional", **options: Any) -> Model:
+    torch.manual_seed(0)
+    widths = ("backbone.hidden_size=16", "encoder.embedding_size=16", "task.attention_size=8")
+    config = compose("cell=gru", f"backbone={backbone}", *widths)
+    return build_model({**config, "task": {**config["task"], **options}}, SPEC)
+
+
+def copying() -> Batch:
+    """The answer is the question, in the ids of the targets."""
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randint(2, SOURCE.size, (4, 6), generator=generator)
+    padding = torch.arange(7) >= LENGTHS[:, None]
+    targets = torch.nn.functional.pad(inputs + 2, (0, 1)).masked_fill(padding, PAD)
+    targets[torch.arange(4), LENGTHS] = END
+    return Batch(inputs.masked_fill(padding[:, :6], PAD), LENGTHS, targets, LENGTHS + 1)
+
+
+def train(model: Model, batch: Batch, steps: int = 100) -> Model:
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        total, count = model.task.loss(model(batch)[0], batch)
+        (total / count).backward()
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_learns_with_every_attention(kind: str, input_feeding: bool) -> None:
+    model, batch = build(attention=kind, input_feeding=input_feeding), copying()
+    total, _ = model.task.loss(model(batch)[0], batch)
+    total.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize("options", [{"attention": "general"}, {"attention": "additive", "input_feeding": True}])
+@pytest.mark.parametrize("backbone", ["bidirectional", "pyramidal"])
+def test_what_was_learned_is_decoded_greedily_and_by_beam(backbone: str, options: dict[str, Any]) -> None:
+    batch = copying()
+    model = train(build(backbone, **options), batch)
+    expected = model.task.references(batch)
+    assert [p.answer for p in model.task.decode(model, batch)] == expected
+    model.task.beam_size = 3
+    assert [p.answer for p in model.task.decode(model, batch)] == expected
+
+
+def test_own_state_with_attention_reads_the_source_by_attention_alone() -> None:
+    model = build(attention="general", context="own_state").eval()
+    features = model.encode(copying())
+    (first, _, _), _ = model.task.start(features)
+    assert all((tensor == 0).all() for tensor in first[0][0])
+    batch = copying()
+    assert [p.answer for p in train(model.train(), batch).task.decode(model, batch)] == model.task.references(batch)
+
+
+def test_mean_state_is_a_layer_over_the_mean_of_the_real_outputs() -> None:
+    model = build("bidirectional", context="mean_state").eval()
+    features = model.encode(copying())
+    ((((found,),),), _, _), _ = model.task.start(features)
+    for row, length in enumerate(LENGTHS.tolist()):
+        mean = features.outputs[row, :length].mean(0)
+        torch.testing.assert_close(found[row], torch.tanh(model.task.bridge(mean)))
+
+
+@pytest.mark.parametrize("options", [{}, {"input_feeding": True}])
+def test_attention_weights_are_those_of_the_decoding(options: dict[str, Any]) -> None:
+    model, batch = build("bidirectional", attention="additive", **options).eval(), copying()
+    features = model.encode(batch)
+    weights = model.task.attention_weights(features, batch.targets)
+    assert weights.shape == (4, 7, 6)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(4, 7))
+    state, memory = model.task.start(features)
+    token = torch.full((4,), BEGIN)
+    for u in range(7):
+        _, state = model.task.step(token, state, memory)
+        torch.testing.assert_close(state[1][0][:, 0], weights[:, u])
+        token = batch.targets[:, u]
+
+
+def test_tied_embeddings_are_one_parameter_and_survive_a_checkpoint(tmp_path: Any) -> None:
+    model, batch = build(attention="general", tied_embeddings=True).eval(), copying()
+    assert model.task.head.weight is model.task.embedding.weight
+    save_weights(tmp_path / "weights", model, {})
+    copy = build(attention="general", tied_embeddings=True, embedding_std=0.2).eval()
+    load_weights(tmp_path / "weights", copy)
+    torch.testing.assert_close(copy(batch)[0], model(batch)[0], rtol=0, atol=0)
+
+
+def test_smoothing_is_of_training_alone() -> None:
+    model, batch = build(label_smoothing=0.1), copying()
+    scores = torch.randn(4, 7, TARGET.size)
+    logs = scores.log_softmax(-1)
+    real = torch.arange(7) < batch.target_lengths[:, None]
+    plain = -logs.gather(2, batch.targets[..., None])[..., 0][real].sum()
+    smooth = 0.9 * plain - 0.1 * logs.mean(-1)[real].sum()
+    torch.testing.assert_close(model.task.loss(scores, batch).total, smooth)
+    torch.testing.assert_close(model.eval().task.loss(scores, batch).total, plain)
+
+
+def test_word_dropout_hides_tokens_in_training_alone() -> None:
+    model, batch = build(word_dropout=0.999999), copying()
+    hidden = Batch(batch.inputs, LENGTHS, torch.full_like(batch.targets, UNKNOWN), batch.target_lengths)
+    dropped = model(batch)[0]
+    model.eval()
+    torch.testing.assert_close(dropped, model(hidden)[0])
+    assert not torch.allclose(model(batch)[0], dropped)
+
+
+def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
+    model, batch = build("bidirectional", attention="general", beam_size=4).eval(), copying()
+    features = model.encode(batch)
+    rows = model.task.search(model, batch, n_best=4)
+    for row, found in enumerate(rows):
+        assert len(found) == 4
+        assert found == sorted(found, key=lambda hypothesis: -hypothesis.rank)
+        limit = min(2 * int(LENGTHS[row]) + 10, model.task.max_length)
+        for ids, score, rank in found:
+            targets = torch.tensor([[*ids, END][:limit]])
+            one = batch.first(4)
+            one.targets = targets.expand(4, -1)
+            logs = model.task(features, one)[row].log_softmax(-1)
+            assert score == rank == pytest.approx(logs.gather(1, targets[0, :, None]).sum().item(), abs=1e-4)
+    answers = [[p.answer for p in row] for row in model.task.candidates(model, batch, 4)]
+    assert answers == [[TARGET.decode(hypothesis.ids) for hypothesis in row] for row in rows]
+
+
+def test_the_coverage_penalty_counts_what_was_not_attended_to() -> None:
+    model = build("bidirectional", attention="general", coverage_penalty=0.5).eval()
+    state, memory = model.task.start(model.encode(copying()))
+    attended = torch.zeros(4, 2, 6)
+    attended[:, 1] = torch.tensor([2.0, 0.5, 0.25, 1.0, 1.0, 1.0])
+    found = model.task._not_attended((state[0], (attended,), ()), memory)
+    half, quarter = 0.5 * math.log(0.5), 0.5 * math.log(0.25)
+    torch.testing.assert_close(found, torch.tensor([half + quarter, half + quarter, half + quarter, 0.0]))
+
+
+def test_constraints_on_answers() -> None:
+    model, batch = build(prefix="ba", min_length=5, no_repeat=1).eval(), copying()
+    for beam_size in (1, 3):
+        model.task.beam_size = beam_size
+        for prediction in model.task.decode(model, batch):
+            assert prediction.answer.startswith("ba")
+            assert 5 <= len(prediction.answer) == len(set(prediction.answer))
+    model.task.prefix = "bax"
+    with pytest.raises(DataError, match="prefix is 'bax', of which the model knows only 'ba<unk>'"):
+        model.task.decode(model, batch)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["task.input_feeding=true"], "task.input_feeding needs something to attend with: choose an attention"),
+        (["task.coverage_penalty=0.2"], "task.coverage_penalty needs something to attend with"),
+        (["task.context=own_state"], "task.context is own_state: without attention"),
+        (["task.word_dropout=1.0"], "task.word_dropout is 1.0: it is a share"),
+        (["task.beam_size=0"], "task.beam_size is 0: search at least one"),
+        (["task.tied_embeddings=true", "encoder.embedding_size=60"], r"task.tied_embeddings needs as many features"),
+        (["task.attention=dot", "backbone=bidirectional"], "dot attention multiplies queries of 192 features with a"),
+        (["task.attention=adaptive"], "task.attention is 'adaptive': it must be one of none, additive"),
+        (["task.attention=multi_head", "task.attention_heads=3"], "task.attention_heads is 3: it must divide"),
+    ],
+)
+def test_bad_options(overrides: list[str], message: str) -> None:
+    _, mistakes = examine("task=transduction", *overrides)
+    with pytest.raises(ConfigError, match=message):
+        raise ConfigError(mistakes)
+    assert len(mistakes) == 1
