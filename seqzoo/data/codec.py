@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from seqzoo.contracts import Codec, DataSpec
-from seqzoo.data.tokenizing import get_tokenizer
+from seqzoo.data.tokenizing import Subwords, Tokenizer, get_tokenizer
 from seqzoo.data.vocabulary import BOS, EOS, PAD, SOURCE_SPECIALS, Vocabulary
 from seqzoo.errors import DataError, closest
 
@@ -18,14 +18,14 @@ class TextCodec:
     bos, eos: the ids of `<bos>` and `<eos>`, None where the vocabulary has none.
     """
 
-    def __init__(self, tokenizer: str, vocabulary: Vocabulary):
-        self.name = tokenizer
-        self.tokenizer = get_tokenizer(tokenizer)
+    def __init__(self, tokenizer: str | Subwords, vocabulary: Vocabulary):
+        self.name = tokenizer if isinstance(tokenizer, str) else "subwords"
+        self.tokenizer: Tokenizer = get_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
         self.vocabulary = vocabulary
         self.bos = vocabulary.ids.get(BOS)
         self.eos = vocabulary.ids.get(EOS)
         # For running text <eos> is a line end, which its tokenizer writes out.
-        silent = (PAD, BOS) if tokenizer == "lines" else (PAD, BOS, EOS)
+        silent = (PAD, BOS) if self.name == "lines" else (PAD, BOS, EOS)
         self._silent = {vocabulary.ids[token] for token in silent if token in vocabulary}
 
     @classmethod
@@ -42,6 +42,15 @@ class TextCodec:
         for tokens in texts:
             counts.update(tokens)
         return cls(tokenizer, Vocabulary.from_counts(counts, specials, min_frequency, max_size))
+
+    @classmethod
+    def from_subwords(
+        cls, texts: Iterable[str], specials: Iterable[str] = SOURCE_SPECIALS, min_frequency: int = 1, *, size: int
+    ) -> TextCodec:
+        """A codec of at most `size` ids, whose pieces of words are learned from texts."""
+        specials = list(specials)
+        tokenizer, pieces = Subwords.learn(texts, size - len(specials), min_frequency)
+        return cls(tokenizer, Vocabulary([*specials, *pieces]))
 
     @property
     def size(self) -> int:
@@ -62,7 +71,10 @@ class TextCodec:
         return self.tokenizer.join(self.tokens(ids))
 
     def to_plain(self) -> dict[str, Any]:
-        return {"kind": "text", "tokenizer": self.name, "tokens": list(self.vocabulary.tokens)}
+        plain: dict[str, Any] = {"kind": "text", "tokenizer": self.name, "tokens": list(self.vocabulary.tokens)}
+        if isinstance(self.tokenizer, Subwords):
+            plain["merges"] = [list(pair) for pair in self.tokenizer.merges]
+        return plain
 
 
 class LabelCodec:
@@ -100,7 +112,8 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec:
     """The inverse of `to_plain`."""
     kind = plain.get("kind")
     if kind == "text":
-        return TextCodec(plain["tokenizer"], Vocabulary(plain["tokens"]))
+        vocabulary, name = Vocabulary(plain["tokens"]), plain["tokenizer"]
+        return TextCodec(Subwords(vocabulary.tokens, plain["merges"]) if name == "subwords" else name, vocabulary)
     if kind == "labels":
         return LabelCodec(plain["labels"])
     raise DataError(f"There is no codec of the kind {kind!r}.{closest(str(kind), ['text', 'labels'])}")

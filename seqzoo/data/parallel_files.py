@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seqzoo.data.examples import Example, TransductionData
+from seqzoo.contracts import DataSpec
+from seqzoo.data.codec import TextCodec
+from seqzoo.data.examples import Example, TransductionData, split_texts
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.reading import read_parallel, read_table
+from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
 
 
 @dataclass(eq=False, kw_only=True)
 class ParallelFiles(ExampleFiles, TransductionData):
-    """A split whose target file is null has both sides in its source file, as `source_column` and `target_column`."""
+    """A split whose target file is null has both sides in its source file, as `source_column` and `target_column`.
+
+    shared_subwords: sides cut into subwords learn them together, so that names are cut alike.
+    """
 
     train_source: str
     train_target: str | None = None
@@ -23,6 +29,12 @@ class ParallelFiles(ExampleFiles, TransductionData):
     target_column: str | int = 1
     source_tokenizer: str = "words"
     target_tokenizer: str = "words"
+    shared_subwords: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "subwords" in (self.source_tokenizer, self.target_tokenizer) and (self.vocabulary_size or 0) < 100:
+            raise ValueError(f"vocabulary_size is {self.vocabulary_size}: subwords need at least 100, such as 8000")
 
     def tokenizer_of_inputs(self) -> str:
         return self.source_tokenizer
@@ -39,3 +51,18 @@ class ParallelFiles(ExampleFiles, TransductionData):
         else:
             rows = read_parallel(self.path(source), self.path(target), self.encoding)
         return [Example(fields[0], fields[1], where) for fields, where in rows]
+
+    def _count(self, examples: list[Example]) -> DataSpec:
+        sources, targets = ([str(example[side]) for example in examples] for side in (0, 1))
+        together = [*sources, *targets] if self.shared_subwords else None
+        inputs = self._codec(self.source_tokenizer, sources, SOURCE_SPECIALS, together)
+        outputs = self._codec(self.target_tokenizer, targets, TARGET_SPECIALS, together)
+        return DataSpec(self.task, inputs.size, outputs.size, inputs, outputs)
+
+    def _codec(
+        self, tokenizer: str, texts: list[str], specials: tuple[str, ...], together: list[str] | None
+    ) -> TextCodec:
+        if tokenizer == "subwords":
+            return TextCodec.from_subwords(together or texts, specials, self.min_frequency, size=self.vocabulary_size)
+        split = split_texts(tokenizer, texts)
+        return TextCodec.from_tokens(tokenizer, split, specials, self.min_frequency, self.vocabulary_size)

@@ -40,7 +40,14 @@ def test_labels() -> None:
         codec.encode("NOUNS")
 
 
-@pytest.mark.parametrize("codec", [TextCodec.from_tokens("words", [["a", "é"]]), LabelCodec(["x", "y"])])
+@pytest.mark.parametrize(
+    "codec",
+    [
+        TextCodec.from_tokens("words", [["a", "é"]]),
+        TextCodec.from_subwords(["old dogs, old cats"], TARGET_SPECIALS, size=20),
+        LabelCodec(["x", "y"]),
+    ],
+)
 def test_a_codec_survives_json(codec: TextCodec | LabelCodec) -> None:
     again = codec_from_plain(json.loads(json.dumps(codec.to_plain())))
     assert type(again) is type(codec)
