@@ -14,8 +14,7 @@ from seqzoo.errors import DataError
 
 
 def test_subwords_are_learned_by_merging_the_most_frequent_pair() -> None:
-    """The example of Sennrich et al. 2016: newest and widest have es 9 times, and est; then low has lo 7 times, always at its
-    beginning."""
+    """The example of Sennrich et al. 2016: newest and widest have es 9 times, and est; then low has lo 7 times."""
     texts = ["low"] * 5 + ["lower"] * 2 + ["newest"] * 6 + ["widest"] * 3
     characters = 11  # with the mark of a beginning
     tokenizer, pieces = Subwords.learn(texts, characters + 4)
