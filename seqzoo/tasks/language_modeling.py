@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, Task
+from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
+from seqzoo.decoding import Constraints, Start, generate, sampler
 from seqzoo.masking import cross_entropy
 from seqzoo.metrics import create_metrics
 
@@ -19,7 +20,8 @@ class LanguageModeling(Task):
 
     dropout: on the features before the head.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
-    temperature: of the softmax that a continuation is drawn from; 0 takes the most probable token.
+    temperature, top_k, top_p: of what a continuation is drawn from, see `seqzoo.decoding.sampling`.
+    no_repeat: no run of so many drawn tokens twice; 0: it may be.
     sample_length: tokens to draw after a prompt.
     """
 
@@ -34,15 +36,18 @@ class LanguageModeling(Task):
         metrics: list[str],
         dropout: float = 0.0,
         temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        no_repeat: int = 0,
         sample_length: int = 100,
     ):
         super().__init__()
-        if temperature < 0:
-            raise ValueError(f"temperature is {temperature}: it is 0 (the most probable token) or more")
+        sampler(temperature, top_k, top_p)  # says what is wrong with them
         if sample_length < 1:
             raise ValueError(f"sample_length is {sample_length}: draw at least one token")
         self.spec, self.metric_names = spec, metrics
-        self.temperature, self.sample_length = temperature, sample_length
+        self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
+        self.no_repeat, self.sample_length = no_repeat, sample_length
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
 
@@ -59,25 +64,25 @@ class LanguageModeling(Task):
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """Continue each row by `sample_length` tokens; the score is the log-probability of what was drawn."""
         features = features or model.encode(batch)
-        output, state, total = features.last, features.state, features.last.new_zeros(batch.size)
-        drawn = []
-        for _ in range(self.sample_length):
-            scores = self.head(output).float()
-            scores[:, [PAD, UNKNOWN]] = float("-inf")
-            token = self._draw(scores)
-            total = total + scores.log_softmax(-1).gather(1, token[:, None])[:, 0]
-            drawn.append(token)
-            output, state = model.step(token, state)
-        rows = torch.stack(drawn, 1).tolist()
-        return [
-            Prediction(self.spec.targets.decode(row), score) for row, score in zip(rows, total.tolist(), strict=True)
-        ]
 
-    def _draw(self, scores: Tensor) -> Tensor:
-        """(B, V) -> (B,)"""
-        if self.temperature == 0:
-            return scores.argmax(-1)
-        return torch.multinomial((scores / self.temperature).softmax(-1), 1)[:, 0]
+        def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
+            output, state = model.step(token, state)
+            return self._log_probabilities(output), state
+
+        found = generate(
+            Start(self._log_probabilities(features.last), features.state),
+            step,
+            torch.full_like(batch.lengths, self.sample_length),
+            choose=sampler(self.temperature, self.top_k, self.top_p),
+            constraints=Constraints(no_repeat=self.no_repeat),
+        )
+        return [Prediction(self.spec.targets.decode(ids), score) for ids, score, _ in found]
+
+    def _log_probabilities(self, output: Tensor) -> Tensor:
+        """(B, O) -> (B, V), of tokens that can be shown."""
+        scores = self.head(output).float()
+        scores[:, [PAD, UNKNOWN]] = float("-inf")
+        return scores.log_softmax(-1)
 
     def references(self, batch: Batch) -> list:
         raise NotImplementedError("a continuation has no single right answer: language models are scored by their loss")
