@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seqzoo import config as configuration
 from seqzoo.cells import Elman
+from seqzoo.cells.initialisation import Initialisation, initialise
 from seqzoo.cells.modified import Modifiers, modify
 from seqzoo.config import Training, out_of_range
 from seqzoo.contracts import (
@@ -319,8 +320,8 @@ def _check_component(group: str, options: Any, where: str, config: dict[str, Any
     plain = {name: value for name, value in options.items() if name != "class"}
     mistakes = {}
     if group == "cell":
-        plain, modifiers = _split_modifiers(plain, found)
-        mistakes = check_options(where, Modifiers, modifiers)
+        plain, start, modifiers = _split_common(plain, found)
+        mistakes = check_options(where, Initialisation, start) | check_options(where, Modifiers, modifiers)
     mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys())
     hints = type_hints(found)
     for name in plain.keys() & hints.keys() - mistakes.keys():
@@ -385,9 +386,10 @@ def _make(
         raise ConfigError(mistakes.values())
     found = _find(group, options, config, where)
     hints, known = type_hints(found), parameters(found)
+    start: dict[str, Any] = {}
     modifiers: dict[str, Any] = {}
     if group == "cell":
-        options, modifiers = _split_modifiers(options, found)
+        options, start, modifiers = _split_common(options, found)
     arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in known}
     for name, value in options.items():
         if name == "class":
@@ -399,9 +401,11 @@ def _make(
         arguments[name] = value
     try:
         made = found(**arguments)
+        if start:
+            initialise(made, Initialisation(**start))
         return modify(made, Modifiers(**modifiers)) if modifiers else made
     except (ValueError, DataError, RuntimeError) as error:
-        raise ConfigError([_located(where, str(error), [*known, *modifiers])]) from error
+        raise ConfigError([_located(where, str(error), [*known, *start, *modifiers])]) from error
 
 
 def _located(where: str, text: str, options: Iterable[str]) -> str:
@@ -430,11 +434,14 @@ def _own_cell_factory(options: dict[str, Any] | str | None, config: dict[str, An
     return _cell_factory(configuration.load("cell", options) if isinstance(options, str) else options, config, where)
 
 
-def _split_modifiers(options: dict[str, Any], found: type) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options of a cell itself, and those that every cell has."""
-    common = parameters(Modifiers).keys() - parameters(found).keys()
-    own = {name: value for name, value in options.items() if name not in common}
-    return own, {name: value for name, value in options.items() if name in common}
+def _split_common(options: dict[str, Any], found: type) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The options of a cell itself, and those that every cell has: how it starts, and what is done to its state."""
+    own = parameters(found).keys()
+    start, modifiers = (
+        {name: value for name, value in options.items() if name in parameters(kind).keys() - own}
+        for kind in (Initialisation, Modifiers)
+    )
+    return {name: value for name, value in options.items() if name not in start | modifiers}, start, modifiers
 
 
 def _backbone_factory(

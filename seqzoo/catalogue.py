@@ -185,10 +185,8 @@ def cell_info(name: str) -> CellInfo:
     found = [*own, *(paper for paper in cited if paper not in own)]
     # a variant of an older cell is named after its own paper
     found.sort(key=lambda paper: not (paper.first_author in summary and str(paper.year) in summary))
-    options = (*configuration.option_help("cell", name), *configuration.common_help("cell"))
-    return CellInfo(
-        name, summary, cell_class, tuple(found), equations, notes, tuple(Option(*option) for option in options)
-    )
+    options = tuple(Option(*option) for option in configuration.every_option("cell", name))
+    return CellInfo(name, summary, cell_class, tuple(found), equations, notes, options)
 
 
 def parse(docstring: str) -> tuple[tuple[Paper, ...], str, str]:

@@ -278,8 +278,7 @@ def _help_options(command: str, overrides: list[str]) -> None:
     print("  -m                                 a sweep: every combination of values given as a,b,c")
     for group in ("cell", "backbone", "encoder", "task", "data", "training"):
         print(f"\n{group}={config['choices'][group]}")
-        own = configuration.option_help(group, config["choices"][group])
-        for option, default, what in [*own, *configuration.common_help(group)]:
+        for option, default, what in configuration.every_option(group, config["choices"][group]):
             print(f"  {f'{group}.{option}={default}':42} {what}")
 
 

@@ -156,6 +156,13 @@ def common_help(group: str) -> list[tuple[str, str, str]]:
     ]
 
 
+def every_option(group: str, name: str) -> list[tuple[str, str, str]]:
+    """`option_help` and `common_help`; what a name says of an option that all of its group have is what counts."""
+    own = option_help(group, name)
+    said = {option for option, _, _ in own}
+    return [*own, *(option for option in common_help(group) if option[0] not in said)]
+
+
 def _commented(text: str) -> dict[str, tuple[str, str]]:
     """The default and the comment of each option of a YAML's text, by its path."""
     options: dict[str, tuple[str, str]] = {}

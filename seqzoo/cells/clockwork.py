@@ -31,7 +31,7 @@ class Clockwork(GatedCell):
     num_modules: how many; as many as there are units where those are fewer.
     """
 
-    num_gates = 1
+    gates = ("h",)
 
     def __init__(self, input_size: int, hidden_size: int, num_modules: int = 4):
         if num_modules < 1:

@@ -45,6 +45,11 @@ class CoRNN(DrivenCell):
         for parameter in (self.weight_ih, self.weight_hh, self.bias):
             nn.init.uniform_(parameter, -bound, bound)
 
+    @property
+    def recurrent_matrices(self) -> list[Tensor]:
+        """U and V."""
+        return list(self.weight_hh.detach().chunk(2, dim=1))
+
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         y, z = state
         force = torch.tanh(p + F.linear(torch.cat([y, z], dim=-1), self.weight_hh))

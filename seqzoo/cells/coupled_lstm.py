@@ -25,7 +25,8 @@ class CoupledLSTM(GatedCell):
     layer_norm: normalise x W, h U and, on its way to the output, c'.
     """
 
-    num_gates = 3
+    gates = ("f", "g", "o")
+    keep_gate = "f"
     num_states = 2
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0, layer_norm: bool = False):
@@ -36,7 +37,7 @@ class CoupledLSTM(GatedCell):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        nn.init.constant_(self.bias_ih.detach()[: self.hidden_size], self.forget_bias)
+        self.set_bias("f", self.forget_bias)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         h, c = state

@@ -14,8 +14,13 @@ class DrivenCell(Cell):
 
     Input weights start Xavier-uniform, part by part; the bias starts at zero. A cell calls `reset_parameters` once it
     has all of its parameters.
+
+    gates, keep_gate, write_gate: as in `GatedCell`, of `bias`, where a gate keeps or writes the state.
     """
 
+    gates: tuple[str, ...] = ()
+    keep_gate: str | None = None
+    write_gate: str | None = None
     num_states: int = 1
 
     def __init__(self, input_size: int, hidden_size: int, num_parts: int = 1):
@@ -29,6 +34,12 @@ class DrivenCell(Cell):
         for part in self.weight_ih.detach().chunk(self.num_parts):
             nn.init.xavier_uniform_(part)
         nn.init.zeros_(self.bias)
+
+    def set_bias(self, gate: str, value: float | Tensor) -> None:
+        """value: a number or (H,)."""
+        start = self.gates.index(gate) * self.hidden_size
+        with torch.no_grad():
+            self.bias[start : start + self.hidden_size] = value
 
     def initial_state(self, batch_size: int) -> State:
         """One or more tensors (B, H): zeros."""

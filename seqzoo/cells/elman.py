@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
@@ -26,28 +26,20 @@ class Elman(GatedCell):
     """State: (h,), (B, H).
 
     activation: tanh as in torch, relu, or sigmoid as in the paper.
-    initialisation: U starts orthogonal, or as the identity with W normal of deviation 0.001 (IRNN).
     layer_norm: normalise x W and h U.
     """
 
-    num_gates = 1
+    gates = ("h",)
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         activation: Literal["tanh", "relu", "sigmoid"] = "tanh",
-        initialisation: Literal["orthogonal", "identity"] = "orthogonal",
         layer_norm: bool = False,
     ):
-        self.activation, self.initialisation = activation, initialisation
+        self.activation = activation
         super().__init__(input_size, hidden_size, layer_norm)
-
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.initialisation == "identity":
-            nn.init.eye_(self.weight_hh)
-            nn.init.normal_(self.weight_ih, std=0.001)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state

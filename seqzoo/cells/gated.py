@@ -15,11 +15,16 @@ class GatedCell(Cell):
 
     Input weights start Xavier-uniform, recurrent ones orthogonal, gate by gate; biases start at zero.
 
+    gates: their letters, in the order of the parameters.
+    keep_gate, write_gate: the one that, open, keeps the state, and the one that writes into it; None where there is
+        none, as where one is 1 minus the other. `seqzoo.cells.initialisation` asks.
     layer_norm: normalise x W and h U, each over all gates, before the biases are added (Ba, Kiros & Hinton, Layer
         Normalization, 2016, https://arxiv.org/abs/1607.06450); torch's kernels do not know it.
     """
 
-    num_gates: int
+    gates: tuple[str, ...]
+    keep_gate: str | None = None
+    write_gate: str | None = None
     num_states: int = 1
 
     def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
@@ -39,10 +44,26 @@ class GatedCell(Cell):
     def reset_parameters(self) -> None:
         for gate in self.weight_ih.detach().chunk(self.num_gates):
             nn.init.xavier_uniform_(gate)
-        for gate in self.weight_hh.detach().chunk(self.num_gates):
-            nn.init.orthogonal_(gate)
+        for matrix in self.recurrent_matrices:
+            nn.init.orthogonal_(matrix)
         nn.init.zeros_(self.bias_ih)
         nn.init.zeros_(self.bias_hh)
+
+    def set_bias(self, gate: str, value: float | Tensor) -> None:
+        """value: a number or (H,): what the two biases of a gate add up to."""
+        start = self.gates.index(gate) * self.hidden_size
+        with torch.no_grad():
+            self.bias_ih[start : start + self.hidden_size] = value
+            self.bias_hh[start : start + self.hidden_size] = 0
+
+    @property
+    def num_gates(self) -> int:
+        return len(self.gates)
+
+    @property
+    def recurrent_matrices(self) -> list[Tensor]:
+        """The hidden-to-hidden weights, a matrix for each gate: where to write new ones."""
+        return list(self.weight_hh.detach().chunk(self.num_gates))
 
     @property
     def weights(self) -> list[Tensor]:

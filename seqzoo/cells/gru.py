@@ -25,7 +25,8 @@ class GRU(GatedCell):
     layer_norm: normalise x W and h U.
     """
 
-    num_gates = 3
+    gates = ("r", "z", "n")
+    keep_gate = "z"
 
     def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
         super().__init__(input_size, hidden_size, layer_norm)

@@ -23,7 +23,8 @@ class GRUResetBefore(SplitGatedCell):
     layer_norm: normalise x W, the gates' h U, and the candidate's.
     """
 
-    num_gates = 3
+    gates = ("r", "z", "n")
+    keep_gate = "z"
 
     def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
         super().__init__(input_size, hidden_size, layer_norm)

@@ -33,6 +33,9 @@ class HGRN(LinearRecurrence, DrivenCell):
     complex_state: False leaves out theta and all imaginary parts.
     """
 
+    gates = ("mu",)
+    keep_gate = "mu"
+
     def __init__(self, input_size: int, hidden_size: int, lower_bound: float = 0.0, complex_state: bool = True):
         if not 0 <= lower_bound < 1:
             raise ValueError(f"lower_bound is {lower_bound}: it must be at least 0 and below 1")

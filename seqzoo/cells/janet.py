@@ -11,7 +11,7 @@ Tallec & Ollivier, Can Recurrent Neural Networks Warp Time?, 2018 (chrono initia
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
@@ -21,13 +21,12 @@ class Janet(GatedCell):
     """State: (h,), (B, H): the cell is the output. Gates s g.
 
     beta: above 0, more is written than was forgotten; 0 couples the two.
-    forget_bias: where the forget gate's bias starts, unless chrono_steps is given.
-    chrono_steps: about how many steps to remember, T, as in the paper: the forget gate's biases start at log(u), u
-        uniform from 1 to T - 1, so that the units forget over 2 to T steps; null: forget_bias.
+    forget_bias: where the forget gate's bias starts; the paper takes chrono initialisation.
     layer_norm: normalise x W and h U.
     """
 
-    num_gates = 2
+    gates = ("s", "g")
+    keep_gate = "s"
 
     def __init__(
         self,
@@ -35,21 +34,14 @@ class Janet(GatedCell):
         hidden_size: int,
         beta: float = 1.0,
         forget_bias: float = 1.0,
-        chrono_steps: int | None = None,
         layer_norm: bool = False,
     ):
-        if chrono_steps is not None and chrono_steps < 2:
-            raise ValueError(f"chrono_steps is {chrono_steps}: it must be at least 2, or null")
-        self.beta, self.forget_bias, self.chrono_steps = beta, forget_bias, chrono_steps
+        self.beta, self.forget_bias = beta, forget_bias
         super().__init__(input_size, hidden_size, layer_norm)
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        bias = self.bias_ih.detach()[: self.hidden_size]
-        if self.chrono_steps is None:
-            nn.init.constant_(bias, self.forget_bias)
-        else:
-            nn.init.uniform_(bias, 1, self.chrono_steps - 1).log_()
+        self.set_bias("s", self.forget_bias)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state

@@ -65,6 +65,11 @@ class Jordan(Cell):
         nn.init.zeros_(self.bias_h)
         nn.init.zeros_(self.bias_y)
 
+    @property
+    def recurrent_matrices(self) -> list[Tensor]:
+        """U, (H, O)"""
+        return [self.weight_yh.detach()]
+
     def initial_state(self, batch_size: int) -> State:
         """y, (B, O): zeros."""
         return (self.weight_yh.new_zeros(batch_size, self.output_size),)

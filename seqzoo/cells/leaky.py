@@ -34,7 +34,7 @@ class Leaky(GatedCell):
     layer_norm: normalise x W and h U.
     """
 
-    num_gates = 1
+    gates = ("h",)
     log_tau: Tensor
 
     def __init__(

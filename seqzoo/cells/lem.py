@@ -26,7 +26,7 @@ class LEM(SplitGatedCell):
     layer_norm: normalise x W, the product of y, and that of z'.
     """
 
-    num_gates = 4
+    gates = ("d", "e", "z", "y")
     num_states = 2
 
     def __init__(self, input_size: int, hidden_size: int, dt: float = 1.0, layer_norm: bool = False):

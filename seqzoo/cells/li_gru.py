@@ -25,6 +25,9 @@ class LiGRU(UGRNN):
     layer_norm: N; without it the identity, and the state grows without bound easily.
     """
 
+    gates = ("z", "n")
+    keep_gate = "z"
+
     def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = True):
         super().__init__(input_size, hidden_size, activation="relu", gate_bias=0.0)
         self.norm_x = nn.LayerNorm(2 * hidden_size, bias=False) if layer_norm else nn.Identity()

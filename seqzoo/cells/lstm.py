@@ -33,7 +33,8 @@ class LSTM(GatedCell):
     layer_norm: normalise x W, h U and, on its way to the output, c'.
     """
 
-    num_gates = 4
+    gates = ("i", "f", "g", "o")
+    keep_gate, write_gate = "f", "i"
     num_states = 2
 
     def __init__(
@@ -51,7 +52,7 @@ class LSTM(GatedCell):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        nn.init.constant_(self.bias_ih.detach()[self.hidden_size : 2 * self.hidden_size], self.forget_bias)
+        self.set_bias("f", self.forget_bias)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         h, c = state

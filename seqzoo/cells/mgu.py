@@ -22,7 +22,8 @@ class MGU(SplitGatedCell):
     layer_norm: normalise x W, the gate's h U, and the candidate's.
     """
 
-    num_gates = 2
+    gates = ("f", "n")
+    write_gate = "f"
 
     def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
         super().__init__(input_size, hidden_size, layer_norm)

@@ -25,6 +25,9 @@ class MinGRU(LinearRecurrence, DrivenCell):
     positive: n = g(...), as in the paper's logarithmic form.
     """
 
+    gates = ("z", "n")
+    write_gate = "z"
+
     def __init__(self, input_size: int, hidden_size: int, positive: bool = False):
         super().__init__(input_size, hidden_size, num_parts=2)
         self.positive = positive

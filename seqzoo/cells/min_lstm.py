@@ -11,7 +11,7 @@ Feng, Tung, Ahmed, Bengio & Hajimirsadeghi, Were RNNs All We Needed?, 2024, http
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.cells.driven import DrivenCell
@@ -26,6 +26,9 @@ class MinLSTM(LinearRecurrence, DrivenCell):
     positive: n = g(...), as in `min_gru`.
     """
 
+    gates = ("f", "i", "n")
+    keep_gate, write_gate = "f", "i"
+
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 0.0, positive: bool = False):
         super().__init__(input_size, hidden_size, num_parts=3)
         self.forget_bias, self.positive = forget_bias, positive
@@ -33,7 +36,7 @@ class MinLSTM(LinearRecurrence, DrivenCell):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        nn.init.constant_(self.bias.detach()[: self.hidden_size], self.forget_bias)
+        self.set_bias("f", self.forget_bias)
 
     def coefficients(self, p: Tensor) -> tuple[Tensor, Tensor]:
         f, i, n = p.chunk(3, dim=-1)

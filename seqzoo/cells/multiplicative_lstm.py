@@ -47,9 +47,17 @@ class MultiplicativeLSTM(LSTM):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        if hasattr(self, "weight_mh"):  # not yet, when the parent calls
+        if hasattr(self, "weight_mx"):  # not yet, when the parent calls
             nn.init.xavier_uniform_(self.weight_mx)
-            nn.init.orthogonal_(self.weight_mh)
+
+    @property
+    def recurrent_matrices(self) -> list[Tensor]:
+        own = [self.weight_mh.detach()] if hasattr(self, "weight_mh") else []
+        return super().recurrent_matrices + own
+
+    @property
+    def weights(self) -> list[Tensor]:
+        return [*super().weights, self.weight_mx, self.weight_mh]
 
     def project(self, x: Tensor) -> Tensor:
         """(..., I) -> (..., 5H): the four gates and W_m x."""

@@ -34,11 +34,15 @@ class QRNN(LinearRecurrence, DrivenCell):
     pooling: f, fo or ifo.
     """
 
+    gates = ("z", "f", "o", "i")
+    keep_gate = "f"
+
     def __init__(self, input_size: int, hidden_size: int, window: int = 2, pooling: Literal["f", "fo", "ifo"] = "fo"):
         if window < 1:
             raise ValueError(f"window is {window}: it must be at least 1")
         super().__init__(input_size, hidden_size, num_parts=1 + len(pooling))
         self.window, self.pooling = window, pooling
+        self.write_gate = "i" if pooling == "ifo" else None
         self.weight_ih = nn.Parameter(torch.empty(self.num_parts * hidden_size, input_size, window))
         self.reset_parameters()
 

@@ -50,11 +50,15 @@ class RecurrentHighway(DrivenCell):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        for layer in self.weight_hh.detach():
-            for gate in layer.chunk(self.num_parts):
-                nn.init.orthogonal_(gate)
+        for matrix in self.recurrent_matrices:
+            nn.init.orthogonal_(matrix)
         nn.init.zeros_(self.bias_hh)
         nn.init.constant_(self.bias_hh.detach()[:, self.hidden_size : 2 * self.hidden_size], self.transform_bias)
+
+    @property
+    def recurrent_matrices(self) -> list[Tensor]:
+        """A matrix for each layer and gate."""
+        return [gate for layer in self.weight_hh.detach() for gate in layer.chunk(self.num_parts)]
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (s,) = state

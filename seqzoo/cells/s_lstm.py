@@ -48,7 +48,7 @@ class SLSTM(GatedCell):
     layer_norm: normalise x W and h R.
     """
 
-    num_gates = 4
+    gates = ("i", "f", "z", "o")
     num_states = 4
 
     def __init__(
@@ -67,11 +67,18 @@ class SLSTM(GatedCell):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        for block in self.weight_hh.detach().chunk(4 * self.heads):
-            nn.init.orthogonal_(block)
         if self.forget_gate == "sigmoid":
-            size = self.hidden_size
-            self.bias_ih.detach()[size : 2 * size].copy_(torch.linspace(3, 6, size))
+            self.set_bias("f", torch.linspace(3, 6, self.hidden_size))
+
+    @property
+    def keep_gate(self) -> str | None:  # type: ignore[override]
+        """An exponential forget gate keeps all at 0 already, and i counts by its ratio to what is stored."""
+        return "f" if self.forget_gate == "sigmoid" else None
+
+    @property
+    def recurrent_matrices(self) -> list[Tensor]:
+        """A matrix for each gate and head."""
+        return list(self.weight_hh.detach().chunk(4 * self.heads))
 
     def recur(self, h: Tensor) -> Tensor:
         """(B, H) -> (B, 4H)"""

@@ -38,6 +38,9 @@ class SRU(LinearRecurrence, DrivenCell):
     peephole: the terms v * c; not parallel.
     """
 
+    gates = ("f", "r")
+    keep_gate = "f"
+
     def __init__(
         self,
         input_size: int,
@@ -59,7 +62,7 @@ class SRU(LinearRecurrence, DrivenCell):
         limit = math.sqrt(3 / self.input_size)
         nn.init.uniform_(self.weight_ih, -limit, limit)
         nn.init.zeros_(self.bias)
-        nn.init.constant_(self.bias.detach()[self.hidden_size :], self.highway_bias)
+        self.set_bias("r", self.highway_bias)
         if self.peephole:
             nn.init.zeros_(self.v)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqzoo.cells.elman import ACTIVATIONS
 from seqzoo.cells.gated import GatedCell
@@ -30,7 +30,8 @@ class UGRNN(GatedCell):
     layer_norm: normalise x W and h U.
     """
 
-    num_gates = 2
+    gates = ("g", "c")
+    keep_gate = "g"
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class UGRNN(GatedCell):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        nn.init.constant_(self.bias_ih.detach()[: self.hidden_size], self.gate_bias)
+        self.set_bias(self.gates[0], self.gate_bias)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state

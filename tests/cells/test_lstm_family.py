@@ -174,16 +174,6 @@ def test_janets_beta_is_what_is_added_to_the_input_gate() -> None:
     assert output.item() == pytest.approx(forget * 0.4 + (1 - keep_out) * math.tanh(0.3))
 
 
-def test_chrono_biases_spread_over_the_time_scales() -> None:
-    cell = Janet(1, 500, chrono_steps=101)
-    steps = cell.bias_ih.detach()[:500].exp()
-    assert 1 <= steps.min() < 3
-    assert 98 < steps.max() <= 100.01
-    assert steps.mean().item() == pytest.approx(50.5, abs=5)
-    assert (cell.bias_ih[500:] == 0).all()
-    assert (cell.bias_hh == 0).all()
-
-
 def without_stabiliser(gates: Tensor, forget_gate: str) -> tuple[Tensor, Tensor]:
     """The paper's first form of the two gates."""
     i, f = gates
@@ -332,7 +322,6 @@ def test_autocast_meta_and_half(constructor: type[Cell]) -> None:
     [
         (lambda: ProjectedLSTM(INPUT, H, 0), "projection_size is 0"),
         (lambda: ProjectedLSTM(INPUT, H, H + 1), "it must be 1 to hidden_size, here 6"),
-        (lambda: Janet(INPUT, H, chrono_steps=1), "chrono_steps is 1"),
         (lambda: SLSTM(INPUT, H, heads=4), "heads is 4: it must be at least 1 and divide hidden_size, here 6"),
         (lambda: MLSTM(INPUT, H, heads=0), "heads is 0"),
     ],
