@@ -6,14 +6,18 @@ line; it cannot run anything else.
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seqzoo import config as configuration
+from seqzoo.budget import Budget, nearest
 from seqzoo.cells import Elman
 from seqzoo.cells.initialisation import Initialisation, initialise
 from seqzoo.cells.modified import Modifiers, modify
@@ -21,7 +25,6 @@ from seqzoo.config import Training, out_of_range
 from seqzoo.contracts import (
     Backbone,
     BackboneFactory,
-    Batch,
     Cell,
     CellFactories,
     CellFactory,
@@ -31,6 +34,7 @@ from seqzoo.contracts import (
     Metric,
     Task,
 )
+from seqzoo.cost import Cost, cost_of, count_flops, count_weights
 from seqzoo.errors import ConfigError, DataError, closest
 from seqzoo.metrics import create_metric
 from seqzoo.model import Model
@@ -61,17 +65,13 @@ PROVIDED = {
 
 
 class Outline(NamedTuple):
-    """What is known of a model before its data has been read.
-
-    bytes_of_memory: weights, gradients, optimizer and what a batch of rows x steps keeps for the backward pass.
-    """
+    """What is known of a model before its data has been read; rows and steps are those of a batch."""
 
     model: Model
     spec: DataSpec
-    parameters: int
+    cost: Cost
     rows: int
     steps: int
-    bytes_of_memory: int
 
 
 def build_data(config: dict[str, Any]) -> DataModule:
@@ -106,6 +106,7 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
         raise ConfigError(mistakes)
     data = build_data(config)
     data.load()
+    config = within_budget(config, data, data.spec)
     torch.manual_seed(config["seed"])
     return build_model(config, data.spec), data
 
@@ -125,9 +126,21 @@ def build_training(config: dict[str, Any]) -> Training:
     options = config["training"]
     wrong = check_options("training", Training, options)
     mistakes = [*wrong.values(), *out_of_range({name: value for name, value in options.items() if name not in wrong})]
+    ends = (options.get("epochs", 1), options.get("steps", 1), config.get("budget", {}).get("seconds"))
+    if ends == (None, None, None):
+        mistakes.append("training.epochs and training.steps are both null: say when to stop")
     if mistakes:
         raise ConfigError(mistakes)
     return Training(**options)
+
+
+def build_budget(config: dict[str, Any]) -> Budget:
+    """The typed budget section, which runs of older versions do not have. Raises ConfigError with all its mistakes."""
+    options = config.get("budget", {})
+    mistakes = check_options("budget", Budget, options)
+    if mistakes:
+        raise ConfigError(mistakes.values())
+    return Budget(**options)
 
 
 def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
@@ -145,14 +158,18 @@ def check(config: dict[str, Any]) -> list[str]:
         mistakes.append(f"seed is {config['seed']!r}: it must be a whole number, 0 or more")
     if not fits(config["allow_modules"], list[str]):
         return [f"allow_modules is {config['allow_modules']!r}: it must be a list, such as [my_module]"]
-    try:
-        build_training(config)
-    except ConfigError as error:
-        mistakes += error.mistakes
+    for section in (build_training, build_budget):
+        try:
+            section(config)
+        except ConfigError as error:
+            mistakes += error.mistakes
     with torch.device("meta"):
         mistakes += _check_parts(config)
     if not mistakes:
         try:
+            width = build_budget(config).width
+            if width is not None:
+                _widths(config, width[0])
             outline(config)
         except ConfigError as error:
             mistakes += error.mistakes
@@ -237,54 +254,96 @@ def _can_score(metric: Metric, answer: str | list[str] | None) -> bool:
 
 
 def outline(config: dict[str, Any]) -> Outline:
-    """Build on the meta device (no memory, no data) and measure. Sizes that only the data knows are upper limits.
+    """Build on the meta device (no memory, no data) and measure. Sizes that only the data knows are upper limits; a
+    width that a budget sets is that for these sizes, or the configuration's own where none can be found.
 
     Raises ConfigError where the parts do not fit together.
     """
     data = build_data(config)
     spec = data.expected_spec()
-    # a data set of one's own may have other options
-    rows, steps = getattr(data, "batch_size", 1), getattr(data, "window", 40)
+    with suppress(ConfigError):  # the data may be smaller than its upper limits
+        config = within_budget(config, data, spec)
+    return Outline(_on_meta(config, data, spec), spec, measure(config, data, spec), *_shape(data))
+
+
+def measure(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Cost:
+    """What the model of a configuration costs. Raises ConfigError where no batch goes through it."""
+    model = _on_meta(config, data, spec)
+    with _told_as_misfit(config, data):
+        return cost_of(model, *_shape(data), data.numbers)
+
+
+def within_budget(config: dict[str, Any], data: DataModule, spec: DataSpec) -> dict[str, Any]:
+    """The configuration with the `backbone.hidden_size` that comes nearest to its budget of parameters or FLOPs.
+
+    Raises ConfigError where no width comes near enough.
+    """
+    budget = build_budget(config)
+    if budget.width is None:
+        return config
+    name, target = budget.width
+    paths = _widths(config, name)
+
+    def at(width: int) -> dict[str, Any]:
+        changed = copy.deepcopy(config)
+        for path in paths:
+            *above, option = path.split(".")
+            functools.reduce(dict.__getitem__, above, changed)[option] = width
+        return changed
+
+    def measured(width: int) -> float:
+        model = _on_meta(at(width), data, spec)
+        with _told_as_misfit(config, data):
+            return count_weights(model) if name == "parameters" else count_flops(model, data.numbers)
+
+    width, reached = nearest(measured, target)
+    if abs(reached / target - 1) > budget.tolerance:
+        what = "weights" if name == "parameters" else "FLOPs a token"
+        parts = ", ".join(f"{group}={config['choices'][group]}" for group in ("cell", "backbone", "task", "data"))
+        mistake = (
+            f"budget.{name} is {target:,.0f}: {parts} comes to {reached:,.0f} {what} at best "
+            f"({reached / target - 1:+.1%}, backbone.hidden_size={width}); choose another budget, or allow more than "
+            f"budget.tolerance={budget.tolerance:g}"
+        )
+        raise ConfigError([mistake])
+    return at(width)
+
+
+def _widths(config: dict[str, Any], budget: str) -> list[str]:
+    """The options that are `backbone.hidden_size`, or take their value from it. Raises ConfigError where a budget
+    cannot set it.
+    """
+    width = config["backbone"].get("hidden_size")
+    if not isinstance(width, int):
+        had = f"backbone={config['choices']['backbone']} has none" if width is None else f"it is {width!r}"
+        raise ConfigError([f"budget.{budget} sets backbone.hidden_size, one number for all layers, but {had}"])
+    if any(override.lstrip("+").startswith("backbone.hidden_size=") for override in config["overrides"]):
+        raise ConfigError([f"budget.{budget} sets backbone.hidden_size, which is given, too: leave one of them out"])
+    small, large = (configuration.compose(*config["overrides"], f"backbone.hidden_size={width}") for width in (64, 128))
+    changes = configuration.differences(small, large)
+    return [path for path, values in changes.items() if values == (64, 128)]
+
+
+def _on_meta(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Model:
+    with _told_as_misfit(config, data), torch.device("meta"):
+        return build_model(config, spec)
+
+
+def _shape(data: DataModule) -> tuple[int, int]:
+    """Rows and steps of a batch; a data set of one's own may have other options."""
+    return getattr(data, "batch_size", 1), getattr(data, "window", 40)
+
+
+@contextmanager
+def _told_as_misfit(config: dict[str, Any], data: DataModule) -> Iterator[None]:
+    """What torch says when no batch goes through a model, as a ConfigError."""
     try:
-        with torch.device("meta"):
-            model = build_model(config, spec)
-        saved = _saved_bytes(model, rows, steps, data.numbers)
+        yield
     except (RuntimeError, IndexError, ValueError) as error:
         parts = ", ".join(f"{group}={config['choices'][group]}" for group in ("encoder", "backbone", "cell", "task"))
         held = "numbers, which encoder=features reads" if data.numbers else "ids, which encoder=tokens reads"
         advice = f"the inputs of data={config['choices']['data']} are {held}"
         raise ConfigError([f"no batch goes through {parts}: {str(error).splitlines()[0]}; {advice}"]) from error
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    # weights, gradients and two moments, and what autograd keeps of a batch
-    return Outline(model, spec, weights, rows, steps, 4 * 4 * weights + saved)
-
-
-def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:
-    """What the backward pass of a batch keeps, scaled up from a small one."""
-    # a view shares its storage: each counts once, and weights not at all
-    kept: dict[int, int] = {}
-    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage.nbytes()
-        return tensor
-
-    small_rows, small_steps = 2, 8
-    inputs = torch.zeros(small_rows, small_steps, dtype=torch.long, device="meta")
-    lengths = torch.full((small_rows,), small_steps, device="meta")
-    targets = inputs[:, 0] if model.task.kind == "classification" else inputs
-    spec = model.task.spec
-    if numbers:
-        inputs = torch.zeros(small_rows, small_steps, spec.input_size, device="meta")
-    if model.task.kind == "regression":
-        targets = torch.zeros(small_rows, *[small_steps] * spec.per_step, spec.output_size, device="meta")
-    batch = Batch(inputs, lengths, targets, lengths, padded=False)
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        scores, _ = model(batch)
-        model.task.loss(scores, batch)
-    return sum(kept.values()) * rows * steps // (small_rows * small_steps)
 
 
 def _find(group: str, options: dict[str, Any], config: dict[str, Any], where: str) -> Any:

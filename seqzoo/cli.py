@@ -171,7 +171,16 @@ def predict(arguments: list[str]) -> None:
         action="append",
         default=[],
         metavar="OPTION=VALUE",
-        help="an option of the task, such as temperature=0.5",
+        help="an option of the task, such as temperature=0.5 or beam_size=5",
+    )
+    parser.add_argument(
+        "--n-best", type=int, default=1, metavar="N", help="so many lines a text, the best first, of a beam as wide"
+    )
+    parser.add_argument(
+        "--attention",
+        type=Path,
+        metavar="PICTURE",
+        help="draw what each token of an answer attended to, as .png, .svg or .pdf; a second text's is PICTURE-2",
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
@@ -183,19 +192,31 @@ def predict(arguments: list[str]) -> None:
 
     from seqzoo.loaded import load
 
-    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, _task_options(chosen.set))
+    options = _task_options(chosen.set)
+    if chosen.n_best > 1:
+        options.setdefault("beam_size", chosen.n_best)
+    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options)
     torch.manual_seed(chosen.seed)
     done = 0
     for some in _in_pieces(chosen.text or _lines_of_input(), 1 if sys.stdin.isatty() else 64):
-        predictions = loaded.predict(some, first_line=done + 1)
+        rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
+        if chosen.attention is not None:
+            _draw_attention(loaded, some, chosen.attention, done + 1)
         done += len(some)
-        for text, prediction in zip(some, predictions, strict=True):
+        for text, prediction in ((text, found) for text, row in zip(some, rows, strict=True) for found in row):
             answer = prediction.answer
             if chosen.json:
                 line = json.dumps({"input": text, "prediction": answer, "score": prediction.score}, ensure_ascii=False)
             else:
                 line = answer if isinstance(answer, str) else " ".join(answer)
             print(line, flush=True)
+
+
+def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
+    from seqzoo.drawing import save
+
+    for number, alignment in enumerate(loaded.alignments(texts, first_line=first), start=first):
+        save(alignment, path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
 
 
 def list_names(arguments: list[str]) -> None:

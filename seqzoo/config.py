@@ -78,8 +78,6 @@ def out_of_range(training: Mapping[str, Any]) -> list[str]:
             wrong.append(f"training.{name} is {value}: it must lie between 0 and 1")
         if name in POSITIVE and not value > 0:
             wrong.append(f"training.{name} is {value}: it must be above 0, or null for no clipping")
-    if training.get("epochs", 1) is None and training.get("steps", 1) is None:
-        wrong.append("training.epochs and training.steps are both null: say when to stop")
     device = training.get("device", "auto")
     if device not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", device):
         wrong.append(f"training.device is {device!r}: it must be auto, cpu, cuda or cuda:NUMBER")
@@ -199,6 +197,18 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
     if config is not None:
         config["overrides"] = list(overrides)
     return config, mistakes
+
+
+def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """The options, by their path, in which two configurations differ, and both values; None where there is none."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in [*before, *(key for key in after if key not in before)]:
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found |= differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found[prefix + key] = (old, new)
+    return found
 
 
 def jobs(*overrides: str) -> list[list[str]]:

@@ -101,6 +101,14 @@ class Prediction(NamedTuple):
     score: float
 
 
+class Alignment(NamedTuple):
+    """What an answer attended to. read: S labels; written: U labels; weights: (U, S), each row sums to 1."""
+
+    read: list[str]
+    written: list[str]
+    weights: Tensor
+
+
 class Codec(Protocol):
     """Text to ids and back; `seqzoo.data.codec` holds the ones there are."""
 
@@ -247,6 +255,14 @@ class Task(nn.Module):
     @abstractmethod
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """Predictions that a person can read, one a row; `features` spares encoding the batch again."""
+
+    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
+        """Up to `n_best` predictions of each row, best first; one where a task does not search."""
+        return [[prediction] for prediction in self.decode(model, batch)]
+
+    def alignments(self, model: Any, batch: Batch) -> list[Alignment]:
+        """What the answer of each row attended to; empty where a task attends to nothing."""
+        return []
 
     @abstractmethod
     def references(self, batch: Batch) -> list:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from seqzoo.building import build_model
-from seqzoo.contracts import UNKNOWN, DataSpec, Prediction
+from seqzoo.contracts import UNKNOWN, Alignment, Batch, DataSpec, Prediction
 from seqzoo.data.codec import spec_from_plain
 from seqzoo.data.examples import encode_inputs
+from seqzoo.errors import ConfigError
 from seqzoo.model import Model
 from seqzoo.training.checkpoint import load_weights
 from seqzoo.training.device import select_device
@@ -32,15 +34,37 @@ class Loaded:
 
         Raises DataError for a text without tokens, with its number, where the first one has the number `first_line`.
         """
+        task, batches = self.model.task, self._batches(texts, batch_size, first_line)
+        return [prediction for batch in batches for prediction in task.decode(self.model, batch)]
+
+    @torch.no_grad()
+    def candidates(
+        self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
+    ) -> list[list[Prediction]]:
+        """As `predict`, with up to `n_best` predictions of each text, best first, of the option `beam_size` at most."""
+        task, batches = self.model.task, self._batches(texts, batch_size, first_line)
+        return [row for batch in batches for row in task.candidates(self.model, batch, n_best)]
+
+    @torch.no_grad()
+    def alignments(
+        self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
+    ) -> list[Alignment]:
+        """What the prediction of each text attended to. Raises ConfigError where the model attends to nothing."""
+        task, batches = self.model.task, self._batches(texts, batch_size, first_line)
+        found = [alignment for batch in batches for alignment in task.alignments(self.model, batch)]
+        if not found:
+            raise ConfigError(
+                ["the run attends to nothing: train one with an attention, such as task.attention=general"]
+            )
+        return found
+
+    def _batches(self, texts: list[str] | list[list[str]], batch_size: int, first_line: int) -> Iterator[Batch]:
         self.model.eval()
         device = next(self.model.parameters()).device
-        predictions: list[Prediction] = []
         begin = self._line_start()
         for start in range(0, len(texts), batch_size):
             some = [begin + text if isinstance(text, str) else text for text in texts[start : start + batch_size]]
-            batch = encode_inputs(self.spec, some, first_line=first_line + start)
-            predictions += self.model.task.decode(self.model, batch.to(device))
-        return predictions
+            yield encode_inputs(self.spec, some, first_line=first_line + start).to(device)
 
     def _line_start(self) -> str:
         """What puts a language model at the beginning of a line: from its zero state alone it has seen little."""

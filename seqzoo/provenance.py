@@ -71,5 +71,7 @@ def group_name(config: dict[str, Any]) -> str:
     learned = {group: config[group] for group in ("cell", "backbone", "encoder", "task", "data", "training")}
     learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
     learned["training"] = {key: value for key, value in learned["training"].items() if key not in HOUSEKEEPING}
+    if config.get("budget", {}).get("seconds"):
+        learned["seconds"] = config["budget"]["seconds"]
     digest = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:10]
     return f"{config['choices']['data']}_{config['choices']['backbone']}_{config['choices']['cell']}_{digest}"

@@ -14,8 +14,9 @@ import torch
 
 from seqzoo import __version__
 from seqzoo import config as configuration
-from seqzoo.building import build_data, build_model, build_training, check
+from seqzoo.building import build_budget, build_data, build_model, build_training, check, measure, within_budget
 from seqzoo.contracts import DataModule
+from seqzoo.cost import Cost
 from seqzoo.data.codec import spec_from_plain, spec_to_plain
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError
 from seqzoo.model import Model
@@ -29,19 +30,9 @@ from seqzoo.training.device import (
     select_device,
 )  # fmt: skip
 from seqzoo.training.evaluation import evaluate
+from seqzoo.training.files import BEST, LAST, METRICS, SPEC, read_config, read_json
 from seqzoo.training.loop import Stopped, fit
-from seqzoo.training.run import (
-    BEST,
-    LAST,
-    METRICS,
-    SPEC,
-    Run,
-    format_number,
-    format_seconds,
-    format_table,
-    read_config,
-    read_json,
-)  # fmt: skip
+from seqzoo.training.run import Run, format_number, format_seconds, format_table
 from seqzoo.training.session import Session
 from seqzoo.training.tracking import Ending, Tracker
 
@@ -58,6 +49,7 @@ def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     check_precision(settings.precision, select_device(settings.device))
     data = build_data(config)
     data.load()
+    config = within_budget(config, data, data.spec)
     # what can go wrong so far leaves no folder behind
     return _train(config, data, Run.create(folder, config), None)
 
@@ -77,10 +69,12 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
     checkpoint = load_training(last) if last.exists() else None
     if checkpoint is not None and checkpoint["position"]["finished"] and (folder / METRICS).exists():
         done, end = checkpoint["position"]["step"], _total_steps(data, build_training(config))
-        if not overrides or done >= end:
+        seconds, limit = checkpoint["position"]["update_seconds"], build_budget(config).seconds
+        out_of_time = limit is not None and seconds >= limit
+        if not overrides or (end is not None and done >= end) or out_of_time:
+            later = f"budget.seconds={2 * seconds:.0f}" if out_of_time else f"training.steps={2 * done}"
             raise CheckpointError(
-                f"{folder} has finished (update {done:,}): to go on, give it a later end, "
-                f"such as training.steps={2 * done}"
+                f"{folder} has finished (update {done:,}): to go on, give it a later end, such as {later}"
             )
         checkpoint["position"]["finished"] = False
     return _train(config, data, run, checkpoint)
@@ -91,11 +85,12 @@ def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     own = [override for override in config["overrides"] if not override.lstrip("+").startswith("allow_modules=")]
     before, after = configuration.compose(*own), configuration.compose(*own, *overrides)
     mistakes = []
-    changes = _differences(before, after)
+    changes = configuration.differences(before, after)
     for name, (old, new) in changes.items():
         if (
             name in ("overrides", "allow_modules")
             or name.startswith("choices.")
+            or name == "budget.seconds"
             or name.removeprefix("training.") in FREE_ON_RESUME
         ):
             continue
@@ -106,18 +101,12 @@ def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     if mistakes:
         raise ConfigError(mistakes)
     free = {name.removeprefix("training."): new for name, (_, new) in changes.items() if name.startswith("training.")}
-    return {**config, "training": {**config["training"], **free}, "allow_modules": after["allow_modules"]}
-
-
-def _differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in [*before, *(key for key in after if key not in before)]:
-        old, new = before.get(key), after.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found |= _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            found[prefix + key] = (old, new)
-    return found
+    return {
+        **config,
+        "training": {**config["training"], **free},
+        "budget": {**config.get("budget", {}), "seconds": after["budget"]["seconds"]},
+        "allow_modules": after["allow_modules"],
+    }
 
 
 def _train(config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[str, Any] | None) -> dict[str, Any]:
@@ -130,14 +119,16 @@ def _train(config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[
     seed_everything(config["seed"])
     model = build_model(config, data.spec)
     threads = _set_threads(settings.threads, model, config, checkpoint)
-    session = Session(model, settings, device, total_steps=_total_steps(data, settings))
+    session = Session(model, settings, device, _total_steps(data, settings), build_budget(config).seconds)
     if checkpoint is not None:
         fill(model, checkpoint["model"], run.folder / LAST)
         session.restore(checkpoint)
-    _introduce(run, config, data, session, threads)
+        run.forget_after(session.position.step)
+    cost = measure(config, data, data.spec)
+    _introduce(run, config, data, session, threads, cost)
 
     purge_step = session.position.step + 1 if checkpoint is not None else None
-    columns = hyperparameters(config, count_parameters(model))
+    columns = hyperparameters(config, cost.parameters)
     run.tracker = Tracker(run.folder, columns, group_name(config), purge_step)
     # a run without an ending may be continued; TensorBoard keeps the first ending it reads
     ending: Ending | None = None
@@ -146,7 +137,7 @@ def _train(config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[
             if checkpoint is None:
                 run.save(session)
             fit(session, data, run)
-            metrics = _finish(run, config, data, session, threads)
+            metrics = _finish(run, config, data, session, threads, cost)
         ending = "success"
         return metrics
     except Stopped:
@@ -160,8 +151,8 @@ def _train(config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[
         run.close()
 
 
-def _total_steps(data: DataModule, settings: Any) -> int:
-    """Updates in all: by `steps`, by `epochs`, or whichever ends first."""
+def _total_steps(data: DataModule, settings: Any) -> int | None:
+    """Updates in all: by `steps`, by `epochs`, or whichever ends first; None where neither ends."""
     if settings.epochs is None:
         return settings.steps
     total = 0
@@ -182,7 +173,7 @@ def _set_threads(threads: int | str, model: Model, config: dict[str, Any], check
     return int(threads)
 
 
-def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int) -> None:
+def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int, cost: Cost) -> None:
     sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits().items())
     names = " ".join(f"{group}={config['choices'][group]}" for group in ("task", "data", "backbone", "cell"))
     device = str(session.device)
@@ -191,9 +182,9 @@ def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Sess
     rows = [
         ("run", f"{names} seed={config['seed']}"),
         ("data", f"{sizes}; {data.spec.input_size:,} input ids, {data.spec.output_size:,} outputs"),
-        ("model", f"{count_parameters(session.model):,} parameters"),
+        *describe_cost(config, cost),
         ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
-        ("updates", f"{session.total_steps:,}"),
+        ("training", _describe_end(session)),
         ("folder", str(run.folder)),
     ]
     if session.position.step:
@@ -201,7 +192,32 @@ def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Sess
     run.log(format_table(rows))
 
 
-def _finish(run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int) -> dict[str, Any]:
+def describe_cost(config: dict[str, Any], cost: Cost) -> list[tuple[str, str]]:
+    """Lines about a model's size, and how near it came to its budget."""
+    rows = [
+        ("model", f"{cost.parameters:,} parameters, {cost.flops_per_token:,.0f} FLOPs a token"),
+        ("memory", f"{cost.state_bytes:,} bytes of state, about {cost.training_bytes / 2**20:,.0f} MiB to train"),
+    ]
+    width = build_budget(config).width
+    if width is not None:
+        name, target = width
+        reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs a token")
+        hidden = config["backbone"]["hidden_size"]
+        rows.append(
+            ("budget", f"{reached:,.0f} of {target:,.0f} {what} ({reached / target - 1:+.1%}): hidden_size {hidden}")
+        )
+    return rows
+
+
+def _describe_end(session: Session) -> str:
+    ends = [] if session.total_steps is None else [f"{session.total_steps:,} updates"]
+    ends += [] if session.seconds is None else [f"{session.seconds:g} seconds"]
+    return " or ".join(ends)
+
+
+def _finish(
+    run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int, cost: Cost
+) -> dict[str, Any]:
     """Score the best weights on every split that is held out, write metrics.json, show the table."""
     load_weights(run.folder / BEST, session.model)
     position, precision = session.position, session.settings.precision
@@ -210,7 +226,10 @@ def _finish(run: Run, config: dict[str, Any], data: DataModule, session: Session
     metrics: dict[str, Any] = {
         "train": {"loss_nats": session.last_train_loss},
         **scores,
-        "parameters": count_parameters(session.model),
+        "parameters": cost.parameters,
+        "flops_per_token": cost.flops_per_token,
+        "state_bytes": cost.state_bytes,
+        "training_bytes": cost.training_bytes,
         "seconds": round(position.seconds, 2),
         "tokens_per_second": round(position.tokens / max(position.update_seconds, 1e-9), 1),
         "updates": position.step,
@@ -235,7 +254,7 @@ def _finish(run: Run, config: dict[str, Any], data: DataModule, session: Session
         for split, values in scores.items()
     ]
     rows += [
-        ("parameters", f"{metrics['parameters']:,}"),
+        *describe_cost(config, cost),
         ("time", f"{format_seconds(position.seconds)}, {metrics['tokens_per_second']:,.0f} tokens/s"),
         ("folder", str(run.folder)),
     ]
@@ -265,10 +284,6 @@ def evaluate_run(folder: Path, split: str, overrides: dict[str, Any], allow_modu
     load_weights(folder / BEST, model)
     _set_threads(settings.threads, model, config, None)
     return evaluate(model.to(device), data, split, device, settings.precision)
-
-
-def count_parameters(model: Model) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 @contextmanager

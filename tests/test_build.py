@@ -144,20 +144,21 @@ def test_outline_counts_without_memory() -> None:
     """A model of 2.4e9 parameters, by hand: 4H (I + H + 2) of the LSTM and what is around it."""
     found = outline(configuration.compose("task=tagging", "backbone.hidden_size=24000", "encoder.embedding_size=1000"))
     inputs, tags = found.spec.input_size, found.spec.output_size
-    assert found.parameters == inputs * 1000 + 4 * 24000 * (1000 + 24000 + 2) + tags * (24000 + 1)
+    assert found.cost.parameters == inputs * 1000 + 4 * 24000 * (1000 + 24000 + 2) + tags * (24000 + 1)
     assert all(parameter.is_meta for parameter in found.model.parameters())
-    assert found.bytes_of_memory > 16 * found.parameters
+    assert found.cost.training_bytes > 16 * found.cost.parameters
 
 
 def test_outline_has_the_sizes_of_the_model_that_is_trained() -> None:
     config = configuration.compose("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
     model, _ = seqzoo.build(*config["overrides"])
-    assert outline(config).parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert outline(config).cost.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_memory_grows_with_the_batch() -> None:
     small, large = (
-        outline(configuration.compose("task=tagging", f"data.batch_size={size}")).bytes_of_memory for size in (10, 1000)
+        outline(configuration.compose("task=tagging", f"data.batch_size={size}")).cost.training_bytes
+        for size in (10, 1000)
     )
     assert 10 < large / small < 100
 

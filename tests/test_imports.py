@@ -34,7 +34,8 @@ MAY_IMPORT = {
     "options": BASE,
     "config": BASE | {"options"},
     "model": SHARED,
-    "training": SHARED | {"metrics", "config", "model"},
+    "drawing": SHARED,
+    "training": SHARED | {"metrics", "config", "model", "drawing"},
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.attention import AttentionName, Memory, create_attention, unattended
 from seqzoo.contracts import (
@@ -21,6 +22,7 @@ from seqzoo.contracts import (
     END,
     PAD,
     UNKNOWN,
+    Alignment,
     BackboneFactory,
     Batch,
     DataSpec,
@@ -284,8 +286,28 @@ class Transduction(Task):
         return [self._prediction(best) for best, *_ in self.search(model, batch, features)]
 
     def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
-        """The best answers of each row, best first; at most `beam_size`."""
         return [[self._prediction(found) for found in row] for row in self.search(model, batch, n_best=n_best)]
+
+    @torch.no_grad()
+    def alignments(self, model: Any, batch: Batch) -> list[Alignment]:
+        if self.attention is None:
+            return []
+        features = model.encode(batch)
+        answers = [best.ids for best, *_ in self.search(model, batch, features)]
+        targets = pad_sequence([batch.inputs.new_tensor([*ids, END]) for ids in answers], batch_first=True)
+        found = []
+        for row, weights in enumerate(self.attention_weights(features, targets)):
+            read = self._read(batch.inputs[row, : batch.lengths[row]])
+            if features.lengths is not None:
+                weights = weights[:, : features.lengths[row]]
+            # a backbone may put out fewer steps than it reads
+            read = read if len(read) == weights.shape[1] else [str(step + 1) for step in range(weights.shape[1])]
+            written = [*(self.spec.targets.decode([token]) for token in answers[row]), "<eos>"]
+            found.append(Alignment(read, written, weights[: len(written)]))
+        return found
+
+    def _read(self, row: Tensor) -> list[str]:
+        return [self.spec.inputs.decode([token]) for token in row.tolist()] if self.spec.inputs else []
 
     def _prediction(self, hypothesis: Hypothesis) -> Prediction:
         return Prediction(self.spec.targets.decode(hypothesis.ids), hypothesis.score)

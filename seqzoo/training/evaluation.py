@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from seqzoo.contracts import DataModule, Loss
+from seqzoo.contracts import Alignment, Batch, DataModule, Loss
 from seqzoo.model import Model
 from seqzoo.training.device import autocast
 
@@ -42,9 +42,22 @@ def decoded_examples(model: Model, data: DataModule, split: str, device: torch.d
     """
     if count == 0:
         return []
-    model.eval()
-    middle = next(iter(data.batches(split, start=data.num_batches(split) // 2)))
-    batch = model.task.samples(middle, count).to(device)
+    batch = _shown(model, data, split, count).to(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         return model.task.show(batch, model.task.decode(model, batch))
+
+
+@torch.no_grad()
+def alignments(model: Model, data: DataModule, split: str, device: torch.device, count: int) -> list[Alignment]:
+    """What the answers of `decoded_examples` attended to, where a task attends to anything."""
+    if count == 0:
+        return []
+    return model.task.alignments(model, _shown(model, data, split, count).to(device))
+
+
+def _shown(model: Model, data: DataModule, split: str, count: int) -> Batch:
+    """The first rows of the batch in the middle of a split, the same ones every time."""
+    model.eval()
+    middle = next(iter(data.batches(split, start=data.num_batches(split) // 2)))
+    return model.task.samples(middle, count)

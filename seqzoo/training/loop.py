@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seqzoo.contracts import Batch, DataModule
 from seqzoo.state import detach
 from seqzoo.training.device import autocast
-from seqzoo.training.evaluation import decoded_examples, evaluate
+from seqzoo.training.evaluation import alignments, decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
 from seqzoo.training.run import Run
 from seqzoo.training.session import Session
@@ -118,6 +118,7 @@ def validate(session: Session, data: DataModule, run: Run) -> None:
     session.schedule.after_validation(improved)
     examples = decoded_examples(model, data, "validation", session.device, settings.examples)
     run.log_validation(session, scores, examples, improved)
+    run.log_alignments(alignments(model, data, "validation", session.device, settings.examples), position.step)
     if settings.patience is not None and position.waited >= settings.patience:
         position.finished = True
 

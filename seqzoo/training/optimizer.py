@@ -34,16 +34,16 @@ def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimiz
 class Schedule:
     """A factor on the learning rate. Only plateau has a memory: `factor` and `waited`.
 
-    total: updates in all, where linear and cosine end.
+    total: updates in all, where linear and cosine end; None where time alone ends a training.
     """
 
     settings: Training
-    total: int
+    total: int | None
     factor: float = 1.0
     waited: int = 0
 
-    def rate(self, step: int) -> float:
-        """The learning rate of update `step`, counted from 0."""
+    def rate(self, step: int, spent: float = 0.0) -> float:
+        """The learning rate of update `step`, counted from 0, when this share of a budget of seconds is spent."""
         settings = self.settings
         if step < settings.warmup_steps:
             return settings.learning_rate * (step + 1) / settings.warmup_steps
@@ -51,7 +51,9 @@ class Schedule:
             return settings.learning_rate * self.factor
         if settings.schedule == "constant":
             return settings.learning_rate
-        share = min(1.0, (step - settings.warmup_steps) / max(1, self.total - settings.warmup_steps))
+        if self.total is not None:
+            spent = max(spent, (step - settings.warmup_steps) / max(1, self.total - settings.warmup_steps))
+        share = min(1.0, spent)
         falling = 1 - share if settings.schedule == "linear" else (1 + math.cos(math.pi * share)) / 2
         return settings.learning_rate * (settings.final_rate + (1 - settings.final_rate) * falling)
 

@@ -19,6 +19,8 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
+from seqzoo.contracts import Alignment
+from seqzoo.drawing import can_draw, draw
 from seqzoo.errors import CheckpointError
 from seqzoo.training.checkpoint import save_training, save_weights, write_atomically
 from seqzoo.training.session import Session
@@ -124,6 +126,12 @@ class Run:
                 # four spaces make a block of Markdown that is shown as it is
                 text = indent("\n".join(examples), "    ")
                 self.tracker.text("valid/examples", text, position.step)
+
+    def log_alignments(self, alignments: list[Alignment], step: int) -> None:
+        """Pictures, where matplotlib is installed."""
+        if self.tracker is not None and can_draw():
+            for number, alignment in enumerate(alignments):
+                self.tracker.picture(f"valid/attention_{number + 1}", draw(alignment), step)
 
     def close(self) -> None:
         for handler in self._log.handlers:

@@ -23,8 +23,8 @@ class Position:
     """How far a training is, in plain numbers.
 
     epoch and batch: where in the data the next update begins; step: updates done; tokens: real input steps read;
-    seconds: of training, validation included; best: the best score so far and minus its loss, found at best_step;
-        waited: validations since.
+    seconds: of training, validation included; update_seconds: without it;
+    best: the best score so far and minus its loss, found at best_step; waited: validations since.
     """
 
     epoch: int = 0
@@ -43,13 +43,14 @@ class Position:
 class Session:
     """running_total, running_count: the loss since the last log; bad_step: the first update whose loss was not finite,
     or -1. They stay on the device, so that a step does not wait for it. last_train_loss: the mean that was logged last,
-    in nats.
+    in nats. total_steps: updates in all, None for no limit; seconds: of updates in all, None for no limit.
     """
 
     model: Model
     settings: Training
     device: torch.device
-    total_steps: int
+    total_steps: int | None
+    seconds: float | None = None
     position: Position = field(default_factory=Position)
     state: State | None = None
     last_train_loss: float = float("nan")
@@ -62,6 +63,16 @@ class Session:
         self.running_total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.running_count = torch.zeros((), dtype=torch.float64, device=self.device)
         self.bad_step = torch.full((), -1, dtype=torch.long, device=self.device)
+
+    @property
+    def spent(self) -> float:
+        """The share of the seconds that is used."""
+        return 0.0 if self.seconds is None else self.position.update_seconds / self.seconds
+
+    @property
+    def progress(self) -> float:
+        """The share of the training that is done, by updates or by time, whichever is further."""
+        return max(self.spent, 0.0 if self.total_steps is None else self.position.step / self.total_steps)
 
     def add_loss(self, total: Tensor, count: Tensor, norm: Tensor) -> None:
         """Count an update in, without waiting for the device."""

@@ -60,6 +60,10 @@ class Tracker:
         """Markdown for a person."""
         self._writer.add_text(tag, text, step)
 
+    def picture(self, tag: str, figure: Any, step: int) -> None:
+        """A matplotlib figure."""
+        self._writer.add_figure(tag, figure, step)
+
     def close(self, ending: Ending | None = None) -> None:
         """Write what is left. Without an ending the run counts as unfinished. TensorBoard keeps the first ending it
         reads, so a run that may be resumed must not have one yet."""

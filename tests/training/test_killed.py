@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from seqzoo.training.checkpoint import load_training
-from seqzoo.training.run import LAST
+from seqzoo.training.files import LAST
 
 OPTIONS = [
     "task=language_modeling", "debug=tiny", "task.dropout=0.2", "data.train_size=400", "data.limit=3000",

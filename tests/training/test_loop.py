@@ -21,7 +21,7 @@ from seqzoo.contracts import Batch, DataModule, DataSpec
 from seqzoo.errors import ConfigError, TrainingError
 from seqzoo.training import loop
 from seqzoo.training.checkpoint import load_training
-from seqzoo.training.run import BEST, LAST
+from seqzoo.training.files import BEST, LAST
 from seqzoo.training.session import Session
 
 TASKS = ["transduction", "classification", "tagging", "language_modeling"]

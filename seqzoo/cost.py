@@ -1,0 +1,86 @@
+"""What a model costs, counted on the meta device: no memory, no data, the same on every machine."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from seqzoo.contracts import Batch
+from seqzoo.model import Model
+from seqzoo.state import flatten
+
+STEPS = 16
+"""Of the batch that is counted; backbones that leave out steps divide it."""
+
+
+class Cost(NamedTuple):
+    """parameters: numbers that are trained.
+    weights: numbers that are kept, trained or fixed; more than the parameters for a reservoir.
+    flops_per_token: of a forward pass over STEPS tokens, in matrix products; a multiplication and its addition are two.
+    state_bytes: of the backbone's state of one sequence, in float32.
+    training_bytes: weights, gradients, two moments, and what a batch keeps for the backward pass, in float32.
+    """
+
+    parameters: int
+    weights: int
+    flops_per_token: float
+    state_bytes: int
+    training_bytes: int
+
+
+def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
+    """The cost of a model on the meta device, whose training reads batches of rows x steps ids, or features where
+    `numbers` is True.
+    """
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    state_bytes = sum(part.numel() * part.element_size() for part in flatten(model.backbone.initial_state(1)))
+    training_bytes = 4 * 4 * parameters + _saved_bytes(model, rows, steps, numbers)
+    return Cost(parameters, count_weights(model), count_flops(model, numbers), state_bytes, training_bytes)
+
+
+def count_weights(model: Model) -> int:
+    """Numbers that are kept, trained or fixed."""
+    return sum(tensor.numel() for tensors in (model.parameters(), model.buffers()) for tensor in tensors)
+
+
+def count_flops(model: Model, numbers: bool) -> float:
+    """FLOPs a token of a forward pass, in matrix products."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(_batch(model, 1, STEPS, numbers))
+    return counter.get_total_flops() / STEPS
+
+
+def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
+    """A batch without content that the model's task reads."""
+    inputs = torch.zeros(rows, steps, dtype=torch.long, device="meta")
+    lengths = torch.full((rows,), steps, device="meta")
+    targets = inputs[:, 0] if model.task.kind == "classification" else inputs
+    spec = model.task.spec
+    if numbers:
+        inputs = torch.zeros(rows, steps, spec.input_size, device="meta")
+    if model.task.kind == "regression":
+        targets = torch.zeros(rows, *[steps] * spec.per_step, spec.output_size, device="meta")
+    return Batch(inputs, lengths, targets, lengths, padded=False)
+
+
+def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:
+    """What the backward pass of a batch keeps, scaled up from a small one."""
+    # a view shares its storage: each counts once, and weights not at all
+    kept: dict[int, int] = {}
+    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    small_rows, small_steps = 2, 8
+    batch = _batch(model, small_rows, small_steps, numbers)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        scores, _ = model(batch)
+        model.task.loss(scores, batch)
+    return sum(kept.values()) * rows * steps // (small_rows * small_steps)

@@ -1,0 +1,103 @@
+"""What a model attended to, from a training to a picture."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from seqzoo import cli, drawing
+from seqzoo.contracts import Alignment
+from seqzoo.errors import ConfigError
+from seqzoo.loaded import Loaded, load
+
+SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8", "training.examples=2")
+PNG = b"\x89PNG"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "attention"
+    with contextlib.redirect_stdout(io.StringIO()):
+        cli.main(["train", "task.attention=additive", "backbone=bidirectional", *SMALL, f"hydra.run.dir={folder}"])
+    return folder
+
+
+@pytest.fixture
+def loaded(run: Path) -> Loaded:
+    return load(run)
+
+
+def test_a_row_of_weights_for_each_token_that_is_written(loaded: Loaded) -> None:
+    texts = ["1+2", "123+456"]
+    for text, prediction, found in zip(texts, loaded.predict(texts), loaded.alignments(texts), strict=True):
+        assert found.read == list(reversed(text))  # as it is read
+        assert found.written == [*prediction.answer, "<eos>"]
+        assert found.weights.shape == (len(found.written), len(text))
+        torch.testing.assert_close(found.weights.sum(1), torch.ones(len(found.written)))
+
+
+def test_the_picture_shows_the_weights_and_their_tokens() -> None:
+    weights = torch.tensor([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
+    [axes] = drawing.draw(Alignment(["ein", "Hund"], ["a", "dog", "<eos>"], weights)).axes
+    assert axes.images[0].get_array().tolist() == weights.tolist()
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["ein", "Hund"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "dog", "<eos>"]
+
+
+def test_predict_draws_a_picture_for_each_text(run: Path, command: Callable, tmp_path: Path) -> None:
+    command("predict", run, "1+2", "30+4", "--attention", "out.png")
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["out-2.png", "out.png"]
+    assert all(path.read_bytes().startswith(PNG) for path in tmp_path.glob("*.png"))
+
+
+def test_predict_gives_the_best_candidates_of_a_beam(run: Path, command: Callable) -> None:
+    lines = [
+        json.loads(line) for line in command("predict", run, "1+2", "3+4", "--json", "--n-best", "3").out.splitlines()
+    ]
+    assert [line["input"] for line in lines] == ["1+2"] * 3 + ["3+4"] * 3
+    for scores in ([line["score"] for line in lines[:3]], [line["score"] for line in lines[3:]]):
+        assert scores == sorted(scores, reverse=True)
+    best = command("predict", run, "1+2", "--set", "beam_size=3").out.rstrip("\n")
+    assert lines[0]["prediction"] == best
+
+
+def test_tensorboard_shows_the_same_sentences_at_each_validation(run: Path) -> None:
+    events = EventAccumulator(str(run)).Reload()
+    assert events.Tags()["images"] == ["valid/attention_1", "valid/attention_2"]
+    shown = events.Images("valid/attention_1")
+    assert [image.step for image in shown] == [4, 8]
+    assert all(image.encoded_image_string.startswith(PNG) for image in shown)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--attention", "out.text"), "seqzoo: the picture out.text cannot be written: Format 'text' is not supported"),
+        (("--attention", "nowhere/out.png"), "seqzoo: the picture nowhere/out.png cannot be written: "),
+        (("--set", "attention=none", "--attention", "out.png"), "belongs to another model"),
+    ],
+)
+def test_bad_input(run: Path, command: Callable, arguments: tuple[str, ...], message: str) -> None:
+    done = command("predict", run, "1+2", *arguments)
+    assert done.status == 2
+    assert message in done.err
+
+
+def test_a_run_without_attention_says_so(command: Callable) -> None:
+    command("train", *SMALL, "hydra.run.dir=plain")
+    done = command("predict", "plain", "1+2", "--attention", "out.png")
+    assert done.status == 2
+    assert "the run attends to nothing: train one with an attention, such as task.attention=general" in done.err
+
+
+def test_without_matplotlib_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "can_draw", lambda: False)
+    with pytest.raises(ConfigError, match=r'pip install "seqzoo\[report\]"'):
+        drawing.draw(Alignment(["a"], ["b"], torch.ones(1, 1)))
