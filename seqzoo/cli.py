@@ -122,8 +122,13 @@ def check(arguments: list[str]) -> None:
             "shapes",
             f"(B, T) -> (B, T, {model.encoder.output_size}) -> (B, {steps}, {model.backbone.output_size}) -> task",
         ),
-        ("parameters", f"at most {found.parameters:,}"),
-        ("memory", f"about {found.bytes_of_memory / 2**20:,.0f} MiB for batches of {found.rows} x {found.steps} steps"),
+        ("parameters", f"at most {found.cost.parameters:,}"),
+        ("FLOPs", f"{found.cost.flops_per_token:,.0f} a token, of a forward pass"),
+        ("state", f"{found.cost.state_bytes:,} bytes a sequence"),
+        (
+            "memory",
+            f"about {found.cost.training_bytes / 2**20:,.0f} MiB for batches of {found.rows} x {found.steps} steps",
+        ),
     ]
     rows += [
         (f"  {name}", f"{sum(p.numel() for p in part.parameters()):,} parameters")
@@ -297,6 +302,9 @@ def _help_options(command: str, overrides: list[str]) -> None:
     print("  hydra.run.dir=FOLDER               where the run lies")
     print("  --config-dir FOLDER                a folder of your own, laid out as conf/")
     print("  -m                                 a sweep: every combination of values given as a,b,c")
+    print("\nbudget")
+    for option, default, what in configuration.common_help("budget"):
+        print(f"  {f'budget.{option}={default}':42} {what}")
     for group in ("cell", "backbone", "encoder", "task", "data", "training"):
         print(f"\n{group}={config['choices'][group]}")
         for option, default, what in configuration.every_option(group, config["choices"][group]):

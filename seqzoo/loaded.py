@@ -16,7 +16,7 @@ from seqzoo.errors import ConfigError
 from seqzoo.model import Model
 from seqzoo.training.checkpoint import load_weights
 from seqzoo.training.device import select_device
-from seqzoo.training.run import BEST, SPEC, read_config, read_json
+from seqzoo.training.files import BEST, SPEC, read_config, read_json
 
 
 class Loaded:

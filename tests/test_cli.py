@@ -44,7 +44,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_a_run_directory_holds_everything(runs: dict[str, Path], task: str) -> None:
     files = content(runs[task])
     events = [name for name in files if name.startswith("events.out.tfevents")]
-    expected = {"config.yaml", "spec.json", "metrics.json", "train.log", "checkpoints/last.pt"}
+    expected = {"config.yaml", "spec.json", "metrics.json", "curves.jsonl", "train.log", "checkpoints/last.pt"}
     assert set(files) == {*expected, "checkpoints/best.safetensors", *events}
     assert len(events) == 1
     metrics = json.loads(files["metrics.json"])

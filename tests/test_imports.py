@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "decoding": SHARED,
     "metrics": SHARED,
     "tasks": SHARED | {"attention", "decoding", "metrics"},
+    "cost": SHARED | {"model"},
+    "budget": BASE,
     "options": BASE,
     "config": BASE | {"options"},
     "model": SHARED,

@@ -28,7 +28,9 @@ class Stopped(Exception):
 
 
 def fit(session: Session, data: DataModule, run: Run) -> None:
-    """Train until the epochs, the steps or the patience end. A session from a checkpoint goes on where it was."""
+    """Train until the epochs, the steps, the seconds or the patience end. A session from a checkpoint goes on where it
+    was.
+    """
     position, settings = session.position, session.settings
     saved = started = time.monotonic()
     with StopSignals() as stop, run.progress_bar(session) as bar:
@@ -46,7 +48,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
                 )
                 bar.update()
                 epoch_ends = position.batch >= batches
-                position.finished = position.step >= session.total_steps
+                position.finished = session.progress >= 1
                 if position.step % settings.log_every == 0 or position.finished:
                     session.check_finite()
                     run.log_update(session, norm)
@@ -93,7 +95,7 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
         nn.utils.clip_grad_value_(parameters, settings.clip_value)
     norm = nn.utils.clip_grad_norm_(parameters, float("inf") if settings.clip_norm is None else settings.clip_norm)
     for parameter_group in session.optimizer.param_groups:
-        parameter_group["lr"] = session.schedule.rate(position.step)
+        parameter_group["lr"] = session.schedule.rate(position.step, session.spent)
     session.scaler.step(session.optimizer)
     session.scaler.update()
     session.optimizer.zero_grad(set_to_none=True)
