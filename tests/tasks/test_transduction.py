@@ -135,6 +135,38 @@ def test_word_dropout_hides_tokens_in_training_alone() -> None:
     assert not torch.allclose(model(batch)[0], dropped)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "share"),
+    [
+        ("linear", lambda i: i / 20),
+        ("exponential", lambda i: 1 - math.exp(-i / 20)),
+        ("inverse_sigmoid", lambda i: 1 - 20 / (20 + math.exp(i / 20))),
+    ],
+)
+def test_the_share_of_own_tokens_follows_its_schedule(schedule: str, share: Any) -> None:
+    task = build(scheduled_sampling=schedule, sampling_steps=20, sampling_limit=0.75).task
+    found = [task._own_share().item() for _ in range(200)]
+    assert found == pytest.approx([min(share(i), 0.75) for i in range(200)], abs=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"attention": "general"}])
+def test_scheduled_sampling_reads_what_the_decoder_would_write(options: dict[str, Any]) -> None:
+    """With a share of 1: the scores of training are those of greedy writing. In evaluation they are as ever."""
+    model, batch = build(scheduled_sampling="linear", sampling_steps=1, sampling_limit=1.0, **options), copying()
+    right = model.eval()(batch)[0]
+    model.train()
+    torch.testing.assert_close(model(batch)[0], right)  # the first batch: a share of 0
+    scores = model(batch)[0]
+    state, memory = model.task.start(model.encode(batch))
+    token = torch.full((4,), BEGIN)
+    for u in range(7):
+        found, state = model.task.step(token, state, memory)
+        torch.testing.assert_close(found, scores[:, u])
+        token = found.argmax(-1)
+    assert not torch.allclose(scores, right)
+    assert "task.batches_read" in model.state_dict()
+
+
 def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
     model, batch = build("bidirectional", attention="general", beam_size=4).eval(), copying()
     features = model.encode(batch)
@@ -182,6 +214,8 @@ def test_constraints_on_answers() -> None:
         (["task.coverage_penalty=0.2"], "task.coverage_penalty needs something to attend with"),
         (["task.context=own_state"], "task.context is own_state: without attention"),
         (["task.word_dropout=1.0"], "task.word_dropout is 1.0: it is a share"),
+        (["task.sampling_limit=2.0"], "task.sampling_limit is 2.0: it is a share, between 0 and 1"),
+        (["task.sampling_steps=0"], "task.sampling_steps is 0: it is at least 1"),
         (["task.beam_size=0"], "task.beam_size is 0: search at least one"),
         (["task.tied_embeddings=true", "encoder.embedding_size=60"], r"task.tied_embeddings needs as many features"),
         (["task.attention=dot", "backbone=bidirectional"], "dot attention multiplies queries of 192 features with a"),
