@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -12,15 +12,33 @@ from seqzoo.errors import closest
 
 
 def parameters(constructor: type) -> dict[str, inspect.Parameter]:
-    """The named parameters of a class; what `*` and `**` collect has no name."""
+    """The named parameters of a class. What it collects by `**` goes to the class it builds on, whose follow."""
     collected = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    found = inspect.signature(constructor).parameters
-    return {name: parameter for name, parameter in found.items() if parameter.kind not in collected}
+    found: dict[str, inspect.Parameter] = {}
+    for written in _constructors(constructor):
+        _, *named = inspect.signature(written).parameters.values()  # the first is self
+        found = {parameter.name: parameter for parameter in named if parameter.kind not in collected} | found
+    return found
 
 
 def type_hints(constructor: type) -> dict[str, Any]:
-    """Type hints of a class's constructor, resolved where each was written."""
-    return get_type_hints(constructor if is_dataclass(constructor) else constructor.__init__)  # type: ignore[misc]
+    """Type hints of the same parameters, resolved where each was written."""
+    if is_dataclass(constructor):
+        return get_type_hints(constructor)
+    hints: dict[str, Any] = {}
+    for written in _constructors(constructor):
+        hints = get_type_hints(written) | hints
+    return hints
+
+
+def _constructors(constructor: type) -> Iterator[Callable]:
+    """The `__init__` of a class, and of those it builds on as long as each hands on what it does not name."""
+    for base in constructor.__mro__:
+        if "__init__" in vars(base):
+            written = vars(base)["__init__"]
+            yield written
+            if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(written).parameters.values()):
+                return
 
 
 def check_options(

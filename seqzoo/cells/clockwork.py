@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
 from seqzoo.kernels.unroll import unroll
@@ -29,14 +30,15 @@ class Clockwork(GatedCell):
     there is none.
 
     num_modules: how many; as many as there are units where those are fewer.
+    activation: in the place of tanh.
     """
 
     gates = ("h",)
 
-    def __init__(self, input_size: int, hidden_size: int, num_modules: int = 4):
+    def __init__(self, input_size: int, hidden_size: int, num_modules: int = 4, activation: Activation = "tanh"):
         if num_modules < 1:
             raise ValueError(f"num_modules is {num_modules}: it must be at least 1")
-        super().__init__(input_size, hidden_size)
+        super().__init__(input_size, hidden_size, activation=activation)
         self.num_modules = min(num_modules, hidden_size)
 
     def initial_state(self, batch_size: int) -> State:
@@ -59,5 +61,5 @@ class Clockwork(GatedCell):
     def _step(self, p: Tensor, state: State, u: Tensor, periods: Tensor) -> tuple[Tensor, State]:
         h, t = state
         due = t.detach().round().long()[:, None] % periods == 0
-        h = torch.where(due, torch.tanh(p + F.linear(h, u, self.bias_hh)), h)
+        h = torch.where(due, ACTIVATIONS[self.activation](p + F.linear(h, u, self.bias_hh)), h)
         return h, (h, torch.remainder(t + 1, 2 ** (self.num_modules - 1)))

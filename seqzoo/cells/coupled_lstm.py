@@ -12,37 +12,29 @@ Greff et al., LSTM: A Search Space Odyssey, 2017 (there "CIFG"), https://arxiv.o
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqzoo.cells.gated import GatedCell
-from seqzoo.contracts import State
+from seqzoo.cells.activations import ACTIVATIONS
+from seqzoo.cells.lstm import LSTM
+from seqzoo.contracts import Cell, State
 
 
-class CoupledLSTM(GatedCell):
+class CoupledLSTM(LSTM):
     """State: (h, c), both (B, H). Gates f g o.
 
-    forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
-    layer_norm: normalise x W, h U and, on its way to the output, c'.
+    Options: the LSTM's.
     """
 
     gates = ("f", "g", "o")
-    keep_gate = "f"
-    num_states = 2
-
-    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0, layer_norm: bool = False):
-        self.forget_bias = forget_bias
-        super().__init__(input_size, hidden_size, layer_norm)
-        if layer_norm:
-            self.norm_c = nn.LayerNorm(hidden_size)
-
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        self.set_bias("f", self.forget_bias)
+    keep_gate, write_gate = "f", None
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         h, c = state
         f, g, o = (p + self.recur(h)).chunk(3, dim=-1)
         f = torch.sigmoid(f)
-        c = f * c + (1 - f) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(self.norm_c(c) if self.layer_norm else c)
+        c = f * c + (1 - f) * ACTIVATIONS[self.activation](g)
+        h = torch.sigmoid(o) * self.read(c)
         return h, (h, c)
+
+    # torch's kernels have two gates there
+    scan = Cell.scan

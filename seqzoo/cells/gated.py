@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.cells.activations import Activation
 from seqzoo.contracts import Cell, State
 
 
@@ -19,7 +20,10 @@ class GatedCell(Cell):
     keep_gate, write_gate: the one that, open, keeps the state, and the one that writes into it; None where there is
         none, as where one is 1 minus the other. `seqzoo.cells.initialisation` asks.
     layer_norm: normalise x W and h U, each over all gates, before the biases are added (Ba, Kiros & Hinton, Layer
-        Normalization, 2016, https://arxiv.org/abs/1607.06450); torch's kernels do not know it.
+        Normalization, 2016, https://arxiv.org/abs/1607.06450).
+    activation: on what is written, the tanh of the equations.
+
+    torch's kernels know neither: a cell that has one takes the reference loop where they are changed.
     """
 
     gates: tuple[str, ...]
@@ -27,10 +31,10 @@ class GatedCell(Cell):
     write_gate: str | None = None
     num_states: int = 1
 
-    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
+    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False, activation: Activation = "tanh"):
         super().__init__()
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
-        self.layer_norm = layer_norm
+        self.layer_norm, self.activation = layer_norm, activation
         width = self.num_gates * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(width, input_size))
         self.weight_hh = nn.Parameter(torch.empty(width, hidden_size))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
 from seqzoo.kernels import torch_rnn
@@ -23,25 +24,23 @@ class GRU(GatedCell):
     """State: (h,), (B, H). Gates in torch's order, r z n.
 
     layer_norm: normalise x W and h U.
+    activation: on n.
     """
 
     gates = ("r", "z", "n")
     keep_gate = "z"
-
-    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
-        super().__init__(input_size, hidden_size, layer_norm)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state
         x_r, x_z, x_n = p.chunk(3, dim=-1)
         h_r, h_z, h_n = self.recur(h).chunk(3, dim=-1)
         r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
-        n = torch.tanh(x_n + r * h_n)
+        n = ACTIVATIONS[self.activation](x_n + r * h_n)
         h = (1 - z) * n + z * h
         return h, (h,)
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        if self.layer_norm:
+        if self.layer_norm or self.activation != "tanh":
             return super().scan(x, state, lengths)
         (h,) = self.initial_state(x.shape[0]) if state is None else state
         outputs, h = torch_rnn.gru(x, h, self.weights, lengths)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.split import SplitGatedCell
 from seqzoo.contracts import State
 
@@ -21,18 +22,16 @@ class GRUResetBefore(SplitGatedCell):
     """State: (h,), (B, H). Gates in torch's order, r z n; torch's kernels know the reset after the product alone.
 
     layer_norm: normalise x W, the gates' h U, and the candidate's.
+    activation: on n.
     """
 
     gates = ("r", "z", "n")
     keep_gate = "z"
 
-    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
-        super().__init__(input_size, hidden_size, layer_norm)
-
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state
         x_gates, x_n = p.split([2 * self.hidden_size, self.hidden_size], dim=-1)
         r, z = torch.sigmoid(x_gates + self.recur_gates(h)).chunk(2, dim=-1)
-        n = torch.tanh(x_n + self.recur_last(r * h))
+        n = ACTIVATIONS[self.activation](x_n + self.recur_last(r * h))
         h = (1 - z) * n + z * h
         return h, (h,)

@@ -8,13 +8,11 @@ https://arxiv.org/abs/1803.04831
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.driven import DrivenCell
-from seqzoo.cells.elman import ACTIVATIONS
 from seqzoo.contracts import State
 
 
@@ -23,7 +21,7 @@ class IndRNN(DrivenCell):
 
     u starts uniform between 0 and its limit (1 where there is none), so that the layer remembers over many time scales.
 
-    activation: f, relu or tanh.
+    activation: f.
     horizon: the number of steps T over which no gradient may grow more than twofold: |u| is held to 2^(1/T) wherever u
         is used (the paper's constraint for relu); null: no limit.
     """
@@ -32,7 +30,7 @@ class IndRNN(DrivenCell):
         self,
         input_size: int,
         hidden_size: int,
-        activation: Literal["relu", "tanh"] = "relu",
+        activation: Activation = "relu",
         horizon: int | None = None,
     ):
         if horizon is not None and horizon < 1:

@@ -10,9 +10,12 @@ Tallec & Ollivier, Can Recurrent Neural Networks Warp Time?, 2018 (chrono initia
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
 
@@ -23,6 +26,7 @@ class Janet(GatedCell):
     beta: above 0, more is written than was forgotten; 0 couples the two.
     forget_bias: where the forget gate's bias starts; the paper takes chrono initialisation.
     layer_norm: normalise x W and h U.
+    activation: on g.
     """
 
     gates = ("s", "g")
@@ -34,10 +38,10 @@ class Janet(GatedCell):
         hidden_size: int,
         beta: float = 1.0,
         forget_bias: float = 1.0,
-        layer_norm: bool = False,
+        **options: Any,
     ):
         self.beta, self.forget_bias = beta, forget_bias
-        super().__init__(input_size, hidden_size, layer_norm)
+        super().__init__(input_size, hidden_size, **options)
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
@@ -47,5 +51,5 @@ class Janet(GatedCell):
         (h,) = state
         s, g = (p + self.recur(h)).chunk(2, dim=-1)
         # 1 - sigmoid(a) = sigmoid(-a), without the rounding
-        h = torch.sigmoid(s) * h + torch.sigmoid(self.beta - s) * torch.tanh(g)
+        h = torch.sigmoid(s) * h + torch.sigmoid(self.beta - s) * ACTIVATIONS[self.activation](g)
         return h, (h,)

@@ -11,13 +11,11 @@ In the report the state units may also keep a part of themselves; here they are 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.cells.elman import ACTIVATIONS
+from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.contracts import Cell, State
 
 
@@ -31,8 +29,8 @@ class Jordan(Cell):
     `scan_forced` trains all steps in parallel.
 
     output_size: O; null: as many as hidden units.
-    activation: f, tanh, relu or sigmoid.
-    output_activation: g, one of those or identity (outputs that nothing bounds).
+    activation: f.
+    output_activation: g; identity for outputs that nothing bounds.
     """
 
     def __init__(
@@ -40,8 +38,8 @@ class Jordan(Cell):
         input_size: int,
         hidden_size: int,
         output_size: int | None = None,
-        activation: Literal["tanh", "relu", "sigmoid"] = "tanh",
-        output_activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh",
+        activation: Activation = "tanh",
+        output_activation: Activation = "tanh",
     ):
         if output_size is not None and output_size < 1:
             raise ValueError(
@@ -102,5 +100,4 @@ class Jordan(Cell):
     def _output(self, p: Tensor, y: Tensor) -> Tensor:
         """(..., H) and (..., O) -> (..., O)"""
         h = ACTIVATIONS[self.activation](p + F.linear(y, self.weight_yh))
-        y = F.linear(h, self.weight_hy, self.bias_y)
-        return y if self.output_activation == "identity" else ACTIVATIONS[self.output_activation](y)
+        return ACTIVATIONS[self.output_activation](F.linear(h, self.weight_hy, self.bias_y))

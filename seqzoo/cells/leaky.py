@@ -14,12 +14,12 @@ tau dh/dt = -h + f(...) over one step, where alpha = 1 / tau is Euler's; they me
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqzoo.cells.elman import ACTIVATIONS
+from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
 
@@ -30,8 +30,8 @@ class Leaky(GatedCell):
 
     tau_min, tau_max: time constants of the first and of the last unit, in steps; equal for one scale.
     learned: train the time constants, from there.
-    activation: f, tanh, relu or sigmoid.
     layer_norm: normalise x W and h U.
+    activation: f.
     """
 
     gates = ("h",)
@@ -44,13 +44,12 @@ class Leaky(GatedCell):
         tau_min: float = 1.0,
         tau_max: float = 64.0,
         learned: bool = False,
-        activation: Literal["tanh", "relu", "sigmoid"] = "tanh",
-        layer_norm: bool = False,
+        **options: Any,
     ):
         if not 0 < tau_min <= tau_max:
             raise ValueError(f"tau_min is {tau_min} and tau_max {tau_max}: it must hold that 0 < tau_min <= tau_max")
-        super().__init__(input_size, hidden_size, layer_norm)
-        self.tau_min, self.tau_max, self.learned, self.activation = tau_min, tau_max, learned, activation
+        super().__init__(input_size, hidden_size, **options)
+        self.tau_min, self.tau_max, self.learned = tau_min, tau_max, learned
         if learned:
             self.log_tau = nn.Parameter(torch.empty(hidden_size))
         else:

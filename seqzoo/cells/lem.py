@@ -10,9 +10,12 @@ Rusch, Mishra, Erichson & Mahoney, Long Expressive Memory for Sequence Modeling,
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.split import SplitGatedCell
 from seqzoo.contracts import State
 
@@ -24,16 +27,17 @@ class LEM(SplitGatedCell):
 
     dt: the longest time step; above 1, y and z are not bounded by 1 any more.
     layer_norm: normalise x W, the product of y, and that of z'.
+    activation: in the place of both tanh.
     """
 
     gates = ("d", "e", "z", "y")
     num_states = 2
 
-    def __init__(self, input_size: int, hidden_size: int, dt: float = 1.0, layer_norm: bool = False):
+    def __init__(self, input_size: int, hidden_size: int, dt: float = 1.0, **options: Any):
         if dt <= 0:
             raise ValueError(f"dt is {dt}: a time step must be above 0")
         self.dt = dt
-        super().__init__(input_size, hidden_size, layer_norm)
+        super().__init__(input_size, hidden_size, **options)
 
     def reset_parameters(self) -> None:
         bound = self.hidden_size**-0.5
@@ -42,9 +46,10 @@ class LEM(SplitGatedCell):
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         y, z = state
+        activation = ACTIVATIONS[self.activation]
         x_gates, x_y = p.split([3 * self.hidden_size, self.hidden_size], dim=-1)
         d, e, new_z = (x_gates + self.recur_gates(y)).chunk(3, dim=-1)
         d, e = self.dt * torch.sigmoid(d), self.dt * torch.sigmoid(e)
-        z = (1 - d) * z + d * torch.tanh(new_z)
-        y = (1 - e) * y + e * torch.tanh(x_y + self.recur_last(z))
+        z = (1 - d) * z + d * activation(new_z)
+        y = (1 - e) * y + e * activation(x_y + self.recur_last(z))
         return y, (y, z)

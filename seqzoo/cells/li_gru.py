@@ -16,6 +16,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.cells.activations import Activation
 from seqzoo.cells.ugrnn import UGRNN
 
 
@@ -23,13 +24,14 @@ class LiGRU(UGRNN):
     """State: (h,), (B, H), which nothing bounds. Gates z n.
 
     layer_norm: N; without it the identity, and the state grows without bound easily.
+    activation: on n.
     """
 
     gates = ("z", "n")
     keep_gate = "z"
 
-    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = True):
-        super().__init__(input_size, hidden_size, activation="relu", gate_bias=0.0)
+    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = True, activation: Activation = "relu"):
+        super().__init__(input_size, hidden_size, gate_bias=0.0, activation=activation)
         self.norm_x = nn.LayerNorm(2 * hidden_size, bias=False) if layer_norm else nn.Identity()
 
     def project(self, x: Tensor) -> Tensor:

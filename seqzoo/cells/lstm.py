@@ -15,11 +15,12 @@ https://proceedings.mlr.press/v37/jozefowicz15.html
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
 from seqzoo.kernels import torch_rnn
@@ -29,11 +30,12 @@ class LSTM(GatedCell):
     """State: (h, c), both (B, H). Gates in torch's order, i f g o.
 
     forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
-    output_activation: tanh, or identity for h' = o * c'.
+    output_activation: on c' on its way to the output; identity for h' = o * c'.
     layer_norm: normalise x W, h U and, on its way to the output, c'.
+    activation: on g.
     """
 
-    gates = ("i", "f", "g", "o")
+    gates: tuple[str, ...] = ("i", "f", "g", "o")
     keep_gate, write_gate = "f", "i"
     num_states = 2
 
@@ -42,28 +44,36 @@ class LSTM(GatedCell):
         input_size: int,
         hidden_size: int,
         forget_bias: float = 1.0,
-        output_activation: Literal["tanh", "identity"] = "tanh",
-        layer_norm: bool = False,
+        output_activation: Activation = "tanh",
+        **options: Any,
     ):
         self.forget_bias, self.output_activation = forget_bias, output_activation
-        super().__init__(input_size, hidden_size, layer_norm)
-        if layer_norm:
+        super().__init__(input_size, hidden_size, **options)
+        if self.layer_norm:
             self.norm_c = nn.LayerNorm(hidden_size)
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
         self.set_bias("f", self.forget_bias)
 
+    def read(self, c: Tensor) -> Tensor:
+        """(B, H) -> (B, H): what the output gate sees of c'."""
+        return ACTIVATIONS[self.output_activation](self.norm_c(c) if self.layer_norm else c)
+
+    @property
+    def is_torchs(self) -> bool:
+        """Whether it is the LSTM that torch's kernels know."""
+        return not self.layer_norm and self.activation == self.output_activation == "tanh"
+
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         h, c = state
         i, f, g, o = (p + self.recur(h)).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        seen = self.norm_c(c) if self.layer_norm else c
-        h = torch.sigmoid(o) * (torch.tanh(seen) if self.output_activation == "tanh" else seen)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * ACTIVATIONS[self.activation](g)
+        h = torch.sigmoid(o) * self.read(c)
         return h, (h, c)
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        if self.layer_norm or self.output_activation != "tanh":
+        if not self.is_torchs:
             return super().scan(x, state, lengths)
         h, c = self.initial_state(x.shape[0]) if state is None else state
         return torch_rnn.lstm(x, (h, c), self.weights, lengths)

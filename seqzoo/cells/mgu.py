@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.split import SplitGatedCell
 from seqzoo.contracts import State
 
@@ -20,18 +21,16 @@ class MGU(SplitGatedCell):
     """State: (h,), (B, H). Gates f n.
 
     layer_norm: normalise x W, the gate's h U, and the candidate's.
+    activation: on n.
     """
 
     gates = ("f", "n")
     write_gate = "f"
 
-    def __init__(self, input_size: int, hidden_size: int, layer_norm: bool = False):
-        super().__init__(input_size, hidden_size, layer_norm)
-
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state
         x_f, x_n = p.chunk(2, dim=-1)
         f = torch.sigmoid(x_f + self.recur_gates(h))
-        n = torch.tanh(x_n + self.recur_last(f * h))
+        n = ACTIVATIONS[self.activation](x_n + self.recur_last(f * h))
         h = (1 - f) * h + f * n
         return h, (h,)

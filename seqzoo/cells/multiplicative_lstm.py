@@ -9,11 +9,14 @@ Krause, Murray, Renals & Lu, Multiplicative LSTM for Sequence Modelling, 2016, h
     o = sigmoid(W_o x + U_o m + b_o)
     c' = f * c + i * g
     h' = o * tanh(c')
+
+The gates are those of the authors' later code (chainer) and of most others. Their first one (MATLAB) leaves g linear,
+`activation=identity` here, and has the output gate inside, h' = tanh(o * c' + b).
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,20 +30,11 @@ class MultiplicativeLSTM(LSTM):
     """State: (h, c), both (B, H). Gates in torch's order, i f g o; `weight_mx` (H, I) is W_m and `weight_mh` (H, H) is
     U_m. They start as the gates' weights do: Xavier-uniform and orthogonal.
 
-    forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
-    output_activation: tanh, or identity for h' = o * c'.
-    layer_norm: normalise x W, m U and, on its way to the output, c'.
+    Options: the LSTM's; layer_norm normalises m U, not m.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        forget_bias: float = 1.0,
-        output_activation: Literal["tanh", "identity"] = "tanh",
-        layer_norm: bool = False,
-    ):
-        super().__init__(input_size, hidden_size, forget_bias, output_activation, layer_norm)
+    def __init__(self, input_size: int, hidden_size: int, **options: Any):
+        super().__init__(input_size, hidden_size, **options)
         self.weight_mx = nn.Parameter(torch.empty(hidden_size, input_size))
         self.weight_mh = nn.Parameter(torch.empty(hidden_size, hidden_size))
         self.reset_parameters()

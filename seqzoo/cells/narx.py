@@ -13,14 +13,12 @@ With p = q = 1 it is Jordan's network.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.delay import convolve, kept, weigh
-from seqzoo.cells.elman import ACTIVATIONS
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.unroll import unroll
 from seqzoo.masking import mask
@@ -37,8 +35,8 @@ class NARX(Cell):
 
     input_window: p. output_window: q.
     output_size: O; null: as many as hidden units.
-    activation: f, tanh, relu or sigmoid.
-    output_activation: g, one of those or identity (outputs that nothing bounds).
+    activation: f.
+    output_activation: g; identity for outputs that nothing bounds.
     """
 
     def __init__(
@@ -48,8 +46,8 @@ class NARX(Cell):
         input_window: int = 2,
         output_window: int = 3,
         output_size: int | None = None,
-        activation: Literal["tanh", "relu", "sigmoid"] = "tanh",
-        output_activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh",
+        activation: Activation = "tanh",
+        output_activation: Activation = "tanh",
     ):
         windows = {"input_window": input_window, "output_window": output_window}
         for name, value in {**windows, "output_size": 1 if output_size is None else output_size}.items():
@@ -118,5 +116,5 @@ class NARX(Cell):
 
     def _output(self, sums: Tensor) -> Tensor:
         """(..., H) -> (..., O)"""
-        y = F.linear(ACTIVATIONS[self.activation](sums), self.weight_hy, self.bias_y)
-        return y if self.output_activation == "identity" else ACTIVATIONS[self.output_activation](y)
+        h = ACTIVATIONS[self.activation](sums)
+        return ACTIVATIONS[self.output_activation](F.linear(h, self.weight_hy, self.bias_y))

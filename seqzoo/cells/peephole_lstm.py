@@ -12,11 +12,12 @@ Gers & Schmidhuber, Recurrent Nets that Time and Count, 2000, https://doi.org/10
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.lstm import LSTM
 from seqzoo.contracts import Cell, State
 
@@ -26,20 +27,11 @@ class PeepholeLSTM(LSTM):
 
     Peepholes start at zero, where the cell is the plain LSTM.
 
-    forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
-    output_activation: tanh, or identity for h' = o * c'.
-    layer_norm: normalise x W, h U and, on its way to the output, c'.
+    Options: the LSTM's.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        forget_bias: float = 1.0,
-        output_activation: Literal["tanh", "identity"] = "tanh",
-        layer_norm: bool = False,
-    ):
-        super().__init__(input_size, hidden_size, forget_bias, output_activation, layer_norm)
+    def __init__(self, input_size: int, hidden_size: int, **options: Any):
+        super().__init__(input_size, hidden_size, **options)
         self.peepholes = nn.Parameter(torch.empty(3, hidden_size))
         self.reset_parameters()
 
@@ -52,10 +44,8 @@ class PeepholeLSTM(LSTM):
         h, c = state
         p_i, p_f, p_o = self.peepholes
         i, f, g, o = (p + self.recur(h)).chunk(4, dim=-1)
-        c = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * torch.tanh(g)
-        o = torch.sigmoid(o + p_o * c)
-        seen = self.norm_c(c) if self.layer_norm else c
-        h = o * (torch.tanh(seen) if self.output_activation == "tanh" else seen)
+        c = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * ACTIVATIONS[self.activation](g)
+        h = torch.sigmoid(o + p_o * c) * self.read(c)
         return h, (h, c)
 
     # torch's kernels have no peepholes

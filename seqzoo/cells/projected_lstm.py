@@ -17,6 +17,7 @@ As in torch, without the paper's peepholes and its second projection, which is n
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,23 +32,14 @@ class ProjectedLSTM(LSTM):
     """State: (r, c), (B, P) and (B, H). Output: r. Parameters as `nn.LSTM(proj_size=P)` names them: `weight_hh` (4H, P)
     and, for W_p, `weight_hr` (P, H), which starts Xavier-uniform.
 
-    projection_size: P, 1 to H; null: half of H, rounded up.
-    forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
-    layer_norm: normalise x W, r U and, on its way to the output, c'.
+    projection_size: P, 1 to H; null: half of H, rounded up. The other options: the LSTM's.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        projection_size: int | None = None,
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-    ):
+    def __init__(self, input_size: int, hidden_size: int, projection_size: int | None = None, **options: Any):
         projection_size = (hidden_size + 1) // 2 if projection_size is None else projection_size
         if not 1 <= projection_size <= hidden_size:
             raise ValueError(f"projection_size is {projection_size}: it must be 1 to hidden_size, here {hidden_size}")
-        super().__init__(input_size, hidden_size, forget_bias, layer_norm=layer_norm)
+        super().__init__(input_size, hidden_size, **options)
         self.output_size = projection_size
         self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, projection_size))
         self.weight_hr = nn.Parameter(torch.empty(projection_size, hidden_size))
@@ -73,7 +65,7 @@ class ProjectedLSTM(LSTM):
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         # torch knows a projection by r being narrower than c
-        if self.layer_norm or self.output_size == self.hidden_size:
+        if not self.is_torchs or self.output_size == self.hidden_size:
             return Cell.scan(self, x, state, lengths)
         r, c = self.initial_state(x.shape[0]) if state is None else state
         with warnings.catch_warnings():

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.driven import DrivenCell
 from seqzoo.contracts import State
 
@@ -30,6 +31,7 @@ class RecurrentHighway(DrivenCell):
     depth: L.
     coupled: c = 1 - t.
     transform_bias: where the biases of t start; below zero the state passes through at first, deep ones want less.
+    activation: on n.
     """
 
     def __init__(
@@ -39,11 +41,12 @@ class RecurrentHighway(DrivenCell):
         depth: int = 3,
         coupled: bool = True,
         transform_bias: float = -2.0,
+        activation: Activation = "tanh",
     ):
         if depth < 1:
             raise ValueError(f"depth is {depth}: it must be at least 1")
         super().__init__(input_size, hidden_size, num_parts=2 if coupled else 3)
-        self.depth, self.coupled, self.transform_bias = depth, coupled, transform_bias
+        self.depth, self.coupled, self.transform_bias, self.activation = depth, coupled, transform_bias, activation
         self.weight_hh = nn.Parameter(torch.empty(depth, self.num_parts * hidden_size, hidden_size))
         self.bias_hh = nn.Parameter(torch.empty(depth, self.num_parts * hidden_size))
         self.reset_parameters()
@@ -66,5 +69,5 @@ class RecurrentHighway(DrivenCell):
             sums = F.linear(s, weight, bias)
             n, t, *c = (sums + p if layer == 0 else sums).chunk(self.num_parts, dim=-1)
             t = torch.sigmoid(t)
-            s = torch.tanh(n) * t + s * (1 - t if self.coupled else torch.sigmoid(c[0]))
+            s = ACTIVATIONS[self.activation](n) * t + s * (1 - t if self.coupled else torch.sigmoid(c[0]))
         return s, (s,)

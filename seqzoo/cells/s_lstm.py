@@ -17,12 +17,13 @@ yet, n = 0, there is nothing to keep and m' = i~; from then on n >= 1 in every u
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
 
@@ -46,6 +47,7 @@ class SLSTM(GatedCell):
     heads: parts of h that do not see each other; they must divide hidden_size.
     forget_gate: sigmoid, as in the authors' code, or exponential; the paper allows both.
     layer_norm: normalise x W and h R.
+    activation: on z.
     """
 
     gates = ("i", "f", "z", "o")
@@ -57,11 +59,11 @@ class SLSTM(GatedCell):
         hidden_size: int,
         heads: int = 1,
         forget_gate: ForgetGate = "sigmoid",
-        layer_norm: bool = False,
+        **options: Any,
     ):
         check_heads(heads, hidden_size)
         self.heads, self.forget_gate = heads, forget_gate
-        super().__init__(input_size, hidden_size, layer_norm)
+        super().__init__(input_size, hidden_size, **options)
         self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size // heads))
         self.reset_parameters()
 
@@ -93,7 +95,7 @@ class SLSTM(GatedCell):
         i, f, z, o = (p + self.recur(h)).chunk(4, dim=-1)
         m = m.masked_fill(n == 0, -torch.inf)
         i, f, m = exponential_gates(i, f, m, self.forget_gate)
-        c = f * c + i * torch.tanh(z)
+        c = f * c + i * ACTIVATIONS[self.activation](z)
         n = f * n + i
         # the limit is met by every state that steps lead to, and keeps one that was given finite
         h = torch.sigmoid(o) * c / n.clamp(min=1)

@@ -14,14 +14,13 @@ state, and one step follows the other.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.driven import DrivenCell
-from seqzoo.cells.elman import ACTIVATIONS
 from seqzoo.cells.linear import LinearRecurrence
 from seqzoo.contracts import Cell, State
 
@@ -45,7 +44,7 @@ class SRU(LinearRecurrence, DrivenCell):
         self,
         input_size: int,
         hidden_size: int,
-        activation: Literal["identity", "tanh", "relu"] = "identity",
+        activation: Activation = "identity",
         highway_bias: float = 0.0,
         rescale: bool = True,
         peephole: bool = False,
@@ -81,8 +80,7 @@ class SRU(LinearRecurrence, DrivenCell):
     def output(self, p: Tensor, h: Tensor) -> Tensor:
         _, _, r, x = p.chunk(4, dim=-1)
         r = torch.sigmoid(r)
-        seen = h if self.activation == "identity" else ACTIVATIONS[self.activation](h)
-        return r * seen + (1 - r) * self.alpha * x
+        return r * ACTIVATIONS[self.activation](h) + (1 - r) * self.alpha * x
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         if self.peephole:

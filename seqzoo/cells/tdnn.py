@@ -10,14 +10,12 @@ Layers of it see p - 1 steps further back each.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.delay import convolve, kept, weigh
 from seqzoo.cells.driven import DrivenCell
-from seqzoo.cells.elman import ACTIVATIONS
 from seqzoo.contracts import State
 from seqzoo.masking import mask
 
@@ -28,7 +26,7 @@ class TDNN(DrivenCell):
     Weights `weight_ih` (H, I, p), the newest input last, start Xavier-uniform, the bias at zero.
 
     window: p.
-    activation: f, tanh, relu, or sigmoid as in the paper.
+    activation: f; sigmoid in the paper.
     """
 
     def __init__(
@@ -36,7 +34,7 @@ class TDNN(DrivenCell):
         input_size: int,
         hidden_size: int,
         window: int = 3,
-        activation: Literal["tanh", "relu", "sigmoid"] = "tanh",
+        activation: Activation = "tanh",
     ):
         if window < 1:
             raise ValueError(f"window is {window}: it must be at least 1")

@@ -12,12 +12,12 @@ the other side, a GRU without its reset gate), https://arxiv.org/abs/1710.00641
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqzoo.cells.elman import ACTIVATIONS
+from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
 
@@ -25,24 +25,17 @@ from seqzoo.contracts import State
 class UGRNN(GatedCell):
     """State: (h,), (B, H). Gates g c.
 
-    activation: s, tanh or relu.
     gate_bias: where the gate's bias starts; above 0 the state is kept at first.
     layer_norm: normalise x W and h U.
+    activation: s.
     """
 
     gates = ("g", "c")
     keep_gate = "g"
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        activation: Literal["tanh", "relu"] = "tanh",
-        gate_bias: float = 1.0,
-        layer_norm: bool = False,
-    ):
-        self.activation, self.gate_bias = activation, gate_bias
-        super().__init__(input_size, hidden_size, layer_norm)
+    def __init__(self, input_size: int, hidden_size: int, gate_bias: float = 1.0, **options: Any):
+        self.gate_bias = gate_bias
+        super().__init__(input_size, hidden_size, **options)
 
     def reset_parameters(self) -> None:
         super().reset_parameters()

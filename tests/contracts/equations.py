@@ -6,6 +6,7 @@ tuple of its tensors. The families of the catalogue have a file each, equations_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,26 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-a))
 
 
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "tanh": np.tanh,
+    "relu": lambda a: np.maximum(a, 0),
+    "sigmoid": sigmoid,
+    "identity": lambda a: a,
+    "softsign": lambda a: a / (1 + np.abs(a)),
+    "hard_tanh": lambda a: np.clip(a, -1, 1),
+    "gelu": lambda a: a * (1 + np.vectorize(math.erf)(a / np.sqrt(2))) / 2,
+}
+
+
+def act(options: Options, a: np.ndarray) -> np.ndarray:
+    """The activation that the YAML names."""
+    return ACTIVATIONS[options["activation"]](a)
+
+
+def act_out(options: Options, a: np.ndarray) -> np.ndarray:
+    return ACTIVATIONS[options["output_activation"]](a)
+
+
 def gate(number: int, x: np.ndarray, h: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
     """W x + b and U h + d of one gate."""
     rows = slice(number * h.shape[1], (number + 1) * h.shape[1])
@@ -28,15 +49,15 @@ def gate(number: int, x: np.ndarray, h: np.ndarray, p: Parameters) -> tuple[np.n
 
 def elman(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
-    h = np.tanh(sum(gate(0, x, h, p)))
+    h = act(options, sum(gate(0, x, h, p)))
     return h, (h,)
 
 
 def lstm(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     h, c = state
     i, f, g, o = (sum(gate(number, x, h, p)) for number in range(4))
-    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    h = sigmoid(o) * np.tanh(c)
+    c = sigmoid(f) * c + sigmoid(i) * act(options, g)
+    h = sigmoid(o) * act_out(options, c)
     return h, (h, c)
 
 
@@ -44,7 +65,7 @@ def gru(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[n
     (h,) = state
     r, z = sigmoid(sum(gate(0, x, h, p))), sigmoid(sum(gate(1, x, h, p)))
     from_input, from_state = gate(2, x, h, p)
-    n = np.tanh(from_input + r * from_state)
+    n = act(options, from_input + r * from_state)
     h = (1 - z) * n + z * h
     return h, (h,)
 

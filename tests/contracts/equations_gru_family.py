@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.contracts.equations import Options, Parameters, State, gate, sigmoid
+from tests.contracts.equations import Options, Parameters, State, act, gate, sigmoid
 
 
 def gru_reset_before(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
     r, z = sigmoid(sum(gate(0, x, h, p))), sigmoid(sum(gate(1, x, h, p)))
-    candidate = np.tanh(sum(gate(2, x, r * h, p)))
+    candidate = act(options, sum(gate(2, x, r * h, p)))
     h = z * h + (1 - z) * candidate
     return h, (h,)
 
@@ -18,7 +18,7 @@ def gru_reset_before(x: np.ndarray, state: State, p: Parameters, options: Option
 def mgu(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
     f = sigmoid(sum(gate(0, x, h, p)))
-    candidate = np.tanh(sum(gate(1, x, f * h, p)))
+    candidate = act(options, sum(gate(1, x, f * h, p)))
     h = (1 - f) * h + f * candidate
     return h, (h,)
 
@@ -26,7 +26,7 @@ def mgu(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[n
 def ugrnn(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
     g = sigmoid(sum(gate(0, x, h, p)))
-    c = np.tanh(sum(gate(1, x, h, p)))
+    c = act(options, sum(gate(1, x, h, p)))
     h = g * h + (1 - g) * c
     return h, (h,)
 
@@ -38,7 +38,7 @@ def li_gru(x: np.ndarray, state: State, p: Parameters, options: Options) -> tupl
     x_z, x_n = np.split(driven * p["norm_x.weight"] + p["bias_ih"], 2, axis=1)
     h_z, h_n = np.split(h @ p["weight_hh"].T + p["bias_hh"], 2, axis=1)
     z = sigmoid(x_z + h_z)
-    h = z * h + (1 - z) * np.maximum(x_n + h_n, 0)
+    h = z * h + (1 - z) * act(options, x_n + h_n)
     return h, (h,)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.contracts.equations import Options, Parameters, State, sigmoid
+from tests.contracts.equations import Options, Parameters, State, act, sigmoid
 
 
 def parts(x: np.ndarray, p: Parameters, number: int) -> list[np.ndarray]:
@@ -45,7 +45,7 @@ def sru(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[n
     r = sigmoid(x @ w_r.T + v_r * c + b_r)
     c = f * c + (1 - f) * (x @ w.T)
     # the highway gate's bias starts at zero
-    return r * c + (1 - r) * np.sqrt(3) * (x @ w_x.T), (c,)
+    return r * act(options, c) + (1 - r) * np.sqrt(3) * (x @ w_x.T), (c,)
 
 
 def qrnn(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:

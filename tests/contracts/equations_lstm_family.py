@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.contracts.equations import Options, Parameters, State, gate, sigmoid
+from tests.contracts.equations import Options, Parameters, State, act, act_out, gate, sigmoid
 
 
 def peephole_lstm(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     h, c = state
     i, f, g, o = (sum(gate(number, x, h, p)) for number in range(4))
     to_input, to_forget, to_output = p["peepholes"]
-    new_c = sigmoid(f + to_forget * c) * c + sigmoid(i + to_input * c) * np.tanh(g)
-    h = sigmoid(o + to_output * new_c) * np.tanh(new_c)
+    new_c = sigmoid(f + to_forget * c) * c + sigmoid(i + to_input * c) * act(options, g)
+    h = sigmoid(o + to_output * new_c) * act_out(options, new_c)
     return h, (h, new_c)
 
 
 def coupled_lstm(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     h, c = state
     f, g, o = (sum(gate(number, x, h, p)) for number in range(3))
-    c = sigmoid(f) * c + (1 - sigmoid(f)) * np.tanh(g)
-    h = sigmoid(o) * np.tanh(c)
+    c = sigmoid(f) * c + (1 - sigmoid(f)) * act(options, g)
+    h = sigmoid(o) * act_out(options, c)
     return h, (h, c)
 
 
 def projected_lstm(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     r, c = state
     i, f, g, o = np.split(x @ p["weight_ih"].T + p["bias_ih"] + r @ p["weight_hh"].T + p["bias_hh"], 4, axis=1)
-    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    r = (sigmoid(o) * np.tanh(c)) @ p["weight_hr"].T
+    c = sigmoid(f) * c + sigmoid(i) * act(options, g)
+    r = (sigmoid(o) * act_out(options, c)) @ p["weight_hr"].T
     return r, (r, c)
 
 
@@ -36,15 +36,15 @@ def multiplicative_lstm(x: np.ndarray, state: State, p: Parameters, options: Opt
     h, c = state
     m = (x @ p["weight_mx"].T) * (h @ p["weight_mh"].T)
     i, f, g, o = (sum(gate(number, x, m, p)) for number in range(4))
-    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    h = sigmoid(o) * np.tanh(c)
+    c = sigmoid(f) * c + sigmoid(i) * act(options, g)
+    h = sigmoid(o) * act_out(options, c)
     return h, (h, c)
 
 
 def janet(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
     s, candidate = (sum(gate(number, x, h, p)) for number in range(2))
-    h = sigmoid(s) * h + (1 - sigmoid(s - options["beta"])) * np.tanh(candidate)
+    h = sigmoid(s) * h + (1 - sigmoid(s - options["beta"])) * act(options, candidate)
     return h, (h,)
 
 
@@ -55,7 +55,7 @@ def s_lstm(x: np.ndarray, state: State, p: Parameters, options: Options) -> tupl
     log_f = np.log(sigmoid(f))
     new_m = np.where(n == 0, i, np.maximum(log_f + m, i))
     i, f = np.exp(i - new_m), np.where(n == 0, 0, np.exp(log_f + m - new_m))
-    c = f * c + i * np.tanh(z)
+    c = f * c + i * act(options, z)
     n = f * n + i
     h = sigmoid(o) * c / np.maximum(n, 1)
     return h, (h, c, n, new_m)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.contracts.equations import Options, Parameters, State, gate, sigmoid
+from tests.contracts.equations import Options, Parameters, State, act, act_out, gate, sigmoid
 
 
 def irnn(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
-    h = np.maximum(sum(gate(0, x, h, p)), 0)
+    h = act(options, sum(gate(0, x, h, p)))
     return h, (h,)
 
 
 def jordan(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (y,) = state
-    h = np.tanh(x @ p["weight_ih"].T + y @ p["weight_yh"].T + p["bias_h"])
-    y = np.tanh(h @ p["weight_hy"].T + p["bias_y"])
+    h = act(options, x @ p["weight_ih"].T + y @ p["weight_yh"].T + p["bias_h"])
+    y = act_out(options, h @ p["weight_hy"].T + p["bias_y"])
     return y, (y,)
 
 
 def ind_rnn(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (h,) = state
-    h = np.maximum(x @ p["weight_ih"].T + p["weight_hh"] * h + p["bias"], 0)
+    h = act(options, x @ p["weight_ih"].T + p["weight_hh"] * h + p["bias"])
     return h, (h,)
 
 
@@ -69,8 +69,8 @@ def lem(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[n
     y, z = state
     step = options["dt"] * sigmoid(sum(gate(0, x, y, p)))
     step_bar = options["dt"] * sigmoid(sum(gate(1, x, y, p)))
-    z = (1 - step) * z + step * np.tanh(sum(gate(2, x, y, p)))
-    y = (1 - step_bar) * y + step_bar * np.tanh(sum(gate(3, x, z, p)))
+    z = (1 - step) * z + step * act(options, sum(gate(2, x, y, p)))
+    y = (1 - step_bar) * y + step_bar * act(options, sum(gate(3, x, z, p)))
     return y, (y, z)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.contracts.equations import Options, Parameters, State, gate, sigmoid
+from tests.contracts.equations import Options, Parameters, State, act, gate, sigmoid
 
 
 def leaky(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
@@ -14,7 +14,7 @@ def leaky(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple
         np.testing.assert_allclose(np.exp(p["log_tau"]), expected, rtol=1e-5)
     tau = np.exp(p["log_tau"])
     kept = np.exp(-1 / tau)
-    h = kept * h + (1 - kept) * np.tanh(sum(gate(0, x, h, p)))
+    h = kept * h + (1 - kept) * act(options, sum(gate(0, x, h, p)))
     return h, (h,)
 
 
@@ -23,7 +23,7 @@ def clockwork(x: np.ndarray, state: State, p: Parameters, options: Options) -> t
     h, t = state
     periods = np.array([1, 1, 2, 4, 8])
     u = np.where(periods[:, None] <= periods[None, :], p["weight_hh"], 0)
-    new = np.tanh(x @ p["weight_ih"].T + p["bias_ih"] + h @ u.T + p["bias_hh"])
+    new = act(options, x @ p["weight_ih"].T + p["bias_ih"] + h @ u.T + p["bias_hh"])
     due = np.round(t)[:, None] % periods == 0
     h = np.where(due, new, h)
     return h, (h, (t + 1) % 8)
@@ -48,7 +48,7 @@ def recurrent_highway(x: np.ndarray, state: State, p: Parameters, options: Optio
         else:
             new, transform, carry = np.split(sums, 3, axis=1)
             carry = sigmoid(carry)
-        s = np.tanh(new) * sigmoid(transform) + s * carry
+        s = act(options, new) * sigmoid(transform) + s * carry
     return s, (s,)
 
 

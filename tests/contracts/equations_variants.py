@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.contracts.equations import Options, Parameters, State, sigmoid
+from tests.contracts.equations import Options, Parameters, State, act, act_out, sigmoid
 
 
 def normalised(values: np.ndarray, gain: np.ndarray) -> np.ndarray:
@@ -23,16 +23,16 @@ def summed_inputs(x: np.ndarray, h: np.ndarray, p: Parameters) -> tuple[np.ndarr
 def lstm_linear_output(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     h, c = state
     i, f, g, o = np.split(x @ p["weight_ih"].T + p["bias_ih"] + h @ p["weight_hh"].T + p["bias_hh"], 4, axis=1)
-    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    h = sigmoid(o) * c
+    c = sigmoid(f) * c + sigmoid(i) * act(options, g)
+    h = sigmoid(o) * act_out(options, c)
     return h, (h, c)
 
 
 def layer_norm_lstm(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     h, c = state
     i, f, g, o = np.split(sum(summed_inputs(x, h, p)), 4, axis=1)
-    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    h = sigmoid(o) * np.tanh(normalised(c, p["norm_c.weight"]) + p["norm_c.bias"])
+    c = sigmoid(f) * c + sigmoid(i) * act(options, g)
+    h = sigmoid(o) * act_out(options, normalised(c, p["norm_c.weight"]) + p["norm_c.bias"])
     return h, (h, c)
 
 
@@ -41,7 +41,7 @@ def layer_norm_gru(x: np.ndarray, state: State, p: Parameters, options: Options)
     from_input, from_state = summed_inputs(x, h, p)
     (x_r, x_z, x_n), (h_r, h_z, h_n) = np.split(from_input, 3, axis=1), np.split(from_state, 3, axis=1)
     r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-    n = np.tanh(x_n + r * h_n)
+    n = act(options, x_n + r * h_n)
     h = (1 - z) * n + z * h
     return h, (h,)
 
