@@ -73,6 +73,8 @@ def train(arguments: list[str]) -> None:
     if "-h" in flags or "--help" in flags:
         _help_options("train", overrides)
         return
+    from seqzoo.launch import launch, until_stopped
+
     _allow_own_modules(overrides)
     run_dir, rest = _take_resume(overrides)
     if run_dir is not None:
@@ -80,7 +82,7 @@ def train(arguments: list[str]) -> None:
             raise ConfigError([f"{flags[0]} does not go with resume=: one run is continued at a time"])
         from seqzoo.runs import resume
 
-        _until_stopped(lambda: resume(run_dir, rest))
+        until_stopped(lambda: resume(run_dir, rest))
         return
     if not flags:
         from seqzoo.building import examine
@@ -88,15 +90,7 @@ def train(arguments: list[str]) -> None:
         _, mistakes = examine(*overrides)
         if mistakes:
             raise ConfigError(mistakes)
-    from seqzoo.launch import launch
-
-    launch(flags, overrides, _start)
-
-
-def _start(config: dict[str, Any], folder: Path) -> None:
-    from seqzoo.runs import start
-
-    _until_stopped(lambda: start(config, folder))
+    launch(flags, overrides)
 
 
 def check(arguments: list[str]) -> None:
@@ -309,16 +303,6 @@ def _help_options(command: str, overrides: list[str]) -> None:
         print(f"\n{group}={config['choices'][group]}")
         for option, default, what in configuration.every_option(group, config["choices"][group]):
             print(f"  {f'{group}.{option}={default}':42} {what}")
-
-
-def _until_stopped(work: Callable[[], object]) -> None:
-    """A training that a signal stopped has saved itself and said so; the exit status tells which signal."""
-    from seqzoo.training.loop import Stopped
-
-    try:
-        work()
-    except Stopped as stopped:
-        sys.exit(128 + stopped.signal_number)
 
 
 def _allow_own_modules(overrides: list[str]) -> None:

@@ -6,7 +6,6 @@ Nothing here imports torch: listing names and helping with options must answer a
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import itertools
 import re
 from collections.abc import Mapping
@@ -100,6 +99,11 @@ def use_config_dir(folder: str | Path) -> None:
         )
     if path not in _user_dirs:
         _user_dirs.append(path)
+
+
+def own_config_dirs() -> list[Path]:
+    """The folders that were added."""
+    return list(_user_dirs)
 
 
 _user_dirs: list[Path] = []
@@ -216,17 +220,29 @@ def jobs(*overrides: str) -> list[list[str]]:
     return [list(job) for job in itertools.product(*map(_values, overrides))]
 
 
-def _values(text: str) -> list[str]:
-    """The overrides that one with several values stands for."""
+def varied(*overrides: str) -> list[str]:
+    """The options that a sweep varies."""
+    return [override.get_key_element() for override in map(_sweeping, overrides) if override is not None]
+
+
+def _sweeping(text: str) -> Any:
+    """An override with several values, as Hydra reads it; None for any other."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import Glob
     from hydra.errors import HydraException
 
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException:
-        return [text]  # whoever reads it says what is wrong
-    if not override.is_sweep_override():
+        return None  # whoever reads it says what is wrong
+    return override if override.is_sweep_override() else None
+
+
+def _values(text: str) -> list[str]:
+    """The overrides that one with several values stands for."""
+    from hydra.core.override_parser.types import Glob
+
+    override = _sweeping(text)
+    if override is None:
         return [text]
     value, key = override.value(), override.get_key_element()
     if isinstance(value, Glob):
@@ -363,9 +379,4 @@ def register_resolvers() -> None:
     def run_name(data: str, *rest: str) -> str:
         return "_".join([real_name("data", data), *rest])
 
-    def short_name(text: str) -> str:
-        clean = re.sub(r"[^\w=.,+-]+", "_", text)
-        return clean if len(clean) <= 100 else f"{clean[:91]}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-    OmegaConf.register_new_resolver("short_name", short_name, replace=True)

@@ -1,9 +1,16 @@
-"""Runs and sweeps by Hydra, which names the run directories; what it composes is composed and checked as everywhere."""
+"""Runs and sweeps by Hydra; what it composes is composed and checked as everywhere.
+
+A sweep is what is held fixed and what is varied: started again, it skips the jobs that are done, continues those that
+were cut, and tries again those that failed; with more values for what is varied it goes on to the new ones.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,31 +18,178 @@ from typing import Any
 from seqzoo import config as configuration
 from seqzoo.errors import ConfigError, SeqzooError
 
+LONGEST_NAME = 80
 
-def launch(flags: list[str], overrides: list[str], start: Callable[[dict[str, Any], Path], object]) -> None:
-    """Call `start` with the configuration and the folder of one run, or with -m among the flags of each run of a sweep.
 
-    Raises ConfigError before the first run where a name or option is misspelled, what `start` raises for one run, and
-    SeqzooError that names the failed runs of a sweep after the others have finished.
+def launch(flags: list[str], overrides: list[str]) -> None:
+    """Train one run, or with -m among the flags each run of a sweep.
+
+    Raises ConfigError before the first run where a name or option is misspelled, what a single run raises, and
+    SeqzooError that names the failed jobs of a sweep after the others have finished.
     """
-    import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import DictConfig
+    if "-m" not in flags and "--multirun" not in flags:
+        single = _Single()
+        _run_hydra(single, flags, overrides)
+        if single.error is not None:
+            raise single.error
+        return
+    jobs = _check_names(overrides)
+    given = [text.partition("=")[2] for text in overrides if text.startswith("hydra.sweep.dir=")]
+    sweep = Path(given[-1]) if given else Path("runs", "sweeps", sweep_name(overrides))
+    rest = [text for text in overrides if not text.startswith("hydra.sweep.dir=")]
+    job = _Job(sweep, configuration.varied(*rest), configuration.own_config_dirs())
+    _run_hydra(job, flags, [*rest, "hydra.sweep.dir='" + str(sweep).replace("'", r"\'") + "'"])
+    _summarize(sweep, jobs)
 
-    sweep = "-m" in flags or "--multirun" in flags
-    if sweep:
-        _check_names(overrides)
-    failures: list[tuple[str, SeqzooError]] = []
 
-    def job(_: DictConfig) -> None:
+class _Single:
+    """One run. Hydra would print a traceback of what it raises, so that it is kept."""
+
+    error: SeqzooError | None = None
+
+    def __call__(self, _: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        from seqzoo.runs import start
+
         about = HydraConfig.get()
-        chosen = list(about.overrides.task)
         try:
-            start(configuration.compose(*chosen), Path(about.runtime.output_dir))
+            config = configuration.compose(*about.overrides.task)
+            until_stopped(lambda: start(config, Path(about.runtime.output_dir)))
         except SeqzooError as error:
-            failures.append((shlex.join(chosen), error))
-            if sweep:
-                print(f"seqzoo: {failures[-1][0]} failed: {error}", file=sys.stderr)
+            self.error = error
+
+
+class _Job:
+    """One job of a sweep, perhaps in a process of its own; what becomes of it goes to the ledger.
+
+    varied: the keys of the options that the sweep varies; config_dirs: folders of the user's own, laid out as conf/.
+    """
+
+    def __init__(self, sweep: Path, varied: list[str], config_dirs: list[Path]):
+        self.sweep, self.varied, self.config_dirs = sweep, varied, config_dirs
+
+    def __call__(self, _: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        from seqzoo.ledger import Entry, Ledger
+        from seqzoo.provenance import fingerprint
+        from seqzoo.training.files import METRICS
+
+        for own in self.config_dirs:
+            configuration.use_config_dir(own)
+        chosen = list(HydraConfig.get().overrides.task)
+        ledger, command = Ledger(self.sweep), shlex.join(["seqzoo", "train", *chosen])
+        config = configuration.compose(*chosen)
+        key = fingerprint(config)
+        with ledger.lock(key) as free:
+            entry = ledger.read(key)
+            folder = entry.folder if entry is not None else self._new_folder(chosen, key)
+            finished = (self.sweep / folder / METRICS).exists()
+            if not free or (finished and entry is not None and entry.status == "done"):
+                print(f"{'done before' if free else 'runs in another process'}: {shlex.join(chosen)}", flush=True)
+                return
+            ledger.write(key, Entry("running", folder, command))
+            try:
+                if not finished:  # else it was cut between its last word and the ledger
+                    _begin_or_go_on(config, self.sweep / folder)
+                ledger.write(key, Entry("done", folder, command))
+            except Exception as error:  # one failed job must not end the others
+                told = isinstance(error, SeqzooError)
+                reason = " ".join(str(error).split()) if told else f"{type(error).__name__}: {error}".splitlines()[0]
+                details = "" if told else traceback.format_exc()
+                ledger.write(key, Entry("failed", folder, command, reason, details))
+                print(f"seqzoo: {shlex.join(chosen)} failed: {reason}", file=sys.stderr, flush=True)
+
+    def _new_folder(self, chosen: list[str], key: str) -> str:
+        """Named after what is varied; another job that had the name, of a sweep in the same folder, keeps it."""
+        name = job_name(chosen, self.varied)
+        return f"{name}-{key[:8]}" if (self.sweep / name).exists() else name
+
+
+def _begin_or_go_on(config: dict[str, Any], folder: Path) -> None:
+    from seqzoo.runs import resume, start
+    from seqzoo.training.files import CONFIG
+
+    if (folder / CONFIG).exists():
+        trusted = [text for text in config["overrides"] if text.lstrip("+").startswith("allow_modules=")]
+        until_stopped(lambda: resume(folder, trusted))
+    else:
+        until_stopped(lambda: start(config, folder))
+
+
+def until_stopped(work: Callable[[], object]) -> None:
+    """A training that a signal stopped has saved itself and said so; the exit status tells which signal."""
+    from seqzoo.training.loop import Stopped
+
+    try:
+        work()
+    except Stopped as stopped:
+        sys.exit(128 + stopped.signal_number)
+
+
+def sweep_name(overrides: list[str]) -> str:
+    """What is held fixed and what is varied, but not its values: more values belong to the same sweep."""
+    varied = sorted(configuration.varied(*overrides))
+    fixed = sorted(text for text in overrides if text.partition("=")[0].lstrip("+~") not in varied)
+    fixed = [text for text in fixed if not text.startswith(("hydra.", "hydra/"))]
+    chosen = [
+        text.partition("=")[2] for group in configuration.GROUPS for text in fixed if text.startswith(f"{group}=")
+    ]
+    digest = hashlib.sha256("\n".join([*fixed, "", *varied]).encode()).hexdigest()[:6]
+    return _short("_".join([*chosen, "by", *(key.rpartition(".")[2] for key in varied), digest]))
+
+
+def job_name(chosen: list[str], varied: list[str]) -> str:
+    """cell=gru,seed=0"""
+    pairs = [text.partition("=") for text in chosen]
+    return _short(",".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs if key in varied) or "job")
+
+
+def _short(text: str) -> str:
+    """As the name of a folder; a digest stands for what had to go."""
+    clean = re.sub(r"[^\w=.,+-]+", "_", text)
+    if clean == text and len(text) <= LONGEST_NAME:
+        return text
+    return f"{clean[: LONGEST_NAME - 7]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def _check_names(overrides: list[str]) -> list[tuple[list[str], str]]:
+    """The jobs of a sweep, each with the key of its configuration. What does not fit together fails later, as its job
+    alone.
+    """
+    from seqzoo.provenance import fingerprint
+
+    mistakes: dict[str, list[str]] = {}
+    found = []
+    jobs = configuration.jobs(*overrides)
+    for job in jobs:
+        config, wrong = configuration.examine(*job)
+        for mistake in wrong:
+            mistakes.setdefault(mistake, job)
+        if config is not None:
+            found.append((job, fingerprint(config)))
+    if mistakes:
+        told = [f"{mistake} (in {shlex.join(job)})" for mistake, job in mistakes.items()]
+        raise ConfigError(told if len(jobs) > 1 else mistakes)
+    return found
+
+
+def _summarize(sweep: Path, jobs: list[tuple[list[str], str]]) -> None:
+    """Say how to look at the runs. Raises SeqzooError with the failed jobs, why, and how to run each alone."""
+    from seqzoo.ledger import Ledger
+
+    entries = [Ledger(sweep).read(key) for _, key in jobs]
+    failed = [entry for entry in entries if entry is not None and entry.status == "failed"]
+    done = sum(entry is not None and entry.status == "done" for entry in entries)
+    print(f"\n{sweep}: {done} of {len(jobs)} jobs are done\n\nseqzoo compare {shlex.quote(str(sweep))}", flush=True)
+    if failed:
+        lines = "\n".join(f"  {entry.folder}: {entry.reason}\n    {entry.command}" for entry in failed)
+        raise SeqzooError(f"{len(failed)} of {len(jobs)} jobs failed; why, and how to run one alone:\n{lines}")
+
+
+def _run_hydra(job: Any, flags: list[str], overrides: list[str]) -> None:
+    import hydra
 
     configuration.register_resolvers()
     given = sys.argv
@@ -44,21 +198,3 @@ def launch(flags: list[str], overrides: list[str], start: Callable[[dict[str, An
         hydra.main(version_base="1.3", config_path=str(configuration.CONF_DIR), config_name="config")(job)()
     finally:
         sys.argv = given
-    if failures and not sweep:
-        raise failures[0][1]
-    if failures:
-        lines = "\n".join(f"  seqzoo train {command}" for command, _ in failures)
-        what = "1 job of the sweep" if len(failures) == 1 else f"{len(failures)} jobs of the sweep"
-        raise SeqzooError(f"{what} failed; to run one alone:\n{lines}")
-
-
-def _check_names(overrides: list[str]) -> None:
-    """What does not fit together fails later, as its job alone."""
-    mistakes: dict[str, list[str]] = {}
-    jobs = configuration.jobs(*overrides)
-    for job in jobs:
-        for mistake in configuration.examine(*job)[1]:
-            mistakes.setdefault(mistake, job)
-    if mistakes:
-        told = [f"{mistake} (in {shlex.join(job)})" for mistake, job in mistakes.items()]
-        raise ConfigError(told if len(jobs) > 1 else mistakes)

@@ -66,6 +66,14 @@ def hyperparameters(config: dict[str, Any], parameters: int) -> dict[str, Any]:
     return flat
 
 
+def fingerprint(config: dict[str, Any]) -> str:
+    """A name of all that can change the scores of a run: its configuration, budget and seed."""
+    groups = ("cell", "backbone", "encoder", "task", "data", "training")
+    learned = {group: {k: v for k, v in config[group].items() if k not in HOUSEKEEPING} for group in groups}
+    learned |= {name: config[name] for name in ("budget", "seed", "allow_modules")}
+    return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def group_name(config: dict[str, Any]) -> str:
     """One name for the seeds of a configuration."""
     learned = {group: config[group] for group in ("cell", "backbone", "encoder", "task", "data", "training")}

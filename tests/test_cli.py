@@ -162,7 +162,8 @@ def test_a_sweep_finishes_although_one_job_fails(command: Callable, tmp_path: Pa
     assert json.loads(run.read_text())["choices"]["backbone"] == "unidirectional"
     failed = f"backbone=bidirectional {' '.join(overrides)}"
     assert f"seqzoo: {failed} failed: backbone=bidirectional sees what is ahead" in done.err
-    assert done.err.endswith(f"1 job of the sweep failed; to run one alone:\n  seqzoo train {failed}\n")
+    assert "1 of 2 jobs failed; why, and how to run one alone:\n  backbone=bidirectional: " in done.err
+    assert done.err.endswith(f"\n    seqzoo train {failed}\n")
 
 
 def test_a_sweep_with_a_misspelled_name_does_not_start(command: Callable, tmp_path: Path) -> None:

@@ -1,0 +1,173 @@
+"""A sweep that is started again: what is done stays, what was cut goes on, what failed is tried again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqzoo import config as configuration
+from seqzoo import runs
+from seqzoo.launch import job_name, sweep_name
+from seqzoo.ledger import Entry, Ledger
+from seqzoo.provenance import fingerprint
+from seqzoo.training import loop
+from seqzoo.training.files import LAST
+
+SMALL = (
+    "task=tagging", "debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8",
+    "training.examples=0",
+)  # fmt: skip
+
+
+def entries(sweep: Path) -> dict[str, dict]:
+    """The ledger, by the folders of the runs."""
+    found = [json.loads(path.read_text()) for path in (sweep / "ledger").glob("*.json")]
+    return {entry["folder"]: entry for entry in found}
+
+
+def scores(sweep: Path) -> dict[str, list]:
+    metrics = {path.parent.name: json.loads(path.read_text()) for path in sweep.glob("*/metrics.json")}
+    return {name: [content[split] for split in ("train", "validation", "test")] for name, content in metrics.items()}
+
+
+def test_the_same_sweep_again_trains_nothing(command: Callable, tmp_path: Path, monkeypatch) -> None:
+    sweep = ("train", "-m", "cell=elman,gru", "seed=0,1", *SMALL)
+    done = command(*sweep)
+    assert done.status == 0, done.err
+    [folder] = (tmp_path / "runs" / "sweeps").iterdir()
+    assert folder.name == sweep_name([*sweep[2:]])
+    assert set(scores(folder)) == {f"cell={cell},seed={seed}" for cell in ("elman", "gru") for seed in (0, 1)}
+    assert {entry["status"] for entry in entries(folder).values()} == {"done"}
+
+    started = []
+    monkeypatch.setattr(runs, "start", lambda config, folder: started.append(folder.name))
+    again = command(*sweep)
+    assert again.status == 0, again.err
+    assert again.out.count("done before: ") == 4
+    assert "4 of 4 jobs are done" in again.out
+    assert started == []
+
+
+def test_more_values_belong_to_the_same_sweep(command: Callable, tmp_path: Path, monkeypatch) -> None:
+    command("train", "-m", "seed=0,1", *SMALL)
+    monkeypatch.setattr(runs, "start", lambda config, folder: folder.mkdir())
+    done = command("train", "-m", "seed=range(0,4)", *SMALL)
+    assert done.out.count("done before: ") == 2
+    [sweep] = (tmp_path / "runs" / "sweeps").iterdir()
+    assert {path.name for path in sweep.glob("seed=*")} == {"seed=0", "seed=1", "seed=2", "seed=3"}
+
+
+def test_a_run_that_was_removed_is_trained_again(command: Callable, tmp_path: Path) -> None:
+    sweep = ("train", "-m", "seed=0,1", *SMALL, "hydra.sweep.dir=sweep")
+    command(*sweep)
+    before = scores(tmp_path / "sweep")
+    (tmp_path / "sweep" / "seed=1").rename(tmp_path / "elsewhere")
+    assert command(*sweep).status == 0
+    assert scores(tmp_path / "sweep") == before
+
+
+def test_a_failure_ends_its_job_alone_and_is_tried_again(command: Callable, tmp_path: Path, monkeypatch) -> None:
+    """The second of three jobs meets an error that is no mistake of the user."""
+    fit = loop.fit
+
+    def fail(session, data, run) -> None:
+        if "seed=1" in run.folder.name:
+            raise RuntimeError("a bug")
+        fit(session, data, run)
+
+    monkeypatch.setattr(runs, "fit", fail)
+    sweep = ("train", "-m", "seed=0,1,2", *SMALL, "hydra.sweep.dir=sweep")
+    done = command(*sweep)
+    assert done.status == 2
+    alone = f"seqzoo train seed=1 {' '.join(SMALL)}"
+    assert done.err.endswith(
+        "seqzoo: 1 of 3 jobs failed; why, and how to run one alone:\n"
+        f"  seed=1: RuntimeError: a bug\n    {alone}\n"
+    )  # fmt: skip
+    found = entries(tmp_path / "sweep")
+    assert {name: entry["status"] for name, entry in found.items()} == {
+        "seed=0": "done", "seed=1": "failed", "seed=2": "done",
+    }  # fmt: skip
+    assert 'raise RuntimeError("a bug")' in found["seed=1"]["details"]
+    assert found["seed=1"]["command"] == alone
+
+    monkeypatch.setattr(runs, "fit", fit)
+    again = command(*sweep)
+    assert again.status == 0, again.err
+    assert again.out.count("done before: ") == 2
+    assert entries(tmp_path / "sweep")["seed=1"] == {
+        "status": "done", "folder": "seed=1", "command": alone, "reason": "", "details": "",
+    }  # fmt: skip
+
+
+def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) -> None:
+    """SIGKILL in the second of three jobs; together the two starts end with the numbers of one."""
+    overrides = [*SMALL, "training.steps=60", "training.save_every=0"]
+    arguments = ["train", "-m", "seed=0,1,2", *overrides, "hydra.sweep.dir=cut"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seqzoo", *arguments],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (tmp_path / "cut" / "seed=1" / LAST).exists():
+        assert process.poll() is None
+        os.sched_yield()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert {name: entry["status"] for name, entry in entries(tmp_path / "cut").items()} == {
+        "seed=0": "done", "seed=1": "running",
+    }  # fmt: skip
+
+    done = command(*arguments)
+    assert done.status == 0, done.err
+    assert done.out.count("done before: ") == 1
+    command("train", "-m", "seed=0,1,2", *overrides, "hydra.sweep.dir=whole")
+    assert scores(tmp_path / "cut") == scores(tmp_path / "whole")
+
+
+def test_two_processes_do_not_run_one_job(tmp_path: Path) -> None:
+    with Ledger(tmp_path).lock("key") as first, Ledger(tmp_path).lock("key") as second:
+        assert (first, second) == (True, False)
+    with Ledger(tmp_path).lock("key") as again:
+        assert again
+
+
+def test_a_damaged_entry_counts_as_none(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.write("key", Entry("done", "seed=1", "seqzoo train seed=1"))
+    assert ledger.read("key") == Entry("done", "seed=1", "seqzoo train seed=1")
+    (tmp_path / "ledger" / "key.json").write_text('{"status": "do')
+    assert ledger.read("key") is None
+    assert ledger.read("other") is None
+
+
+def test_names_are_short_and_tell_jobs_apart() -> None:
+    assert job_name(["cell=gru", "task=tagging", "training.learning_rate=0.1"], ["cell", "training.learning_rate"]) == (
+        "cell=gru,learning_rate=0.1"
+    )
+    names = {job_name([f"data.train={'a' * 200}/{name}.txt"], ["data.train"]) for name in ("a b", "a_b", "a/b")}
+    assert len(names) == 3
+    assert all(len(name) <= 80 and "/" not in name and " " not in name for name in names)
+
+
+def test_a_sweep_is_named_after_what_is_fixed_and_what_is_varied() -> None:
+    name = sweep_name(["cell=gru,lstm", "seed=0,1", "task=tagging", "training.steps=9", "hydra.launcher=basic"])
+    assert name.startswith("tagging_by_cell_seed_")
+    assert name == sweep_name(["task=tagging", "seed=range(0,9)", "training.steps=9", "cell=glob(l*)"])
+    assert name != sweep_name(["cell=gru,lstm", "seed=0,1", "task=tagging", "training.steps=8"])
+
+
+@pytest.mark.parametrize(
+    ("override", "same"),
+    [("training.save_every=7", True), ("training.device=cpu", True), ("seed=1", False), ("budget.seconds=3", False),
+     ("cell=gru", False), ("training.steps=3", False)],
+)  # fmt: skip
+def test_the_key_is_what_can_change_a_score(override: str, same: bool) -> None:
+    base = fingerprint(configuration.compose("task=tagging"))
+    assert (fingerprint(configuration.compose("task=tagging", override)) == base) is same
