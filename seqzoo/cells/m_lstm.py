@@ -13,7 +13,8 @@ For each head, of D units:
     n' = f n + i k
     h' = o * C' q / max(|n' q|, exp(-m'))
 
-C and n are the paper's without stabiliser, divided by exp(m): there the limit of the denominator is 1.
+C and n are the paper's without stabiliser, divided by exp(m): there the limit of the denominator is 1. In the authors'
+code i and f see q, k and v instead of x, and a normalisation of each head follows.
 """
 
 from __future__ import annotations

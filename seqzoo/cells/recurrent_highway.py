@@ -31,6 +31,8 @@ class RecurrentHighway(DrivenCell):
     depth: L.
     coupled: c = 1 - t.
     transform_bias: where the biases of t start; below zero the state passes through at first, deep ones want less.
+    layer_norm: normalise x W and, in each layer by a norm of its own, s U (Ba, Kiros & Hinton, Layer Normalization,
+        2016, https://arxiv.org/abs/1607.06450); the paper has none.
     activation: on n.
     """
 
@@ -41,14 +43,20 @@ class RecurrentHighway(DrivenCell):
         depth: int = 3,
         coupled: bool = True,
         transform_bias: float = -2.0,
+        layer_norm: bool = False,
         activation: Activation = "tanh",
     ):
         if depth < 1:
             raise ValueError(f"depth is {depth}: it must be at least 1")
         super().__init__(input_size, hidden_size, num_parts=2 if coupled else 3)
-        self.depth, self.coupled, self.transform_bias, self.activation = depth, coupled, transform_bias, activation
-        self.weight_hh = nn.Parameter(torch.empty(depth, self.num_parts * hidden_size, hidden_size))
-        self.bias_hh = nn.Parameter(torch.empty(depth, self.num_parts * hidden_size))
+        self.depth, self.coupled, self.transform_bias = depth, coupled, transform_bias
+        self.layer_norm, self.activation = layer_norm, activation
+        width = self.num_parts * hidden_size
+        self.weight_hh = nn.Parameter(torch.empty(depth, width, hidden_size))
+        self.bias_hh = nn.Parameter(torch.empty(depth, width))
+        if layer_norm:
+            self.norm_ih = nn.LayerNorm(width, bias=False)
+            self.norm_hh = nn.ModuleList(nn.LayerNorm(width, bias=False) for _ in range(depth))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -63,10 +71,16 @@ class RecurrentHighway(DrivenCell):
         """A matrix for each layer and gate."""
         return [gate for layer in self.weight_hh.detach() for gate in layer.chunk(self.num_parts)]
 
+    def project(self, x: Tensor) -> Tensor:
+        """(..., I) -> (..., GH)"""
+        if self.layer_norm:
+            return self.norm_ih(F.linear(x, self.weight_ih)) + self.bias
+        return super().project(x)
+
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (s,) = state
         for layer, (weight, bias) in enumerate(zip(self.weight_hh, self.bias_hh, strict=True)):
-            sums = F.linear(s, weight, bias)
+            sums = self.norm_hh[layer](F.linear(s, weight)) + bias if self.layer_norm else F.linear(s, weight, bias)
             n, t, *c = (sums + p if layer == 0 else sums).chunk(self.num_parts, dim=-1)
             t = torch.sigmoid(t)
             s = ACTIVATIONS[self.activation](n) * t + s * (1 - t if self.coupled else torch.sigmoid(c[0]))

@@ -42,7 +42,7 @@ class SLSTM(GatedCell):
     that head's part of h.
 
     The forget gate's biases start evenly from 3 to 6, one of the ways in the authors' code, or at 0 (f = 1) where it is
-    exponential; R starts orthogonal, head by head.
+    exponential; R starts orthogonal, head by head, where that code has zeros.
 
     heads: parts of h that do not see each other; they must divide hidden_size.
     forget_gate: sigmoid, as in the authors' code, or exponential; the paper allows both.

@@ -8,7 +8,11 @@ import pytest
 import torch
 
 import seqzoo
+from seqzoo.building import cell_factory
+from seqzoo.config import load
 from seqzoo.errors import ConfigError
+from seqzoo.testing import check_equation, check_scan_equals_stepping
+from tests.contracts.steps import STEPS
 
 
 def test_a_leaky_unit_falls_to_one_over_e_in_its_time_constant() -> None:
@@ -132,6 +136,14 @@ def test_an_open_highway_of_depth_one_is_elman() -> None:
         elman.weight_hh.copy_(cell.weight_hh[0, :5])
     x = torch.randn(2, 9, 3)
     torch.testing.assert_close(cell.scan(x)[0], elman.scan(x)[0])
+
+
+@pytest.mark.parametrize("name", ["recurrent_highway", "recurrent_highway_uncoupled"])
+def test_a_highway_normalises_each_layer_by_itself(name: str) -> None:
+    create = cell_factory(name, layer_norm=True)
+    check_equation(create, STEPS[name], {**load("cell", name), "layer_norm": True})
+    check_scan_equals_stepping(create)
+    assert len(create(3, 5).norm_hh) == 3
 
 
 @pytest.mark.parametrize(

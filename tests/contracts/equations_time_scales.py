@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.contracts.equations import Options, Parameters, State, act, gate, sigmoid
+from tests.contracts.equations_variants import normalised
 
 
 def leaky(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
@@ -39,9 +40,13 @@ def echo_state(x: np.ndarray, state: State, p: Parameters, options: Options) -> 
 def recurrent_highway(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     (s,) = state
     for layer in range(options["depth"]):
-        sums = s @ p["weight_hh"][layer].T + p["bias_hh"][layer]
+        from_state, from_input = s @ p["weight_hh"][layer].T, x @ p["weight_ih"].T
+        if options["layer_norm"]:
+            from_state = normalised(from_state, p[f"norm_hh.{layer}.weight"])
+            from_input = normalised(from_input, p["norm_ih.weight"])
+        sums = from_state + p["bias_hh"][layer]
         if layer == 0:
-            sums = sums + x @ p["weight_ih"].T + p["bias"]
+            sums = sums + from_input + p["bias"]
         if options["coupled"]:
             new, transform = np.split(sums, 2, axis=1)
             carry = 1 - sigmoid(transform)
