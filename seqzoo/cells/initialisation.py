@@ -26,9 +26,9 @@ RECIPES = {"orthogonal": nn.init.orthogonal_, "identity": nn.init.eye_, "xavier"
 class Initialisation:
     """Options that every cell has, besides its own; later ones act on what the earlier ones left.
 
-    torch_init: all weights and biases uniform in +-1 / sqrt(H), as `torch.nn` starts its own cells.
+    torch_init: weights and biases of the gates uniform in +-1 / sqrt(H), as `torch.nn` starts its own cells.
     recurrent_init: of the hidden-to-hidden weights, gate by gate; null: the cell's own.
-    recurrent_gain: they start this many times as large.
+    recurrent_gain: the hidden-to-hidden weights start this many times as large.
     input_std: input weights start normal with this deviation; null: the cell's own.
     chrono: how many steps to remember at most, T: the biases of the gate that keeps the state start at log(u), u
         uniform from 1 to T - 1, and those of the gate that writes at -log(u), so that without input units forget over 2
