@@ -68,7 +68,9 @@ MISTAKES = {
     "data.digits=12": "data.digits=12 must lie between 1 and 9",
     "+data.limt=3": "there is no option 'data.limt'. Did you mean 'limit'?",
     "task.dropout=2": "task.dropout probability has to be between 0 and 1, but got 2",
-    "task.context=frist_state": "task.context is 'frist_state': it must be one of first_state, mean_state, own_state, every_step",
+    "task.context=frist_state": (
+        "task.context is 'frist_state': it must be one of first_state, mean_state, own_state, every_step"
+    ),
     "task.decoder.hidden_size=0": "task.decoder.hidden_size is 0: a layer has at least one unit",
     "task.decoder.cell=elmann": "there is no cell named 'elmann'. Did you mean 'elman'?",
     "task.decoder.cell={class: Elmann}": (

@@ -38,6 +38,7 @@ from seqzoo.errors import DataError
 from seqzoo.masking import cross_entropy
 from seqzoo.metrics import create_metrics
 from seqzoo.state import flatten, map_state, unflatten
+from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
 
 
 def _features_of(state: State) -> list[Tensor]:
@@ -73,11 +74,8 @@ class Transduction(Task):
         Sentences from a Continuous Space, 2016, https://aclanthology.org/K16-1002).
     label_smoothing: share of the probability that training spreads over all tokens (Szegedy et al., Rethinking the
         Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
-    scheduled_sampling: how the share of the target tokens grows that the decoder reads, in training, from its own
-        writing: after i batches 1 - e, where e is 1 - i / k (linear), exp(-i / k) (exponential) or k / (k + exp(i / k))
-        (inverse_sigmoid), k is sampling_steps, and the share stays at sampling_limit once it is there (Bengio et al.,
-        Scheduled Sampling for Sequence Prediction, 2015, https://arxiv.org/abs/1506.03099). Training then goes step by
-        step.
+    scheduled_sampling, sampling_steps, sampling_limit: how a share of the target tokens comes to be read, in training,
+        from the decoder's own writing; see `seqzoo.tasks.scheduled_sampling`. Training then goes step by step.
     max_length: tokens after which decoding stops without an end; it also stops at twice the source's length and 10
         more.
     beam_size: hypotheses that are searched side by side; 1 takes the most probable token.
@@ -88,7 +86,6 @@ class Transduction(Task):
     """
 
     kind = "transduction"
-    batches_read: Tensor
 
     def __init__(
         self,
@@ -108,7 +105,7 @@ class Transduction(Task):
         dropout: float = 0.0,
         word_dropout: float = 0.0,
         label_smoothing: float = 0.0,
-        scheduled_sampling: Literal["none", "linear", "exponential", "inverse_sigmoid"] = "none",
+        scheduled_sampling: Schedule = "none",
         sampling_steps: int = 1000,
         sampling_limit: float = 0.5,
         max_length: int = 100,
@@ -123,10 +120,6 @@ class Transduction(Task):
         for name, value in (("word_dropout", word_dropout), ("label_smoothing", label_smoothing)):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}: it is a share, at least 0 and below 1")
-        if not 0 <= sampling_limit <= 1:
-            raise ValueError(f"sampling_limit is {sampling_limit}: it is a share, between 0 and 1")
-        if sampling_steps < 1:
-            raise ValueError(f"sampling_steps is {sampling_steps}: it is at least 1")
         if beam_size < 1:
             raise ValueError(f"beam_size is {beam_size}: search at least one hypothesis")
         if attention == "none":
@@ -138,8 +131,6 @@ class Transduction(Task):
         self.spec, self.metric_names = spec, metrics
         self.context, self.input_feeding, self.max_length = context, input_feeding, max_length
         self.word_dropout, self.label_smoothing = word_dropout, label_smoothing
-        self.scheduled_sampling = scheduled_sampling
-        self.sampling_steps, self.sampling_limit = sampling_steps, sampling_limit
         self.beam_size, self.length_penalty, self.coverage_penalty = beam_size, length_penalty, coverage_penalty
         self.min_length, self.no_repeat, self.prefix = min_length, no_repeat, prefix
         self.embedding = nn.Embedding(spec.output_size, embedding_size)
@@ -173,9 +164,8 @@ class Transduction(Task):
                     f"({embedding_size}), or an attention"
                 )
             self.head.weight = self.embedding.weight
-        if scheduled_sampling != "none":
-            # among the weights, so that a training that is continued goes on where it was
-            self.register_buffer("batches_read", torch.zeros((), dtype=torch.long))
+        sampling = ScheduledSampling(scheduled_sampling, sampling_steps, sampling_limit)
+        self.scheduled_sampling = None if scheduled_sampling == "none" else sampling
 
     def start(self, features: Features) -> tuple[State, State]:
         """The first state, and the memory."""
@@ -218,9 +208,9 @@ class Transduction(Task):
         if self.training and self.word_dropout:
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped & (tokens != BEGIN), UNKNOWN)
-        sampling = self.training and self.scheduled_sampling != "none"
-        if self.input_feeding or sampling:
-            return self._decoded_by_steps(tokens, state, memory, self._own_share() if sampling else None)
+        sampling = self.scheduled_sampling if self.training else None
+        if self.input_feeding or sampling is not None:
+            return self._decoded_by_steps(tokens, state, memory, sampling)
         x = self.dropout(self.embedding(tokens))
         x = torch.cat([x, *(read[:, None].expand(-1, x.shape[1], -1) for read in memory[1])], dim=-1)
         # no lengths: what a row's decoder does after its end is masked in the loss
@@ -231,30 +221,18 @@ class Transduction(Task):
         return self.dropout(self._combined(outputs, contexts)), weights
 
     def _decoded_by_steps(
-        self, tokens: Tensor, state: State, memory: State, own_share: Tensor | None
+        self, tokens: Tensor, state: State, memory: State, sampling: ScheduledSampling | None
     ) -> tuple[Tensor, Tensor | None]:
         outputs: list[Tensor] = []
         weights = []
+        share = None if sampling is None else sampling.share()
         for token in tokens.unbind(1):
-            if own_share is not None and outputs:
-                own = self.head(outputs[-1].detach()).argmax(-1)
-                token = torch.where(torch.rand(own.shape, device=own.device) < own_share, own, token)
+            if sampling is not None and outputs:
+                token = sampling(token, self.head(outputs[-1].detach()).argmax(-1), share)
             output, state = self._advance(token, state, memory)
             outputs.append(output)
             weights += [attended[:, 0] for attended in state[1]]
         return torch.stack(outputs, dim=1), torch.stack(weights, dim=1) if weights else None
-
-    def _own_share(self) -> Tensor:
-        """The share of scheduled sampling for one more batch."""
-        i, k = self.batches_read.float(), self.sampling_steps
-        self.batches_read += 1
-        if self.scheduled_sampling == "linear":
-            share = i / k
-        elif self.scheduled_sampling == "exponential":
-            share = 1 - torch.exp(-i / k)
-        else:
-            share = 1 - k / (k + torch.exp(i / k))
-        return share.clamp(max=self.sampling_limit)
 
     def _advance(self, token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
         """(B,) tokens -> (B, W), what the head reads, and the next state."""

@@ -144,8 +144,8 @@ def test_word_dropout_hides_tokens_in_training_alone() -> None:
     ],
 )
 def test_the_share_of_own_tokens_follows_its_schedule(schedule: str, share: Any) -> None:
-    task = build(scheduled_sampling=schedule, sampling_steps=20, sampling_limit=0.75).task
-    found = [task._own_share().item() for _ in range(200)]
+    sampling = build(scheduled_sampling=schedule, sampling_steps=20, sampling_limit=0.75).task.scheduled_sampling
+    found = [sampling.share().item() for _ in range(200)]
     assert found == pytest.approx([min(share(i), 0.75) for i in range(200)], abs=1e-6)
 
 
@@ -164,7 +164,7 @@ def test_scheduled_sampling_reads_what_the_decoder_would_write(options: dict[str
         torch.testing.assert_close(found, scores[:, u])
         token = found.argmax(-1)
     assert not torch.allclose(scores, right)
-    assert "task.batches_read" in model.state_dict()
+    assert "task.scheduled_sampling.batches" in model.state_dict()
 
 
 def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
