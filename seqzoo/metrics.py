@@ -329,6 +329,17 @@ def create_metrics(names: Iterable[str]) -> list[Metric]:
     return [create_metric(name) for name in names]
 
 
+def signatures(names: Iterable[str]) -> dict[str, str]:
+    """How sacrebleu makes its scores, for those of the names that are its own: without it a score means little."""
+    found = {}
+    for metric in create_metrics(names):
+        if isinstance(metric, _CorpusScore):
+            metric.add("", "")
+            metric.compute()
+            found[metric.name] = metric.signature
+    return found
+
+
 PREFIXES = {"B": "B", "I": "I", "M": "I", "E": "E", "S": "S"}
 """What a tag begins with -> begin, inside, end or single; everything else is outside of any entity."""
 

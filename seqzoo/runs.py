@@ -19,6 +19,7 @@ from seqzoo.contracts import DataModule
 from seqzoo.cost import Cost
 from seqzoo.data.codec import spec_from_plain, spec_to_plain
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError
+from seqzoo.metrics import signatures
 from seqzoo.model import Model
 from seqzoo.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.training.checkpoint import fill, load_training, load_weights
@@ -226,6 +227,7 @@ def _finish(
     metrics: dict[str, Any] = {
         "train": {"loss_nats": session.last_train_loss},
         **scores,
+        "signatures": signatures(config["task"]["metrics"]),
         "parameters": cost.parameters,
         "flops_per_token": cost.flops_per_token,
         "state_bytes": cost.state_bytes,

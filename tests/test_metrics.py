@@ -10,7 +10,7 @@ import torch
 
 from seqzoo.contracts import Loss
 from seqzoo.errors import ConfigError
-from seqzoo.metrics import METRICS, create_metric, create_metrics, spans
+from seqzoo.metrics import METRICS, create_metric, create_metrics, signatures, spans
 
 NOTHING = Loss(torch.tensor(0.0), torch.tensor(0))
 FROM_PREDICTIONS = sorted(name for name in METRICS if create_metric(name).from_predictions)
@@ -133,6 +133,7 @@ def test_a_corpus_score_says_how_it_was_made() -> None:
     metric.update(NOTHING, ["我读书"], ["我看书"])
     metric.compute()
     assert "tok:zh" in metric.signature
+    assert signatures(["exact_match", "bleu_zh"]) == {"bleu_zh": metric.signature}
 
 
 @pytest.mark.parametrize(("name", "near"), [("acuracy", "'accuracy'"), ("blue", "'bleu'"), ("?", "loss_nats")])
