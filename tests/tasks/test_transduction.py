@@ -185,6 +185,26 @@ def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
     assert answers == [[TARGET.decode(hypothesis.ids) for hypothesis in row] for row in rows]
 
 
+@pytest.mark.parametrize("beam_size", [1, 3])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": "general", "coverage_penalty": 0.3},
+        {"attention": "location_aware", "input_feeding": True, "context": "every_step"},
+    ],
+)
+def test_a_row_is_answered_as_if_alone(options: dict[str, Any], beam_size: int) -> None:
+    """State, memory and what was attended to move with the hypotheses when others leave the batch."""
+    model = build("bidirectional", beam_size=beam_size, length_penalty=1.0, embedding_std=1.0, **options).eval()
+    batch = copying()
+    together = model.task.decode(model, batch)
+    assert len({len(p.answer) for p in together}) > 1
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = Batch(batch.inputs[row : row + 1, :length], LENGTHS[row : row + 1], padded=False)
+        [found] = model.task.decode(model, alone)
+        assert (found.answer, found.score) == (together[row].answer, pytest.approx(together[row].score, abs=1e-4))
+
+
 def test_the_coverage_penalty_counts_what_was_not_attended_to() -> None:
     model = build("bidirectional", attention="general", coverage_penalty=0.5).eval()
     state, memory = model.task.start(model.encode(copying()))
