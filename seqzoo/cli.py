@@ -1,4 +1,4 @@
-"""The command line: seqzoo train | evaluate | predict | list | info | check | data.
+"""The command line: seqzoo train | evaluate | predict | compare | diff | list | info | check | data.
 
 torch is imported by what needs it, so that listing and helping answer at once.
 """
@@ -23,6 +23,8 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo check [OPTION=VALUE ...]         every mistake at once, shapes, parameters and memory; nothing is read
   seqzoo evaluate RUN_DIR [split=test]    score a run's best weights
   seqzoo predict RUN_DIR [TEXT ...]       predict for texts, or for the lines of standard input
+  seqzoo compare RUN_DIR ...              runs side by side, seeds averaged; --html writes a page with plots
+  seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, training, experiments, debug
   seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
   seqzoo data fetch NAME                  download a data set, with its checksum
@@ -42,6 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
         "predict": predict,
         "list": list_names,
         "info": info,
+        "compare": compare,
+        "diff": diff,
         "data": data,
     }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -265,6 +269,55 @@ def info(arguments: list[str]) -> None:
     from seqzoo.catalogue import cell_info
 
     print(cell_info(arguments[0]))
+
+
+def compare(arguments: list[str]) -> None:
+    """Print tables of finished runs, the seeds of one configuration in a row, and write them to files."""
+    parser = argparse.ArgumentParser("seqzoo compare", description="Finished runs side by side, seeds averaged.")
+    parser.add_argument("runs", nargs="+", help="run directories, folders that hold some, or wildcards")
+    parser.add_argument(
+        "--split", choices=("test", "validation"), help="whose scores; default: test where there is one"
+    )
+    parser.add_argument("--score", type=float, metavar="X", help="tell the seconds until validation scores reach X")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each configuration and metric")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots that needs no other file")
+    chosen = parser.parse_args(arguments)
+    from seqzoo.analysis import compare as tables_of
+    from seqzoo.analysis.reading import read_runs
+
+    runs, problems = read_runs(chosen.runs)
+    tables = tables_of.compare(runs, chosen.split, chosen.score)
+    print(tables_of.as_text(tables, problems))
+    texts = [(chosen.csv, tables_of.as_csv), (chosen.markdown, tables_of.as_markdown)]
+    for path, write in texts:
+        if path is not None:
+            path.write_text(write(tables), encoding="utf-8")
+    if chosen.html is not None:
+        from seqzoo.analysis.report import as_html
+
+        chosen.html.write_text(as_html(tables, problems), encoding="utf-8")
+
+
+def diff(arguments: list[str]) -> None:
+    """Print the options in which two runs differ."""
+    parser = argparse.ArgumentParser("seqzoo diff", description="The options in which two runs differ.")
+    parser.add_argument("run_dir", type=Path, help="a run directory")
+    parser.add_argument("other", type=Path, help="another one")
+    chosen = parser.parse_args(arguments)
+    from seqzoo.training.files import read_config
+
+    one, other = (read_config(folder) for folder in (chosen.run_dir, chosen.other))
+    found = configuration.differences(one, other)
+    found = {name: values for name, values in found.items() if name != "overrides"}
+    if not found:
+        print("no differences")
+        return
+    rows = [["", str(chosen.run_dir), str(chosen.other)]]
+    rows += [[name, *(json.dumps(value, ensure_ascii=False) for value in values)] for name, values in found.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def data(arguments: list[str]) -> None:

@@ -7,9 +7,10 @@ import json
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # options that cannot change a score
 HOUSEKEEPING = {"log_every", "save_every", "examples", "device", "threads", "source", "root"}
@@ -18,6 +19,8 @@ HOUSEKEEPING = {"log_every", "save_every", "examples", "device", "threads", "sou
 def hardware(device: torch.device) -> str:
     """What the numbers of a run were measured on."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.get_device_name(device)
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -79,7 +82,19 @@ def group_name(config: dict[str, Any]) -> str:
     learned = {group: config[group] for group in ("cell", "backbone", "encoder", "task", "data", "training")}
     learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
     learned["training"] = {key: value for key, value in learned["training"].items() if key not in HOUSEKEEPING}
-    if config.get("budget", {}).get("seconds"):
-        learned["seconds"] = config["budget"]["seconds"]
+    budget = {name: value for name, value in config.get("budget", {}).items() if name != "tolerance" and value}
+    if budget:
+        learned["budget"] = budget
+    if budget.keys() & {"parameters", "flops"}:
+        # seeds may read different vocabularies, and then a budget gives them different widths
+        learned = _without_width(learned, config["backbone"].get("hidden_size"))
     digest = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:10]
     return f"{config['choices']['data']}_{config['choices']['backbone']}_{config['choices']['cell']}_{digest}"
+
+
+def _without_width(node: dict[str, Any], width: Any) -> dict[str, Any]:
+    return {
+        key: _without_width(value, width) if isinstance(value, dict) else value
+        for key, value in node.items()
+        if key != "hidden_size" or value != width
+    }

@@ -227,6 +227,7 @@ def _finish(
     metrics: dict[str, Any] = {
         "train": {"loss_nats": session.last_train_loss},
         **scores,
+        "higher_is_better": {metric.name: metric.higher_is_better for metric in session.model.task.metrics()},
         "signatures": signatures(config["task"]["metrics"]),
         "parameters": cost.parameters,
         "flops_per_token": cost.flops_per_token,

@@ -1,0 +1,1 @@
+"""What a person compares: trained models, and cells before any training."""

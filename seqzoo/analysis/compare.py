@@ -1,0 +1,337 @@
+"""Runs side by side: the seeds of one configuration make a row; rows of one data set make a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy
+
+from seqzoo.analysis.reading import SPLITS, RunRecord
+from seqzoo.analysis.statistics import LEVEL, Summary, seeds_needed, sign_flip_p, summarize
+from seqzoo.errors import ConfigError
+
+ALPHA = 1 - LEVEL
+# what tells configurations apart, the most telling first
+CHOICES = ("cell", "backbone", "encoder", "training", "experiment")
+SECTIONS = ("cell", "backbone", "encoder", "task", "data", "training", "budget")
+COSTS = {
+    "parameters": "parameters",
+    "flops_per_token": "FLOPs/token",
+    "state_bytes": "state bytes",
+    "training_bytes": "training bytes",
+    "tokens_per_second": "tokens/s",
+    "seconds": "seconds",
+}
+
+
+@dataclass
+class Row:
+    """The seeds of one configuration. scores: of each metric; costs: means over the seeds, by the names of COSTS.
+
+    reached: seconds of training until each seed's validation score was good enough, nan for one that never was.
+    """
+
+    label: str
+    runs: list[RunRecord]
+    scores: dict[str, Summary] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
+    reached: list[float] = field(default_factory=list)
+
+    @property
+    def seconds_to_score(self) -> float:
+        """The mean over the seeds that got there."""
+        there = [seconds for seconds in self.reached if not math.isnan(seconds)]
+        return sum(there) / len(there) if there else math.nan
+
+
+class Difference(NamedTuple):
+    """Of two rows, paired by seed. p: of the sign-flip test; always: whether every seed says the same."""
+
+    summary: Summary
+    p: float
+    always: bool
+
+
+@dataclass
+class Table:
+    """The configurations that were scored on the same data, best first.
+
+    metric: the one that picks checkpoints; good_enough: the validation score whose time is told.
+    """
+
+    title: str
+    split: str
+    metric: str
+    higher_is_better: bool
+    good_enough: float
+    rows: list[Row]
+
+    @property
+    def metrics(self) -> list[str]:
+        return list(self.rows[0].scores)
+
+    def difference(self, one: Row, other: Row) -> Difference:
+        """one minus other, positive where `one` is better, of the seeds that both have; a run without a seed has no
+        pair.
+        """
+        sign = 1 if self.higher_is_better else -1
+        mine, theirs = ({run.seed: run.scores(self.split)[self.metric] for run in row.runs} for row in (one, other))
+        values = [sign * (mine[seed] - theirs[seed]) for seed in mine if seed in theirs and seed is not None]
+        signs = {numpy.sign(value) for value in values}
+        return Difference(summarize(values), sign_flip_p(values), signs in ({1}, {-1}))
+
+
+def compare(runs: Sequence[RunRecord], split: str | None = None, score: float | None = None) -> list[Table]:
+    """A table for each task and data set.
+
+    split: "test" or "validation"; by default the first of them that all runs of a table have.
+    score: whose time is told; by default the best validation score of the worst configuration, in the middle of its
+        seeds.
+    Raises ConfigError where no run has scores of the split.
+    """
+    named = sorted({_place(run) for run in runs} - {""})
+    tables = []
+    for place in named or [""]:
+        # a run of another program does not say what it read: it joins where there is no doubt
+        own = [run for run in runs if _place(run) == place or (not _place(run) and len(named) <= 1)]
+        tables += _table(place or "runs", own, split, score)
+    if not tables:
+        raise ConfigError([f"split is {split!r}: no run has scores of it; there are: {', '.join(SPLITS)}"])
+    return tables
+
+
+def _place(run: RunRecord) -> str:
+    return f"{run.choices['task']}, {run.choices['data']}" if {"task", "data"} <= run.choices.keys() else ""
+
+
+def _table(title: str, runs: list[RunRecord], split: str | None, score: float | None) -> list[Table]:
+    if split is None:
+        split = next((name for name in SPLITS if all(run.scores(name) for run in runs)), SPLITS[-1])
+    runs = [run for run in runs if run.scores(split)]
+    if not runs:
+        return []
+    metric = next(iter(runs[0].scores(split)))
+    higher = _higher_is_better(metric, runs)
+    grouped: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        grouped.setdefault(run.group, []).append(run)
+    groups = [sorted(group, key=lambda run: run.seed or 0) for group in grouped.values()]
+    rows = [Row(label, group) for label, group in zip(labels(groups), groups, strict=True)]
+    good_enough = score if score is not None else _reached_by_all(rows, metric, higher)
+    for row in rows:
+        known = [name for name in runs[0].scores(split) if all(name in run.scores(split) for run in row.runs)]
+        row.scores = {name: summarize([run.scores(split)[name] for run in row.runs]) for name in known}
+        row.costs = {name: sum(run.number(name) for run in row.runs) / len(row.runs) for name in COSTS}
+        row.reached = [_seconds_until(run, metric, good_enough, higher) for run in row.runs]
+    rows = [row for row in rows if metric in row.scores]
+    sign = 1 if higher else -1
+    rows.sort(key=lambda row: (math.isnan(row.scores[metric].mean), -sign * row.scores[metric].mean))
+    return [Table(title, split, metric, higher, good_enough, rows)]
+
+
+def _higher_is_better(metric: str, runs: Iterable[RunRecord]) -> bool:
+    for run in runs:
+        told = run.metrics.get("higher_is_better")
+        if isinstance(told, dict) and metric in told:
+            return bool(told[metric])
+    # a run of an older version, or of another program
+    return not any(part in metric.lower() for part in ("loss", "perplexity", "bits", "error", "mse", "mae", "rate"))
+
+
+def labels(groups: Sequence[Sequence[RunRecord]]) -> list[str]:
+    """The shortest names that tell configurations apart: the cell, other choices that differ, then single options."""
+    first = [group[0] for group in groups]
+    differing = [
+        name for name in CHOICES if name == "cell" or len({run.choices[name] for run in first if run.choices}) > 1
+    ]
+    chosen = [" ".join(filter(None, (run.choices.get(name) for name in differing))) or run.group for run in first]
+    found = []
+    for run, name in zip(first, chosen, strict=True):
+        alike = [options(other) for other, others in zip(first, chosen, strict=True) if others == name]
+        own = options(run)
+        keys = [key for key in own if len({repr(other.get(key)) for other in alike}) > 1]
+        found.append(" ".join([name, *(f"{key.rpartition('.')[2]}={own[key]}" for key in keys)]))
+    return found
+
+
+def options(run: RunRecord) -> dict[str, Any]:
+    """The options of a run, flat, without its seed."""
+    flat: dict[str, Any] = {}
+
+    def add(prefix: str, node: dict[str, Any]) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                add(f"{prefix}{key}.", value)
+            elif key not in ("class", "seed"):
+                flat[prefix + key] = value
+
+    for section in SECTIONS:
+        add(f"{section}.", run.config.get(section, {}))
+    return flat
+
+
+def _best(run: RunRecord, metric: str, higher: bool) -> float:
+    values = [point[f"valid/{_tag(metric)}"] for point in run.curves if f"valid/{_tag(metric)}" in point]
+    return (max if higher else min)(values, default=math.nan)
+
+
+def _tag(metric: str) -> str:
+    return "loss" if metric == "loss_nats" else metric
+
+
+def _reached_by_all(rows: Sequence[Row], metric: str, higher: bool) -> float:
+    middles = []
+    for row in rows:
+        best = sorted(value for run in row.runs if not math.isnan(value := _best(run, metric, higher)))
+        if best:
+            middles.append(best[(len(best) - 1) // 2] if higher else best[len(best) // 2])
+    return (min if higher else max)(middles, default=math.nan)
+
+
+def _seconds_until(run: RunRecord, metric: str, good_enough: float, higher: bool) -> float:
+    for point in run.curves:
+        value = point.get(f"valid/{_tag(metric)}", math.nan)
+        if (value >= good_enough) if higher else (value <= good_enough):
+            return point.get("seconds", math.nan)
+    return math.nan
+
+
+def sentence(table: Table, one: Row, other: Row) -> str:
+    """What can be said of two rows."""
+    found = table.difference(one, other)
+    # by the seeds that both have
+    if found.summary.mean < 0:
+        one, other, found = other, one, table.difference(other, one)
+    summary, count = found.summary, found.summary.size
+    names = f"{one.label} and {other.label}"
+    by = f"{table.metric} {shown(summary.mean)} on average ({shown(summary.low)} to {shown(summary.high)})"
+    if count == 0:
+        return f"{names} have no seed in common."
+    if count == 1:
+        return f"{names} cannot be told apart at 1 seed."
+    if found.p <= ALPHA:
+        return f"{one.label} is better than {other.label} at {count} seeds: {by}, p = {found.p:.2g}."
+    if found.always and count < seeds_needed():
+        return f"{one.label} is ahead of {other.label} at each of {count} seeds, too few to rule out luck: {by}."
+    return f"{names} cannot be told apart at {count} seeds: {by}, p = {found.p:.2g}."
+
+
+def sentences(table: Table) -> list[str]:
+    """The best against each other one; all pairs of a few."""
+    few = len(table.rows) <= 4
+    pairs = itertools.combinations(table.rows, 2) if few else ((table.rows[0], row) for row in table.rows[1:])
+    return [sentence(table, one, other) for one, other in pairs]
+
+
+def explanation(table: Table) -> str:
+    """How the numbers came about, in plain words."""
+    pairs = len(table.rows) * (len(table.rows) - 1) // 2
+    luck = f" Of {pairs} pairs, {ALPHA * pairs:.1f} would fall below {ALPHA:.2g} by luck." if pairs > 1 else ""
+    return (
+        f"Scores on {table.split}: mean and standard deviation over seeds, in brackets the {LEVEL:.0%} bootstrap "
+        f"interval of the mean. Differences are paired by seed; p is of the exact sign-flip test, which needs "
+        f"{seeds_needed()} seeds to fall below {ALPHA:.2g}.{luck}"
+    )
+
+
+def header(table: Table) -> list[str]:
+    reached = f"seconds to {shown(table.good_enough)}"
+    return ["architecture", "seeds", *table.metrics, *COSTS.values(), reached]
+
+
+def cells(table: Table, row: Row) -> list[str]:
+    """A row of the table, as text."""
+    scores = [shown_summary(row.scores.get(name), name == table.metric) for name in table.metrics]
+    costs = [_amount(row.costs[name]) for name in COSTS]
+    missed = sum(map(math.isnan, row.reached))
+    reached = _amount(row.seconds_to_score) + (
+        f" ({len(row.reached) - missed} of {len(row.reached)})" if missed else ""
+    )
+    return [row.label, str(len(row.runs)), *scores, *costs, reached]
+
+
+def as_text(tables: Sequence[Table], problems: Sequence[str]) -> str:
+    """For a terminal."""
+    parts = []
+    for table in tables:
+        lines = [header(table), *(cells(table, row) for row in table.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        drawn = [
+            "  ".join(
+                [
+                    line[0].ljust(widths[0]),
+                    *(text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)),
+                ]
+            )
+            for line in lines
+        ]
+        parts.append("\n".join([table.title, *(f"  {line}".rstrip() for line in drawn)]))
+        parts.append("\n".join([*sentences(table), explanation(table)]))
+    if problems:
+        parts.append("\n".join(["left out:", *(f"  {problem}" for problem in problems)]))
+    return "\n\n".join(parts)
+
+
+def as_markdown(tables: Sequence[Table]) -> str:
+    """For a page in a repository."""
+    parts = []
+    for table in tables:
+        lines = [header(table), ["---", *["---:"] * (len(header(table)) - 1)]]
+        lines += [cells(table, row) for row in table.rows]
+        drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        parts += [f"## {table.title}", drawn, "\n".join(f"- {text}" for text in sentences(table)), explanation(table)]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_csv(tables: Sequence[Table]) -> str:
+    """A line for each configuration and metric, full precision."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    names = ("data", "architecture", "split", "metric", "mean", "sd", "low", "high", "seeds")
+    writer.writerow([*names, *COSTS, "score", "seconds_to_score"])
+    for table in tables:
+        for row in table.rows:
+            for metric, summary in row.scores.items():
+                costs = [row.costs[name] for name in COSTS]
+                writer.writerow(
+                    [
+                        table.title,
+                        row.label,
+                        table.split,
+                        metric,
+                        *summary,
+                        *costs,
+                        table.good_enough,
+                        row.seconds_to_score,
+                    ]
+                )
+    return file.getvalue()
+
+
+def shown(value: float) -> str:
+    """Four digits that matter."""
+    return "-" if math.isnan(value) else f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
+
+
+def shown_summary(summary: Summary | None, interval: bool) -> str:
+    if summary is None:
+        return "-"
+    if math.isnan(summary.sd):
+        return shown(summary.mean)
+    text = f"{shown(summary.mean)} ± {shown(summary.sd)}"
+    return f"{text} [{shown(summary.low)}, {shown(summary.high)}]" if interval else text
+
+
+def _amount(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= factor:
+            return f"{value / (1e3 if letter == 'k' else factor):.3g}{letter}"
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"

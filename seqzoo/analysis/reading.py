@@ -1,0 +1,151 @@
+"""Finished runs, read from their small files; what cannot be read is named, and no reason to stop."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from seqzoo.errors import CheckpointError, SeqzooError
+from seqzoo.provenance import group_name
+from seqzoo.training.files import CONFIG, METRICS, read_config, read_curves, read_json
+
+SPLITS = ("test", "validation")
+EVENTS = "events.out.tfevents."
+
+
+@dataclass
+class RunRecord:
+    """What comparing needs of one run.
+
+    group: the same for runs that differ in their seed alone.
+    config: as it was composed; empty for a run of another program.
+    metrics: of metrics.json; of another program's run, the last point of each curve.
+    """
+
+    folder: Path
+    group: str
+    seed: int | None
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    points: list[dict[str, float]] | None = None
+
+    @cached_property
+    def curves(self) -> list[dict[str, float]]:
+        """Points with "step", "seconds", perhaps "tokens", and what was measured: "valid/accuracy"."""
+        if self.points is not None:
+            return self.points
+        return read_curves(self.folder) or read_events(self.folder)
+
+    @property
+    def choices(self) -> dict[str, str]:
+        return self.config.get("choices", {})
+
+    def scores(self, split: str) -> dict[str, float]:
+        """The metrics of a split, the one that picks the best checkpoint first."""
+        found = self.metrics.get(split)
+        return {k: float(v) for k, v in found.items() if _is_number(v)} if isinstance(found, dict) else {}
+
+    def number(self, name: str) -> float:
+        """A number of metrics.json; nan where there is none."""
+        value = self.metrics.get(name)
+        return float(value) if _is_number(value) else float("nan")
+
+
+def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
+    """The runs in folders and wildcards, and a sentence for each that cannot be used.
+
+    Raises SeqzooError where a pattern matches nothing or no run is found at all.
+    """
+    runs, problems = [], []
+    folders = sorted({folder for pattern in patterns for folder in _expand(pattern)})
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except CheckpointError as error:
+            problems.append(str(error))
+    if not runs:
+        told = "".join(f"\n  {problem}" for problem in problems)
+        raise SeqzooError(f"there is no finished run in {', '.join(patterns)}{told}")
+    return _newest_of_each_seed(runs, problems), problems
+
+
+def _expand(pattern: str) -> Iterator[Path]:
+    # Path.glob takes no absolute pattern
+    matches = glob.glob(pattern) if glob.has_magic(pattern) and not Path(pattern).exists() else [pattern]  # noqa: PTH207
+    matches = [match for match in matches if Path(match).is_dir()]
+    if not matches:
+        raise SeqzooError(f"there is no folder {pattern}")
+    for match in matches:
+        for folder, inside, files in os.walk(match):
+            if CONFIG in files or METRICS in files or any(name.startswith(EVENTS) for name in files):
+                inside.clear()
+                yield Path(folder)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Raises CheckpointError with what is wrong or missing."""
+    if not (folder / CONFIG).exists() and not (folder / METRICS).exists():
+        return _foreign_run(folder)
+    config = read_config(folder)
+    if not (folder / METRICS).exists():
+        updates = max((point["step"] for point in read_curves(folder)), default=0)
+        raise CheckpointError(f"{folder} is not finished (update {updates:,})")
+    metrics = read_json(folder / METRICS)
+    if not any(isinstance(metrics.get(split), dict) for split in SPLITS):
+        raise CheckpointError(f"{folder / METRICS} has no scores of {' or '.join(SPLITS)}")
+    return RunRecord(folder, group_name(config), config["seed"], config, metrics)
+
+
+def _foreign_run(folder: Path) -> RunRecord:
+    """Any TensorBoard run: its folder names it, a number at the end is its seed."""
+    points = read_events(folder)
+    last: dict[str, float] = {}
+    for point in points:
+        last |= point
+    scores = {tag.removeprefix("valid/"): value for tag, value in last.items() if tag.startswith("valid/")}
+    if not scores:
+        raise CheckpointError(f"{folder} has event files, but no scalar valid/... in them")
+    match = re.fullmatch(r"(.+?)(?:[-_,. ]*(?:seed)?[-_=]?(\d+))?", folder.name)
+    name, seed = (match[1], match[2]) if match else (folder.name, None)
+    metrics = {"validation": scores, "seconds": last.get("seconds")}
+    return RunRecord(folder, name, None if seed is None else int(seed), {}, metrics, points)
+
+
+def read_events(folder: Path) -> list[dict[str, float]]:
+    """The scalars of TensorBoard's event files, in the form of `read_curves`; slower."""
+    if not any(folder.glob(f"{EVENTS}*")):
+        return []
+    from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
+
+    try:
+        events = EventAccumulator(str(folder), {SCALARS: 0}).Reload()
+    except Exception as error:  # a damaged file raises many kinds
+        raise CheckpointError(f"{folder} has event files that cannot be read: {error}") from error
+    points: dict[int, dict[str, float]] = {}
+    for tag in events.Tags()["scalars"]:
+        for event in events.Scalars(tag):
+            point = points.setdefault(event.step, {"step": event.step, "seconds": event.wall_time})
+            point[tag] = event.value
+    begin = min((point["seconds"] for point in points.values()), default=0.0)
+    return [{**point, "seconds": point["seconds"] - begin} for _, point in sorted(points.items())]
+
+
+def _newest_of_each_seed(runs: list[RunRecord], problems: list[str]) -> list[RunRecord]:
+    """The same seed twice is one measurement."""
+    newest: dict[tuple[str, object], RunRecord] = {}
+    for run in sorted(runs, key=lambda run: (run.folder / METRICS).stat().st_mtime if run.config else 0.0):
+        key = (run.group, run.folder if run.seed is None else run.seed)
+        if key in newest:
+            problems.append(f"{newest[key].folder} has the configuration and seed of {run.folder}, which is newer")
+        newest[key] = run
+    return list(newest.values())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,184 @@
+"""A comparison as one page that holds all it shows: tables, sentences, curves, quality against cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+import numpy
+
+from seqzoo.analysis.compare import Table, cells, explanation, header, options, sentences
+from seqzoo.analysis.reading import RunRecord
+from seqzoo.analysis.svg import COLOURS, GREY, Dot, Line, Plot, pareto_front
+
+AXES = {"step": "updates", "tokens": "tokens", "seconds": "seconds of training"}
+PRICES = {"seconds": "seconds of training", "flops_per_token": "FLOPs a token", "parameters": "parameters"}
+POINTS = 80
+"""Of a curve with a band."""
+STYLE = """
+:root { color-scheme: light dark; --ink: #222; --soft: #666; --line: #ddd; --page: #fff; }
+@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --soft: #999; --line: #444; --page: #181818; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto;
+  max-width: 1500px; padding: 0 1.5rem; }
+h1 { font-size: 1.5rem; } h2 { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1.5rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid var(--line); font-size: 0.9rem; }
+td { white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 1rem; }
+svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); }
+svg .title { font-size: 13px; font-weight: 600; } svg .tick { fill: var(--soft); }
+svg .grid { stroke: var(--line); stroke-width: 0.7; } svg .front { fill: none; stroke: var(--soft);
+  stroke-dasharray: 4 3; }
+.legend span { margin-right: 1.2rem; white-space: nowrap; } .soft { color: var(--soft); }
+.swatch { display: inline-block; width: 0.8rem; height: 0.8rem; border-radius: 2px; margin-right: 0.4rem; }
+"""
+
+
+def as_html(tables: Sequence[Table], problems: Sequence[str]) -> str:
+    """The page."""
+    count = sum(len(row.runs) for table in tables for row in table.rows)
+    body = [f"<h1>{count} runs compared</h1>", *(part for table in tables for part in _section(table))]
+    if problems:
+        items = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
+        body.append(f"<h2>Left out</h2><ul>{items}</ul>")
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>seqzoo compare</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head>\n<body>" + "\n".join(body) + "</body></html>\n"
+    )
+
+
+def _section(table: Table) -> list[str]:
+    colours = {row.label: COLOURS[n] if n < len(COLOURS) else GREY for n, row in enumerate(table.rows)}
+    better = "higher is better" if table.higher_is_better else "lower is better"
+    equal = [name for name in PRICES if _within_a_twentieth([row.costs[name] for row in table.rows])]
+    same = f" Within 5 % of each other: {', '.join(PRICES[name] for name in equal)}." if equal else ""
+    about = (
+        f"{escape(table.metric)} on {table.split}, {better}; bars are the intervals of the table. The dashed line is "
+        f"the Pareto front: nothing is both cheaper and better.{same}"
+    )
+    parts = [
+        f"<h2>{escape(table.title)}</h2>",
+        _grid(header(table), [cells(table, row) for row in table.rows], colours),
+        "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in sentences(table)) + "</ul>",
+        f'<p class="soft">{escape(explanation(table))}</p>',
+        f"<h3>Quality against cost</h3><p class='soft'>{about}</p>",
+        _plots([_against_cost(table, name, colours) for name in PRICES if name not in equal]),
+        "<h3>Learning curves</h3><p class='soft'>The mean over seeds; the band spans the seeds.</p>",
+        _legend(colours),
+        *(_plots([_curves(table, tag, axis, colours) for axis in AXES]) for tag in _tags(table)),
+    ]
+    if len(table.rows) > 1:
+        parts += ["<h3>Differences</h3>", _difference_grid(table), *_configurations(table)]
+    return parts
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], colours: dict[str, str]) -> str:
+    top = "".join(f"<th>{escape(text)}</th>" for text in head)
+    lines = []
+    for row in rows:
+        swatch = f'<span class="swatch" style="background:{colours[row[0]]}"></span>' if row[0] in colours else ""
+        lines.append("".join(f"<td>{swatch if n == 0 else ''}{escape(text)}</td>" for n, text in enumerate(row)))
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _legend(colours: dict[str, str]) -> str:
+    spans = [
+        f'<span><span class="swatch" style="background:{colour}"></span>{escape(label)}</span>'
+        for label, colour in colours.items()
+        if colour != GREY
+    ]
+    others = sum(colour == GREY for colour in colours.values())
+    rest = f'<span><span class="swatch" style="background:{GREY}"></span>{others} others</span>' if others else ""
+    return f'<p class="legend">{"".join(spans)}{rest}</p>'
+
+
+def _plots(plots: Sequence[Plot]) -> str:
+    return '<div class="plots">' + "".join(f"<div>{plot.svg()}</div>" for plot in plots) + "</div>"
+
+
+def _within_a_twentieth(costs: Sequence[float]) -> bool:
+    known = [cost for cost in costs if math.isfinite(cost)]
+    return len(known) > 1 and max(known) <= 1.05 * min(known)
+
+
+def _against_cost(table: Table, price: str, colours: dict[str, str]) -> Plot:
+    front = pareto_front(
+        [(row.costs[price], row.scores[table.metric].mean) for row in table.rows], table.higher_is_better
+    )
+    dots = []
+    for row in table.rows:
+        summary = row.scores[table.metric]
+        named = len(table.rows) <= len(COLOURS) or (row.costs[price], summary.mean) in front
+        dots.append(
+            Dot(row.label, colours[row.label], row.costs[price], summary.mean, summary.low, summary.high, named)
+        )
+    known = [dot.x for dot in dots if dot.x > 0]
+    spread = bool(known) and max(known) > 8 * min(known)
+    return Plot(f"by {PRICES[price]}", PRICES[price], table.metric, [], dots, front, spread)
+
+
+def _tags(table: Table) -> list[str]:
+    """What is drawn over time: the metric that picks checkpoints, and the losses."""
+    metric = "valid/loss" if table.metric == "loss_nats" else f"valid/{table.metric}"
+    return list(dict.fromkeys([metric, "valid/loss", "train/loss"]))
+
+
+def _curves(table: Table, tag: str, axis: str, colours: dict[str, str]) -> Plot:
+    # the best rows last, so that nothing hides them
+    lines = [Line(row.label, colours[row.label], band(row.runs, tag, axis)) for row in reversed(table.rows)]
+    return Plot(f"{tag} by {AXES[axis]}", AXES[axis], tag, [line for line in lines if line.points])
+
+
+def band(runs: Sequence[RunRecord], tag: str, axis: str) -> list[tuple[float, float, float, float]]:
+    """(x, mean, lowest, highest) over the runs, as far as all of them go; between its points a curve is straight."""
+    curves = []
+    for run in runs:
+        points = [(point[axis], point[tag]) for point in run.curves if tag in point and axis in point]
+        points = [point for point in points if all(map(math.isfinite, point))]
+        if points:
+            curves.append(numpy.array(sorted(points), dtype=float).T)
+    if not curves:
+        return []
+    begin, end = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
+    shared = [x for x in sorted({float(x) for xs, _ in curves for x in xs}) if begin <= x <= end]
+    if len(shared) > POINTS:
+        shared = list(numpy.linspace(begin, end, POINTS))
+    values = numpy.array([numpy.interp(shared, x, y) for x, y in curves])
+    return [
+        (float(x), float(column.mean()), float(column.min()), float(column.max()))
+        for x, column in zip(shared, values.T, strict=True)
+    ]
+
+
+def _difference_grid(table: Table) -> str:
+    """Row minus column, positive where the row is better."""
+    rows = []
+    others = table.rows[: len(COLOURS)]
+    for one in table.rows:
+        line = [one.label]
+        for other in others:
+            found = table.difference(one, other)
+            told = f"{found.summary.mean:+.4f} (p {found.p:.2g})" if found.summary.size else "-"
+            line.append("" if one is other else told)
+        rows.append(line)
+    best = "" if len(others) == len(table.rows) else f", against the best {len(others)}"
+    told = f"<p class='soft'>{escape(table.metric)}: row minus column{best}; positive where the row is better.</p>"
+    return told + _grid(["", *(row.label for row in others)], rows, {})
+
+
+def _configurations(table: Table) -> list[str]:
+    """The options in which the rows differ."""
+    own = [options(row.runs[0]) for row in table.rows]
+    names = list(dict.fromkeys(name for option in own for name in option))
+    differing = [name for name in names if len({repr(option.get(name)) for option in own}) > 1]
+    if not differing:
+        return []
+    rows = [
+        [row.label, *(str(option.get(name, "")) for name in differing)]
+        for row, option in zip(table.rows, own, strict=True)
+    ]
+    return ["<h3>Options that differ</h3>", _grid(["", *differing], rows, {})]

@@ -1,0 +1,276 @@
+"""Synthetic runs whose tables are known, and runs that cannot be read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqzoo import config as configuration
+from seqzoo.analysis.compare import as_csv, as_markdown, as_text, cells, compare, sentences
+from seqzoo.analysis.reading import read_runs
+from seqzoo.analysis.report import as_html, band
+from seqzoo.errors import ConfigError, SeqzooError
+from seqzoo.training.files import CONFIG, CURVES, METRICS
+from seqzoo.training.tracking import Tracker
+
+BASE = configuration.compose("task=tagging")
+
+
+def write_run(folder: Path, cell: str, seed: int, accuracy: float, **changes) -> Path:
+    """A finished run whose validation accuracy rises from half of its end in steps of 10 updates and 1 second."""
+    folder.mkdir(parents=True)
+    config = {**BASE, "seed": seed, "choices": {**BASE["choices"], "cell": cell}, "cell": {"class": cell}}
+    config |= {key: {**config[key], **value} for key, value in changes.items()}
+    (folder / CONFIG).write_text(json.dumps(config))  # which is YAML, and faster to write
+    scores = {"accuracy": accuracy, "loss_nats": 1 - accuracy}
+    metrics = {
+        "validation": scores, "test": scores, "higher_is_better": {"accuracy": True}, "parameters": 1000 * len(cell),
+        "flops_per_token": 2000 * len(cell), "tokens_per_second": 500.0, "seconds": 3.0, "seed": seed,
+        "choices": config["choices"],
+    }  # fmt: skip
+    (folder / METRICS).write_text(json.dumps(metrics))
+    lines = []
+    for n, share in enumerate((0.5, 0.8, 1.0), start=1):
+        point = {"step": 10 * n, "tokens": 100 * n, "seconds": float(n)}
+        lines += [
+            {**point, "train/loss": 2.0 / n},
+            {**point, "valid/accuracy": share * accuracy, "valid/loss": 1.0 / n},
+        ]
+    (folder / CURVES).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def write_sweep(folder: Path, scores: dict[str, list[float]]) -> Path:
+    for cell, values in scores.items():
+        for seed, accuracy in enumerate(values):
+            write_run(folder / f"{cell}_{seed}", cell, seed, accuracy)
+    return folder
+
+
+def table_of(*patterns: Path | str, **options):
+    [table] = compare(read_runs(map(str, patterns))[0], **options)
+    return table
+
+
+def test_seeds_make_a_row_and_the_best_comes_first(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.7, 0.8, 0.9], "lstm": [0.9, 0.9, 0.96]})
+    table = table_of(tmp_path)
+    assert [row.label for row in table.rows] == ["lstm", "gru"]
+    assert (table.split, table.metric, table.higher_is_better) == ("test", "accuracy", True)
+    score = table.rows[1].scores["accuracy"]
+    assert (score.mean, score.sd, score.low, score.high) == pytest.approx((0.8, 0.1, 0.7, 0.9))
+    assert table.rows[1].costs["parameters"] == 3000
+    assert math.isnan(table.rows[1].costs["state_bytes"])
+
+
+def test_a_lower_loss_is_better(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.2, 0.2], "lstm": [0.4, 0.4]})
+    for path in tmp_path.glob(f"*/{METRICS}"):
+        metrics = json.loads(path.read_text())
+        metrics["test"] = {"perplexity": metrics["test"]["accuracy"]}
+        path.write_text(json.dumps(metrics))
+    table = table_of(tmp_path)
+    assert [row.label for row in table.rows] == ["gru", "lstm"]
+    assert table.difference(*table.rows).summary.mean == pytest.approx(0.2)
+
+
+def test_seconds_to_a_score(tmp_path: Path) -> None:
+    """Validation scores are half, four fifths and all of the end after 1, 2 and 3 seconds."""
+    write_sweep(tmp_path, {"gru": [0.8, 0.9, 1.0], "lstm": [0.5, 0.5, 0.6]})
+    table = table_of(tmp_path, score=0.65)
+    assert {row.label: row.reached for row in table.rows}["gru"] == [3.0, 2.0, 2.0]
+    assert table.rows[0].seconds_to_score == pytest.approx(7 / 3)
+    assert all(map(math.isnan, table.rows[1].reached))
+    assert cells(table, table.rows[1])[-1] == "- (0 of 3)"
+    assert table_of(tmp_path).good_enough == 0.5
+
+
+def test_rows_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "gru", 0, 0.5, training={"learning_rate": 0.1})
+    write_run(tmp_path / "b", "gru", 0, 0.6, training={"learning_rate": 0.2})
+    write_run(tmp_path / "c", "lstm", 0, 0.7, choices={"backbone": "deep"})
+    labels = {row.label for row in table_of(tmp_path).rows}
+    assert labels == {"gru unidirectional learning_rate=0.1", "gru unidirectional learning_rate=0.2", "lstm deep"}
+
+
+def test_a_width_that_a_budget_chose_does_not_part_the_seeds(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        own = {"budget": {"parameters": "1M"}, "backbone": {"hidden_size": 50 + seed}}
+        write_run(tmp_path / str(seed), "gru", seed, 0.5, **own)
+    assert len(table_of(tmp_path).rows) == 1
+    write_run(tmp_path / "2", "gru", 2, 0.5, budget={"parameters": "2M"}, backbone={"hidden_size": 50})
+    assert len(table_of(tmp_path).rows) == 2
+
+
+def test_each_data_set_has_its_table(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "gru", 0, 0.5)
+    write_run(tmp_path / "b", "gru", 0, 0.5, choices={"data": "wnut17"})
+    assert [table.title for table in compare(read_runs([str(tmp_path)])[0])] == [
+        "tagging, grammar_tags", "tagging, wnut17",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gru", "lstm", "said"),
+    [
+        ([0.50, 0.70], [0.60, 0.60], "cannot be told apart at 2 seeds: accuracy "),
+        ([0.50], [0.60], "lstm and gru cannot be told apart at 1 seed."),
+        ([0.50, 0.60, 0.55], [0.60, 0.65, 0.70], "lstm is ahead of gru at each of 3 seeds, too few to rule out luck: "),
+        ([0.50] * 6, [0.6, 0.7, 0.8, 0.6, 0.7, 0.8], "lstm is better than gru at 6 seeds: accuracy 0.2000 on average "),
+    ],
+)
+def test_a_plain_sentence_for_each_pair(tmp_path: Path, gru: list[float], lstm: list[float], said: str) -> None:
+    write_sweep(tmp_path, {"gru": gru, "lstm": lstm})
+    [sentence] = sentences(table_of(tmp_path))
+    assert said in sentence
+    assert ("p = 0.031" in sentence) == (len(gru) == 6)
+
+
+def test_the_best_against_each_other_one_of_many(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {f"cell{n}": [0.1 * n, 0.1 * n] for n in range(1, 7)})
+    said = sentences(table_of(tmp_path))
+    assert len(said) == 5
+    assert all(text.startswith("cell6 is ahead of ") for text in said)
+
+
+def test_tables_as_text_markdown_and_csv(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.7, 0.9], "lstm": [0.6, 0.6]})
+    runs, _ = read_runs([str(tmp_path)])
+    tables = compare(runs)
+    assert "gru               2  0.8000 ± 0.1414 [0.7000, 0.9000]" in as_text(tables, [])
+    assert "left out:\n  something" in as_text(tables, ["something"])
+    assert "| lstm | 2 | 0.6000 ± 0.0000 [0.6000, 0.6000] |" in as_markdown(tables)
+    rows = list(csv.DictReader(io.StringIO(as_csv(tables))))
+    assert [(row["architecture"], row["metric"]) for row in rows] == [
+        ("gru", "accuracy"), ("gru", "loss_nats"), ("lstm", "accuracy"), ("lstm", "loss_nats"),
+    ]  # fmt: skip
+    assert float(rows[0]["mean"]) == pytest.approx(0.8)
+    assert float(rows[0]["parameters"]) == 3000
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.7, 0.9]})
+    unfinished = write_run(tmp_path / "unfinished", "gru", 5, 0.1)
+    (unfinished / METRICS).unlink()
+    truncated = write_run(tmp_path / "truncated", "gru", 6, 0.1)
+    (truncated / METRICS).write_text('{"test": {"acc')
+    broken = write_run(tmp_path / "broken", "gru", 7, 0.1)
+    (broken / CONFIG).write_bytes(b"\xff\xfe: [")
+    other = write_run(tmp_path / "other", "gru", 8, 0.1)
+    (other / METRICS).write_text('{"version": 99}')
+    listed = write_run(tmp_path / "listed", "gru", 9, 0.1)
+    (listed / METRICS).write_text("[]")
+    events = tmp_path / "events"
+    events.mkdir()
+    (events / "events.out.tfevents.1.a").write_bytes(b"no events")
+    write_run(tmp_path / "again", "gru", 1, 0.9)
+    runs, problems = read_runs([str(tmp_path)])
+    assert sorted(run.folder.name for run in runs) == ["again", "gru_0"]
+    told = "\n".join(problems)
+    for named in (
+        "unfinished is not finished (update 30)", "truncated/metrics.json is damaged", "broken/config.yaml cannot be",
+        "other/metrics.json has no scores", "listed/metrics.json is damaged", "events has event files",
+    ):  # fmt: skip
+        assert named in told
+    assert f"{tmp_path / 'gru_1'} has the configuration and seed of {tmp_path / 'again'}, which is newer" in told
+    assert len(problems) == 7
+
+
+def test_curves_that_were_cut_are_read_as_far_as_they_go(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "gru", "gru", 0, 0.5)
+    with (run / CURVES).open("a") as file:
+        file.write('{"step": 40, "valid/acc')
+    [record], _ = read_runs([str(run)])
+    assert max(point["step"] for point in record.curves) == 30
+
+
+def test_patterns_that_match_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SeqzooError, match="there is no folder"):
+        read_runs([str(tmp_path / "nowhere*")])
+    with pytest.raises(SeqzooError, match="there is no finished run in"):
+        read_runs([str(tmp_path)])
+    write_sweep(tmp_path, {"gru": [0.5], "lstm": [0.5]})
+    assert len(read_runs([str(tmp_path / "gru_*")])[0]) == 1
+    for path in tmp_path.glob(f"*/{METRICS}"):
+        path.write_text(json.dumps({"validation": {"accuracy": 0.5}}))
+    with pytest.raises(ConfigError, match="split is 'test': no run has scores of it"):
+        compare(read_runs([str(tmp_path)])[0], "test")
+
+
+def test_any_tensorboard_run_can_join(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.7, 0.9]})
+    for seed in (0, 1):
+        tracker = Tracker(tmp_path / f"mine_seed{seed}", {}, "mine")
+        for step in (10, 20):
+            tracker.scalar("valid/accuracy", step / 20, step)
+        tracker.close()
+    table = table_of(tmp_path)
+    assert table.split == "validation"
+    assert [(row.label, row.scores["accuracy"].mean) for row in table.rows] == [
+        ("mine", 1.0), ("gru", pytest.approx(0.8)),
+    ]  # fmt: skip
+    assert [point["step"] for point in table.rows[0].runs[0].curves] == [10, 20]
+
+
+def test_a_thousand_runs(tmp_path: Path) -> None:
+    """Small files alone are read: weights and events that nobody can read do no harm."""
+    for number in range(1000):
+        folder = write_run(tmp_path / f"{number}", f"cell{number % 50}", number // 50, 0.001 * (number % 50))
+        (folder / "events.out.tfevents.1.a").mkdir()
+        (folder / "checkpoints").write_text("no folder")
+    table = table_of(tmp_path)
+    assert len(table.rows) == 50
+    assert {len(row.runs) for row in table.rows} == {20}
+    assert table.rows[0].label == "cell49"
+
+
+def test_a_band_is_the_mean_and_the_range_where_all_runs_are(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.4, 0.8]})
+    runs, _ = read_runs([str(tmp_path)])
+    expected = [(10, 0.3, 0.2, 0.4), (20, 0.48, 0.32, 0.64), (30, 0.6, 0.4, 0.8)]
+    assert [pytest.approx(point) for point in expected] == band(runs, "valid/accuracy", "step")
+    assert band(runs, "valid/other", "step") == []
+
+
+def test_the_page_is_sound_and_needs_no_other_file(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.7, 0.9], "lstm": [0.6, 0.7], "<elman>": [0.1, 0.2]})
+    page = as_html(compare(read_runs([str(tmp_path)])[0]), ["a <problem>"])
+    assert "<elman>" not in page.replace("&lt;elman&gt;", "")
+    assert "a &lt;problem&gt;" in page
+    for foreign in ("http:", "https:", "src=", "href=", "url("):
+        assert foreign not in page
+    body = page[page.index("<body>") : page.index("</html>")]
+    root = ElementTree.fromstring(body)
+    plots = root.findall(".//svg")
+    assert len(plots) == 2 + 3 * 3
+    dots = plots[0].findall(".//circle")
+    assert len(dots) == 3
+    assert "Within 5 % of each other: seconds of training." in page
+    assert [cell.text for cell in root.findall(".//table")[0].findall(".//tr")[1].findall("td")][1] == "2"
+
+
+def test_the_command_writes_what_it_is_asked_for(command: Callable, tmp_path: Path) -> None:
+    write_sweep(tmp_path / "runs", {"gru": [0.7, 0.9], "lstm": [0.6, 0.7]})
+    done = command("compare", "runs/*", "--csv", "a.csv", "--markdown", "a.md", "--html", "a.html", "--split", "test")
+    assert done.status == 0, done.err
+    assert "lstm" in done.out
+    for name in ("a.csv", "a.md", "a.html"):
+        assert "gru" in (tmp_path / name).read_text()
+    assert command("compare", "nowhere").err == "seqzoo: there is no folder nowhere\n"
+
+
+def test_diff_names_the_options_that_differ(command: Callable, tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "gru", 0, 0.5)
+    write_run(tmp_path / "b", "gru", 1, 0.5, training={"learning_rate": 0.5})
+    done = command("diff", "a", "b")
+    lines = [line.split() for line in done.out.splitlines()]
+    assert lines == [["a", "b"], ["seed", "0", "1"], ["training.learning_rate", "0.001", "0.5"]]
+    assert command("diff", "a", "a").out == "no differences\n"
+    assert command("diff", "a", "c").err.startswith("seqzoo: c is no run directory")

@@ -1,0 +1,46 @@
+"""Plots: where a value lies, which ticks there are, what the front holds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from seqzoo.analysis.svg import Dot, Line, Plot, pareto_front, short
+
+
+def test_the_front_is_what_nothing_beats() -> None:
+    points = [(3, 0.9), (1, 0.5), (2, 0.4), (2, 0.7), (4, 0.9), (5, 0.95), (math.nan, 1.0)]
+    assert pareto_front(points, True) == [(1, 0.5), (2, 0.7), (3, 0.9), (5, 0.95)]
+    assert pareto_front([(1, 5.0), (2, 6.0), (3, 4.0)], False) == [(1, 5.0), (3, 4.0)]
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_larger_values_lie_to_the_right_and_above(logarithmic: bool) -> None:
+    dots = [Dot(str(n), "red", 10.0**n, float(n), n - 0.1, n + 0.1, False) for n in range(1, 5)]
+    root = ElementTree.fromstring(Plot("t", "x", "y", [], dots, [], logarithmic).svg())
+    places = [(float(c.get("cx")), float(c.get("cy"))) for c in root.findall(".//circle")]
+    assert places == sorted(places)
+    assert [y for _, y in places] == sorted((y for _, y in places), reverse=True)
+    gaps = [right - left for (left, _), (right, _) in itertools.pairwise(places)]
+    assert (max(gaps) - min(gaps) < 0.2) is logarithmic
+
+
+def test_ticks_are_round_and_inside() -> None:
+    root = ElementTree.fromstring(Plot("t", "x", "y", [Line("a", "red", [(0, 0, 0, 0), (97, 1, 0.5, 1.5)])]).svg())
+    ticks = [text.text for text in root.findall("text[@class='tick']")]
+    assert ticks == ["0", "20", "40", "60", "80", "100", "0", "0.5", "1", "1.5"]
+
+
+def test_one_point_no_point_and_points_that_are_no_numbers() -> None:
+    alone = Plot("t", "x", "y", [], [Dot("a", "red", 5.0, 0.0, math.nan, math.nan, True)]).svg()
+    assert len(ElementTree.fromstring(alone).findall(".//circle")) == 1
+    assert "nothing was measured" in Plot("t", "x", "y").svg()
+    holes = Line("a", "red", [(1, math.nan, 0, 0), (2, 1, 1, 1), (3, 2, 2, 2)])
+    assert "nan" not in Plot("t", "x", "y", [holes]).svg()
+
+
+def test_numbers_in_short() -> None:
+    assert [short(value) for value in (0, 0.25, 999, 12_000, 3_400_000)] == ["0", "0.25", "999", "12k", "3.4M"]
