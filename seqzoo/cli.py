@@ -1,4 +1,4 @@
-"""The command line: seqzoo train | evaluate | predict | compare | diff | list | info | check | data.
+"""The command line: train, evaluate, predict, compare, diff, ladder, gradients, list, info, check and data.
 
 torch is imported by what needs it, so that listing and helping answer at once.
 """
@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +26,8 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo predict RUN_DIR [TEXT ...]       predict for texts, or for the lines of standard input
   seqzoo compare RUN_DIR ...              runs side by side, seeds averaged; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
+  seqzoo ladder [OPTION=VALUE ...]        how many steps of the past a cell carries, on four tasks, in about a minute
+  seqzoo gradients cell=A,B [--to DIR]    the gradient's norm by time lag: what vanishes and what explodes
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, training, experiments, debug
   seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
   seqzoo data fetch NAME                  download a data set, with its checksum
@@ -42,6 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
         "check": check,
         "evaluate": evaluate,
         "predict": predict,
+        "ladder": ladder,
+        "gradients": gradients,
         "list": list_names,
         "info": info,
         "compare": compare,
@@ -220,6 +225,69 @@ def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> No
 
     for number, alignment in enumerate(loaded.alignments(texts, first_line=first), start=first):
         save(alignment, path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
+
+
+def ladder(arguments: list[str]) -> None:
+    """Train a cell on tasks of memory, longer and longer, and print how far it gets."""
+    parser = argparse.ArgumentParser(
+        "seqzoo ladder",
+        description="How many steps of the past a cell carries: copy, adding, recall and parity at growing lengths, "
+        "each trained from a fresh start. About a minute for cell=lstm on a core that is free.",
+    )
+    parser.add_argument(
+        "options", nargs="*", metavar="OPTION=VALUE", help="as of train: cell=gru seed=1 training.steps=2000"
+    )
+    parser.add_argument("--to", type=Path, metavar="DIR", help="keep the runs there, and a table of them")
+    chosen = parser.parse_intermixed_args(arguments)
+    _check_new(chosen.to)
+    _allow_own_modules(chosen.options)
+    from seqzoo.analysis.ladder import TABLE, climb, report, write
+    from seqzoo.launch import until_stopped
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            attempts = []
+            for attempt in climb(chosen.options, chosen.to or Path(temporary)):
+                print(attempt, flush=True)
+                attempts.append(attempt)
+        print(f"\n{report(attempts)}")
+        if chosen.to is not None:
+            write(attempts, chosen.to / TABLE)
+
+    until_stopped(run)
+
+
+def gradients(arguments: list[str]) -> None:
+    """Print and draw the norm of the gradient by time lag, of cells before any training."""
+    parser = argparse.ArgumentParser(
+        "seqzoo gradients",
+        description="The norm of the last output's gradient by the state so many steps before, of untrained cells.",
+    )
+    parser.add_argument(
+        "options",
+        nargs="*",
+        metavar="OPTION=VALUE",
+        help="as of a sweep by train: cell=elman,lstm cell.recurrent_gain=1,2",
+    )
+    parser.add_argument("--steps", type=int, default=100, help="the longest lag (100)")
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="write a picture, a table and TensorBoard's curves there"
+    )
+    chosen = parser.parse_intermixed_args(arguments)
+    _check_new(chosen.to)
+    _allow_own_modules(chosen.options)
+    from seqzoo.analysis.gradient_flow import format_curves, gradient_flow, write
+
+    curves = gradient_flow(chosen.options, chosen.steps)
+    print(format_curves(curves))
+    if chosen.to is not None:
+        write(curves, chosen.to)
+
+
+def _check_new(folder: Path | None) -> None:
+    """Raises ConfigError where something lies in a folder that is to be written."""
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError([f"--to is {str(folder)!r}, which is not empty: choose another folder"])
 
 
 def list_names(arguments: list[str]) -> None:

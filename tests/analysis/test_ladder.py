@@ -1,0 +1,149 @@
+"""The ladder: what counts as solved, how it climbs, and what it tells a person."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seqzoo.analysis import ladder
+from seqzoo.analysis.ladder import LADDER, Attempt, climb, report
+from seqzoo.building import build_data
+from seqzoo.config import compose
+from seqzoo.errors import ConfigError, TrainingError
+
+COPY, ADDING, RECALL, PARITY = LADDER
+
+
+def attempt(rung: ladder.Rung, length: int, score: float) -> Attempt:
+    return Attempt(rung, length, score, 1.25, "gru", "seqzoo train cell=gru")
+
+
+@pytest.mark.parametrize(
+    ("rung", "length", "blind"),
+    [
+        # three of eight letters in 11 or 26 steps; the variance of the sum of two uniform numbers
+        (COPY, 5, 3 * math.log(8) / 11),
+        (COPY, 20, 3 * math.log(8) / 26),
+        (ADDING, 50, 1 / 6),
+        (RECALL, 4, math.log(4)),
+        (PARITY, 20, math.log(2)),
+    ],
+    ids=lambda value: value.name if isinstance(value, ladder.Rung) else None,
+)
+def test_the_loss_without_memory(rung: ladder.Rung, length: int, blind: float) -> None:
+    assert rung.blind(length) == pytest.approx(blind)
+
+
+@pytest.mark.parametrize("rung", LADDER, ids=lambda rung: rung.name)
+def test_every_length_has_data_that_reaches_so_far_back(rung: ladder.Rung) -> None:
+    for length in (rung.lengths[0], rung.lengths[-1]):
+        data = build_data(compose(*ladder.COMMON, *rung.overrides(length)))
+        data.load()
+        [*_, batch] = data.batches("test")
+        longest = int(batch.lengths.max())
+        # the first answer of copy and the only one of recall come behind what is remembered
+        assert longest == {"copy": length + 6, "adding": length, "recall": 2 * length + 1, "parity": length}[rung.name]
+        assert rung.steps(length) <= longest
+    assert list(rung.lengths) == sorted(set(rung.lengths))
+
+
+def test_an_lstm_carries_what_a_window_of_three_inputs_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ladder, "LADDER", (replace(PARITY, lengths=(20, 40)),))
+    short = ["training.steps=250", "backbone.hidden_size=32"]
+    found = {cell: list(climb([f"cell={cell}", *short], tmp_path / cell)) for cell in ("lstm", "tdnn")}
+    assert [(a.length, a.solved) for a in found["lstm"]] == [(20, True), (40, True)]
+    # the climb ends with what is not solved
+    assert [(a.length, a.solved) for a in found["tdnn"]] == [(20, False)]
+    assert found["tdnn"][0].score < 0.5
+    metrics = json.loads((tmp_path / "lstm" / "parity_40" / "metrics.json").read_text())
+    assert found["lstm"][1].score == pytest.approx(1 - metrics["test"]["loss_nats"] / math.log(2))
+    assert found["lstm"][1].command == metrics["command"]
+    assert metrics["updates"] == 250
+
+
+def test_a_reservoir_climbs_too_and_the_same_seed_gives_the_same_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ladder, "LADDER", (replace(RECALL, lengths=(2,)),))
+    options = ["cell=echo_state", "training.steps=20", "backbone.hidden_size=16"]
+    [one], [same], [other] = (
+        list(climb([*options, f"seed={seed}"], tmp_path / name)) for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert one.score == same.score != other.score
+
+
+def test_a_training_that_fails_is_not_solved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(config: dict, folder: Path) -> None:
+        raise TrainingError("the loss is not a finite number")
+
+    monkeypatch.setattr(ladder, "start", start)
+    attempts = list(climb(["cell=irnn"], tmp_path))
+    assert [(a.rung.name, a.length, a.solved) for a in attempts] == [
+        (rung.name, rung.lengths[0], False) for rung in LADDER
+    ]
+    assert all(math.isnan(a.score) for a in attempts)
+
+
+def test_the_report_by_hand() -> None:
+    attempts = [
+        attempt(COPY, 5, 0.98), attempt(COPY, 10, 0.95), attempt(COPY, 20, 0.5), attempt(ADDING, 10, 0.2),
+        attempt(RECALL, 2, 0.91), attempt(RECALL, 4, 0.89), attempt(PARITY, 20, 1.0), attempt(PARITY, 40, 1.0),
+    ]  # fmt: skip
+    width, parity = 66, "knows whether ones were odd after 40 bits, trained on half as many"
+    assert report(attempts).splitlines() == [
+        f"task    steps  score  {'what is solved'.ljust(width)}  what is not",
+        f"copy       13  0.950  {'writes 3 symbols down after a pause of 10 steps'.ljust(width)}  20 (score 0.500)",
+        f"adding      0         {'nothing'.ljust(width)}  10 (score 0.200)",
+        f"recall      4  0.910  {'says which value stood behind one of 2 keys'.ljust(width)}  4 (score 0.890)",
+        f"parity     40  1.000  {parity}",
+        "",
+        "8 trainings, 10 s",
+        "gru carries about 13 steps: two of the four tasks are solved so far back.",
+    ]
+
+
+def test_one_task_or_none_is_said() -> None:
+    failed = [attempt(rung, rung.lengths[0], 0.1) for rung in LADDER]
+    assert report(failed).endswith("gru carries hardly a step: none of the four tasks is solved at its shortest.")
+    one = [attempt(ADDING, 10, 0.95), *failed]
+    one.sort(key=lambda a: -a.score)
+    assert report(one).endswith("gru carries about 10 steps, but in one task alone: adding.")
+
+
+def test_the_command_prints_and_keeps(command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "LADDER", tuple(replace(rung, lengths=rung.lengths[:1]) for rung in LADDER))
+    options = ("cell=gru", "training.steps=2", "backbone.hidden_size=4")
+    done = command("ladder", *options, "--to", "kept")
+    assert done.status == 0, done.err
+    lines = done.out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["copy", "adding", "recall", "parity"]
+    assert lines[-1] == "gru carries hardly a step: none of the four tasks is solved at its shortest."
+    with (tmp_path / "kept" / "ladder.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["task"], row["length"], row["solved"]) for row in rows] == [
+        ("copy", "5", "no"), ("adding", "10", "no"), ("recall", "2", "no"), ("parity", "20", "no"),
+    ]  # fmt: skip
+    assert rows[0]["command"].startswith("seqzoo train backbone.hidden_size=64 ")
+    assert rows[0]["command"].endswith(" cell=gru training.steps=2 backbone.hidden_size=4")
+    assert (tmp_path / "kept" / "copy_5" / "checkpoints" / "best.safetensors").exists()
+    assert command("ladder", *options, "--to", "kept").err == (
+        "seqzoo: --to is 'kept', which is not empty: choose another folder\n"
+    )
+
+
+def test_mistakes_are_told_in_a_sentence(command: Callable, tmp_path: Path) -> None:
+    assert command("ladder", "cell=elmann").err == "seqzoo: there is no cell named 'elmann'. Did you mean 'elman'?\n"
+    done = command("ladder", "cell=lstm", "task=tagging")
+    assert (done.status, done.err) == (
+        2, "seqzoo: task=tagging does not go with a ladder, which has tasks and data of its own\n"
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"training\.steps is 0"):
+        next(climb(["training.steps=0"], tmp_path))
