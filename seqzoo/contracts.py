@@ -141,13 +141,18 @@ class DataSpec:
 class Cell(nn.Module):
     """One time step of a recurrent network: `Cell(input_size, hidden_size, **options)`.
 
-    A cell writes `initial_state` and `step`; `project` and `scan` have defaults. A faster way over a whole sequence
-    overrides `scan` and is held to this one by a test: `Cell.scan(cell, x)` is always the reference.
+    A cell writes `initial_state` and `step`; all else has defaults. `unroll`, a step after the other, is the reference;
+    `scan` is the same by the fastest engine there is: mostly the step itself, compiled.
+
+    engine: auto, or the one to take: reference, fused or torch (`seqzoo.kernels.engines`).
+    torch_first: `torch_scan` is as fast as the compiled step where all rows are equally long.
     """
 
     input_size: int
     hidden_size: int
     output_size: int
+    engine: str = "auto"
+    torch_first: ClassVar[bool] = False
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
@@ -163,9 +168,19 @@ class Cell(nn.Module):
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T, I) -> (B, T, O) and the state after each row's last real step. A padded step outputs zero."""
+        from seqzoo.kernels import engines
+
+        return engines.scan(self, x, self.initial_state(x.shape[0]) if state is None else state, lengths)
+
+    def unroll(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """`scan`, a step after the other: what every engine is held to."""
         from seqzoo.kernels.unroll import unroll
 
         return unroll(self.step, self.project(x), self.initial_state(x.shape[0]) if state is None else state, lengths)
+
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
+        """`scan` by a kernel of torch's own, or in parallel over time; None where there is no such way."""
+        return None
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step from a raw input (B, I): what a decoder calls."""

@@ -14,7 +14,7 @@ import functools
 import importlib
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,18 +80,27 @@ def check_equation(create: CellFactory, equation: Equation, options: dict[str, A
 
 
 def check_scan_equals_stepping(create: CellFactory) -> str:
-    """A whole sequence is one step after the other: outputs, last state and all gradients."""
+    """By every engine that runs the cell, a whole sequence is one step after the other: outputs, last state and all
+    gradients.
+    """
     cell = _randomised(create)
-    _assert_same_run(cell, cell.scan, functools.partial(_stepped, cell), None)
+    for _ in _engines(cell):
+        _assert_same_run(cell, cell.scan, functools.partial(_stepped, cell), None)
     return ""
 
 
 def check_lengths(create: CellFactory) -> str:
-    """Rows of unlike lengths: gradients as the reference's, each row as if it were alone, zero outputs at padding, and
-    a row of length zero keeps its state.
+    """Rows of unlike lengths, by every engine: gradients as the reference's, each row as if it were alone, zero outputs
+    at padding, and a row of length zero keeps its state.
     """
     cell = _randomised(create)
-    _assert_same_run(cell, cell.scan, functools.partial(Cell.scan, cell), torch.tensor(LENGTHS))
+    for _ in _engines(cell):
+        _check_lengths(cell)
+    return ""
+
+
+def _check_lengths(cell: Cell) -> None:
+    _assert_same_run(cell, cell.scan, functools.partial(Cell.unroll, cell), torch.tensor(LENGTHS))
     x, state = _some_input(), _some_state(cell)
     outputs, after = cell.scan(x, state, torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):
@@ -106,7 +115,6 @@ def check_lengths(create: CellFactory) -> str:
     empty = torch.tensor([1])
     _assert_equal(flatten(reorder(after, empty)), flatten(reorder(state, empty)), "the state of a row of length zero")
     _assert_exactly_equal([outputs[empty]], [torch.zeros_like(outputs[empty])], "an output of a row of length zero")
-    return ""
 
 
 def check_padding(create: CellFactory) -> str:
@@ -116,9 +124,10 @@ def check_padding(create: CellFactory) -> str:
     other = x.clone()
     other[1, LENGTHS[1] :] = 1e3
     other[2, LENGTHS[2] :] = -1e3
-    (outputs, after), (changed, changed_after) = cell.scan(x, None, lengths), cell.scan(other, None, lengths)
-    _assert_exactly_equal([outputs], [changed], "outputs where only the padding changed")
-    _assert_equal(flatten(after), flatten(changed_after), "the last state where only the padding changed")
+    for _ in _engines(cell):
+        (outputs, after), (changed, changed_after) = cell.scan(x, None, lengths), cell.scan(other, None, lengths)
+        _assert_exactly_equal([outputs], [changed], "outputs where only the padding changed")
+        _assert_equal(flatten(after), flatten(changed_after), "the last state where only the padding changed")
     return ""
 
 
@@ -126,11 +135,12 @@ def check_halves(create: CellFactory) -> str:
     """Two halves of a sequence, the state handed on, are the whole."""
     cell = _randomised(create)
     x, state = _some_input(), _some_state(cell)
-    whole, after = cell.scan(x, state)
-    first, between = cell.scan(x[:, :3], state)
-    second, end = cell.scan(x[:, 3:], between)
-    _assert_equal([whole], [torch.cat([first, second], 1)], "outputs of two halves")
-    _assert_equal(flatten(after), flatten(end), "the state after two halves")
+    for _ in _engines(cell):
+        whole, after = cell.scan(x, state)
+        first, between = cell.scan(x[:, :3], state)
+        second, end = cell.scan(x[:, 3:], between)
+        _assert_equal([whole], [torch.cat([first, second], 1)], "outputs of two halves")
+        _assert_equal(flatten(after), flatten(end), "the state after two halves")
     return ""
 
 
@@ -162,7 +172,7 @@ def check_gradcheck(create: CellFactory) -> str:
 def check_double_backward(create: CellFactory) -> str:
     """Second derivatives by input and parameters are those that finite differences give; in float32, too, they exist.
 
-    The remark "reference" says that the fast `scan` has none in float32 and `Cell.scan` was taken.
+    The remark "reference" says that the fast `scan` has none in float32 and `Cell.unroll` was taken.
     """
     cell = _randomised(create)
     names = [name for name, _ in cell.named_parameters()]
@@ -186,7 +196,7 @@ def check_double_backward(create: CellFactory) -> str:
 def check_per_sample_gradients(create: CellFactory) -> str:
     """`torch.func.vmap` over `grad` gives the gradients of each row alone, in float32, where torch's kernels run.
 
-    The remark "reference" says that the fast `scan` refuses and `Cell.scan` was taken.
+    The remark "reference" says that the fast `scan` refuses and `Cell.unroll` was taken.
     """
     cell = _randomised(create).float()
     x = _some_input().float()
@@ -199,7 +209,7 @@ def check_per_sample_gradients(create: CellFactory) -> str:
         together = torch.func.vmap(torch.func.grad(loss, argnums=(0, 1)), (None, 0))(parameters, x)
         for row in range(B):
             leaf = x[row : row + 1].clone().requires_grad_()
-            alone = torch.autograd.grad(Cell.scan(cell, leaf)[0].sin().sum(), [leaf, *cell.parameters()])
+            alone = torch.autograd.grad(Cell.unroll(cell, leaf)[0].sin().sum(), [leaf, *cell.parameters()])
             mine = [together[1][row : row + 1], *(together[0][name][row] for name in parameters)]
             _assert_equal(mine, alone, f"the gradients of row {row}", rtol=1e-3, atol=1e-4)
 
@@ -268,6 +278,22 @@ def _some_state(cell: Cell, rows: int = B) -> State:
     return map_state(lambda zero: 0.5 * torch.randn_like(zero), cell.initial_state(rows))
 
 
+def _engines(cell: Cell) -> Iterator[str]:
+    """Sets the cell to every engine that runs it, one after the other; where there is none, to auto: the reference."""
+    found = []
+    for engine in ("fused", "torch"):
+        cell.engine = engine
+        try:
+            cell.scan(_some_input())
+        except ValueError:
+            continue
+        found.append(engine)
+    for engine in found or ["auto"]:
+        cell.engine = engine
+        yield engine
+    cell.engine = "auto"
+
+
 def _stepped(cell: Cell, x: Tensor, state: State, lengths: None) -> tuple[Tensor, State]:
     outputs = []
     for t in range(x.shape[1]):
@@ -317,7 +343,7 @@ def _scan_or_reference(cell: Cell, use: Callable[[Scan], None]) -> str:
             use(cell.scan)
         return ""
     except RuntimeError:
-        use(functools.partial(Cell.scan, cell))
+        use(functools.partial(Cell.unroll, cell))
         return "reference"
 
 

@@ -48,9 +48,8 @@ class Clockwork(GatedCell):
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         return self._step(p, state, *self._wiring())
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         u, periods = self._wiring()
-        state = self.initial_state(x.shape[0]) if state is None else state
         return unroll(lambda p, carried: self._step(p, carried, u, periods), self.project(x), state, lengths)
 
     def _wiring(self) -> tuple[Tensor, Tensor]:

@@ -37,4 +37,4 @@ class CoupledLSTM(LSTM):
         return h, (h, c)
 
     # torch's kernels have two gates there
-    scan = Cell.scan
+    torch_scan = Cell.torch_scan

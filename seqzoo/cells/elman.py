@@ -32,9 +32,9 @@ class Elman(GatedCell):
         h = ACTIVATIONS[self.activation](p + self.recur(h))
         return h, (h,)
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
         if self.layer_norm or self.activation not in ("tanh", "relu"):
-            return super().scan(x, state, lengths)
-        (h,) = self.initial_state(x.shape[0]) if state is None else state
+            return None
+        (h,) = state
         outputs, h = torch_rnn.elman(x, h, self.weights, lengths, self.activation)
         return outputs, (h,)

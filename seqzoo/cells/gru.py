@@ -39,9 +39,9 @@ class GRU(GatedCell):
         h = (1 - z) * n + z * h
         return h, (h,)
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
         if self.layer_norm or self.activation != "tanh":
-            return super().scan(x, state, lengths)
-        (h,) = self.initial_state(x.shape[0]) if state is None else state
+            return None
+        (h,) = state
         outputs, h = torch_rnn.gru(x, h, self.weights, lengths)
         return outputs, (h,)

@@ -32,8 +32,8 @@ class LinearRecurrence(Cell):
         h = a * self._pack(state) + b
         return self.output(p, h), self._unpack(h, state)
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        return self.scan_projected(self.project(x), self.initial_state(x.shape[0]) if state is None else state, lengths)
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        return self.scan_projected(self.project(x), state, lengths)
 
     def scan_projected(self, p: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         """(B, T, P) -> (B, T, O) and the state after each row's last real step."""

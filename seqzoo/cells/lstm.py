@@ -38,6 +38,7 @@ class LSTM(GatedCell):
     gates: tuple[str, ...] = ("i", "f", "g", "o")
     keep_gate, write_gate = "f", "i"
     num_states = 2
+    torch_first = True  # oneDNN
 
     def __init__(
         self,
@@ -72,8 +73,8 @@ class LSTM(GatedCell):
         h = torch.sigmoid(o) * self.read(c)
         return h, (h, c)
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
         if not self.is_torchs:
-            return super().scan(x, state, lengths)
-        h, c = self.initial_state(x.shape[0]) if state is None else state
+            return None
+        h, c = state
         return torch_rnn.lstm(x, (h, c), self.weights, lengths)

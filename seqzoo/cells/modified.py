@@ -11,6 +11,7 @@ https://arxiv.org/abs/1308.0850
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts import Cell, State
-from seqzoo.kernels.unroll import unroll
-from seqzoo.state import map_state
+from seqzoo.state import flatten, map_state
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,24 @@ class ModifiedCell(Cell):
         super().__init__()
         if modifiers.weight_drop and not hasattr(cell, "weight_hh"):
             raise ValueError(f"weight_drop is set, but {type(cell).__name__} has no hidden-to-hidden weights to drop")
-        self.cell, self.modifiers = cell, modifiers
+        self.cell, self.modifiers, self.engine = cell, modifiers, cell.engine
         self.input_size, self.hidden_size, self.output_size = cell.input_size, cell.hidden_size, cell.output_size
 
     def initial_state(self, batch_size: int) -> State:
         return self.cell.initial_state(batch_size)
 
     def project(self, x: Tensor) -> Tensor:
-        return self.cell.project(x)
+        """In training with zoneout, what decides whether each number of the state is kept comes after what the cell
+        projects, so that a step itself draws no numbers.
+        """
+        p = self.cell.project(x)
+        if not self._draws:
+            return p
+        width = _size(self.initial_state(1))
+        return torch.cat([p, torch.rand(*p.shape[:-1], width, dtype=p.dtype, device=p.device)], dim=-1)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        return self._step(p, state, None)
+        return self.masked_step(p, state, None)
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         state = self.initial_state(x.shape[0]) if state is None else state
@@ -81,32 +88,77 @@ class ModifiedCell(Cell):
         dropped = {"cell.weight_hh": F.dropout(self.cell.get_parameter("weight_hh"), self.modifiers.weight_drop)}
         return torch.func.functional_call(_Scan(self), dropped, (x, state, lengths))
 
-    def _scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        modifiers, mask = self.modifiers, None
-        if self.training and modifiers.recurrent_dropout:
-            mask = F.dropout(torch.ones_like(state[0]), modifiers.recurrent_dropout)
-        if mask is None and not modifiers.zoneout and modifiers.clip_state_gradient is None:
-            return self.cell.scan(x, state, lengths)
-        return unroll(lambda p, carried: self._step(p, carried, mask), self.project(x), state, lengths)
-
-    def _step(self, p: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
+    def masked_step(self, p: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
         """mask: (B, H), what recurrent dropout leaves of h; None: all."""
         limit = self.modifiers.clip_state_gradient
         if limit is not None:
             state = map_state(lambda part: _ClipGradient.apply(part, limit), state)
+        noise = None
+        if self._draws:
+            width = _size(state)
+            p, noise = p.split([p.shape[-1] - width, width], dim=-1)
         output, following = self.cell.step(p, state if mask is None else (state[0] * mask, *state[1:]))
         if not self.modifiers.zoneout:
             return output, following
-        kept = map_state(self._zone_out, following, state)
+        kept = self._zone_out(following, state, noise)
         # a cell that puts out its state puts out what is kept of it
         return (kept[0] if output is following[0] else output), kept
 
-    def _zone_out(self, new: Tensor, old: Tensor) -> Tensor:
-        if new.dim() == 1:  # a counter goes on
-            return new
-        if not self.training:
-            return torch.lerp(new, old, self.modifiers.zoneout)
-        return torch.where(torch.rand_like(new) < self.modifiers.zoneout, old, new)
+    @property
+    def _draws(self) -> bool:
+        return self.training and self.modifiers.zoneout > 0
+
+    def _scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        modifiers = self.modifiers
+        if self.training and modifiers.recurrent_dropout:
+            mask = F.dropout(torch.ones_like(state[0]), modifiers.recurrent_dropout)
+            outputs, (_, *after) = _Masked(self).scan(x, (mask, *state), lengths)
+            return outputs, tuple(after)
+        if not modifiers.zoneout and modifiers.clip_state_gradient is None:
+            return self.cell.scan(x, state, lengths)
+        return super().scan(x, state, lengths)
+
+    def _zone_out(self, new: State, old: State, noise: Tensor | None) -> State:
+        """noise: (B, numbers of the state) from 0 to 1; None: the mean."""
+        start = 0
+
+        def mix(new: Tensor, old: Tensor) -> Tensor:
+            nonlocal start
+            if new.dim() == 1:  # a counter goes on
+                return new
+            if noise is None:
+                return torch.lerp(new, old, self.modifiers.zoneout)
+            own = noise[:, start : start + math.prod(new.shape[1:])]
+            start += own.shape[1]
+            return torch.where((own if new.dim() == 2 else own.view_as(new)) < self.modifiers.zoneout, old, new)
+
+        return map_state(mix, new, old)
+
+
+def _size(state: State) -> int:
+    """Numbers a row, counters aside."""
+    return sum(math.prod(part.shape[1:]) for part in flatten(state) if part.dim() > 1)
+
+
+class _Masked(Cell):
+    """A modified cell whose mask of recurrent dropout is the first part of its state, the same at every step."""
+
+    def __init__(self, owner: ModifiedCell):
+        super().__init__()
+        self.owner, self.engine = owner, owner.engine
+
+    def initial_state(self, batch_size: int) -> State:
+        """Nothing dropped."""
+        state = self.owner.initial_state(batch_size)
+        return torch.ones_like(state[0]), *state
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.owner.project(x)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        mask, *parts = state
+        output, after = self.owner.masked_step(p, tuple(parts), mask)
+        return output, (mask, *after)
 
 
 class _Scan(nn.Module):

@@ -64,4 +64,4 @@ class MultiplicativeLSTM(LSTM):
         return super().step(gates, (m, c))
 
     # torch's kernels have no m
-    scan = Cell.scan
+    torch_scan = Cell.torch_scan

@@ -84,9 +84,9 @@ class NARX(Cell):
         y, (ys,) = self._step(weigh(line, self.weight_ih, self.bias_h), (ys,))
         return y, (ys, line[:, 1:])
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         """The inputs' part of all steps is one convolution; the outputs' part is not known before."""
-        ys, xs = self.initial_state(x.shape[0]) if state is None else state
+        ys, xs = state
         line = torch.cat([xs, x], dim=1)
         y, (ys,) = unroll(self._step, convolve(line, self.weight_ih, self.bias_h), (ys,), lengths)
         return y, (ys, kept(line, self.input_window - 1, lengths))

@@ -49,4 +49,4 @@ class PeepholeLSTM(LSTM):
         return h, (h, c)
 
     # torch's kernels have no peepholes
-    scan = Cell.scan
+    torch_scan = Cell.torch_scan

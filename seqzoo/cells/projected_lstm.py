@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.cells.lstm import LSTM
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts import State
 from seqzoo.kernels import torch_rnn
 
 
@@ -63,11 +63,11 @@ class ProjectedLSTM(LSTM):
         r = F.linear(m, self.weight_hr)
         return r, (r, c)
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
         # torch knows a projection by r being narrower than c
         if not self.is_torchs or self.output_size == self.hidden_size:
-            return Cell.scan(self, x, state, lengths)
-        r, c = self.initial_state(x.shape[0]) if state is None else state
+            return None
+        r, c = state
         with warnings.catch_warnings():
             # torch says once that oneDNN is not used here; its own kernel is still three times as fast as stepping
             warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")

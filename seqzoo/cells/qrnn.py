@@ -72,8 +72,8 @@ class QRNN(LinearRecurrence, DrivenCell):
         h, (c,) = super().step(weigh(line, self.weight_ih, self.bias), (c,))
         return h, (c, line[:, 1:])
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        c, past = self.initial_state(x.shape[0]) if state is None else state
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        c, past = state
         line = torch.cat([past, x], dim=1)
         h, (c,) = self.scan_projected(convolve(line, self.weight_ih, self.bias), (c,), lengths)
         return h, (c, kept(line, self.window - 1, lengths))

@@ -43,7 +43,6 @@ class SkewCell(DrivenCell):
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         return self.advance(p, state, self.recurrence())
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         matrix = self.recurrence()
-        state = self.initial_state(x.shape[0]) if state is None else state
         return unroll(lambda p, carried: self.advance(p, carried, matrix), self.project(x), state, lengths)

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.driven import DrivenCell
 from seqzoo.cells.linear import LinearRecurrence
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts import State
 
 
 class SRU(LinearRecurrence, DrivenCell):
@@ -88,7 +88,7 @@ class SRU(LinearRecurrence, DrivenCell):
             p = p + F.pad(self.v * torch.cat([c, c], dim=-1), (self.hidden_size, self.hidden_size))
         return super().step(p, state)
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
         if self.peephole:
-            return Cell.scan(self, x, state, lengths)
-        return super().scan(x, state, lengths)
+            return None
+        return super().torch_scan(x, state, lengths)

@@ -56,8 +56,8 @@ class TDNN(DrivenCell):
         y = ACTIVATIONS[self.activation](weigh(line, self.weight_ih, self.bias))
         return y, (line[:, 1:],)
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        (past,) = self.initial_state(x.shape[0]) if state is None else state
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        (past,) = state
         line = torch.cat([past, x], dim=1)
         y = ACTIVATIONS[self.activation](convolve(line, self.weight_ih, self.bias))
         if lengths is not None:

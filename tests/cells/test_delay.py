@@ -31,7 +31,7 @@ def test_tdnn_by_hand() -> None:
 def test_tdnn_windows(window: int) -> None:
     cell = seqzoo.create_cell("tdnn", 3, 5, window=window)
     x, lengths = torch.randn(3, 9, 3), torch.tensor([9, 2, 0])
-    (got, (line,)), (expected, (other,)) = cell.scan(x, None, lengths), Cell.scan(cell, x, None, lengths)
+    (got, (line,)), (expected, (other,)) = cell.scan(x, None, lengths), Cell.unroll(cell, x, None, lengths)
     torch.testing.assert_close(got, expected)
     torch.testing.assert_close(line, other)
     assert line.shape == (3, window - 1, 3)

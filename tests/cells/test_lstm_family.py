@@ -108,7 +108,7 @@ def test_projected_is_torchs(projection_size: int, dtype: torch.dtype) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "LSTM with projections")
         expected, (r, c) = theirs(x, (state[0][None], state[1][None]))
-    for scan in (cell.scan, lambda *given: Cell.scan(cell, *given)):
+    for scan in (cell.scan, lambda *given: Cell.unroll(cell, *given)):
         outputs, (last_r, last_c) = scan(x, state)
         torch.testing.assert_close(outputs, expected)
         torch.testing.assert_close(last_r, r[0])
@@ -275,7 +275,7 @@ def test_layer_norm_changes_the_step_and_scans(constructor: type[Cell]) -> None:
     plain.load_state_dict(cell.state_dict(), strict=False)
     x = some_input()
     outputs, _ = cell.scan(x, None, LENGTHS)
-    torch.testing.assert_close(outputs, Cell.scan(cell, x, None, LENGTHS)[0])
+    torch.testing.assert_close(outputs, Cell.unroll(cell, x, None, LENGTHS)[0])
     assert not torch.allclose(outputs, plain.scan(x, None, LENGTHS)[0])
     # gates do not feel how large an input is
     larger, _ = cell(1e6 * x[:, 0])

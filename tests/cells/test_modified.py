@@ -30,16 +30,18 @@ def test_in_evaluation_dropout_is_nothing(x: torch.Tensor) -> None:
 def test_zoneout_keeps_units_in_training_and_their_mean_in_evaluation(name: str) -> None:
     torch.manual_seed(2)
     cell = modified(name, zoneout=0.25)
-    p = cell.project(torch.randn(2000, INPUT, dtype=torch.float64))
+    x = torch.randn(2000, INPUT, dtype=torch.float64)
+    p = cell.project(x)
     old = tuple(torch.randn(2000, H, dtype=torch.float64) for _ in cell.initial_state(1))
-    _, new = cell.cell.step(p, old)
+    _, new = cell.cell.step(cell.cell.project(x), old)
     output, mixed = cell.step(p, old)
     for before, after, found in zip(old, new, mixed, strict=True):
         kept = found == before
         assert kept.double().mean().item() == pytest.approx(0.25, abs=0.02)
         assert torch.equal(found[~kept], after[~kept])
     assert output is mixed[0]
-    _, mean = cell.eval().step(p, old)
+    cell.eval()
+    _, mean = cell.step(cell.project(x), old)
     for before, after, found in zip(old, new, mean, strict=True):
         torch.testing.assert_close(found, 0.25 * before + 0.75 * after)
 
@@ -91,7 +93,7 @@ def test_the_states_gradient_is_clipped_at_every_step(x: torch.Tensor) -> None:
     x = x.requires_grad_()
     outputs, _ = cell.scan(x)
     clipped = torch.autograd.grad(outputs[:, -1].sum(), x)[0]
-    free = torch.autograd.grad(Cell.scan(cell.cell, x)[0][:, -1].sum(), x)[0]
+    free = torch.autograd.grad(Cell.unroll(cell.cell, x)[0][:, -1].sum(), x)[0]
     torch.testing.assert_close(clipped[:, -1], free[:, -1])
     # what reaches an earlier step has passed the clip: through W it is at most 1e-3 times the sum of the weights
     bound = 1e-3 * cell.cell.weight_ih.abs().sum(0)

@@ -293,6 +293,7 @@ def test_without_modrelus_bias_unitary_keeps_the_length_of_its_state_and_gradien
 def test_the_exponential_is_computed_once_a_sequence(x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     cell, calls, exponential = random(Unitary(INPUT, H)), [], torch.matrix_exp
     monkeypatch.setattr(torch, "matrix_exp", lambda matrix: calls.append(1) or exponential(matrix))
+    cell.engine = "torch"
     cell.scan(x)
     assert len(calls) == 1
 

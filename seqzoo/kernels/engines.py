@@ -1,0 +1,41 @@
+"""Which way a cell goes over a sequence: the engines, and the choice among them.
+
+reference: one step after the other, in Python. fused: the step compiled into a loop of its own (`kernels/fused`), on a
+CPU. torch: a kernel of torch's own, or a scan in parallel, where the cell has one. All give the same numbers; auto
+takes what `scripts/benchmark.py` measured as the fastest.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from seqzoo.contracts import Cell, State
+from seqzoo.kernels.fused import NotCompilable, fused_scan
+
+
+def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+    """As `Cell.scan`. Raises ValueError where the engine that the cell is set to cannot run it."""
+    if cell.engine == "reference":
+        return cell.unroll(x, state, lengths)
+    if cell.engine == "fused":
+        try:
+            return fused_scan(cell, x, state, lengths)
+        except NotCompilable as error:
+            raise ValueError(f"engine is fused, which {type(cell).__name__} cannot be here: {error}") from error
+    if cell.engine == "torch":
+        found = cell.torch_scan(x, state, lengths)
+        if found is None:
+            raise ValueError(f"engine is torch, but torch has no way of its own for {type(cell).__name__}")
+        return found
+    if cell.engine != "auto":
+        raise ValueError(f"engine is {cell.engine!r}: it can be auto, reference, fused or torch")
+    found = cell.torch_scan(x, state, lengths) if cell.torch_first and lengths is None else None
+    # a single step is over before compiled code is found
+    if found is None and x.device.type == "cpu" and x.shape[1] > 1:
+        try:
+            return fused_scan(cell, x, state, lengths)
+        except NotCompilable:
+            pass
+    if found is None:
+        found = cell.torch_scan(x, state, lengths)
+    return cell.unroll(x, state, lengths) if found is None else found

@@ -1,0 +1,257 @@
+"""One step of a cell as a graph over rows: what is between reading the step of a cell and writing code for it.
+
+A node is a vector of `width` numbers for each row of the batch; a width of 1 is a number that the others are broadcast
+against. The same node is never made twice. Slices and concatenations do not exist inside a graph: a slice of a sum is
+the sum of slices, down to the leaves, so that everything left is a leaf, an elementwise function, a sum over a row, or
+a product with a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """op: "leaf", "concat", "constant", "sum", or the name of an elementwise function.
+
+    args: what it is computed from, nodes or numbers; source: of a leaf, where it is read; value: of a constant.
+    """
+
+    op: str
+    args: tuple[Node | float, ...]
+    width: int
+    source: Source | None = None
+    value: float = 0.0
+
+    @property
+    def nodes(self) -> list[Node]:
+        return [arg for arg in self.args if isinstance(arg, Node)]
+
+    @property
+    def pieces(self) -> list[Node]:
+        """What it is a concatenation of: itself, as a rule."""
+        return self.nodes if self.op == "concat" else [self]
+
+
+class Source(NamedTuple):
+    """kind: "projected", "state", "vector" (a weight that is a vector), "product", "saved", "grad_output" or
+    "grad_state"; which: of the kind, the how manieth; offset: the first number of it that is read.
+    """
+
+    kind: str
+    which: int
+    offset: int
+
+
+class Product(NamedTuple):
+    """argument (B, K) times a weight (K, N), or, where transposed, (B, N) times it turned around."""
+
+    argument: Node
+    weight: int
+    width: int
+    transposed: bool = False
+
+
+class Graph:
+    """Makes nodes. `products` are in an order in which they can be computed."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple, Node] = {}
+        self.products: list[Product] = []
+
+    def leaf(self, kind: str, index: int, offset: int, width: int) -> Node:
+        return self._make("leaf", (), width, Source(kind, index, offset))
+
+    def constant(self, value: float, width: int) -> Node:
+        return self._make("constant", (), width, value=float(value))
+
+    def product(self, argument: Node, weight: int, width: int, transposed: bool = False) -> Node:
+        product = Product(argument, weight, width, transposed)
+        if product not in self.products:
+            self.products.append(product)
+        return self.leaf("product", self.products.index(product), 0, width)
+
+    def total(self, node: Node) -> Node:
+        """The sum over a row."""
+        if node.op == "constant":
+            return self.constant(node.value * node.width, 1)
+        if node.width == 1:
+            return node
+        sums = [self._make("sum", (piece,), 1) for piece in node.pieces]
+        result = sums[0]
+        for other in sums[1:]:
+            result = self.apply("add", result, other)
+        return result
+
+    def apply(self, op: str, *args: Node | float) -> Node:
+        """An elementwise function; at least one argument is a node."""
+        args = tuple(
+            arg.value if isinstance(arg, Node) and arg.op == "constant" and arg.width == 1 else arg for arg in args
+        )
+        nodes = [arg for arg in args if isinstance(arg, Node)]
+        width = max((node.width for node in nodes), default=1)
+        simple = self._simplify(op, args, width)
+        if simple is not None:
+            return simple
+        cuts = sorted({cut for node in nodes if node.width == width for cut in _cuts(node)})
+        if len(cuts) > 1:
+            starts = [0, *cuts[:-1]]
+            return self.concat(
+                self.apply(op, *(self._piece(arg, start, stop - start, width) for arg in args))
+                for start, stop in zip(starts, cuts, strict=True)
+            )
+        return self._make(op, args, width)
+
+    def concat(self, pieces: Iterable[Node]) -> Node:
+        flat = [part for piece in pieces for part in piece.pieces]
+        return flat[0] if len(flat) == 1 else self._make("concat", tuple(flat), sum(part.width for part in flat))
+
+    def part(self, node: Node, offset: int, width: int) -> Node:
+        """`width` numbers of each row, from `offset` on."""
+        if (offset, width) == (0, node.width):
+            return node
+        if node.op == "leaf":
+            return self.leaf(node.source.kind, node.source.which, node.source.offset + offset, width)
+        if node.op == "constant":
+            return self.constant(node.value, width)
+        if node.op == "concat":
+            parts, start = [], 0
+            for piece in node.nodes:
+                low, high = max(offset, start), min(offset + width, start + piece.width)
+                if low < high:
+                    parts.append(self.part(piece, low - start, high - low))
+                start += piece.width
+            return self.concat(parts)
+        return self.apply(node.op, *(self._piece(arg, offset, width, node.width) for arg in node.args))
+
+    def rebuild(self, node: Node, args: list[Node | float]) -> Node:
+        """The same function of other arguments."""
+        if node.op == "concat":
+            return self.concat(args)  # type: ignore[arg-type]
+        return self.total(args[0]) if node.op == "sum" else self.apply(node.op, *args)  # type: ignore[arg-type]
+
+    def _piece(self, arg: Node | float, offset: int, width: int, whole: int) -> Node | float:
+        return self.part(arg, offset, width) if isinstance(arg, Node) and arg.width == whole else arg
+
+    def _simplify(self, op: str, args: tuple[Node | float, ...], width: int) -> Node | None:
+        """What needs no arithmetic; None: all the rest."""
+        values = [_value(arg) for arg in args]
+        if op in ("add", "sub", "mul", "div"):
+            one, other = args
+            neutral = 0.0 if op in ("add", "sub") else 1.0
+            if values[1] == neutral and _width(one) == width and isinstance(one, Node):
+                return one
+            if values[0] == neutral and op in ("add", "mul") and _width(other) == width and isinstance(other, Node):
+                return other
+            if op == "mul" and 0.0 in values:
+                return self.constant(0.0, width)
+        if op == "where" and args[1] is args[2] and _width(args[1]) == width:
+            return args[1]  # type: ignore[return-value]
+        return None
+
+    def _make(
+        self, op: str, args: tuple[Node | float, ...], width: int, source: Source | None = None, value: float = 0.0
+    ) -> Node:
+        key = (op, tuple(id(arg) if isinstance(arg, Node) else ("number", arg) for arg in args), width, source, value)
+        if key not in self._known:
+            self._known[key] = Node(op, args, width, source, value)
+        return self._known[key]
+
+
+def _cuts(node: Node) -> Iterator[int]:
+    """Where the pieces of a node end."""
+    end = 0
+    for piece in node.pieces:
+        end += piece.width
+        yield end
+
+
+def _value(arg: Node | float) -> float | None:
+    if isinstance(arg, Node):
+        return arg.value if arg.op == "constant" else None
+    return arg
+
+
+def _width(arg: Node | float) -> int:
+    return arg.width if isinstance(arg, Node) else 1
+
+
+def in_order(roots: Iterable[Node], products: Sequence[Product]) -> list[Node]:
+    """Every node that the roots need, what is needed first, first. A product is needed through its leaves."""
+    done: dict[Node, None] = {}
+    waiting = [(piece, False) for root in reversed(list(roots)) for piece in reversed(root.pieces)]
+    while waiting:
+        node, ready = waiting.pop()
+        if node in done:
+            continue
+        if ready:
+            done[node] = None
+            continue
+        waiting.append((node, True))
+        needed = node.nodes
+        if node.op == "leaf" and node.source.kind == "product":
+            needed = products[node.source.which].argument.pieces
+        waiting.extend((other, False) for other in reversed(needed) if other not in done)
+    return list(done)
+
+
+class Rewriter:
+    """Nodes of one graph, in another: `replace` says what becomes of a node, or None for the same of its arguments."""
+
+    def __init__(self, graph: Graph, products: Sequence[Product], replace: Callable[[Node], Node | None]):
+        self.graph, self._products, self._replace = graph, products, replace
+        self._done: dict[Node, Node] = {}
+
+    def __call__(self, node: Node) -> Node:
+        if node not in self._done:
+            replaced = self._replace(node)
+            self._done[node] = self.same(node) if replaced is None else replaced
+        return self._done[node]
+
+    def same(self, node: Node) -> Node:
+        """The same of rewritten arguments."""
+        if node.op == "constant":
+            return self.graph.constant(node.value, node.width)
+        if node.op == "leaf" and node.source.kind == "product":
+            product = self._products[node.source.which]
+            whole = self.graph.product(self(product.argument), product.weight, product.width, product.transposed)
+            return self.graph.part(whole, node.source.offset, node.width)
+        if node.op == "leaf":
+            return self.graph.leaf(*node.source, node.width)
+        return self.graph.rebuild(node, [self(arg) if isinstance(arg, Node) else arg for arg in node.args])
+
+
+def refined(graph: Graph, roots: list[Node]) -> tuple[Graph, list[Node]]:
+    """The same, where no two leaves overlap: each reads a whole stretch between two places where some leaf ends."""
+    while True:
+        cuts: dict[tuple[str, int], set[int]] = {}
+        leaves = [node for node in in_order(roots, graph.products) if node.op == "leaf"]
+        for leaf in leaves:
+            kind, which, offset = leaf.source
+            cuts.setdefault((kind, which), set()).update((offset, offset + leaf.width))
+        whole = all(not _inside(leaf, cuts) for leaf in leaves)
+        graph, roots = _cut(graph, roots, cuts)
+        if whole:
+            return graph, roots
+
+
+def _inside(leaf: Node, cuts: dict[tuple[str, int], set[int]]) -> list[int]:
+    """The cuts within a leaf, counted from its start."""
+    kind, which, offset = leaf.source
+    return sorted(cut - offset for cut in cuts[kind, which] if offset < cut < offset + leaf.width)
+
+
+def _cut(graph: Graph, roots: list[Node], cuts: dict[tuple[str, int], set[int]]) -> tuple[Graph, list[Node]]:
+    def split(leaf: Node) -> Node | None:
+        if leaf.op != "leaf":
+            return None
+        whole, inside = rewriter.same(leaf), _inside(leaf, cuts)
+        ends = zip([0, *inside], [*inside, leaf.width], strict=True)
+        return fine.concat(fine.part(whole, start, stop - start) for start, stop in ends)
+
+    fine = Graph()
+    rewriter = Rewriter(fine, graph.products, split)
+    return fine, [rewriter(root) for root in roots]

@@ -1,0 +1,99 @@
+"""C++ becomes functions: compiled once on this machine, kept in the user's cache, loaded by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from seqzoo.kernels.fused.tracing import NotCompilable
+
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-fopenmp-simd", "-fno-math-errno",
+         "-fno-trapping-math", "-ffp-contract=fast", "-w")  # fmt: skip
+SYMBOLS = ("infer", "forward", "backward")
+logger = logging.getLogger(__name__)
+
+
+class Library:
+    """The three functions of one source, in one precision."""
+
+    def __init__(self, path: Path):
+        library = ctypes.CDLL(str(path))
+        self.infer, self.forward, self.backward = (getattr(library, name) for name in SYMBOLS)
+        for function in (self.infer, self.forward, self.backward):
+            function.argtypes = [ctypes.c_long] * 3 + [ctypes.c_void_p] * 6
+            function.restype = None
+
+
+@functools.cache
+def compiler() -> str | None:
+    """The C++ compiler: $CXX, c++, g++ or clang++; None, and said once, where there is none."""
+    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
+        if name and shutil.which(name):
+            return shutil.which(name)
+    logger.warning(
+        "seqzoo: no C++ compiler was found, so that most cells take their steps in Python, several times slower."
+        " Install g++ or clang++, or name one by CXX."
+    )
+    return None
+
+
+@functools.cache
+def load(source: str, real: str) -> Library:
+    """real: "float" or "double". Raises NotCompilable where there is no compiler, or it fails."""
+    program = compiler()
+    if program is None:
+        raise NotCompilable("there is no C++ compiler")
+    key = hashlib.sha256("\0".join([source, real, program, *FLAGS, _processor()]).encode()).hexdigest()[:24]
+    folder = _cache()
+    path = folder / f"{key}.so"
+    if not path.exists():
+        _build(program, source, real, path)
+    return Library(path)
+
+
+def _build(program: str, source: str, real: str, path: Path) -> None:
+    """Written aside and renamed, so that whoever comes at the same time sees all of it or nothing."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        text, built = Path(folder, "step.cpp"), Path(folder, "step.so")
+        text.write_text(f"#define REAL {real}\n{source}", encoding="utf-8")
+        done = subprocess.run(
+            [program, *FLAGS, str(text), "-o", str(built)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            message = done.stderr.strip()[-2000:]
+            logger.warning("seqzoo: %s does not compile a cell, which is slower without:\n%s", program, message)
+            raise NotCompilable(f"{program} fails")
+        built.replace(path)
+
+
+@functools.cache
+def _cache() -> Path:
+    """Of this user alone; where nothing can be kept, of this process."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base, "seqzoo", "kernels")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
+            return folder
+    except (OSError, AttributeError):
+        pass
+    return Path(tempfile.mkdtemp(prefix="seqzoo-"))
+
+
+@functools.cache
+def _processor() -> str:
+    """What -march=native means here."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        flags = platform.processor()
+    return platform.machine() + flags

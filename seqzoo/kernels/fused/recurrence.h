@@ -1,0 +1,171 @@
+// What every generated recurrence is built on: vectorisable functions, a product with packed weights, threads over rows.
+// REAL is float or double.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#if defined(__AVX512F__)
+#define BYTES 64
+#elif defined(__AVX__)
+#define BYTES 32
+#else
+#define BYTES 16
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+typedef REAL Vector __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
+constexpr long LANES = BYTES / sizeof(REAL);
+// columns of a weight that are multiplied together
+constexpr long PANEL = 2 * LANES;
+// rows that are: as many as the registers hold the sums of
+constexpr int MOST_ROWS = BYTES == 64 ? 12 : 6;
+
+// Cephes: exp(x) = 2^n exp(r), |r| <= log(2) / 2, within 2 units in the last place; written without branches, so that
+// compilers turn loops over it into vector instructions.
+INLINE float exp_(float x) {
+    const float n = __builtin_rintf(x * 1.44269504088896341f);
+    float r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    float y = 1.9875691500e-4f;
+    y = y * r + 1.3981999507e-3f;
+    y = y * r + 8.3334519073e-3f;
+    y = y * r + 4.1665795894e-2f;
+    y = y * r + 1.6666665459e-1f;
+    y = y * r + 5.0000001201e-1f;
+    y = y * r * r + r + 1.0f;
+    // 2^n in two halves, as its exponent alone may not fit
+    const int whole = (int)(n < -250.0f ? -250.0f : n > 250.0f ? 250.0f : n);
+    const int half = whole >> 1;
+    const int low_bits = (half + 127) << 23, high_bits = (whole - half + 127) << 23;
+    float low, high;
+    std::memcpy(&low, &low_bits, sizeof low);
+    std::memcpy(&high, &high_bits, sizeof high);
+    y = y * low * high;
+    y = x > 88.8f ? std::numeric_limits<float>::infinity() : y;
+    return x < -104.0f ? 0.0f : y;
+}
+
+INLINE double exp_(double x) { return std::exp(x); }
+
+INLINE float tanh_(float x) {
+    const float size = __builtin_fabsf(x), square = x * x;
+    float near = -5.70498872745e-3f;
+    near = near * square + 2.06390887954e-2f;
+    near = near * square - 5.37397155531e-2f;
+    near = near * square + 1.33314422036e-1f;
+    near = near * square - 3.33332819422e-1f;
+    near = near * square * x + x;
+    const float far = 1.0f - 2.0f / (exp_(2.0f * size) + 1.0f);
+    return size < 0.625f ? near : __builtin_copysignf(far, x);
+}
+
+INLINE double tanh_(double x) { return std::tanh(x); }
+
+INLINE REAL sigmoid_(REAL x) { return REAL(1) / (REAL(1) + exp_(-x)); }
+
+// log(1 / (1 + exp(-x)))
+INLINE REAL log_sigmoid_(REAL x) {
+    return (x < REAL(0) ? x : REAL(0)) - std::log1p(std::exp(x < REAL(0) ? x : -x));
+}
+
+INLINE long padded(long columns) { return (columns + PANEL - 1) / PANEL * PANEL; }
+
+// A weight (K, N) as panels of PANEL columns, each (K, PANEL), the last one filled with zeros.
+struct Packed {
+    long K, N;
+    std::vector<REAL> numbers;
+
+    Packed(const REAL* weight, long K, long N, long row_stride, long column_stride)
+        : K(K), N(N), numbers(K * padded(N)) {
+        for (long start = 0; start < N; start += PANEL) {
+            REAL* panel = numbers.data() + start * K;
+            const long width = std::min(PANEL, N - start);
+            for (long k = 0; k < K; k++)
+                for (long j = 0; j < width; j++)
+                    panel[k * PANEL + j] = weight[k * row_stride + (start + j) * column_stride];
+        }
+    }
+};
+
+// M rows times P panels: all sums stay in registers.
+template <int M, int P>
+static void tile(const REAL* a, long a_stride, long K, const REAL* panel, REAL* c, long c_stride) {
+    Vector sums[M][2 * P] = {};
+    for (long k = 0; k < K; k++)
+        for (int p = 0; p < P; p++) {
+            const Vector* b = (const Vector*)(panel + (p * K + k) * PANEL);
+            const Vector left = b[0], right = b[1];
+            for (int m = 0; m < M; m++) {
+                const REAL factor = a[m * a_stride + k];
+                sums[m][2 * p] += factor * left;
+                sums[m][2 * p + 1] += factor * right;
+            }
+        }
+    for (int m = 0; m < M; m++)
+        for (int p = 0; p < 2 * P; p++) *(Vector*)(c + m * c_stride + p * LANES) = sums[m][p];
+}
+
+typedef void (*Tile)(const REAL*, long, long, const REAL*, REAL*, long);
+
+template <int... M>
+static Tile tile_of(long rows, std::integer_sequence<int, M...>) {
+    static const Tile tiles[] = {tile<M + 1, 1>...};
+    return tiles[rows - 1];
+}
+
+// (rows, K) times (K, N): c has room for padded(N) numbers a row
+static void multiply(long rows, const REAL* a, long a_stride, const Packed& b, REAL* c, long c_stride) {
+    const long end = padded(b.N);
+    long start = 0;
+    // one row keeps four panels under way, or each sum would wait for the last
+    if (rows == 1)
+        for (; start + 4 * PANEL <= end; start += 4 * PANEL)
+            tile<1, 4>(a, a_stride, b.K, b.numbers.data() + start * b.K, c + start, c_stride);
+    if (rows == 2 || rows == 3)
+        for (; start + 2 * PANEL <= end; start += 2 * PANEL)
+            (rows == 2 ? tile<2, 2> : tile<3, 2>)(a, a_stride, b.K, b.numbers.data() + start * b.K, c + start, c_stride);
+    const long blocks = (rows + MOST_ROWS - 1) / MOST_ROWS;
+    for (; start < end; start += PANEL) {
+        // a panel stays in the cache for all rows
+        const REAL* panel = b.numbers.data() + start * b.K;
+        for (long i = 0; i < blocks; i++) {
+            const long row = rows * i / blocks, some = rows * (i + 1) / blocks - row;
+            tile_of(some, std::make_integer_sequence<int, MOST_ROWS>())(
+                a + row * a_stride, a_stride, b.K, panel, c + row * c_stride + start, c_stride);
+        }
+    }
+}
+
+// n: sizes; order: rows, the longest first; starts: where the steps of a row begin in buffers that hold real steps alone
+struct Call {
+    long rows, steps, threads;
+    const long *n, *strides, *lengths, *order, *starts;
+    REAL** buffers;
+    std::vector<Packed> packed;
+};
+
+// The rows of one thread, every `threads`-th: each thread gets long and short ones.
+struct Share {
+    std::vector<long> rows, lengths;
+
+    Share(const Call& call, long thread) {
+        for (long i = thread; i < call.rows; i += call.threads) {
+            rows.push_back(call.order[i]);
+            lengths.push_back(call.lengths[call.order[i]]);
+        }
+    }
+    long count() const { return (long)rows.size(); }
+    long longest() const { return lengths.empty() ? 0 : lengths[0]; }
+};
+
+template <class Work>
+static void on_threads(long threads, Work work) {
+    std::vector<std::thread> others;
+    for (long i = 1; i < threads; i++) others.emplace_back(work, i);
+    work(0);
+    for (auto& other : others) other.join();
+}

@@ -1,0 +1,267 @@
+"""Steps that are compiled: the cells that are, those that cannot be, and what the code does at its edges."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import seqzoo
+from seqzoo.cells.modified import Modifiers, modify
+from seqzoo.contracts import Cell, State
+from seqzoo.kernels.fused import NotCompilable, fused_scan, native
+from seqzoo.kernels.fused import scan as fused
+from seqzoo.kernels.fused.graph import Graph
+from seqzoo.kernels.fused.interpretation import interpreted
+from seqzoo.kernels.fused.tracing import trace
+from seqzoo.state import flatten
+
+B, T, INPUT, H = 5, 6, 3, 4
+LENGTHS = torch.tensor([6, 0, 3, 1, 5])
+Step = Callable[["OneOff", Tensor, State], tuple[Tensor, State]]
+
+
+class OneOff(Cell):
+    """A cell whose step is given: U (H, H), a vector v (H,), states h and c."""
+
+    def __init__(self, step: Step, hidden_size: int = H):
+        super().__init__()
+        self.input_size, self.hidden_size, self.output_size, self.own_step = INPUT, hidden_size, hidden_size, step
+        self.read = nn.Linear(INPUT, hidden_size)
+        self.recur = nn.Linear(hidden_size, hidden_size)
+        self.v = nn.Parameter(torch.randn(hidden_size))
+
+    def initial_state(self, batch_size: int) -> State:
+        return self.v.new_zeros(batch_size, self.hidden_size), self.v.new_zeros(batch_size, self.hidden_size)
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.read(x)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.own_step(self, p, state)
+
+
+def run(cell: Cell, scan: Callable[..., Any], lengths: Tensor | None = None, seed: int = 0) -> list[Tensor]:
+    """Outputs, last state and all gradients."""
+    torch.manual_seed(seed)
+    x = torch.randn(B, T, INPUT, dtype=torch.float64, requires_grad=True)
+    state = tuple(torch.randn(B, H, dtype=torch.float64, requires_grad=True) for _ in flatten(cell.initial_state(1)))
+    outputs, after = scan(x, state, lengths)
+    total = (outputs * torch.linspace(0.5, 1.5, outputs.numel(), dtype=x.dtype).view_as(outputs)).sum()
+    total = total + sum((3 * part).sin().sum() for part in after)
+    wanted = [x, *state, *cell.parameters()]
+    gradients = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
+    return [outputs, *after, *gradients]
+
+
+def everything(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+    """Each operation that is known, at least once."""
+    h, c = state
+    r = cell.recur(torch.cat([h[:, 2:], h[:, :2]], dim=-1))
+    a = torch.where(r > p, F.silu(p + r), F.softplus(r) - 1) / (1 + c.abs())
+    b = torch.maximum(torch.minimum(a, h), F.logsigmoid(c)) + F.hardtanh(p * cell.v) - torch.relu(-r) ** 2
+    c = torch.lerp(c, torch.tanh(b), 0.3) + torch.exp(-a.square()) * torch.sin(p).clamp(-0.5) * torch.cos(c)
+    c = torch.addcmul(c, torch.rsqrt(1 + a * a), torch.sqrt(1 + r * r), value=0.1).masked_fill(p < -2, 0.5)
+    h = F.layer_norm(b + F.gelu(p), (H,), cell.v) + torch.log(2 + torch.sigmoid(c)) + b.sum(-1, keepdim=True) * 0.1
+    return torch.cat([h[:, :2], -c[:, 2:]], dim=-1), (h, c)
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
+def test_every_operation_and_its_gradient(lengths: Tensor | None) -> None:
+    cell = OneOff(everything).double()
+    torch.testing.assert_close(
+        run(cell, lambda *given: fused_scan(cell, *given), lengths), run(cell, cell.unroll, lengths)
+    )
+
+
+def test_the_graph_says_what_the_step_does() -> None:
+    cell = OneOff(everything).double()
+    state = tuple(torch.randn(B, H, dtype=torch.float64) for _ in range(2))
+    step = trace(cell, H, state)
+    p, memo = torch.randn(B, H, dtype=torch.float64), {}
+    expected, after = cell.step(p, state)
+    found, found_after = interpreted(step, [one(cell, memo) for one in step.fixed])(p, state)
+    torch.testing.assert_close((found, *found_after), (expected, *after))
+
+
+def test_two_products_in_a_row() -> None:
+    def step(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h, c = state
+        m = torch.tanh(cell.recur(h)) * c
+        return m, (torch.tanh(p + F.linear(m, cell.recur.weight.T)), c + m)
+
+    cell = OneOff(step).double()
+    torch.testing.assert_close(run(cell, lambda *given: fused_scan(cell, *given)), run(cell, cell.unroll))
+
+
+def cut(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+    h = torch.tanh(p + cell.recur(state[0].detach()))
+    return h, (h, state[1])
+
+
+class _Doubled(torch.autograd.Function):
+    """The identity, whose gradient is twice as large."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return 2 * gradient
+
+
+def own_gradient(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+    h = torch.tanh(p + _Doubled.apply(cell.recur(state[0])))
+    return h, (h, state[1])
+
+
+def unknown(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+    h = torch.erfinv(torch.tanh(p + cell.recur(state[0])) * 0.5)
+    return h, (h, state[1])
+
+
+def between_rows(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+    h = torch.tanh(p - p.mean(0, keepdim=True) + cell.recur(state[0]))
+    return h, (h, state[1])
+
+
+def random_step(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+    h = F.dropout(torch.tanh(p + cell.recur(state[0])))
+    return h, (h, state[1])
+
+
+@pytest.mark.parametrize("step", [cut, own_gradient, unknown, between_rows])
+def test_what_cannot_be_compiled_takes_the_reference(step: Step) -> None:
+    cell = OneOff(step).double()
+    torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))
+    cell.engine = "fused"
+    with pytest.raises(ValueError, match="engine is fused, which OneOff cannot be here: "):
+        cell.scan(torch.zeros(B, T, INPUT, dtype=torch.float64))
+
+
+def test_looking_whether_it_can_be_compiled_draws_no_numbers() -> None:
+    cell = OneOff(random_step).double()
+    torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))
+
+
+def test_an_option_changed_later_counts() -> None:
+    cell = seqzoo.create_cell("leaky", INPUT, H).double()
+    cell.engine = "fused"
+    x = torch.randn(B, T, INPUT, dtype=torch.float64)
+    cell.scan(x)
+    changed = OneOff(lambda cell, p, state: (state[0] + cell.scale * p, (state[0] + cell.scale * p, state[1])))
+    changed.double()
+    for changed.scale in (1.0, 3.0):
+        torch.testing.assert_close(changed.scan(x), changed.unroll(x))
+
+
+def test_infinite_and_missing_numbers_go_through() -> None:
+    cell = seqzoo.create_cell("lstm", 1, 2)
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.fill_(1.0)
+    x = torch.tensor([[[1e30], [0.0]], [[-1e30], [1.0]], [[float("nan")], [0.0]], [[1.0], [2.0]]])
+    for part, right in zip(
+        flatten(fused_scan(cell, x, cell.initial_state(4), None)), flatten(cell.unroll(x)), strict=True
+    ):
+        torch.testing.assert_close(part, right, equal_nan=True)
+
+
+def test_float32_is_as_near_as_torchs_own() -> None:
+    """Over the whole range, the functions written here are within a few units in the last place."""
+    cell = OneOff(lambda cell, p, state: (torch.sigmoid(p), (torch.tanh(p), torch.exp(p))), hidden_size=INPUT)
+    with torch.no_grad():
+        cell.read.weight.copy_(torch.eye(INPUT))
+        cell.read.bias.zero_()
+    x = torch.linspace(-120, 120, 40_002).view(1, -1, INPUT)
+    exact = x.double()
+    for value, own in ((torch.sigmoid(exact), 0), (torch.tanh(exact), 1), (torch.exp(exact), 2)):
+        steps = [fused_scan(cell, x[:, t : t + 1], cell.initial_state(1), None) for t in range(0, x.shape[1], 331)]
+        found = torch.stack([output[:, 0] if own == 0 else after[own - 1] for output, after in steps], dim=1)
+        torch.testing.assert_close(found, value[:, ::331].float(), rtol=5e-7, atol=1e-37)
+
+
+def test_any_number_of_threads_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "WORK_PER_THREAD", 1)
+    cell = seqzoo.create_cell("peephole_lstm", INPUT, H).double()
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            results.append(run(cell, lambda *given: fused_scan(cell, *given), LENGTHS))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(results[0], results[1])
+    assert torch.equal(results[0][0], results[1][0])
+
+
+@pytest.mark.parametrize("modifiers", [{"zoneout": 0.3}, {"recurrent_dropout": 0.5}, {"weight_drop": 0.5}], ids=str)
+def test_modified_cells_draw_the_same_numbers(modifiers: dict[str, float]) -> None:
+    cell = modify(seqzoo.create_cell("gru", INPUT, H).double(), Modifiers(**modifiers))
+    results = []
+    for engine in ("reference", "fused"):
+        for module in cell.modules():
+            if isinstance(module, Cell):
+                module.engine = engine
+        results.append(run(cell, cell.scan))
+    torch.testing.assert_close(*results)
+
+
+def test_without_a_compiler_all_goes_on_and_it_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(native.shutil, "which", lambda name: None)
+    native.compiler.cache_clear()
+    native.load.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING):
+            for name in ("mgu", "janet"):
+                cell = seqzoo.create_cell(name, INPUT, H).double()
+                torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))
+        assert [record.message.split(",")[0] for record in caplog.records] == ["seqzoo: no C++ compiler was found"]
+    finally:
+        native.compiler.cache_clear()
+
+
+def test_a_compiler_that_fails_is_reported_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Any
+) -> None:
+    monkeypatch.setattr(native, "_cache", lambda: tmp_path)
+    with pytest.raises(NotCompilable, match="fails"):
+        native.load("this is no C++", "float")
+    assert "does not compile" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setattr(native, "_cache", lambda: tmp_path)
+    functions = "".join(f'extern "C" void {name}() {{}}\n' for name in native.SYMBOLS)
+    native.load(functions, "float")
+    monkeypatch.setattr(native, "_build", lambda *given: pytest.fail("built again"))
+    native.load.cache_clear()
+    native.load(functions, "float")
+    assert [path.suffix for path in tmp_path.iterdir()] == [".so"]
+
+
+def test_a_slice_of_a_sum_is_the_sum_of_slices() -> None:
+    graph = Graph()
+    a, b = graph.leaf("projected", 0, 0, 8), graph.leaf("product", 0, 0, 8)
+    part = graph.part(graph.apply("add", a, b), 2, 3)
+    assert part is graph.apply("add", graph.leaf("projected", 0, 2, 3), graph.leaf("product", 0, 2, 3))
+    joined = graph.concat([graph.part(a, 0, 5), graph.part(b, 5, 3)])
+    assert [piece.source.kind for piece in graph.part(joined, 4, 2).pieces] == ["projected", "product"]
+
+
+def test_cells_of_equal_options_share_one_program() -> None:
+    one, other = seqzoo.create_cell("mgu", INPUT, H), seqzoo.create_cell("mgu", INPUT, H)
+    p, state = one.project(torch.zeros(2, INPUT)), one.initial_state(2)
+    assert fused.compiled(one, p, state) is fused.compiled(other, p, state)
+    assert fused.compiled(one, p, state) is not fused.compiled(other.double(), p.double(), other.initial_state(2))
