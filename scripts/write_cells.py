@@ -31,7 +31,7 @@ from tests.contracts.steps import STEPS  # noqa: E402
 PAGE, SPEED = REPOSITORY / "docs" / "CELLS.md", REPOSITORY / "results" / "cells_speed.csv"
 SPEED_COLUMNS = ("cell", "times", "device", "threads", "torch")
 BATCH, LENGTH, WIDTH, ROUNDS = 32, 100, 128, 9
-MARKS = ("equation", *CHECKS)
+MARKS = ("engines", "equation", *CHECKS)
 COLUMNS = ("cell", "paper", "states", "parameters", "parallel in time", *MARKS, "time")
 HEADER = """# Cells
 
@@ -42,6 +42,7 @@ written, and that `tests/contracts/test_cells.py` runs on every change. `seqzoo 
 |---|---|
 | parameters | trained numbers where input and hidden size are 128; ° none: the cell is drawn at random and stays so |
 | parallel in time | twice as many steps do not take twice as many operations one after the other; counted |
+| engines | besides a step after the other: fused, the step compiled; torch, its kernel or a scan in parallel |
 | equation | a step in NumPy, written from the paper, agrees in float64 over 7 steps |
 """
 REFERENCE = "✓ʳ"
@@ -55,6 +56,7 @@ def measure_marks() -> dict[str, dict[str, str]]:
         verdicts = {"equation": verdict(check_equation, create, STEPS[name], load("cell", name))}
         verdicts |= {check: verdict(run, create) for check, run in CHECKS.items()}
         marks[name] = {check: _mark(found) for check, found in verdicts.items()}
+        marks[name]["engines"] = verdicts["scan"].remark
     return marks
 
 

@@ -36,6 +36,7 @@ from seqzoo.contracts import (
 )
 from seqzoo.cost import Cost, cost_of, count_flops, count_weights
 from seqzoo.errors import ConfigError, DataError, closest
+from seqzoo.kernels.engines import Execution
 from seqzoo.metrics import create_metric
 from seqzoo.model import Model
 from seqzoo.options import check_options, fits, parameters, type_hints
@@ -377,10 +378,11 @@ def _check_component(group: str, options: Any, where: str, config: dict[str, Any
     except ConfigError as error:
         return {"class": str(error)}
     plain = {name: value for name, value in options.items() if name != "class"}
-    mistakes = {}
+    mistakes: dict[str, str] = {}
     if group == "cell":
-        plain, start, modifiers = _split_common(plain, found)
-        mistakes = check_options(where, Initialisation, start) | check_options(where, Modifiers, modifiers)
+        plain, common = _split_common(plain, found)
+        for kind, given in common.items():
+            mistakes |= check_options(where, kind, given)
     mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys())
     hints = type_hints(found)
     for name in plain.keys() & hints.keys() - mistakes.keys():
@@ -445,10 +447,9 @@ def _make(
         raise ConfigError(mistakes.values())
     found = _find(group, options, config, where)
     hints, known = type_hints(found), parameters(found)
-    start: dict[str, Any] = {}
-    modifiers: dict[str, Any] = {}
+    common: dict[type, dict[str, Any]] = {}
     if group == "cell":
-        options, start, modifiers = _split_common(options, found)
+        options, common = _split_common(options, found)
     arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in known}
     for name, value in options.items():
         if name == "class":
@@ -460,11 +461,17 @@ def _make(
         arguments[name] = value
     try:
         made = found(**arguments)
-        if start:
-            initialise(made, Initialisation(**start))
-        return modify(made, Modifiers(**modifiers)) if modifiers else made
+        return _finish(made, common) if common else made
     except (ValueError, DataError, RuntimeError) as error:
-        raise ConfigError([_located(where, str(error), [*known, *start, *modifiers])]) from error
+        own = [*known, *(name for given in common.values() for name in given)]
+        raise ConfigError([_located(where, str(error), own)]) from error
+
+
+def _finish(cell: Cell, common: dict[type, dict[str, Any]]) -> Cell:
+    """A cell with the options that every cell has."""
+    initialise(cell, Initialisation(**common[Initialisation]))
+    cell.engine = Execution(**common[Execution]).engine
+    return modify(cell, Modifiers(**common[Modifiers]))
 
 
 def _located(where: str, text: str, options: Iterable[str]) -> str:
@@ -493,14 +500,17 @@ def _own_cell_factory(options: dict[str, Any] | str | None, config: dict[str, An
     return _cell_factory(configuration.load("cell", options) if isinstance(options, str) else options, config, where)
 
 
-def _split_common(options: dict[str, Any], found: type) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """The options of a cell itself, and those that every cell has: how it starts, and what is done to its state."""
+def _split_common(options: dict[str, Any], found: type) -> tuple[dict[str, Any], dict[type, dict[str, Any]]]:
+    """The options of a cell itself, and those that every cell has: how it starts, what is done to its state, and how it
+    is computed.
+    """
     own = parameters(found).keys()
-    start, modifiers = (
-        {name: value for name, value in options.items() if name in parameters(kind).keys() - own}
-        for kind in (Initialisation, Modifiers)
-    )
-    return {name: value for name, value in options.items() if name not in start | modifiers}, start, modifiers
+    common: dict[type, dict[str, Any]] = {
+        kind: {name: value for name, value in options.items() if name in parameters(kind).keys() - own}
+        for kind in (Initialisation, Modifiers, Execution)
+    }
+    taken = {name for given in common.values() for name in given}
+    return {name: value for name, value in options.items() if name not in taken}, common
 
 
 def _backbone_factory(

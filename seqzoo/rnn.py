@@ -16,7 +16,7 @@ from seqzoo.state import flatten, unflatten
 class RNN(nn.Module):
     """A drop-in for `nn.LSTM`, `nn.GRU` and `nn.RNN`, for every cell: `RNN("lstm", 128, 256, num_layers=2)`.
 
-    cell: a name of `conf/cell`; **options: the cell's own.
+    cell: a name of `conf/cell`; **options: the cell's own, and those of every cell, such as `zoneout=0.1`.
     dropout: on the input of every layer but the first.
     """
 

@@ -7,10 +7,23 @@ takes what `scripts/benchmark.py` measured as the fastest.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from torch import Tensor
 
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.fused import NotCompilable, fused_scan
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What every cell has besides its own options and changes no number.
+
+    engine: the way over a sequence; auto: the fastest.
+    """
+
+    engine: Literal["auto", "reference", "fused", "torch"] = "auto"
 
 
 def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
@@ -27,8 +40,6 @@ def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[T
         if found is None:
             raise ValueError(f"engine is torch, but torch has no way of its own for {type(cell).__name__}")
         return found
-    if cell.engine != "auto":
-        raise ValueError(f"engine is {cell.engine!r}: it can be auto, reference, fused or torch")
     found = cell.torch_scan(x, state, lengths) if cell.torch_first and lengths is None else None
     # a single step is over before compiled code is found
     if found is None and x.device.type == "cpu" and x.shape[1] > 1:
