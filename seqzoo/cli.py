@@ -232,7 +232,7 @@ def ladder(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         "seqzoo ladder",
         description="How many steps of the past a cell carries: copy, adding, recall and parity at growing lengths, "
-        "each trained from a fresh start. About a minute for cell=lstm on a core that is free.",
+        "each trained from a fresh start. About a minute for cell=lstm on a free core, more for who gets further.",
     )
     parser.add_argument(
         "options", nargs="*", metavar="OPTION=VALUE", help="as of train: cell=gru seed=1 training.steps=2000"

@@ -25,8 +25,9 @@ TABLE = "ladder.csv"
 SOLVED = 0.9
 """A task is solved where so much of the loss has gone that is left to whoever remembers nothing."""
 
+WIDTH = "backbone.hidden_size=64"
 COMMON = [
-    "backbone.hidden_size=64", "data.batch_size=32", "task.metrics=[loss_nats]", "training.epochs=null",
+    "data.batch_size=32", "task.metrics=[loss_nats]", "training.epochs=null",
     "training.steps=1000", "training.validate_every=250", "training.learning_rate=0.01", "training.warmup_steps=50",
     "training.weight_decay=0", "training.examples=0", "training.device=cpu", "training.threads=1",
 ]  # fmt: skip
@@ -151,7 +152,9 @@ def climb(overrides: list[str], folder: Path) -> Iterator[Attempt]:
 
 
 def _attempt(rung: Rung, length: int, overrides: list[str], folder: Path) -> Attempt:
-    config = configuration.compose(*COMMON, *rung.overrides(length), *overrides)
+    # a budget of parameters or FLOPs chooses the width
+    width = [] if any(text.startswith(("budget.parameters=", "budget.flops=")) for text in overrides) else [WIDTH]
+    config = configuration.compose(*width, *COMMON, *rung.overrides(length), *overrides)
     began = time.monotonic()
     loss = math.nan
     # what a run tells its user is too much here, and a loss that is no number is an answer
@@ -172,7 +175,7 @@ def report(attempts: list[Attempt]) -> str:
         best = next((attempt for attempt in reversed(own) if attempt.solved), None)
         carried[rung.name] = best.steps if best else 0
         solved = ("0", "", "nothing") if best is None else (str(best.steps), f"{best.score:.3f}", best.meaning)
-        failed = "" if own[-1].solved else f"{own[-1].length} (score {own[-1].score:.3f})"
+        failed = "the ladder ends here" if own[-1].solved else f"{own[-1].length} (score {own[-1].score:.3f})"
         rows.append((rung.name, *solved, failed))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = [

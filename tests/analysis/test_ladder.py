@@ -80,6 +80,13 @@ def test_a_reservoir_climbs_too_and_the_same_seed_gives_the_same_scores(
     assert one.score == same.score != other.score
 
 
+def test_a_budget_chooses_the_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "LADDER", (replace(ADDING, lengths=(10,)),))
+    [_] = climb(["cell=elman", "training.steps=1", "budget.parameters=2k", "budget.tolerance=0.05"], tmp_path)
+    parameters = json.loads((tmp_path / "adding_10" / "metrics.json").read_text())["parameters"]
+    assert parameters == pytest.approx(2_000, rel=0.05)
+
+
 def test_a_training_that_fails_is_not_solved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def start(config: dict, folder: Path) -> None:
         raise TrainingError("the loss is not a finite number")
@@ -103,7 +110,7 @@ def test_the_report_by_hand() -> None:
         f"copy       13  0.950  {'writes 3 symbols down after a pause of 10 steps'.ljust(width)}  20 (score 0.500)",
         f"adding      0         {'nothing'.ljust(width)}  10 (score 0.200)",
         f"recall      4  0.910  {'says which value stood behind one of 2 keys'.ljust(width)}  4 (score 0.890)",
-        f"parity     40  1.000  {parity}",
+        f"parity     40  1.000  {parity}  the ladder ends here",
         "",
         "8 trainings, 10 s",
         "gru carries about 13 steps: two of the four tasks are solved so far back.",
