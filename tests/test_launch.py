@@ -18,7 +18,7 @@ from seqzoo.launch import job_name, sweep_name
 from seqzoo.ledger import Entry, Ledger
 from seqzoo.provenance import fingerprint
 from seqzoo.training import loop
-from seqzoo.training.files import LAST
+from seqzoo.training.files import LAST, read_curves
 
 SMALL = (
     "task=tagging", "debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8",
@@ -129,6 +129,24 @@ def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) 
     assert done.out.count("done before: ") == 1
     command("train", "-m", "seed=0,1,2", *overrides, "hydra.sweep.dir=whole")
     assert scores(tmp_path / "cut") == scores(tmp_path / "whole")
+    cut, whole = (read_curves(tmp_path / name / "seed=1") for name in ("cut", "whole"))
+    learned = ("step", "tokens", "train/loss", "valid/loss", "valid/accuracy")
+    assert [[point.get(name) for name in learned] for point in cut] == [
+        [point.get(name) for name in learned] for point in whole
+    ]
+
+
+def test_processes_side_by_side_give_the_same_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install 'seqzoo[sweep]'")
+    for launcher, folder in (("joblib", "side_by_side"), ("basic", "in_a_row")):
+        more = [f"hydra/launcher={launcher}", *(["hydra.launcher.n_jobs=2"] if launcher == "joblib" else [])]
+        arguments = ["train", "-m", "cell=elman,gru", "seed=0,1", *SMALL, *more, f"hydra.sweep.dir={folder}"]
+        done = subprocess.run(
+            [sys.executable, "-m", "seqzoo", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert scores(tmp_path / "side_by_side") == scores(tmp_path / "in_a_row")
+    assert len(scores(tmp_path / "in_a_row")) == 4
 
 
 def test_two_processes_do_not_run_one_job(tmp_path: Path) -> None:
