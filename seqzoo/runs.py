@@ -205,7 +205,7 @@ def describe_cost(config: dict[str, Any], cost: Cost) -> list[tuple[str, str]]:
         reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs a token")
         hidden = config["backbone"]["hidden_size"]
         rows.append(
-            ("budget", f"{reached:,.0f} of {target:,.0f} {what} ({reached / target - 1:+.1%}): hidden_size {hidden}")
+            ("budget", f"{reached:,.0f} of {target:,.0f} {what} ({reached / target - 1:+.2%}): hidden_size {hidden}")
         )
     return rows
 

@@ -13,7 +13,12 @@ from seqzoo.analysis.reading import RunRecord
 from seqzoo.analysis.svg import COLOURS, GREY, Dot, Line, Plot, pareto_front
 
 AXES = {"step": "updates", "tokens": "tokens", "seconds": "seconds of training"}
-PRICES = {"seconds": "seconds of training", "flops_per_token": "FLOPs a token", "parameters": "parameters"}
+PRICES = {
+    "seconds": "seconds of training",
+    "training_bytes": "bytes of memory to train",
+    "flops_per_token": "FLOPs a token",
+    "parameters": "parameters",
+}
 POINTS = 80
 """Of a curve with a band."""
 STYLE = """
@@ -26,7 +31,7 @@ h1 { font-size: 1.5rem; } h2 { margin-top: 2.5rem; border-top: 1px solid var(--l
 th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid var(--line); font-size: 0.9rem; }
 td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr)); gap: 1rem; }
 svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); }
 svg .title { font-size: 13px; font-weight: 600; } svg .tick { fill: var(--soft); }
 svg .grid { stroke: var(--line); stroke-width: 0.7; } svg .front { fill: none; stroke: var(--soft);
@@ -53,7 +58,8 @@ def as_html(tables: Sequence[Table], problems: Sequence[str]) -> str:
 def _section(table: Table) -> list[str]:
     colours = {row.label: COLOURS[n] if n < len(COLOURS) else GREY for n, row in enumerate(table.rows)}
     better = "higher is better" if table.higher_is_better else "lower is better"
-    equal = [name for name in PRICES if _within_a_twentieth([row.costs[name] for row in table.rows])]
+    known = [name for name in PRICES if any(math.isfinite(row.costs[name]) for row in table.rows)]
+    equal = [name for name in known if len(table.rows) > 1 and _within_a_twentieth(table, name)]
     same = f" Within 5 % of each other: {', '.join(PRICES[name] for name in equal)}." if equal else ""
     about = (
         f"{escape(table.metric)} on {table.split}, {better}; bars are the intervals of the table. The dashed line is "
@@ -65,7 +71,7 @@ def _section(table: Table) -> list[str]:
         "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in sentences(table)) + "</ul>",
         f'<p class="soft">{escape(explanation(table))}</p>',
         f"<h3>Quality against cost</h3><p class='soft'>{about}</p>",
-        _plots([_against_cost(table, name, colours) for name in PRICES if name not in equal]),
+        _plots([_against_cost(table, name, colours) for name in known if name not in equal]),
         "<h3>Learning curves</h3><p class='soft'>The mean over seeds; the band spans the seeds.</p>",
         _legend(colours),
         *(_plots([_curves(table, tag, axis, colours) for axis in AXES]) for tag in _tags(table)),
@@ -100,9 +106,9 @@ def _plots(plots: Sequence[Plot]) -> str:
     return '<div class="plots">' + "".join(f"<div>{plot.svg()}</div>" for plot in plots) + "</div>"
 
 
-def _within_a_twentieth(costs: Sequence[float]) -> bool:
-    known = [cost for cost in costs if math.isfinite(cost)]
-    return len(known) > 1 and max(known) <= 1.05 * min(known)
+def _within_a_twentieth(table: Table, price: str) -> bool:
+    costs = [row.costs[price] for row in table.rows if math.isfinite(row.costs[price])]
+    return max(costs) <= 1.05 * min(costs)
 
 
 def _against_cost(table: Table, price: str, colours: dict[str, str]) -> Plot:
