@@ -33,12 +33,18 @@ def launch(flags: list[str], overrides: list[str]) -> None:
         if single.error is not None:
             raise single.error
         return
-    jobs = _check_names(overrides)
     given = [text.partition("=")[2] for text in overrides if text.startswith("hydra.sweep.dir=")]
+    if given and "${" in given[-1]:
+        raise ConfigError([f"hydra.sweep.dir is {given[-1]!r}: a sweep that can be started again has a fixed folder"])
+    jobs = _check_names(overrides)
     sweep = Path(given[-1]) if given else Path("runs", "sweeps", sweep_name(overrides))
     rest = [text for text in overrides if not text.startswith("hydra.sweep.dir=")]
     job = _Job(sweep, configuration.varied(*rest), configuration.own_config_dirs())
-    _run_hydra(job, flags, [*rest, "hydra.sweep.dir='" + str(sweep).replace("'", r"\'") + "'"])
+    try:
+        _run_hydra(job, flags, [*rest, "hydra.sweep.dir='" + str(sweep).replace("'", r"\'") + "'"])
+    except (SystemExit, KeyboardInterrupt):
+        print("seqzoo: the sweep is not finished; the same command goes on with it", file=sys.stderr)
+        raise
     _summarize(sweep, jobs)
 
 

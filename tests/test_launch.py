@@ -107,6 +107,29 @@ def test_a_failure_ends_its_job_alone_and_is_tried_again(command: Callable, tmp_
     }  # fmt: skip
 
 
+def test_a_folder_that_is_another_each_time_is_refused(command: Callable) -> None:
+    done = command("train", "-m", "seed=0,1", *SMALL, "hydra.sweep.dir=runs/${now:%H-%M-%S}")
+    assert (done.status, done.err) == (
+        2,
+        "seqzoo: hydra.sweep.dir is 'runs/${now:%H-%M-%S}': a sweep that can be started again has a fixed folder\n",
+    )
+
+
+def test_a_stopped_sweep_says_how_to_go_on(command: Callable, tmp_path: Path, monkeypatch) -> None:
+    def stop(session, data, run) -> None:
+        raise loop.Stopped(signal.SIGINT)
+
+    fit = loop.fit
+    monkeypatch.setattr(runs, "fit", stop)
+    sweep = ("train", "-m", "seed=0,1", *SMALL, "hydra.sweep.dir=sweep")
+    done = command(*sweep)
+    assert done.status == 130
+    assert done.err.endswith("seqzoo: the sweep is not finished; the same command goes on with it\n")
+    assert {name: entry["status"] for name, entry in entries(tmp_path / "sweep").items()} == {"seed=0": "running"}
+    monkeypatch.setattr(runs, "fit", fit)
+    assert command(*sweep).status == 0
+
+
 def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) -> None:
     """SIGKILL in the second of three jobs; together the two starts end with the numbers of one."""
     overrides = [*SMALL, "training.steps=60", "training.save_every=0"]
