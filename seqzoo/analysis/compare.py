@@ -236,7 +236,8 @@ def explanation(table: Table) -> str:
     return (
         f"Scores on {table.split}: mean and standard deviation over seeds, in brackets the {LEVEL:.0%} bootstrap "
         f"interval of the mean. Differences are paired by seed; p is of the exact sign-flip test, which needs "
-        f"{seeds_needed()} seeds to fall below {ALPHA:.2g}.{luck}"
+        f"{seeds_needed()} seeds to fall below {ALPHA:.2g}. Intervals of few seeds are too narrow: the test decides."
+        f"{luck}"
     )
 
 
