@@ -16,8 +16,9 @@ def unroll(
 ) -> tuple[Tensor, State]:
     """projected: (B, T, P) -> (B, T, O) and the state after each row's last real step; a padded step outputs zero."""
     outputs = []
-    for t in range(projected.shape[1]):
-        output, following = step(projected[:, t], state)
+    # unbind: the gradients of slices, each as long as the sequence, would take its square
+    for t, p in enumerate(projected.unbind(1)):
+        output, following = step(p, state)
         if lengths is not None:
             real = lengths > t
             output, following = output * real[:, None], where(real, following, state)

@@ -67,10 +67,30 @@ INLINE double tanh_(double x) { return std::tanh(x); }
 
 INLINE REAL sigmoid_(REAL x) { return REAL(1) / (REAL(1) + exp_(-x)); }
 
-// log(1 / (1 + exp(-x)))
-INLINE REAL log_sigmoid_(REAL x) {
-    return (x < REAL(0) ? x : REAL(0)) - std::log1p(std::exp(x < REAL(0) ? x : -x));
+// Cephes: log(1 + x) where 0 <= x <= 1
+INLINE float log1p_(float x) {
+    const float sum = 1.0f + x;
+    const bool large = sum > 1.41421356237309504880f;
+    const float r = large ? 0.5f * sum - 1.0f : sum - 1.0f, square = r * r;
+    float y = 7.0376836292e-2f;
+    y = y * r - 1.1514610310e-1f;
+    y = y * r + 1.1676998740e-1f;
+    y = y * r - 1.2420140846e-1f;
+    y = y * r + 1.4249322787e-1f;
+    y = y * r - 1.6668057665e-1f;
+    y = y * r + 2.0000714765e-1f;
+    y = y * r - 2.4999993993e-1f;
+    y = y * r + 3.3333331174e-1f;
+    y = y * r * square - 0.5f * square + r;
+    y = large ? y + 0.693147180559945f : y;
+    // what 1 + x lost of a small x
+    return sum == 1.0f ? x : y * (x / (sum - 1.0f));
 }
+
+INLINE double log1p_(double x) { return std::log1p(x); }
+
+// log(1 / (1 + exp(-x)))
+INLINE REAL log_sigmoid_(REAL x) { return (x < REAL(0) ? x : REAL(0)) - log1p_(exp_(x < REAL(0) ? x : -x)); }
 
 INLINE long padded(long columns) { return (columns + PANEL - 1) / PANEL * PANEL; }
 
