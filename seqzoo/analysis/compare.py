@@ -17,6 +17,8 @@ from seqzoo.analysis.statistics import LEVEL, Summary, seeds_needed, sign_flip_p
 from seqzoo.errors import ConfigError
 
 ALPHA = 1 - LEVEL
+FEW = 4
+"""Rows up to which a sentence is said of every pair."""
 # what tells configurations apart, the most telling first
 CHOICES = ("cell", "backbone", "encoder", "training", "experiment")
 SECTIONS = ("cell", "backbone", "encoder", "task", "data", "training", "budget")
@@ -56,6 +58,15 @@ class Difference(NamedTuple):
     summary: Summary
     p: float
     always: bool
+
+    @property
+    def verdict(self) -> str:
+        """What it says of the row that is better on average: "better", "ahead" with too few seeds to be sure, or
+        "alike".
+        """
+        if self.p <= ALPHA:
+            return "better"
+        return "ahead" if self.always and 1 < self.summary.size < seeds_needed() else "alike"
 
 
 @dataclass
@@ -215,18 +226,29 @@ def sentence(table: Table, one: Row, other: Row) -> str:
         return f"{names} have no seed in common."
     if count == 1:
         return f"{names} cannot be told apart at 1 seed."
-    if found.p <= ALPHA:
+    if found.verdict == "better":
         return f"{one.label} is better than {other.label} at {count} seeds: {by}, p = {found.p:.2g}."
-    if found.always and count < seeds_needed():
+    if found.verdict == "ahead":
         return f"{one.label} is ahead of {other.label} at each of {count} seeds, too few to rule out luck: {by}."
     return f"{names} cannot be told apart at {count} seeds: {by}, p = {found.p:.2g}."
 
 
 def sentences(table: Table) -> list[str]:
-    """The best against each other one; all pairs of a few."""
-    few = len(table.rows) <= 4
-    pairs = itertools.combinations(table.rows, 2) if few else ((table.rows[0], row) for row in table.rows[1:])
-    return [sentence(table, one, other) for one, other in pairs]
+    """All pairs of a few rows; of many, the best against each other one."""
+    if len(table.rows) <= FEW:
+        return [sentence(table, one, other) for one, other in itertools.combinations(table.rows, 2)]
+    best = table.rows[0]
+    verdicts: dict[str, list[str]] = {"alike": [], "ahead": [], "better": []}
+    for row in table.rows[1:]:
+        found = table.difference(best, row)
+        # by the seeds that both have, another one may be better
+        verdicts[found.verdict if found.summary.mean > 0 else "alike"].append(row.label)
+    said = {
+        "alike": f"{best.label} cannot be told apart from",
+        "ahead": f"With too few seeds to rule out luck, {best.label} is ahead at each of them of",
+        "better": f"{best.label} is better than",
+    }
+    return [f"{said[verdict]} {', '.join(names)}." for verdict, names in verdicts.items() if names]
 
 
 def explanation(table: Table) -> str:

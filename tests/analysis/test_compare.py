@@ -134,10 +134,15 @@ def test_a_plain_sentence_for_each_pair(tmp_path: Path, gru: list[float], lstm: 
 
 
 def test_the_best_against_each_other_one_of_many(tmp_path: Path) -> None:
-    write_sweep(tmp_path, {f"cell{n}": [0.1 * n, 0.1 * n] for n in range(1, 7)})
-    said = sentences(table_of(tmp_path))
-    assert len(said) == 5
-    assert all(text.startswith("cell6 is ahead of ") for text in said)
+    write_sweep(tmp_path, {"a": [0.6, 0.6], "b": [0.7, 0.7], "c": [0.9, 0.9], "d": [0.8, 0.95], "e": [0.5]})
+    assert sentences(table_of(tmp_path)) == [
+        "c cannot be told apart from d, e.",
+        "With too few seeds to rule out luck, c is ahead at each of them of b, a.",
+    ]
+    for seed in range(2, 6):
+        for cell, accuracy in zip("abcd", (0.9, 0.7, 0.9, 0.8), strict=True):
+            write_run(tmp_path / f"{cell}_{seed}", cell, seed, accuracy)
+    assert sentences(table_of(tmp_path)) == ["c cannot be told apart from d, a, e.", "c is better than b."]
 
 
 def test_tables_as_text_markdown_and_csv(tmp_path: Path) -> None:
