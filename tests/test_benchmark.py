@@ -1,0 +1,57 @@
+"""scripts/benchmark.py: ways that agree, the numbers they are compared by, and the page that says what was measured."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import seqzoo
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("benchmark", REPOSITORY / "scripts" / "benchmark.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_up_to_date(script: ModuleType) -> None:
+    rows = script.read()
+    if not rows:
+        pytest.skip("results/speed_cpu.csv has no rows")
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(rows), "run python scripts/benchmark.py --page"
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "elman"])
+def test_all_ways_agree(script: ModuleType, name: str) -> None:
+    cell, x, lengths = seqzoo.create_cell(name, 4, 5), torch.randn(3, 6, 4), torch.tensor([6, 2, 4])
+    script.agree(script.torchs(name, cell, None) | script.engines(cell), x, name)
+    ways = script.torchs(name, cell, lengths) | script.engines(cell, lengths)
+    padded = next(key for key in ways if "padded" in key)
+    script.agree({key: way for key, way in ways.items() if key != padded}, x, name)
+    with pytest.raises(AssertionError, match="differs from"):
+        script.agree(ways, x, name)
+
+
+def test_what_is_timed_is_compared(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "SHAPES", [(6, 3, 4, 5)])
+    monkeypatch.setattr(script, "measure", lambda ways, x, training: {way: 1.0 + n for n, way in enumerate(ways)})
+    monkeypatch.setattr(script, "peer", lambda package, make: {})
+    found = list(script.against_torch())
+    assert {row.part for row in found} == {"equal", "lengths"}
+    assert {row.cell for row in found} == {"lstm", "gru", "elman"}
+    for row in found:
+        # the two ways of torch.nn come first, in 1 and 2 milliseconds: the faster one is what counts
+        assert row.ratio == pytest.approx(1 / row.milliseconds)
+
+
+def test_a_share_of_the_rate_counts_multiplications(script: ModuleType) -> None:
+    assert script._multiplications(seqzoo.create_cell("lstm", 4, 5)) == 4 * 5 * (4 + 5)
+    assert script._multiplications(seqzoo.create_cell("mgu", 4, 5)) == 2 * 5 * (4 + 5)
