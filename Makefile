@@ -18,14 +18,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 train: $(INSTALLED)  ## one training; ARGS='cell=gru task=tagging' chooses which
 	$(BIN)/seqzoo train $(ARGS)
 
-test: $(INSTALLED)  ## the tests; ARGS='-m slow' or ARGS='-k lstm' chooses which
-	$(BIN)/python -m pytest $(ARGS)
+test: $(INSTALLED)  ## the tests, on all cores; ARGS='-m slow' or ARGS='-k lstm' chooses which
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: $(INSTALLED)  ## format, lint, types and tests: what has to pass before a commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 format: $(INSTALLED)  ## rewrite the files as `make check` wants them
 	$(BIN)/ruff format .
