@@ -167,10 +167,21 @@ class Cell(nn.Module):
         """(B, P) and a state -> (B, O) and the next state: the equations."""
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T, I) -> (B, T, O) and the state after each row's last real step. A padded step outputs zero."""
+        """(B, T, I) -> (B, T, O) and the state after each row's last real step. A padded step outputs zero.
+
+        Raises ValueError where shapes are others: compiled code would read beyond them.
+        """
         from seqzoo.kernels import engines
 
-        return engines.scan(self, x, self.initial_state(x.shape[0]) if state is None else state, lengths)
+        if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != self.input_size:
+            name = type(self).__name__
+            raise ValueError(f"{name} reads (B, T, {self.input_size}), T at least 1: the input is {tuple(x.shape)}")
+        if lengths is not None and lengths.shape != x.shape[:1]:
+            raise ValueError(f"lengths are {tuple(lengths.shape)}: the input has {x.shape[0]} rows, a length each")
+        first = self.initial_state(x.shape[0])
+        if state is not None and _shapes(state) != _shapes(first):
+            raise ValueError(f"the state has shapes {_shapes(state)}: it must have {_shapes(first)}")
+        return engines.scan(self, x, first if state is None else state, lengths)
 
     def unroll(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """`scan`, a step after the other: what every engine is held to."""
@@ -185,6 +196,10 @@ class Cell(nn.Module):
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step from a raw input (B, I): what a decoder calls."""
         return self.step(self.project(x), self.initial_state(x.shape[0]) if state is None else state)
+
+
+def _shapes(state: State) -> Any:
+    return tuple(_shapes(part) if isinstance(part, tuple) else tuple(part.shape) for part in state)
 
 
 CellFactory = Callable[[int, int], Cell]
