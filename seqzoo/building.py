@@ -186,7 +186,11 @@ def _check_parts(config: dict[str, Any]) -> list[str]:
         "cell": Elman,
         "encoder_state": ((torch.zeros(1, 8),),),
     }
-    stand_ins |= dict.fromkeys(("input_size", "hidden_size", "feature_size"), 8)
+    stand_ins |= dict.fromkeys(("input_size", "feature_size"), 8)
+    widths = config["backbone"].get("hidden_size")
+    width = widths[0] if isinstance(widths, list) and widths else widths
+    # the real one: a cell may have options that must fit it
+    stand_ins["hidden_size"] = width if fits(width, int) and width > 0 else 8
     for group in PACKAGES:
         wrong = _check_component(group, config[group], group, config)
         mistakes += wrong.values()
@@ -488,6 +492,8 @@ def _cell_factory(options: dict[str, Any], config: dict[str, Any], where: str) -
         raise ConfigError(mistakes.values())
 
     def factory(input_size: int, hidden_size: int) -> Cell:
+        if hidden_size < 1:
+            raise ConfigError([f"hidden_size is {hidden_size}: a cell has at least one unit"])
         return _make("cell", options, {"input_size": input_size, "hidden_size": hidden_size}, config, where=where)
 
     return factory

@@ -183,6 +183,14 @@ def test_a_decoder_may_be_named_or_have_a_cell_of_its_own() -> None:
     assert [type(layer[0]).__name__ for layer in model.task.decoder.layers] == ["Elman"]
 
 
+def test_options_that_must_fit_the_width_are_held_to_the_real_one() -> None:
+    assert mistakes_of("cell=projected_lstm", "cell.projection_size=64", "backbone.hidden_size=100") == []
+    assert mistakes_of("cell=m_lstm", "cell.heads=3", "backbone=deep", "backbone.hidden_size=[12,6]") == []
+    assert mistakes_of("cell=projected_lstm", "cell.projection_size=101", "backbone.hidden_size=100") == [
+        "cell.projection_size is 101: it must be 1 to hidden_size, here 100"
+    ]
+
+
 def test_create_cell_takes_options_and_refuses_others() -> None:
     cell = seqzoo.create_cell("lstm", 3, 4, forget_bias=2.5)
     assert (cell.bias_ih[4:8] == 2.5).all()
