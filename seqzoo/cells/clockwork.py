@@ -20,6 +20,9 @@ from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts import State
 from seqzoo.kernels.unroll import unroll
 
+# beyond, float32 cannot count the steps of the longest period
+MOST_MODULES = 25
+
 
 class Clockwork(GatedCell):
     """State: h (B, H) and t (B,), the number of the step modulo the longest period, kept as a real number: it is
@@ -36,8 +39,8 @@ class Clockwork(GatedCell):
     gates = ("h",)
 
     def __init__(self, input_size: int, hidden_size: int, num_modules: int = 4, activation: Activation = "tanh"):
-        if num_modules < 1:
-            raise ValueError(f"num_modules is {num_modules}: it must be at least 1")
+        if not 1 <= num_modules <= MOST_MODULES:
+            raise ValueError(f"num_modules is {num_modules}: it must be 1 to {MOST_MODULES}")
         super().__init__(input_size, hidden_size, activation=activation)
         self.num_modules = min(num_modules, hidden_size)
 

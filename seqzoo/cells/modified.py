@@ -60,8 +60,8 @@ class ModifiedCell(Cell):
 
     def __init__(self, cell: Cell, modifiers: Modifiers):
         super().__init__()
-        if modifiers.weight_drop and not hasattr(cell, "weight_hh"):
-            raise ValueError(f"weight_drop is set, but {type(cell).__name__} has no hidden-to-hidden weights to drop")
+        if modifiers.weight_drop and "weight_hh" not in dict(cell.named_parameters()):
+            raise ValueError(f"weight_drop is set, but {type(cell).__name__} trains no hidden-to-hidden weights")
         self.cell, self.modifiers, self.engine = cell, modifiers, cell.engine
         self.input_size, self.hidden_size, self.output_size = cell.input_size, cell.hidden_size, cell.output_size
 
@@ -145,7 +145,7 @@ class _Masked(Cell):
 
     def __init__(self, owner: ModifiedCell):
         super().__init__()
-        self.owner, self.engine = owner, owner.engine
+        self.owner, self.engine, self.input_size = owner, owner.engine, owner.input_size
 
     def initial_state(self, batch_size: int) -> State:
         """Nothing dropped."""

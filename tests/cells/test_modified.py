@@ -7,7 +7,11 @@ import torch
 
 import seqzoo
 from seqzoo.cells.modified import ModifiedCell, Modifiers
+from seqzoo.config import load, names
 from seqzoo.contracts import Cell
+from seqzoo.errors import ConfigError
+from seqzoo.state import flatten
+from seqzoo.testing import check_lengths
 
 B, T, INPUT, H = 4, 6, 3, 5
 
@@ -106,3 +110,29 @@ def test_bad_values_are_named() -> None:
         Modifiers(zoneout=1.5)
     with pytest.raises(ValueError, match="clip_state_gradient is -1"):
         Modifiers(clip_state_gradient=-1)
+
+
+@pytest.mark.parametrize("name", names("cell"))
+def test_all_at_once_on_every_cell(name: str) -> None:
+    options: dict = {"zoneout": 0.2, "recurrent_dropout": 0.3, "clip_state_gradient": 50.0}
+    if "weight_hh" in dict(seqzoo.create_cell(name, INPUT, H).named_parameters()):
+        options["weight_drop"] = 0.3
+    if "layer_norm" in load("cell", name):
+        options["layer_norm"] = True
+    check_lengths(lambda input_size, hidden_size: seqzoo.create_cell(name, input_size, hidden_size, **options).eval())
+
+    cell = seqzoo.create_cell(name, INPUT, H, **options)
+    x, lengths = torch.randn(B, T, INPUT, requires_grad=True), torch.tensor([6, 2, 4, 1])
+    outputs, after = cell.scan(x, None, lengths)
+    assert (outputs[1, 2:] == 0).all()
+    assert all(part.isfinite().all() for part in (outputs, *flatten(after)))
+    assert not torch.equal(outputs, cell.scan(x, None, lengths)[0])
+    (gradient,) = torch.autograd.grad(outputs.square().sum(), x)
+    assert (gradient[0] != 0).any()
+    assert (gradient[1, 2:] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["echo_state", "min_gru"])
+def test_weights_that_are_not_trained_are_not_dropped(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"weight_drop is set, but .* trains no hidden-to-hidden weights"):
+        seqzoo.create_cell(name, INPUT, H, weight_drop=0.5)

@@ -152,6 +152,7 @@ def test_a_highway_normalises_each_layer_by_itself(name: str) -> None:
         ("leaky", {"tau_min": 0.0}, "tau_min"),
         ("leaky", {"tau_min": 9.0, "tau_max": 3.0}, "tau_max"),
         ("clockwork", {"num_modules": 0}, "num_modules"),
+        ("clockwork", {"num_modules": 26}, "num_modules"),
         ("echo_state", {"spectral_radius": 0.0}, "spectral_radius"),
         ("echo_state", {"input_scale": -1.0}, "input_scale"),
         ("echo_state", {"leak": 1.5}, "leak"),
