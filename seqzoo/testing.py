@@ -3,6 +3,15 @@
 python -m seqzoo.testing lstm                                  # a name of the catalogue
 python -m seqzoo.testing my_module.MyCell --option leak=0.5    # a class of one's own; exit status 1 where a check fails
 
+In a file of your own tests, where pytest then reports a line for each check:
+
+    from seqzoo.testing import CHECKS, verdict
+
+    @pytest.mark.parametrize("check", CHECKS)
+    def test_my_cell(check):
+        passed, remark = verdict(CHECKS[check], MyCell)
+        assert passed, remark
+
 Each check takes a CellFactory, `(input_size, hidden_size) -> Cell`, which a class is; it makes the cells it needs,
 raises AssertionError where one is wrong, and returns a remark, "" for none. pytest is not needed.
 """
