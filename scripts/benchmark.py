@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import functools
 import gc
 import importlib
 import importlib.metadata
@@ -21,6 +22,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +31,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import seqzoo
-from seqzoo.contracts import Cell
+from seqzoo.building import build_data, build_model, build_training
+from seqzoo.config import compose
+from seqzoo.contracts import Batch, Cell
 from seqzoo.provenance import commit, hardware
+from seqzoo.training import loop
+from seqzoo.training.session import Session
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE, PAGE, PICTURE = (REPOSITORY / name for name in ("results/speed_cpu.csv", "docs/SPEED.md", "docs/speed_cpu.png"))
@@ -100,7 +106,7 @@ def torchs(name: str, cell: Cell, lengths: Tensor | None) -> dict[str, Way]:
     whole.load_state_dict({f"{key}_l0": value for key, value in cell.state_dict().items()})
     single.load_state_dict(cell.state_dict())
 
-    def loop(x: Tensor) -> Tensor:
+    def by_cell(x: Tensor) -> Tensor:
         state, outputs = None, []
         for step in x.unbind(1):
             state = single(step, state)
@@ -108,7 +114,7 @@ def torchs(name: str, cell: Cell, lengths: Tensor | None) -> dict[str, Way]:
         return torch.stack(outputs, 1)
 
     if lengths is None:
-        return {f"nn.{type(whole).__name__}": lambda x: whole(x)[0], f"loop over nn.{type(single).__name__}": loop}
+        return {f"nn.{type(whole).__name__}": lambda x: whole(x)[0], f"loop over nn.{type(single).__name__}": by_cell}
 
     def packed(x: Tensor) -> Tensor:
         sequence = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
@@ -171,22 +177,31 @@ def agree(ways: dict[str, Way], x: Tensor, what: str) -> None:
 def measure(ways: dict[str, Way], x: Tensor, training: bool) -> dict[str, float]:
     """Milliseconds a pass, the median over rounds in which all ways take turns."""
 
-    def once(way: Way) -> float:
+    def once(way: Way) -> None:
         leaf = x.detach().requires_grad_(training)
         with torch.set_grad_enabled(training), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            start = time.perf_counter()
             outputs = way(leaf)
             if training:
                 outputs.sum().backward()
-            return time.perf_counter() - start
+
+    return _in_turns({name: functools.partial(once, way) for name, way in ways.items()})
+
+
+def _in_turns(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
+    """Milliseconds of each, medians."""
+
+    def seconds(run: Callable[[], None]) -> float:
+        start = time.perf_counter()
+        run()
+        return time.perf_counter() - start
 
     gc.collect()
-    longest = max(once(way) for way in ways.values())
-    times: dict[str, list[float]] = {name: [] for name in ways}
+    longest = max(max(seconds(run), seconds(run)) for run in runs.values())
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(max(FEWEST, min(MOST, int(SECONDS / longest)))):
-        for name, way in ways.items():
-            times[name].append(once(way))
+        for name, run in runs.items():
+            times[name].append(seconds(run))
     return {name: 1e3 * statistics.median(values) for name, values in times.items()}
 
 
@@ -252,6 +267,69 @@ def linear() -> Iterator[Measurement]:
                 yield Measurement("linear", name, "training", shape, way, spent, found["seqzoo reference"] / spent)
 
 
+class _ByHand(nn.Module):
+    """What a person would write for the same model: embeddings, an LSTM of torch's, a linear layer, and its updates."""
+
+    def __init__(self, model: Any, bidirectional: bool):
+        super().__init__()
+        self.bidirectional = bidirectional
+        self.embed = nn.Embedding(*model.encoder.embedding.weight.shape)
+        hidden = model.backbone.layers[0][0].hidden_size
+        self.lstm = nn.LSTM(self.embed.embedding_dim, hidden, batch_first=True, bidirectional=bidirectional)
+        self.head = nn.Linear(hidden * (2 if bidirectional else 1), model.task.spec.output_size)
+        self.optimizer = torch.optim.AdamW(self.parameters(), lr=1e-4)
+
+    def update(self, batch: Batch, state: Any) -> Any:
+        x = self.embed(batch.inputs)
+        if batch.padded:
+            packed = pack_padded_sequence(x, batch.lengths, batch_first=True, enforce_sorted=False)
+            outputs, state = self.lstm(packed, state)
+            outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])
+            real = torch.arange(x.shape[1]) < batch.lengths[:, None]
+            loss = nn.functional.cross_entropy(self.head(outputs[real]), batch.targets[real])
+        else:
+            outputs, state = self.lstm(x, state)
+            loss = nn.functional.cross_entropy(self.head(outputs).flatten(0, 1), batch.targets.flatten())
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+        self.optimizer.step()
+        return tuple(part.detach() for part in state)
+
+
+def training_loop() -> Iterator[Measurement]:
+    """Whole updates of a language model and of a tagger; ratio: of a loop written by hand around nn.LSTM."""
+    settings = {
+        "language_modeling": ["data.batch_size=16", "data.window=64", "encoder.embedding_size=64"],
+        "tagging": ["backbone=bidirectional", "data.train_size=2000", "encoder.embedding_size=64"],
+    }
+    for task, overrides in settings.items():
+        config = compose(f"task={task}", *overrides, "backbone.hidden_size=256", "training.learning_rate=1e-4")
+        data = build_data(config)
+        data.load()
+        torch.manual_seed(0)
+        model = build_model(config, data.spec)
+        session = Session(model, build_training(config), torch.device("cpu"), total_steps=10_000)
+        batches = list(islice(data.batches("train"), 10))
+        by_hand = _ByHand(model, bidirectional=task == "tagging")
+
+        def whole(session: Session = session, batches: list = batches, stateful: bool = data.stateful) -> None:
+            session.state = None
+            for batch in batches:
+                loop.update(session, [batch], stateful)
+
+        def plain(by_hand: _ByHand = by_hand, batches: list = batches, stateful: bool = data.stateful) -> None:
+            state = None
+            for batch in batches:
+                state = by_hand.update(batch, state) if stateful else by_hand.update(batch, None) and None
+
+        found = _in_turns({"nn.LSTM by hand": plain, "seqzoo auto": whole})
+        steps, rows = batches[0].inputs.shape[1], batches[0].size
+        for way, spent in found.items():
+            shape = (steps, rows, 64, 256)
+            yield Measurement("loop", task, "training", shape, way, spent / 10, found["nn.LSTM by hand"] / spent)
+
+
 def record(measurements: Iterator[Measurement], threads: int) -> None:
     """The rows of this number of threads take the place of older ones."""
     common = {
@@ -287,6 +365,8 @@ cell, divided by the time of this one.""",
 torch.nn, divided by the time of this one.""",
     "variants": """Cells that torch.nn does not have, forward and backward. Ratio: multiplications a second, as a share
 of `nn.LSTM`'s in the same turns; a loop over the cell in Python is `seqzoo reference`.""",
+    "loop": """Whole updates: forward, backward, clipping, AdamW. Ratio: the time of a loop written by hand around
+`nn.LSTM` (packed for the tagger, whose sentences differ in length), divided by the time of seqzoo's.""",
     "linear": """Cells whose steps need not wait for each other, over long sequences, forward and backward. Ratio: the
 time of stepping, `seqzoo reference`, divided by the time of this one.""",
 }
@@ -380,7 +460,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if not chosen.page:
         torch.set_num_threads(chosen.threads)
-        parts = (against_torch, variants, linear)
+        parts = (training_loop, against_torch, variants, linear)
         record((found for part in parts for found in part()), chosen.threads)
     rows = read()
     PAGE.write_text(page(rows), encoding="utf-8")

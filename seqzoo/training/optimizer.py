@@ -20,9 +20,9 @@ def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimiz
     ]
     rate, betas = settings.learning_rate, (settings.betas[0], settings.betas[1])
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, betas=betas)
+        return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
     if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate, betas=betas)
+        return torch.optim.Adam(groups, lr=rate, betas=betas, fused=True)
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=rate, momentum=settings.momentum)
     if settings.optimizer == "adagrad":
