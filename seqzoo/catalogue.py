@@ -165,13 +165,19 @@ class CellInfo:
             for paper in self.papers
         ]
         options = [f"cell.{name}={default}  {what}".rstrip() for name, default, what in self.options]
-        sizes = [
+        parts = [f"{self.name}: {self.summary}", *papers, self.equations, self.notes]
+        return "\n\n".join(filter(None, [*parts, "\n".join(self._sizes()), "\n".join(options), self.bibtex]))
+
+    def _sizes(self) -> list[str]:
+        if "." in self.cell_class:
+            return [
+                f"states, parameters: not known, as {self.cell_class} is outside seqzoo and is not run for this page"
+            ]
+        return [
             f"states: {', '.join(self.states)}",
             f"parameters at I = H = {HIDDEN}: {self.parameters:,}{'' if self.trains_recurrence else ', none trained'}",
             f"parallel in time: {'yes' if self.parallel_in_time else 'no'}",
         ]
-        parts = [f"{self.name}: {self.summary}", *papers, self.equations, self.notes]
-        return "\n\n".join(filter(None, [*parts, "\n".join(sizes), "\n".join(options), self.bibtex]))
 
 
 def cell_info(name: str) -> CellInfo:

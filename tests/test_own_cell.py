@@ -63,6 +63,10 @@ def test_it_is_listed_explained_and_checked(command: Callable) -> None:
     listed = {line.split()[0]: line for line in listed.out.splitlines()}
     assert listed["mine"].endswith("  leaky network of mine")
     assert "lstm" in listed
+    told = command("info", "mine", "--config-dir", "my_conf").out
+    assert told.startswith("mine: leaky network of mine\n")
+    assert "not known, as my_cells.Leaky is outside seqzoo and is not run for this page\n" in told
+    assert "cell.leak=0.9  how much of the state is kept\n" in told
     assert "cell.leak=0.9" in command("train", "--help", "--config-dir=my_conf", "cell=mine").out
 
     refused = command("check", "--config-dir", "my_conf", "cell=mine")
