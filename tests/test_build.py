@@ -191,6 +191,16 @@ def test_options_that_must_fit_the_width_are_held_to_the_real_one() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["coupled_lstm", "echo_state", "lstm"])
+def test_an_engine_that_runs_the_cell_may_be_chosen(name: str) -> None:
+    assert mistakes_of(f"cell={name}", "cell.engine=fused") == []
+
+
+def test_an_engine_that_cannot_is_told_before_anything_runs() -> None:
+    [mistake] = mistakes_of("cell=m_lstm", "cell.engine=fused")
+    assert "engine is fused, which MLSTM cannot be here: its state is not made of vectors" in mistake
+
+
 def test_create_cell_takes_options_and_refuses_others() -> None:
     cell = seqzoo.create_cell("lstm", 3, 4, forget_bias=2.5)
     assert (cell.bias_ih[4:8] == 2.5).all()

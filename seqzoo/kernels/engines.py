@@ -14,6 +14,9 @@ from torch import Tensor
 
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.fused import NotCompilable, fused_scan
+from seqzoo.kernels.fused.derivative import reverse
+from seqzoo.kernels.fused.tracing import trace
+from seqzoo.state import flatten
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,12 @@ def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[T
         return cell.unroll(x, state, lengths)
     if cell.engine == "fused":
         try:
-            return fused_scan(cell, x, state, lengths)
+            if not x.is_meta:
+                return fused_scan(cell, x, state, lengths)
+            # a model that is only counted runs nothing; whether its step can be compiled is told all the same
+            width = cell.project(x).shape[-1]
+            reverse(trace(cell, width, state), width, [part.shape[-1] for part in flatten(state)])
+            return cell.unroll(x, state, lengths)
         except NotCompilable as error:
             raise ValueError(f"engine is fused, which {type(cell).__name__} cannot be here: {error}") from error
     if cell.engine == "torch":
