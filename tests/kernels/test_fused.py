@@ -21,6 +21,7 @@ from seqzoo.kernels.fused.interpretation import interpreted
 from seqzoo.kernels.fused.tracing import trace
 from seqzoo.state import flatten
 
+pytestmark = pytest.mark.skipif(native.compiler() is None, reason="there is no C++ compiler")
 B, T, INPUT, H = 5, 6, 3, 4
 LENGTHS = torch.tensor([6, 0, 3, 1, 5])
 Step = Callable[["OneOff", Tensor, State], tuple[Tensor, State]]
