@@ -199,7 +199,8 @@ def _in_turns(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
     gc.collect()
     longest = max(max(seconds(run), seconds(run)) for run in runs.values())
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(max(FEWEST, min(MOST, int(SECONDS / longest)))):
+    # what takes seconds needs no median of many
+    for _ in range(1 if longest > SECONDS else max(FEWEST, min(MOST, int(SECONDS / longest)))):
         for name, run in runs.items():
             times[name].append(seconds(run))
     return {name: 1e3 * statistics.median(values) for name, values in times.items()}
@@ -343,7 +344,11 @@ def record(measurements: Iterator[Measurement], threads: int) -> None:
         spent, relative = f"{milliseconds:.4g}", f"{ratio:.3g}"
         rows.append({"part": part, "cell": cell, "pass": what, **sizes, "way": way, "milliseconds": spent,
                      "ratio": relative, **common})  # fmt: skip
+        _write(rows)  # what was measured stays when the rest is cut off
         print(f"{part:9}{cell:18}{what:9}{shape!s:22}{way:26}{spent:>9} ms {relative:>7}", flush=True)
+
+
+def _write(rows: list[dict[str, str]]) -> None:
     TABLE.parent.mkdir(exist_ok=True)
     with TABLE.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

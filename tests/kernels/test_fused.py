@@ -217,6 +217,7 @@ def test_without_a_compiler_all_goes_on_and_it_is_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "_refused", {})
     monkeypatch.setattr(native.shutil, "which", lambda name: None)
     native.compiler.cache_clear()
     native.load.cache_clear()

@@ -31,7 +31,8 @@ TOLERANCE = {torch.float32: 1e-2, torch.float64: 1e-6}
 # multiplications that a thread must have to do before another is worth its start
 WORK_PER_THREAD = 2_000_000
 OF_EVERY_MODULE = set(vars(nn.Module())) - {"training"}
-_known: dict[Hashable, Compiled | NotCompilable] = {}
+_known: dict[Hashable, Compiled] = {}
+_refused: dict[Hashable, str] = {}
 
 
 class Compiled(NamedTuple):
@@ -52,9 +53,16 @@ def fused_scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> t
     """As `Cell.scan`. Raises NotCompilable where it cannot be."""
     if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling() or forward_ad._current_level >= 0:
         raise NotCompilable("torch transforms the computation")
+    traits = (x.dtype, x.device.type, *_traits(cell))
+    if traits in _refused:  # before anything is computed for nothing
+        raise NotCompilable(_refused[traits])
     rows = Rows(x, lengths)
     p = cell.project(rows.real(x))
-    program = compiled(cell, p, state)
+    try:
+        program = compiled(cell, p, state)
+    except NotCompilable as error:
+        _refused[traits] = str(error)
+        raise
     memo: dict[int, Any] = {}
     fixed = [one(cell, memo) for one in program.step.fixed]
     if any(tensor.dtype != p.dtype for tensor in (*flatten(state), *fixed)):
@@ -115,16 +123,10 @@ def compiled(cell: Cell, p: Tensor, state: State) -> Compiled:
         raise NotCompilable("only numbers of 32 and 64 bits on a CPU are compiled for")
     key = (p.shape[1], p.dtype, *_traits(cell))
     if key not in _known:
-        try:
-            program = _compile(cell, p, state)
-            _verify(cell, program, p, state)
-            _known[key] = program
-        except NotCompilable as error:
-            _known[key] = error
-    found = _known[key]
-    if isinstance(found, NotCompilable):
-        raise found
-    return found
+        program = _compile(cell, p, state)
+        _verify(cell, program, p, state)
+        _known[key] = program
+    return _known[key]
 
 
 def _traits(cell: Cell) -> Iterator[Hashable]:
