@@ -251,6 +251,14 @@ def test_a_source_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: An
     assert [path.suffix for path in tmp_path.iterdir()] == [".so"]
 
 
+def test_a_cache_that_others_can_write_to_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    own = tmp_path / "seqzoo" / "kernels"
+    assert native._cache.__wrapped__() == own
+    own.chmod(0o777)
+    assert native._cache.__wrapped__() != own
+
+
 def test_a_slice_of_a_sum_is_the_sum_of_slices() -> None:
     graph = Graph()
     a, b = graph.leaf("projected", 0, 0, 8), graph.leaf("product", 0, 0, 8)

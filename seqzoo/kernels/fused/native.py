@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -76,16 +77,19 @@ def _build(program: str, source: str, real: str, path: Path) -> None:
 
 @functools.cache
 def _cache() -> Path:
-    """Of this user alone; where nothing can be kept, of this process."""
+    """Of this user alone, as what lies there is run; where there can be none, of this process."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base, "seqzoo", "kernels")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
+        found = folder.stat()
+        if found.st_uid == os.getuid() and not found.st_mode & 0o022 and os.access(folder, os.W_OK):
             return folder
     except (OSError, AttributeError):
         pass
-    return Path(tempfile.mkdtemp(prefix="seqzoo-"))
+    folder = Path(tempfile.mkdtemp(prefix="seqzoo-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @functools.cache
