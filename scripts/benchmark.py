@@ -331,14 +331,25 @@ def training_loop() -> Iterator[Measurement]:
             yield Measurement("loop", task, "training", shape, way, spent / 10, found["nn.LSTM by hand"] / spent)
 
 
-def record(measurements: Iterator[Measurement], threads: int) -> None:
-    """The rows of this number of threads take the place of older ones."""
+# what is measured together, and the parts of the table it fills
+GROUPS: dict[str, tuple[Callable[[], Iterator[Measurement]], tuple[str, ...]]] = {
+    "loop": (training_loop, ("loop",)),
+    "torch": (against_torch, ("equal", "lengths")),
+    "variants": (variants, ("variants",)),
+    "linear": (linear, ("linear",)),
+}
+
+
+def record(groups: list[str], threads: int) -> None:
+    """The rows of these groups and this number of threads take the place of older ones."""
     common = {
         "device": hardware(torch.device("cpu")), "threads": str(threads), "torch": torch.__version__.partition("+")[0],
         "command": f"python scripts/benchmark.py --threads {threads}", "commit": str(commit()),
         "date": datetime.date.today().isoformat(),
     }  # fmt: skip
-    rows = [row for row in read() if row["threads"] != str(threads)]
+    replaced = {part for group in groups for part in GROUPS[group][1]}
+    rows = [row for row in read() if row["threads"] != str(threads) or row["part"] not in replaced]
+    measurements = (found for group in groups for found in GROUPS[group][0]())
     for part, cell, what, shape, way, milliseconds, ratio in measurements:
         sizes = dict(zip("TBIH", map(str, shape), strict=True))
         spent, relative = f"{milliseconds:.4g}", f"{ratio:.3g}"
@@ -392,7 +403,7 @@ def page(rows: list[dict[str, str]]) -> str:
     for threads in sorted({row["threads"] for row in rows}):
         own = [row for row in rows if row["threads"] == threads]
         first = own[0]
-        source = f"`{first['command']}` ({first['commit']}, {first['date']})"
+        source = f"`{first['command']}` ({', '.join(dict.fromkeys(row['commit'] for row in own))})"
         lines += [
             f"## {threads} thread{'' if threads == '1' else 's'}", "",
             f"{first['device']}, torch {first['torch']}; {source}.", "",
@@ -461,12 +472,12 @@ def draw(rows: list[dict[str, str]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=list(GROUPS), default=list(GROUPS), help="what to measure")
     parser.add_argument("--page", action="store_true", help="measure nothing")
     chosen = parser.parse_args()
     if not chosen.page:
         torch.set_num_threads(chosen.threads)
-        parts = (training_loop, against_torch, variants, linear)
-        record((found for part in parts for found in part()), chosen.threads)
+        record(chosen.only, chosen.threads)
     rows = read()
     PAGE.write_text(page(rows), encoding="utf-8")
     draw(rows)

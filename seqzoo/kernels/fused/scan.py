@@ -67,7 +67,7 @@ def fused_scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> t
     fixed = [one(cell, memo) for one in program.step.fixed]
     if any(tensor.dtype != p.dtype for tensor in (*flatten(state), *fixed)):
         raise NotCompilable("not all numbers are of one type")
-    outputs, *after = _Scan.apply(program, rows, state, p, *flatten(state), *fixed)
+    outputs, *after = _Scan.apply(program, rows, state, torch.is_grad_enabled(), p, *flatten(state), *fixed)
     return outputs, unflatten(after, state)
 
 
@@ -196,7 +196,7 @@ def _verify(cell: Cell, program: Compiled, p: Tensor, state: State) -> None:
         memo: dict[int, Any] = {}
         fixed = [one(cell, memo) for one in program.step.fixed]
         rows = Rows(x.unflatten(0, (2, 2)), None)
-        outputs, *after = _Scan.apply(program, rows, state, x, *parts, *fixed)
+        outputs, *after = _Scan.apply(program, rows, state, True, x, *parts, *fixed)
         own_outputs, own_after = unroll(cell.step, x.unflatten(0, (2, 2)), unflatten(parts, state), None)
         if _has_own_gradient([own_outputs, *flatten(own_after)]):
             raise NotCompilable("a gradient in its step is written by hand")
@@ -231,16 +231,18 @@ def _has_own_gradient(results: list[Tensor]) -> bool:
 
 
 class _Scan(torch.autograd.Function):
-    """program, rows, the structure of the state, p (N, P), the tensors of the state, the fixed tensors -> outputs
-    (B, T, O) and the tensors of the last state.
+    """program, rows, the structure of the state, whether gradients may be asked for, p (N, P), the tensors of the
+    state, the fixed tensors -> outputs (B, T, O) and the tensors of the last state.
     """
 
     @staticmethod
-    def forward(ctx: Any, program: Compiled, rows: Rows, like: State, p: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, program: Compiled, rows: Rows, like: State, learns: bool, p: Tensor, *others: Tensor
+    ) -> tuple[Tensor, ...]:
         num_states = len(flatten(like))
         state, fixed = others[:num_states], others[num_states:]
         p = p.contiguous()
-        learns = any(ctx.needs_input_grad)
+        learns = learns and any(ctx.needs_input_grad)
         new = p.new_empty if rows.index is None else p.new_zeros  # a padded step is never written
         outputs = new(rows.count, rows.steps, program.widths["output"])
         tape = p.new_empty(p.shape[0], program.widths["tape"]) if learns else None
@@ -264,7 +266,7 @@ class _Scan(torch.autograd.Function):
         program, rows, state, fixed = ctx.program, ctx.rows, others[: ctx.num_states], others[ctx.num_states :]
         if torch.is_grad_enabled():
             gradients = _differentiable(program, rows, p, state, fixed, (grad_output, *grad_last))
-            return None, None, None, *gradients
+            return None, None, None, None, *gradients
         grad_p = torch.empty_like(p)
         grad_first = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in state]
         products = {
@@ -293,7 +295,7 @@ class _Scan(torch.autograd.Function):
             gradient = _argument(program, tape, index).t() @ products.get(index, grad_p)
             known = of_fixed[product.weight]
             of_fixed[product.weight] = gradient if known is None else known + gradient
-        return None, None, None, grad_p, *grad_first, *of_fixed
+        return None, None, None, None, grad_p, *grad_first, *of_fixed
 
 
 def _argument(program: Compiled, tape: Tensor, product: int) -> Tensor:
