@@ -152,6 +152,8 @@ def _line(point: dict[str, float]) -> str:
 
 
 def format_number(value: float) -> str:
+    if 0 < abs(value) < 1e-3:
+        return f"{value:.3g}"
     return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
 
 
