@@ -7,8 +7,8 @@ Neurons, 2007 (the leak), https://doi.org/10.1016/j.neunet.2007.04.016
 
     h' = (1 - a) * h + a * tanh(W x + U h + b)
 
-W, U and b are drawn once and never trained. The reports let the network's output feed back, too: whatever reads the
-reservoir is not part of the cell, so that feedback is left to closed loops through the input.
+W, U and b are drawn once and never trained. In the reports what reads the reservoir feeds back, too: its last output y
+is then part of x, after the inputs proper, the right one in training and its own in a closed loop (`seqzoo.ridge`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class EchoState(Cell):
     spectral_radius: the largest absolute eigenvalue of U; below 1 what happened long ago is forgotten in practice.
     leak: a; 1 for none, small for slow units.
     input_scale: W is uniform between -input_scale and input_scale.
+    feedback_size: how many of the inputs, the last ones, are outputs that feed back.
+    feedback_scale: their columns of W are uniform between plus and minus this.
     bias_scale: the same for b.
     connectivity: share of the units that a unit hears.
     """
@@ -50,8 +52,11 @@ class EchoState(Cell):
         input_scale: float = 1.0,
         bias_scale: float = 0.2,
         connectivity: float = 0.1,
+        feedback_size: int = 0,
+        feedback_scale: float = 1.0,
     ):
-        for name, value in (("spectral_radius", spectral_radius), ("input_scale", input_scale)):
+        scales = {"spectral_radius": spectral_radius, "input_scale": input_scale, "feedback_scale": feedback_scale}
+        for name, value in scales.items():
             if value <= 0:
                 raise ValueError(f"{name} is {value}: it must be above 0")
         for name, value in (("leak", leak), ("connectivity", connectivity)):
@@ -59,10 +64,13 @@ class EchoState(Cell):
                 raise ValueError(f"{name} is {value}: it must be above 0 and at most 1")
         if bias_scale < 0:
             raise ValueError(f"bias_scale is {bias_scale}: it must be at least 0")
+        if not 0 <= feedback_size <= input_size:
+            raise ValueError(f"feedback_size is {feedback_size}: it is a part of the inputs, here {input_size}")
         super().__init__()
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.spectral_radius, self.leak, self.connectivity = spectral_radius, leak, connectivity
         self.input_scale, self.bias_scale = input_scale, bias_scale
+        self.feedback_size, self.feedback_scale = feedback_size, feedback_scale
         self.register_buffer("weight_ih", torch.empty(hidden_size, input_size))
         self.register_buffer("weight_hh", torch.empty(hidden_size, hidden_size))
         self.register_buffer("bias", torch.empty(hidden_size))
@@ -70,6 +78,7 @@ class EchoState(Cell):
 
     def reset_parameters(self) -> None:
         self.weight_ih.uniform_(-self.input_scale, self.input_scale)
+        self.weight_ih[:, self.input_size - self.feedback_size :] *= self.feedback_scale / self.input_scale
         self.bias.uniform_(-self.bias_scale, self.bias_scale)
         heard = max(1, round(self.connectivity * self.hidden_size))
         chosen = torch.rand_like(self.weight_hh).topk(heard, dim=1).indices

@@ -164,3 +164,15 @@ def test_a_highway_normalises_each_layer_by_itself(name: str) -> None:
 def test_bad_values_are_told(name: str, options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         seqzoo.create_cell(name, 3, 5, **options)
+
+
+def test_an_echo_state_network_hears_its_outputs_at_a_scale_of_their_own() -> None:
+    torch.manual_seed(1)
+    plain = seqzoo.create_cell("echo_state", 3, 200, input_scale=0.5)
+    torch.manual_seed(1)
+    cell = seqzoo.create_cell("echo_state", 3, 200, input_scale=0.5, feedback_size=1, feedback_scale=0.01)
+    assert torch.equal(cell.weight_ih[:, :2], plain.weight_ih[:, :2])
+    assert 0.009 < cell.weight_ih[:, 2].abs().max() <= 0.01
+    assert torch.equal(cell.weight_hh, plain.weight_hh)
+    with pytest.raises(ConfigError, match="feedback_size is 4: it is a part of the inputs, here 3"):
+        seqzoo.create_cell("echo_state", 3, 200, feedback_size=4)
