@@ -8,23 +8,20 @@ by pixel, in order and permuted), https://arxiv.org/abs/1504.00941
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from seqzoo.contracts import Batch, DataModule, DataSpec
+from seqzoo.contracts import DataSpec
 from seqzoo.data.codec import LabelCodec
 from seqzoo.data.generating import GENERATION_SEED
 from seqzoo.data.locations import locate
-from seqzoo.data.numbers import Sequences
+from seqzoo.data.numbers import SequenceData, Sequences
+from seqzoo.data.reading import read_bytes
 from seqzoo.data.source import Source
 from seqzoo.errors import DataError
 
@@ -35,7 +32,7 @@ CLASSES = 256
 
 
 @dataclass(eq=False, kw_only=True)
-class IdxImages(DataModule):
+class IdxImages(SequenceData):
     """Inputs (B, T, I) from 0, black, to 1, targets (B,); a class is called by its number in the file.
 
     order: rows (T rows of I pixels), pixels (row after row, one a step), or permuted (pixels in a random order, one for
@@ -50,18 +47,12 @@ class IdxImages(DataModule):
     validation_size: int = 5_000
     order: Literal["rows", "pixels", "permuted"] = "rows"
     batch_size: int = 64
-    limit: int | None = None
-    seed: int = 0
     root: str | None = None
     source: dict | None = None
 
-    numbers = True
-
     def __post_init__(self) -> None:
-        for name in ("validation_size", "batch_size", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        super().__post_init__()
+        self._check_sizes("validation_size")
         if (self.test_images is None) != (self.test_labels is None):
             raise ValueError("test_images and test_labels belong together: give both, or neither")
         if self.source is not None:
@@ -99,27 +90,8 @@ class IdxImages(DataModule):
                 )
             self._sequences["test"] = self._split(self.test_labels, test_images, test_labels)
 
-    def splits(self) -> dict[str, int]:
-        return {split: len(found.targets) for split, found in self._sequences.items()}
-
-    def num_batches(self, split: str, epoch: int = 0) -> int:
-        return len(self._rows(split, epoch))
-
-    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        for rows in self._rows(split, epoch)[start:]:
-            images, targets = self._sequences[split]
-            inputs = images[rows].float() / 255
-            yield Batch(inputs, torch.full((len(rows),), inputs.shape[1]), targets[rows], padded=False)
-
-    def _rows(self, split: str, epoch: int) -> tuple[Tensor, ...]:
-        """The numbers of the pictures of every batch."""
-        if split not in self._sequences:
-            raise DataError(f'The data has no split "{split}": it has {", ".join(self._sequences)}.')
-        order = torch.arange(len(self._sequences[split].targets))
-        if split == "train":
-            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-            order = torch.randperm(len(order), generator=generator)
-        return order.split(self.batch_size)
+    def as_numbers(self, inputs: Tensor) -> Tensor:
+        return inputs.float() / 255
 
     def _read(self, images: str, labels: str) -> tuple[Tensor, Tensor]:
         """(N, H, W) pictures and (N,) labels."""
@@ -154,15 +126,11 @@ def sequences(images: Tensor, order: str) -> Tensor:
 
 
 def read_idx(path: str, dimensions: int) -> Tensor:
-    """The bytes of an idx file, plain or .gz: (N,) labels or (N, H, W) pictures.
+    """The bytes of an idx file, plain or packed: (N,) labels or (N, H, W) pictures.
 
     Raises DataError where the file is not whole, or holds something else.
     """
-    try:
-        data = Path(path).read_bytes()
-        data = gzip.decompress(data) if path.endswith(".gz") else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}): is it whole?") from None
+    data = read_bytes(path)
     magic = bytes([0, 0, 8, dimensions])  # 8: unsigned bytes
     if not data.startswith(magic):
         kind = "labels" if dimensions == 1 else "pictures"

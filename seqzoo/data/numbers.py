@@ -18,15 +18,62 @@ SPLITS = ("train", "validation", "test")
 
 
 class Sequences(NamedTuple):
-    """inputs: (N, T, I); targets: (N, D), or (N, T, D)."""
+    """inputs: (N, T, I); targets: (N,) classes, (N, D) numbers, or (N, T, D)."""
 
     inputs: Tensor
     targets: Tensor
 
 
 @dataclass(eq=False, kw_only=True)
-class NumberData(DataModule):
-    """Generates float32 sequences of one length, and cuts batches of them. A subclass gives the sizes and `generate`.
+class SequenceData(DataModule):
+    """Cuts batches of sequences of one length. A subclass loads `_sequences`: those of each split, by its name."""
+
+    batch_size: int = 50
+    limit: int | None = None
+    seed: int = 0
+
+    numbers = True
+
+    def __post_init__(self) -> None:
+        self._sequences: dict[str, Sequences] = {}
+
+    def splits(self) -> dict[str, int]:
+        return {split: len(found.inputs) for split, found in self._sequences.items()}
+
+    def num_batches(self, split: str, epoch: int = 0) -> int:
+        return -(-len(self._of(split).inputs) // self.batch_size)
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        found = self._of(split)
+        order = torch.arange(len(found.inputs))
+        if split == "train":
+            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            order = torch.randperm(len(order), generator=generator)
+        for rows in order.split(self.batch_size)[start:]:
+            inputs = self.as_numbers(found.inputs[rows])
+            lengths = torch.full((len(rows),), inputs.shape[1])
+            yield Batch(inputs, lengths, found.targets[rows], padded=False)
+
+    def as_numbers(self, inputs: Tensor) -> Tensor:
+        """What is kept, (B, T, I), as the float32 that a model reads."""
+        return inputs
+
+    def _of(self, split: str) -> Sequences:
+        if split not in self._sequences:
+            raise DataError(f'The data has no split "{split}": it has {", ".join(self._sequences)}.')
+        return self._sequences[split]
+
+    def _check_sizes(self, *names: str) -> None:
+        """Raises ValueError where one of these options, or one of every such data set, is below 1."""
+        for name in (*names, "batch_size", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+
+
+@dataclass(eq=False, kw_only=True)
+class NumberData(SequenceData):
+    """Generates float32 sequences of one length. A subclass gives the sizes and `generate`.
 
     per_step: whether targets are (N, T, D).
     """
@@ -34,20 +81,14 @@ class NumberData(DataModule):
     train_size: int = 1_000
     validation_size: int = 200
     test_size: int = 200
-    batch_size: int = 50
-    limit: int | None = None
-    seed: int = 0
 
-    numbers = True
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 1
     per_step: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name in ("train_size", "validation_size", "test_size", "batch_size", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        super().__post_init__()
+        self._check_sizes("train_size", "validation_size", "test_size")
 
     @abstractmethod
     def generate(self, split: str, size: int) -> Sequences:
@@ -65,28 +106,6 @@ class NumberData(DataModule):
             split: Sequences(*(part.float() for part in self.generate(split, min(size, self.limit or size))))
             for split, size in sizes.items()
         }
-
-    def splits(self) -> dict[str, int]:
-        return {split: len(found.inputs) for split, found in self._sequences.items()}
-
-    def num_batches(self, split: str, epoch: int = 0) -> int:
-        return -(-len(self._of(split).inputs) // self.batch_size)
-
-    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        found = self._of(split)
-        order = torch.arange(len(found.inputs))
-        if split == "train":
-            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-            order = torch.randperm(len(order), generator=generator)
-        for rows in order.split(self.batch_size)[start:]:
-            inputs = found.inputs[rows]
-            lengths = torch.full((len(rows),), inputs.shape[1])
-            yield Batch(inputs, lengths, found.targets[rows], padded=False)
-
-    def _of(self, split: str) -> Sequences:
-        if split not in self._sequences:
-            raise DataError(f'The data has no split "{split}": it has {", ".join(self._sequences)}.')
-        return self._sequences[split]
 
 
 def generator_of(split: str) -> torch.Generator:

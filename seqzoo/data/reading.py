@@ -40,7 +40,7 @@ class Sentence(NamedTuple):
 
 def read_text(path: str, encoding: str = "utf-8") -> str:
     """The whole text; line ends are \\n, a byte order mark is gone."""
-    data = _read_bytes(path)
+    data = read_bytes(path)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -135,7 +135,8 @@ def read_parallel(source: str, target: str, encoding: str = "utf-8") -> list[Row
     ]
 
 
-def _read_bytes(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
+    """A file, unpacked where it is .gz, .xz or a member of a .zip."""
     archive, _, member = path.partition("::")
     try:
         if archive.endswith(".zip"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from seqzoo.kernels.fused.graph import Graph, Node, Product, Rewriter, in_order, refined
 from seqzoo.kernels.fused.tracing import NotCompilable, Step
@@ -47,6 +48,11 @@ class Reverse:
     products: tuple[Node, ...]
     vectors: dict[tuple[int, int], Node]
     arguments: tuple[tuple[int, ...], ...]
+
+    @property
+    def places(self) -> list[int]:
+        """Where each saved node begins, one after the other."""
+        return [0, *accumulate(node.width for node in self.saved)][:-1]
 
 
 def reverse(step: Step, projected_size: int, state_sizes: list[int]) -> Reverse:

@@ -36,16 +36,13 @@ _refused: dict[Hashable, str] = {}
 
 
 class Compiled(NamedTuple):
-    """One cell's step, compiled. widths: as for `generate`; tape: where each saved node is on it, (start, width); work:
-    multiplications a row and step.
-    """
+    """One cell's step, compiled. widths: as for `generate`; work: multiplications a row and step."""
 
     library: native.Library
     layout: Layout
     step: Step
     back: Reverse
     widths: dict[str, int]
-    tape: list[tuple[int, int]]
     work: int
 
 
@@ -53,13 +50,13 @@ def fused_scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> t
     """As `Cell.scan`. Raises NotCompilable where it cannot be."""
     if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling() or forward_ad._current_level >= 0:
         raise NotCompilable("torch transforms the computation")
-    traits = (x.dtype, x.device.type, *_traits(cell))
+    traits = (x.dtype, x.device.type, *traits_of(cell))
     if traits in _refused:  # before anything is computed for nothing
         raise NotCompilable(_refused[traits])
     rows = Rows(x, lengths)
     p = cell.project(rows.real(x))
     try:
-        program = compiled(cell, p, state)
+        program = compiled(cell, p, state, traits)
     except NotCompilable as error:
         _refused[traits] = str(error)
         raise
@@ -117,11 +114,11 @@ class _Choose(torch.autograd.Function):
         return gradient.new_zeros(ctx.shape).index_copy(0, index, gradient), None
 
 
-def compiled(cell: Cell, p: Tensor, state: State) -> Compiled:
-    """One for all cells of a class, of equal options and sizes."""
+def compiled(cell: Cell, p: Tensor, state: State, traits: tuple[Hashable, ...]) -> Compiled:
+    """One for all cells of equal traits (`traits_of`): of a class, its options and sizes."""
     if p.dim() != 2 or p.device.type != "cpu" or p.dtype not in REALS:
         raise NotCompilable("only numbers of 32 and 64 bits on a CPU are compiled for")
-    key = (p.shape[1], p.dtype, *_traits(cell))
+    key = (p.shape[1], p.dtype, traits)
     if key not in _known:
         program = _compile(cell, p, state)
         _verify(cell, program, p, state)
@@ -129,7 +126,7 @@ def compiled(cell: Cell, p: Tensor, state: State) -> Compiled:
     return _known[key]
 
 
-def _traits(cell: Cell) -> Iterator[Hashable]:
+def traits_of(cell: Cell) -> Iterator[Hashable]:
     """Whatever a step may decide by, besides the numbers in its tensors."""
     for name, module in cell.named_modules():
         yield name, type(module)
@@ -161,24 +158,20 @@ def _compile(cell: Cell, p: Tensor, state: State) -> Compiled:
     memo: dict[int, Any] = {}
     with torch.no_grad():
         fixed = [one(cell, memo) for one in step.fixed]
-    tape, start = [], 0
-    for node in back.saved:
-        tape.append((start, node.width))
-        start += node.width
     widths = {
         "projected": p.shape[-1],
         "grad_projected": p.shape[-1],
         "output": step.output.width,
         "grad_output": step.output.width,
-        "tape": start,
+        "tape": sum(node.width for node in back.saved),
         **{f"state{k}": size for k, size in enumerate(sizes)},
-        **{f"saved{k}": place for k, (place, _) in enumerate(tape)},
+        **{f"saved{k}": start for k, start in enumerate(back.places)},
         **{f"vector{k}": tensor.numel() for k, tensor in enumerate(fixed)},
         **{f"grad_product{k}": node.width for k, node in enumerate(back.products)},
     }
     work = p.shape[1] + sum(product.argument.width * product.width for product in step.products)
     source, layout = generate(functions(step, back), widths)
-    return Compiled(native.load(source, REALS[p.dtype]), layout, step, back, widths, tape, work)
+    return Compiled(native.load(source, REALS[p.dtype]), layout, step, back, widths, work)
 
 
 def _verify(cell: Cell, program: Compiled, p: Tensor, state: State) -> None:
@@ -300,8 +293,8 @@ class _Scan(torch.autograd.Function):
 
 def _argument(program: Compiled, tape: Tensor, product: int) -> Tensor:
     """(N, K): what the product was with, at every step."""
-    places = [program.tape[saved] for saved in program.back.arguments[product]]
-    parts = [tape[:, start : start + width] for start, width in places]
+    places, saved = program.back.places, program.back.saved
+    parts = [tape[:, places[k] : places[k] + saved[k].width] for k in program.back.arguments[product]]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 

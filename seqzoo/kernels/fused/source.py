@@ -65,10 +65,7 @@ class Function:
 def functions(step: Step, back: Reverse) -> list[Function]:
     """Without gradients, with what the reverse needs, and the reverse."""
     output = _pieces("output", step.output)
-    tape, offset = [], 0
-    for node in back.saved:
-        tape.append(("tape", offset, node))
-        offset += node.width
+    tape = [("tape", start, node) for start, node in zip(back.places, back.saved, strict=True)]
     stores = _pieces("grad_projected", back.projected)
     for index, node in enumerate(back.products):
         if not same_gradient(back, index):
