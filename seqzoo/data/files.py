@@ -5,11 +5,16 @@ from __future__ import annotations
 import random
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from seqzoo.data.examples import Example
 from seqzoo.data.generating import GENERATION_SEED
 from seqzoo.data.locations import locate
 from seqzoo.data.source import Source
+from seqzoo.errors import DataError
+
+Key = tuple[str, ...]
+"""What tells a source from others: its text, or its tokens."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -33,16 +38,32 @@ class ExampleFiles(Files):
     """Splits from files of their own; a validation or test split without a file is held out of the training file.
 
     Held out are distinct sources: a text that occurs twice lands on one side. All runs hold out the same ones.
+    folds, fold: cross-validation; the training file falls into so many parts, and part `fold` (from 0) is the test
+    split. Each class has the same share of every part.
     """
+
+    task: ClassVar[str]
 
     validation_fraction: float = 0.1
     test_fraction: float = 0.0
+    folds: int | None = None
+    fold: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("validation_fraction", "test_fraction"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
+        if self.folds is not None and self.folds < 2:
+            raise ValueError(f"folds={self.folds} is too small: cross-validation needs at least 2 parts")
+        if self.folds is None and self.fold:
+            raise ValueError(f"fold={self.fold} chooses a part, but folds is null: say how many there are")
+        if self.folds is not None and not 0 <= self.fold < self.folds:
+            raise ValueError(f"fold={self.fold} must be at least 0 and below folds={self.folds}")
+        if self.folds is not None and self.test_fraction:
+            raise ValueError(
+                f"folds={self.folds} and test_fraction={self.test_fraction} both cut a test split: give one"
+            )
 
     @abstractmethod
     def read_split(self, split: str) -> list[Example] | None:
@@ -50,6 +71,10 @@ class ExampleFiles(Files):
 
     def read(self) -> dict[str, list[Example]]:
         splits = {split: self.read_split(split) for split in ("train", "validation", "test")}
+        if self.folds is not None:
+            if splits["test"] is not None:
+                raise DataError(f"data.folds={self.folds} cuts a test split, but there is a file of one: give one.")
+            splits |= take_fold(splits["train"] or [], self.folds, self.fold, self.task == "classification")
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
         missing = {split: fractions[split] for split in fractions if splits[split] is None and fractions[split]}
         held_out = hold_out(splits["train"] or [], missing)
@@ -58,13 +83,8 @@ class ExampleFiles(Files):
 
 def hold_out(examples: list[Example], fractions: dict[str, float]) -> dict[str, list[Example]]:
     """ "train" and the wanted splits, each with this share of the distinct sources."""
-
-    def key(example: Example) -> tuple[str, ...]:
-        return (example.source,) if isinstance(example.source, str) else tuple(example.source)
-
-    keys = sorted({key(example) for example in examples})
-    random.Random(GENERATION_SEED).shuffle(keys)
-    owner: dict[tuple[str, ...], str] = {}
+    keys = _shuffled_sources(examples)
+    owner: dict[Key, str] = {}
     start = 0
     for split, fraction in fractions.items():
         count = round(fraction * len(keys))
@@ -72,5 +92,32 @@ def hold_out(examples: list[Example], fractions: dict[str, float]) -> dict[str, 
         start += count
     parts: dict[str, list[Example]] = {"train": [], **{split: [] for split in fractions}}
     for example in examples:
-        parts[owner.get(key(example), "train")].append(example)
+        parts[owner.get(_key(example), "train")].append(example)
     return parts
+
+
+def take_fold(examples: list[Example], folds: int, fold: int, stratified: bool) -> dict[str, list[Example]]:
+    """ "test", which is one of so many parts with equally many distinct sources, and "train", the others.
+
+    stratified: targets are labels, and the sources of each label are shared out evenly.
+    """
+    keys = _shuffled_sources(examples)
+    if stratified:
+        labels = {_key(example): str(example.target) for example in examples}
+        keys.sort(key=labels.__getitem__)
+    chosen = set(keys[fold::folds])
+    parts: dict[str, list[Example]] = {"train": [], "test": []}
+    for example in examples:
+        parts["test" if _key(example) in chosen else "train"].append(example)
+    return parts
+
+
+def _key(example: Example) -> Key:
+    return (example.source,) if isinstance(example.source, str) else tuple(example.source)
+
+
+def _shuffled_sources(examples: list[Example]) -> list[Key]:
+    """The distinct sources, always in the same random order."""
+    keys = sorted({_key(example) for example in examples})
+    random.Random(GENERATION_SEED).shuffle(keys)
+    return keys

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from seqzoo.data import ClassificationFiles, ParallelFiles, TaggingFiles, TextFiles
 from seqzoo.data.examples import Example
-from seqzoo.data.files import hold_out
+from seqzoo.data.files import hold_out, take_fold
 from seqzoo.data.locations import data_root, locate
 from seqzoo.errors import DataError
 
@@ -67,6 +68,36 @@ def test_held_out_sources_lie_on_one_side() -> None:
     assert len(set.union(*sources.values())) == 50
     assert sum(len(found) for found in parts.values()) == 200
     assert parts == hold_out(examples, {"validation": 0.2, "test": 0.1})
+
+
+def test_folds_share_out_the_sources_of_each_label() -> None:
+    examples = [Example(f"text {number % 90}", "abc"[number % 3] if number % 90 < 60 else "c") for number in range(180)]
+    folds = [take_fold(examples, 5, fold, stratified=True) for fold in range(5)]
+    tests = [{example.source for example in parts["test"]} for parts in folds]
+    assert [len(found) for found in tests] == [18] * 5
+    assert len(set.union(*tests)) == 90
+    for parts in folds:
+        assert not {e.source for e in parts["test"]} & {e.source for e in parts["train"]}
+        assert Counter(e.target for e in parts["test"]) == {"a": 8, "b": 8, "c": 20}
+    assert folds[1] == take_fold(examples, 5, 1, stratified=True)
+    assert take_fold(examples, 5, 1, stratified=False)["test"] != folds[1]["test"]
+
+
+def test_a_fold_is_the_test_split(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.tsv", "label\ttext\n" + "".join(f"{'xy'[n % 2]}\tt{n}\n" for n in range(50)))
+    data = ClassificationFiles(train=train, folds=5, fold=2)
+    data.load()
+    assert data.splits() == {"train": 36, "validation": 4, "test": 10}
+    with pytest.raises(DataError, match=r"data.folds=5 cuts a test split, but there is a file of one"):
+        ClassificationFiles(train=train, test=train, folds=5).load()
+    for wrong, message in [
+        ({"folds": 1}, "folds=1 is too small"),
+        ({"folds": 3, "fold": 3}, "fold=3 must be at least 0 and below folds=3"),
+        ({"fold": 1}, "fold=1 chooses a part, but folds is null"),
+        ({"folds": 3, "test_fraction": 0.1}, "both cut a test split"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            ClassificationFiles(train=train, **wrong)
 
 
 def test_classification_files(tmp_path: Path) -> None:
