@@ -14,15 +14,19 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = REPOSITORY / "results", REPOSITORY / "docs" / "RESULTS.md"
 COLUMNS = (
-    "data", "split", "metric", "value", "seed", "cell", "backbone", "task", "parameters", "seconds", "device",
-    "threads", "command", "commit", "date",
+    "data", "split", "metric", "value", "seed", "cell", "backbone", "task", "parameters", "seconds",
+    "cpu_seconds", "device", "threads", "command", "commit", "date",
+)  # fmt: skip
+SHOWN = (
+    "split", "metric", "value", "seed", "cell", "backbone", "parameters", "seconds", "cpu_seconds", "device", "threads",
 )  # fmt: skip
 KEY = ("data", "split", "metric", "seed", "command", "device")
 HEADER = """# Results
 
 Every number was measured by a run of this repository. `scripts/record_results.py` copies it from the run's
 `metrics.json` into `results/*.csv` and writes this page; nobody types one. A row is one metric of one run; seconds are
-those of the training, validation included. To see a number again, run its command, with `SEQZOO_DATA` naming the folder
+those of the training, validation included, and CPU seconds the time that its threads were at work meanwhile (empty for
+runs from before it was measured). To see a number again, run its command, with `SEQZOO_DATA` naming the folder
 of the data.
 """
 
@@ -36,6 +40,7 @@ def rows_of(run: Path) -> list[dict[str, str]]:
             name: metrics[name]
             for name in ("seed", "parameters", "seconds", "device", "threads", "command", "commit", "date")
         },
+        "cpu_seconds": metrics.get("cpu_seconds", ""),
     }
     return [
         {name: str({**common, "split": split, "metric": metric, "value": f"{value:.6g}"}[name]) for name in COLUMNS}
@@ -64,35 +69,21 @@ def record(runs: list[Path], path: Path) -> None:
 
 
 def page() -> str:
-    """docs/RESULTS.md, from all tables whose columns are ours."""
+    """docs/RESULTS.md, from all tables of runs."""
     sections = [HEADER]
     for path in sorted(RESULTS.glob("*.csv")):
         rows = read_table(path)
-        if not rows or tuple(rows[0]) != COLUMNS:
+        if not rows or not set(KEY) <= set(rows[0]):
             continue
         sections.append(f"## {path.stem}\n")
         for data in sorted({row["data"] for row in rows}):
             sections.append(f"### {data}\n")
-            sections.append(
-                "| split | metric | value | seed | cell | backbone | parameters | seconds | device | threads |"
-            )
-            sections.append("|---|---|---|---|---|---|---|---|---|---|")
+            sections.append(f"| {' | '.join(name.replace('cpu_', 'CPU ') for name in SHOWN)} |")
+            sections.append("|---" * len(SHOWN) + "|")
             own = [row for row in rows if row["data"] == data]
             for row in own:
                 shown = {**row, "value": f"**{float(row['value']):.4g}**", "parameters": f"{int(row['parameters']):,}"}
-                names = (
-                    "split",
-                    "metric",
-                    "value",
-                    "seed",
-                    "cell",
-                    "backbone",
-                    "parameters",
-                    "seconds",
-                    "device",
-                    "threads",
-                )
-                sections.append("| " + " | ".join(shown[name] for name in names) + " |")
+                sections.append("| " + " | ".join(shown.get(name, "") for name in SHOWN) + " |")
             for command, commit, date in sorted({(row["command"], row["commit"], row["date"]) for row in own}):
                 sections.append(f"\n`{command}` ({commit}, {date})")
             sections.append("")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -39,6 +39,8 @@ class Batch:
     target_lengths: (B,) where the targets have a length of their own.
     padded: False promises that every length is T, which spares a mask (known on the host, so that no device has to be
         asked).
+    learning_rate_scale: what the rate is multiplied by in the update of this batch, where batches differ on purpose:
+        windows of random lengths take steps as long as they are.
     """
 
     inputs: Tensor
@@ -46,6 +48,7 @@ class Batch:
     targets: Tensor | None = None
     target_lengths: Tensor | None = None
     padded: bool = True
+    learning_rate_scale: float = 1.0
 
     @property
     def size(self) -> int:
@@ -55,18 +58,24 @@ class Batch:
         """The first rows alone."""
         targets = None if self.targets is None else self.targets[:rows]
         target_lengths = None if self.target_lengths is None else self.target_lengths[:rows]
-        return Batch(self.inputs[:rows], self.lengths[:rows], targets, target_lengths, self.padded)
+        return replace(
+            self,
+            inputs=self.inputs[:rows],
+            lengths=self.lengths[:rows],
+            targets=targets,
+            target_lengths=target_lengths,
+        )
 
     def to(self, device: torch.device) -> Batch:
         def move(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.to(device, non_blocking=True)
 
-        return Batch(
-            self.inputs.to(device, non_blocking=True),
-            self.lengths.to(device, non_blocking=True),
-            move(self.targets),
-            move(self.target_lengths),
-            self.padded,
+        return replace(
+            self,
+            inputs=self.inputs.to(device, non_blocking=True),
+            lengths=self.lengths.to(device, non_blocking=True),
+            targets=move(self.targets),
+            target_lengths=move(self.target_lengths),
         )
 
 

@@ -23,7 +23,8 @@ def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, label
         targets = targets.masked_fill(~mask(lengths, targets.shape[1]), -100)
         count = lengths.sum()
     else:
-        count = torch.tensor(targets.numel(), device=targets.device)
+        # torch.tensor would make a GPU wait for the host
+        count = torch.full((), targets.numel(), device=targets.device)
     # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
     total = F.cross_entropy(
         scores.flatten(0, 1).float(),

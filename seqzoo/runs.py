@@ -234,6 +234,7 @@ def _finish(
         "state_bytes": cost.state_bytes,
         "training_bytes": cost.training_bytes,
         "seconds": round(position.seconds, 2),
+        "cpu_seconds": round(position.cpu_seconds, 2),
         "tokens_per_second": round(position.tokens / max(position.update_seconds, 1e-9), 1),
         "updates": position.step,
         "best_update": position.best_step,

@@ -45,3 +45,7 @@ def test_a_run_becomes_rows_and_replaces_its_older_ones(script: ModuleType, tmp_
         ("validation", "accuracy", "0.5"),
     ]
     assert rows[0]["command"] == "seqzoo train x=1"
+    assert rows[0]["cpu_seconds"] == "", "the run is from before they were measured"
+    (tmp_path / "metrics.json").write_text(json.dumps({**metrics, "cpu_seconds": 3.25}))
+    script.record([tmp_path], table)
+    assert {row["cpu_seconds"] for row in script.read_table(table)} == {"3.25"}

@@ -16,7 +16,7 @@ from seqzoo.training.device import autocast
 from seqzoo.training.evaluation import alignments, decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
 from seqzoo.training.run import Run
-from seqzoo.training.session import Session
+from seqzoo.training.session import Position, Session
 
 
 class Stopped(Exception):
@@ -27,12 +27,30 @@ class Stopped(Exception):
         self.signal_number = signal_number
 
 
+class Stopwatch:
+    """Adds the time between its calls to a position. seconds, cpu_seconds: when it was called last."""
+
+    def __init__(self, position: Position):
+        self.position = position
+        self.seconds, self.cpu_seconds = time.monotonic(), time.process_time()
+
+    def lap(self) -> float:
+        """The seconds since the last call."""
+        seconds, cpu_seconds = time.monotonic(), time.process_time()
+        passed = seconds - self.seconds
+        self.position.seconds += passed
+        self.position.cpu_seconds += cpu_seconds - self.cpu_seconds
+        self.seconds, self.cpu_seconds = seconds, cpu_seconds
+        return passed
+
+
 def fit(session: Session, data: DataModule, run: Run) -> None:
     """Train until the epochs, the steps, the seconds or the patience end. A session from a checkpoint goes on where it
     was.
     """
     position, settings = session.position, session.settings
-    saved = started = time.monotonic()
+    watch = Stopwatch(position)
+    saved = watch.seconds
     with StopSignals() as stop, run.progress_bar(session) as bar:
         while not position.finished:
             batches = data.num_batches("train", position.epoch)
@@ -40,12 +58,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
                 norm = update(session, group, data.stateful)
                 position.batch += len(group)
                 position.step += 1
-                now = time.monotonic()
-                position.seconds, position.update_seconds, started = (
-                    position.seconds + now - started,
-                    position.update_seconds + now - started,
-                    now,
-                )
+                position.update_seconds += watch.lap()
                 bar.update()
                 epoch_ends = position.batch >= batches
                 position.finished = session.progress >= 1
@@ -56,14 +69,13 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
                 if position.finished or (epoch_ends if every is None else position.step % every == 0):
                     session.check_finite()
                     validate(session, data, run)
-                    position.seconds += time.monotonic() - started
-                    started = time.monotonic()
+                    watch.lap()
                     run.save(session)
-                    saved = started
-                elif stop.received or now - saved > settings.save_every:
+                    saved = watch.seconds
+                elif stop.received or watch.seconds - saved > settings.save_every:
                     session.check_finite()
                     run.save(session)
-                    saved = now
+                    saved = watch.seconds
                 if stop.received:
                     raise Stopped(stop.received)
                 if position.finished:
@@ -77,7 +89,7 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     model.train()
     totals, counts = [], []
     for batch in group:
-        position.tokens += int(batch.lengths.sum())
+        position.tokens += int(batch.lengths.sum())  # still on the CPU
         batch = batch.to(session.device)
         with autocast(settings.precision, session.device):
             scores, state = model(batch, session.state)
@@ -94,8 +106,10 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     if settings.clip_value is not None:
         nn.utils.clip_grad_value_(parameters, settings.clip_value)
     norm = nn.utils.clip_grad_norm_(parameters, float("inf") if settings.clip_norm is None else settings.clip_norm)
+    rate = session.schedule.rate(position.step, session.spent)
+    rate *= sum(batch.learning_rate_scale for batch in group) / len(group)
     for parameter_group in session.optimizer.param_groups:
-        parameter_group["lr"] = session.schedule.rate(position.step, session.spent)
+        parameter_group["lr"] = rate
     session.scaler.step(session.optimizer)
     session.scaler.update()
     session.optimizer.zero_grad(set_to_none=True)

@@ -23,7 +23,8 @@ class Position:
     """How far a training is, in plain numbers.
 
     epoch and batch: where in the data the next update begins; step: updates done; tokens: real input steps read;
-    seconds: of training, validation included; update_seconds: without it;
+    seconds: of training, validation included; update_seconds: without it; cpu_seconds: what all threads of the process
+    worked in `seconds`, which other programs on the machine do not lengthen;
     best: the best score so far and minus its loss, found at best_step; waited: validations since.
     """
 
@@ -33,6 +34,7 @@ class Position:
     tokens: int = 0
     seconds: float = 0.0
     update_seconds: float = 0.0
+    cpu_seconds: float = 0.0
     best: list[float] | None = None
     best_step: int = 0
     waited: int = 0

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def test_a_later_end_continues_a_finished_run(tmp_path: Path) -> None:
     runs.start(config, tmp_path / "run")
     longer = runs.resume(tmp_path / "run", ["training.steps=40"])
     assert longer["updates"] == 40
+    assert longer["cpu_seconds"] > 0
     assert json.loads((tmp_path / "run/metrics.json").read_text())["updates"] == 40
 
 
@@ -181,6 +183,20 @@ def test_values_are_clipped() -> None:
     loop.update(of, [next(FixedBatches(16).batches("train"))], stateful=False)
     largest = max((value - before[name]).abs().max().item() for name, value in of.model.state_dict().items())
     assert largest <= 1e-4 * of.settings.learning_rate * 1.01
+
+
+def test_a_batch_scales_the_learning_rate_of_its_update() -> None:
+    of = session("training.optimizer=sgd", "training.schedule=constant", "training.accumulate=2")
+    half, whole = (
+        replace(batch, learning_rate_scale=scale)
+        for batch, scale in zip(FixedBatches(8).batches("train"), (0.5, 1.0), strict=True)
+    )
+    before = {name: value.clone() for name, value in of.model.state_dict().items()}
+    loop.update(of, [half, whole.first(8)], stateful=False)
+    other = session("training.optimizer=sgd", "training.schedule=constant")
+    loop.update(other, [next(FixedBatches(16).batches("train"))], stateful=False)
+    for name, value in other.model.state_dict().items():
+        torch.testing.assert_close(of.model.state_dict()[name], torch.lerp(before[name], value, 0.75))
 
 
 def test_a_loss_that_is_no_number_stops_and_says_where() -> None:
