@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqzoo.building import build, create_cell
+    from seqzoo.building import create_cell
     from seqzoo.catalogue import cell_info
     from seqzoo.config import compose
     from seqzoo.loaded import Loaded, load
+    from seqzoo.overrides import build
     from seqzoo.rnn import RNN
 
 __version__ = "0.1.0"
@@ -23,7 +24,7 @@ __all__ = ["RNN", "Loaded", "build", "cell_info", "compose", "create_cell", "lis
 _HOMES = {
     "RNN": "seqzoo.rnn",
     "Loaded": "seqzoo.loaded",
-    "build": "seqzoo.building",
+    "build": "seqzoo.overrides",
     "cell_info": "seqzoo.catalogue",
     "compose": "seqzoo.config",
     "create_cell": "seqzoo.building",

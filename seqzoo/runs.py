@@ -14,7 +14,8 @@ import torch
 
 from seqzoo import __version__
 from seqzoo import config as configuration
-from seqzoo.building import build_budget, build_data, build_model, build_training, check, measure, within_budget
+from seqzoo.building import build_budget, build_data, build_model, build_training
+from seqzoo.checking import check
 from seqzoo.contracts import DataModule
 from seqzoo.cost import Cost
 from seqzoo.data.codec import spec_from_plain, spec_to_plain
@@ -22,6 +23,7 @@ from seqzoo.errors import CheckpointError, ConfigError, TrainingError
 from seqzoo.metrics import signatures
 from seqzoo.model import Model
 from seqzoo.provenance import commit, group_name, hardware, hyperparameters
+from seqzoo.sizing import measure, within_budget
 from seqzoo.training.checkpoint import fill, load_training, load_weights
 from seqzoo.training.device import (
     check_precision,

@@ -11,9 +11,12 @@ import torch
 
 import seqzoo
 from seqzoo.budget import Budget, as_number, nearest
-from seqzoo.building import build_budget, build_data, check, examine, measure, within_budget
+from seqzoo.building import build_budget, build_data
+from seqzoo.checking import check
 from seqzoo.config import compose, names
 from seqzoo.errors import ConfigError
+from seqzoo.overrides import examine
+from seqzoo.sizing import measure, within_budget
 
 SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
 

@@ -10,9 +10,12 @@ import torch
 
 import seqzoo
 from seqzoo import config as configuration
-from seqzoo.building import build_data, build_model, build_training, check, examine, outline
+from seqzoo.building import build_data, build_model, build_training
+from seqzoo.checking import check
 from seqzoo.config import Training, names
 from seqzoo.errors import ConfigError
+from seqzoo.overrides import examine
+from seqzoo.sizing import outline
 
 
 def mistakes_of(*overrides: str) -> list[str]:

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from seqzoo import config as configuration
 from seqzoo import drawing
-from seqzoo.building import build_data, build_model, examine
+from seqzoo.building import build_data, build_model
 from seqzoo.contracts import Cell
 from seqzoo.errors import ConfigError
 from seqzoo.model import Model
+from seqzoo.overrides import examine
 from seqzoo.state import flatten, map_state
 from seqzoo.training.tracking import Tracker
 

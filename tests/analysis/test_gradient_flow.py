@@ -14,8 +14,8 @@ from torch import Tensor
 
 from seqzoo import create_cell, drawing
 from seqzoo.analysis.gradient_flow import TAG, Curve, draw, first_cell, format_curves, gradient_norms
-from seqzoo.building import build
 from seqzoo.contracts import Cell, State
+from seqzoo.overrides import build
 
 
 class Linear(Cell):

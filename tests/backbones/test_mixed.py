@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from seqzoo.backbones import Mixed
-from seqzoo.building import build_data, build_model, cell_factory, examine
+from seqzoo.building import build_data, build_model, cell_factory
 from seqzoo.config import compose
 from seqzoo.model import Model
+from seqzoo.overrides import examine
 
 
 def build(*overrides: str) -> Model:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from seqzoo.backbones import Pyramidal
-from seqzoo.building import build_data, build_model, cell_factory, examine
+from seqzoo.building import build_data, build_model, cell_factory
 from seqzoo.config import compose
 from seqzoo.contracts import Batch
+from seqzoo.overrides import examine
 from seqzoo.state import flatten, reorder
 
 B, T, INPUT, H = 3, 7, 4, 5

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from seqzoo import compose
-from seqzoo.building import build_model, examine
+from seqzoo.building import build_model
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec
 from seqzoo.data.codec import TextCodec
 from seqzoo.model import Model
+from seqzoo.overrides import examine
 
 CODEC = TextCodec.from_tokens("characters", [list("abcdefgh")])
 SPEC = DataSpec("language_modeling", CODEC.size, CODEC.size, CODEC, CODEC)

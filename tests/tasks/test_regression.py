@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from seqzoo import compose
-from seqzoo.building import build_model, examine
+from seqzoo.building import build_model
 from seqzoo.contracts import Batch, DataSpec, Features, Loss
 from seqzoo.data import encode_inputs, spec_from_plain, spec_to_plain
 from seqzoo.errors import DataError
 from seqzoo.metrics import create_metric
 from seqzoo.model import Model
+from seqzoo.overrides import examine
 from seqzoo.tasks import Regression
 
 LENGTHS = torch.tensor([3, 1])

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from seqzoo import compose
-from seqzoo.building import build_model, examine
+from seqzoo.building import build_model
 from seqzoo.contracts import BEGIN, END, PAD, UNKNOWN, Batch, DataSpec
 from seqzoo.data.codec import TextCodec
 from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
+from seqzoo.overrides import examine
 from seqzoo.training.checkpoint import load_weights, save_weights
 
 LETTERS = [list("abcdefgh")]

@@ -1,0 +1,71 @@
+"""What the commands have in common: options, help, modules of one's own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from seqzoo import config as configuration
+from seqzoo.errors import ConfigError, closest
+
+
+def help_options(command: str, overrides: list[str]) -> None:
+    """Every option of the chosen configuration, with its default and what it does, from the comments of `conf/`."""
+    config = configuration.compose(*overrides)
+    print(f"seqzoo {command} [OPTION=VALUE ...]\n\nChoices (seqzoo list GROUP names them all):")
+    for group in configuration.GROUPS:
+        print(f"  {group + '=' + config['choices'][group]:34} {configuration.summary(group, config['choices'][group])}")
+    print("\n  seed=0                             of initialisation, dropout and the order of the data")
+    print("  resume=RUN_DIR                     continue a run")
+    print("  allow_modules=[my_module]          modules of your own that `class:` may name")
+    print("  hydra.run.dir=FOLDER               where the run lies")
+    print("  --config-dir FOLDER                a folder of your own, laid out as conf/")
+    print("  -m                                 a sweep: every combination of values given as a,b,c")
+    print("\nbudget")
+    for option, default, what in configuration.common_help("budget"):
+        print(f"  {f'budget.{option}={default}':42} {what}")
+    for group in ("cell", "backbone", "encoder", "task", "data", "training"):
+        print(f"\n{group}={config['choices'][group]}")
+        for option, default, what in configuration.every_option(group, config["choices"][group]):
+            print(f"  {f'{group}.{option}={default}':42} {what}")
+
+
+def allow_own_modules(overrides: list[str]) -> None:
+    if any(override.lstrip("+").startswith("allow_modules=") for override in overrides):
+        find_modules_here()
+
+
+def find_modules_here() -> None:
+    """Modules that the user allows are found from the current folder, too."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+
+
+def take_config_dirs(arguments: list[str]) -> list[str]:
+    """Use the folders that --config-dir names; returns the other arguments."""
+    rest, remaining = [], iter(arguments)
+    for argument in remaining:
+        if argument in ("--config-dir", "-cd"):
+            configuration.use_config_dir(next(remaining, ""))
+        elif argument.startswith("--config-dir="):
+            configuration.use_config_dir(argument.split("=", 1)[1])
+        else:
+            rest.append(argument)
+    return rest
+
+
+def pairs_of(arguments: list[str], known: tuple[str, ...]) -> dict[str, Any]:
+    pairs = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or name not in known:
+            raise ConfigError([f"{argument!r} is no option here.{closest(name, [f'{option}=' for option in known])}"])
+        pairs[name] = value
+    return pairs
+
+
+def check_new(folder: Path | None) -> None:
+    """Raises ConfigError where something lies in a folder that is to be written."""
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError([f"--to is {str(folder)!r}, which is not empty: choose another folder"])

@@ -1,0 +1,46 @@
+"""Every mistake in a configuration, and what its model costs."""
+
+from __future__ import annotations
+
+from seqzoo.commands.arguments import allow_own_modules, help_options
+from seqzoo.errors import ConfigError
+
+
+def check(arguments: list[str]) -> None:
+    """Compose, check and outline a configuration without reading its data."""
+    if "-h" in arguments or "--help" in arguments:
+        help_options("check", [a for a in arguments if not a.startswith("-")])
+        return
+    allow_own_modules(arguments)
+    from seqzoo.overrides import examine
+    from seqzoo.sizing import outline
+    from seqzoo.training.run import format_table
+
+    config, mistakes = examine(*arguments)
+    if mistakes or config is None:
+        raise ConfigError(mistakes)
+    found = outline(config)
+    model = found.model
+    steps = "T" if model.backbone.keeps_time else "fewer than T"
+    rows = [(group, config["choices"][group]) for group in ("task", "data", "encoder", "backbone", "cell")]
+    rows += [
+        ("input ids", f"at most {found.spec.input_size:,}"),
+        ("outputs", f"at most {found.spec.output_size:,}"),
+        (
+            "shapes",
+            f"(B, T) -> (B, T, {model.encoder.output_size}) -> (B, {steps}, {model.backbone.output_size}) -> task",
+        ),
+        ("parameters", f"at most {found.cost.parameters:,}"),
+        ("FLOPs", f"{found.cost.flops_per_token:,.0f} a token, of a forward pass"),
+        ("state", f"{found.cost.state_bytes:,} bytes a sequence"),
+        (
+            "memory",
+            f"about {found.cost.training_bytes / 2**20:,.0f} MiB for batches of {found.rows} x {found.steps} steps",
+        ),
+    ]
+    rows += [
+        (f"  {name}", f"{sum(p.numel() for p in part.parameters()):,} parameters")
+        for name, part in model.named_children()
+    ]
+    print(format_table(rows))
+    print("no mistakes")

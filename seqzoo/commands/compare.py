@@ -1,0 +1,34 @@
+"""Finished runs side by side."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def compare(arguments: list[str]) -> None:
+    """Print tables of finished runs, the seeds of one configuration in a row, and write them to files."""
+    parser = argparse.ArgumentParser("seqzoo compare", description="Finished runs side by side, seeds averaged.")
+    parser.add_argument("runs", nargs="+", help="run directories, folders that hold some, or wildcards")
+    parser.add_argument(
+        "--split", choices=("test", "validation"), help="whose scores; default: test where there is one"
+    )
+    parser.add_argument("--score", type=float, metavar="X", help="tell the seconds until validation scores reach X")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each configuration and metric")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots that needs no other file")
+    chosen = parser.parse_args(arguments)
+    from seqzoo.analysis import compare as tables_of
+    from seqzoo.analysis.reading import read_runs
+
+    runs, problems = read_runs(chosen.runs)
+    tables = tables_of.compare(runs, chosen.split, chosen.score)
+    print(tables_of.as_text(tables, problems))
+    texts = [(chosen.csv, tables_of.as_csv), (chosen.markdown, tables_of.as_markdown)]
+    for path, write in texts:
+        if path is not None:
+            path.write_text(write(tables), encoding="utf-8")
+    if chosen.html is not None:
+        from seqzoo.analysis.report import as_html
+
+        chosen.html.write_text(as_html(tables, problems), encoding="utf-8")

@@ -1,0 +1,26 @@
+"""Data sets that are downloaded."""
+
+from __future__ import annotations
+
+import sys
+
+from seqzoo import config as configuration
+from seqzoo.commands.arguments import pairs_of
+from seqzoo.errors import ConfigError
+
+
+def data(arguments: list[str]) -> None:
+    """Download a named data set."""
+    if len(arguments) < 2 or arguments[0] != "fetch":
+        print("seqzoo data fetch NAME [root=FOLDER]: download a data set and verify its checksum")
+        print("seqzoo list data: their names")
+        sys.exit(0 if not arguments or arguments[0] in ("-h", "--help") else 2)
+    from seqzoo.data.fetching import fetch
+
+    name = arguments[1]
+    options = pairs_of(arguments[2:], ("root",))
+    section = configuration.load("data", name)
+    if not section.get("source"):
+        raise ConfigError([f"data={name} is not fetched: it is generated, or reads files of your own"])
+    for path in fetch(section["source"], options.get("root") or section.get("root")):
+        print(path)

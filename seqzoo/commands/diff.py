@@ -1,0 +1,30 @@
+"""The options in which two runs differ."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from seqzoo import config as configuration
+
+
+def diff(arguments: list[str]) -> None:
+    """Print the options in which two runs differ."""
+    parser = argparse.ArgumentParser("seqzoo diff", description="The options in which two runs differ.")
+    parser.add_argument("run_dir", type=Path, help="a run directory")
+    parser.add_argument("other", type=Path, help="another one")
+    chosen = parser.parse_args(arguments)
+    from seqzoo.training.files import read_config
+
+    one, other = (read_config(folder) for folder in (chosen.run_dir, chosen.other))
+    found = configuration.differences(one, other)
+    found = {name: values for name, values in found.items() if name != "overrides"}
+    if not found:
+        print("no differences")
+        return
+    rows = [["", str(chosen.run_dir), str(chosen.other)]]
+    rows += [[name, *(json.dumps(value, ensure_ascii=False) for value in values)] for name, values in found.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,35 @@
+"""The gradient's norm by time lag."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from seqzoo.commands.arguments import allow_own_modules, check_new
+
+
+def gradients(arguments: list[str]) -> None:
+    """Print and draw the norm of the gradient by time lag, of cells before any training."""
+    parser = argparse.ArgumentParser(
+        "seqzoo gradients",
+        description="The norm of the last output's gradient by the state so many steps before, of untrained cells.",
+    )
+    parser.add_argument(
+        "options",
+        nargs="*",
+        metavar="OPTION=VALUE",
+        help="as of a sweep by train: cell=elman,lstm cell.recurrent_gain=1,2",
+    )
+    parser.add_argument("--steps", type=int, default=100, help="the longest lag (100)")
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="write a picture, a table and TensorBoard's curves there"
+    )
+    chosen = parser.parse_intermixed_args(arguments)
+    check_new(chosen.to)
+    allow_own_modules(chosen.options)
+    from seqzoo.analysis.gradient_flow import format_curves, gradient_flow, write
+
+    curves = gradient_flow(chosen.options, chosen.steps)
+    print(format_curves(curves))
+    if chosen.to is not None:
+        write(curves, chosen.to)

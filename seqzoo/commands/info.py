@@ -1,0 +1,17 @@
+"""What is known of a cell."""
+
+from __future__ import annotations
+
+import sys
+
+
+def info(arguments: list[str]) -> None:
+    """Print what is known of a cell."""
+    if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
+        print(
+            "seqzoo info CELL: paper, equations, options, states, parameters and BibTeX of a name of seqzoo list cells"
+        )
+        sys.exit(0 if arguments and arguments[0] in ("-h", "--help") else 2)
+    from seqzoo.catalogue import cell_info
+
+    print(cell_info(arguments[0]))

@@ -1,0 +1,61 @@
+"""The names of a group."""
+
+from __future__ import annotations
+
+from seqzoo import config as configuration
+from seqzoo.errors import ConfigError, closest
+
+PLURALS = {f"{group}s": group for group in ("cell", "backbone", "encoder", "task", "experiment")}
+
+
+def list_names(arguments: list[str]) -> None:
+    """Print the names of a group with a line about each."""
+    groups = sorted({*configuration.GROUPS, *PLURALS} - set(PLURALS.values()))
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"seqzoo list GROUP [PATTERN]: names of a group, with wildcards; groups: {', '.join(groups)}")
+        print("seqzoo list cells --max-parameters N [PATTERN]: cells of at most N parameters at I = H = 128")
+        return
+    limit, arguments = _take_max_parameters(arguments)
+    group = PLURALS.get(arguments[0], arguments[0])
+    if group not in configuration.GROUPS:
+        raise ConfigError([f"there is no group {arguments[0]!r}.{closest(arguments[0], groups)}"])
+    pattern = arguments[1] if len(arguments) > 1 else "*"
+    found = configuration.names(group, pattern)
+    if not found:
+        raise ConfigError([f"no name in {arguments[0]} matches {pattern!r}"])
+    width = max(len(name) for name in found)
+    if limit is None:
+        for name in found:
+            print(f"{name.ljust(width)}  {configuration.summary(group, name)}")
+        return
+    if group != "cell":
+        raise ConfigError(["--max-parameters counts cells: seqzoo list cells --max-parameters N"])
+    for name in found:
+        parameters = _count(name)
+        if parameters is None or parameters <= limit:
+            counted = "?" if parameters is None else f"{parameters:,}"
+            print(f"{name.ljust(width)}  {counted:>9}  {configuration.summary(group, name)}")
+
+
+def _count(name: str) -> int | None:
+    """A cell's parameters; None for one outside seqzoo, whose code listing must not run."""
+    from seqzoo.catalogue import cell_info
+
+    cell = cell_info(name)
+    return None if "." in cell.cell_class else cell.parameters
+
+
+def _take_max_parameters(arguments: list[str]) -> tuple[int | None, list[str]]:
+    """The number that --max-parameters gives, if any, and the other arguments."""
+    rest, limit = [], None
+    remaining = iter(arguments)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if flag != "--max-parameters":
+            rest.append(argument)
+            continue
+        value = value if equals else next(remaining, "")
+        if not value.isdecimal():
+            raise ConfigError([f"--max-parameters is {value!r}: it must be a whole number"])
+        limit = int(value)
+    return limit, rest

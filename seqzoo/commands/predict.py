@@ -1,0 +1,105 @@
+"""Predict with a finished run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from seqzoo.commands.arguments import find_modules_here
+from seqzoo.errors import ConfigError, DataError
+
+
+def predict(arguments: list[str]) -> None:
+    """Print a prediction for each text."""
+    parser = argparse.ArgumentParser(
+        "seqzoo predict", description="Predict with a run's best weights, one line a text."
+    )
+    parser.add_argument("run_dir", type=Path, help="a run directory")
+    parser.add_argument("text", nargs="*", help="texts; without any, the lines of standard input")
+    parser.add_argument(
+        "--json", action="store_true", help="JSON lines: input, prediction, score (log-probability in nats)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="an option of the task, such as temperature=0.5 or beam_size=5",
+    )
+    parser.add_argument(
+        "--n-best", type=int, default=1, metavar="N", help="so many lines a text, the best first, of a beam as wide"
+    )
+    parser.add_argument(
+        "--attention",
+        type=Path,
+        metavar="PICTURE",
+        help="draw what each token of an answer attended to, as .png, .svg or .pdf; a second text's is PICTURE-2",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
+    chosen = parser.parse_intermixed_args(arguments)
+    if chosen.allow_module:
+        find_modules_here()
+    import torch
+
+    from seqzoo.loaded import load
+
+    options = _task_options(chosen.set)
+    if chosen.n_best > 1:
+        options.setdefault("beam_size", chosen.n_best)
+    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options)
+    torch.manual_seed(chosen.seed)
+    done = 0
+    for some in _in_pieces(chosen.text or _lines_of_input(), 1 if sys.stdin.isatty() else 64):
+        rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
+        if chosen.attention is not None:
+            _draw_attention(loaded, some, chosen.attention, done + 1)
+        done += len(some)
+        for text, prediction in ((text, found) for text, row in zip(some, rows, strict=True) for found in row):
+            answer = prediction.answer
+            if chosen.json:
+                line = json.dumps({"input": text, "prediction": answer, "score": prediction.score}, ensure_ascii=False)
+            else:
+                line = answer if isinstance(answer, str) else " ".join(answer)
+            print(line, flush=True)
+
+
+def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
+    from seqzoo.drawing import save
+
+    for number, alignment in enumerate(loaded.alignments(texts, first_line=first), start=first):
+        save(alignment, path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
+
+
+def _task_options(texts: list[str]) -> dict[str, Any]:
+    """OPTION=VALUE texts, each value as YAML."""
+    from omegaconf import OmegaConf
+
+    for text in texts:
+        if "=" not in text:
+            raise ConfigError([f"--set is {text!r}: write OPTION=VALUE"])
+    return OmegaConf.to_container(OmegaConf.from_dotlist(texts))  # type: ignore[return-value]
+
+
+def _lines_of_input() -> Iterator[str]:
+    try:
+        for line in sys.stdin:
+            yield line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not {error.encoding} (byte 0x{error.object[error.start]:02x})") from None
+
+
+def _in_pieces(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    piece: list[str] = []
+    for text in texts:
+        piece.append(text)
+        if len(piece) == size:
+            yield piece
+            piece = []
+    if piece:
+        yield piece

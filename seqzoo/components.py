@@ -1,0 +1,229 @@
+"""One component of a model by its options: its class is found, its options are checked, it is constructed.
+
+A configuration names classes of seqzoo's own packages, or of modules that the user allowed by name on this command
+line; it cannot run anything else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from seqzoo import config as configuration
+from seqzoo.cells.initialisation import Initialisation, initialise
+from seqzoo.cells.modified import Modifiers, modify
+from seqzoo.contracts import Backbone, BackboneFactory, Cell, CellFactories, CellFactory, DataModule, Task
+from seqzoo.errors import ConfigError, DataError, closest
+from seqzoo.kernels.engines import Execution
+from seqzoo.options import check_options, parameters, type_hints
+
+PACKAGES = {
+    "data": "seqzoo.data",
+    "encoder": "seqzoo.encoders",
+    "cell": "seqzoo.cells",
+    "backbone": "seqzoo.backbones",
+    "task": "seqzoo.tasks",
+}
+
+
+CONTRACTS: dict[str, type] = {
+    "data": DataModule,
+    "encoder": nn.Module,
+    "cell": Cell,
+    "backbone": Backbone,
+    "task": Task,
+}
+
+
+# what each kind of constructor is handed, besides its options
+PROVIDED = {
+    "cell": ("input_size", "hidden_size"),
+    "backbone": ("cell", "input_size"),
+    "encoder": ("input_size",),
+    "task": ("feature_size", "spec", "encoder_state"),
+    "data": (),
+}
+
+
+def find(group: str, options: dict[str, Any], config: dict[str, Any], where: str) -> Any:
+    """The class that `class:` names."""
+    name = options.get("class")
+    if not isinstance(name, str):
+        raise ConfigError(
+            [f"{where}.class is {name!r}: name a class of {PACKAGES[group]}, or module.Class of your own"]
+        )
+    module, _, attribute = name.rpartition(".")
+    if module and module not in config.get("allow_modules", []):
+        raise ConfigError(
+            [f"{where}.class is {name!r}, outside seqzoo: if you trust it, add 'allow_modules=[{module}]'"]
+        )
+    try:
+        package = importlib.import_module(module or PACKAGES[group])
+    except ImportError as error:
+        raise ConfigError([f"{where}.class is {name!r}, but {module} cannot be imported: {error}"]) from error
+    known = [n for n, value in vars(package).items() if isinstance(value, type) and issubclass(value, CONTRACTS[group])]
+    if attribute not in known:
+        raise ConfigError([f"{where}.class is {name!r}: there is no such {group}.{closest(attribute, known)}"])
+    return getattr(package, attribute)
+
+
+def make(
+    group: str,
+    options: dict[str, Any],
+    provided: dict[str, Any],
+    config: dict[str, Any],
+    cell: CellFactory | None = None,
+    where: str | None = None,
+) -> Any:
+    """Construct what `options` describe. What the constructor refuses becomes a ConfigError that says where."""
+    where = where or group
+    mistakes = check_component(group, options, where, config)
+    if mistakes:
+        raise ConfigError(mistakes.values())
+    found = find(group, options, config, where)
+    hints, known = type_hints(found), parameters(found)
+    common: dict[type, dict[str, Any]] = {}
+    if group == "cell":
+        options, common = _split_common(options, found)
+    arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in known}
+    for name, value in options.items():
+        if name == "class":
+            continue
+        if hints.get(name) == BackboneFactory:
+            value = _backbone_factory(value, config, cell, f"{where}.{name}")
+        elif hints.get(name) == CellFactories:
+            value = [_own_cell_factory(own, config, f"{where}.{name}[{n}]") for n, own in enumerate(value)]
+        arguments[name] = value
+    try:
+        made = found(**arguments)
+        return _finish(made, common) if common else made
+    except (ValueError, DataError, RuntimeError) as error:
+        own = [*known, *(name for given in common.values() for name in given)]
+        raise ConfigError([_located(where, str(error), own)]) from error
+
+
+def _finish(cell: Cell, common: dict[type, dict[str, Any]]) -> Cell:
+    """A cell with the options that every cell has."""
+    initialise(cell, Initialisation(**common[Initialisation]))
+    cell.engine = Execution(**common[Execution]).engine
+    return modify(cell, Modifiers(**common[Modifiers]))
+
+
+def _located(where: str, text: str, options: Iterable[str]) -> str:
+    """A constructor's complaint, which may begin with the name of an option, with the place of the component."""
+    if text.startswith(f"{where}."):
+        return text
+    first = text.partition(" ")[0].partition("=")[0]
+    return f"{where}.{text}" if first in options else f"{where}: {text}"
+
+
+def make_cell_factory(options: dict[str, Any], config: dict[str, Any], where: str) -> CellFactory:
+    mistakes = check_component("cell", options, where, config)
+    if mistakes:
+        raise ConfigError(mistakes.values())
+
+    def factory(input_size: int, hidden_size: int) -> Cell:
+        if hidden_size < 1:
+            raise ConfigError([f"hidden_size is {hidden_size}: a cell has at least one unit"])
+        return make("cell", options, {"input_size": input_size, "hidden_size": hidden_size}, config, where=where)
+
+    return factory
+
+
+def _own_cell_factory(options: dict[str, Any] | str | None, config: dict[str, Any], where: str) -> CellFactory | None:
+    """A cell that stands in for the model's, by its name or its options; None where there is none."""
+    if options is None:
+        return None
+    return make_cell_factory(
+        configuration.load("cell", options) if isinstance(options, str) else options, config, where
+    )
+
+
+def _backbone_factory(
+    options: dict[str, Any] | str, config: dict[str, Any], cell: CellFactory | None, where: str
+) -> BackboneFactory:
+    """A backbone inside another component: its cell is the model's own unless it names one."""
+    if isinstance(options, str):
+        options = configuration.load("backbone", options)
+    cell = _own_cell_factory(options.get("cell"), config, f"{where}.cell") or cell
+    rest = {name: value for name, value in options.items() if name != "cell"}
+    return lambda input_size: make("backbone", rest, {"cell": cell, "input_size": input_size}, config, where=where)
+
+
+def _split_common(options: dict[str, Any], found: type) -> tuple[dict[str, Any], dict[type, dict[str, Any]]]:
+    """The options of a cell itself, and those that every cell has: how it starts, what is done to its state, and how it
+    is computed.
+    """
+    own = parameters(found).keys()
+    common: dict[type, dict[str, Any]] = {
+        kind: {name: value for name, value in options.items() if name in parameters(kind).keys() - own}
+        for kind in (Initialisation, Modifiers, Execution)
+    }
+    taken = {name for given in common.values() for name in given}
+    return {name: value for name, value in options.items() if name not in taken}, common
+
+
+def check_component(group: str, options: Any, where: str, config: dict[str, Any]) -> dict[str, str]:
+    """The options of one component that have a mistake, and a sentence for each."""
+    if not isinstance(options, dict):
+        return {"class": f"{where} is {options!r}: it must be a mapping with a class and its options"}
+    try:
+        found = find(group, options, config, where)
+    except ConfigError as error:
+        return {"class": str(error)}
+    plain = {name: value for name, value in options.items() if name != "class"}
+    mistakes: dict[str, str] = {}
+    if group == "cell":
+        plain, common = _split_common(plain, found)
+        for kind, given in common.items():
+            mistakes |= check_options(where, kind, given)
+    mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys())
+    hints = type_hints(found)
+    for name in plain.keys() & hints.keys() - mistakes.keys():
+        inside: list[str] = []
+        if hints[name] == BackboneFactory:
+            inside = _check_nested(plain[name], f"{where}.{name}", config)
+        elif hints[name] == CellFactories:
+            inside = _check_cells(plain[name], f"{where}.{name}", config)
+        if inside:
+            mistakes[name] = "\n".join(inside)
+    return mistakes
+
+
+def _check_nested(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+    """Mistakes in a backbone inside another component, whose cell may be a name."""
+    if isinstance(options, str):
+        return _unknown("backbone", options)
+    if not isinstance(options, dict):
+        return [f"{where} is {options!r}: it must be a backbone's name, or a mapping with a class and its options"]
+    plain = {name: value for name, value in options.items() if name != "cell"}
+    wrong = list(check_component("backbone", plain, where, config).values())
+    return wrong + _check_own_cell(options.get("cell"), f"{where}.cell", config)
+
+
+def _check_cells(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+    """Mistakes in a list of cells inside a backbone."""
+    if not isinstance(options, list):
+        return [
+            f"{where} is {options!r}: it must be a list of cells' names, such as [lstm, gru]; null is the model's own"
+        ]
+    return [
+        mistake for number, own in enumerate(options) for mistake in _check_own_cell(own, f"{where}[{number}]", config)
+    ]
+
+
+def _check_own_cell(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+    """Mistakes in a cell that stands in for the model's: a name, or a mapping; None where there is none."""
+    if options is None:
+        return []
+    if isinstance(options, str):
+        return _unknown("cell", options)
+    return list(check_component("cell", options, where, config).values())
+
+
+def _unknown(group: str, name: str) -> list[str]:
+    known = configuration.names(group)
+    return [] if name in known else [f"there is no {group} named {name!r}.{closest(name, known)}"]

@@ -1,0 +1,35 @@
+"""Overrides, as on the command line, become a checked configuration, or a model and its data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from seqzoo import config as configuration
+from seqzoo.building import build_data, build_model
+from seqzoo.checking import check
+from seqzoo.contracts import DataModule
+from seqzoo.errors import ConfigError
+from seqzoo.model import Model
+from seqzoo.sizing import within_budget
+
+
+def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """Compose and check: the configuration, and every mistake in the overrides and in what they build, as sentences."""
+    config, mistakes = configuration.examine(*overrides)
+    if config is not None:
+        mistakes += [mistake for mistake in check(config) if mistake not in mistakes]
+    return config, mistakes
+
+
+def build(*overrides: str) -> tuple[Model, DataModule]:
+    """A model and its data, loaded, by overrides as on the command line: `build("task=tagging", "cell=gru")`."""
+    config, mistakes = examine(*overrides)
+    if mistakes or config is None:
+        raise ConfigError(mistakes)
+    data = build_data(config)
+    data.load()
+    config = within_budget(config, data, data.spec)
+    torch.manual_seed(config["seed"])
+    return build_model(config, data.spec), data
