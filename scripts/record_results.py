@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
+import re
+import statistics
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = REPOSITORY / "results", REPOSITORY / "docs" / "RESULTS.md"
@@ -17,21 +22,23 @@ COLUMNS = (
     "data", "split", "metric", "value", "seed", "cell", "backbone", "task", "parameters", "seconds",
     "cpu_seconds", "device", "threads", "command", "commit", "date",
 )  # fmt: skip
-SHOWN = (
-    "split", "metric", "value", "seed", "cell", "backbone", "parameters", "seconds", "cpu_seconds", "device", "threads",
-)  # fmt: skip
+Row = dict[str, str]
 KEY = ("data", "split", "metric", "seed", "command", "device")
+SHOWN = ("data", "test", "validation", "runs", "cell", "parameters", "seconds", "CPU seconds", "command")
+REPEATS = r" (seed=|data\.fold=|--seed )\S+"  # of commands that differ in nothing else the mean is shown
 HEADER = """# Results
 
 Every number was measured by a run of this repository. `scripts/record_results.py` copies it from the run's
-`metrics.json` into `results/*.csv` and writes this page; nobody types one. A row is one metric of one run; seconds are
-those of the training, validation included, and CPU seconds the time that its threads were at work meanwhile (empty for
-runs from before it was measured). To see a number again, run its command, with `SEQZOO_DATA` naming the folder
-of the data.
+`metrics.json` into `results/*.csv` and writes this page; nobody types one. A line is one command: the mean over its
+runs, which differ in the seed or in the fold of the data alone, and their standard deviation where there are several.
+The validation split chose when to stop. Seconds are those of a training, validation included, on whatever else the
+machine did meanwhile; CPU seconds are the time that its threads were at work (empty for runs from before it was
+measured). The tables hold each run, with its revision and its date. To see a number again, run its command, with
+`SEQZOO_DATA` naming the folder of the data.
 """
 
 
-def rows_of(run: Path) -> list[dict[str, str]]:
+def rows_of(run: Path) -> list[Row]:
     """One row for each held-out split and metric of a finished run."""
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     common = {
@@ -49,7 +56,7 @@ def rows_of(run: Path) -> list[dict[str, str]]:
     ]
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
+def read_table(path: Path) -> list[Row]:
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -75,19 +82,41 @@ def page() -> str:
         rows = read_table(path)
         if not rows or not set(KEY) <= set(rows[0]):
             continue
-        sections.append(f"## {path.stem}\n")
-        for data in sorted({row["data"] for row in rows}):
-            sections.append(f"### {data}\n")
-            sections.append(f"| {' | '.join(name.replace('cpu_', 'CPU ') for name in SHOWN)} |")
-            sections.append("|---" * len(SHOWN) + "|")
-            own = [row for row in rows if row["data"] == data]
-            for row in own:
-                shown = {**row, "value": f"**{float(row['value']):.4g}**", "parameters": f"{int(row['parameters']):,}"}
-                sections.append("| " + " | ".join(shown.get(name, "") for name in SHOWN) + " |")
-            for command, commit, date in sorted({(row["command"], row["commit"], row["date"]) for row in own}):
-                sections.append(f"\n`{command}` ({commit}, {date})")
-            sections.append("")
+        devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in rows}))
+        sections += [f"## {path.stem}", "", devices, "", f"| {' | '.join(SHOWN)} |", "|---" * len(SHOWN) + "|"]
+        for (data, command), runs in _grouped(rows, lambda row: (row["data"], _shared(row["command"]))):
+            scores = [_scores([row for row in runs if row["split"] == split]) for split in ("test", "validation")]
+            count = len({row["command"] for row in runs})
+            size = f"{int(runs[0]['parameters']):,}"
+            spent = (_mean(runs, name) for name in ("seconds", "cpu_seconds"))
+            cells = (data, *scores, str(count), runs[0]["cell"], size, *spent, f"`{command}`")
+            sections.append(f"| {' | '.join(cells)} |")
+        sections.append("")
     return "\n".join(sections).rstrip() + "\n"
+
+
+def _shared(command: str) -> str:
+    """A command without what its repetitions differ in."""
+    return re.sub(REPEATS, "", command)
+
+
+def _scores(rows: list[Row]) -> str:
+    """Each metric with its mean, and its deviation over several runs."""
+    texts = []
+    for metric, own in _grouped(rows, lambda row: row["metric"]):
+        values = [float(row["value"]) for row in own]
+        spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+        texts.append(f"{metric} **{statistics.fmean(values):.4g}**{spread}")
+    return "<br>".join(texts)
+
+
+def _mean(rows: list[Row], column: str) -> str:
+    values = [float(row[column]) for row in rows if row.get(column)]
+    return f"{statistics.fmean(values):,.0f}" if values else ""
+
+
+def _grouped(rows: list[Row], key: Callable[[Row], Any]) -> list[tuple[Any, list[Row]]]:
+    return [(name, list(own)) for name, own in itertools.groupby(sorted(rows, key=key), key)]
 
 
 def main() -> None:

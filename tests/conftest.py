@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy
@@ -41,6 +43,19 @@ def real_data_root() -> Path:
     if chosen:
         pytest.fail(f"SEQZOO_TEST_DATA names {chosen}, which is not a folder.")
     pytest.skip("no real data: set SEQZOO_TEST_DATA to a folder with one sub-folder for each data set (multi30k, ...)")
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Callable[[str], ModuleType]:
+    """A program of scripts/ as a module: load_script("benchmark")."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 class Done(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,15 +15,10 @@ from seqzoo.catalogue import Paper, papers_in, parse
 from seqzoo.config import names
 from seqzoo.errors import ConfigError
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("write_cells", REPOSITORY / "scripts" / "write_cells.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("write_cells")
 
 
 def test_the_page_is_up_to_date_but_for_its_marks(script: ModuleType) -> None:

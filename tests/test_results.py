@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 
-
-@pytest.fixture
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("record_results", REPOSITORY / "scripts" / "record_results.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("record_results")
 
 
 def test_the_page_is_up_to_date(script: ModuleType) -> None:
@@ -49,3 +44,22 @@ def test_a_run_becomes_rows_and_replaces_its_older_ones(script: ModuleType, tmp_
     (tmp_path / "metrics.json").write_text(json.dumps({**metrics, "cpu_seconds": 3.25}))
     script.record([tmp_path], table)
     assert {row["cpu_seconds"] for row in script.read_table(table)} == {"3.25"}
+
+
+def test_repetitions_are_averaged(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    common = {"data": "d", "split": "test", "metric": "accuracy", "cell": "c", "parameters": "1000", "seconds": "10"}
+    rows = [
+        {**common, "value": "0.5", "command": "seqzoo train x=1", "seconds": "10"},
+        {**common, "value": "0.7", "command": "seqzoo train x=1 seed=1", "seconds": "20"},
+        {**common, "value": "0.1", "command": "seqzoo train x=2 data.fold=1", "seconds": "10"},
+    ]
+    with (tmp_path / "study.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, script.COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    lines = [line for line in script.page().splitlines() if line.startswith("| d ")]
+    assert lines == [
+        "| d | accuracy **0.6** ± 0.14 |  | 2 | c | 1,000 | 15 |  | `seqzoo train x=1` |",
+        "| d | accuracy **0.1** |  | 1 | c | 1,000 | 10 |  | `seqzoo train x=2` |",
+    ]
