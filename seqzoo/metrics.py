@@ -14,6 +14,7 @@ from typing import Any
 
 from seqzoo.contracts import Loss, Metric
 from seqzoo.errors import ConfigError, closest
+from seqzoo.spans import spans
 
 
 class LossNats:
@@ -148,10 +149,8 @@ class MacroF1(_PredictionMetric):
 class SpanF1(_PredictionMetric):
     """Micro-averaged F1 of entities: one counts as found where type, first and last step agree.
 
-    Tags are B-TYPE, I-TYPE, E-TYPE, S-TYPE, or M-TYPE for I-TYPE, so BIO, IOB1, IOB2, BIOES and BMES need no setting;
-    any other tag is outside. Zero where rows were seen but no entity. Broken sequences are read like conlleval reads
-    them: an entity also begins at an I or E that continues nothing or another type, and ends wherever the next tag does
-    not continue it.
+    Every scheme of `seqzoo.spans` is read without a setting, and broken sequences as conlleval reads them. Zero where
+    rows were seen but no entity.
 
     Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003
     (https://aclanthology.org/W03-0419), and its evaluation program conlleval.
@@ -338,26 +337,6 @@ def signatures(names: Iterable[str]) -> dict[str, str]:
             metric.compute()
             found[metric.name] = metric.signature
     return found
-
-
-PREFIXES = {"B": "B", "I": "I", "M": "I", "E": "E", "S": "S"}
-"""What a tag begins with -> begin, inside, end or single; everything else is outside of any entity."""
-
-
-def spans(tags: list[str]) -> Iterator[tuple[str, int, int]]:
-    """Type, first and last step of each entity in a row of tags; see SpanF1."""
-    kind, start = "", -1  # start is -1 outside an entity
-    previous = "O"
-    for step, tag in enumerate([*tags, "O"]):
-        prefix, _, name = tag.partition("-")
-        prefix = PREFIXES.get(prefix, "O")
-        continues = prefix in ("I", "E") and previous in ("B", "I") and name == kind
-        if start >= 0 and not continues:
-            yield kind, start, step - 1
-            start = -1
-        if prefix != "O" and start < 0:
-            kind, start = name, step
-        previous = prefix
 
 
 def _labels(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ import torch
 
 from seqzoo.contracts import Loss
 from seqzoo.errors import ConfigError
-from seqzoo.metrics import METRICS, create_metric, create_metrics, signatures, spans
+from seqzoo.metrics import METRICS, create_metric, create_metrics, signatures
 
 NOTHING = Loss(torch.tensor(0.0), torch.tensor(0))
 FROM_PREDICTIONS = sorted(name for name in METRICS if create_metric(name).from_predictions)
@@ -80,28 +80,6 @@ def test_nothing_counted_is_nan(name: str) -> None:
 )
 def test_values(name: str, answers: list, references: list, expected: float) -> None:
     assert score(name, answers, references) == pytest.approx(expected, abs=1e-9, nan_ok=True)
-
-
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        ("B-X I-X O B-Y", [("X", 0, 1), ("Y", 3, 3)]),
-        ("B-X B-X", [("X", 0, 0), ("X", 1, 1)]),
-        ("I-X I-X O I-Y", [("X", 0, 1), ("Y", 3, 3)]),  # IOB1, or a lost B
-        ("B-X I-Y I-Y", [("X", 0, 0), ("Y", 1, 2)]),
-        ("B-X I-X E-X S-Y", [("X", 0, 2), ("Y", 3, 3)]),
-        ("E-X E-X I-X", [("X", 0, 0), ("X", 1, 1), ("X", 2, 2)]),
-        ("S-X I-X E-X", [("X", 0, 0), ("X", 1, 2)]),
-        ("B-X M-X E-X", [("X", 0, 2)]),
-        ("B-A-B I-A-B I-A", [("A-B", 0, 1), ("A", 2, 2)]),
-        ("B M E S", [("", 0, 2), ("", 3, 3)]),  # word segmentation
-        ("<unk> B-X NOUN", [("X", 1, 1)]),
-        ("", []),
-    ],
-)
-def test_spans_are_those_of_conlleval(tags: str, expected: list) -> None:
-    """Also compared once with seqeval 1.2.2 (default mode) on 40,000 random rows of B, I, E, S and O: no difference."""
-    assert list(spans(tags.split())) == expected
 
 
 @pytest.mark.parametrize("name", FROM_PREDICTIONS)

@@ -2,46 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
+from seqzoo.crf import LinearChain, best_tags, log_partition
 from seqzoo.masking import cross_entropy, mask
 from seqzoo.metrics import create_metrics
+from seqzoo.spans import OUTSIDE, may_follow
 
 
 class Tagging(Task):
     """Scores: (B, T, K).
 
+    decoder: softmax tags each token on its own; crf, a linear-chain conditional random field, tags the row as a whole.
+    constrained: where tags mark spans, no answer breaks their scheme. Training allows every sequence, so that a
+        wrong one in the data does not have the probability zero.
     dropout: on the features before the head.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
+
+    Raises ValueError where `constrained` is asked for tags that mark no spans.
     """
 
     kind = "tagging"
     needs_every_step = True
+    forbidden: Tensor
 
-    def __init__(self, feature_size: int, spec: DataSpec, metrics: list[str], dropout: float = 0.0):
+    def __init__(
+        self,
+        feature_size: int,
+        spec: DataSpec,
+        metrics: list[str],
+        decoder: Literal["softmax", "crf"] = "softmax",
+        constrained: bool = False,
+        dropout: float = 0.0,
+    ):
         super().__init__()
-        self.spec, self.metric_names = spec, metrics
+        self.spec, self.metric_names, self.constrained = spec, metrics, constrained
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
+        self.chain = LinearChain(spec.output_size) if decoder == "crf" else None
+        if constrained:
+            self.register_buffer("forbidden", _forbidden(spec), persistent=False)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         return self.head(self.dropout(features.outputs))
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        return cross_entropy(scores, batch.targets, batch.lengths if batch.padded else None)
+        if self.chain is None:
+            return cross_entropy(scores, batch.targets, batch.lengths if batch.padded else None)
+        return Loss(-self.chain(scores.float(), batch.targets, batch.lengths).sum(), batch.lengths.sum())
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        scores = self(features or model.encode(batch), batch)
-        best, tags = scores.float().log_softmax(-1).max(-1)
-        sums = (best * mask(batch.lengths, best.shape[1])).sum(1)
+        """The score of a constrained answer is its probability among all sequences, broken ones too."""
+        scores = self(features or model.encode(batch), batch).float()
+        if self.chain is None:
+            scores = scores.log_softmax(-1)
+        if self.chain is None and not self.constrained:
+            best, tags = scores.max(-1)
+            sums = (best * mask(batch.lengths, best.shape[1])).sum(1)
+        else:
+            tags, sums = best_tags(scores, batch.lengths, self._transitions(scores))
+        if self.chain is not None:
+            sums = sums - log_partition(scores, batch.lengths, self.chain.transitions)
         rows = zip(tags.tolist(), batch.lengths.tolist(), sums.tolist(), strict=True)
         return [Prediction(self._names(row[:length]), score) for row, length, score in rows]
+
+    def _transitions(self, scores: Tensor) -> Tensor:
+        size = scores.shape[2] + 1
+        transitions = scores.new_zeros(size, size) if self.chain is None else self.chain.transitions
+        return transitions.masked_fill(self.forbidden, float("-inf")) if self.constrained else transitions
 
     def references(self, batch: Batch) -> list:
         rows = zip(batch.targets.tolist(), batch.lengths.tolist(), strict=True)
@@ -61,3 +96,15 @@ class Tagging(Task):
             tags = [a if a == b else f"{a}({b})" for a, b in zip(prediction.answer, right, strict=True)]
             lines.append(" ".join(f"{word}/{tag}" for word, tag in zip(words, tags, strict=True)))
         return lines
+
+
+def _forbidden(spec: DataSpec) -> Tensor:
+    """(K + 1, K + 1), True where the column's tag may not follow the row's; the last ones are the ends of a row."""
+    size = spec.output_size
+    if spec.targets is None:  # before the data has been read
+        return torch.zeros(size + 1, size + 1, dtype=torch.bool)
+    scheme = getattr(spec.targets, "scheme", None)
+    if scheme is None:
+        raise ValueError("constrained is true, but the tags mark no spans (B-TYPE, I-TYPE, ...): leave it false")
+    names = [*(spec.targets.decode([i]) for i in range(size)), OUTSIDE]
+    return torch.tensor([[not may_follow(before, name, scheme) for name in names] for before in names])
