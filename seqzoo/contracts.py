@@ -321,10 +321,12 @@ class DataModule:
 
     stateful: batch k + 1 continues batch k row by row (truncated back-propagation through time).
     numbers: inputs are (B, T, I) features, not ids.
+    remarks: what a person should know of the data that was read; a run shows them at its start.
     """
 
     stateful: bool = False
     numbers: bool = False
+    remarks: Sequence[str] = ()
     spec: DataSpec
 
     @abstractmethod

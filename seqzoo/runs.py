@@ -190,6 +190,7 @@ def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Sess
         ("training", _describe_end(session)),
         ("folder", str(run.folder)),
     ]
+    rows += [("remark", remark) for remark in data.remarks]
     if session.position.step:
         rows.append(("continues", f"after update {session.position.step:,}"))
     run.log(format_table(rows))

@@ -72,9 +72,15 @@ def scheme_of(rows: Iterable[list[str]]) -> str | None:
     return None
 
 
+def tags_of(kinds: Iterable[str], scheme: str) -> list[str]:
+    """All tags that a scheme has for spans of these types, and the one outside."""
+    letters = sorted({*SCHEMES[scheme], "B"})
+    return [OUTSIDE, *(f"{letter}-{kind}" if kind else letter for kind in sorted(kinds) for letter in letters)]
+
+
 def write(found: Iterable[Span], length: int, scheme: str) -> list[str]:
     """Spans in their order, none over another -> so many tags."""
-    first, inner, last, only = SCHEMES[scheme]
+    first, inner, last, only = list(SCHEMES[scheme])
     tags = [OUTSIDE] * length
     touched: tuple[str, int] | None = None  # the type of the span before, and the step behind it
     for kind, start, end in found:

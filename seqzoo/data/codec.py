@@ -78,10 +78,10 @@ class TextCodec:
 
 
 class LabelCodec:
-    """Classes or tags: every label is known, none is special."""
+    """Classes or tags: every label is known, none is special. scheme: of tags that mark spans, as of `seqzoo.spans`."""
 
-    def __init__(self, labels: Iterable[str]):
-        self.labels = list(labels)
+    def __init__(self, labels: Iterable[str], scheme: str | None = None):
+        self.labels, self.scheme = list(labels), scheme
         self.ids = {label: i for i, label in enumerate(self.labels)}
         if len(self.ids) != len(self.labels):
             raise DataError("A list of labels names a label twice: give every label once.")
@@ -105,7 +105,8 @@ class LabelCodec:
         return " ".join(self.tokens(ids))
 
     def to_plain(self) -> dict[str, Any]:
-        return {"kind": "labels", "labels": list(self.labels)}
+        plain: dict[str, Any] = {"kind": "labels", "labels": list(self.labels)}
+        return plain if self.scheme is None else {**plain, "scheme": self.scheme}
 
 
 def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec:
@@ -115,7 +116,7 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec:
         vocabulary, name = Vocabulary(plain["tokens"]), plain["tokenizer"]
         return TextCodec(Subwords(vocabulary.tokens, plain["merges"]) if name == "subwords" else name, vocabulary)
     if kind == "labels":
-        return LabelCodec(plain["labels"])
+        return LabelCodec(plain["labels"], plain.get("scheme"))
     raise DataError(f"There is no codec of the kind {kind!r}.{closest(str(kind), ['text', 'labels'])}")
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from seqzoo.contracts import Codec
+from seqzoo.data.codec import LabelCodec
 from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.reading import read_conll
+from seqzoo.errors import DataError
+from seqzoo.spans import OUTSIDE, convert, is_broken, parse, scheme_of, tags_of
 
 
 @dataclass(eq=False, kw_only=True)
@@ -14,6 +19,9 @@ class TaggingFiles(ExampleFiles, TaggingData):
     """token_column, tag_column: numbers from 0 (-1 is the last), or names of CoNLL-U: form, lemma, upos, xpos, deprel.
 
     tokenizer: how raw lines are split when a trained model predicts.
+    scheme: how tags that mark spans are written: as the files do (keep), or converted to one of `seqzoo.spans`. A
+        broken row is converted as scorers read it.
+    repair: rows that break the files' own scheme are mended as scorers read them.
     """
 
     train: str
@@ -22,6 +30,8 @@ class TaggingFiles(ExampleFiles, TaggingData):
     token_column: str | int = 0
     tag_column: str | int = -1
     tokenizer: str = "whitespace"
+    scheme: Literal["keep", "bio", "bioes"] = "keep"
+    repair: bool = False
 
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer
@@ -32,3 +42,40 @@ class TaggingFiles(ExampleFiles, TaggingData):
             return None
         sentences = read_conll(self.path(name), [self.token_column, self.tag_column], self.encoding)
         return [Example(columns[0], columns[1], where) for columns, where in sentences]
+
+    def read(self) -> dict[str, list[Example]]:
+        splits = super().read()
+        given = scheme_of(list(example.target) for example in splits.get("train", []))
+        mended = self.repair or self.scheme not in ("keep", given)
+        if given is None and mended:
+            asked = "data.repair=true" if self.scheme == "keep" else f"data.scheme={self.scheme}"
+            raise DataError(
+                f"{asked} is for tags that mark spans (B-TYPE, I-TYPE, ...), and these do not: leave it out."
+            )
+        self._scheme = given if self.scheme == "keep" else self.scheme
+        if given is None or self._scheme is None:
+            return splits
+        self.remarks = broken_rows(splits, given, "; mended" if mended else "; data.repair=true mends them")
+        if not mended:
+            return splits
+        return {
+            split: [example._replace(target=convert(list(example.target), self._scheme)) for example in examples]
+            for split, examples in splits.items()
+        }
+
+    def target_codec(self, examples: list[Example]) -> Codec:
+        if self._scheme is None:
+            return super().target_codec(examples)
+        # a tag of the scheme may be in other splits alone, such as that of a name of one token
+        kinds = {parse(tag).kind for example in examples for tag in example.target if tag != OUTSIDE}
+        return LabelCodec(tags_of(kinds, self._scheme), self._scheme)
+
+
+def broken_rows(splits: dict[str, list[Example]], scheme: str, consequence: str) -> list[str]:
+    """A sentence about the examples whose tags break their scheme, if there are any."""
+    places = [example.where for some in splits.values() for example in some if is_broken(list(example.target), scheme)]
+    if not places:
+        return []
+    count = "1 sentence breaks" if len(places) == 1 else f"{len(places):,} sentences break"
+    named = ", ".join([*places[:3], *["..."] * (len(places) > 3)])
+    return [f"{count} the scheme of the tags, {scheme}, at {named}{consequence}"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from seqzoo.data import ClassificationFiles, ParallelFiles, TaggingFiles, TextFiles
+from seqzoo.data.codec import LabelCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import Example
 from seqzoo.data.files import hold_out, take_fold
 from seqzoo.data.locations import data_root, locate
@@ -129,16 +130,59 @@ def test_labels_first_and_a_held_out_validation_split(tmp_path: Path) -> None:
 
 
 def test_tagging_files(tmp_path: Path) -> None:
-    train = write(tmp_path / "train", "a O\nb B-x\n\nc O\n")
-    test = write(tmp_path / "test", "a O\n\na O\nb I-x\n")
+    train = write(tmp_path / "train", "a N\nb V\n\nc N\n")
+    test = write(tmp_path / "test", "a N\n\na N\nb ADV\n")
     data = TaggingFiles(train=train, validation=train)
     data.load()
     (batch,) = data.batches("validation")
     assert batch.targets is not None
-    assert batch.targets.tolist() == [[1, 0], [1, 0]]
+    assert batch.targets.tolist() == [[0, 0], [0, 1]]
     assert batch.lengths.tolist() == [1, 2]
-    with pytest.raises(DataError, match=r"test:3: The label 'I-x' does not occur in training"):
+    assert not data.remarks
+    with pytest.raises(DataError, match=r"test:3: The label 'ADV' does not occur in training"):
         TaggingFiles(train=train, validation=train, test=test).load()
+    for options, asked in (({"scheme": "bioes"}, "data.scheme=bioes"), ({"repair": True}, "data.repair=true")):
+        with pytest.raises(DataError, match=f"{asked} is for tags that mark spans"):
+            TaggingFiles(train=train, validation=train, **options).load()
+
+
+SPANS = "a B-x\nb I-x\nc O\nd B-y\n"
+
+
+def tags(data: TaggingFiles, split: str) -> list[str]:
+    assert isinstance(data.spec.targets, LabelCodec)
+    rows = [
+        row[:n] for batch in data.batches(split) for row, n in zip(batch.targets.tolist(), batch.lengths, strict=True)
+    ]
+    return [data.spec.targets.decode(row) for row in rows]
+
+
+def test_span_tags_are_converted(tmp_path: Path) -> None:
+    train = write(tmp_path / "train", SPANS)
+    other = write(tmp_path / "other", "a B-y\nb I-y\nb I-y\n\nc B-x\n")
+    data = TaggingFiles(train=train, validation=other, scheme="bioes")
+    data.load()
+    assert tags(data, "train") == ["B-x E-x O S-y"]
+    assert tags(data, "validation") == ["S-x", "B-y I-y E-y"]  # I-y and S-x are in no training example
+    assert data.spec.targets.to_plain()["scheme"] == "bioes"
+    assert spec_from_plain(spec_to_plain(data.spec)).targets.to_plain() == data.spec.targets.to_plain()
+    assert not data.remarks
+
+
+def test_broken_span_tags_are_told_and_mended(tmp_path: Path) -> None:
+    train = write(tmp_path / "train", SPANS)
+    other = write(tmp_path / "other", f"a O\nb I-x\n\n{SPANS}\nc I-y\n\nd I-y\n\ne I-y\n")
+    data = TaggingFiles(train=train, validation=other)
+    data.load()
+    places = ", ".join(f"{other}:{line}" for line in (1, 9, 11))
+    told = f"4 sentences break the scheme of the tags, bio, at {places}, ...; "
+    assert data.remarks == [f"{told}data.repair=true mends them"]
+    assert "O I-x" in tags(data, "validation")
+    for options, mended in (({"repair": True}, "O B-x"), ({"scheme": "bioes"}, "O S-x")):
+        data = TaggingFiles(train=train, validation=other, **options)
+        data.load()
+        assert data.remarks == [f"{told}mended"]
+        assert mended in tags(data, "validation")
 
 
 def test_parallel_files(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""Rows tagged as a whole: the conditional random field and the schemes of span tags inside the task."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from seqzoo.contracts import Batch, DataSpec, Features
+from seqzoo.data.codec import LabelCodec
+from seqzoo.errors import ConfigError
+from seqzoo.spans import is_broken, tags_of
+from seqzoo.tasks import Tagging
+
+LENGTHS = torch.tensor([3, 1, 2])
+B, T, F = 3, 3, 4
+
+
+def made(scheme: str | None = "bio", **options: Any) -> Tagging:
+    codec = LabelCodec(["X", "Y", "Z"] if scheme is None else tags_of(["A"], scheme), scheme)
+    task = Tagging(F, DataSpec("tagging", 10, codec.size, None, codec), ["span_f1"], **options)
+    if task.chain is not None:
+        torch.nn.init.normal_(task.chain.transitions)
+    return task
+
+
+def features(seed: int = 0) -> Features:
+    outputs = 3 * torch.randn(B, T, F, generator=torch.Generator().manual_seed(seed))
+    return Features(outputs, outputs[:, -1], (), LENGTHS)
+
+
+def batch(targets: torch.Tensor | None = None) -> Batch:
+    return Batch(torch.ones(B, T, dtype=torch.long), LENGTHS, targets)
+
+
+@pytest.mark.parametrize("decoder", ["softmax", "crf"])
+def test_the_loss_of_an_answer_is_its_score(decoder: str) -> None:
+    task = made(decoder=decoder).eval()
+    predictions = task.decode(None, batch(), features())
+    ids = [task.spec.targets.encode(prediction.answer) for prediction in predictions]
+    answered = batch(torch.tensor([row + [0] * (T - len(row)) for row in ids]))
+    loss = task.loss(task(features(), answered), answered)
+    assert loss.total.item() == pytest.approx(-sum(prediction.score for prediction in predictions), abs=1e-5)
+    assert int(loss.count) == 6
+
+
+def test_an_answer_of_the_crf_is_the_most_probable_of_all() -> None:
+    task = made("bioes", decoder="crf").eval()
+    prediction = task.decode(None, batch(), features())[0]
+    scores = task(features(), batch())[:1]
+    ways = torch.tensor(list(itertools.product(range(task.spec.output_size), repeat=T)))
+    found = task.chain(scores.expand(len(ways), -1, -1), ways, torch.full((len(ways),), T))
+    assert prediction.score == pytest.approx(found.max().item(), abs=1e-5)
+    assert task.spec.targets.encode(prediction.answer) == ways[found.argmax()].tolist()
+
+
+@pytest.mark.parametrize("decoder", ["softmax", "crf"])
+@pytest.mark.parametrize("scheme", ["iob1", "bio", "bioes", "bmes", "bilou"])
+def test_a_constrained_answer_never_breaks_its_scheme(decoder: str, scheme: str) -> None:
+    free, constrained = made(scheme, decoder=decoder).eval(), made(scheme, decoder=decoder, constrained=True).eval()
+    constrained.load_state_dict(free.state_dict())
+    broke = 0
+    for seed in range(20):
+        pairs = zip(*(task.decode(None, batch(), features(seed)) for task in (free, constrained)), strict=True)
+        for one, other in pairs:
+            assert not is_broken(other.answer, scheme)
+            if is_broken(one.answer, scheme):
+                broke += 1
+            else:
+                assert other == (one.answer, pytest.approx(one.score, abs=1e-5))
+    assert broke
+
+
+def test_constraints_need_a_scheme() -> None:
+    with pytest.raises(ValueError, match="constrained is true, but the tags mark no spans"):
+        made(None, constrained=True)
+
+
+def test_options_on_the_command_line(tmp_path: Any) -> None:
+    import seqzoo
+
+    seqzoo.build("task=tagging", "task.decoder=crf", "data.limit=10")
+    with pytest.raises(ConfigError, match=r"task.constrained is true, but the tags mark no spans"):
+        seqzoo.build("task=tagging", "task.constrained=true", "data.limit=10")
