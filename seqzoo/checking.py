@@ -90,7 +90,7 @@ def _without(wrong: dict[str, str], group: str, config: dict[str, Any]) -> dict[
 
 # an answer of each kind of task, to try a metric on; a continuation of text has no right answer
 EXAMPLES: dict[str, str | list[str] | None] = {
-    "classification": "a",
+    "classification": "1",  # a class may be a number
     "tagging": ["a"],
     "transduction": "a",
     "language_modeling": None,

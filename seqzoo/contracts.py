@@ -41,6 +41,8 @@ class Batch:
         asked).
     learning_rate_scale: what the rate is multiplied by in the update of this batch, where batches differ on purpose:
         windows of random lengths take steps as long as they are.
+    spans: (B, 2), the first step of each row's target and the step after its last, where the answer is about a part of
+        what is read.
     """
 
     inputs: Tensor
@@ -49,6 +51,7 @@ class Batch:
     target_lengths: Tensor | None = None
     padded: bool = True
     learning_rate_scale: float = 1.0
+    spans: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -56,27 +59,15 @@ class Batch:
 
     def first(self, rows: int) -> Batch:
         """The first rows alone."""
-        targets = None if self.targets is None else self.targets[:rows]
-        target_lengths = None if self.target_lengths is None else self.target_lengths[:rows]
-        return replace(
-            self,
-            inputs=self.inputs[:rows],
-            lengths=self.lengths[:rows],
-            targets=targets,
-            target_lengths=target_lengths,
-        )
+        return self._with(lambda tensor: tensor[:rows])
 
     def to(self, device: torch.device) -> Batch:
-        def move(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=True)
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
-        return replace(
-            self,
-            inputs=self.inputs.to(device, non_blocking=True),
-            lengths=self.lengths.to(device, non_blocking=True),
-            targets=move(self.targets),
-            target_lengths=move(self.target_lengths),
-        )
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with every tensor changed."""
+        changed: dict[str, Any] = {name: change(part) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        return replace(self, **changed)
 
 
 class Loss(NamedTuple):
@@ -95,12 +86,15 @@ class Features(NamedTuple):
         first.
     state: the state after each row's last real step.
     lengths: (B,) real steps of the outputs, or None when no row is padded.
+    target: (B, O), the output once the steps of the target have been read: the forward half at its last step, the
+        backward half at its first. `last` where the batch has no spans.
     """
 
     outputs: Tensor
     last: Tensor
     state: State
     lengths: Tensor | None
+    target: Tensor | None = None
 
 
 class Prediction(NamedTuple):
@@ -137,6 +131,8 @@ class DataSpec:
     output_size: classes, tags, ids of the target vocabulary, or numbers a target.
     inputs, targets: text to ids and back; None before the data has been read, and where there are numbers.
     per_step: of numbers as targets: whether each step has its own.
+    marked: whether each input marks its target, as `seqzoo.data.marked_text` reads it.
+    class_counts: training examples of each class, where targets are classes and they have been counted.
     """
 
     task: str
@@ -145,6 +141,8 @@ class DataSpec:
     inputs: Codec | None = None
     targets: Codec | None = None
     per_step: bool = False
+    marked: bool = False
+    class_counts: list[int] | None = None
 
 
 class Cell(nn.Module):
@@ -301,6 +299,10 @@ class Task(nn.Module):
 
     def alignments(self, model: Any, batch: Batch) -> list[Alignment]:
         """What the answer of each row attended to; empty where a task attends to nothing."""
+        return []
+
+    def classes(self) -> list[str]:
+        """What every answer is one of, or each of its steps; empty where answers are no classes."""
         return []
 
     @abstractmethod

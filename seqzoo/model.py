@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import Backbone, Batch, Features, State, Task
@@ -19,7 +20,17 @@ class Model(nn.Module):
         lengths = batch.lengths if batch.padded else None
         outputs, state = self.backbone(self.encoder(batch.inputs), lengths, state)
         lengths = None if lengths is None else self.backbone.output_lengths(lengths)
-        return Features(outputs, self.backbone.last(outputs, lengths), state, lengths)
+        last = self.backbone.last(outputs, lengths)
+        target = last if batch.spans is None else self._last_of(batch.spans, outputs)
+        return Features(outputs, last, state, lengths, target)
+
+    def _last_of(self, spans: Tensor, outputs: Tensor) -> Tensor:
+        """(B, O): the output once the steps of each span of the inputs, (B, 2), have been read."""
+        first = self.backbone.output_lengths(spans[:, 0] + 1) - 1
+        end = self.backbone.output_lengths(spans[:, 1])
+        steps = first[:, None] + torch.arange(outputs.shape[1], device=outputs.device)
+        index = steps.clamp(max=outputs.shape[1] - 1)[..., None].expand_as(outputs)
+        return self.backbone.last(outputs.gather(1, index), end - first)
 
     def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
         """A batch -> the task's scores, and the state after it."""

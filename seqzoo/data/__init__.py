@@ -16,6 +16,7 @@ from seqzoo.data.mackey_glass import MackeyGlass
 from seqzoo.data.narma10 import Narma10
 from seqzoo.data.parallel_files import ParallelFiles
 from seqzoo.data.parity import Parity
+from seqzoo.data.phrase_files import PhraseFiles
 from seqzoo.data.recall import Recall
 from seqzoo.data.tagging_files import TaggingFiles
 from seqzoo.data.text_files import TextFiles
@@ -36,6 +37,7 @@ __all__ = [
     "Narma10",
     "ParallelFiles",
     "Parity",
+    "PhraseFiles",
     "Recall",
     "TaggingFiles",
     "TextCodec",

@@ -7,12 +7,13 @@ from typing import Literal
 
 from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.files import ExampleFiles
-from seqzoo.data.reading import Row, read_labelled_lines, read_table
+from seqzoo.data.reading import Row, read_labelled_lines, read_table, read_target_lines
 
 
 @dataclass(eq=False, kw_only=True)
 class ClassificationFiles(ExampleFiles, ClassificationData):
-    """format: "table" (.csv, .jsonl, else tab separated) or "label_first" ("LABEL text", one a line).
+    """format: "table" (.csv, .jsonl, else tab separated), "label_first" ("LABEL text", one a line), or "target_lines"
+    (text with $T$, target, label: three lines an example), which marks the target and so needs `marked`.
 
     text_column, label_column: names in the header, or numbers from 0 where there is no header.
     label_until: of "DESC:manner" keep what stands before this mark.
@@ -21,11 +22,16 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
     train: str
     validation: str | None = None
     test: str | None = None
-    format: Literal["table", "label_first"] = "table"
+    format: Literal["table", "label_first", "target_lines"] = "table"
     text_column: str | int = "text"
     label_column: str | int = "label"
     label_until: str | None = None
     tokenizer: str = "basic_english"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.format == "target_lines" and not self.marked:
+            raise ValueError("format=target_lines has a target in each text: set marked=true")
 
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer
@@ -37,6 +43,8 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
     def _rows(self, path: str) -> list[Row]:
         if self.format == "label_first":
             return read_labelled_lines(path, self.encoding)
+        if self.format == "target_lines":
+            return read_target_lines(path, self.encoding)
         return read_table(path, [self.label_column, self.text_column], self.encoding)
 
     def _example(self, row: Row) -> Example:

@@ -133,6 +133,8 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "inputs": plain(spec.inputs),
         "targets": plain(spec.targets),
         "per_step": spec.per_step,
+        "marked": spec.marked,
+        "class_counts": spec.class_counts,
     }
 
 
@@ -150,6 +152,8 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             codec(plain["inputs"]),
             codec(plain["targets"]),
             plain.get("per_step", False),  # runs from before there were numbers as targets
+            plain.get("marked", False),
+            plain.get("class_counts"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error

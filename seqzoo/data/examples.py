@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from seqzoo.contracts import Batch, Codec, DataModule, DataSpec
 from seqzoo.data.bucketing import bucket
 from seqzoo.data.codec import LabelCodec, TextCodec
+from seqzoo.data.marked_text import split_marked
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.ragged import Ragged, is_padded
 from seqzoo.data.vocabulary import TARGET_SPECIALS
@@ -29,11 +32,12 @@ class Example(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """One split as ids; `lengths` is what batches are sorted and capped by."""
+    """One split as ids; `lengths` is what batches are sorted and capped by; spans: (N, 2), of the marked targets."""
 
     inputs: Ragged
     targets: Ragged
     lengths: list[int]
+    spans: Tensor | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -122,7 +126,8 @@ class ExampleData(DataModule):
     def _batch(self, encoded: Encoded, rows: list[int]) -> Batch:
         inputs, lengths = encoded.inputs.gather(rows)
         targets, target_lengths = self.stack_targets(encoded.targets, rows)
-        return Batch(inputs, lengths, targets, target_lengths, is_padded(lengths))
+        spans = None if encoded.spans is None else encoded.spans[rows]
+        return Batch(inputs, lengths, targets, target_lengths, is_padded(lengths), spans=spans)
 
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
         """The targets of a batch and, where they have a length of their own, their lengths."""
@@ -139,28 +144,54 @@ class ExampleData(DataModule):
         inputs, targets = spec.inputs, spec.targets
         if not isinstance(inputs, TextCodec) or targets is None:
             raise DataError("The saved run knows no codecs for this data: was it trained on other data?")
-        sources, answers = [], []
+        sources, answers, spans = [], [], []
         for example in examples:
-            try:
-                tokens = inputs.split(example.source)
-                sources.append(inputs.vocabulary.encode(fit(tokens, self.max_length, self.truncate)))
+            with located(example.where):
+                tokens, span = split_source(spec, example.source)
+                sources.append(inputs.vocabulary.encode(fit(tokens, self.max_length, self.truncate, span=span)))
+                spans.append(span)
                 answers.append(self.encode_target(example, targets, tokens))
-            except SeqzooError as error:
-                raise DataError(f"{example.where}: {error}" if example.where else str(error)) from None
         rows = Ragged(sources)
-        return Encoded(rows, Ragged(answers), self.bucket_lengths(sources, answers))
+        marked = torch.tensor(spans) if spec.marked else None
+        return Encoded(rows, Ragged(answers), self.bucket_lengths(sources, answers), marked)
 
     def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
         return [len(source) for source in sources]
 
 
+@dataclass(eq=False, kw_only=True)
 class ClassificationData(ExampleData):
-    """One label a source. Targets: (B,)."""
+    """One label a source. Targets: (B,). Labels that are numbers are in their order, others alphabetically.
+
+    marked: whether each text marks the target that its label is about, as `seqzoo.data.marked_text` reads it.
+    """
+
+    marked: bool = False
 
     task = "classification"
 
+    def expected_spec(self) -> DataSpec:
+        return replace(super().expected_spec(), marked=self.marked)
+
     def target_codec(self, examples: list[Example]) -> Codec:
-        return LabelCodec(sorted({str(example.target) for example in examples}))
+        labels = {str(example.target) for example in examples}
+        try:
+            return LabelCodec(sorted(labels, key=float))
+        except ValueError:
+            return LabelCodec(sorted(labels))
+
+    def _count(self, examples: list[Example]) -> DataSpec:
+        if self.marked:
+            split = TextCodec.from_tokens(self.tokenizer_of_inputs(), []).split
+            with_tokens = []
+            for example in examples:
+                with located(example.where):
+                    with_tokens.append(example._replace(source=split_marked(str(example.source), split)[0]))
+            examples = with_tokens
+        spec = super()._count(examples)
+        counts = Counter(str(example.target) for example in examples)
+        classes = [counts[spec.targets.decode([i])] for i in range(spec.output_size)]
+        return replace(spec, marked=self.marked, class_counts=classes)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if not example.target:
@@ -222,14 +253,43 @@ def split_texts(tokenizer: str, texts: Iterable[str | list[str]]) -> Iterator[li
     return (split(text) for text in texts)
 
 
-def fit(tokens: list[str], max_length: int | None, truncate: bool, side: str = "source") -> list[str]:
-    """At most `max_length` tokens; a longer list is cut or refused, an empty one refused."""
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Say of a mistake where it is."""
+    try:
+        yield
+    except SeqzooError as error:
+        raise DataError(f"{where}: {error}" if where else str(error)) from None
+
+
+def split_source(spec: DataSpec, source: str | list[str]) -> tuple[list[str], tuple[int, int] | None]:
+    """The tokens of a source and, where sources mark a target, its span."""
+    codec = cast(TextCodec, spec.inputs)
+    if not spec.marked:
+        return codec.split(source), None
+    return split_marked(source if isinstance(source, str) else codec.tokenizer.join(source), codec.split)
+
+
+def fit(
+    tokens: list[str],
+    max_length: int | None,
+    truncate: bool,
+    side: str = "source",
+    span: tuple[int, int] | None = None,
+) -> list[str]:
+    """At most `max_length` tokens; a longer list is cut or refused, an empty one refused, and so is one whose marked
+    span would be cut.
+    """
     if not tokens:
         raise DataError(f"The {side} is empty: remove the example or give it text.")
     if max_length is None or len(tokens) <= max_length:
         return tokens
-    if truncate:
+    if truncate and (span is None or span[1] <= max_length):
         return tokens[:max_length]
+    if truncate:
+        raise DataError(
+            f"The marked target ends at token {span[1]:,}, beyond data.max_length={max_length:,}: raise it."
+        )
     raise DataError(
         f"The {side} has {len(tokens):,} tokens, more than data.max_length={max_length:,}: "
         "raise it, or cut with data.truncate=true."
@@ -253,19 +313,22 @@ def encode_inputs(
     """Raw lines, or lists of tokens, as one batch without targets; rows keep their order. A model of numbers reads
     steps as `seqzoo.data.numbers.parse_steps` does.
 
-    Raises DataError naming the line, counted from `first_line`, that is empty or longer than `max_length`.
+    Raises DataError naming the line, counted from `first_line`, that is empty, longer than `max_length`, or marks no
+    target where the model asks for one.
     """
     codec = spec.inputs
     if not texts:
         raise DataError("There is nothing to predict: give at least one line.")
     rows: list[Tensor] = []
+    spans: list[tuple[int, int] | None] = []
     for number, text in enumerate(texts, start=first_line):
-        try:
+        with located(f"Line {number}"):
             if isinstance(codec, TextCodec):
-                rows.append(torch.tensor(codec.encode(fit(codec.split(text), max_length, truncate))))
+                tokens, span = split_source(spec, text)
+                rows.append(torch.tensor(codec.vocabulary.encode(fit(tokens, max_length, truncate, span=span))))
+                spans.append(span)
             else:
                 rows.append(torch.tensor(parse_steps(text, spec.input_size)))
-        except DataError as error:
-            raise DataError(f"Line {number}: {error}") from None
     lengths = torch.tensor([len(row) for row in rows])
-    return Batch(pad_sequence(rows, batch_first=True), lengths, padded=is_padded(lengths))
+    marked = torch.tensor(spans) if spec.marked else None
+    return Batch(pad_sequence(rows, batch_first=True), lengths, padded=is_padded(lengths), spans=marked)

@@ -17,9 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from seqzoo.data.marked_text import mark
 from seqzoo.errors import DataError, closest
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+_TREE = re.compile(r"\(\S*|\)|[^\s()]+")
 
 _NOT_A_WORD = re.compile(r"\d+[-.]\d+")
 
@@ -88,6 +91,51 @@ def read_labelled_lines(path: str, encoding: str = "utf-8") -> list[Row]:
         if not text.strip():
             raise DataError(f"{path}:{number}: found {line!r}, expected a label, a space and a text.")
         rows.append(Row([label, text.strip()], f"{path}:{number}"))
+    return rows
+
+
+def read_target_lines(path: str, encoding: str = "utf-8") -> list[Row]:
+    """Three lines an example, a text with $T$ in the place of its target, the target, and the label -> rows of label
+    and text with the target marked. Where $T$ stands several times, the first one is marked.
+
+    Source: the form of Dong et al., Adaptive Recursive Neural Network for Target-dependent Twitter Sentiment
+    Classification, 2014 (https://aclanthology.org/P14-2009).
+    """
+    lines = list(_filled_lines(path, encoding))
+    if len(lines) % 3:
+        raise DataError(f"{path}: {len(lines):,} lines, but an example has three: text with $T$, target, label.")
+    rows = []
+    for (number, text), (_, target), (_, label) in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
+        before, place, after = text.strip().partition("$T$")
+        if not place:
+            raise DataError(f"{path}:{number}: no $T$ in {text[:40]!r}: write it in the place of the target.")
+        marked = mark(before, target.strip(), after.replace("$T$", target.strip()))
+        rows.append(Row([label.strip(), marked], f"{path}:{number}"))
+    return rows
+
+
+def read_trees(path: str, encoding: str = "utf-8") -> list[Row]:
+    """Trees in brackets, one a line, "(3 (2 It) (4 shines))" -> a row of label and words for every node: the whole
+    first, then its phrases. Words are lower-cased.
+    """
+    rows: list[Row] = []
+    for number, line in _filled_lines(path, encoding):
+        words: list[str] = []
+        nodes: list[tuple[int, str, int]] = []  # those still open: row, label, first word
+        start, sound = len(rows), True
+        for piece in _TREE.findall(line):
+            if piece.startswith("("):
+                nodes.append((len(rows), piece[1:], len(words)))
+                rows.append(Row(["", ""], f"{path}:{number}"))
+            elif not nodes:
+                sound = False
+            elif piece == ")":
+                row, label, first = nodes.pop()
+                rows[row].fields[:] = [label, " ".join(words[first:])]
+            else:
+                words.append(piece.lower())
+        if not sound or not all(field for row in rows[start:] for field in row.fields):
+            raise DataError(f"{path}:{number}: found {line[:40]!r}, expected a tree such as (3 (2 It) (4 shines)).")
     return rows
 
 

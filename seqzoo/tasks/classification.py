@@ -6,71 +6,109 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
-from seqzoo.masking import cross_entropy, mask
+from seqzoo.contracts import Alignment, Batch, DataSpec, Features, Loss, Metric, Prediction, Task
 from seqzoo.metrics import create_metrics
+from seqzoo.pooling import Pooling, PoolingName
 
 
 class Classification(Task):
-    """Scores: (B, K).
+    """Scores: (B, K), or (B, 1) with labels=numbers.
 
-    pooling: last (the output once all has been read), mean or max over the real steps, or attention: a learned weight a
-        step (Yang et al., Hierarchical Attention Networks, 2016, https://aclanthology.org/N16-1174).
+    pooling: how the outputs of all steps become one vector, see `seqzoo.pooling`; a list puts several side by side.
+    labels: classes; ordinal: classes in the order of the numbers that they are, such as ratings
+        (`CumulativeLink`); numbers: the loss is the squared error of that number, the answer the nearest class.
+    class_weights: of the classes in the training loss, in their order; balanced: each counts as much as any other,
+        however rare.
+    label_smoothing: share of the probability that training spreads over all classes (Szegedy et al., Rethinking the
+        Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
     dropout: on the pooled features before the head.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """
 
     kind = "classification"
+    values: Tensor
+    class_weights: Tensor | None
 
     def __init__(
         self,
         feature_size: int,
         spec: DataSpec,
         metrics: list[str],
-        pooling: Literal["last", "mean", "max", "attention"] = "last",
+        pooling: PoolingName | list[PoolingName] = "last",
+        labels: Literal["classes", "ordinal", "numbers"] = "classes",
+        class_weights: Literal["balanced"] | list[float] | None = None,
+        label_smoothing: float = 0.0,
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.spec, self.metric_names, self.pooling = spec, metrics, pooling
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}: it is a share, at least 0 and below 1")
+        if label_smoothing and labels == "numbers":
+            raise ValueError("label_smoothing spreads a probability: labels=numbers has none, leave it 0")
+        self.spec, self.metric_names, self.labels, self.label_smoothing = spec, metrics, labels, label_smoothing
+        self.pooling = Pooling(feature_size, pooling)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(feature_size, spec.output_size)
-        if pooling == "attention":
-            self.attention = nn.Sequential(
-                nn.Linear(feature_size, feature_size), nn.Tanh(), nn.Linear(feature_size, 1, bias=False)
-            )
+        self.head: nn.Module
+        if labels == "ordinal":
+            self.head = CumulativeLink(self.pooling.output_size, spec.output_size)
+        else:
+            self.head = nn.Linear(self.pooling.output_size, 1 if labels == "numbers" else spec.output_size)
+        if labels != "classes":
+            self.register_buffer("values", _values(spec, f"labels is {labels}"), persistent=False)
+        elif "mae" in metrics:
+            _values(spec, "metrics names mae")
+        weights = None if class_weights is None else _class_weights(class_weights, spec)
+        self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        return self.head(self.dropout(self.pool(features)))
-
-    def pool(self, features: Features) -> Tensor:
-        """(B, T, O) -> (B, O)"""
-        if self.pooling == "last":
-            return features.last
-        outputs = features.outputs
-        steps = outputs.shape[1]
-        if features.lengths is None:
-            real = outputs.new_ones(outputs.shape[:2], dtype=torch.bool)
-        else:
-            real = mask(features.lengths, steps)
-        if self.pooling == "max":
-            return outputs.masked_fill(~real[..., None], float("-inf")).amax(1)
-        if self.pooling == "mean":
-            return outputs.sum(1) / real.sum(1, keepdim=True)  # padded outputs are zero
-        weights = self.attention(outputs)[..., 0].masked_fill(~real, float("-inf")).softmax(-1)
-        return (weights[:, None] @ outputs)[:, 0]
+        return self.head(self.dropout(self.pooling(features)))
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        return cross_entropy(scores[:, None], batch.targets[:, None], None)
+        """Class weights and smoothing are for training alone: a held-out loss stays in nats."""
+        targets, weights = batch.targets, self.class_weights if self.training else None
+        count = torch.tensor(len(targets), device=targets.device) if weights is None else weights[targets].sum()
+        # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
+        scores = scores.float()
+        if self.labels == "numbers":
+            errors = (scores[:, 0] - self.values[targets]).square()
+            return Loss((errors if weights is None else errors * weights[targets]).sum(), count)
+        smoothing = self.label_smoothing if self.training else 0.0
+        return Loss(F.cross_entropy(scores, targets, weights, reduction="sum", label_smoothing=smoothing), count)
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
 
+    def classes(self) -> list[str]:
+        return _labels(self.spec)
+
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         scores = self(features or model.encode(batch), batch)
-        best, classes = scores.float().log_softmax(-1).max(-1)
-        rows = zip(classes.tolist(), best.tolist(), strict=True)
-        return [Prediction(self.spec.targets.decode([label]), score) for label, score in rows]
+        best, answers = self.answer_scores(scores).max(-1)
+        rows = zip(answers.tolist(), best.tolist(), strict=True)
+        return [Prediction(self.spec.targets.decode([answer]), score) for answer, score in rows]
+
+    def answer_scores(self, scores: Tensor) -> Tensor:
+        """(B, K): log-probabilities; with labels=numbers, minus the squared distance to each class's number."""
+        if self.labels == "numbers":
+            return -(scores.float() - self.values).square()
+        return scores.float().log_softmax(-1)
+
+    def alignments(self, model: Any, batch: Batch) -> list[Alignment]:
+        """What pooling by attention weighed each step by; empty for other pooling, and where inputs are numbers."""
+        if self.spec.inputs is None:
+            return []
+        features = model.encode(batch)
+        weights = self.pooling.weights(features)
+        if weights is None or weights.shape[1] != batch.inputs.shape[1]:
+            return []
+        answers = self.decode(model, batch, features)
+        rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), answers, weights.cpu(), strict=True)
+        return [
+            Alignment([self.spec.inputs.decode([i]) for i in ids[:length]], [str(answer.answer)], row[None, :length])
+            for ids, length, answer, row in rows
+        ]
 
     def references(self, batch: Batch) -> list:
         return [self.spec.targets.decode([label]) for label in batch.targets.tolist()]
@@ -86,3 +124,66 @@ class Classification(Task):
             read = f"{length} steps" if self.spec.inputs is None else self.spec.inputs.decode(row[:length])
             lines.append(f"{read} -> {prediction.answer}{wrong}")
         return lines
+
+
+class CumulativeLink(nn.Module):
+    """Classes in an order: a sequence gets one score, and K - 1 rising thresholds cut its line into classes.
+    (B, F) -> (B, K), log-probabilities: P(class <= k) = sigmoid(threshold_k - score).
+
+    McCullagh, Regression Models for Ordinal Data, 1980 (the proportional odds model). Cao, Mirjalili & Raschka, Rank
+    Consistent Ordinal Regression for Neural Networks, 2020, https://arxiv.org/abs/1901.07884, train the same K - 1
+    decisions apart; here they are one distribution over classes.
+    """
+
+    def __init__(self, feature_size: int, classes: int):
+        super().__init__()
+        self.score = nn.Linear(feature_size, 1, bias=False)
+        self.lowest = nn.Parameter(torch.tensor([1 - classes / 2]))
+        self.gaps = nn.Parameter(torch.full((max(classes - 2, 0),), 0.5413))  # softplus makes it 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        gaps = F.softplus(self.gaps)
+        thresholds = torch.cat([self.lowest, self.lowest + gaps.cumsum(0)])
+        to_threshold = thresholds.float() - self.score(x).float()  # (B, K - 1)
+        below, above = F.logsigmoid(to_threshold), F.logsigmoid(-to_threshold)
+        # log(sigmoid(a) - sigmoid(b)) = log sigmoid(a) + log sigmoid(-b) + log(1 - exp(b - a)), without cancellation
+        between = below[:, 1:] + above[:, :-1] + torch.log(-torch.expm1(-gaps.float()))
+        return torch.cat([below[:, :1], between, above[:, -1:]], dim=-1)
+
+
+def _labels(spec: DataSpec) -> list[str]:
+    return [spec.targets.decode([i]) for i in range(spec.output_size)]
+
+
+def _values(spec: DataSpec, why: str) -> Tensor:
+    """(K,): the classes as numbers; before the data has been read, 0 to K - 1. Raises ValueError where they are
+    no numbers.
+    """
+    if spec.targets is None:
+        return torch.arange(spec.output_size).float()
+    labels = _labels(spec)
+    try:
+        values = [float(label) for label in labels]
+    except ValueError:
+        shown = ", ".join(labels[:5])
+        raise ValueError(
+            f"{why}: the labels must be numbers, such as ratings from 1 to 5, but they are {shown}"
+        ) from None
+    return torch.tensor(values)
+
+
+def _class_weights(given: Literal["balanced"] | list[float], spec: DataSpec) -> Tensor | None:
+    """(K,), with mean 1 over the training examples where balanced. Raises ValueError where a list does not fit."""
+    if spec.targets is None:
+        return None
+    if given == "balanced":
+        if spec.class_counts is None:
+            raise ValueError("class_weights is balanced, but this data does not count its classes: give a list")
+        counts = torch.tensor(spec.class_counts, dtype=torch.float)
+        return counts.sum() / (len(counts) * counts)
+    if len(given) != spec.output_size or min(given) <= 0:
+        labels = ", ".join(_labels(spec)[:10])
+        raise ValueError(
+            f"class_weights is {given}: give a positive number for each of the {spec.output_size} classes ({labels})"
+        )
+    return torch.tensor(given, dtype=torch.float)

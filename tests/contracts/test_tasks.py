@@ -214,7 +214,7 @@ def test_every_parameter_learns_with_every_backbone_that_fits(task: str, backbon
 
 def pooled(pooling: str, outputs: Tensor, last: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
     head = Classification(outputs.shape[2], SPECS["classification"], ["accuracy"], pooling)
-    return head.pool(Features(outputs, outputs[:, -1] if last is None else last, (), lengths))
+    return head.pooling(Features(outputs, outputs[:, -1] if last is None else last, (), lengths))
 
 
 def test_mean_and_max_pooling_ignore_padding() -> None:
@@ -230,17 +230,17 @@ def test_attention_pooling_is_a_weighted_mean_of_the_real_steps() -> None:
     outputs, lengths = torch.randn(2, 4, 3), torch.tensor([4, 2])
     outputs[1, 2:] = 0
     head = Classification(3, SPECS["classification"], ["accuracy"], "attention")
-    found = head.pool(Features(outputs, outputs[:, -1], (), lengths))
+    found = head.pooling(Features(outputs, outputs[:, -1], (), lengths))
     for row, length in enumerate(lengths.tolist()):
         real = outputs[row, :length]
-        weights = head.attention(real)[:, 0].softmax(0)
+        weights = head.pooling.attention(real)[:, 0].softmax(0)
         torch.testing.assert_close(found[row], (weights[:, None] * real).sum(0))
 
 
 def test_last_pooling_of_both_directions_has_read_everything(cell: str) -> None:
     model, batch = build("classification", cell, "bidirectional", pooling="last").eval(), some_batch("classification")
     features = model.encode(batch)
-    found, half = model.task.pool(features), features.outputs.shape[2] // 2
+    found, half = model.task.pooling(features), features.outputs.shape[2] // 2
     for row, length in enumerate(LENGTHS.tolist()):
         torch.testing.assert_close(found[row, :half], features.outputs[row, length - 1, :half])
         torch.testing.assert_close(found[row, half:], features.outputs[row, 0, half:])

@@ -1,0 +1,86 @@
+"""The outputs of all steps become one vector for each sequence."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.attention import Additive
+from seqzoo.contracts import Features
+from seqzoo.masking import mask
+
+PoolingName = Literal["last", "mean", "max", "attention", "target", "target_attention"]
+
+
+class Pooling(nn.Module):
+    """(B, T, O) -> (B, P), by one way or by several side by side.
+
+    last: the output once all has been read.
+    mean, max: over the real steps.
+    attention: a mean with a learned weight a step (Yang et al., Hierarchical Attention Networks, 2016,
+        https://aclanthology.org/N16-1174).
+    target: the output once the target has been read, from both sides where the backbone has two (TD-LSTM; Tang et al.,
+        Effective LSTMs for Target-Dependent Sentiment Classification, 2016, https://aclanthology.org/C16-1311).
+    target_attention: a mean whose weights answer the target (Tang, Qin & Liu, Aspect Level Sentiment Classification
+        with Deep Memory Network, 2016, https://aclanthology.org/D16-1021).
+
+    output_size: P, O for each way.
+    """
+
+    def __init__(self, feature_size: int, ways: PoolingName | list[PoolingName]):
+        super().__init__()
+        self.ways = [ways] if isinstance(ways, str) else ways
+        if not self.ways or len(set(self.ways)) < len(self.ways):
+            raise ValueError(f"pooling is {ways}: name at least one way, and none twice")
+        self.output_size = feature_size * len(self.ways)
+        if "attention" in self.ways:
+            self.attention = nn.Sequential(
+                nn.Linear(feature_size, feature_size), nn.Tanh(), nn.Linear(feature_size, 1, bias=False)
+            )
+        if "target_attention" in self.ways:
+            self.target_attention = Additive(feature_size, feature_size, feature_size)
+
+    def forward(self, features: Features) -> Tensor:
+        return torch.cat([self._pool(way, features) for way in self.ways], dim=-1)
+
+    def weights(self, features: Features) -> Tensor | None:
+        """(B, T), what the attention weighs each step by, zero where padded; None without attention."""
+        for way in self.ways:
+            if way in ("attention", "target_attention"):
+                return self._attend(way, features)[1]
+        return None
+
+    def _pool(self, way: PoolingName, features: Features) -> Tensor:
+        match way:
+            case "last":
+                return features.last
+            case "mean":
+                real = _real(features)
+                return features.outputs.sum(1) / real.sum(1, keepdim=True)  # padded outputs are zero
+            case "max":
+                return features.outputs.masked_fill(~_real(features)[..., None], float("-inf")).amax(1)
+            case "target":
+                return features.target
+            case _:
+                return self._attend(way, features)[0]
+
+    def _attend(self, way: PoolingName, features: Features) -> tuple[Tensor, Tensor]:
+        """(B, O) and the weights (B, T)."""
+        outputs = features.outputs
+        if way == "attention":
+            scores = self.attention(outputs)[..., 0].masked_fill(~_real(features), float("-inf"))
+            weights = scores.softmax(-1)
+            return (weights[:, None] @ outputs)[:, 0], weights
+        memory = self.target_attention.remember(outputs, features.lengths)
+        contexts, rows = self.target_attention(features.target[:, None], memory)
+        return contexts[:, 0], rows[:, 0]
+
+
+def _real(features: Features) -> Tensor:
+    """(B, T), True where a step is real."""
+    outputs = features.outputs
+    if features.lengths is None:
+        return outputs.new_ones(outputs.shape[:2], dtype=torch.bool)
+    return mask(features.lengths, outputs.shape[1])

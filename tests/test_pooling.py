@@ -1,0 +1,65 @@
+"""Outputs of all steps become one vector. Poolings of whole sequences are in contracts/test_tasks.py."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from seqzoo.contracts import Batch, Features
+from seqzoo.pooling import Pooling
+from tests.contracts.test_tasks import build, some_batch
+
+SPANS = torch.tensor([[1, 3], [0, 4], [2, 3], [0, 1]])
+
+
+@pytest.mark.parametrize("backbone", ["bidirectional", "deep_bidirectional"])
+def test_a_target_is_read_forward_to_its_last_step_and_backward_to_its_first(backbone: str) -> None:
+    model = build("classification", "gru", backbone, pooling="target").eval()
+    features = model.encode(dataclasses.replace(some_batch("classification"), spans=SPANS))
+    found, half = model.task.pooling(features), features.outputs.shape[2] // 2
+    for row, (first, end) in enumerate(SPANS.tolist()):
+        torch.testing.assert_close(found[row, :half], features.outputs[row, end - 1, :half])
+        torch.testing.assert_close(found[row, half:], features.outputs[row, first, half:])
+
+
+def test_without_spans_the_target_is_the_whole_sequence() -> None:
+    features = build("classification", "gru", "bidirectional").eval().encode(some_batch("classification"))
+    torch.testing.assert_close(features.target, features.last)
+
+
+def test_a_backbone_that_leaves_out_steps_finds_the_target_in_those_that_stay() -> None:
+    model = build("classification", "gru", "pyramidal", pooling="target").eval()
+    batch = Batch(torch.randint(2, 8, (1, 12)), torch.tensor([12]), padded=False, spans=torch.tensor([[5, 6]]))
+    features = model.encode(batch)  # 12 steps become 3 of 4 each
+    torch.testing.assert_close(features.target, features.outputs[:, 1])
+
+
+def test_target_attention_answers_the_target() -> None:
+    outputs, lengths, target = torch.randn(2, 4, 6), torch.tensor([4, 2]), torch.randn(2, 6)
+    pooling = Pooling(6, "target_attention")
+    features = Features(outputs, outputs[:, -1], (), lengths, target)
+    found, weights = pooling(features), pooling.weights(features)
+    attention = pooling.target_attention
+    for row, length in enumerate(lengths.tolist()):
+        real = outputs[row, :length]
+        expected = attention.energy(torch.tanh(attention.query(target[row]) + attention.key(real)))[:, 0].softmax(0)
+        torch.testing.assert_close(weights[row, :length], expected)
+        torch.testing.assert_close(found[row], expected @ real)
+    assert (weights[1, 2:] == 0).all()
+
+
+def test_several_ways_stand_side_by_side() -> None:
+    outputs = torch.randn(2, 4, 3)
+    pooling = Pooling(3, ["mean", "max"])
+    found = pooling(Features(outputs, outputs[:, -1], (), None))
+    assert pooling.output_size == 6
+    assert pooling.weights(Features(outputs, outputs[:, -1], (), None)) is None
+    torch.testing.assert_close(found, torch.cat([outputs.mean(1), outputs.amax(1)], 1))
+
+
+@pytest.mark.parametrize("ways", [[], ["max", "max"]])
+def test_a_list_without_ways_or_with_one_twice_is_refused(ways: list) -> None:
+    with pytest.raises(ValueError, match="pooling is"):
+        Pooling(3, ways)
