@@ -11,13 +11,15 @@ from seqzoo.attention import Additive
 from seqzoo.contracts import Features
 from seqzoo.masking import mask
 
-PoolingName = Literal["last", "mean", "max", "attention", "target", "target_attention"]
+PoolingName = Literal["last", "middle", "mean", "max", "attention", "target", "target_attention"]
 
 
 class Pooling(nn.Module):
     """(B, T, O) -> (B, P), by one way or by several side by side.
 
     last: the output once all has been read.
+    middle: the output in the middle, from both sides where the backbone has two: for windows cut around a place, such
+        as a junction in DNA.
     mean, max: over the real steps.
     attention: a mean with a learned weight a step (Yang et al., Hierarchical Attention Networks, 2016,
         https://aclanthology.org/N16-1174).
@@ -56,6 +58,8 @@ class Pooling(nn.Module):
         match way:
             case "last":
                 return features.last
+            case "middle":
+                return _middle(features)
             case "mean":
                 real = _real(features)
                 return features.outputs.sum(1) / real.sum(1, keepdim=True)  # padded outputs are zero
@@ -76,6 +80,15 @@ class Pooling(nn.Module):
         memory = self.target_attention.remember(outputs, features.lengths)
         contexts, rows = self.target_attention(features.target[:, None], memory)
         return contexts[:, 0], rows[:, 0]
+
+
+def _middle(features: Features) -> Tensor:
+    """(B, O)"""
+    outputs = features.outputs
+    if features.lengths is None:
+        return outputs[:, outputs.shape[1] // 2]
+    index = (features.lengths // 2)[:, None, None].expand(-1, 1, outputs.shape[2])
+    return outputs.gather(1, index)[:, 0]
 
 
 def _real(features: Features) -> Tensor:

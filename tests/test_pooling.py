@@ -50,6 +50,14 @@ def test_target_attention_answers_the_target() -> None:
     assert (weights[1, 2:] == 0).all()
 
 
+def test_the_middle_is_that_of_the_real_steps() -> None:
+    outputs = torch.randn(2, 4, 3)
+    found = Pooling(3, "middle")(Features(outputs, outputs[:, -1], (), torch.tensor([4, 3])))
+    torch.testing.assert_close(found, torch.stack([outputs[0, 2], outputs[1, 1]]))
+    found = Pooling(3, "middle")(Features(outputs, outputs[:, -1], (), None))
+    torch.testing.assert_close(found, outputs[:, 2])
+
+
 def test_several_ways_stand_side_by_side() -> None:
     outputs = torch.randn(2, 4, 3)
     pooling = Pooling(3, ["mean", "max"])

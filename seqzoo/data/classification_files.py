@@ -16,6 +16,7 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
     (text with $T$, target, label: three lines an example), which marks the target and so needs `marked`.
 
     text_column, label_column: names in the header, or numbers from 0 where there is no header.
+    marked: whether each text marks the target that its label is about, as `seqzoo.data.marked_text` reads it.
     label_until: of "DESC:manner" keep what stands before this mark.
     """
 
@@ -23,6 +24,7 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
     validation: str | None = None
     test: str | None = None
     format: Literal["table", "label_first", "target_lines"] = "table"
+    marked: bool = False
     text_column: str | int = "text"
     label_column: str | int = "label"
     label_until: str | None = None
@@ -32,6 +34,9 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
         super().__post_init__()
         if self.format == "target_lines" and not self.marked:
             raise ValueError("format=target_lines has a target in each text: set marked=true")
+
+    def marks_targets(self) -> bool:
+        return self.marked
 
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer

@@ -159,19 +159,17 @@ class ExampleData(DataModule):
         return [len(source) for source in sources]
 
 
-@dataclass(eq=False, kw_only=True)
 class ClassificationData(ExampleData):
-    """One label a source. Targets: (B,). Labels that are numbers are in their order, others alphabetically.
-
-    marked: whether each text marks the target that its label is about, as `seqzoo.data.marked_text` reads it.
-    """
-
-    marked: bool = False
+    """One label a source. Targets: (B,). Labels that are numbers are in their order, others alphabetically."""
 
     task = "classification"
 
+    def marks_targets(self) -> bool:
+        """Whether each text marks the target that its label is about, as `seqzoo.data.marked_text` reads it."""
+        return False
+
     def expected_spec(self) -> DataSpec:
-        return replace(super().expected_spec(), marked=self.marked)
+        return replace(super().expected_spec(), marked=self.marks_targets())
 
     def target_codec(self, examples: list[Example]) -> Codec:
         labels = {str(example.target) for example in examples}
@@ -181,7 +179,7 @@ class ClassificationData(ExampleData):
             return LabelCodec(sorted(labels))
 
     def _count(self, examples: list[Example]) -> DataSpec:
-        if self.marked:
+        if self.marks_targets():
             split = TextCodec.from_tokens(self.tokenizer_of_inputs(), []).split
             with_tokens = []
             for example in examples:
@@ -191,7 +189,7 @@ class ClassificationData(ExampleData):
         spec = super()._count(examples)
         counts = Counter(str(example.target) for example in examples)
         classes = [counts[spec.targets.decode([i])] for i in range(spec.output_size)]
-        return replace(spec, marked=self.marked, class_counts=classes)
+        return replace(spec, marked=self.marks_targets(), class_counts=classes)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if not example.target:

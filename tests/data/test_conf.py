@@ -45,7 +45,11 @@ def test_only_files_of_ones_own_have_to_be_named(name: str, tmp_path: Path) -> N
     assert "???" not in data.values()
     source = data.get("source")
     if source:
-        paths = [str(value) for key, value in data.items() if key.startswith(("train", "validation", "test")) and value]
+        paths = [
+            str(value)
+            for key, value in data.items()
+            if key.startswith(("train", "validation", "test", "phrases")) and value
+        ]
         named = {path.split("::")[0] for path in paths if "/" in path}
         assert named == set(source["files"])
         assert all(len(checksum) == 64 for checksum in source["files"].values())
