@@ -95,6 +95,22 @@ def test_a_tag_for_each_token(runs: dict[str, Path], command: Callable) -> None:
     assert len(json.loads(line)["prediction"]) == 3
 
 
+def test_conll_comes_out_as_it_went_in_but_for_the_tags(runs: dict[str, Path], command: Callable) -> None:
+    given = "# text = the cat sleeps\n1-2\tthecat\t_\t_\t_\n1\tthe\t_\t_\tq\n2\tcat\t_\t_\tq\n\n1\tsleeps\t_\t_\t_\n"
+    answers = [command("predict", runs["tagging"], text).out.split() for text in ("the cat", "sleeps")]
+    found = command("predict", runs["tagging"], "--conll", "--columns", "form,upos", stdin=given)
+    tags = iter(tag for answer in answers for tag in answer)
+    rows = [line.split("\t") for line in given.removesuffix("\n").split("\n")]
+    expected = ["\t".join([*row[:3], next(tags), row[4]] if row[0].isdecimal() else row) for row in rows]
+    assert found.out == "\n".join(expected) + "\n"
+    plain = command("predict", runs["tagging"], "--conll", stdin="the\ncat\n\nsleeps\n")
+    [first, second], [third] = answers
+    assert plain.out == f"the\t{first}\ncat\t{second}\n\nsleeps\t{third}\n"
+    refused = command("predict", runs["classification"], "--conll", stdin=given)
+    assert refused.err == "seqzoo: --conll is for runs of task=tagging, and this one is of task=classification\n"
+    assert "give two" in command("predict", runs["tagging"], "--conll", "--columns", "form", stdin=given).err
+
+
 def test_an_option_of_the_task_can_be_set_to_predict(runs: dict[str, Path], command: Callable) -> None:
     run = runs["language_modeling"]
 

@@ -7,10 +7,13 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from seqzoo.commands.arguments import find_modules_here
 from seqzoo.errors import ConfigError, DataError
+from seqzoo.spans import SCHEMES, convert
+
+T = TypeVar("T")
 
 
 def predict(arguments: list[str]) -> None:
@@ -39,6 +42,17 @@ def predict(arguments: list[str]) -> None:
         metavar="PICTURE",
         help="draw what each token of an answer attended to, as .png, .svg or .pdf; a second text's is PICTURE-2",
     )
+    parser.add_argument(
+        "--conll",
+        action="store_true",
+        help="of tags: standard input is CoNLL or CoNLL-U, and so is the output, with the tags written into it",
+    )
+    parser.add_argument(
+        "--columns",
+        metavar="TOKEN,TAG",
+        help="with --conll: where they are, as numbers from 0 or names such as form,upos; default: as in training",
+    )
+    parser.add_argument("--scheme", choices=SCHEMES, help="with --conll: how tags that mark spans are written")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
@@ -54,6 +68,10 @@ def predict(arguments: list[str]) -> None:
         options.setdefault("beam_size", chosen.n_best)
     loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options)
     torch.manual_seed(chosen.seed)
+    if chosen.conll:
+        for line in _tagged_conll(loaded, chosen.columns, chosen.scheme):
+            print(line, flush=sys.stdout.isatty())
+        return
     done = 0
     for some in _in_pieces(chosen.text or _lines_of_input(), 1 if sys.stdin.isatty() else 64):
         rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
@@ -67,6 +85,28 @@ def predict(arguments: list[str]) -> None:
             else:
                 line = answer if isinstance(answer, str) else " ".join(answer)
             print(line, flush=True)
+
+
+def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Iterator[str]:
+    """The lines of standard input with tags."""
+    from seqzoo.data.conll import Conll
+
+    trained_on = loaded.config["data"]
+    if loaded.spec.task != "tagging":
+        raise ConfigError([f"--conll is for runs of task=tagging, and this one is of task={loaded.spec.task}"])
+    if columns is None:
+        conll = Conll(trained_on.get("token_column", 0), trained_on.get("tag_column", -1))
+    else:
+        places = [int(name) if name.lstrip("-").isdecimal() else name for name in columns.split(",")]
+        if len(places) != 2:
+            raise ConfigError([f"--columns is {columns!r}: give two, as in --columns form,upos or --columns 0,-1"])
+        conll = Conll(*places)
+    for some in _in_pieces(conll.read(_lines_of_input()), 64):
+        tokens = [sentence.tokens for sentence in some if sentence.tokens]
+        predictions = iter(loaded.predict(tokens) if tokens else [])
+        for sentence in some:
+            tags = next(predictions).answer if sentence.tokens else []
+            yield from conll.write(sentence, convert(tags, scheme) if scheme else tags)
 
 
 def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
@@ -94,8 +134,8 @@ def _lines_of_input() -> Iterator[str]:
         raise DataError(f"standard input is not {error.encoding} (byte 0x{error.object[error.start]:02x})") from None
 
 
-def _in_pieces(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    piece: list[str] = []
+def _in_pieces(texts: Iterable[T], size: int) -> Iterator[list[T]]:
+    piece: list[T] = []
     for text in texts:
         piece.append(text)
         if len(piece) == size:

@@ -77,7 +77,7 @@ def read_table(path: str, columns: list[str | int], encoding: str = "utf-8") -> 
     rows = _csv_rows(path, encoding) if inner.endswith(".csv") else _tab_rows(path, encoding)
     if any(isinstance(column, str) for column in columns):
         header = [name.strip() for name in next(rows)[1]]
-        indices = [_column_of(path, header, column) for column in columns]
+        indices = [column_of(path, header, column) for column in columns]
     else:
         indices = [int(column) for column in columns]
     return [Row(_pick(path, number, fields, indices), f"{path}:{number}") for number, fields in rows]
@@ -145,8 +145,8 @@ def read_conll(path: str, columns: list[str | int], encoding: str = "utf-8") -> 
     columns: numbers from 0 (-1 is the last), or names of CoNLL-U (form, lemma, upos, ...). With a name the file is
     CoNLL-U: comments, ranges (`1-2`) and empty nodes (`8.1`) are left out.
     """
-    conllu = any(isinstance(column, str) for column in columns)
-    indices = [_column_of(path, list(CONLLU_COLUMNS), column) for column in columns]
+    conllu = is_conllu(columns)
+    indices = [column_of(path, list(CONLLU_COLUMNS), column) for column in columns]
     sentences: list[Sentence] = []
     tokens: list[list[str]] = []
     first = 0
@@ -156,10 +156,8 @@ def read_conll(path: str, columns: list[str | int], encoding: str = "utf-8") -> 
                 sentences.append(Sentence([list(column) for column in zip(*tokens, strict=True)], f"{path}:{first}"))
             tokens = []
             continue
-        fields = line.split("\t") if "\t" in line else line.split()
-        if conllu and (line.startswith("#") or _NOT_A_WORD.fullmatch(fields[0])):
-            continue
-        if line.startswith("-DOCSTART-"):
+        fields = conll_fields(line, conllu)
+        if fields is None:
             continue
         if not tokens:
             first = number
@@ -167,6 +165,19 @@ def read_conll(path: str, columns: list[str | int], encoding: str = "utf-8") -> 
     if not sentences:
         raise DataError(f"{path} holds no sentences: expected a token a line and a blank line after each sentence.")
     return sentences
+
+
+def is_conllu(columns: list[str | int]) -> bool:
+    """Whether columns are those of CoNLL-U, which have names."""
+    return any(isinstance(column, str) for column in columns)
+
+
+def conll_fields(line: str, conllu: bool) -> list[str] | None:
+    """The fields of a token's line; None of one that holds no token, such as a comment of CoNLL-U."""
+    fields = line.split("\t") if "\t" in line else line.split()
+    if line.startswith("-DOCSTART-") or (conllu and (line.startswith("#") or _NOT_A_WORD.fullmatch(fields[0]))):
+        return None
+    return fields
 
 
 def read_parallel(source: str, target: str, encoding: str = "utf-8") -> list[Row]:
@@ -243,7 +254,7 @@ def _json_row(path: str, number: int, line: str, columns: list[str | int]) -> Ro
     return Row([str(values[column]).strip() for column in columns], where)
 
 
-def _column_of(path: str, header: list[str], column: str | int) -> int:
+def column_of(path: str, header: list[str], column: str | int) -> int:
     if isinstance(column, int):
         return column
     if column not in header:
