@@ -21,7 +21,7 @@ def build_data(config: dict[str, Any]) -> DataModule:
 
 def build_model(config: dict[str, Any], spec: DataSpec) -> Model:
     """A model for data of these sizes, initialised from torch's random state."""
-    encoder = make("encoder", config["encoder"], {"input_size": spec.input_size}, config)
+    encoder = make("encoder", config["encoder"], {"input_size": spec.input_size, "spec": spec}, config)
     cell = make_cell_factory(config["cell"], config, "cell")
     backbone: Backbone = make("backbone", config["backbone"], {"cell": cell, "input_size": encoder.output_size}, config)
     task: Task = make(

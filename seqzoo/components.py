@@ -42,7 +42,7 @@ CONTRACTS: dict[str, type] = {
 PROVIDED = {
     "cell": ("input_size", "hidden_size"),
     "backbone": ("cell", "input_size"),
-    "encoder": ("input_size",),
+    "encoder": ("input_size", "spec"),
     "task": ("feature_size", "spec", "encoder_state"),
     "data": (),
 }

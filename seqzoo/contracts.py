@@ -122,6 +122,22 @@ class Codec(Protocol):
     def to_plain(self) -> dict[str, Any]: ...
 
 
+@dataclass(frozen=True, eq=False)
+class WordVectors:
+    """Vectors of words that were learned elsewhere: what an encoder starts from.
+
+    words, found, share: different words of the training split, how many of them have a vector, and what share of its
+        tokens these are; saved with a run.
+    ids, values: (N,) ids of the vocabulary and their vectors (N, E); None in a finished run, whose weights have them.
+    """
+
+    words: int
+    found: int
+    share: float
+    ids: Tensor | None = None
+    values: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """What a model must know of its data; saved with a run, so that a model loads without its data.
@@ -133,6 +149,7 @@ class DataSpec:
     per_step: of numbers as targets: whether each step has its own.
     marked: whether each input marks its target, as `seqzoo.data.marked_text` reads it.
     class_counts: training examples of each class, where targets are classes and they have been counted.
+    vectors: of the words of `inputs`, where the data brings some.
     """
 
     task: str
@@ -143,6 +160,7 @@ class DataSpec:
     per_step: bool = False
     marked: bool = False
     class_counts: list[int] | None = None
+    vectors: WordVectors | None = None
 
 
 class Cell(nn.Module):

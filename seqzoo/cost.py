@@ -35,7 +35,7 @@ def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
     """The cost of a model on the meta device, whose training reads batches of rows x steps ids, or features where
     `numbers` is True.
     """
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     state_bytes = sum(part.numel() * part.element_size() for part in flatten(model.backbone.initial_state(1)))
     training_bytes = 4 * 4 * parameters + _saved_bytes(model, rows, steps, numbers)
     return Cost(parameters, count_weights(model), count_flops(model, numbers), state_bytes, training_bytes)

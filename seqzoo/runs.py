@@ -16,9 +16,9 @@ from seqzoo import __version__
 from seqzoo import config as configuration
 from seqzoo.building import build_budget, build_data, build_model, build_training
 from seqzoo.checking import check
-from seqzoo.contracts import DataModule
+from seqzoo.contracts import DataModule, DataSpec
 from seqzoo.cost import Cost
-from seqzoo.data.codec import spec_from_plain, spec_to_plain
+from seqzoo.data.codec import coverage, spec_from_plain, spec_to_plain
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError
 from seqzoo.metrics import signatures
 from seqzoo.model import Model
@@ -53,6 +53,7 @@ def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     data = build_data(config)
     data.load()
     config = within_budget(config, data, data.spec)
+    measure(config, data, data.spec)
     # what can go wrong so far leaves no folder behind
     return _train(config, data, Run.create(folder, config), None)
 
@@ -185,6 +186,7 @@ def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Sess
     rows = [
         ("run", f"{names} seed={config['seed']}"),
         ("data", f"{sizes}; {data.spec.input_size:,} input ids, {data.spec.output_size:,} outputs"),
+        *_describe_vectors(data.spec),
         *describe_cost(config, cost),
         ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
         ("training", _describe_end(session)),
@@ -194,6 +196,13 @@ def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Sess
     if session.position.step:
         rows.append(("continues", f"after update {session.position.step:,}"))
     run.log(format_table(rows))
+
+
+def _describe_vectors(spec: DataSpec) -> list[tuple[str, str]]:
+    found = spec.vectors
+    if found is None:
+        return []
+    return [("vectors", f"{found.found:,} of {found.words:,} words, {found.share:.1%} of the training tokens")]
 
 
 def describe_cost(config: dict[str, Any], cost: Cost) -> list[tuple[str, str]]:
@@ -243,6 +252,7 @@ def _finish(
         "best_update": position.best_step,
         "epochs": position.epoch + 1,
         "seed": config["seed"],
+        "vectors": coverage(data.spec),
         "choices": config["choices"],
         "device": hardware(session.device),
         "precision": precision,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from seqzoo.contracts import Codec, DataSpec
+from seqzoo.contracts import Codec, DataSpec, WordVectors
 from seqzoo.data.tokenizing import Subwords, Tokenizer, get_tokenizer
 from seqzoo.data.vocabulary import BOS, EOS, PAD, SOURCE_SPECIALS, Vocabulary
 from seqzoo.errors import DataError, closest
@@ -51,6 +51,11 @@ class TextCodec:
         specials = list(specials)
         tokenizer, pieces = Subwords.learn(texts, size - len(specials), min_frequency)
         return cls(tokenizer, Vocabulary([*specials, *pieces]))
+
+    def with_words(self, words: Iterable[str]) -> TextCodec:
+        """The same with more tokens in its vocabulary, behind the others."""
+        tokenizer = self.tokenizer if isinstance(self.tokenizer, Subwords) else self.name
+        return TextCodec(tokenizer, Vocabulary([*self.vocabulary.tokens, *words]))
 
     @property
     def size(self) -> int:
@@ -135,7 +140,14 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "per_step": spec.per_step,
         "marked": spec.marked,
         "class_counts": spec.class_counts,
+        "vectors": coverage(spec),
     }
+
+
+def coverage(spec: DataSpec) -> dict[str, Any] | None:
+    """How much of the training split has a vector, as what JSON can hold; None where there are no vectors."""
+    found = spec.vectors
+    return None if found is None else {"words": found.words, "found": found.found, "share": found.share}
 
 
 def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
@@ -154,6 +166,7 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             plain.get("per_step", False),  # runs from before there were numbers as targets
             plain.get("marked", False),
             plain.get("class_counts"),
+            None if plain.get("vectors") is None else WordVectors(**plain["vectors"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error

@@ -94,7 +94,7 @@ class ExampleData(DataModule):
                 option = "data.train" if split == "train" else "data.validation, or raise data.validation_fraction"
                 raise DataError(f"The {split} split of the data holds no examples: give more with {option}.")
         # Counted before `limit`, so that a short trial builds the model of the full run.
-        self.spec = self._count(examples["train"]) if spec is None else spec
+        self.spec = self.enriched(self._count(examples["train"]), examples) if spec is None else spec
         self._encoded = {
             split: self._encode(evenly(found, self.limit), self.spec) for split, found in examples.items() if found
         }
@@ -132,6 +132,10 @@ class ExampleData(DataModule):
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
         """The targets of a batch and, where they have a length of their own, their lengths."""
         return targets.gather(rows)[0], None
+
+    def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
+        """The counted spec with what else a model is to know of the splits."""
+        return spec
 
     def _count(self, examples: list[Example]) -> DataSpec:
         name = self.tokenizer_of_inputs()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 from seqzoo.data.examples import Example
 from seqzoo.data.generating import GENERATION_SEED
 from seqzoo.data.locations import locate
 from seqzoo.data.source import Source
+from seqzoo.data.words import WordData
 from seqzoo.errors import DataError
 
 Key = tuple[str, ...]
@@ -34,15 +34,13 @@ class Files:
 
 
 @dataclass(eq=False, kw_only=True)
-class ExampleFiles(Files):
+class ExampleFiles(Files, WordData):
     """Splits from files of their own; a validation or test split without a file is held out of the training file.
 
     Held out are distinct sources: a text that occurs twice lands on one side. All runs hold out the same ones.
     folds, fold: cross-validation; the training file falls into so many parts, and part `fold` (from 0) is the test
     split. Each class has the same share of every part.
     """
-
-    task: ClassVar[str]
 
     validation_fraction: float = 0.1
     test_fraction: float = 0.0

@@ -14,8 +14,8 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from contextlib import contextmanager
+from typing import IO, Any, NamedTuple
 
 from seqzoo.data.marked_text import mark
 from seqzoo.errors import DataError, closest
@@ -196,30 +196,35 @@ def read_parallel(source: str, target: str, encoding: str = "utf-8") -> list[Row
 
 def read_bytes(path: str) -> bytes:
     """A file, unpacked where it is .gz, .xz or a member of a .zip."""
+    with open_bytes(path) as file:
+        return file.read()
+
+
+@contextmanager
+def open_bytes(path: str) -> Iterator[IO[bytes]]:
+    """The same, to be read bit by bit; a damaged file is told as DataError while it is read, too."""
     archive, _, member = path.partition("::")
     try:
         if archive.endswith(".zip"):
-            return _read_member(archive, member)
-        data = Path(archive).read_bytes()
-        if archive.endswith(".gz"):
-            return gzip.decompress(data)
-        return lzma.decompress(data) if archive.endswith(".xz") else data
+            with zipfile.ZipFile(archive) as opened, opened.open(_member_of(opened, archive, member)) as file:
+                yield file
+        else:
+            opener: Any = gzip.open if archive.endswith(".gz") else lzma.open if archive.endswith(".xz") else open
+            with opener(archive, "rb") as file:
+                yield file
     except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read ({error}): is it whole?") from None
 
 
-def _read_member(archive: str, member: str) -> bytes:
-    with zipfile.ZipFile(archive) as opened:
-        names = [name for name in opened.namelist() if not name.endswith("/")]
-        if not member and len(names) == 1:
-            member = names[0]
-        if not member:
-            raise DataError(
-                f"{archive} holds several files: name one, as in {archive}::{names[-1]}.{closest('', names)}"
-            )
-        if member not in names:
-            raise DataError(f"{archive} holds no file {member!r}.{closest(member, names)}")
-        return opened.read(member)
+def _member_of(opened: zipfile.ZipFile, archive: str, member: str) -> str:
+    names = [name for name in opened.namelist() if not name.endswith("/")]
+    if not member and len(names) == 1:
+        return names[0]
+    if not member:
+        raise DataError(f"{archive} holds several files: name one, as in {archive}::{names[-1]}.{closest('', names)}")
+    if member not in names:
+        raise DataError(f"{archive} holds no file {member!r}.{closest(member, names)}")
+    return member
 
 
 def _filled_lines(path: str, encoding: str) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,70 @@
+"""Examples whose sources are words: vectors learned elsewhere, and words that are unknown."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from seqzoo.contracts import UNKNOWN, Batch, DataSpec
+from seqzoo.data.codec import TextCodec
+from seqzoo.data.examples import Example, ExampleData, split_source
+from seqzoo.data.vectors import VectorFile
+
+
+@dataclass(eq=False, kw_only=True)
+class WordData(ExampleData):
+    """vectors: a file of vectors of words (GloVe, word2vec, fastText) for the encoder to start from. What has a vector
+        joins the vocabulary: the words of all splits (data), or all words of the file, too, for texts that come later.
+    word_dropout: a training word that occurs n times is read as `<unk>` with probability w / (w + n), so that what to
+        make of unknown words is learned from rare ones (Kiperwasser & Goldberg 2016,
+        https://aclanthology.org/Q16-1023).
+    """
+
+    vectors: str | None = None
+    vectors_words: Literal["data", "all"] = "data"
+    word_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.word_dropout < 0:
+            raise ValueError(f"word_dropout={self.word_dropout} must be 0 (none) or more")
+
+    @abstractmethod
+    def path(self, name: str) -> str:
+        """Where a file of this name is."""
+
+    def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
+        codec = spec.inputs
+        if self.vectors is None or not isinstance(codec, TextCodec):
+            return spec
+        counts = {
+            split: Counter(token for example in found for token in split_source(spec, example.source)[0])
+            for split, found in examples.items()
+        }
+        words = {word for count in counts.values() for word in count}
+        file = VectorFile(self.path(self.vectors), words if self.vectors_words == "data" else None)
+        if self.vocabulary_size is None:
+            words = {word for word in words if file.row(word) is not None}
+            if self.vectors_words == "all":
+                words |= file.ids.keys()
+            codec = codec.with_words(sorted(words - codec.vocabulary.ids.keys()))
+        vectors = file.of(codec.vocabulary, counts["train"])
+        return replace(spec, input_size=codec.size, inputs=codec, vectors=vectors)
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        batches = super().batches(split, epoch, start)
+        if split != "train" or not self.word_dropout:
+            yield from batches
+            return
+        counts = self._encoded["train"].inputs.ids.bincount(minlength=self.spec.input_size)
+        rates = self.word_dropout / (self.word_dropout + counts)
+        for number, batch in enumerate(batches, start):
+            generator = torch.Generator().manual_seed(hash((self.seed, epoch, number)) % 2**63)
+            dropped = torch.rand(batch.inputs.shape, generator=generator) < rates[batch.inputs]
+            real = torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]
+            yield replace(batch, inputs=batch.inputs.masked_fill(dropped & real, UNKNOWN))
