@@ -17,6 +17,7 @@ from seqzoo.data.narma10 import Narma10
 from seqzoo.data.parallel_files import ParallelFiles
 from seqzoo.data.parity import Parity
 from seqzoo.data.phrase_files import PhraseFiles
+from seqzoo.data.reading_frames import ReadingFrames
 from seqzoo.data.recall import Recall
 from seqzoo.data.tagging_files import TaggingFiles
 from seqzoo.data.text_files import TextFiles
@@ -38,6 +39,7 @@ __all__ = [
     "ParallelFiles",
     "Parity",
     "PhraseFiles",
+    "ReadingFrames",
     "Recall",
     "TaggingFiles",
     "TextCodec",

@@ -21,6 +21,7 @@ from seqzoo.data.numbers import parse_steps
 from seqzoo.data.ragged import Ragged, is_padded
 from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.errors import DataError, SeqzooError
+from seqzoo.spans import OUTSIDE, parse, scheme_of, tags_of
 
 
 class Example(NamedTuple):
@@ -210,7 +211,12 @@ class TaggingData(ExampleData):
     task = "tagging"
 
     def target_codec(self, examples: list[Example]) -> Codec:
-        return LabelCodec(sorted({tag for example in examples for tag in example.target}))
+        scheme = scheme_of(list(example.target) for example in examples)
+        tags = {tag for example in examples for tag in example.target}
+        if scheme is None:
+            return LabelCodec(sorted(tags))
+        # all of the scheme: one may be in other splits alone, such as that of a name of one token
+        return LabelCodec(tags_of({parse(tag).kind for tag in tags - {OUTSIDE}}, scheme), scheme)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if len(example.target) != len(source):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from seqzoo.contracts import Codec
-from seqzoo.data.codec import LabelCodec
 from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.reading import read_conll
 from seqzoo.errors import DataError
-from seqzoo.spans import OUTSIDE, convert, is_broken, parse, scheme_of, tags_of
+from seqzoo.spans import convert, is_broken, scheme_of
 
 
 @dataclass(eq=False, kw_only=True)
@@ -52,23 +50,16 @@ class TaggingFiles(ExampleFiles, TaggingData):
             raise DataError(
                 f"{asked} is for tags that mark spans (B-TYPE, I-TYPE, ...), and these do not: leave it out."
             )
-        self._scheme = given if self.scheme == "keep" else self.scheme
-        if given is None or self._scheme is None:
+        if given is None:
             return splits
         self.remarks = broken_rows(splits, given, "; mended" if mended else "; data.repair=true mends them")
         if not mended:
             return splits
+        wanted = given if self.scheme == "keep" else self.scheme
         return {
-            split: [example._replace(target=convert(list(example.target), self._scheme)) for example in examples]
+            split: [example._replace(target=convert(list(example.target), wanted)) for example in examples]
             for split, examples in splits.items()
         }
-
-    def target_codec(self, examples: list[Example]) -> Codec:
-        if self._scheme is None:
-            return super().target_codec(examples)
-        # a tag of the scheme may be in other splits alone, such as that of a name of one token
-        kinds = {parse(tag).kind for example in examples for tag in example.target if tag != OUTSIDE}
-        return LabelCodec(tags_of(kinds, self._scheme), self._scheme)
 
 
 def broken_rows(splits: dict[str, list[Example]], scheme: str, consequence: str) -> list[str]:
