@@ -27,7 +27,12 @@ def build_model(config: dict[str, Any], spec: DataSpec) -> Model:
     task: Task = make(
         "task",
         config["task"],
-        {"feature_size": backbone.output_size, "spec": spec, "encoder_state": backbone.initial_state(1)},
+        {
+            "feature_size": backbone.output_size,
+            "spec": spec,
+            "encoder_state": backbone.initial_state(1),
+            "embedding": getattr(encoder, "embedding", None),
+        },
         config,
         cell,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from seqzoo.building import build_budget, build_training, misfits
 from seqzoo.cells import Elman
@@ -49,6 +50,7 @@ def _check_parts(config: dict[str, Any]) -> list[str]:
         "spec": DataSpec("", 100, 100),
         "cell": Elman,
         "encoder_state": ((torch.zeros(1, 8),),),
+        "embedding": nn.Embedding(100, 8),
     }
     stand_ins |= dict.fromkeys(("input_size", "feature_size"), 8)
     widths = config["backbone"].get("hidden_size")
@@ -64,6 +66,7 @@ def _check_parts(config: dict[str, Any]) -> list[str]:
                 made[group] = make(group, sound, stand_ins, config, Elman)
             if group == "data" and group in made:
                 stand_ins["spec"] = made["data"].expected_spec()
+                stand_ins["embedding"] = nn.Embedding(stand_ins["spec"].input_size, 8)
         except ConfigError as error:
             mistakes += error.mistakes
         if group == "task" and "class" not in wrong:

@@ -43,7 +43,7 @@ PROVIDED = {
     "cell": ("input_size", "hidden_size"),
     "backbone": ("cell", "input_size"),
     "encoder": ("input_size", "spec"),
-    "task": ("feature_size", "spec", "encoder_state"),
+    "task": ("feature_size", "spec", "encoder_state", "embedding"),
     "data": (),
 }
 

@@ -298,7 +298,8 @@ class Task(nn.Module):
 
     @abstractmethod
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        """Features -> scores, before any softmax."""
+        """Features -> what `loss` reads: scores before any softmax or, where scores of a large vocabulary need not be
+        written out, the features they come from."""
 
     @abstractmethod
     def loss(self, scores: Tensor, batch: Batch) -> Loss: ...

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1] / "seqzoo"
 FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"contracts", "errors", "state"}
-SHARED = BASE | {"masking", "linear_cross_entropy"}
+SHARED = BASE | {"masking", "linear_cross_entropy", "locked_dropout"}
 # A package or file of seqzoo -> what it may import of seqzoo, besides its own package. What is not listed is on top of
 # all others (build, cli, ...): it may import everything, and nothing listed here may import it.
 MAY_IMPORT = {
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "errors": BASE,
     "state": BASE,
     "masking": BASE,
+    "locked_dropout": BASE,
     "linear_cross_entropy": BASE | {"masking"},
     "spans": BASE,
     "crf": SHARED,
@@ -33,8 +34,9 @@ MAY_IMPORT = {
     "attention": SHARED,
     "pooling": SHARED | {"attention"},
     "decoding": SHARED,
+    "heads": SHARED,
     "metrics": SHARED | {"spans"},
-    "tasks": SHARED | {"attention", "crf", "decoding", "metrics", "pooling", "spans"},
+    "tasks": SHARED | {"attention", "crf", "decoding", "heads", "metrics", "pooling", "spans"},
     "cost": SHARED | {"model"},
     "budget": BASE,
     "options": BASE,

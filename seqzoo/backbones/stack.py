@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.backbones.layer import Layer
-from seqzoo.backbones.locked_dropout import LockedDropout
 from seqzoo.contracts import Backbone, CellFactory, State
+from seqzoo.locked_dropout import LockedDropout
 from seqzoo.state import flatten, map_state
 
 

@@ -9,17 +9,28 @@ from torch import Tensor, nn
 
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
 from seqzoo.decoding import Constraints, Start, generate, sampler
-from seqzoo.masking import cross_entropy
+from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
+from seqzoo.locked_dropout import LockedDropout
+from seqzoo.masking import mask
 from seqzoo.metrics import create_metrics
 
 PROMPT_LENGTH = 20  # tokens of a validation text that are continued for a person to read
 
 
 class LanguageModeling(Task):
-    """Scores: (B, T, V).
+    """`forward` gives features, (B, T, O): the head works in `loss`, where it knows what is right, and in `decode`.
 
-    dropout: on the features before the head.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
+    embedding: by which the encoder reads tokens, (V, E).
+    tied_embeddings: the head's vectors are those of the encoder; where features are wider or narrower, they are
+        projected.
+    softmax_cutoffs: ids at which clusters of rare tokens begin, see `AdaptiveSoftmax`; None: one softmax over all.
+    softmax_mixtures: how many softmaxes are mixed, see `MixtureOfSoftmaxes`.
+    dropout: on the features before the head; `locked` keeps one mask for all steps of a row.
+    activation_regularization: alpha, of a penalty on large features, after their dropout.
+    temporal_activation_regularization: beta, of a penalty on features that differ from those of the step before. Both
+        are added to the loss of each target in training (Merity et al., Regularizing and Optimizing LSTM Language
+        Models, 2018, https://arxiv.org/abs/1708.02182).
     temperature, top_k, top_p: of what a continuation is drawn from, see `seqzoo.decoding.sampling`.
     no_repeat: no run of so many drawn tokens twice; 0: it may be.
     sample_length: tokens to draw after a prompt.
@@ -34,7 +45,14 @@ class LanguageModeling(Task):
         feature_size: int,
         spec: DataSpec,
         metrics: list[str],
+        embedding: nn.Embedding | None = None,
+        tied_embeddings: bool = False,
+        softmax_cutoffs: list[int] | None = None,
+        softmax_mixtures: int = 1,
         dropout: float = 0.0,
+        locked: bool = False,
+        activation_regularization: float = 0.0,
+        temporal_activation_regularization: float = 0.0,
         temperature: float = 0.8,
         top_k: int | None = None,
         top_p: float = 1.0,
@@ -45,17 +63,48 @@ class LanguageModeling(Task):
         sampler(temperature, top_k, top_p)  # says what is wrong with them
         if sample_length < 1:
             raise ValueError(f"sample_length is {sample_length}: draw at least one token")
+        if tied_embeddings and embedding is None:
+            raise ValueError("tied_embeddings needs an encoder that reads tokens, such as encoder=tokens")
+        if softmax_cutoffs is not None and softmax_mixtures > 1:
+            raise ValueError("softmax_cutoffs and softmax_mixtures do not go together: leave one of them out")
         self.spec, self.metric_names = spec, metrics
+        self.alpha, self.beta = activation_regularization, temporal_activation_regularization
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
         self.no_repeat, self.sample_length = no_repeat, sample_length
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(feature_size, spec.output_size)
+        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
+        tied = embedding if tied_embeddings else None
+        self.head: Head
+        if softmax_cutoffs is not None:
+            self.head = AdaptiveSoftmax(feature_size, spec.output_size, softmax_cutoffs, tied)
+        elif softmax_mixtures != 1:
+            self.head = MixtureOfSoftmaxes(feature_size, spec.output_size, softmax_mixtures, tied)
+        else:
+            self.head = Softmax(feature_size, spec.output_size, tied)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        return self.head(self.dropout(features.outputs))
+        return features.outputs
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        return cross_entropy(scores, batch.targets, batch.lengths if batch.padded else None)
+        dropped = self.dropout(scores)
+        features, targets = dropped.flatten(0, 1), batch.targets.flatten()
+        if batch.padded:
+            real = mask(batch.lengths, scores.shape[1]).flatten()
+            features, targets = features[real], targets[real]
+        total = self.head.loss(features, targets)
+        if self.training and (self.alpha or self.beta):
+            total = total + self._penalty(scores, dropped, batch)
+        return Loss(total, torch.full((), targets.numel(), device=targets.device))
+
+    def _penalty(self, raw: Tensor, dropped: Tensor, batch: Batch) -> Tensor:
+        """Times the number of targets. raw, dropped: (B, T, O), zero at padded steps."""
+        count = batch.lengths.sum()
+        activation = dropped.float().square().sum()
+        change = (raw[:, 1:] - raw[:, :-1]).float().square()
+        if batch.padded:
+            change = change * mask(batch.lengths - 1, change.shape[1])[..., None]
+        # the mean change is over all pairs of steps, of which a row has one less than steps
+        pairs = (count - batch.size).clamp(min=1)
+        return (self.alpha * activation + self.beta * change.sum() * (count / pairs)) / raw.shape[-1]
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
@@ -80,7 +129,7 @@ class LanguageModeling(Task):
 
     def _log_probabilities(self, output: Tensor) -> Tensor:
         """(B, O) -> (B, V), of tokens that can be shown."""
-        scores = self.head(output).float()
+        scores = self.head.log_probabilities(output)
         scores[:, [PAD, UNKNOWN]] = float("-inf")
         return scores.log_softmax(-1)
 

@@ -13,10 +13,10 @@ from torch import Tensor
 import seqzoo.backbones
 from seqzoo import config as configuration
 from seqzoo.backbones import Recurrent
-from seqzoo.backbones.locked_dropout import LockedDropout
 from seqzoo.building import cell_factory
 from seqzoo.config import names
 from seqzoo.contracts import Backbone, CellFactory, State
+from seqzoo.locked_dropout import LockedDropout
 from seqzoo.state import flatten, map_state, reorder
 
 B, T, INPUT, H = 3, 6, 4, 5

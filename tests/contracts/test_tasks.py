@@ -158,7 +158,9 @@ def test_one_batch_is_learned_by_heart_and_decoded(task: str, cell: str) -> None
     assert learns(model, batch, share=0.06)
     model.eval()
     if task == "language_modeling":  # a continuation has no right answer
-        assert (model(batch)[0].argmax(-1) == batch.targets)[torch.arange(T) < LENGTHS[:, None]].all()
+        assert (model.task.head.log_probabilities(model(batch)[0]).argmax(-1) == batch.targets)[
+            torch.arange(T) < LENGTHS[:, None]
+        ].all()
         return
     predictions = model.task.decode(model, batch)
     assert_same_answers([p.answer for p in predictions], model.task.references(batch), tolerance=1.0)
@@ -302,11 +304,11 @@ def test_teacher_forcing_is_stepping_through_the_right_tokens(cell: str, options
 
 def test_stepping_is_forward(cell: str) -> None:
     model, batch = build("language_modeling", cell, "deep").eval(), some_batch("language_modeling")
-    scores, _ = model(Batch(batch.inputs, torch.full((B,), T), padded=False))
+    outputs, _ = model(Batch(batch.inputs, torch.full((B,), T), padded=False))
     state = model.backbone.initial_state(B)
     for t in range(T):
         output, state = model.step(batch.inputs[:, t], state)
-        torch.testing.assert_close(model.task.head(output), scores[:, t])
+        torch.testing.assert_close(output, outputs[:, t])
 
 
 def test_the_score_of_a_continuation_is_its_log_probability(cell: str) -> None:
@@ -316,8 +318,8 @@ def test_the_score_of_a_continuation_is_its_log_probability(cell: str) -> None:
     predictions = model.task.decode(model, Batch(prompt, torch.full((B,), T), padded=False))
     drawn = torch.tensor([SOURCE.encode(p.answer) for p in predictions])
     assert drawn.shape == (B, 9)
-    scores, _ = model(Batch(torch.cat([prompt, drawn], 1), torch.full((B,), T + 9), padded=False))
-    scores = scores[:, T - 1 : -1]
+    outputs, _ = model(Batch(torch.cat([prompt, drawn], 1), torch.full((B,), T + 9), padded=False))
+    scores = model.task.head.log_probabilities(outputs[:, T - 1 : -1])
     scores[..., [PAD, UNKNOWN]] = float("-inf")
     expected = scores.log_softmax(-1).gather(2, drawn[..., None]).sum((1, 2))
     assert [p.score for p in predictions] == pytest.approx(expected.tolist(), abs=1e-4)

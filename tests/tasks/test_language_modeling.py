@@ -33,7 +33,7 @@ def test_the_most_probable_continuation_is_what_repeated_reading_gives() -> None
         ids = batch.inputs[row, : LENGTHS[row]].tolist()
         for _ in range(8):
             text = Batch(torch.tensor([ids]), torch.tensor([len(ids)]), padded=False)
-            scores = model(text)[0][0, -1]
+            scores = model.task.head.log_probabilities(model(text)[0][0, -1])
             scores[[PAD, UNKNOWN]] = float("-inf")
             ids.append(int(scores.argmax()))
         assert found.answer == CODEC.decode(ids[int(LENGTHS[row]) :])
