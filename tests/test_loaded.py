@@ -13,7 +13,7 @@ from seqzoo.loaded import Loaded
 
 
 def language_model(alphabet: str) -> Loaded:
-    codec = TextCodec.from_tokens("characters", [list(alphabet)])
+    codec = TextCodec.learn("characters", [list(alphabet)])
     spec = DataSpec("language_modeling", codec.size, codec.size, codec, codec)
     config = compose("task=language_modeling", "task.temperature=0", "task.sample_length=12", "backbone.hidden_size=8")
     return Loaded(build_model(config, spec).eval(), spec, config)

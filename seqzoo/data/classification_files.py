@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from seqzoo.data.codec import check_tokenizer
 from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.reading import Row, read_labelled_lines, read_table, read_target_lines
@@ -32,6 +33,7 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_tokenizer(self.tokenizer, self.vocabulary_size)
         if self.format == "target_lines" and not self.marked:
             raise ValueError("format=target_lines has a target in each text: set marked=true")
 

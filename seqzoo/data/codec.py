@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from seqzoo.contracts import Codec, DataSpec, WordVectors
-from seqzoo.data.tokenizing import Subwords, Tokenizer, get_tokenizer
+from seqzoo.data.subwords import SUBWORDS
+from seqzoo.data.tokenizing import LINES, Lines, Tokenizer, get_tokenizer
 from seqzoo.data.vocabulary import BOS, EOS, PAD, SOURCE_SPECIALS, Vocabulary
 from seqzoo.errors import DataError, closest
 
@@ -18,44 +19,53 @@ class TextCodec:
     bos, eos: the ids of `<bos>` and `<eos>`, None where the vocabulary has none.
     """
 
-    def __init__(self, tokenizer: str | Subwords, vocabulary: Vocabulary):
-        self.name = tokenizer if isinstance(tokenizer, str) else "subwords"
-        self.tokenizer: Tokenizer = get_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
+    def __init__(self, name: str, vocabulary: Vocabulary, tokenizer: Tokenizer | None = None):
+        self.name = name
+        self.tokenizer = tokenizer or get_tokenizer(name)
         self.vocabulary = vocabulary
         self.bos = vocabulary.ids.get(BOS)
         self.eos = vocabulary.ids.get(EOS)
         # For running text <eos> is a line end, which its tokenizer writes out.
-        silent = (PAD, BOS) if self.name == "lines" else (PAD, BOS, EOS)
+        silent = (PAD, BOS) if isinstance(self.tokenizer, Lines) else (PAD, BOS, EOS)
         self._silent = {vocabulary.ids[token] for token in silent if token in vocabulary}
 
     @classmethod
-    def from_tokens(
+    def learn(
         cls,
         tokenizer: str,
-        texts: Iterable[list[str]],
+        texts: Iterable[str | list[str]],
         specials: Iterable[str] = SOURCE_SPECIALS,
         min_frequency: int = 1,
         max_size: int | None = None,
     ) -> TextCodec:
-        """A codec whose vocabulary is counted from texts that are already split."""
+        """The codec of training texts: their tokens counted, or the pieces of their words learned. A list of tokens
+        stays as it is.
+
+        tokenizer: a name of `get_tokenizer`, or `bpe` or `unigram`; behind `lines:`, for running text.
+        """
+        if tokenizer.removeprefix(LINES) in SUBWORDS:
+            return cls._learn_subwords(tokenizer, texts, list(specials), min_frequency, max_size)
+        found = get_tokenizer(tokenizer)
         counts: Counter[str] = Counter()
-        for tokens in texts:
-            counts.update(tokens)
-        return cls(tokenizer, Vocabulary.from_counts(counts, specials, min_frequency, max_size))
+        for text in texts:
+            counts.update(found.split(text) if isinstance(text, str) else text)
+        return cls(tokenizer, Vocabulary.from_counts(counts, specials, min_frequency, max_size), found)
 
     @classmethod
-    def from_subwords(
-        cls, texts: Iterable[str], specials: Iterable[str] = SOURCE_SPECIALS, min_frequency: int = 1, *, size: int
+    def _learn_subwords(
+        cls, name: str, texts: Iterable[str | list[str]], specials: list[str], min_frequency: int, max_size: int | None
     ) -> TextCodec:
-        """A codec of at most `size` ids, whose pieces of words are learned from texts."""
-        specials = list(specials)
-        tokenizer, pieces = Subwords.learn(texts, size - len(specials), min_frequency)
-        return cls(tokenizer, Vocabulary([*specials, *pieces]))
+        check_tokenizer(name, max_size)
+        running = name.startswith(LINES)
+        if running:
+            specials = [*specials, EOS]
+        kind = SUBWORDS[name.removeprefix(LINES)]
+        subwords, pieces = kind.learn(_texts(texts, running), max_size - len(specials), min_frequency)
+        return cls(name, Vocabulary([*specials, *pieces]), Lines(subwords) if running else subwords)
 
     def with_words(self, words: Iterable[str]) -> TextCodec:
         """The same with more tokens in its vocabulary, behind the others."""
-        tokenizer = self.tokenizer if isinstance(self.tokenizer, Subwords) else self.name
-        return TextCodec(tokenizer, Vocabulary([*self.vocabulary.tokens, *words]))
+        return TextCodec(self.name, Vocabulary([*self.vocabulary.tokens, *words]), self.tokenizer)
 
     @property
     def size(self) -> int:
@@ -76,10 +86,8 @@ class TextCodec:
         return self.tokenizer.join(self.tokens(ids))
 
     def to_plain(self) -> dict[str, Any]:
-        plain: dict[str, Any] = {"kind": "text", "tokenizer": self.name, "tokens": list(self.vocabulary.tokens)}
-        if isinstance(self.tokenizer, Subwords):
-            plain["merges"] = [list(pair) for pair in self.tokenizer.merges]
-        return plain
+        tokens = list(self.vocabulary.tokens)
+        return {"kind": "text", "tokenizer": self.name, "tokens": tokens, **self.tokenizer.to_plain()}
 
 
 class LabelCodec:
@@ -114,12 +122,36 @@ class LabelCodec:
         return plain if self.scheme is None else {**plain, "scheme": self.scheme}
 
 
+def check_tokenizer(name: str, vocabulary_size: int | None) -> None:
+    """Raises DataError where there is no such tokenizer, ValueError where it needs another size."""
+    if name.removeprefix(LINES) not in SUBWORDS:
+        get_tokenizer(name)
+    elif vocabulary_size is None or vocabulary_size < 100:
+        raise ValueError(f"vocabulary_size is {vocabulary_size}: subwords need at least 100, such as 8000")
+
+
+def _texts(texts: Iterable[str | list[str]], running: bool) -> Iterator[str]:
+    """What subwords are learned from; of running text, its lines."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise DataError("Subwords are learned from texts, and this data has its tokens already: choose words.")
+        yield from text.split("\n") if running else (text,)
+
+
+FORMER_NAMES = {"lines": "lines:whitespace", "subwords": "bpe"}
+"""Tokenizers as older runs have saved them."""
+
+
 def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec:
     """The inverse of `to_plain`."""
     kind = plain.get("kind")
     if kind == "text":
-        vocabulary, name = Vocabulary(plain["tokens"]), plain["tokenizer"]
-        return TextCodec(Subwords(vocabulary.tokens, plain["merges"]) if name == "subwords" else name, vocabulary)
+        name = FORMER_NAMES.get(plain["tokenizer"], plain["tokenizer"])
+        vocabulary, inner = Vocabulary(plain["tokens"]), name.removeprefix(LINES)
+        if inner not in SUBWORDS:
+            return TextCodec(name, vocabulary)
+        subwords = SUBWORDS[inner].restore(vocabulary.tokens, plain[SUBWORDS[inner].parameter])
+        return TextCodec(name, vocabulary, Lines(subwords) if name.startswith(LINES) else subwords)
     if kind == "labels":
         return LabelCodec(plain["labels"], plain.get("scheme"))
     raise DataError(f"There is no codec of the kind {kind!r}.{closest(str(kind), ['text', 'labels'])}")

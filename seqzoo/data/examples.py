@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, cast
@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from seqzoo.contracts import Batch, Codec, DataModule, DataSpec
 from seqzoo.data.bucketing import bucket
 from seqzoo.data.codec import LabelCodec, TextCodec
-from seqzoo.data.marked_text import split_marked
+from seqzoo.data.marked_text import marked_parts, split_marked
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.ragged import Ragged, is_padded
 from seqzoo.data.vocabulary import TARGET_SPECIALS
@@ -79,6 +79,10 @@ class ExampleData(DataModule):
         """The name of the tokenizer of sources that are text."""
         return "whitespace"
 
+    def texts(self, example: Example) -> Sequence[str | list[str]]:
+        """What the codec of the inputs is learned from."""
+        return (example.source,)
+
     @abstractmethod
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         """The ids of the target of an example whose source has these tokens."""
@@ -140,8 +144,8 @@ class ExampleData(DataModule):
 
     def _count(self, examples: list[Example]) -> DataSpec:
         name = self.tokenizer_of_inputs()
-        sources = split_texts(name, (example.source for example in examples))
-        inputs = TextCodec.from_tokens(name, sources, min_frequency=self.min_frequency, max_size=self.vocabulary_size)
+        sources = (text for example in examples for text in self.texts(example))
+        inputs = TextCodec.learn(name, sources, min_frequency=self.min_frequency, max_size=self.vocabulary_size)
         targets = self.target_codec(examples)
         return DataSpec(self.task, inputs.size, targets.size, inputs, targets)
 
@@ -183,14 +187,13 @@ class ClassificationData(ExampleData):
         except ValueError:
             return LabelCodec(sorted(labels))
 
+    def texts(self, example: Example) -> Sequence[str | list[str]]:
+        if not self.marks_targets():
+            return super().texts(example)
+        with located(example.where):
+            return marked_parts(str(example.source))
+
     def _count(self, examples: list[Example]) -> DataSpec:
-        if self.marks_targets():
-            split = TextCodec.from_tokens(self.tokenizer_of_inputs(), []).split
-            with_tokens = []
-            for example in examples:
-                with located(example.where):
-                    with_tokens.append(example._replace(source=split_marked(str(example.source), split)[0]))
-            examples = with_tokens
         spec = super()._count(examples)
         counts = Counter(str(example.target) for example in examples)
         classes = [counts[spec.targets.decode([i])] for i in range(spec.output_size)]
@@ -240,8 +243,8 @@ class TransductionData(ExampleData):
 
     def target_codec(self, examples: list[Example]) -> Codec:
         name = self.tokenizer_of_targets()
-        texts = split_texts(name, (example.target for example in examples))
-        return TextCodec.from_tokens(name, texts, TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
+        texts = (example.target for example in examples)
+        return TextCodec.learn(name, texts, TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if not isinstance(codec, TextCodec) or codec.eos is None:
@@ -254,11 +257,6 @@ class TransductionData(ExampleData):
 
     def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
         return [max(len(source), len(answer)) for source, answer in zip(sources, answers, strict=True)]
-
-
-def split_texts(tokenizer: str, texts: Iterable[str | list[str]]) -> Iterator[list[str]]:
-    split = TextCodec.from_tokens(tokenizer, []).split
-    return (split(text) for text in texts)
 
 
 @contextmanager

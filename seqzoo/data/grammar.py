@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from seqzoo.data.english import English, Sentence
 from seqzoo.data.examples import ClassificationData, Example, TaggingData
@@ -65,7 +64,7 @@ class GrammarSentiment(ClassificationData):
 class GrammarText(RunningText):
     """Generated sentences, one a line; no line occurs twice. Sizes count sentences."""
 
-    level: Literal["characters", "words"] = "words"
+    tokenizer: str = "whitespace"
     train_size: int = 20_000
     validation_size: int = 1_000
     test_size: int = 1_000

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seqzoo.contracts import DataSpec
-from seqzoo.data.codec import TextCodec
-from seqzoo.data.examples import Example, TransductionData, split_texts
+from seqzoo.data.codec import TextCodec, check_tokenizer
+from seqzoo.data.examples import Example, TransductionData
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.reading import read_parallel, read_table
+from seqzoo.data.subwords import SUBWORDS
 from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
 
 
@@ -33,8 +34,8 @@ class ParallelFiles(ExampleFiles, TransductionData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if "subwords" in (self.source_tokenizer, self.target_tokenizer) and (self.vocabulary_size or 0) < 100:
-            raise ValueError(f"vocabulary_size is {self.vocabulary_size}: subwords need at least 100, such as 8000")
+        check_tokenizer(self.source_tokenizer, self.vocabulary_size)
+        check_tokenizer(self.target_tokenizer, self.vocabulary_size)
 
     def tokenizer_of_inputs(self) -> str:
         return self.source_tokenizer
@@ -53,16 +54,13 @@ class ParallelFiles(ExampleFiles, TransductionData):
         return [Example(fields[0], fields[1], where) for fields, where in rows]
 
     def _count(self, examples: list[Example]) -> DataSpec:
-        sources, targets = ([str(example[side]) for example in examples] for side in (0, 1))
-        together = [*sources, *targets] if self.shared_subwords else None
-        inputs = self._codec(self.source_tokenizer, sources, SOURCE_SPECIALS, together)
-        outputs = self._codec(self.target_tokenizer, targets, TARGET_SPECIALS, together)
-        return DataSpec(self.task, inputs.size, outputs.size, inputs, outputs)
+        sources, targets = [example.source for example in examples], [example.target for example in examples]
 
-    def _codec(
-        self, tokenizer: str, texts: list[str], specials: tuple[str, ...], together: list[str] | None
-    ) -> TextCodec:
-        if tokenizer == "subwords":
-            return TextCodec.from_subwords(together or texts, specials, self.min_frequency, size=self.vocabulary_size)
-        split = split_texts(tokenizer, texts)
-        return TextCodec.from_tokens(tokenizer, split, specials, self.min_frequency, self.vocabulary_size)
+        def codec(tokenizer: str, texts: list, specials: tuple[str, ...]) -> TextCodec:
+            if self.shared_subwords and tokenizer in SUBWORDS:
+                texts = [*sources, *targets]
+            return TextCodec.learn(tokenizer, texts, specials, self.min_frequency, self.vocabulary_size)
+
+        inputs = codec(self.source_tokenizer, sources, SOURCE_SPECIALS)
+        outputs = codec(self.target_tokenizer, targets, TARGET_SPECIALS)
+        return DataSpec(self.task, inputs.size, outputs.size, inputs, outputs)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from seqzoo.contracts import Batch, DataModule, DataSpec
-from seqzoo.data.codec import TextCodec
+from seqzoo.data.codec import TextCodec, check_tokenizer
 from seqzoo.data.ragged import gather_spans, is_padded
+from seqzoo.data.tokenizing import LINES
 from seqzoo.errors import DataError
 
 
@@ -53,9 +54,11 @@ class RunningText(DataModule):
     """Targets are the inputs one step further: (B, T) each. Batch k + 1 continues batch k row by row.
 
     Only the last window of an epoch can be padded, by one step: where the text does not divide into equal streams.
+
+    tokenizer: `characters`, line ends among them; with any other, each line end is the token `<eos>`.
     """
 
-    level: Literal["characters", "words"] = "characters"
+    tokenizer: str = "characters"
     batch_size: int = 32
     evaluation_batch_size: int = 10
     window: int = 64
@@ -70,13 +73,19 @@ class RunningText(DataModule):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        check_tokenizer(self._name, self.vocabulary_size)
+
+    @property
+    def _name(self) -> str:
+        """Line ends are characters like any other; among words each is a token of its own, `<eos>`."""
+        return self.tokenizer if self.tokenizer == "characters" else f"{LINES}{self.tokenizer}"
 
     @abstractmethod
     def read(self) -> dict[str, str]:
         """The text of "train", "validation" and, where there is one, "test"."""
 
     def expected_spec(self) -> DataSpec:
-        size = self.vocabulary_size or (10_000 if self.level == "characters" else 100_000)
+        size = self.vocabulary_size or (10_000 if self.tokenizer == "characters" else 100_000)
         return DataSpec("language_modeling", size, size)
 
     def load(self, spec: DataSpec | None = None) -> None:
@@ -90,7 +99,7 @@ class RunningText(DataModule):
         self._streams = {split: self._cut(split, text, codec) for split, text in texts.items()}
 
     def splits(self) -> dict[str, int]:
-        """How many targets each: one less than characters or words."""
+        """How many targets each: one less than tokens."""
         return {split: int(streams.lengths.sum()) for split, streams in self._streams.items()}
 
     def num_batches(self, split: str, epoch: int = 0) -> int:
@@ -108,11 +117,7 @@ class RunningText(DataModule):
         return self._streams[split]
 
     def _count(self, text: str) -> TextCodec:
-        tokenizer = "lines" if self.level == "words" else "characters"
-        tokens = TextCodec.from_tokens(tokenizer, []).split(text)
-        return TextCodec.from_tokens(
-            tokenizer, [tokens], min_frequency=self.min_frequency, max_size=self.vocabulary_size
-        )
+        return TextCodec.learn(self._name, [text], min_frequency=self.min_frequency, max_size=self.vocabulary_size)
 
     def _cut(self, split: str, text: str, codec: TextCodec) -> Streams:
         ids = torch.tensor(codec.encode(text)[: self.limit])
@@ -120,7 +125,7 @@ class RunningText(DataModule):
         number = getattr(self, name)
         if len(ids) <= number:
             raise DataError(
-                f"The {split} text has {len(ids)} {self.level}, too few for data.{name}={number} streams that predict "
+                f"The {split} text has {len(ids)} tokens, too few for data.{name}={number} streams that predict "
                 "the next one: give more text"
                 + (f", or lower data.{name} to at most {len(ids) - 1}." if len(ids) > 1 else ".")
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from seqzoo.data.files import Files
 from seqzoo.data.reading import read_text
@@ -18,7 +17,6 @@ class TextFiles(Files, RunningText):
     validation: str | None = None
     test: str | None = None
     validation_fraction: float = 0.1
-    level: Literal["characters", "words"] = "characters"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,11 +32,11 @@ class TextFiles(Files, RunningText):
 
     def _text(self, name: str) -> str:
         text = read_text(self.path(name), self.encoding)
-        # Words count line ends: the last line has one too.
-        return text if self.level == "characters" or text.endswith("\n") else text + "\n"
+        # Where line ends are tokens, the last line has one too.
+        return text if self.tokenizer == "characters" or text.endswith("\n") else text + "\n"
 
     def _halve(self, text: str) -> tuple[str, str]:
         place = int(len(text) * (1 - self.validation_fraction))
-        if self.level == "words":
+        if self.tokenizer != "characters":
             place = text.rfind("\n", 0, place) + 1
         return text[:place], text[place:]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import re
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from seqzoo.cache import user_cache
 from seqzoo.data import torchtext_adapter
-from seqzoo.data.vocabulary import EOS, UNKNOWN
+from seqzoo.data.vocabulary import EOS
 from seqzoo.errors import DataError, closest
+
+LINES = "lines:"
+"""Before the name of a tokenizer that reads running text by lines."""
 
 
 class Tokenizer(ABC):
@@ -21,20 +26,14 @@ class Tokenizer(ABC):
         """Text for a person; equal to what was split only where the tokenizer loses nothing."""
         return " ".join(tokens)
 
+    def to_plain(self) -> dict[str, Any]:
+        """What it has learned and a run must save, besides its name and the vocabulary."""
+        return {}
+
 
 class Whitespace(Tokenizer):
     def split(self, text: str) -> list[str]:
         return text.split()
-
-
-class Lines(Tokenizer):
-    """Words apart by whitespace; a line end is the token `<eos>`."""
-
-    def split(self, text: str) -> list[str]:
-        return text.replace("\n", f" {EOS} ").split()
-
-    def join(self, tokens: list[str]) -> str:
-        return re.sub(f" ?{EOS} ?", "\n", " ".join(tokens))
 
 
 class Characters(Tokenizer):
@@ -85,79 +84,83 @@ class FromFunction(Tokenizer):
         return list(self.function(text))
 
 
-class Subwords(Tokenizer):
-    """Words in pieces, learned from texts by merging, again and again, the pair of pieces that is most frequent
-    (byte-pair encoding). A piece that begins a word begins with ▁, so that joining loses nothing.
+class ChineseWords(Tokenizer):
+    """The words of Chinese text, by the library jieba; nothing is lost, spaces are tokens.
 
-    Sennrich, Haddow & Birch, Neural Machine Translation of Rare Words with Subword Units, 2016,
-    https://aclanthology.org/P16-1162
-
-    pieces: all there are, `<unk>` among them; merges: pairs of pieces that become one, the earliest learned first.
-    Raises DataError where the library `tokenizers` is not installed.
+    Raises DataError where jieba is not installed.
     """
 
-    space = "▁"
-
-    def __init__(self, pieces: Sequence[str], merges: Sequence[Sequence[str]]):
-        self.merges = [(first, second) for first, second in merges]
-        models = _library().models
-        ids = {piece: i for i, piece in enumerate(pieces)}
-        self._model = self._around(models.BPE(vocab=ids, merges=self.merges, unk_token=UNKNOWN))
-
-    @classmethod
-    def learn(cls, texts: Iterable[str], size: int, min_frequency: int = 1) -> tuple[Subwords, list[str]]:
-        """The tokenizer of at most `size` pieces, characters included, and the pieces, without `<unk>`. Pairs rarer
-        than `min_frequency` are not merged.
-        """
-        library = _library()
-        model = cls._around(library.models.BPE(unk_token=UNKNOWN))
-        trainer = library.trainers.BpeTrainer(
-            vocab_size=size + 1, min_frequency=min_frequency, special_tokens=[UNKNOWN], show_progress=False
-        )
-        model.train_from_iterator(texts, trainer)
-        learned = json.loads(model.to_str())["model"]
-        pieces = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
-        return cls(pieces, learned["merges"]), [piece for piece in pieces if piece != UNKNOWN]
-
-    @classmethod
-    def _around(cls, model: Any) -> Any:
-        library = _library()
-        tokenizer, cut = library.Tokenizer(model), library.pre_tokenizers
-        # marks are apart, so that "dog." is no other word than "dog"
-        tokenizer.pre_tokenizer = cut.Sequence([cut.Metaspace(cls.space), cut.Punctuation("isolated")])
-        return tokenizer
+    def __init__(self) -> None:
+        self._jieba = _jieba()
 
     def split(self, text: str) -> list[str]:
-        return self._model.encode(text).tokens
+        return self._jieba.lcut(text)
 
     def join(self, tokens: list[str]) -> str:
-        return "".join(tokens).replace(self.space, " ").removeprefix(" ")
+        return "".join(tokens)
 
 
-def _library() -> Any:
+@functools.cache
+def _jieba() -> Any:
     try:
-        import tokenizers
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old ways to write patterns, where it is compiled for the first time
+            import jieba
     except ImportError:
-        raise DataError('Subwords need the library tokenizers: pip install "seqzoo[text]".') from None
-    return tokenizers
+        raise DataError('Chinese words need the library jieba: pip install "seqzoo[chinese]".') from None
+    jieba.setLogLevel("WARNING")
+    segmenter = jieba.Tokenizer()
+    # the place of its own choice is open to everybody on this machine
+    segmenter.tmp_dir = str(user_cache("jieba"))
+    return segmenter
+
+
+class Lines(Tokenizer):
+    """Running text: the lines of a text by another tokenizer, and the token `<eos>` for each line end."""
+
+    def __init__(self, inner: Tokenizer):
+        self.inner = inner
+
+    def split(self, text: str) -> list[str]:
+        split = self.inner.split
+        *lines, last = text.split("\n")
+        tokens: list[str] = []
+        for line in lines:
+            tokens += split(line)
+            tokens.append(EOS)
+        return tokens + split(last)
+
+    def join(self, tokens: list[str]) -> str:
+        lines: list[list[str]] = [[]]
+        for token in tokens:
+            if token == EOS:
+                lines.append([])
+            else:
+                lines[-1].append(token)
+        return "\n".join(map(self.inner.join, lines))
+
+    def to_plain(self) -> dict[str, Any]:
+        return self.inner.to_plain()
 
 
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "whitespace": Whitespace,
-    "lines": Lines,
     "characters": Characters,
     "reversed_characters": ReversedCharacters,
     "words": Words,
     "basic_english": BasicEnglish,
+    "chinese_words": ChineseWords,
 }
 
 
 def get_tokenizer(name: str) -> Tokenizer:
-    """One of TOKENIZERS, or `torchtext:NAME` for any tokenizer of torchtext."""
+    """One of TOKENIZERS, `torchtext:NAME` for any tokenizer of torchtext, or `lines:NAME` for running text."""
+    if name.startswith(LINES):
+        return Lines(get_tokenizer(name.removeprefix(LINES)))
     if name.startswith("torchtext:"):
         return FromFunction(torchtext_adapter.tokenizer(name.removeprefix("torchtext:")))
-    if name == "subwords":
-        raise DataError("Subwords are learned from pairs of texts only: choose another tokenizer.")
     if name not in TOKENIZERS:
-        raise DataError(f"There is no tokenizer {name!r}.{closest(name, [*TOKENIZERS, 'torchtext:toktok'])}")
+        raise DataError(
+            f"There is no tokenizer {name!r}.{closest(name, [*TOKENIZERS, 'bpe', 'unigram', 'torchtext:toktok'])}"
+        )
     return TOKENIZERS[name]()

@@ -32,8 +32,8 @@ TARGET_LENGTHS = torch.tensor([3, 5, 1, 2])
 LETTERS = [list("abcdefgh")]
 WIDTH = 16
 
-SOURCE = TextCodec.from_tokens("characters", LETTERS)
-TARGET = TextCodec.from_tokens("characters", LETTERS, TARGET_SPECIALS)
+SOURCE = TextCodec.learn("characters", LETTERS)
+TARGET = TextCodec.learn("characters", LETTERS, TARGET_SPECIALS)
 LABELS = LabelCodec(["X", "Y", "Z"])
 SPECS = {
     "classification": DataSpec("classification", SOURCE.size, LABELS.size, SOURCE, LABELS),

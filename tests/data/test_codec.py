@@ -11,21 +11,21 @@ from seqzoo.errors import DataError
 
 
 def test_text_and_tokens_encode_alike_and_decode_skips_special_tokens() -> None:
-    codec = TextCodec.from_tokens("whitespace", [["the", "cat"], ["the"]], TARGET_SPECIALS)
+    codec = TextCodec.learn("whitespace", [["the", "cat"], ["the"]], TARGET_SPECIALS)
     assert codec.encode("the dog") == codec.encode(["the", "dog"]) == [4, 1]
     assert (codec.bos, codec.eos, codec.size) == (2, 3, 6)
     assert codec.decode([2, 4, 5, 1, 3, 0, 0]) == "the cat <unk>"
 
 
 def test_reversed_text_decodes_to_what_a_person_wrote() -> None:
-    codec = TextCodec.from_tokens("reversed_characters", [list("12+")])
+    codec = TextCodec.learn("reversed_characters", [list("12+")])
     assert codec.bos is None
     assert codec.decode(codec.encode("1+2")) == "1+2"
     assert codec.encode("1+2") == codec.encode(["2", "+", "1"])
 
 
 def test_a_line_end_of_running_text_is_written_out() -> None:
-    codec = TextCodec.from_tokens("lines", [["a", "<eos>", "b"]])
+    codec = TextCodec.learn("lines:whitespace", [["a", "<eos>", "b"]])
     assert codec.decode(codec.encode("a b\na")) == "a b\na"
     assert codec.eos == codec.vocabulary.ids["<eos>"]
 
@@ -43,8 +43,8 @@ def test_labels() -> None:
 @pytest.mark.parametrize(
     "codec",
     [
-        TextCodec.from_tokens("words", [["a", "é"]]),
-        TextCodec.from_subwords(["old dogs, old cats"], TARGET_SPECIALS, size=20),
+        TextCodec.learn("words", [["a", "é"]]),
+        TextCodec.learn("bpe", ["old dogs, old cats"], TARGET_SPECIALS, max_size=100),
         LabelCodec(["x", "y"]),
     ],
 )
@@ -56,7 +56,7 @@ def test_a_codec_survives_json(codec: TextCodec | LabelCodec) -> None:
 
 
 def test_a_spec_survives_json() -> None:
-    spec = DataSpec("tagging", 3, 2, TextCodec.from_tokens("words", [["a"]]), LabelCodec(["x", "y"]))
+    spec = DataSpec("tagging", 3, 2, TextCodec.learn("words", [["a"]]), LabelCodec(["x", "y"]))
     plain = spec_to_plain(spec)
     again = spec_from_plain(json.loads(json.dumps(plain)))
     assert spec_to_plain(again) == plain

@@ -205,6 +205,6 @@ def test_text_files(tmp_path: Path) -> None:
     data.load()
     assert data.splits() == {"train": 79, "validation": 19}
     words = write(tmp_path / "b.txt", "a b c\n" * 9 + "a b c")
-    data = TextFiles(train=words, test=words, level="words", batch_size=2, evaluation_batch_size=1)
+    data = TextFiles(train=words, test=words, tokenizer="whitespace", batch_size=2, evaluation_batch_size=1)
     data.load()
     assert data.splits() == {"train": 35, "validation": 3, "test": 39}

@@ -129,9 +129,9 @@ def test_sentiment_follows_negation_and_contrast() -> None:
         assert sentiment == ("positive" if good != ("not" in words) else "negative")
 
 
-@pytest.mark.parametrize("level", ["words", "characters"])
-def test_grammar_text(level: str) -> None:
-    data = GrammarText(level=level, **SMALL)  # type: ignore[arg-type]
+@pytest.mark.parametrize("tokenizer", ["whitespace", "characters"])
+def test_grammar_text(tokenizer: str) -> None:
+    data = GrammarText(tokenizer=tokenizer, **SMALL)  # type: ignore[arg-type]
     splits = data.read()
     lines = {split: text.removesuffix("\n").split("\n") for split, text in splits.items()}
     assert {split: len(found) for split, found in lines.items()} == {"train": 2000, "validation": 300, "test": 300}

@@ -61,7 +61,7 @@ def test_start_leaves_out_windows() -> None:
 
 
 def test_words_have_a_token_for_each_line_end() -> None:
-    data = loaded(text="a b\nb c\n" * 4, level="words", batch_size=2, evaluation_batch_size=1, window=50)
+    data = loaded(text="a b\nb c\n" * 4, tokenizer="whitespace", batch_size=2, evaluation_batch_size=1, window=50)
     assert data.spec.inputs.to_plain()["tokens"] == ["<pad>", "<unk>", "<eos>", "b", "a", "c"]
     assert data.splits()["train"] == 23
     batch = next(data.batches("train"))
@@ -80,7 +80,7 @@ def test_limit_and_saved_spec() -> None:
 def test_mistakes() -> None:
     with pytest.raises(DataError, match=r"too few for data.batch_size=26 streams .* to at most 25\."):
         loaded(batch_size=26)
-    with pytest.raises(DataError, match=r"validation text has 9 characters, too few for data.evaluation_batch_size=10"):
+    with pytest.raises(DataError, match=r"validation text has 9 tokens, too few for data.evaluation_batch_size=10"):
         loaded(batch_size=2)
     with pytest.raises(ValueError, match="window=0 is too small"):
         Alphabet(window=0)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from seqzoo.data import tokenizing
 from seqzoo.data.tokenizing import get_tokenizer
 from seqzoo.errors import DataError
 
@@ -15,7 +16,8 @@ from seqzoo.errors import DataError
     ("name", "text", "tokens"),
     [
         ("whitespace", " a  b\tc ", ["a", "b", "c"]),
-        ("lines", "a b\nc\n", ["a", "b", "<eos>", "c", "<eos>"]),
+        ("lines:whitespace", " a b\nc\n", ["a", "b", "<eos>", "c", "<eos>"]),
+        ("lines:words", "a,\n\nb", ["a", ",", "<eos>", "<eos>", "b"]),
         ("characters", "ab c", ["a", "b", " ", "c"]),
         ("reversed_characters", "12+3", ["3", "+", "2", "1"]),
         ("words", "Don't (really) go, 2!", ["Don", "'", "t", "(", "really", ")", "go", ",", "2", "!"]),
@@ -28,7 +30,7 @@ def test_split(name: str, text: str, tokens: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("characters", "a b\n"), ("reversed_characters", "12+3"), ("lines", "a b\nc\n"), ("words", "Go (now), 2!")],
+    [("characters", "a b\n"), ("reversed_characters", "12+3"), ("lines:words", "a b.\nc\n"), ("words", "Go (now), 2!")],
 )
 def test_join_undoes_split(name: str, text: str) -> None:
     tokenizer = get_tokenizer(name)
@@ -76,6 +78,30 @@ def test_without_torchtext_a_sentence_says_what_to_install(monkeypatch: pytest.M
 def test_torchtext_is_imported_only_when_asked_for() -> None:
     code = "import sys, seqzoo.data; sys.exit('torchtext' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_words_of_chinese() -> None:
+    pytest.importorskip("jieba")
+    tokenizer = get_tokenizer("chinese_words")
+    assert tokenizer.split("我来到北京清华大学") == ["我", "来到", "北京", "清华大学"]
+    for text in ("他来到了网易杭研大厦。", "用 Python 3.11 写的 程序！", "她说：“好。”"):
+        assert tokenizer.join(tokenizer.split(text)) == text
+
+
+def test_chinese_words_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizing, "_jieba", tokenizing._jieba.__wrapped__)
+    monkeypatch.setitem(sys.modules, "jieba", None)
+    with pytest.raises(DataError, match=r'pip install "seqzoo\[chinese\]"'):
+        get_tokenizer("chinese_words")
+
+
+def test_jieba_may_be_imported_where_warnings_are_errors() -> None:
+    """Its source has ways to write patterns that Python warns of when it compiles it for the first time."""
+    pytest.importorskip("jieba")
+    code = "from seqzoo.data.tokenizing import get_tokenizer; get_tokenizer('chinese_words')"
+    fresh = ["-X", "pycache_prefix=nowhere", "-B", "-W", "error::SyntaxWarning", "-W", "error::DeprecationWarning"]
+    done = subprocess.run([sys.executable, *fresh, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_unknown_name() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import seqzoo
+from seqzoo.cache import user_cache
 from seqzoo.cells.modified import Modifiers, modify
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.fused import NotCompilable, fused_scan, native
@@ -234,7 +235,7 @@ def test_without_a_compiler_all_goes_on_and_it_is_said_once(
 def test_a_compiler_that_fails_is_reported_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Any
 ) -> None:
-    monkeypatch.setattr(native, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(native, "user_cache", lambda kind: tmp_path)
     with pytest.raises(NotCompilable, match="fails"):
         native.load("this is no C++", "float")
     assert "does not compile" in caplog.text
@@ -242,7 +243,7 @@ def test_a_compiler_that_fails_is_reported_and_leaves_nothing(
 
 
 def test_a_source_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr(native, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(native, "user_cache", lambda kind: tmp_path)
     functions = "".join(f'extern "C" void {name}() {{}}\n' for name in native.SYMBOLS)
     native.load(functions, "float")
     monkeypatch.setattr(native, "_build", lambda *given: pytest.fail("built again"))
@@ -254,9 +255,9 @@ def test_a_source_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: An
 def test_a_cache_that_others_can_write_to_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     own = tmp_path / "seqzoo" / "kernels"
-    assert native._cache.__wrapped__() == own
+    assert user_cache.__wrapped__("kernels") == own
     own.chmod(0o777)
-    assert native._cache.__wrapped__() != own
+    assert user_cache.__wrapped__("kernels") != own
 
 
 def test_a_slice_of_a_sum_is_the_sum_of_slices() -> None:

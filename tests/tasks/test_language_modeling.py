@@ -12,7 +12,7 @@ from seqzoo.data.codec import TextCodec
 from seqzoo.model import Model
 from seqzoo.overrides import examine
 
-CODEC = TextCodec.from_tokens("characters", [list("abcdefgh")])
+CODEC = TextCodec.learn("characters", [list("abcdefgh")])
 SPEC = DataSpec("language_modeling", CODEC.size, CODEC.size, CODEC, CODEC)
 LENGTHS = torch.tensor([5, 2])
 

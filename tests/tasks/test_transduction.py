@@ -19,8 +19,8 @@ from seqzoo.overrides import examine
 from seqzoo.training.checkpoint import load_weights, save_weights
 
 LETTERS = [list("abcdefgh")]
-SOURCE = TextCodec.from_tokens("characters", LETTERS)
-TARGET = TextCodec.from_tokens("characters", LETTERS, TARGET_SPECIALS)
+SOURCE = TextCodec.learn("characters", LETTERS)
+TARGET = TextCodec.learn("characters", LETTERS, TARGET_SPECIALS)
 SPEC = DataSpec("transduction", SOURCE.size, TARGET.size, SOURCE, TARGET)
 WIDTH = 16
 LENGTHS = torch.tensor([6, 4, 3, 1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import functools
 import hashlib
@@ -14,6 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from seqzoo.cache import user_cache
 from seqzoo.kernels.fused.tracing import NotCompilable
 
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-fopenmp-simd", "-fno-math-errno",
@@ -53,7 +53,7 @@ def load(source: str, real: str) -> Library:
     if program is None:
         raise NotCompilable("there is no C++ compiler")
     key = hashlib.sha256("\0".join([source, real, program, *FLAGS, _processor()]).encode()).hexdigest()[:24]
-    folder = _cache()
+    folder = user_cache("kernels")
     path = folder / f"{key}.so"
     if not path.exists():
         _build(program, source, real, path)
@@ -73,23 +73,6 @@ def _build(program: str, source: str, real: str, path: Path) -> None:
             logger.warning("seqzoo: %s does not compile a cell, which is slower without:\n%s", program, message)
             raise NotCompilable(f"{program} fails")
         built.replace(path)
-
-
-@functools.cache
-def _cache() -> Path:
-    """Of this user alone, as what lies there is run; where there can be none, of this process."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base, "seqzoo", "kernels")
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = folder.stat()
-        if found.st_uid == os.getuid() and not found.st_mode & 0o022 and os.access(folder, os.W_OK):
-            return folder
-    except (OSError, AttributeError):
-        pass
-    folder = Path(tempfile.mkdtemp(prefix="seqzoo-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 @functools.cache
