@@ -27,7 +27,6 @@ def table(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_tokenizer_reads_as_in_training(name: str, table: str) -> None:
-    pytest.importorskip({"chinese_words": "jieba", "torchtext:basic_english": "torchtext"}.get(name, "tokenizers"))
     data = ClassificationFiles(train=table, validation=table, tokenizer=name, vocabulary_size=100, batch_size=1)
     data.load()
     spec = spec_from_plain(json.loads(json.dumps(spec_to_plain(data.spec))))
@@ -40,8 +39,6 @@ def test_a_saved_tokenizer_reads_as_in_training(name: str, table: str) -> None:
 
 @pytest.mark.parametrize("name", ["whitespace", "words", "basic_english", "bpe", "unigram", "chinese_words"])
 def test_running_text_of_any_tokenizer(name: str, tmp_path: Path) -> None:
-    if name == "chinese_words":
-        pytest.importorskip("jieba")
     path = tmp_path / "a.txt"
     path.write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
     options: dict[str, Any] = {"tokenizer": name, "vocabulary_size": 100, "batch_size": 1, "window": 500}
