@@ -52,9 +52,9 @@ def test_subwords_lose_nothing_but_characters_they_have_never_seen(name: str) ->
 
 @pytest.mark.parametrize("name", SUBWORDS)
 def test_subwords_cut_alike_after_a_round_through_json(name: str) -> None:
-    codec = TextCodec.learn(name, TEXTS, TARGET_SPECIALS, max_size=100)
+    codec = TextCodec.learn(name, TEXTS, TARGET_SPECIALS, max_size=100).with_words(["zebra"])
     again = codec_from_plain(json.loads(json.dumps(codec.to_plain())))
-    assert codec.size <= 100
+    assert codec.size <= 101
     assert codec.vocabulary.tokens[:4] == list(TARGET_SPECIALS)
     for text in ("A big Hund", "a cold dog"):
         assert again.encode(text) == codec.encode(text)
