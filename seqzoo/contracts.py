@@ -112,6 +112,16 @@ class Alignment(NamedTuple):
     weights: Tensor
 
 
+class Explanation(NamedTuple):
+    """What an answer rests on. method: how it was found; read: S labels; weights: (S,), whose sizes sum to 1; where the
+    method tells signs, a negative one speaks against the answer.
+    """
+
+    method: str
+    read: list[str]
+    weights: Tensor
+
+
 class Codec(Protocol):
     """Text to ids and back; `seqzoo.data.codec` holds the ones there are."""
 
@@ -318,6 +328,10 @@ class Task(nn.Module):
 
     def alignments(self, model: Any, batch: Batch) -> list[Alignment]:
         """What the answer of each row attended to; empty where a task attends to nothing."""
+        return []
+
+    def explain(self, model: Any, batch: Batch) -> list[Explanation]:
+        """What the answer of each row rests on; empty where a task cannot say."""
         return []
 
     def classes(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from seqzoo.building import build_model
-from seqzoo.contracts import UNKNOWN, Alignment, Batch, DataSpec, Prediction
+from seqzoo.contracts import UNKNOWN, Alignment, Batch, DataSpec, Explanation, Prediction
 from seqzoo.data.codec import spec_from_plain
 from seqzoo.data.examples import encode_inputs
 from seqzoo.errors import ConfigError
@@ -56,6 +56,17 @@ class Loaded:
             raise ConfigError(
                 ["the run attends to nothing: train one with an attention, such as task.attention=general"]
             )
+        return found
+
+    @torch.no_grad()
+    def explain(
+        self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
+    ) -> list[Explanation]:
+        """What the prediction of each text rests on. Raises ConfigError where the task cannot say."""
+        task, batches = self.model.task, self._batches(texts, batch_size, first_line)
+        found = [explanation for batch in batches for explanation in task.explain(self.model, batch)]
+        if not found:
+            raise ConfigError([f"a run of task={task.kind} that reads such inputs cannot explain its predictions"])
         return found
 
     def _batches(self, texts: list[str] | list[list[str]], batch_size: int, first_line: int) -> Iterator[Batch]:

@@ -146,6 +146,40 @@ class MacroF1(_PredictionMetric):
         return sum(2 * self.right[c] / (self.answered[c] + self.real[c]) for c in sorted(classes)) / len(classes)
 
 
+class Confusion:
+    """How often each class was answered for each right one: counts[right][answered], in the order of the classes.
+
+    Raises ValueError where an answer has more or fewer labels than its reference.
+    """
+
+    def __init__(self, classes: list[str]):
+        self.classes = classes
+        self.counts = [[0] * len(classes) for _ in classes]
+        self._places = {name: place for place, name in enumerate(classes)}
+
+    def update(self, answers: list, references: list) -> None:
+        for answer, reference in zip(answers, references, strict=True):
+            for given, right in _labels(answer, reference):
+                self.counts[self._places[right]][self._places[given]] += 1
+
+    def by_class(self) -> dict[str, dict[str, float]]:
+        """Precision, recall, f1 and support, the examples that there are, of each class; 0 where nothing counts."""
+        found = {}
+        for place, name in enumerate(self.classes):
+            right, real = self.counts[place][place], sum(self.counts[place])
+            answered = sum(row[place] for row in self.counts)
+            found[name] = {
+                "precision": right / max(answered, 1),
+                "recall": right / max(real, 1),
+                "f1": 2 * right / max(answered + real, 1),
+                "support": real,
+            }
+        return found
+
+    def to_plain(self) -> dict[str, Any]:
+        return {"by_class": self.by_class(), "classes": self.classes, "confusion": self.counts}
+
+
 class SpanF1(_PredictionMetric):
     """Micro-averaged F1 of entities: one counts as found where type, first and last step agree.
 

@@ -20,7 +20,7 @@ from seqzoo.contracts import DataModule, DataSpec
 from seqzoo.cost import Cost
 from seqzoo.data.codec import coverage, spec_from_plain, spec_to_plain
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError
-from seqzoo.metrics import signatures
+from seqzoo.metrics import Confusion, signatures
 from seqzoo.model import Model
 from seqzoo.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.sizing import measure, within_budget
@@ -235,10 +235,15 @@ def _finish(
     load_weights(run.folder / BEST, session.model)
     position, precision = session.position, session.settings.precision
     held_out = [split for split in data.splits() if split != "train"]
-    scores = {split: evaluate(session.model, data, split, session.device, precision) for split in held_out}
+    reports = {split: _report(session.model) for split in held_out}
+    scores = {
+        split: evaluate(session.model, data, split, session.device, precision, report)
+        for split, report in reports.items()
+    }
     metrics: dict[str, Any] = {
         "train": {"loss_nats": session.last_train_loss},
         **scores,
+        "report": {split: report.to_plain() for split, report in reports.items() if report is not None},
         "higher_is_better": {metric.name: metric.higher_is_better for metric in session.model.task.metrics()},
         "signatures": signatures(config["task"]["metrics"]),
         "parameters": cost.parameters,
@@ -266,6 +271,9 @@ def _finish(
     if run.tracker is not None:
         for split, values in scores.items():
             run.tracker.scalars({f"final/{split}_{name}": value for name, value in values.items()}, position.step)
+    for split, report in reports.items():
+        if report is not None:
+            run.log_report(split, report, position.step)
     rows = [
         (split, "  ".join(f"{name} {format_number(value)}" for name, value in values.items()))
         for split, values in scores.items()
@@ -279,13 +287,19 @@ def _finish(
     return metrics
 
 
+def _report(model: Model) -> Confusion | None:
+    """A fresh count of answers by class, where a task answers with classes."""
+    classes = model.task.classes()
+    return Confusion(classes) if classes else None
+
+
 def _log_folder(folder: Path) -> str:
     """The folder that holds this run and its peers."""
     return "runs" if folder.resolve().is_relative_to(Path("runs").resolve()) else str(folder)
 
 
-def evaluate_run(folder: Path, split: str, overrides: dict[str, Any], allow_modules: list[str]) -> dict[str, float]:
-    """The scores of a run's best weights on one split."""
+def evaluate_run(folder: Path, split: str, overrides: dict[str, Any], allow_modules: list[str]) -> dict[str, Any]:
+    """The scores of a run's best weights on one split and, where a task answers with classes, its "report"."""
     config = read_config(folder)
     config["allow_modules"] = allow_modules
     for name, value in overrides.items():
@@ -300,7 +314,9 @@ def evaluate_run(folder: Path, split: str, overrides: dict[str, Any], allow_modu
     model = build_model(config, data.spec)
     load_weights(folder / BEST, model)
     _set_threads(settings.threads, model, config, None)
-    return evaluate(model.to(device), data, split, device, settings.precision)
+    report = _report(model)
+    scores = evaluate(model.to(device), data, split, device, settings.precision, report)
+    return scores if report is None else {**scores, "report": report.to_plain()}
 
 
 @contextmanager

@@ -67,6 +67,7 @@ def test_evaluate_gives_the_scores_of_the_run(runs: dict[str, Path], task: str, 
     metrics = json.loads((runs[task] / "metrics.json").read_text())
     scores = json.loads(command("evaluate", runs[task]).out)
     assert scores.pop("split") == "test"
+    assert scores.pop("report", None) == metrics["report"].get("test")
     assert scores == pytest.approx(metrics["test"])
     scores = json.loads(command("evaluate", runs[task], "split=validation", "threads=1", "device=cpu").out)
     assert scores.pop("split") == "validation"

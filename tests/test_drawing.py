@@ -13,7 +13,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seqzoo import cli, drawing
-from seqzoo.contracts import Alignment
+from seqzoo.contracts import Alignment, Explanation
 from seqzoo.errors import ConfigError
 from seqzoo.loaded import Loaded, load
 
@@ -49,6 +49,40 @@ def test_the_picture_shows_the_weights_and_their_tokens() -> None:
     assert axes.images[0].get_array().tolist() == weights.tolist()
     assert [label.get_text() for label in axes.get_xticklabels()] == ["ein", "Hund"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "dog", "<eos>"]
+
+
+def test_one_answer_for_all_is_drawn_as_coloured_text() -> None:
+    words = ["a", "wonderful", *["very"] * 20, "film"]
+    weights = torch.full((1, len(words)), 0.01)
+    weights[0, 1] = 1.0
+    [axes] = drawing.draw(Alignment(words, ["positive"], weights)).axes
+    answer, *drawn = axes.texts
+    assert answer.get_text() == "-> positive"
+    assert [text.get_text() for text in drawn] == words
+    shades = [text.get_bbox_patch().get_facecolor()[3] for text in drawn]
+    assert shades.index(max(shades)) == 1
+    assert len({text.get_position()[1] for text in drawn}) == 2  # lines
+    assert all(text.get_position()[0] + len(text.get_text()) <= drawing.COLUMNS for text in drawn)
+
+
+def test_text_in_any_script_is_drawn_without_a_warning(tmp_path: Path) -> None:
+    drawing.save(Alignment(["很", "好", "$x_1$"], ["1"], torch.tensor([[0.2, 0.3, 0.5]])), tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes().startswith(PNG)
+
+
+def test_a_confusion_matrix_shows_shares_and_counts() -> None:
+    [axes] = drawing.draw_confusion(["no", "yes"], [[3, 1], [0, 0]]).axes
+    assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0.0, 0.0]]
+    assert [text.get_text() for text in axes.texts] == ["3", "1", "0", "0"]
+
+
+def test_words_are_coloured_for_and_against_the_answer() -> None:
+    explanation = Explanation("gradient x input", ["so", "good"], torch.tensor([-0.25, 0.75]))
+    against, good = drawing.coloured(explanation).split(" ")
+    assert against == "\x1b[30;48;2;255;197;197mso\x1b[0m"
+    assert good == "\x1b[30;48;2;80;255;80mgood\x1b[0m"
+    assert drawing.plain(explanation) == "so (-0.25) good (0.75)"
+    assert drawing.separator(["很", "好"]) == ""
 
 
 def test_predict_draws_a_picture_for_each_text(run: Path, command: Callable, tmp_path: Path) -> None:

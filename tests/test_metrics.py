@@ -10,7 +10,7 @@ import torch
 
 from seqzoo.contracts import Loss
 from seqzoo.errors import ConfigError
-from seqzoo.metrics import METRICS, create_metric, create_metrics, signatures
+from seqzoo.metrics import METRICS, Confusion, create_metric, create_metrics, signatures
 
 NOTHING = Loss(torch.tensor(0.0), torch.tensor(0))
 FROM_PREDICTIONS = sorted(name for name in METRICS if create_metric(name).from_predictions)
@@ -129,3 +129,15 @@ def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     with pytest.raises(ConfigError, match=r'pip install "seqzoo\[text\]"'):
         create_metric("chrf")
+
+
+def test_a_confusion_matrix_counts_answers_by_their_right_class() -> None:
+    confusion = Confusion(["a", "b", "c"])
+    confusion.update(["a", "b", "b", "a"], ["a", "b", "a", "b"])
+    confusion.update([["b", "b"]], [["b", "a"]])  # a class a step
+    assert confusion.counts == [[1, 2, 0], [1, 2, 0], [0, 0, 0]]
+    assert confusion.by_class()["a"] == {"precision": 1 / 2, "recall": 1 / 3, "f1": 2 / 5, "support": 3}
+    assert confusion.by_class()["c"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+    macro = create_metric("macro_f1")
+    macro.update(NOTHING, ["a", "b", "b", "a", "b", "b"], ["a", "b", "a", "b", "b", "a"])
+    assert sum(found["f1"] for found in confusion.by_class().values()) / 2 == pytest.approx(macro.compute())

@@ -53,6 +53,12 @@ def predict(arguments: list[str]) -> None:
         help="with --conll: where they are, as numbers from 0 or names such as form,upos; default: as in training",
     )
     parser.add_argument("--scheme", choices=SCHEMES, help="with --conll: how tags that mark spans are written")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="below a class, the words by what they weighed: by attention, where the pooling has one, else by gradient "
+        "x input, where red speaks against the class",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
@@ -77,14 +83,28 @@ def predict(arguments: list[str]) -> None:
         rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
         if chosen.attention is not None:
             _draw_attention(loaded, some, chosen.attention, done + 1)
+        explanations = loaded.explain(some, first_line=done + 1) if chosen.explain else [None] * len(some)
         done += len(some)
-        for text, prediction in ((text, found) for text, row in zip(some, rows, strict=True) for found in row):
-            answer = prediction.answer
-            if chosen.json:
-                line = json.dumps({"input": text, "prediction": answer, "score": prediction.score}, ensure_ascii=False)
-            else:
-                line = answer if isinstance(answer, str) else " ".join(answer)
-            print(line, flush=True)
+        for text, row, explanation in zip(some, rows, explanations, strict=True):
+            for prediction in row:
+                _show(text, prediction, explanation, chosen.json)
+
+
+def _show(text: str, prediction: Any, explanation: Any, as_json: bool) -> None:
+    answer = prediction.answer
+    if as_json:
+        content: dict[str, Any] = {"input": text, "prediction": answer, "score": prediction.score}
+        if explanation is not None:
+            weights = zip(explanation.read, explanation.weights.tolist(), strict=True)
+            content["explanation"] = {"method": explanation.method, "weights": [list(pair) for pair in weights]}
+        print(json.dumps(content, ensure_ascii=False), flush=True)
+        return
+    print(answer if isinstance(answer, str) else " ".join(answer), flush=True)
+    if explanation is not None:
+        from seqzoo.drawing import coloured, plain
+
+        words = coloured(explanation) if sys.stdout.isatty() else plain(explanation)
+        print(f"    {words}   ({explanation.method})", flush=True)
 
 
 def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Iterator[str]:

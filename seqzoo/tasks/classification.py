@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.contracts import Alignment, Batch, DataSpec, Features, Loss, Metric, Prediction, Task
+from seqzoo.contracts import Alignment, Batch, DataSpec, Explanation, Features, Loss, Metric, Prediction, Task
 from seqzoo.metrics import create_metrics
 from seqzoo.pooling import Pooling, PoolingName
+from seqzoo.saliency import gradient_times_input
 
 
 class Classification(Task):
@@ -104,11 +105,28 @@ class Classification(Task):
         if weights is None or weights.shape[1] != batch.inputs.shape[1]:
             return []
         answers = self.decode(model, batch, features)
-        rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), answers, weights.cpu(), strict=True)
-        return [
-            Alignment([self.spec.inputs.decode([i]) for i in ids[:length]], [str(answer.answer)], row[None, :length])
-            for ids, length, answer, row in rows
-        ]
+        rows = zip(self._read(batch), answers, weights.cpu(), strict=True)
+        return [Alignment(read, [str(answer.answer)], row[None, : len(read)]) for read, answer, row in rows]
+
+    def explain(self, model: Any, batch: Batch) -> list[Explanation]:
+        """By the attention of the pooling, else by gradient x input of the answer's log-probability, or of the number
+        that is learned.
+        """
+        if self.spec.inputs is None:
+            return []
+        found = self.alignments(model, batch)
+        if found:
+            return [Explanation("attention", alignment.read, alignment.weights[0]) for alignment in found]
+        best = torch.sum if self.labels == "numbers" else lambda scores: self.answer_scores(scores).amax(-1)
+        weights = gradient_times_input(model, batch, best).cpu()
+        weights = weights / weights.abs().sum(1, keepdim=True).clamp(min=1e-12)
+        rows = zip(self._read(batch), weights, strict=True)
+        return [Explanation("gradient x input", read, row[: len(read)]) for read, row in rows]
+
+    def _read(self, batch: Batch) -> list[list[str]]:
+        """The tokens of each row."""
+        rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
+        return [[self.spec.inputs.decode([i]) for i in ids[:length]] for ids, length in rows]
 
     def references(self, batch: Batch) -> list:
         return [self.spec.targets.decode([label]) for label in batch.targets.tolist()]

@@ -5,18 +5,26 @@ from __future__ import annotations
 import torch
 
 from seqzoo.contracts import Alignment, Batch, DataModule, Loss
+from seqzoo.metrics import Confusion
 from seqzoo.model import Model
 from seqzoo.training.device import autocast
 
 
 @torch.no_grad()
 def evaluate(
-    model: Model, data: DataModule, split: str, device: torch.device, precision: str = "fp32"
+    model: Model,
+    data: DataModule,
+    split: str,
+    device: torch.device,
+    precision: str = "fp32",
+    confusion: Confusion | None = None,
 ) -> dict[str, float]:
-    """The task's metrics and the mean loss (`loss_nats`), over every example of a split once."""
+    """The task's metrics and the mean loss (`loss_nats`), over every example of a split once; `confusion` counts the
+    answers as well.
+    """
     model.eval()
     metrics = model.task.metrics()
-    decode = any(metric.from_predictions for metric in metrics)
+    decode = confusion is not None or any(metric.from_predictions for metric in metrics)
     total, count, state = 0.0, 0.0, None
     for batch in data.batches(split):
         batch = batch.to(device)
@@ -29,6 +37,8 @@ def evaluate(
             state = features.state
         loss = Loss(loss.total.double().cpu(), loss.count.cpu())
         total, count = total + float(loss.total), count + float(loss.count)
+        if confusion is not None:
+            confusion.update(answers, references)
         for metric in metrics:
             metric.update(loss, answers, references)
     scores = {metric.name: metric.compute() for metric in metrics}

@@ -17,12 +17,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from seqzoo.contracts import Alignment
-from seqzoo.drawing import can_draw, draw
+from seqzoo.drawing import any_script, can_draw, draw, draw_confusion
 from seqzoo.errors import CheckpointError
+from seqzoo.metrics import Confusion
 from seqzoo.training.checkpoint import save_training, save_weights, write_atomically
 from seqzoo.training.files import BEST, CONFIG, CURVES, LAST, LOG, METRICS, read_config, read_curves
 from seqzoo.training.session import Session
 from seqzoo.training.tracking import Tracker
+
+SHOWN_CLASSES = 20
 
 
 class Run:
@@ -140,7 +143,23 @@ class Run:
         """Pictures, where matplotlib is installed."""
         if self.tracker is not None and can_draw():
             for number, alignment in enumerate(alignments):
-                self.tracker.picture(f"valid/attention_{number + 1}", draw(alignment), step)
+                self._picture(f"valid/attention_{number + 1}", draw(alignment), step)
+
+    def log_report(self, split: str, confusion: Confusion, step: int) -> None:
+        """Scores by class, where they are few enough to read, and a picture of the confusion matrix."""
+        if len(confusion.classes) <= SHOWN_CLASSES:
+            rows = [
+                (name, f"{found['precision']:9.4f}  {found['recall']:6.4f}  {found['f1']:6.4f}  {found['support']:7,}")
+                for name, found in confusion.by_class().items()
+            ]
+            self.log("\n" + format_table([(split, "precision  recall      f1  support"), *rows]))
+        if self.tracker is not None and can_draw():
+            picture = draw_confusion(confusion.classes, confusion.counts)
+            self._picture(f"final/confusion_{split}", picture, step)
+
+    def _picture(self, tag: str, figure: Any, step: int) -> None:
+        with any_script():
+            self.tracker.picture(tag, figure, step)
 
     def close(self) -> None:
         for handler in self._log.handlers:

@@ -1,0 +1,57 @@
+"""A classifier from a training to its report and its explanations."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from seqzoo import cli
+
+SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8", "training.examples=2")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "sentiment"
+    with contextlib.redirect_stdout(io.StringIO()):
+        cli.main(["train", "task=classification", "task.pooling=attention", *SMALL, f"hydra.run.dir={folder}"])
+    return folder
+
+
+def test_the_report_is_told_by_class_and_drawn(run: Path, command: Callable) -> None:
+    report = json.loads((run / "metrics.json").read_text())["report"]
+    assert set(report) == {"validation", "test"}
+    assert report["test"]["classes"] == ["negative", "positive"]
+    assert sum(map(sum, report["test"]["confusion"])) == 8
+    assert sum(found["support"] for found in report["test"]["by_class"].values()) == 8
+    assert "precision  recall" in (run / "train.log").read_text()
+    images = EventAccumulator(str(run)).Reload().Tags()["images"]
+    assert "final/confusion_test" in images
+    assert "valid/attention_2" in images
+    scored = json.loads(command("evaluate", run, "split=test").out)
+    assert scored["report"] == report["test"]
+
+
+def test_predict_explains_a_class(run: Path, command: Callable) -> None:
+    [line] = command("predict", run, "the film is good", "--explain", "--json").out.splitlines()
+    explanation = json.loads(line)["explanation"]
+    assert explanation["method"] == "attention"
+    assert [word for word, _ in explanation["weights"]] == ["the", "film", "is", "good"]
+    assert sum(weight for _, weight in explanation["weights"]) == pytest.approx(1)
+    answer, words = command("predict", run, "the film is good", "--explain").out.splitlines()
+    assert answer in ("negative", "positive")
+    assert words.startswith("    the (0.")
+    assert words.endswith("(attention)")
+
+
+def test_what_cannot_be_explained_is_told(command: Callable, tmp_path: Path) -> None:
+    command("train", *SMALL, f"hydra.run.dir={tmp_path / 'sums'}")
+    done = command("predict", tmp_path / "sums", "1+2", "--explain")
+    assert done.status == 2
+    assert "task=transduction" in done.err
