@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import seqzoo.data
+import seqzoo.spans
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -22,19 +23,19 @@ SETS = [
     ("ud_english_ewt", {"train": 12_544, "validation": 2_001, "test": 2_077}, 17),
     ("ud_chinese_gsd", {"train": 3_997, "validation": 500, "test": 500}, 15),
     ("wnut17", {"train": 3_394, "validation": 1_009, "test": 1_287}, 13),
-    ("resume_ner", {"train": 3_821, "validation": 463, "test": 477}, 28),
+    ("resume_ner", {"train": 3_821, "validation": 463, "test": 477}, 33),
     ("dna_splice", {"train": 2_301, "validation": 263, "test": 626}, 3),
     ("multi30k_de_en", {"train": 29_000, "validation": 1_014, "test": 1_000}, None),
 ]
 
 
-def load(name: str, root: str) -> Any:
+def load(name: str, root: str, **changes: Any) -> Any:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         options = OmegaConf.to_container(compose("config", [f"data={name}"]).data)
     assert isinstance(options, dict)
     if "seed" in options:
         options["seed"] = 0
-    data = getattr(seqzoo.data, options.pop("class"))(**{**options, "root": root})
+    data = getattr(seqzoo.data, options.pop("class"))(**{**options, "root": root, **changes})
     data.load()
     return data
 
@@ -52,6 +53,25 @@ def test_words_of_a_treebank(real_data: str) -> None:
     data = load("ud_english_ewt", real_data)
     words = {split: sum(int(batch.lengths.sum()) for batch in data.batches(split)) for split in data.splits()}
     assert words == {"train": 204_577, "validation": 25_147, "test": 25_094}
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "broken", "spans"),
+    [
+        ("wnut17", "bio", 0, {"train": 1_975, "validation": 836, "test": 1_079}),
+        ("resume_ner", "bmes", 4, {"train": 13_440, "validation": 1_497, "test": 1_630}),
+    ],
+)
+def test_spans_are_the_same_in_every_scheme(
+    name: str, scheme: str, broken: int, spans: dict[str, int], real_data: str
+) -> None:
+    data, converted = load(name, real_data), load(name, real_data, scheme="bioes")
+    assert data.spec.targets.scheme == scheme
+    assert [remark.partition(" sentences break")[0] for remark in data.remarks] == ([str(broken)] if broken else [])
+    for split, examples in data.read().items():
+        found = [list(seqzoo.spans.spans(example.target)) for example in examples]
+        assert sum(map(len, found)) == spans[split]
+        assert [list(seqzoo.spans.spans(example.target)) for example in converted.read()[split]] == found
 
 
 def test_no_word_of_ptb_is_unknown(real_data: str) -> None:
