@@ -41,8 +41,8 @@ from seqzoo.training.session import Session
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE, PAGE, PICTURE = (REPOSITORY / name for name in ("results/speed_cpu.csv", "docs/SPEED.md", "docs/speed_cpu.png"))
 COLUMNS = (
-    "part", "cell", "pass", "T", "B", "I", "H", "way", "milliseconds", "ratio", "device", "threads", "torch", "command",
-    "commit", "date",
+    "part", "cell", "pass", "T", "B", "I", "H", "way", "milliseconds", "ratio", "kept_mib", "device", "threads",
+    "torch", "command", "commit", "date",
 )  # fmt: skip
 # T, B, I, H; the first is that of pytorch/benchmarks/fastrnns
 SHAPES = [(100, 64, 512, 512), (100, 32, 256, 256), (200, 16, 128, 256), (35, 20, 200, 200), (100, 1, 128, 128)]
@@ -75,6 +75,7 @@ class Measurement(NamedTuple):
     way: str
     milliseconds: float
     ratio: float
+    kept: float | None = None  # MiB
 
 
 def engines(cell: Cell, lengths: Tensor | None = None) -> dict[str, Way]:
@@ -188,6 +189,24 @@ def measure(ways: dict[str, Way], x: Tensor, training: bool) -> dict[str, float]
     return _in_turns({name: functools.partial(once, way) for name, way in ways.items()})
 
 
+def kept_for_backward(way: Way, x: Tensor) -> float:
+    """MiB of what a forward pass keeps for the backward one; parameters and the input are there anyway."""
+    sizes: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, nn.Parameter):
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    leaf = x.detach().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outputs = way(leaf)
+    sizes.pop(leaf.untyped_storage().data_ptr(), None)
+    del outputs
+    return sum(sizes.values()) / 2**20
+
+
 def _in_turns(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
     """Milliseconds of each, medians."""
 
@@ -223,12 +242,13 @@ def against_torch() -> Iterator[Measurement]:
                 for training in (True, False):
                     # keras takes seconds where others take milliseconds
                     small = part == "equal" and training and steps * rows * hidden < 1_000_000
-                    found = measure(ways | (_keras(name, hidden) if small else {}), x, training)
+                    ways |= _keras(name, hidden) if small else {}
+                    found = measure(ways, x, training)
                     best = min(found[key] for key in own)
+                    what = "training" if training else "forward"
                     for way, spent in found.items():
-                        yield Measurement(
-                            part, name, "training" if training else "forward", shape, way, spent, best / spent
-                        )
+                        kept = kept_for_backward(ways[way], x) if training else None
+                        yield Measurement(part, name, what, shape, way, spent, best / spent, kept)
 
 
 def variants() -> Iterator[Measurement]:
@@ -242,11 +262,13 @@ def variants() -> Iterator[Measurement]:
             ways = engines(cell) | (_torchrecurrent(other, inputs, hidden) if other else {})
             if not options:
                 agree({key: way for key, way in ways.items() if key.startswith("seqzoo")}, x, f"{label} {shape}")
-            found = measure({"nn.LSTM": torchs("lstm", lstm, None)["nn.LSTM"], **ways}, x, training=True)
+            ways = {"nn.LSTM": torchs("lstm", lstm, None)["nn.LSTM"], **ways}
+            found = measure(ways, x, training=True)
             share = _multiplications(cell) / _multiplications(lstm)
             for way, spent in found.items():
                 relative = found["nn.LSTM"] / spent * (1 if way == "nn.LSTM" else share)
-                yield Measurement("variants", label, "training", shape, way, spent, relative)
+                kept = kept_for_backward(ways[way], x)
+                yield Measurement("variants", label, "training", shape, way, spent, relative, kept)
 
 
 def _multiplications(cell: Cell) -> int:
@@ -265,7 +287,8 @@ def linear() -> Iterator[Measurement]:
             agree({key: way for key, way in ways.items() if key.startswith("seqzoo")}, x, f"{name} {shape}")
             found = measure(ways, x, training=True)
             for way, spent in found.items():
-                yield Measurement("linear", name, "training", shape, way, spent, found["seqzoo reference"] / spent)
+                ratio, kept = found["seqzoo reference"] / spent, kept_for_backward(ways[way], x)
+                yield Measurement("linear", name, "training", shape, way, spent, ratio, kept)
 
 
 class _ByHand(nn.Module):
@@ -350,11 +373,11 @@ def record(groups: list[str], threads: int) -> None:
     replaced = {part for group in groups for part in GROUPS[group][1]}
     rows = [row for row in read() if row["threads"] != str(threads) or row["part"] not in replaced]
     measurements = (found for group in groups for found in GROUPS[group][0]())
-    for part, cell, what, shape, way, milliseconds, ratio in measurements:
+    for part, cell, what, shape, way, milliseconds, ratio, kept in measurements:
         sizes = dict(zip("TBIH", map(str, shape), strict=True))
         spent, relative = f"{milliseconds:.4g}", f"{ratio:.3g}"
         rows.append({"part": part, "cell": cell, "pass": what, **sizes, "way": way, "milliseconds": spent,
-                     "ratio": relative, **common})  # fmt: skip
+                     "ratio": relative, "kept_mib": "" if kept is None else f"{kept:.3g}", **common})  # fmt: skip
         _write(rows)  # what was measured stays when the rest is cut off
         print(f"{part:9}{cell:18}{what:9}{shape!s:22}{way:26}{spent:>9} ms {relative:>7}", flush=True)
 
@@ -390,8 +413,8 @@ INTRODUCTION = f"""# Speed
 
 `python scripts/benchmark.py` measured these numbers (`results/speed_cpu.csv`) and wrote this page. All ways of a line
 run in one process in turns; a time is the median in milliseconds; before they are timed, ways that hold the same
-weights must agree in outputs and gradients. More is better in every ratio. `seqzoo auto` is what users get. On a GPU
-nothing has been measured.
+weights must agree in outputs and gradients. More is better in every ratio. MiB kept: what a forward pass keeps for the
+backward one. `seqzoo auto` is what users get. On a GPU nothing has been measured.
 
 ![the ratios of seqzoo auto]({PICTURE.name})
 """
@@ -414,13 +437,13 @@ def page(rows: list[dict[str, str]]) -> str:
             if not here:
                 continue
             lines += [f"### {part}", "", text, ""]
-            lines += ["| cell | pass | T, B, I, H | way | ms | ratio |", "|---|---|---|---|---|---|"]
+            lines += ["| cell | pass | T, B, I, H | way | ms | ratio | MiB kept |", "|---|---|---|---|---|---|---|"]
             for row in here:
                 shape = ", ".join(row[letter] for letter in "TBIH")
                 strong = "**" if row["way"] == "seqzoo auto" else ""
                 lines.append(
                     f"| {row['cell']} | {row['pass']} | {shape} | {row['way']} | {row['milliseconds']}"
-                    f" | {strong}{row['ratio']}{strong} |"
+                    f" | {strong}{row['ratio']}{strong} | {row.get('kept_mib') or ''} |"
                 )
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"

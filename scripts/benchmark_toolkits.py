@@ -1,0 +1,227 @@
+"""Time updates of a tagger beside flair's, and of a translator beside JoeyNMT's: the same layers, the same batches.
+
+python scripts/benchmark_toolkits.py     # writes results/speed_toolkits.csv; docs/SPEED.md is then written by
+                                         # python scripts/benchmark.py --page
+
+Needs pip install flair joeynmt, and the data sets ud_english_ewt and multi30k under SEQZOO_DATA. Both programs see the
+same sentences in the same batches, in turns, from ids or tokens that lie ready: reading and cutting batches is not
+timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import importlib.metadata
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from seqzoo.building import build_data, build_model, build_training
+from seqzoo.config import compose
+from seqzoo.contracts import BEGIN, PAD, Batch
+from seqzoo.provenance import commit, hardware
+from seqzoo.training import loop
+from seqzoo.training.session import Session
+
+TABLE = Path(__file__).resolve().parents[1] / "results" / "speed_toolkits.csv"
+COLUMNS = (
+    "task", "way", "parameters", "batches", "seconds", "ratio", "device", "threads", "torch", "command", "commit",
+    "date",
+)  # fmt: skip
+RATE = 1e-3
+
+
+class Contest(NamedTuple):
+    """One task: an update of each program on batch number n."""
+
+    task: str
+    batches: int
+    sizes: dict[str, int]
+    updates: dict[str, Callable[[int], Any]]
+
+
+def _ours(*overrides: str) -> tuple[Session, Any, list[Batch]]:
+    """A session, its data, and batches from all over an epoch."""
+    config = compose(*overrides, f"training.learning_rate={RATE}")
+    data = build_data(config)
+    data.load()
+    torch.manual_seed(0)
+    session = Session(build_model(config, data.spec), build_training(config), torch.device("cpu"), total_steps=10_000)
+    return session, data, list(data.batches("train"))
+
+
+def _size(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _plain_update(model: nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+
+def tagging(count: int) -> Contest:
+    """UD English EWT: embeddings of 128, a bidirectional LSTM of 128, a linear layer; 32 sentences a batch."""
+    from flair.data import Dictionary, Sentence
+    from flair.embeddings import OneHotEmbeddings
+    from flair.models import SequenceTagger
+
+    logging.getLogger("flair").setLevel(logging.ERROR)
+    session, data, batches = _ours(
+        "task=tagging", "data=ud_english_ewt", "cell=lstm", "backbone=bidirectional", "backbone.hidden_size=128",
+        "encoder.embedding_size=128", "data.batch_size=32",
+    )  # fmt: skip
+    batches = batches[:: max(1, len(batches) // count)][:count]
+    words, tags = data.spec.inputs.vocabulary.tokens, data.spec.targets
+    vocabulary = Dictionary(add_unk=True)
+    for word in words[2:]:
+        vocabulary.add_item(word)
+    embeddings = OneHotEmbeddings(vocabulary, field="text", embedding_length=128)
+    labels = Dictionary(add_unk=False)
+    for number in range(tags.size):
+        labels.add_item(tags.decode([number]))
+    tagger = SequenceTagger(
+        embeddings, labels, "upos", rnn_layers=1, hidden_size=128, use_crf=False, reproject_embeddings=False,
+        dropout=0.0, word_dropout=0.0, locked_dropout=0.0,
+    )  # fmt: skip
+    sentences = []
+    for batch in batches:
+        rows = []
+        for ids, answers, length in zip(
+            batch.inputs.tolist(), batch.targets.tolist(), batch.lengths.tolist(), strict=True
+        ):
+            sentence = Sentence([words[i] for i in ids[:length]], use_tokenizer=False)
+            for token, answer in zip(sentence, answers, strict=False):
+                token.add_label("upos", tags.decode([answer]))
+            rows.append(sentence)
+        sentences.append(rows)
+    optimizer = torch.optim.AdamW(tagger.parameters(), lr=RATE)
+    tagger.train()
+
+    def theirs(number: int) -> None:
+        for sentence in sentences[number]:
+            sentence.clear_embeddings("text")
+        loss, many = tagger.forward_loss(sentences[number])
+        _plain_update(tagger, optimizer, loss / many)
+
+    updates = {_named("flair"): theirs, "seqzoo": lambda number: loop.update(session, [batches[number]], False)}
+    return Contest("tagging", count, {_named("flair"): _size(tagger), "seqzoo": _size(session.model)}, updates)
+
+
+def translation(count: int) -> Contest:
+    """Multi30k de-en: a bidirectional GRU of 256, a GRU of 512 with attention and input feeding; 80 pairs a batch."""
+    from joeynmt.model import build_model as build_joey
+
+    session, data, batches = _ours(
+        "task=transduction", "data=multi30k_de_en", "cell=gru", "backbone=bidirectional", "backbone.hidden_size=256",
+        "encoder.embedding_size=256", "task.embedding_size=512",
+        "task.decoder.hidden_size=512", "task.attention=general", "task.input_feeding=true",
+        "data.batch_size=80", "data.min_frequency=2",
+    )  # fmt: skip
+    batches = batches[:: max(1, len(batches) // count)][:count]
+    joey = build_joey(
+        _joey_options(), *(_JoeyVocabulary(size) for size in (data.spec.input_size, data.spec.output_size))
+    )
+    joey.loss_function = ("crossentropy", 0.0)
+    joey.train()
+    optimizer = torch.optim.AdamW(joey.parameters(), lr=RATE)
+
+    def theirs(number: int) -> None:
+        batch = batches[number]
+        # JoeyNMT sorts the rows of a batch by length, as packing wants them
+        order = batch.lengths.argsort(descending=True)
+        source, lengths, target = batch.inputs[order], batch.lengths[order], batch.targets[order]
+        shifted = torch.cat([target.new_full((len(target), 1), BEGIN), target[:, :-1]], 1)
+        loss, *_ = joey(
+            return_type="loss", src=source, src_length=lengths, src_mask=(source != PAD)[:, None], trg=target,
+            trg_input=shifted, trg_mask=(target != PAD)[:, None],
+        )  # fmt: skip
+        _plain_update(joey, optimizer, loss / (target != PAD).sum())
+
+    updates = {_named("joeynmt"): theirs, "seqzoo": lambda number: loop.update(session, [batches[number]], False)}
+    return Contest("translation", count, {_named("joeynmt"): _size(joey), "seqzoo": _size(session.model)}, updates)
+
+
+class _JoeyVocabulary:
+    """As much of JoeyNMT's vocabulary as its models read."""
+
+    pad_index, bos_index, eos_index, unk_index, sep_index = PAD, BEGIN, 3, 1, None
+    specials: tuple[str, ...] = ()
+    lang_tags: tuple[str, ...] = ()
+
+    def __init__(self, size: int):
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def _joey_options() -> dict[str, Any]:
+    shared = {"type": "recurrent", "rnn_type": "gru", "num_layers": 1, "dropout": 0.0}
+    return {
+        "encoder": {
+            **shared, "embeddings": {"embedding_dim": 256, "scale": False}, "hidden_size": 256, "bidirectional": True,
+        },
+        "decoder": {
+            **shared, "embeddings": {"embedding_dim": 512, "scale": False}, "hidden_size": 512, "hidden_dropout": 0.0,
+            "input_feeding": True, "attention": "luong", "init_hidden": "bridge",
+        },
+    }  # fmt: skip
+
+
+def _named(package: str) -> str:
+    return f"{package} {importlib.metadata.version(package)}"
+
+
+def measure(contest: Contest) -> Iterator[tuple[str, float]]:
+    """Seconds of all batches together, each the faster of two rounds in which both programs take turns."""
+    times: dict[str, list[list[float]]] = {way: [[] for _ in range(contest.batches)] for way in contest.updates}
+    for update in contest.updates.values():
+        update(0)
+    for number in [*range(contest.batches)] * 2:
+        for way, update in contest.updates.items():
+            start = time.perf_counter()
+            update(number)
+            times[way][number].append(time.perf_counter() - start)
+    for way, rounds in times.items():
+        yield way, sum(map(min, rounds))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batches", type=int, default=40, help="of an epoch, spread over it")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(chosen.threads)
+    common = {
+        "device": hardware(torch.device("cpu")), "threads": chosen.threads,
+        "torch": torch.__version__.partition("+")[0],
+        "command": f"python scripts/benchmark_toolkits.py --threads {chosen.threads}", "commit": commit(),
+        "date": datetime.date.today().isoformat(),
+    }  # fmt: skip
+    rows = []
+    for contest in (tagging(chosen.batches), translation(chosen.batches)):
+        found = dict(measure(contest))
+        theirs = next(iter(found.values()))
+        for way, seconds in found.items():
+            rows.append({"task": contest.task, "way": way, "parameters": contest.sizes[way], "batches": contest.batches,
+                         "seconds": f"{seconds:.4g}", "ratio": f"{theirs / seconds:.3g}", **common})  # fmt: skip
+            print(*list(rows[-1].values())[:6], flush=True)
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
