@@ -109,7 +109,7 @@ def tagging(count: int) -> Contest:
 
     def theirs(number: int) -> None:
         for sentence in sentences[number]:
-            sentence.clear_embeddings("text")
+            sentence.clear_embeddings()
         loss, many = tagger.forward_loss(sentences[number])
         _plain_update(tagger, optimizer, loss / many)
 
