@@ -40,6 +40,7 @@ from seqzoo.training.session import Session
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE, PAGE, PICTURE = (REPOSITORY / name for name in ("results/speed_cpu.csv", "docs/SPEED.md", "docs/speed_cpu.png"))
+TOOLKITS = TABLE.with_name("speed_toolkits.csv")  # written by scripts/benchmark_toolkits.py
 COLUMNS = (
     "part", "cell", "pass", "T", "B", "I", "H", "way", "milliseconds", "ratio", "kept_mib", "device", "threads",
     "torch", "command", "commit", "date",
@@ -390,10 +391,10 @@ def _write(rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def read() -> list[dict[str, str]]:
-    if not TABLE.exists():
+def read(table: Path = TABLE) -> list[dict[str, str]]:
+    if not table.exists():
         return []
-    with TABLE.open(encoding="utf-8", newline="") as file:
+    with table.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -446,7 +447,26 @@ def page(rows: list[dict[str, str]]) -> str:
                     f" | {strong}{row['ratio']}{strong} | {row.get('kept_mib') or ''} |"
                 )
             lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join([*lines, *_toolkits()]).rstrip() + "\n"
+
+
+def _toolkits() -> list[str]:
+    """What scripts/benchmark_toolkits.py measured."""
+    rows = read(TOOLKITS)
+    if not rows:
+        return []
+    first = rows[0]
+    lines = [
+        "## Whole updates beside toolkits", "",
+        f"{first['device']}, {first['threads']} thread, torch {first['torch']}; `{first['command']}` ({first['commit']}): "
+        "the same layers, batches and optimizer, in turns, over batches from all over an epoch. Ratio: the time of the "
+        "toolkit, divided by that of seqzoo.", "",
+        "| task | way | parameters | batches | seconds | ratio |", "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row in rows:
+        shown = (row["task"], row["way"], f"{int(row['parameters']):,}", row["batches"], row["seconds"], row["ratio"])
+        lines.append(f"| {' | '.join(shown)} |")
+    return lines
 
 
 def _summary(rows: list[dict[str, str]]) -> list[str]:

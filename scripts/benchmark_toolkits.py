@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import functools
 import importlib.metadata
 import logging
 import time
@@ -117,20 +118,19 @@ def tagging(count: int) -> Contest:
     return Contest("tagging", count, {_named("flair"): _size(tagger), "seqzoo": _size(session.model)}, updates)
 
 
-def translation(count: int) -> Contest:
-    """Multi30k de-en: a bidirectional GRU of 256, a GRU of 512 with attention and input feeding; 80 pairs a batch."""
+def translation(count: int, input_feeding: bool) -> Contest:
+    """Multi30k de-en: a bidirectional GRU of 256, a GRU of 512 with attention, words; 80 pairs a batch."""
     from joeynmt.model import build_model as build_joey
 
     session, data, batches = _ours(
         "task=transduction", "data=multi30k_de_en", "cell=gru", "backbone=bidirectional", "backbone.hidden_size=256",
         "encoder.embedding_size=256", "task.embedding_size=512",
-        "task.decoder.hidden_size=512", "task.attention=general", "task.input_feeding=true",
+        "task.decoder.hidden_size=512", "task.attention=general", f"task.input_feeding={input_feeding}",
         "data.batch_size=80", "data.min_frequency=2",
     )  # fmt: skip
     batches = batches[:: max(1, len(batches) // count)][:count]
-    joey = build_joey(
-        _joey_options(), *(_JoeyVocabulary(size) for size in (data.spec.input_size, data.spec.output_size))
-    )
+    vocabularies = (_JoeyVocabulary(size) for size in (data.spec.input_size, data.spec.output_size))
+    joey = build_joey(_joey_options(input_feeding), *vocabularies)
     joey.loss_function = ("crossentropy", 0.0)
     joey.train()
     optimizer = torch.optim.AdamW(joey.parameters(), lr=RATE)
@@ -148,7 +148,8 @@ def translation(count: int) -> Contest:
         _plain_update(joey, optimizer, loss / (target != PAD).sum())
 
     updates = {_named("joeynmt"): theirs, "seqzoo": lambda number: loop.update(session, [batches[number]], False)}
-    return Contest("translation", count, {_named("joeynmt"): _size(joey), "seqzoo": _size(session.model)}, updates)
+    task = f"translation{' with input feeding' if input_feeding else ''}"
+    return Contest(task, count, {_named("joeynmt"): _size(joey), "seqzoo": _size(session.model)}, updates)
 
 
 class _JoeyVocabulary:
@@ -165,7 +166,7 @@ class _JoeyVocabulary:
         return self.size
 
 
-def _joey_options() -> dict[str, Any]:
+def _joey_options(input_feeding: bool) -> dict[str, Any]:
     shared = {"type": "recurrent", "rnn_type": "gru", "num_layers": 1, "dropout": 0.0}
     return {
         "encoder": {
@@ -173,7 +174,7 @@ def _joey_options() -> dict[str, Any]:
         },
         "decoder": {
             **shared, "embeddings": {"embedding_dim": 512, "scale": False}, "hidden_size": 512, "hidden_dropout": 0.0,
-            "input_feeding": True, "attention": "luong", "init_hidden": "bridge",
+            "input_feeding": input_feeding, "attention": "luong", "init_hidden": "bridge",
         },
     }  # fmt: skip
 
@@ -210,7 +211,9 @@ def main() -> None:
         "date": datetime.date.today().isoformat(),
     }  # fmt: skip
     rows = []
-    for contest in (tagging(chosen.batches), translation(chosen.batches)):
+    contests = (tagging, *(functools.partial(translation, input_feeding=fed) for fed in (False, True)))
+    for make in contests:
+        contest = make(chosen.batches)
         found = dict(measure(contest))
         theirs = next(iter(found.values()))
         for way, seconds in found.items():
