@@ -410,6 +410,8 @@ of `nn.LSTM`'s in the same turns; a loop over the cell in Python is `seqzoo refe
     "linear": """Cells whose steps need not wait for each other, over long sequences, forward and backward. Ratio: the
 time of stepping, `seqzoo reference`, divided by the time of this one.""",
 }
+TOOLKITS_EXPLAINED = """The same layers, batches and optimizer, in turns, over batches from all over an epoch.
+Ratio: the time of the toolkit, divided by that of seqzoo."""
 INTRODUCTION = f"""# Speed
 
 `python scripts/benchmark.py` measured these numbers (`results/speed_cpu.csv`) and wrote this page. All ways of a line
@@ -456,13 +458,10 @@ def _toolkits() -> list[str]:
     if not rows:
         return []
     first = rows[0]
-    lines = [
-        "## Whole updates beside toolkits", "",
-        f"{first['device']}, {first['threads']} thread, torch {first['torch']}; `{first['command']}` ({first['commit']}): "
-        "the same layers, batches and optimizer, in turns, over batches from all over an epoch. Ratio: the time of the "
-        "toolkit, divided by that of seqzoo.", "",
-        "| task | way | parameters | batches | seconds | ratio |", "|---|---|---|---|---|---|",
-    ]  # fmt: skip
+    measured = f"{first['device']}, {first['threads']} thread, torch {first['torch']}"
+    source = f"{measured}; `{first['command']}` ({first['commit']})"
+    lines = ["## Whole updates beside toolkits", "", f"{source}.", "", TOOLKITS_EXPLAINED, ""]
+    lines += ["| task | way | parameters | batches | seconds | ratio |", "|---|---|---|---|---|---|"]
     for row in rows:
         shown = (row["task"], row["way"], f"{int(row['parameters']):,}", row["batches"], row["seconds"], row["ratio"])
         lines.append(f"| {' | '.join(shown)} |")
