@@ -41,6 +41,8 @@ class Batch:
         asked).
     learning_rate_scale: what the rate is multiplied by in the update of this batch, where batches differ on purpose:
         windows of random lengths take steps as long as they are.
+    continues: (B,) the row of the batch before that each row goes on from, -1 where it begins anew; None: where batches
+        continue each other, each row goes on from the one in its place.
     spans: (B, 2), the first step of each row's target and the step after its last, where the answer is about a part of
         what is read.
     """
@@ -52,6 +54,7 @@ class Batch:
     padded: bool = True
     learning_rate_scale: float = 1.0
     spans: Tensor | None = None
+    continues: Tensor | None = None
 
     @property
     def size(self) -> int:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import Backbone, Batch, Features, State, Task
+from seqzoo.state import resume
 
 
 class Model(nn.Module):
@@ -18,6 +19,8 @@ class Model(nn.Module):
     def encode(self, batch: Batch, state: State | None = None) -> Features:
         """A batch -> what the head reads; `state` continues an earlier batch."""
         lengths = batch.lengths if batch.padded else None
+        if state is not None and batch.continues is not None:
+            state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
         outputs, state = self.backbone(self.encoder(batch.inputs), lengths, state)
         lengths = None if lengths is None else self.backbone.output_lengths(lengths)
         last = self.backbone.last(outputs, lengths)

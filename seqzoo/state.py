@@ -42,3 +42,8 @@ def reorder(state: State, index: Tensor) -> State:
 def where(condition: Tensor, chosen: State, otherwise: State) -> State:
     """Row by row: `chosen` where condition (B,) is True, else `otherwise`."""
     return map_state(lambda a, b: torch.where(condition.view(-1, *[1] * (a.dim() - 1)), a, b), chosen, otherwise)
+
+
+def resume(state: State, rows: Tensor, fresh: State) -> State:
+    """Row i of the result is row rows[i] of `state`, or row i of `fresh` where rows[i] is -1. rows: (N,)."""
+    return where(rows >= 0, reorder(state, rows.clamp(min=0)), fresh)

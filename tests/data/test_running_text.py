@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import torch
 
+from seqzoo import compose
+from seqzoo.building import build_model
+from seqzoo.contracts import Batch
 from seqzoo.data.running_text import RunningText
 from seqzoo.errors import DataError
 
@@ -66,6 +70,60 @@ def test_words_have_a_token_for_each_line_end() -> None:
     assert data.splits()["train"] == 23
     batch = next(data.batches("train"))
     assert batch.inputs[0, :6].tolist() == [4, 3, 2, 3, 5, 2]
+
+
+def test_random_windows_differ_by_epoch_and_cover_the_text() -> None:
+    data = loaded(
+        text="abcdefghijklmnopqrstuvwxyz" * 40, batch_size=3, window=20, random_windows=True, evaluation_batch_size=2
+    )
+    widths = []
+    for epoch in range(2):
+        batches = list(data.batches("train", epoch))
+        assert len(batches) == data.num_batches("train", epoch)
+        widths.append([batch.inputs.shape[1] for batch in batches])
+        for row in range(3):
+            read = torch.cat([batch.inputs[row, : batch.lengths[row]] for batch in batches])
+            streams = data._streams["train"]
+            assert torch.equal(read, streams.ids[streams.starts[row] :][: streams.lengths[row]])
+        assert [batch.learning_rate_scale for batch in batches[:-1]] == [width / 20 for width in widths[-1][:-1]]
+        later = list(data.batches("train", epoch, start=2))
+        assert all(torch.equal(a.inputs, b.inputs) for a, b in zip(batches[2:], later, strict=True))
+    assert widths[0] != widths[1]
+    assert 5 <= min(widths[0]) < max(widths[0])
+    assert {batch.learning_rate_scale for batch in data.batches("validation")} == {1.0}
+
+
+def test_documents_are_read_from_their_own_beginnings() -> None:
+    """Each piece goes on from where its document was cut, and each document begins in the zero state."""
+    text = "|abcdefghij|kl|m||nopqrstuvwxyzabcde|fg" * 3
+    data = loaded(text=text, batch_size=3, window=5, document_separator="|", evaluation_batch_size=1)
+    torch.manual_seed(0)
+    model = build_model(compose("task=language_modeling", "cell=lstm", "backbone.hidden_size=8"), data.spec)
+    found, state = {}, None
+    plain = loaded(text=text, batch_size=3, window=5, evaluation_batch_size=1)
+    for number, (batch, whole) in enumerate(zip(data.batches("train"), plain.batches("train"), strict=True)):
+        features = model.encode(batch, state)
+        state = features.state
+        real = torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]
+        real_of_whole = torch.arange(whole.inputs.shape[1]) < whole.lengths[:, None]
+        assert torch.equal(batch.inputs[real], whole.inputs[real_of_whole])
+        assert torch.equal(batch.targets[real], whole.targets[real_of_whole])
+        found[number] = features.outputs[real].split(whole.lengths.tolist())
+        later = next(data.batches("train", start=number))
+        assert torch.equal(later.continues, batch.continues)
+    streams = data._streams["train"]
+    for row in range(3):
+        ids = streams.ids[streams.starts[row] :][: streams.lengths[row]]
+        ours = torch.cat([outputs[row] for outputs in found.values()])
+        begins = [0, *(place for place in range(1, len(ids)) if ids[place] == data._separator), len(ids)]
+        for begin, end in pairwise(begins):
+            alone = Batch(ids[None, begin:end], torch.tensor([end - begin]), padded=False)
+            torch.testing.assert_close(ours[begin:end], model.encode(alone).outputs[0])
+
+
+def test_a_separator_that_is_no_token() -> None:
+    with pytest.raises(DataError, match=r"data.document_separator is '\|\|', which is not one token"):
+        loaded(document_separator="||", batch_size=2, evaluation_batch_size=1)
 
 
 def test_limit_and_saved_spec() -> None:
