@@ -62,12 +62,12 @@ class Batch:
 
     def first(self, rows: int) -> Batch:
         """The first rows alone."""
-        return self._with(lambda tensor: tensor[:rows])
+        return self.map(lambda tensor: tensor[:rows])
 
     def to(self, device: torch.device) -> Batch:
-        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with every tensor changed."""
         changed: dict[str, Any] = {name: change(part) for name, part in vars(self).items() if isinstance(part, Tensor)}
         return replace(self, **changed)

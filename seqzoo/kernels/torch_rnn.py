@@ -64,7 +64,9 @@ def _freeze_padding(
     """Add the input that is 1 at padded steps, and its column of weights: one constant a gate."""
     input_weight = weights[0]
     padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
-    column = input_weight.new_tensor(saturation).repeat_interleave(input_weight.shape[0] // len(saturation))
+    gate = input_weight.shape[0] // len(saturation)
+    # filled on the device: numbers from the host would make a GPU wait for them
+    column = torch.cat([input_weight.new_full((gate,), value) for value in saturation])
     return (
         torch.cat([x, padding[..., None].to(x.dtype)], dim=-1),
         [torch.cat([input_weight, column[:, None]], dim=1), *weights[1:]],

@@ -15,6 +15,7 @@ from seqzoo.state import detach
 from seqzoo.training.device import autocast
 from seqzoo.training.evaluation import alignments, decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
+from seqzoo.training.prefetch import on_device
 from seqzoo.training.run import Run
 from seqzoo.training.session import Position, Session
 
@@ -54,8 +55,10 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
     with StopSignals() as stop, run.progress_bar(session) as bar:
         while not position.finished:
             batches = data.num_batches("train", position.epoch)
-            for group in in_groups(data.batches("train", position.epoch, position.batch), settings.accumulate):
+            groups = in_groups(data.batches("train", position.epoch, position.batch), settings.accumulate)
+            for group, steps in on_device(groups, session.device):
                 norm = update(session, group, data.stateful)
+                position.tokens += steps
                 position.batch += len(group)
                 position.step += 1
                 position.update_seconds += watch.lap()
@@ -84,13 +87,13 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
 
 
 def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
-    """One step of the optimizer on one or several batches; returns the gradient's norm before it was clipped."""
+    """One step of the optimizer on one or several batches, which are on the device; returns the gradient's norm before
+    it was clipped. Nothing here waits for a GPU.
+    """
     model, settings, position = session.model, session.settings, session.position
     model.train()
     totals, counts = [], []
     for batch in group:
-        position.tokens += int(batch.lengths.sum())  # still on the CPU
-        batch = batch.to(session.device)
         with autocast(settings.precision, session.device):
             scores, state = model(batch, session.state)
             loss = model.task.loss(scores, batch)

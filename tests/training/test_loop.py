@@ -7,22 +7,27 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from seqzoo import runs
-from seqzoo.building import build_model, build_training
-from seqzoo.config import compose
+from seqzoo.building import build_data, build_model, build_training
+from seqzoo.config import compose, names
 from seqzoo.contracts import Batch, DataModule, DataSpec
 from seqzoo.errors import ConfigError, TrainingError
 from seqzoo.training import loop
 from seqzoo.training.checkpoint import load_training
 from seqzoo.training.files import BEST, LAST
+from seqzoo.training.prefetch import on_device
 from seqzoo.training.session import Session
 
 TASKS = ["transduction", "classification", "tagging", "language_modeling"]
@@ -135,6 +140,53 @@ def run_updates(of: Session, data: FixedBatches, updates: int = 3) -> dict[str, 
         loop.update(of, next(groups), stateful=False)
         of.position.step += 1
     return of.model.state_dict()
+
+
+def updates_of(device: str, *overrides: str) -> Iterator[Callable[[], object]]:
+    """Updates of a tiny model, to be called."""
+    config = tiny(*overrides)
+    data = build_data(config)
+    data.load()
+    of = Session(build_model(config, data.spec), build_training(config), torch.device(device), total_steps=100)
+    groups = loop.in_groups(data.batches("train"), of.settings.accumulate)
+    for group, _ in on_device(groups, of.device):
+        yield partial(loop.update, of, group, data.stateful)
+
+
+class MovedBetweenDevices(TorchDispatchMode):
+    """Fails where an operation reads tensors of the host and writes to a device."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        read, written = (
+            {part.device.type for part in tree_leaves(tree) if isinstance(part, torch.Tensor)}
+            for tree in ((args, kwargs), result)
+        )
+        assert not ("cpu" in read and "meta" in written), f"{func} copies from the host"
+        return result
+
+
+@pytest.mark.parametrize("overrides", [
+    *([task] for task in names("task") if task != "regression"), ["regression", "data.steps=10"],
+    ["tagging", "task.decoder=crf"], ["tagging", "cell.engine=reference"],
+    ["classification", "task.pooling=[mean,max,attention]"], ["transduction", "task.attention=dot"],
+], ids=str)  # fmt: skip
+def test_an_update_never_asks_the_device(overrides: list[str]) -> None:
+    """Tensors without content have no answer, so that whoever asks one fails."""
+    for update, _ in zip(updates_of("meta", *overrides, "training.optimizer=sgd"), range(2), strict=False):
+        with MovedBetweenDevices():
+            update()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("task", TASKS)
+def test_an_update_never_waits_for_a_gpu(task: str) -> None:
+    for number, update in zip(range(4), updates_of("cuda", task), strict=False):
+        torch.cuda.set_sync_debug_mode("error" if number else "default")  # kernels are made at the first one
+        try:
+            update()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def test_accumulated_equals_one_big_batch() -> None:
