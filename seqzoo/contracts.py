@@ -387,3 +387,9 @@ class DataModule:
         """The same seed, split and epoch give the same batches in the same order; `start` leaves out the first ones at
         no cost.
         """
+
+    def padding_share(self) -> float | None:
+        """The share of the training inputs' steps that is padding, in the first epoch; None where all rows are equally
+        long.
+        """
+        return None

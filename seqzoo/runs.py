@@ -180,12 +180,14 @@ def _set_threads(threads: int | str, model: Model, config: dict[str, Any], check
 def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int, cost: Cost) -> None:
     sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits().items())
     names = " ".join(f"{group}={config['choices'][group]}" for group in ("task", "data", "backbone", "cell"))
+    padding = data.padding_share()
+    of_padding = "" if padding is None else f"; {padding:.1%} of the steps of a batch are padding"
     device = str(session.device)
     if session.device.type == "cuda":
         device += f" ({torch.cuda.get_device_name(session.device)}, {session.settings.precision})"
     rows = [
         ("run", f"{names} seed={config['seed']}"),
-        ("data", f"{sizes}; {data.spec.input_size:,} input ids, {data.spec.output_size:,} outputs"),
+        ("data", f"{sizes}; {data.spec.input_size:,} input ids, {data.spec.output_size:,} outputs{of_padding}"),
         *_describe_vectors(data.spec),
         *describe_cost(config, cost),
         ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
@@ -253,6 +255,7 @@ def _finish(
         "seconds": round(position.seconds, 2),
         "cpu_seconds": round(position.cpu_seconds, 2),
         "tokens_per_second": round(position.tokens / max(position.update_seconds, 1e-9), 1),
+        "padding_share": data.padding_share(),
         "updates": position.step,
         "best_update": position.best_step,
         "epochs": position.epoch + 1,

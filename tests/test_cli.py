@@ -60,6 +60,9 @@ def test_a_run_directory_holds_everything(runs: dict[str, Path], task: str) -> N
     assert "update 4/8" in log
     assert "update 8/8" in log
     assert f"{metrics['parameters']:,} parameters" in log
+    padding = metrics["padding_share"]
+    assert (padding is None) == (task in ("language_modeling", "regression"))
+    assert padding is None or f"{padding:.1%} of the steps of a batch are padding" in log
 
 
 @pytest.mark.parametrize("task", names("task"))

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts import Batch, Codec, DataModule, DataSpec
-from seqzoo.data.bucketing import bucket
+from seqzoo.data.bucketing import bucket, padding_share
 from seqzoo.data.codec import LabelCodec, TextCodec
 from seqzoo.data.marked_text import marked_parts, split_marked
 from seqzoo.data.numbers import parse_steps
@@ -114,6 +114,9 @@ class ExampleData(DataModule):
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         for rows in self._batches_of(split, epoch)[start:]:
             yield self._batch(self._encoded[split], rows)
+
+    def padding_share(self) -> float:
+        return padding_share(self._encoded["train"].inputs.lengths.tolist(), self._batches_of("train", 0))
 
     def _batches_of(self, split: str, epoch: int) -> list[list[int]]:
         """The row numbers of every batch; the last plan is kept, since `num_batches` and `batches` ask in turn."""

@@ -48,6 +48,11 @@ def rows(data: ExampleData, split: str, epoch: int = 0, start: int = 0) -> list[
     return [batch.inputs.tolist() for batch in data.batches(split, epoch, start)]
 
 
+def test_the_share_of_padding() -> None:
+    assert loaded(Tags(batch_size=2)).padding_share() == pytest.approx(2 / 6)
+    assert loaded(Tags(batch_size=1)).padding_share() == 0
+
+
 def test_classification_values() -> None:
     data = loaded(Classes(batch_size=8))
     assert data.spec.input_size == 3
