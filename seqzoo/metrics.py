@@ -14,7 +14,7 @@ from typing import Any
 
 from seqzoo.contracts import Loss, Metric
 from seqzoo.errors import ConfigError, closest
-from seqzoo.spans import spans
+from seqzoo.spans import OUTSIDE, parse, scheme_of, spans
 
 
 class LossNats:
@@ -166,18 +166,58 @@ class Confusion:
         """Precision, recall, f1 and support, the examples that there are, of each class; 0 where nothing counts."""
         found = {}
         for place, name in enumerate(self.classes):
-            right, real = self.counts[place][place], sum(self.counts[place])
             answered = sum(row[place] for row in self.counts)
-            found[name] = {
-                "precision": right / max(answered, 1),
-                "recall": right / max(real, 1),
-                "f1": 2 * right / max(answered + real, 1),
-                "support": real,
-            }
+            found[name] = _by_class(self.counts[place][place], answered, sum(self.counts[place]))
         return found
 
     def to_plain(self) -> dict[str, Any]:
         return {"by_class": self.by_class(), "classes": self.classes, "confusion": self.counts}
+
+
+class SpanCounts:
+    """Spans by their type: how many were found, with type, first and last step, how many were answered and are real."""
+
+    def __init__(self) -> None:
+        self.found: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.real: Counter[str] = Counter()
+
+    def add(self, answer: list[str], reference: list[str]) -> None:
+        answered, real = set(spans(answer)), set(spans(reference))
+        for counter, some in ((self.found, answered & real), (self.answered, answered), (self.real, real)):
+            counter.update(kind for kind, _, _ in some)
+
+
+class SpanConfusion(Confusion):
+    """The same of tags that mark spans; its report is by the spans' types."""
+
+    def __init__(self, classes: list[str]):
+        super().__init__(classes)
+        self.spans = SpanCounts()
+
+    def update(self, answers: list, references: list) -> None:
+        super().update(answers, references)
+        for answer, reference in zip(answers, references, strict=True):
+            self.spans.add(answer, reference)
+
+    def by_class(self) -> dict[str, dict[str, float]]:
+        counts = self.spans
+        kinds = sorted({parse(tag).kind for tag in self.classes if tag != OUTSIDE})
+        return {kind: _by_class(counts.found[kind], counts.answered[kind], counts.real[kind]) for kind in kinds}
+
+
+def confusion_of(classes: list[str]) -> Confusion:
+    """A fresh count for these classes, or for tags that mark spans."""
+    return Confusion(classes) if scheme_of([classes]) is None else SpanConfusion(classes)
+
+
+def _by_class(right: int, answered: int, real: int) -> dict[str, float]:
+    return {
+        "precision": right / max(answered, 1),
+        "recall": right / max(real, 1),
+        "f1": 2 * right / max(answered + real, 1),
+        "support": real,
+    }
 
 
 class SpanF1(_PredictionMetric):
@@ -193,22 +233,18 @@ class SpanF1(_PredictionMetric):
     name = "span_f1"
 
     def __init__(self) -> None:
-        self.found = 0
-        self.answered = 0
-        self.real = 0
+        self.counts = SpanCounts()
         self.rows = 0
 
     def add(self, answer: list[str], reference: list[str]) -> None:
-        answered, real = set(spans(answer)), set(spans(reference))
-        self.found += len(answered & real)
-        self.answered += len(answered)
-        self.real += len(real)
+        self.counts.add(answer, reference)
         self.rows += 1
 
     def compute(self) -> float:
         if not self.rows:
             return math.nan
-        return 2 * self.found / max(self.answered + self.real, 1)
+        found, answered, real = (c.total() for c in (self.counts.found, self.counts.answered, self.counts.real))
+        return 2 * found / max(answered + real, 1)
 
 
 class MeanAbsoluteError(_PredictionMetric):

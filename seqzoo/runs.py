@@ -20,7 +20,7 @@ from seqzoo.contracts import DataModule, DataSpec
 from seqzoo.cost import Cost
 from seqzoo.data.codec import coverage, spec_from_plain, spec_to_plain
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError
-from seqzoo.metrics import Confusion, signatures
+from seqzoo.metrics import Confusion, confusion_of, signatures
 from seqzoo.model import Model
 from seqzoo.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.sizing import measure, within_budget
@@ -293,7 +293,7 @@ def _finish(
 def _report(model: Model) -> Confusion | None:
     """A fresh count of answers by class, where a task answers with classes."""
     classes = model.task.classes()
-    return Confusion(classes) if classes else None
+    return confusion_of(classes) if classes else None
 
 
 def _log_folder(folder: Path) -> str:

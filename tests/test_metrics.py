@@ -10,7 +10,7 @@ import torch
 
 from seqzoo.contracts import Loss
 from seqzoo.errors import ConfigError
-from seqzoo.metrics import METRICS, Confusion, create_metric, create_metrics, signatures
+from seqzoo.metrics import METRICS, Confusion, confusion_of, create_metric, create_metrics, signatures
 
 NOTHING = Loss(torch.tensor(0.0), torch.tensor(0))
 FROM_PREDICTIONS = sorted(name for name in METRICS if create_metric(name).from_predictions)
@@ -141,3 +141,20 @@ def test_a_confusion_matrix_counts_answers_by_their_right_class() -> None:
     macro = create_metric("macro_f1")
     macro.update(NOTHING, ["a", "b", "b", "a", "b", "b"], ["a", "b", "a", "b", "b", "a"])
     assert sum(found["f1"] for found in confusion.by_class().values()) / 2 == pytest.approx(macro.compute())
+
+
+def test_a_report_of_span_tags_is_by_the_type_of_the_spans() -> None:
+    tags = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    confusion = confusion_of(tags)
+    answers = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "I-LOC", "O"]]
+    references = [["B-PER", "I-PER", "O", "O"], ["B-LOC", "O", "B-PER"]]
+    confusion.update(answers, references)
+    per, loc = (
+        {"precision": 1.0, "recall": 1 / 2, "f1": 2 / 3, "support": 2},
+        dict.fromkeys(("precision", "recall", "f1"), 0),
+    )
+    assert confusion.by_class() == {"LOC": {**loc, "support": 1}, "PER": per}
+    assert confusion.to_plain()["classes"] == tags
+    assert confusion.counts == [[1, 0, 0, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0] * 5]
+    assert score("span_f1", answers, references) == pytest.approx(2 * 1 / (3 + 3))
+    assert confusion_of(["NOUN", "VERB"]).by_class().keys() == {"NOUN", "VERB"}

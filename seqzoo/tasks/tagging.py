@@ -58,6 +58,9 @@ class Tagging(Task):
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
 
+    def classes(self) -> list[str]:
+        return self._names(list(range(self.spec.output_size)))
+
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """The score of a constrained answer is its probability among all sequences, broken ones too."""
         scores = self(features or model.encode(batch), batch).float()

@@ -147,10 +147,11 @@ class Run:
 
     def log_report(self, split: str, confusion: Confusion, step: int) -> None:
         """Scores by class, where they are few enough to read, and a picture of the confusion matrix."""
-        if len(confusion.classes) <= SHOWN_CLASSES:
+        by_class = confusion.by_class()
+        if len(by_class) <= SHOWN_CLASSES:
             rows = [
                 (name, f"{found['precision']:9.4f}  {found['recall']:6.4f}  {found['f1']:6.4f}  {found['support']:7,}")
-                for name, found in confusion.by_class().items()
+                for name, found in by_class.items()
             ]
             self.log("\n" + format_table([(split, "precision  recall      f1  support"), *rows]))
         if self.tracker is not None and can_draw():

@@ -84,3 +84,8 @@ def test_options_on_the_command_line(tmp_path: Any) -> None:
     seqzoo.build("task=tagging", "task.decoder=crf", "data.limit=10")
     with pytest.raises(ConfigError, match=r"task.constrained is true, but the tags mark no spans"):
         seqzoo.build("task=tagging", "task.constrained=true", "data.limit=10")
+
+
+def test_classes_are_the_tags() -> None:
+    assert made("bio").classes() == ["O", "B-A", "I-A"]
+    assert made(None).classes() == ["X", "Y", "Z"]
