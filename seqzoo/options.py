@@ -100,6 +100,6 @@ def describe(hint: Any) -> str:
     if origin is list:
         return f"a list, each {describe(arguments[0])}"
     if origin is dict:
-        return "a mapping"
+        return f"a mapping, each value {describe(arguments[1])}"
     words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
     return words.get(hint, getattr(hint, "__name__", str(hint)))

@@ -109,13 +109,13 @@ def _show(text: str, prediction: Any, explanation: Any, as_json: bool) -> None:
 
 def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Iterator[str]:
     """The lines of standard input with tags."""
-    from seqzoo.data.conll import Conll
+    from seqzoo.data.conll import Conll, token_and_tag
 
     trained_on = loaded.config["data"]
     if loaded.spec.task != "tagging":
         raise ConfigError([f"--conll is for runs of task=tagging, and this one is of task={loaded.spec.task}"])
     if columns is None:
-        conll = Conll(trained_on.get("token_column", 0), trained_on.get("tag_column", -1))
+        conll = Conll(*token_and_tag(trained_on.get("columns", {})))
     else:
         places = [int(name) if name.lstrip("-").isdecimal() else name for name in columns.split(",")]
         if len(places) != 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from seqzoo.data.reading import CONLLU_COLUMNS, column_of, conll_fields, is_conllu
@@ -22,8 +22,22 @@ class Lines:
     tokens: list[str] = field(default_factory=list)
 
 
+def token_and_tag(columns: Mapping[str, str | int | None]) -> list[str | int]:
+    """`data.columns` -> the columns of token and tag: numbers from 0 (-1 is the last), or names of CoNLL-U (form,
+    lemma, upos, xpos, ...). Without a token's, it is `form` beside a tag with a name, else the first.
+    """
+    for name in columns:
+        if name not in ("token", "tag"):
+            raise ValueError(f"columns has no {name!r}: it names those of token and tag")
+    token, tag = columns.get("token"), columns.get("tag")
+    tag = -1 if tag is None else tag
+    if token is None:
+        token = "form" if isinstance(tag, str) else 0
+    return [token, tag]
+
+
 class Conll:
-    """Where tokens and tags are: `data.token_column` and `data.tag_column` of the files a model was trained on.
+    """Where tokens and tags are in the files that a model was trained on, as `token_and_tag` says.
 
     Raises DataError for a column that CoNLL-U does not have.
     """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from seqzoo.data.conll import token_and_tag
 from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.reading import read_conll
@@ -14,7 +15,7 @@ from seqzoo.spans import convert, is_broken, scheme_of
 
 @dataclass(eq=False, kw_only=True)
 class TaggingFiles(ExampleFiles, TaggingData):
-    """token_column, tag_column: numbers from 0 (-1 is the last), or names of CoNLL-U: form, lemma, upos, xpos, deprel.
+    """columns: where each line has its token and its tag, as `seqzoo.data.conll.token_and_tag` reads it.
 
     tokenizer: how raw lines are split when a trained model predicts.
     scheme: how tags that mark spans are written: as the files do (keep), or converted to one of `seqzoo.spans`. A
@@ -25,11 +26,14 @@ class TaggingFiles(ExampleFiles, TaggingData):
     train: str
     validation: str | None = None
     test: str | None = None
-    token_column: str | int = 0
-    tag_column: str | int = -1
+    columns: dict[str, str | int | None] = field(default_factory=lambda: {"token": None, "tag": -1})
     tokenizer: str = "whitespace"
     scheme: Literal["keep", "bio", "bioes"] = "keep"
     repair: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        token_and_tag(self.columns)
 
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer
@@ -38,7 +42,7 @@ class TaggingFiles(ExampleFiles, TaggingData):
         name = getattr(self, split)
         if name is None:
             return None
-        sentences = read_conll(self.path(name), [self.token_column, self.tag_column], self.encoding)
+        sentences = read_conll(self.path(name), token_and_tag(self.columns), self.encoding)
         return [Example(columns[0], columns[1], where) for columns, where in sentences]
 
     def read(self) -> dict[str, list[Example]]:

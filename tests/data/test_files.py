@@ -185,6 +185,20 @@ def test_broken_span_tags_are_told_and_mended(tmp_path: Path) -> None:
         assert mended in tags(data, "validation")
 
 
+def test_columns_of_conllu(tmp_path: Path) -> None:
+    rows = ["1\tThe\tthe\tDET", "2\tcats\tcat\tNOUN", "", "1\tRun\trun\tVERB", ""]
+    train = write(tmp_path / "a.conllu", "\n".join(rows))
+    data = TaggingFiles(train=train, validation=train, columns={"tag": "upos"})
+    assert [tuple(example[:2]) for example in data.read()["train"]] == [
+        (["The", "cats"], ["DET", "NOUN"]),
+        (["Run"], ["VERB"]),
+    ]
+    data = TaggingFiles(train=train, validation=train, columns={"token": "lemma", "tag": 3})
+    assert data.read()["train"][0].source == ["the", "cat"]
+    with pytest.raises(ValueError, match="columns has no 'tags': it names those of token and tag"):
+        TaggingFiles(train=train, columns={"tags": "upos"})
+
+
 def test_parallel_files(tmp_path: Path) -> None:
     source, target = write(tmp_path / "a.de", "Ja!\nNein.\n"), write(tmp_path / "a.en", "Yes!\nNo.\n")
     table = write(tmp_path / "a.tsv", "Yes!\tJa!\nNo.\tNein.\n")
