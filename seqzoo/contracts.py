@@ -183,14 +183,14 @@ class Cell(nn.Module):
     `scan` is the same by the fastest engine there is: mostly the step itself, compiled.
 
     engine: auto, or the one to take: reference, fused or torch (`seqzoo.kernels.engines`).
-    torch_first: `torch_scan` is as fast as the compiled step where all rows are equally long.
+    torch_first: where `torch_scan` is taken before the compiled step: "cuda", and "cpu" for rows that are equally long.
     """
 
     input_size: int
     hidden_size: int
     output_size: int
     engine: str = "auto"
-    torch_first: ClassVar[bool] = False
+    torch_first: ClassVar[tuple[str, ...]] = ("cuda",)
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqzoo import testing
 from seqzoo.contracts import Cell, State
-from seqzoo.kernels.fused import native
+from seqzoo.kernels.fused.cpu import native
 
 ENGINES = "fused" if native.compiler() else "reference alone"
 MODULE = '''

@@ -38,7 +38,7 @@ class LSTM(GatedCell):
     gates: tuple[str, ...] = ("i", "f", "g", "o")
     keep_gate, write_gate = "f", "i"
     num_states = 2
-    torch_first = True  # oneDNN
+    torch_first = ("cpu", "cuda")  # oneDNN, cuDNN
 
     def __init__(
         self,

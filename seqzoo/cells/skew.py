@@ -17,6 +17,8 @@ class SkewCell(DrivenCell):
     it (`recurrence`) and what a step is with that (`advance`); over a sequence the matrix is computed once.
     """
 
+    torch_first = ()  # it goes step by step
+
     def __init__(self, input_size: int, hidden_size: int, num_parts: int = 1):
         super().__init__(input_size, hidden_size, num_parts)
         self.skew = nn.Parameter(torch.empty(hidden_size * (hidden_size - 1) // 2))

@@ -1,12 +1,14 @@
 """Which way a cell goes over a sequence: the engines, and the choice among them.
 
-reference: one step after the other, in Python. fused: the step compiled into a loop of its own (`kernels/fused`), on a
-CPU. torch: a kernel of torch's own, or a scan in parallel, where the cell has one. All give the same numbers; auto
-takes what `scripts/benchmark.py` measured as the fastest.
+reference: one step after the other, in Python. fused: the step compiled into a loop of its own (`kernels/fused`), for a
+CPU, or, where Triton is installed, for CUDA. torch: a kernel of torch's own, or a scan in parallel, where the cell has
+one. All give the same numbers; auto takes what `scripts/benchmark.py` measured as the fastest on a CPU. On a GPU, where
+nothing was measured yet, it takes what torch has, which is cuDNN or a scan in parallel, and compiles all other cells.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,9 +16,7 @@ from torch import Tensor
 
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.fused import NotCompilable, fused_scan
-from seqzoo.kernels.fused.derivative import reverse
-from seqzoo.kernels.fused.tracing import trace
-from seqzoo.state import flatten
+from seqzoo.kernels.fused.plan import plan
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[T
             if not x.is_meta:
                 return fused_scan(cell, x, state, lengths)
             # a model that is only counted runs nothing; whether its step can be compiled is told all the same
-            width = cell.project(x).shape[-1]
-            reverse(trace(cell, width, state), width, [part.shape[-1] for part in flatten(state)])
+            plan(cell, cell.project(x).shape[-1], state)
             return cell.unroll(x, state, lengths)
         except NotCompilable as error:
             raise ValueError(f"engine is fused, which {type(cell).__name__} cannot be here: {error}") from error
@@ -48,13 +47,20 @@ def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[T
         if found is None:
             raise ValueError(f"engine is torch, but torch has no way of its own for {type(cell).__name__}")
         return found
-    found = cell.torch_scan(x, state, lengths) if cell.torch_first and lengths is None else None
-    # a single step is over before compiled code is found
-    if found is None and x.device.type == "cpu" and x.shape[1] > 1:
-        try:
-            return fused_scan(cell, x, state, lengths)
-        except NotCompilable:
-            pass
-    if found is None:
-        found = cell.torch_scan(x, state, lengths)
-    return cell.unroll(x, state, lengths) if found is None else found
+    device = x.device.type
+    torch_first = device in cell.torch_first and (device == "cuda" or lengths is None)
+    compiled = functools.partial(_compiled, cell)
+    for way in (cell.torch_scan, compiled) if torch_first else (compiled, cell.torch_scan):
+        found = way(x, state, lengths)
+        if found is not None:
+            return found
+    return cell.unroll(x, state, lengths)
+
+
+def _compiled(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
+    if x.shape[1] == 1:  # a single step is over before compiled code is found
+        return None
+    try:
+        return fused_scan(cell, x, state, lengths)
+    except NotCompilable:
+        return None

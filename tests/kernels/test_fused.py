@@ -15,8 +15,9 @@ import seqzoo
 from seqzoo.cache import user_cache
 from seqzoo.cells.modified import Modifiers, modify
 from seqzoo.contracts import Cell, State
-from seqzoo.kernels.fused import NotCompilable, fused_scan, native
+from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused import scan as fused
+from seqzoo.kernels.fused.cpu import native
 from seqzoo.kernels.fused.graph import Graph
 from seqzoo.kernels.fused.interpretation import interpreted
 from seqzoo.kernels.fused.tracing import trace
@@ -188,7 +189,7 @@ def test_float32_is_within_a_few_units_in_the_last_place(function: Callable[[Ten
 
 
 def test_any_number_of_threads_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(native, "WORK_PER_THREAD", 1)
     cell = seqzoo.create_cell("peephole_lstm", INPUT, H).double()
     before = torch.get_num_threads()
     results = []

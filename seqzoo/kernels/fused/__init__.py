@@ -1,7 +1,8 @@
-"""The step of a cell, compiled: torch's operations in, one loop in C++ out, with its gradients.
+"""The step of a cell, compiled: torch's operations in, code for a CPU or a GPU out, with its gradients.
 
-`tracing` reads a step, `graph` is what it is read into, `derivative` turns it around, `source` writes C++ on top of
-`recurrence.h`, `native` compiles and keeps that, `scan` runs it; `interpretation` is the twin of all of it in torch.
+`tracing` reads a step, `graph` is what it is read into, `derivative` turns it around, `plan` says what to compute of it
+and when; `cpu` and `cuda` write code for that and run it, which `scan` makes a function that torch can differentiate;
+`interpretation` is the twin of the code in torch.
 """
 
 from seqzoo.kernels.fused.scan import fused_scan

@@ -7,13 +7,10 @@ that needs no sum over the row first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from seqzoo.kernels.fused.derivative import Reverse
-from seqzoo.kernels.fused.graph import Node, Product, in_order
-from seqzoo.kernels.fused.tracing import Step
+from seqzoo.kernels.fused.graph import Node
+from seqzoo.kernels.fused.plan import Pass, Plan, Stages
 
 HEADER = Path(__file__).with_name("recurrence.h")
 # (B, T, ...); all other buffers of rows hold the real steps alone
@@ -45,53 +42,6 @@ EXPRESSIONS = {
 }
 
 
-@dataclass
-class Function:
-    """One generated function. stores: buffer of rows (B, T, ...), first number, node; state: the nodes of the next
-    state; sums: vector, first number, node that each row adds.
-    """
-
-    name: str
-    products: Sequence[Product]
-    stores: list[tuple[str, int, Node]]
-    state: list[Node]
-    sums: list[tuple[int, int, Node]] = field(default_factory=list)
-    backwards: bool = False
-
-    def roots(self) -> list[Node]:
-        return [*(node for _, _, node in self.stores), *self.state, *(node for *_, node in self.sums)]
-
-
-def functions(step: Step, back: Reverse) -> list[Function]:
-    """Without gradients, with what the reverse needs, and the reverse."""
-    output = _pieces("output", step.output)
-    tape = [("tape", start, node) for start, node in zip(back.places, back.saved, strict=True)]
-    stores = _pieces("grad_projected", back.projected)
-    for index, node in enumerate(back.products):
-        if not same_gradient(back, index):
-            stores += _pieces(f"grad_product{index}", node)
-    sums = [(index, offset, node) for (index, offset), node in back.vectors.items()]
-    return [
-        Function("infer", step.products, output, list(step.state)),
-        Function("forward", step.products, output + tape, list(step.state)),
-        Function("backward", back.graph.products, stores, list(back.state), sums, backwards=True),
-    ]
-
-
-def same_gradient(back: Reverse, index: int) -> bool:
-    """Where a product is only added to what was projected, both have one gradient."""
-    return back.products[index] is back.projected
-
-
-def _pieces(buffer: str, node: Node) -> list[tuple[str, int, Node]]:
-    """A store for each piece of a concatenation."""
-    stores, offset = [], 0
-    for piece in node.pieces:
-        stores.append((buffer, offset, piece))
-        offset += piece.width
-    return stores
-
-
 class Layout:
     """The numbers and buffers that a source refers to by position, in the order of their first mention, so that cells
     that differ in sizes alone have the same source.
@@ -114,35 +64,30 @@ class Layout:
         return f"call.buffers[{self.buffers.index(name)}]"
 
 
-def generate(parts: list[Function], widths: dict[str, int]) -> tuple[str, Layout]:
-    """widths: numbers a row of each buffer of rows, and of "state0", "vector0", ... -> C++ and its layout."""
+def generate(plan: Plan) -> tuple[str, Layout]:
+    """C++ and its layout."""
     layout = Layout()
-    bodies = [_Writer(part, widths, layout).text() for part in parts]
+    bodies = [_Writer(part, plan.widths, layout).text() for part in plan.passes]
     return HEADER.read_text(encoding="utf-8") + "\n".join(bodies), layout
 
 
 class _Writer:
-    def __init__(self, function: Function, widths: dict[str, int], layout: Layout):
+    def __init__(self, function: Pass, widths: dict[str, int], layout: Layout):
         self.function, self.widths, self.layout = function, widths, layout
-        self.order = in_order(function.roots(), function.products)
+        self.stages = Stages(function)
+        self.order, self.used, self.stage = self.stages.order, self.stages.used, self.stages.of
         self.names = {node: f"v{index}" for index, node in enumerate(self.order)}
-        self.used = sorted({node.source.which for node in self.order if _is_product(node)})
-        self.stage: dict[Node, int] = {}
-        self.level: dict[Node, int] = {}
-        self._place()
+        self.level = self._levels()
         self.kept = self._across_loops()
         self.lines: list[str] = []
 
-    def _place(self) -> None:
-        """stage: how many products come before; level: how many sums over the row in the same stage."""
+    def _levels(self) -> dict[Node, int]:
+        """Of each node, how many sums over the row come before it in its stage."""
+        level: dict[Node, int] = {}
         for node in self.order:
-            if _is_product(node):
-                pieces = self.function.products[node.source.which].argument.pieces
-                self.stage[node] = 1 + max(self.stage[piece] for piece in pieces)
-            else:
-                self.stage[node] = max((self.stage[arg] for arg in node.nodes), default=0)
-            same = [self.level[arg] for arg in node.nodes if self.stage[arg] == self.stage[node]]
-            self.level[node] = max(same, default=0) + (node.op == "sum")
+            same = [level[arg] for arg in node.nodes if self.stage[arg] == self.stage[node]]
+            level[node] = max(same, default=0) + (node.op == "sum")
+        return level
 
     def _loop_of(self, node: Node) -> tuple[int, int, int]:
         """stage, level and width of the loop that computes it; a sum is computed where its argument is at hand."""
@@ -163,7 +108,7 @@ class _Writer:
                     kept.add(arg)
         for index in self.used:
             argument = self.function.products[index].argument
-            late = self._stage_of_argument(index)
+            late = self.stages.of_argument(index)
             for piece in argument.pieces:
                 if piece.op not in ("leaf", "constant") and (argument.op != "concat" or self.stage[piece] != late):
                     kept.add(piece)
@@ -203,10 +148,9 @@ class _Writer:
 
     def _steps(self) -> None:
         state = range(len(self.function.state))
-        first = "last" if self.function.backwards else "first"
-        end = "first" if self.function.backwards else "last"
+        first, end = self.function.first_and_last
         if self.function.backwards:
-            self._copy_states("count", "share.lengths[r] == 0", f"{first}_state", f"{end}_state")
+            self._copy_states("count", "share.lengths[r] == 0", first, end)
             self._line("long active = 0;")
             self._line("for (long t = longest - 1; t >= 0; t--) {")
             self._line("while (active < count && share.lengths[active] > t) {")
@@ -217,7 +161,7 @@ class _Writer:
             self._line("for (long r = 0; r < count; r++) { const long row = share.rows[r];")
             self._load_state(first)
             self._line("}")
-            self._copy_states("count", "share.lengths[r] == 0", f"{first}_state", f"{end}_state")
+            self._copy_states("count", "share.lengths[r] == 0", first, end)
             self._line("long active = count;")
             self._line("for (long t = 0; t < longest; t++) {")
             self._line("while (active && share.lengths[active - 1] <= t) active--;")
@@ -238,12 +182,12 @@ class _Writer:
 
     def _load_state(self, name: str) -> None:
         for k in range(len(self.function.state)):
-            width, buffer = self.layout.number(self._state_width(k)), self.layout.buffer(f"{name}_state{k}")
+            width, buffer = self.layout.number(self._state_width(k)), self.layout.buffer(f"{name}{k}")
             self._line(f"std::copy_n({buffer} + row * {width}, {width}, state{k} + r * {width});")
 
     def _store_state(self, name: str) -> None:
         for k in range(len(self.function.state)):
-            width, buffer = self.layout.number(self._state_width(k)), self.layout.buffer(f"{name}_state{k}")
+            width, buffer = self.layout.number(self._state_width(k)), self.layout.buffer(f"{name}{k}")
             self._line(f"std::copy_n(state{k} + r * {width}, {width}, {buffer} + row * {width});")
 
     def _copy_states(self, count: str, condition: str, source: str, target: str) -> None:
@@ -297,7 +241,7 @@ class _Writer:
                 )
         for index in self.used:
             argument = self.function.products[index].argument
-            if self._has_own_argument(index) and self._stage_of_argument(index) == stage:
+            if self._has_own_argument(index) and self.stages.of_argument(index) == stage:
                 offset = 0
                 for node in argument.pieces:
                     place = f"r * {self.layout.number(argument.width)} + {self._at(offset, node)}"
@@ -330,7 +274,7 @@ class _Writer:
                 self._line("}")
             self._line("}")
         for index in self.used:
-            if self._stage_of_argument(index) == stage:
+            if self.stages.of_argument(index) == stage:
                 place, stride = self._argument(index)
                 self._line(f"multiply(active, {place}, {stride}, weight{index}, product{index}, stride{index});")
 
@@ -342,16 +286,13 @@ class _Writer:
             level = 0
         return loops.setdefault((level, width), [])
 
-    def _stage_of_argument(self, index: int) -> int:
-        return max(self.stage[piece] for piece in self.function.products[index].argument.pieces)
-
     def _has_own_argument(self, index: int) -> bool:
         argument = self.function.products[index].argument
         return argument.op in ("concat", "constant") or (argument.op == "leaf" and not self._is_whole_state(argument))
 
     def _is_whole_state(self, node: Node) -> bool:
         kind, index, offset = node.source
-        return kind == self._state_kind() and offset == 0 and node.width == self._state_width(index)
+        return kind == self.function.state_kind and offset == 0 and node.width == self._state_width(index)
 
     def _argument(self, index: int) -> tuple[str, str]:
         """Where a product reads, and how far its rows are apart."""
@@ -385,7 +326,7 @@ class _Writer:
             return f"vector{index}[{place}]"
         if kind == "product":
             return f"product{index}[r * stride{index} + {place}]"
-        if kind == self._state_kind():
+        if kind == self.function.state_kind:
             return f"state{index}[r * {self.layout.number(self._state_width(index))} + {place}]"
         if kind == "saved":
             return f"tape_row[{self._at(self.widths['saved' + str(index)] + offset, leaf)}]"
@@ -395,9 +336,6 @@ class _Writer:
         if node.width == 1:
             return self.layout.number(offset)
         return "j" if offset == 0 else f"{self.layout.number(offset)} + j"
-
-    def _state_kind(self) -> str:
-        return "grad_state" if self.function.backwards else "state"
 
     def _state_width(self, k: int) -> int:
         return self.widths[f"state{k}"]
@@ -450,10 +388,6 @@ class _Writer:
 
     def _line(self, text: str) -> None:
         self.lines.append(text)
-
-
-def _is_product(node: Node) -> bool:
-    return node.op == "leaf" and node.source.kind == "product"
 
 
 def _loop_width(node: Node) -> int:

@@ -11,15 +11,65 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from seqzoo.cache import user_cache
+from seqzoo.kernels.fused.cpu.source import generate
+from seqzoo.kernels.fused.plan import Plan
+from seqzoo.kernels.fused.rows import Rows
 from seqzoo.kernels.fused.tracing import NotCompilable
 
+REALS = {torch.float32: "float", torch.float64: "double"}
+# multiplications that a thread must have to do before another is worth its start
+WORK_PER_THREAD = 2_000_000
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-fopenmp-simd", "-fno-math-errno",
          "-fno-trapping-math", "-ffp-contract=fast", "-w")  # fmt: skip
 SYMBOLS = ("infer", "forward", "backward")
 logger = logging.getLogger(__name__)
+
+
+def program(plan: Plan, dtype: torch.dtype) -> Callable[..., None]:
+    """What runs the passes of a plan. Raises NotCompilable."""
+    source, layout = generate(plan)
+    library = load(source, REALS[dtype])
+
+    def run(name: str, rows: Rows, buffers: dict[str, Tensor | None], fixed: Sequence[Tensor]) -> None:
+        kept = []
+
+        def address(buffer: str) -> int:
+            if buffer.startswith("vector"):
+                tensor = fixed[int(buffer.removeprefix("vector"))].contiguous()
+            elif buffer.startswith("weight"):
+                tensor = fixed[int(buffer.removeprefix("weight"))]
+            else:
+                tensor = buffers.get(buffer)
+            kept.append(tensor)
+            return 0 if tensor is None else tensor.data_ptr()
+
+        strides = [number for tensor in fixed for number in (tensor.stride() if tensor.dim() == 2 else (0, 0))]
+        work = plan.work * buffers["projected"].shape[0]
+        getattr(library, name)(
+            rows.count,
+            rows.steps,
+            max(1, min(torch.get_num_threads(), rows.count, work // WORK_PER_THREAD)),
+            _longs(layout.numbers),
+            _longs(strides),
+            rows.lengths.data_ptr(),
+            rows.order.data_ptr(),
+            rows.starts.data_ptr(),
+            (ctypes.c_void_p * len(layout.buffers))(*map(address, layout.buffers)),
+        )
+
+    return run
+
+
+def _longs(numbers: Sequence[int]) -> Any:
+    return (ctypes.c_long * len(numbers))(*numbers)
 
 
 class Library:

@@ -1,0 +1,1 @@
+"""A CPU: `source` writes C++ on top of `recurrence.h`, `native` compiles, keeps and runs it."""

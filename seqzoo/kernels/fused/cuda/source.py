@@ -1,0 +1,406 @@
+"""Triton for one step over a block of rows: the text of kernels, in two forms.
+
+A node of the graph is a tile (rows, width), the width rounded up to a power of two; a number of each row is (rows, 1).
+All arithmetic is in 32 bits, whatever is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from seqzoo.kernels.fused.graph import Node
+from seqzoo.kernels.fused.plan import Pass, Plan, Stages, is_product, pieces
+from seqzoo.kernels.fused.tracing import NotCompilable
+
+EXPRESSIONS = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "neg": "-{}",
+    "abs": "tl.abs({})",
+    "sign": "({0} > 0).to(tl.float32) - ({0} < 0).to(tl.float32)",
+    "sigmoid": "sigmoid_({})",
+    "tanh": "tanh_({})",
+    "relu": "tl.where({0} > 0, {0}, tl.where({0} != {0}, {0}, 0.0))",
+    "erf": "tl.erf({})",
+    "exp": "tl.exp({})",
+    "log": "tl.log({})",
+    "sqrt": "tl.sqrt({})",
+    "rsqrt": "1.0 / tl.sqrt({})",
+    "sin": "tl.sin({})",
+    "cos": "tl.cos({})",
+    "log_sigmoid": "log_sigmoid_({})",
+    "maximum": "tl.where({0} < {1}, {1}, {0})",
+    "minimum": "tl.where({1} < {0}, {1}, {0})",
+    "where": "tl.where({} != 0, {}, {})",
+    "equal": "({} == {}).to(tl.float32)",
+    "less": "({} < {}).to(tl.float32)",
+}
+# numbers that change from call to call: no kernel of its own for those that 16 divides
+UNSPECIALISED = ("rows", "steps", "offset")
+# where the numbers of `Stage` kernels stand in their table: the step, (B, T), and then addresses
+TABLE = ("t", "steps", "rows")
+
+
+def rounded(width: int) -> int:
+    """The columns of a tile; products need 16."""
+    return 1 if width == 1 else max(16, 1 << (width - 1).bit_length())
+
+
+class Kernel(NamedTuple):
+    """arguments: the names of what it is called with, after BLOCK, the rows of a program."""
+
+    name: str
+    text: str
+    arguments: list[str]
+
+
+class _Writer:
+    """What both forms share. `arguments`: whatever lines mention, in the order of their first mention."""
+
+    def __init__(self, part: Pass, plan: Plan):
+        self.part, self.widths, self.stages = part, plan.widths, Stages(part)
+        self.names = {node: f"v{index}" for index, node in enumerate(self.stages.order)}
+        self.arguments: list[str] = []
+        self.columns: set[int] = set()
+
+    def argument(self, name: str) -> str:
+        if name not in self.arguments:
+            self.arguments.append(name)
+        return name
+
+    def column(self, width: int) -> str:
+        self.columns.add(rounded(width))
+        return f"c{rounded(width)}"
+
+    def mask(self, width: int, *others: str) -> str:
+        own = [] if width == rounded(width) else [f"({self.column(width)} < {width})"]
+        return " & ".join([*others, *own]) or "None"
+
+    def place(self, buffer: str, row: str, offset: int, width: int) -> str:
+        return f"{buffer} + {row} + {offset} + {self.column(width)}"
+
+    def load(self, node: Node, place: str, mask: str) -> str:
+        other = "" if mask == "None" else ", other=0.0"
+        return f"{self.names[node]} = tl.load({place}, mask={mask}{other}).to(tl.float32)"
+
+    def of_step(self, buffer: str, offset: int, width: int) -> str:
+        """Where a step of a row stands in a buffer of rows."""
+        return self.place(self.argument(buffer), f"at * {self.widths[buffer]}", offset, width)
+
+    def load_of_step(self, node: Node) -> str:
+        kind, index, offset = node.source
+        if kind == "saved":
+            kind, offset = "tape", self.widths[f"saved{index}"] + offset
+        return self.load(node, self.of_step(kind, offset, node.width), self.mask(node.width, "running"))
+
+    def load_vector(self, node: Node) -> str:
+        _, index, offset = node.source
+        return self.load(
+            node, self.place(self.argument(f"vector{index}"), "0", offset, node.width), self.mask(node.width)
+        )
+
+    def store(self, place: str, node: Node) -> str:
+        return f"tl.store({place}, {self.value(node)}, mask={self.mask(node.width, 'running')})"
+
+    def value(self, arg: Node | float) -> str:
+        if isinstance(arg, Node):
+            return _literal(arg.value) if arg.op == "constant" else self.names[arg]
+        return _literal(arg)
+
+    def compute(self, node: Node) -> str:
+        if node.op == "sum":
+            (arg,) = node.nodes
+            # a tile that is the same in all its columns may have but one
+            inner = f"tl.where({self.column(arg.width)} < {arg.width}, {self.value(arg)}, 0.0)"
+            return f"{self.names[node]} = tl.sum({inner}, 1, keep_dims=True)"
+        return f"{self.names[node]} = {EXPRESSIONS[node.op].format(*map(self.value, node.args))}"
+
+    def aranges(self) -> list[str]:
+        return [
+            f"c{width} = tl.arange(0, {width})[None, :]" if width > 1 else "c1 = tl.zeros((1, 1), tl.int32)"
+            for width in sorted(self.columns)
+        ]
+
+    def function(self, name: str, arguments: list[str], lines: list[str]) -> Kernel:
+        arguments = ["BLOCK: tl.constexpr", *arguments]
+        fixed = [f'"{argument}"' for argument in UNSPECIALISED if argument in arguments]
+        head = f"@triton.jit(do_not_specialize=[{', '.join(fixed)}])\ndef {name}({', '.join(arguments)}):\n"
+        return Kernel(name, head + "".join(f"    {line}\n" for line in lines), arguments[1:])
+
+
+class Resident(_Writer):
+    """A kernel that takes a block of rows over all their steps; weights and state stay in it."""
+
+    def __init__(self, part: Pass, plan: Plan):
+        super().__init__(part, plan)
+        self.before: list[str] = []
+        self.weights: dict[str, int] = {}  # tiles, and their numbers
+        self.rows_of_weights: set[int] = set()
+
+    def kernel(self) -> Kernel:
+        """Raises NotCompilable for a step that only memory can rearrange."""
+        first, last = self.part.first_and_last
+        stretches = [
+            (k, offset, node) for k, root in enumerate(self.part.state) for _, offset, node in pieces("", root)
+        ]
+        cut = {(k, offset, node.width) for k, offset, node in stretches}
+        for leaf in self.stages.leaves(self.part.state_kind):
+            if (leaf.source.which, leaf.source.offset, leaf.width) not in cut:
+                raise NotCompilable("its state is read and written in different pieces")
+            self.names[leaf] = f"s{leaf.source.which}_{leaf.source.offset}"
+        loop = [line for node in self.stages.order for line in self._node(node)]
+        loop += [
+            self.store(self.of_step(buffer, offset, node.width), node) for buffer, offset, node in self.part.stores
+        ]
+        loop += [self._add(index, offset, node) for index, offset, node in self.part.sums]
+        loop += [
+            f"n{k}_{offset} = tl.where(running, {self.value(node)}, s{k}_{offset})" for k, offset, node in stretches
+        ]
+        loop += [f"s{k}_{offset} = n{k}_{offset}" for k, offset, _ in stretches]
+        after = [self._finish(index, offset, node) for index, offset, node in self.part.sums]
+        for k, offset, node in stretches:
+            width = node.width
+            row, mask = f"row * {self.widths[f'state{k}']}", self.mask(width, "inside")
+            place = self.place(self.argument(f"{first}{k}"), row, offset, width)
+            shape = f"tl.zeros((BLOCK, {rounded(width)}), tl.float32)"
+            self.before.append(f"s{k}_{offset} = tl.load({place}, mask={mask}, other=0.0).to(tl.float32) + {shape}")
+            after.append(
+                f"tl.store({self.place(self.argument(f'{last}{k}'), row, offset, width)}, s{k}_{offset}, mask={mask})"
+            )
+        t = "longest - 1 - i" if self.part.backwards else "i"
+        lines = [
+            "r = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]",
+            "inside = r < rows",
+            "row = tl.load(order + r, mask=inside, other=0)",
+            "length = tl.load(lengths + row, mask=inside, other=0)",
+            "longest = tl.max(length)",
+            *self.aranges(),
+            *(f"k{width} = tl.arange(0, {width})[:, None]" for width in sorted(self.rows_of_weights)),
+            *self.before,
+            "for i in range(longest):",
+            *(f"    {line}" for line in [f"t = {t}", "running = t < length", "at = row * steps + t", *loop]),
+            *after,
+        ]
+        common = ["order", "lengths", "rows", "steps", "PRECISION: tl.constexpr"]
+        return self.function(self.part.name, [*self.arguments, *common], lines)
+
+    def _node(self, node: Node) -> list[str]:
+        if node.op == "constant":
+            return []
+        if node.op != "leaf":
+            return [self.compute(node)]
+        if is_product(node):
+            return self._product(node)
+        if node.source.kind == "vector":
+            self.before.append(self.load_vector(node))
+            return []
+        return [] if node.source.kind == self.part.state_kind else [self.load_of_step(node)]
+
+    def _product(self, leaf: Node) -> list[str]:
+        """A tile of its result: the sum over the pieces of its argument."""
+        product = self.part.products[leaf.source.which]
+        name, total, lines = self.names[leaf], "", []
+        for _, offset, piece in pieces("", product.argument):
+            if piece.op == "constant" and piece.value == 0:
+                continue
+            if min(piece.width, leaf.width) == 1 or piece.op == "constant":
+                raise NotCompilable("a product is with one number")
+            weight = self._weight(product.weight, product.transposed, offset, piece, leaf)
+            argument = self.value(piece)
+            if piece.width != rounded(piece.width):
+                argument = f"tl.where({self.mask(piece.width)}, {argument}, 0.0)"
+            lines.append(
+                f"{name} = tl.dot(({argument}).to({weight}.dtype), {weight}{total}, input_precision=PRECISION)"
+            )
+            total = f", {name}"
+        return lines or [f"{name} = tl.zeros((BLOCK, {rounded(leaf.width)}), tl.float32)"]
+
+    def _weight(self, index: int, transposed: bool, offset: int, piece: Node, leaf: Node) -> str:
+        K, N = rounded(piece.width), rounded(leaf.width)  # noqa: N806
+        name = f"w{index}{'t' if transposed else ''}_{offset}_{leaf.source.offset}_{K}_{N}"
+        if name in self.weights:
+            return name
+        self.weights[name] = K * N
+        weight = self.argument(f"weight{index}")
+        row, column = self.argument(f"{weight}_row"), self.argument(f"{weight}_column")
+        if transposed:
+            row, column = column, row
+        self.rows_of_weights.add(K)
+        place = f"{weight} + ({offset} + k{K}) * {row} + ({leaf.source.offset} + {self.column(leaf.width)}) * {column}"
+        mask = f"(k{K} < {piece.width}) & ({self.column(leaf.width)} < {leaf.width})"
+        self.before.append(f"{name} = tl.load({place}, mask={mask}, other=0.0)")
+        return name
+
+    def _add(self, index: int, offset: int, node: Node) -> str:
+        name = f"g{index}_{offset}"
+        self.before.append(f"{name} = tl.zeros((BLOCK, {rounded(node.width)}), tl.float32)")
+        return f"{name} += tl.where(running, {self.value(node)}, 0.0)"
+
+    def _finish(self, index: int, offset: int, node: Node) -> str:
+        """Each program has a row of its own, which torch adds up: the same numbers every time."""
+        row = f"tl.program_id(0) * {self.widths[f'vector{index}']}"
+        place = self.place(self.argument(f"sum{index}"), row, offset, node.width)
+        return f"tl.store({place}, tl.sum(g{index}_{offset}, 0, keep_dims=True), mask={self.mask(node.width)})"
+
+
+class Stage(NamedTuple):
+    """kernel: None where there is nothing to compute; products: those that torch computes after it."""
+
+    kernel: Kernel | None
+    products: list[int]
+
+
+class Stepwise(_Writer):
+    """A kernel for each stage of a step, between torch's products. What stages hand on lies in scratch, rows by length:
+    "now0", ... and "next0", ... (the state), "product0", "argument0", "keep0", "sum0", ...
+
+    A kernel reads what changes from call to call (the step, sizes and addresses) from a table on the device, so that
+    the same launches can be replayed.
+    """
+
+    def __init__(self, part: Pass, plan: Plan, real: str):
+        super().__init__(part, plan)
+        self.real = real
+        self.late, self.ready = self._places()
+        self.scratch: dict[str, int] = {f"now{k}": self.widths[f"state{k}"] for k in range(len(part.state))}
+        self.scratch |= {f"next{k}": self.widths[f"state{k}"] for k in range(len(part.state))}
+        for index in self.stages.used:
+            self.scratch[f"product{index}"] = part.products[index].width
+            if self.source_of(index).startswith("argument"):
+                self.scratch[f"argument{index}"] = part.products[index].argument.width
+        self.table: list[str] = []
+
+    def _places(self) -> tuple[dict[Node, int], dict[int, int]]:
+        """Each node as late as possible, so that little is handed on, and some stages have nothing to do; and after
+        which stage each product must be there.
+        """
+        last = self.stages.count - 1
+        late = dict.fromkeys(self.stages.order, last)
+        ready = dict.fromkeys(self.stages.used, last)
+        for node in reversed(self.stages.order):
+            needed, stage = node.nodes, late[node]
+            if is_product(node):
+                index = node.source.which
+                ready[index] = min(ready[index], stage - 1)
+                needed, stage = self.part.products[index].argument.pieces, ready[index]
+            for other in needed:
+                late[other] = min(late[other], stage)
+        return late, ready
+
+    def source_of(self, index: int) -> str:
+        """The scratch that holds the argument of a product."""
+        argument = self.part.products[index].argument
+        if argument.op == "leaf" and argument.source.kind == self.part.state_kind:
+            _, which, offset = argument.source
+            if offset == 0 and argument.width == self.widths[f"state{which}"]:
+                return f"now{which}"
+        return f"argument{index}"
+
+    def code(self) -> list[Stage]:
+        return [
+            Stage(self._kernel(stage), [index for index in self.stages.used if self.ready[index] == stage])
+            for stage in range(self.stages.count)
+        ]
+
+    def _kernel(self, stage: int) -> Kernel | None:
+        stores = self._stores(stage)
+        sums = [(index, offset, node) for index, offset, node in self.part.sums if self._at(node) == stage]
+        nodes = [node for node in self.stages.order if node.op not in ("leaf", "constant") and self.late[node] == stage]
+        needed = (
+            {arg for node in nodes for arg in node.nodes} | {node for _, node in stores} | {node for *_, node in sums}
+        )
+        kept = {arg for node in self.stages.order for arg in node.nodes if self.late[arg] < self.late[node]}
+        stores += [(self._scratch(f"keep{self.names[node]}", 0, node), node) for node in nodes if node in kept]
+        if not stores and not sums:
+            return None
+        lines: list[str] = []
+        for node in self.stages.order:
+            if node in nodes:
+                lines.append(self.compute(node))
+            elif node in needed and node.op != "constant":
+                lines.append(self._load(node))
+        lines += [self.store(place, node) for place, node in stores]
+        lines += [self._add(index, offset, node) for index, offset, node in sums]
+        own = [name for name in self.arguments if name not in self.scratch]
+        self.table += [name for name in ("order", "lengths", *own) if name not in self.table]
+        sign = "-" if self.part.backwards else "+"
+        head = [
+            f"t = tl.load(table) {sign} offset",
+            "steps = tl.load(table + 1)",
+            "rows = tl.load(table + 2)",
+            *(self._address(name, "tl.int64") for name in ("order", "lengths")),
+            *(self._address(name, self.real) for name in own),
+            *self.aranges(),
+            "r = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]",
+            "row = tl.load(order + r, mask=r < rows, other=0)",
+            "length = tl.load(lengths + row, mask=r < rows, other=0)",
+            "running = (t >= 0) & (t < length)",
+            "at = row * steps + t",
+        ]
+        scratch = [name for name in self.arguments if name in self.scratch]
+        return self.function(f"{self.part.name}{stage}", ["table", "offset", *scratch], head + lines)
+
+    def _address(self, name: str, of: str) -> str:
+        return f"{name} = tl.load(table + {len(TABLE) + self.table.index(name)}).to(tl.pointer_type({of}))"
+
+    def _stores(self, stage: int) -> list[tuple[str, Node]]:
+        """Places and what is to stand there after a stage."""
+        stores = [(buffer, offset, node, self._at(node)) for buffer, offset, node in self.part.stores]
+        for k, root in enumerate(self.part.state):
+            stores += [(*piece, self._at(piece[2])) for piece in pieces(f"next{k}", root)]
+        for index in self.stages.used:
+            if self.source_of(index).startswith("argument"):
+                # scratch is zero from the start
+                stores += [
+                    (buffer, offset, node, self._at(node, self.ready[index]))
+                    for buffer, offset, node in pieces(f"argument{index}", self.part.products[index].argument)
+                    if node.op != "constant" or node.value != 0
+                ]
+        return [
+            (
+                self._scratch(buffer, offset, node)
+                if buffer in self.scratch
+                else self.of_step(buffer, offset, node.width),
+                node,
+            )
+            for buffer, offset, node, at in stores
+            if at == stage
+        ]
+
+    def _at(self, node: Node, otherwise: int | None = None) -> int:
+        """The stage that stores a node: its own, but a leaf can be read at any."""
+        if node.op in ("leaf", "constant"):
+            return self.stages.count - 1 if otherwise is None else otherwise
+        return self.late[node]
+
+    def _scratch(self, name: str, offset: int, node: Node) -> str:
+        self.scratch.setdefault(name, node.width)
+        return self.place(self.argument(name), f"r * {self.scratch[name]}", offset, node.width)
+
+    def _load(self, node: Node) -> str:
+        if node.op != "leaf":
+            name, offset = f"keep{self.names[node]}", 0
+        elif node.source.kind == "vector":
+            return self.load_vector(node)
+        elif is_product(node):
+            name, offset = f"product{node.source.which}", node.source.offset
+        elif node.source.kind == self.part.state_kind:
+            name, offset = f"now{node.source.which}", node.source.offset
+        else:
+            return self.load_of_step(node)
+        return self.load(node, self._scratch(name, offset, node), self.mask(node.width, "running"))
+
+    def _add(self, index: int, offset: int, node: Node) -> str:
+        """Each row adds up its own, which torch adds up in the end."""
+        name = f"sum{index}"
+        self.scratch[name] = self.widths[f"vector{index}"]
+        place = self._scratch(name, offset, node)
+        mask = self.mask(node.width, "running")
+        return f"tl.store({place}, tl.load({place}, mask={mask}, other=0.0) + {self.value(node)}, mask={mask})"
+
+
+def _literal(value: float) -> str:
+    return f'float("{value}")' if math.isinf(value) or math.isnan(value) else repr(float(value))

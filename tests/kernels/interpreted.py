@@ -1,0 +1,81 @@
+"""The arithmetic of the kernels for CUDA, by Triton's interpreter on a CPU. `test_cuda.py` runs this in a process of
+its own, because Triton must know before it is imported.
+
+    TRITON_INTERPRET=1 pytest tests/kernels/interpreted.py
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqzoo.building import cell_factory
+from seqzoo.config import names
+from seqzoo.contracts import Cell
+from seqzoo.kernels.fused import NotCompilable, fused_scan
+from seqzoo.kernels.fused import scan as fused
+from seqzoo.kernels.fused.plan import plan
+from seqzoo.state import flatten, map_state
+
+assert os.environ.get("TRITON_INTERPRET") == "1", "set TRITON_INTERPRET=1"
+B, T, INPUT = 4, 3, 2
+LENGTHS = torch.tensor([3, 0, 1, 2])
+factory = functools.cache(cell_factory)
+CUDA = fused.MACHINES["cuda"]
+
+
+def is_compiled(name: str) -> bool:
+    cell = factory(name)(INPUT, 4)
+    try:
+        with torch.no_grad():
+            plan(cell, cell.project(torch.zeros(2, INPUT)).shape[-1], cell.initial_state(2))
+    except NotCompilable:
+        return False
+    return True
+
+
+@pytest.fixture(params=CUDA.ways, ids=lambda way: way.__name__.strip("_"))
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A CPU takes the way of a GPU."""
+    monkeypatch.setitem(fused.MACHINES, "cpu", CUDA._replace(ways=(request.param,)))
+    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "_refused", {})
+
+
+def run(cell: Cell, scan: Callable[..., Any], lengths: Tensor | None) -> list[Tensor]:
+    """Outputs, last state and all gradients."""
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(B, T, INPUT, generator=random).requires_grad_()
+    state = map_state(lambda part: torch.rand(part.shape, generator=random).requires_grad_(), cell.initial_state(B))
+    outputs, after = scan(x, state, lengths)
+    total = (outputs * torch.linspace(0.5, 1.5, outputs.numel()).view_as(outputs)).sum()
+    total = total + sum((3 * part).sin().sum() for part in flatten(after))
+    wanted = [x, *flatten(state), *(one for one in cell.parameters() if one.requires_grad)]
+    return [outputs, *flatten(after), *torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)]
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("name", [name for name in names("cell") if is_compiled(name)])
+def test_outputs_and_gradients_are_the_references(name: str) -> None:
+    """With lengths; that code is compared before it is used is a test without."""
+    cell = factory(name)(INPUT, 6)
+    found = run(cell, lambda *given: fused_scan(cell, *given), LENGTHS)
+    # an orthogonal matrix is an exponential, whose gradient is less exact
+    torch.testing.assert_close(found, run(cell, cell.unroll, LENGTHS), rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.usefixtures("way")
+def test_more_rows_than_a_program_takes() -> None:
+    """And without gradients."""
+    cell = factory("elman")(INPUT, 5)
+    x = torch.randn(40, 3, INPUT)
+    lengths = torch.arange(40) % 4
+    with torch.no_grad():
+        found = fused_scan(cell, x, cell.initial_state(40), lengths)
+        torch.testing.assert_close(found, cell.unroll(x, None, lengths), rtol=1e-4, atol=2e-5)

@@ -1,0 +1,219 @@
+"""Compiled steps for CUDA, as far as a machine without a GPU can tell; and, marked `gpu`, on one."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import seqzoo
+from seqzoo.building import cell_factory
+from seqzoo.config import names
+from seqzoo.contracts import Cell
+from seqzoo.kernels.fused import NotCompilable, fused_scan
+from seqzoo.kernels.fused import scan as fused
+from seqzoo.kernels.fused.plan import plan
+from seqzoo.state import flatten, map_state
+
+SHARED = 227 * 1024  # bytes that a program may have on Hopper
+REGISTERS = 255
+factory = functools.cache(cell_factory)
+FEW = "gru_reset_before or layer_norm_gru or sru"
+
+
+def interpret(which: str) -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/kernels/interpreted.py", "-k", which],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_the_arithmetic_of_some_cells() -> None:
+    interpret(f"({FEW}) and references or more_rows")
+
+
+@pytest.mark.slow
+def test_the_arithmetic_of_all_cells() -> None:
+    interpret("test")
+
+
+def test_without_triton_the_next_engine_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("resident", "stepwise", "launching"):
+        monkeypatch.delitem(sys.modules, f"seqzoo.kernels.fused.cuda.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.setitem(fused.MACHINES, "cpu", fused.MACHINES["cuda"])
+    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "_refused", {})
+    cell, x = seqzoo.create_cell("mgu", 3, 4), torch.randn(2, 5, 3)
+    torch.testing.assert_close(cell.scan(x), cell.unroll(x))
+    cell.engine = "fused"
+    with pytest.raises(ValueError, match="engine is fused, which MGU cannot be here: Triton is not installed"):
+        cell.scan(x)
+
+
+def test_a_kernel_that_cannot_be_built_takes_the_next_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(plan: Any, dtype: Any) -> Any:
+        raise NotCompilable("Triton fails")
+
+    native = fused.MACHINES["cpu"]
+    monkeypatch.setitem(fused.MACHINES, "cpu", native._replace(ways=(broken, *native.ways)))
+    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "_refused", {})
+    cell, x = seqzoo.create_cell("mgu", 3, 4), torch.randn(2, 5, 3)
+    torch.testing.assert_close(fused_scan(cell, x, cell.initial_state(2), None), cell.unroll(x))
+    monkeypatch.setitem(fused.MACHINES, "cpu", native._replace(ways=(broken,)))
+    fused._known.clear()
+    torch.testing.assert_close(cell.scan(x), cell.unroll(x))
+    cell.engine = "fused"
+    with pytest.raises(ValueError, match="engine is fused, which MGU cannot be here: Triton fails"):
+        cell.scan(x)
+
+
+def resources(kernel: Any, function: Any, block: int, warps: int, dtype: torch.dtype, folder: Path) -> dict[str, int]:
+    """What a kernel takes of a multiprocessor of Hopper: REG and STACK (a thread), SHARED (a program), bytes."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    real = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}[dtype]
+    constants: dict[str, Any] = {"BLOCK": block, "PRECISION": "tf32x3"}
+    signature, attributes = {"BLOCK": "constexpr"}, {}
+    for place, argument in enumerate(kernel.arguments, start=1):
+        name = argument.partition(":")[0]
+        if name in ("order", "lengths", "table"):
+            signature[name] = "*i64"
+        elif name.endswith("_column"):
+            constants[name] = 1
+        else:
+            signature[name] = "i32" if name.endswith(("_row", "rows", "steps", "offset")) else real
+        if name in constants:
+            signature[name] = "constexpr"
+        if name.startswith("sum"):
+            signature[name] = "*fp32"
+        if signature[name].startswith("*"):
+            attributes[(place,)] = [["tt.divisibility", 16]]
+    constants = {name: value for name, value in constants.items() if name in signature}
+    source = ASTSource(function, signature, constants, attributes)
+    built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "num_stages": 1})
+    (folder / "kernel.cubin").write_bytes(built.asm["cubin"])
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    text = subprocess.run(
+        [tool, "--dump-resource-usage", folder / "kernel.cubin"], capture_output=True, text=True, check=True
+    ).stdout
+    found = {name: int(number) for name, number in re.findall(r"(REG|STACK):(\d+)", text)}
+    return {**found, "SHARED": built.metadata.shared}
+
+
+def kernels(name: str, hidden_size: int, dtype: torch.dtype, way: str) -> Iterator[tuple]:
+    """Kernel, function, block and warps of what learns."""
+    from seqzoo.kernels.fused.cuda.resident import Resident
+    from seqzoo.kernels.fused.cuda.stepwise import Stepwise
+
+    cell = factory(name)(16, hidden_size)
+    with torch.no_grad():
+        width = cell.project(torch.zeros(2, 16)).shape[-1]
+    of_step = plan(cell, width, cell.initial_state(2))
+    if way == "resident":
+        program = Resident(of_step, dtype)
+        for part in ("forward", "backward"):
+            yield program.kernels[part], program.functions[part], program.block, program.warps
+    else:
+        for part in ("forward", "backward"):
+            code = Stepwise(of_step, dtype).codes[part]
+            for stage, function in zip(code.stages, code.functions, strict=True):
+                if function is not None:
+                    yield stage.kernel, function, code.block, code.warps
+
+
+@pytest.fixture
+def hopper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
+    """Compiles a cell's kernels for Hopper, without one, says what they take, and fails where that is too much."""
+    pytest.importorskip("triton", reason="Triton is not installed")
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        pytest.skip("Triton interprets")
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+
+    def check(name: str, hidden_size: int, dtype: torch.dtype, way: str) -> list[str]:
+        lines = []
+        for kernel, function, block, warps in kernels(name, hidden_size, dtype, way):
+            taken = resources(kernel, function, block, warps, dtype, tmp_path)
+            lines.append(f"{name} {hidden_size} {dtype} {way} {kernel.name}: {taken}")
+            assert taken["SHARED"] <= SHARED, lines[-1]
+            assert taken["REG"] <= REGISTERS, lines[-1]
+        return lines
+
+    return check
+
+
+@pytest.mark.parametrize(("size", "way"), [(32, "resident"), (512, "stepwise")])
+def test_it_compiles_for_hopper(hopper: Callable[..., list[str]], size: int, way: str) -> None:
+    assert hopper("mgu", size, torch.float32, way)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names("cell"))
+def test_all_cells_compile_for_hopper(hopper: Callable[..., list[str]], name: str) -> None:
+    """Shows with -s what each takes."""
+    sizes = {"resident": [(64, torch.float32), (128, torch.bfloat16)], "stepwise": [(512, torch.float32)]}
+    for way, cases in sizes.items():
+        for size, dtype in cases:
+            try:
+                print(*hopper(name, size, dtype, way), sep="\n")
+            except NotCompilable as error:
+                print(f"{name} {size} {dtype} {way}: {error}")
+
+
+def on_gpu(name: str, engine: Callable[[Cell], Callable[..., Any]], hidden_size: int, lengths: Tensor | None) -> list:
+    """Outputs, last state and all gradients, on a GPU."""
+    torch.manual_seed(0)
+    cell = factory(name)(16, hidden_size).cuda()
+    x = torch.randn(13, 71, 16, device="cuda", requires_grad=True)
+    state = map_state(lambda part: torch.rand_like(part).requires_grad_(), cell.initial_state(13))
+    for _ in range(3):  # as it is, recorded, replayed
+        outputs, after = engine(cell)(x, state, lengths)
+        total = (outputs * torch.linspace(0.5, 1.5, outputs.numel(), device="cuda").view_as(outputs)).mean()
+        total = total + sum((3 * part).sin().mean() for part in flatten(after))
+        wanted = [x, *flatten(state), *(one for one in cell.parameters() if one.requires_grad)]
+        gradients = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
+    return [outputs, *flatten(after), *gradients]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("padded", [False, True], ids=["whole", "lengths"])
+@pytest.mark.parametrize("hidden_size", [48, 200])
+@pytest.mark.parametrize("name", names("cell"))
+def test_engines_agree_on_a_gpu(name: str, hidden_size: int, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    lengths = torch.randint(0, 72, (13,), device="cuda") if padded else None
+    right = on_gpu(name, lambda cell: cell.unroll, hidden_size, lengths)
+    torch.testing.assert_close(on_gpu(name, lambda cell: cell.scan, hidden_size, lengths), right, rtol=1e-3, atol=1e-4)
+    cuda = fused.MACHINES["cuda"]
+    for way in cuda.ways:
+        monkeypatch.setitem(fused.MACHINES, "cuda", cuda._replace(ways=(way,)))
+        monkeypatch.setattr(fused, "_known", {})
+        monkeypatch.setattr(fused, "_refused", {})
+        try:
+            found = on_gpu(name, lambda cell: functools.partial(fused_scan, cell), hidden_size, lengths)
+        except NotCompilable as error:
+            # it may be that a step cannot be traced, or its weights not be held on the chip
+            if "Triton" in str(error) or "operations do not show" in str(error):
+                pytest.fail(f"{name} by {way.__name__}: {error}")
+            continue
+        torch.testing.assert_close(found, right, rtol=1e-3, atol=1e-4)
