@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from seqzoo import config as configuration
 from seqzoo.budget import Budget
 from seqzoo.components import make, make_cell_factory
@@ -21,8 +23,8 @@ def build_data(config: dict[str, Any]) -> DataModule:
 
 def build_model(config: dict[str, Any], spec: DataSpec) -> Model:
     """A model for data of these sizes, initialised from torch's random state."""
-    encoder = make("encoder", config["encoder"], {"input_size": spec.input_size, "spec": spec}, config)
     cell = make_cell_factory(config["cell"], config, "cell")
+    encoder = make("encoder", config["encoder"], {"input_size": spec.input_size, "spec": spec}, config, cell)
     backbone: Backbone = make("backbone", config["backbone"], {"cell": cell, "input_size": encoder.output_size}, config)
     task: Task = make(
         "task",
@@ -36,7 +38,7 @@ def build_model(config: dict[str, Any], spec: DataSpec) -> Model:
         config,
         cell,
     )
-    mistakes = misfits(task, backbone, spec, config)
+    mistakes = misfits(task, backbone, spec, config, encoder)
     if mistakes:
         raise ConfigError(mistakes)
     return Model(encoder, backbone, task)
@@ -74,9 +76,15 @@ def build_budget(config: dict[str, Any]) -> Budget:
     return Budget(**options)
 
 
-def misfits(task: Task | type[Task], backbone: Backbone | None, spec: DataSpec, config: dict[str, Any]) -> list[str]:
+def misfits(
+    task: Task | type[Task],
+    backbone: Backbone | None,
+    spec: DataSpec,
+    config: dict[str, Any],
+    encoder: nn.Module | None = None,
+) -> list[str]:
     """Axes are independent but for this: a task wants its kind of data, and some must not see what is ahead, or need
-    an output for each step.
+    an output for each step; and words are spelled for those encoders that read characters.
     """
     mistakes = []
     choices = config.get("choices", {})
@@ -94,5 +102,10 @@ def misfits(task: Task | type[Task], backbone: Backbone | None, spec: DataSpec, 
         mistakes.append(
             f"backbone={choices.get('backbone')} sees what is ahead, and task={choices.get('task')} must predict it: "
             "choose a backbone of one direction, such as backbone=unidirectional or backbone=deep"
+        )
+    if encoder is not None and spec.task and spec.character_size and not getattr(encoder, "reads_characters", False):
+        mistakes.append(
+            f"data.characters spells words, which encoder={choices.get('encoder')} does not read: choose "
+            "encoder=words_and_characters, or data.characters=0"
         )
     return mistakes

@@ -47,7 +47,7 @@ def _check_parts(config: dict[str, Any]) -> list[str]:
     mistakes: list[str] = []
     made: dict[str, Any] = {}
     stand_ins: dict[str, Any] = {
-        "spec": DataSpec("", 100, 100),
+        "spec": DataSpec("", 100, 100, character_size=100),
         "cell": Elman,
         "encoder_state": ((torch.zeros(1, 8),),),
         "embedding": nn.Embedding(100, 8),
@@ -72,7 +72,7 @@ def _check_parts(config: dict[str, Any]) -> list[str]:
         if group == "task" and "class" not in wrong:
             task = find(group, config[group], config, group)
             mistakes += _check_metrics(task.kind, {**config[group], **wrong}.get("metrics"))
-            mistakes += misfits(task, made.get("backbone"), stand_ins["spec"], config)
+            mistakes += misfits(task, made.get("backbone"), stand_ins["spec"], config, made.get("encoder"))
     return mistakes
 
 

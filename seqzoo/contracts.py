@@ -28,6 +28,17 @@ PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
 """The first ids of every vocabulary: of padding, of rare tokens, and of the begin and end of text that is written."""
 
 
+class Spelling(NamedTuple):
+    """How the tokens of a batch are written.
+
+    forms: (W, L) ids of the characters of its different tokens, zero behind the last one.
+    tokens: (B, T), which of them each token is.
+    """
+
+    forms: Tensor
+    tokens: Tensor
+
+
 @dataclass
 class Batch:
     """Sequences of one batch, padded on the right.
@@ -45,6 +56,7 @@ class Batch:
         continue each other, each row goes on from the one in its place.
     spans: (B, 2), the first step of each row's target and the step after its last, where the answer is about a part of
         what is read.
+    spelling: how the tokens of `inputs` are written, where an encoder reads that.
     """
 
     inputs: Tensor
@@ -55,6 +67,7 @@ class Batch:
     learning_rate_scale: float = 1.0
     spans: Tensor | None = None
     continues: Tensor | None = None
+    spelling: Spelling | None = None
 
     @property
     def size(self) -> int:
@@ -62,7 +75,10 @@ class Batch:
 
     def first(self, rows: int) -> Batch:
         """The first rows alone."""
-        return self.map(lambda tensor: tensor[:rows])
+        batch = replace(self, spelling=None).map(lambda tensor: tensor[:rows])
+        if self.spelling is not None:
+            batch.spelling = self.spelling._replace(tokens=self.spelling.tokens[:rows])
+        return batch
 
     def to(self, device: torch.device) -> Batch:
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
@@ -70,6 +86,8 @@ class Batch:
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with every tensor changed."""
         changed: dict[str, Any] = {name: change(part) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        if self.spelling is not None:
+            changed["spelling"] = Spelling(*map(change, self.spelling))
         return replace(self, **changed)
 
 
@@ -163,6 +181,8 @@ class DataSpec:
     marked: whether each input marks its target, as `seqzoo.data.marked_text` reads it.
     class_counts: training examples of each class, where targets are classes and they have been counted.
     vectors: of the words of `inputs`, where the data brings some.
+    character_size: how many different ids there are in `Batch.spelling`; 0 where batches have none.
+    characters: a token to the ids of its characters.
     """
 
     task: str
@@ -174,6 +194,8 @@ class DataSpec:
     marked: bool = False
     class_counts: list[int] | None = None
     vectors: WordVectors | None = None
+    character_size: int = 0
+    characters: Codec | None = None
 
 
 class Cell(nn.Module):

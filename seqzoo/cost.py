@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from seqzoo.contracts import Batch
+from seqzoo.contracts import Batch, Spelling
 from seqzoo.model import Model
 from seqzoo.state import flatten
 
 STEPS = 16
 """Of the batch that is counted; backbones that leave out steps divide it."""
+
+LETTERS = 8
+"""Of a word that is spelled; every word is counted as a different one."""
 
 
 class Cost(NamedTuple):
@@ -65,7 +68,11 @@ def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
         inputs = torch.zeros(rows, steps, spec.input_size, device="meta")
     if model.task.kind == "regression":
         targets = torch.zeros(rows, *[steps] * spec.per_step, spec.output_size, device="meta")
-    return Batch(inputs, lengths, targets, lengths, padded=False)
+    spelling = None
+    if spec.character_size:
+        forms = torch.zeros(rows * steps, LETTERS, dtype=torch.long, device="meta")
+        spelling = Spelling(forms, torch.zeros(rows, steps, dtype=torch.long, device="meta"))
+    return Batch(inputs, lengths, targets, lengths, padded=False, spelling=spelling)
 
 
 def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:

@@ -21,7 +21,8 @@ class Model(nn.Module):
         lengths = batch.lengths if batch.padded else None
         if state is not None and batch.continues is not None:
             state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
-        outputs, state = self.backbone(self.encoder(batch.inputs), lengths, state)
+        read = (batch.inputs,) if batch.spelling is None else (batch.inputs, batch.spelling)
+        outputs, state = self.backbone(self.encoder(*read), lengths, state)
         lengths = None if lengths is None else self.backbone.output_lengths(lengths)
         last = self.backbone.last(outputs, lengths)
         target = last if batch.spans is None else self._last_of(batch.spans, outputs)

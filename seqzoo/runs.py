@@ -23,7 +23,7 @@ from seqzoo.errors import CheckpointError, ConfigError, TrainingError
 from seqzoo.metrics import Confusion, confusion_of, signatures
 from seqzoo.model import Model
 from seqzoo.provenance import commit, group_name, hardware, hyperparameters
-from seqzoo.sizing import measure, within_budget
+from seqzoo.sizing import describe_inputs, measure, within_budget
 from seqzoo.training.checkpoint import fill, load_training, load_weights
 from seqzoo.training.device import (
     check_precision,
@@ -187,7 +187,7 @@ def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Sess
         device += f" ({torch.cuda.get_device_name(session.device)}, {session.settings.precision})"
     rows = [
         ("run", f"{names} seed={config['seed']}"),
-        ("data", f"{sizes}; {data.spec.input_size:,} input ids, {data.spec.output_size:,} outputs{of_padding}"),
+        ("data", f"{sizes}; {describe_inputs(data.spec, data.numbers)}, {data.spec.output_size:,} outputs{of_padding}"),
         *_describe_vectors(data.spec),
         *describe_cost(config, cost),
         ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),

@@ -27,6 +27,7 @@ class Outline(NamedTuple):
     cost: Cost
     rows: int
     steps: int
+    numbers: bool
 
 
 def outline(config: dict[str, Any]) -> Outline:
@@ -39,7 +40,14 @@ def outline(config: dict[str, Any]) -> Outline:
     spec = data.expected_spec()
     with suppress(ConfigError):  # the data may be smaller than its upper limits
         config = within_budget(config, data, spec)
-    return Outline(_on_meta(config, data, spec), spec, measure(config, data, spec), *_shape(data))
+    return Outline(_on_meta(config, data, spec), spec, measure(config, data, spec), *_shape(data), data.numbers)
+
+
+def describe_inputs(spec: DataSpec, numbers: bool) -> str:
+    """What a step of the input is."""
+    if numbers:
+        return f"{spec.input_size:,} numbers a step"
+    return f"{spec.input_size:,} input ids" + f", {spec.character_size:,} characters" * bool(spec.character_size)
 
 
 def measure(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Cost:

@@ -13,7 +13,7 @@ def check(arguments: list[str]) -> None:
         return
     allow_own_modules(arguments)
     from seqzoo.overrides import examine
-    from seqzoo.sizing import outline
+    from seqzoo.sizing import describe_inputs, outline
     from seqzoo.training.run import format_table
 
     config, mistakes = examine(*arguments)
@@ -21,14 +21,15 @@ def check(arguments: list[str]) -> None:
         raise ConfigError(mistakes)
     found = outline(config)
     model = found.model
+    read = f"(B, T, {found.spec.input_size})" if found.numbers else "(B, T)"
     steps = "T" if model.backbone.keeps_time else "fewer than T"
     rows = [(group, config["choices"][group]) for group in ("task", "data", "encoder", "backbone", "cell")]
     rows += [
-        ("input ids", f"at most {found.spec.input_size:,}"),
+        ("inputs", ("" if found.numbers else "at most ") + describe_inputs(found.spec, found.numbers)),
         ("outputs", f"at most {found.spec.output_size:,}"),
         (
             "shapes",
-            f"(B, T) -> (B, T, {model.encoder.output_size}) -> (B, {steps}, {model.backbone.output_size}) -> task",
+            f"{read} -> (B, T, {model.encoder.output_size}) -> (B, {steps}, {model.backbone.output_size}) -> task",
         ),
         ("parameters", f"at most {found.cost.parameters:,}"),
         ("FLOPs", f"{found.cost.flops_per_token:,.0f} a token, of a forward pass"),

@@ -142,7 +142,30 @@ FORMER_NAMES = {"lines": "lines:whitespace", "subwords": "bpe"}
 """Tokenizers as older runs have saved them."""
 
 
-def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec:
+class CharacterCodec:
+    """A token to the ids of its characters, of a long one those of its beginning and its end: `limit` in all."""
+
+    def __init__(self, vocabulary: Vocabulary, limit: int):
+        self.vocabulary, self.limit = vocabulary, limit
+
+    @property
+    def size(self) -> int:
+        return len(self.vocabulary)
+
+    def encode(self, text: str | list[str]) -> list[int]:
+        end = self.limit // 2
+        return self.vocabulary.encode(
+            text if len(text) <= self.limit else [*text[: self.limit - end], *text[len(text) - end :]]
+        )
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(self.vocabulary.decode(ids))
+
+    def to_plain(self) -> dict[str, Any]:
+        return {"kind": "characters", "tokens": list(self.vocabulary.tokens), "limit": self.limit}
+
+
+def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | CharacterCodec:
     """The inverse of `to_plain`."""
     kind = plain.get("kind")
     if kind == "text":
@@ -154,7 +177,9 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec:
         return TextCodec(name, vocabulary, Lines(subwords) if name.startswith(LINES) else subwords)
     if kind == "labels":
         return LabelCodec(plain["labels"], plain.get("scheme"))
-    raise DataError(f"There is no codec of the kind {kind!r}.{closest(str(kind), ['text', 'labels'])}")
+    if kind == "characters":
+        return CharacterCodec(Vocabulary(plain["tokens"]), plain["limit"])
+    raise DataError(f"There is no codec of the kind {kind!r}.{closest(str(kind), ['text', 'labels', 'characters'])}")
 
 
 def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
@@ -173,6 +198,8 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "marked": spec.marked,
         "class_counts": spec.class_counts,
         "vectors": coverage(spec),
+        "character_size": spec.character_size,
+        "characters": plain(spec.characters),
     }
 
 
@@ -199,6 +226,8 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             plain.get("marked", False),
             plain.get("class_counts"),
             None if plain.get("vectors") is None else WordVectors(**plain["vectors"]),
+            plain.get("character_size", 0),
+            codec(plain.get("characters")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error

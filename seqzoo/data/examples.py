@@ -19,6 +19,7 @@ from seqzoo.data.codec import LabelCodec, TextCodec
 from seqzoo.data.marked_text import marked_parts, split_marked
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.ragged import Ragged, is_padded
+from seqzoo.data.spelling import Spellings
 from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.errors import DataError, SeqzooError
 from seqzoo.spans import OUTSIDE, parse, scheme_of, tags_of
@@ -33,12 +34,15 @@ class Example(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """One split as ids; `lengths` is what batches are sorted and capped by; spans: (N, 2), of the marked targets."""
+    """One split as ids; `lengths` is what batches are sorted and capped by; spans: (N, 2), of the marked targets;
+    spellings: where tokens are spelled.
+    """
 
     inputs: Ragged
     targets: Ragged
     lengths: list[int]
     spans: Tensor | None = None
+    spellings: Spellings | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -133,9 +137,10 @@ class ExampleData(DataModule):
 
     def _batch(self, encoded: Encoded, rows: list[int]) -> Batch:
         inputs, lengths = encoded.inputs.gather(rows)
+        spelling = None if encoded.spellings is None else encoded.spellings.gather(rows)
         targets, target_lengths = self.stack_targets(encoded.targets, rows)
         spans = None if encoded.spans is None else encoded.spans[rows]
-        return Batch(inputs, lengths, targets, target_lengths, is_padded(lengths), spans=spans)
+        return Batch(inputs, lengths, targets, target_lengths, is_padded(lengths), spans=spans, spelling=spelling)
 
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
         """The targets of a batch and, where they have a length of their own, their lengths."""
@@ -156,16 +161,20 @@ class ExampleData(DataModule):
         inputs, targets = spec.inputs, spec.targets
         if not isinstance(inputs, TextCodec) or targets is None:
             raise DataError("The saved run knows no codecs for this data: was it trained on other data?")
-        sources, answers, spans = [], [], []
+        sources, answers, spans, written = [], [], [], []
         for example in examples:
             with located(example.where):
                 tokens, span = split_source(spec, example.source)
-                sources.append(inputs.vocabulary.encode(fit(tokens, self.max_length, self.truncate, span=span)))
+                fitting = fit(tokens, self.max_length, self.truncate, span=span)
+                sources.append(inputs.vocabulary.encode(fitting))
                 spans.append(span)
+                if spec.characters is not None:
+                    written.append(fitting)
                 answers.append(self.encode_target(example, targets, tokens))
         rows = Ragged(sources)
         marked = torch.tensor(spans) if spec.marked else None
-        return Encoded(rows, Ragged(answers), self.bucket_lengths(sources, answers), marked)
+        spellings = None if spec.characters is None else Spellings(written, spec.characters)
+        return Encoded(rows, Ragged(answers), self.bucket_lengths(sources, answers), marked, spellings)
 
     def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
         return [len(source) for source in sources]
@@ -330,14 +339,18 @@ def encode_inputs(
         raise DataError("There is nothing to predict: give at least one line.")
     rows: list[Tensor] = []
     spans: list[tuple[int, int] | None] = []
+    written: list[list[str]] = []
     for number, text in enumerate(texts, start=first_line):
         with located(f"Line {number}"):
             if isinstance(codec, TextCodec):
                 tokens, span = split_source(spec, text)
-                rows.append(torch.tensor(codec.vocabulary.encode(fit(tokens, max_length, truncate, span=span))))
+                written.append(fit(tokens, max_length, truncate, span=span))
+                rows.append(torch.tensor(codec.vocabulary.encode(written[-1])))
                 spans.append(span)
             else:
                 rows.append(torch.tensor(parse_steps(text, spec.input_size)))
     lengths = torch.tensor([len(row) for row in rows])
     marked = torch.tensor(spans) if spec.marked else None
-    return Batch(pad_sequence(rows, batch_first=True), lengths, padded=is_padded(lengths), spans=marked)
+    inputs = pad_sequence(rows, batch_first=True)
+    spelling = None if spec.characters is None else Spellings(written, spec.characters).gather(list(range(len(rows))))
+    return Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling)

@@ -6,46 +6,61 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
 from seqzoo.contracts import UNKNOWN, Batch, DataSpec
-from seqzoo.data.codec import TextCodec
+from seqzoo.data.codec import CharacterCodec, TextCodec
 from seqzoo.data.examples import Example, ExampleData, split_source
 from seqzoo.data.vectors import VectorFile
+from seqzoo.data.vocabulary import Vocabulary
 
 
 @dataclass(eq=False, kw_only=True)
 class WordData(ExampleData):
     """vectors: a file of vectors of words (GloVe, word2vec, fastText) for the encoder to start from. What has a vector
         joins the vocabulary: the words of all splits (data), or all words of the file, too, for texts that come later.
+    characters: at most so many of a word are spelled, for an encoder that reads them: of a longer one its beginning
+        and its end. A character that only one training word has is unknown.
     word_dropout: a training word that occurs n times is read as `<unk>` with probability w / (w + n), so that what to
         make of unknown words is learned from rare ones (Kiperwasser & Goldberg 2016,
         https://aclanthology.org/Q16-1023).
     """
 
+    characters: int = 0
     vectors: str | None = None
     vectors_words: Literal["data", "all"] = "data"
     word_dropout: float = 0.0
+
+    largest_alphabet: ClassVar[int] = 1_000
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.word_dropout < 0:
             raise ValueError(f"word_dropout={self.word_dropout} must be 0 (none) or more")
+        if self.characters < 0:
+            raise ValueError(f"characters={self.characters} must be 0 (none) or more")
+
+    def expected_spec(self) -> DataSpec:
+        return replace(super().expected_spec(), character_size=self.largest_alphabet if self.characters else 0)
 
     @abstractmethod
     def path(self, name: str) -> str:
         """Where a file of this name is."""
 
     def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
-        codec = spec.inputs
-        if self.vectors is None or not isinstance(codec, TextCodec):
-            return spec
         counts = {
             split: Counter(token for example in found for token in split_source(spec, example.source)[0])
             for split, found in examples.items()
         }
+        if self.characters:
+            alphabet = Counter(character for word in counts["train"] for character in set(word))
+            letters = CharacterCodec(Vocabulary.from_counts(alphabet, min_frequency=2), self.characters)
+            spec = replace(spec, character_size=letters.size, characters=letters)
+        codec = spec.inputs
+        if self.vectors is None or not isinstance(codec, TextCodec):
+            return spec
         words = {word for count in counts.values() for word in count}
         file = VectorFile(self.path(self.vectors), words if self.vectors_words == "data" else None)
         if self.vocabulary_size is None:

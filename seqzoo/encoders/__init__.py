@@ -1,6 +1,7 @@
 """What is not a vector yet becomes features."""
 
+from seqzoo.encoders.characters import ConvolvedCharacters, RecurrentCharacters
 from seqzoo.encoders.features import FeatureEncoder
 from seqzoo.encoders.tokens import TokenEncoder
 
-__all__ = ["FeatureEncoder", "TokenEncoder"]
+__all__ = ["ConvolvedCharacters", "FeatureEncoder", "RecurrentCharacters", "TokenEncoder"]

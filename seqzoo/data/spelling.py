@@ -1,0 +1,24 @@
+"""Tokens as they are written: what an encoder of characters reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from seqzoo.contracts import Codec, Spelling
+from seqzoo.data.ragged import Ragged
+
+
+class Spellings:
+    """Rows of tokens. Each different token is kept once, and once in a batch, however often it occurs."""
+
+    def __init__(self, rows: Iterable[list[str]], codec: Codec):
+        ids: dict[str, int] = {}
+        self.rows = Ragged([ids.setdefault(token, len(ids)) for token in row] for row in rows)
+        self.forms = Ragged(codec.encode(token) for token in ids)
+
+    def gather(self, rows: list[int]) -> Spelling:
+        """The spelling of a batch of rows, by their numbers."""
+        used, index = torch.unique(self.rows.gather(rows)[0], return_inverse=True)
+        return Spelling(self.forms.gather(used.tolist())[0], index)
