@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 
 from seqzoo.building import build_model
 from seqzoo.contracts import UNKNOWN, Alignment, Batch, DataSpec, Explanation, Prediction
-from seqzoo.data.codec import spec_from_plain
+from seqzoo.data.codec import TextCodec, spec_from_plain
 from seqzoo.data.examples import encode_inputs
-from seqzoo.errors import ConfigError
+from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
+from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.training.checkpoint import load_weights
 from seqzoo.training.device import select_device
 from seqzoo.training.files import BEST, SPEC, read_config, read_json
+
+
+class TokenScore(NamedTuple):
+    """score: the log-probability of the token after those before it, in nats."""
+
+    token: str
+    score: float
 
 
 class Loaded:
@@ -68,6 +76,41 @@ class Loaded:
         if not found:
             raise ConfigError([f"a run of task={task.kind} that reads such inputs cannot explain its predictions"])
         return found
+
+    def stream(self, text: str, write: Callable[[str], None]) -> Prediction:
+        """`predict` of one text by a language model, which hands each piece of the continuation to `write` once it is
+        drawn. Raises ConfigError where the model is of another kind.
+        """
+        task = self._language_model()
+        [batch] = self._batches([text], 1, 1)
+        return task.stream(self.model, batch, write)
+
+    def score(self, texts: list[str], batch_size: int = 64, first_line: int = 1) -> list[list[TokenScore]]:
+        """The log-probability of each token of each text, by a language model. A text is a line: its end counts, too. A
+        model that knows no line ends has a text's first token given.
+
+        Raises ConfigError where the model is of another kind, DataError for a text without tokens.
+        """
+        task, codec, end = self._language_model(), cast(TextCodec, self.spec.inputs), self._line_start()
+        found: list[list[TokenScore]] = []
+        for batch in self._batches([text + end for text in texts], batch_size, first_line):
+            if int(batch.lengths.min()) < 2:
+                number = first_line + len(found) + int(batch.lengths.argmin())
+                raise DataError(
+                    f"Line {number}: the model knows no line ends, and scores a token by those before it: give two."
+                )
+            batch = Batch(batch.inputs[:, :-1], batch.lengths - 1, batch.inputs[:, 1:], padded=batch.padded)
+            scores, tokens = task.target_scores(self.model, batch), codec.vocabulary.tokens
+            for ids, row, length in zip(batch.targets.tolist(), scores.tolist(), batch.lengths.tolist(), strict=True):
+                pairs = zip(ids[:length], row[:length], strict=True)
+                found.append([TokenScore(tokens[token], score) for token, score in pairs])
+        return found
+
+    def _language_model(self) -> LanguageModeling:
+        task = self.model.task
+        if not isinstance(task, LanguageModeling):
+            raise ConfigError([f"this is for language models, and the run is of task={task.kind}"])
+        return task
 
     def _batches(self, texts: list[str] | list[list[str]], batch_size: int, first_line: int) -> Iterator[Batch]:
         self.model.eval()

@@ -59,6 +59,14 @@ def predict(arguments: list[str]) -> None:
         help="below a class, the words by what they weighed: by attention, where the pooling has one, else by gradient "
         "x input, where red speaks against the class",
     )
+    parser.add_argument(
+        "--score",
+        action="store_true",
+        help="of a language model: the log-probability of each text in nats; with --json, of each token, too",
+    )
+    parser.add_argument(
+        "--stream", action="store_true", help="of a language model: write each continuation as it is drawn"
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
@@ -78,6 +86,16 @@ def predict(arguments: list[str]) -> None:
         for line in _tagged_conll(loaded, chosen.columns, chosen.scheme):
             print(line, flush=sys.stdout.isatty())
         return
+    if chosen.score:
+        _print_scores(loaded, chosen.text or _lines_of_input(), chosen.json)
+        return
+    if chosen.stream:
+        if chosen.json:
+            raise ConfigError(["--stream writes text as it is drawn, and --json whole lines: leave one of them out"])
+        for text in chosen.text or _lines_of_input():
+            loaded.stream(text, lambda piece: print(piece, end="", flush=True))
+            print(flush=True)
+        return
     done = 0
     for some in _in_pieces(chosen.text or _lines_of_input(), 1 if sys.stdin.isatty() else 64):
         rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
@@ -88,6 +106,18 @@ def predict(arguments: list[str]) -> None:
         for text, row, explanation in zip(some, rows, explanations, strict=True):
             for prediction in row:
                 _show(text, prediction, explanation, chosen.json)
+
+
+def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
+    done = 0
+    for some in _in_pieces(texts, 64):
+        for text, tokens in zip(some, loaded.score(some, first_line=done + 1), strict=True):
+            total = sum(token.score for token in tokens)
+            if as_json:
+                print(json.dumps({"input": text, "score": total, "tokens": tokens}, ensure_ascii=False), flush=True)
+            else:
+                print(f"{total:.4f}", flush=True)
+        done += len(some)
 
 
 def _show(text: str, prediction: Any, explanation: Any, as_json: bool) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
-from seqzoo.decoding import Constraints, Start, generate, sampler
+from seqzoo.decoding import Constraints, Hypothesis, Start, generate, sampler
 from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.locked_dropout import LockedDropout
 from seqzoo.masking import mask
@@ -109,23 +110,56 @@ class LanguageModeling(Task):
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
 
-    @torch.no_grad()
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """Continue each row by `sample_length` tokens; the score is the log-probability of what was drawn."""
+        found = self._continue(model, batch, features)
+        return [Prediction(self.spec.targets.decode(ids), score) for ids, score, _ in found]
+
+    def stream(self, model: Any, batch: Batch, write: Callable[[str], None]) -> Prediction:
+        """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is drawn."""
+        ids: list[int] = []
+
+        def add(rows: list[int], tokens: list[int]) -> None:
+            before = len(self.spec.targets.decode(ids))
+            ids.extend(tokens)
+            write(self.spec.targets.decode(ids)[before:])
+
+        [(_, score, _)] = self._continue(model, batch, stream=add)
+        return Prediction(self.spec.targets.decode(ids), score)
+
+    @torch.no_grad()
+    def target_scores(self, model: Any, batch: Batch) -> Tensor:
+        """(B, T): the log-probability of each target, in nats, 0 at padded steps."""
+        outputs = model.encode(batch).outputs
+        # row by row: the probabilities of all tokens at all steps of a batch may be too many
+        rows = [
+            self.head.log_probabilities(row).gather(1, right[:, None])[:, 0]
+            for row, right in zip(outputs, batch.targets, strict=True)
+        ]
+        return torch.stack(rows).masked_fill(~mask(batch.lengths, outputs.shape[1]), 0.0)
+
+    @torch.no_grad()
+    def _continue(
+        self,
+        model: Any,
+        batch: Batch,
+        features: Features | None = None,
+        stream: Callable[[list[int], list[int]], None] | None = None,
+    ) -> list[Hypothesis]:
         features = features or model.encode(batch)
 
         def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
             output, state = model.step(token, state)
             return self._log_probabilities(output), state
 
-        found = generate(
+        return generate(
             Start(self._log_probabilities(features.last), features.state),
             step,
             torch.full_like(batch.lengths, self.sample_length),
             choose=sampler(self.temperature, self.top_k, self.top_p),
             constraints=Constraints(no_repeat=self.no_repeat),
+            stream=stream,
         )
-        return [Prediction(self.spec.targets.decode(ids), score) for ids, score, _ in found]
 
     def _log_probabilities(self, output: Tensor) -> Tensor:
         """(B, O) -> (B, V), of tokens that can be shown."""
