@@ -65,7 +65,7 @@ class ConvolvedCharacters(WordsAndCharacters):
             answers = convolve(columns)
             runs = lengths + convolve.padding[0]  # type: ignore[index]
             beyond = torch.arange(answers.shape[2], device=answers.device) >= runs[:, None]
-            found.append(answers.masked_fill(beyond[:, None], float("-inf")).amax(2))
+            found.append(answers.masked_fill(beyond[:, None], float("-inf")).max(2).values)
         return torch.cat(found, 1).relu()
 
 
