@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.contracts import Loss
-from seqzoo.masking import mask
+from seqzoo.masking import cross_entropy, mask
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 """Scores of a chunk: few enough to stay near a CPU's caches, and enough for large products."""
@@ -32,6 +32,8 @@ def linear_cross_entropy(
         real; label_smoothing: share of the right answer's probability that is spread over all V.
     Raises RuntimeError where second derivatives are asked for.
     """
+    if features.is_meta:  # only counted, which the operator below cannot be
+        return cross_entropy(F.linear(features, weight, bias), targets, lengths, label_smoothing)
     if lengths is None:
         count = torch.full((), targets.numel(), device=targets.device)
     else:

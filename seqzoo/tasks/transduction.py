@@ -35,7 +35,7 @@ from seqzoo.contracts import (
 )
 from seqzoo.decoding import Constraints, Hypothesis, Start, beam_search, generate
 from seqzoo.errors import DataError
-from seqzoo.masking import cross_entropy
+from seqzoo.linear_cross_entropy import linear_cross_entropy
 from seqzoo.metrics import create_metrics
 from seqzoo.state import flatten, map_state, unflatten
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
@@ -51,7 +51,8 @@ NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
 
 
 class Transduction(Task):
-    """Scores: (B, U, V), each step given the right tokens before it (teacher forcing).
+    """`forward` gives what the head reads, (B, U, W), each step given the right tokens before it (teacher forcing); the
+    head's scores are never held at once.
 
     A state of the decoding is (the decoder's own, what was attended to, what is fed back); its memory is (what is
     attended to, what is read at every step). What a model has not is an empty tuple.
@@ -193,7 +194,7 @@ class Transduction(Task):
         return map_state(lambda zero: next(pieces).reshape(zero.shape) if zero.dim() > 1 else zero, first)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        return self.head(self._decoded(features, batch.targets)[0])
+        return self._decoded(features, batch.targets)[0]
 
     def attention_weights(self, features: Features, targets: Tensor) -> Tensor:
         """(B, U) targets -> (B, U, S), what of the encoder's outputs was attended to for each. Needs an attention."""
@@ -250,7 +251,8 @@ class Transduction(Task):
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         smoothing = self.label_smoothing if self.training else 0.0
-        return cross_entropy(scores, batch.targets, batch.target_lengths, smoothing)
+        head = self.head
+        return linear_cross_entropy(scores, head.weight, head.bias, batch.targets, batch.target_lengths, smoothing)
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)

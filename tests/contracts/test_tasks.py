@@ -291,7 +291,7 @@ def test_an_encoder_of_the_same_shape_gives_its_state_as_it_is(cell: str) -> Non
 def test_teacher_forcing_is_stepping_through_the_right_tokens(cell: str, options: dict[str, Any]) -> None:
     model, batch = build("transduction", cell, **options).eval(), some_batch("transduction")
     features = model.encode(batch)
-    scores, (state, memory) = model.task(features, batch), model.task.start(features)
+    scores, (state, memory) = model.task.head(model.task(features, batch)), model.task.start(features)
     token = torch.full((B,), 2)  # <bos>
     for step in range(U):
         found, state = model.task.step(token, state, memory)

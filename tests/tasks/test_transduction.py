@@ -121,13 +121,13 @@ def test_tied_embeddings_are_one_parameter_and_survive_a_checkpoint(tmp_path: An
 
 def test_smoothing_is_of_training_alone() -> None:
     model, batch = build(label_smoothing=0.1), copying()
-    scores = torch.randn(4, 7, TARGET.size)
-    logs = scores.log_softmax(-1)
+    read = torch.randn(4, 7, model.task.head.in_features)
+    logs = model.task.head(read).log_softmax(-1)
     real = torch.arange(7) < batch.target_lengths[:, None]
     plain = -logs.gather(2, batch.targets[..., None])[..., 0][real].sum()
     smooth = 0.9 * plain - 0.1 * logs.mean(-1)[real].sum()
-    torch.testing.assert_close(model.task.loss(scores, batch).total, smooth)
-    torch.testing.assert_close(model.eval().task.loss(scores, batch).total, plain)
+    torch.testing.assert_close(model.task.loss(read, batch).total, smooth)
+    torch.testing.assert_close(model.eval().task.loss(read, batch).total, plain)
 
 
 def test_word_dropout_hides_tokens_in_training_alone() -> None:
@@ -160,14 +160,14 @@ def test_scheduled_sampling_reads_what_the_decoder_would_write(options: dict[str
     right = model.eval()(batch)[0]
     model.train()
     torch.testing.assert_close(model(batch)[0], right)  # the first batch: a share of 0
-    scores = model(batch)[0]
+    scores = model.task.head(model(batch)[0])
     state, memory = model.task.start(model.encode(batch))
     token = torch.full((4,), BEGIN)
     for u in range(7):
         found, state = model.task.step(token, state, memory)
         torch.testing.assert_close(found, scores[:, u])
         token = found.argmax(-1)
-    assert not torch.allclose(scores, right)
+    assert not torch.allclose(scores, model.task.head(right))
     assert "task.scheduled_sampling.batches" in model.state_dict()
 
 
@@ -183,7 +183,7 @@ def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
             targets = torch.tensor([[*ids, END][:limit]])
             one = batch.first(4)
             one.targets = targets.expand(4, -1)
-            logs = model.task(features, one)[row].log_softmax(-1)
+            logs = model.task.head(model.task(features, one)[row]).log_softmax(-1)
             assert score == rank == pytest.approx(logs.gather(1, targets[0, :, None]).sum().item(), abs=1e-4)
     answers = [[p.answer for p in row] for row in model.task.candidates(model, batch, 4)]
     assert answers == [[TARGET.decode(hypothesis.ids) for hypothesis in row] for row in rows]
