@@ -101,12 +101,12 @@ def test_a_damaged_archive(command: Callable, tmp_path: Path) -> None:
     assert sentence(command, *tagging(train="cut.conll.gz")).startswith("cut.conll.gz cannot be read (")
 
 
-def test_a_label_never_seen_in_training(command: Callable, tmp_path: Path) -> None:
+def test_a_tag_never_seen_in_training_is_told_and_counts_as_wrong(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "new.conll").write_text(TAGGED + "the\tDET\ncat\tNUON\n\n")
     line = TAGGED.count("\n") + 1
-    assert sentence(command, *tagging(validation="new.conll")) == (
-        f"new.conll:{line}: The label 'NUON' does not occur in training. Did you mean 'NOUN'?"
-    )
+    done = command("train", *tagging(validation="new.conll"), "debug=tiny", "training.steps=1", RUN)
+    assert done.status == 0, done.err
+    assert f"remark    never in training, so never answered: NUON at new.conll:{line}\n" in done.out
 
 
 def test_a_class_never_seen_in_training(command: Callable, tmp_path: Path) -> None:

@@ -226,17 +226,22 @@ class TaggingData(ExampleData):
     task = "tagging"
 
     def target_codec(self, examples: list[Example]) -> Codec:
-        scheme = scheme_of(list(example.target) for example in examples)
-        tags = {tag for example in examples for tag in example.target}
-        if scheme is None:
-            return LabelCodec(sorted(tags))
-        # all of the scheme: one may be in other splits alone, such as that of a name of one token
-        return LabelCodec(tags_of({parse(tag).kind for tag in tags - {OUTSIDE}}, scheme), scheme)
+        return tag_codec(examples, scheme_of(list(example.target) for example in examples))
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if len(example.target) != len(source):
             raise DataError(f"{len(source)} tokens, but {len(example.target)} tags: give every token one tag.")
         return codec.encode(fit(list(example.target), self.max_length, self.truncate))
+
+
+def tag_codec(examples: Sequence[Example], scheme: str | None) -> LabelCodec:
+    """The tags of examples; of a scheme, all that it has for their types: one may be in other splits alone, such as
+    that of a name of one token.
+    """
+    tags = {tag for example in examples for tag in example.target}
+    if scheme is None:
+        return LabelCodec(sorted(tags))
+    return LabelCodec(tags_of({parse(tag).kind for tag in tags - {OUTSIDE}}, scheme), scheme)
 
 
 class TransductionData(ExampleData):

@@ -139,8 +139,10 @@ def test_tagging_files(tmp_path: Path) -> None:
     assert batch.targets.tolist() == [[0, 0], [0, 1]]
     assert batch.lengths.tolist() == [1, 2]
     assert not data.remarks
-    with pytest.raises(DataError, match=r"test:3: The label 'ADV' does not occur in training"):
-        TaggingFiles(train=train, validation=train, test=test).load()
+    data = TaggingFiles(train=train, validation=train, test=test)
+    data.load()
+    assert data.spec.targets.to_plain()["labels"] == ["ADV", "N", "V"]
+    assert data.remarks == [f"never in training, so never answered: ADV at {test}:3"]
     for options, asked in (({"scheme": "bioes"}, "data.scheme=bioes"), ({"repair": True}, "data.repair=true")):
         with pytest.raises(DataError, match=f"{asked} is for tags that mark spans"):
             TaggingFiles(train=train, validation=train, **options).load()
@@ -167,6 +169,16 @@ def test_span_tags_are_converted(tmp_path: Path) -> None:
     assert data.spec.targets.to_plain()["scheme"] == "bioes"
     assert spec_from_plain(spec_to_plain(data.spec)).targets.to_plain() == data.spec.targets.to_plain()
     assert not data.remarks
+
+
+def test_a_type_of_span_that_training_never_saw(tmp_path: Path) -> None:
+    train = write(tmp_path / "train", SPANS)
+    other = write(tmp_path / "other", "a O\n\nb B-z\n\nb B-z\n")
+    data = TaggingFiles(train=train, validation=other, scheme="bioes")
+    data.load()
+    assert tags(data, "validation") == ["O", "S-z", "S-z"]
+    assert data.spec.output_size == 1 + 3 * 4
+    assert data.remarks == [f"never in training, so never answered: S-z at {other}:3"]
 
 
 def test_broken_span_tags_are_told_and_mended(tmp_path: Path) -> None:
