@@ -18,6 +18,8 @@ from torch import Tensor
 from seqzoo.building import cell_factory
 from seqzoo.config import names
 from seqzoo.contracts import Cell
+from seqzoo.kernels import linear_scan as linear
+from seqzoo.kernels import linear_scan_triton as kernel
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused import scan as fused
 from seqzoo.kernels.fused.plan import plan
@@ -79,3 +81,26 @@ def test_more_rows_than_a_program_takes() -> None:
     with torch.no_grad():
         found = fused_scan(cell, x, cell.initial_state(40), lengths)
         torch.testing.assert_close(found, cell.unroll(x, None, lengths), rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "programs"), [(torch.float64, 1), (torch.complex64, 64)], ids=["one segment", "segments"]
+)
+def test_scan_over_time(dtype: torch.dtype, programs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values and gradients, which go backwards; a chunk, segments of chunks and a rest."""
+    a, b, h = (
+        torch.rand(2, 19, 2, dtype=dtype) - 0.3,
+        torch.randn(2, 19, 2, dtype=dtype),
+        torch.randn(2, 2, dtype=dtype),
+    )
+    inputs = [part.requires_grad_() for part in (a, b, h)]
+    weights = torch.randn(2, 19, 2, dtype=dtype)
+    lengths = torch.tensor([19, 11])
+    for name, value in {"STEPS": 4, "FEATURES": 2, "CHUNKS": 2, "PROGRAMS": programs}.items():
+        monkeypatch.setattr(kernel, name, value)
+    results = []
+    for scan in (linear._scan, kernel.scan):
+        monkeypatch.setattr(linear, "_scan", scan)
+        states = linear.linear_scan(*inputs, lengths)
+        results.append([states, *torch.autograd.grad((weights * states).sum().abs(), inputs)])
+    torch.testing.assert_close(*results)

@@ -19,6 +19,7 @@ import seqzoo
 from seqzoo.building import cell_factory
 from seqzoo.config import names
 from seqzoo.contracts import Cell
+from seqzoo.kernels import linear_scan as linear
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused import scan as fused
 from seqzoo.kernels.fused.plan import plan
@@ -44,7 +45,7 @@ def interpret(which: str) -> None:
 
 
 def test_the_arithmetic_of_some_cells() -> None:
-    interpret(f"({FEW}) and references or more_rows")
+    interpret(f"({FEW}) and references or more_rows or over_time")
 
 
 @pytest.mark.slow
@@ -84,31 +85,19 @@ def test_a_kernel_that_cannot_be_built_takes_the_next_way(monkeypatch: pytest.Mo
         cell.scan(x)
 
 
-def resources(kernel: Any, function: Any, block: int, warps: int, dtype: torch.dtype, folder: Path) -> dict[str, int]:
-    """What a kernel takes of a multiprocessor of Hopper: REG and STACK (a thread), SHARED (a program), bytes."""
+def resources(function: Any, signature: dict[str, str], constants: dict[str, Any], warps: int, folder: Path) -> dict:
+    """What a kernel takes of a multiprocessor of Hopper: REG and STACK of a thread, SHARED bytes of a program."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    real = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}[dtype]
-    constants: dict[str, Any] = {"BLOCK": block, "PRECISION": "tf32x3"}
-    signature, attributes = {"BLOCK": "constexpr"}, {}
-    for place, argument in enumerate(kernel.arguments, start=1):
-        name = argument.partition(":")[0]
-        if name in ("order", "lengths", "table"):
-            signature[name] = "*i64"
-        elif name.endswith("_column"):
-            constants[name] = 1
-        else:
-            signature[name] = "i32" if name.endswith(("_row", "rows", "steps", "offset")) else real
-        if name in constants:
-            signature[name] = "constexpr"
-        if name.startswith("sum"):
-            signature[name] = "*fp32"
-        if signature[name].startswith("*"):
-            attributes[(place,)] = [["tt.divisibility", 16]]
-    constants = {name: value for name, value in constants.items() if name in signature}
-    source = ASTSource(function, signature, constants, attributes)
+    signature = {**signature, **dict.fromkeys(constants, "constexpr")}
+    aligned = {
+        (place,): [["tt.divisibility", 16]]
+        for place, name in enumerate(function.arg_names)
+        if signature[name][0] == "*"
+    }
+    source = ASTSource(function, {name: signature[name] for name in function.arg_names}, constants, aligned)
     built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "num_stages": 1})
     (folder / "kernel.cubin").write_bytes(built.asm["cubin"])
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
@@ -119,25 +108,36 @@ def resources(kernel: Any, function: Any, block: int, warps: int, dtype: torch.d
     return {**found, "SHARED": built.metadata.shared}
 
 
+def of_step(function: Any, block: int, dtype: torch.dtype) -> tuple[dict[str, str], dict[str, Any]]:
+    """Signature and constants of a generated kernel."""
+    real = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}[dtype]
+    kinds = {"order": "*i64", "lengths": "*i64", "table": "*i64", "rows": "i32", "steps": "i32", "offset": "i32"}
+    signature = {}
+    for name in function.arg_names:
+        other = "i32" if name.endswith("_row") else "*fp32" if name.startswith("sum") else real
+        signature[name] = kinds.get(name, other)
+    constants = {"BLOCK": block, "PRECISION": "tf32x3"}
+    constants |= {name: 1 for name in function.arg_names if name.endswith("_column")}
+    return signature, {name: value for name, value in constants.items() if name in signature}
+
+
 def kernels(name: str, hidden_size: int, dtype: torch.dtype, way: str) -> Iterator[tuple]:
-    """Kernel, function, block and warps of what learns."""
+    """Name, function, rows of a block and warps of what learns."""
     from seqzoo.kernels.fused.cuda.resident import Resident
     from seqzoo.kernels.fused.cuda.stepwise import Stepwise
 
     cell = factory(name)(16, hidden_size)
     with torch.no_grad():
         width = cell.project(torch.zeros(2, 16)).shape[-1]
-    of_step = plan(cell, width, cell.initial_state(2))
-    if way == "resident":
-        program = Resident(of_step, dtype)
-        for part in ("forward", "backward"):
-            yield program.kernels[part], program.functions[part], program.block, program.warps
-    else:
-        for part in ("forward", "backward"):
-            code = Stepwise(of_step, dtype).codes[part]
-            for stage, function in zip(code.stages, code.functions, strict=True):
+    program = {"resident": Resident, "stepwise": Stepwise}[way](plan(cell, width, cell.initial_state(2)), dtype)
+    for part in ("forward", "backward"):
+        if isinstance(program, Resident):
+            yield part, program.functions[part], program.block, program.warps
+        else:
+            code = program.codes[part]
+            for stage, function in enumerate(code.functions):
                 if function is not None:
-                    yield stage.kernel, function, code.block, code.warps
+                    yield f"{part}{stage}", function, code.block, code.warps
 
 
 @pytest.fixture
@@ -151,8 +151,8 @@ def hopper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., lis
     def check(name: str, hidden_size: int, dtype: torch.dtype, way: str) -> list[str]:
         lines = []
         for kernel, function, block, warps in kernels(name, hidden_size, dtype, way):
-            taken = resources(kernel, function, block, warps, dtype, tmp_path)
-            lines.append(f"{name} {hidden_size} {dtype} {way} {kernel.name}: {taken}")
+            taken = resources(function, *of_step(function, block, dtype), warps, tmp_path)
+            lines.append(f"{name} {hidden_size} {dtype} {way} {kernel}: {taken}")
             assert taken["SHARED"] <= SHARED, lines[-1]
             assert taken["REG"] <= REGISTERS, lines[-1]
         return lines
@@ -163,6 +163,27 @@ def hopper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., lis
 @pytest.mark.parametrize(("size", "way"), [(32, "resident"), (512, "stepwise")])
 def test_it_compiles_for_hopper(hopper: Callable[..., list[str]], size: int, way: str) -> None:
     assert hopper("mgu", size, torch.float32, way)
+
+
+@pytest.mark.usefixtures("hopper")
+@pytest.mark.parametrize(("parts", "ends"), [(1, False), (2, True)])
+def test_the_linear_scan_compiles_for_hopper(parts: int, ends: bool, tmp_path: Path) -> None:
+    import triton.language as tl
+
+    from seqzoo.kernels.linear_scan_triton import FEATURES, STEPS, kernel
+
+    signature = {name: "*fp32" if name in ("a", "b", "h", "states", "products") else "i32" for name in kernel.arg_names}
+    constants = {
+        "REAL": tl.float32,
+        "PARTS": parts,
+        "BACKWARDS": True,
+        "ENDS": ends,
+        "STEPS": STEPS,
+        "FEATURES": FEATURES,
+    }
+    taken = resources(kernel, signature, constants, 4, tmp_path)
+    assert taken["SHARED"] <= SHARED
+    assert taken["STACK"] == 0
 
 
 @pytest.mark.slow
@@ -217,3 +238,26 @@ def test_engines_agree_on_a_gpu(name: str, hidden_size: int, padded: bool, monke
                 pytest.fail(f"{name} by {way.__name__}: {error}")
             continue
         torch.testing.assert_close(found, right, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.bfloat16])
+@pytest.mark.parametrize("steps", [1, 100, 16384])
+def test_linear_scans_agree_on_a_gpu(steps: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton's, in one segment and in many, against torch's in chunks."""
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    assert linear._kernel() is not None
+    for rows, features in ((2, 3), (64, 200)):
+        if rows * steps > 100_000:
+            continue
+        a = torch.rand(rows, steps, features, device="cuda").to(dtype).requires_grad_()
+        b, h = (torch.randn(*shape, device="cuda").to(dtype) for shape in ((rows, steps, features), (rows, features)))
+        inputs, results = [a, b.requires_grad_(), h.requires_grad_()], []
+        for kernel in (linear._kernel, lambda: None):
+            with monkeypatch.context() as patch:
+                patch.setattr(linear, "_kernel", kernel)
+                states = linear.linear_scan(*inputs)
+                results.append([states, *torch.autograd.grad(states.abs().mean(), inputs)])
+        low = {"rtol": 5e-2, "atol": 5e-2} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-4}
+        torch.testing.assert_close(*results, **low)
