@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts import DataSpec, WordVectors
+from seqzoo.locked_dropout import LockedDropout
 
 
 class TokenEncoder(nn.Module):
@@ -19,7 +20,7 @@ class TokenEncoder(nn.Module):
     freeze: the vectors are not trained.
     embedding_dropout: share of the tokens of the vocabulary whose vectors are zero for a batch, wherever they stand
         (Gal & Ghahramani 2016, https://arxiv.org/abs/1512.05287).
-    dropout: on the numbers of the vectors, 0 to 1.
+    dropout: on the numbers of the vectors, 0 to 1; `locked` keeps one mask for all steps of a row.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class TokenEncoder(nn.Module):
         initial_std: float = 0.1,
         freeze: bool = False,
         embedding_dropout: float = 0.0,
+        locked: bool = False,
         spec: DataSpec | None = None,
     ):
         super().__init__()
@@ -43,7 +45,7 @@ class TokenEncoder(nn.Module):
         if spec is not None and spec.vectors is not None:
             self.start_from(spec.vectors)
         self.embedding.weight.requires_grad_(not freeze)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
 
     @torch.no_grad()
     def start_from(self, vectors: WordVectors) -> None:

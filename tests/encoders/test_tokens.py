@@ -43,3 +43,9 @@ def test_dropout_takes_numbers_away() -> None:
 def test_mistakes() -> None:
     with pytest.raises(ValueError, match="embedding_dropout is 1: it is a probability"):
         TokenEncoder(5, 4, embedding_dropout=1)
+
+
+def test_locked_dropout_takes_the_same_numbers_at_all_steps() -> None:
+    found = TokenEncoder(5, 1000, dropout=0.5, initial_std=1.0, locked=True)(torch.tensor([[3, 3], [3, 3]]))
+    assert torch.equal(found[0, 0], found[0, 1])
+    assert not torch.equal(found[0], found[1])
