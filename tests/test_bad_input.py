@@ -141,7 +141,7 @@ def test_a_sentence_of_100_000_tokens(command: Callable, tmp_path: Path) -> None
 def test_a_text_that_is_too_short(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("abc")
     overrides = ["task=language_modeling", "data=text_files", "data.train=short.txt", "data.validation=target.txt"]
-    assert "3 characters, too few for data.batch_size=8 streams" in sentence(command, *overrides)
+    assert "3 tokens, too few for data.batch_size=8 streams" in sentence(command, *overrides)
 
 
 @pytest.mark.parametrize(

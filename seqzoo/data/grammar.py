@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from seqzoo.data.english import English, Sentence
@@ -69,9 +70,9 @@ class GrammarText(RunningText):
     validation_size: int = 1_000
     test_size: int = 1_000
 
-    def read(self) -> dict[str, str]:
+    def read(self) -> dict[str, Iterable[str]]:
         sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
         splits = distinct_splits(_sentences, sizes)
         return {
-            split: "".join(" ".join(found.words) + "\n" for found in sentences) for split, sentences in splits.items()
+            split: ["".join(" ".join(found.words) + "\n" for found in sentences)] for split, sentences in splits.items()
         }

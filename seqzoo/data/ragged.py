@@ -34,10 +34,10 @@ class Ragged:
 
 
 def gather_spans(ids: Tensor, starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """The spans of a flat (N,) tensor as (B, T), zero where padded, and their lengths."""
+    """The spans of a flat (N,) tensor of whole numbers as ids (B, T), zero where padded, and their lengths."""
     steps = torch.arange(int(lengths.max()))
     positions = (starts[:, None] + steps).clamp(max=len(ids) - 1)
-    return ids[positions].masked_fill(steps >= lengths[:, None], 0), lengths
+    return ids[positions].long().masked_fill(steps >= lengths[:, None], 0), lengths
 
 
 def is_padded(lengths: Tensor) -> bool:

@@ -5,6 +5,7 @@ A path may end in .gz or .xz, or name a file inside a zip archive: `fra-eng.zip:
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -23,6 +24,9 @@ from seqzoo.errors import DataError, closest
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 _TREE = re.compile(r"\(\S*|\)|[^\s()]+")
+
+PIECE = 2**22
+"""Bytes that are read at a time."""
 
 _NOT_A_WORD = re.compile(r"\d+[-.]\d+")
 
@@ -43,22 +47,42 @@ class Sentence(NamedTuple):
 
 def read_text(path: str, encoding: str = "utf-8") -> str:
     """The whole text; line ends are \\n, a byte order mark is gone."""
-    data = read_bytes(path)
+    return "".join(read_pieces(path, encoding))
+
+
+def read_pieces(path: str, encoding: str = "utf-8") -> Iterator[str]:
+    """The same text in pieces that end where lines end, never all of it in memory."""
     try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} at position {error.start} is not {encoding}: set "
-            "data.encoding to what the file is written in (often latin-1 or gb18030), or convert the file, "
-            f"as in: iconv -f latin1 -t utf-8."
-        ) from None
+        decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError:
         raise DataError(f"There is no encoding {encoding!r}: set data.encoding to utf-8, latin-1 or gb18030.") from None
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    if not text.strip():
+    rest, lines, place, filled, first = "", 0, 0, False, True
+    with open_bytes(path) as file:
+        while True:
+            data = file.read(PIECE)
+            start = place - len(decoder.getstate()[0])  # of what is decoded now
+            try:
+                text = rest + decoder.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                line = lines + error.object.count(b"\n", 0, error.start) + 1
+                raise DataError(
+                    f"{path}:{line}: byte 0x{error.object[error.start]:02x} at position {start + error.start} is not "
+                    f"{encoding}: set data.encoding to what the file is written in (often latin-1 or gb18030), or "
+                    "convert the file, as in: iconv -f latin1 -t utf-8."
+                ) from None
+            place += len(data)
+            lines += data.count(b"\n")
+            end = text.rfind("\n") + 1 if data else len(text)
+            piece, rest = text[:end].replace("\r\n", "\n"), text[end:]
+            if first:
+                piece, first = piece.removeprefix("\ufeff"), not piece
+            filled = filled or not (not piece or piece.isspace())
+            if piece:
+                yield piece
+            if not data:
+                break
+    if not filled:
         raise DataError(f"{path} is empty: give a file that holds text.")
-    return text
 
 
 def read_lines(path: str, encoding: str = "utf-8") -> list[str]:

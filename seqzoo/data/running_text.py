@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from seqzoo.contracts import UNKNOWN, Batch, DataModule, DataSpec
 from seqzoo.data.codec import TextCodec, check_tokenizer
 from seqzoo.data.documents import split_documents
 from seqzoo.data.ragged import gather_spans, is_padded
+from seqzoo.data.streaming import encode_pieces
 from seqzoo.data.tokenizing import LINES
 from seqzoo.errors import DataError
 
@@ -98,8 +100,8 @@ class RunningText(DataModule):
         return self.tokenizer if self.tokenizer == "characters" else f"{LINES}{self.tokenizer}"
 
     @abstractmethod
-    def read(self) -> dict[str, str]:
-        """The text of "train", "validation" and, where there is one, "test"."""
+    def read(self) -> dict[str, Iterable[str]]:
+        """The text of "train", "validation" and, where there is one, "test", in pieces that end where lines end."""
 
     def expected_spec(self) -> DataSpec:
         size = self.vocabulary_size or (10_000 if self.tokenizer == "characters" else 100_000)
@@ -109,7 +111,7 @@ class RunningText(DataModule):
         if spec is not None and spec.task != "language_modeling":
             raise DataError(f"The saved run is for {spec.task}, this data for language_modeling: choose other data.")
         texts = self.read()
-        codec = self._count(texts["train"]) if spec is None else spec.inputs
+        codec = self.learn(texts["train"]) if spec is None else spec.inputs
         if not isinstance(codec, TextCodec):
             raise DataError("The saved run knows no vocabulary for this text: was it trained on other data?")
         self.spec = DataSpec("language_modeling", codec.size, codec.size, codec, codec)
@@ -157,11 +159,15 @@ class RunningText(DataModule):
             raise DataError(f'The data has no split "{split}": it has {", ".join(self._streams)}.')
         return self._streams[split]
 
-    def _count(self, text: str) -> TextCodec:
-        return TextCodec.learn(self._name, [text], min_frequency=self.min_frequency, max_size=self.vocabulary_size)
+    def learn(self, text: Iterable[str]) -> TextCodec:
+        return TextCodec.learn(self._name, text, min_frequency=self.min_frequency, max_size=self.vocabulary_size)
 
-    def _cut(self, split: str, text: str, codec: TextCodec) -> Streams:
-        ids = torch.tensor(codec.encode(text)[: self.limit])
+    def encode(self, text: Iterable[str], codec: TextCodec) -> Tensor:
+        """The ids of a text, (N,), at most `limit` of them."""
+        return torch.from_numpy(np.concatenate([*encode_pieces(codec, text, self.limit)])).long()
+
+    def _cut(self, split: str, text: Iterable[str], codec: TextCodec) -> Streams:
+        ids = self.encode(text, codec)
         name = "batch_size" if split == "train" else "evaluation_batch_size"
         number = getattr(self, name)
         if len(ids) <= number:

@@ -17,8 +17,8 @@ from seqzoo.errors import DataError
 class Alphabet(RunningText):
     text: str = "abcdefghijklmnopqrstuvwxyz"
 
-    def read(self) -> dict[str, str]:
-        return {"train": self.text, "validation": self.text[:9]}
+    def read(self) -> dict[str, list[str]]:
+        return {"train": [self.text], "validation": [self.text[:9]]}
 
 
 def loaded(**options: object) -> Alphabet:
