@@ -343,6 +343,10 @@ class Task(nn.Module):
     def metrics(self) -> list[Metric]:
         """Fresh counters; the first one picks the best checkpoint."""
 
+    def prompt(self, text: str) -> str:
+        """A text that a person gives to predict from, as the model is to read it."""
+        return text
+
     @abstractmethod
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """Predictions that a person can read, one a row; `features` spares encoding the batch again."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 
 from seqzoo.building import build_model
-from seqzoo.contracts import UNKNOWN, Alignment, Batch, DataSpec, Explanation, Prediction
+from seqzoo.contracts import Alignment, Batch, DataSpec, Explanation, Prediction
 from seqzoo.data.codec import TextCodec, spec_from_plain
 from seqzoo.data.examples import encode_inputs
 from seqzoo.errors import ConfigError, DataError
@@ -91,9 +91,9 @@ class Loaded:
 
         Raises ConfigError where the model is of another kind, DataError for a text without tokens.
         """
-        task, codec, end = self._language_model(), cast(TextCodec, self.spec.inputs), self._line_start()
+        task, codec = self._language_model(), cast(TextCodec, self.spec.inputs)
         found: list[list[TokenScore]] = []
-        for batch in self._batches([text + end for text in texts], batch_size, first_line):
+        for batch in self._batches([text + task.line_end for text in texts], batch_size, first_line):
             if int(batch.lengths.min()) < 2:
                 number = first_line + len(found) + int(batch.lengths.argmin())
                 raise DataError(
@@ -115,17 +115,12 @@ class Loaded:
     def _batches(self, texts: list[str] | list[list[str]], batch_size: int, first_line: int) -> Iterator[Batch]:
         self.model.eval()
         device = next(self.model.parameters()).device
-        begin = self._line_start()
         for start in range(0, len(texts), batch_size):
-            some = [begin + text if isinstance(text, str) else text for text in texts[start : start + batch_size]]
+            some = [
+                self.model.task.prompt(text) if isinstance(text, str) else text
+                for text in texts[start : start + batch_size]
+            ]
             yield encode_inputs(self.spec, some, first_line=first_line + start).to(device)
-
-    def _line_start(self) -> str:
-        """What puts a language model at the beginning of a line: from its zero state alone it has seen little."""
-        spec = self.spec
-        if self.model.task.kind != "language_modeling" or spec.inputs.encode("\n") in ([], [UNKNOWN]):
-            return ""
-        return "\n"
 
 
 def load(

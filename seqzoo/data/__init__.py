@@ -17,6 +17,7 @@ from seqzoo.data.narma10 import Narma10
 from seqzoo.data.parallel_files import ParallelFiles
 from seqzoo.data.parity import Parity
 from seqzoo.data.phrase_files import PhraseFiles
+from seqzoo.data.poems import GeneratedPoems, PoemFiles
 from seqzoo.data.reading_frames import ReadingFrames
 from seqzoo.data.recall import Recall
 from seqzoo.data.tagging_files import TaggingFiles
@@ -29,6 +30,7 @@ __all__ = [
     "CopyMemory",
     "Copying",
     "Example",
+    "GeneratedPoems",
     "GrammarSentiment",
     "GrammarTags",
     "GrammarText",
@@ -39,6 +41,7 @@ __all__ = [
     "ParallelFiles",
     "Parity",
     "PhraseFiles",
+    "PoemFiles",
     "ReadingFrames",
     "Recall",
     "TaggingFiles",

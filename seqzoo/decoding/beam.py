@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts import State
-from seqzoo.decoding.constraints import UNCONSTRAINED, Constraints
+from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint
 from seqzoo.decoding.search import Hypothesis, Start, Step
 from seqzoo.state import reorder
 
@@ -21,12 +21,12 @@ def beam_search(
     start: Start,
     step: Step,
     limits: Tensor,
-    end: int,
+    end: int | None,
     size: int,
     n_best: int = 1,
     length_penalty: float = 0.0,
     penalty: Callable[[State, State], Tensor] | None = None,
-    constraints: Constraints = UNCONSTRAINED,
+    constraints: Constraint = UNCONSTRAINED,
 ) -> list[list[Hypothesis]]:
     """The `n_best` hypotheses of each row, best first. A row leaves the batch when `size` hypotheses have ended.
 
@@ -55,12 +55,13 @@ def beam_search(
         origin = index // vocabulary + size * torch.arange(len(rows), device=rows.device)[:, None]
         token = index % vocabulary
         last = limits[rows] <= length
-        ending = (token == end) | last[:, None]
+        ended = torch.zeros_like(token, dtype=torch.bool) if end is None else token == end
+        ending = ended | last[:, None]
         ranks = best / ((5 + length) / 6) ** length_penalty
         if penalty is not None:
             ranks = ranks + penalty(state, memory)[origin]
         for i, j in (ending & ~best.isneginf())[:, :size].nonzero().tolist():
-            ids = written[origin[i, j]].tolist() + ([] if token[i, j] == end else [int(token[i, j])])
+            ids = written[origin[i, j]].tolist() + ([] if ended[i, j] else [int(token[i, j])])
             found[int(rows[i])].append(Hypothesis(ids, float(best[i, j]), float(ranks[i, j])))
 
         going_on = ending.float().argsort(dim=1, stable=True)[:, :size]

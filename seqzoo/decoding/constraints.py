@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
 from seqzoo.errors import DataError
+
+
+class Constraint(Protocol):
+    """What a search asks before each token."""
+
+    def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
+        """(N, V) of the next token -> the same with -inf at what may not follow.
+
+        written: (N, u) tokens so far; rows: (N,) the row of each; end: the token that ends a text, if one does.
+        """
+
+    def unmet(self, row: int) -> DataError:
+        """What to say where nothing may follow."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +36,6 @@ class Constraints:
     no_repeat: int = 0
 
     def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
-        """(N, V) of the next token -> the same with -inf at what may not follow.
-
-        written: (N, u) tokens so far; rows: (N,) the row of each; end: the token that ends a text, if one does.
-        """
         if self == UNCONSTRAINED:
             return log_probabilities
         length = written.shape[1]
@@ -45,7 +55,6 @@ class Constraints:
         return log_probabilities
 
     def unmet(self, row: int) -> DataError:
-        """What to say where nothing may follow."""
         named = [
             f"min_length={self.min_length}" if self.min_length else "",
             f"no_repeat={self.no_repeat}" if self.no_repeat else "",

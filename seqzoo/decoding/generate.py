@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from seqzoo.decoding.constraints import UNCONSTRAINED, Constraints
+from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint
 from seqzoo.decoding.search import Hypothesis, Start, Step
 from seqzoo.state import reorder
 
@@ -25,7 +25,7 @@ def generate(
     limits: Tensor,
     end: int | None = None,
     choose: Choose = most_probable,
-    constraints: Constraints = UNCONSTRAINED,
+    constraints: Constraint = UNCONSTRAINED,
     stream: Callable[[list[int], list[int]], None] | None = None,
 ) -> list[Hypothesis]:
     """One hypothesis for each row; those that have ended leave the batch.

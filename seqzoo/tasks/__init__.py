@@ -5,5 +5,6 @@ from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.tasks.regression import Regression
 from seqzoo.tasks.tagging import Tagging
 from seqzoo.tasks.transduction import Transduction
+from seqzoo.tasks.verse import Verse
 
-__all__ = ["Classification", "LanguageModeling", "Regression", "Tagging", "Transduction"]
+__all__ = ["Classification", "LanguageModeling", "Regression", "Tagging", "Transduction", "Verse"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
-from seqzoo.decoding import Constraints, Hypothesis, Start, generate, sampler
+from seqzoo.decoding import Constraints, Hypothesis, Start, Step, generate, sampler
 from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.locked_dropout import LockedDropout
 from seqzoo.masking import mask
@@ -110,6 +110,15 @@ class LanguageModeling(Task):
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
 
+    @property
+    def line_end(self) -> str:
+        """What ends a line of the training text; empty where it knows no lines."""
+        return "" if self.spec.inputs.encode("\n") in ([], [UNKNOWN]) else "\n"
+
+    def prompt(self, text: str) -> str:
+        """As the beginning of a line: from its zero state alone a model has seen little."""
+        return self.line_end + text
+
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """Continue each row by `sample_length` tokens; the score is the log-probability of what was drawn."""
         found = self._continue(model, batch, features)
@@ -147,19 +156,21 @@ class LanguageModeling(Task):
         stream: Callable[[list[int], list[int]], None] | None = None,
     ) -> list[Hypothesis]:
         features = features or model.encode(batch)
-
-        def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
-            output, state = model.step(token, state)
-            return self._log_probabilities(output), state
-
         return generate(
             Start(self._log_probabilities(features.last), features.state),
-            step,
+            self._step(model),
             torch.full_like(batch.lengths, self.sample_length),
             choose=sampler(self.temperature, self.top_k, self.top_p),
             constraints=Constraints(no_repeat=self.no_repeat),
             stream=stream,
         )
+
+    def _step(self, model: Any) -> Step:
+        def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
+            output, state = model.step(token, state)
+            return self._log_probabilities(output), state
+
+        return step
 
     def _log_probabilities(self, output: Tensor) -> Tensor:
         """(B, O) -> (B, V), of tokens that can be shown."""

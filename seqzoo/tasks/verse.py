@@ -1,0 +1,196 @@
+"""Poems whose form is given: so many lines of so many characters, what they begin with or spell, and which lines rhyme.
+
+Constraints of the search keep the form, whatever the model (Ghazvininejad et al., Generating Topical Poetry, 2016,
+https://aclanthology.org/D16-1126, write only what scans and rhymes, too).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from seqzoo.contracts import UNKNOWN, Batch, DataSpec, Features, Prediction
+from seqzoo.decoding import Hypothesis, Start, Template, beam_search, generate, sampler
+from seqzoo.errors import DataError
+from seqzoo.tasks.language_modeling import LanguageModeling
+from seqzoo.verse import FRAME, RHYMES, Form, lines_of, rhymes_of
+
+SHORTEST = 4  # lines of a poem of which nothing else is known
+SHOWN = (Form(5, 4), Form(7, 4), Form(5, 8))
+Stream = Callable[[list[int], list[int]], None]
+HEADER = re.compile(r"(\d+)x(\d+)")
+
+
+class Verse(LanguageModeling):
+    """A language model of texts that are written as `seqzoo.verse` says. It answers with whole poems.
+
+    acrostic: None: what is read is the beginning of a poem. Else its characters stand in a line each: first, last, or
+        at this place, from 1.
+    characters: of a line; None: as many as the first line that is read has, 5 or 7; 5 for an acrostic.
+    lines: of a poem; None: an even number that holds what is read, at least 4.
+    rhyme: the lines, from 1, whose last characters rhyme; None: every second one.
+    repeat: a character may be chosen twice; if not, none is chosen that stands elsewhere in the poem.
+    beam_size: 1 draws, as `temperature`, `top_k` and `top_p` say; more searches for the most probable poem.
+    """
+
+    def __init__(
+        self,
+        feature_size: int,
+        spec: DataSpec,
+        acrostic: Literal["first", "last"] | int | None = None,
+        characters: int | None = None,
+        lines: int | None = None,
+        rhyme: list[int] | None = None,
+        repeat: bool = False,
+        beam_size: int = 1,
+        **options: Any,
+    ):
+        super().__init__(feature_size, spec, **options)
+        for name, value in (("characters", characters), ("lines", lines), ("beam_size", beam_size)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}: it is at least 1")
+        if rhyme != []:
+            try:
+                rhymes_of("詩")
+            except DataError as error:
+                raise ValueError(f"rhyme: {error} Or leave rhymes out by task.rhyme=[].") from None
+        missing = [mark for mark in FRAME if spec.inputs is not None and spec.inputs.encode(mark) == [UNKNOWN]]
+        if missing:
+            raise ValueError(
+                f"the training text has no {missing}: task=verse reads poems as data=tang_poetry writes them"
+            )
+        self.acrostic, self.characters, self.lines = acrostic, characters, lines
+        self.rhyme, self.repeat, self.beam_size = rhyme, repeat, beam_size
+
+    def prompt(self, text: str) -> str:
+        """Raises DataError for characters that the model has never read."""
+        unknown = [c for line in lines_of(text) for c in line if self.spec.inputs.encode(c) == [UNKNOWN]]
+        if unknown:
+            raise DataError(
+                f"The model does not know {' '.join(dict.fromkeys(unknown))}: write the characters of its poems, "
+                "which for Tang poems are traditional ones."
+            )
+        return super().prompt(text)
+
+    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
+        found = self._search(model, batch, n_best)
+        return [[Prediction(self.spec.targets.decode(poem.ids), poem.score) for poem in row] for row in found]
+
+    def _continue(
+        self, model: Any, batch: Batch, features: Features | None = None, stream: Stream | None = None
+    ) -> list[Hypothesis]:
+        """A whole poem for each row; its score is that of the poem, given its form."""
+        return [best for best, *_ in self._search(model, batch, 1, stream)]
+
+    @torch.no_grad()
+    def _search(self, model: Any, batch: Batch, n_best: int, stream: Stream | None = None) -> list[list[Hypothesis]]:
+        device = batch.inputs.device
+        forms, template = self.plan(self._texts(batch), device)
+        # only the form is read: what is given is written by the search, as all else
+        headers = [torch.tensor(self._known(f"\n{form.header}"), device=device) for form in forms]
+        lengths = torch.tensor([len(header) for header in headers], device=device)
+        features = model.encode(Batch(pad_sequence(headers, batch_first=True), lengths))
+        start = Start(self._log_probabilities(features.last), features.state)
+        limits = torch.tensor([len(places) for places in template.places], device=device)
+        if self.beam_size > 1:
+            poems = beam_search(start, self._step(model), limits, None, self.beam_size, n_best, constraints=template)
+            if stream is not None:  # of one row, which is known only now
+                stream([0], poems[0][0].ids)
+            return poems
+        choose = sampler(self.temperature, self.top_k, self.top_p)
+        found = generate(start, self._step(model), limits, choose=choose, constraints=template, stream=stream)
+        return [[poem] for poem in found]
+
+    def plan(self, texts: list[str], device: torch.device | None = None) -> tuple[list[Form], Template]:
+        """The form of the poem for each text, and the constraint that keeps them.
+
+        Raises DataError where a text does not go into a form, or nothing can be written that keeps to it.
+        """
+        planned = [self._places(text) for text in texts]
+        rhyming = [[(line + 1) * (form.characters + 1) - 2 for line in self._rhyming(form)] for form, _ in planned]
+        free, endings = (table.to(device) for table in self._characters_known)
+        template = Template(
+            [places for _, places in planned], free, not self.repeat, rhyming, endings, texts, self.spec.inputs.decode
+        )
+        return [form for form, _ in planned], template
+
+    def _places(self, text: str) -> tuple[Form, list[int | None]]:
+        """The form of a poem, and the token at each place of its text that is given."""
+        header = HEADER.search(text)
+        known = Form(int(header[1]), int(header[2])) if header else None
+        lines = lines_of(text[header.end() :] if header else text)
+        length = self.characters or (known.characters if known else self._length_of(lines))
+        given = self._given(text, lines, length)
+        needed = max(given)[0] + 1 if given else 0
+        form = Form(length, self.lines or (known.lines if known else max(SHORTEST, needed + needed % 2)))
+        if needed > form.lines:
+            raise DataError(f"{text!r} needs {needed} lines, more than lines={form.lines}.")
+        places: list[int | None] = []
+        for line in range(form.lines):
+            characters = [given.get((line, column)) for column in range(length)]
+            places += [None if character is None else self._known(character)[0] for character in characters]
+            places += self._known(form.mark(line))
+        return form, places
+
+    def _length_of(self, lines: list[str]) -> int:
+        """Characters of a line of a poem, of which this is given."""
+        if self.acrostic is not None or not lines:
+            return 5
+        return 7 if len(lines[0]) == 6 or len(lines[0]) % 7 == 0 else 5
+
+    def _given(self, text: str, lines: list[str], length: int) -> dict[tuple[int, int], str]:
+        """Line and column -> the character that has to stand there."""
+        characters = "".join(lines)
+        if self.acrostic is None:
+            for part in lines[:-1]:
+                if len(part) % length:
+                    raise DataError(f"{text!r}: {part!r} has {len(part)} characters, where a line has {length}.")
+            return {divmod(number, length): character for number, character in enumerate(characters)}
+        place = {"first": 1, "last": length}.get(str(self.acrostic)) or int(self.acrostic)
+        if not 1 <= place <= length:
+            raise DataError(f"acrostic is {place}: a line has {length} characters, the first one is 1.")
+        return {(number, place - 1): character for number, character in enumerate(characters)}
+
+    def _rhyming(self, form: Form) -> list[int]:
+        """The lines that rhyme, from 0; a single one has none to rhyme with."""
+        chosen = sorted(set(range(2, form.lines + 1, 2) if self.rhyme is None else self.rhyme))
+        for line in chosen:
+            if not 1 <= line <= form.lines:
+                raise DataError(f"rhyme names line {line}: the poem has {form.lines} lines, the first one is 1.")
+        return [line - 1 for line in chosen] if len(chosen) > 1 else []
+
+    def _known(self, text: str) -> list[int]:
+        return [token for token in self.spec.inputs.encode(text) if token != UNKNOWN]
+
+    def _texts(self, batch: Batch) -> list[str]:
+        """What is given of each poem."""
+        rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
+        known = ([token for token in row[:length] if token != UNKNOWN] for row, length in rows)
+        return [self.spec.inputs.decode(row).strip() for row in known]
+
+    @functools.cached_property
+    def _characters_known(self) -> tuple[Tensor, Tensor]:
+        """(V,) tokens that are characters of verse, and (V, C) which rhymes each has."""
+        texts = [self.spec.inputs.decode([token]) for token in range(self.spec.input_size)]
+        free = torch.tensor([lines_of(text) == [text] and len(text) == 1 and not text.isascii() for text in texts])
+        rhymes = torch.zeros(len(texts), len(RHYMES), dtype=torch.bool)
+        if self.rhyme != []:
+            for token in free.nonzero()[:, 0].tolist():
+                rhymes[token, list(rhymes_of(texts[token]))] = True
+        return free, rhymes
+
+    def samples(self, batch: Batch, count: int) -> Batch:
+        """Forms to fill."""
+        headers = [
+            torch.tensor(self._known(form.header), device=batch.inputs.device)
+            for form in SHOWN
+            if UNKNOWN not in self.spec.inputs.encode(form.header)
+        ]
+        lengths = torch.tensor([len(header) for header in headers], device=batch.inputs.device)
+        return Batch(pad_sequence(headers, batch_first=True), lengths)
