@@ -12,7 +12,7 @@ import torch
 
 from seqzoo.contracts import UNKNOWN, Batch, DataSpec
 from seqzoo.data.codec import CharacterCodec, TextCodec
-from seqzoo.data.examples import Example, ExampleData, split_source
+from seqzoo.data.examples import Example, ExampleData, located, split_source
 from seqzoo.data.vectors import VectorFile
 from seqzoo.data.vocabulary import Vocabulary
 
@@ -50,10 +50,9 @@ class WordData(ExampleData):
         """Where a file of this name is."""
 
     def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
-        counts = {
-            split: Counter(token for example in found for token in split_source(spec, example.source)[0])
-            for split, found in examples.items()
-        }
+        if not self.characters and self.vectors is None:
+            return spec
+        counts = {split: _count_words(spec, found) for split, found in examples.items()}
         if self.characters:
             alphabet = Counter(character for word in counts["train"] for character in set(word))
             letters = CharacterCodec(Vocabulary.from_counts(alphabet, min_frequency=2), self.characters)
@@ -79,7 +78,16 @@ class WordData(ExampleData):
         counts = self._encoded["train"].inputs.ids.bincount(minlength=self.spec.input_size)
         rates = self.word_dropout / (self.word_dropout + counts)
         for number, batch in enumerate(batches, start):
-            generator = torch.Generator().manual_seed(hash((self.seed, epoch, number)) % 2**63)
+            seed = (self.seed * 1_000_003 + epoch) * 1_000_003 + number
+            generator = torch.Generator().manual_seed(seed % 2**63)
             dropped = torch.rand(batch.inputs.shape, generator=generator) < rates[batch.inputs]
             real = torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]
             yield replace(batch, inputs=batch.inputs.masked_fill(dropped & real, UNKNOWN))
+
+
+def _count_words(spec: DataSpec, examples: list[Example]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for example in examples:
+        with located(example.where):
+            counts.update(split_source(spec, example.source)[0])
+    return counts
