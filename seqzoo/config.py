@@ -38,6 +38,10 @@ class Training:
     warmup_steps: int
     plateau_patience: int
     plateau_factor: float
+    average: Literal["none", "ema", "swa", "nt_asgd"]
+    average_decay: float
+    average_from: float
+    nonmonotone: int
     clip_norm: float | None
     clip_value: float | None
     accumulate: int
@@ -60,8 +64,9 @@ class Training:
 AT_LEAST = {
     "epochs": 1, "steps": 1, "accumulate": 1, "patience": 1, "validate_every": 1, "log_every": 1, "threads": 1,
     "warmup_steps": 0, "plateau_patience": 0, "weight_decay": 0, "learning_rate": 0, "save_every": 0, "examples": 0,
+    "nonmonotone": 1,
 }  # fmt: skip
-SHARES = ("momentum", "final_rate", "plateau_factor")
+SHARES = ("momentum", "final_rate", "plateau_factor", "average_decay", "average_from")
 POSITIVE = ("clip_norm", "clip_value")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.contracts import Loss
-from seqzoo.masking import cross_entropy, mask
+from seqzoo.masking import IGNORED, cross_entropy, ignore_padding
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 """Scores of a chunk: few enough to stay near a CPU's caches, and enough for large products."""
@@ -28,24 +28,22 @@ def linear_cross_entropy(
     Rows are taken in chunks, and the gradient is computed with the loss while a chunk's scores are there, so that they
     need not be kept or computed again (Hsu et al. 2024, Liger Kernel, https://arxiv.org/abs/2410.10989).
 
-    features: (B, T, O); weight: (V, O); bias: (V,) or None; targets: (B, T); lengths: (B,), or None where all steps are
-        real; label_smoothing: share of the right answer's probability that is spread over all V.
+    features: (B, T, O); weight: (V, O); bias: (V,) or None; targets: (B, T), of which those that are IGNORED add
+        nothing; lengths: (B,), or None where all steps are real; label_smoothing: share of the right answer's
+        probability that is spread over all V.
     Raises RuntimeError where second derivatives are asked for.
     """
-    if features.is_meta:  # only counted, which the operator below cannot be
+    if features.is_meta:  # only counted, by a batch so small that the kept gradient of the weight would outweigh all
         return cross_entropy(F.linear(features, weight, bias), targets, lengths, label_smoothing)
     if lengths is None:
         count = torch.full((), targets.numel(), device=targets.device)
     else:
         count = lengths.sum()
-        targets = targets.masked_fill(~mask(lengths, targets.shape[1]), IGNORED)
+        targets = ignore_padding(targets, lengths)
     total = _LinearCrossEntropy.apply(
         features.flatten(0, 1), weight, bias, targets.flatten(), label_smoothing, torch.is_grad_enabled()
     )
     return Loss(total, count)
-
-
-IGNORED = -100
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

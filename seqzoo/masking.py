@@ -8,10 +8,18 @@ from torch.nn import functional as F
 
 from seqzoo.contracts import Loss
 
+IGNORED = -100
+"""Instead of a target: none is wanted. torch's own losses know the number."""
+
 
 def mask(lengths: Tensor, steps: int) -> Tensor:
     """(B,) -> (B, T), True where a step is real."""
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
+def ignore_padding(targets: Tensor, lengths: Tensor) -> Tensor:
+    """(B, T) -> (B, T), IGNORED at padded steps. Leaving those out, a GPU would have to wait for their number."""
+    return targets.masked_fill(~mask(lengths, targets.shape[1]), IGNORED)
 
 
 def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, label_smoothing: float = 0.0) -> Loss:
@@ -20,7 +28,7 @@ def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, label
     label_smoothing: share of the right answer's probability that is spread over all K.
     """
     if lengths is not None:
-        targets = targets.masked_fill(~mask(lengths, targets.shape[1]), -100)
+        targets = ignore_padding(targets, lengths)
         count = lengths.sum()
     else:
         # torch.tensor would make a GPU wait for the host
@@ -29,7 +37,7 @@ def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, label
     total = F.cross_entropy(
         scores.flatten(0, 1).float(),
         targets.flatten(),
-        ignore_index=-100,
+        ignore_index=IGNORED,
         reduction="sum",
         label_smoothing=label_smoothing,
     )

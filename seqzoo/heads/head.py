@@ -34,7 +34,7 @@ class Head(nn.Module):
 
     @abstractmethod
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """(N, O) features and (N,) ids -> nats, summed."""
+        """(N, O) features and (N,) ids -> nats, summed over the ids that are not IGNORED (`seqzoo.masking`)."""
 
     @abstractmethod
     def log_probabilities(self, features: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.heads.head import Head
+from seqzoo.masking import IGNORED
 
 
 class MixtureOfSoftmaxes(Head):
@@ -24,7 +25,8 @@ class MixtureOfSoftmaxes(Head):
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
         prior, scores = self._mixed(features)
         nats = F.cross_entropy(scores.flatten(0, 1), targets.repeat_interleave(prior.shape[1]), reduction="none")
-        return -(prior - nats.view_as(prior)).logsumexp(-1).sum()
+        total = (prior - nats.view_as(prior)).logsumexp(-1)
+        return -total.where(targets != IGNORED, 0).sum()
 
     def log_probabilities(self, features: Tensor) -> Tensor:
         prior, scores = self._mixed(features)

@@ -12,7 +12,7 @@ from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metr
 from seqzoo.decoding import Constraints, Hypothesis, Start, Step, generate, sampler
 from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.locked_dropout import LockedDropout
-from seqzoo.masking import mask
+from seqzoo.masking import ignore_padding, mask
 from seqzoo.metrics import create_metrics
 
 PROMPT_LENGTH = 20  # tokens of a validation text that are continued for a person to read
@@ -87,14 +87,11 @@ class LanguageModeling(Task):
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         dropped = self.dropout(scores)
-        features, targets = dropped.flatten(0, 1), batch.targets.flatten()
-        if batch.padded:
-            real = mask(batch.lengths, scores.shape[1]).flatten()
-            features, targets = features[real], targets[real]
-        total = self.head.loss(features, targets)
+        targets = ignore_padding(batch.targets, batch.lengths) if batch.padded else batch.targets
+        total = self.head.loss(dropped.flatten(0, 1), targets.flatten())
         if self.training and (self.alpha or self.beta):
             total = total + self._penalty(scores, dropped, batch)
-        return Loss(total, torch.full((), targets.numel(), device=targets.device))
+        return Loss(total, batch.lengths.sum())
 
     def _penalty(self, raw: Tensor, dropped: Tensor, batch: Batch) -> Tensor:
         """Times the number of targets. raw, dropped: (B, T, O), zero at padded steps."""

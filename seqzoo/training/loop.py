@@ -116,6 +116,7 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     session.scaler.step(session.optimizer)
     session.scaler.update()
     session.optimizer.zero_grad(set_to_none=True)
+    session.averaging.after_update(session.progress)
     session.add_loss(total, count, norm)
     return norm
 
@@ -123,21 +124,24 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
 def validate(session: Session, data: DataModule, run: Run) -> None:
     """Score the validation split, keep the best weights, show examples, and stop when patience ends."""
     position, settings, model = session.position, session.settings, session.model
-    scores = evaluate(model, data, "validation", session.device, settings.precision)
-    first = model.task.metrics()[0]
-    score = scores[first.name] if first.higher_is_better else -scores[first.name]
-    # equal scores are told apart by their loss; a score that is no number is worse than any other
-    rank = [-math.inf if math.isnan(value) else value for value in (score, -scores["loss_nats"])]
-    improved = position.best is None or rank > position.best
-    position.waited = 0 if improved else position.waited + 1
-    if improved:
-        position.best, position.best_step = rank, position.step
-        # before the checkpoint that knows of it: the other way round a cut between the two would lose these weights
-        run.save_best(session, {name: str(value) for name, value in scores.items()})
+    with session.averaging.applied():
+        scores = evaluate(model, data, "validation", session.device, settings.precision)
+        first = model.task.metrics()[0]
+        score = scores[first.name] if first.higher_is_better else -scores[first.name]
+        # equal scores are told apart by their loss; a score that is no number is worse than any other
+        rank = [-math.inf if math.isnan(value) else value for value in (score, -scores["loss_nats"])]
+        improved = position.best is None or rank > position.best
+        position.waited = 0 if improved else position.waited + 1
+        if improved:
+            position.best, position.best_step = rank, position.step
+            # before the checkpoint that knows of it: the other way round a cut between the two would lose these weights
+            run.save_best(session, {name: str(value) for name, value in scores.items()})
+        examples = decoded_examples(model, data, "validation", session.device, settings.examples)
+        run.log_validation(session, scores, examples, improved)
+        run.log_alignments(alignments(model, data, "validation", session.device, settings.examples), position.step)
     session.schedule.after_validation(improved)
-    examples = decoded_examples(model, data, "validation", session.device, settings.examples)
-    run.log_validation(session, scores, examples, improved)
-    run.log_alignments(alignments(model, data, "validation", session.device, settings.examples), position.step)
+    if session.averaging.after_validation(rank):
+        run.log(f"from update {position.step:,} on the weights are averaged")
     if settings.patience is not None and position.waited >= settings.patience:
         position.finished = True
 

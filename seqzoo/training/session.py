@@ -15,6 +15,7 @@ from seqzoo.contracts import State
 from seqzoo.errors import TrainingError
 from seqzoo.model import Model
 from seqzoo.state import map_state
+from seqzoo.training.averaging import Averaging
 from seqzoo.training.optimizer import Schedule, build_optimizer
 
 
@@ -61,6 +62,7 @@ class Session:
         self.model.to(self.device)
         self.optimizer = build_optimizer(self.model, self.settings)
         self.schedule = Schedule(self.settings, self.total_steps)
+        self.averaging = Averaging(self.model, self.settings)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings.precision == "fp16")
         self.running_total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.running_count = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -117,6 +119,7 @@ class Session:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "averaging": self.averaging.content(),
             "scaler": self.scaler.state_dict(),
             "schedule": {"factor": self.schedule.factor, "waited": self.schedule.waited},
             "position": asdict(self.position),
@@ -135,6 +138,7 @@ class Session:
     def restore(self, content: dict[str, Any]) -> None:
         """The inverse of `content`; the model has been filled already."""
         self.optimizer.load_state_dict(content["optimizer"])
+        self.averaging.restore(content["averaging"])
         self.scaler.load_state_dict(content["scaler"])
         self.schedule.factor = content["schedule"]["factor"]
         self.schedule.waited = content["schedule"]["waited"]

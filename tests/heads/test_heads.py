@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
+from seqzoo.masking import IGNORED
 
 FEATURES, V, N = 6, 11, 40
 HEADS: dict[str, Callable[[nn.Embedding | None], Head]] = {
@@ -40,6 +41,17 @@ def test_the_loss_is_that_of_the_log_probabilities(make: Callable, width: int | 
         torch.autograd.grad(loss, learned), torch.autograd.grad(expected, learned, allow_unused=True), strict=True
     ):
         torch.testing.assert_close(ours, torch.zeros_like(ours) if theirs is None else theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_ignored_rows_count_nothing(make: Callable) -> None:
+    head = make(None)
+    features, targets = torch.randn(N, FEATURES, requires_grad=True), torch.randint(0, V, (N,))
+    some = torch.rand(N) < 0.5
+    loss = head.loss(features, targets.masked_fill(some, IGNORED))
+    torch.testing.assert_close(loss, head.loss(features[~some], targets[~some]))
+    [gradient] = torch.autograd.grad(loss, features)
+    assert not gradient[some].any()
+    assert gradient[~some].any(1).all()
 
 
 def test_tied_vectors_are_the_encoders_own(make: Callable) -> None:

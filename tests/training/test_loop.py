@@ -59,11 +59,19 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_training(folder / LAST)["model"]
 
 
-@pytest.mark.parametrize("task", TASKS)
+AVERAGES = [
+    ["training.average=ema"], ["training.average=swa", "training.average_from=0.3"],
+    # so high a rate that validation soon gets worse
+    ["training.average=nt_asgd", "training.nonmonotone=1", "training.validate_every=1", "training.learning_rate=1.0"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides", [*([task] for task in TASKS), *(["tagging", *a] for a in AVERAGES)], ids=str)
 def test_a_resumed_run_ends_as_the_uninterrupted_one(
-    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny(task)
+    task, *more = overrides
+    config = tiny(task, *more)
     whole = runs.start(config, tmp_path / "whole")
     with monkeypatch.context() as patch:
         interrupt_at(patch, 13, signal.SIGTERM)
@@ -73,6 +81,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(
     assert stopped["position"]["step"] == 13
     assert stopped["position"]["batch"] > 0, "the cut must lie inside an epoch"
     assert (stopped["state"] is not None) == (task == "language_modeling")
+    assert stopped["averaging"]["started"] == bool(more), "the cut must lie inside an average"
     resumed = runs.resume(tmp_path / "cut", [])
     for split in ("train", "validation", "test"):
         assert resumed[split] == whole[split]

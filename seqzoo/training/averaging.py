@@ -1,0 +1,85 @@
+"""Weights averaged over updates: what is validated, kept as the best and scored, while training goes on with its own.
+
+ema: an exponential moving average (Polyak & Juditsky 1992, https://doi.org/10.1137/0330046, with a memory).
+swa: an equal mean of the last part of a training (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407).
+nt_asgd: an equal mean from when validation stops improving (Merity, Keskar & Socher 2018,
+https://arxiv.org/abs/1708.02182).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.config import Training
+
+
+class Averaging:
+    """weights: the averages, beside the model's trained parameters; none before `started`. count: updates in them.
+
+    ranks: of all validations so far, more is better.
+    """
+
+    def __init__(self, model: nn.Module, settings: Training):
+        self.settings = settings
+        self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.started = settings.average == "ema"
+        self.weights: list[Tensor] = []
+        self.count = 0
+        self.ranks: list[list[float]] = []
+
+    @torch.no_grad()
+    def after_update(self, progress: float) -> None:
+        """Take the model's weights in. progress: the share of the training that is done."""
+        if self.settings.average == "swa" and progress >= self.settings.average_from:
+            self.started = True
+        if not self.started:
+            return
+        self.count += 1
+        if not self.weights:
+            self.weights = [parameter.clone() for parameter in self.parameters]
+            return
+        share = 1 / self.count
+        if self.settings.average == "ema":
+            # a shorter memory at first forgets the weights that a training begins with
+            share = max(1 - self.settings.average_decay, 9 / (9 + self.count))
+        torch._foreach_lerp_(self.weights, self.parameters, share)
+
+    def after_validation(self, rank: list[float]) -> bool:
+        """Whether this validation starts the average: it is worse than the best but the last `nonmonotone` ones."""
+        earlier = self.ranks[: -self.settings.nonmonotone]
+        self.ranks.append(rank)
+        if self.settings.average != "nt_asgd" or self.started or not earlier or rank >= max(earlier):
+            return False
+        self.started = True
+        return True
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The model has the averages, where there are any; afterwards its own weights again."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        # in place, so that whoever holds a parameter, or has counted its changes, sees this one
+        for average, parameter in zip(self.weights, self.parameters, strict=False):
+            own = parameter.clone()
+            parameter.copy_(average)
+            average.copy_(own)
+
+    def content(self) -> dict[str, Any]:
+        return {"started": self.started, "weights": self.weights, "count": self.count, "ranks": self.ranks}
+
+    def restore(self, content: dict[str, Any]) -> None:
+        self.started, self.count, self.ranks = content["started"], content["count"], content["ranks"]
+        self.weights = [
+            weight.to(parameter.device) for weight, parameter in zip(content["weights"], self.parameters, strict=False)
+        ]

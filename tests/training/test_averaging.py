@@ -1,0 +1,110 @@
+"""Averages of weights: by their definitions, over updates of a real training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from seqzoo import runs
+from seqzoo.building import build_training
+from seqzoo.config import compose
+from seqzoo.errors import ConfigError
+from seqzoo.training.averaging import Averaging
+from seqzoo.training.checkpoint import load_training
+from seqzoo.training.files import BEST, LAST
+
+
+class Walk:
+    """A model whose only weights take the values of `steps`, one an update."""
+
+    def __init__(self, *overrides: str, updates: int = 40):
+        self.model = nn.Linear(3, 2)
+        self.model.bias.requires_grad_(False)
+        self.averaging = Averaging(self.model, build_training(compose(*(f"training.{o}" for o in overrides))))
+        self.steps = torch.randn(updates, 2, 3)
+
+    def update(self, number: int) -> None:
+        with torch.no_grad():
+            self.model.weight.copy_(self.steps[number])
+        self.averaging.after_update(number / len(self.steps))
+
+    def averaged(self) -> torch.Tensor:
+        with self.averaging.applied():
+            return self.model.weight.detach().clone()
+
+
+def test_no_average_is_the_last_weights() -> None:
+    walk = Walk("average=none")
+    for number in range(10):
+        walk.update(number)
+    assert torch.equal(walk.averaged(), walk.steps[9])
+
+
+def test_a_moving_average() -> None:
+    walk = Walk("average=ema", "average_decay=0.8")
+    expected = walk.steps[0]
+    for number in range(40):
+        walk.update(number)
+        if number:
+            decay = min(0.8, (1 + number) / (10 + number))
+            expected = decay * expected + (1 - decay) * walk.steps[number]
+    torch.testing.assert_close(walk.averaged(), expected)
+
+
+def test_a_mean_of_the_last_part() -> None:
+    walk = Walk("average=swa", "average_from=0.75")
+    for number in range(40):
+        walk.update(number)
+        if number < 30:
+            assert torch.equal(walk.averaged(), walk.steps[number])
+    torch.testing.assert_close(walk.averaged(), walk.steps[30:].mean(0))
+
+
+def test_a_mean_from_when_validation_stops_improving() -> None:
+    walk = Walk("average=nt_asgd", "nonmonotone=2")
+    losses = [5.0, 4.0, 4.5, 3.0, 3.5, 3.4, 3.2, 3.1]
+    seen: list[float] = []
+    started = None
+    for number, loss in enumerate(losses):
+        walk.update(number)
+        # as in the authors' code, https://github.com/salesforce/awd-lstm-lm
+        triggered = started is None and len(seen) > 2 and loss > min(seen[:-2])
+        seen.append(loss)
+        assert walk.averaging.after_validation([-loss, -loss]) == triggered
+        if triggered:
+            started = number
+    assert started == 6
+    torch.testing.assert_close(walk.averaged(), walk.steps[started + 1 : len(losses)].mean(0))
+
+
+def test_the_own_weights_come_back_whatever_happens() -> None:
+    walk = Walk("average=ema")
+    for number in range(5):
+        walk.update(number)
+    with pytest.raises(ZeroDivisionError), walk.averaging.applied():
+        _ = 1 / float(torch.equal(walk.model.weight, walk.steps[4]))
+    assert torch.equal(walk.model.weight, walk.steps[4])
+
+
+def test_the_best_weights_of_a_run_are_the_averages(tmp_path: Path) -> None:
+    runs.start(
+        compose("task=tagging", "debug=tiny", "training.average=swa", "training.average_from=0", "training.steps=6"),
+        tmp_path / "run",
+    )
+    content, best = load_training(tmp_path / "run" / LAST), load_file(tmp_path / "run" / BEST)
+    assert content["averaging"]["count"] == 6
+    assert sum(tensor.numel() for tensor in content["averaging"]["weights"]) == sum(t.numel() for t in best.values())
+    for average, own in zip(content["averaging"]["weights"], content["model"].values(), strict=True):
+        assert any(torch.equal(average, tensor) for tensor in best.values())
+        assert not torch.equal(average, own)
+
+
+@pytest.mark.parametrize("option", ["average_decay=1.5", "average_from=-1", "nonmonotone=0", "average=mean"])
+def test_a_wrong_option_is_told(option: str) -> None:
+    name = option.partition("=")[0]
+    with pytest.raises(ConfigError, match=f"training.{name} is "):
+        build_training(compose("task=tagging", f"training.{option}"))
