@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
@@ -65,7 +66,9 @@ def check_options(
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value (from YAML) is of the annotated type. An int is a float; a bool is no number."""
+    """Whether a plain value (from YAML) is of the annotated type. An int is a float; a bool is no number, nor is
+    nan or an infinite one.
+    """
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return True
@@ -82,7 +85,7 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is type(None):
         return value is None
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if isinstance(hint, type) and origin is None:  # in Python 3.10 Callable[...] counts as a type
@@ -101,5 +104,5 @@ def describe(hint: Any) -> str:
         return f"a list, each {describe(arguments[0])}"
     if origin is dict:
         return f"a mapping, each value {describe(arguments[1])}"
-    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    words = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", type(None): "null"}
     return words.get(hint, getattr(hint, "__name__", str(hint)))

@@ -78,7 +78,7 @@ def test_it_is_listed_explained_and_checked(command: Callable) -> None:
 
     assert command("check", "--config-dir", "my_conf", "cell=mine", ALLOW).out.endswith("no mistakes\n")
     wrong = command("check", "--config-dir", "my_conf", "cell=mine", "cell.leak=much", ALLOW)
-    assert wrong.err == "seqzoo: cell.leak is 'much': it must be a number\n"
+    assert wrong.err == "seqzoo: cell.leak is 'much': it must be a finite number\n"
 
 
 def test_it_trains_and_its_run_cannot_allow_itself(command: Callable, tmp_path: Path) -> None:
