@@ -1,0 +1,167 @@
+"""Measure what reading text costs, and write results/data_speed.csv.
+
+python scripts/benchmark_data.py                       # a million tokens made to ids by each tokenizer, and by peers
+python scripts/benchmark_data.py --corpus corpus.txt   # and a training on that file (scripts/make_corpus.py makes one)
+
+Seconds are those of the processor, on one thread, the least of three, for vocabulary and ids. The
+peers read words apart by space. Memory is measured on Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqzoo.data import TextCodec
+from seqzoo.data.english import English
+from seqzoo.data.subwords import SUBWORDS
+from seqzoo.data.tokenizing import TOKENIZERS
+from seqzoo.provenance import commit, hardware
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TABLE = REPOSITORY / "results" / "data_speed.csv"
+COLUMNS = ("part", "way", "measure", "value", "ratio", "device", "command", "commit", "date")
+TOKENS, SPECIALS = 1_000_000, ["<unk>", "<pad>"]
+
+
+def lines(count: int) -> list[str]:
+    """Generated sentences of so many words in all."""
+    english, found, words = English(seed=0), [], 0
+    while words < count:
+        sentence = english.sentence().words
+        found.append(" ".join(sentence))
+        words += len(sentence)
+    return found
+
+
+def least_seconds(function: Callable[[], Any], times: int = 3) -> float:
+    """Of the processor: a busy machine makes none of them longer than it is by much."""
+    taken = []
+    for _ in range(times):
+        start = time.process_time()
+        function()
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+def encode(name: str, texts: list[str]) -> list[list[int]]:
+    codec = TextCodec.learn(name, texts, max_size=8000)
+    return [codec.encode(text) for text in texts]
+
+
+def by_tokenizers(texts: list[str]) -> list[list[int]]:
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.train_from_iterator(texts, trainers.WordLevelTrainer(special_tokens=SPECIALS, show_progress=False))
+    return [found.ids for found in tokenizer.encode_batch(texts)]
+
+
+def by_torchtext(texts: list[str]) -> list[list[int]]:
+    from torchtext.data import Field
+
+    field = Field(tokenize=str.split)
+    split = [field.preprocess(text) for text in texts]
+    field.build_vocab(split)
+    return [[field.vocab.stoi[word] for word in words] for words in split]
+
+
+def encoding() -> list[dict[str, Any]]:
+    """A row for each tokenizer, and for each peer beside the one that it does the work of."""
+    texts = lines(TOKENS)
+    rows, ours = [], 0.0
+    for name in (*TOKENIZERS, *SUBWORDS):
+        if name == "chinese_words":
+            continue  # this text is English
+        # of its own tokens, a million
+        some = texts[: len(texts) * TOKENS // sum(map(len, encode(name, texts)))] if name != "whitespace" else texts
+        seconds = least_seconds(lambda name=name, some=some: encode(name, some))
+        ours = seconds if name == "whitespace" else ours
+        rows.append({"part": "encoding", "way": name, "measure": "seconds a million tokens", "value": seconds})
+    for name, peer in {"tokenizers": by_tokenizers, "torchtext": by_torchtext}.items():
+        seconds = least_seconds(lambda peer=peer: peer(texts))
+        row = {"part": "encoding", "way": f"{name} (whitespace)", "measure": "seconds a million tokens"}
+        rows.append({**row, "value": seconds, "ratio": seconds / ours})
+    return rows
+
+
+TRAINING = """
+import json, re, sys, time
+import torch
+# of this program alone: getrusage would begin with the peak of the one that started it
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+before, start = peak(), time.perf_counter()
+from seqzoo import build, cli
+model, data = build(*sys.argv[2:])
+loaded = time.perf_counter()
+sys.argv[1:] = ["train", *sys.argv[2:], f"hydra.run.dir={sys.argv[1]}"]
+del model, data
+try:
+    cli.main(sys.argv[1:])
+finally:
+    print(json.dumps({"import torch": before, "training": peak(), "load": loaded - start}))
+"""
+
+
+def training(corpus: Path, tokenizer: str) -> list[dict[str, Any]]:
+    """The memory of a training on a file, whose ids are made first, and the seconds until it can begin."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        options = [
+            "task=language_modeling", "data=text_files", f"data.train={corpus}", f"data.tokenizer={tokenizer}",
+            "data.validation_fraction=0.001", "debug=tiny", "data.limit=null", "training.steps=50",
+            "training.validate_every=25",
+        ]  # fmt: skip
+        for turn in ("first", "again"):
+            program = [sys.executable, "-c", TRAINING, f"{folder}/{turn}", *options]
+            environment = {**os.environ, "XDG_CACHE_HOME": folder, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise SystemExit(done.stderr)
+            found = json.loads(done.stdout.splitlines()[-1])
+            way = f"{corpus.stat().st_size / 1e6:,.0f} MB by {tokenizer}, {turn}"
+            for measure, value in (
+                ("MiB above the import of torch", found["training"] - found["import torch"]),
+                ("seconds until it begins", found["load"]),
+            ):
+                rows.append({"part": "training", "way": way, "measure": measure, "value": value})
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, help="a file to train on")
+    parser.add_argument("--tokenizers", nargs="*", default=["characters", "whitespace"], help="of that training")
+    parser.add_argument("--to", type=Path, default=TABLE, help="the table")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    rows = encoding()
+    if chosen.corpus is not None:
+        rows += [row for name in chosen.tokenizers for row in training(chosen.corpus.resolve(), name)]
+    command = "python scripts/benchmark_data.py" + (" --corpus corpus.txt" if chosen.corpus else "")
+    origin = {"device": hardware(torch.device("cpu")), "command": command, "commit": commit()}
+    with chosen.to.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            numbers = {key: f"{row[key]:.3g}" for key in ("value", "ratio") if key in row}
+            writer.writerow({**row, **numbers, **origin, "date": datetime.date.today().isoformat()})
+            print(row["part"], row["way"], row["measure"], *numbers.values())
+
+
+if __name__ == "__main__":
+    main()
