@@ -112,7 +112,8 @@ def scan(a: Tensor, b: Tensor, h: Tensor, backwards: bool) -> Tensor:
     """a, b: (B, T, ...), h: (B, ...) -> states (B, T, ...), without derivatives; `backwards` from the last step on."""
     rows, steps = b.shape[:2]
     flat = b.reshape(rows, steps, -1)
-    states = _scan(a.reshape(flat.shape), flat, h.reshape(rows, 1, -1), backwards)
+    with torch.cuda.device_of(b):
+        states = _scan(a.reshape(flat.shape), flat, h.reshape(rows, 1, -1), backwards)
     return states.view(b.shape)
 
 

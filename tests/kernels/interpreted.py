@@ -78,9 +78,37 @@ def test_more_rows_than_a_program_takes() -> None:
     cell = factory("elman")(INPUT, 5)
     x = torch.randn(40, 3, INPUT)
     lengths = torch.arange(40) % 4
-    with torch.no_grad():
-        found = fused_scan(cell, x, cell.initial_state(40), lengths)
-        torch.testing.assert_close(found, cell.unroll(x, None, lengths), rtol=1e-4, atol=2e-5)
+    for without_gradients in (torch.inference_mode, torch.no_grad):
+        with without_gradients():
+            found = fused_scan(cell, x, cell.initial_state(40), lengths)
+            torch.testing.assert_close(found, cell.unroll(x, None, lengths), rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("name", ["gru_reset_before", "peephole_lstm"])
+def test_mixed_precision(name: str) -> None:
+    """Products of 16 bits, where autocast wants them; the state keeps 32, and gradients have the type of what they are
+    of. (bfloat16 ends the process on some CPUs.)
+    """
+    cell = factory(name)(INPUT, 6)
+    right = run(cell, cell.unroll, LENGTHS)
+    with torch.autocast("cpu", dtype=torch.float16):
+        found = run(cell, lambda *given: fused_scan(cell, *given), LENGTHS)
+    assert [part.dtype for part in found] == [torch.float16, *(part.dtype for part in right[1:])]
+    torch.testing.assert_close(found, right, rtol=2e-2, atol=2e-2, check_dtype=False)
+
+
+@pytest.mark.usefixtures("way")
+def test_second_derivatives_in_mixed_precision() -> None:
+    cell, x = factory("elman")(INPUT, 4), torch.randn(2, 3, INPUT, requires_grad=True)
+
+    def penalty(scan: Callable[..., Any]) -> Tensor:
+        (slope,) = torch.autograd.grad(scan(x, cell.initial_state(2), None)[0].sum(), x, create_graph=True)
+        return torch.autograd.grad(slope.square().sum(), cell.weight_hh)[0]
+
+    with torch.autocast("cpu", dtype=torch.float16):
+        found = penalty(lambda *given: fused_scan(cell, *given))
+    torch.testing.assert_close(found, penalty(cell.unroll), rtol=5e-2, atol=5e-2)
 
 
 @pytest.mark.parametrize(

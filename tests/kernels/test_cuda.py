@@ -241,6 +241,21 @@ def test_engines_agree_on_a_gpu(name: str, hidden_size: int, padded: bool, monke
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("hidden_size", [48, 200])
+@pytest.mark.parametrize("name", ["gru_reset_before", "peephole_lstm", "layer_norm_lstm", "projected_lstm", "s_lstm"])
+def test_mixed_precision_on_a_gpu(name: str, hidden_size: int, dtype: torch.dtype) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    lengths = torch.randint(0, 72, (13,), device="cuda")
+    right = on_gpu(name, lambda cell: cell.unroll, hidden_size, lengths)
+    with torch.autocast("cuda", dtype=dtype):
+        found = on_gpu(name, lambda cell: functools.partial(fused_scan, cell), hidden_size, lengths)
+    for one, exact in zip(found, right, strict=True):
+        assert (one - exact).norm() <= 5e-2 * (1e-3 + exact.norm())
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.bfloat16])
 @pytest.mark.parametrize("steps", [1, 100, 16384])
 def test_linear_scans_agree_on_a_gpu(steps: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:

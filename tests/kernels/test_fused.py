@@ -164,6 +164,13 @@ def test_an_option_changed_later_counts() -> None:
         torch.testing.assert_close(changed.scan(x), changed.unroll(x))
 
 
+def test_a_cell_that_is_first_used_in_inference_mode_is_compiled() -> None:
+    cell, x = OneOff(everything), torch.randn(B, T, INPUT)
+    cell.engine = "fused"
+    with torch.inference_mode():
+        torch.testing.assert_close(cell.scan(x), cell.unroll(x))
+
+
 def test_infinite_and_missing_numbers_go_through() -> None:
     cell = seqzoo.create_cell("lstm", 1, 2)
     with torch.no_grad():
@@ -274,6 +281,6 @@ def test_cells_of_equal_options_share_one_program() -> None:
     one, other = seqzoo.create_cell("mgu", INPUT, H), seqzoo.create_cell("mgu", INPUT, H)
     p, state = one.project(torch.zeros(2, INPUT)), one.initial_state(2)
     traits = [tuple(fused.traits_of(cell)) for cell in (one, other)]
-    first = fused.compiled(one, p, state, traits[0])
-    assert first is fused.compiled(other, p, state, traits[1])
-    assert first is not fused.compiled(other.double(), p.double(), other.initial_state(2), traits[1])
+    first = fused.compiled(one, p, state, None, traits[0])
+    assert first is fused.compiled(other, p, state, None, traits[1])
+    assert first is not fused.compiled(other.double(), p.double(), other.initial_state(2), None, traits[1])

@@ -39,7 +39,8 @@ def interpreted(step: Step, fixed: Sequence[Tensor]) -> Callable[[Tensor, State]
             kind, index, offset = node.source
             if kind == "product" and index not in products:
                 product = step.products[index]
-                products[index] = value(product.argument) @ fixed[product.weight]
+                weight = fixed[product.weight]
+                products[index] = value(product.argument).to(weight.dtype) @ weight
             whole = {"projected": [p], "state": state, "product": products}.get(kind)
             tensor = fixed[index].reshape(-1) if whole is None else whole[index]  # type: ignore[index]
             return tensor[..., offset : offset + node.width]
@@ -52,6 +53,7 @@ def interpreted(step: Step, fixed: Sequence[Tensor]) -> Callable[[Tensor, State]
             else:
                 values[node] = FUNCTIONS[node.op](*(values[arg] if isinstance(arg, Node) else arg for arg in node.args))
         rows = p.shape[0]
-        return value(step.output).expand(rows, -1), tuple(value(part).expand(rows, -1) for part in step.state)
+        after = [value(part).expand(rows, -1).to(old.dtype) for part, old in zip(step.state, state, strict=True)]
+        return value(step.output).expand(rows, -1).to(p.dtype), tuple(after)
 
     return run

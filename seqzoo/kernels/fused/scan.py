@@ -80,45 +80,57 @@ def fused_scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> t
     """As `Cell.scan`. Raises NotCompilable where it cannot be."""
     if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling() or forward_ad._current_level >= 0:
         raise NotCompilable("torch transforms the computation")
-    traits = (x.dtype, x.device.type, *traits_of(cell))
+    device = x.device.type
+    machine = MACHINES.get(device)
+    if machine is None:
+        raise NotCompilable(f"no code is written for {device}")
+    low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    if not {x.dtype, low or x.dtype} <= {*machine.dtypes}:
+        raise NotCompilable(f"no code is written for {low or x.dtype} on {device}")
+    traits = (x.dtype, low, device, *traits_of(cell))
     if traits in _refused:  # before anything is computed for nothing
         raise NotCompilable(_refused[traits])
-    machine = MACHINES.get(x.device.type)
-    if machine is None or x.dtype not in machine.dtypes:
-        raise NotCompilable(f"code is not written for {x.dtype} on {x.device.type}")
     rows = Rows(x, lengths, machine.compact)
-    p = cell.project(rows.real(x))
+    p = cell.project(rows.real(x)).to(low)
     try:
-        program = compiled(cell, p, state, traits)
+        program = compiled(cell, p, state, low, traits)
     except NotCompilable as error:
         _refused[traits] = str(error)
         raise
-    memo: dict[int, Any] = {}
-    fixed = [one(cell, memo) for one in program.plan.step.fixed]
-    if any(tensor.dtype != p.dtype for tensor in (*flatten(state), *fixed)):
+    fixed = _fixed(cell, program.plan, low)
+    if any(tensor.dtype not in (p.dtype, low and torch.float32) for tensor in (*flatten(state), *fixed)):
         raise NotCompilable("not all numbers are of one type")
     outputs, *after = _Scan.apply(program, rows, state, torch.is_grad_enabled(), p, *flatten(state), *fixed)
     return outputs, unflatten(after, state)
 
 
-def compiled(cell: Cell, p: Tensor, state: State, traits: tuple[Hashable, ...]) -> Compiled:
+def _fixed(cell: Cell, plan: Plan, low: torch.dtype | None) -> list[Tensor]:
+    """low: of the weights of products, where autocast wants them so; vectors and the state stay as they are."""
+    memo: dict[int, Any] = {}
+    weights = {product.weight for product in plan.step.products}
+    return [one(cell, memo).to(low if k in weights else None) for k, one in enumerate(plan.step.fixed)]
+
+
+def compiled(cell: Cell, p: Tensor, state: State, low: torch.dtype | None, traits: tuple[Hashable, ...]) -> Compiled:
     """One for all cells of equal traits (`traits_of`): of a class, its options and sizes."""
     if p.dim() != 2:
         raise NotCompilable("what it reads of the input is not one vector a step")
     key = (p.shape[1], p.dtype, p.device, traits)
     if key not in _known:
-        _known[key] = _compile(cell, p, state)
+        _known[key] = _compile(cell, p, state, low)
     return _known[key]
 
 
-def _compile(cell: Cell, p: Tensor, state: State) -> Compiled:
+def _compile(cell: Cell, p: Tensor, state: State, low: torch.dtype | None) -> Compiled:
     """By the first way that can and is right."""
-    of_step = plan(cell, p.shape[-1], state)
+    # neither the conversions of the one nor the shortcuts of the other are part of a step
+    with torch.autocast(p.device.type, enabled=False), torch.inference_mode(mode=False):
+        of_step = plan(cell, p.shape[-1], state)
     refused = NotCompilable("there is no way")
     for way in MACHINES[p.device.type].ways:
         try:
             program = Compiled(of_step, way(of_step, p.dtype))
-            _verify(cell, program, p, state)
+            _verify(cell, program, p, state, low)
             return program
         except NotCompilable as error:
             refused = error
@@ -150,20 +162,19 @@ class _Identity:
         return isinstance(other, _Identity) and other.value is self.value
 
 
-def _verify(cell: Cell, program: Compiled, p: Tensor, state: State) -> None:
+def _verify(cell: Cell, program: Compiled, p: Tensor, state: State, low: torch.dtype | None) -> None:
     """Two steps of two rows, outputs and gradients, against the cell itself: it finds what tracing cannot see, such as
     a gradient that is cut. Raises NotCompilable.
     """
     generator = torch.Generator().manual_seed(0)
 
-    def noise(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator).to(p).requires_grad_()
+    def noise(like: Tensor, rows: int) -> Tensor:
+        return torch.randn((rows, like.shape[1]), generator=generator).to(like).requires_grad_()
 
     with torch.inference_mode(mode=False), torch.enable_grad():
-        x = noise(4, p.shape[1])
-        parts = [noise(2, part.shape[1]) for part in flatten(state)]
-        memo: dict[int, Any] = {}
-        fixed = [one(cell, memo) for one in program.plan.step.fixed]
+        x = noise(p, 4)
+        parts = [noise(part, 2) for part in flatten(state)]
+        fixed = _fixed(cell, program.plan, low)
         rows = Rows(x.unflatten(0, (2, 2)), None, MACHINES[p.device.type].compact)
         outputs, *after = _Scan.apply(program, rows, state, True, x, *parts, *fixed)
         own_outputs, own_after = unroll(cell.step, x.unflatten(0, (2, 2)), unflatten(parts, state), None)

@@ -63,7 +63,8 @@ def trace(cell: Cell, projected_size: int, state: State) -> Step:
     recorder.know(p, recorder.graph.leaf("projected", 0, 0, projected_size))
     for index, part in enumerate(rows):
         recorder.know(part, recorder.graph.leaf("state", index, 0, part.shape[1]))
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder:
+    devices = [p.device] if p.is_cuda else []
+    with torch.random.fork_rng(devices=devices), torch.no_grad(), recorder:
         output, after = cell.step(p, unflatten(rows, state))
     roots = [recorder.row(tensor) for tensor in (output, *flatten(after))]
     graph, (first, *others) = refined(recorder.graph, roots)

@@ -41,7 +41,7 @@ class Resident:
         if held and (held > MOST_BYTES or columns > MOST_COLUMNS):
             raise NotCompilable(f"{held} bytes of weights are more than a multiprocessor holds")
         self.block = ROWS_OF_PRODUCTS if held else max(1, NUMBERS // columns)
-        self.warps = 8 if held and columns >= 64 else 4
+        self.warps = 8 if columns > 1024 or (held and columns >= 64) else 4
         self.functions = {name: defined(kernel) for name, kernel in self.kernels.items()}
 
     def __call__(self, name: str, rows: Rows, buffers: dict[str, Tensor | None], fixed: Sequence[Tensor]) -> None:
@@ -69,7 +69,8 @@ class Resident:
             return totals[of] if of in totals else buffers[of]
 
         kernel = self.kernels[name]
-        launch(self.functions[name], rows.count, self.block, self.warps, [argument(of) for of in kernel.arguments])
+        with torch.cuda.device_of(rows.order):
+            launch(self.functions[name], rows.count, self.block, self.warps, [argument(of) for of in kernel.arguments])
         for one, of in sums.items():
             buffers[of].copy_(totals[one].sum(0))
 

@@ -255,7 +255,8 @@ class Stage(NamedTuple):
 
 class Stepwise(_Writer):
     """A kernel for each stage of a step, between torch's products. What stages hand on lies in scratch, rows by length:
-    "now0", ... and "next0", ... (the state), "product0", "argument0", "keep0", "sum0", ...
+    "now0", ... and "next0", ... (the state), "product0", "argument0", "keep0", "sum0", ... What torch multiplies is
+    `real`, all else has 32 bits.
 
     A kernel reads what changes from call to call (the step, sizes and addresses) from a table on the device, so that
     the same launches can be replayed.
@@ -272,6 +273,14 @@ class Stepwise(_Writer):
             if self.source_of(index).startswith("argument"):
                 self.scratch[f"argument{index}"] = part.products[index].argument.width
         self.table: list[str] = []
+
+    @property
+    def copies(self) -> dict[int, int]:
+        """Products of a state that must be converted for them, product -> state: it is when it is written, for the next
+        step.
+        """
+        states = {index: self._whole_state(index) for index in self.stages.used}
+        return {index: k for index, k in states.items() if k is not None and self.real != "tl.float32"}
 
     def _places(self) -> tuple[dict[Node, int], dict[int, int]]:
         """Each node as late as possible, so that little is handed on, and some stages have nothing to do; and after
@@ -292,12 +301,17 @@ class Stepwise(_Writer):
 
     def source_of(self, index: int) -> str:
         """The scratch that holds the argument of a product."""
+        k = self._whole_state(index)
+        return f"argument{index}" if k is None or self.real != "tl.float32" else f"now{k}"
+
+    def _whole_state(self, index: int) -> int | None:
+        """Which state a product is with, and nothing else."""
         argument = self.part.products[index].argument
         if argument.op == "leaf" and argument.source.kind == self.part.state_kind:
-            _, which, offset = argument.source
-            if offset == 0 and argument.width == self.widths[f"state{which}"]:
-                return f"now{which}"
-        return f"argument{index}"
+            _, k, offset = argument.source
+            if offset == 0 and argument.width == self.widths[f"state{k}"]:
+                return k
+        return None
 
     def code(self) -> list[Stage]:
         return [
@@ -332,7 +346,7 @@ class Stepwise(_Writer):
             "steps = tl.load(table + 1)",
             "rows = tl.load(table + 2)",
             *(self._address(name, "tl.int64") for name in ("order", "lengths")),
-            *(self._address(name, self.real) for name in own),
+            *(self._address(name, "tl.float32" if name.startswith("vector") else self.real) for name in own),
             *self.aranges(),
             "r = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]",
             "row = tl.load(order + r, mask=r < rows, other=0)",
@@ -350,9 +364,10 @@ class Stepwise(_Writer):
         """Places and what is to stand there after a stage."""
         stores = [(buffer, offset, node, self._at(node)) for buffer, offset, node in self.part.stores]
         for k, root in enumerate(self.part.state):
-            stores += [(*piece, self._at(piece[2])) for piece in pieces(f"next{k}", root)]
+            targets = [f"next{k}", *(f"argument{index}" for index, copied in self.copies.items() if copied == k)]
+            stores += [(*piece, self._at(piece[2])) for target in targets for piece in pieces(target, root)]
         for index in self.stages.used:
-            if self.source_of(index).startswith("argument"):
+            if self.source_of(index).startswith("argument") and index not in self.copies:
                 # scratch is zero from the start
                 stores += [
                     (buffer, offset, node, self._at(node, self.ready[index]))

@@ -39,6 +39,7 @@ class Code:
         self.functions = [defined(stage.kernel) if stage.kernel else None for stage in self.stages]
         self.scratch, self.table, self.used = writer.scratch, writer.table, writer.stages.used
         self.sources = {index: writer.source_of(index) for index in self.used}
+        self.copies = writer.copies
         columns = max(writer.columns)
         self.block = max(1, NUMBERS // columns)
         self.warps = 8 if columns > 1024 else 4
@@ -59,10 +60,12 @@ class Stepwise:
         key = (name, count, torch.get_float32_matmul_precision(), stream)
         loop = self.loops.get(key)
         if loop is None:
-            loop = Loop(self.codes[name], count, like, fixed)
+            with torch.inference_mode(mode=False):  # it may serve training, too
+                loop = Loop(self.codes[name], count, like, fixed)
             if len(self.loops) < MOST_LOOPS:
                 self.loops[key] = loop
-        loop.run(rows, buffers, fixed)
+        with torch.cuda.device_of(like):
+            loop.run(rows, buffers, fixed)
 
 
 class Loop:
@@ -70,9 +73,10 @@ class Loop:
 
     def __init__(self, code: Code, count: int, like: Tensor, fixed: Sequence[Tensor]):
         self.code, self.count = code, count
-        exact = {name for name in code.scratch if name.startswith("sum")}
         self.scratch = {
-            name: like.new_zeros(count, width, dtype=torch.float32 if name in exact else like.dtype)
+            name: like.new_zeros(
+                count, width, dtype=like.dtype if name.startswith(("product", "argument")) else torch.float32
+            )
             for name, width in code.scratch.items()
         }
         weights = {code.part.products[index].weight for index in code.used}
@@ -91,12 +95,15 @@ class Loop:
             # both: a row is not written while its sequence has not begun, or after it has ended
             for name in (f"now{k}", f"next{k}"):
                 scratch[name][: rows.count] = buffers[f"{first}{k}"][rows.order]
+        for index, k in self.code.copies.items():
+            scratch[f"argument{index}"].copy_(scratch[f"now{k}"])
         for name, tensor in scratch.items():
             if name.startswith("sum"):
                 tensor.zero_()
         given = {"order": rows.order, "lengths": rows.lengths, **buffers}
         named = [
-            fixed[_number(name)].contiguous() if name.startswith("vector") else given[name] for name in self.code.table
+            fixed[_number(name)].float().contiguous() if name.startswith("vector") else given[name]
+            for name in self.code.table
         ]
         steps = rows.steps + rows.steps % 2
         numbers = [steps - 1 if part.backwards else 0, rows.steps, rows.count, *(tensor.data_ptr() for tensor in named)]
@@ -107,7 +114,8 @@ class Loop:
         ended = rows.lengths[rows.order] % 2 == 1
         for k in states:
             state, beside = scratch[f"now{k}"][: rows.count], scratch[f"next{k}"][: rows.count]
-            buffers[f"{last}{k}"][rows.order] = state if part.backwards else torch.where(ended[:, None], beside, state)
+            state = state if part.backwards else torch.where(ended[:, None], beside, state)
+            buffers[f"{last}{k}"][rows.order] = state.to(buffers[f"{last}{k}"].dtype)
         for name, tensor in buffers.items():
             if name.startswith("grad_vector"):
                 tensor.copy_(scratch[f"sum{_number(name)}"].sum(0))
