@@ -27,7 +27,7 @@ def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimiz
         return torch.optim.RMSprop(groups, lr=rate, momentum=settings.momentum)
     if settings.optimizer == "adagrad":
         return torch.optim.Adagrad(groups, lr=rate)
-    return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum)
+    return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, fused=True)
 
 
 @dataclass
