@@ -22,6 +22,7 @@ from seqzoo.data.reading_frames import ReadingFrames
 from seqzoo.data.recall import Recall
 from seqzoo.data.tagging_files import TaggingFiles
 from seqzoo.data.text_files import TextFiles
+from seqzoo.data.tokenizing import get_tokenizer
 
 __all__ = [
     "Adding",
@@ -50,6 +51,7 @@ __all__ = [
     "codec_from_plain",
     "encode_inputs",
     "fetch",
+    "get_tokenizer",
     "spec_from_plain",
     "spec_to_plain",
 ]
