@@ -85,6 +85,7 @@ class Loaded:
         [batch] = self._batches([text], 1, 1)
         return task.stream(self.model, batch, write)
 
+    @torch.no_grad()
     def score(self, texts: list[str], batch_size: int = 64, first_line: int = 1) -> list[list[TokenScore]]:
         """The log-probability of each token of each text, by a language model. A text is a line: its end counts, too. A
         model that knows no line ends has a text's first token given.
@@ -100,7 +101,7 @@ class Loaded:
                     f"Line {number}: the model knows no line ends, and scores a token by those before it: give two."
                 )
             batch = Batch(batch.inputs[:, :-1], batch.lengths - 1, batch.inputs[:, 1:], padded=batch.padded)
-            scores, tokens = task.target_scores(self.model, batch), codec.vocabulary.tokens
+            scores, tokens = task.target_scores(self.model.encode(batch).outputs, batch), codec.vocabulary.tokens
             for ids, row, length in zip(batch.targets.tolist(), scores.tolist(), batch.lengths.tolist(), strict=True):
                 pairs = zip(ids[:length], row[:length], strict=True)
                 found.append([TokenScore(tokens[token], score) for token, score in pairs])

@@ -24,6 +24,8 @@ from seqzoo.metrics import Confusion, confusion_of, signatures
 from seqzoo.model import Model
 from seqzoo.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.sizing import describe_inputs, measure, within_budget
+from seqzoo.tasks.language_modeling import LanguageModeling
+from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.checkpoint import fill, load_training, load_weights
 from seqzoo.training.device import (
     check_precision,
@@ -301,8 +303,21 @@ def _log_folder(folder: Path) -> str:
     return "runs" if folder.resolve().is_relative_to(Path("runs").resolve()) else str(folder)
 
 
-def evaluate_run(folder: Path, split: str, overrides: dict[str, Any], allow_modules: list[str]) -> dict[str, Any]:
-    """The scores of a run's best weights on one split and, where a task answers with classes, its "report"."""
+def evaluate_run(
+    folder: Path,
+    split: str,
+    overrides: dict[str, Any],
+    allow_modules: list[str],
+    adaptation: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The scores of a run's best weights on one split and, where a task answers with classes, its "report".
+
+    adaptation: options of `Adaptation`, of a language model; its scores stand beside the plain ones.
+    """
+    try:
+        adapts = Adaptation(**(adaptation or {}))
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
     config = read_config(folder)
     config["allow_modules"] = allow_modules
     for name, value in overrides.items():
@@ -315,10 +330,14 @@ def evaluate_run(folder: Path, split: str, overrides: dict[str, Any], allow_modu
     if split not in data.splits():
         raise ConfigError([f"split is {split!r}: the data of this run has {', '.join(data.splits())}"])
     model = build_model(config, data.spec)
+    if adapts.name and not isinstance(model.task, LanguageModeling):
+        raise ConfigError([f"cache and dynamic are for language models, and the run is of task={model.task.kind}"])
     load_weights(folder / BEST, model)
     _set_threads(settings.threads, model, config, None)
     report = _report(model)
     scores = evaluate(model.to(device), data, split, device, settings.precision, report)
+    if adapts.name:
+        scores |= evaluate_adapting(model, data, split, device, settings.precision, adapts)
     return scores if report is None else {**scores, "report": report.to_plain()}
 
 

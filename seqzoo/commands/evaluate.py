@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from seqzoo.commands.arguments import find_modules_here, pairs_of
+from seqzoo.errors import ConfigError
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -16,11 +17,16 @@ def evaluate(arguments: list[str]) -> None:
     )
     parser.add_argument("run_dir", type=Path, help="a run directory")
     parser.add_argument(
-        "options", nargs="*", help="split=test (default), validation or train; device=, precision=, threads="
+        "options",
+        nargs="*",
+        help="split=test (default), validation or train; device=, precision=, threads=; of a language model cache=500, "
+        "with cache_flatness= and cache_weight=, remembers the last steps, and dynamic=0.1, a learning rate, with "
+        "dynamic_decay=, goes on training: both are scored apart, as perplexity_cache, perplexity_dynamic",
     )
     parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
     chosen = parser.parse_intermixed_args(arguments)
-    options = pairs_of(chosen.options, ("split", "device", "precision", "threads"))
+    adapting = ("cache", "cache_flatness", "cache_weight", "dynamic", "dynamic_decay")
+    options = pairs_of(chosen.options, ("split", "device", "precision", "threads", *adapting))
     split = options.pop("split", "test")
     if options.get("threads", "").isdecimal():
         options["threads"] = int(options["threads"])
@@ -28,5 +34,14 @@ def evaluate(arguments: list[str]) -> None:
         find_modules_here()
     from seqzoo.runs import evaluate_run
 
-    scores = evaluate_run(chosen.run_dir, split, options, chosen.allow_module)
+    adaptation = {name: _number(name, options.pop(name)) for name in adapting if name in options}
+    scores = evaluate_run(chosen.run_dir, split, options, chosen.allow_module, adaptation)
     print(json.dumps({"split": split, **scores}, indent=2))
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        return int(value) if name == "cache" else float(value)
+    except ValueError:
+        kind = "whole number" if name == "cache" else "number"
+        raise ConfigError([f"{name} is {value!r}: it must be a {kind}"]) from None

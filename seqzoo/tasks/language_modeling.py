@@ -134,9 +134,8 @@ class LanguageModeling(Task):
         return Prediction(self.spec.targets.decode(ids), score)
 
     @torch.no_grad()
-    def target_scores(self, model: Any, batch: Batch) -> Tensor:
-        """(B, T): the log-probability of each target, in nats, 0 at padded steps."""
-        outputs = model.encode(batch).outputs
+    def target_scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(B, T, O) features -> (B, T): the log-probability of each target, in nats, 0 at padded steps."""
         # row by row: the probabilities of all tokens at all steps of a batch may be too many
         rows = [
             self.head.log_probabilities(row).gather(1, right[:, None])[:, 0]

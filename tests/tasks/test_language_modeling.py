@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec
 from seqzoo.data.codec import TextCodec
 from seqzoo.model import Model
 from seqzoo.overrides import examine
+from seqzoo.training.checkpoint import load_weights, save_weights
 
 CODEC = TextCodec.learn("characters", [list("abcdefgh")])
 SPEC = DataSpec("language_modeling", CODEC.size, CODEC.size, CODEC, CODEC)
@@ -54,11 +57,62 @@ def test_no_token_is_drawn_twice_where_that_is_asked_for() -> None:
         assert sorted(found.answer) == list("abcdefgh")
 
 
+def test_activation_regularization_by_its_formula() -> None:
+    """On what is left after dropout, over real steps; the change only between steps of one row; in training alone."""
+    options = ("task.activation_regularization=2", "task.temporal_activation_regularization=3")
+    model, batch = build(*options), training_batch()
+    outputs = torch.randn(2, 5, 16).masked_fill(torch.arange(5)[None, :, None] >= LENGTHS[:, None, None], 0)
+    plain, count = model.task.loss(outputs, batch)
+    total, _ = model.train().task.loss(outputs, batch)
+    rows = [outputs[0], outputs[1, :2]]
+    activation = torch.cat(rows).square().mean()
+    change = torch.cat([row[1:] - row[:-1] for row in rows]).square().mean()
+    torch.testing.assert_close((total - plain) / count, 2 * activation + 3 * change)
+
+
+def test_dropout_comes_before_the_penalty_on_activations_and_locks() -> None:
+    model = build("task.dropout=0.5", "task.locked=true", "task.activation_regularization=1").train()
+    dropped = model.task.dropout(torch.ones(2, 5, 16))
+    assert (dropped == dropped[:, :1]).all()
+    torch.manual_seed(0)
+    with_penalty = model.task.loss(torch.ones(2, 5, 16), training_batch()).total
+    torch.manual_seed(0)
+    dropped = model.task.dropout(torch.ones(2, 5, 16))
+    model.task.alpha = 0.0
+    torch.manual_seed(0)
+    without = model.task.loss(torch.ones(2, 5, 16), training_batch()).total
+    torch.testing.assert_close(with_penalty - without, dropped.square().sum() / 16)
+
+
+def training_batch() -> Batch:
+    batch = prompts()
+    return Batch(batch.inputs, LENGTHS, torch.tensor([[3, 4, 5, 6, 7], [8, 2, PAD, PAD, PAD]]))
+
+
+@pytest.mark.parametrize("width", [16, 10])
+@pytest.mark.parametrize("head", ["task.softmax_cutoffs=null", "task.softmax_cutoffs=[4]", "task.softmax_mixtures=2"])
+def test_tied_embeddings_are_saved_once_and_learned_from_both_ends(width: int, head: str, tmp_path: Path) -> None:
+    options = ("task.tied_embeddings=true", f"encoder.embedding_size={width}", head)
+    model, batch = build(*options), training_batch()
+    assert model.task.head.weight is model.encoder.embedding.weight
+    save_weights(tmp_path / "weights", model, {})
+    copy = build(*options)
+    load_weights(tmp_path / "weights", copy)
+    torch.testing.assert_close(copy.task.loss(copy(batch)[0], batch), model.task.loss(model(batch)[0], batch))
+    model.task.loss(model(batch)[0], batch).total.backward()
+    assert (model.encoder.embedding.weight.grad.abs().sum(1) > 0).all()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("task.temperature=-1", "task.temperature is -1: it is 0 (the most probable token) or more"),
         ("task.top_k=0", "task.top_k is 0: draw from at least one token, or null for all"),
+        (
+            "task.softmax_cutoffs=[9,3]",
+            "task.softmax_cutoffs is [9, 3]: list rising ids between 0 and the size of the vocabulary, 100000",
+        ),
+        ("task.softmax_mixtures=0", "task.softmax_mixtures is 0: mix at least one softmax"),
         ("task.top_p=1.5", "task.top_p is 1.5: it is a probability above 0, and 1 draws from all tokens"),
     ],
 )

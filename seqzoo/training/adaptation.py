@@ -1,0 +1,141 @@
+"""A language model that goes on learning from the text it is scored on, by its weights or by a memory.
+
+What is predicted has not been seen: a step's target is used only after its loss has been counted. Scores are named
+after what was done, `perplexity_cache` or `perplexity_dynamic`, since they are no scores of the model alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.contracts import Batch, DataModule, Loss
+from seqzoo.model import Model
+from seqzoo.state import detach, resume
+from seqzoo.training.device import autocast
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a model adapts to the text it reads; all zero: not at all.
+
+    cache: how many of the last steps are remembered: the features of each, and the token that followed.
+    cache_flatness: what the product of two steps' features is multiplied by; 0 makes the memory a count of tokens.
+    cache_weight: the share of the memory in the probability of the next token.
+    dynamic: the learning rate by which weights follow the gradient of each window once it has been scored.
+    dynamic_decay: the share of the way back to the trained weights that they go after each window.
+    """
+
+    cache: int = 0
+    cache_flatness: float = 0.3
+    cache_weight: float = 0.1
+    dynamic: float = 0.0
+    dynamic_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("cache", "cache_flatness", "dynamic"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it is 0 or more")
+        for name in ("cache_weight", "dynamic_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it is a share, 0 <= {name} < 1")
+
+    @property
+    def name(self) -> str:
+        return "_dynamic" * bool(self.dynamic) + "_cache" * bool(self.cache)
+
+
+def evaluate_adapting(
+    model: Model, data: DataModule, split: str, device: torch.device, precision: str, adaptation: Adaptation
+) -> dict[str, float]:
+    """The metrics of a language model that adapts while it reads a split, with what was done in their names. The model
+    ends as it began.
+
+    Krause et al., Dynamic Evaluation of Neural Sequence Models, 2018 (here by plain gradient descent),
+    https://arxiv.org/abs/1709.07432
+    Grave et al., Improving Neural Language Models with a Continuous Cache, 2017, https://arxiv.org/abs/1612.04426
+    """
+    task: Any = model.task
+    model.eval()
+    metrics, state = task.metrics(), None
+    cache = (
+        NeuralCache(adaptation.cache, adaptation.cache_flatness, adaptation.cache_weight) if adaptation.cache else None
+    )
+    trained = [parameter.detach().clone() for parameter in model.parameters()]
+    for batch in data.batches(split):
+        batch = batch.to(device)
+        with torch.set_grad_enabled(adaptation.dynamic > 0), autocast(precision, device):
+            features = model.encode(batch, state)
+            loss = task.loss(task(features, batch), batch)
+        if adaptation.dynamic:
+            model.zero_grad()
+            (loss.total / loss.count).backward()
+        state = detach(features.state)
+        counted = loss.total.detach()
+        with torch.no_grad():
+            if cache is not None:
+                outputs = features.outputs.detach()
+                counted = -cache(outputs, task.target_scores(outputs, batch), batch).sum()
+            if adaptation.dynamic:
+                follow(model, trained, adaptation.dynamic, adaptation.dynamic_decay)
+        for metric in metrics:
+            metric.update(Loss(counted.double().cpu(), loss.count.cpu()), [], [])
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), trained, strict=True):
+            parameter.copy_(value)
+    model.zero_grad()
+    return {f"{metric.name}{adaptation.name}": metric.compute() for metric in metrics}
+
+
+def follow(model: nn.Module, trained: list[Tensor], rate: float, decay: float) -> None:
+    """A step against the gradient, whose norm is held below 1, and one towards the trained weights."""
+    nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], 1.0)
+    for parameter, value in zip(model.parameters(), trained, strict=True):
+        if parameter.grad is not None:
+            parameter.sub_(parameter.grad, alpha=rate)
+            parameter.lerp_(value, decay)
+
+
+class NeuralCache:
+    """The last `size` steps of each row: a step that was like this one was followed by its token.
+
+    flatness: theta, weight: lambda of Grave et al. 2017.
+    """
+
+    def __init__(self, size: int, flatness: float, weight: float):
+        self.size, self.flatness, self.weight = size, flatness, weight
+        self.memory: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, outputs: Tensor, scores: Tensor, batch: Batch) -> Tensor:
+        """(B, T, O) features and (B, T) log-probabilities of the targets -> (B, T) the same, the memory mixed in, 0 at
+        padded steps. The batch is remembered.
+        """
+        targets, steps = batch.targets, scores.shape[1]
+        assert targets is not None
+        before, tokens = self._before(outputs, batch)
+        keys, followed = torch.cat([before, outputs], 1), torch.cat([tokens, targets], 1)
+        # step t may look at the `size` entries before its own, which stands at size + t; -1 is an empty entry
+        entry, now = torch.arange(self.size + steps, device=outputs.device), torch.arange(steps, device=outputs.device)
+        seen = (entry >= now[:, None]) & (entry < self.size + now[:, None]) & (followed >= 0)[:, None]
+        likeness = self.flatness * torch.einsum("bto,bso->bts", outputs.float(), keys.float())
+        weights = likeness.masked_fill(~seen, float("-inf")).softmax(-1).nan_to_num(0.0)  # nothing is seen at first
+        remembered = (weights * (followed[:, None] == targets[..., None])).sum(-1)
+        mixed = torch.logaddexp(scores + math.log(1 - self.weight), (self.weight * remembered).log())
+        mixed = torch.where(seen.any(-1), mixed, scores)
+        last = batch.lengths[:, None] + torch.arange(self.size, device=outputs.device)
+        self.memory = keys.gather(1, last[..., None].expand(-1, -1, keys.shape[2])), followed.gather(1, last)
+        return mixed.masked_fill(now >= batch.lengths[:, None], 0.0)
+
+    def _before(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(B, size, O) features and (B, size) tokens of each row's last steps."""
+        rows, width = outputs.shape[0], outputs.shape[2]
+        empty = outputs.new_zeros(rows, self.size, width), batch.inputs.new_full((rows, self.size), -1)
+        if self.memory is None:
+            return empty
+        if batch.continues is None:
+            return self.memory
+        return resume(self.memory, batch.continues, empty)
