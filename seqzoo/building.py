@@ -103,6 +103,12 @@ def misfits(
             f"backbone={choices.get('backbone')} sees what is ahead, and task={choices.get('task')} must predict it: "
             "choose a backbone of one direction, such as backbone=unidirectional or backbone=deep"
         )
+    elif backbone is not None and task.needs_two_sides and not backbone.two_sided:
+        mistakes.append(
+            f"backbone={choices.get('backbone')} does not keep what it read before a token apart from what it read "
+            f"after it, and task={choices.get('task')} must find the token from both: choose one layer in both "
+            "directions, such as backbone=bidirectional"
+        )
     if encoder is not None and spec.task and spec.character_size and not getattr(encoder, "reads_characters", False):
         mistakes.append(
             f"data.characters spells words, which encoder={choices.get('encoder')} does not read: choose "

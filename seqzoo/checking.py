@@ -95,6 +95,7 @@ def _without(wrong: dict[str, str], group: str, config: dict[str, Any]) -> dict[
 EXAMPLES: dict[str, str | list[str] | None] = {
     "classification": "1",  # a class may be a number
     "tagging": ["a"],
+    "cloze": ["a"],
     "transduction": "a",
     "language_modeling": None,
     "regression": ["0.5"],

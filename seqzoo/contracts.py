@@ -27,6 +27,9 @@ never learned, mixed or bridged.
 PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
 """The first ids of every vocabulary: of padding, of rare tokens, and of the begin and end of text that is written."""
 
+BLANK = 2
+"""Of a token that is missing, in the vocabularies of task=cloze, in which no text is written."""
+
 
 class Spelling(NamedTuple):
     """How the tokens of a batch are written.
@@ -273,11 +276,13 @@ class Backbone(nn.Module):
     """A cell becomes a network over (B, T, I): `Backbone(cell, input_size, **options)`, where `cell` is a CellFactory.
 
     causal: True where output t depends on inputs 0..t only; then `step` exists and equals `forward`.
+    two_sided: True where the first half of output t depends on inputs 0..t only, the second half on inputs t.. only.
     keeps_time: False where outputs are fewer than inputs; `output_lengths` says how many.
     """
 
     output_size: int
     causal: bool
+    two_sided: bool = False
     keeps_time: bool = True
 
     @abstractmethod
@@ -323,11 +328,13 @@ class Task(nn.Module):
 
     kind: the `DataSpec.task` whose batches it reads.
     needs_causal: True where a backbone that looks ahead would see the answer.
+    needs_two_sides: True where what a backbone has read before a step and after it must be apart.
     needs_every_step: True where each step of the input has an answer of its own.
     """
 
     kind: ClassVar[str]
     needs_causal: ClassVar[bool] = False
+    needs_two_sides: ClassVar[bool] = False
     needs_every_step: ClassVar[bool] = False
     spec: DataSpec
 

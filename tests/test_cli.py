@@ -18,6 +18,7 @@ from seqzoo.config import GROUPS, names, option_help
 SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
 TEXTS = {
     "classification": "the film was good",
+    "cloze": "the ___ sleeps",
     "language_modeling": "the cat",
     "regression": "0.1, 0.4",
     "tagging": "the cat sleeps",

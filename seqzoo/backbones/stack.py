@@ -31,6 +31,8 @@ class Stack(Backbone):
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout}: it is a probability, 0 <= dropout < 1")
         self.causal = len(layers[-1]) == 1
+        # a second layer reads both directions of the first
+        self.two_sided = len(layers) == 1 and not self.causal
         self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
         self.layers = cast("list[Layer]", nn.ModuleList(layers))
         self.output_size = layers[-1].output_size

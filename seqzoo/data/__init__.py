@@ -5,12 +5,13 @@ from __future__ import annotations
 from seqzoo.data.adding import Adding
 from seqzoo.data.addition import Addition
 from seqzoo.data.classification_files import ClassificationFiles
+from seqzoo.data.cloze import ClozeFiles
 from seqzoo.data.codec import LabelCodec, TextCodec, codec_from_plain, spec_from_plain, spec_to_plain
 from seqzoo.data.copy_memory import CopyMemory
 from seqzoo.data.copying import Copying
 from seqzoo.data.examples import Example, encode_inputs
 from seqzoo.data.fetching import fetch
-from seqzoo.data.grammar import GrammarSentiment, GrammarTags, GrammarText
+from seqzoo.data.grammar import GrammarCloze, GrammarSentiment, GrammarTags, GrammarText
 from seqzoo.data.idx_images import IdxImages
 from seqzoo.data.mackey_glass import MackeyGlass
 from seqzoo.data.narma10 import Narma10
@@ -28,10 +29,12 @@ __all__ = [
     "Adding",
     "Addition",
     "ClassificationFiles",
+    "ClozeFiles",
     "CopyMemory",
     "Copying",
     "Example",
     "GeneratedPoems",
+    "GrammarCloze",
     "GrammarSentiment",
     "GrammarTags",
     "GrammarText",

@@ -1,10 +1,13 @@
-"""Tasks on generated English: tags, sentiment, running text. Nothing has to be fetched; the answers are exact."""
+"""Tasks on generated English: tags, sentiment, missing words, running text. Nothing has to be fetched; the answers are
+exact.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from seqzoo.data.cloze import ClozeData
 from seqzoo.data.english import English, Sentence
 from seqzoo.data.examples import ClassificationData, Example, TaggingData
 from seqzoo.data.generating import distinct_splits
@@ -59,6 +62,22 @@ class GrammarSentiment(ClassificationData):
             split: [Example(found.words, found.sentiment or "") for found in sentences]
             for split, sentences in splits.items()
         }
+
+
+@dataclass(eq=False, kw_only=True)
+class GrammarCloze(ClozeData):
+    """Generated English sentences; none occurs twice."""
+
+    train_size: int = 10_000
+    validation_size: int = 1_000
+    test_size: int = 1_000
+
+    largest_input = 400
+
+    def read(self) -> dict[str, list[Example]]:
+        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
+        splits = distinct_splits(_sentences, sizes)
+        return {split: [Example(found.words, "") for found in sentences] for split, sentences in splits.items()}
 
 
 @dataclass(eq=False, kw_only=True)

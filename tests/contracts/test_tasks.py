@@ -20,7 +20,7 @@ from seqzoo.building import build_model
 from seqzoo.config import names
 from seqzoo.contracts import END, PAD, UNKNOWN, Batch, DataSpec, Features
 from seqzoo.data.codec import LabelCodec, TextCodec
-from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
 from seqzoo.errors import ConfigError
 from seqzoo.model import Model
 from seqzoo.tasks import Classification
@@ -39,7 +39,9 @@ SOURCE = TextCodec.learn("characters", LETTERS)
 VERSES = TextCodec.learn("characters", [SOME_CHARACTERS, SOME_CHARACTERS, [*FRAME, *"457"]])
 TARGET = TextCodec.learn("characters", LETTERS, TARGET_SPECIALS)
 LABELS = LabelCodec(["X", "Y", "Z"])
+BLANKED = TextCodec.learn("characters", LETTERS, (*SOURCE_SPECIALS, "_"))
 SPECS = {
+    "cloze": DataSpec("cloze", BLANKED.size, BLANKED.size, BLANKED, BLANKED),
     "classification": DataSpec("classification", SOURCE.size, LABELS.size, SOURCE, LABELS),
     "tagging": DataSpec("tagging", SOURCE.size, LABELS.size, SOURCE, LABELS),
     "language_modeling": DataSpec("language_modeling", SOURCE.size, SOURCE.size, SOURCE, SOURCE),
@@ -63,6 +65,9 @@ def some_batch(task: str) -> Batch:
     inputs[:, 0] = torch.arange(2, 2 + B)  # so that the rows differ from the first step on
     if task == "classification":
         return Batch(inputs, LENGTHS, torch.tensor([0, 1, 2, 1]))
+    if task == "cloze":
+        inputs = inputs + (inputs > PAD).long()  # no blanks
+        return Batch(inputs, LENGTHS, inputs)
     if task == "tagging":
         return Batch(inputs, LENGTHS, torch.randint(0, 3, (B, T)))
     if writes_on(task):
@@ -211,6 +216,8 @@ def test_every_parameter_learns_with_every_backbone_that_fits(task: str, backbon
         refusal = "puts out fewer steps than it reads"
     elif writes_on(task) and made["bidirectional"]:
         refusal = "sees what is ahead"
+    elif task == "cloze" and backbone != "bidirectional":
+        refusal = "does not keep what it read before a token apart"
     if refusal:
         with pytest.raises(ConfigError, match=refusal):
             build(task, "gru", backbone)

@@ -14,7 +14,15 @@ import seqzoo.data
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-BASES = ("text_files", "classification_files", "tagging_files", "parallel_files", "idx_images", "poem_files")
+BASES = (
+    "text_files",
+    "classification_files",
+    "tagging_files",
+    "parallel_files",
+    "idx_images",
+    "poem_files",
+    "cloze_files",
+)
 
 
 def composed(folder: Path, *overrides: str) -> dict[str, Any]:
@@ -65,6 +73,7 @@ def test_only_files_of_ones_own_have_to_be_named(name: str, tmp_path: Path) -> N
         ("language_modeling", "GrammarText"),
         ("regression", "Narma10"),
         ("verse", "GeneratedPoems"),
+        ("cloze", "GrammarCloze"),
     ],
 )
 def test_every_task_has_generated_data_by_default(task: str, expected: str, tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""A missing token from both sides: what a forward network has read before it, and a backward network after it.
+
+Mousa & Schuller, Contextual Bidirectional Long Short-Term Memory Recurrent Neural Network Language Models, 2017,
+https://aclanthology.org/E17-1096
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.contracts import BLANK, PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, Task
+from seqzoo.masking import cross_entropy
+from seqzoo.metrics import create_metrics
+
+NEVER_WRITTEN = [PAD, UNKNOWN, BLANK]
+
+
+class Cloze(Task):
+    """Scores: (B, T, V), of step t from the steps before it and after it. All steps are learned at once, where a
+    network that sees the whole text would have to hide what it must find, a few tokens at a time.
+
+    A text with blanks is answered with the text filled; one without, with the token expected at each step.
+
+    dropout: on the features before the head.
+    beam_size: fillings of a text's blanks that are searched side by side, from left to right.
+    metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
+    """
+
+    kind = "cloze"
+    needs_every_step = True
+    needs_two_sides = True
+
+    def __init__(self, feature_size: int, spec: DataSpec, metrics: list[str], dropout: float = 0.0, beam_size: int = 1):
+        super().__init__()
+        if beam_size < 1:
+            raise ValueError(f"beam_size is {beam_size}: search at least one filling")
+        self.spec, self.metric_names, self.beam_size = spec, metrics, beam_size
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(feature_size, spec.output_size)
+
+    def forward(self, features: Features, batch: Batch) -> Tensor:
+        before, after = features.outputs.chunk(2, dim=-1)
+        # zero where nothing is before or after; outputs are zero beyond the end of a row
+        sides = [F.pad(before[:, :-1], (0, 0, 1, 0)), F.pad(after[:, 1:], (0, 0, 0, 1))]
+        return self.head(self.dropout(torch.cat(sides, dim=-1)))
+
+    def loss(self, scores: Tensor, batch: Batch) -> Loss:
+        return cross_entropy(scores, batch.targets, batch.lengths if batch.padded else None)
+
+    def metrics(self) -> list[Metric]:
+        return create_metrics(self.metric_names)
+
+    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
+        return [best for best, *_ in self._predictions(model, batch, 1, features)]
+
+    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
+        return self._predictions(model, batch, n_best)
+
+    @torch.no_grad()
+    def _predictions(
+        self, model: Any, batch: Batch, n_best: int, features: Features | None = None
+    ) -> list[list[Prediction]]:
+        best, tokens = self._log_probabilities(self(features or model.encode(batch), batch)).max(-1)
+        found = []
+        for row, length in enumerate(batch.lengths.tolist()):
+            ids = batch.inputs[row, :length]
+            if (ids == BLANK).any():
+                found.append(self._filled(model, ids)[:n_best])
+            else:
+                found.append([Prediction(self._words(tokens[row, :length]), float(best[row, :length].sum()))])
+        return found
+
+    def _filled(self, model: Any, ids: Tensor) -> list[Prediction]:
+        """(T,) -> the best fillings of its blanks, best first."""
+        texts, scores = ids[None], ids.new_zeros(1, dtype=torch.float)
+        for place in (ids == BLANK).nonzero()[:, 0].tolist():
+            lengths = torch.full((len(texts),), len(ids), device=ids.device)
+            batch = Batch(texts, lengths, padded=False)
+            totals = scores[:, None] + self._log_probabilities(self(model.encode(batch), batch)[:, place])
+            possible = int((~totals.isneginf()).sum())
+            scores, index = totals.flatten().topk(min(self.beam_size, possible))
+            texts = texts[index // totals.shape[1]]
+            texts[:, place] = index % totals.shape[1]
+        rows = zip(texts.tolist(), scores.tolist(), strict=True)
+        return [Prediction(self.spec.targets.decode(row), score) for row, score in rows]
+
+    def _log_probabilities(self, scores: Tensor) -> Tensor:
+        """Of tokens that can be shown."""
+        log_probabilities = scores.float().log_softmax(-1)
+        log_probabilities[..., NEVER_WRITTEN] = float("-inf")
+        return log_probabilities
+
+    def _words(self, ids: Tensor) -> list[str]:
+        return [self.spec.targets.decode([token]) for token in ids.tolist()]
+
+    def references(self, batch: Batch) -> list:
+        return [self._words(row[:length]) for row, length in zip(batch.targets, batch.lengths.tolist(), strict=True)]
+
+    def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
+        """The text, and behind each token the one that was expected, where it is another. A filled text as it is."""
+        lines = []
+        for row, length, prediction in zip(batch.inputs, batch.lengths.tolist(), predictions, strict=True):
+            if isinstance(prediction.answer, str):
+                lines.append(prediction.answer)
+                continue
+            pairs = zip(self._words(row[:length]), prediction.answer, strict=True)
+            lines.append(" ".join(word if word == expected else f"{word}({expected})" for word, expected in pairs))
+        return lines
