@@ -205,12 +205,14 @@ def on_gpu(name: str, engine: Callable[[Cell], Callable[..., Any]], hidden_size:
     cell = factory(name)(16, hidden_size).cuda()
     x = torch.randn(13, 71, 16, device="cuda", requires_grad=True)
     state = map_state(lambda part: torch.rand_like(part).requires_grad_(), cell.initial_state(13))
-    for _ in range(3):  # as it is, recorded, replayed
+    for turn in range(4):  # compiled, recorded, replayed; and then without waiting for the GPU
+        torch.cuda.set_sync_debug_mode("error" if turn == 3 else "default")
         outputs, after = engine(cell)(x, state, lengths)
         total = (outputs * torch.linspace(0.5, 1.5, outputs.numel(), device="cuda").view_as(outputs)).mean()
         total = total + sum((3 * part).sin().mean() for part in flatten(after))
         wanted = [x, *flatten(state), *(one for one in cell.parameters() if one.requires_grad)]
         gradients = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
+        torch.cuda.set_sync_debug_mode("default")
     return [outputs, *flatten(after), *gradients]
 
 

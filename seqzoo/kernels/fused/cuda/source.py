@@ -86,15 +86,16 @@ class _Writer:
         other = "" if mask == "None" else ", other=0.0"
         return f"{self.names[node]} = tl.load({place}, mask={mask}{other}).to(tl.float32)"
 
-    def of_step(self, buffer: str, offset: int, width: int) -> str:
+    def of_step(self, buffer: str, offset: int, width: int, at: str = "at") -> str:
         """Where a step of a row stands in a buffer of rows."""
-        return self.place(self.argument(buffer), f"at * {self.widths[buffer]}", offset, width)
+        return self.place(self.argument(buffer), f"{at} * {self.widths[buffer]}", offset, width)
 
-    def load_of_step(self, node: Node) -> str:
+    def read_of_step(self, node: Node, at: str = "at") -> str:
+        """Where a leaf stands."""
         kind, index, offset = node.source
         if kind == "saved":
             kind, offset = "tape", self.widths[f"saved{index}"] + offset
-        return self.load(node, self.of_step(kind, offset, node.width), self.mask(node.width, "running"))
+        return self.of_step(kind, offset, node.width, at)
 
     def load_vector(self, node: Node) -> str:
         _, index, offset = node.source
@@ -132,11 +133,15 @@ class _Writer:
 
 
 class Resident(_Writer):
-    """A kernel that takes a block of rows over all their steps; weights and state stay in it."""
+    """A kernel that takes a block of rows over all their steps; weights and state stay in it.
+
+    What a step reads is asked for one step ahead, so that nothing waits for memory.
+    """
 
     def __init__(self, part: Pass, plan: Plan):
         super().__init__(part, plan)
         self.before: list[str] = []
+        self.read: dict[str, str] = {}  # names of what a step reads, and the lines that ask for it
         self.weights: dict[str, int] = {}  # tiles, and their numbers
         self.rows_of_weights: set[int] = set()
 
@@ -170,18 +175,23 @@ class Resident(_Writer):
             after.append(
                 f"tl.store({self.place(self.argument(f'{last}{k}'), row, offset, width)}, s{k}_{offset}, mask={mask})"
             )
-        t = "longest - 1 - i" if self.part.backwards else "i"
+        first_t, sign = ("longest - 1", "-") if self.part.backwards else ("0", "+")
         lines = [
             "r = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]",
             "inside = r < rows",
             "row = tl.load(order + r, mask=inside, other=0)",
-            "length = tl.load(lengths + row, mask=inside, other=0)",
+            "length = tl.load(lengths + row, mask=inside, other=0).to(tl.int32)",
             "longest = tl.max(length)",
             *self.aranges(),
             *(f"k{width} = tl.arange(0, {width})[:, None]" for width in sorted(self.rows_of_weights)),
             *self.before,
+            *self._look(first_t),
             "for i in range(longest):",
-            *(f"    {line}" for line in [f"t = {t}", "running = t < length", "at = row * steps + t", *loop]),
+            f"    t = {first_t} {sign} i",
+            "    running = t < length",
+            "    at = row * steps + t",
+            *(f"    {name} = {name}_ahead.to(tl.float32)" for name in self.read),
+            *(f"    {line}" for line in [*self._look(f"t {sign} 1"), *loop]),
             *after,
         ]
         common = ["order", "lengths", "rows", "steps", "PRECISION: tl.constexpr"]
@@ -197,7 +207,19 @@ class Resident(_Writer):
         if node.source.kind == "vector":
             self.before.append(self.load_vector(node))
             return []
-        return [] if node.source.kind == self.part.state_kind else [self.load_of_step(node)]
+        if node.source.kind != self.part.state_kind:
+            name, place = self.names[node], self.read_of_step(node, "next_at")
+            self.read[name] = f"{name}_ahead = tl.load({place}, mask={self.mask(node.width, 'more')}, other=0.0)"
+        return []
+
+    def _look(self, t: str) -> list[str]:
+        """Ask for what step `t` reads."""
+        return [
+            f"next_t = {t}",
+            "more = (next_t >= 0) & (next_t < length)",
+            "next_at = row * steps + next_t",
+            *self.read.values(),
+        ]
 
     def _product(self, leaf: Node) -> list[str]:
         """A tile of its result: the sum over the pieces of its argument."""
@@ -405,7 +427,7 @@ class Stepwise(_Writer):
         elif node.source.kind == self.part.state_kind:
             name, offset = f"now{node.source.which}", node.source.offset
         else:
-            return self.load_of_step(node)
+            return self.load(node, self.read_of_step(node), self.mask(node.width, "running"))
         return self.load(node, self._scratch(name, offset, node), self.mask(node.width, "running"))
 
     def _add(self, index: int, offset: int, node: Node) -> str:
