@@ -85,7 +85,7 @@ def test_more_rows_than_a_program_takes() -> None:
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("name", ["gru_reset_before", "peephole_lstm"])
+@pytest.mark.parametrize("name", ["gru_reset_before", "jordan", "peephole_lstm"])
 def test_mixed_precision(name: str) -> None:
     """Products of 16 bits, where autocast wants them; the state keeps 32, and gradients have the type of what they are
     of. (bfloat16 ends the process on some CPUs.)

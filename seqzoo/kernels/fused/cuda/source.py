@@ -298,11 +298,18 @@ class Stepwise(_Writer):
 
     @property
     def copies(self) -> dict[int, int]:
-        """Products of a state that must be converted for them, product -> state: it is when it is written, for the next
-        step.
+        """Products of a state that must be converted for them, product -> state: where it is written after the product
+        has been computed, it is converted there, for the next step.
         """
         states = {index: self._whole_state(index) for index in self.stages.used}
-        return {index: k for index, k in states.items() if k is not None and self.real != "tl.float32"}
+        return {
+            index: k
+            for index, k in states.items()
+            if k is not None and self.real != "tl.float32" and self._written_after(k, self.ready[index])
+        }
+
+    def _written_after(self, k: int, stage: int) -> bool:
+        return all(self._at(piece) > stage for piece in self.part.state[k].pieces)
 
     def _places(self) -> tuple[dict[Node, int], dict[int, int]]:
         """Each node as late as possible, so that little is handed on, and some stages have nothing to do; and after
@@ -342,6 +349,7 @@ class Stepwise(_Writer):
         ]
 
     def _kernel(self, stage: int) -> Kernel | None:
+        self.arguments = []
         stores = self._stores(stage)
         sums = [(index, offset, node) for index, offset, node in self.part.sums if self._at(node) == stage]
         nodes = [node for node in self.stages.order if node.op not in ("leaf", "constant") and self.late[node] == stage]
