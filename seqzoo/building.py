@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from seqzoo import config as configuration
 from seqzoo.budget import Budget
 from seqzoo.components import make, make_cell_factory
 from seqzoo.config import Training, out_of_range
-from seqzoo.contracts import Backbone, Cell, CellFactory, DataModule, DataSpec, Task
+from seqzoo.contracts import Backbone, Cell, CellFactory, DataModule, DataSpec, Encoder, Task
 from seqzoo.errors import ConfigError
 from seqzoo.model import Model
 from seqzoo.options import check_options
@@ -24,7 +22,7 @@ def build_data(config: dict[str, Any]) -> DataModule:
 def build_model(config: dict[str, Any], spec: DataSpec) -> Model:
     """A model for data of these sizes, initialised from torch's random state."""
     cell = make_cell_factory(config["cell"], config, "cell")
-    encoder = make("encoder", config["encoder"], {"input_size": spec.input_size, "spec": spec}, config, cell)
+    encoder: Encoder = make("encoder", config["encoder"], {"input_size": spec.input_size, "spec": spec}, config, cell)
     backbone: Backbone = make("backbone", config["backbone"], {"cell": cell, "input_size": encoder.output_size}, config)
     task: Task = make(
         "task",
@@ -81,7 +79,7 @@ def misfits(
     backbone: Backbone | None,
     spec: DataSpec,
     config: dict[str, Any],
-    encoder: nn.Module | None = None,
+    encoder: Encoder | None = None,
 ) -> list[str]:
     """Axes are independent but for this: a task wants its kind of data, and some must not see what is ahead, or need
     an output for each step; and words are spelled for those encoders that read characters.
@@ -109,7 +107,7 @@ def misfits(
             f"after it, and task={choices.get('task')} must find the token from both: choose one layer in both "
             "directions, such as backbone=bidirectional"
         )
-    if encoder is not None and spec.task and spec.character_size and not getattr(encoder, "reads_characters", False):
+    if encoder is not None and spec.task and spec.character_size and not encoder.reads_characters:
         mistakes.append(
             f"data.characters spells words, which encoder={choices.get('encoder')} does not read: choose "
             "encoder=words_and_characters, or data.characters=0"

@@ -10,12 +10,10 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
-
 from seqzoo import config as configuration
 from seqzoo.cells.initialisation import Initialisation, initialise
 from seqzoo.cells.modified import Modifiers, modify
-from seqzoo.contracts import Backbone, BackboneFactory, Cell, CellFactories, CellFactory, DataModule, Task
+from seqzoo.contracts import Backbone, BackboneFactory, Cell, CellFactories, CellFactory, DataModule, Encoder, Task
 from seqzoo.errors import ConfigError, DataError, closest
 from seqzoo.kernels.engines import Execution
 from seqzoo.options import check_options, parameters, type_hints
@@ -31,7 +29,7 @@ PACKAGES = {
 
 CONTRACTS: dict[str, type] = {
     "data": DataModule,
-    "encoder": nn.Module,
+    "encoder": Encoder,
     "cell": Cell,
     "backbone": Backbone,
     "task": Task,

@@ -201,6 +201,19 @@ class DataSpec:
     characters: Codec | None = None
 
 
+class Encoder(nn.Module):
+    """Ids or features become the vectors that a backbone reads: `Encoder(input_size, **options)`. Each step on its own.
+
+    A constructor that names `spec` is handed the DataSpec.
+
+    output_size: width of the vectors.
+    reads_characters: True where `forward` takes the Spelling of the inputs, too.
+    """
+
+    output_size: int
+    reads_characters: ClassVar[bool] = False
+
+
 class Cell(nn.Module):
     """One time step of a recurrent network: `Cell(input_size, hidden_size, **options)`.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Backbone, Batch, Features, State, Task
+from seqzoo.contracts import Backbone, Batch, Encoder, Features, State, Task
 from seqzoo.state import resume
 
 
 class Model(nn.Module):
     """encoder: ids or features -> (B, T, I); backbone: (B, T, I) -> (B, T, O); task: the head."""
 
-    def __init__(self, encoder: nn.Module, backbone: Backbone, task: Task):
+    def __init__(self, encoder: Encoder, backbone: Backbone, task: Task):
         super().__init__()
         self.encoder, self.backbone, self.task = encoder, backbone, task
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from seqzoo.contracts import Encoder
 
-class FeatureEncoder(nn.Module):
+
+class FeatureEncoder(Encoder):
     """(B, T, I) -> (B, T, I): passes features on.
 
     dropout: on the features, 0 to 1.

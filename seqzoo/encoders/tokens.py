@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.contracts import DataSpec, WordVectors
+from seqzoo.contracts import DataSpec, Encoder, WordVectors
 from seqzoo.locked_dropout import LockedDropout
 
 
-class TokenEncoder(nn.Module):
+class TokenEncoder(Encoder):
     """(B, T) or (B,) ids -> (B, T, E) or (B, E).
 
     spec: brings vectors to start from, where the data has some. A word without one starts random, as far spread as they

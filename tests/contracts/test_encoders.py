@@ -29,7 +29,7 @@ def model(request: pytest.FixtureRequest) -> Model:
 def build(name: str, **options: object) -> Model:
     config = configuration.compose("task=tagging", f"encoder={name}", "backbone.hidden_size=6")
     config["encoder"] |= options
-    reads_characters = getattr(getattr(encoders, config["encoder"]["class"]), "reads_characters", False)
+    reads_characters = getattr(encoders, config["encoder"]["class"]).reads_characters
     return build_model(config, DataSpec("tagging", IDS, TAGS, character_size=CHARACTERS if reads_characters else 0))
 
 
