@@ -26,6 +26,9 @@ from seqzoo.training.session import Session
 from seqzoo.training.tracking import Tracker
 
 SHOWN_CLASSES = 20
+"""Up to so many classes are told one by one."""
+DRAWN_CLASSES = 100
+"""Up to so many fit into a picture; tag sets of morphology have hundreds."""
 
 
 class Run:
@@ -154,7 +157,7 @@ class Run:
                 for name, found in by_class.items()
             ]
             self.log("\n" + format_table([(split, "precision  recall      f1  support"), *rows]))
-        if self.tracker is not None and can_draw():
+        if self.tracker is not None and can_draw() and len(confusion.classes) <= DRAWN_CLASSES:
             picture = draw_confusion(confusion.classes, confusion.counts)
             self._picture(f"final/confusion_{split}", picture, step)
 
