@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -66,13 +66,18 @@ class ClozeData(ExampleData):
 
 @dataclass(eq=False, kw_only=True)
 class ClozeFiles(ExampleFiles, ClozeData):
-    """text_column: of a table, the column that holds the texts; None: each line of a file is a text."""
+    """text_column: of a table, the column that holds the texts; None: each line of a file is a text.
+
+    Words are not spelled, which would tell what is missing, and blanks are what is dropped.
+    """
 
     train: str
     validation: str | None = None
     test: str | None = None
     text_column: str | int | None = None
     tokenizer: str = "basic_english"
+    characters: int = field(default=0, init=False)
+    word_dropout: float = field(default=0.0, init=False)
 
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer

@@ -86,7 +86,7 @@ class Cloze(Task):
             texts = texts[index // totals.shape[1]]
             texts[:, place] = index % totals.shape[1]
         rows = zip(texts.tolist(), scores.tolist(), strict=True)
-        return [Prediction(self.spec.targets.decode(row), score) for row, score in rows]
+        return [Prediction(self.spec.inputs.decode(row), score) for row, score in rows]
 
     def _log_probabilities(self, scores: Tensor) -> Tensor:
         """Of tokens that can be shown."""

@@ -55,6 +55,19 @@ def test_characters_have_a_blank_of_one_character(tmp_path: Path) -> None:
     assert data.spec.inputs.encode("a_b")[1] == BLANK
 
 
+def test_words_with_vectors_are_read_and_those_of_training_are_written(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the cat sat\n")
+    (tmp_path / "b.txt").write_text("the dog sat\n")
+    (tmp_path / "vectors.txt").write_text("dog 1 2\nthe 3 4\n")
+    names = {split: str(tmp_path / f"{name}.txt") for split, name in (("train", "a"), ("validation", "b"))}
+    data = ClozeFiles(**names, vectors=str(tmp_path / "vectors.txt"))
+    data.load()
+    assert (data.spec.input_size, data.spec.output_size) == (7, 6)
+    [batch] = data.batches("validation")
+    assert data.spec.inputs.decode(batch.inputs[0].tolist()) == "the dog sat"
+    assert data.spec.targets.decode(batch.targets[0].tolist()) == "the <unk> sat"
+
+
 def test_bad_options() -> None:
     with pytest.raises(ValueError, match="blanks=1 must be"):
         GrammarCloze(blanks=1)
