@@ -12,6 +12,7 @@ from seqzoo.data.copying import Copying
 from seqzoo.data.examples import Example, encode_inputs
 from seqzoo.data.fetching import fetch
 from seqzoo.data.grammar import GrammarCloze, GrammarSentiment, GrammarTags, GrammarText
+from seqzoo.data.huggingface import HuggingFace
 from seqzoo.data.idx_images import IdxImages
 from seqzoo.data.mackey_glass import MackeyGlass
 from seqzoo.data.narma10 import Narma10
@@ -38,6 +39,7 @@ __all__ = [
     "GrammarSentiment",
     "GrammarTags",
     "GrammarText",
+    "HuggingFace",
     "IdxImages",
     "LabelCodec",
     "MackeyGlass",

@@ -34,11 +34,11 @@ class Files:
 
 
 @dataclass(eq=False, kw_only=True)
-class ExampleFiles(Files, WordData):
-    """Splits from files of their own; a validation or test split without a file is held out of the training file.
+class HeldOut(WordData):
+    """A validation or test split that is not given is held out of the training split.
 
     Held out are distinct sources: a text that occurs twice lands on one side. All runs hold out the same ones.
-    folds, fold: cross-validation; the training file falls into so many parts, and part `fold` (from 0) is the test
+    folds, fold: cross-validation; the training split falls into so many parts, and part `fold` (from 0) is the test
     split. Each class has the same share of every part.
     """
 
@@ -65,18 +65,23 @@ class ExampleFiles(Files, WordData):
 
     @abstractmethod
     def read_split(self, split: str) -> list[Example] | None:
-        """The examples in the file of a split, None where no file is given."""
+        """The examples of a split, None where it is not given."""
 
     def read(self) -> dict[str, list[Example]]:
         splits = {split: self.read_split(split) for split in ("train", "validation", "test")}
         if self.folds is not None:
             if splits["test"] is not None:
-                raise DataError(f"data.folds={self.folds} cuts a test split, but there is a file of one: give one.")
+                raise DataError(f"data.folds={self.folds} cuts a test split, but there is one: leave one of them out.")
             splits |= take_fold(splits["train"] or [], self.folds, self.fold, self.task == "classification")
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
         missing = {split: fractions[split] for split in fractions if splits[split] is None and fractions[split]}
         held_out = hold_out(splits["train"] or [], missing)
         return {split: examples for split, examples in {**splits, **held_out}.items() if examples}
+
+
+@dataclass(eq=False, kw_only=True)
+class ExampleFiles(Files, HeldOut):
+    """Each split has a file of its own, or is held out."""
 
 
 def hold_out(examples: list[Example], fractions: dict[str, float]) -> dict[str, list[Example]]:

@@ -19,6 +19,7 @@ BASES = (
     "classification_files",
     "tagging_files",
     "parallel_files",
+    "huggingface",
     "idx_images",
     "poem_files",
     "cloze_files",

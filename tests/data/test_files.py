@@ -89,7 +89,7 @@ def test_a_fold_is_the_test_split(tmp_path: Path) -> None:
     data = ClassificationFiles(train=train, folds=5, fold=2)
     data.load()
     assert data.splits() == {"train": 36, "validation": 4, "test": 10}
-    with pytest.raises(DataError, match=r"data.folds=5 cuts a test split, but there is a file of one"):
+    with pytest.raises(DataError, match=r"data.folds=5 cuts a test split, but there is one"):
         ClassificationFiles(train=train, test=train, folds=5).load()
     for wrong, message in [
         ({"folds": 1}, "folds=1 is too small"),
