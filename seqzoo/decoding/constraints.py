@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from seqzoo.errors import DataError
@@ -29,11 +30,13 @@ class Constraints:
 
     min_length: tokens before an end.
     no_repeat: no run of so many tokens is written twice; 0: it may be.
+    lengths: how many tokens each row has before its end; None: as many as it likes.
     """
 
     prefixes: list[list[int]] | None = None
     min_length: int = 0
     no_repeat: int = 0
+    lengths: list[int] | None = None
 
     def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
         if self == UNCONSTRAINED:
@@ -42,6 +45,10 @@ class Constraints:
         log_probabilities = log_probabilities.clone()
         if end is not None and length < self.min_length:
             log_probabilities[:, end] = float("-inf")
+        if end is not None and self.lengths is not None:
+            full = torch.tensor([length >= self.lengths[row] for row in rows.tolist()], device=rows.device)
+            ends = torch.arange(log_probabilities.shape[1], device=rows.device) == end
+            log_probabilities = log_probabilities.masked_fill(full[:, None] != ends, float("-inf"))
         if 0 < self.no_repeat <= length:
             for hypothesis, tokens in enumerate(written.tolist()):
                 log_probabilities[hypothesis, repeats(tokens, self.no_repeat)] = float("-inf")
@@ -56,6 +63,7 @@ class Constraints:
 
     def unmet(self, row: int) -> DataError:
         named = [
+            f"a length of {self.lengths[row]}" if self.lengths else "",
             f"min_length={self.min_length}" if self.min_length else "",
             f"no_repeat={self.no_repeat}" if self.no_repeat else "",
             "its required beginning" if self.prefixes else "",

@@ -83,6 +83,7 @@ class Transduction(Task):
     length_penalty, coverage_penalty: alpha and beta of Wu et al., 2016; see `seqzoo.decoding.beam`.
     min_length: tokens that an answer has at least; no_repeat: no run of so many tokens twice, 0: it may be.
     prefix: what every answer begins with.
+    same_length: an answer has as many tokens as its source.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """
 
@@ -116,6 +117,7 @@ class Transduction(Task):
         min_length: int = 0,
         no_repeat: int = 0,
         prefix: str = "",
+        same_length: bool = False,
     ):
         super().__init__()
         for name, value in (("word_dropout", word_dropout), ("label_smoothing", label_smoothing)):
@@ -133,7 +135,7 @@ class Transduction(Task):
         self.context, self.input_feeding, self.max_length = context, input_feeding, max_length
         self.word_dropout, self.label_smoothing = word_dropout, label_smoothing
         self.beam_size, self.length_penalty, self.coverage_penalty = beam_size, length_penalty, coverage_penalty
-        self.min_length, self.no_repeat, self.prefix = min_length, no_repeat, prefix
+        self.min_length, self.no_repeat, self.prefix, self.same_length = min_length, no_repeat, prefix, same_length
         self.embedding = nn.Embedding(spec.output_size, embedding_size)
         nn.init.normal_(self.embedding.weight, std=embedding_std)
         read = (feature_size if context == "every_step" else 0) + (embedding_size if input_feeding else 0)
@@ -278,8 +280,9 @@ class Transduction(Task):
         log_probabilities, state = self.next_token(batch.inputs.new_full((batch.size,), BEGIN), state, memory)
         start = Start(log_probabilities, state, memory)
         # by each row's own length, so that an answer does not depend on the rows beside it
-        limits = (2 * batch.lengths + 10).clamp(max=self.max_length)
-        constraints = Constraints(self._prefixes(batch.size), self.min_length, self.no_repeat)
+        limits = batch.lengths + 1 if self.same_length else (2 * batch.lengths + 10).clamp(max=self.max_length)
+        lengths = batch.lengths.tolist() if self.same_length else None
+        constraints = Constraints(self._prefixes(batch.size), self.min_length, self.no_repeat, lengths)
         if self.beam_size == 1:
             return [[found] for found in generate(start, self.next_token, limits, END, constraints=constraints)]
         penalty = self._not_attended if self.coverage_penalty else None

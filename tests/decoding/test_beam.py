@@ -96,6 +96,21 @@ def test_constraints_leave_the_best_texts_that_keep_to_them() -> None:
         assert_equal(found, expected)
 
 
+def test_a_length_of_each_row() -> None:
+    toy, lengths = Toy(), [2, 1, 0]
+    constraints = Constraints(lengths=lengths)
+    greedy = generate(toy.start(), toy.step, limits(), END, constraints=constraints)
+    found = beam_search(toy.start(), toy.step, limits(), END, SPACE, SPACE, constraints=constraints)
+    for row, length in enumerate(lengths):
+        expected = [text for text in toy.every_text(row) if len(text.ids) == length]
+        assert_equal(found[row], expected)
+        assert len(greedy[row].ids) == length
+    with pytest.raises(DataError, match="Row 3: no text keeps to a length of 1 and its required beginning: loosen it"):
+        beam_search(
+            toy.start(), toy.step, limits(), END, 2, constraints=Constraints([[], [0], [0, 1]], lengths=[1, 1, 1])
+        )
+
+
 def test_a_constraint_that_cannot_be_met_is_told() -> None:
     toy = Toy()
     constraints = Constraints(min_length=5, no_repeat=1)

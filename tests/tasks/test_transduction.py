@@ -231,6 +231,13 @@ def test_constraints_on_answers() -> None:
         model.task.decode(model, batch)
 
 
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_answers_as_long_as_their_sources(beam_size: int) -> None:
+    model, batch = build(same_length=True, no_repeat=1, beam_size=beam_size).eval(), copying()
+    for prediction, length in zip(model.task.decode(model, batch), LENGTHS.tolist(), strict=True):
+        assert len(set(prediction.answer)) == len(prediction.answer) == length
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
