@@ -1,4 +1,4 @@
-"""Compiled steps for CUDA, as far as a machine without a GPU can tell; and, marked `gpu`, on one."""
+"""Compiled steps for CUDA, as far as a machine without a GPU can tell; `test_gpu.py` is for one that has it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 import seqzoo
 from seqzoo.building import cell_factory
 from seqzoo.config import names
-from seqzoo.contracts import Cell
-from seqzoo.kernels import linear_scan as linear
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused import scan as fused
 from seqzoo.kernels.fused.plan import plan
-from seqzoo.state import flatten, map_state
 
 SHARED = 227 * 1024  # bytes that a program may have on Hopper
 REGISTERS = 255
@@ -197,84 +193,3 @@ def test_all_cells_compile_for_hopper(hopper: Callable[..., list[str]], name: st
                 print(*hopper(name, size, dtype, way), sep="\n")
             except NotCompilable as error:
                 print(f"{name} {size} {dtype} {way}: {error}")
-
-
-def on_gpu(name: str, engine: Callable[[Cell], Callable[..., Any]], hidden_size: int, lengths: Tensor | None) -> list:
-    """Outputs, last state and all gradients, on a GPU."""
-    torch.manual_seed(0)
-    cell = factory(name)(16, hidden_size).cuda()
-    x = torch.randn(13, 71, 16, device="cuda", requires_grad=True)
-    state = map_state(lambda part: torch.rand_like(part).requires_grad_(), cell.initial_state(13))
-    for turn in range(4):  # compiled, recorded, replayed; and then without waiting for the GPU
-        torch.cuda.set_sync_debug_mode("error" if turn == 3 else "default")
-        outputs, after = engine(cell)(x, state, lengths)
-        total = (outputs * torch.linspace(0.5, 1.5, outputs.numel(), device="cuda").view_as(outputs)).mean()
-        total = total + sum((3 * part).sin().mean() for part in flatten(after))
-        wanted = [x, *flatten(state), *(one for one in cell.parameters() if one.requires_grad)]
-        gradients = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
-        torch.cuda.set_sync_debug_mode("default")
-    return [outputs, *flatten(after), *gradients]
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("padded", [False, True], ids=["whole", "lengths"])
-@pytest.mark.parametrize("hidden_size", [48, 200])
-@pytest.mark.parametrize("name", names("cell"))
-def test_engines_agree_on_a_gpu(name: str, hidden_size: int, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("there is no GPU")
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    lengths = torch.randint(0, 72, (13,), device="cuda") if padded else None
-    right = on_gpu(name, lambda cell: cell.unroll, hidden_size, lengths)
-    torch.testing.assert_close(on_gpu(name, lambda cell: cell.scan, hidden_size, lengths), right, rtol=1e-3, atol=1e-4)
-    cuda = fused.MACHINES["cuda"]
-    for way in cuda.ways:
-        monkeypatch.setitem(fused.MACHINES, "cuda", cuda._replace(ways=(way,)))
-        monkeypatch.setattr(fused, "_known", {})
-        monkeypatch.setattr(fused, "_refused", {})
-        try:
-            found = on_gpu(name, lambda cell: functools.partial(fused_scan, cell), hidden_size, lengths)
-        except NotCompilable as error:
-            # it may be that a step cannot be traced, or its weights not be held on the chip
-            if "Triton" in str(error) or "operations do not show" in str(error):
-                pytest.fail(f"{name} by {way.__name__}: {error}")
-            continue
-        torch.testing.assert_close(found, right, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("hidden_size", [48, 200])
-@pytest.mark.parametrize("name", ["gru_reset_before", "peephole_lstm", "layer_norm_lstm", "projected_lstm", "s_lstm"])
-def test_mixed_precision_on_a_gpu(name: str, hidden_size: int, dtype: torch.dtype) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("there is no GPU")
-    lengths = torch.randint(0, 72, (13,), device="cuda")
-    right = on_gpu(name, lambda cell: cell.unroll, hidden_size, lengths)
-    with torch.autocast("cuda", dtype=dtype):
-        found = on_gpu(name, lambda cell: functools.partial(fused_scan, cell), hidden_size, lengths)
-    for one, exact in zip(found, right, strict=True):
-        assert (one - exact).norm() <= 5e-2 * (1e-3 + exact.norm())
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.bfloat16])
-@pytest.mark.parametrize("steps", [1, 100, 16384])
-def test_linear_scans_agree_on_a_gpu(steps: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triton's, in one segment and in many, against torch's in chunks."""
-    if not torch.cuda.is_available():
-        pytest.skip("there is no GPU")
-    assert linear._kernel() is not None
-    for rows, features in ((2, 3), (64, 200)):
-        if rows * steps > 100_000:
-            continue
-        a = torch.rand(rows, steps, features, device="cuda").to(dtype).requires_grad_()
-        b, h = (torch.randn(*shape, device="cuda").to(dtype) for shape in ((rows, steps, features), (rows, features)))
-        inputs, results = [a, b.requires_grad_(), h.requires_grad_()], []
-        for kernel in (linear._kernel, lambda: None):
-            with monkeypatch.context() as patch:
-                patch.setattr(linear, "_kernel", kernel)
-                states = linear.linear_scan(*inputs)
-                results.append([states, *torch.autograd.grad(states.abs().mean(), inputs)])
-        low = {"rtol": 5e-2, "atol": 5e-2} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-4}
-        torch.testing.assert_close(*results, **low)
