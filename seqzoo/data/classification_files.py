@@ -8,13 +8,15 @@ from typing import Literal
 from seqzoo.data.codec import check_tokenizer
 from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.files import ExampleFiles
-from seqzoo.data.reading import Row, read_labelled_lines, read_table, read_target_lines
+from seqzoo.data.locations import locate_all
+from seqzoo.data.reading import Row, read_labelled_lines, read_table, read_target_lines, read_with_label
 
 
 @dataclass(eq=False, kw_only=True)
 class ClassificationFiles(ExampleFiles, ClassificationData):
-    """format: "table" (.csv, .jsonl, else tab separated), "label_first" ("LABEL text", one a line), or "target_lines"
-    (text with $T$, target, label: three lines an example), which marks the target and so needs `marked`.
+    """format: "table" (.csv, .jsonl, else tab separated), "label_first" ("LABEL text", one a line), "label_in_name" (a
+    text a line, and the label is what the star of "names/*.txt" stands for), or "target_lines" (text with $T$, target,
+    label: three lines an example), which marks the target and so needs `marked`.
 
     text_column, label_column: names in the header, or numbers from 0 where there is no header.
     marked: whether each text marks the target that its label is about, as `seqzoo.data.marked_text` reads it.
@@ -24,7 +26,7 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
     train: str
     validation: str | None = None
     test: str | None = None
-    format: Literal["table", "label_first", "target_lines"] = "table"
+    format: Literal["table", "label_first", "label_in_name", "target_lines"] = "table"
     marked: bool = False
     text_column: str | int = "text"
     label_column: str | int = "label"
@@ -45,7 +47,14 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
 
     def read_split(self, split: str) -> list[Example] | None:
         name = getattr(self, split)
-        return None if name is None else [self._example(row) for row in self._rows(self.path(name))]
+        if name is None:
+            return None
+        if self.format == "label_in_name":
+            files = locate_all(name, self.root, self.source)
+            rows = [row for label, path in files.items() for row in read_with_label(path, label, self.encoding)]
+        else:
+            rows = self._rows(self.path(name))
+        return [self._example(row) for row in rows]
 
     def _rows(self, path: str) -> list[Row]:
         if self.format == "label_first":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from pathlib import Path
 
@@ -29,10 +30,28 @@ def locate(path: str, root: str | None = None, source: dict | None = None) -> st
     raise DataError(f"There is no file {name}{where}: {_advice(given.as_posix(), source)}")
 
 
+def locate_all(pattern: str, root: str | None = None, source: dict | None = None) -> dict[str, str]:
+    """What the star of a pattern, as in "names/*.txt", stands for -> the file, in alphabetical order.
+
+    Raises DataError where the pattern has not one star in its last part, or no file is of this form.
+    """
+    folder, _, last = pattern.rpartition("/")
+    if last.count("*") != 1 or "*" in folder:
+        raise DataError(f"{pattern} names no files by their labels: write one * in its last part, as in names/*.txt.")
+    before, after = last.split("*")
+    for place in (Path(folder).expanduser(), data_root(root) / folder):
+        files = sorted(path for path in place.glob(last) if path.is_file()) if place.is_dir() else []
+        if files:
+            return {path.name[len(before) : len(path.name) - len(after)]: str(path) for path in files}
+    looked = dict.fromkeys((str(Path.cwd()), str(data_root(root).absolute())))
+    raise DataError(f"There are no files {pattern} in {' or '.join(looked)}: {_advice(pattern, source)}")
+
+
 def _advice(name: str, source: dict | None) -> str:
     origin = Source.from_plain(source) if source else None
-    if origin is None or name not in origin.files:
+    if origin is None or not fnmatch.filter(origin.files, name):
         return "put it there, or set data.root or the environment variable SEQZOO_DATA to the folder that holds it."
     if origin.url is None:
         return f"put it there. {origin.about}"
-    return f"fetch it (its sha256 is {origin.files[name]}) with: seqzoo data fetch {origin.name}"
+    known = f" (its sha256 is {origin.files[name]})" if name in origin.files else ""
+    return f"fetch it{known} with: seqzoo data fetch {origin.name}"

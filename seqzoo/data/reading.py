@@ -107,6 +107,11 @@ def read_table(path: str, columns: list[str | int], encoding: str = "utf-8") -> 
     return [Row(_pick(path, number, fields, indices), f"{path}:{number}") for number, fields in rows]
 
 
+def read_with_label(path: str, label: str, encoding: str = "utf-8") -> list[Row]:
+    """Lines of text -> rows of this label and text."""
+    return [Row([label, line.strip()], f"{path}:{number}") for number, line in _filled_lines(path, encoding)]
+
+
 def read_labelled_lines(path: str, encoding: str = "utf-8") -> list[Row]:
     """Lines of "LABEL text" -> rows of label and text."""
     rows = []

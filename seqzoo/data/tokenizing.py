@@ -115,6 +115,15 @@ def _jieba() -> Any:
     return segmenter
 
 
+class Unbracketed(Tokenizer):
+    """Whitespace, without the round brackets of ListOps, which only repeat what the square ones say (Nangia & Bowman
+    2018, https://aclanthology.org/N18-4013).
+    """
+
+    def split(self, text: str) -> list[str]:
+        return [token for token in text.split() if token not in ("(", ")")]
+
+
 class Lines(Tokenizer):
     """Running text: the lines of a text by another tokenizer, and the token `<eos>` for each line end."""
 
@@ -150,6 +159,7 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
     "words": Words,
     "basic_english": BasicEnglish,
     "chinese_words": ChineseWords,
+    "unbracketed": Unbracketed,
 }
 
 

@@ -129,6 +129,34 @@ def test_labels_first_and_a_held_out_validation_split(tmp_path: Path) -> None:
         ClassificationFiles(train=train, validation_fraction=1.0)
 
 
+def test_labels_in_the_names_of_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for label in ("pos", "neg"):
+        write(tmp_path / f"rt.{label}.txt", f"a {label} film\n\nanother {label} film\n")
+    monkeypatch.chdir(tmp_path.parent)
+    data = ClassificationFiles(train="rt.*.txt", format="label_in_name", root=str(tmp_path), validation_fraction=0.25)
+    assert sorted(tuple(example[:2]) for example in data.read_split("train") or []) == [
+        ("a neg film", "neg"),
+        ("a pos film", "pos"),
+        ("another neg film", "neg"),
+        ("another pos film", "pos"),
+    ]
+    with pytest.raises(DataError, match=r"There are no files x\*.txt in .*: put it there"):
+        ClassificationFiles(train="x*.txt", format="label_in_name").load()
+    with pytest.raises(DataError, match=r"names no files by their labels: write one \* in its last part"):
+        ClassificationFiles(train="rt.pos.txt", format="label_in_name").load()
+
+
+def test_a_table_as_spreadsheets_write_it(tmp_path: Path) -> None:
+    """A byte order mark, \\r\\n, quotes, a line end inside a text, numbers as labels."""
+    text = '\ufeffreview,stars\r\n"Good, ""very"" good",5\r\n"First.\r\nSecond.", 1\r\nFine,10\r\n'
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    table = str(tmp_path / "a.csv")
+    data = ClassificationFiles(train=table, validation=table, text_column="review", label_column="stars")
+    data.load()
+    assert data.spec.targets.labels == ["1", "5", "10"]
+    assert [example.source for example in data.read()["train"]] == ['Good, "very" good', "First.\nSecond.", "Fine"]
+
+
 def test_tagging_files(tmp_path: Path) -> None:
     train = write(tmp_path / "train", "a N\nb V\n\nc N\n")
     test = write(tmp_path / "test", "a N\n\na N\nb ADV\n")

@@ -24,6 +24,9 @@ SETS = [
     ("ud_chinese_gsd", {"train": 3_997, "validation": 500, "test": 500}, 15),
     ("wnut17", {"train": 3_394, "validation": 1_009, "test": 1_287}, 13),
     ("resume_ner", {"train": 3_821, "validation": 463, "test": 477}, 33),
+    ("names", {"train": 16_041, "validation": 2_027, "test": 2_006}, 18),
+    ("rt_polarity", {"train": 8_635, "validation": 960, "test": 1_067}, 2),
+    ("listops", {"train": 8_000, "validation": 1_000, "test": 1_000}, 10),
     ("dna_splice", {"train": 2_301, "validation": 263, "test": 626}, 3),
     ("multi30k_de_en", {"train": 29_000, "validation": 1_014, "test": 1_000}, None),
 ]

@@ -19,6 +19,7 @@ from seqzoo.errors import DataError
         ("whitespace", " a  b\tc ", ["a", "b", "c"]),
         ("lines:whitespace", " a b\nc\n", ["a", "b", "<eos>", "c", "<eos>"]),
         ("lines:words", "a,\n\nb", ["a", ",", "<eos>", "<eos>", "b"]),
+        ("unbracketed", "( ( [MAX 2 ) 9 ) ]", ["[MAX", "2", "9", "]"]),
         ("characters", "ab c", ["a", "b", " ", "c"]),
         ("reversed_characters", "12+3", ["3", "+", "2", "1"]),
         ("words", "Don't (really) go, 2!", ["Don", "'", "t", "(", "really", ")", "go", ",", "2", "!"]),
