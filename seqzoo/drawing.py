@@ -71,7 +71,7 @@ def _draw_text(alignment: Alignment) -> Any:
     style: dict[str, Any] = {"family": _fonts(), "fontsize": 11, "va": "center", "parse_math": False}
     axes.text(0, 0.5, f"-> {alignment.written[0]}", **style)
     for word, shade, (x, y) in zip(alignment.read, shades, places, strict=True):
-        # half of the strongest colour at most, so that black text stays legible
+        # orange, on which black text stays legible
         ground = {"facecolor": (1.0, 0.6, 0.0, 0.9 * shade), "edgecolor": "none", "pad": 1.0}
         axes.text(x, y + 1.5, word, bbox=ground, **style)
     return figure

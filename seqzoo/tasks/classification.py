@@ -58,6 +58,9 @@ class Classification(Task):
             self.head = nn.Linear(self.pooling.output_size, 1 if labels == "numbers" else spec.output_size)
         if labels != "classes":
             self.register_buffer("values", _values(spec, f"labels is {labels}"), persistent=False)
+        if isinstance(self.head, nn.Linear) and labels == "numbers":
+            with torch.no_grad():
+                self.head.bias.copy_(self.values.mean())  # from the middle of the answers, not from zero
         elif "mae" in metrics:
             _values(spec, "metrics names mae")
         weights = None if class_weights is None else _class_weights(class_weights, spec)
