@@ -90,12 +90,12 @@ class Verse(LanguageModeling):
 
     @torch.no_grad()
     def _search(self, model: Any, batch: Batch, n_best: int, stream: Stream | None = None) -> list[list[Hypothesis]]:
+        if batch.size == 0:
+            return []
         device = batch.inputs.device
         forms, template = self.plan(self._texts(batch), device)
         # only the form is read: what is given is written by the search, as all else
-        headers = [torch.tensor(self._known(f"\n{form.header}"), device=device) for form in forms]
-        lengths = torch.tensor([len(header) for header in headers], device=device)
-        features = model.encode(Batch(pad_sequence(headers, batch_first=True), lengths))
+        features = model.encode(self._read([f"\n{form.header}" for form in forms], device))
         start = Start(self._log_probabilities(features.last), features.state)
         limits = torch.tensor([len(places) for places in template.places], device=device)
         if self.beam_size > 1:
@@ -186,11 +186,17 @@ class Verse(LanguageModeling):
         return free, rhymes
 
     def samples(self, batch: Batch, count: int) -> Batch:
-        """Forms to fill."""
-        headers = [
-            torch.tensor(self._known(form.header), device=batch.inputs.device)
-            for form in SHOWN
-            if UNKNOWN not in self.spec.inputs.encode(form.header)
-        ]
-        lengths = torch.tensor([len(header) for header in headers], device=batch.inputs.device)
-        return Batch(pad_sequence(headers, batch_first=True), lengths)
+        """Forms to fill, of those that the characters of the model suffice for."""
+        headers = [form.header for form in SHOWN if self._can_write(form)][:count]
+        return self._read(headers, batch.inputs.device) if headers else batch.first(0)
+
+    def _can_write(self, form: Form) -> bool:
+        try:
+            self.plan([form.header])
+        except DataError:
+            return False
+        return UNKNOWN not in self.spec.inputs.encode(form.header)
+
+    def _read(self, texts: list[str], device: torch.device) -> Batch:
+        rows = [torch.tensor(self._known(text), device=device) for text in texts]
+        return Batch(pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows], device=device))

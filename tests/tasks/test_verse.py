@@ -177,3 +177,14 @@ def test_a_poem_is_streamed_in_its_form_and_scored_as_a_line(beam_size: int) -> 
     checked(prediction.answer, Form(5, 4))
     scores = loaded.score([Form(5, 4).header + prediction.answer])[0]
     assert [score.token for score in scores] == [*"5x4", *prediction.answer, "\n"]
+
+
+def test_forms_that_the_characters_do_not_suffice_for_are_not_shown() -> None:
+    loaded = poet()
+    batch = loaded.model.task.samples(Batch(torch.zeros(4, 9, dtype=torch.long), torch.full((4,), 9)), 2)
+    assert [loaded.spec.inputs.decode(row) for row in batch.inputs.tolist()] == ["5x4", "7x4"]
+    codec = TextCodec.learn("characters", [list("青山" + FRAME + "578246")])
+    task = build_model(CONFIG, DataSpec("language_modeling", codec.size, codec.size, codec, codec)).task
+    none = task.samples(batch, 3)
+    assert none.size == 0
+    assert task.show(none, task.decode(None, none)) == []
