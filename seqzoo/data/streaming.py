@@ -45,7 +45,7 @@ class Pieces:
     end: int | None = None
 
     def __iter__(self) -> Iterator[str]:
-        place, piece = 0, ""
+        place = 0
         for piece in self._all():
             part = piece[max(0, self.start - place) : None if self.end is None else max(0, self.end - place)]
             place += len(piece)
@@ -109,7 +109,7 @@ class Store:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def codec(self, pieces: Pieces, options: dict, learn: Callable[[Iterable[str]], TextCodec]) -> TextCodec:
+    def codec(self, pieces: Pieces, options: list, learn: Callable[[Iterable[str]], TextCodec]) -> TextCodec:
         """What `learn` makes of a text; `options` say what else it depends on."""
 
         def write(file: IO[bytes]) -> None:
@@ -152,7 +152,7 @@ class Store:
             yield
 
 
-def _key(pieces: Pieces, options: dict) -> str:
+def _key(pieces: Pieces, options: list | dict) -> str:
     text = json.dumps([pieces.fingerprint(), options], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 

@@ -49,7 +49,7 @@ class TextFiles(Files, RunningText):
         if not isinstance(text, Pieces) or not self._stored(text):
             return super().learn(text)
         options = [self.tokenizer, self.min_frequency, self.vocabulary_size]
-        return Store(user_cache("text")).codec(text, {"options": options}, super().learn)
+        return Store(user_cache("text")).codec(text, options, super().learn)
 
     def encode(self, text: Iterable[str], codec: TextCodec) -> Tensor:
         if not isinstance(text, Pieces) or self.limit is not None or not self._stored(text):
