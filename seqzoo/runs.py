@@ -63,6 +63,7 @@ def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
     """Continue a run where its last checkpoint is; overrides may change only when to stop and how fast to go."""
     run, config = Run.open(folder)
+    config = _with_newer_options(config)
     config["allow_modules"] = []  # a run that somebody else made cannot allow itself
     if overrides:
         config = _changed(config, overrides)
@@ -84,6 +85,13 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
             )
         checkpoint["position"]["finished"] = False
     return _train(config, data, run, checkpoint)
+
+
+def _with_newer_options(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a run, which may be of an older version: options of training that it lacks are the default
+    ones.
+    """
+    return {**config, "training": {**configuration.load("training", "base"), **config["training"]}}
 
 
 def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -318,7 +326,7 @@ def evaluate_run(
         adapts = Adaptation(**(adaptation or {}))
     except ValueError as error:
         raise ConfigError([str(error)]) from None
-    config = read_config(folder)
+    config = _with_newer_options(read_config(folder))
     config["allow_modules"] = allow_modules
     for name, value in overrides.items():
         config["training"][name] = value

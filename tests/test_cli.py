@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,6 +79,16 @@ def test_evaluate_gives_the_scores_of_the_run(runs: dict[str, Path], task: str, 
     assert scores.pop("split") == "validation"
     scores.pop("report", None)
     assert scores == pytest.approx(metrics["validation"])
+
+
+def test_a_run_of_an_older_version_has_the_newer_options_by_default(
+    runs: dict[str, Path], command: Callable, tmp_path: Path
+) -> None:
+    older = shutil.copytree(runs["tagging"], tmp_path / "older")
+    text = (older / "config.yaml").read_text()
+    (older / "config.yaml").write_text("".join(line for line in text.splitlines(True) if " average" not in line))
+    assert command("evaluate", older) == command("evaluate", runs["tagging"])
+    assert command("train", f"resume={older}", "training.steps=9").status == 0
 
 
 @pytest.mark.parametrize("task", names("task"))
