@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,14 @@ def test_evaluate_gives_the_scores_of_the_run(runs: dict[str, Path], task: str, 
     assert scores.pop("split") == "validation"
     scores.pop("report", None)
     assert scores == pytest.approx(metrics["validation"])
+
+
+def test_n_best_is_as_many_answers_as_a_task_has(runs: dict[str, Path], command: Callable) -> None:
+    done = command("predict", runs["classification"], TEXTS["classification"], "--n-best", "9", "--json")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert sum(math.exp(row["score"]) for row in rows) == pytest.approx(1, abs=1e-5), "each class once"
+    assert rows == sorted(rows, key=lambda row: -row["score"])
+    assert len(command("predict", runs["tagging"], TEXTS["tagging"], "--n-best", "9").out.splitlines()) == 1
 
 
 def test_a_run_of_an_older_version_has_the_newer_options_by_default(

@@ -34,7 +34,11 @@ def predict(arguments: list[str]) -> None:
         help="an option of the task, such as temperature=0.5 or beam_size=5",
     )
     parser.add_argument(
-        "--n-best", type=int, default=1, metavar="N", help="so many lines a text, the best first, of a beam as wide"
+        "--n-best",
+        type=int,
+        default=1,
+        metavar="N",
+        help="so many lines a text, the best first, of a task that searches or classifies",
     )
     parser.add_argument(
         "--attention",
@@ -76,9 +80,10 @@ def predict(arguments: list[str]) -> None:
     import torch
 
     from seqzoo.loaded import load
+    from seqzoo.training.files import read_config
 
     options = _task_options(chosen.set)
-    if chosen.n_best > 1:
+    if chosen.n_best > 1 and "beam_size" in read_config(chosen.run_dir)["task"]:
         options.setdefault("beam_size", chosen.n_best)
     loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options)
     torch.manual_seed(chosen.seed)

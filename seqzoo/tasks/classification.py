@@ -88,10 +88,19 @@ class Classification(Task):
         return _labels(self.spec)
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        scores = self(features or model.encode(batch), batch)
-        best, answers = self.answer_scores(scores).max(-1)
+        return [best for best, *_ in self._ranked(self(features or model.encode(batch), batch), 1)]
+
+    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
+        return self._ranked(self(model.encode(batch), batch), n_best)
+
+    def _ranked(self, scores: Tensor, count: int) -> list[list[Prediction]]:
+        """The `count` best answers of each row."""
+        best, answers = self.answer_scores(scores).topk(min(count, scores.shape[1]), -1)
         rows = zip(answers.tolist(), best.tolist(), strict=True)
-        return [Prediction(self.spec.targets.decode([answer]), score) for answer, score in rows]
+        return [
+            [Prediction(self.spec.targets.decode([answer]), score) for answer, score in zip(*row, strict=True)]
+            for row in rows
+        ]
 
     def answer_scores(self, scores: Tensor) -> Tensor:
         """(B, K): log-probabilities; with labels=numbers, minus the squared distance to each class's number."""
