@@ -102,12 +102,12 @@ def test_operations_of_an_lstm_by_hand() -> None:
 MISTAKES = {
     "budget.parameters=many": "budget.parameters is 'many': it must be a number above 0, such as 200k, 1M or 5e5",
     "budget.parameters=0": "budget.parameters is 0: it must be a number above 0, such as 200k, 1M or 5e5",
-    "budget.flops=[1]": "budget.flops is [1]: it must be a whole number or a number or text or null",
+    "budget.flops=[1]": "budget.flops is [1]: it must be a whole number or a finite number or text or null",
     "budget.parameters=1M budget.flops=1M": (
         "budget.parameters and budget.flops are both given: one of them sets the width"
     ),
     "budget.seconds=0": "budget.seconds is 0: it must be above 0, or null for no limit",
-    "budget.tolerance=nan": "budget.tolerance is nan: it must be at least 0",
+    "budget.tolerance=nan": "budget.tolerance is nan: it must be a finite number",
     "budget.parameter=1M": "there is no option 'budget.parameter'. Did you mean 'parameters'?",
     "budget.parameters=1M backbone.hidden_size=9": (
         "budget.parameters sets backbone.hidden_size, which is given, too: leave one of them out"

@@ -176,7 +176,8 @@ class MovedBetweenDevices(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("overrides", [
-    *([task] for task in names("task") if task != "regression"), ["regression", "data.steps=10"],
+    *([task] for task in names("task") if task not in ("cloze", "regression")),
+    ["cloze", "backbone=bidirectional"], ["regression", "data.steps=10"],
     ["tagging", "task.decoder=crf"], ["tagging", "cell.engine=reference"],
     ["classification", "task.pooling=[mean,max,attention]"], ["transduction", "task.attention=dot"],
 ], ids=str)  # fmt: skip
