@@ -194,10 +194,10 @@ def kept_for_backward(way: Way, x: Tensor) -> float:
     """MiB of what a forward pass keeps for the backward one; parameters and the input are there anyway."""
     sizes: dict[int, int] = {}
 
-    def count(tensor: Tensor) -> Tensor:
+    def count(tensor: Tensor) -> None:
+        # nothing is handed back: a node that held its own output would keep the whole graph for ever
         if not isinstance(tensor, nn.Parameter):
             sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
 
     leaf = x.detach().requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), warnings.catch_warnings():
