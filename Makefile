@@ -3,7 +3,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test check format board clean
+.PHONY: help install train study test check format board clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 train: $(INSTALLED)  ## one training; ARGS='cell=gru task=tagging' chooses which
 	$(BIN)/seqzoo train $(ARGS)
+
+study: $(INSTALLED)  ## all cells on five tasks, into docs/RESULTS.md: goes on where it was; ARGS='--cells lstm,gru --seeds 0' does a part
+	$(BIN)/python scripts/study.py $(ARGS)
+	$(BIN)/python scripts/record_results.py
 
 test: $(INSTALLED)  ## the tests, on all cores; ARGS='-m slow' or ARGS='-k lstm' chooses which
 	$(BIN)/python -m pytest -n auto $(ARGS)

@@ -16,8 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from seqzoo.analysis import study
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = REPOSITORY / "results", REPOSITORY / "docs" / "RESULTS.md"
+STUDY = "study.csv"  # has a part of its own
 COLUMNS = (
     "data", "split", "metric", "value", "seed", "cell", "backbone", "task", "parameters", "seconds",
     "cpu_seconds", "device", "threads", "command", "commit", "date",
@@ -78,9 +81,11 @@ def record(runs: list[Path], path: Path) -> None:
 def page() -> str:
     """docs/RESULTS.md, from all tables of runs."""
     sections = [HEADER]
+    if compared := read_table(RESULTS / STUDY):
+        sections += ["## The study", "", study.section(compared)]
     for path in sorted(RESULTS.glob("*.csv")):
         rows = read_table(path)
-        if not rows or not set(KEY) <= set(rows[0]):
+        if path.name == STUDY or not rows or not set(KEY) <= set(rows[0]):
             continue
         devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in rows}))
         sections += [f"## {path.stem}", "", devices, "", f"| {' | '.join(SHOWN)} |", "|---" * len(SHOWN) + "|"]
@@ -128,6 +133,8 @@ def main() -> None:
         record(chosen.runs, chosen.to)
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")
+    for name, drawn in study.pictures(read_table(RESULTS / STUDY)).items():
+        (PAGE.parent / name).write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,11 @@ class Ledger:
         except (OSError, ValueError, TypeError):
             return None
 
+    def entries(self) -> list[Entry]:
+        """Of all jobs that began."""
+        found = (self.read(path.stem) for path in sorted(self._folder.glob("*.json")))
+        return [entry for entry in found if entry is not None]
+
     def write(self, key: str, entry: Entry) -> None:
         text = json.dumps(asdict(entry), indent=2, ensure_ascii=False) + "\n"
         write_atomically(self._folder / f"{key}.json", lambda file: file.write(text.encode()))

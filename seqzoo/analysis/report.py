@@ -10,7 +10,7 @@ import numpy
 
 from seqzoo.analysis.compare import Table, cells, explanation, header, options, sentences
 from seqzoo.analysis.reading import RunRecord
-from seqzoo.analysis.svg import COLOURS, GREY, Dot, Line, Plot, pareto_front
+from seqzoo.analysis.svg import COLOURS, GREY, STYLE, Dot, Line, Plot, pareto_front
 
 AXES = {"step": "updates", "tokens": "tokens", "seconds": "seconds of training"}
 PRICES = {
@@ -21,7 +21,7 @@ PRICES = {
 }
 POINTS = 80
 """Of a curve with a band."""
-STYLE = """
+PAGE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #666; --line: #ddd; --page: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ddd; --soft: #999; --line: #444; --page: #181818; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto;
@@ -32,10 +32,7 @@ th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid va
 td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr)); gap: 1rem; }
-svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); }
-svg .title { font-size: 13px; font-weight: 600; } svg .tick { fill: var(--soft); }
-svg .grid { stroke: var(--line); stroke-width: 0.7; } svg .front { fill: none; stroke: var(--soft);
-  stroke-dasharray: 4 3; }
+svg { width: 100%; height: auto; }
 .legend span { margin-right: 1.2rem; white-space: nowrap; } .soft { color: var(--soft); }
 .swatch { display: inline-block; width: 0.8rem; height: 0.8rem; border-radius: 2px; margin-right: 0.4rem; }
 """
@@ -51,7 +48,7 @@ def as_html(tables: Sequence[Table], problems: Sequence[str]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>seqzoo compare</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head>\n<body>" + "\n".join(body) + "</body></html>\n"
+        f"<style>{PAGE}{STYLE}</style></head>\n<body>" + "\n".join(body) + "</body></html>\n"
     )
 
 

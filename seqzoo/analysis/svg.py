@@ -11,7 +11,13 @@ WIDTH, HEIGHT = 440, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 28, 44
 # Okabe & Ito, Color Universal Design, 2008: told apart by colour-blind readers, too
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7f7fff")
-GREY = "#9a9a9a"
+BLUE, ORANGE, GREY = COLOURS[0], COLOURS[1], "#9a9a9a"
+STYLE = """
+svg text { font: 11px system-ui, sans-serif; fill: var(--ink); } svg .title { font-size: 13px; font-weight: 600; }
+svg .tick { fill: var(--soft); } svg .grid { stroke: var(--line); stroke-width: 0.7; }
+svg .front { fill: none; stroke: var(--soft); stroke-dasharray: 4 3; }
+"""
+"""Of a page that names the colours: --ink, --soft and --line."""
 
 
 @dataclass
@@ -60,8 +66,8 @@ class Plot:
         )
         if not xs or not ys:
             return f'{head}<text x="{LEFT}" y="{HEIGHT / 2}">nothing was measured</text></svg>'
-        self._x = _Axis(min(xs), max(xs), LEFT, WIDTH - RIGHT, self.logarithmic and min(xs) > 0)
-        self._y = _Axis(min(ys), max(ys), HEIGHT - BOTTOM, TOP, False)
+        self._x = Axis(min(xs), max(xs), LEFT, WIDTH - RIGHT, self.logarithmic and min(xs) > 0)
+        self._y = Axis(min(ys), max(ys), HEIGHT - BOTTOM, TOP, False)
         parts = [head, *self._axes(), *map(self._line, self.lines), *self._step_line(), *map(self._dot, self.dots)]
         return "".join(parts) + "</svg>"
 
@@ -119,7 +125,16 @@ class Plot:
         return f"<g><title>{escape(text)}</title>{bar}{circle}{name}</g>"
 
 
-class _Axis:
+def document(width: float, height: float, body: str) -> str:
+    """A file of its own, on white."""
+    colours = "svg { --ink: #222; --soft: #666; --line: #ddd; }"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+        f'<style>{colours}{STYLE}</style><rect width="100%" height="100%" fill="#fff"/>{body}</svg>\n'
+    )
+
+
+class Axis:
     """Values to pixels; a little room at both ends."""
 
     def __init__(self, low: float, high: float, begin: float, end: float, logarithmic: bool):
@@ -136,7 +151,7 @@ class _Axis:
         return self._begin + share * (self._end - self._begin)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Three to six round values."""
+        """Three to six round values, and what is written at them."""
         if self._logarithmic:
             powers = range(math.floor(self._low), math.ceil(self._high) + 1)
             values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]

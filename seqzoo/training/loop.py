@@ -31,18 +31,20 @@ class Stopped(Exception):
 class Stopwatch:
     """Adds the time between its calls to a position. seconds, cpu_seconds: when it was called last."""
 
-    def __init__(self, position: Position):
-        self.position = position
+    def __init__(self, position: Position, device: torch.device):
+        self.position, self.device = position, device
         self.seconds, self.cpu_seconds = time.monotonic(), time.process_time()
 
     def lap(self) -> float:
-        """The seconds since the last call."""
+        """The seconds since the last call; on a CPU those for which the process had one, since what other programs take
+        from it, or the compiler that it waits for, is not its own.
+        """
         seconds, cpu_seconds = time.monotonic(), time.process_time()
-        passed = seconds - self.seconds
+        passed, cpu_passed = seconds - self.seconds, cpu_seconds - self.cpu_seconds
         self.position.seconds += passed
-        self.position.cpu_seconds += cpu_seconds - self.cpu_seconds
+        self.position.cpu_seconds += cpu_passed
         self.seconds, self.cpu_seconds = seconds, cpu_seconds
-        return passed
+        return min(passed, cpu_passed) if self.device.type == "cpu" else passed
 
 
 def fit(session: Session, data: DataModule, run: Run) -> None:
@@ -50,7 +52,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
     was.
     """
     position, settings = session.position, session.settings
-    watch = Stopwatch(position)
+    watch = Stopwatch(position, session.device)
     saved = watch.seconds
     with StopSignals() as stop, run.progress_bar(session) as bar:
         while not position.finished:

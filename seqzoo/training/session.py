@@ -24,8 +24,9 @@ class Position:
     """How far a training is, in plain numbers.
 
     epoch and batch: where in the data the next update begins; step: updates done; tokens: real input steps read;
-    seconds: of training, validation included; update_seconds: without it; cpu_seconds: what all threads of the process
-    worked in `seconds`, which other programs on the machine do not lengthen;
+    seconds: of training, validation included; cpu_seconds: what all threads of the process worked in `seconds`, which
+    other programs on the machine do not lengthen; update_seconds: of updates alone, by which budgets and speeds are
+    counted, on a CPU without the time that other programs had it;
     best: the best score so far and minus its loss, found at best_step; waited: validations since.
     """
 

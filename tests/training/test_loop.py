@@ -28,7 +28,7 @@ from seqzoo.training import loop
 from seqzoo.training.checkpoint import load_training
 from seqzoo.training.files import BEST, LAST
 from seqzoo.training.prefetch import on_device
-from seqzoo.training.session import Session
+from seqzoo.training.session import Position, Session
 
 TASKS = ["transduction", "classification", "tagging", "language_modeling"]
 
@@ -305,3 +305,14 @@ def test_a_second_signal_acts_at_once() -> None:
         assert stop.received == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(("device", "counted"), [("cpu", 4.0), ("cuda", 10.0)])
+def test_other_programs_do_not_spend_the_budget_of_a_cpu(device: str, counted: float, monkeypatch) -> None:
+    """Of ten seconds the process had the processor for four; what a GPU did meanwhile no such clock tells."""
+    wall, worked = iter((0.0, 10.0)), iter((0.0, 4.0))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(wall))
+    monkeypatch.setattr(loop.time, "process_time", lambda: next(worked))
+    position = Position()
+    assert loop.Stopwatch(position, torch.device(device)).lap() == counted
+    assert (position.seconds, position.cpu_seconds) == (10.0, 4.0)

@@ -1,0 +1,172 @@
+"""The zoo's own comparison: all cells on five tasks, at one size, trained for one time. `make study` runs all of it.
+
+python scripts/study.py --cells lstm,gru --tasks tagging --seeds 0    # a part of it
+python scripts/study.py --record                                      # only take what has finished into the table
+
+What is done is left out, what was cut goes on: stop it as you like, and start it again. What readers ask for first is
+trained first. results/study.csv is written from the run directories; `scripts/record_results.py` makes its page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from seqzoo import config as configuration
+from seqzoo.analysis.study import COLUMNS
+from seqzoo.errors import SeqzooError
+from seqzoo.launch import launch
+from seqzoo.ledger import Ledger
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TABLE = REPOSITORY / "results" / "study.csv"
+SEEDS = (0, 1, 2)
+FIRST_CELLS = (
+    "elman", "lstm", "gru", "min_gru", "min_lstm", "sru", "qrnn", "lru", "mgu", "janet", "peephole_lstm",
+    "coupled_lstm", "layer_norm_lstm", "li_gru", "ugrnn", "s_lstm",
+)  # fmt: skip
+# for all alike: nothing is tuned for a cell
+COMMON = (
+    "budget.parameters=200k", "budget.seconds=90", "training.epochs=null", "training.steps=null",
+    "training.learning_rate=0.003", "training.warmup_steps=50", "training.threads=1", "training.device=cpu",
+    "training.examples=0",
+)  # fmt: skip
+# at most half of the weights may go into vectors of tokens
+WORDS = ("backbone=bidirectional", "data.vocabulary_size=3000", "encoder.embedding_size=32", "encoder.dropout=0.3")
+TASKS = {
+    "language modelling": (
+        "task=language_modeling", "data=tiny_shakespeare", "data.batch_size=16", "encoder.embedding_size=32",
+        "encoder.initial_std=1", "task.metrics=[bits_per_character]",
+    ),
+    "sentiment": ("task=classification", "data=sst2", *WORDS, "task.pooling=max", "task.dropout=0.3"),
+    "tagging": ("task=tagging", "data=ud_english_ewt", *WORDS, "task.dropout=0.3"),
+    "translation": (
+        "task=transduction", "data=multi30k_de_en", "backbone=bidirectional", "data.source_tokenizer=bpe",
+        "data.target_tokenizer=bpe", "data.vocabulary_size=1000", "encoder.embedding_size=32", "task.attention=general",
+        "task.context=mean_state", "task.tied_embeddings=true", "task.metrics=[bleu]", "training.validate_every=null",
+    ),
+    "captioning": ("task=captioning", "data=shapes"),
+}  # fmt: skip
+FIRST_TASKS = ("language modelling", "sentiment", "tagging")
+
+
+class Job(NamedTuple):
+    task: str
+    cell: str
+    seed: int
+
+    @property
+    def command(self) -> str:
+        chosen = [f"cell={self.cell}", f"seed={self.seed}", *TASKS[self.task], *COMMON]
+        return shlex.join(["seqzoo", "train", *chosen])
+
+
+def all_jobs() -> list[Job]:
+    """The order in which a cut study says most: two seeds of the first cells on the first tasks, then the rest."""
+    cells = [*FIRST_CELLS, *(name for name in configuration.names("cell") if name not in FIRST_CELLS)]
+
+    def later(job: Job) -> tuple[bool, int]:
+        return job.seed == SEEDS[-1], (job.cell not in FIRST_CELLS) + (job.task not in FIRST_TASKS)
+
+    jobs = [Job(task, cell, seed) for seed in SEEDS for task in TASKS for cell in cells]
+    return sorted(jobs, key=later)
+
+
+def record(runs: Path) -> dict[Job, dict[str, str]]:
+    """Write the table: what it holds already, what has finished in the run directories, and what is not run."""
+    known = {Job(row["task"], row["cell"], int(row["seed"])): row for row in _read()}
+    told = {job: row for runs_of_task in TASKS for job, row in _found(runs / _folder(runs_of_task), runs_of_task)}
+    table = {}
+    for job in all_jobs():
+        empty = {"task": job.task, "cell": job.cell, "seed": str(job.seed), "remark": "not run"}
+        kept = known.get(job, empty)
+        table[job] = told.get(job, kept if kept.get("command") in (None, "", job.command) else empty)
+    TABLE.parent.mkdir(exist_ok=True)
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table.values())
+    return table
+
+
+def _read() -> list[dict[str, str]]:
+    if not TABLE.exists():
+        return []
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _found(sweep: Path, task: str) -> Iterator[tuple[Job, dict[str, str]]]:
+    """A row for each job that has finished, and for each that failed."""
+    for entry in Ledger(sweep).entries():
+        if entry.status == "failed":
+            of = dict(pair.split("=") for pair in entry.folder.split(","))
+            job = Job(task, of["cell"], int(of["seed"]))
+            row = {"task": task, "cell": job.cell, "seed": str(job.seed), "remark": f"failed: {entry.reason}"}
+            if entry.command == job.command:
+                yield job, row
+    for path in sorted(sweep.glob("*/metrics.json")):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        job = Job(task, metrics["choices"]["cell"], metrics["seed"])
+        if metrics["command"] != job.command:
+            continue
+        split = "test" if "test" in metrics else "validation"
+        metric, value = next(iter(metrics[split].items()))
+        better = "higher" if metrics["higher_is_better"][metric] else "lower"
+        measured = {
+            "task": task, "data": metrics["choices"]["data"], "split": split, "metric": metric, "better": better,
+            "value": f"{value:.6g}",
+        }  # fmt: skip
+        same = ("seed", *COLUMNS[COLUMNS.index("value") + 1 : COLUMNS.index("remark")])
+        yield job, {"cell": job.cell, **measured, **{name: str(metrics[name]) for name in same}}
+
+
+def _folder(task: str) -> str:
+    return task.replace(" ", "_")
+
+
+def train(wanted: list[Job], runs: Path) -> None:
+    """Each task and seed is a sweep over cells, in a folder that all seeds share."""
+    for (task, seed), part in itertools.groupby(wanted, lambda job: (job.task, job.seed)):
+        # choice() makes a sweep of one value, too, so that a run is always named after its cell and its seed
+        cells = f"cell=choice({','.join(job.cell for job in part)})"
+        chosen = [cells, f"seed=choice({seed})", *TASKS[task], *COMMON]
+        try:
+            launch(["-m"], [*chosen, f"hydra.sweep.dir={runs / _folder(task)}"])
+        except SeqzooError as error:
+            print(f"study, {task}: {error}", file=sys.stderr, flush=True)
+        record(runs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cells", type=lambda text: text.split(","), help="names with commas; default: all")
+    parser.add_argument("--tasks", type=lambda text: text.split(","), help=f"default: {','.join(TASKS)}")
+    parser.add_argument("--seeds", type=lambda text: [int(part) for part in text.split(",")], help="default: 0,1,2")
+    parser.add_argument("--runs", type=Path, default=Path("runs", "study"), help="default: runs/study")
+    parser.add_argument("--record", action="store_true", help="train nothing, only write the table")
+    chosen = parser.parse_args()
+    table = record(chosen.runs)
+    wanted = [
+        job
+        for job, row in table.items()
+        if not row.get("value")
+        and (chosen.cells is None or job.cell in chosen.cells)
+        and (chosen.tasks is None or job.task in chosen.tasks)
+        and (chosen.seeds is None or job.seed in chosen.seeds)
+    ]
+    if not chosen.record:
+        train(wanted, chosen.runs)
+    done = sum(bool(row.get("value")) for row in record(chosen.runs).values())
+    print(f"study: {done} of {len(table)} runs are in {TABLE}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""The zoo's own comparison as a page: a table of cells and tasks, what it says in plain words, and two pictures."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from seqzoo.analysis.svg import BLUE, GREY, HEIGHT, ORANGE, WIDTH, Axis, Dot, Plot, document, pareto_front
+
+COLUMNS = (
+    "task", "data", "cell", "seed", "split", "metric", "better", "value", "parameters", "tokens_per_second", "updates",
+    "seconds", "cpu_seconds", "device", "threads", "command", "commit", "date", "remark",
+)  # fmt: skip
+Row = dict[str, str]
+PLAIN, REFERENCE = "elman", "lstm"
+PARALLEL = ("min_gru", "min_lstm", "sru", "sru_peephole", "qrnn", "lru", "hgrn")
+"""Cells whose step is linear in the state, so that a sequence can be scanned in parallel."""
+
+
+@dataclass
+class Column:
+    """What was measured on one task. scores, speeds: of each cell, a number a seed."""
+
+    task: str
+    data: str
+    split: str
+    metric: str
+    sign: int
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    speeds: dict[str, list[float]] = field(default_factory=dict)
+
+    def mean(self, cell: str) -> float:
+        return statistics.fmean(self.scores[cell])
+
+    def speed(self, cell: str) -> float:
+        return statistics.fmean(self.speeds[cell])
+
+    @property
+    def best_first(self) -> list[str]:
+        return sorted(self.scores, key=lambda cell: -self.sign * self.mean(cell))
+
+    @property
+    def noise(self) -> float:
+        """Twice the standard error of the difference of two cells, from the spread of seeds over all cells; nan where
+        no cell has two.
+        """
+        several = [values for values in self.scores.values() if len(values) > 1]
+        freedom = sum(len(values) - 1 for values in several)
+        if not freedom:
+            return math.nan
+        variance = sum((len(values) - 1) * statistics.variance(values) for values in several) / freedom
+        return 2 * math.sqrt(2 * variance / statistics.fmean(map(len, several)))
+
+    @property
+    def unit(self) -> str:
+        return self.metric.replace("_", " ")
+
+
+class Study:
+    """The rows of results/study.csv by task; those without a value are what is not run.
+
+    run: the tasks of which there is any; ranked: of these, the ones that most cells have run; compared: the cells that
+    have run all of them, best first.
+    """
+
+    def __init__(self, rows: Sequence[Row]):
+        self.rows = rows
+        self.done = [row for row in rows if row["value"]]
+        self.tasks = list(dict.fromkeys(row["task"] for row in rows))
+        self.columns = {
+            task: self._column(task, [row for row in self.done if row["task"] == task]) for task in self.tasks
+        }
+        self.run = [column for column in self.columns.values() if column is not None]
+        most = max((len(column.scores) for column in self.run), default=0)
+        self.ranked = [column for column in self.run if len(column.scores) > most / 2]
+        everywhere = [set(column.scores) for column in self.ranked]
+        self.compared = sorted(set.intersection(*everywhere), key=self.mean_rank) if everywhere else []
+        rest = dict.fromkeys(row["cell"] for row in self.done if row["cell"] not in self.compared)
+        self.cells = [*self.compared, *rest]
+        self.untouched = [cell for cell in dict.fromkeys(row["cell"] for row in rows) if cell not in self.cells]
+
+    @staticmethod
+    def _column(task: str, rows: Sequence[Row]) -> Column | None:
+        if not rows:
+            return None
+        sign = 1 if rows[0]["better"] == "higher" else -1
+        column = Column(task, rows[0]["data"], rows[0]["split"], rows[0]["metric"], sign)
+        for row in rows:
+            column.scores.setdefault(row["cell"], []).append(float(row["value"]))
+            column.speeds.setdefault(row["cell"], []).append(float(row["tokens_per_second"]))
+        return column
+
+    def mean_rank(self, cell: str) -> float:
+        """Over the tasks that most cells have run; 1 is the best."""
+        return statistics.fmean(column.best_first.index(cell) + 1 for column in self.ranked)
+
+    def relative_speed(self, cell: str) -> float:
+        """Tokens a second as a multiple of the reference's, the geometric mean over tasks; nan where none has both."""
+        shares = [
+            column.speed(cell) / column.speed(REFERENCE)
+            for column in self.run
+            if cell in column.speeds and REFERENCE in column.speeds
+        ]
+        return statistics.geometric_mean(shares) if shares else math.nan
+
+
+def section(rows: Sequence[Row]) -> str:
+    """A part of a page in Markdown; the pictures of `pictures` are beside the page."""
+    study = Study(rows)
+    hours = sum(float(row["cpu_seconds"]) for row in study.done) / 3600
+    devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
+    about = (
+        "All cells on five tasks, at 200,000 parameters and 90 seconds of training each, by the same settings for all "
+        "cells. Seconds are those for which the training had its processor; validation is not counted. "
+        f"{len(study.done)} of {len(study.rows)} runs are done, in {hours:.1f} CPU hours ({devices or 'nowhere yet'}); "
+        "`make study` goes on with the others. A score is the mean over seeds, ± their standard deviation where there "
+        "are two or more. Speed is tokens of training a second, as a multiple of the LSTM's. Cells are ordered by "
+        "their mean rank over the tasks that most of them have run."
+    )
+    parts = [about, _table(study), "\n".join(f"- {text}" for text in sentences(study))]
+    if study.run:
+        parts += [f"![{about}]({name})" for name, about in PICTURES.items()]
+        parts.append(_commands(study))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(study: Study) -> str:
+    arrows = {1: "higher is better", -1: "lower is better"}
+    head = ["cell"]
+    for task, column in study.columns.items():
+        about = f"<br>{column.data}, {column.split}<br>{column.unit}, {arrows[column.sign]}" if column else ""
+        head.append(task + about)
+    lines = [[*head, "mean rank", "speed"], ["---", *["---:"] * (len(head) + 1)]]
+    for cell in study.cells:
+        scores = [_score(study, task, cell) for task in study.tasks]
+        rank = f"{study.mean_rank(cell):.1f}" if cell in study.compared else ""
+        speed = study.relative_speed(cell)
+        lines.append([cell, *scores, rank, "" if math.isnan(speed) else f"{speed:.2f}"])
+    drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return drawn + (f"\n\nNot run on any task: {', '.join(study.untouched)}." if study.untouched else "")
+
+
+def _score(study: Study, task: str, cell: str) -> str:
+    column = study.columns[task]
+    if column is None or cell not in column.scores:
+        remarks = {row["remark"] for row in study.rows if (row["task"], row["cell"]) == (task, cell)}
+        return next((remark for remark in sorted(remarks) if remark.startswith("failed")), "not run")
+    values = column.scores[cell]
+    spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{column.mean(cell):.4g}{spread}"
+
+
+def sentences(study: Study) -> list[str]:
+    """What a reader can use, from the numbers alone."""
+    said = [_first_choice(study), *map(_winner, study.run)]
+    for names, about in (([PLAIN], "Gates"), (PARALLEL, "Steps that are linear in the state")):
+        said += [_against_reference(study, column, names, about) for column in study.run]
+    said += [_speeds(study)]
+    return [text for text in said if text]
+
+
+def _first_choice(study: Study) -> str:
+    if len(study.compared) < 3:
+        return ""
+    best = ", ".join(f"{cell} ({study.mean_rank(cell):.1f})" for cell in study.compared[:3])
+    last, tasks = study.compared[-1], _count(len(study.ranked), "task")
+    return (
+        f"To try first of {len(study.compared)} cells, by the mean rank over {tasks}: {best}; "
+        f"last: {last} ({study.mean_rank(last):.1f})."
+    )
+
+
+def _winner(column: Column) -> str:
+    best = column.best_first[0]
+    text = f"{column.task.capitalize()}: {best} is best with {column.mean(best):.4g} {column.unit}"
+    if math.isnan(column.noise):
+        return f"{text}; one seed says nothing of luck."
+    alike = [
+        cell for cell in column.best_first[1:] if column.sign * (column.mean(best) - column.mean(cell)) <= column.noise
+    ]
+    told = f"within it: {', '.join(alike)}" if alike else "no other cell is within it"
+    return f"{text}; differences up to {column.noise:.2g} may be luck, and {told}."
+
+
+def _against_reference(study: Study, column: Column, names: Iterable[str], about: str) -> str:
+    """How far some cells are from the reference."""
+    known = [cell for cell in names if cell in column.scores]
+    if not known or REFERENCE not in column.scores:
+        return ""
+    gains = [column.sign * (column.mean(cell) - column.mean(REFERENCE)) for cell in known]
+    if known == [PLAIN]:
+        word = "gain" if gains[0] < 0 else "cost"
+        return f"{about} {word} {abs(gains[0]):.2g} {column.unit} on {column.task}: {REFERENCE} against {PLAIN}."
+    best = max(zip(gains, known, strict=True))
+    speeds = [column.speed(cell) / column.speed(REFERENCE) for cell in known]
+    ahead = "ahead of" if best[0] > 0 else "behind"
+    return (
+        f"{about} ({', '.join(known)}) on {column.task}: the best of them, {best[1]}, is {abs(best[0]):.2g} "
+        f"{column.unit} {ahead} {REFERENCE}; they read {min(speeds):.2g} to {max(speeds):.2g} times as many tokens a "
+        "second."
+    )
+
+
+def _speeds(study: Study) -> str:
+    known = [cell for cell in study.compared if not math.isnan(study.relative_speed(cell))]
+    if len(known) < 3:
+        return ""
+    speeds = [study.relative_speed(cell) for cell in known]
+    (slow, slowest), (fast, fastest) = min(zip(speeds, known, strict=True)), max(zip(speeds, known, strict=True))
+    link = statistics.correlation(_ranks(speeds), _ranks([-study.mean_rank(cell) for cell in known]))
+    meaning = (
+        "faster cells also score better" if link > 0.3 else "slower cells score better" if link < -0.3
+        else "speed says little about the score"
+    )  # fmt: skip
+    return (
+        f"At one size and on one thread, {fastest} reads {fast / slow:.1f} times as many tokens a second as {slowest}; "
+        f"the rank correlation of speed with mean rank is {link:+.2f}: {meaning}."
+    )
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    order = sorted(values)
+    return [float(order.index(value)) for value in values]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
+def _commands(study: Study) -> str:
+    shared = {row["task"]: re.sub(r" (cell|seed)=\S+", "", row["command"]) for row in study.done}
+    lines = "\n".join(f"    {command} cell=... seed=..." for command in shared.values())
+    return f"The settings, the same for every cell:\n\n{lines}"
+
+
+PICTURES = {
+    "study_scores.svg": "The score of each cell on each task, a dot a seed",
+    "study_speed.svg": "Scores against the time that a token takes, with the Pareto front",
+}
+
+
+def pictures(rows: Sequence[Row]) -> dict[str, str]:
+    """SVG files by their names."""
+    study = Study(rows)
+    if not study.run:
+        return {}
+    return {"study_scores.svg": _drawn_scores(study), "study_speed.svg": _drawn_speed(study)}
+
+
+def _drawn_scores(study: Study) -> str:
+    """A line a cell, a panel a task, a dot a seed."""
+    step, names, width, gap, top = 17, 130, 210, 24, 46
+    bottom = top + step * len(study.cells)
+    heights = {cell: top + step * (place + 0.5) for place, cell in enumerate(study.cells)}
+    parts = [
+        f'<text x="{names - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(cell)}</text>' for cell, y in heights.items()
+    ]
+    for number, column in enumerate(study.run):
+        left = names + number * (width + gap)
+        values = [value for scores in column.scores.values() for value in scores]
+        axis = Axis(min(values), max(values), left, left + width, False)
+        better = "more is better" if column.sign > 0 else "less is better"
+        parts.append(f'<text class="title" x="{left}" y="16">{escape(column.task)}</text>')
+        parts.append(f'<text class="tick" x="{left}" y="32">{escape(column.unit)}, {better}</text>')
+        for value, text in axis.ticks():
+            parts.append(f'<path class="grid" d="M{axis.at(value):.1f} {top}V{bottom}"/>')
+            where = f'x="{axis.at(value):.1f}" y="{bottom + 15}"'
+            parts.append(f'<text class="tick" {where} text-anchor="middle">{text}</text>')
+        for cell, scores in column.scores.items():
+            parts += [_circle(axis.at(value), heights[cell], _colour(cell), f"{cell}: {value:.4g}") for value in scores]
+    for number, (text, colour) in enumerate(KEY.items()):
+        x, y = names + 150 * number, bottom + 33
+        parts.append(f'{_circle(x, y, colour, text)}<text x="{x + 8}" y="{y + 4}">{text}</text>')
+    return document(names + len(study.run) * (width + gap), bottom + 44, "".join(parts))
+
+
+KEY = {"gates and others": BLUE, "linear in the state": ORANGE, PLAIN: GREY}
+
+
+def _colour(cell: str) -> str:
+    return ORANGE if cell in PARALLEL else GREY if cell == PLAIN else BLUE
+
+
+def _circle(x: float, y: float, colour: str, about: str) -> str:
+    drawn = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}" opacity="0.75"/>'
+    return f"<g><title>{escape(about)}</title>{drawn}</g>"
+
+
+def _drawn_speed(study: Study) -> str:
+    """A plot a task, side by side."""
+    parts = []
+    for number, column in enumerate(study.run):
+        points = {cell: (1e6 / column.speed(cell), column.mean(cell)) for cell in column.scores}
+        front = pareto_front(list(points.values()), column.sign > 0)
+        dots = [
+            Dot(cell, _colour(cell), x, y, math.nan, math.nan, (x, y) in front or cell in (PLAIN, REFERENCE))
+            for cell, (x, y) in points.items()
+        ]
+        plot = Plot(column.task, "microseconds a token, training", column.unit, [], dots, front, logarithmic=True)
+        parts.append(f'<svg x="{number * WIDTH}" width="{WIDTH}" height="{HEIGHT}">{plot.svg()}</svg>')
+    return document(len(parts) * WIDTH, HEIGHT, "".join(parts))

@@ -1,0 +1,137 @@
+"""The study goes on where it was, and its page says what is in its table."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from seqzoo import config as configuration
+from seqzoo.analysis import study
+from seqzoo.errors import ConfigError
+
+TINY = (
+    "debug=tiny", "data.train_size=32", "data.validation_size=8", "data.test_size=8", "training.examples=0",
+    "training.steps=2",
+)  # fmt: skip
+
+
+@pytest.fixture
+def script(load_script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load_script("study")
+    monkeypatch.setattr(module, "TABLE", tmp_path / "study.csv")
+    monkeypatch.setattr(module, "SEEDS", (0, 1))
+    monkeypatch.setattr(module, "TASKS", {"tagging": ("task=tagging",), "other": ("task=no_such_task",)})
+    monkeypatch.setattr(module, "COMMON", TINY)
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
+def rows_of(module: ModuleType) -> dict[tuple[str, str, str], dict[str, str]]:
+    with module.TABLE.open(newline="") as file:
+        return {(row["task"], row["cell"], row["seed"]): row for row in csv.DictReader(file)}
+
+
+def test_a_part_is_run_once_and_the_rest_is_shown_as_not_run(script: ModuleType, tmp_path: Path, monkeypatch) -> None:
+    part = ["study.py", "--cells", "elman", "--seeds", "0", "--tasks", "tagging", "--runs", "runs"]
+    monkeypatch.setattr(sys, "argv", part)
+    script.main()
+    rows = rows_of(script)
+    assert len(rows) == 2 * 2 * len(configuration.names("cell"))
+    row = rows["tagging", "elman", "0"]
+    assert (row["metric"], row["split"], row["better"], row["remark"]) == ("accuracy", "test", "higher", "")
+    assert 0 <= float(row["value"]) <= 1
+    assert float(row["tokens_per_second"]) > 0
+    assert row["command"] == f"seqzoo train cell=elman seed=0 task=tagging {' '.join(TINY)}"
+    assert rows["tagging", "elman", "1"]["remark"] == rows["other", "elman", "0"]["remark"] == "not run"
+    assert (tmp_path / "runs/tagging/cell=elman,seed=0/metrics.json").exists()
+
+    launched = []
+    monkeypatch.setattr(script, "launch", lambda flags, overrides: launched.append(overrides[:2]))
+    monkeypatch.setattr(sys, "argv", [*part[:-1], "elsewhere"])
+    script.main()
+    assert launched == [], "without the run, its row is what is done"
+    assert rows_of(script) == rows
+    monkeypatch.setattr(sys, "argv", ["study.py", "--cells", "elman,gru", "--runs", "runs"])
+    script.main()
+    assert launched[0] == ["cell=choice(gru)", "seed=choice(0)"]
+
+    monkeypatch.setattr(script, "COMMON", (*TINY, "training.learning_rate=0.5"))
+    monkeypatch.setattr(sys, "argv", ["study.py", "--record", "--runs", "runs"])
+    script.main()
+    assert rows_of(script)["tagging", "elman", "0"]["remark"] == "not run", "its settings are others now"
+
+
+def test_a_task_that_fails_does_not_end_the_others(script: ModuleType, monkeypatch, capsys) -> None:
+    def refuse(flags: list[str], overrides: list[str]) -> None:
+        raise ConfigError(["there is no such task"])
+
+    monkeypatch.setattr(script, "launch", refuse)
+    monkeypatch.setattr(sys, "argv", ["study.py", "--cells", "elman", "--seeds", "0", "--runs", "runs"])
+    script.main()
+    assert capsys.readouterr().err == "study, tagging: there is no such task\nstudy, other: there is no such task\n"
+
+
+def test_two_seeds_of_the_first_cells_on_the_first_tasks_come_first(load_script: Callable[[str], ModuleType]) -> None:
+    script = load_script("study")
+    jobs = script.all_jobs()
+    assert len(set(jobs)) == 5 * 3 * len(configuration.names("cell"))
+    first = jobs[: 2 * 3 * 16]
+    assert {job.task for job in first} == set(script.FIRST_TASKS)
+    assert [job.seed for job in first] == [0] * 48 + [1] * 48
+    assert {job.cell for job in first} == set(script.FIRST_CELLS)
+
+
+def table(scores: dict[str, dict[str, list[float]]], better: dict[str, str]) -> list[dict[str, str]]:
+    """Rows of tasks with a speed that is 1,000 tokens a second for each letter of the cell's name."""
+    return [
+        dict.fromkeys(study.COLUMNS, "")
+        | {
+            "task": task, "cell": cell, "seed": str(seed), "value": str(value), "metric": "points", "data": "d",
+            "split": "test", "better": better[task], "tokens_per_second": str(1000 * len(cell)), "cpu_seconds": "1800",
+            "device": "a processor", "threads": "1", "command": f"seqzoo train cell={cell} seed={seed} task={task}",
+        }
+        for task, cells in scores.items() for cell, values in cells.items() for seed, value in enumerate(values)
+    ]  # fmt: skip
+
+
+SCORES = {
+    "a": {"elman": [0.5, 0.5], "lstm": [0.8, 0.8], "gru": [0.7, 0.9]},
+    "b": {"elman": [3.0, 3.0], "lstm": [2.0, 2.0], "gru": [1.0, 1.0], "sru": [1.5]},
+}
+REST = dict.fromkeys(study.COLUMNS, "") | {"task": "c", "cell": "mgu", "seed": "0", "remark": "not run"}
+
+
+def test_the_page_says_what_the_table_holds() -> None:
+    rows = [*table(SCORES, {"a": "higher", "b": "lower"}), REST]
+    page = study.section(rows)
+    assert "13 of 14 runs are done, in 6.5 CPU hours (a processor, threads: 1)" in page
+    assert "| gru | 0.8 ± 0.14 | 1 ± 0 | not run | 1.5 | 0.75 |" in page
+    assert "| sru | not run | 1.5 | not run |  | 0.75 |" in page
+    assert "Not run on any task: mgu." in page
+    assert "- To try first of 3 cells, by the mean rank over 2 tasks: " in page
+    # the pooled variance of a is 0.02 / 3, of differences of two means of two seeds as much
+    assert "A: lstm is best with 0.8 points; differences up to 0.16 may be luck, and within it: gru." in page
+    assert "B: gru is best with 1 points; differences up to 0 may be luck, and no other cell is within it." in page
+    assert "Gates gain 1 points on b: lstm against elman." in page
+    assert "the best of them, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
+    assert "    seqzoo train task=b cell=... seed=..." in page
+
+
+def test_an_empty_table_has_a_page() -> None:
+    page = study.section([REST])
+    assert "0 of 1 runs are done" in page
+    assert study.pictures([REST]) == {}
+
+
+def test_the_pictures_show_each_run() -> None:
+    drawn = study.pictures(table(SCORES, {"a": "higher", "b": "lower"}))
+    roots = {name: ElementTree.fromstring(text) for name, text in drawn.items()}
+    assert set(roots) == set(study.PICTURES)
+    circles = {name: len(root.findall(".//{*}circle")) for name, root in roots.items()}
+    assert circles == {"study_scores.svg": 13 + len(study.KEY), "study_speed.svg": 7}
