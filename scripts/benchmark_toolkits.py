@@ -124,8 +124,9 @@ def translation(count: int, input_feeding: bool) -> Contest:
 
     session, data, batches = _ours(
         "task=transduction", "data=multi30k_de_en", "cell=gru", "backbone=bidirectional", "backbone.hidden_size=256",
-        "encoder.embedding_size=256", "task.embedding_size=512",
-        "task.decoder.hidden_size=512", "task.attention=general", f"task.input_feeding={input_feeding}",
+        "encoder.embedding_size=256", "task.decoder.embedding_size=512",
+        "task.decoder.backbone.hidden_size=512", "task.decoder.attention=general",
+        f"task.decoder.input_feeding={input_feeding}",
         "data.batch_size=80", "data.min_frequency=2",
     )  # fmt: skip
     batches = batches[:: max(1, len(batches) // count)][:count]

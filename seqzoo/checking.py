@@ -13,7 +13,7 @@ from seqzoo.components import PACKAGES, check_component, find, make
 from seqzoo.contracts import BackboneFactory, DataSpec, Loss, Metric
 from seqzoo.errors import ConfigError
 from seqzoo.metrics import create_metric
-from seqzoo.options import fits, parameters, type_hints
+from seqzoo.options import fits, is_group, parameters, type_hints
 from seqzoo.sizing import outline, widths
 
 
@@ -80,11 +80,21 @@ def _without(wrong: dict[str, str], group: str, config: dict[str, Any]) -> dict[
     """The options of a component that are right; None where it cannot be built from them."""
     if "class" in wrong:
         return None
-    found = find(group, config[group], config, group)
-    hints = type_hints(found)
-    sound = {name: value for name, value in config[group].items() if name not in wrong}
-    for name, parameter in parameters(found).items():
-        if name in wrong and parameter.default is parameter.empty:
+    return _sound(find(group, config[group], config, group), config[group], wrong)
+
+
+def _sound(constructor: type, options: dict[str, Any], wrong: dict[str, str], above: str = "") -> dict[str, Any] | None:
+    hints, sound = type_hints(constructor), {}
+    for name, value in options.items():
+        path = f"{above}{name}"
+        if is_group(hints.get(name)) and isinstance(value, dict):
+            value = _sound(hints[name], value, wrong, f"{path}.")
+            if value is None:
+                return None
+        if path not in wrong:
+            sound[name] = value
+    for name, parameter in parameters(constructor).items():
+        if f"{above}{name}" in wrong and parameter.default is parameter.empty:
             if hints.get(name) != BackboneFactory:
                 return None
             sound[name] = {"class": "Recurrent", "hidden_size": 8}

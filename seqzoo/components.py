@@ -16,7 +16,7 @@ from seqzoo.cells.modified import Modifiers, modify
 from seqzoo.contracts import Backbone, BackboneFactory, Cell, CellFactories, CellFactory, DataModule, Encoder, Task
 from seqzoo.errors import ConfigError, DataError, closest
 from seqzoo.kernels.engines import Execution
-from seqzoo.options import check_options, parameters, type_hints
+from seqzoo.options import check_options, is_group, leaves, parameters, type_hints
 
 PACKAGES = {
     "data": "seqzoo.data",
@@ -82,25 +82,38 @@ def make(
     if mistakes:
         raise ConfigError(mistakes.values())
     found = find(group, options, config, where)
-    hints, known = type_hints(found), parameters(found)
+    known = parameters(found)
     common: dict[type, dict[str, Any]] = {}
     if group == "cell":
         options, common = _split_common(options, found)
     arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in known}
-    for name, value in options.items():
-        if name == "class":
-            continue
-        if hints.get(name) == BackboneFactory:
-            value = _backbone_factory(value, config, cell, f"{where}.{name}")
-        elif hints.get(name) == CellFactories:
-            value = [_own_cell_factory(own, config, f"{where}.{name}[{n}]") for n, own in enumerate(value)]
-        arguments[name] = value
+    arguments |= _parts(found, {k: v for k, v in options.items() if k != "class"}, config, cell, where)
     try:
         made = found(**arguments)
         return _finish(made, common) if common else made
     except (ValueError, DataError, RuntimeError) as error:
-        own = [*known, *(name for given in common.values() for name in given)]
-        raise ConfigError([_located(where, str(error), own)]) from error
+        own = [name for given in common.values() for name in given]
+        raise ConfigError([_located(where, str(error), found, own)]) from error
+
+
+def _parts(
+    constructor: type, options: dict[str, Any], config: dict[str, Any], cell: CellFactory | None, where: str
+) -> dict[str, Any]:
+    """Options as a constructor takes them: groups and components among them are made."""
+    hints, made = type_hints(constructor), {}
+    for name, value in options.items():
+        hint, path = hints.get(name), f"{where}.{name}"
+        if hint == BackboneFactory:
+            value = _backbone_factory(value, config, cell, path)
+        elif hint == CellFactories:
+            value = [_own_cell_factory(own, config, f"{path}[{n}]") for n, own in enumerate(value)]
+        elif is_group(hint):
+            try:
+                value = hint(**_parts(hint, value, config, cell, path))
+            except ValueError as error:
+                raise ConfigError([_located(path, str(error), hint)]) from error
+        made[name] = value
+    return made
 
 
 def _finish(cell: Cell, common: dict[type, dict[str, Any]]) -> Cell:
@@ -110,12 +123,18 @@ def _finish(cell: Cell, common: dict[type, dict[str, Any]]) -> Cell:
     return modify(cell, Modifiers(**common[Modifiers]))
 
 
-def _located(where: str, text: str, options: Iterable[str]) -> str:
+def _located(where: str, text: str, constructor: type, others: Iterable[str] = ()) -> str:
     """A constructor's complaint, which may begin with the name of an option, with the place of the component."""
     if text.startswith(f"{where}."):
         return text
     first = text.partition(" ")[0].partition("=")[0]
-    return f"{where}.{text}" if first in options else f"{where}: {text}"
+    hints = type_hints(constructor)
+    for name in parameters(constructor):
+        if name == first:
+            return f"{where}.{text}"
+        if is_group(hints.get(name)) and first in parameters(hints[name]):
+            return f"{where}.{name}.{text}"
+    return f"{where}.{text}" if first in others else f"{where}: {text}"
 
 
 def make_cell_factory(options: dict[str, Any], config: dict[str, Any], where: str) -> CellFactory:
@@ -165,7 +184,7 @@ def _split_common(options: dict[str, Any], found: type) -> tuple[dict[str, Any],
 
 
 def check_component(group: str, options: Any, where: str, config: dict[str, Any]) -> dict[str, str]:
-    """The options of one component that have a mistake, and a sentence for each."""
+    """The options of one component that have a mistake, by their path, and a sentence for each."""
     if not isinstance(options, dict):
         return {"class": f"{where} is {options!r}: it must be a mapping with a class and its options"}
     try:
@@ -179,15 +198,16 @@ def check_component(group: str, options: Any, where: str, config: dict[str, Any]
         for kind, given in common.items():
             mistakes |= check_options(where, kind, given)
     mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys())
-    hints = type_hints(found)
-    for name in plain.keys() & hints.keys() - mistakes.keys():
+    for path, hint, value in leaves(found, plain):
         inside: list[str] = []
-        if hints[name] == BackboneFactory:
-            inside = _check_nested(plain[name], f"{where}.{name}", config)
-        elif hints[name] == CellFactories:
-            inside = _check_cells(plain[name], f"{where}.{name}", config)
+        if path in mistakes:
+            continue
+        if hint == BackboneFactory:
+            inside = _check_nested(value, f"{where}.{path}", config)
+        elif hint == CellFactories:
+            inside = _check_cells(value, f"{where}.{path}", config)
         if inside:
-            mistakes[name] = "\n".join(inside)
+            mistakes[path] = "\n".join(inside)
     return mistakes
 
 

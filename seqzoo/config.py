@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -220,6 +220,16 @@ def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "")
     return found
 
 
+def merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Options with some changed; of a group, those that are named."""
+    both = {key: merged(options[key], new) for key, new in changes.items() if _are_groups(options.get(key), new)}
+    return {**options, **changes, **both}
+
+
+def _are_groups(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
 def jobs(*overrides: str) -> list[list[str]]:
     """The jobs of a sweep: every combination of the values that its overrides list."""
     return [list(job) for job in itertools.product(*map(_values, overrides))]
@@ -309,10 +319,20 @@ def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
             return False
         if part not in node:
             known = [name for name in node if name not in ("class", "choices")]
-            mistakes.append(f"there is no option {key!r}.{closest(part, known)}")
+            inside = [path for path in _paths(node, ".".join(path[:depth])) if path.endswith(f".{part}")]
+            advice = f": it is {inside[0]!r}." if len(inside) == 1 else f".{closest(part, known)}"
+            mistakes.append(f"there is no option {key!r}{advice}")
             return False
         node = node[part]
     return True
+
+
+def _paths(options: dict[str, Any], above: str) -> Iterator[str]:
+    """The paths of options and of those in their groups."""
+    for name, value in options.items():
+        yield f"{above}.{name}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{above}.{name}")
 
 
 def load(group: str, name: str) -> dict[str, Any]:

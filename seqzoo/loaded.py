@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 
 from seqzoo.building import build_model
+from seqzoo.config import merged
 from seqzoo.contracts import Alignment, Batch, DataSpec, Explanation, Prediction
 from seqzoo.data.codec import TextCodec, spec_from_plain
 from seqzoo.data.examples import encode_inputs
@@ -49,7 +50,7 @@ class Loaded:
     def candidates(
         self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
     ) -> list[list[Prediction]]:
-        """As `predict`, with up to `n_best` predictions of each text, best first, of the option `beam_size` at most."""
+        """As `predict`, with up to `n_best` predictions of each text, best first."""
         task, batches = self.model.task, self._batches(texts, batch_size, first_line)
         return [row for batch in batches for row in task.candidates(self.model, batch, n_best)]
 
@@ -62,7 +63,7 @@ class Loaded:
         found = [alignment for batch in batches for alignment in task.alignments(self.model, batch)]
         if not found:
             raise ConfigError(
-                ["the run attends to nothing: train one with an attention, such as task.attention=general"]
+                ["the run attends to nothing: train one with an attention, such as task.decoder.attention=general"]
             )
         return found
 
@@ -132,14 +133,14 @@ def load(
 ) -> Loaded:
     """The model of a run directory. Nothing in the directory can run code: `allow_modules` comes from the caller alone.
 
-    options: of the task, for decoding, such as {"temperature": 0.5}.
+    options: of the task, for decoding, such as {"temperature": 0.5} or {"search": {"beam_size": 5}}.
 
     Raises CheckpointError when the directory is no run or is damaged, ConfigError for an option that is not there.
     """
     folder = Path(run_dir)
     config = read_config(folder)
     config["allow_modules"] = allow_modules or []
-    config["task"] = {**config["task"], **(options or {})}
+    config["task"] = merged(config["task"], options or {})
     spec = spec_from_plain(read_json(folder / SPEC))
     model = build_model(config, spec)
     load_weights(folder / BEST, model)

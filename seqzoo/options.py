@@ -42,10 +42,26 @@ def _constructors(constructor: type) -> Iterator[Callable]:
                 return
 
 
+def is_group(hint: Any) -> bool:
+    """Whether an option is a group of options: a dataclass, whose signature is their schema."""
+    return isinstance(hint, type) and is_dataclass(hint)
+
+
+def leaves(constructor: type, options: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(path, type, value) of options and of those in their groups."""
+    hints = type_hints(constructor)
+    for name, value in options.items():
+        if is_group(hints.get(name)) and isinstance(value, dict):
+            yield from leaves(hints[name], value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", hints.get(name), value
+
+
 def check_options(
     where: str, constructor: type, options: dict[str, Any], provided: Iterable[str] = ()
 ) -> dict[str, str]:
-    """The options with a mistake, and a sentence for each: unknown names, missing ones, wrong types.
+    """The options with a mistake, those of a group by their path, and a sentence for each: unknown names, missing ones,
+    wrong types.
 
     provided: names that are not options, because they come from elsewhere.
     """
@@ -54,11 +70,16 @@ def check_options(
     for name, value in options.items():
         if name not in known or name in provided:
             may = [other for other in known if other not in provided]
-            mistakes[name] = f"there is no option '{where}.{name}'.{closest(name, may)}"
+            groups = [other for other in may if is_group(hints.get(other)) and name in parameters(hints[other])]
+            advice = f": it is '{where}.{groups[0]}.{name}'." if groups else f".{closest(name, may)}"
+            mistakes[name] = f"there is no option '{where}.{name}'{advice}"
         elif value == "???":
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
         elif name in hints and not fits(value, hints[name]):
             mistakes[name] = f"{where}.{name} is {value!r}: it must be {describe(hints[name])}"
+        elif is_group(hints.get(name)):
+            inside = check_options(f"{where}.{name}", hints[name], value)
+            mistakes |= {f"{name}.{option}": mistake for option, mistake in inside.items()}
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options and name not in provided:
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
@@ -82,6 +103,8 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, dict) and all(
             fits(key, arguments[0]) and fits(item, arguments[1]) for key, item in value.items()
         )
+    if is_group(hint):
+        return isinstance(value, dict)
     if hint is type(None):
         return value is None
     if hint is float:
@@ -104,5 +127,7 @@ def describe(hint: Any) -> str:
         return f"a list, each {describe(arguments[0])}"
     if origin is dict:
         return f"a mapping, each value {describe(arguments[1])}"
+    if is_group(hint):
+        return f"a mapping of its options: {', '.join(parameters(hint))}"
     words = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", type(None): "null"}
     return words.get(hint, getattr(hint, "__name__", str(hint)))

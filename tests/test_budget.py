@@ -80,10 +80,10 @@ def test_what_takes_its_width_from_the_backbone_follows() -> None:
     config = compose("task=transduction", "budget.parameters=500k")
     data = build_data(config)
     fitted = within_budget(config, data, data.expected_spec())
-    assert fitted["task"]["decoder"]["hidden_size"] == fitted["backbone"]["hidden_size"] != 192
+    assert fitted["task"]["decoder"]["backbone"]["hidden_size"] == fitted["backbone"]["hidden_size"] != 192
     assert measure(fitted, data, data.expected_spec()).weights == pytest.approx(5e5, rel=0.01)
-    own = compose("task=transduction", "budget.parameters=500k", "task.decoder.num_layers=2")
-    assert within_budget(own, data, data.expected_spec())["task"]["decoder"]["num_layers"] == 2
+    own = compose("task=transduction", "budget.parameters=500k", "task.decoder.backbone.num_layers=2")
+    assert within_budget(own, data, data.expected_spec())["task"]["decoder"]["backbone"]["num_layers"] == 2
 
 
 def test_operations_of_an_lstm_by_hand() -> None:

@@ -62,7 +62,7 @@ MISTAKES = {
     "seed=-1": "seed is -1: it must be a whole number, 0 or more",
     "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'forget_bias'?",
     "cell.forget_bias=nan": "cell.forget_bias is nan: it must be a finite number",
-    "task.dropout=inf": "task.dropout is inf: it must be a finite number",
+    "task.decoder.dropout=inf": "task.decoder.dropout is inf: it must be a finite number",
     "cell.forget_bias=high": "cell.forget_bias is 'high': it must be a finite number",
     "cell.class=Elmann": "cell.class is 'Elmann': there is no such cell. Did you mean 'Elman'?",
     "cell.class=null": "cell.class is None: name a class of seqzoo.cells, or module.Class of your own",
@@ -72,19 +72,27 @@ MISTAKES = {
     "data.batch_size=0": "data.batch_size=0 is too small: it must be at least 1",
     "data.digits=12": "data.digits=12 must lie between 1 and 9",
     "+data.limt=3": "there is no option 'data.limt'. Did you mean 'limit'?",
-    "task.dropout=2": "task.dropout probability has to be between 0 and 1, but got 2",
-    "task.context=frist_state": (
-        "task.context is 'frist_state': it must be one of first_state, mean_state, own_state, every_step"
+    "task.decoder.dropout=2": "task.decoder.dropout probability has to be between 0 and 1, but got 2",
+    "task.decoder.context=frist_state": (
+        "task.decoder.context is 'frist_state': it must be one of first_state, mean_state, own_state, every_step"
     ),
-    "task.decoder.hidden_size=0": "task.decoder.hidden_size is 0: a layer has at least one unit",
-    "task.decoder.cell=elmann": "there is no cell named 'elmann'. Did you mean 'elman'?",
-    "task.decoder.cell={class: Elmann}": (
-        "task.decoder.cell.class is 'Elmann': there is no such cell. Did you mean 'Elman'?"
+    "task.decoder.backbone.hidden_size=0": "task.decoder.backbone.hidden_size is 0: a layer has at least one unit",
+    "task.decoder.backbone.cell=elmann": "there is no cell named 'elmann'. Did you mean 'elman'?",
+    "task.decoder.backbone.cell={class: Elmann}": (
+        "task.decoder.backbone.cell.class is 'Elmann': there is no such cell. Did you mean 'Elman'?"
     ),
-    "task.decoder=dep": "there is no backbone named 'dep'. Did you mean 'deep'?",
-    "task.decoder=3": "task.decoder is 3: it must be a backbone's name, or a mapping with a class and its options",
-    "+task.decoder.locke=true": "there is no option 'task.decoder.locke'. Did you mean 'locked'?",
-    "+task.decoder.bidirectional=true": (
+    "task.decoder.backbone=dep": "there is no backbone named 'dep'. Did you mean 'deep'?",
+    "task.decoder.backbone=3": (
+        "task.decoder.backbone is 3: it must be a backbone's name, or a mapping with a class and its options"
+    ),
+    "task.search=3": (
+        "task.search is 3: it must be a mapping of its options: beam_size, length_penalty, coverage_penalty, "
+        "max_length, min_length, same_length, no_repeat, prefix"
+    ),
+    "task.search.beam_size=many": "task.search.beam_size is 'many': it must be a whole number",
+    "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'.",
+    "+task.decoder.backbone.locke=true": "there is no option 'task.decoder.backbone.locke'. Did you mean 'locked'?",
+    "+task.decoder.backbone.bidirectional=true": (
         "task: the decoder cannot go step by step: it writes from left to right, so give it one direction"
     ),
     "task.metrics=[]": "task.metrics is empty: name at least one, which picks the best checkpoint",
@@ -98,7 +106,9 @@ MISTAKES = {
         "data=addition is made for task=transduction, not for task=tagging: choose task=transduction, or other data"
     ),
     "task=tagging data=tagging_files": "data.train is not set: give data.train=...",
-    "encoder=features task.embedding_std=1": "task.embedding_size is not set: give task.embedding_size=...",
+    "encoder=features task.decoder.embedding_std=1": (
+        "task.decoder.embedding_size is not set: give task.decoder.embedding_size=..."
+    ),
 }
 
 
@@ -180,12 +190,12 @@ def test_build_is_repeatable_and_obeys_the_seed() -> None:
 
 
 def test_a_decoder_may_be_named_or_have_a_cell_of_its_own() -> None:
-    config = configuration.compose("task.decoder=deep", "cell=gru")
+    config = configuration.compose("task.decoder.backbone=deep", "cell=gru")
     model = build_model(config, build_data(config).expected_spec())
-    assert [type(layer[0]).__name__ for layer in model.task.decoder.layers] == ["GRU", "GRU"]
-    config = configuration.compose("task.decoder.cell=elman", "cell=gru")
+    assert [type(layer[0]).__name__ for layer in model.task.decoder.backbone.layers] == ["GRU", "GRU"]
+    config = configuration.compose("task.decoder.backbone.cell=elman", "cell=gru")
     model = build_model(config, build_data(config).expected_spec())
-    assert [type(layer[0]).__name__ for layer in model.task.decoder.layers] == ["Elman"]
+    assert [type(layer[0]).__name__ for layer in model.task.decoder.backbone.layers] == ["Elman"]
 
 
 def test_options_that_must_fit_the_width_are_held_to_the_real_one() -> None:

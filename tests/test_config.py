@@ -91,7 +91,7 @@ def test_every_mistake_is_told_at_once() -> None:
         ("seed=1,2", "'seed=1,2' gives several values: that makes a sweep, with -m"),
         ("cell.forget_bias=[1", "'cell.forget_bias=[1' is no override"),
         ("cell.forget_bias.x=1", "cell.forget_bias.x: cell.forget_bias has no options below it"),
-        ("task.decoder.hiden_size=3", "there is no option 'task.decoder.hiden_size'. Did you mean 'hidden_size'"),
+        ("task.search.beam_siz=3", "there is no option 'task.search.beam_siz'. Did you mean 'beam_size'"),
         ("hydra.rn.dir=x", "there is no option 'hydra.rn.dir'"),
     ],
 )  # fmt: skip
@@ -105,7 +105,7 @@ def test_what_is_no_mistake() -> None:
 
 
 def test_an_option_of_another_that_is_not_there_is_not_set() -> None:
-    assert compose("encoder=features")["task"]["embedding_size"] == configuration.MISSING
+    assert compose("encoder=features")["task"]["decoder"]["embedding_size"] == configuration.MISSING
 
 
 def test_compose_raises_all_mistakes() -> None:

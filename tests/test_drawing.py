@@ -25,7 +25,9 @@ PNG = b"\x89PNG"
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "attention"
     with contextlib.redirect_stdout(io.StringIO()):
-        cli.main(["train", "task.attention=additive", "backbone=bidirectional", *SMALL, f"hydra.run.dir={folder}"])
+        cli.main(
+            ["train", "task.decoder.attention=additive", "backbone=bidirectional", *SMALL, f"hydra.run.dir={folder}"]
+        )
     return folder
 
 
@@ -98,7 +100,7 @@ def test_predict_gives_the_best_candidates_of_a_beam(run: Path, command: Callabl
     assert [line["input"] for line in lines] == ["1+2"] * 3 + ["3+4"] * 3
     for scores in ([line["score"] for line in lines[:3]], [line["score"] for line in lines[3:]]):
         assert scores == sorted(scores, reverse=True)
-    best = command("predict", run, "1+2", "--set", "beam_size=3").out.rstrip("\n")
+    best = command("predict", run, "1+2", "--set", "search.beam_size=3").out.rstrip("\n")
     assert lines[0]["prediction"] == best
 
 
@@ -115,7 +117,8 @@ def test_tensorboard_shows_the_same_sentences_at_each_validation(run: Path) -> N
     [
         (("--attention", "out.text"), "seqzoo: the picture out.text cannot be written: Format 'text' is not supported"),
         (("--attention", "nowhere/out.png"), "seqzoo: the picture nowhere/out.png cannot be written: "),
-        (("--set", "attention=none", "--attention", "out.png"), "belongs to another model"),
+        (("--set", "decoder.attention=none", "--attention", "out.png"), "belongs to another model"),
+        (("--set", "beam_size=3"), "there is no option 'task.beam_size': it is 'task.search.beam_size'."),
     ],
 )
 def test_bad_input(run: Path, command: Callable, arguments: tuple[str, ...], message: str) -> None:
@@ -128,7 +131,7 @@ def test_a_run_without_attention_says_so(command: Callable) -> None:
     command("train", *SMALL, "hydra.run.dir=plain")
     done = command("predict", "plain", "1+2", "--attention", "out.png")
     assert done.status == 2
-    assert "the run attends to nothing: train one with an attention, such as task.attention=general" in done.err
+    assert "the run attends to nothing: train one with an attention, such as task.decoder.attention=general" in done.err
 
 
 def test_without_matplotlib_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

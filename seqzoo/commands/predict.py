@@ -31,7 +31,7 @@ def predict(arguments: list[str]) -> None:
         action="append",
         default=[],
         metavar="OPTION=VALUE",
-        help="an option of the task, such as temperature=0.5 or beam_size=5",
+        help="an option of the task, such as temperature=0.5 or search.beam_size=5",
     )
     parser.add_argument(
         "--n-best",
@@ -80,11 +80,8 @@ def predict(arguments: list[str]) -> None:
     import torch
 
     from seqzoo.loaded import load
-    from seqzoo.training.files import read_config
 
     options = _task_options(chosen.set)
-    if chosen.n_best > 1 and "beam_size" in read_config(chosen.run_dir)["task"]:
-        options.setdefault("beam_size", chosen.n_best)
     loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options)
     torch.manual_seed(chosen.seed)
     if chosen.conll:

@@ -4,6 +4,7 @@ from seqzoo.decoding.beam import beam_search
 from seqzoo.decoding.constraints import Constraint, Constraints
 from seqzoo.decoding.forced import forced_decoding
 from seqzoo.decoding.generate import generate
+from seqzoo.decoding.options import Search
 from seqzoo.decoding.sampling import sampler
 from seqzoo.decoding.search import Hypothesis, Start, Step
 from seqzoo.decoding.template import Template
@@ -12,6 +13,7 @@ __all__ = [
     "Constraint",
     "Constraints",
     "Hypothesis",
+    "Search",
     "Start",
     "Step",
     "Template",

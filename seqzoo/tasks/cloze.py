@@ -69,20 +69,20 @@ class Cloze(Task):
         for row, length in enumerate(batch.lengths.tolist()):
             ids = batch.inputs[row, :length]
             if (ids == BLANK).any():
-                found.append(self._filled(model, ids)[:n_best])
+                found.append(self._filled(model, ids, max(self.beam_size, n_best))[:n_best])
             else:
                 found.append([Prediction(self._words(tokens[row, :length]), float(best[row, :length].sum()))])
         return found
 
-    def _filled(self, model: Any, ids: Tensor) -> list[Prediction]:
-        """(T,) -> the best fillings of its blanks, best first."""
+    def _filled(self, model: Any, ids: Tensor, size: int) -> list[Prediction]:
+        """(T,) -> the best fillings of its blanks, best first, of a beam of this size."""
         texts, scores = ids[None], ids.new_zeros(1, dtype=torch.float)
         for place in (ids == BLANK).nonzero()[:, 0].tolist():
             lengths = torch.full((len(texts),), len(ids), device=ids.device)
             batch = Batch(texts, lengths, padded=False)
             totals = scores[:, None] + self._log_probabilities(self(model.encode(batch), batch)[:, place])
             possible = int((~totals.isneginf()).sum())
-            scores, index = totals.flatten().topk(min(self.beam_size, possible))
+            scores, index = totals.flatten().topk(min(size, possible))
             texts = texts[index // totals.shape[1]]
             texts[:, place] = index % totals.shape[1]
         rows = zip(texts.tolist(), scores.tolist(), strict=True)

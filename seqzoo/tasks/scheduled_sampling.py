@@ -6,16 +6,16 @@ https://arxiv.org/abs/1506.03099
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-Schedule = Literal["none", "linear", "exponential", "inverse_sigmoid"]
 
-
-class ScheduledSampling(nn.Module):
-    """After i batches each token is an own one with probability 1 - e, where e is
+@dataclass(frozen=True)
+class Schedule:
+    """kind: after i batches each token is an own one with probability 1 - e, where e is
 
     linear:           1 - i / k
     exponential:      exp(-i / k)
@@ -24,29 +24,39 @@ class ScheduledSampling(nn.Module):
     steps: k; limit: the probability stays here once it is there.
     """
 
+    kind: Literal["none", "linear", "exponential", "inverse_sigmoid"] = "none"
+    steps: int = 1000
+    limit: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}: it is at least 1")
+        if not 0 <= self.limit <= 1:
+            raise ValueError(f"limit is {self.limit}: it is a share, between 0 and 1")
+
+
+class ScheduledSampling(nn.Module):
+    """Counts the batches, and mixes what is read."""
+
     batches: Tensor
 
-    def __init__(self, schedule: Schedule, steps: int, limit: float):
+    def __init__(self, schedule: Schedule):
         super().__init__()
-        if steps < 1:
-            raise ValueError(f"sampling_steps is {steps}: it is at least 1")
-        if not 0 <= limit <= 1:
-            raise ValueError(f"sampling_limit is {limit}: it is a share, between 0 and 1")
-        self.schedule, self.steps, self.limit = schedule, steps, limit
+        self.schedule = schedule
         # among the weights, so that a training that is continued goes on where it was
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
 
     def share(self) -> Tensor:
         """The probability for one more batch."""
-        i, k = self.batches.float(), self.steps
+        i, k = self.batches.float(), self.schedule.steps
         self.batches += 1
-        if self.schedule == "linear":
+        if self.schedule.kind == "linear":
             share = i / k
-        elif self.schedule == "exponential":
+        elif self.schedule.kind == "exponential":
             share = 1 - torch.exp(-i / k)
         else:
             share = 1 - k / (k + torch.exp(i / k))
-        return share.clamp(max=self.limit)
+        return share.clamp(max=self.schedule.limit)
 
     def forward(self, right: Tensor, own: Tensor, share: Tensor) -> Tensor:
         """(B,) tokens, some of which become the own ones."""

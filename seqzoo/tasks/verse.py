@@ -98,8 +98,9 @@ class Verse(LanguageModeling):
         features = model.encode(self._read([f"\n{form.header}" for form in forms], device))
         start = Start(self._log_probabilities(features.last), features.state)
         limits = torch.tensor([len(places) for places in template.places], device=device)
-        if self.beam_size > 1:
-            poems = beam_search(start, self._step(model), limits, None, self.beam_size, n_best, constraints=template)
+        size = max(self.beam_size, n_best)
+        if size > 1:
+            poems = beam_search(start, self._step(model), limits, None, size, n_best, constraints=template)
             if stream is not None:  # of one row, which is known only now
                 stream([0], poems[0][0].ids)
             return poems

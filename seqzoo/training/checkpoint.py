@@ -19,6 +19,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from seqzoo.errors import CheckpointError
+from seqzoo.training.older import renamed
 
 FORMAT = "seqzoo-checkpoint-1"
 
@@ -113,7 +114,7 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Copy tensors into a model that must have the same ones. A tied weight may be missing under its second name."""
-    own = model.state_dict()
+    tensors, own = renamed(tensors), model.state_dict()
     present = {own[name].data_ptr() for name in tensors if name in own}
     absent = [name for name in own if name not in tensors and own[name].data_ptr() not in present]
     foreign = [name for name in tensors if name not in own]

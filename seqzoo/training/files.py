@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seqzoo.errors import CheckpointError
+from seqzoo.training.older import grouped
 
 CONFIG, SPEC, LOG, CURVES, METRICS = "config.yaml", "spec.json", "train.log", "curves.jsonl", "metrics.json"
 LAST, BEST = "checkpoints/last.pt", "checkpoints/best.safetensors"
@@ -33,7 +34,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     absent = [name for name in SECTIONS if not isinstance(config, dict) or name not in config]
     if absent:
         raise CheckpointError(f"{path} is no configuration of seqzoo: it has no {absent[0]}")
-    return config
+    return grouped(config)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -40,8 +40,8 @@ def test_a_cell_may_have_options_of_its_own() -> None:
 
 
 def test_a_decoder_may_be_mixed() -> None:
-    config = compose("task=transduction", "task.decoder=mixed", "cell=lstm")
-    decoder = build_model(config, build_data(config).expected_spec()).task.decoder
+    config = compose("task=transduction", "task.decoder.backbone=mixed", "cell=lstm")
+    decoder = build_model(config, build_data(config).expected_spec()).task.decoder.backbone
     assert [type(layer[0]).__name__ for layer in decoder.layers] == ["LSTM", "GRU"]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seqzoo import config as configuration
 from seqzoo.building import build_model
-from seqzoo.config import names
+from seqzoo.config import merged, names
 from seqzoo.contracts import END, PAD, UNKNOWN, Batch, DataSpec, Features
 from seqzoo.data.codec import LabelCodec, TextCodec
 from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
@@ -55,7 +55,7 @@ compose, load = functools.cache(configuration.compose), functools.cache(configur
 
 def build(task: str, cell: str, backbone: str = "unidirectional", **task_options: Any) -> Model:
     config = compose(f"task={task}", f"backbone={backbone}", f"backbone.hidden_size={WIDTH}", "backbone.dropout=0")
-    config = {**config, "cell": load("cell", cell), "task": {**config["task"], **task_options}}
+    config = {**config, "cell": load("cell", cell), "task": merged(config["task"], task_options)}
     return build_model(config, SPECS[config["choices"]["task"]])
 
 
@@ -209,7 +209,7 @@ def test_saved_weights_give_the_same_scores(task: str, cell: str, tmp_path: Path
 def test_every_parameter_learns_with_every_backbone_that_fits(task: str, backbone: str) -> None:
     batch = some_batch(task)
     # a decoder that starts from the state alone would leave a gate above the last layer unread
-    options = {"context": "every_step"} if task == "transduction" else {}
+    options = {"decoder": {"context": "every_step"}} if task == "transduction" else {}
     made = compose(f"task={task}", f"backbone={backbone}")["backbone"]
     refusal = None
     if task not in ("classification", "transduction") and made["class"] == "Pyramidal":
@@ -276,10 +276,10 @@ def test_every_pooling_learns(pooling: str) -> None:
 @pytest.mark.parametrize("context", ["first_state", "every_step"])
 def test_the_decoder_may_have_another_cell(cell: str, context: str) -> None:
     """Of another width, too: its first state is then made by a layer, and the answer learns from the encoder."""
-    decoder = {"class": "Recurrent", "cell": cell, "hidden_size": WIDTH + 4}
+    decoder = {"backbone": {"cell": cell, "hidden_size": WIDTH + 4}, "context": context}
     encoder_cell = "gru" if cell == "lstm" else "lstm"
-    model, batch = build("transduction", encoder_cell, decoder=decoder, context=context), some_batch("transduction")
-    assert (model.task.bridge is not None) == (context == "first_state")
+    model, batch = build("transduction", encoder_cell, decoder=decoder), some_batch("transduction")
+    assert (model.task.decoder.bridge is not None) == (context == "first_state")
     loss_of(model, batch)[0].backward()
     assert (model.backbone.layers[0][0].weight_ih.grad != 0).any()
     assert learns(model, batch, share=0.6)
@@ -289,8 +289,8 @@ def test_the_decoder_may_have_another_cell(cell: str, context: str) -> None:
 def test_an_encoder_of_the_same_shape_gives_its_state_as_it_is(cell: str) -> None:
     model, batch = build("transduction", cell).eval(), some_batch("transduction")
     features = model.encode(batch)
-    assert model.task.bridge is None
-    (first, _, _), _ = model.task.start(features)
+    assert model.task.decoder.bridge is None
+    (first, _, _), _ = model.task.decoder.start(features)
     for ours, theirs in zip(first[0][0], features.state[0][0], strict=True):
         assert torch.equal(ours, theirs)
 
@@ -306,13 +306,14 @@ def test_an_encoder_of_the_same_shape_gives_its_state_as_it_is(cell: str) -> Non
     ids=lambda options: "-".join(map(str, options.values())),
 )
 def test_teacher_forcing_is_stepping_through_the_right_tokens(cell: str, options: dict[str, Any]) -> None:
-    model, batch = build("transduction", cell, **options).eval(), some_batch("transduction")
+    model, batch = build("transduction", cell, decoder=options).eval(), some_batch("transduction")
     features = model.encode(batch)
-    scores, (state, memory) = model.task.head(model.task(features, batch)), model.task.start(features)
+    decoder = model.task.decoder
+    outputs, (state, memory) = model.task(features, batch), decoder.start(features)
     token = torch.full((B,), 2)  # <bos>
     for step in range(U):
-        found, state = model.task.step(token, state, memory)
-        torch.testing.assert_close(found, scores[:, step])
+        found, state = decoder.step(token, state, memory)
+        torch.testing.assert_close(found, outputs[:, step])
         token = batch.targets[:, step]
 
 

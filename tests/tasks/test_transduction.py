@@ -10,9 +10,11 @@ import torch
 
 from seqzoo import compose
 from seqzoo.building import build_model
+from seqzoo.config import merged
 from seqzoo.contracts import BEGIN, END, PAD, UNKNOWN, Batch, DataSpec
 from seqzoo.data.codec import TextCodec
 from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.decoding import Search
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
 from seqzoo.overrides import examine
@@ -27,11 +29,13 @@ LENGTHS = torch.tensor([6, 4, 3, 1])
 KINDS = ["additive", "dot", "scaled_dot", "general", "multi_head", "location_aware"]
 
 
-def build(backbone: str = "unidirectional", **options: Any) -> Model:
+def build(backbone: str = "unidirectional", search: Any = (), sampling: Any = (), **decoder: Any) -> Model:
     torch.manual_seed(0)
-    widths = ("backbone.hidden_size=16", "encoder.embedding_size=16", "task.attention_size=8")
+    widths = ("backbone.hidden_size=16", "encoder.embedding_size=16", "task.decoder.attention_size=8")
     config = compose("cell=gru", f"backbone={backbone}", *widths)
-    return build_model({**config, "task": {**config["task"], **options}}, SPEC)
+    training = {name: decoder.pop(name) for name in ("word_dropout", "label_smoothing") if name in decoder}
+    groups = {"decoder": decoder, "search": dict(search), "scheduled_sampling": dict(sampling)}
+    return build_model({**config, "task": merged(config["task"], {**groups, **training})}, SPEC)
 
 
 def copying() -> Batch:
@@ -73,14 +77,14 @@ def test_what_was_learned_is_decoded_greedily_and_by_beam(backbone: str, options
     model = train(build(backbone, **options), batch)
     expected = model.task.references(batch)
     assert [p.answer for p in model.task.decode(model, batch)] == expected
-    model.task.beam_size = 3
+    model.task.search = Search(beam_size=3)
     assert [p.answer for p in model.task.decode(model, batch)] == expected
 
 
 def test_own_state_with_attention_reads_the_source_by_attention_alone() -> None:
     model = build(attention="general", context="own_state").eval()
     features = model.encode(copying())
-    (first, _, _), _ = model.task.start(features)
+    (first, _, _), _ = model.task.decoder.start(features)
     assert all((tensor == 0).all() for tensor in first[0][0])
     batch = copying()
     assert [p.answer for p in train(model.train(), batch).task.decode(model, batch)] == model.task.references(batch)
@@ -89,10 +93,10 @@ def test_own_state_with_attention_reads_the_source_by_attention_alone() -> None:
 def test_mean_state_is_a_layer_over_the_mean_of_the_real_outputs() -> None:
     model = build("bidirectional", context="mean_state").eval()
     features = model.encode(copying())
-    ((((found,),),), _, _), _ = model.task.start(features)
+    ((((found,),),), _, _), _ = model.task.decoder.start(features)
     for row, length in enumerate(LENGTHS.tolist()):
         mean = features.outputs[row, :length].mean(0)
-        torch.testing.assert_close(found[row], torch.tanh(model.task.bridge(mean)))
+        torch.testing.assert_close(found[row], torch.tanh(model.task.decoder.bridge(mean)))
 
 
 @pytest.mark.parametrize("options", [{}, {"input_feeding": True}])
@@ -102,17 +106,17 @@ def test_attention_weights_are_those_of_the_decoding(options: dict[str, Any]) ->
     weights = model.task.attention_weights(features, batch.targets)
     assert weights.shape == (4, 7, 6)
     torch.testing.assert_close(weights.sum(-1), torch.ones(4, 7))
-    state, memory = model.task.start(features)
+    state, memory = model.task.decoder.start(features)
     token = torch.full((4,), BEGIN)
     for u in range(7):
-        _, state = model.task.step(token, state, memory)
+        _, state = model.task.decoder.step(token, state, memory)
         torch.testing.assert_close(state[1][0][:, 0], weights[:, u])
         token = batch.targets[:, u]
 
 
 def test_tied_embeddings_are_one_parameter_and_survive_a_checkpoint(tmp_path: Any) -> None:
     model, batch = build(attention="general", tied_embeddings=True).eval(), copying()
-    assert model.task.head.weight is model.task.embedding.weight
+    assert model.task.decoder.head.weight is model.task.decoder.embedding.weight
     save_weights(tmp_path / "weights", model, {})
     copy = build(attention="general", tied_embeddings=True, embedding_std=0.2).eval()
     load_weights(tmp_path / "weights", copy)
@@ -121,8 +125,8 @@ def test_tied_embeddings_are_one_parameter_and_survive_a_checkpoint(tmp_path: An
 
 def test_smoothing_is_of_training_alone() -> None:
     model, batch = build(label_smoothing=0.1), copying()
-    read = torch.randn(4, 7, model.task.head.in_features)
-    logs = model.task.head(read).log_softmax(-1)
+    read = torch.randn(4, 7, model.task.decoder.head.in_features)
+    logs = model.task.decoder.head(read).log_softmax(-1)
     real = torch.arange(7) < batch.target_lengths[:, None]
     plain = -logs.gather(2, batch.targets[..., None])[..., 0][real].sum()
     smooth = 0.9 * plain - 0.1 * logs.mean(-1)[real].sum()
@@ -148,7 +152,7 @@ def test_word_dropout_hides_tokens_in_training_alone() -> None:
     ],
 )
 def test_the_share_of_own_tokens_follows_its_schedule(schedule: str, share: Any) -> None:
-    sampling = build(scheduled_sampling=schedule, sampling_steps=20, sampling_limit=0.75).task.scheduled_sampling
+    sampling = build(sampling={"kind": schedule, "steps": 20, "limit": 0.75}).task.scheduled_sampling
     found = [sampling.share().item() for _ in range(200)]
     assert found == pytest.approx([min(share(i), 0.75) for i in range(200)], abs=1e-6)
 
@@ -156,34 +160,35 @@ def test_the_share_of_own_tokens_follows_its_schedule(schedule: str, share: Any)
 @pytest.mark.parametrize("options", [{}, {"attention": "general"}])
 def test_scheduled_sampling_reads_what_the_decoder_would_write(options: dict[str, Any]) -> None:
     """With a share of 1: the scores of training are those of greedy writing. In evaluation they are as ever."""
-    model, batch = build(scheduled_sampling="linear", sampling_steps=1, sampling_limit=1.0, **options), copying()
+    model, batch = build(sampling={"kind": "linear", "steps": 1, "limit": 1.0}, **options), copying()
     right = model.eval()(batch)[0]
     model.train()
     torch.testing.assert_close(model(batch)[0], right)  # the first batch: a share of 0
-    scores = model.task.head(model(batch)[0])
-    state, memory = model.task.start(model.encode(batch))
+    scores = model.task.decoder.head(model(batch)[0])
+    state, memory = model.task.decoder.start(model.encode(batch))
     token = torch.full((4,), BEGIN)
     for u in range(7):
-        found, state = model.task.step(token, state, memory)
+        output, state = model.task.decoder.step(token, state, memory)
+        found = model.task.decoder.head(output)
         torch.testing.assert_close(found, scores[:, u])
         token = found.argmax(-1)
-    assert not torch.allclose(scores, model.task.head(right))
+    assert not torch.allclose(scores, model.task.decoder.head(right))
     assert "task.scheduled_sampling.batches" in model.state_dict()
 
 
 def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
-    model, batch = build("bidirectional", attention="general", beam_size=4).eval(), copying()
+    model, batch = build("bidirectional", attention="general", search={"beam_size": 4}).eval(), copying()
     features = model.encode(batch)
-    rows = model.task.search(model, batch, n_best=4)
+    rows = model.task.hypotheses(model, batch, n_best=4)
     for row, found in enumerate(rows):
         assert len(found) == 4
         assert found == sorted(found, key=lambda hypothesis: -hypothesis.rank)
-        limit = min(2 * int(LENGTHS[row]) + 10, model.task.max_length)
+        limit = min(2 * int(LENGTHS[row]) + 10, model.task.search.max_length)
         for ids, score, rank in found:
             targets = torch.tensor([[*ids, END][:limit]])
             one = batch.first(4)
             one.targets = targets.expand(4, -1)
-            logs = model.task.head(model.task(features, one)[row]).log_softmax(-1)
+            logs = model.task.decoder.head(model.task(features, one)[row]).log_softmax(-1)
             assert score == rank == pytest.approx(logs.gather(1, targets[0, :, None]).sum().item(), abs=1e-4)
     answers = [[p.answer for p in row] for row in model.task.candidates(model, batch, 4)]
     assert answers == [[TARGET.decode(hypothesis.ids) for hypothesis in row] for row in rows]
@@ -193,14 +198,15 @@ def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"attention": "general", "coverage_penalty": 0.3},
+        {"attention": "general", "search": {"coverage_penalty": 0.3}},
         {"attention": "location_aware", "input_feeding": True, "context": "every_step"},
     ],
 )
 def test_a_row_is_answered_as_if_alone(options: dict[str, Any], beam_size: int) -> None:
     """State, memory and what was attended to move with the hypotheses when others leave the batch."""
     batch = copying()
-    model = train(build("bidirectional", beam_size=beam_size, length_penalty=1.0, **options), batch)
+    search = {"beam_size": beam_size, "length_penalty": 1.0, **options.get("search", {})}
+    model = train(build("bidirectional", **{**options, "search": search}), batch)
     together = model.task.decode(model, batch)
     assert len({len(p.answer) for p in together}) == 4
     for row, length in enumerate(LENGTHS.tolist()):
@@ -210,8 +216,8 @@ def test_a_row_is_answered_as_if_alone(options: dict[str, Any], beam_size: int) 
 
 
 def test_the_coverage_penalty_counts_what_was_not_attended_to() -> None:
-    model = build("bidirectional", attention="general", coverage_penalty=0.5).eval()
-    state, memory = model.task.start(model.encode(copying()))
+    model = build("bidirectional", attention="general", search={"coverage_penalty": 0.5}).eval()
+    state, memory = model.task.decoder.start(model.encode(copying()))
     attended = torch.zeros(4, 2, 6)
     attended[:, 1] = torch.tensor([2.0, 0.5, 0.25, 1.0, 1.0, 1.0])
     found = model.task._not_attended((state[0], (attended,), ()), memory)
@@ -220,20 +226,20 @@ def test_the_coverage_penalty_counts_what_was_not_attended_to() -> None:
 
 
 def test_constraints_on_answers() -> None:
-    model, batch = build(prefix="ba", min_length=5, no_repeat=1).eval(), copying()
+    model, batch = build().eval(), copying()
     for beam_size in (1, 3):
-        model.task.beam_size = beam_size
+        model.task.search = Search(beam_size, prefix="ba", min_length=5, no_repeat=1)
         for prediction in model.task.decode(model, batch):
             assert prediction.answer.startswith("ba")
             assert 5 <= len(prediction.answer) == len(set(prediction.answer))
-    model.task.prefix = "bax"
+    model.task.search = Search(prefix="bax")
     with pytest.raises(DataError, match="prefix is 'bax', of which the model knows only 'ba<unk>'"):
         model.task.decode(model, batch)
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_answers_as_long_as_their_sources(beam_size: int) -> None:
-    model, batch = build(same_length=True, no_repeat=1, beam_size=beam_size).eval(), copying()
+    model, batch = build(search={"same_length": True, "no_repeat": 1, "beam_size": beam_size}).eval(), copying()
     for prediction, length in zip(model.task.decode(model, batch), LENGTHS.tolist(), strict=True):
         assert len(set(prediction.answer)) == len(prediction.answer) == length
 
@@ -241,17 +247,29 @@ def test_answers_as_long_as_their_sources(beam_size: int) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["task.input_feeding=true"], "task.input_feeding needs something to attend with: choose an attention"),
-        (["task.coverage_penalty=0.2"], "task.coverage_penalty needs something to attend with"),
-        (["task.context=own_state"], "task.context is own_state: without attention"),
+        (
+            ["task.decoder.input_feeding=true"],
+            "task.decoder.input_feeding needs something to attend with: choose an attention",
+        ),
+        (["task.search.coverage_penalty=0.2"], "task.search.coverage_penalty needs something to attend with"),
+        (["task.decoder.context=own_state"], "task.decoder.context is own_state: without attention"),
         (["task.word_dropout=1.0"], "task.word_dropout is 1.0: it is a share"),
-        (["task.sampling_limit=2.0"], "task.sampling_limit is 2.0: it is a share, between 0 and 1"),
-        (["task.sampling_steps=0"], "task.sampling_steps is 0: it is at least 1"),
-        (["task.beam_size=0"], "task.beam_size is 0: search at least one"),
-        (["task.tied_embeddings=true", "encoder.embedding_size=60"], r"task.tied_embeddings needs as many features"),
-        (["task.attention=dot", "backbone=bidirectional"], "dot attention multiplies queries of 192 features with a"),
-        (["task.attention=adaptive"], "task.attention is 'adaptive': it must be one of none, additive"),
-        (["task.attention=multi_head", "task.attention_heads=3"], "task.attention_heads is 3: it must divide"),
+        (["task.scheduled_sampling.limit=2.0"], "task.scheduled_sampling.limit is 2.0: it is a share, between 0 and 1"),
+        (["task.scheduled_sampling.steps=0"], "task.scheduled_sampling.steps is 0: it is at least 1"),
+        (["task.search.beam_size=0"], "task.search.beam_size is 0: search at least one"),
+        (
+            ["task.decoder.tied_embeddings=true", "encoder.embedding_size=60"],
+            r"task.decoder.tied_embeddings needs as many features",
+        ),
+        (
+            ["task.decoder.attention=dot", "backbone=bidirectional"],
+            "dot attention multiplies queries of 192 features with a",
+        ),
+        (["task.decoder.attention=adaptive"], "task.decoder.attention is 'adaptive': it must be one of none, additive"),
+        (
+            ["task.decoder.attention=multi_head", "task.decoder.attention_heads=3"],
+            "task.decoder.attention_heads is 3: it must divide",
+        ),
     ],
 )
 def test_bad_options(overrides: list[str], message: str) -> None:

@@ -36,8 +36,9 @@ TASKS = ["transduction", "classification", "tagging", "language_modeling"]
 def tiny(task: str, *more: str) -> dict:
     """Dropout, several epochs, and an end in the middle of one."""
     small = ["data.train_size=200", "data.validation_size=60", "data.test_size=60"]
+    dropout = "task.decoder.dropout=0.2" if task == "transduction" else "task.dropout=0.2"
     return compose(
-        f"task={task}", *small, "debug=tiny", "backbone=deep", "task.dropout=0.2", "data.limit=160",
+        f"task={task}", *small, "debug=tiny", "backbone=deep", dropout, "data.limit=160",
         "training.steps=30", "training.validate_every=10", "training.log_every=5", *more,
     )  # fmt: skip
 
@@ -179,7 +180,7 @@ class MovedBetweenDevices(TorchDispatchMode):
     *([task] for task in names("task") if task not in ("cloze", "regression")),
     ["cloze", "backbone=bidirectional"], ["regression", "data.steps=10"],
     ["tagging", "task.decoder=crf"], ["tagging", "cell.engine=reference"],
-    ["classification", "task.pooling=[mean,max,attention]"], ["transduction", "task.attention=dot"],
+    ["classification", "task.pooling=[mean,max,attention]"], ["transduction", "task.decoder.attention=dot"],
 ], ids=str)  # fmt: skip
 def test_an_update_never_asks_the_device(overrides: list[str]) -> None:
     """Tensors without content have no answer, so that whoever asks one fails."""

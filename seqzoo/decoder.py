@@ -1,0 +1,190 @@
+"""The network that writes: it reads the token before and a memory, and says what comes next.
+
+Sutskever, Vinyals & Le, Sequence to Sequence Learning with Neural Networks, 2014 (the context as first state),
+https://arxiv.org/abs/1409.3215
+Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014 (the context at every step),
+https://arxiv.org/abs/1406.1078
+Luong, Pham & Manning, Effective Approaches to Attention-based Neural Machine Translation, 2015 (attention after the
+step, input feeding), https://arxiv.org/abs/1508.04025
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.attention import AttentionName, Memory, create_attention, unattended
+from seqzoo.contracts import BackboneFactory, Features, State
+from seqzoo.state import flatten, map_state, unflatten
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    """backbone: goes step by step.
+
+    context: first_state gives the encoder's last state to the decoder as its first one, through a layer of its own
+        where their shapes differ; mean_state the mean of the encoder's outputs, through a layer; own_state nothing;
+        every_step gives the encoder's last output to the decoder beside each token.
+    attention: a kind of `seqzoo.attention`, over the encoder's outputs, or none. The head reads
+        tanh(W [output; context]), as wide as a token's vector, in place of the decoder's output.
+    attention_size: of the hidden layer of additive and location_aware, and of all heads of multi_head together.
+    attention_heads: of multi_head.
+    input_feeding: what the head has read goes into the next step, beside the token. Training then goes step by step.
+    embedding_size: width of a token's vector; embedding_std: spread of these vectors at the start.
+    tied_embeddings: the head's weights are these vectors (Press & Wolf, Using the Output Embedding to Improve Language
+        Models, 2017, https://aclanthology.org/E17-2025).
+    dropout: on the vectors of tokens, and on what the head reads.
+    """
+
+    backbone: BackboneFactory
+    context: Literal["first_state", "mean_state", "own_state", "every_step"] = "first_state"
+    attention: AttentionName = "none"
+    attention_size: int = 128
+    attention_heads: int = 4
+    input_feeding: bool = False
+    embedding_size: int = 128
+    embedding_std: float = 0.1
+    tied_embeddings: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.attention == "none" and self.input_feeding:
+            raise ValueError("input_feeding needs something to attend with: choose an attention")
+        if self.attention == "none" and self.context == "own_state":
+            raise ValueError("context is own_state: without attention the decoder would see nothing of the source")
+
+
+class Decoded(NamedTuple):
+    """outputs: (B, U, W), what the head reads; weights: (B, U, S), what was attended to, if anything."""
+
+    outputs: Tensor
+    weights: Tensor | None
+
+
+class Decoder(nn.Module):
+    """A state is (the backbone's own, what was attended to, what is fed back); a memory is (what is attended to, what
+    is read at every step). What a decoder has not is an empty tuple.
+
+    feature_size: of the steps of the memory; encoder_state: a state of the encoder, read for its shapes.
+    """
+
+    def __init__(self, feature_size: int, vocabulary_size: int, encoder_state: State, options: DecoderOptions):
+        super().__init__()
+        self.context, self.input_feeding = options.context, options.input_feeding
+        width = options.embedding_size
+        self.embedding = nn.Embedding(vocabulary_size, width)
+        nn.init.normal_(self.embedding.weight, std=options.embedding_std)
+        read = (feature_size if options.context == "every_step" else 0) + (width if options.input_feeding else 0)
+        self.backbone = options.backbone(width + read)
+        if not self.backbone.causal:
+            raise ValueError(
+                "the decoder cannot go step by step: it writes from left to right, so give it one direction"
+            )
+        self.bridge = self._create_bridge(feature_size, encoder_state)
+        self.dropout = nn.Dropout(options.dropout)
+        output_size = self.backbone.output_size
+        self.attention = create_attention(
+            options.attention, output_size, feature_size, options.attention_size, options.attention_heads
+        )
+        if self.attention is not None:
+            self.combine = nn.Linear(output_size + feature_size, width)
+            output_size = width
+        self.head = nn.Linear(output_size, vocabulary_size)
+        if options.tied_embeddings:
+            if output_size != width:
+                raise ValueError(
+                    f"tied_embeddings needs as many features of the decoder ({output_size}) as embedding_size "
+                    f"({width}), or an attention"
+                )
+            self.head.weight = self.embedding.weight
+
+    def _create_bridge(self, feature_size: int, encoder_state: State) -> nn.Linear | None:
+        """From what the encoder has read to the first state; None where nothing has to be changed."""
+        first = self.backbone.initial_state(1)
+        width = sum(tensor[0].numel() for tensor in _features_of(first))
+        if self.context == "mean_state":
+            return nn.Linear(feature_size, width)
+        shapes, theirs = ([tensor.shape[1:] for tensor in flatten(state)] for state in (first, encoder_state))
+        if self.context == "first_state" and shapes != theirs:
+            return nn.Linear(sum(tensor[0].numel() for tensor in _features_of(encoder_state)), width)
+        return None
+
+    def start(self, features: Features) -> tuple[State, State]:
+        """The first state, and the memory."""
+        first = self._first_state(features)
+        fed = (features.last.new_zeros(features.last.shape[0], self.head.in_features),) if self.input_feeding else ()
+        read = (features.last,) if self.context == "every_step" else ()
+        if self.attention is None:
+            return (first, (), fed), ((), read)
+        memory = self.attention.remember(features.outputs, features.lengths)
+        return (first, (unattended(memory),), fed), (tuple(memory), read)
+
+    def _first_state(self, features: Features) -> State:
+        first = self.backbone.initial_state(features.last.shape[0])
+        if self.context in ("every_step", "own_state"):
+            return first
+        if self.bridge is None:
+            return unflatten(flatten(features.state), first)
+        if self.context == "mean_state":
+            steps = features.outputs.shape[1] if features.lengths is None else features.lengths[:, None]
+            seen = features.outputs.sum(1) / steps  # padded outputs are zero
+        else:
+            seen = torch.cat([tensor.flatten(1) for tensor in _features_of(features.state)], dim=-1)
+        sizes = [tensor.shape[1:].numel() for tensor in _features_of(first)]
+        pieces = iter(torch.tanh(self.bridge(seen)).split(sizes, dim=-1))
+        return map_state(lambda zero: next(pieces).reshape(zero.shape) if zero.dim() > 1 else zero, first)
+
+    def forward(
+        self, tokens: Tensor, state: State, memory: State, choose: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> Decoded:
+        """(B, U) tokens that are read, one after the other.
+
+        choose: (B,) tokens and (B, W), what the head has read just before them -> the tokens that are read instead.
+            They are then read one by one.
+        """
+        if self.input_feeding or choose is not None:
+            return self._by_steps(tokens, state, memory, choose)
+        x = self.dropout(self.embedding(tokens))
+        x = torch.cat([x, *(read[:, None].expand(-1, x.shape[1], -1) for read in memory[1])], dim=-1)
+        # no lengths: what a row's decoder does after its end is masked in the loss
+        outputs, _ = self.backbone(x, None, state[0])
+        if self.attention is None:
+            return Decoded(self.dropout(outputs), None)
+        contexts, weights = self.attention(outputs, Memory(*memory[0]))
+        return Decoded(self.dropout(self._combined(outputs, contexts)), weights)
+
+    def _by_steps(
+        self, tokens: Tensor, state: State, memory: State, choose: Callable[[Tensor, Tensor], Tensor] | None
+    ) -> Decoded:
+        outputs: list[Tensor] = []
+        weights = []
+        for token in tokens.unbind(1):
+            if choose is not None and outputs:
+                token = choose(token, outputs[-1])
+            output, state = self.step(token, state, memory)
+            outputs.append(output)
+            weights += [attended[:, 0] for attended in state[1]]
+        return Decoded(torch.stack(outputs, dim=1), torch.stack(weights, dim=1) if weights else None)
+
+    def step(self, token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
+        """(B,) tokens -> (B, W), what the head reads, and the next state."""
+        own, attended, fed = state
+        x = torch.cat([self.dropout(self.embedding(token)), *memory[1], *fed], dim=-1)
+        output, own = self.backbone.step(x, own)
+        if self.attention is not None:
+            context, after = self.attention.step(output, Memory(*memory[0]), *attended)
+            output, attended = self._combined(output, context), (after,)
+        output = self.dropout(output)
+        return output, (own, attended, (output,) if self.input_feeding else ())
+
+    def _combined(self, outputs: Tensor, contexts: Tensor) -> Tensor:
+        return torch.tanh(self.combine(torch.cat([outputs, contexts], dim=-1)))
+
+
+def _features_of(state: State) -> list[Tensor]:
+    """The tensors of a state that hold features; counters stay where they are."""
+    return [tensor for tensor in flatten(state) if tensor.dim() > 1]

@@ -1,0 +1,65 @@
+"""Runs of older versions, as this version reads them. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# before options of task=transduction were grouped, its decoder was the backbone alone
+OF_DECODER = (
+    "context", "attention", "attention_size", "attention_heads", "input_feeding", "embedding_size", "embedding_std",
+    "tied_embeddings", "dropout",
+)  # fmt: skip
+OF_SEARCH = (
+    "beam_size", "length_penalty", "coverage_penalty", "max_length", "min_length", "same_length", "no_repeat", "prefix",
+)  # fmt: skip
+OF_SAMPLING = {"scheduled_sampling": "kind", "sampling_steps": "steps", "sampling_limit": "limit"}
+PARTS_OF_DECODER = ("embedding", "bridge", "attention", "combine", "head")
+
+
+def grouped(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a run with the options of its task in groups."""
+    task = config["task"]
+    if task.get("class") != "Transduction" or "context" not in task:
+        return config
+    decoder = {"backbone": task["decoder"], **{name: task[name] for name in OF_DECODER if name in task}}
+    search = {name: task[name] for name in OF_SEARCH if name in task}
+    sampling = {new: task[old] for old, new in OF_SAMPLING.items() if old in task}
+    moved = {"decoder", *OF_DECODER, *OF_SEARCH, *OF_SAMPLING}
+    rest = {name: value for name, value in task.items() if name not in moved}
+    groups = {"decoder": decoder, "search": search, "scheduled_sampling": sampling}
+    return {**config, "task": {**rest, **groups}, "overrides": [_moved(text) for text in config["overrides"]]}
+
+
+def _moved(override: str) -> str:
+    """An override of an option that is in a group now."""
+    match = re.match(r"(\+*|~)task\.(\w+)(.*)", override, re.DOTALL)
+    if match is None:
+        return override
+    sign, name, rest = match.groups()
+    if name == "decoder":
+        name = "decoder.backbone"
+    elif name in OF_DECODER:
+        name = f"decoder.{name}"
+    elif name in OF_SEARCH:
+        name = f"search.{name}"
+    elif name in OF_SAMPLING:
+        name = f"scheduled_sampling.{OF_SAMPLING[name]}"
+    return f"{sign}task.{name}{rest}"
+
+
+def renamed(tensors: dict[str, T]) -> dict[str, T]:
+    """The weights of a model by the names that they have now."""
+    if "task.embedding.weight" not in tensors:
+        return tensors
+    found = {}
+    for name, tensor in tensors.items():
+        first, _, rest = name.removeprefix("task.").partition(".")
+        if name.startswith("task.decoder."):
+            name = f"task.decoder.backbone.{rest}"
+        elif name.startswith("task.") and first in PARTS_OF_DECODER:
+            name = f"task.decoder.{first}.{rest}"
+        found[name] = tensor
+    return found
