@@ -50,6 +50,7 @@ class Training:
     log_every: int
     save_every: float
     examples: int
+    diagnostics: float
     device: str
     precision: Literal["fp32", "bf16", "fp16"]
     threads: int | Literal["auto"]
@@ -66,7 +67,7 @@ AT_LEAST = {
     "warmup_steps": 0, "plateau_patience": 0, "weight_decay": 0, "learning_rate": 0, "save_every": 0, "examples": 0,
     "nonmonotone": 1,
 }  # fmt: skip
-SHARES = ("momentum", "final_rate", "plateau_factor", "average_decay", "average_from")
+SHARES = ("momentum", "final_rate", "plateau_factor", "average_decay", "average_from", "diagnostics")
 POSITIVE = ("clip_norm", "clip_value")
 
 

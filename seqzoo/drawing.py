@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from seqzoo.contracts import Alignment, Explanation
 from seqzoo.errors import ConfigError
@@ -102,6 +106,69 @@ def draw_confusion(classes: list[str], counts: list[list[int]]) -> Any:
 
 COUNTED = 20
 """Up to so many classes the counts are written into a confusion matrix."""
+
+
+def draw_memory(state_norms: list[float], gradient_norms: list[float]) -> Any:
+    """A matplotlib figure: the norm of the state after each step, and of the loss's gradient by the steps between it
+    and the end of the row.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.0, 3.0))
+    forwards, backwards = figure.add_axes((0.08, 0.17, 0.38, 0.78)), figure.add_axes((0.6, 0.17, 0.38, 0.78))
+    forwards.plot(range(1, len(state_norms) + 1), state_norms)
+    forwards.set(xlabel="step", ylabel="norm of the state")
+    # the axis itself: a logarithmic one is drawn five times as slowly
+    lags = [lag for lag, norm in enumerate(gradient_norms, start=1) if 0 < norm < math.inf]
+    backwards.plot(lags, [math.log10(gradient_norms[lag - 1]) for lag in lags])
+    backwards.set(xlabel="lag (steps before the end)", ylabel="log10 of the gradient's norm")
+    for axes in (forwards, backwards):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_states(read: list[str], states: Mapping[str, Tensor]) -> Any:
+    """A matplotlib figure, a panel for each of `states`, (T, units): a row a unit, a column a step, which `read` names.
+    What lies between 0 and 1 is a gate: the darker, the further open. Else blue is below 0 and red above, each panel by
+    its largest number. All are one image, which is drawn five times as fast as panels with scales.
+    """
+    from matplotlib.figure import Figure
+
+    steps = len(read)
+    labels = read if steps <= LABELLED else []
+    units = max(values.shape[1] for values in states.values())
+    panels, ticks, start = [], [], 0
+    for values in states.values():
+        panels.append(torch.cat([_coloured(values.float().cpu().T), torch.ones(max(units // 16, 1), steps, 3)]))
+        ticks.append(start + values.shape[1] / 2)
+        start += len(panels[-1])
+    # in inches
+    left, below = 0.2 + 0.1 * max(map(len, states)), 0.2 + 0.09 * max(map(_width, labels), default=0)
+    width, height = min(max(0.2 * steps, 3.0), 40.0), 1.5 * len(states)
+    figure = Figure(figsize=(left + width + 0.1, below + height + 0.1))
+    total_width, total_height = figure.get_size_inches()
+    axes = figure.add_axes((left / total_width, below / total_height, width / total_width, height / total_height))
+    axes.imshow(torch.cat(panels).numpy(), aspect="auto", interpolation="nearest")
+    axes.set_yticks(ticks, list(states))
+    axes.set_xticks(range(len(labels)), labels, rotation=90, family=_fonts(), parse_math=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _coloured(values: Tensor) -> Tensor:
+    """(units, T) -> (units, T, 3)"""
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return (1 - values)[..., None].expand(-1, -1, 3)
+    shares = values / max(-low, high)
+    red, blue = torch.tensor([0.7, 0.09, 0.17]), torch.tensor([0.13, 0.4, 0.67])
+    full = torch.where(shares[..., None] > 0, red, blue)
+    return 1 - shares.abs()[..., None] * (1 - full)
+
+
+LABELLED = 150
+"""Up to so many steps are named in a picture."""
 
 
 def save(alignment: Alignment, path: Path) -> None:

@@ -42,7 +42,17 @@ from seqzoo.training.session import Session
 from seqzoo.training.tracking import Ending, Tracker
 
 # what a continued run may change: it says when to stop, or how fast to go, not what is learned
-FREE_ON_RESUME = {"epochs", "steps", "patience", "log_every", "save_every", "examples", "device", "threads"}
+FREE_ON_RESUME = {
+    "epochs",
+    "steps",
+    "patience",
+    "log_every",
+    "save_every",
+    "examples",
+    "diagnostics",
+    "device",
+    "threads",
+}
 
 
 def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from seqzoo.errors import ConfigError
 from seqzoo.loaded import Loaded, load
 
 SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8", "training.examples=2")
+LOOK = "training.diagnostics=1"
 PNG = b"\x89PNG"
 
 
@@ -26,7 +27,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "attention"
     with contextlib.redirect_stdout(io.StringIO()):
         cli.main(
-            ["train", "task.decoder.attention=additive", "backbone=bidirectional", *SMALL, f"hydra.run.dir={folder}"]
+            [
+                "train",
+                "task.decoder.attention=additive",
+                "backbone=bidirectional",
+                LOOK,
+                *SMALL,
+                f"hydra.run.dir={folder}",
+            ]
         )
     return folder
 
@@ -106,7 +114,8 @@ def test_predict_gives_the_best_candidates_of_a_beam(run: Path, command: Callabl
 
 def test_tensorboard_shows_the_same_sentences_at_each_validation(run: Path) -> None:
     events = EventAccumulator(str(run)).Reload()
-    assert events.Tags()["images"] == ["valid/attention_1", "valid/attention_2"]
+    attention = ["valid/attention_1", "valid/attention_2"]
+    assert events.Tags()["images"] == ["recurrence/memory", "recurrence/states", *attention]
     shown = events.Images("valid/attention_1")
     assert [image.step for image in shown] == [4, 8]
     assert all(image.encoded_image_string.startswith(PNG) for image in shown)

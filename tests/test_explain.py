@@ -20,7 +20,16 @@ SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.tes
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "sentiment"
     with contextlib.redirect_stdout(io.StringIO()):
-        cli.main(["train", "task=classification", "task.pooling=attention", *SMALL, f"hydra.run.dir={folder}"])
+        cli.main(
+            [
+                "train",
+                "task=classification",
+                "task.pooling=attention",
+                "training.diagnostics=1",
+                *SMALL,
+                f"hydra.run.dir={folder}",
+            ]
+        )
     return folder
 
 

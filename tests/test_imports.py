@@ -48,7 +48,9 @@ MAY_IMPORT = {
     "config": BASE | {"options"},
     "model": SHARED,
     "drawing": SHARED,
-    "training": SHARED | {"metrics", "config", "model", "drawing"},
+    "ridge": SHARED,
+    "dynamics": SHARED | {"model", "ridge"},
+    "training": SHARED | {"metrics", "config", "model", "drawing", "dynamics"},
 }
 
 

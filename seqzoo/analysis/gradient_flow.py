@@ -23,8 +23,8 @@ from seqzoo import config as configuration
 from seqzoo import drawing
 from seqzoo.building import build_data, build_model
 from seqzoo.contracts import Cell
+from seqzoo.dynamics import first_cell
 from seqzoo.errors import ConfigError
-from seqzoo.model import Model
 from seqzoo.overrides import examine
 from seqzoo.state import flatten, map_state
 from seqzoo.training.tracking import Tracker
@@ -98,11 +98,6 @@ def gradient_flow(overrides: list[str], steps: int) -> list[Curve]:
         setting = " ".join(text.removeprefix("cell.") for text in varied)
         curves.append(Curve(config["choices"]["cell"], setting, norms))
     return curves
-
-
-def first_cell(model: Model) -> Cell:
-    """The cell that reads what the encoder makes of the inputs."""
-    return next(module for module in model.backbone.modules() if isinstance(module, Cell))
 
 
 def write(curves: list[Curve], folder: Path) -> None:

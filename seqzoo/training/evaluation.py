@@ -52,7 +52,7 @@ def decoded_examples(model: Model, data: DataModule, split: str, device: torch.d
     """
     if count == 0:
         return []
-    batch = _shown(model, data, split, count).to(device)
+    batch = shown(model, data, split, count).to(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         return model.task.show(batch, model.task.decode(model, batch))
@@ -63,10 +63,10 @@ def alignments(model: Model, data: DataModule, split: str, device: torch.device,
     """What the answers of `decoded_examples` attended to, where a task attends to anything."""
     if count == 0:
         return []
-    return model.task.alignments(model, _shown(model, data, split, count).to(device))
+    return model.task.alignments(model, shown(model, data, split, count).to(device))
 
 
-def _shown(model: Model, data: DataModule, split: str, count: int) -> Batch:
+def shown(model: Model, data: DataModule, split: str, count: int) -> Batch:
     """The first rows of the batch in the middle of a split, the same ones every time."""
     model.eval()
     middle = next(iter(data.batches(split, start=data.num_batches(split) // 2)))

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from seqzoo.contracts import Batch, DataModule
 from seqzoo.state import detach
 from seqzoo.training.device import autocast
-from seqzoo.training.evaluation import alignments, decoded_examples, evaluate
+from seqzoo.training.diagnostics import Diagnostics
+from seqzoo.training.evaluation import decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
 from seqzoo.training.prefetch import on_device
 from seqzoo.training.run import Run
@@ -54,6 +55,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
     position, settings = session.position, session.settings
     watch = Stopwatch(position, session.device)
     saved = watch.seconds
+    diagnostics = Diagnostics(settings.diagnostics)
     with StopSignals() as stop, run.progress_bar(session) as bar:
         while not position.finished:
             batches = data.num_batches("train", position.epoch)
@@ -73,7 +75,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
                 every = settings.validate_every
                 if position.finished or (epoch_ends if every is None else position.step % every == 0):
                     session.check_finite()
-                    validate(session, data, run)
+                    validate(session, data, run, diagnostics)
                     watch.lap()
                     run.save(session)
                     saved = watch.seconds
@@ -123,7 +125,7 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     return norm
 
 
-def validate(session: Session, data: DataModule, run: Run) -> None:
+def validate(session: Session, data: DataModule, run: Run, diagnostics: Diagnostics) -> None:
     """Score the validation split, keep the best weights, show examples, and stop when patience ends."""
     position, settings, model = session.position, session.settings, session.model
     with session.averaging.applied():
@@ -140,7 +142,7 @@ def validate(session: Session, data: DataModule, run: Run) -> None:
             run.save_best(session, {name: str(value) for name, value in scores.items()})
         examples = decoded_examples(model, data, "validation", session.device, settings.examples)
         run.log_validation(session, scores, examples, improved)
-        run.log_alignments(alignments(model, data, "validation", session.device, settings.examples), position.step)
+        diagnostics.look(session, data, run)
     session.schedule.after_validation(improved)
     if session.averaging.after_validation(rank):
         run.log(f"from update {position.step:,} on the weights are averaged")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from seqzoo.contracts import Alignment
-from seqzoo.drawing import any_script, can_draw, draw, draw_confusion
+from seqzoo.drawing import any_script, can_draw, draw, draw_confusion, draw_memory, draw_states
 from seqzoo.errors import CheckpointError
 from seqzoo.metrics import Confusion
 from seqzoo.training.checkpoint import save_training, save_weights, write_atomically
 from seqzoo.training.files import BEST, CONFIG, CURVES, LAST, LOG, METRICS, read_config, read_curves
+from seqzoo.training.recurrence import Recurrence
 from seqzoo.training.session import Session
 from seqzoo.training.tracking import Tracker
 
@@ -142,11 +144,21 @@ class Run:
         with (self.folder / CURVES).open("a", encoding="utf-8") as file:
             file.write(_line(point))
 
-    def log_alignments(self, alignments: list[Alignment], step: int) -> None:
-        """Pictures, where matplotlib is installed."""
-        if self.tracker is not None and can_draw():
-            for number, alignment in enumerate(alignments):
-                self._picture(f"valid/attention_{number + 1}", draw(alignment), step)
+    def draw_alignments(self, alignments: list[Alignment], step: int) -> None:
+        for number, alignment in enumerate(alignments):
+            self._picture(f"valid/attention_{number + 1}", draw(alignment), step)
+
+    def log_recurrence(self, found: Recurrence, step: int) -> None:
+        """What the cell does with its state: curves and a histogram."""
+        self.tracker.scalars({tag: value for tag, value in found.numbers.items() if math.isfinite(value)}, step)
+        if found.time_constants is not None:
+            # of their logarithms: they reach from one step to thousands
+            self.tracker.histogram("recurrence/log10_time_constant", found.time_constants.log10(), step)
+
+    def draw_recurrence(self, found: Recurrence, step: int) -> None:
+        picture = draw_memory(found.state_norms.tolist(), found.gradient_norms.tolist())
+        self._picture("recurrence/memory", picture, step)
+        self._picture("recurrence/states", draw_states(found.read, found.states), step)
 
     def log_report(self, split: str, confusion: Confusion, step: int) -> None:
         """Scores by class, where they are few enough to read, and a picture of the confusion matrix."""

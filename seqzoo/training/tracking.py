@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from torch import Tensor
+
 Hyperparameter: TypeAlias = bool | int | float | str
 Ending: TypeAlias = Literal["success", "failure"]
 
@@ -55,6 +57,9 @@ class Tracker:
         """One point of several curves, each under its own tag."""
         for tag, value in values.items():
             self.scalar(tag, value, step)
+
+    def histogram(self, tag: str, values: Tensor, step: int) -> None:
+        self._writer.add_histogram(tag, values, step)
 
     def text(self, tag: str, text: str, step: int) -> None:
         """Markdown for a person."""

@@ -13,8 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from seqzoo import create_cell, drawing
-from seqzoo.analysis.gradient_flow import TAG, Curve, draw, first_cell, format_curves, gradient_norms
+from seqzoo.analysis.gradient_flow import TAG, Curve, draw, format_curves, gradient_norms
 from seqzoo.contracts import Cell, State
+from seqzoo.dynamics import first_cell
 from seqzoo.overrides import build
 
 

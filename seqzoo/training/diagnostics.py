@@ -1,0 +1,90 @@
+"""Pages of TensorBoard that cost more than a number: what the cell does with its state, what answers attended to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from seqzoo.contracts import DataModule
+from seqzoo.drawing import can_draw
+from seqzoo.dynamics import first_cell, memory_capacity
+from seqzoo.training.evaluation import alignments, shown
+from seqzoo.training.recurrence import Recurrence, recurrence
+from seqzoo.training.run import Run
+from seqzoo.training.session import Session
+
+ROWS = 8
+"""So many rows of a validation batch are looked at, the same ones every time."""
+
+
+class Allowance:
+    """Work as often as a share of the time allows; 0: never, 1: always. expected: its seconds, until it was timed."""
+
+    def __init__(self, share: float, expected: float, clock: Callable[[], float]):
+        self.share, self.spent = share, 0.0
+        self._expected, self._clock, self._began = expected, clock, clock()
+
+    @property
+    def is_enough(self) -> bool:
+        others = self._clock() - self._began - self.spent
+        return (self.spent + self._expected) * (1 - self.share) <= self.share * others
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        began = self._clock()
+        yield
+        self._expected = self._clock() - began
+        self.spent += self._expected
+
+
+class Diagnostics:
+    """Looks at a model at validation points: numbers and pictures, each as often as half of a share of the time allows.
+
+    Nothing in a training depends on it.
+    """
+
+    def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter):
+        half = share if share == 1 else share / 2
+        self._clock, self._began = clock, clock()
+        self._numbers, self._pictures = Allowance(half, 0.1, clock), Allowance(half, 1.0, clock)
+        self._capacity_told = False
+
+    def look(self, session: Session, data: DataModule, run: Run) -> None:
+        """Where it is time to: numbers and pictures of the first rows of the validation split."""
+        numbers, pictures = self._numbers.is_enough, self._pictures.is_enough and can_draw()
+        if run.tracker is None or not (numbers or pictures):
+            return
+        device, step = session.device, session.position.step
+        found: Recurrence | None = None
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            try:
+                if numbers:
+                    with self._numbers.spending():
+                        found = _look(session, data)
+                        run.log_recurrence(found, step)
+                        self._tell_capacity(session, run)
+                if pictures:
+                    with self._pictures.spending():
+                        run.draw_recurrence(found or _look(session, data), step)
+                        count = session.settings.examples
+                        run.draw_alignments(alignments(session.model, data, "validation", device, count), step)
+            except (RuntimeError, NotImplementedError) as error:  # a cell of one's own may do what has no derivative
+                run.log(f"no pages on recurrence: {str(error).splitlines()[0]}")
+                self._numbers.share = self._pictures.share = 0.0
+        spent = self._numbers.spent + self._pictures.spent
+        run.tracker.scalar("recurrence/share_of_time", spent / max(self._clock() - self._began, 1e-9), step)
+
+    def _tell_capacity(self, session: Session, run: Run) -> None:
+        """Of a reservoir, once: no training changes it."""
+        cell = first_cell(session.model)
+        if not self._capacity_told and not all(getattr(part, "trainable", True) for part in cell.modules()):
+            capacity = float(memory_capacity(cell).sum())
+            run.tracker.scalar("recurrence/memory_capacity", capacity, session.position.step)
+        self._capacity_told = True
+
+
+def _look(session: Session, data: DataModule) -> Recurrence:
+    return recurrence(session.model, shown(session.model, data, "validation", ROWS).to(session.device))

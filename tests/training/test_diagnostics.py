@@ -1,0 +1,84 @@
+"""What TensorBoard is shown of a cell while it trains, at what cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from seqzoo.dynamics import first_cell
+from seqzoo.overrides import build
+from seqzoo.training.diagnostics import Allowance
+from seqzoo.training.evaluation import shown
+from seqzoo.training.recurrence import recurrence
+
+SMALL = ("debug=tiny", "data=reverse", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
+
+
+def test_looking_changes_nothing_in_a_training(command: Callable, tmp_path: Path) -> None:
+    for share in ("0", "1"):
+        done = command("train", *SMALL, "cell=gru", f"training.diagnostics={share}", f"hydra.run.dir={share}")
+        assert done.status == 0
+    scores = [json.loads((tmp_path / share / "metrics.json").read_text()) for share in ("0", "1")]
+    for name in ("train", "validation", "test"):
+        assert scores[0][name] == scores[1][name]
+    states = [torch.load(tmp_path / share / "checkpoints/last.pt", weights_only=True) for share in ("0", "1")]
+    for name, tensor in states[0]["model"].items():
+        assert torch.equal(tensor, states[1]["model"][name])
+    assert torch.equal(states[0]["random"]["torch"], states[1]["random"]["torch"])
+
+    tags = [EventAccumulator(str(tmp_path / share)).Reload().Tags() for share in ("0", "1")]
+    assert not [tag for tag in tags[0]["scalars"] if tag.startswith("recurrence/")]
+    numbers = {tag.removeprefix("recurrence/") for tag in tags[1]["scalars"] if tag.startswith("recurrence/")}
+    assert numbers == {
+        "gate_r/open", "gate_r/shut", "gate_z/open", "gate_z/shut", "jacobian_largest_singular_value",
+        "jacobian_spectral_radius", "lyapunov_exponent", "share_of_time",
+    }  # fmt: skip
+    assert tags[1]["histograms"] == ["recurrence/log10_time_constant"]
+    assert {"recurrence/memory", "recurrence/states"} <= set(tags[1]["images"])
+
+
+def test_the_capacity_of_a_reservoir_is_told_once(command: Callable, tmp_path: Path) -> None:
+    command("train", *SMALL, "cell=echo_state", "training.diagnostics=1", "hydra.run.dir=run")
+    [point] = EventAccumulator(str(tmp_path / "run")).Reload().Scalars("recurrence/memory_capacity")
+    assert 0 < point.value <= 16
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("data=reverse", "backbone=dilated"),
+        ("data=adding", "backbone=bidirectional", "cell.zoneout=0.1"),
+        ("data=reverse", "backbone=pyramidal", "task.decoder.attention=general"),
+    ],
+)
+def test_any_backbone_can_be_looked_at(overrides: tuple[str, ...]) -> None:
+    sizes = ("data.train_size=64", "data.validation_size=8", "data.test_size=8", "backbone.hidden_size=8")
+    task = "regression" if "data=adding" in overrides else "transduction"
+    model, data = build(f"task={task}", *overrides, *sizes)
+    found = recurrence(model.eval(), shown(model, data, "validation", 4))
+    assert {len(found.read)} == {states.shape[0] for states in found.states.values()}
+    assert found.gradient_norms.isfinite().all()
+    assert set(found.states) == {"output", "f", "i", "o"}
+    assert "scan" not in vars(first_cell(model))
+
+
+def test_work_keeps_to_its_share_of_the_time() -> None:
+    now = 0.0
+    allowance = Allowance(0.1, 1.0, lambda: now)
+    spent = []
+    for second in range(100):
+        if allowance.is_enough:
+            with allowance.spending():
+                now += 2.0
+            spent.append(second)
+        now += 1.0
+    assert spent[0] == 9  # one expected second in ten
+    assert len(spent) == 5
+    assert allowance.spent / now < 0.1
+    assert not Allowance(0.0, 1.0, lambda: now).is_enough
+    assert Allowance(1.0, 100.0, lambda: now).is_enough
