@@ -11,12 +11,15 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from seqzoo import config as configuration
+from seqzoo.cache import user_cache
 from seqzoo.errors import ConfigError, SeqzooError
+from seqzoo.locks import least_used
 
 LONGEST_NAME = 80
 
@@ -98,7 +101,8 @@ class _Job:
             ledger.write(key, Entry("running", folder, command))
             try:
                 if not finished:  # else it was cut between its last word and the ledger
-                    _begin_or_go_on(config, self.sweep / folder)
+                    with gpu_of_its_own():
+                        _begin_or_go_on(config, self.sweep / folder)
                 ledger.write(key, Entry("done", folder, command))
             except Exception as error:  # one failed job must not end the others
                 told = isinstance(error, SeqzooError)
@@ -111,6 +115,19 @@ class _Job:
         """Named after what is varied; another job that had the name, of a sweep in the same folder, keeps it."""
         name = job_name(chosen, self.varied)
         return f"{name}-{key[:8]}" if (self.sweep / name).exists() else name
+
+
+@contextmanager
+def gpu_of_its_own() -> Iterator[None]:
+    """Where there are several, a job on device auto or cuda takes one that the fewest other jobs of this user have."""
+    import torch
+
+    gpus = [str(number) for number in range(torch.cuda.device_count())]
+    if len(gpus) < 2:
+        yield
+        return
+    with least_used(gpus, user_cache("gpus")) as gpu, torch.cuda.device(int(gpu)):
+        yield
 
 
 def _begin_or_go_on(config: dict[str, Any], folder: Path) -> None:

@@ -7,18 +7,13 @@ ledger/KEY.json holds an `Entry`. Whoever runs a job holds a lock that ends with
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from seqzoo.locks import lock
 from seqzoo.training.checkpoint import write_atomically
-
-try:
-    import fcntl
-except ImportError:  # Windows: nobody keeps two processes from one job
-    fcntl = None
 
 LEDGER = "ledger"
 
@@ -58,15 +53,6 @@ class Ledger:
         text = json.dumps(asdict(entry), indent=2, ensure_ascii=False) + "\n"
         write_atomically(self._folder / f"{key}.json", lambda file: file.write(text.encode()))
 
-    @contextmanager
-    def lock(self, key: str) -> Iterator[bool]:
+    def lock(self, key: str) -> AbstractContextManager[bool]:
         """Whether this process may run the job, until the end of the context: False while another one does."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / f".{key}.lock").open("w") as file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    yield False
-                    return
-            yield True
+        return lock(self._folder / f".{key}.lock")

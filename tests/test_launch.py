@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 
 from seqzoo import config as configuration
-from seqzoo import runs
+from seqzoo import launch, runs
 from seqzoo.launch import job_name, sweep_name
 from seqzoo.ledger import Entry, Ledger
 from seqzoo.provenance import fingerprint
@@ -159,17 +161,32 @@ def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) 
     ]
 
 
-def test_processes_side_by_side_give_the_same_numbers(tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install 'seqzoo[sweep]'")
-    for launcher, folder in (("joblib", "side_by_side"), ("basic", "in_a_row")):
-        more = [f"hydra/launcher={launcher}", *(["hydra.launcher.n_jobs=2"] if launcher == "joblib" else [])]
-        arguments = ["train", "-m", "cell=elman,gru", "seed=0,1", *SMALL, *more, f"hydra.sweep.dir={folder}"]
-        done = subprocess.run(
-            [sys.executable, "-m", "seqzoo", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-    assert scores(tmp_path / "side_by_side") == scores(tmp_path / "in_a_row")
-    assert len(scores(tmp_path / "in_a_row")) == 4
+@pytest.mark.parametrize(
+    ("launcher", "options"),
+    [("joblib", ["hydra.launcher.n_jobs=2"]), ("submitit_local", ["hydra.launcher.timeout_min=5"])],
+)
+def test_processes_side_by_side_give_the_same_numbers(
+    launcher: str, options: list[str], in_a_row: Path, tmp_path: Path
+) -> None:
+    plugin = f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher"
+    pytest.importorskip(plugin, reason="pip install 'seqzoo[sweep]'")
+    arguments = ["train", "-m", *SIDE_BY_SIDE, f"hydra/launcher={launcher}", *options, "hydra.sweep.dir=sweep"]
+    done = subprocess.run(
+        [sys.executable, "-m", "seqzoo", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert scores(tmp_path / "sweep") == scores(in_a_row)
+    assert len(scores(in_a_row)) == 3
+
+
+SIDE_BY_SIDE = ("cell=elman,gru,lstm", "seed=0", *SMALL)
+
+
+@pytest.fixture(scope="module")
+def in_a_row(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("in_a_row")
+    launch.launch(["-m"], [*SIDE_BY_SIDE, f"hydra.sweep.dir={folder}"])
+    return folder
 
 
 def test_two_processes_do_not_run_one_job(tmp_path: Path) -> None:
@@ -177,6 +194,19 @@ def test_two_processes_do_not_run_one_job(tmp_path: Path) -> None:
         assert (first, second) == (True, False)
     with Ledger(tmp_path).lock("key") as again:
         assert again
+
+
+def test_jobs_side_by_side_take_different_gpus(tmp_path: Path, monkeypatch) -> None:
+    """Two that are made up: the third job shares the first, and one that has gone leaves its own to the next."""
+    used = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "device", lambda number: used.append(number) or nullcontext())
+    monkeypatch.setattr(launch, "user_cache", lambda kind: tmp_path / kind)
+    with launch.gpu_of_its_own():
+        with launch.gpu_of_its_own(), launch.gpu_of_its_own():
+            assert used == [0, 1, 0]
+        with launch.gpu_of_its_own():
+            assert used == [0, 1, 0, 1]
 
 
 def test_a_damaged_entry_counts_as_none(tmp_path: Path) -> None:

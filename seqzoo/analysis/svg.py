@@ -127,10 +127,13 @@ class Plot:
 
 def document(width: float, height: float, body: str) -> str:
     """A file of its own, on white."""
-    colours = "svg { --ink: #222; --soft: #666; --line: #ddd; }"
+    style = STYLE
+    # not every program that draws SVG knows names of colours
+    for name, colour in (("ink", "#222"), ("soft", "#666"), ("line", "#ddd")):
+        style = style.replace(f"var(--{name})", colour)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-        f'<style>{colours}{STYLE}</style><rect width="100%" height="100%" fill="#fff"/>{body}</svg>\n'
+        f'<style>{style}</style><rect width="100%" height="100%" fill="#fff"/>{body}</svg>\n'
     )
 
 

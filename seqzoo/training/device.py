@@ -17,7 +17,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def select_device(name: str) -> torch.device:
-    """auto (a CUDA GPU where there is one), cpu, cuda or cuda:NUMBER."""
+    """auto (a CUDA GPU where there is one), cpu, cuda (the current GPU) or cuda:NUMBER."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
@@ -25,7 +25,8 @@ def select_device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError([f"training.device is {name}, but torch sees {torch.cuda.device_count()} CUDA GPUs here"])
-    return device
+    # by its number, since which one is the current GPU is another matter in another thread
+    return torch.device(name, torch.cuda.current_device()) if name == "cuda" else device
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -48,8 +49,12 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
 
 
 def available_cores() -> int:
-    """Cores that this process may use: a container or a scheduler may have given it fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: a container, a scheduler or, by OMP_NUM_THREADS, whoever runs several such
+    processes side by side may have given it fewer than the machine has.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(share)) if share.isdecimal() and int(share) else cores
 
 
 def idle_cores() -> int:

@@ -33,6 +33,13 @@ def test_threads_by_size_and_idle_cores(
     assert device.choose_threads(backbone, rows) == threads
 
 
+def test_whoever_runs_several_processes_says_how_many_cores_each_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    for share, cores in (("2", 2), ("16", 8), ("", 8), ("4,2", 8)):
+        monkeypatch.setenv("OMP_NUM_THREADS", share)
+        assert device.available_cores() == cores
+
+
 def test_low_precision_is_refused_on_a_cpu() -> None:
     with pytest.raises(ConfigError, match=r"training.precision is bf16, and the device is a cpu"):
         device.check_precision("bf16", torch.device("cpu"))
