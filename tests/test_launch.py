@@ -163,7 +163,10 @@ def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("launcher", "options"),
-    [("joblib", ["hydra.launcher.n_jobs=2"]), ("submitit_local", ["hydra.launcher.timeout_min=5"])],
+    [
+        ("joblib", ["hydra.launcher.n_jobs=2"]),
+        pytest.param("submitit_local", ["hydra.launcher.timeout_min=5"], marks=pytest.mark.slow),
+    ],
 )
 def test_processes_side_by_side_give_the_same_numbers(
     launcher: str, options: list[str], in_a_row: Path, tmp_path: Path
@@ -176,10 +179,10 @@ def test_processes_side_by_side_give_the_same_numbers(
     )
     assert done.returncode == 0, done.stderr
     assert scores(tmp_path / "sweep") == scores(in_a_row)
-    assert len(scores(in_a_row)) == 3
+    assert len(scores(in_a_row)) == 2
 
 
-SIDE_BY_SIDE = ("cell=elman,gru,lstm", "seed=0", *SMALL)
+SIDE_BY_SIDE = ("cell=elman,gru", *SMALL)
 
 
 @pytest.fixture(scope="module")
