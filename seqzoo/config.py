@@ -51,6 +51,7 @@ class Training:
     save_every: float
     examples: int
     diagnostics: float
+    profile: int
     device: str
     precision: Literal["fp32", "bf16", "fp16"]
     threads: int | Literal["auto"]
@@ -65,7 +66,7 @@ class Training:
 AT_LEAST = {
     "epochs": 1, "steps": 1, "accumulate": 1, "patience": 1, "validate_every": 1, "log_every": 1, "threads": 1,
     "warmup_steps": 0, "plateau_patience": 0, "weight_decay": 0, "learning_rate": 0, "save_every": 0, "examples": 0,
-    "nonmonotone": 1,
+    "profile": 0, "nonmonotone": 1,
 }  # fmt: skip
 SHARES = ("momentum", "final_rate", "plateau_factor", "average_decay", "average_from", "diagnostics")
 POSITIVE = ("clip_norm", "clip_value")

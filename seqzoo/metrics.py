@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
-from seqzoo.contracts import Loss, Metric
+from seqzoo.contracts import Loss, Metric, Prediction
 from seqzoo.errors import ConfigError, closest
 from seqzoo.spans import OUTSIDE, parse, scheme_of, spans
 
@@ -157,9 +157,9 @@ class Confusion:
         self.counts = [[0] * len(classes) for _ in classes]
         self._places = {name: place for place, name in enumerate(classes)}
 
-    def update(self, answers: list, references: list) -> None:
-        for answer, reference in zip(answers, references, strict=True):
-            for given, right in _labels(answer, reference):
+    def update(self, predictions: list[Prediction], references: list) -> None:
+        for prediction, reference in zip(predictions, references, strict=True):
+            for given, right in _labels(prediction.answer, reference):
                 self.counts[self._places[right]][self._places[given]] += 1
 
     def by_class(self) -> dict[str, dict[str, float]]:
@@ -172,6 +172,26 @@ class Confusion:
 
     def to_plain(self) -> dict[str, Any]:
         return {"by_class": self.by_class(), "classes": self.classes, "confusion": self.counts}
+
+
+class BinaryConfusion(Confusion):
+    """The same of two classes, where an answer's score is the log of its probability.
+
+    probabilities, right: of the second class, what each example was given, and whether it is of that class.
+    """
+
+    def __init__(self, classes: list[str]):
+        super().__init__(classes)
+        self.probabilities: list[float] = []
+        self.right: list[bool] = []
+
+    def update(self, predictions: list[Prediction], references: list) -> None:
+        super().update(predictions, references)
+        second = self.classes[1]
+        self.probabilities += [
+            math.exp(score) if answer == second else -math.expm1(score) for answer, score in predictions
+        ]
+        self.right += [reference == second for reference in references]
 
 
 class SpanCounts:
@@ -195,10 +215,10 @@ class SpanConfusion(Confusion):
         super().__init__(classes)
         self.spans = SpanCounts()
 
-    def update(self, answers: list, references: list) -> None:
-        super().update(answers, references)
-        for answer, reference in zip(answers, references, strict=True):
-            self.spans.add(answer, reference)
+    def update(self, predictions: list[Prediction], references: list) -> None:
+        super().update(predictions, references)
+        for prediction, reference in zip(predictions, references, strict=True):
+            self.spans.add(cast("list[str]", prediction.answer), reference)
 
     def by_class(self) -> dict[str, dict[str, float]]:
         counts = self.spans

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 # options that cannot change a score
-HOUSEKEEPING = {"log_every", "save_every", "examples", "diagnostics", "device", "threads", "source", "root"}
+HOUSEKEEPING = {"log_every", "save_every", "examples", "diagnostics", "profile", "device", "threads", "source", "root"}
 
 
 def hardware(device: torch.device) -> str:

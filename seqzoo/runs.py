@@ -18,12 +18,13 @@ from seqzoo.building import build_budget, build_data, build_model, build_trainin
 from seqzoo.checking import check
 from seqzoo.contracts import DataModule, DataSpec
 from seqzoo.cost import Cost
-from seqzoo.data.codec import coverage, spec_from_plain, spec_to_plain
+from seqzoo.data.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError
-from seqzoo.metrics import Confusion, confusion_of, signatures
+from seqzoo.metrics import BinaryConfusion, Confusion, confusion_of, signatures
 from seqzoo.model import Model
 from seqzoo.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.sizing import describe_inputs, measure, within_budget
+from seqzoo.tasks.classification import Classification
 from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.checkpoint import fill, load_training, load_weights
@@ -294,6 +295,8 @@ def _finish(
     if run.tracker is not None:
         for split, values in scores.items():
             run.tracker.scalars({f"final/{split}_{name}": value for name, value in values.items()}, position.step)
+        if isinstance(data.spec.inputs, TextCodec):
+            run.log_embeddings(session.model, data.spec.inputs.vocabulary.tokens)
     for split, report in reports.items():
         if report is not None:
             run.log_report(split, report, position.step)
@@ -313,6 +316,8 @@ def _finish(
 def _report(model: Model) -> Confusion | None:
     """A fresh count of answers by class, where a task answers with classes."""
     classes = model.task.classes()
+    if isinstance(model.task, Classification) and model.task.labels != "numbers" and len(classes) == 2:
+        return BinaryConfusion(classes)
     return confusion_of(classes) if classes else None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from seqzoo import cli
 
@@ -26,6 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "task=classification",
                 "task.pooling=attention",
                 "training.diagnostics=1",
+                "training.profile=2",
                 *SMALL,
                 f"hydra.run.dir={folder}",
             ]
@@ -45,6 +47,20 @@ def test_the_report_is_told_by_class_and_drawn(run: Path, command: Callable) -> 
     assert "valid/attention_2" in images
     scored = json.loads(command("evaluate", run, "split=test").out)
     assert scored["report"] == report["test"]
+
+
+def test_a_curve_of_precision_and_recall_is_drawn_for_two_classes(run: Path) -> None:
+    [event] = EventAccumulator(str(run)).Reload().Tensors("final/test")
+    true, false, *_ = make_ndarray(event.tensor_proto)
+    # at the threshold 0 all are called positive
+    report = json.loads((run / "metrics.json").read_text())["report"]["test"]["by_class"]
+    assert (true[0], false[0]) == (report["positive"]["support"], report["negative"]["support"])
+
+
+def test_some_updates_are_profiled(run: Path) -> None:
+    trace = json.loads((run / "trace.json").read_text())
+    assert sum(event.get("name", "").startswith("ProfilerStep#") for event in trace["traceEvents"]) == 2
+    assert "Self CPU" in (run / "train.log").read_text()
 
 
 def test_predict_explains_a_class(run: Path, command: Callable) -> None:

@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
-from seqzoo.contracts import Loss
+from seqzoo.contracts import Loss, Prediction
 from seqzoo.errors import ConfigError
-from seqzoo.metrics import METRICS, Confusion, confusion_of, create_metric, create_metrics, signatures
+from seqzoo.metrics import METRICS, BinaryConfusion, Confusion, confusion_of, create_metric, create_metrics, signatures
 
 NOTHING = Loss(torch.tensor(0.0), torch.tensor(0))
 FROM_PREDICTIONS = sorted(name for name in METRICS if create_metric(name).from_predictions)
@@ -131,10 +131,22 @@ def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
         create_metric("chrf")
 
 
+def certain(*answers: str | list[str]) -> list[Prediction]:
+    return [Prediction(answer, 0.0) for answer in answers]
+
+
+def test_of_two_classes_the_probability_of_the_second_is_noted() -> None:
+    confusion = BinaryConfusion(["no", "yes"])
+    confusion.update([Prediction("no", math.log(0.75)), Prediction("yes", math.log(0.6))], ["yes", "yes"])
+    assert confusion.probabilities == pytest.approx([0.25, 0.6])
+    assert confusion.right == [True, True]
+    assert confusion.counts == [[0, 0], [1, 1]]
+
+
 def test_a_confusion_matrix_counts_answers_by_their_right_class() -> None:
     confusion = Confusion(["a", "b", "c"])
-    confusion.update(["a", "b", "b", "a"], ["a", "b", "a", "b"])
-    confusion.update([["b", "b"]], [["b", "a"]])  # a class a step
+    confusion.update(certain("a", "b", "b", "a"), ["a", "b", "a", "b"])
+    confusion.update(certain(["b", "b"]), [["b", "a"]])  # a class a step
     assert confusion.counts == [[1, 2, 0], [1, 2, 0], [0, 0, 0]]
     assert confusion.by_class()["a"] == {"precision": 1 / 2, "recall": 1 / 3, "f1": 2 / 5, "support": 3}
     assert confusion.by_class()["c"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
@@ -148,7 +160,7 @@ def test_a_report_of_span_tags_is_by_the_type_of_the_spans() -> None:
     confusion = confusion_of(tags)
     answers = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "I-LOC", "O"]]
     references = [["B-PER", "I-PER", "O", "O"], ["B-LOC", "O", "B-PER"]]
-    confusion.update(answers, references)
+    confusion.update(certain(*answers), references)
     per, loc = (
         {"precision": 1.0, "recall": 1 / 2, "f1": 2 / 3, "support": 2},
         dict.fromkeys(("precision", "recall", "f1"), 0),

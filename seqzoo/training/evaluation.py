@@ -31,14 +31,15 @@ def evaluate(
         with autocast(precision, device):
             features = model.encode(batch, state)
             loss = model.task.loss(model.task(features, batch), batch)
-            answers = [p.answer for p in model.task.decode(model, batch, features)] if decode else []
+            predictions = model.task.decode(model, batch, features) if decode else []
+        answers = [prediction.answer for prediction in predictions]
         references = model.task.references(batch) if decode else []
         if data.stateful:
             state = features.state
         loss = Loss(loss.total.double().cpu(), loss.count.cpu())
         total, count = total + float(loss.total), count + float(loss.count)
         if confusion is not None:
-            confusion.update(answers, references)
+            confusion.update(predictions, references)
         for metric in metrics:
             metric.update(loss, answers, references)
     scores = {metric.name: metric.compute() for metric in metrics}

@@ -1,7 +1,7 @@
 """What lies in a run directory, and how it is read back. Nothing here imports torch: comparing runs must start at once.
 
-config.yaml  spec.json  train.log  curves.jsonl  metrics.json  events.out.tfevents...
-checkpoints/{last.pt,best.safetensors}
+config.yaml  spec.json  train.log  curves.jsonl  metrics.json  events.out.tfevents...  trace.json
+projector_config.pbtxt  embeddings.tsv  tokens.tsv  checkpoints/{last.pt,best.safetensors}
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from seqzoo.errors import CheckpointError
 from seqzoo.training.older import grouped
 
 CONFIG, SPEC, LOG, CURVES, METRICS = "config.yaml", "spec.json", "train.log", "curves.jsonl", "metrics.json"
+TRACE = "trace.json"
 LAST, BEST = "checkpoints/last.pt", "checkpoints/best.safetensors"
 SECTIONS = ("choices", "overrides", "seed", "cell", "backbone", "encoder", "task", "data", "training")
 

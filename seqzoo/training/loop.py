@@ -17,6 +17,7 @@ from seqzoo.training.diagnostics import Diagnostics
 from seqzoo.training.evaluation import decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
 from seqzoo.training.prefetch import on_device
+from seqzoo.training.profiling import profiled
 from seqzoo.training.run import Run
 from seqzoo.training.session import Position, Session
 
@@ -56,7 +57,11 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
     watch = Stopwatch(position, session.device)
     saved = watch.seconds
     diagnostics = Diagnostics(settings.diagnostics)
-    with StopSignals() as stop, run.progress_bar(session) as bar:
+    with (
+        StopSignals() as stop,
+        run.progress_bar(session) as bar,
+        profiled(settings.profile, run) as profile_update,
+    ):
         while not position.finished:
             batches = data.num_batches("train", position.epoch)
             groups = in_groups(data.batches("train", position.epoch, position.batch), settings.accumulate)
@@ -67,6 +72,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
                 position.step += 1
                 position.update_seconds += watch.lap()
                 bar.update()
+                profile_update()
                 epoch_ends = position.batch >= batches
                 position.finished = session.progress >= 1
                 if position.step % settings.log_every == 0 or position.finished:

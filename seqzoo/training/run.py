@@ -14,13 +14,14 @@ from textwrap import indent
 from typing import Any
 
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from seqzoo.contracts import Alignment
 from seqzoo.drawing import any_script, can_draw, draw, draw_confusion, draw_memory, draw_states
 from seqzoo.errors import CheckpointError
-from seqzoo.metrics import Confusion
+from seqzoo.metrics import BinaryConfusion, Confusion
+from seqzoo.model import Model
 from seqzoo.training.checkpoint import save_training, save_weights, write_atomically
 from seqzoo.training.files import BEST, CONFIG, CURVES, LAST, LOG, METRICS, read_config, read_curves
 from seqzoo.training.recurrence import Recurrence
@@ -31,6 +32,9 @@ SHOWN_CLASSES = 20
 """Up to so many classes are told one by one."""
 DRAWN_CLASSES = 100
 """Up to so many fit into a picture; tag sets of morphology have hundreds."""
+
+PROJECTED = 1000
+"""So many tokens lie in the projector."""
 
 
 class Run:
@@ -172,6 +176,15 @@ class Run:
         if self.tracker is not None and can_draw() and len(confusion.classes) <= DRAWN_CLASSES:
             picture = draw_confusion(confusion.classes, confusion.counts)
             self._picture(f"final/confusion_{split}", picture, step)
+        if self.tracker is not None and isinstance(confusion, BinaryConfusion):
+            self.tracker.precision_recall(f"final/{split}", confusion.right, confusion.probabilities, step)
+
+    def log_embeddings(self, model: Model, tokens: list[str]) -> None:
+        """The vectors of the most frequent tokens, where the model has one for each. tokens: by their ids."""
+        for part in model.encoder.modules():
+            if isinstance(part, nn.Embedding) and part.num_embeddings == len(tokens):
+                self.tracker.embeddings(tokens[:PROJECTED], part.weight.detach()[:PROJECTED])
+                return
 
     def _picture(self, tag: str, figure: Any, step: int) -> None:
         with any_script():

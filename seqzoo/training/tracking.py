@@ -7,7 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy
 from torch import Tensor
+
+LAYOUT = {
+    "learning": {
+        "loss": ["train/loss", "valid/loss"],
+        "scores": ["valid/(?!loss)"],
+        "norm of the gradient": ["train/gradient_norm"],
+        "tokens a second": ["train/tokens_per_second"],
+    },
+    "recurrence": {
+        "gates: share above 0.9": ["recurrence/gate_.*/open"],
+        "gates: share below 0.1": ["recurrence/gate_.*/shut"],
+        "Jacobian of a step": ["recurrence/jacobian_.*"],
+        "largest Lyapunov exponent": ["recurrence/lyapunov_exponent"],
+    },
+}
+"""The page of custom scalars: category -> chart -> patterns of the curves that lie over each other in it."""
 
 Hyperparameter: TypeAlias = bool | int | float | str
 Ending: TypeAlias = Literal["success", "failure"]
@@ -45,8 +62,12 @@ class Tracker:
                 start.hparams[name].number_value = value
 
         # TensorBoard purges at every start of a session but the first, so a new run has to have one too.
+        self._folder = run_dir
         self._writer: Any = SummaryWriter(str(run_dir), purge_step=purge_step or 0, flush_secs=10)
         self._add_session("start", plugin_data_pb2.HParamsPluginData(session_start_info=start))
+        self._writer.add_custom_scalars(
+            {name: {chart: ["Multiline", tags] for chart, tags in charts.items()} for name, charts in LAYOUT.items()}
+        )
         self._writer.flush()
 
     def scalar(self, tag: str, value: float, step: int) -> None:
@@ -64,6 +85,25 @@ class Tracker:
     def text(self, tag: str, text: str, step: int) -> None:
         """Markdown for a person."""
         self._writer.add_text(tag, text, step)
+
+    def precision_recall(self, tag: str, right: list[bool], probabilities: list[float], step: int) -> None:
+        """The curve of a yes or no: what was right, and how probable a yes seemed."""
+        self._writer.add_pr_curve(tag, numpy.array(right), numpy.array(probabilities), step)
+
+    def embeddings(self, labels: list[str], vectors: Tensor) -> None:
+        """Vectors (N, E) with their labels, for the projector, as files beside the events; the last ones count."""
+        from tensorboard.plugins.projector import ProjectorConfig, visualize_embeddings
+
+        rows = ["\t".join(f"{value:.4g}" for value in row) for row in vectors.tolist()]
+        # a line a label: none may be empty or hold a line break
+        names = [
+            label.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r").strip() or "␣" for label in labels
+        ]
+        for name, lines in (("embeddings.tsv", rows), ("tokens.tsv", names)):
+            (self._folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        config = ProjectorConfig()
+        config.embeddings.add(tensor_name="tokens", tensor_path="embeddings.tsv", metadata_path="tokens.tsv")
+        visualize_embeddings(str(self._folder), config)
 
     def picture(self, tag: str, figure: Any, step: int) -> None:
         """A matplotlib figure."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from google.protobuf import text_format
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as PageAccumulator
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.context import RequestContext
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, get_experiment, list_session_groups
 from tensorboard.plugins.hparams.backend_context import Context
+from tensorboard.plugins.projector import ProjectorConfig
 from tensorboard.util.tensor_util import make_ndarray
 
 from seqzoo.training.tracking import Tracker
@@ -122,6 +127,28 @@ def test_the_page_joins_the_columns_of_different_cells(tmp_path: Path) -> None:
     assert {column.name for column in columns.hparam_infos} == {"cell", "nonlinearity"}
     assert {column.name.tag for column in columns.metric_infos} == {"valid/accuracy"}
     assert {row.name for row in rows} == {"gru", "elman"}
+
+
+def test_curves_of_all_runs_lie_over_each_other(tmp_path: Path) -> None:
+    track(tmp_path, 0.5, "gru", cell="gru")
+    [event] = read(tmp_path).Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+    charts = {chart.title: list(chart.multiline.tag) for part in layout.category for chart in part.chart}
+    assert charts["loss"] == ["train/loss", "valid/loss"]
+    [score] = charts["scores"]
+    assert re.match(score, "valid/accuracy")
+    assert not re.match(score, "valid/loss")
+
+
+def test_embeddings_lie_beside_the_events(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path, {}, "gru")
+    tracker.embeddings(["<pad>", "\n", "读"], torch.tensor([[0.0, 1.0], [0.5, 2.0], [-1.5, 0.25]]))
+    tracker.close()
+    assert (tmp_path / "tokens.tsv").read_text(encoding="utf-8").splitlines() == ["<pad>", "\\n", "读"]
+    rows = (tmp_path / "embeddings.tsv").read_text().splitlines()
+    assert [list(map(float, row.split("\t"))) for row in rows] == [[0.0, 1.0], [0.5, 2.0], [-1.5, 0.25]]
+    config = text_format.Parse((tmp_path / "projector_config.pbtxt").read_text(), ProjectorConfig())
+    assert [entry.metadata_path for entry in config.embeddings] == ["tokens.tsv"]
 
 
 def test_importing_does_not_import_tensorboard() -> None:
