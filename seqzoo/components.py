@@ -13,7 +13,17 @@ from typing import Any
 from seqzoo import config as configuration
 from seqzoo.cells.initialisation import Initialisation, initialise
 from seqzoo.cells.modified import Modifiers, modify
-from seqzoo.contracts import Backbone, BackboneFactory, Cell, CellFactories, CellFactory, DataModule, Encoder, Task
+from seqzoo.contracts import (
+    Backbone,
+    BackboneFactory,
+    Cell,
+    CellFactories,
+    CellFactory,
+    DataModule,
+    DataSpec,
+    Encoder,
+    Task,
+)
 from seqzoo.errors import ConfigError, DataError, closest
 from seqzoo.kernels.engines import Execution
 from seqzoo.options import check_options, is_group, leaves, parameters, type_hints
@@ -128,13 +138,12 @@ def _located(where: str, text: str, constructor: type, others: Iterable[str] = (
     if text.startswith(f"{where}."):
         return text
     first = text.partition(" ")[0].partition("=")[0]
-    hints = type_hints(constructor)
-    for name in parameters(constructor):
-        if name == first:
-            return f"{where}.{text}"
-        if is_group(hints.get(name)) and first in parameters(hints[name]):
+    if first in parameters(constructor) or first in others:
+        return f"{where}.{text}"
+    for name, hint in type_hints(constructor).items():
+        if is_group(hint) and hint is not DataSpec and first in parameters(hint):
             return f"{where}.{name}.{text}"
-    return f"{where}.{text}" if first in others else f"{where}: {text}"
+    return f"{where}: {text}"
 
 
 def make_cell_factory(options: dict[str, Any], config: dict[str, Any], where: str) -> CellFactory:

@@ -119,6 +119,42 @@ class ExactMatch(_PredictionMetric):
         return self.right / self.count if self.count else math.nan
 
 
+class RightLength(_PredictionMetric):
+    """Share of the answers that have as many characters as the right one, spaces left out."""
+
+    name = "right_length"
+
+    def __init__(self) -> None:
+        self.right = 0
+        self.count = 0
+
+    def add(self, answer: str, reference: str) -> None:
+        self.right += len("".join(answer.split())) == len("".join(reference.split()))
+        self.count += 1
+
+    def compute(self) -> float:
+        return self.right / self.count if self.count else math.nan
+
+
+class Repeats(_PredictionMetric):
+    """Share of the answers in which a letter or character occurs twice."""
+
+    name = "repeats"
+    higher_is_better = False
+
+    def __init__(self) -> None:
+        self.found = 0
+        self.count = 0
+
+    def add(self, answer: str, reference: str) -> None:
+        letters = [character for character in answer if character.isalnum()]
+        self.found += len(set(letters)) < len(letters)
+        self.count += 1
+
+    def compute(self) -> float:
+        return self.found / self.count if self.count else math.nan
+
+
 class MacroF1(_PredictionMetric):
     """F1 of each class, averaged over the classes that were answered or right at least once: rare classes weigh as much
     as frequent ones.
@@ -394,6 +430,8 @@ METRICS: dict[str, Callable[[], Metric]] = {
         BitsPerCharacter,
         Accuracy,
         ExactMatch,
+        RightLength,
+        Repeats,
         MacroF1,
         SpanF1,
         MeanSquaredError,

@@ -87,7 +87,7 @@ MISTAKES = {
     ),
     "task.search=3": (
         "task.search is 3: it must be a mapping of its options: beam_size, length_penalty, coverage_penalty, "
-        "max_length, min_length, same_length, no_repeat, prefix"
+        "max_length, min_length, same_length, couplet, no_repeat, prefix"
     ),
     "task.search.beam_size=many": "task.search.beam_size is 'many': it must be a whole number",
     "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'.",

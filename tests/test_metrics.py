@@ -72,6 +72,8 @@ def test_nothing_counted_is_nan(name: str) -> None:
         ("bleu", ["completely different words here"], ["the cat sat on the mat"], 0.0),
         # 5 of 6 words, 3 of 5 pairs, 2 of 4 triples, 1 of 3 quadruples are right; the length is the same.
         ("bleu", ["the cat sat on a mat"], ["the cat sat on the mat"], 100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25),
+        ("right_length", ["云 ， 山", "风"], ["雨，水", "松 竹"], 0.5),
+        ("repeats", ["云 ， 山 ， 月", "风 ， 风", "1+1"], ["", "", ""], 2 / 3),
         ("bleu_zh", ["我喜欢读书"], ["我喜欢读书"], 100.0),
         ("chrf", ["Straße nach Süden"], ["Straße nach Süden"], 100.0),
         ("chrf", ["xyz"], ["abc"], 0.0),
@@ -90,13 +92,15 @@ def test_half_batches_add_up_to_the_whole(name: str) -> None:
         answers, references = ([row.split() for row in rows] for rows in (answers, references))
     if name in ("mae", "nrmse"):
         answers, references = ["1", "2", "0.5", "-3"], ["1.5", "2", "1", "-2"]
+    if name == "repeats":
+        answers = ["abc", "a, b, a", "c, d, e", "cd"]
     halves = create_metric(name)
     halves.update(NOTHING, answers[:1], references[:1])
     halves.update(NOTHING, answers[1:], references[1:])
     whole = score(name, answers, references)
     assert halves.compute() == whole
     assert 0 < whole < (100 if name in ("bleu", "bleu_zh", "chrf") else 1)
-    assert halves.higher_is_better == (name not in ("mae", "nrmse"))
+    assert halves.higher_is_better == (name not in ("mae", "nrmse", "repeats"))
 
 
 @pytest.mark.parametrize("name", ["accuracy", "macro_f1"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from seqzoo.data.examples import Example
@@ -67,6 +68,10 @@ class HeldOut(WordData):
     def read_split(self, split: str) -> list[Example] | None:
         """The examples of a split, None where it is not given."""
 
+    def keys(self, examples: list[Example]) -> list[Key]:
+        """Examples with equal ones land on one side."""
+        return [_key(example) for example in examples]
+
     def read(self) -> dict[str, list[Example]]:
         splits = {split: self.read_split(split) for split in ("train", "validation", "test")}
         if self.folds is not None:
@@ -75,7 +80,8 @@ class HeldOut(WordData):
             splits |= take_fold(splits["train"] or [], self.folds, self.fold, self.task == "classification")
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
         missing = {split: fractions[split] for split in fractions if splits[split] is None and fractions[split]}
-        held_out = hold_out(splits["train"] or [], missing)
+        train = splits["train"] or []
+        held_out = hold_out(train, missing, self.keys(train))
         return {split: examples for split, examples in {**splits, **held_out}.items() if examples}
 
 
@@ -84,18 +90,18 @@ class ExampleFiles(Files, HeldOut):
     """Each split has a file of its own, or is held out."""
 
 
-def hold_out(examples: list[Example], fractions: dict[str, float]) -> dict[str, list[Example]]:
-    """ "train" and the wanted splits, each with this share of the distinct sources."""
-    keys = _shuffled_sources(examples)
+def hold_out(examples: list[Example], fractions: dict[str, float], keys: list[Key]) -> dict[str, list[Example]]:
+    """ "train" and the wanted splits, each with this share of the distinct keys, of which each example has one."""
+    shuffled = _shuffled(keys)
     owner: dict[Key, str] = {}
     start = 0
     for split, fraction in fractions.items():
-        count = round(fraction * len(keys))
-        owner.update(dict.fromkeys(keys[start : start + count], split))
+        count = round(fraction * len(shuffled))
+        owner.update(dict.fromkeys(shuffled[start : start + count], split))
         start += count
     parts: dict[str, list[Example]] = {"train": [], **{split: [] for split in fractions}}
-    for example in examples:
-        parts[owner.get(_key(example), "train")].append(example)
+    for example, key in zip(examples, keys, strict=True):
+        parts[owner.get(key, "train")].append(example)
     return parts
 
 
@@ -104,7 +110,7 @@ def take_fold(examples: list[Example], folds: int, fold: int, stratified: bool) 
 
     stratified: targets are labels, and the sources of each label are shared out evenly.
     """
-    keys = _shuffled_sources(examples)
+    keys = _shuffled(map(_key, examples))
     if stratified:
         labels = {_key(example): str(example.target) for example in examples}
         keys.sort(key=labels.__getitem__)
@@ -119,8 +125,8 @@ def _key(example: Example) -> Key:
     return (example.source,) if isinstance(example.source, str) else tuple(example.source)
 
 
-def _shuffled_sources(examples: list[Example]) -> list[Key]:
-    """The distinct sources, always in the same random order."""
-    keys = sorted({_key(example) for example in examples})
-    random.Random(GENERATION_SEED).shuffle(keys)
-    return keys
+def _shuffled(keys: Iterable[Key]) -> list[Key]:
+    """The distinct keys, always in the same random order."""
+    distinct = sorted(set(keys))
+    random.Random(GENERATION_SEED).shuffle(distinct)
+    return distinct

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from seqzoo.contracts import DataSpec
 from seqzoo.data.codec import TextCodec, check_tokenizer
 from seqzoo.data.examples import Example, TransductionData
-from seqzoo.data.files import ExampleFiles
+from seqzoo.data.files import ExampleFiles, Key
 from seqzoo.data.reading import read_parallel, read_table
 from seqzoo.data.subwords import SUBWORDS
 from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
@@ -15,7 +15,8 @@ from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
 
 @dataclass(eq=False, kw_only=True)
 class ParallelFiles(ExampleFiles, TransductionData):
-    """A split whose target file is null has both sides in its source file, as `source_column` and `target_column`.
+    """Pairs of texts; a split whose target file is null has both sides in its source file, as `source_column` and
+    `target_column`.
 
     shared_subwords: sides cut into subwords learn them together, so that names are cut alike.
     """
@@ -52,6 +53,25 @@ class ParallelFiles(ExampleFiles, TransductionData):
         else:
             rows = read_parallel(self.path(source), self.path(target), self.encoding)
         return [Example(fields[0], fields[1], where) for fields, where in rows]
+
+    def keys(self, examples: list[Example]) -> list[Key]:
+        """Pairs that have a text in common, themselves or through other pairs, land on one side: neither a source nor a
+        target is known from another split.
+        """
+        above: dict[tuple[bool, str], tuple[bool, str]] = {}
+
+        def first(text: tuple[bool, str]) -> tuple[bool, str]:
+            """Of all texts that belong together."""
+            while (higher := above.setdefault(text, text)) != text:
+                above[text] = above[higher]  # a shorter way for the next one
+                text = higher
+            return text
+
+        pairs = [((False, str(example.source)), (True, str(example.target))) for example in examples]
+        for pair in pairs:
+            one, other = sorted(map(first, pair))
+            above[other] = one  # a source comes before any target
+        return [(first(source)[1],) for source, _ in pairs]
 
     def _count(self, examples: list[Example]) -> DataSpec:
         sources, targets = [example.source for example in examples], [example.target for example in examples]

@@ -21,6 +21,8 @@ class Search:
     length_penalty, coverage_penalty: alpha and beta of Wu et al., 2016; see `seqzoo.decoding.beam`.
     max_length: tokens after which an answer stops without an end; min_length: tokens that it has at least.
     same_length: an answer has as many tokens as its source.
+    couplet: it also has the punctuation of its source at the same places, and elsewhere no token that stands in it
+        twice, or in its source.
     no_repeat: no run of so many tokens twice, 0: it may be.
     prefix: what every answer begins with.
     """
@@ -31,6 +33,7 @@ class Search:
     max_length: int = 100
     min_length: int = 0
     same_length: bool = False
+    couplet: bool = False
     no_repeat: int = 0
     prefix: str = ""
 

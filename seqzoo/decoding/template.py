@@ -17,7 +17,7 @@ class Template:
     model, no hypothesis ends in a blind alley.
 
     places: for each of the B rows the token at each place of its text; None: one is chosen.
-    free: (V,), True for the tokens that may be chosen.
+    free: (B, V), True for the tokens that may be chosen.
     once: no token is chosen that stands elsewhere in the row.
     rhyming: for each row the places whose tokens have an ending in common; at least two, or none.
     endings: (V, C), True where a token has an ending; a token may have several, or none.
@@ -55,7 +55,7 @@ class Template:
         place = len(written)
         given = self.places[row][place]
         if given is not None:
-            return torch.arange(len(self.free), device=self.free.device) == given
+            return torch.arange(self.free.shape[1], device=self.free.device) == given
         may = self._unused(row, written)
         rhymes, later = place in self.rhyming[row], self._to_rhyme(row, place + 1)
         if not rhymes and not later:
@@ -67,7 +67,7 @@ class Template:
 
     def _unused(self, row: int, written: list[int]) -> Tensor:
         """(V,), True for what may still be chosen."""
-        unused = self.free.clone()
+        unused = self.free[row].clone()
         if self.once:
             unused[[*written, *(token for token in self.places[row] if token is not None)]] = False
         return unused

@@ -27,7 +27,7 @@ from seqzoo.contracts import (
     Task,
 )
 from seqzoo.decoder import Decoded, Decoder, DecoderOptions
-from seqzoo.decoding import Constraints, Hypothesis, Search, Start
+from seqzoo.decoding import Constraints, Hypothesis, Search, Start, Template
 from seqzoo.errors import DataError
 from seqzoo.linear_cross_entropy import linear_cross_entropy
 from seqzoo.metrics import create_metrics
@@ -127,9 +127,11 @@ class Transduction(Task):
         state, memory = self.decoder.start(features or model.encode(batch))
         log_probabilities, state = self.next_token(batch.lengths.new_full((batch.size,), BEGIN), state, memory)
         start, search = Start(log_probabilities, state, memory), self.search
+        penalty = self._not_attended if search.coverage_penalty else None
+        if search.couplet:
+            return search.find(start, self.next_token, batch.lengths, None, n_best, penalty, self._couplets(batch))
         lengths = batch.lengths.tolist() if search.same_length else None
         constraints = Constraints(self._prefixes(batch.size), search.min_length, search.no_repeat, lengths)
-        penalty = self._not_attended if search.coverage_penalty else None
         return search.find(start, self.next_token, self._limits(batch), END, n_best, penalty, constraints)
 
     def _limits(self, batch: Batch) -> Tensor:
@@ -148,6 +150,23 @@ class Transduction(Task):
         if UNKNOWN in ids:
             raise DataError(f"prefix is {prefix!r}, of which the model knows only {self._text(ids)!r}: reword it")
         return [ids] * rows if ids else None
+
+    def _couplets(self, batch: Batch) -> Template:
+        """What the second line of each couplet keeps to."""
+        sources, targets = self.spec.inputs, self.spec.targets
+        letters = torch.tensor([any(c.isalnum() for c in targets.decode([token])) for token in range(targets.size)])
+        letters[[*NEVER_WRITTEN, END]] = False
+        free, places, lines = letters.repeat(batch.size, 1), [], []
+        for row, length in enumerate(batch.lengths.tolist()):
+            line = batch.inputs[row, :length].tolist()
+            tokens = targets.encode([sources.decode([token]) for token in line])
+            places.append([None if letters[token] or token == UNKNOWN else token for token in tokens])
+            free[row, tokens] = False
+            lines.append(sources.decode(line))
+        nothing = torch.zeros(targets.size, 0, dtype=torch.bool)
+        device = batch.lengths.device
+        rhymes: list[list[int]] = [[]] * batch.size
+        return Template(places, free.to(device), True, rhymes, nothing.to(device), lines, targets.decode)
 
     def _not_attended(self, state: State, memory: State) -> Tensor:
         """(N,), below 0 as far as steps of the source were attended to less than once in all (Wu et al., 2016)."""

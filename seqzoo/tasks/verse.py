@@ -117,7 +117,13 @@ class Verse(LanguageModeling):
         rhyming = [[(line + 1) * (form.characters + 1) - 2 for line in self._rhyming(form)] for form, _ in planned]
         free, endings = (table.to(device) for table in self._characters_known)
         template = Template(
-            [places for _, places in planned], free, not self.repeat, rhyming, endings, texts, self.spec.inputs.decode
+            [places for _, places in planned],
+            free.expand(len(texts), -1),
+            not self.repeat,
+            rhyming,
+            endings,
+            texts,
+            self.spec.inputs.decode,
         )
         return [form for form, _ in planned], template
 

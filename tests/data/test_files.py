@@ -63,12 +63,21 @@ def test_a_source_is_checked_at_once() -> None:
 
 def test_held_out_sources_lie_on_one_side() -> None:
     examples = [Example(f"text {number % 50}", str(number)) for number in range(200)]
-    parts = hold_out(examples, {"validation": 0.2, "test": 0.1})
+    keys = [(example.source,) for example in examples]
+    parts = hold_out(examples, {"validation": 0.2, "test": 0.1}, keys)
     sources = {split: {example.source for example in found} for split, found in parts.items()}
     assert {split: len(found) for split, found in sources.items()} == {"train": 35, "validation": 10, "test": 5}
     assert len(set.union(*sources.values())) == 50
     assert sum(len(found) for found in parts.values()) == 200
-    assert parts == hold_out(examples, {"validation": 0.2, "test": 0.1})
+    assert parts == hold_out(examples, {"validation": 0.2, "test": 0.1}, keys)
+
+
+def test_pairs_with_a_text_in_common_lie_on_one_side() -> None:
+    """Themselves, or through other pairs: 0-0, 0-1 and 2-1 belong together; a source is no target of the same text."""
+    pairs = [(0, 0), (0, 1), (1, 2), (2, 1), (3, 3), (2, 4), (4, 0)]
+    examples = [Example(str(source), str(target)) for source, target in pairs]
+    keys = ParallelFiles(train_source="a").keys(examples)
+    assert keys == [("0",), ("0",), ("1",), ("0",), ("3",), ("0",), ("0",)]
 
 
 def test_folds_share_out_the_sources_of_each_label() -> None:

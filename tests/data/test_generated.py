@@ -80,6 +80,13 @@ def test_copying(reverse: bool) -> None:
         Copying(alphabet_size=99)
 
 
+def test_held_out_strings_may_be_longer() -> None:
+    found = Copying(shortest=2, longest=6, held_out_length=12, **SMALL).read()
+    assert {len(example.source) for example in found["train"]} == {2, 3, 4, 5, 6}
+    assert {len(example.source) for split in ("validation", "test") for example in found[split]} == {12}
+    assert not {e.source for e in found["validation"]} & {e.source for e in found["test"]}
+
+
 @pytest.mark.parametrize("constructor", [GrammarTags, GrammarSentiment])
 def test_grammar_splits_are_disjoint_and_the_same_for_every_seed(constructor: type) -> None:
     splits = constructor(**SMALL).read()

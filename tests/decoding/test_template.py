@@ -22,7 +22,7 @@ def problems(draw: st.DrawFn) -> dict:
     rhyming = sorted(draw(st.sets(st.integers(0, length - 1))))
     return {
         "places": [places],
-        "free": torch.tensor(draw(st.lists(st.booleans(), min_size=TOKENS, max_size=TOKENS))),
+        "free": torch.tensor([draw(st.lists(st.booleans(), min_size=TOKENS, max_size=TOKENS))]),
         "once": draw(st.booleans()),
         "rhyming": [rhyming if len(rhyming) > 1 else []],
         "endings": torch.tensor(
@@ -42,7 +42,7 @@ def right_texts(problem: dict) -> set[tuple[int, ...]]:
         elsewhere = [text[:place] + text[place + 1 :] for place in range(len(text))]
         return (
             all(token in (None, own) for token, own in zip(places, text, strict=True))
-            and all(problem["free"][text[place]] for place in chosen)
+            and all(problem["free"][0][text[place]] for place in chosen)
             and not (problem["once"] and any(text[place] in elsewhere[place] for place in chosen))
             and (not rhyming or bool(problem["endings"][[text[place] for place in rhyming]].all(0).any()))
         )
@@ -71,7 +71,7 @@ def test_what_can_be_written_is_every_text_of_the_form_and_nothing_else(problem:
 
 
 ANY = {
-    "free": torch.ones(4, dtype=torch.bool),
+    "free": torch.ones(2, 4, dtype=torch.bool),
     "once": True,
     "endings": torch.tensor([[1, 0], [1, 0], [1, 1], [0, 1]], dtype=torch.bool),
     "show": lambda ids: "abcd"[ids[0]] if ids else "",

@@ -13,6 +13,7 @@ from seqzoo.building import build_model
 from seqzoo.config import merged
 from seqzoo.contracts import BEGIN, END, PAD, UNKNOWN, Batch, DataSpec
 from seqzoo.data.codec import TextCodec
+from seqzoo.data.examples import encode_inputs
 from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.decoding import Search
 from seqzoo.errors import ConfigError, DataError
@@ -235,6 +236,23 @@ def test_constraints_on_answers() -> None:
     model.task.search = Search(prefix="bax")
     with pytest.raises(DataError, match="prefix is 'bax', of which the model knows only 'ba<unk>'"):
         model.task.decode(model, batch)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_the_second_line_of_a_couplet_has_the_form_of_the_first(beam_size: int) -> None:
+    lines = [list("ab,cd,e"), list("fghijkl")]
+    codecs = TextCodec.learn("characters", lines), TextCodec.learn("characters", lines, TARGET_SPECIALS)
+    spec = DataSpec("transduction", codecs[0].size, codecs[1].size, *codecs)
+    config = compose("cell=gru", "backbone.hidden_size=16", "task.search.couplet=true")
+    model = build_model(merged(config, {"task": {"search": {"beam_size": beam_size}}}), spec).eval()
+    for source, prediction in zip(lines, model.task.decode(model, encode_inputs(spec, lines)), strict=True):
+        marks = [[character == "," for character in line] for line in (source, prediction.answer)]
+        letters = [character for character in prediction.answer if character != ","]
+        assert marks[0] == marks[1]
+        assert len(set(letters)) == len(letters)
+        assert not set(letters) & set(source)
+    with pytest.raises(DataError, match="abcdefg: 7 tokens are to be chosen, but only 5 may be"):
+        model.task.decode(model, encode_inputs(spec, ["abcdefg"]))
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
