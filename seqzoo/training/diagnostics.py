@@ -11,7 +11,7 @@ import torch
 from seqzoo.contracts import DataModule
 from seqzoo.drawing import can_draw
 from seqzoo.dynamics import first_cell, memory_capacity
-from seqzoo.training.evaluation import alignments, shown
+from seqzoo.training.evaluation import alignments, middle
 from seqzoo.training.recurrence import Recurrence, recurrence
 from seqzoo.training.run import Run
 from seqzoo.training.session import Session
@@ -87,4 +87,6 @@ class Diagnostics:
 
 
 def _look(session: Session, data: DataModule) -> Recurrence:
-    return recurrence(session.model, shown(session.model, data, "validation", ROWS).to(session.device))
+    session.model.eval()
+    # with targets, which the prompts that a language model is shown by lack
+    return recurrence(session.model, middle(data, "validation").first(ROWS).to(session.device))

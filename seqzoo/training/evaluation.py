@@ -68,7 +68,11 @@ def alignments(model: Model, data: DataModule, split: str, device: torch.device,
 
 
 def shown(model: Model, data: DataModule, split: str, count: int) -> Batch:
-    """The first rows of the batch in the middle of a split, the same ones every time."""
+    """What a task shows of the batch in the middle of a split, the same rows every time."""
     model.eval()
-    middle = next(iter(data.batches(split, start=data.num_batches(split) // 2)))
-    return model.task.samples(middle, count)
+    return model.task.samples(middle(data, split), count)
+
+
+def middle(data: DataModule, split: str) -> Batch:
+    """The batch in the middle of a split."""
+    return next(iter(data.batches(split, start=data.num_batches(split) // 2)))
