@@ -120,7 +120,9 @@ class ExactMatch(_PredictionMetric):
 
 
 class RightLength(_PredictionMetric):
-    """Share of the answers that have as many characters as the right one, spaces left out."""
+    """Share of the answers that have as many characters as the right one, spaces left out; a character that the
+    vocabulary does not know is one, too.
+    """
 
     name = "right_length"
 
@@ -129,7 +131,8 @@ class RightLength(_PredictionMetric):
         self.count = 0
 
     def add(self, answer: str, reference: str) -> None:
-        self.right += len("".join(answer.split())) == len("".join(reference.split()))
+        one, other = ("".join(text.replace("<unk>", "?").split()) for text in (answer, reference))
+        self.right += len(one) == len(other)
         self.count += 1
 
     def compute(self) -> float:

@@ -72,7 +72,7 @@ def test_nothing_counted_is_nan(name: str) -> None:
         ("bleu", ["completely different words here"], ["the cat sat on the mat"], 0.0),
         # 5 of 6 words, 3 of 5 pairs, 2 of 4 triples, 1 of 3 quadruples are right; the length is the same.
         ("bleu", ["the cat sat on a mat"], ["the cat sat on the mat"], 100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25),
-        ("right_length", ["云 ， 山", "风"], ["雨，水", "松 竹"], 0.5),
+        ("right_length", ["云 ， 山", "风"], ["雨，<unk>", "松 竹"], 0.5),
         ("repeats", ["云 ， 山 ， 月", "风 ， 风", "1+1"], ["", "", ""], 2 / 3),
         ("bleu_zh", ["我喜欢读书"], ["我喜欢读书"], 100.0),
         ("chrf", ["Straße nach Süden"], ["Straße nach Süden"], 100.0),
