@@ -13,6 +13,7 @@ from seqzoo.commands.compare import compare
 from seqzoo.commands.data import data
 from seqzoo.commands.diff import diff
 from seqzoo.commands.evaluate import evaluate
+from seqzoo.commands.explain import explain
 from seqzoo.commands.gradients import gradients
 from seqzoo.commands.info import info
 from seqzoo.commands.ladder import ladder
@@ -28,6 +29,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo check [OPTION=VALUE ...]         every mistake at once, shapes, parameters and memory; nothing is read
   seqzoo evaluate RUN_DIR [split=test]    score a run's best weights
   seqzoo predict RUN_DIR [TEXT ...]       predict for texts, or for the lines of standard input
+  seqzoo explain RUN_DIR TEXT [--to DIR]  draw states, gates and attention over a text
   seqzoo compare RUN_DIR ...              runs side by side, seeds averaged; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
   seqzoo ladder [OPTION=VALUE ...]        how many steps of the past a cell carries, on four tasks, in about a minute
@@ -43,6 +45,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "check": check,
     "evaluate": evaluate,
     "predict": predict,
+    "explain": explain,
     "compare": compare,
     "diff": diff,
     "ladder": ladder,

@@ -34,13 +34,17 @@ def can_draw() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
+def _need_matplotlib() -> None:
+    if not can_draw():
+        raise ConfigError(['Pictures need matplotlib: pip install "seqzoo[report]".'])
+
+
 def draw(alignment: Alignment) -> Any:
     """A matplotlib figure. Of an answer that is written token by token: a row for each of them, a column for each step
     that it could attend to; the darker, the more. Of one answer for all that was read: the text itself, each word on a
     ground that is the darker, the more it weighs. Raises ConfigError where matplotlib is not installed.
     """
-    if not can_draw():
-        raise ConfigError(['Pictures need matplotlib: pip install "seqzoo[report]".'])
+    _need_matplotlib()
     if len(alignment.written) == 1:
         return _draw_text(alignment)
     from matplotlib.figure import Figure
@@ -131,7 +135,10 @@ def draw_states(read: list[str], states: Mapping[str, Tensor]) -> Any:
     """A matplotlib figure, a panel for each of `states`, (T, units): a row a unit, a column a step, which `read` names.
     What lies between 0 and 1 is a gate: the darker, the further open. Else blue is below 0 and red above, each panel by
     its largest number. All are one image, which is drawn five times as fast as panels with scales.
+
+    Raises ConfigError where matplotlib is not installed.
     """
+    _need_matplotlib()
     from matplotlib.figure import Figure
 
     steps = len(read)
@@ -171,9 +178,8 @@ LABELLED = 150
 """Up to so many steps are named in a picture."""
 
 
-def save(alignment: Alignment, path: Path) -> None:
-    """Draw into a file, whose ending says its format. Raises ConfigError where it cannot be written."""
-    figure = draw(alignment)
+def save(figure: Any, path: Path) -> None:
+    """Into a file, whose ending says its format. Raises ConfigError where it cannot be written."""
     try:
         with any_script():
             figure.savefig(path)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
+from torch import Tensor
 
+from seqzoo.backbones.stack import Stack
 from seqzoo.building import build_model
 from seqzoo.config import merged
 from seqzoo.contracts import Alignment, Batch, DataSpec, Explanation, Prediction
 from seqzoo.data.codec import TextCodec, spec_from_plain
 from seqzoo.data.examples import encode_inputs
+from seqzoo.dynamics import first_cell, recording
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
 from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.training.checkpoint import load_weights
 from seqzoo.training.device import select_device
 from seqzoo.training.files import BEST, SPEC, read_config, read_json
+from seqzoo.training.recurrence import labels
 
 
 class TokenScore(NamedTuple):
@@ -26,6 +31,23 @@ class TokenScore(NamedTuple):
 
     token: str
     score: float
+
+
+class Course(NamedTuple):
+    """What a cell did over a text. read: T labels; states: output, and each gate by its name -> (T, units)."""
+
+    read: list[str]
+    states: dict[str, Tensor]
+
+
+class Inside(NamedTuple):
+    """What a model did with one text. layers: layer_1, layer_1_backwards, layer_2, ...; answer: a line for a person;
+    alignment: None where the answer attended to nothing.
+    """
+
+    layers: dict[str, Course]
+    answer: str
+    alignment: Alignment | None
 
 
 class Loaded:
@@ -77,6 +99,31 @@ class Loaded:
         if not found:
             raise ConfigError([f"a run of task={task.kind} that reads such inputs cannot explain its predictions"])
         return found
+
+    @torch.no_grad()
+    def look_inside(self, text: str) -> Inside:
+        """What each layer did while it read a text. Raises DataError for a text without tokens."""
+        model, backbone = self.model, self.model.backbone
+        [batch] = self._batches([text], 1, 1)
+        cells = {"layer_1": first_cell(model)}
+        if isinstance(backbone, Stack):
+            cells = {
+                f"layer_{depth}{'_backwards' if direction else ''}": cell
+                for depth, layer in enumerate(backbone.layers, start=1)
+                for direction, cell in enumerate(layer.directions)
+            }
+        with ExitStack() as listening:
+            recorded = {name: listening.enter_context(recording(cell)) for name, cell in cells.items()}
+            features = model.encode(batch)
+        layers = {}
+        for name, noted in recorded.items():
+            states = {"output": noted.outputs[0], **{gate: values[0] for gate, values in noted.gates.items()}}
+            if name.endswith("backwards"):  # in the order of the text
+                states = {part: values.flip(0) for part, values in states.items()}
+            layers[name] = Course(labels(model, batch, len(noted.entered)), states)
+        [answer] = model.task.show(batch, model.task.decode(model, batch, features))
+        alignments = model.task.alignments(model, batch)
+        return Inside(layers, answer, alignments[0] if alignments else None)
 
     def stream(self, text: str, write: Callable[[str], None]) -> Prediction:
         """`predict` of one text by a language model, which hands each piece of the continuation to `write` once it is

@@ -49,7 +49,8 @@ def test_a_run_directory_holds_everything(runs: dict[str, Path], task: str) -> N
     files = content(runs[task])
     events = [name for name in files if name.startswith("events.out.tfevents")]
     expected = {"config.yaml", "spec.json", "metrics.json", "curves.jsonl", "train.log", "checkpoints/last.pt"}
-    assert set(files) == {*expected, "checkpoints/best.safetensors", *events}
+    projector = {"embeddings.tsv", "tokens.tsv", "projector_config.pbtxt"} if task != "regression" else set()
+    assert set(files) == {*expected, *projector, "checkpoints/best.safetensors", *events}
     assert len(events) == 1
     metrics = json.loads(files["metrics.json"])
     for split in ("train", "validation", "test"):

@@ -76,7 +76,9 @@ def test_one_answer_for_all_is_drawn_as_coloured_text() -> None:
 
 
 def test_text_in_any_script_is_drawn_without_a_warning(tmp_path: Path) -> None:
-    drawing.save(Alignment(["很", "好", "$x_1$"], ["1"], torch.tensor([[0.2, 0.3, 0.5]])), tmp_path / "out.png")
+    read = ["很", "好", "$x_1$"]
+    drawing.save(drawing.draw(Alignment(read, ["1"], torch.tensor([[0.2, 0.3, 0.5]]))), tmp_path / "out.png")
+    drawing.save(drawing.draw_states(read, {"output": torch.randn(3, 4)}), tmp_path / "states.png")
     assert (tmp_path / "out.png").read_bytes().startswith(PNG)
 
 
@@ -84,6 +86,26 @@ def test_a_confusion_matrix_shows_shares_and_counts() -> None:
     [axes] = drawing.draw_confusion(["no", "yes"], [[3, 1], [0, 0]]).axes
     assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0.0, 0.0]]
     assert [text.get_text() for text in axes.texts] == ["3", "1", "0", "0"]
+
+
+def test_states_are_drawn_by_their_sign_and_gates_by_how_far_they_are_open() -> None:
+    states = {"output": torch.tensor([[0.5, -1.0], [0.0, 2.0]]), "f": torch.tensor([[0.0, 1.0], [0.5, 0.25]])}
+    [axes] = drawing.draw_states(["a", "b"], states).axes
+    image = torch.from_numpy(axes.images[0].get_array().data)
+    output, gate = image[:2], image[3:5]  # below each panel is a line
+    assert output[0, 0, 0] > output[0, 0, 2]  # above 0: red
+    assert output[1, 0, 2] > output[1, 0, 0]  # below 0: blue
+    assert output[0, 1].tolist() == [1, 1, 1]
+    torch.testing.assert_close(output[1, 1], torch.tensor([0.7, 0.09, 0.17]))  # the largest of all
+    torch.testing.assert_close(1 - gate, torch.tensor([[0.0, 0.5], [1.0, 0.25]])[..., None].expand(-1, -1, 3))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["output", "f"]
+
+
+def test_memory_is_drawn_as_far_as_it_is_a_number() -> None:
+    forwards, backwards = drawing.draw_memory([1.0, 2.0], [10.0, 0.0, 0.1]).axes
+    assert forwards.lines[0].get_xydata().tolist() == [[1, 1], [2, 2]]
+    assert backwards.lines[0].get_xydata().tolist() == [[1, 1], [3, -1]]
 
 
 def test_words_are_coloured_for_and_against_the_answer() -> None:
@@ -99,6 +121,29 @@ def test_predict_draws_a_picture_for_each_text(run: Path, command: Callable, tmp
     command("predict", run, "1+2", "30+4", "--attention", "out.png")
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["out-2.png", "out.png"]
     assert all(path.read_bytes().startswith(PNG) for path in tmp_path.glob("*.png"))
+
+
+def test_explain_draws_layers_and_attention(run: Path, command: Callable, tmp_path: Path) -> None:
+    done = command("explain", run, "1+23")
+    assert done.status == 0, done.err
+    *paths, answer = done.out.splitlines()
+    assert paths == ["explained/layer_1.png", "explained/layer_1_backwards.png", "explained/attention.png"]
+    assert all((tmp_path / path).read_bytes().startswith(PNG) for path in paths)
+    assert answer.startswith("answer: 1+23 -> ")
+    (tmp_path / "file").touch()
+    assert command("explain", run, "1+23", "--to", "file").err.startswith("seqzoo: --to is 'file', which cannot be a ")
+    assert "no run directory" in command("explain", tmp_path, "1+23").err
+
+
+def test_what_layers_did_is_in_the_order_of_the_text(loaded: Loaded) -> None:
+    inside = loaded.look_inside("1+23")
+    ahead, behind = inside.layers.values()
+    assert ahead.read == behind.read == ["3", "2", "+", "1"]  # as it is read
+    assert list(ahead.states) == ["output", "f", "i", "o"]
+    [batch] = loaded._batches(["1+23"], 1, 1)
+    with torch.no_grad():
+        outputs = loaded.model.encode(batch).outputs[0]
+    torch.testing.assert_close(torch.cat([ahead.states["output"], behind.states["output"]], 1), outputs)
 
 
 def test_predict_gives_the_best_candidates_of_a_beam(run: Path, command: Callable) -> None:

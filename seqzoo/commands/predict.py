@@ -162,10 +162,10 @@ def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Itera
 
 
 def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
-    from seqzoo.drawing import save
+    from seqzoo.drawing import draw, save
 
     for number, alignment in enumerate(loaded.alignments(texts, first_line=first), start=first):
-        save(alignment, path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
+        save(draw(alignment), path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
 
 
 def _task_options(texts: list[str]) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""Pictures of what a finished run does with one text."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from seqzoo.commands.arguments import find_modules_here
+from seqzoo.errors import ConfigError
+
+
+def explain(arguments: list[str]) -> None:
+    """Draw the states and gates of each layer over a text, and what its answer attended to."""
+    parser = argparse.ArgumentParser(
+        "seqzoo explain",
+        description="Draw what each layer of a run puts out over a text, how far its gates are open, and what the "
+        "answer attended to, where the run has an attention.",
+    )
+    parser.add_argument("run_dir", type=Path, help="a run directory")
+    parser.add_argument("text", help="what the model is to read")
+    parser.add_argument(
+        "--to", type=Path, default=Path("explained"), metavar="DIR", help="where the pictures go (explained)"
+    )
+    parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
+    chosen = parser.parse_intermixed_args(arguments)
+    if chosen.allow_module:
+        find_modules_here()
+    from seqzoo.drawing import draw, draw_states, save
+    from seqzoo.loaded import load
+
+    inside = load(chosen.run_dir, allow_modules=chosen.allow_module).look_inside(chosen.text)
+    try:
+        chosen.to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError([f"--to is {str(chosen.to)!r}, which cannot be a folder: {error.strerror}"]) from None
+    figures = {f"{layer}.png": draw_states(*course) for layer, course in inside.layers.items()}
+    if inside.alignment is not None:
+        figures["attention.png"] = draw(inside.alignment)
+    for name, figure in figures.items():
+        save(figure, chosen.to / name)
+        print(chosen.to / name)
+    print(f"answer: {inside.answer}")
