@@ -46,8 +46,8 @@ class Spelling(NamedTuple):
 class Batch:
     """Sequences of one batch, padded on the right.
 
-    inputs: (B, T) ids or (B, T, I) features.
-    lengths: (B,) real steps of each row; the only source of masks.
+    inputs: (B, T) ids, (B, T, I) features, (B, C, Y, X) pictures of C channels, 0 to 1, or (B, T, C, Y, X) clips.
+    lengths: (B,) real steps of each row; the only source of masks. A picture is one step.
     targets: (B,) classes, (B, T) aligned ids, (B, U) ids of another length, (B, D) numbers a row or (B, T, D) a step;
         None when there is nothing to learn from.
     target_lengths: (B,) where the targets have a length of their own.
@@ -60,6 +60,7 @@ class Batch:
     spans: (B, 2), the first step of each row's target and the step after its last, where the answer is about a part of
         what is read.
     spelling: how the tokens of `inputs` are written, where an encoder reads that.
+    references: all right answers of each row as text, where there are several; `targets` has one of them.
     """
 
     inputs: Tensor
@@ -71,6 +72,7 @@ class Batch:
     spans: Tensor | None = None
     continues: Tensor | None = None
     spelling: Spelling | None = None
+    references: list[list[str]] | None = None
 
     @property
     def size(self) -> int:
@@ -81,6 +83,8 @@ class Batch:
         batch = replace(self, spelling=None).map(lambda tensor: tensor[:rows])
         if self.spelling is not None:
             batch.spelling = self.spelling._replace(tokens=self.spelling.tokens[:rows])
+        if self.references is not None:
+            batch.references = self.references[:rows]
         return batch
 
     def to(self, device: torch.device) -> Batch:
@@ -129,11 +133,15 @@ class Prediction(NamedTuple):
 
 
 class Alignment(NamedTuple):
-    """What an answer attended to. read: S labels; written: U labels; weights: (U, S), each row sums to 1."""
+    """What an answer attended to. read: S labels; written: U labels; weights: (U, S), each row sums to 1.
+
+    picture: (C, Y, X), 0 to 1, where that was read; its regions, row by row, are the S steps.
+    """
 
     read: list[str]
     written: list[str]
     weights: Tensor
+    picture: Tensor | None = None
 
 
 class Explanation(NamedTuple):
@@ -186,6 +194,7 @@ class DataSpec:
     vectors: of the words of `inputs`, where the data brings some.
     character_size: how many different ids there are in `Batch.spelling`; 0 where batches have none.
     characters: a token to the ids of its characters.
+    picture: [C, Y, X], the size of a picture, or of each frame of a clip, where inputs are pictures; input_size is C.
     """
 
     task: str
@@ -199,10 +208,12 @@ class DataSpec:
     vectors: WordVectors | None = None
     character_size: int = 0
     characters: Codec | None = None
+    picture: list[int] | None = None
 
 
 class Encoder(nn.Module):
-    """Ids or features become the vectors that a backbone reads: `Encoder(input_size, **options)`. Each step on its own.
+    """Ids, features or pictures become the vectors that a backbone reads: `Encoder(input_size, **options)`. Each step
+    on its own; a picture becomes a vector for each of its regions.
 
     A constructor that names `spec` is handed the DataSpec.
 

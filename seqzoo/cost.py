@@ -23,6 +23,7 @@ class Cost(NamedTuple):
     """parameters: numbers that are trained.
     weights: numbers that are kept, trained or fixed; more than the parameters for a reservoir.
     flops_per_token: of a forward pass over STEPS tokens, in matrix products; a multiplication and its addition are two.
+        Where pictures are read, tokens are those that are written.
     state_bytes: of the backbone's state of one sequence, in float32.
     training_bytes: weights, gradients, two moments, and what a batch keeps for the backward pass, in float32.
     """
@@ -61,10 +62,14 @@ def count_flops(model: Model, numbers: bool) -> float:
 def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
     """A batch without content that the model's task reads."""
     inputs = torch.zeros(rows, steps, dtype=torch.long, device="meta")
-    lengths = torch.full((rows,), steps, device="meta")
+    lengths = target_lengths = torch.full((rows,), steps, device="meta")
     targets = inputs[:, 0] if model.task.kind == "classification" else inputs
     spec = model.task.spec
-    if numbers:
+    if spec.picture is not None and model.task.kind == "transduction":
+        inputs, lengths = torch.zeros(rows, *spec.picture, device="meta"), torch.ones(rows, device="meta")
+    elif spec.picture is not None:  # a frame at each step
+        inputs = torch.zeros(rows, steps, *spec.picture, device="meta")
+    elif numbers:
         inputs = torch.zeros(rows, steps, spec.input_size, device="meta")
     if model.task.kind == "regression":
         targets = torch.zeros(rows, *[steps] * spec.per_step, spec.output_size, device="meta")
@@ -72,7 +77,7 @@ def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
     if spec.character_size:
         forms = torch.zeros(rows * steps, LETTERS, dtype=torch.long, device="meta")
         spelling = Spelling(forms, torch.zeros(rows, steps, dtype=torch.long, device="meta"))
-    return Batch(inputs, lengths, targets, lengths, padded=False, spelling=spelling)
+    return Batch(inputs, lengths, targets, target_lengths, padded=False, spelling=spelling)
 
 
 def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:

@@ -6,6 +6,8 @@ Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014 (the
 https://arxiv.org/abs/1406.1078
 Luong, Pham & Manning, Effective Approaches to Attention-based Neural Machine Translation, 2015 (attention after the
 step, input feeding), https://arxiv.org/abs/1508.04025
+Vinyals, Toshev, Bengio & Erhan, Show and Tell: A Neural Image Caption Generator, 2015 (the context as first input),
+https://arxiv.org/abs/1411.4555
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class DecoderOptions:
 
     context: first_state gives the encoder's last state to the decoder as its first one, through a layer of its own
         where their shapes differ; mean_state the mean of the encoder's outputs, through a layer; own_state nothing;
-        every_step gives the encoder's last output to the decoder beside each token.
+        first_input gives the encoder's last output to the decoder, through a layer, in place of a token before all
+        others; every_step gives it to the decoder beside each token.
     attention: a kind of `seqzoo.attention`, over the encoder's outputs, or none. The head reads
         tanh(W [output; context]), as wide as a token's vector, in place of the decoder's output.
     attention_size: of the hidden layer of additive and location_aware, and of all heads of multi_head together.
@@ -41,7 +44,7 @@ class DecoderOptions:
     """
 
     backbone: BackboneFactory
-    context: Literal["first_state", "mean_state", "own_state", "every_step"] = "first_state"
+    context: Literal["first_state", "mean_state", "own_state", "first_input", "every_step"] = "first_state"
     attention: AttentionName = "none"
     attention_size: int = 128
     attention_heads: int = 4
@@ -103,32 +106,42 @@ class Decoder(nn.Module):
             self.head.weight = self.embedding.weight
 
     def _create_bridge(self, feature_size: int, encoder_state: State) -> nn.Linear | None:
-        """From what the encoder has read to the first state; None where nothing has to be changed."""
+        """From what the encoder has read to the first state, or to the first input; None where nothing has to be
+        changed.
+        """
         first = self.backbone.initial_state(1)
         width = sum(tensor[0].numel() for tensor in _features_of(first))
         if self.context == "mean_state":
             return nn.Linear(feature_size, width)
+        if self.context == "first_input":
+            return nn.Linear(feature_size, self.embedding.embedding_dim)
         shapes, theirs = ([tensor.shape[1:] for tensor in flatten(state)] for state in (first, encoder_state))
+        if self.context == "first_state" and not theirs:
+            raise ValueError(
+                "context is first_state: the encoder carries no state, so choose mean_state or another one"
+            )
         if self.context == "first_state" and shapes != theirs:
             return nn.Linear(sum(tensor[0].numel() for tensor in _features_of(encoder_state)), width)
         return None
 
     def start(self, features: Features) -> tuple[State, State]:
         """The first state, and the memory."""
-        first = self._first_state(features)
         fed = (features.last.new_zeros(features.last.shape[0], self.head.in_features),) if self.input_feeding else ()
+        first = self._first_state(features, fed)
         read = (features.last,) if self.context == "every_step" else ()
         if self.attention is None:
             return (first, (), fed), ((), read)
         memory = self.attention.remember(features.outputs, features.lengths)
         return (first, (unattended(memory),), fed), (tuple(memory), read)
 
-    def _first_state(self, features: Features) -> State:
+    def _first_state(self, features: Features, fed: tuple[Tensor, ...]) -> State:
         first = self.backbone.initial_state(features.last.shape[0])
         if self.context in ("every_step", "own_state"):
             return first
         if self.bridge is None:
             return unflatten(flatten(features.state), first)
+        if self.context == "first_input":
+            return self.backbone.step(torch.cat([self.bridge(features.last), *fed], dim=-1), first)[1]
         if self.context == "mean_state":
             steps = features.outputs.shape[1] if features.lengths is None else features.lengths[:, None]
             seen = features.outputs.sum(1) / steps  # padded outputs are zero

@@ -1,9 +1,10 @@
-"""Pictures of what a model attended to and of what it confuses (by matplotlib), and coloured text for a terminal."""
+"""Pictures of what a model saw, attended to and confuses (by matplotlib), and coloured text for a terminal."""
 
 from __future__ import annotations
 
 import importlib.util
 import math
+import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,12 +14,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqzoo.contracts import Alignment, Explanation
 from seqzoo.errors import ConfigError
 
 COLUMNS = 80
 """Characters a line of text in a picture; a Chinese one is two."""
+
+PANELS = 6
+"""Pictures side by side."""
 
 CHINESE_FONTS = (
     "Noto Sans Mono CJK SC",
@@ -42,9 +47,12 @@ def _need_matplotlib() -> None:
 def draw(alignment: Alignment) -> Any:
     """A matplotlib figure. Of an answer that is written token by token: a row for each of them, a column for each step
     that it could attend to; the darker, the more. Of one answer for all that was read: the text itself, each word on a
-    ground that is the darker, the more it weighs. Raises ConfigError where matplotlib is not installed.
+    ground that is the darker, the more it weighs. Of a picture: the picture once for each word, as light as each of its
+    regions weighs. Raises ConfigError where matplotlib is not installed.
     """
     _need_matplotlib()
+    if alignment.picture is not None:
+        return _draw_over_picture(alignment, alignment.picture)
     if len(alignment.written) == 1:
         return _draw_text(alignment)
     from matplotlib.figure import Figure
@@ -83,6 +91,46 @@ def _draw_text(alignment: Alignment) -> Any:
         ground = {"facecolor": (1.0, 0.6, 0.0, 0.9 * shade), "edgecolor": "none", "pad": 1.0}
         axes.text(x, y + 1.5, word, bbox=ground, **style)
     return figure
+
+
+def _draw_over_picture(alignment: Alignment, picture: Tensor) -> Any:
+    shown = _pixels(picture)
+    height, width = shown.shape[:2]
+    columns = round((alignment.weights.shape[1] * width / height) ** 0.5)
+    panels = [(shown, "")]
+    for word, weights in zip(alignment.written, alignment.weights.float().cpu(), strict=True):
+        light = (weights / weights.max().clamp(min=1e-12)).view(1, 1, -1, columns)
+        light = F.interpolate(light, (height, width), mode="bilinear")[0, 0, :, :, None]
+        panels.append(((shown + light.numpy()) / 2, word))
+    return _draw_panels(panels)
+
+
+def draw_pictures(pictures: Tensor, lines: list[str]) -> Any:
+    """(N, C, Y, X), 0 to 1, and what is written below each -> a matplotlib figure."""
+    return _draw_panels([(_pixels(picture), line) for picture, line in zip(pictures, lines, strict=True)])
+
+
+def _draw_panels(panels: list[tuple[Any, str]]) -> Any:
+    """Pictures with a text below each, PANELS a row."""
+    from matplotlib.figure import Figure
+
+    columns = min(len(panels), PANELS)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(2.0 * columns, 2.5 * rows), layout="constrained")
+    for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if number < len(panels):
+            pixels, text = panels[number]
+            axes.imshow(pixels)
+            lines = textwrap.fill(text, 30 if _width(text) == len(text) else 15)
+            axes.set_title(lines, fontsize=8, family=_fonts(), parse_math=False, y=-0.03, va="top")
+    return figure
+
+
+def _pixels(picture: Tensor) -> Any:
+    """(C, Y, X) -> the (Y, X, 3) of matplotlib."""
+    shown = picture.detach().float().cpu().permute(1, 2, 0).numpy()
+    return shown if shown.shape[2] == 3 else shown[..., :1].repeat(3, axis=2)
 
 
 def draw_confusion(classes: list[str], counts: list[list[int]]) -> Any:

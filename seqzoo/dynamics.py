@@ -58,9 +58,9 @@ class Recording:
         return mask(self.lengths, len(self.entered))
 
 
-def first_cell(model: Model) -> Cell:
-    """The cell that reads what the encoder makes of the inputs."""
-    return next(module for module in model.backbone.modules() if isinstance(module, Cell))
+def first_cell(model: Model) -> Cell | None:
+    """The cell that reads what the encoder makes of the inputs; None where the backbone has none."""
+    return next((module for module in model.backbone.modules() if isinstance(module, Cell)), None)
 
 
 @contextmanager

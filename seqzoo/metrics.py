@@ -1,8 +1,9 @@
 """Running sums that become one number.
 
 Metrics of the loss divide a sum by a count; metrics of the predictions compare answers with references, both in the
-form of `seqzoo.contracts.Prediction.answer`. Two halves of a data set add up to the whole. Where nothing has been
-counted the number is nan, which is neither better nor worse than any other.
+form of `seqzoo.contracts.Prediction.answer`; where an answer is a text, a reference may be a list of right ones. Two
+halves of a data set add up to the whole. Where nothing has been counted the number is nan, which is neither better nor
+worse than any other.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import Any, cast
 
+from seqzoo.caption_scores import caption_tokens, cider_d, rouge_l
 from seqzoo.contracts import Loss, Metric, Prediction
 from seqzoo.errors import ConfigError, closest
 from seqzoo.spans import OUTSIDE, parse, scheme_of, spans
@@ -103,7 +106,7 @@ class Accuracy(_PredictionMetric):
 
 
 class ExactMatch(_PredictionMetric):
-    """Share of the rows whose whole answer is right."""
+    """Share of the rows whose whole answer is right, or one of the right ones."""
 
     name = "exact_match"
 
@@ -112,7 +115,7 @@ class ExactMatch(_PredictionMetric):
         self.count = 0
 
     def add(self, answer: str | list[str], reference: str | list[str]) -> None:
-        self.right += answer == reference
+        self.right += is_right(answer, reference)
         self.count += 1
 
     def compute(self) -> float:
@@ -359,7 +362,8 @@ class NormalizedError(_PredictionMetric):
 
 
 class _CorpusScore(_PredictionMetric):
-    """A score of sacrebleu over all rows at once, 0 to 100. Answers and references are detokenised text.
+    """A score of sacrebleu over all rows at once, 0 to 100. Answers and references are detokenised text; a row may have
+    several references.
 
     signature: how the number was made, for a table of results; known after `compute`.
     Raises ConfigError where sacrebleu is not installed.
@@ -373,19 +377,20 @@ class _CorpusScore(_PredictionMetric):
         self.score = self._create(metrics)
         self.signature = ""
         self.answers: list[str] = []
-        self.references: list[str] = []
+        self.references: list[list[str]] = []
 
     def _create(self, metrics: Any) -> Any:
         raise NotImplementedError
 
-    def add(self, answer: str, reference: str) -> None:
+    def add(self, answer: str, reference: str | list[str]) -> None:
         self.answers.append(answer)
-        self.references.append(reference)
+        self.references.append(all_of(reference))
 
     def compute(self) -> float:
         if not self.answers:
             return math.nan
-        value = self.score.corpus_score(self.answers, [self.references]).score
+        # the first ones of all rows, the second ones, ...; None where a row has fewer
+        value = self.score.corpus_score(self.answers, list(map(list, zip_longest(*self.references)))).score
         self.signature = str(self.score.get_signature())
         return float(value)
 
@@ -425,6 +430,77 @@ class Chrf(_CorpusScore):
         return metrics.CHRF()
 
 
+class CaptionBleu1(_CorpusScore):
+    """BLEU of runs of one word, 0 to 100, words cut as captions are scored (`seqzoo.caption_scores`): lower case,
+    without punctuation; a Chinese character is a word. Not smoothed.
+    """
+
+    name = "bleu_1"
+    longest = 1
+
+    def _create(self, metrics: Any) -> Any:
+        return metrics.BLEU(max_ngram_order=self.longest, tokenize="none", smooth_method="none", force=True)
+
+    def add(self, answer: str, reference: str | list[str]) -> None:
+        cut = [" ".join(caption_tokens(text)) for text in (answer, *all_of(reference))]
+        super().add(cut[0], cut[1:])
+
+
+class CaptionBleu2(CaptionBleu1):
+    """Of runs of one and two words."""
+
+    name = "bleu_2"
+    longest = 2
+
+
+class CaptionBleu3(CaptionBleu1):
+    """Of runs of one to three words."""
+
+    name = "bleu_3"
+    longest = 3
+
+
+class CaptionBleu4(CaptionBleu1):
+    """Of runs of one to four words."""
+
+    name = "bleu_4"
+    longest = 4
+
+
+class RougeL(_PredictionMetric):
+    """Longest common subsequence with a reference, 0 to 100; see `seqzoo.caption_scores`."""
+
+    name = "rouge_l"
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.count = 0
+
+    def add(self, answer: str, reference: str | list[str]) -> None:
+        self.total += 100 * rouge_l(caption_tokens(answer), list(map(caption_tokens, all_of(reference))))
+        self.count += 1
+
+    def compute(self) -> float:
+        return self.total / self.count if self.count else math.nan
+
+
+class CiderD(_PredictionMetric):
+    """Likeness to the references, 0 to 1000, where common words weigh little; see `seqzoo.caption_scores`."""
+
+    name = "cider_d"
+
+    def __init__(self) -> None:
+        self.answers: list[list[str]] = []
+        self.references: list[list[list[str]]] = []
+
+    def add(self, answer: str, reference: str | list[str]) -> None:
+        self.answers.append(caption_tokens(answer))
+        self.references.append(list(map(caption_tokens, all_of(reference))))
+
+    def compute(self) -> float:
+        return 100 * sum(cider_d(self.answers, self.references)) / len(self.answers) if self.answers else math.nan
+
+
 METRICS: dict[str, Callable[[], Metric]] = {
     metric.name: metric
     for metric in (
@@ -443,6 +519,12 @@ METRICS: dict[str, Callable[[], Metric]] = {
         Bleu,
         ChineseBleu,
         Chrf,
+        CaptionBleu1,
+        CaptionBleu2,
+        CaptionBleu3,
+        CaptionBleu4,
+        RougeL,
+        CiderD,
     )
 }
 
@@ -468,6 +550,16 @@ def signatures(names: Iterable[str]) -> dict[str, str]:
             metric.compute()
             found[metric.name] = metric.signature
     return found
+
+
+def is_right(answer: str | list[str], reference: str | list[str]) -> bool:
+    """Whether an answer is its reference, or a text among those that are right."""
+    return answer in reference if isinstance(answer, str) and isinstance(reference, list) else answer == reference
+
+
+def all_of(reference: str | list[str]) -> list[str]:
+    """The texts that are right."""
+    return [reference] if isinstance(reference, str) else reference
 
 
 def _labels(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[str, str]]:

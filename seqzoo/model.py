@@ -10,7 +10,7 @@ from seqzoo.state import resume
 
 
 class Model(nn.Module):
-    """encoder: ids or features -> (B, T, I); backbone: (B, T, I) -> (B, T, O); task: the head."""
+    """encoder: ids, features or pictures -> (B, T, I); backbone: (B, T, I) -> (B, T, O); task: the head."""
 
     def __init__(self, encoder: Encoder, backbone: Backbone, task: Task):
         super().__init__()

@@ -45,6 +45,8 @@ def outline(config: dict[str, Any]) -> Outline:
 
 def describe_inputs(spec: DataSpec, numbers: bool) -> str:
     """What a step of the input is."""
+    if spec.picture is not None:
+        return "pictures of {} x {} x {}".format(*spec.picture)
     if numbers:
         return f"{spec.input_size:,} numbers a step"
     return f"{spec.input_size:,} input ids" + f", {spec.character_size:,} characters" * bool(spec.character_size)
@@ -126,5 +128,7 @@ def _told_as_misfit(config: dict[str, Any], data: DataModule) -> Iterator[None]:
     except (RuntimeError, IndexError, ValueError) as error:
         parts = ", ".join(f"{group}={config['choices'][group]}" for group in ("encoder", "backbone", "cell", "task"))
         held = "numbers, which encoder=features reads" if data.numbers else "ids, which encoder=tokens reads"
+        if data.expected_spec().picture is not None:
+            held = "pictures, which encoder=image_cnn reads"
         advice = f"the inputs of data={config['choices']['data']} are {held}"
         raise ConfigError([f"no batch goes through {parts}: {str(error).splitlines()[0]}; {advice}"]) from error

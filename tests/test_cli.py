@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from seqzoo import __version__, cli
 from seqzoo.config import GROUPS, names, option_help
 
 SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
 TEXTS = {
+    "captioning": "picture.png",
     "classification": "the film was good",
     "cloze": "the ___ sleeps",
     "language_modeling": "the cat",
@@ -60,13 +62,16 @@ def test_a_run_directory_holds_everything(runs: dict[str, Path], task: str) -> N
     assert metrics["choices"]["task"] == task
     assert metrics["versions"]["seqzoo"] == __version__
     assert {"parameters", "seconds", "tokens_per_second", "device", "threads", "command"} <= set(metrics)
-    assert json.loads(files["spec.json"])["task"] == {"verse": "language_modeling"}.get(task, task)
+    assert json.loads(files["spec.json"])["task"] == {
+        "verse": "language_modeling",
+        "captioning": "transduction",
+    }.get(task, task)
     log = files["train.log"].decode()
     assert "update 4/8" in log
     assert "update 8/8" in log
     assert f"{metrics['parameters']:,} parameters" in log
     padding = metrics["padding_share"]
-    assert (padding is None) == (task in ("language_modeling", "regression", "verse"))
+    assert (padding is None) == (task in ("captioning", "language_modeling", "regression", "verse"))
     assert padding is None or f"{padding:.1%} of the steps of a batch are padding" in log
 
 
@@ -103,7 +108,8 @@ def test_a_run_of_an_older_version_has_the_newer_options_by_default(
 
 @pytest.mark.parametrize("task", names("task"))
 def test_predict_reads_arguments_or_standard_input(runs: dict[str, Path], task: str, command: Callable) -> None:
-    texts = [TEXTS[task], TEXTS[task] + {"regression": ", 0.2", "verse": "白雲"}.get(task, " zzz")]
+    Image.new("RGB", (20, 20)).save(TEXTS["captioning"])
+    texts = [TEXTS[task], TEXTS[task] + {"captioning": "", "regression": ", 0.2", "verse": "白雲"}.get(task, " zzz")]
     from_arguments = command("predict", runs[task], *texts, "--json")
     from_input = command("predict", runs[task], "--json", stdin="".join(f"{text}\n" for text in texts))
     assert from_arguments.status == from_input.status == 0

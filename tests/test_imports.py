@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "pooling": SHARED | {"attention"},
     "decoding": SHARED,
     "heads": SHARED,
-    "metrics": SHARED | {"spans"},
+    "caption_scores": BASE,
+    "metrics": SHARED | {"spans", "caption_scores"},
     "tasks": SHARED
     | {"attention", "crf", "decoder", "decoding", "heads", "metrics", "pooling", "saliency", "spans", "verse"},
     "cost": SHARED | {"model"},

@@ -4,7 +4,8 @@ from seqzoo.backbones.dense import Dense
 from seqzoo.backbones.dilated import Dilated
 from seqzoo.backbones.highway import Highway
 from seqzoo.backbones.mixed import Mixed
+from seqzoo.backbones.pointwise import Pointwise
 from seqzoo.backbones.pyramidal import Pyramidal
 from seqzoo.backbones.recurrent import Recurrent
 
-__all__ = ["Dense", "Dilated", "Highway", "Mixed", "Pyramidal", "Recurrent"]
+__all__ = ["Dense", "Dilated", "Highway", "Mixed", "Pointwise", "Pyramidal", "Recurrent"]

@@ -22,14 +22,16 @@ def check(arguments: list[str]) -> None:
     found = outline(config)
     model = found.model
     read = f"(B, T, {found.spec.input_size})" if found.numbers else "(B, T)"
-    steps = "T" if model.backbone.keeps_time else "fewer than T"
+    steps, kept = "T", "T" if model.backbone.keeps_time else "fewer than T"
+    if found.spec.picture is not None:
+        read, steps, kept = "(B, {}, {}, {})".format(*found.spec.picture), "R", "R"
     rows = [(group, config["choices"][group]) for group in ("task", "data", "encoder", "backbone", "cell")]
     rows += [
         ("inputs", ("" if found.numbers else "at most ") + describe_inputs(found.spec, found.numbers)),
         ("outputs", f"at most {found.spec.output_size:,}"),
         (
             "shapes",
-            f"{read} -> (B, T, {model.encoder.output_size}) -> (B, {steps}, {model.backbone.output_size}) -> task",
+            f"{read} -> (B, {steps}, {model.encoder.output_size}) -> (B, {kept}, {model.backbone.output_size}) -> task",
         ),
         ("parameters", f"at most {found.cost.parameters:,}"),
         ("FLOPs", f"{found.cost.flops_per_token:,.0f} a token, of a forward pass"),

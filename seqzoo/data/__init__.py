@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seqzoo.data.adding import Adding
 from seqzoo.data.addition import Addition
+from seqzoo.data.caption_files import CaptionFiles
 from seqzoo.data.classification_files import ClassificationFiles
 from seqzoo.data.cloze import ClozeFiles
 from seqzoo.data.codec import LabelCodec, TextCodec, codec_from_plain, spec_from_plain, spec_to_plain
@@ -22,6 +23,7 @@ from seqzoo.data.phrase_files import PhraseFiles
 from seqzoo.data.poems import GeneratedPoems, PoemFiles
 from seqzoo.data.reading_frames import ReadingFrames
 from seqzoo.data.recall import Recall
+from seqzoo.data.shapes import Shapes
 from seqzoo.data.tagging_files import TaggingFiles
 from seqzoo.data.text_files import TextFiles
 from seqzoo.data.tokenizing import get_tokenizer
@@ -29,6 +31,7 @@ from seqzoo.data.tokenizing import get_tokenizer
 __all__ = [
     "Adding",
     "Addition",
+    "CaptionFiles",
     "ClassificationFiles",
     "ClozeFiles",
     "CopyMemory",
@@ -50,6 +53,7 @@ __all__ = [
     "PoemFiles",
     "ReadingFrames",
     "Recall",
+    "Shapes",
     "TaggingFiles",
     "TextCodec",
     "TextFiles",

@@ -200,6 +200,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "vectors": coverage(spec),
         "character_size": spec.character_size,
         "characters": plain(spec.characters),
+        "picture": spec.picture,
     }
 
 
@@ -228,6 +229,7 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             None if plain.get("vectors") is None else WordVectors(**plain["vectors"]),
             plain.get("character_size", 0),
             codec(plain.get("characters")),
+            plain.get("picture"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error

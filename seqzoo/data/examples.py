@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -18,11 +18,14 @@ from seqzoo.data.bucketing import bucket, padding_share
 from seqzoo.data.codec import LabelCodec, TextCodec
 from seqzoo.data.marked_text import marked_parts, split_marked
 from seqzoo.data.numbers import parse_steps
+from seqzoo.data.pictures import read_picture
 from seqzoo.data.ragged import Ragged, is_padded
 from seqzoo.data.spelling import Spellings
 from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.errors import DataError, SeqzooError
 from seqzoo.spans import OUTSIDE, parse, scheme_of, tags_of
+
+T = TypeVar("T")
 
 
 class Example(NamedTuple):
@@ -319,7 +322,7 @@ def fit(
     )
 
 
-def evenly(examples: list[Example], limit: int | None) -> list[Example]:
+def evenly(examples: list[T], limit: int | None) -> list[T]:
     """At most `limit` of them, spread over the whole list, since files are often sorted."""
     if limit is None or limit >= len(examples):
         return examples
@@ -334,7 +337,7 @@ def encode_inputs(
     first_line: int = 1,
 ) -> Batch:
     """Raw lines, or lists of tokens, as one batch without targets; rows keep their order. A model of numbers reads
-    steps as `seqzoo.data.numbers.parse_steps` does.
+    steps as `seqzoo.data.numbers.parse_steps` does; one of pictures is given their files.
 
     Raises DataError naming the line, counted from `first_line`, that is empty, longer than `max_length`, or marks no
     target where the model asks for one.
@@ -342,6 +345,9 @@ def encode_inputs(
     codec = spec.inputs
     if not texts:
         raise DataError("There is nothing to predict: give at least one line.")
+    if spec.picture is not None:
+        pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
+        return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
     rows: list[Tensor] = []
     spans: list[tuple[int, int] | None] = []
     written: list[list[str]] = []

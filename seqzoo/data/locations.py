@@ -30,6 +30,17 @@ def locate(path: str, root: str | None = None, source: dict | None = None) -> st
     raise DataError(f"There is no file {name}{where}: {_advice(given.as_posix(), source)}")
 
 
+def locate_folder(path: str, root: str | None = None) -> str:
+    """The folder that a path of a configuration means, looked for as `locate` does."""
+    for candidate in (Path(path).expanduser(), data_root(root) / Path(path).expanduser()):
+        if candidate.is_dir():
+            return str(candidate)
+    raise DataError(
+        f"There is no folder {path} in {Path.cwd()} or {data_root(root).absolute()}: put it there, or set data.root or "
+        "the environment variable SEQZOO_DATA to the folder that holds it."
+    )
+
+
 def locate_all(pattern: str, root: str | None = None, source: dict | None = None) -> dict[str, str]:
     """What the star of a pattern, as in "names/*.txt", stands for -> the file, in alphabetical order.
 

@@ -2,6 +2,7 @@
 
 from seqzoo.encoders.characters import ConvolvedCharacters, RecurrentCharacters
 from seqzoo.encoders.features import FeatureEncoder
+from seqzoo.encoders.images import ImageCNN
 from seqzoo.encoders.tokens import TokenEncoder
 
-__all__ = ["ConvolvedCharacters", "FeatureEncoder", "RecurrentCharacters", "TokenEncoder"]
+__all__ = ["ConvolvedCharacters", "FeatureEncoder", "ImageCNN", "RecurrentCharacters", "TokenEncoder"]

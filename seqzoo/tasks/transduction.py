@@ -30,7 +30,7 @@ from seqzoo.decoder import Decoded, Decoder, DecoderOptions
 from seqzoo.decoding import Constraints, Hypothesis, Search, Start, Template
 from seqzoo.errors import DataError
 from seqzoo.linear_cross_entropy import linear_cross_entropy
-from seqzoo.metrics import create_metrics
+from seqzoo.metrics import all_of, create_metrics, is_right
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
 
 # an unknown token is no answer, even where the reference has one
@@ -195,7 +195,8 @@ class Transduction(Task):
             # a backbone may put out fewer steps than it reads
             read = read if len(read) == weights.shape[1] else [str(step + 1) for step in range(weights.shape[1])]
             written = [*(self.spec.targets.decode([token]) for token in answers[row]), "<eos>"]
-            found.append(Alignment(read, written, weights[: len(written)]))
+            picture = None if self.spec.picture is None else batch.inputs[row]
+            found.append(Alignment(read, written, weights[: len(written)], picture))
         return found
 
     def _read(self, row: Tensor) -> list[str]:
@@ -208,16 +209,16 @@ class Transduction(Task):
         return self.spec.targets.decode(row[: row.index(END)] if END in row else row)
 
     def references(self, batch: Batch) -> list:
-        return [self._text(row) for row in batch.targets.tolist()]
+        return batch.references or [self._text(row) for row in batch.targets.tolist()]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """source -> answer, with the right one where it is another."""
+        """source -> answer, with a right one where it is another."""
         rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         texts = [""] * batch.size
         if self.spec.inputs is not None:
             sources = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
             texts = [f"{self.spec.inputs.decode(row[:length])} -> " for row, length in sources]
         return [
-            f"{text}{p.answer}{'' if p.answer == right else f'   (right: {right})'}"
+            f"{text}{p.answer}{'' if is_right(p.answer, right) else f'   (right: {all_of(right)[0]})'}"
             for text, p, right in zip(texts, predictions, rights, strict=True)
         ]

@@ -11,7 +11,7 @@ import torch
 from seqzoo.contracts import DataModule
 from seqzoo.drawing import can_draw
 from seqzoo.dynamics import first_cell, memory_capacity
-from seqzoo.training.evaluation import alignments, middle
+from seqzoo.training.evaluation import alignments, middle, pictures_read
 from seqzoo.training.recurrence import Recurrence, recurrence
 from seqzoo.training.run import Run
 from seqzoo.training.session import Session
@@ -54,7 +54,8 @@ class Diagnostics:
 
     def look(self, session: Session, data: DataModule, run: Run) -> None:
         """Where it is time to: numbers and pictures of the first rows of the validation split."""
-        numbers, pictures = self._numbers.is_enough, self._pictures.is_enough and can_draw()
+        recurrent = first_cell(session.model) is not None
+        numbers, pictures = recurrent and self._numbers.is_enough, self._pictures.is_enough and can_draw()
         if run.tracker is None or not (numbers or pictures):
             return
         device, step = session.device, session.position.step
@@ -68,9 +69,11 @@ class Diagnostics:
                         self._tell_capacity(session, run)
                 if pictures:
                     with self._pictures.spending():
-                        run.draw_recurrence(found or _look(session, data), step)
-                        count = session.settings.examples
-                        run.draw_alignments(alignments(session.model, data, "validation", device, count), step)
+                        if recurrent:
+                            run.draw_recurrence(found or _look(session, data), step)
+                        shown = (session.model, data, "validation", device, session.settings.examples)
+                        run.draw_pictures(*pictures_read(*shown), step)
+                        run.draw_alignments(alignments(*shown), step)
             except (RuntimeError, NotImplementedError) as error:  # a cell of one's own may do what has no derivative
                 run.log(f"no pages on recurrence: {str(error).splitlines()[0]}")
                 self._numbers.share = self._pictures.share = 0.0

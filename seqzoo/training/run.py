@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from seqzoo.contracts import Alignment
-from seqzoo.drawing import any_script, can_draw, draw, draw_confusion, draw_memory, draw_states
+from seqzoo.drawing import any_script, can_draw, draw, draw_confusion, draw_memory, draw_pictures, draw_states
 from seqzoo.errors import CheckpointError
 from seqzoo.metrics import BinaryConfusion, Confusion
 from seqzoo.model import Model
@@ -147,6 +147,11 @@ class Run:
         point = {"step": position.step, "tokens": position.tokens, "seconds": round(position.seconds, 3), **values}
         with (self.folder / CURVES).open("a", encoding="utf-8") as file:
             file.write(_line(point))
+
+    def draw_pictures(self, pictures: Tensor | None, lines: list[str], step: int) -> None:
+        """What was read and what is written of it, where pictures were."""
+        if pictures is not None:
+            self._picture("valid/pictures", draw_pictures(pictures, lines), step)
 
     def draw_alignments(self, alignments: list[Alignment], step: int) -> None:
         for number, alignment in enumerate(alignments):

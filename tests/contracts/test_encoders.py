@@ -30,7 +30,9 @@ def build(name: str, **options: object) -> Model:
     config = configuration.compose("task=tagging", f"encoder={name}", "backbone.hidden_size=6")
     config["encoder"] |= options
     reads_characters = getattr(encoders, config["encoder"]["class"]).reads_characters
-    return build_model(config, DataSpec("tagging", IDS, TAGS, character_size=CHARACTERS if reads_characters else 0))
+    picture = [IDS, 9, 8] if config["encoder"]["class"] == "ImageCNN" else None
+    characters = CHARACTERS if reads_characters else 0
+    return build_model(config, DataSpec("tagging", IDS, TAGS, character_size=characters, picture=picture))
 
 
 def numbers(model: Model) -> bool:
@@ -39,6 +41,8 @@ def numbers(model: Model) -> bool:
 
 def some_batch(model: Model) -> Batch:
     inputs = torch.randn(B, T, IDS) if numbers(model) else torch.arange(B * T).view(B, T) % IDS
+    if model.task.spec.picture is not None:
+        inputs = torch.rand(B, T, *model.task.spec.picture)
     batch = Batch(inputs, LENGTHS, torch.randint(TAGS, (B, T)))
     if model.task.spec.character_size:
         forms = torch.tensor([[1, 2, 3], [4, 0, 0], [2, 2, 0]])

@@ -24,6 +24,7 @@ BASES = (
     "idx_images",
     "poem_files",
     "cloze_files",
+    "caption_files",
 )
 
 
@@ -79,6 +80,7 @@ def test_only_files_of_ones_own_have_to_be_named(name: str, tmp_path: Path) -> N
         ("regression", "Narma10"),
         ("verse", "GeneratedPoems"),
         ("cloze", "GrammarCloze"),
+        ("captioning", "Shapes"),
     ],
 )
 def test_every_task_has_generated_data_by_default(task: str, expected: str, tmp_path: Path) -> None:

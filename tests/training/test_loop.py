@@ -36,7 +36,7 @@ TASKS = ["transduction", "classification", "tagging", "language_modeling"]
 def tiny(task: str, *more: str) -> dict:
     """Dropout, several epochs, and an end in the middle of one."""
     small = ["data.train_size=200", "data.validation_size=60", "data.test_size=60"]
-    dropout = "task.decoder.dropout=0.2" if task == "transduction" else "task.dropout=0.2"
+    dropout = "task.decoder.dropout=0.2" if task in ("transduction", "captioning") else "task.dropout=0.2"
     return compose(
         f"task={task}", *small, "debug=tiny", "backbone=deep", dropout, "data.limit=160",
         "training.steps=30", "training.validate_every=10", "training.log_every=5", *more,

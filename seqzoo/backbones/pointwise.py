@@ -1,0 +1,47 @@
+"""No recurrence: what stands in for it where steps have no order, as the regions of a picture have none."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.contracts import Backbone, CellFactory, State
+from seqzoo.masking import mask
+
+
+class Pointwise(Backbone):
+    """Layers that read each step on its own, whatever the cell. State: (). Since no step has seen the others, `last` is
+    the mean of them all.
+
+    hidden_size: width of all layers.
+    dropout: on the input of every layer but the first, 0 to 1.
+    """
+
+    causal = True
+
+    def __init__(
+        self, cell: CellFactory, input_size: int, hidden_size: int = 128, num_layers: int = 1, dropout: float = 0.0
+    ):
+        super().__init__()
+        for name, value in (("hidden_size", hidden_size), ("num_layers", num_layers)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}: it is at least 1")
+        widths = [input_size] + num_layers * [hidden_size]
+        self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
+        self.dropout = nn.Dropout(dropout)
+        self.output_size = hidden_size
+
+    def initial_state(self, batch_size: int) -> State:
+        return ()
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        x, after = self.step(x, ())
+        return (x if lengths is None else x * mask(lengths, x.shape[1])[..., None]), after
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        for depth, layer in enumerate(self.layers):
+            x = F.gelu(layer(x if depth == 0 else self.dropout(x)))
+        return x, ()
+
+    def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
+        return outputs.mean(1) if lengths is None else outputs.sum(1) / lengths[:, None]

@@ -1,0 +1,241 @@
+"""Captions of pictures from files, in the forms that data sets of captions have.
+
+flickr: lines of NAME#NUMBER, a tab or a space, and a caption; lists of names say what belongs to which split. Hodosh,
+    Young & Hockenmaier, Framing Image Description as a Ranking Task, 2013, https://doi.org/10.1613/jair.3994
+coco: JSON with "images" (id, file_name) and "annotations" (image_id, caption), a file for each split. Chen et al.,
+    Microsoft COCO Captions, 2015, https://arxiv.org/abs/1504.00325
+karpathy: JSON with "images" (filename, split, sentences), all splits in one file. Karpathy & Fei-Fei, Deep
+    Visual-Semantic Alignments for Generating Image Descriptions, 2015, https://arxiv.org/abs/1412.2306
+table: .csv, .jsonl or tab separated, a picture and a caption in each row.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts import Batch
+from seqzoo.data.captions import CaptionData, Captioned
+from seqzoo.data.files import Files
+from seqzoo.data.generating import GENERATION_SEED
+from seqzoo.data.locations import locate_folder
+from seqzoo.data.pictures import probe, read_picture, vary
+from seqzoo.data.reading import read_lines, read_table, read_text
+from seqzoo.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+LISTED = 100
+"""Up to so many pictures are named in a message."""
+
+_FLICKR = re.compile(r"([^#\t]+)#(\S+)\s+(.*\S)\s*")
+_KARPATHY = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
+
+
+class _Line(NamedTuple):
+    """split: None where the file does not say."""
+
+    picture: str
+    caption: str
+    where: str
+    split: str | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class CaptionFiles(Files, CaptionData):
+    """captions: of all splits, or of training where another split has a file of its own.
+    pictures: the folder of all, or of training where another split has a folder of its own.
+    train_list, ...: files of the names of a split's pictures, one a line. Without lists and files, a share of the
+        training pictures is held out, the same ones in all runs.
+    picture_column, caption_column: of a table, as of `seqzoo.data.reading.read_table`.
+    size: rows, and columns, that a picture is brought to.
+    keep: pictures stay in memory, 3 size^2 bytes each; else each is read anew whenever it is used.
+    skip_unreadable: go on without pictures that are missing or damaged; a remark tells which.
+    flip, crop, colour: how training pictures are changed at random; see `seqzoo.data.pictures.vary`.
+    """
+
+    captions: str
+    pictures: str
+    format: Literal["flickr", "coco", "karpathy", "table"]
+    validation_captions: str | None = None
+    test_captions: str | None = None
+    validation_pictures: str | None = None
+    test_pictures: str | None = None
+    train_list: str | None = None
+    validation_list: str | None = None
+    test_list: str | None = None
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.0
+    picture_column: str | int = 0
+    caption_column: str | int = 1
+    size: int = 128
+    keep: bool = True
+    skip_unreadable: bool = False
+    flip: float = 0.0
+    crop: float = 0.0
+    colour: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        CaptionData.__post_init__(self)
+        if self.size < 8:
+            raise ValueError(f"size={self.size} is too small: a picture has at least 8 rows and columns")
+        for name in ("validation_fraction", "test_fraction", "crop", "colour"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip={self.flip} is a probability, 0 <= flip <= 1")
+        if (self.train_list is None) != (self.validation_list is None):
+            raise ValueError("train_list and validation_list belong together: give both, or neither")
+
+    def picture_size(self) -> int:
+        return self.size
+
+    def read(self) -> dict[str, Captioned]:
+        found: dict[str, dict[Path, list[_Line]]] = {split: {} for split in SPLITS}
+        for split, lines in self._lines().items():
+            folder = Path(locate_folder(getattr(self, f"{split}_pictures", None) or self.pictures, self.root))
+            for line in lines:
+                found[split].setdefault(folder / line.picture, []).append(line)
+        pictures, complaints = self._pictures(path for split in SPLITS for path in found[split])
+        if complaints:
+            told = "\n".join(
+                [*complaints[:LISTED], *[f"... {len(complaints) - LISTED:,} more"] * (len(complaints) > LISTED)]
+            )
+            if not self.skip_unreadable:
+                raise DataError(f"{told}\nMend these pictures, or go on without them by data.skip_unreadable=true.")
+            self.remarks = [f"{len(complaints):,} pictures are left out:\n{told}"]
+        captioned = {}
+        for split, captions in found.items():
+            paths = [path for path in captions if path in pictures]
+            if paths:
+                shown = [pictures[path] for path in paths]
+                texts = [[line.caption for line in captions[path]] for path in paths]
+                where = [captions[path][0].where for path in paths]
+                captioned[split] = Captioned(PictureFiles(paths, shown, self.size), texts, where)
+        return captioned
+
+    def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
+        generator = torch.Generator().manual_seed(((self.seed * 1_000_003 + epoch) * 1_000_003 + number) % 2**63)
+        return replace(batch, inputs=vary(batch.inputs, generator, self.flip, self.crop, self.colour))
+
+    def _pictures(self, paths: Iterator[Path]) -> tuple[dict[Path, Tensor | None], list[str]]:
+        """The pictures that can be read, in memory where they are kept, and a sentence for each other one."""
+        pictures: dict[Path, Tensor | None] = {}
+        complaints = []
+        for path in paths:
+            try:
+                if self.keep:
+                    pictures[path] = read_picture(path, self.size)
+                else:
+                    probe(path)
+                    pictures[path] = None
+            except DataError as error:
+                complaints.append(str(error))
+        return pictures, complaints
+
+    def _lines(self) -> dict[str, list[_Line]]:
+        """The captions of each split."""
+        read = {"flickr": self._flickr, "coco": _coco, "karpathy": _karpathy, "table": self._table}[self.format]
+        lines = {"train": list(read(self.path(self.captions)))}
+        for split in SPLITS[1:]:
+            own = getattr(self, f"{split}_captions")
+            if own is not None:
+                lines[split] = list(read(self.path(own)))
+        if self.train_list is not None:
+            return {split: self._listed(split, lines) for split in SPLITS if getattr(self, f"{split}_list") is not None}
+        if any(line.split for line in lines["train"]):
+            return {split: [line for line in lines["train"] if line.split == split] for split in SPLITS}
+        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
+        return lines | _held_out(
+            lines["train"], {split: f for split, f in fractions.items() if split not in lines and f}
+        )
+
+    def _listed(self, split: str, lines: dict[str, list[_Line]]) -> list[_Line]:
+        """The lines of the pictures that a split's list names."""
+        path = self.path(getattr(self, f"{split}_list"))
+        names = dict.fromkeys(name.strip() for name in read_lines(path, self.encoding) if name.strip())
+        listed = [line for line in lines.get(split, lines["train"]) if line.picture in names]
+        missing = names.keys() - {line.picture for line in listed}
+        if missing:
+            some = ", ".join(sorted(missing)[:LISTED])
+            raise DataError(f"{path} names {len(missing):,} pictures without captions: {some}")
+        return listed
+
+    def _flickr(self, path: str) -> Iterator[_Line]:
+        for number, line in enumerate(read_lines(path, self.encoding), start=1):
+            if not line.strip():
+                continue
+            found = _FLICKR.fullmatch(line)
+            if found is None:
+                raise DataError(f"{path}:{number}: found {line[:40]!r}, expected NAME#NUMBER, a tab and a caption.")
+            yield _Line(found[1], found[3], f"{path}:{number}")
+
+    def _table(self, path: str) -> Iterator[_Line]:
+        for (picture, caption), where in read_table(path, [self.picture_column, self.caption_column], self.encoding):
+            yield _Line(picture, caption, where)
+
+
+class PictureFiles:
+    """Pictures of files, in memory or read when they are asked for."""
+
+    def __init__(self, paths: list[Path], shown: list[Tensor | None], size: int):
+        self.paths, self.shown, self.size = paths, shown, size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def gather(self, rows: list[int]) -> Tensor:
+        read = (
+            self.shown[row] if self.shown[row] is not None else read_picture(self.paths[row], self.size) for row in rows
+        )
+        return torch.stack(list(read)).float() / 255
+
+
+def _coco(path: str) -> Iterator[_Line]:
+    with _expected(path, "images (id, file_name) and annotations (image_id, caption)"):
+        content = json.loads(read_text(path))
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        for number, annotation in enumerate(content["annotations"], start=1):
+            yield _Line(names[annotation["image_id"]], annotation["caption"].strip(), f"{path}, annotation {number}")
+
+
+def _karpathy(path: str) -> Iterator[_Line]:
+    with _expected(path, "images (filename, split, sentences)"):
+        for number, image in enumerate(json.loads(read_text(path))["images"], start=1):
+            name = "/".join(filter(None, (image.get("filepath"), image["filename"])))
+            for sentence in image["sentences"]:
+                caption = sentence.get("raw") or " ".join(sentence["tokens"])
+                yield _Line(name, caption.strip(), f"{path}, image {number}", _KARPATHY[image["split"]])
+
+
+@contextmanager
+def _expected(path: str, content: str) -> Iterator[None]:
+    """Say what JSON of captions must hold, where something of it is missing."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path} is not what it should be ({error!r}): expected {content}.") from None
+
+
+def _held_out(lines: list[_Line], fractions: dict[str, float]) -> dict[str, list[_Line]]:
+    """ "train" and the wanted splits, each with this share of the pictures."""
+    names = sorted({line.picture for line in lines})
+    random.Random(GENERATION_SEED).shuffle(names)
+    owner: dict[str, str] = {}
+    start = 0
+    for split, fraction in fractions.items():
+        count = round(fraction * len(names))
+        owner.update(dict.fromkeys(names[start : start + count], split))
+        start += count
+    return {
+        split: [line for line in lines if owner.get(line.picture, "train") == split] for split in ("train", *fractions)
+    }

@@ -1,0 +1,155 @@
+"""Pictures and what is written of each."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+
+from seqzoo.contracts import Batch, DataModule, DataSpec
+from seqzoo.data.bucketing import bucket
+from seqzoo.data.codec import TextCodec
+from seqzoo.data.examples import evenly, fit, located
+from seqzoo.data.pictures import Pictures
+from seqzoo.data.ragged import Ragged
+from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.errors import DataError
+
+
+class Captioned(NamedTuple):
+    """One split. captions: one or several of each picture; where: file and line of each picture's first."""
+
+    pictures: Pictures
+    captions: list[list[str]]
+    where: list[str]
+
+
+class _Encoded(NamedTuple):
+    """rows: of the pictures that are used; captions: ids of all their captions, one after the other; first, number: of
+    each picture's captions among them; references: its captions as text.
+    """
+
+    pictures: Pictures
+    rows: list[int]
+    captions: Ragged
+    first: list[int]
+    number: list[int]
+    references: list[list[str]]
+
+
+@dataclass(eq=False, kw_only=True)
+class CaptionData(DataModule):
+    """Inputs (B, C, Y, X), targets (B, U). A picture with several captions is trained on one of them in each epoch, in
+    turn; when held out, it is one row with all of them as references, and the first one as target of the loss.
+    """
+
+    batch_size: int = 64
+    limit: int | None = None
+    max_length: int = 100
+    truncate: bool = False
+    seed: int = 0
+    tokenizer: str = "words"
+    min_frequency: int = 1
+    vocabulary_size: int | None = None
+
+    numbers = True
+    largest_output: ClassVar[int] = 100_000
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "limit", "max_length", "min_frequency"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+
+    @abstractmethod
+    def read(self) -> dict[str, Captioned]:
+        """All of "train", "validation" and, where there is one, "test"."""
+
+    @abstractmethod
+    def picture_size(self) -> int:
+        """Rows, and columns, of a picture."""
+
+    def expected_spec(self) -> DataSpec:
+        return self._spec(None)
+
+    def _spec(self, codec: TextCodec | None) -> DataSpec:
+        size = self.picture_size()
+        vocabulary_size = self.vocabulary_size or self.largest_output if codec is None else codec.size
+        return DataSpec("transduction", 3, vocabulary_size, None, codec, picture=[3, size, size])
+
+    def load(self, spec: DataSpec | None = None) -> None:
+        if spec is not None and (spec.task, spec.picture) != ("transduction", self._spec(None).picture):
+            raise DataError("The saved run was trained on other data, or pictures of another size: choose other data.")
+        found = self.read()
+        for split in ("train", "validation"):
+            if split not in found or not found[split].captions:
+                raise DataError(f"The {split} split of the data holds no pictures: give some.")
+        if spec is None:
+            texts = [caption for captions in found["train"].captions for caption in captions]
+            options = (TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
+            spec = self._spec(TextCodec.learn(self.tokenizer, texts, *options))
+        self.spec = spec
+        self._encoded = {split: self._encode(captioned) for split, captioned in found.items() if captioned.captions}
+        self._plan: tuple[tuple[str, int], list[list[int]]] | None = None
+
+    def _encode(self, found: Captioned) -> _Encoded:
+        codec = self.spec.targets
+        if not isinstance(codec, TextCodec) or codec.eos is None:
+            raise DataError("The saved run writes no text: was it trained on other data?")
+        rows = evenly(list(range(len(found.captions))), self.limit)
+        ids: list[list[int]] = []
+        first, references = [], []
+        for row in rows:
+            first.append(len(ids))
+            with located(found.where[row]):
+                split = [fit(codec.split(c), self.max_length, self.truncate, "caption") for c in found.captions[row]]
+            ids += [[*codec.vocabulary.encode(tokens), codec.eos] for tokens in split]
+            references.append([codec.tokenizer.join(tokens) for tokens in split])
+        return _Encoded(found.pictures, rows, Ragged(ids), first, [len(texts) for texts in references], references)
+
+    def splits(self) -> dict[str, int]:
+        return {split: len(encoded.rows) for split, encoded in self._encoded.items()}
+
+    def num_batches(self, split: str, epoch: int = 0) -> int:
+        return len(self._batches_of(split, epoch))
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        plan = self._batches_of(split, epoch)
+        captions = self._chosen(split, epoch)
+        for number, rows in enumerate(plan[start:], start):
+            encoded = self._encoded[split]
+            targets, target_lengths = encoded.captions.gather([captions[row] for row in rows])
+            pictures = encoded.pictures.gather([encoded.rows[row] for row in rows])
+            references = [encoded.references[row] for row in rows]
+            batch = Batch(
+                pictures, torch.ones(len(rows), dtype=torch.long), targets, target_lengths, False, references=references
+            )
+            yield self.varied(batch, epoch, number) if split == "train" else batch
+
+    def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
+        """What a training batch becomes, by its epoch and number."""
+        return batch
+
+    def _chosen(self, split: str, epoch: int) -> list[int]:
+        """Which caption of each picture is the target."""
+        encoded = self._encoded[split]
+        if split != "train":
+            return encoded.first
+        places = enumerate(zip(encoded.first, encoded.number, strict=True))
+        return [first + (epoch + row) % number for row, (first, number) in places]
+
+    def _batches_of(self, split: str, epoch: int) -> list[list[int]]:
+        """The row numbers of every batch, captions of similar length together; the last plan is kept."""
+        if split not in self._encoded:
+            raise DataError(f'The data has no split "{split}": it has {", ".join(self._encoded)}.')
+        key = (split, epoch if split == "train" else 0)
+        if self._plan is None or self._plan[0] != key:
+            generator = None
+            if split == "train":
+                generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            lengths = self._encoded[split].captions.lengths[self._chosen(split, epoch)].tolist()
+            self._plan = (key, bucket(lengths, self.batch_size, None, generator))
+        return self._plan[1]

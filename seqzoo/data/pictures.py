@@ -1,0 +1,102 @@
+"""Pictures: from files of any kind to RGB of one size, and changed at random for training."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqzoo.errors import DataError
+
+MOST_PIXELS = 50_000_000
+"""Of a picture that is read: a larger one is a mistake, or meant to fill the memory."""
+
+
+class Pictures(Protocol):
+    """The pictures of one split, whether they are files or drawn."""
+
+    def __len__(self) -> int: ...
+
+    def gather(self, rows: list[int]) -> Tensor:
+        """Row numbers -> (B, C, Y, X), 0 to 1."""
+
+
+def read_picture(path: str | Path, size: int) -> Tensor:
+    """(3, size, size) bytes: the middle square, turned as the camera was held. Grey, CMYK and palettes become RGB; what
+    is transparent becomes white; of several frames the first is taken.
+
+    Raises DataError for a file that is missing, damaged, no picture, or huge.
+    """
+    with _opened(path) as image:
+        image.draft("RGB", (size, size))  # a JPEG is decoded no larger than need be
+        whole = ImageOps.fit(_as_rgb(ImageOps.exif_transpose(image)), (size, size))
+    return torch.from_numpy(numpy.array(whole)).permute(2, 0, 1)
+
+
+def probe(path: str | Path) -> None:
+    """Raises DataError as `read_picture` does, as far as the beginning of the file tells."""
+    with _opened(path):
+        pass
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """A picture; what goes wrong with it, here and later, is told as DataError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow, about sizes and details that are seen to here
+            with Image.open(path) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise Image.DecompressionBombError
+                yield image
+    except UnidentifiedImageError:
+        raise DataError(f"{path} is no picture: give a JPEG, a PNG, or another format that Pillow reads.") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels: scale it down.") from None
+    except FileNotFoundError:
+        raise DataError(f"There is no picture {path}.") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:  # each format breaks in its own way
+        raise DataError(f"{path} is damaged ({error}): give a whole picture.") from None
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        deep = numpy.asarray(image).astype(numpy.float32)
+        image = Image.fromarray((deep / 257).round().astype(numpy.uint8))
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def vary(pictures: Tensor, generator: torch.Generator, flip: float, crop: float, colour: float) -> Tensor:
+    """(B, C, Y, X), 0 to 1 -> the same, each row changed at random: its left and right swapped with probability `flip`,
+    up to the share `crop` of its rows and columns cut off, brightness, contrast and each channel up to `colour` off.
+    """
+
+    def drawn(*shape: int) -> Tensor:
+        """From -1 to 1."""
+        return 2 * torch.rand(shape, generator=generator) - 1
+
+    rows, channels = pictures.shape[:2]
+    seen = 1 - crop * torch.rand(rows, generator=generator)
+    side = torch.where(torch.rand(rows, generator=generator) < flip, -1.0, 1.0)
+    zero = torch.zeros(rows)
+    right, down = (1 - seen) * drawn(rows), (1 - seen) * drawn(rows)
+    window = torch.stack([torch.stack([side * seen, zero, right], 1), torch.stack([zero, seen, down], 1)], 1)
+    if flip or crop:
+        grid = F.affine_grid(window, list(pictures.shape), align_corners=False)
+        pictures = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    if colour:
+        mean = pictures.mean((1, 2, 3), keepdim=True)
+        shift = drawn(rows, 1, 1, 1) + 0.5 * drawn(rows, channels, 1, 1)
+        pictures = mean + (pictures - mean) * (1 + colour * drawn(rows, 1, 1, 1)) + 0.5 * colour * shift
+    return pictures.clamp(0, 1)

@@ -1,0 +1,172 @@
+"""Captions of pictures from files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from seqzoo.data import CaptionFiles
+from seqzoo.data.codec import spec_from_plain, spec_to_plain
+from seqzoo.errors import DataError
+
+NAMES = [f"{letter}.png" for letter in "abcdefgh"]
+CAPTIONS = {name: [f"A {name[0]} stands .", f"one {name[0]}"] for name in NAMES}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    for number, name in enumerate(NAMES):
+        Image.new("RGB", (16, 16), (20 * number, 0, 0)).save(tmp_path / "images" / name)
+    (tmp_path / "train.txt").write_text("\n".join(NAMES[:5]))
+    (tmp_path / "dev.txt").write_text("\n".join(NAMES[5:7]) + "\n")
+    lines = [f"{name}#{n}\t{text}" for name, texts in CAPTIONS.items() for n, text in enumerate(texts)]
+    (tmp_path / "tokens.txt").write_text("\n".join(lines))
+    (tmp_path / "chinese.txt").write_text("".join(f"{name}#zhc#0 一只{name[0]}。\n" for name in NAMES))
+    rows = [f'{name},"{text}"' for name, texts in CAPTIONS.items() for text in texts]
+    (tmp_path / "table.csv").write_text("file,text\n" + "\n".join(rows))
+    for split, names in {"train": NAMES[:5], "val": NAMES[5:7]}.items():
+        content: dict[str, list] = {"images": [{"id": n, "file_name": name} for n, name in enumerate(names)]}
+        content["annotations"] = [{"image_id": n, "caption": t} for n, name in enumerate(names) for t in CAPTIONS[name]]
+        (tmp_path / f"coco_{split}.json").write_text(json.dumps(content))
+    splits = ["train", "train", "restval", "train", "restval", "val", "val", "test"]
+    images = [
+        {"filename": name, "split": split, "sentences": [{"raw": text} for text in CAPTIONS[name]]}
+        for name, split in zip(NAMES, splits, strict=True)
+    ]
+    (tmp_path / "karpathy.json").write_text(json.dumps({"images": images}))
+    return tmp_path
+
+
+def made(folder: Path, **options: Any) -> CaptionFiles:
+    data = CaptionFiles(root=str(folder), pictures="images", size=8, tokenizer="basic_english", **options)
+    data.load()
+    return data
+
+
+LISTS = {"train_list": "train.txt", "validation_list": "dev.txt"}
+
+
+@pytest.mark.parametrize(
+    ("options", "test"),
+    [
+        ({"format": "flickr", "captions": "tokens.txt", **LISTS}, 0),
+        ({"format": "coco", "captions": "coco_train.json", "validation_captions": "coco_val.json"}, 0),
+        ({"format": "karpathy", "captions": "karpathy.json"}, 1),
+        ({"format": "table", "captions": "table.csv", "picture_column": "file", "caption_column": "text", **LISTS}, 0),
+    ],
+    ids=lambda value: value.get("format") if isinstance(value, dict) else "",
+)
+def test_each_form_gives_the_same(options: dict[str, Any], test: int, folder: Path) -> None:
+    data = made(folder, **options)
+    assert data.splits() == {"train": 5, "validation": 2, **({"test": test} if test else {})}
+    [batch] = data.batches("validation")
+    assert batch.inputs.shape == (2, 3, 8, 8)
+    shown = {
+        round(255 * float(picture[0, 0, 0])): texts
+        for picture, texts in zip(batch.inputs, batch.references, strict=True)
+    }
+    assert shown == {100: ["a f stands .", "one f"], 120: ["a g stands .", "one g"]}
+    assert data.spec.targets.vocabulary.tokens[4:] == ["a", ".", "one", "stands", "b", "c", "d", "e"]
+    assert data.spec.picture == [3, 8, 8]
+    again = spec_from_plain(json.loads(json.dumps(spec_to_plain(data.spec))))
+    assert again.picture == [3, 8, 8]
+    data.load(again)
+    assert data.spec is again
+
+
+def test_chinese_by_characters_and_held_out_pictures(folder: Path) -> None:
+    data = CaptionFiles(
+        root=str(folder), pictures="images", captions="chinese.txt", format="flickr", size=8, tokenizer="characters",
+        validation_fraction=0.25, test_fraction=0.25,
+    )  # fmt: skip
+    data.load()
+    assert data.splits() == {"train": 4, "validation": 2, "test": 2}
+    [batch] = data.batches("test")
+    assert batch.target_lengths.tolist() == [5, 5]
+    assert all(text.startswith("一只") and text.endswith("。") for [text] in batch.references)
+
+
+def test_training_pictures_vary_and_the_rest_do_not(folder: Path) -> None:
+    options: dict[str, Any] = {"format": "flickr", "captions": "tokens.txt", **LISTS, "colour": 0.3}
+    data, again = made(folder, **options), made(folder, keep=False, **options)
+    first, second = (next(data.batches("train", epoch)) for epoch in (0, 1))
+    assert not torch.equal(first.inputs.sort(0).values, second.inputs.sort(0).values)
+    torch.testing.assert_close(next(again.batches("train", 0)).inputs, first.inputs)
+    torch.testing.assert_close(next(data.batches("validation")).inputs, next(again.batches("validation")).inputs)
+
+
+def test_all_pictures_that_cannot_be_read_are_told_at_once(folder: Path) -> None:
+    (folder / "images" / "b.png").unlink()
+    (folder / "images" / "f.png").write_text("no picture")
+    options: dict[str, Any] = {"format": "flickr", "captions": "tokens.txt", **LISTS}
+    for keep in (True, False):
+        with pytest.raises(DataError) as error:
+            made(folder, keep=keep, **options)
+        first, second, advice = str(error.value).split("\n")
+        assert first.startswith("There is no picture")
+        assert first.endswith("b.png.")
+        assert "f.png is no picture" in second
+        assert advice.endswith("data.skip_unreadable=true.")
+    data = made(folder, skip_unreadable=True, **options)
+    assert data.splits() == {"train": 4, "validation": 1}
+    [remark] = data.remarks
+    assert remark.startswith("2 pictures are left out")
+    assert "b.png" in remark
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "options", "message"),
+    [
+        ("tokens.txt", lambda text: text + "\nno caption", {"format": "flickr"}, r"tokens.txt:17: found 'no caption'"),
+        ("dev.txt", lambda text: text + "x.png\n", {"format": "flickr"}, "names 1 pictures without captions: x.png"),
+        ("karpathy.json", lambda text: text.replace("sentences", "s"), {"format": "karpathy"}, "'sentences'"),
+        ("karpathy.json", lambda text: text[:-5], {"format": "karpathy"}, "expected images .filename, split"),
+        ("coco_train.json", lambda text: text.replace("caption", "c"), {"format": "coco"}, "expected images .id, fi"),
+        ("tokens.txt", lambda text: "", {"format": "flickr"}, "tokens.txt is empty"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_file_is_told(
+    name: str, change: Callable[[str], str], options: dict[str, Any], message: str, folder: Path
+) -> None:
+    (folder / name).write_text(change((folder / name).read_text()))
+    captions = {"flickr": "tokens.txt", "karpathy": "karpathy.json", "coco": "coco_train.json"}[options["format"]]
+    lists = LISTS if options["format"] == "flickr" else {}
+    with pytest.raises(DataError, match=message):
+        made(folder, captions=captions, **options, **lists)
+
+
+def test_impossible_options_are_refused(folder: Path) -> None:
+    for options, message in (
+        ({"size": 4}, "size=4 is too small"),
+        ({"flip": 2.0}, "flip=2.0"),
+        ({"crop": 1.0}, "crop=1.0"),
+        ({"train_list": "train.txt"}, "belong together"),
+        ({"batch_size": 0}, "batch_size=0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CaptionFiles(captions="tokens.txt", format="flickr", **{"pictures": "images", **options})
+    data = CaptionFiles(root=str(folder), captions="tokens.txt", pictures="photos", format="flickr")
+    with pytest.raises(DataError, match="There is no folder photos in"):
+        data.load()
+
+
+@pytest.mark.parametrize("name", ["Flickr8k.token.txt", "flickr8kzhc.caption.txt"])
+def test_flickr8k(name: str, real_data_root: Path) -> None:
+    data = CaptionFiles(
+        root=str(real_data_root), captions=f"flickr8k/{name}", pictures="flickr8k/images", format="flickr", keep=False,
+        train_list="flickr8k/Flickr_8k.trainImages.txt", validation_list="flickr8k/Flickr_8k.devImages.txt",
+        test_list="flickr8k/Flickr_8k.testImages.txt", limit=8,
+    )  # fmt: skip
+    data._pictures = lambda paths: (dict.fromkeys(paths), [])  # type: ignore[method-assign]
+    data.load()
+    assert data.splits() == {"train": 8, "validation": 8, "test": 8}
+    [batch] = data.batches("test")
+    assert batch.inputs.shape == (8, 3, 128, 128)
+    assert all(len(texts) == 5 for texts in batch.references)
