@@ -49,8 +49,9 @@ TASKS = {
     "tagging": ("task=tagging", "data=ud_english_ewt", *WORDS, "task.dropout=0.3"),
     "translation": (
         "task=transduction", "data=multi30k_de_en", "backbone=bidirectional", "data.source_tokenizer=bpe",
-        "data.target_tokenizer=bpe", "data.vocabulary_size=1000", "encoder.embedding_size=32", "task.attention=general",
-        "task.context=mean_state", "task.tied_embeddings=true", "task.metrics=[bleu]", "training.validate_every=null",
+        "data.target_tokenizer=bpe", "data.vocabulary_size=1000", "encoder.embedding_size=32",
+        "task.decoder.attention=general", "task.decoder.context=mean_state", "task.decoder.tied_embeddings=true",
+        "task.metrics=[bleu]",
     ),
     "captioning": ("task=captioning", "data=shapes"),
 }  # fmt: skip

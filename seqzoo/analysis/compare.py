@@ -159,7 +159,7 @@ def labels(groups: Sequence[Sequence[RunRecord]]) -> list[str]:
     """The shortest names that tell configurations apart: the cell, other choices that differ, then single options."""
     first = [group[0] for group in groups]
     differing = [
-        name for name in CHOICES if name == "cell" or len({run.choices[name] for run in first if run.choices}) > 1
+        name for name in CHOICES if name == "cell" or len({run.choices.get(name) for run in first if run.choices}) > 1
     ]
     chosen = [" ".join(filter(None, (run.choices.get(name) for name in differing))) or run.group for run in first]
     found = []

@@ -16,7 +16,9 @@ from seqzoo.training.older import grouped
 CONFIG, SPEC, LOG, CURVES, METRICS = "config.yaml", "spec.json", "train.log", "curves.jsonl", "metrics.json"
 TRACE = "trace.json"
 LAST, BEST = "checkpoints/last.pt", "checkpoints/best.safetensors"
-SECTIONS = ("choices", "overrides", "seed", "cell", "backbone", "encoder", "task", "data", "training")
+GROUPS = ("cell", "backbone", "encoder", "task", "data", "training")
+SECTIONS = {"choices": dict, "overrides": list, "seed": int, **dict.fromkeys(GROUPS, dict)}
+CHOSEN = ("cell", "backbone", "task", "data")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -32,9 +34,15 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = yaml.load(path.read_text(encoding="utf-8"), loader)
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read as a configuration: {' '.join(str(error).split())}") from error
-    absent = [name for name in SECTIONS if not isinstance(config, dict) or name not in config]
-    if absent:
-        raise CheckpointError(f"{path} is no configuration of seqzoo: it has no {absent[0]}")
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} is no configuration of seqzoo: it holds no mapping")
+    for name, kind in {**SECTIONS, **({"budget": dict} if "budget" in config else {})}.items():
+        if not isinstance(config.get(name), kind):
+            what = f"its {name} is {config[name]!r}" if name in config else f"it has no {name}"
+            raise CheckpointError(f"{path} is no configuration of seqzoo: {what}")
+    choices = config["choices"]
+    if not (set(CHOSEN) <= choices.keys() and all(isinstance(name, str) for name in choices.values())):
+        raise CheckpointError(f"{path} is no configuration of seqzoo: its choices are {choices!r}")
     return grouped(config)
 
 
@@ -68,5 +76,5 @@ def read_curves(folder: Path) -> list[dict[str, float]]:
         except ValueError:
             continue
         if isinstance(point, dict) and isinstance(point.get("step"), int):
-            points.append(point)
+            points.append({name: value for name, value in point.items() if isinstance(value, (int, float))})
     return points

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
 from seqzoo import config as configuration
 from seqzoo.analysis.compare import as_csv, as_markdown, as_text, cells, compare, sentences
-from seqzoo.analysis.reading import read_runs
+from seqzoo.analysis.reading import read_events, read_runs
 from seqzoo.analysis.report import as_html, band
 from seqzoo.errors import ConfigError, SeqzooError
 from seqzoo.training.files import CONFIG, CURVES, METRICS
@@ -222,6 +224,65 @@ def test_any_tensorboard_run_can_join(tmp_path: Path) -> None:
         ("mine", 1.0), ("gru", pytest.approx(0.8)),
     ]  # fmt: skip
     assert [point["step"] for point in table.rows[0].runs[0].curves] == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("tag", "metric"),
+    [
+        ("valid/accuracy", "accuracy"),
+        ("val_loss", "loss"),
+        ("Accuracy/eval", "accuracy"),
+        ("eval/f1_macro", "f1_macro"),
+    ],
+)
+def test_the_names_that_others_give_to_validation(tag: str, metric: str, tmp_path: Path) -> None:
+    """Written as TensorFlow does, as a tensor, to a file whose end is cut."""
+    tracker = Tracker(tmp_path / "run", {}, "run")
+    writer = tracker._writer.file_writer
+    for step in (1, 2, 3):
+        tensor = TensorProto(dtype=1, float_val=[step / 4])
+        writer.add_summary(Summary(value=[Summary.Value(tag=tag, tensor=tensor)]), step)
+    tracker.close()
+    [path] = (tmp_path / "run").glob("events*")
+    path.write_bytes(path.read_bytes()[:-5])
+    table = table_of(tmp_path / "run")
+    assert (table.metric, table.rows[0].scores[metric].mean) == (metric, 0.5)
+
+
+def test_points_that_a_continued_run_measures_again_count_once(tmp_path: Path) -> None:
+    for number, (purge_step, values) in enumerate(((None, (0.1, 0.2, 0.3)), (2, (0.7,)))):
+        tracker = Tracker(tmp_path / "new", {}, "run", purge_step)
+        for step, value in enumerate(values, start=purge_step or 1):
+            tracker.scalar("valid/accuracy", value, step)
+        tracker.close()
+        [written] = (tmp_path / "new").glob("events*")
+        written.rename(tmp_path / f"events.out.tfevents.{number}")
+    points = [(point["step"], point["valid/accuracy"]) for point in read_events(tmp_path)]
+    assert points == [(1, pytest.approx(0.1)), (2, pytest.approx(0.7))]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"cell": None}, {"backbone": "x"}, {"budget": [1]}, {"seed": "x"}, {"choices": {"cell": "gru"}},
+        {"choices": {**BASE["choices"], "encoder": [1]}}, {"overrides": 3},
+    ],
+    ids=lambda damage: next(iter(damage)),
+)  # fmt: skip
+def test_a_configuration_of_another_kind_is_named(damage: dict, tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.7]})
+    run = write_run(tmp_path / "other", "gru", 1, 0.9)
+    (run / CONFIG).write_text(json.dumps(json.loads((run / CONFIG).read_text()) | damage))
+    runs, [problem] = read_runs([str(tmp_path)])
+    assert [found.folder.name for found in runs] == ["gru_0"]
+    assert problem.startswith(f"{run / CONFIG} is no configuration of seqzoo: its {next(iter(damage))}")
+
+
+def test_a_point_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", "gru", 0, 0.5)
+    (run / CURVES).write_text('{"step": 1, "valid/accuracy": "x", "seconds": null}\n{"step": "x"}\n[]\n')
+    [record] = read_runs([str(run)])[0]
+    assert record.curves == [{"step": 1}]
 
 
 def test_a_thousand_runs(tmp_path: Path) -> None:
