@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -14,12 +14,14 @@ from seqzoo.backbones.stack import Stack
 from seqzoo.building import build_model
 from seqzoo.config import merged
 from seqzoo.contracts import Alignment, Batch, DataSpec, Explanation, Prediction
-from seqzoo.data.codec import TextCodec, spec_from_plain
+from seqzoo.data.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import encode_inputs
+from seqzoo.data.vocabulary import UNKNOWN as UNK
 from seqzoo.dynamics import first_cell, recording
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
 from seqzoo.tasks.language_modeling import LanguageModeling
+from seqzoo.tasks.transduction import Transduction
 from seqzoo.training.checkpoint import load_weights
 from seqzoo.training.device import select_device
 from seqzoo.training.files import BEST, SPEC, read_config, read_json
@@ -51,30 +53,39 @@ class Inside(NamedTuple):
 
 
 class Loaded:
-    """model: with the run's best weights, in evaluation mode; spec: what its ids mean; config: how it was made."""
+    """model: with the run's best weights, in evaluation mode; spec: what its ids mean; config: how it was made; others:
+    models that write its answers with it.
+    """
 
-    def __init__(self, model: Model, spec: DataSpec, config: dict[str, Any]):
-        self.model, self.spec, self.config = model, spec, config
+    def __init__(self, model: Model, spec: DataSpec, config: dict[str, Any], others: Sequence[Loaded] = ()):
+        self.model, self.spec, self.config, self.others = model, spec, config, others
 
     @torch.no_grad()
     def predict(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Prediction]:
         """Texts, or lists of tokens -> one Prediction each, in their order. A language model continues a text as the
-        beginning of a line.
+        beginning of a line; what is rewritten may be empty, and so is its answer then.
 
         Raises DataError for a text without tokens, with its number, where the first one has the number `first_line`.
         """
-        task, batches = self.model.task, self._batches(texts, batch_size, first_line)
-        return [prediction for batch in batches for prediction in task.decode(self.model, batch)]
+        return [best for best, *_ in self.candidates(texts, 1, batch_size, first_line)]
 
     @torch.no_grad()
     def candidates(
         self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
     ) -> list[list[Prediction]]:
         """As `predict`, with up to `n_best` predictions of each text, best first."""
-        task, batches = self.model.task, self._batches(texts, batch_size, first_line)
-        return [row for batch in batches for row in task.candidates(self.model, batch, n_best)]
+        task, found = self.model.task, []
+        members = [self, *self.others]
+        for batches in zip(*(one._batches(texts, batch_size, first_line) for one in members), strict=True):
+            if isinstance(task, Transduction):
+                others = [(one.model, batch) for one, batch in zip(self.others, batches[1:], strict=True)]
+                found += task.candidates(self.model, batches[0], n_best, others)
+            else:
+                found += task.candidates(self.model, batches[0], n_best)
+        nothing = [Prediction("", 0.0)]
+        return [nothing if self._stays_empty(text) else row for text, row in zip(texts, found, strict=True)]
 
     @torch.no_grad()
     def alignments(
@@ -165,11 +176,18 @@ class Loaded:
         self.model.eval()
         device = next(self.model.parameters()).device
         for start in range(0, len(texts), batch_size):
-            some = [
-                self.model.task.prompt(text) if isinstance(text, str) else text
-                for text in texts[start : start + batch_size]
-            ]
+            some = [self._prompt(text) for text in texts[start : start + batch_size]]
             yield encode_inputs(self.spec, some, first_line=first_line + start).to(device)
+
+    def _prompt(self, text: str | list[str]) -> str | list[str]:
+        """What the model reads of a text."""
+        if self._stays_empty(text):
+            return [UNK]  # something, whose answer nobody sees
+        return self.model.task.prompt(text) if isinstance(text, str) else text
+
+    def _stays_empty(self, text: Sequence[str]) -> bool:
+        """Whether there is nothing to rewrite."""
+        return self.spec.task == "transduction" and not (text.strip() if isinstance(text, str) else text)
 
 
 def load(
@@ -177,12 +195,16 @@ def load(
     device: str = "cpu",
     allow_modules: list[str] | None = None,
     options: dict[str, Any] | None = None,
+    beside: Sequence[str | Path] = (),
 ) -> Loaded:
     """The model of a run directory. Nothing in the directory can run code: `allow_modules` comes from the caller alone.
 
     options: of the task, for decoding, such as {"temperature": 0.5} or {"search": {"beam_size": 5}}.
+    beside: more runs, of any architecture, whose models write with this one: the next token has the mean of their
+        probabilities.
 
-    Raises CheckpointError when the directory is no run or is damaged, ConfigError for an option that is not there.
+    Raises CheckpointError when the directory is no run or is damaged, ConfigError for an option that is not there, and
+    for runs that cannot write together.
     """
     folder = Path(run_dir)
     config = read_config(folder)
@@ -191,4 +213,10 @@ def load(
     spec = spec_from_plain(read_json(folder / SPEC))
     model = build_model(config, spec)
     load_weights(folder / BEST, model)
-    return Loaded(model.to(select_device(device)).eval(), spec, config)
+    others = [load(other, device, allow_modules) for other in beside]
+    for path, other in zip(beside, others, strict=True):
+        if not isinstance(model.task, Transduction) or not isinstance(other.model.task, Transduction):
+            raise ConfigError([f"{run_dir} and {path} cannot answer together: that is for runs of task=transduction"])
+        if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
+            raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
+    return Loaded(model.to(select_device(device)).eval(), spec, config, others)

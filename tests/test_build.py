@@ -76,7 +76,8 @@ MISTAKES = {
     "+data.limt=3": "there is no option 'data.limt'. Did you mean 'limit'?",
     "task.decoder.dropout=2": "task.decoder.dropout probability has to be between 0 and 1, but got 2",
     "task.decoder.context=frist_state": (
-        "task.decoder.context is 'frist_state': it must be one of first_state, mean_state, own_state, every_step"
+        "task.decoder.context is 'frist_state': it must be one of first_state, mean_state, own_state, first_input, "
+        "every_step"
     ),
     "task.decoder.backbone.hidden_size=0": "task.decoder.backbone.hidden_size is 0: a layer has at least one unit",
     "task.decoder.backbone.cell=elmann": "there is no cell named 'elmann'. Did you mean 'elman'?",
@@ -88,8 +89,9 @@ MISTAKES = {
         "task.decoder.backbone is 3: it must be a backbone's name, or a mapping with a class and its options"
     ),
     "task.search=3": (
-        "task.search is 3: it must be a mapping of its options: beam_size, length_penalty, coverage_penalty, "
-        "max_length, min_length, same_length, couplet, no_repeat, prefix"
+        "task.search is 3: it must be a mapping of its options: beam_size, groups, diversity, length_penalty, "
+        "coverage_penalty, temperature, top_k, top_p, max_length, min_length, same_length, couplet, no_repeat, prefix, "
+        "words, places"
     ),
     "task.search.beam_size=many": "task.search.beam_size is 'many': it must be a whole number",
     "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,6 +156,25 @@ def test_predict_gives_the_best_candidates_of_a_beam(run: Path, command: Callabl
         assert scores == sorted(scores, reverse=True)
     best = command("predict", run, "1+2", "--set", "search.beam_size=3").out.rstrip("\n")
     assert lines[0]["prediction"] == best
+
+
+def test_runs_that_write_together(run: Path, command: Callable, tmp_path: Path) -> None:
+    """A model with itself writes as alone; an empty line keeps its place."""
+    alone = command("predict", run, "1+2", "", "34+5", "--json").out
+    lines = [json.loads(line) for line in alone.splitlines()]
+    assert (lines[1]["input"], lines[1]["prediction"]) == ("", "")
+    together = command("predict", run, "1+2", "", "34+5", "--json", "--with", run, "--with", run).out
+    for line, other in zip(lines, map(json.loads, together.splitlines()), strict=True):
+        assert (line["prediction"], line["score"]) == (other["prediction"], pytest.approx(other["score"], abs=1e-4))
+    shutil.copytree(run, tmp_path / "other")
+    spec = json.loads((tmp_path / "other" / "spec.json").read_text())
+    spec["targets"]["tokens"].reverse()
+    (tmp_path / "other" / "spec.json").write_text(json.dumps(spec))
+    refused = command("predict", run, "1+2", "--with", tmp_path / "other")
+    assert (
+        refused.err
+        == f"seqzoo: {tmp_path / 'other'} writes in another vocabulary than {run}: train both on the same data\n"
+    )
 
 
 def test_tensorboard_shows_the_same_sentences_at_each_validation(run: Path) -> None:

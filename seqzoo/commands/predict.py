@@ -34,6 +34,15 @@ def predict(arguments: list[str]) -> None:
         help="an option of the task, such as temperature=0.5 or search.beam_size=5",
     )
     parser.add_argument(
+        "--with",
+        dest="beside",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="RUN_DIR",
+        help="another run that writes the answers, too: the next token has the mean of the runs' probabilities",
+    )
+    parser.add_argument(
         "--n-best",
         type=int,
         default=1,
@@ -82,7 +91,7 @@ def predict(arguments: list[str]) -> None:
     from seqzoo.loaded import load
 
     options = _task_options(chosen.set)
-    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options)
+    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options, chosen.beside)
     torch.manual_seed(chosen.seed)
     if chosen.conll:
         for line in _tagged_conll(loaded, chosen.columns, chosen.scheme):

@@ -1,23 +1,31 @@
-"""Search over any step function and state: greedy, sampling, beam, forced."""
+"""Search over any step function and state: greedy, sampling, beam, forced; of one model or several."""
 
 from seqzoo.decoding.beam import beam_search
-from seqzoo.decoding.constraints import Constraint, Constraints
+from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint, Length, NoRepeat, Places, Together
+from seqzoo.decoding.ensemble import ensemble
 from seqzoo.decoding.forced import forced_decoding
 from seqzoo.decoding.generate import generate
 from seqzoo.decoding.options import Search
 from seqzoo.decoding.sampling import sampler
 from seqzoo.decoding.search import Hypothesis, Start, Step
 from seqzoo.decoding.template import Template
+from seqzoo.decoding.words import Words
 
 __all__ = [
+    "UNCONSTRAINED",
     "Constraint",
-    "Constraints",
     "Hypothesis",
+    "Length",
+    "NoRepeat",
+    "Places",
     "Search",
     "Start",
     "Step",
     "Template",
+    "Together",
+    "Words",
     "beam_search",
+    "ensemble",
     "forced_decoding",
     "generate",
     "sampler",

@@ -42,11 +42,11 @@ def generate(
     scores = log_probabilities.new_zeros(len(rows))
     found: dict[int, Hypothesis] = {}
     for length in range(1, int(limits.max()) + 1):
-        log_probabilities = constraints(log_probabilities, written, rows, end)
-        token = choose(log_probabilities)
-        scores = scores + log_probabilities.gather(1, token[:, None])[:, 0]
-        if scores.isneginf().any():
-            raise constraints.unmet(int(rows[scores.isneginf()][0]))
+        allowed = constraints(log_probabilities, written, rows, end)
+        for i in allowed.isneginf().all(1).nonzero()[:, 0].tolist():
+            raise constraints.unmet(int(rows[i]), log_probabilities[i : i + 1], written[i : i + 1], end)
+        token = choose(allowed)
+        scores = scores + allowed.gather(1, token[:, None])[:, 0]
         written = torch.cat([written, token[:, None]], dim=1)
         if stream is not None:
             stream(rows.tolist(), token.tolist())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -11,6 +11,7 @@ from seqzoo.contracts import State
 from seqzoo.decoding.beam import beam_search
 from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint
 from seqzoo.decoding.generate import generate
+from seqzoo.decoding.sampling import sampler
 from seqzoo.decoding.search import Hypothesis, Start, Step
 
 
@@ -18,28 +19,52 @@ from seqzoo.decoding.search import Hypothesis, Start, Step
 class Search:
     """beam_size: hypotheses that are searched side by side; 1 takes the most probable token.
 
-    length_penalty, coverage_penalty: alpha and beta of Wu et al., 2016; see `seqzoo.decoding.beam`.
+    groups, diversity: of diverse beam search; length_penalty, coverage_penalty: alpha and beta of Wu et al., 2016; see
+        `seqzoo.decoding.beam`.
+    temperature, top_k, top_p: above 0, tokens are drawn, see `seqzoo.decoding.sampling`.
     max_length: tokens after which an answer stops without an end; min_length: tokens that it has at least.
     same_length: an answer has as many tokens as its source.
     couplet: it also has the punctuation of its source at the same places, and elsewhere no token that stands in it
         twice, or in its source.
     no_repeat: no run of so many tokens twice, 0: it may be.
     prefix: what every answer begins with.
+    words: what every answer has, anywhere. The beam is then so wide that it holds hypotheses of every amount.
+    places: what stands at which token of every answer, from 1.
     """
 
     beam_size: int = 1
+    groups: int = 1
+    diversity: float = 0.5
     length_penalty: float = 0.0
     coverage_penalty: float = 0.0
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float = 1.0
     max_length: int = 100
     min_length: int = 0
     same_length: bool = False
     couplet: bool = False
     no_repeat: int = 0
     prefix: str = ""
+    words: list[str] = field(default_factory=list)
+    places: dict[int, str] | None = None
 
     def __post_init__(self) -> None:
         if self.beam_size < 1:
             raise ValueError(f"beam_size is {self.beam_size}: search at least one hypothesis")
+        if self.groups < 1 or self.beam_size % self.groups:
+            raise ValueError(f"groups is {self.groups}: it must divide beam_size={self.beam_size}")
+        for name in ("diversity", "length_penalty", "coverage_penalty"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it is 0 or more")
+        for place in self.places or {}:
+            if place < 1:
+                raise ValueError(f"places names token {place}: the first one is 1")
+        sampler(self.temperature, self.top_k, self.top_p)  # says what is wrong with them
+        if self.temperature and (self.beam_size > 1 or self.words):
+            raise ValueError(
+                "temperature is above 0: what is drawn is not searched, so leave beam_size at 1, and words"
+            )
 
     def find(
         self,
@@ -52,11 +77,18 @@ class Search:
         constraints: Constraint = UNCONSTRAINED,
     ) -> list[list[Hypothesis]]:
         """The `n_best` hypotheses of each row, best first: by a beam of `beam_size` or, where more are asked for, of as
-        many.
+        many; one, where tokens are drawn.
 
         limits, end, penalty, constraints: as of `beam_search`.
         """
         size = max(self.beam_size, n_best)
-        if size == 1:
-            return [[found] for found in generate(start, step, limits, end, constraints=constraints)]
-        return beam_search(start, step, limits, end, size, n_best, self.length_penalty, penalty, constraints)
+        if constraints.amount:
+            size = max(size, constraints.amount + 1)
+        if size == 1 or self.temperature:
+            choose = sampler(self.temperature, self.top_k, self.top_p)
+            return [[found] for found in generate(start, step, limits, end, choose, constraints)]
+        size = -(-size // self.groups) * self.groups
+        return beam_search(
+            start, step, limits, end, size, n_best, self.length_penalty, penalty, constraints, self.groups,
+            self.diversity,
+        )  # fmt: skip

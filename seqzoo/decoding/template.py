@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqzoo.decoding.constraints import Constraint
 from seqzoo.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
-class Template:
-    """A constraint of a search. What a place takes is limited so that all later ones can still be filled: whatever the
+class Template(Constraint):
+    """What a place takes is limited so that all later ones can still be filled: whatever the
     model, no hypothesis ends in a blind alley.
 
     places: for each of the B rows the token at each place of its text; None: one is chosen.
@@ -47,7 +48,10 @@ class Template:
             may[hypothesis] = self.may_follow(row, tokens)
         return log_probabilities.masked_fill(~may, float("-inf"))
 
-    def unmet(self, row: int) -> DataError:
+    def wanted(self, row: int) -> str:
+        return "its form"
+
+    def unmet(self, row: int, log_probabilities: Tensor, written: Tensor, end: int | None) -> DataError:
         return DataError(f"{self.names[row]}: the model gives no probability to any text of this form")
 
     def may_follow(self, row: int, written: list[int]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
-from seqzoo.decoding import Constraints, Hypothesis, Start, Step, generate, sampler
+from seqzoo.decoding import UNCONSTRAINED, Hypothesis, NoRepeat, Start, Step, generate, sampler
 from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.locked_dropout import LockedDropout
 from seqzoo.masking import ignore_padding, mask
@@ -157,7 +157,7 @@ class LanguageModeling(Task):
             self._step(model),
             torch.full_like(batch.lengths, self.sample_length),
             choose=sampler(self.temperature, self.top_k, self.top_p),
-            constraints=Constraints(no_repeat=self.no_repeat),
+            constraints=NoRepeat(self.no_repeat) if self.no_repeat else UNCONSTRAINED,
             stream=stream,
         )
 

@@ -4,6 +4,7 @@ Learning with Neural Networks, 2014, https://arxiv.org/abs/1409.3215).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,7 +28,19 @@ from seqzoo.contracts import (
     Task,
 )
 from seqzoo.decoder import Decoded, Decoder, DecoderOptions
-from seqzoo.decoding import Constraints, Hypothesis, Search, Start, Template
+from seqzoo.decoding import (
+    Constraint,
+    Hypothesis,
+    Length,
+    NoRepeat,
+    Places,
+    Search,
+    Start,
+    Template,
+    Together,
+    Words,
+    ensemble,
+)
 from seqzoo.errors import DataError
 from seqzoo.linear_cross_entropy import linear_cross_entropy
 from seqzoo.metrics import all_of, create_metrics, is_right
@@ -121,35 +134,73 @@ class Transduction(Task):
 
     @torch.no_grad()
     def hypotheses(
-        self, model: Any, batch: Batch, features: Features | None = None, n_best: int = 1
+        self,
+        model: Any,
+        batch: Batch,
+        features: Features | None = None,
+        n_best: int = 1,
+        others: Sequence[tuple[Any, Batch]] = (),
     ) -> list[list[Hypothesis]]:
-        """The `n_best` answers of each row, best first."""
+        """The `n_best` answers of each row, best first.
+
+        others: models that write with this one, each with the same rows as it reads them.
+        """
+        starts = [self._start(model, batch, features), *(one.task._start(one, own) for one, own in others)]
+        start, step = ensemble(starts, [self.next_token, *(one.task.next_token for one, _ in others)])
+        penalty = self._not_attended if self.search.coverage_penalty else None
+        if penalty is not None and others:  # states and memories are those of all models
+            penalty = lambda state, memory: self._not_attended(state[0], memory[0])  # noqa: E731
+        limits, constraints = self._form(batch)
+        return self.search.find(start, step, limits, None if self.search.couplet else END, n_best, penalty, constraints)
+
+    def _start(self, model: Any, batch: Batch, features: Features | None = None) -> Start:
         state, memory = self.decoder.start(features or model.encode(batch))
         log_probabilities, state = self.next_token(batch.lengths.new_full((batch.size,), BEGIN), state, memory)
-        start, search = Start(log_probabilities, state, memory), self.search
-        penalty = self._not_attended if search.coverage_penalty else None
-        if search.couplet:
-            return search.find(start, self.next_token, batch.lengths, None, n_best, penalty, self._couplets(batch))
-        lengths = batch.lengths.tolist() if search.same_length else None
-        constraints = Constraints(self._prefixes(batch.size), search.min_length, search.no_repeat, lengths)
-        return search.find(start, self.next_token, self._limits(batch), END, n_best, penalty, constraints)
+        return Start(log_probabilities, state, memory)
 
-    def _limits(self, batch: Batch) -> Tensor:
-        """(B,) tokens of an answer at most. By each row's own length, so that it does not depend on those beside it;
-        a source without tokens, such as a picture, says nothing of it.
+    def _form(self, batch: Batch) -> tuple[Tensor, Constraint]:
+        """(B,) tokens of an answer at most, and what it keeps to. By each row's own length, so that an answer does not
+        depend on the rows beside it; a source without tokens, such as a picture, says nothing of it.
+
+        Raises DataError for text that the model does not know.
         """
-        if self.search.same_length:
-            return batch.lengths + 1
-        if self.spec.inputs is None:
-            return torch.full_like(batch.lengths, self.search.max_length)
-        return (2 * batch.lengths + 10).clamp(max=self.search.max_length)
+        search, rows = self.search, batch.size
+        if search.couplet:
+            return batch.lengths, self._couplets(batch)
+        prefix = dict(enumerate(self._known("prefix", search.prefix))) if search.prefix else {}
+        places = {
+            place - 1 + number: token
+            for place, text in (search.places or {}).items()
+            for number, token in enumerate(self._known("places", text))
+        }
+        words = [self._known("words", word) for word in search.words]
+        if search.same_length:
+            limits = batch.lengths
+        elif self.spec.inputs is None:
+            limits = torch.full_like(batch.lengths, search.max_length)
+        else:
+            needed = max([search.min_length, sum(map(len, words)), *(place + 1 for place in (*prefix, *places))])
+            limits = (2 * batch.lengths + 10).clamp(min=needed + 1).clamp(max=search.max_length)
+        parts: list[Constraint] = []
+        if search.same_length:
+            parts.append(Length(batch.lengths, batch.lengths))
+        if search.min_length:
+            parts.append(Length(torch.full_like(limits, search.min_length)))
+        if search.no_repeat:
+            parts.append(NoRepeat(search.no_repeat))
+        if prefix:
+            parts.append(Places([prefix] * rows, limits, f"prefix={search.prefix!r}"))
+        if places:
+            parts.append(Places([places] * rows, limits, f"places={search.places}"))
+        if words:
+            parts.append(Words([words] * rows, limits, f"words={search.words}"))
+        return limits + search.same_length, Together(tuple(parts))  # an end needs a place, too
 
-    def _prefixes(self, rows: int) -> list[list[int]] | None:
-        prefix = self.search.prefix
-        ids = self.spec.targets.encode(prefix) if prefix else []
-        if UNKNOWN in ids:
-            raise DataError(f"prefix is {prefix!r}, of which the model knows only {self._text(ids)!r}: reword it")
-        return [ids] * rows if ids else None
+    def _known(self, name: str, text: str) -> list[int]:
+        ids = self.spec.targets.encode(text)
+        if UNKNOWN in ids or not ids:
+            raise DataError(f"{name} has {text!r}, of which the model knows only {self._text(ids)!r}: reword it")
+        return ids
 
     def _couplets(self, batch: Batch) -> Template:
         """What the second line of each couplet keeps to."""
@@ -177,8 +228,11 @@ class Transduction(Task):
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         return [self._prediction(best) for best, *_ in self.hypotheses(model, batch, features)]
 
-    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
-        return [[self._prediction(found) for found in row] for row in self.hypotheses(model, batch, n_best=n_best)]
+    def candidates(
+        self, model: Any, batch: Batch, n_best: int, others: Sequence[tuple[Any, Batch]] = ()
+    ) -> list[list[Prediction]]:
+        rows = self.hypotheses(model, batch, n_best=n_best, others=others)
+        return [[self._prediction(found) for found in row] for row in rows]
 
     @torch.no_grad()
     def alignments(self, model: Any, batch: Batch) -> list[Alignment]:

@@ -1,12 +1,28 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from seqzoo.contracts import State
-from seqzoo.decoding import Constraints, Hypothesis, beam_search, forced_decoding, generate
+from seqzoo.decoding import (
+    Constraint,
+    Hypothesis,
+    Length,
+    NoRepeat,
+    Places,
+    Start,
+    Together,
+    Words,
+    beam_search,
+    ensemble,
+    forced_decoding,
+    generate,
+)
 from seqzoo.errors import DataError
+from seqzoo.state import reorder
 from tests.decoding.toy import END, LIMIT, Toy, limits
 
 SPACE = 100  # more hypotheses than there are texts
@@ -81,38 +97,140 @@ def test_rows_are_searched_as_if_alone_and_leave_when_they_have_ended() -> None:
         assert_equal(beam_search(toy.start(), toy.step, limits(1, 12), END, 2, n_best=2)[0], expected)
 
 
+def search(toy: Toy, *constraints: Constraint, size: int = SPACE, steps: int = LIMIT, **options: Any) -> list:
+    rows = limits(len(toy.memory[0]), steps)
+    return beam_search(toy.start(), toy.step, rows, END, size, size, constraints=Together(constraints), **options)
+
+
 def test_constraints_leave_the_best_texts_that_keep_to_them() -> None:
-    toy = Toy()
-    constraints = Constraints(prefixes=[[0], [1, 2], []], min_length=2, no_repeat=1)
-    for row, found in enumerate(
-        beam_search(toy.start(), toy.step, limits(), END, SPACE, SPACE, constraints=constraints)
-    ):
-        prefix = constraints.prefixes[row]
+    toy, places = Toy(), [{0: 0}, {0: 1, 1: 2}, {2: 1}]
+    found = search(toy, Places(places, limits(), "places"), Length(limits(steps=2)), NoRepeat(1))
+    for row, given in enumerate(places):
         expected = [
             text
             for text in toy.every_text(row)
-            if text.ids[: len(prefix)] == prefix and len(text.ids) >= 2 and len(set(text.ids)) == len(text.ids)
+            if all(text.ids[place : place + 1] == [token] for place, token in given.items())
+            and 2 <= len(text.ids) == len(set(text.ids))
         ]
-        assert_equal(found, expected)
+        assert_equal(found[row], expected)
 
 
 def test_a_length_of_each_row() -> None:
-    toy, lengths = Toy(), [2, 1, 0]
-    constraints = Constraints(lengths=lengths)
-    greedy = generate(toy.start(), toy.step, limits(), END, constraints=constraints)
-    found = beam_search(toy.start(), toy.step, limits(), END, SPACE, SPACE, constraints=constraints)
-    for row, length in enumerate(lengths):
-        expected = [text for text in toy.every_text(row) if len(text.ids) == length]
-        assert_equal(found[row], expected)
+    toy, lengths = Toy(), torch.tensor([2, 1, 0])
+    exactly = Length(lengths, lengths)
+    greedy = generate(toy.start(), toy.step, limits(), END, constraints=exactly)
+    found = search(toy, exactly)
+    for row, length in enumerate(lengths.tolist()):
+        assert_equal(found[row], [text for text in toy.every_text(row) if len(text.ids) == length])
         assert len(greedy[row].ids) == length
-    with pytest.raises(DataError, match="Row 3: no text keeps to a length of 1 and its required beginning: loosen it"):
-        beam_search(
-            toy.start(), toy.step, limits(), END, 2, constraints=Constraints([[], [0], [0, 1]], lengths=[1, 1, 1])
-        )
 
 
-def test_a_constraint_that_cannot_be_met_is_told() -> None:
+WORDS = [[[1]], [[0, 2], [1]], [[2, 2]]]
+
+
+def has_words(ids: list[int], row: int) -> bool:
+    return all(any(ids[i : i + len(word)] == word for i in range(len(ids))) for word in WORDS[row])
+
+
+def test_required_words_leave_the_best_texts_that_have_them() -> None:
     toy = Toy()
-    constraints = Constraints(min_length=5, no_repeat=1)
-    with pytest.raises(DataError, match="Row 1: no text keeps to min_length=5 and no_repeat=1: loosen it"):
-        beam_search(toy.start(), toy.step, limits(steps=9), END, 2, constraints=constraints)
+    for row, found in enumerate(search(toy, Words(WORDS, limits(), "words"))):
+        assert_equal(found, [text for text in toy.every_text(row) if has_words(text.ids, row)])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beam_holds_hypotheses_of_every_amount_of_what_is_required(seed: int) -> None:
+    """Words that the model would hardly write come where they cost least, not at the end alone."""
+    torch.manual_seed(seed)
+    toy = Toy(vocabulary=6)
+    words = Words([[[4, 5]]] * 3, limits(steps=5), "words")
+    for row, found in enumerate(search(toy, words, size=8, steps=5)):
+        assert all("45" in "".join(map(str, text.ids)) for text in found)
+        best = next(text for text in toy.every_text(row, 5) if "45" in "".join(map(str, text.ids)))
+        assert found[0].score > best.score - 1.5
+
+
+def test_groups_are_beams_that_keep_apart() -> None:
+    """One group after the other, a step at a time, as it is written in the paper."""
+    toy = Toy(vocabulary=6)
+    for row, found in enumerate(search(toy, size=3, groups=3, diversity=0.9)):
+        start = toy.start()
+        beams = [([], start.log_probabilities[row], start.state[0][0][row], 0.0) for _ in range(3)]
+        ended = []
+        for length in range(LIMIT):
+            taken: list[int] = []
+            for number, beam in enumerate(beams):
+                if beam is None:
+                    continue
+                ids, log_probabilities, hidden, score = beam
+                counts = torch.tensor([taken.count(token) for token in range(6)])
+                token = int((score + log_probabilities - 0.9 * counts).argmax())
+                taken.append(token)
+                score += log_probabilities[token].item()
+                if token == END or length == LIMIT - 1:
+                    ended.append(Hypothesis([*ids, *[token] * (token != END)], score, score))
+                    beams[number] = None
+                    continue
+                hidden = torch.tanh(hidden @ toy.mix + toy.embedding[token] + toy.memory[0][row])
+                beams[number] = ([*ids, token], (hidden @ toy.head).log_softmax(-1), hidden, score)
+        different = {tuple(one.ids): one for one in ended}
+        assert_equal(found, sorted(different.values(), key=lambda one: -one.score))
+
+
+def test_a_row_leaves_when_nothing_can_rank_higher() -> None:
+    """The best text is found as ever, in fewer steps."""
+    torch.manual_seed(3)
+    toy = Toy(rows=8)
+    best = [row[0] for row in search(toy, size=40, steps=4)]
+    steps, toy.steps = sum(toy.steps), []
+    found = beam_search(toy.start(), toy.step, limits(8, 4), END, 40)
+    assert_equal([row[0] for row in found], best)
+    assert sum(toy.steps) < steps
+
+
+def test_an_ensemble_writes_by_the_mean_of_probabilities() -> None:
+    toys = [Toy(), Toy()]
+    start, step = ensemble([toy.start() for toy in toys], [toy.step for toy in toys])
+    torch.testing.assert_close(
+        start.log_probabilities.exp(), sum(toy.start().log_probabilities.exp() for toy in toys) / 2
+    )
+    for row, found in enumerate(beam_search(start, step, limits(), END, SPACE, SPACE)):
+        scores = {tuple(text.ids): 0.0 for text in found}
+        targets = torch.tensor([[*text.ids, END, 0, 0, 0][:LIMIT] for text in found])
+        lengths = torch.tensor([min(len(text.ids) + 1, LIMIT) for text in found])
+        rows = torch.full((len(found),), row)
+        both = []
+        for toy in toys:
+            (first, state, memory) = toy.start()
+            every = Start(first[rows], reorder(state, rows), reorder(memory, rows))
+            logs, own = [every.log_probabilities], every.state
+            for u in range(1, LIMIT):
+                after, own = toy.step(targets[:, u - 1], own, every.memory)
+                logs.append(after)
+            both.append(torch.stack(logs, 1).exp())
+        mean = (sum(both) / 2).log().gather(2, targets[..., None])[..., 0]
+        expected = mean.masked_fill(torch.arange(LIMIT) >= lengths[:, None], 0.0).sum(1)
+        assert [text.score for text in found] == pytest.approx(expected.tolist())
+        assert len(scores) == len(toys[0].every_text(row))
+
+
+@pytest.mark.parametrize(
+    ("constraints", "message"),
+    [
+        # 3 tokens besides the end, none twice, are no 5
+        ([Length(limits(steps=5)), NoRepeat(1)], "Row 1: no text keeps to min_length=5 and no_repeat=1: loosen it"),
+        ([NoRepeat(1), Places([{}, {0: 1, 1: 1}, {}], limits(), "places")],
+         "Row 2: no text keeps to no_repeat=1 and places: loosen it"),
+        ([NoRepeat(2), Places([{}, {}, {0: 99}], limits(), "places")], "Row 3: no text keeps to places: loosen it"),
+    ],
+)  # fmt: skip
+def test_a_constraint_that_cannot_be_met_is_told(constraints: list[Constraint], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        search(Toy(), *constraints, size=2, steps=9)
+
+
+def test_there_is_room_for_what_is_required() -> None:
+    with pytest.raises(DataError, match="Row 2: words needs an answer of 4 tokens, which has 3 at most: ask for less"):
+        Words([[[1]], [[1, 2], [0, 1]]], limits(2), "words")
+    with pytest.raises(DataError, match="Row 1: places needs an answer of 8 tokens, which has 3 at most"):
+        Places([{7: 1}], limits(1), "places")

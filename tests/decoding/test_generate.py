@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqzoo.decoding import Constraints, Start, forced_decoding, generate, sampler
-from seqzoo.decoding.constraints import repeats
+from seqzoo.decoding import Length, NoRepeat, Places, Start, Together, forced_decoding, generate, sampler
 from seqzoo.errors import DataError
 from tests.decoding.toy import END, Toy, limits
 
@@ -59,10 +58,16 @@ def test_constraints() -> None:
         toy.step,
         limits(steps=9),
         END,
-        constraints=Constraints([[2, 2], [], [1]], min_length=4, no_repeat=3),
+        constraints=Together(
+            (
+                Places([{0: 2, 1: 2}, {}, {0: 1, 4: 2}], limits(steps=9), "places"),
+                Length(limits(steps=4)),
+                NoRepeat(3),
+            )
+        ),
     )
     assert found[0].ids[:2] == [2, 2]
-    assert found[2].ids[0] == 1
+    assert (found[2].ids[0], found[2].ids[4]) == (1, 2)
     for hypothesis in found:
         runs = [tuple(hypothesis.ids[i : i + 3]) for i in range(len(hypothesis.ids) - 2)]
         assert len(hypothesis.ids) >= 4
@@ -72,14 +77,17 @@ def test_constraints() -> None:
 def test_a_constraint_that_cannot_be_met_is_told() -> None:
     toy = Toy()
     with pytest.raises(DataError, match="Row 1: no text keeps to no_repeat=1: loosen it"):
-        generate(toy.start(), toy.step, limits(steps=9), constraints=Constraints(no_repeat=1))
+        generate(toy.start(), toy.step, limits(steps=9), constraints=Together((NoRepeat(1),)))
 
 
-def test_repeats() -> None:
-    assert repeats([1, 2, 3, 1, 2], 3) == [3]
-    assert repeats([1, 2, 1, 3, 1], 2) == [2, 3]
-    assert repeats([4, 5], 1) == [4, 5]
-    assert repeats([4], 2) == []
+@pytest.mark.parametrize(
+    ("tokens", "size", "expected"),
+    [([1, 2, 3, 1, 2], 3, [3]), ([1, 2, 1, 3, 1], 2, [2, 3]), ([4, 5], 1, [4, 5]), ([4], 2, []), ([], 1, [])],
+)
+def test_repeats(tokens: list[int], size: int, expected: list[int]) -> None:
+    written = torch.tensor([tokens], dtype=torch.long)
+    found = NoRepeat(size)(torch.zeros(1, 6), written, torch.tensor([0]), None)
+    assert found[0].isneginf().nonzero()[:, 0].tolist() == expected
 
 
 PROBABILITIES = torch.tensor([0.05, 0.4, 0.25, 0.3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from seqzoo.data.examples import encode_inputs
 from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.decoding import Search
 from seqzoo.errors import ConfigError, DataError
+from seqzoo.loaded import Loaded
 from seqzoo.model import Model
 from seqzoo.overrides import examine
 from seqzoo.training.checkpoint import load_weights, save_weights
@@ -234,13 +236,47 @@ def test_constraints_on_answers() -> None:
             assert prediction.answer.startswith("ba")
             assert 5 <= len(prediction.answer) == len(set(prediction.answer))
     model.task.search = Search(prefix="bax")
-    with pytest.raises(DataError, match="prefix is 'bax', of which the model knows only 'ba<unk>'"):
+    with pytest.raises(DataError, match="prefix has 'bax', of which the model knows only 'ba<unk>'"):
         model.task.decode(model, batch)
+
+
+def test_required_words_and_places() -> None:
+    model, batch = build().eval(), copying()
+    search = Search(2, words=["ab", "h"], places={2: "g", 7: "cd"})
+    for group_size in (1, 2):
+        model.task.search = replace(search, groups=group_size)
+        for prediction in model.task.decode(model, batch):
+            assert "ab" in prediction.answer
+            assert "h" in prediction.answer
+            assert (prediction.answer[1], prediction.answer[6:8]) == ("g", "cd")
+    model.task.search = Search(words=["ab", "xy"])
+    with pytest.raises(DataError, match="words has 'xy', of which the model knows only '<unk><unk>': reword it"):
+        model.task.decode(model, batch)
+    model.task.search = Search(places={4: "ab"}, same_length=True)
+    with pytest.raises(DataError, match=r"Row 2: places=.4: 'ab'. needs an answer of 5 tokens, which has 4 at most"):
+        model.task.decode(model, batch)
+
+
+def test_answers_may_be_drawn() -> None:
+    model, batch = build(search={"temperature": 5.0}).eval(), copying()
+    answers = {tuple(p.answer for p in model.task.decode(model, batch)) for _ in range(4)}
+    assert len(answers) == 4
+    model.task.search = Search(temperature=5.0, top_k=1)
+    drawn = [p.answer for p in model.task.decode(model, batch)]
+    model.task.search = Search()
+    assert drawn == [p.answer for p in model.task.decode(model, batch)]
+
+
+def test_a_longer_source_than_any_before_is_answered() -> None:
+    loaded = Loaded(build("bidirectional", attention="general").eval(), SPEC, {})
+    long, short = loaded.predict(["abcdefgh" * 60, "ab"])
+    assert len(long.answer) <= 100
+    assert short.answer == loaded.predict(["ab"])[0].answer
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_the_second_line_of_a_couplet_has_the_form_of_the_first(beam_size: int) -> None:
-    lines = [list("ab,cd,e"), list("fghijkl")]
+    lines = [list("ab,cd,e"), list("fg,hi"), list("jklm")]
     codecs = TextCodec.learn("characters", lines), TextCodec.learn("characters", lines, TARGET_SPECIALS)
     spec = DataSpec("transduction", codecs[0].size, codecs[1].size, *codecs)
     config = compose("cell=gru", "backbone.hidden_size=16", "task.search.couplet=true")
@@ -251,7 +287,7 @@ def test_the_second_line_of_a_couplet_has_the_form_of_the_first(beam_size: int) 
         assert marks[0] == marks[1]
         assert len(set(letters)) == len(letters)
         assert not set(letters) & set(source)
-    with pytest.raises(DataError, match="abcdefg: 7 tokens are to be chosen, but only 5 may be"):
+    with pytest.raises(DataError, match="abcdefg: 7 tokens are to be chosen, but only 6 may be"):
         model.task.decode(model, encode_inputs(spec, ["abcdefg"]))
 
 
@@ -275,6 +311,10 @@ def test_answers_as_long_as_their_sources(beam_size: int) -> None:
         (["task.scheduled_sampling.limit=2.0"], "task.scheduled_sampling.limit is 2.0: it is a share, between 0 and 1"),
         (["task.scheduled_sampling.steps=0"], "task.scheduled_sampling.steps is 0: it is at least 1"),
         (["task.search.beam_size=0"], "task.search.beam_size is 0: search at least one"),
+        (["task.search.groups=3", "task.search.beam_size=4"], "task.search.groups is 3: it must divide beam_size=4"),
+        (["task.search.length_penalty=-1"], "task.search.length_penalty is -1: it is 0 or more"),
+        (["task.search.places={0: a}"], "task.search.places names token 0: the first one is 1"),
+        (["task.search.temperature=1", "task.search.beam_size=4"], "task.search.temperature is above 0: what is drawn"),
         (
             ["task.decoder.tied_embeddings=true", "encoder.embedding_size=60"],
             r"task.decoder.tied_embeddings needs as many features",
