@@ -89,7 +89,8 @@ def group_name(config: dict[str, Any]) -> str:
         # seeds may read different vocabularies, and then a budget gives them different widths
         learned = _without_width(learned, config["backbone"].get("hidden_size"))
     digest = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:10]
-    return f"{config['choices']['data']}_{config['choices']['backbone']}_{config['choices']['cell']}_{digest}"
+    # TensorBoard's HParams page shows how a name begins
+    return "_".join([*(config["choices"][group] for group in ("cell", "backbone", "data")), digest])
 
 
 def _without_width(node: dict[str, Any], width: Any) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 import torch
 
-from seqzoo.contracts import DataModule
+from seqzoo.contracts import Batch, DataModule
 from seqzoo.drawing import can_draw
 from seqzoo.dynamics import first_cell, memory_capacity
 from seqzoo.training.evaluation import alignments, middle, pictures_read
+from seqzoo.training.graph import graph_of
 from seqzoo.training.recurrence import Recurrence, recurrence
 from seqzoo.training.run import Run
 from seqzoo.training.session import Session
@@ -50,7 +51,7 @@ class Diagnostics:
         half = share if share == 1 else share / 2
         self._clock, self._began = clock, clock()
         self._numbers, self._pictures = Allowance(half, 0.1, clock), Allowance(half, 1.0, clock)
-        self._capacity_told = False
+        self._told = False
 
     def look(self, session: Session, data: DataModule, run: Run) -> None:
         """Where it is time to: numbers and pictures of the first rows of the validation split."""
@@ -66,7 +67,7 @@ class Diagnostics:
                     with self._numbers.spending():
                         found = _look(session, data)
                         run.log_recurrence(found, step)
-                        self._tell_capacity(session, run)
+                        self._tell_once(session, data, run)
                 if pictures:
                     with self._pictures.spending():
                         if recurrent:
@@ -80,16 +81,23 @@ class Diagnostics:
         spent = self._numbers.spent + self._pictures.spent
         run.tracker.scalar("recurrence/share_of_time", spent / max(self._clock() - self._began, 1e-9), step)
 
-    def _tell_capacity(self, session: Session, run: Run) -> None:
-        """Of a reservoir, once: no training changes it."""
+    def _tell_once(self, session: Session, data: DataModule, run: Run) -> None:
+        """What no training changes: the graph of the model, the capacity of a reservoir."""
+        if self._told:
+            return
+        self._told = True
+        run.tracker.graph(graph_of(session.model, _rows(session, data)))
         cell = first_cell(session.model)
-        if not self._capacity_told and not all(getattr(part, "trainable", True) for part in cell.modules()):
+        if not all(getattr(part, "trainable", True) for part in cell.modules()):
             capacity = float(memory_capacity(cell).sum())
             run.tracker.scalar("recurrence/memory_capacity", capacity, session.position.step)
-        self._capacity_told = True
 
 
 def _look(session: Session, data: DataModule) -> Recurrence:
     session.model.eval()
+    return recurrence(session.model, _rows(session, data))
+
+
+def _rows(session: Session, data: DataModule) -> Batch:
     # with targets, which the prompts that a language model is shown by lack
-    return recurrence(session.model, middle(data, "validation").first(ROWS).to(session.device))
+    return middle(data, "validation").first(ROWS).to(session.device)

@@ -105,6 +105,12 @@ class Tracker:
         config.embeddings.add(tensor_name="tokens", tensor_path="embeddings.tsv", metadata_path="tokens.tsv")
         visualize_embeddings(str(self._folder), config)
 
+    def graph(self, definition: Any) -> None:
+        """A GraphDef."""
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._writer.file_writer.add_event(Event(graph_def=definition.SerializeToString()))
+
     def picture(self, tag: str, figure: Any, step: int) -> None:
         """A matplotlib figure."""
         self._writer.add_figure(tag, figure, step)

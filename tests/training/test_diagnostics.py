@@ -10,10 +10,12 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from seqzoo.config import names
 from seqzoo.dynamics import first_cell
 from seqzoo.overrides import build
 from seqzoo.training.diagnostics import Allowance
-from seqzoo.training.evaluation import shown
+from seqzoo.training.evaluation import middle
+from seqzoo.training.graph import graph_of
 from seqzoo.training.recurrence import recurrence
 
 SMALL = ("debug=tiny", "data=reverse", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
@@ -38,6 +40,7 @@ def test_looking_changes_nothing_in_a_training(command: Callable, tmp_path: Path
         "gate_r/open", "gate_r/shut", "gate_z/open", "gate_z/shut", "jacobian_largest_singular_value",
         "jacobian_spectral_radius", "lyapunov_exponent", "share_of_time",
     }  # fmt: skip
+    assert [tag["graph"] for tag in tags] == [False, True]
     assert tags[1]["histograms"] == ["recurrence/log10_time_constant"]
     assert {"recurrence/memory", "recurrence/states"} <= set(tags[1]["images"])
 
@@ -60,11 +63,38 @@ def test_any_backbone_can_be_looked_at(overrides: tuple[str, ...]) -> None:
     sizes = ("data.train_size=64", "data.validation_size=8", "data.test_size=8", "backbone.hidden_size=8")
     task = "regression" if "data=adding" in overrides else "transduction"
     model, data = build(f"task={task}", *overrides, *sizes)
-    found = recurrence(model.eval(), shown(model, data, "validation", 4))
+    found = recurrence(model.eval(), middle(data, "validation").first(4))
     assert {len(found.read)} == {states.shape[0] for states in found.states.values()}
     assert found.gradient_norms.isfinite().all()
     assert set(found.states) == {"output", "f", "i", "o"}
     assert "scan" not in vars(first_cell(model))
+
+
+@pytest.mark.parametrize("task", names("task"))
+def test_any_task_can_be_looked_at(task: str) -> None:
+    sizes = ("data.train_size=64", "data.validation_size=8", "data.test_size=8", "backbone.hidden_size=8")
+    model, data = build(f"task={task}", "cell=gru", *(sizes if task != "verse" else sizes[-1:]))
+    batch = middle(data, "validation").first(2)
+    # what an answer in the middle rests on is read before the end
+    if first_cell(model) is not None:
+        found = recurrence(model.eval(), batch)
+        assert found.gradient_norms.isfinite().all()
+        assert (found.gradient_norms[0] > 0) == (not model.task.needs_two_sides)
+        assert set(found.states) == {"output", "r", "z"}
+
+    # the graph leads from the inputs to the loss
+    nodes = {node.name: node for node in graph_of(model, batch).node}
+    assert not any("scan" in vars(module) for module in model.modules())
+    if first_cell(model) is not None:
+        assert "backbone/layers/0/0/weight_hh" in nodes
+        shape = nodes["backbone/layers/0/0/step_2/tanh"].attr["_output_shapes"].list.shape[0]
+        assert [side.size for side in shape.dim] == [2, 8]
+    fed = {"inputs"}
+    for name, node in nodes.items():  # in the order of the calls
+        assert set(node.input) <= nodes.keys()
+        if fed & set(node.input):
+            fed.add(name)
+    assert any(name.startswith("loss/") for name in fed)
 
 
 def test_work_keeps_to_its_share_of_the_time() -> None:
