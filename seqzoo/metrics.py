@@ -123,7 +123,7 @@ class ExactMatch(_PredictionMetric):
 
 
 class RightLength(_PredictionMetric):
-    """Share of the answers that have as many characters as the right one, spaces left out; a character that the
+    """Share of the answers that have as many characters as the right one, spaces left out; a token that the
     vocabulary does not know is one, too.
     """
 
@@ -133,9 +133,9 @@ class RightLength(_PredictionMetric):
         self.right = 0
         self.count = 0
 
-    def add(self, answer: str, reference: str) -> None:
-        one, other = ("".join(text.replace("<unk>", "?").split()) for text in (answer, reference))
-        self.right += len(one) == len(other)
+    def add(self, answer: str, reference: str | list[str]) -> None:
+        one, *others = ("".join(text.replace("<unk>", "?").split()) for text in (answer, *all_of(reference)))
+        self.right += len(one) in map(len, others)
         self.count += 1
 
     def compute(self) -> float:
@@ -152,7 +152,7 @@ class Repeats(_PredictionMetric):
         self.found = 0
         self.count = 0
 
-    def add(self, answer: str, reference: str) -> None:
+    def add(self, answer: str, reference: str | list[str]) -> None:
         letters = [character for character in answer if character.isalnum()]
         self.found += len(set(letters)) < len(letters)
         self.count += 1

@@ -38,7 +38,7 @@ class Example(NamedTuple):
 
 class Encoded(NamedTuple):
     """One split as ids; `lengths` is what batches are sorted and capped by; spans: (N, 2), of the marked targets;
-    spellings: where tokens are spelled.
+    spellings: where tokens are spelled; references: right answers as they were written, where those are texts.
     """
 
     inputs: Ragged
@@ -46,6 +46,7 @@ class Encoded(NamedTuple):
     lengths: list[int]
     spans: Tensor | None = None
     spellings: Spellings | None = None
+    references: list[str] | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -142,8 +143,12 @@ class ExampleData(DataModule):
         inputs, lengths = encoded.inputs.gather(rows)
         spelling = None if encoded.spellings is None else encoded.spellings.gather(rows)
         targets, target_lengths = self.stack_targets(encoded.targets, rows)
-        spans = None if encoded.spans is None else encoded.spans[rows]
-        return Batch(inputs, lengths, targets, target_lengths, is_padded(lengths), spans=spans, spelling=spelling)
+        batch = Batch(inputs, lengths, targets, target_lengths, is_padded(lengths), spelling=spelling)
+        if encoded.spans is not None:
+            batch.spans = encoded.spans[rows]
+        if encoded.references is not None:
+            batch.references = [[encoded.references[row]] for row in rows]
+        return batch
 
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
         """The targets of a batch and, where they have a length of their own, their lengths."""
@@ -248,7 +253,9 @@ def tag_codec(examples: Sequence[Example], scheme: str | None) -> LabelCodec:
 
 
 class TransductionData(ExampleData):
-    """Another text. Targets: (B, U), each ending in `<eos>`, which its length counts; none starts with `<bos>`."""
+    """Another text. Targets: (B, U), each ending in `<eos>`, which its length counts; none starts with `<bos>`. Answers
+    are compared with the text itself, whatever the vocabulary knows of it.
+    """
 
     task = "transduction"
     largest_output = 100_000
@@ -271,6 +278,10 @@ class TransductionData(ExampleData):
             raise DataError("The saved run has no target text to end: was it trained on other data?")
         tokens = fit(codec.split(example.target), self.max_length, self.truncate, "target")
         return [*codec.vocabulary.encode(tokens), codec.eos]
+
+    def _encode(self, examples: list[Example], spec: DataSpec) -> Encoded:
+        texts = [target if isinstance(target, str) else " ".join(target) for _, target, _ in examples]
+        return super()._encode(examples, spec)._replace(references=[" ".join(text.split()) for text in texts])
 
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
         return targets.gather(rows)
