@@ -19,6 +19,7 @@ from seqzoo.commands.info import info
 from seqzoo.commands.ladder import ladder
 from seqzoo.commands.list_names import list_names
 from seqzoo.commands.predict import predict
+from seqzoo.commands.search import search
 from seqzoo.commands.train import train
 from seqzoo.errors import ConfigError, SeqzooError, closest
 
@@ -34,6 +35,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
   seqzoo ladder [OPTION=VALUE ...]        how many steps of the past a cell carries, on four tasks, in about a minute
   seqzoo gradients cell=A,B [--to DIR]    the gradient's norm by time lag: what vanishes and what explodes
+  seqzoo search OPTION=A,B [...]          Optuna tries options and stops what goes badly; --trials 20 --to DIR
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, training, experiments, debug
   seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
   seqzoo data fetch NAME                  download a data set, with its checksum
@@ -50,6 +52,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "diff": diff,
     "ladder": ladder,
     "gradients": gradients,
+    "search": search,
     "list": list_names,
     "info": info,
     "data": data,

@@ -234,15 +234,15 @@ def _are_groups(*values: Any) -> bool:
 
 def jobs(*overrides: str) -> list[list[str]]:
     """The jobs of a sweep: every combination of the values that its overrides list."""
-    return [list(job) for job in itertools.product(*map(_values, overrides))]
+    return [list(job) for job in itertools.product(*map(values, overrides))]
 
 
 def varied(*overrides: str) -> list[str]:
     """The options that a sweep varies."""
-    return [override.get_key_element() for override in map(_sweeping, overrides) if override is not None]
+    return [override.get_key_element() for override in map(sweeping, overrides) if override is not None]
 
 
-def _sweeping(text: str) -> Any:
+def sweeping(text: str) -> Any:
     """An override with several values, as Hydra reads it; None for any other."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -254,11 +254,11 @@ def _sweeping(text: str) -> Any:
     return override if override.is_sweep_override() else None
 
 
-def _values(text: str) -> list[str]:
+def values(text: str) -> list[str]:
     """The overrides that one with several values stands for."""
     from hydra.core.override_parser.types import Glob
 
-    override = _sweeping(text)
+    override = sweeping(text)
     if override is None:
         return [text]
     value, key = override.value(), override.get_key_element()

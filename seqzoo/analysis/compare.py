@@ -73,7 +73,8 @@ class Difference(NamedTuple):
 class Table:
     """The configurations that were scored on the same data, best first.
 
-    metric: the one that picks checkpoints; good_enough: the validation score whose time is told.
+    metric: the one that picks checkpoints; good_enough: the validation score whose time is told; unscored: the
+    configurations that were not scored by it, such as runs of another program.
     """
 
     title: str
@@ -82,6 +83,7 @@ class Table:
     higher_is_better: bool
     good_enough: float
     rows: list[Row]
+    unscored: list[str] = field(default_factory=list)
 
     @property
     def metrics(self) -> list[str]:
@@ -127,7 +129,8 @@ def _table(title: str, runs: list[RunRecord], split: str | None, score: float | 
     runs = [run for run in runs if run.scores(split)]
     if not runs:
         return []
-    metric = next(iter(runs[0].scores(split)))
+    first = next((run for run in runs if run.config), runs[0])
+    metric = next(iter(first.scores(split)))
     higher = _higher_is_better(metric, runs)
     grouped: dict[str, list[RunRecord]] = {}
     for run in runs:
@@ -136,14 +139,15 @@ def _table(title: str, runs: list[RunRecord], split: str | None, score: float | 
     rows = [Row(label, group) for label, group in zip(labels(groups), groups, strict=True)]
     good_enough = score if score is not None else _reached_by_all(rows, metric, higher)
     for row in rows:
-        known = [name for name in runs[0].scores(split) if all(name in run.scores(split) for run in row.runs)]
+        known = [name for name in first.scores(split) if all(name in run.scores(split) for run in row.runs)]
         row.scores = {name: summarize([run.scores(split)[name] for run in row.runs]) for name in known}
         row.costs = {name: sum(run.number(name) for run in row.runs) / len(row.runs) for name in COSTS}
         row.reached = [_seconds_until(run, metric, good_enough, higher) for run in row.runs]
+    unscored = [row.label for row in rows if metric not in row.scores]
     rows = [row for row in rows if metric in row.scores]
     sign = 1 if higher else -1
     rows.sort(key=lambda row: (math.isnan(row.scores[metric].mean), -sign * row.scores[metric].mean))
-    return [Table(title, split, metric, higher, good_enough, rows)]
+    return [Table(title, split, metric, higher, good_enough, rows, unscored)]
 
 
 def _higher_is_better(metric: str, runs: Iterable[RunRecord]) -> bool:
@@ -255,11 +259,12 @@ def explanation(table: Table) -> str:
     """How the numbers came about, in plain words."""
     pairs = len(table.rows) * (len(table.rows) - 1) // 2
     luck = f" Of {pairs} pairs, {ALPHA * pairs:.1f} would fall below {ALPHA:.2g} by luck." if pairs > 1 else ""
+    unscored = f" Left out, without {table.metric}: {', '.join(table.unscored)}." if table.unscored else ""
     return (
         f"Scores on {table.split}: mean and standard deviation over seeds, in brackets the {LEVEL:.0%} bootstrap "
         f"interval of the mean. Differences are paired by seed; p is of the exact sign-flip test, which needs "
         f"{seeds_needed()} seeds to fall below {ALPHA:.2g}. Intervals of few seeds are too narrow: the test decides."
-        f"{luck}"
+        f"{luck}{unscored}"
     )
 
 

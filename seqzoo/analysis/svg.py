@@ -94,6 +94,11 @@ class Plot:
         ]
         if not points:
             return ""
+        if len(points) == 1:  # of which a line has nothing to show
+            [(x, y, low, high)] = points
+            bar = f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{line.colour}"/>'
+            dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{line.colour}"/>'
+            return f"<g><title>{escape(line.label)}</title>{bar}{dot}</g>"
         middle = "L".join(f"{x:.1f} {y:.1f}" for x, y, _, _ in points)
         edge = [(x, high) for x, _, _, high in points] + [(x, low) for x, _, low, _ in reversed(points)]
         band = "L".join(f"{x:.1f} {y:.1f}" for x, y in edge)

@@ -285,6 +285,16 @@ def test_a_point_that_is_no_number_is_left_out(tmp_path: Path) -> None:
     assert record.curves == [{"step": 1}]
 
 
+def test_what_lacks_the_metric_is_named(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.7, 0.9]})
+    tracker = Tracker(tmp_path / "another", {}, "another")
+    tracker.scalar("valid/error", 0.1, 1)
+    tracker.close()
+    table = table_of(tmp_path)
+    assert ([row.label for row in table.rows], table.unscored) == (["gru"], ["another"])
+    assert "Left out, without accuracy: another." in as_text([table], [])
+
+
 def test_a_thousand_runs(tmp_path: Path) -> None:
     """Small files alone are read: weights and events that nobody can read do no harm."""
     for number in range(1000):

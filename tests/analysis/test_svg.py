@@ -38,6 +38,8 @@ def test_one_point_no_point_and_points_that_are_no_numbers() -> None:
     alone = Plot("t", "x", "y", [], [Dot("a", "red", 5.0, 0.0, math.nan, math.nan, True)]).svg()
     assert len(ElementTree.fromstring(alone).findall(".//circle")) == 1
     assert "nothing was measured" in Plot("t", "x", "y").svg()
+    one = Plot("t", "x", "y", [Line("a", "red", [(1, 1, 0, 2)])]).svg()
+    assert len(ElementTree.fromstring(one).findall(".//circle")) == 1
     holes = Line("a", "red", [(1, math.nan, 0, 0), (2, 1, 1, 1), (3, 2, 2, 2)])
     assert "nan" not in Plot("t", "x", "y", [holes]).svg()
 
