@@ -29,6 +29,7 @@ COSTS = {
     "training_bytes": "training bytes",
     "tokens_per_second": "tokens/s",
     "seconds": "seconds",
+    "cpu_seconds": "CPU seconds",
 }
 
 

@@ -15,6 +15,7 @@ from seqzoo.analysis.svg import COLOURS, GREY, STYLE, Dot, Line, Plot, pareto_fr
 AXES = {"step": "updates", "tokens": "tokens", "seconds": "seconds of training"}
 PRICES = {
     "seconds": "seconds of training",
+    "cpu_seconds": "CPU seconds of training",
     "training_bytes": "bytes of memory to train",
     "flops_per_token": "FLOPs a token",
     "parameters": "parameters",
@@ -137,23 +138,28 @@ def _curves(table: Table, tag: str, axis: str, colours: dict[str, str]) -> Plot:
 
 
 def band(runs: Sequence[RunRecord], tag: str, axis: str) -> list[tuple[float, float, float, float]]:
-    """(x, mean, lowest, highest) over the runs, as far as all of them go; between its points a curve is straight."""
+    """(x, mean, lowest, highest) over the runs at the same updates, as far as all of them go. Between points a curve
+    is straight, and x is the mean of the runs at an update.
+    """
     curves = []
     for run in runs:
-        points = [(point[axis], point[tag]) for point in run.curves if tag in point and axis in point]
+        points = [(point["step"], point[axis], point[tag]) for point in run.curves if tag in point and axis in point]
         points = [point for point in points if all(map(math.isfinite, point))]
         if points:
             curves.append(numpy.array(sorted(points), dtype=float).T)
     if not curves:
         return []
-    begin, end = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
-    shared = [x for x in sorted({float(x) for xs, _ in curves for x in xs}) if begin <= x <= end]
+    begin, end = max(steps[0] for steps, _, _ in curves), min(steps[-1] for steps, _, _ in curves)
+    shared = [
+        step for step in sorted({float(step) for steps, _, _ in curves for step in steps}) if begin <= step <= end
+    ]
     if len(shared) > POINTS:
         shared = list(numpy.linspace(begin, end, POINTS))
-    values = numpy.array([numpy.interp(shared, x, y) for x, y in curves])
+    places = numpy.array([numpy.interp(shared, steps, x) for steps, x, _ in curves])
+    values = numpy.array([numpy.interp(shared, steps, y) for steps, _, y in curves])
     return [
         (float(x), float(column.mean()), float(column.min()), float(column.max()))
-        for x, column in zip(shared, values.T, strict=True)
+        for x, column in zip(places.mean(0), values.T, strict=True)
     ]
 
 

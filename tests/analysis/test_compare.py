@@ -313,6 +313,10 @@ def test_a_band_is_the_mean_and_the_range_where_all_runs_are(tmp_path: Path) -> 
     expected = [(10, 0.3, 0.2, 0.4), (20, 0.48, 0.32, 0.64), (30, 0.6, 0.4, 0.8)]
     assert [pytest.approx(point) for point in expected] == band(runs, "valid/accuracy", "step")
     assert band(runs, "valid/other", "step") == []
+    # the second seed took ten times as long
+    runs[1].points = [{**point, "seconds": 10 * point["seconds"]} for point in runs[1].curves]
+    del runs[1].__dict__["curves"]
+    assert [x for x, *_ in band(runs, "valid/accuracy", "seconds")] == pytest.approx([5.5, 11, 16.5])
 
 
 def test_the_page_is_sound_and_needs_no_other_file(tmp_path: Path) -> None:
