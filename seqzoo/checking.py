@@ -67,6 +67,8 @@ def _check_parts(config: dict[str, Any]) -> list[str]:
             if group == "data" and group in made:
                 stand_ins["spec"] = made["data"].expected_spec()
                 stand_ins["embedding"] = nn.Embedding(stand_ins["spec"].input_size, 8)
+                if stand_ins["spec"].picture is not None:
+                    stand_ins["input_size"] = stand_ins["spec"].picture[0]
         except ConfigError as error:
             mistakes += error.mistakes
         if group == "task" and "class" not in wrong:

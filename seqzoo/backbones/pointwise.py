@@ -11,7 +11,7 @@ from seqzoo.masking import mask
 
 class Pointwise(Backbone):
     """Layers that read each step on its own, whatever the cell. State: (). Since no step has seen the others, `last` is
-    the mean of them all.
+    the largest of each feature over all steps.
 
     hidden_size: width of all layers.
     dropout: on the input of every layer but the first, 0 to 1.
@@ -28,6 +28,7 @@ class Pointwise(Backbone):
                 raise ValueError(f"{name} is {value}: it is at least 1")
         widths = [input_size] + num_layers * [hidden_size]
         self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) for _ in self.layers)
         self.dropout = nn.Dropout(dropout)
         self.output_size = hidden_size
 
@@ -39,9 +40,11 @@ class Pointwise(Backbone):
         return (x if lengths is None else x * mask(lengths, x.shape[1])[..., None]), after
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        for depth, layer in enumerate(self.layers):
-            x = F.gelu(layer(x if depth == 0 else self.dropout(x)))
+        for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            x = norm(F.gelu(layer(x if depth == 0 else self.dropout(x))))
         return x, ()
 
     def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
-        return outputs.mean(1) if lengths is None else outputs.sum(1) / lengths[:, None]
+        if lengths is not None:
+            outputs = outputs.masked_fill(~mask(lengths, outputs.shape[1])[..., None], float("-inf"))
+        return outputs.amax(1)

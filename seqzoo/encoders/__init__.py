@@ -2,7 +2,14 @@
 
 from seqzoo.encoders.characters import ConvolvedCharacters, RecurrentCharacters
 from seqzoo.encoders.features import FeatureEncoder
-from seqzoo.encoders.images import ImageCNN
+from seqzoo.encoders.images import ImageCNN, ImageNetFeatures
 from seqzoo.encoders.tokens import TokenEncoder
 
-__all__ = ["ConvolvedCharacters", "FeatureEncoder", "ImageCNN", "RecurrentCharacters", "TokenEncoder"]
+__all__ = [
+    "ConvolvedCharacters",
+    "FeatureEncoder",
+    "ImageCNN",
+    "ImageNetFeatures",
+    "RecurrentCharacters",
+    "TokenEncoder",
+]

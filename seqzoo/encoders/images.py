@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy
 import torch
 from torch import Tensor, nn
 
+from seqzoo.cache import user_cache
 from seqzoo.contracts import Encoder
-
-GROUPS = 8
-"""Of channels that are normalised together."""
+from seqzoo.imagenet import FEATURES, STRIDE, EfficientNetLite0, load_efficientnet
 
 
 class ImageCNN(Encoder):
     """(B, C, Y, X) pictures, 0 to 1 -> (B, R, F), their regions row by row; (B, T, C, Y, X) clips -> (B, T, F), each
     frame the mean of its regions. A picture may have any size; a stage halves its rows and columns.
 
-    Each stage is a convolution of stride 2 and residual blocks. The network sees where a pixel is: two channels hold
+    Each stage is a convolution of stride 2 and residual blocks, normalised over the batch (by groups of channels within
+    a picture, drawn shapes were learned far slower). The network sees where a pixel is: two channels hold
     the places, from -1 to 1.
 
     He et al., Deep Residual Learning for Image Recognition, 2016, https://arxiv.org/abs/1512.03385
@@ -71,8 +75,7 @@ class _Residual(nn.Module):
 
 def _convolution(width: int, out: int, stride: int = 1) -> nn.Module:
     # the normalisation would take a bias away
-    convolution = nn.Conv2d(width, out, 3, stride, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.GroupNorm(math.gcd(GROUPS, out), out))
+    return nn.Sequential(nn.Conv2d(width, out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out))
 
 
 def _places(pictures: Tensor) -> Tensor:
@@ -81,3 +84,52 @@ def _places(pictures: Tensor) -> Tensor:
     down, right = (torch.linspace(-1, 1, size, device=pictures.device) for size in (rows, columns))
     places = torch.stack([down[:, None].expand(rows, columns), right.expand(rows, columns)])
     return places.to(pictures.dtype).expand(number, -1, -1, -1)
+
+
+class ImageNetFeatures(Encoder):
+    """(B, 3, Y, X) pictures -> (B, R, 1280), or clips as of `ImageCNN`, by a network that was trained on ImageNet and
+    is not trained further. A region is 32 x 32 pixels.
+
+    What it makes of a picture is kept in the user's cache, 2.5 kB a region, so that it is computed once; where training
+    pictures vary without end, so would the cache (data.crop, data.colour).
+
+    dropout: on the features, 0 to 1.
+    """
+
+    def __init__(self, input_size: int, dropout: float = 0.0):
+        super().__init__()
+        if input_size != 3:
+            raise ValueError(f"the network knows pictures of 3 channels, and these have {input_size}")
+        self.output_size = FEATURES
+        self.dropout = nn.Dropout(dropout)
+        self._network: list[EfficientNetLite0] = []  # in a list, so that its weights are none of the model's
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        clips = inputs.dim() == 5
+        regions = self._features(inputs.flatten(0, 1) if clips else inputs)
+        return self.dropout(regions.mean(1).unflatten(0, inputs.shape[:2]) if clips else regions)
+
+    @torch.no_grad()
+    def _features(self, pictures: Tensor) -> Tensor:
+        if pictures.is_meta:
+            regions = math.prod(-(-size // STRIDE) for size in pictures.shape[2:])
+            return pictures.new_empty(len(pictures), regions, FEATURES)
+        known = (255 * pictures).round().byte().cpu()
+        folder = user_cache("imagenet_features")
+        files = [folder / f"{hashlib.sha1(picture.numpy().tobytes()).hexdigest()}.npy" for picture in known]
+        missing = [row for row, file in enumerate(files) if not file.is_file()]
+        if missing:
+            if not self._network:
+                self._network.append(load_efficientnet())
+            for row, found in zip(missing, self._network[0](known[missing] / 255), strict=True):
+                _keep(files[row], found.flatten(1).T.half())
+        found = numpy.stack([numpy.load(file) for file in files])
+        return torch.from_numpy(found).to(pictures)
+
+
+def _keep(file: Path, features: Tensor) -> None:
+    """Written aside first, so that a run beside this one never reads half of it."""
+    aside = file.with_suffix(f".{os.getpid()}")
+    with aside.open("wb") as opened:
+        numpy.save(opened, features.numpy())
+    aside.replace(file)

@@ -30,9 +30,10 @@ def build(name: str, **options: object) -> Model:
     config = configuration.compose("task=tagging", f"encoder={name}", "backbone.hidden_size=6")
     config["encoder"] |= options
     reads_characters = getattr(encoders, config["encoder"]["class"]).reads_characters
-    picture = [IDS, 9, 8] if config["encoder"]["class"] == "ImageCNN" else None
+    if config["encoder"]["class"] in ("ImageCNN", "ImageNetFeatures"):
+        return build_model(config, DataSpec("tagging", 3, TAGS, picture=[3, 40, 9]))
     characters = CHARACTERS if reads_characters else 0
-    return build_model(config, DataSpec("tagging", IDS, TAGS, character_size=characters, picture=picture))
+    return build_model(config, DataSpec("tagging", IDS, TAGS, character_size=characters))
 
 
 def numbers(model: Model) -> bool:
