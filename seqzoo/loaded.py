@@ -116,7 +116,8 @@ class Loaded:
         """What each layer did while it read a text. Raises DataError for a text without tokens."""
         model, backbone = self.model, self.model.backbone
         [batch] = self._batches([text], 1, 1)
-        cells = {"layer_1": first_cell(model)}
+        cell = first_cell(model)
+        cells = {} if cell is None else {"layer_1": cell}
         if isinstance(backbone, Stack):
             cells = {
                 f"layer_{depth}{'_backwards' if direction else ''}": cell
