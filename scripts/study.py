@@ -50,7 +50,7 @@ TASKS = {
     "translation": (
         "task=transduction", "data=multi30k_de_en", "backbone=bidirectional", "data.source_tokenizer=bpe",
         "data.target_tokenizer=bpe", "data.vocabulary_size=1000", "encoder.embedding_size=32",
-        "task.decoder.attention=general", "task.decoder.context=mean_state", "task.decoder.tied_embeddings=true",
+        "task.decoder.attention=general", "task.decoder.context=mean_state", "task.decoder.tied_embeddings=True",
         "task.metrics=[bleu]",
     ),
     "captioning": ("task=captioning", "data=shapes"),

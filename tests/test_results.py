@@ -54,7 +54,7 @@ def test_repetitions_are_averaged(script: ModuleType, tmp_path: Path, monkeypatc
         {**common, "value": "0.7", "command": "seqzoo train x=1 seed=1", "seconds": "20"},
         {**common, "value": "0.1", "command": "seqzoo train x=2 data.fold=1", "seconds": "10"},
     ]
-    with (tmp_path / "study.csv").open("w", newline="") as file:
+    with (tmp_path / "table.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, script.COLUMNS, restval="")
         writer.writeheader()
         writer.writerows(rows)
