@@ -166,7 +166,22 @@ class MultiHead(Attention):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-class LocationAware(Additive):
+class Moving(Additive):
+    """Additive attention that knows where it has been, so that queries are answered one after the other."""
+
+    def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        attended, contexts, weights = unattended(memory), [], []
+        for query in queries.unbind(1):
+            context, attended = self.step(query, memory, attended)
+            contexts.append(context)
+            weights.append(attended[:, 0])
+        return torch.stack(contexts, dim=1), torch.stack(weights, dim=1)
+
+    @abstractmethod
+    def answer(self, query: Tensor, memory: Memory, attended: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+class LocationAware(Moving):
     """v tanh(W_q q + W_k k + W_f f), where f is a convolution over the weights of the query before and their sum so
     far, so that the weights can move along the memory.
 
@@ -183,27 +198,85 @@ class LocationAware(Additive):
         self.convolution = nn.Conv1d(2, channels, width, padding="same", bias=False)
         self.location = nn.Linear(channels, size, bias=False)
 
-    def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        attended, contexts, weights = unattended(memory), [], []
-        for query in queries.unbind(1):
-            context, attended = self.step(query, memory, attended)
-            contexts.append(context)
-            weights.append(attended[:, 0])
-        return torch.stack(contexts, dim=1), torch.stack(weights, dim=1)
-
     def answer(self, query: Tensor, memory: Memory, attended: Tensor) -> tuple[Tensor, Tensor]:
         places = self.location(self.convolution(attended).transpose(1, 2))
         contexts, weights = self.read(self.scores(query[:, None], memory.keys + places), memory)
         return contexts[:, 0], weights[:, 0]
 
 
-AttentionName = Literal["none", "additive", "dot", "scaled_dot", "general", "multi_head", "location_aware"]
+class Coverage(Moving):
+    """v tanh(W_q q + W_k k + w c), where c is the sum of the weights so far: how much of a step has been read.
+
+    See, Liu & Manning, Get To The Point: Summarization with Pointer-Generator Networks, 2017,
+    https://arxiv.org/abs/1704.04368
+    """
+
+    def __init__(self, query_size: int, memory_size: int, size: int):
+        super().__init__(query_size, memory_size, size)
+        self.coverage = nn.Linear(1, size, bias=False)
+
+    def answer(self, query: Tensor, memory: Memory, attended: Tensor) -> tuple[Tensor, Tensor]:
+        keys = memory.keys + self.coverage(attended[:, 1, :, None])
+        contexts, weights = self.read(self.scores(query[:, None], keys), memory)
+        return contexts[:, 0], weights[:, 0]
+
+
+class Monotonic(Moving):
+    """From where the query before stopped, each step of the memory is passed by or stopped at. Training has the weights
+    that this gives on average; otherwise one step is attended to, or none once all have been passed by.
+
+    Raffel, Luong, Liu, Weiss & Eck, Online and Linear-Time Attention by Enforcing Monotonic Alignments, 2017,
+    https://arxiv.org/abs/1704.00784
+
+    start: of the offset of the scores; below 0 more is passed by at first. The noise, of deviation 1, teaches scores to
+    be far from 0.
+    """
+
+    def __init__(self, query_size: int, memory_size: int, size: int, start: float = -1.0):
+        super().__init__(query_size, memory_size, size)
+        self.offset = nn.Parameter(torch.tensor(start))
+
+    def answer(self, query: Tensor, memory: Memory, attended: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.scores(query[:, None], memory.keys)[:, 0] + self.offset
+        if self.training:
+            stops = torch.sigmoid(scores + torch.randn_like(scores)) * memory.real
+            weights = expected_stops(stops, attended)
+        else:
+            weights = first_stops((scores > 0) & memory.real, attended)
+        return (weights[:, None] @ memory.values)[:, 0], weights
+
+
+def expected_stops(stops: Tensor, attended: Tensor) -> Tensor:
+    """stops: (B, S) probability to stop where one arrives; attended: (B, 2, S) -> (B, S) probability to have stopped
+    there: a_j = p_j q_j, where q_j = (1 - p_(j-1)) q_(j-1) + b_j arrive and b is the distribution before.
+    """
+    first = torch.zeros_like(stops)
+    first[:, 0] = 1.0
+    begun = (attended[:, 1] > 0).any(1, keepdim=True)
+    before = torch.where(begun, attended[:, 0], first)
+    passed = (1 - stops).clamp(min=1e-10).log().cumsum(1) - (1 - stops).clamp(min=1e-10).log()
+    passed = passed.exp().clamp(min=1e-10)
+    return stops * passed * (before / passed).cumsum(1)
+
+
+def first_stops(stops: Tensor, attended: Tensor) -> Tensor:
+    """(B, S) where one stops -> (B, S), 1 at the first one from the step that was attended to last, else 0."""
+    later = (attended[:, 1] > 0).flip(1).cumsum(1).flip(1)  # steps from here on that have been attended to
+    here = attended[:, 1] > 0
+    stops = stops & (later - here.long() == 0)
+    return (stops & (stops.cumsum(1) == 1)).to(attended.dtype)
+
+
+AttentionName = Literal[
+    "none", "additive", "dot", "scaled_dot", "general", "multi_head", "location_aware", "coverage", "monotonic"
+]
 
 
 def create_attention(name: AttentionName, query_size: int, memory_size: int, size: int, heads: int) -> Attention | None:
     """None for "none".
 
-    size: of the hidden layer of additive and location_aware, and of all heads of multi_head together.
+    size: of the hidden layer of additive and of those that know where they have been, and of all heads of multi_head
+        together.
     heads: of multi_head.
     """
     match name:
@@ -219,3 +292,7 @@ def create_attention(name: AttentionName, query_size: int, memory_size: int, siz
             return MultiHead(query_size, memory_size, size, heads)
         case "location_aware":
             return LocationAware(query_size, memory_size, size)
+        case "coverage":
+            return Coverage(query_size, memory_size, size)
+        case "monotonic":
+            return Monotonic(query_size, memory_size, size)

@@ -34,7 +34,8 @@ class DecoderOptions:
         others; every_step gives it to the decoder beside each token.
     attention: a kind of `seqzoo.attention`, over the encoder's outputs, or none. The head reads
         tanh(W [output; context]), as wide as a token's vector, in place of the decoder's output.
-    attention_size: of the hidden layer of additive and location_aware, and of all heads of multi_head together.
+    attention_size: of the hidden layer of additive, location_aware, coverage and monotonic, and of all heads of
+        multi_head together.
     attention_heads: of multi_head.
     input_feeding: what the head has read goes into the next step, beside the token. Training then goes step by step.
     embedding_size: width of a token's vector; embedding_std: spread of these vectors at the start.

@@ -11,7 +11,7 @@ from seqzoo.attention import Attention, AttentionName, MultiHead, create_attenti
 
 B, U, S, Q, MEMORY, SIZE, HEADS = 3, 4, 6, 5, 5, 8, 2
 LENGTHS = torch.tensor([6, 3, 1])
-KINDS: list[AttentionName] = ["additive", "dot", "scaled_dot", "general", "multi_head", "location_aware"]
+KINDS: list[AttentionName] = ["additive", "dot", "scaled_dot", "general", "multi_head", "location_aware", "coverage"]
 
 
 @pytest.fixture(params=KINDS)
@@ -58,6 +58,8 @@ def equation(
             hidden = linear(attention.query, query) + linear(attention.key, h)
             if kind == "location_aware":
                 hidden = hidden + linear(attention.location, located(attention, weights, u))
+            if kind == "coverage":
+                hidden = hidden + linear(attention.coverage, weights[:u].sum(0)[:, None])
             scores = linear(attention.energy, numpy.tanh(hidden))[:, 0]
         weights[u] = softmax(scores)
     return weights @ h, weights
@@ -110,6 +112,49 @@ def test_every_parameter_and_the_memory_learn(attention: Attention) -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in attention.parameters())
     assert (values.grad[0] != 0).all()
     assert (values.grad[2, 1:] == 0).all()  # padding
+
+
+def walk(stops: numpy.ndarray, before: numpy.ndarray) -> numpy.ndarray:
+    """Each step is stopped at, or passed by on the way to the next one, from wherever the walk before has stopped."""
+    found = numpy.zeros_like(before)
+    for start, probability in enumerate(before):
+        for step in range(start, len(stops)):
+            found[step] += probability * stops[step]
+            probability *= 1 - stops[step]
+    return found
+
+
+def test_monotonic_attention_is_trained_on_where_one_stops_on_average() -> None:
+    attention = create_attention("monotonic", Q, MEMORY, SIZE, HEADS).double()
+    queries, values = some_values()
+    torch.manual_seed(1)
+    _, weights = attention(queries, attention.remember(values, LENGTHS))
+    torch.manual_seed(1)
+    noise = torch.stack([torch.randn(B, S, dtype=torch.float64) for _ in range(U)], 1)
+    scores = attention.scores(queries, attention.keys(values)) + attention.offset + noise
+    stops = (torch.sigmoid(scores) * (torch.arange(S) < LENGTHS[:, None])[:, None]).detach().numpy()
+    for row in range(B):
+        before = numpy.eye(S)[0]
+        for u in range(U):
+            before = walk(stops[row, u], before)
+            numpy.testing.assert_allclose(weights[row, u].detach().numpy(), before, atol=1e-8)
+
+
+def test_monotonic_attention_stops_at_one_step_and_never_goes_back() -> None:
+    attention = create_attention("monotonic", Q, MEMORY, SIZE, HEADS).double().eval()
+    attention.offset.data.fill_(0.0)
+    queries, values = some_values()
+    contexts, weights = attention(queries, attention.remember(values, LENGTHS))
+    scores = attention.scores(queries, attention.keys(values))
+    for row, length in enumerate(LENGTHS.tolist()):
+        place = 0
+        for u in range(U):
+            stop = next((step for step in range(place, length) if scores[row, u, step] > 0), None)
+            expected = torch.zeros(S, dtype=torch.float64)
+            if stop is not None:
+                place, expected[stop] = stop, 1.0
+            torch.testing.assert_close(weights[row, u], expected)
+            torch.testing.assert_close(contexts[row, u], expected @ values[row])
 
 
 def test_widths_that_do_not_fit() -> None:

@@ -29,7 +29,7 @@ TARGET = TextCodec.learn("characters", LETTERS, TARGET_SPECIALS)
 SPEC = DataSpec("transduction", SOURCE.size, TARGET.size, SOURCE, TARGET)
 WIDTH = 16
 LENGTHS = torch.tensor([6, 4, 3, 1])
-KINDS = ["additive", "dot", "scaled_dot", "general", "multi_head", "location_aware"]
+KINDS = ["additive", "dot", "scaled_dot", "general", "multi_head", "location_aware", "coverage", "monotonic"]
 
 
 def build(backbone: str = "unidirectional", search: Any = (), sampling: Any = (), **decoder: Any) -> Model:
