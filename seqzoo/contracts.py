@@ -60,7 +60,8 @@ class Batch:
     spans: (B, 2), the first step of each row's target and the step after its last, where the answer is about a part of
         what is read.
     spelling: how the tokens of `inputs` are written, where an encoder reads that.
-    references: all right answers of each row as text, where there are several; `targets` has one of them.
+    references: all right answers of each row as text, where they are texts; `targets` has one of them.
+    tokens: of `inputs`, as they were written; None where nobody asks for them.
     """
 
     inputs: Tensor
@@ -73,6 +74,7 @@ class Batch:
     continues: Tensor | None = None
     spelling: Spelling | None = None
     references: list[list[str]] | None = None
+    tokens: list[list[str]] | None = None
 
     @property
     def size(self) -> int:
@@ -85,6 +87,8 @@ class Batch:
             batch.spelling = self.spelling._replace(tokens=self.spelling.tokens[:rows])
         if self.references is not None:
             batch.references = self.references[:rows]
+        if self.tokens is not None:
+            batch.tokens = self.tokens[:rows]
         return batch
 
     def to(self, device: torch.device) -> Batch:

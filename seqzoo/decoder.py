@@ -18,9 +18,10 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from seqzoo.attention import AttentionName, Memory, create_attention, unattended
-from seqzoo.contracts import BackboneFactory, Features, State
+from seqzoo.contracts import UNKNOWN, BackboneFactory, Features, State
 from seqzoo.state import flatten, map_state, unflatten
 
 
@@ -37,6 +38,9 @@ class DecoderOptions:
     attention_size: of the hidden layer of additive, location_aware, coverage and monotonic, and of all heads of
         multi_head together.
     attention_heads: of multi_head.
+    copy_source: a share of the probability, which a gate decides, goes to the tokens of the source as they are attended
+        to (See, Liu & Manning, Get To The Point: Summarization with Pointer-Generator Networks, 2017,
+        https://arxiv.org/abs/1704.04368).
     input_feeding: what the head has read goes into the next step, beside the token. Training then goes step by step.
     embedding_size: width of a token's vector; embedding_std: spread of these vectors at the start.
     tied_embeddings: the head's weights are these vectors (Press & Wolf, Using the Output Embedding to Improve Language
@@ -49,6 +53,7 @@ class DecoderOptions:
     attention: AttentionName = "none"
     attention_size: int = 128
     attention_heads: int = 4
+    copy_source: bool = False
     input_feeding: bool = False
     embedding_size: int = 128
     embedding_std: float = 0.1
@@ -56,8 +61,9 @@ class DecoderOptions:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.attention == "none" and self.input_feeding:
-            raise ValueError("input_feeding needs something to attend with: choose an attention")
+        for name in ("input_feeding", "copy_source"):
+            if self.attention == "none" and getattr(self, name):
+                raise ValueError(f"{name} needs something to attend with: choose an attention")
         if self.attention == "none" and self.context == "own_state":
             raise ValueError("context is own_state: without attention the decoder would see nothing of the source")
 
@@ -71,7 +77,7 @@ class Decoded(NamedTuple):
 
 class Decoder(nn.Module):
     """A state is (the backbone's own, what was attended to, what is fed back); a memory is (what is attended to, what
-    is read at every step). What a decoder has not is an empty tuple.
+    is read at every step, the tokens that may be copied). What a decoder has not is an empty tuple.
 
     feature_size: of the steps of the memory; encoder_state: a state of the encoder, read for its shapes.
     """
@@ -98,6 +104,7 @@ class Decoder(nn.Module):
             self.combine = nn.Linear(output_size + feature_size, width)
             output_size = width
         self.head = nn.Linear(output_size, vocabulary_size)
+        self.gate = nn.Linear(output_size, 1) if options.copy_source else None
         if options.tied_embeddings:
             if output_size != width:
                 raise ValueError(
@@ -125,15 +132,22 @@ class Decoder(nn.Module):
             return nn.Linear(sum(tensor[0].numel() for tensor in _features_of(encoder_state)), width)
         return None
 
-    def start(self, features: Features) -> tuple[State, State]:
-        """The first state, and the memory."""
+    def start(self, features: Features, source: Tensor | None = None) -> tuple[State, State]:
+        """The first state, and the memory. source: (B, S) ids of the vocabulary that the steps of the memory stand for,
+        where they may be copied.
+        """
+        if self.gate is not None and (source is None or source.shape != features.outputs.shape[:2]):
+            raise ValueError(
+                "copy_source copies tokens: it needs a source of text, and a backbone that keeps its steps"
+            )
         fed = (features.last.new_zeros(features.last.shape[0], self.head.in_features),) if self.input_feeding else ()
         first = self._first_state(features, fed)
         read = (features.last,) if self.context == "every_step" else ()
+        copied = () if self.gate is None else (source,)
         if self.attention is None:
-            return (first, (), fed), ((), read)
+            return (first, (), fed), ((), read, copied)
         memory = self.attention.remember(features.outputs, features.lengths)
-        return (first, (unattended(memory),), fed), (tuple(memory), read)
+        return (first, (unattended(memory),), fed), (tuple(memory), read, copied)
 
     def _first_state(self, features: Features, fed: tuple[Tensor, ...]) -> State:
         first = self.backbone.initial_state(features.last.shape[0])
@@ -194,6 +208,28 @@ class Decoder(nn.Module):
             output, attended = self._combined(output, context), (after,)
         output = self.dropout(output)
         return output, (own, attended, (output,) if self.input_feeding else ())
+
+    def log_probabilities(self, output: Tensor, attended: Tensor | None, memory: State) -> Tensor:
+        """(B, W), what the head reads, and (B, S), what was attended to -> (B, V) of the next token. An unknown one can
+        only be copied.
+        """
+        written = self.head(output).float().log_softmax(-1)
+        if self.gate is None or attended is None:
+            return written
+        written[:, UNKNOWN] = float("-inf")
+        copied = torch.zeros_like(written).scatter_add_(1, memory[2][0], attended.float())
+        gate = self.gate(output).float()
+        return torch.logaddexp(logsigmoid(gate) + written, logsigmoid(-gate) + copied.log())
+
+    def of_targets(self, decoded: Decoded, source: Tensor | None, targets: Tensor) -> Tensor:
+        """(B, U) log-probabilities of tokens. source: as of `start`."""
+        written = self.head(decoded.outputs).float().log_softmax(-1).gather(2, targets[..., None])[..., 0]
+        if self.gate is None or decoded.weights is None or source is None:
+            return written
+        copied = (decoded.weights.float() * (source[:, None] == targets[..., None])).sum(-1)
+        gate = self.gate(decoded.outputs).float()[..., 0]
+        # a token that is not in the source has no gradient from it
+        return torch.logaddexp(logsigmoid(gate) + written, logsigmoid(-gate) + copied.clamp(min=1e-30).log())
 
     def _combined(self, outputs: Tensor, contexts: Tensor) -> Tensor:
         return torch.tanh(self.combine(torch.cat([outputs, contexts], dim=-1)))

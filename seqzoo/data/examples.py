@@ -375,4 +375,4 @@ def encode_inputs(
     marked = torch.tensor(spans) if spec.marked else None
     inputs = pad_sequence(rows, batch_first=True)
     spelling = None if spec.characters is None else Spellings(written, spec.characters).gather(list(range(len(rows))))
-    return Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling)
+    return Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=written or None)

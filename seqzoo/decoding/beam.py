@@ -32,8 +32,8 @@ def beam_search(
     groups: int = 1,
     diversity: float = 0.0,
 ) -> list[list[Hypothesis]]:
-    """The `n_best` different hypotheses of each row, best first. A row leaves the batch when `size` hypotheses have
-    ended, or when none that goes on can come to rank among the best.
+    """The `n_best` different hypotheses of each row, best first. A row leaves the batch when none that goes on can
+    come to rank among them, or when `size` have ended and none that goes on ranks among them now.
 
     limits: (B,) tokens after which a hypothesis stops without an end, at least 1.
     length_penalty: alpha; the rank is the score / ((5 + length) / 6)^alpha, where the length counts the end. 0 prefers
@@ -80,9 +80,10 @@ def beam_search(
         totals = best.masked_fill(ending, NEVER).gather(1, going_on)
         # a score only falls, and at its limit the length excuses most
         hopes = (totals[:, 0] / ((5 + limits[rows]) / 6) ** length_penalty).tolist()
+        as_it_is = (totals[:, 0] / ((5 + length) / 6) ** length_penalty).tolist()
         going = [
-            len(found[key]) < size and hope > _worst_of_best(found[key], n_best)
-            for key, hope in zip(keys, hopes, strict=True)
+            (now if len(found[key]) >= size else hope) > _worst_of_best(found[key], min(n_best, size))
+            for key, hope, now in zip(keys, hopes, as_it_is, strict=True)
         ]
         stay = torch.tensor(going, device=rows.device).nonzero()[:, 0]
         if not len(stay):

@@ -40,19 +40,24 @@ from seqzoo.decoding import (
     Together,
     Words,
     ensemble,
+    generate,
+    sampler,
 )
 from seqzoo.errors import DataError
 from seqzoo.linear_cross_entropy import linear_cross_entropy
+from seqzoo.masking import mask
 from seqzoo.metrics import all_of, create_metrics, is_right
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
+from seqzoo.tasks.self_critical import Critic, SelfCritical
 
 # an unknown token is no answer, even where the reference has one
 NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
 
 
 class Transduction(Task):
-    """`forward` gives what the head reads, (B, U, W), each step given the right tokens before it (teacher forcing); the
-    head's scores are never held at once.
+    """`forward` gives what the head reads, (B, U, W), each step given the right tokens before it (teacher forcing), and
+    behind it, where the loss asks for it, what was attended to, (B, U, S). The head's scores are mostly never held at
+    once. Where training is self-critical, it gives the loss of each row, (B,).
 
     decoder: the network that writes; encoder_state: a state of the encoder, read for its shapes.
     search: how an answer is found.
@@ -60,12 +65,16 @@ class Transduction(Task):
         Sentences from a Continuous Space, 2016, https://aclanthology.org/K16-1002).
     label_smoothing: share of the probability that training spreads over all tokens (Szegedy et al., Rethinking the
         Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
+    coverage_loss: times what is attended to of what has been before, added to the loss in training (See, Liu & Manning,
+        Get To The Point, 2017, https://arxiv.org/abs/1704.04368).
+    self_critical: how training goes on by the score of what is written.
     scheduled_sampling: how a share of the target tokens comes to be read, in training, from the decoder's own writing.
         Training then goes step by step.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """
 
     kind = "transduction"
+    same: Tensor
 
     def __init__(
         self,
@@ -77,6 +86,8 @@ class Transduction(Task):
         search: Search = Search(),  # noqa: B008 (frozen)
         word_dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        coverage_loss: float = 0.0,
+        self_critical: SelfCritical = SelfCritical(),  # noqa: B008 (frozen)
         scheduled_sampling: Schedule = Schedule(),  # noqa: B008 (frozen)
     ):
         super().__init__()
@@ -84,24 +95,46 @@ class Transduction(Task):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}: it is a share, at least 0 and below 1")
         self.decoder = Decoder(feature_size, spec.output_size, encoder_state, decoder)
-        if search.coverage_penalty and self.decoder.attention is None:
-            raise ValueError("coverage_penalty needs something to attend with: choose an attention")
+        for name, given in (("coverage_penalty", search.coverage_penalty), ("coverage_loss", coverage_loss)):
+            if given and self.decoder.attention is None:
+                raise ValueError(f"{name} needs something to attend with: choose an attention")
+        if decoder.copy_source and label_smoothing:
+            raise ValueError("label_smoothing spreads over what the head writes alone: leave it out with copy_source")
         self.spec, self.metric_names, self.search = spec, metrics, search
-        self.word_dropout, self.label_smoothing = word_dropout, label_smoothing
+        self.word_dropout, self.label_smoothing, self.coverage_loss = word_dropout, label_smoothing, coverage_loss
+        self.critic = None if self_critical.metric == "none" else Critic(self_critical)
+        if decoder.copy_source:
+            same = torch.full((spec.input_size,), UNKNOWN)
+            if spec.inputs is not None and spec.targets is not None:
+                tokens = [spec.inputs.decode([token]) for token in range(spec.input_size)]
+                same = torch.tensor(spec.targets.encode(tokens))
+            # the id of each token of the source in the vocabulary of the answers
+            self.register_buffer("same", same, persistent=False)
         self.scheduled_sampling = None if scheduled_sampling.kind == "none" else ScheduledSampling(scheduled_sampling)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        return self._decoded(features, batch.targets).outputs
+        if self.training and self.critic is not None and self.critic.begins():
+            return self._criticised(features, batch)
+        outputs, weights = self._decoded(features, batch, batch.targets)
+        return torch.cat([outputs, weights], dim=-1) if self._loss_reads_weights and weights is not None else outputs
 
-    def attention_weights(self, features: Features, targets: Tensor) -> Tensor:
+    @property
+    def _loss_reads_weights(self) -> bool:
+        return self.decoder.gate is not None or self.coverage_loss > 0
+
+    def attention_weights(self, features: Features, batch: Batch, targets: Tensor) -> Tensor:
         """(B, U) targets -> (B, U, S), what of the encoder's outputs was attended to for each. Needs an attention."""
-        weights = self._decoded(features, targets).weights
+        weights = self._decoded(features, batch, targets).weights
         assert weights is not None
         return weights
 
-    def _decoded(self, features: Features, targets: Tensor) -> Decoded:
+    def _source(self, batch: Batch) -> Tensor | None:
+        """(B, S) what each token of the source is as one of the answer; None where none is copied."""
+        return None if self.decoder.gate is None or batch.inputs.dim() > 2 else self.same[batch.inputs]
+
+    def _decoded(self, features: Features, batch: Batch, targets: Tensor) -> Decoded:
         """(B, U) right tokens, each of which is read before the next one is written."""
-        state, memory = self.decoder.start(features)
+        state, memory = self.decoder.start(features, self._source(batch))
         tokens = torch.cat([targets.new_full((len(targets), 1), BEGIN), targets[:, :-1]], dim=1)
         if self.training and self.word_dropout:
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
@@ -115,10 +148,49 @@ class Transduction(Task):
 
         return self.decoder(tokens, state, memory, choose)
 
+    def _criticised(self, features: Features, batch: Batch) -> Tensor:
+        """(B,) loss of each row: an answer is drawn, and made more probable as far as it is better than the most
+        probable one.
+        """
+        assert self.critic is not None
+        limits = self._form(batch)[0]
+        self.decoder.eval()
+        with torch.no_grad():
+            start = self._start(features, batch)
+            drawn = generate(start, self.next_token, limits, END, sampler())
+            greedy = generate(start, self.next_token, limits, END)
+        self.decoder.train()
+        texts, others = ([self.spec.targets.decode(one.ids) for one in found] for found in (drawn, greedy))
+        advantages = features.last.new_tensor(self.critic.advantages(texts, others, self.references(batch)))
+        rows = zip((found.ids for found in drawn), limits.tolist(), strict=True)
+        ended = [batch.lengths.new_tensor([*ids, END][:limit]) for ids, limit in rows]
+        tokens = pad_sequence(ended, batch_first=True)
+        real = mask(batch.lengths.new_tensor(list(map(len, ended))), tokens.shape[1])
+        loss = -advantages * self._scores(features, batch, tokens, real)
+        right = mask(batch.target_lengths, batch.targets.shape[1])
+        return loss - self.critic.options.likelihood * self._scores(features, batch, batch.targets, right)
+
+    def _scores(self, features: Features, batch: Batch, targets: Tensor, real: Tensor) -> Tensor:
+        """(B, U) tokens, and which are real -> (B,) log-probabilities."""
+        decoded = self._decoded(features, batch, targets)
+        return self.decoder.of_targets(decoded, self._source(batch), targets).masked_fill(~real, 0.0).sum(1)
+
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
+        lengths, head = batch.target_lengths, self.decoder.head
+        if scores.dim() == 1:
+            return Loss(scores.sum(), lengths.sum())
         smoothing = self.label_smoothing if self.training else 0.0
-        head = self.decoder.head
-        return linear_cross_entropy(scores, head.weight, head.bias, batch.targets, batch.target_lengths, smoothing)
+        outputs, weights = scores[..., : head.in_features], scores[..., head.in_features :]
+        if self.decoder.gate is None:
+            loss = linear_cross_entropy(outputs, head.weight, head.bias, batch.targets, lengths, smoothing)
+        else:
+            found = self.decoder.of_targets(Decoded(outputs, weights), self._source(batch), batch.targets)
+            loss = Loss(-found.masked_fill(~mask(lengths, found.shape[1]), 0.0).sum(), lengths.sum())
+        if self.training and self.coverage_loss:
+            before = weights.cumsum(1) - weights
+            again = torch.minimum(weights, before).sum(-1).masked_fill(~mask(lengths, weights.shape[1]), 0.0)
+            loss = Loss(loss.total + self.coverage_loss * again.sum(), loss.count)
+        return loss
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
@@ -128,8 +200,9 @@ class Transduction(Task):
         state: a `seqzoo.decoding` Step.
         """
         output, state = self.decoder.step(token, state, memory)
-        log_probabilities = self.decoder.head(output).float().log_softmax(-1)
-        log_probabilities[:, NEVER_WRITTEN] = float("-inf")
+        attended = state[1][0][:, 0] if state[1] else None
+        log_probabilities = self.decoder.log_probabilities(output, attended, memory)
+        log_probabilities[:, NEVER_WRITTEN if self.decoder.gate is None else [PAD, BEGIN]] = float("-inf")
         return log_probabilities, state
 
     @torch.no_grad()
@@ -145,7 +218,8 @@ class Transduction(Task):
 
         others: models that write with this one, each with the same rows as it reads them.
         """
-        starts = [self._start(model, batch, features), *(one.task._start(one, own) for one, own in others)]
+        starts = [self._start(features or model.encode(batch), batch)]
+        starts += [one.task._start(one.encode(own), own) for one, own in others]
         start, step = ensemble(starts, [self.next_token, *(one.task.next_token for one, _ in others)])
         penalty = self._not_attended if self.search.coverage_penalty else None
         if penalty is not None and others:  # states and memories are those of all models
@@ -153,8 +227,8 @@ class Transduction(Task):
         limits, constraints = self._form(batch)
         return self.search.find(start, step, limits, None if self.search.couplet else END, n_best, penalty, constraints)
 
-    def _start(self, model: Any, batch: Batch, features: Features | None = None) -> Start:
-        state, memory = self.decoder.start(features or model.encode(batch))
+    def _start(self, features: Features, batch: Batch) -> Start:
+        state, memory = self.decoder.start(features, self._source(batch))
         log_probabilities, state = self.next_token(batch.lengths.new_full((batch.size,), BEGIN), state, memory)
         return Start(log_probabilities, state, memory)
 
@@ -226,13 +300,45 @@ class Transduction(Task):
         return self.search.coverage_penalty * logarithms.sum(-1)
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        return [self._prediction(best) for best, *_ in self.hypotheses(model, batch, features)]
+        features = features or model.encode(batch)
+        rows = self._predictions(self.hypotheses(model, batch, features), features, batch)
+        return [best for best, *_ in rows]
 
     def candidates(
         self, model: Any, batch: Batch, n_best: int, others: Sequence[tuple[Any, Batch]] = ()
     ) -> list[list[Prediction]]:
-        rows = self.hypotheses(model, batch, n_best=n_best, others=others)
-        return [[self._prediction(found) for found in row] for row in rows]
+        features = model.encode(batch)
+        return self._predictions(self.hypotheses(model, batch, features, n_best, others), features, batch)
+
+    @torch.no_grad()
+    def _predictions(self, rows: list[list[Hypothesis]], features: Features, batch: Batch) -> list[list[Prediction]]:
+        """Hypotheses as text. An unknown token is written as the token of the source that was attended to most."""
+        unknown = self.spec.targets.decode([UNKNOWN])
+        found: list[list[Prediction]] = [[] for _ in rows]
+        for nth in range(max(map(len, rows), default=0)):
+            answers = [row[min(nth, len(row) - 1)] for row in rows]
+            weights = None
+            if any(UNKNOWN in answer.ids for answer in answers):
+                written = [batch.lengths.new_tensor([*answer.ids, END]) for answer in answers]
+                weights = self.attention_weights(features, batch, pad_sequence(written, batch_first=True))
+                # of what the vocabulary knows there are better ways to write it
+                weights = weights.masked_fill((self.same[batch.inputs] != UNKNOWN)[:, None], -1.0)
+            for row, answer in enumerate(answers):
+                if nth >= len(rows[row]):
+                    continue
+                text = self.spec.targets.decode(answer.ids)
+                for place in (place for place, token in enumerate(answer.ids) if token == UNKNOWN):
+                    assert weights is not None
+                    step = int(weights[row, place].argmax())
+                    text = text.replace(unknown, self._token(batch, row, step), 1)
+                found[row].append(Prediction(text, answer.score))
+        return found
+
+    def _token(self, batch: Batch, row: int, step: int) -> str:
+        """A token of a source as it was written, if that is known."""
+        if batch.tokens is not None:
+            return batch.tokens[row][step]
+        return self.spec.inputs.decode([int(batch.inputs[row, step])])
 
     @torch.no_grad()
     def alignments(self, model: Any, batch: Batch) -> list[Alignment]:
@@ -242,7 +348,7 @@ class Transduction(Task):
         answers = [best.ids for best, *_ in self.hypotheses(model, batch, features)]
         targets = pad_sequence([batch.lengths.new_tensor([*ids, END]) for ids in answers], batch_first=True)
         found = []
-        for row, weights in enumerate(self.attention_weights(features, targets)):
+        for row, weights in enumerate(self.attention_weights(features, batch, targets)):
             read = [] if self.spec.inputs is None else self._read(batch.inputs[row, : batch.lengths[row]])
             if features.lengths is not None:
                 weights = weights[:, : features.lengths[row]]
@@ -255,9 +361,6 @@ class Transduction(Task):
 
     def _read(self, row: Tensor) -> list[str]:
         return [self.spec.inputs.decode([token]) for token in row.tolist()]
-
-    def _prediction(self, hypothesis: Hypothesis) -> Prediction:
-        return Prediction(self.spec.targets.decode(hypothesis.ids), hypothesis.score)
 
     def _text(self, row: list[int]) -> str:
         return self.spec.targets.decode(row[: row.index(END)] if END in row else row)

@@ -188,6 +188,18 @@ def test_a_row_leaves_when_nothing_can_rank_higher() -> None:
     assert sum(toy.steps) < steps
 
 
+def test_what_is_likely_is_not_given_up_for_what_has_ended() -> None:
+    """At each step the end is the second best token: two texts have ended before the best one."""
+
+    def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
+        after = torch.where(state[0] < 3, 0, 1)
+        return torch.tensor([[0.9, 0.05, 0.0, 0.05], [0.0, 0.05, 0.0, 0.95]]).log()[after], (state[0] + 1,)
+
+    start = Start(torch.tensor([[0.9, 0.05, 0.0, 0.05]]).log(), (torch.zeros(1),))
+    [[best]] = beam_search(start, step, limits(1, 9), END, 2)
+    assert best.ids == [0, 0, 0, 0]
+
+
 def test_an_ensemble_writes_by_the_mean_of_probabilities() -> None:
     toys = [Toy(), Toy()]
     start, step = ensemble([toy.start() for toy in toys], [toy.step for toy in toys])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sacrebleu
 import torch
 
 from seqzoo import compose
@@ -36,7 +37,8 @@ def build(backbone: str = "unidirectional", search: Any = (), sampling: Any = ()
     torch.manual_seed(0)
     widths = ("backbone.hidden_size=16", "encoder.embedding_size=16", "task.decoder.attention_size=8")
     config = compose("cell=gru", f"backbone={backbone}", *widths)
-    training = {name: decoder.pop(name) for name in ("word_dropout", "label_smoothing") if name in decoder}
+    names = ("word_dropout", "label_smoothing", "coverage_loss", "self_critical")
+    training = {name: decoder.pop(name) for name in names if name in decoder}
     groups = {"decoder": decoder, "search": dict(search), "scheduled_sampling": dict(sampling)}
     return build_model({**config, "task": merged(config["task"], {**groups, **training})}, SPEC)
 
@@ -106,7 +108,7 @@ def test_mean_state_is_a_layer_over_the_mean_of_the_real_outputs() -> None:
 def test_attention_weights_are_those_of_the_decoding(options: dict[str, Any]) -> None:
     model, batch = build("bidirectional", attention="additive", **options).eval(), copying()
     features = model.encode(batch)
-    weights = model.task.attention_weights(features, batch.targets)
+    weights = model.task.attention_weights(features, batch, batch.targets)
     assert weights.shape == (4, 7, 6)
     torch.testing.assert_close(weights.sum(-1), torch.ones(4, 7))
     state, memory = model.task.decoder.start(features)
@@ -177,6 +179,90 @@ def test_scheduled_sampling_reads_what_the_decoder_would_write(options: dict[str
         token = found.argmax(-1)
     assert not torch.allclose(scores, model.task.decoder.head(right))
     assert "task.scheduled_sampling.batches" in model.state_dict()
+
+
+def test_a_gate_shares_the_probability_between_writing_and_copying() -> None:
+    """By each step as by all at once; the sum over the source is the attention to it."""
+    model, batch = build("bidirectional", attention="additive", copy_source=True).eval(), copying()
+    features, task, decoder = model.encode(batch), model.task, model.task.decoder
+    state, memory = decoder.start(features, task._source(batch))
+    total, token = 0.0, torch.full((4,), BEGIN)
+    for u in range(7):
+        output, state = decoder.step(token, state, memory)
+        weights = state[1][0][:, 0]
+        found = decoder.log_probabilities(output, weights, memory).exp()
+        gate = torch.sigmoid(decoder.gate(output))
+        written = decoder.head(output).softmax(-1)
+        for row in range(4):
+            expected = gate[row] * written[row]
+            for step in range(int(LENGTHS[row])):
+                expected[batch.inputs[row, step] + 2] += (1 - gate[row, 0]) * weights[row, step]
+            torch.testing.assert_close(found[row, 2:], expected[2:])
+            if u <= LENGTHS[row]:
+                total -= found[row, batch.targets[row, u]].log()
+        token = batch.targets[:, u]
+    torch.testing.assert_close(task.loss(model(batch)[0], batch).total, total)
+
+
+def test_words_that_no_vocabulary_knows_are_copied() -> None:
+    known = [["drei", "eins", "zwei"]]
+    source, target = TextCodec.learn("whitespace", known), TextCodec.learn("whitespace", known, TARGET_SPECIALS)
+    spec = DataSpec("transduction", source.size, target.size, source, target)
+    widths = ("backbone.hidden_size=16", "encoder.embedding_size=16", "backbone=bidirectional", "cell=gru")
+    torch.manual_seed(0)
+    model = build_model(
+        compose(*widths, "task.decoder.attention=location_aware", "task.decoder.copy_source=true"), spec
+    )
+    inputs = torch.tensor([[3, 1, 4, 1], [1, 2, 3, 0], [4, 1, 0, 0]])
+    lengths = torch.tensor([4, 3, 2])
+    targets = torch.tensor([[5, 1, 6, 1, END], [1, 4, 5, END, PAD], [6, 1, END, PAD, PAD]])
+    train(model, Batch(inputs, lengths, targets, lengths + 1))
+    loaded = Loaded(model, spec, {})
+    texts = ["eins Anna zwei Bert", "Carla drei eins", "zwei Dora"]
+    assert [p.answer for p in loaded.predict(texts)] == texts
+    assert [row[0].answer for row in loaded.candidates(texts, 2)] == texts
+
+
+def test_the_coverage_loss_counts_what_is_attended_to_again() -> None:
+    model, batch = build(attention="coverage", coverage_loss=0.7), copying()
+    features = model.encode(batch)
+    weights = model.task.attention_weights(features, batch, batch.targets)
+    again = sum(
+        torch.minimum(weights[row, u], weights[row, :u].sum(0)).sum()
+        for row, length in enumerate(LENGTHS.tolist())
+        for u in range(length + 1)
+    )
+    outputs = model.task(features, batch)
+    plain = model.eval().task.loss(outputs, batch).total
+    torch.testing.assert_close(model.train().task.loss(outputs, batch).total, plain + 0.7 * again)
+
+
+def test_self_critical_training_follows_what_is_drawn() -> None:
+    """Its loss is the difference of two scores, times the log-probability of what was drawn."""
+    options = {"metric": "chrf", "after": 1, "likelihood": 0.5}
+    model, batch = build("bidirectional", attention="general", self_critical=options), copying()
+    assert model(batch)[0].dim() == 3  # by likelihood
+    features, task = model.encode(batch), model.task
+    torch.manual_seed(5)
+    loss = task.loss(task(features, batch), batch)
+    assert loss.count == batch.target_lengths.sum()
+    model.eval()
+    torch.manual_seed(5)
+    task.search = Search(temperature=1.0)
+    drawn = task.hypotheses(model, batch, features)
+    task.search = Search()
+    greedy, rights = task.decode(model, batch, features), task.references(batch)
+    expected = 0.5 * task.loss(task(features, batch), batch).total
+    for [one], other, right in zip(drawn, greedy, rights, strict=True):
+        scores = [sentence_chrf(text, right) for text in (TARGET.decode(one.ids), other.answer)]
+        expected = expected - (scores[0] - scores[1]) / 100 * one.score
+    torch.testing.assert_close(loss.total, expected, rtol=1e-4, atol=1e-3)
+    loss.total.backward()
+    assert "task.critic.batches" in model.state_dict()
+
+
+def sentence_chrf(answer: str, right: str) -> float:
+    return sacrebleu.metrics.CHRF().corpus_score([answer], [[right]]).score
 
 
 def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
@@ -311,6 +397,13 @@ def test_answers_as_long_as_their_sources(beam_size: int) -> None:
         (["task.scheduled_sampling.limit=2.0"], "task.scheduled_sampling.limit is 2.0: it is a share, between 0 and 1"),
         (["task.scheduled_sampling.steps=0"], "task.scheduled_sampling.steps is 0: it is at least 1"),
         (["task.search.beam_size=0"], "task.search.beam_size is 0: search at least one"),
+        (["task.coverage_loss=1"], "task.coverage_loss needs something to attend with"),
+        (["task.decoder.copy_source=true"], "task.decoder.copy_source needs something to attend with"),
+        (
+            ["task.decoder.copy_source=true", "task.decoder.attention=dot", "task.label_smoothing=0.1"],
+            "task.label_smoothing spreads over what the head writes alone",
+        ),
+        (["task.self_critical.metric=perplexity"], "task.self_critical.metric is 'perplexity': name one that reads"),
         (["task.search.groups=3", "task.search.beam_size=4"], "task.search.groups is 3: it must divide beam_size=4"),
         (["task.search.length_penalty=-1"], "task.search.length_penalty is -1: it is 0 or more"),
         (["task.search.places={0: a}"], "task.search.places names token 0: the first one is 1"),
