@@ -28,8 +28,8 @@ COLOURS = {
     "cyan": (0.30, 0.82, 0.86),
     "white": (0.96, 0.96, 0.96),
 }
-RADII = {"small": (6.0, 7.0), "large": (10.0, 12.0)}
-"""In pixels."""
+RADII = (7.0, 12.0)
+"""The least and the largest, in pixels."""
 SIZE = 64
 """Rows and columns of a picture."""
 OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
@@ -67,14 +67,13 @@ class Thing(NamedTuple):
 
     shape: str
     colour: str
-    size: str
     radius: float
     x: float
     y: float
     tint: float
 
     def __str__(self) -> str:
-        return f"{self.size} {self.colour} {self.shape}"
+        return f"{self.colour} {self.shape}"
 
 
 class Scene(NamedTuple):
@@ -87,8 +86,8 @@ class Scene(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class Shapes(CaptionData):
-    """One thing ("a small red circle"), two and where they are ("a small red circle left of a large blue star"; from
-    the other one's side it is right, too), or two or three that are alike ("three small green rings").
+    """One thing ("a red circle"), two and where they are ("a red circle left of a blue star"; from the other one's side
+    it is right, too), or two or three that are alike ("three green rings"). They are of any size.
 
     Of the 64 combinations of a colour and a shape, 8 are held out for validation and 8 for the test: each picture there
     has a thing of a combination that training pictures have not. All runs share the pictures.
@@ -98,7 +97,7 @@ class Shapes(CaptionData):
     validation_size: int = 500
     test_size: int = 1_000
 
-    largest_output = 38
+    largest_output = 36
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,7 +126,7 @@ def split_of(colour: str, shape: str) -> str:
 
 def draw_scene(generator: random.Random, split: str) -> Scene:
     """A scene of a split: what it shows first is of a combination that is the split's own."""
-    kind = generator.choices(("one", "pair", "alike"), (1, 3, 1))[0]
+    kind = generator.choices(("one", "pair", "alike"), (1, 2, 1))[0]
     thing = _thing(generator, split)
     if kind == "one":
         things = [_at(thing, *(generator.uniform(14, SIZE - 14) for _ in range(2)))]
@@ -148,7 +147,9 @@ def draw_scene(generator: random.Random, split: str) -> Scene:
             things = [_at(thing, along, across[0]), _at(other, aside, across[1])]
         captions = [f"a {thing} {relation} a {other}", f"a {other} {OPPOSITE[relation]} a {thing}"]
     else:
-        number = 2 if thing.size == "large" else generator.choice((2, 3))
+        number = generator.choice(list(NUMBERS))
+        if number == max(NUMBERS):
+            thing = thing._replace(radius=min(thing.radius, 9.0))
         across = _apart(generator, [thing.radius] * number)
         places = [generator.uniform(16, SIZE - 16) for _ in range(number)]
         upright = generator.random() < 0.5
@@ -164,8 +165,7 @@ def _thing(generator: random.Random, split: str) -> Thing:
     while True:
         colour, shape = generator.choice(list(COLOURS)), generator.choice(list(SHAPES))
         if split_of(colour, shape) == split:
-            size = generator.choice(list(RADII))
-            return Thing(shape, colour, size, generator.uniform(*RADII[size]), 0, 0, generator.uniform(-0.06, 0.06))
+            return Thing(shape, colour, generator.uniform(*RADII), 0, 0, generator.uniform(-0.06, 0.06))
 
 
 def _at(thing: Thing, x: float, y: float) -> Thing:
