@@ -102,7 +102,7 @@ def writes_on(task: str) -> bool:
 
 
 def backbone_for(task: str) -> str:
-    return "unidirectional" if writes_on(task) else "bidirectional"
+    return "unidirectional" if writes_on(task) else "pointwise" if task == "captioning" else "bidirectional"
 
 
 def loss_of(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -178,7 +178,7 @@ def test_one_batch_is_learned(task: str, cell: str) -> None:
 @pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
 def test_one_batch_is_learned_by_heart_and_decoded(task: str, cell: str) -> None:
     model, batch = build(task, cell, backbone_for(task)), some_batch(task)
-    assert learns(model, batch, share=0.06)
+    assert learns(model, batch, share=0.03)
     with torch.no_grad():
         for _ in range(40):  # statistics over batches follow the weights
             model(batch)
