@@ -28,11 +28,13 @@ from seqzoo.data.captions import CaptionData, Captioned
 from seqzoo.data.files import Files
 from seqzoo.data.generating import GENERATION_SEED
 from seqzoo.data.locations import locate_folder
-from seqzoo.data.pictures import probe, read_picture, vary
+from seqzoo.data.pictures import probe, read_features, read_picture, vary
 from seqzoo.data.reading import read_lines, read_table, read_text
 from seqzoo.errors import DataError
 
 SPLITS = ("train", "validation", "test")
+MOST_FEATURES = 2048
+"""Of a region: what is expected before a file has been opened."""
 LISTED = 100
 """Up to so many pictures are named in a message."""
 
@@ -53,6 +55,8 @@ class _Line(NamedTuple):
 class CaptionFiles(Files, CaptionData):
     """captions: of all splits, or of training where another split has a file of its own.
     pictures: the folder of all, or of training where another split has a folder of its own.
+    features: pictures come as features of their regions, (R, F): the folder has NAME.npy for each of them, or is a
+        .safetensors file with a tensor for each name.
     train_list, ...: files of the names of a split's pictures, one a line. Without lists and files, a share of the
         training pictures is held out, the same ones in all runs.
     picture_column, caption_column: of a table, as of `seqzoo.data.reading.read_table`.
@@ -69,6 +73,7 @@ class CaptionFiles(Files, CaptionData):
     test_captions: str | None = None
     validation_pictures: str | None = None
     test_pictures: str | None = None
+    features: bool = False
     train_list: str | None = None
     validation_list: str | None = None
     test_list: str | None = None
@@ -93,16 +98,19 @@ class CaptionFiles(Files, CaptionData):
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
         if not 0 <= self.flip <= 1:
             raise ValueError(f"flip={self.flip} is a probability, 0 <= flip <= 1")
+        self._feature_size = MOST_FEATURES
         if (self.train_list is None) != (self.validation_list is None):
             raise ValueError("train_list and validation_list belong together: give both, or neither")
 
-    def picture_size(self) -> int:
-        return self.size
+    def input_sizes(self) -> tuple[int, list[int] | None]:
+        return (self._feature_size, None) if self.features else (3, [3, self.size, self.size])
 
     def read(self) -> dict[str, Captioned]:
         found: dict[str, dict[Path, list[_Line]]] = {split: {} for split in SPLITS}
         for split, lines in self._lines().items():
-            folder = Path(locate_folder(getattr(self, f"{split}_pictures", None) or self.pictures, self.root))
+            place = getattr(self, f"{split}_pictures", None) or self.pictures
+            packed = self.features and place.endswith(".safetensors")
+            folder = Path(self.path(place) if packed else locate_folder(place, self.root))
             for line in lines:
                 found[split].setdefault(folder / line.picture, []).append(line)
         pictures, complaints = self._pictures(path for split in SPLITS for path in found[split])
@@ -113,6 +121,8 @@ class CaptionFiles(Files, CaptionData):
             if not self.skip_unreadable:
                 raise DataError(f"{told}\nMend these pictures, or go on without them by data.skip_unreadable=true.")
             self.remarks = [f"{len(complaints):,} pictures are left out:\n{told}"]
+        if self.features and pictures:
+            self._feature_size = self._width(pictures)
         captioned = {}
         for split, captions in found.items():
             paths = [path for path in captions if path in pictures]
@@ -124,6 +134,8 @@ class CaptionFiles(Files, CaptionData):
         return captioned
 
     def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
+        if self.features:
+            return batch
         generator = torch.Generator().manual_seed(((self.seed * 1_000_003 + epoch) * 1_000_003 + number) % 2**63)
         return replace(batch, inputs=vary(batch.inputs, generator, self.flip, self.crop, self.colour))
 
@@ -133,7 +145,9 @@ class CaptionFiles(Files, CaptionData):
         complaints = []
         for path in paths:
             try:
-                if self.keep:
+                if self.features:
+                    pictures[path] = read_features(path)
+                elif self.keep:
                     pictures[path] = read_picture(path, self.size)
                 else:
                     probe(path)
@@ -141,6 +155,15 @@ class CaptionFiles(Files, CaptionData):
             except DataError as error:
                 complaints.append(str(error))
         return pictures, complaints
+
+    def _width(self, features: dict[Path, Tensor | None]) -> int:
+        """How many features each region has. Raises DataError where pictures differ."""
+        first, *others = features
+        for path in others:
+            if features[path].shape != features[first].shape:
+                sizes = " and ".join(" x ".join(map(str, features[p].shape)) for p in (first, path))
+                raise DataError(f"{first.name} and {path.name} have {sizes} features: give all the same number.")
+        return features[first].shape[1]
 
     def _lines(self) -> dict[str, list[_Line]]:
         """The captions of each split."""
@@ -185,7 +208,7 @@ class CaptionFiles(Files, CaptionData):
 
 
 class PictureFiles:
-    """Pictures of files, in memory or read when they are asked for."""
+    """Pictures of files, in memory or read when they are asked for; or their features, in memory."""
 
     def __init__(self, paths: list[Path], shown: list[Tensor | None], size: int):
         self.paths, self.shown, self.size = paths, shown, size
@@ -197,7 +220,8 @@ class PictureFiles:
         read = (
             self.shown[row] if self.shown[row] is not None else read_picture(self.paths[row], self.size) for row in rows
         )
-        return torch.stack(list(read)).float() / 255
+        found = torch.stack(list(read))
+        return found if found.is_floating_point() else found.float() / 255
 
 
 def _coco(path: str) -> Iterator[_Line]:

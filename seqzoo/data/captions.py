@@ -42,8 +42,9 @@ class _Encoded(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class CaptionData(DataModule):
-    """Inputs (B, C, Y, X), targets (B, U). A picture with several captions is trained on one of them in each epoch, in
-    turn; when held out, it is one row with all of them as references, and the first one as target of the loss.
+    """Inputs (B, C, Y, X) or, where pictures come as features of their regions, (B, R, F); targets (B, U). A picture
+    with several captions is trained on one of them in each epoch, in turn; when held out, it is one row with all of
+    them as references, and the first one as target of the loss.
     """
 
     batch_size: int = 64
@@ -69,21 +70,21 @@ class CaptionData(DataModule):
         """All of "train", "validation" and, where there is one, "test"."""
 
     @abstractmethod
-    def picture_size(self) -> int:
-        """Rows, and columns, of a picture."""
+    def input_sizes(self) -> tuple[int, list[int] | None]:
+        """Channels of a picture, and its size, [C, Y, X]; or features of a region, and None."""
 
     def expected_spec(self) -> DataSpec:
         return self._spec(None)
 
     def _spec(self, codec: TextCodec | None) -> DataSpec:
-        size = self.picture_size()
+        channels, size = self.input_sizes()
         vocabulary_size = self.vocabulary_size or self.largest_output if codec is None else codec.size
-        return DataSpec("transduction", 3, vocabulary_size, None, codec, picture=[3, size, size])
+        return DataSpec("transduction", channels, vocabulary_size, None, codec, picture=size)
 
     def load(self, spec: DataSpec | None = None) -> None:
-        if spec is not None and (spec.task, spec.picture) != ("transduction", self._spec(None).picture):
-            raise DataError("The saved run was trained on other data, or pictures of another size: choose other data.")
         found = self.read()
+        if spec is not None and (spec.task, spec.input_size, spec.picture) != ("transduction", *self.input_sizes()):
+            raise DataError("The saved run was trained on other data, or pictures of another size: choose other data.")
         for split in ("train", "validation"):
             if split not in found or not found[split].captions:
                 raise DataError(f"The {split} split of the data holds no pictures: give some.")
@@ -124,9 +125,8 @@ class CaptionData(DataModule):
             targets, target_lengths = encoded.captions.gather([captions[row] for row in rows])
             pictures = encoded.pictures.gather([encoded.rows[row] for row in rows])
             references = [encoded.references[row] for row in rows]
-            batch = Batch(
-                pictures, torch.ones(len(rows), dtype=torch.long), targets, target_lengths, False, references=references
-            )
+            lengths = torch.full((len(rows),), 1 if pictures.dim() == 4 else pictures.shape[1])
+            batch = Batch(pictures, lengths, targets, target_lengths, padded=False, references=references)
             yield self.varied(batch, epoch, number) if split == "train" else batch
 
     def varied(self, batch: Batch, epoch: int, number: int) -> Batch:

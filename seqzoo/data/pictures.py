@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy
+import safetensors
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
@@ -45,6 +46,25 @@ def probe(path: str | Path) -> None:
     """Raises DataError as `read_picture` does, as far as the beginning of the file tells."""
     with _opened(path):
         pass
+
+
+def read_features(path: Path) -> Tensor:
+    """(R, F) features of the regions of a picture, where PATH.npy or, below a folder that is a file, FILE.safetensors
+    has them; (F,) counts as one region.
+
+    Raises DataError where there are none.
+    """
+    packed = next((parent for parent in path.parents if parent.suffix == ".safetensors"), None)
+    file = path.with_name(f"{path.name}.npy") if packed is None else packed
+    try:
+        if packed is None:
+            found = torch.from_numpy(numpy.load(file, allow_pickle=False))
+        else:
+            with safetensors.safe_open(packed, "pt") as opened:
+                found = opened.get_tensor(path.relative_to(packed).as_posix())
+    except (OSError, ValueError, EOFError, TypeError, safetensors.SafetensorError) as error:
+        raise DataError(f"{file} has no features of {path.name} ({error}).") from None
+    return torch.atleast_2d(found).float()
 
 
 @contextmanager

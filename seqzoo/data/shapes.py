@@ -105,8 +105,8 @@ class Shapes(CaptionData):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is too small: it must be at least 1")
 
-    def picture_size(self) -> int:
-        return SIZE
+    def input_sizes(self) -> tuple[int, list[int] | None]:
+        return 3, [3, SIZE, SIZE]
 
     def read(self) -> dict[str, Captioned]:
         found = {}

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
@@ -140,6 +142,39 @@ def test_what_is_wrong_in_a_file_is_told(
     lists = LISTS if options["format"] == "flickr" else {}
     with pytest.raises(DataError, match=message):
         made(folder, captions=captions, **options, **lists)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_features_stand_in_for_pictures(packed: bool, folder: Path) -> None:
+    features = {name: torch.full((3, 5), float(number)) for number, name in enumerate(NAMES)}
+    if packed:
+        safetensors.torch.save_file(features, folder / "f.safetensors")
+    else:
+        (folder / "f").mkdir()
+        for name, found in features.items():
+            numpy.save(folder / "f" / f"{name}.npy", found.numpy())
+    place = "f.safetensors" if packed else "f"
+    options: dict[str, Any] = {"format": "flickr", "captions": "tokens.txt", "pictures": place, "features": True}
+    data = CaptionFiles(root=str(folder), **options, **LISTS)
+    data.load()
+    assert (data.spec.input_size, data.spec.picture) == (5, None)
+    [batch] = data.batches("validation")
+    assert batch.lengths.tolist() == [3, 3]
+    torch.testing.assert_close(batch.inputs, torch.stack([features[name] for name in NAMES[5:7]]))
+    (folder / "dev.txt").write_text("h.png\n")
+    features["h.png"] = torch.zeros(2, 5)
+    if packed:
+        safetensors.torch.save_file({**features, "a.png": torch.zeros(3, 5)}, folder / "f.safetensors")
+    else:
+        numpy.save(folder / "f" / "h.png.npy", features["h.png"].numpy())
+    with pytest.raises(DataError, match=r"a.png and h.png have 3 x 5 and 2 x 5 features"):
+        data.load()
+    if packed:
+        safetensors.torch.save_file({"a.png": features["a.png"]}, folder / "f.safetensors")
+    else:
+        (folder / "f" / "c.png.npy").unlink()
+    with pytest.raises(DataError, match=r"f(.safetensors|/c.png.npy) has no features of c.png"):
+        data.load()
 
 
 def test_impossible_options_are_refused(folder: Path) -> None:
