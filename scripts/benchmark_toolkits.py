@@ -1,4 +1,5 @@
-"""Time updates of a tagger beside flair's, and of a translator beside JoeyNMT's: the same layers, the same batches.
+"""Time updates of a tagger beside flair's, updates of a translator beside JoeyNMT's, and both translators' beam search:
+the same layers, the same batches, for the search the same weights, too.
 
 python scripts/benchmark_toolkits.py     # writes results/speed_toolkits.csv; docs/SPEED.md is then written by
                                          # python scripts/benchmark.py --page
@@ -41,7 +42,7 @@ RATE = 1e-3
 
 
 class Contest(NamedTuple):
-    """One task: an update of each program on batch number n."""
+    """One task: what each program does with batch number n, such as an update."""
 
     task: str
     batches: int
@@ -118,7 +119,7 @@ def tagging(count: int) -> Contest:
     return Contest("tagging", count, {_named("flair"): _size(tagger), "seqzoo": _size(session.model)}, updates)
 
 
-def translation(count: int, input_feeding: bool) -> Contest:
+def _translators(input_feeding: bool) -> tuple[Session, Any, list[Batch], Any]:
     """Multi30k de-en: a bidirectional GRU of 256, a GRU of 512 with attention, words; 80 pairs a batch."""
     from joeynmt.model import build_model as build_joey
 
@@ -126,31 +127,95 @@ def translation(count: int, input_feeding: bool) -> Contest:
         "task=transduction", "data=multi30k_de_en", "cell=gru", "backbone=bidirectional", "backbone.hidden_size=256",
         "encoder.embedding_size=256", "task.decoder.embedding_size=512",
         "task.decoder.backbone.hidden_size=512", "task.decoder.attention=general",
-        f"task.decoder.input_feeding={input_feeding}",
+        f"task.decoder.input_feeding={input_feeding}", "task.search.beam_size=5", "task.search.length_penalty=1.0",
         "data.batch_size=80", "data.min_frequency=2",
     )  # fmt: skip
-    batches = batches[:: max(1, len(batches) // count)][:count]
     vocabularies = (_JoeyVocabulary(size) for size in (data.spec.input_size, data.spec.output_size))
     joey = build_joey(_joey_options(input_feeding), *vocabularies)
     joey.loss_function = ("crossentropy", 0.0)
+    return session, data, batches, joey
+
+
+def translation(count: int, input_feeding: bool) -> Contest:
+    session, _, batches, joey = _translators(input_feeding)
+    batches = batches[:: max(1, len(batches) // count)][:count]
     joey.train()
     optimizer = torch.optim.AdamW(joey.parameters(), lr=RATE)
 
     def theirs(number: int) -> None:
-        batch = batches[number]
-        # JoeyNMT sorts the rows of a batch by length, as packing wants them
-        order = batch.lengths.argsort(descending=True)
-        source, lengths, target = batch.inputs[order], batch.lengths[order], batch.targets[order]
-        shifted = torch.cat([target.new_full((len(target), 1), BEGIN), target[:, :-1]], 1)
-        loss, *_ = joey(
-            return_type="loss", src=source, src_length=lengths, src_mask=(source != PAD)[:, None], trg=target,
-            trg_input=shifted, trg_mask=(target != PAD)[:, None],
-        )  # fmt: skip
-        _plain_update(joey, optimizer, loss / (target != PAD).sum())
+        loss, count = _joey_loss(joey, batches[number])
+        _plain_update(joey, optimizer, loss / count)
 
     updates = {_named("joeynmt"): theirs, "seqzoo": lambda number: loop.update(session, [batches[number]], False)}
     task = f"translation{' with input feeding' if input_feeding else ''}"
     return Contest(task, count, {_named("joeynmt"): _size(joey), "seqzoo": _size(session.model)}, updates)
+
+
+def _joey_source(batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The order of its rows, which JoeyNMT sorts by length, as packing wants them; and the sources."""
+    order = batch.lengths.argsort(descending=True)
+    source = batch.inputs[order]
+    return order, {"src": source, "src_length": batch.lengths[order], "src_mask": (source != PAD)[:, None]}
+
+
+def _joey_loss(joey: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    order, source = _joey_source(batch)
+    target = batch.targets[order]
+    shifted = torch.cat([target.new_full((len(target), 1), BEGIN), target[:, :-1]], 1)
+    loss, *_ = joey(
+        return_type="loss", **source, trg=target, trg_input=shifted, trg_mask=(target != PAD)[:, None]
+    )  # fmt: skip
+    return loss, (target != PAD).sum()
+
+
+def search(count: int, updates: int = 200) -> Contest:
+    """The test sentences of 2016 by a beam of 5, by a model that was trained for some updates, so that its sentences
+    end as sentences do.
+    """
+    from joeynmt.search import beam_search
+
+    session, data, batches, joey = _translators(input_feeding=False)
+    head = session.model.task.decoder.head
+    nn.init.zeros_(head.bias.requires_grad_(False))  # JoeyNMT has none
+    for number in range(updates):
+        loop.update(session, [batches[number % len(batches)]], False)
+    model = session.model.eval()
+    _copy_weights(model, joey.eval())
+    test = list(data.batches("test"))
+    loss = model.task.loss(model(test[0])[0], test[0])
+    torch.testing.assert_close(_joey_loss(joey, test[0])[0], loss.total)  # they are the same model
+    count = min(count, len(test))
+
+    @torch.no_grad()
+    def theirs(number: int) -> None:
+        _, source = _joey_source(test[number])
+        outputs, hidden, *_ = joey(return_type="encode", **source)
+        longest = int(1.5 * int(source["src_length"].max()))  # as JoeyNMT does by itself
+        beam_search(joey, 5, outputs, hidden, source["src_mask"], longest, alpha=1.0, generate_unk=False)
+
+    ways = {_named("joeynmt"): theirs, "seqzoo": lambda number: model.task.decode(model, test[number])}
+    return Contest("beam search", count, {_named("joeynmt"): _size(joey), "seqzoo": _size(model)}, ways)
+
+
+def _copy_weights(model: nn.Module, joey: nn.Module) -> None:
+    """A model of ours without input feeding becomes one of JoeyNMT's."""
+    decoder = model.task.decoder
+    pairs = {
+        "src_embed.lut": model.encoder.embedding, "trg_embed.lut": decoder.embedding,
+        "decoder.bridge_layer": decoder.bridge, "decoder.attention.key_layer": decoder.attention.key,
+        "decoder.att_vector_layer": decoder.combine, "decoder.output_layer": decoder.head,
+    }  # fmt: skip
+    with torch.no_grad():
+        for name, ours in pairs.items():
+            theirs = joey.get_submodule(name)
+            theirs.weight.copy_(ours.weight)
+            if getattr(theirs, "bias", None) is not None:
+                theirs.bias.copy_(ours.bias)
+        cells = ((joey.encoder.rnn, model.backbone.layers[0]), (joey.decoder.rnn, decoder.backbone.layers[0]))
+        for rnn, directions in cells:
+            for suffix, cell in zip(("", "_reverse"), directions, strict=False):
+                for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                    getattr(rnn, f"{part}_l0{suffix}").copy_(getattr(cell, part))
 
 
 class _JoeyVocabulary:
@@ -202,6 +267,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batches", type=int, default=40, help="of an epoch, spread over it")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="some of tagging, translation, translation_fed, beam; prints"
+    )
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(chosen.threads)
@@ -212,8 +280,16 @@ def main() -> None:
         "date": datetime.date.today().isoformat(),
     }  # fmt: skip
     rows = []
-    contests = (tagging, *(functools.partial(translation, input_feeding=fed) for fed in (False, True)))
-    for make in contests:
+    contests = {
+        "tagging": tagging,
+        "translation": functools.partial(translation, input_feeding=False),
+        "translation_fed": functools.partial(translation, input_feeding=True),
+        "beam": search,
+    }
+    unknown = [name for name in chosen.only if name not in contests]
+    if unknown:
+        parser.error(f"--only names {unknown[0]!r}: there are {', '.join(contests)}")
+    for make in (contests[name] for name in chosen.only or contests):
         contest = make(chosen.batches)
         found = dict(measure(contest))
         theirs = next(iter(found.values()))
@@ -221,6 +297,8 @@ def main() -> None:
             rows.append({"task": contest.task, "way": way, "parameters": contest.sizes[way], "batches": contest.batches,
                          "seconds": f"{seconds:.4g}", "ratio": f"{theirs / seconds:.3g}", **common})  # fmt: skip
             print(*list(rows[-1].values())[:6], flush=True)
+    if chosen.only:
+        return
     with TABLE.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
