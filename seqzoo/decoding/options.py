@@ -57,6 +57,10 @@ class Search:
         for name in ("diversity", "length_penalty", "coverage_penalty"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it is 0 or more")
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length is {self.min_length}: it is at most max_length={self.max_length}")
+        if self.couplet and (self.words or self.places or self.prefix or self.no_repeat or self.min_length):
+            raise ValueError("couplet is a form of its own: leave out words, places, prefix, no_repeat and min_length")
         for place in self.places or {}:
             if place < 1:
                 raise ValueError(f"places names token {place}: the first one is 1")

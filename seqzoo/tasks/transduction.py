@@ -28,30 +28,13 @@ from seqzoo.contracts import (
     Task,
 )
 from seqzoo.decoder import Decoded, Decoder, DecoderOptions
-from seqzoo.decoding import (
-    Constraint,
-    Hypothesis,
-    Length,
-    NoRepeat,
-    Places,
-    Search,
-    Start,
-    Template,
-    Together,
-    Words,
-    ensemble,
-    generate,
-    sampler,
-)
-from seqzoo.errors import DataError
+from seqzoo.decoding import Hypothesis, Search, Start, ensemble, generate, sampler
 from seqzoo.linear_cross_entropy import linear_cross_entropy
 from seqzoo.masking import mask
 from seqzoo.metrics import all_of, create_metrics, is_right
+from seqzoo.tasks.forms import NEVER_WRITTEN, form_of
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
 from seqzoo.tasks.self_critical import Critic, SelfCritical
-
-# an unknown token is no answer, even where the reference has one
-NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
 
 
 class Transduction(Task):
@@ -153,7 +136,7 @@ class Transduction(Task):
         probable one.
         """
         assert self.critic is not None
-        limits = self._form(batch)[0]
+        limits, _ = form_of(batch, self.spec, self.search)
         self.decoder.eval()
         with torch.no_grad():
             start = self._start(features, batch)
@@ -224,74 +207,13 @@ class Transduction(Task):
         penalty = self._not_attended if self.search.coverage_penalty else None
         if penalty is not None and others:  # states and memories are those of all models
             penalty = lambda state, memory: self._not_attended(state[0], memory[0])  # noqa: E731
-        limits, constraints = self._form(batch)
+        limits, constraints = form_of(batch, self.spec, self.search)
         return self.search.find(start, step, limits, None if self.search.couplet else END, n_best, penalty, constraints)
 
     def _start(self, features: Features, batch: Batch) -> Start:
         state, memory = self.decoder.start(features, self._source(batch))
         log_probabilities, state = self.next_token(batch.lengths.new_full((batch.size,), BEGIN), state, memory)
         return Start(log_probabilities, state, memory)
-
-    def _form(self, batch: Batch) -> tuple[Tensor, Constraint]:
-        """(B,) tokens of an answer at most, and what it keeps to. By each row's own length, so that an answer does not
-        depend on the rows beside it; a source without tokens, such as a picture, says nothing of it.
-
-        Raises DataError for text that the model does not know.
-        """
-        search, rows = self.search, batch.size
-        if search.couplet:
-            return batch.lengths, self._couplets(batch)
-        prefix = dict(enumerate(self._known("prefix", search.prefix))) if search.prefix else {}
-        places = {
-            place - 1 + number: token
-            for place, text in (search.places or {}).items()
-            for number, token in enumerate(self._known("places", text))
-        }
-        words = [self._known("words", word) for word in search.words]
-        if search.same_length:
-            limits = batch.lengths
-        elif self.spec.inputs is None:
-            limits = torch.full_like(batch.lengths, search.max_length)
-        else:
-            needed = max([search.min_length, sum(map(len, words)), *(place + 1 for place in (*prefix, *places))])
-            limits = (2 * batch.lengths + 10).clamp(min=needed + 1).clamp(max=search.max_length)
-        parts: list[Constraint] = []
-        if search.same_length:
-            parts.append(Length(batch.lengths, batch.lengths))
-        if search.min_length:
-            parts.append(Length(torch.full_like(limits, search.min_length)))
-        if search.no_repeat:
-            parts.append(NoRepeat(search.no_repeat))
-        if prefix:
-            parts.append(Places([prefix] * rows, limits, f"prefix={search.prefix!r}"))
-        if places:
-            parts.append(Places([places] * rows, limits, f"places={search.places}"))
-        if words:
-            parts.append(Words([words] * rows, limits, f"words={search.words}"))
-        return limits + search.same_length, Together(tuple(parts))  # an end needs a place, too
-
-    def _known(self, name: str, text: str) -> list[int]:
-        ids = self.spec.targets.encode(text)
-        if UNKNOWN in ids or not ids:
-            raise DataError(f"{name} has {text!r}, of which the model knows only {self._text(ids)!r}: reword it")
-        return ids
-
-    def _couplets(self, batch: Batch) -> Template:
-        """What the second line of each couplet keeps to."""
-        sources, targets = self.spec.inputs, self.spec.targets
-        letters = torch.tensor([any(c.isalnum() for c in targets.decode([token])) for token in range(targets.size)])
-        letters[[*NEVER_WRITTEN, END]] = False
-        free, places, lines = letters.repeat(batch.size, 1), [], []
-        for row, length in enumerate(batch.lengths.tolist()):
-            line = batch.inputs[row, :length].tolist()
-            tokens = targets.encode([sources.decode([token]) for token in line])
-            places.append([None if letters[token] or token == UNKNOWN else token for token in tokens])
-            free[row, tokens] = False
-            lines.append(sources.decode(line))
-        nothing = torch.zeros(targets.size, 0, dtype=torch.bool)
-        device = batch.lengths.device
-        rhymes: list[list[int]] = [[]] * batch.size
-        return Template(places, free.to(device), True, rhymes, nothing.to(device), lines, targets.decode)
 
     def _not_attended(self, state: State, memory: State) -> Tensor:
         """(N,), below 0 as far as steps of the source were attended to less than once in all (Wu et al., 2016)."""
