@@ -106,7 +106,7 @@ def _draw_over_picture(alignment: Alignment, picture: Tensor) -> Any:
 
 
 def draw_pictures(pictures: Tensor, lines: list[str]) -> Any:
-    """(N, C, Y, X), 0 to 1, and what is written below each -> a matplotlib figure."""
+    """(N, C, Y, X), or clips (N, T, C, Y, X), 0 to 1, and what is written below each -> a matplotlib figure."""
     return _draw_panels([(_pixels(picture), line) for picture, line in zip(pictures, lines, strict=True)])
 
 
@@ -128,7 +128,9 @@ def _draw_panels(panels: list[tuple[Any, str]]) -> Any:
 
 
 def _pixels(picture: Tensor) -> Any:
-    """(C, Y, X) -> the (Y, X, 3) of matplotlib."""
+    """(C, Y, X), or the frames of a clip, (T, C, Y, X), side by side -> the (Y, X, 3) of matplotlib."""
+    if picture.dim() == 4:
+        picture = torch.cat(list(picture), dim=2)
     shown = picture.detach().float().cpu().permute(1, 2, 0).numpy()
     return shown if shown.shape[2] == 3 else shown[..., :1].repeat(3, axis=2)
 

@@ -16,6 +16,7 @@ from seqzoo.data.grammar import GrammarCloze, GrammarSentiment, GrammarTags, Gra
 from seqzoo.data.huggingface import HuggingFace
 from seqzoo.data.idx_images import IdxImages
 from seqzoo.data.mackey_glass import MackeyGlass
+from seqzoo.data.moving_digits import MovingDigits
 from seqzoo.data.narma10 import Narma10
 from seqzoo.data.parallel_files import ParallelFiles
 from seqzoo.data.parity import Parity
@@ -46,6 +47,7 @@ __all__ = [
     "IdxImages",
     "LabelCodec",
     "MackeyGlass",
+    "MovingDigits",
     "Narma10",
     "ParallelFiles",
     "Parity",

@@ -356,6 +356,8 @@ def encode_inputs(
     codec = spec.inputs
     if not texts:
         raise DataError("There is nothing to predict: give at least one line.")
+    if spec.picture is not None and spec.task != "transduction":
+        raise DataError("The model reads clips, which no file is read for: score it by seqzoo evaluate.")
     if spec.picture is not None:
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
         return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)

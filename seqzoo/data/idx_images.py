@@ -68,11 +68,13 @@ class IdxImages(SequenceData):
                 f"data.validation_size={self.validation_size:,} leaves none of the {len(images):,} pictures of "
                 f"{self.train_images} to train on: lower it."
             )
-        found = sequences(images[:1], self.order).shape[2]
+        classes = [str(label) for label in sorted(set(labels.tolist()))]
+        expected = self.spec_of(classes, sequences(images[:1], self.order).shape[2])
         if spec is None:
-            codec = LabelCodec(str(label) for label in sorted(set(labels.tolist())))
-            spec = DataSpec("classification", found, codec.size, None, codec)
-        elif (spec.task, spec.input_size, spec.inputs) != ("classification", found, None):
+            spec = expected
+        elif any(
+            getattr(spec, name) != getattr(expected, name) for name in ("task", "input_size", "inputs", "picture")
+        ):
             raise DataError("The saved run was trained on data of another kind or size: choose other data.")
         self.spec = spec
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(GENERATION_SEED))
@@ -89,6 +91,10 @@ class IdxImages(SequenceData):
                     f"{size_of(images)}: give files of one size."
                 )
             self._sequences["test"] = self._split(self.test_labels, test_images, test_labels)
+
+    def spec_of(self, classes: list[str], input_size: int) -> DataSpec:
+        """The spec of pictures of these classes."""
+        return DataSpec("classification", input_size, len(classes), None, LabelCodec(classes))
 
     def as_numbers(self, inputs: Tensor) -> Tensor:
         return inputs.float() / 255

@@ -95,7 +95,9 @@ class Tagging(Task):
         for row, length, prediction, right in zip(
             batch.inputs.tolist(), batch.lengths.tolist(), predictions, rights, strict=True
         ):
-            words = [self.spec.inputs.decode([i]) for i in row[:length]]
+            words = [str(step + 1) for step in range(length)]
+            if self.spec.inputs is not None:
+                words = [self.spec.inputs.decode([i]) for i in row[:length]]
             tags = [a if a == b else f"{a}({b})" for a, b in zip(prediction.answer, right, strict=True)]
             lines.append(" ".join(f"{word}/{tag}" for word, tag in zip(words, tags, strict=True)))
         return lines
