@@ -125,6 +125,12 @@ def _candidates(
     """(R, K) scores of the best next tokens of each beam, best first; the hypothesis each goes on from; the token."""
     beams, size = totals.shape
     vocabulary = log_probabilities.shape[1]
+    hypotheses = size * torch.arange(beams, device=rows.device)[:, None]
+    if groups == 1 and banks is None:
+        # the best of a beam are among the best of each hypothesis, of which there are far fewer than tokens
+        values, tokens = log_probabilities.topk(min(2 * size, vocabulary))
+        best, index = _top((totals.view(-1, 1) + values).view(beams, -1), None, size)
+        return best, index // values.shape[1] + hypotheses, tokens.view(beams, -1).gather(1, index)
     scores = (totals.view(-1, 1) + log_probabilities).view(beams, -1)
     if groups == 1:
         best, index = _top(scores, banks, size)
@@ -141,8 +147,7 @@ def _candidates(
             taken = places[:, :size] % vocabulary
             chosen.index_put_((rows[own, None].expand_as(taken), taken), scores.new_ones(taken.shape), accumulate=True)
         index, best = picked, scores.gather(1, picked)
-    origin = index // vocabulary + size * torch.arange(beams, device=rows.device)[:, None]
-    return best, origin, index % vocabulary
+    return best, index // vocabulary + hypotheses, index % vocabulary
 
 
 def _top(scores: Tensor, banks: Tensor | None, size: int) -> tuple[Tensor, Tensor]:
