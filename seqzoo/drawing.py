@@ -123,7 +123,7 @@ def _draw_panels(panels: list[tuple[Any, str]]) -> Any:
             pixels, text = panels[number]
             axes.imshow(pixels)
             lines = textwrap.fill(text, 30 if _width(text) == len(text) else 15)
-            axes.set_title(lines, fontsize=8, family=_fonts(), parse_math=False, y=-0.03, va="top")
+            axes.set_title(lines, fontsize=8, family=_fonts(), parse_math=False, y=-0.06, va="top")
     return figure
 
 

@@ -93,6 +93,8 @@ def gradient_flow(overrides: list[str], steps: int) -> list[Curve]:
             raise ConfigError(mistakes)
         torch.manual_seed(config["seed"])
         cell = first_cell(build_model(config, build_data(config).expected_spec()))
+        if cell is None:
+            raise ConfigError([f"backbone={config['choices']['backbone']} has no cell for a gradient to flow through"])
         norms = gradient_norms(cell, torch.randn(ROWS, steps, cell.input_size))
         varied = [text for text in job if not text.startswith("cell=") and any(text not in other for other in jobs)]
         setting = " ".join(text.removeprefix("cell.") for text in varied)

@@ -23,7 +23,7 @@ COLOURS = {
     "green": (0.18, 0.66, 0.24),
     "blue": (0.18, 0.32, 0.92),
     "yellow": (0.95, 0.88, 0.20),
-    "orange": (0.96, 0.55, 0.10),
+    "pink": (0.97, 0.55, 0.74),
     "purple": (0.58, 0.22, 0.74),
     "cyan": (0.30, 0.82, 0.86),
     "white": (0.96, 0.96, 0.96),
@@ -129,7 +129,7 @@ def draw_scene(generator: random.Random, split: str) -> Scene:
     kind = generator.choices(("one", "pair", "alike"), (1, 2, 1))[0]
     thing = _thing(generator, split)
     if kind == "one":
-        things = [_at(thing, *(generator.uniform(14, SIZE - 14) for _ in range(2)))]
+        things = [thing._replace(x=generator.uniform(14, SIZE - 14), y=generator.uniform(14, SIZE - 14))]
         captions = [f"a {thing}"]
     elif kind == "pair":
         relation = generator.choice(list(OPPOSITE))
@@ -142,9 +142,9 @@ def draw_scene(generator: random.Random, split: str) -> Scene:
         if relation in ("right of", "below"):
             across = [SIZE - place for place in across]
         if relation in ("left of", "right of"):
-            things = [_at(thing, across[0], along), _at(other, across[1], aside)]
+            things = [thing._replace(x=across[0], y=along), other._replace(x=across[1], y=aside)]
         else:
-            things = [_at(thing, along, across[0]), _at(other, aside, across[1])]
+            things = [thing._replace(x=along, y=across[0]), other._replace(x=aside, y=across[1])]
         captions = [f"a {thing} {relation} a {other}", f"a {other} {OPPOSITE[relation]} a {thing}"]
     else:
         number = generator.choice(list(NUMBERS))
@@ -154,7 +154,7 @@ def draw_scene(generator: random.Random, split: str) -> Scene:
         places = [generator.uniform(16, SIZE - 16) for _ in range(number)]
         upright = generator.random() < 0.5
         pairs = zip(places, across, strict=True) if upright else zip(across, places, strict=True)
-        things = [_at(thing, x, y) for x, y in pairs]
+        things = [thing._replace(x=x, y=y) for x, y in pairs]
         captions = [f"{NUMBERS[number]} {thing}{'es' if thing.shape == 'cross' else 's'}"]
     generator.shuffle(things)  # so that what is drawn last tells nothing
     generator.shuffle(captions)
@@ -166,10 +166,6 @@ def _thing(generator: random.Random, split: str) -> Thing:
         colour, shape = generator.choice(list(COLOURS)), generator.choice(list(SHAPES))
         if split_of(colour, shape) == split:
             return Thing(shape, colour, generator.uniform(*RADII), 0, 0, generator.uniform(-0.06, 0.06))
-
-
-def _at(thing: Thing, x: float, y: float) -> Thing:
-    return thing._replace(x=x, y=y)
 
 
 def _apart(generator: random.Random, radii: list[float]) -> list[float]:
