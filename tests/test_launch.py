@@ -23,7 +23,7 @@ from seqzoo.training import loop
 from seqzoo.training.files import LAST, read_curves
 
 SMALL = (
-    "task=tagging", "debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8",
+    "task=regression", "debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8",
     "training.examples=0",
 )  # fmt: skip
 
@@ -40,30 +40,30 @@ def scores(sweep: Path) -> dict[str, list]:
 
 
 def test_the_same_sweep_again_trains_nothing(command: Callable, tmp_path: Path, monkeypatch) -> None:
-    sweep = ("train", "-m", "cell=elman,gru", "seed=0,1", *SMALL)
+    sweep = ("train", "-m", "cell=elman,gru", *SMALL)
     done = command(*sweep)
     assert done.status == 0, done.err
     [folder] = (tmp_path / "runs" / "sweeps").iterdir()
     assert folder.name == sweep_name([*sweep[2:]])
-    assert set(scores(folder)) == {f"cell={cell},seed={seed}" for cell in ("elman", "gru") for seed in (0, 1)}
+    assert set(scores(folder)) == {"cell=elman", "cell=gru"}
     assert {entry["status"] for entry in entries(folder).values()} == {"done"}
 
     started = []
     monkeypatch.setattr(runs, "start", lambda config, folder: started.append(folder.name))
     again = command(*sweep)
     assert again.status == 0, again.err
-    assert again.out.count("done before: ") == 4
-    assert "4 of 4 jobs are done" in again.out
+    assert again.out.count("done before: ") == 2
+    assert "2 of 2 jobs are done" in again.out
     assert started == []
 
 
 def test_more_values_belong_to_the_same_sweep(command: Callable, tmp_path: Path, monkeypatch) -> None:
-    command("train", "-m", "seed=0,1", *SMALL)
+    command("train", "-m", "seed=choice(0)", *SMALL)
     monkeypatch.setattr(runs, "start", lambda config, folder: folder.mkdir())
-    done = command("train", "-m", "seed=range(0,4)", *SMALL)
-    assert done.out.count("done before: ") == 2
+    done = command("train", "-m", "seed=range(0,2)", *SMALL)
+    assert done.out.count("done before: ") == 1
     [sweep] = (tmp_path / "runs" / "sweeps").iterdir()
-    assert {path.name for path in sweep.glob("seed=*")} == {"seed=0", "seed=1", "seed=2", "seed=3"}
+    assert {path.name for path in sweep.glob("seed=*")} == {"seed=0", "seed=1"}
 
 
 def test_a_run_that_was_removed_is_trained_again(command: Callable, tmp_path: Path) -> None:
@@ -133,9 +133,9 @@ def test_a_stopped_sweep_says_how_to_go_on(command: Callable, tmp_path: Path, mo
 
 
 def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) -> None:
-    """SIGKILL in the second of three jobs; together the two starts end with the numbers of one."""
+    """SIGKILL in the second of two jobs; together the two starts end with the numbers of one."""
     overrides = [*SMALL, "training.steps=60", "training.save_every=0"]
-    arguments = ["train", "-m", "seed=0,1,2", *overrides, "hydra.sweep.dir=cut"]
+    arguments = ["train", "-m", "seed=0,1", *overrides, "hydra.sweep.dir=cut"]
     process = subprocess.Popen(
         [sys.executable, "-m", "seqzoo", *arguments],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -152,10 +152,10 @@ def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) 
     done = command(*arguments)
     assert done.status == 0, done.err
     assert done.out.count("done before: ") == 1
-    command("train", "-m", "seed=0,1,2", *overrides, "hydra.sweep.dir=whole")
-    assert scores(tmp_path / "cut") == scores(tmp_path / "whole")
+    command("train", "-m", "seed=choice(1)", *overrides, "hydra.sweep.dir=whole")
+    assert scores(tmp_path / "cut")["seed=1"] == scores(tmp_path / "whole")["seed=1"]
     cut, whole = (read_curves(tmp_path / name / "seed=1") for name in ("cut", "whole"))
-    learned = ("step", "tokens", "train/loss", "valid/loss", "valid/accuracy")
+    learned = ("step", "tokens", "train/loss", "valid/loss")
     assert [[point.get(name) for name in learned] for point in cut] == [
         [point.get(name) for name in learned] for point in whole
     ]

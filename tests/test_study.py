@@ -118,8 +118,8 @@ def test_the_page_says_what_the_table_holds() -> None:
     # the pooled variance of a is 0.02 / 3, of differences of two means of two seeds as much
     assert "A: lstm is best with 0.8 points; differences up to 0.16 may be luck, and within it: gru." in page
     assert "B: gru is best with 1 points; differences up to 0 may be luck, and no other cell is within it." in page
-    assert "Gates gain 1 points on b: lstm against elman." in page
-    assert "the best of them, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
+    assert "What gates buy on b: against elman, lstm gains 1, gru gains 2 (points)." in page
+    assert "(sru): the best of them, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
     assert "    seqzoo train task=b cell=... seed=..." in page
 
 

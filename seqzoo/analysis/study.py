@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -17,6 +17,7 @@ COLUMNS = (
 )  # fmt: skip
 Row = dict[str, str]
 PLAIN, REFERENCE = "elman", "lstm"
+GATED = ("lstm", "gru", "mgu")
 PARALLEL = ("min_gru", "min_lstm", "sru", "sru_peephole", "qrnn", "lru", "hgrn")
 """Cells whose step is linear in the state, so that a sequence can be scanned in parallel."""
 
@@ -114,8 +115,9 @@ def section(rows: Sequence[Row]) -> str:
     hours = sum(float(row["cpu_seconds"]) for row in study.done) / 3600
     devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
     about = (
-        "All cells on five tasks, at 200,000 parameters and 90 seconds of training each, by the same settings for all "
-        "cells. Seconds are those for which the training had its processor; validation is not counted. "
+        "All cells on five tasks, one layer of each, at 200,000 parameters and 90 seconds of training, by the same "
+        "settings for all; those that are linear in the state were made for stacks with something else between. "
+        "Seconds are those for which the training had its processor; validation is not counted. "
         f"{len(study.done)} of {len(study.rows)} runs are done, in {hours:.1f} CPU hours ({devices or 'nowhere yet'}); "
         "`make study` goes on with the others. A score is the mean over seeds, ± their standard deviation where there "
         "are two or more. Speed is tokens of training a second, as a multiple of the LSTM's. Cells are ordered by "
@@ -156,9 +158,7 @@ def _score(study: Study, task: str, cell: str) -> str:
 
 def sentences(study: Study) -> list[str]:
     """What a reader can use, from the numbers alone."""
-    said = [_first_choice(study), *map(_winner, study.run)]
-    for names, about in (([PLAIN], "Gates"), (PARALLEL, "Steps that are linear in the state")):
-        said += [_against_reference(study, column, names, about) for column in study.run]
+    said = [_first_choice(study), *map(_winner, study.run), *map(_gates, study.run), *map(_parallel, study.run)]
     said += [_speeds(study)]
     return [text for text in said if text]
 
@@ -186,22 +186,26 @@ def _winner(column: Column) -> str:
     return f"{text}; differences up to {column.noise:.2g} may be luck, and {told}."
 
 
-def _against_reference(study: Study, column: Column, names: Iterable[str], about: str) -> str:
-    """How far some cells are from the reference."""
-    known = [cell for cell in names if cell in column.scores]
+def _gates(column: Column) -> str:
+    """What gates buy, whose weights have to come from somewhere: at one size a cell with gates has fewer units."""
+    known = [cell for cell in GATED if cell in column.scores]
+    if not known or PLAIN not in column.scores:
+        return ""
+    gains = {cell: column.sign * (column.mean(cell) - column.mean(PLAIN)) for cell in known}
+    told = [f"{cell} {'gains' if gain > 0 else 'loses'} {abs(gain):.2g}" for cell, gain in gains.items()]
+    return f"What gates buy on {column.task}: against {PLAIN}, {', '.join(told)} ({column.unit})."
+
+
+def _parallel(column: Column) -> str:
+    known = [cell for cell in PARALLEL if cell in column.scores]
     if not known or REFERENCE not in column.scores:
         return ""
-    gains = [column.sign * (column.mean(cell) - column.mean(REFERENCE)) for cell in known]
-    if known == [PLAIN]:
-        word = "gain" if gains[0] < 0 else "cost"
-        return f"{about} {word} {abs(gains[0]):.2g} {column.unit} on {column.task}: {REFERENCE} against {PLAIN}."
-    best = max(zip(gains, known, strict=True))
+    gain, best = max((column.sign * (column.mean(cell) - column.mean(REFERENCE)), cell) for cell in known)
     speeds = [column.speed(cell) / column.speed(REFERENCE) for cell in known]
-    ahead = "ahead of" if best[0] > 0 else "behind"
     return (
-        f"{about} ({', '.join(known)}) on {column.task}: the best of them, {best[1]}, is {abs(best[0]):.2g} "
-        f"{column.unit} {ahead} {REFERENCE}; they read {min(speeds):.2g} to {max(speeds):.2g} times as many tokens a "
-        "second."
+        f"Linear in the state, on {column.task} ({', '.join(known)}): the best of them, {best}, is {abs(gain):.2g} "
+        f"{column.unit} {'ahead of' if gain > 0 else 'behind'} {REFERENCE}; they read {min(speeds):.2g} to "
+        f"{max(speeds):.2g} times as many tokens a second."
     )
 
 
