@@ -201,10 +201,14 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
     """As `compose`, with the mistakes as sentences beside what the overrides without them give."""
     mistakes: list[str] = []
     groups, options = _sort_overrides(overrides, mistakes)
-    chosen = _hydra_compose(groups, mistakes)
-    if chosen is not None:
-        options = [text for text in options if _exists(text, chosen, mistakes)]
-    config = _hydra_compose([*groups, *options], mistakes) if options else chosen
+    config = None
+    if not any(text.startswith("+") for text in options):
+        config = _hydra_compose([*groups, *options], [])
+    if config is None:  # again, first without options, to tell which of them there are
+        chosen = _hydra_compose(groups, mistakes)
+        if chosen is not None:
+            options = [text for text in options if _exists(text, chosen, mistakes)]
+        config = _hydra_compose([*groups, *options], mistakes) if options else chosen
     if config is not None:
         config["overrides"] = list(overrides)
     return config, mistakes
