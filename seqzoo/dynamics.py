@@ -298,11 +298,11 @@ def memory_capacity(cell: Cell, max_lag: int | None = None) -> Tensor:
     as the share of its variance; their sum is the capacity, at most the number of units.
 
     The input is white noise, uniform in +-0.5, the same on all inputs; the readout is fitted on one half of the steps
-    and scored on the other. max_lag: twice the units by default.
+    and scored on the other. max_lag: by default twice the units, 300 at most.
     """
     units = cell.output_size
-    lags = 2 * units if max_lag is None else max_lag
-    steps, washout = 20 * units, lags + 50
+    lags = min(2 * units, 300) if max_lag is None else max_lag
+    steps, washout = min(20 * units, 4000), lags + 50
     device = next((tensor.device for tensor in [*cell.parameters(), *cell.buffers()]), torch.device("cpu"))
     noise = torch.rand(washout + 2 * steps, generator=torch.Generator().manual_seed(0)).to(device) - 0.5
     h, _ = cell.scan(noise[None, :, None].expand(1, -1, cell.input_size) / cell.input_size**0.5)

@@ -75,8 +75,8 @@ class Diagnostics:
                         shown = (session.model, data, "validation", device, session.settings.examples)
                         run.draw_pictures(*pictures_read(*shown), step)
                         run.draw_alignments(alignments(*shown), step)
-            except (RuntimeError, NotImplementedError) as error:  # a cell of one's own may do what has no derivative
-                run.log(f"no pages on recurrence: {str(error).splitlines()[0]}")
+            except Exception as error:  # a cell of one's own may do what has no derivative; no page is worth a training
+                run.log(f"no more pages on recurrence: {' '.join(str(error).split()) or type(error).__name__}")
                 self._numbers.share = self._pictures.share = 0.0
         spent = self._numbers.spent + self._pictures.spent
         run.tracker.scalar("recurrence/share_of_time", spent / max(self._clock() - self._began, 1e-9), step)

@@ -49,7 +49,7 @@ def recurrence(model: Model, batch: Batch) -> Recurrence:
     numbers = {
         "jacobian_largest_singular_value": float(largest_singular_value(last).mean()),
         "jacobian_spectral_radius": float(spectral_radius(last).mean()),
-        "lyapunov_exponent": float(lyapunov_exponent(recorded).mean()),
+        "lyapunov_exponent": float(lyapunov_exponent(recorded).nanmean()),
     }
     for name, gate in recorded.gates.items():
         numbers[f"gate_{name}/shut"], numbers[f"gate_{name}/open"] = saturation(gate, real)

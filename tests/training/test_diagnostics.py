@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from seqzoo.training.evaluation import middle
 from seqzoo.training.graph import graph_of
 from seqzoo.training.recurrence import recurrence
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ("debug=tiny", "data=reverse", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
 
 
@@ -40,9 +42,23 @@ def test_looking_changes_nothing_in_a_training(command: Callable, tmp_path: Path
         "gate_r/open", "gate_r/shut", "gate_z/open", "gate_z/shut", "jacobian_largest_singular_value",
         "jacobian_spectral_radius", "lyapunov_exponent", "share_of_time",
     }  # fmt: skip
+    page = (REPOSITORY / "docs/TENSORBOARD.md").read_text(encoding="utf-8")
+    for name in numbers:
+        assert re.sub("gate_.", "gate_f", name) in page
     assert [tag["graph"] for tag in tags] == [False, True]
     assert tags[1]["histograms"] == ["recurrence/log10_time_constant"]
     assert {"recurrence/memory", "recurrence/states"} <= set(tags[1]["images"])
+
+
+def test_no_page_is_worth_a_training(command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a step without a derivative")
+
+    monkeypatch.setattr("seqzoo.training.diagnostics.recurrence", fail)
+    done = command("train", *SMALL, "cell=gru", "training.diagnostics=1", "hydra.run.dir=run")
+    assert done.status == 0
+    assert done.out.count("no more pages on recurrence: a step without a derivative") == 1
+    assert (tmp_path / "run" / "metrics.json").exists()
 
 
 def test_the_capacity_of_a_reservoir_is_told_once(command: Callable, tmp_path: Path) -> None:
