@@ -54,6 +54,36 @@ def test_a_row_of_weights_for_each_token_that_is_written(loaded: Loaded) -> None
         torch.testing.assert_close(found.weights.sum(1), torch.ones(len(found.written)))
 
 
+def test_a_picture_is_drawn_once_for_each_word_lighter_where_was_looked() -> None:
+    picture = torch.full((3, 8, 16), 0.5)
+    weights = torch.zeros(2, 8)  # 2 rows of 4 regions
+    weights[0, 7] = weights[1, 0] = 1
+    read, *words = drawing.draw(Alignment([], ["dog", "<eos>"], weights, picture)).axes
+    assert read.images[0].get_array().shape == (8, 16, 3)
+    assert [axes.get_title() for axes in words] == ["dog", "<eos>"]
+    dog, end = (torch.tensor(axes.images[0].get_array()).sum(2) for axes in words)
+    assert dog[-1, -1] == end[0, 0] == dog.max() == end.max() == 3 * 0.75
+    assert dog[0, 0] == end[-1, -1] == dog.min() == 3 * 0.25
+
+
+def test_pictures_have_what_is_written_below_them() -> None:
+    clip = torch.rand(1, 5, 1, 8, 8)
+    [axes] = drawing.draw_pictures(clip, ["a very long line about what was seen there"]).axes
+    assert axes.images[0].get_array().shape == (8, 40, 3)
+    assert axes.get_title().split() == ["a", "very", "long", "line", "about", "what", "was", "seen", "there"]
+
+
+def test_validation_shows_pictures_and_where_was_looked(tmp_path: Path) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        cli.main(["train", "task=captioning", LOOK, *SMALL, f"hydra.run.dir={tmp_path / 'run'}"])
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    assert {"valid/pictures", "valid/attention_1", "valid/attention_2"} <= set(events.Tags()["images"])
+    shown = events.Images("valid/pictures")
+    assert [image.step for image in shown] == [4, 8]
+    assert all(image.encoded_image_string.startswith(PNG) for image in shown)
+
+
 def test_the_picture_shows_the_weights_and_their_tokens() -> None:
     weights = torch.tensor([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
     [axes] = drawing.draw(Alignment(["ein", "Hund"], ["a", "dog", "<eos>"], weights)).axes
