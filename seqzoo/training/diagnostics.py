@@ -50,7 +50,7 @@ class Diagnostics:
     def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter):
         half = share if share == 1 else share / 2
         self._clock, self._began = clock, clock()
-        self._numbers, self._pictures = Allowance(half, 0.1, clock), Allowance(half, 0.6, clock)
+        self._numbers, self._pictures = Allowance(half, 0.1, clock), Allowance(half, 1.0, clock)
         self._told = False
 
     def look(self, session: Session, data: DataModule, run: Run) -> None:
