@@ -87,6 +87,9 @@ def test_two_seeds_of_the_first_cells_on_the_first_tasks_come_first(load_script:
     assert {job.cell for job in first} == set(script.FIRST_CELLS)
 
 
+BUDGET = "budget.seconds=90 budget.parameters=200k"
+
+
 def table(scores: dict[str, dict[str, list[float]]], better: dict[str, str]) -> list[dict[str, str]]:
     """Rows of tasks with a speed that is 1,000 tokens a second for each letter of the cell's name."""
     return [
@@ -94,7 +97,8 @@ def table(scores: dict[str, dict[str, list[float]]], better: dict[str, str]) -> 
         | {
             "task": task, "cell": cell, "seed": str(seed), "value": str(value), "metric": "points", "data": "d",
             "split": "test", "better": better[task], "tokens_per_second": str(1000 * len(cell)), "cpu_seconds": "1800",
-            "device": "a processor", "threads": "1", "command": f"seqzoo train cell={cell} seed={seed} task={task}",
+            "device": "a processor", "threads": "1",
+            "command": f"seqzoo train cell={cell} seed={seed} task={task} {BUDGET}",
         }
         for task, cells in scores.items() for cell, values in cells.items() for seed, value in enumerate(values)
     ]  # fmt: skip
@@ -120,7 +124,8 @@ def test_the_page_says_what_the_table_holds() -> None:
     assert "B: gru is best with 1 points; differences up to 0 may be luck, and no other cell is within it." in page
     assert "What gates buy on b: against elman, lstm gains 1, gru gains 2 (points)." in page
     assert "(sru): the best of them, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
-    assert "    seqzoo train task=b cell=... seed=..." in page
+    assert "one layer of each, at 200k parameters and 90 seconds of training, by the same settings" in page
+    assert f"    seqzoo train task=b {BUDGET} cell=... seed=..." in page
 
 
 def test_an_empty_table_has_a_page() -> None:

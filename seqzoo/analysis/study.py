@@ -115,8 +115,8 @@ def section(rows: Sequence[Row]) -> str:
     hours = sum(float(row["cpu_seconds"]) for row in study.done) / 3600
     devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
     about = (
-        "All cells on five tasks, one layer of each, at 200,000 parameters and 90 seconds of training, by the same "
-        "settings for all; those that are linear in the state were made for stacks with something else between. "
+        f"All cells on five tasks, one layer of each, {_budget(study)}, by the same settings for all; those that are "
+        "linear in the state were made for stacks with something else between. "
         "Seconds are those for which the training had its processor; validation is not counted. "
         f"{len(study.done)} of {len(study.rows)} runs are done, in {hours:.1f} CPU hours ({devices or 'nowhere yet'}); "
         "`make study` goes on with the others. A score is the mean over seeds, ± their standard deviation where there "
@@ -128,6 +128,15 @@ def section(rows: Sequence[Row]) -> str:
         parts += [f"![{about}]({name})" for name, about in PICTURES.items()]
         parts.append(_commands(study))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _budget(study: Study) -> str:
+    """What the commands hold fixed."""
+    fixed = []
+    for option, unit in (("parameters", "parameters"), ("seconds", "seconds of training")):
+        found = (re.search(rf" budget\.{option}=(\S+)", row["command"]) for row in study.done)
+        fixed += [f"{value} {unit}" for value in sorted({match[1] for match in found if match})]
+    return f"at {' and '.join(fixed)}" if fixed else "at one size and for one time"
 
 
 def _table(study: Study) -> str:
@@ -279,7 +288,8 @@ def _drawn_scores(study: Study) -> str:
     for number, (text, colour) in enumerate(KEY.items()):
         x, y = names + 150 * number, bottom + 33
         parts.append(f'{_circle(x, y, colour, text)}<text x="{x + 8}" y="{y + 4}">{text}</text>')
-    return document(names + len(study.run) * (width + gap), bottom + 44, "".join(parts))
+    # no narrower than its key
+    return document(names + max(len(study.run), 2) * (width + gap), bottom + 44, "".join(parts))
 
 
 KEY = {"gates and others": BLUE, "linear in the state": ORANGE, PLAIN: GREY}
