@@ -90,7 +90,6 @@ class CaptionFiles(Files, CaptionData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        CaptionData.__post_init__(self)
         if self.size < 8:
             raise ValueError(f"size={self.size} is too small: a picture has at least 8 rows and columns")
         for name in ("validation_fraction", "test_fraction", "crop", "colour"):
@@ -115,9 +114,9 @@ class CaptionFiles(Files, CaptionData):
                 found[split].setdefault(folder / line.picture, []).append(line)
         pictures, complaints = self._pictures(path for split in SPLITS for path in found[split])
         if complaints:
-            told = "\n".join(
-                [*complaints[:LISTED], *[f"... {len(complaints) - LISTED:,} more"] * (len(complaints) > LISTED)]
-            )
+            told = "\n".join(complaints[:LISTED])
+            if len(complaints) > LISTED:
+                told += f"\n... and {len(complaints) - LISTED:,} more"
             if not self.skip_unreadable:
                 raise DataError(f"{told}\nMend these pictures, or go on without them by data.skip_unreadable=true.")
             self.remarks = [f"{len(complaints):,} pictures are left out:\n{told}"]
