@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import re
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +22,9 @@ from seqzoo import config as configuration
 from seqzoo import drawing
 from seqzoo.building import build_data, build_model
 from seqzoo.contracts import Cell
-from seqzoo.dynamics import first_cell
+from seqzoo.dynamics import first_cell, gradients_by_lag, recording
 from seqzoo.errors import ConfigError
 from seqzoo.overrides import examine
-from seqzoo.state import flatten, map_state
 from seqzoo.training.tracking import Tracker
 
 ROWS = 32
@@ -54,27 +52,12 @@ def gradient_norms(cell: Cell, x: Tensor) -> Tensor:
     x: (B, T, I) -> (T + 1,): entry k is of the state k steps before the last output, all parts of it together; entry 0
     is 1, the gradient that comes in. Counters have none.
     """
-    state = map_state(_leaf, cell.initial_state(x.shape[0]))
-    entered = []
-    for p in cell.project(x).unbind(1):
-        # what enters a step has only that step behind it, although h may have been computed from c
-        state = map_state(lambda part: part.view_as(part), state)
-        entered.append([part for part in flatten(state) if part.dim() > 1])
-        y, state = cell.step(p, state)
-    direction = torch.randn_like(y)
+    with recording(cell) as recorded:
+        outputs, _ = cell.scan(x)
+    direction = torch.randn_like(outputs[:, -1])
     direction = direction / direction.norm(dim=-1, keepdim=True)
-    gradients = torch.autograd.grad(
-        (y * direction).sum(), [part for parts in entered for part in parts], materialize_grads=True
-    )
-    # in float64: the square of what has exploded overflows float32 long before it does itself
-    remaining = (gradient.abs().double().flatten(1) for gradient in gradients)
-    norms = [torch.cat(list(islice(remaining, len(parts))), 1).norm(dim=1) for parts in entered]
-    return torch.stack([direction.norm(dim=1), *reversed(norms)]).mean(1)
-
-
-def _leaf(part: Tensor) -> Tensor:
-    """A part of a state that gradients can reach."""
-    return part.detach().requires_grad_(part.is_floating_point() or part.is_complex())
+    norms = gradients_by_lag((outputs[:, -1] * direction).sum(), recorded)
+    return torch.cat([direction.norm(dim=1).mean().to(norms)[None], norms])
 
 
 def gradient_flow(overrides: list[str], steps: int) -> list[Curve]:
