@@ -28,7 +28,6 @@ class Pointwise(Backbone):
                 raise ValueError(f"{name} is {value}: it is at least 1")
         widths = [input_size] + num_layers * [hidden_size]
         self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
-        self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) for _ in self.layers)
         self.dropout = nn.Dropout(dropout)
         self.output_size = hidden_size
 
@@ -40,8 +39,8 @@ class Pointwise(Backbone):
         return (x if lengths is None else x * mask(lengths, x.shape[1])[..., None]), after
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            x = norm(F.gelu(layer(x if depth == 0 else self.dropout(x))))
+        for depth, layer in enumerate(self.layers):
+            x = F.gelu(layer(x if depth == 0 else self.dropout(x)))
         return x, ()
 
     def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
