@@ -27,11 +27,19 @@ LONGEST_NAME = 80
 def launch(flags: list[str], overrides: list[str]) -> None:
     """Train one run, or with -m among the flags each run of a sweep.
 
-    Raises ConfigError before the first run where a name or option is misspelled, what a single run raises, and
-    SeqzooError that names the failed jobs of a sweep after the others have finished.
+    Raises ConfigError with every mistake of a single run, or before the first run of a sweep where a name or option is
+    misspelled; what a single run raises; and SeqzooError that names the failed jobs of a sweep after the others have
+    finished.
     """
     if "-m" not in flags and "--multirun" not in flags:
-        single = _Single()
+        config = None
+        if not flags:  # Hydra's own flags show or change what it composes
+            from seqzoo.overrides import examine
+
+            config, mistakes = examine(*overrides)
+            if mistakes:
+                raise ConfigError(mistakes)
+        single = _Single(config)
         _run_hydra(single, flags, overrides)
         if single.error is not None:
             raise single.error
@@ -52,19 +60,28 @@ def launch(flags: list[str], overrides: list[str]) -> None:
 
 
 class _Single:
-    """One run. Hydra would print a traceback of what it raises, so that it is kept."""
+    """One run. Hydra would print a traceback of what it raises, so that it is kept.
+
+    config: the checked configuration; None to compose and check here.
+    """
 
     error: SeqzooError | None = None
+
+    def __init__(self, config: dict[str, Any] | None):
+        self.config = config
 
     def __call__(self, _: Any) -> None:
         from hydra.core.hydra_config import HydraConfig
 
-        from seqzoo.runs import start
+        from seqzoo.runs import start, start_checked
 
         about = HydraConfig.get()
+        folder = Path(about.runtime.output_dir)
         try:
-            config = configuration.compose(*about.overrides.task)
-            until_stopped(lambda: start(config, Path(about.runtime.output_dir)))
+            if self.config is not None:
+                until_stopped(lambda: start_checked(self.config, folder))
+            else:
+                until_stopped(lambda: start(configuration.compose(*about.overrides.task), folder))
         except SeqzooError as error:
             self.error = error
 

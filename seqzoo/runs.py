@@ -61,14 +61,19 @@ def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     mistakes = check(config)
     if mistakes:
         raise ConfigError(mistakes)
+    return start_checked(config, folder)
+
+
+def start_checked(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """`start`, for a configuration that was found to be without mistakes."""
     settings = build_training(config)
     check_precision(settings.precision, select_device(settings.device))
     data = build_data(config)
     data.load()
     config = within_budget(config, data, data.spec)
-    measure(config, data, data.spec)
+    cost = measure(config, data, data.spec)
     # what can go wrong so far leaves no folder behind
-    return _train(config, data, Run.create(folder, config), None)
+    return _train(config, data, Run.create(folder, config), None, cost)
 
 
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -95,7 +100,7 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
                 f"{folder} has finished (update {done:,}): to go on, give it a later end, such as {later}"
             )
         checkpoint["position"]["finished"] = False
-    return _train(config, data, run, checkpoint)
+    return _train(config, data, run, checkpoint, measure(config, data, data.spec))
 
 
 def _with_newer_options(config: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +139,9 @@ def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     }
 
 
-def _train(config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[str, Any] | None) -> dict[str, Any]:
+def _train(
+    config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[str, Any] | None, cost: Cost
+) -> dict[str, Any]:
     """From the start, or from a checkpoint, to the final metrics."""
     settings = build_training(config)
     device = select_device(settings.device)
@@ -149,7 +156,6 @@ def _train(config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[
         fill(model, checkpoint["model"], run.folder / LAST)
         session.restore(checkpoint)
         run.forget_after(session.position.step)
-    cost = measure(config, data, data.spec)
     _introduce(run, config, data, session, threads, cost)
 
     purge_step = session.position.step + 1 if checkpoint is not None else None

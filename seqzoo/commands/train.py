@@ -26,12 +26,6 @@ def train(arguments: list[str]) -> None:
 
         until_stopped(lambda: resume(run_dir, rest))
         return
-    if not flags:
-        from seqzoo.overrides import examine
-
-        _, mistakes = examine(*overrides)
-        if mistakes:
-            raise ConfigError(mistakes)
     launch(flags, overrides)
 
 

@@ -20,8 +20,12 @@ OPTIONS = ["activation", "output_activation"]
 HAVE = [(name, option) for name in names("cell") for option in OPTIONS if option in load("cell", name)]
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize(("name", "option"), HAVE)
+@pytest.mark.parametrize(
+    ("name", "option", "activation"),
+    # every option with one of them, in turns, and each of them with one cell
+    [(*have, list(ACTIVATIONS)[i % len(ACTIVATIONS)]) for i, have in enumerate(HAVE)]
+    + [("elman", "activation", activation) for activation in ACTIVATIONS],
+)
 def test_the_step_is_the_papers_with_another_activation(name: str, option: str, activation: str) -> None:
     options = {**load("cell", name), option: activation}
     check_equation(cell_factory(name, **{option: activation}), STEPS[name], options)
