@@ -32,8 +32,8 @@ def beam_search(
     groups: int = 1,
     diversity: float = 0.0,
 ) -> list[list[Hypothesis]]:
-    """The `n_best` different hypotheses of each row, best first. A row leaves the batch when none that goes on can
-    come to rank among them, or when `size` have ended and none that goes on ranks among them now.
+    """The `n_best` different hypotheses of each row, best first. What has ended leaves the beam, which is then smaller;
+    a row leaves the batch when nothing goes on, or nothing that could come to rank among the best.
 
     limits: (B,) tokens after which a hypothesis stops without an end, at least 1.
     length_penalty: alpha; the rank is the score / ((5 + length) / 6)^alpha, where the length counts the end. 0 prefers
@@ -46,52 +46,49 @@ def beam_search(
     """
     log_probabilities, state, memory = start
     size //= groups
-    # what is searched side by side: `size` hypotheses of each group of each row
+    # beams: `groups` of each row, one after the other; hypotheses of a beam are equal at first: one is enough
     rows = torch.arange(len(limits), device=limits.device).repeat(groups)
     group = torch.arange(groups, device=limits.device).repeat_interleave(len(limits))
-    every = rows.repeat_interleave(size)
-    log_probabilities = log_probabilities[every]
-    state, memory = reorder(state, every), reorder(memory, every)
     totals = log_probabilities.new_full((len(rows), size), NEVER)
-    totals[:, 0] = 0.0  # the hypotheses of a beam are equal at first: one is enough
-    written = rows.new_empty(len(every), 0)
+    totals[:, 0] = 0.0
+    place = torch.arange(len(rows), device=rows.device) * size  # of each hypothesis that goes on, among all places
+    log_probabilities, state, memory = log_probabilities[rows], reorder(state, rows), reorder(memory, rows)
+    written = rows.new_empty(len(rows), 0)
     found: dict[tuple[int, int], list[Hypothesis]] = {key: [] for key in _keys(rows, group)}
     for length in range(1, int(limits.max()) + 1):
-        of_row = rows.repeat_interleave(size)
+        keys, of_row = _keys(rows, group), rows[place // size]
         allowed = constraints(log_probabilities, written, of_row, end)
         banks = constraints.banks(written, of_row, allowed.shape[1]) if constraints.amount else None
-        best, origin, token = _candidates(totals, allowed, banks, rows, group, groups, diversity)
+        room = torch.tensor([size - len(found[key]) for key in keys], device=rows.device)
+        best, origin, token = _candidates(totals, place, allowed, banks, rows, group, groups, diversity)
+        best = best.masked_fill(torch.arange(best.shape[1], device=rows.device) >= room[:, None], NEVER)
         for beam in best[:, 0].isneginf().nonzero()[:, 0].tolist():
-            if not found[int(rows[beam]), int(group[beam])]:
-                own = slice(beam * size, (beam + 1) * size)
+            if not found[keys[beam]]:
+                own = place // size == beam
                 raise constraints.unmet(int(rows[beam]), log_probabilities[own], written[own], end)
         last = limits[rows] <= length
         ended = torch.zeros_like(token, dtype=torch.bool) if end is None else token == end
-        ending = ended | last[:, None]
+        ending = (ended | last[:, None]) & ~best.isneginf()
         ranks = best / ((5 + length) / 6) ** length_penalty
         if penalty is not None:
             ranks = ranks + penalty(state, memory)[origin]
-        keys = _keys(rows, group)
-        for i, j in (ending & ~best.isneginf())[:, :size].nonzero().tolist():
+        for i, j in ending.nonzero().tolist():
             ids = written[origin[i, j]].tolist() + ([] if ended[i, j] else [int(token[i, j])])
             found[keys[i]].append(Hypothesis(ids, float(best[i, j]), float(ranks[i, j])))
 
-        going_on = ending.float().argsort(dim=1, stable=True)[:, :size]
-        totals = best.masked_fill(ending, NEVER).gather(1, going_on)
+        totals = best.masked_fill(ending, NEVER)
         # a score only falls, and at its limit the length excuses most
-        hopes = (totals[:, 0] / ((5 + limits[rows]) / 6) ** length_penalty).tolist()
-        as_it_is = (totals[:, 0] / ((5 + length) / 6) ** length_penalty).tolist()
-        going = [
-            (now if len(found[key]) >= size else hope) > _worst_of_best(found[key], min(n_best, size))
-            for key, hope, now in zip(keys, hopes, as_it_is, strict=True)
-        ]
+        hopes = (totals.amax(1) / ((5 + limits[rows]) / 6) ** length_penalty).tolist()
+        n = min(n_best, size)
+        going = [hope > _worst_of_best(found[key], n) for key, hope in zip(keys, hopes, strict=True)]
         stay = torch.tensor(going, device=rows.device).nonzero()[:, 0]
         if not len(stay):
             break
-        origin, token = origin.gather(1, going_on)[stay].flatten(), token.gather(1, going_on)[stay].flatten()
-        if len(stay) < len(rows):
-            memory = reorder(memory, origin)
         rows, group, totals = rows[stay], group[stay], totals[stay]
+        place = (~totals.flatten().isneginf()).nonzero()[:, 0]
+        origin, token = origin[stay].flatten()[place], token[stay].flatten()[place]
+        if not torch.equal(rows[place // size], of_row):
+            memory = reorder(memory, origin)
         written = torch.cat([written[origin], token[:, None]], dim=1)
         log_probabilities, state = step(token, reorder(state, origin), memory)
     return [_best(row, groups, found, n_best) for row in range(len(limits))]
@@ -115,6 +112,7 @@ def _best(row: int, groups: int, found: dict[tuple[int, int], list[Hypothesis]],
 
 def _candidates(
     totals: Tensor,
+    place: Tensor,
     log_probabilities: Tensor,
     banks: Tensor | None,
     rows: Tensor,
@@ -122,42 +120,48 @@ def _candidates(
     groups: int,
     diversity: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(R, K) scores of the best next tokens of each beam, best first; the hypothesis each goes on from; the token."""
+    """The best next tokens of each beam, best first: (R, K) scores, the hypothesis each goes on from, and the token.
+
+    totals: (R, size) scores so far; place: (N,) where the hypotheses that go on stand in it.
+    """
     beams, size = totals.shape
-    vocabulary = log_probabilities.shape[1]
-    hypotheses = size * torch.arange(beams, device=rows.device)[:, None]
+    number = place.new_zeros(beams * size).index_put_((place,), torch.arange(len(place), device=place.device))
     if groups == 1 and banks is None:
         # the best of a beam are among the best of each hypothesis, of which there are far fewer than tokens
-        values, tokens = log_probabilities.topk(min(2 * size, vocabulary))
-        best, index = _top((totals.view(-1, 1) + values).view(beams, -1), None, size)
-        return best, index // values.shape[1] + hypotheses, tokens.view(beams, -1).gather(1, index)
-    scores = (totals.view(-1, 1) + log_probabilities).view(beams, -1)
+        values, tokens = log_probabilities.topk(min(size, log_probabilities.shape[1]))
+    else:
+        values = log_probabilities
+        tokens = torch.arange(values.shape[1], device=place.device).expand_as(values)
+    width = values.shape[1]
+    scores = values.new_full((beams * size, width), NEVER)
+    scores[place] = totals.flatten()[place, None] + values
+    scores = scores.view(beams, -1)
+    if banks is not None:
+        banks = banks.new_zeros(beams * size, width).index_put_((place,), banks).view(beams, -1)
     if groups == 1:
         best, index = _top(scores, banks, size)
     else:
         # the tokens that earlier groups of a row have chosen at this step, and how often
-        chosen = scores.new_zeros(int(rows.max()) + 1, vocabulary)
-        picked = torch.zeros_like(scores, dtype=torch.long)
-        for number in range(groups):
-            own = (group == number).nonzero()[:, 0]
-            masked = None if banks is None else banks.view(scores.shape)[own]
-            _, places = _top(scores[own] - diversity * chosen[rows[own]].repeat(1, size), masked, size)
-            picked = picked[:, : places.shape[1]]
-            picked[own] = places
-            taken = places[:, :size] % vocabulary
-            chosen.index_put_((rows[own, None].expand_as(taken), taken), scores.new_ones(taken.shape), accumulate=True)
-        index, best = picked, scores.gather(1, picked)
-    return best, index // vocabulary + hypotheses, index % vocabulary
+        chosen = scores.new_zeros(int(rows.max()) + 1, width)
+        index = torch.zeros(beams, min(size, scores.shape[1]), dtype=torch.long, device=rows.device)
+        for turn in range(groups):
+            own = (group == turn).nonzero()[:, 0]
+            nearby = scores[own] - diversity * chosen[rows[own]].repeat(1, size)
+            picked, index[own] = _top(nearby, None if banks is None else banks[own], size)
+            taken, real = index[own] % width, (~picked.isneginf()).to(chosen.dtype)
+            chosen.index_put_((rows[own, None].expand_as(taken), taken), real, accumulate=True)
+        best = scores.gather(1, index)
+    origin = number[index // width + size * torch.arange(beams, device=rows.device)[:, None]]
+    return best, origin, tokens[origin, index % width]
 
 
 def _top(scores: Tensor, banks: Tensor | None, size: int) -> tuple[Tensor, Tensor]:
-    """(R, size V) -> the best of each row and their places. Every hypothesis has one end: of twice as many candidates
-    enough go on. With banks, the best of each, then the second best of each, and so on: more of what is required first.
+    """(R, size K) -> the best of each row and their places. With banks, the best of each, then the second best of each,
+    and so on: more of what is required first.
     """
-    wanted = min(2 * size, scores.shape[1])
+    wanted = min(size, scores.shape[1])
     if banks is None:
         return scores.topk(wanted)
-    banks = banks.view(scores.shape)
     amounts = banks.flatten().unique().flip(0).tolist()
     found = [scores.masked_fill(banks != amount, NEVER).topk(wanted) for amount in amounts]
     best = torch.stack([values for values, _ in found], dim=2).flatten(1)
