@@ -54,6 +54,8 @@ class Critic(nn.Module):
 
     def begins(self) -> bool:
         """Whether one more batch is trained on its score."""
+        if self.batches.is_meta:  # a model is measured, not trained
+            return False
         self.batches += 1
         return int(self.batches) > self.options.after
 

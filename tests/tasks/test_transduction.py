@@ -261,6 +261,12 @@ def test_self_critical_training_follows_what_is_drawn() -> None:
     assert "task.critic.batches" in model.state_dict()
 
 
+def test_what_training_adds_can_be_measured() -> None:
+    copying_and_more = ("task.decoder.attention=coverage", "task.decoder.copy_source=true", "task.coverage_loss=1")
+    for overrides in (("task.self_critical.metric=chrf",), copying_and_more):
+        assert examine("task=transduction", *overrides)[1] == []
+
+
 def sentence_chrf(answer: str, right: str) -> float:
     return sacrebleu.metrics.CHRF().corpus_score([answer], [[right]]).score
 
