@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import random
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,10 +90,12 @@ class Shapes(CaptionData):
     """One thing ("a red circle"), two and where they are ("a red circle left of a blue star"; from the other one's side
     it is right, too), or two or three that are alike ("three green rings"). They are of any size.
 
-    Of the 64 combinations of a colour and a shape, 8 are held out for validation and 8 for the test: each picture there
-    has a thing of a combination that training pictures have not. All runs share the pictures.
+    held_out: what validation and test pictures have and training pictures have not. pairs: two things that stand
+        together, of 2,016 a tenth for each split; or things: a colour on a shape, of 64 eight for each split.
+    All runs share the pictures.
     """
 
+    held_out: Literal["pairs", "things"] = "pairs"
     train_size: int = 10_000
     validation_size: int = 500
     test_size: int = 1_000
@@ -112,30 +115,40 @@ class Shapes(CaptionData):
         found = {}
         for split in ("train", "validation", "test"):
             generator = random.Random(f"{GENERATION_SEED} {split}")
-            scenes = [draw_scene(generator, split) for _ in range(getattr(self, f"{split}_size"))]
+            size = getattr(self, f"{split}_size")
+            scenes = [draw_scene(generator, split, self.held_out == "pairs") for _ in range(size)]
             captions = [scene.captions for scene in scenes]
             found[split] = Captioned(DrawnScenes(scenes), captions, [""] * len(scenes))
         return found
 
 
-def split_of(colour: str, shape: str) -> str:
-    """Which split has this combination in each of its pictures. Each colour and each shape is held out once each."""
-    distance = (list(SHAPES).index(shape) - list(COLOURS).index(colour)) % len(SHAPES)
+def split_of_thing(thing: Thing) -> str:
+    """Which split has this colour on this shape in each of its pictures. Each colour, and each shape, is held out once
+    for each split.
+    """
+    distance = (list(SHAPES).index(thing.shape) - list(COLOURS).index(thing.colour)) % len(SHAPES)
     return {1: "validation", 4: "test"}.get(distance, "train")
 
 
-def draw_scene(generator: random.Random, split: str) -> Scene:
-    """A scene of a split: what it shows first is of a combination that is the split's own."""
-    kind = generator.choices(("one", "pair", "alike"), (1, 2, 1))[0]
-    thing = _thing(generator, split)
+def split_of_pair(first: Thing, second: Thing) -> str:
+    """Which split has pictures of these two, in any order; as good as by chance."""
+    one, other = sorted((str(first), str(second)))
+    return {0: "validation", 1: "test"}.get(zlib.crc32(f"{one}, {other}".encode()) % 10, "train")
+
+
+def draw_scene(generator: random.Random, split: str, pairs: bool) -> Scene:
+    """A scene of a split. pairs: two things that only this split has together are held out, else things."""
+    kind = generator.choices(("one", "pair", "alike"), (1, 2, 1))[0] if split == "train" or not pairs else "pair"
+    while True:
+        thing, other = _thing(generator), _thing(generator)
+        owner = split_of_pair(thing, other) if pairs else split_of_thing(thing)
+        if owner == split and str(thing) != str(other) and (pairs or split_of_thing(other) == "train"):
+            break
     if kind == "one":
         things = [thing._replace(x=generator.uniform(14, SIZE - 14), y=generator.uniform(14, SIZE - 14))]
         captions = [f"a {thing}"]
     elif kind == "pair":
         relation = generator.choice(list(OPPOSITE))
-        other = _thing(generator, "train")
-        while str(other) == str(thing):
-            other = _thing(generator, "train")
         across = _apart(generator, [thing.radius, other.radius])
         along = generator.uniform(20, SIZE - 20)
         aside = along + generator.uniform(-6, 6)
@@ -161,11 +174,9 @@ def draw_scene(generator: random.Random, split: str) -> Scene:
     return Scene(things, captions, generator.uniform(0.0, 0.2))
 
 
-def _thing(generator: random.Random, split: str) -> Thing:
-    while True:
-        colour, shape = generator.choice(list(COLOURS)), generator.choice(list(SHAPES))
-        if split_of(colour, shape) == split:
-            return Thing(shape, colour, generator.uniform(*RADII), 0, 0, generator.uniform(-0.06, 0.06))
+def _thing(generator: random.Random) -> Thing:
+    shape, colour = generator.choice(list(SHAPES)), generator.choice(list(COLOURS))
+    return Thing(shape, colour, generator.uniform(*RADII), 0, 0, generator.uniform(-0.06, 0.06))
 
 
 def _apart(generator: random.Random, radii: list[float]) -> list[float]:

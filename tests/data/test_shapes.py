@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
 import torch
 
 from seqzoo.data import Shapes
-from seqzoo.data.shapes import COLOURS, SHAPES, SIZE, Scene, Thing, draw, split_of
+from seqzoo.data.shapes import COLOURS, SHAPES, SIZE, Scene, Thing, draw, split_of_pair, split_of_thing
 
 SMALL: dict[str, Any] = {"train_size": 200, "validation_size": 60, "test_size": 60}
 
@@ -27,19 +29,32 @@ def scenes(data: Shapes, split: str) -> list[Scene]:
     return data._encoded[split].pictures.scenes
 
 
-def test_combinations_of_a_split_are_in_no_other(data: Shapes) -> None:
-    seen: dict[str, set] = {split: set() for split in SPLITS}
-    for split, found in seen.items():
+def test_two_things_that_are_held_out_are_together_in_no_other_split(data: Shapes) -> None:
+    for split in SPLITS:
         for scene in scenes(data, split):
-            pairs = {(thing.colour, thing.shape) for thing in scene.things}
-            found |= pairs
-            owners = {split_of(*pair) for pair in pairs}
+            if len({str(thing) for thing in scene.things}) == 2:
+                assert split_of_pair(*scene.things) == split_of_pair(*scene.things[::-1]) == split
+            else:
+                assert split == "train"
+    things = [Thing(shape, colour, 9.0, 0, 0, 0) for shape in SHAPES for colour in COLOURS]
+    owners = Counter(split_of_pair(a, b) for a, b in itertools.combinations(things, 2))
+    assert owners.total() == 2016
+    assert 150 < owners["validation"] < 250
+    assert 150 < owners["test"] < 250
+
+
+def test_things_that_are_held_out_are_in_no_other_split() -> None:
+    data = Shapes(held_out="things", **SMALL)
+    for split, found in data.read().items():
+        for scene in found.pictures.scenes:
+            owners = {split_of_thing(thing) for thing in scene.things}
             assert split in owners
             assert owners <= {split, "train"}
-    assert {colour for colour, _ in seen["train"]} == set(COLOURS)
-    assert {shape for _, shape in seen["train"]} == set(SHAPES)
-    held_out = [(colour, shape) for colour in COLOURS for shape in SHAPES if split_of(colour, shape) == "test"]
-    assert len({colour for colour, _ in held_out}) == len({shape for _, shape in held_out}) == len(held_out) == 8
+    things = [Thing(shape, colour, 9.0, 0, 0, 0) for shape in SHAPES for colour in COLOURS]
+    for split in ("validation", "test"):
+        held_out = [thing for thing in things if split_of_thing(thing) == split]
+        assert len({thing.colour for thing in held_out}) == len({thing.shape for thing in held_out}) == 8
+        assert len(held_out) == 8
 
 
 def test_captions_are_true(data: Shapes) -> None:
