@@ -166,8 +166,8 @@ def draw_scene(generator: random.Random, split: str, pairs: bool) -> Scene:
         across = _apart(generator, [thing.radius] * number)
         places = [generator.uniform(16, SIZE - 16) for _ in range(number)]
         upright = generator.random() < 0.5
-        pairs = zip(places, across, strict=True) if upright else zip(across, places, strict=True)
-        things = [thing._replace(x=x, y=y) for x, y in pairs]
+        columns, rows = (places, across) if upright else (across, places)
+        things = [thing._replace(x=x, y=y) for x, y in zip(columns, rows, strict=True)]
         captions = [f"{NUMBERS[number]} {thing}{'es' if thing.shape == 'cross' else 's'}"]
     generator.shuffle(things)  # so that what is drawn last tells nothing
     generator.shuffle(captions)
