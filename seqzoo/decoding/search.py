@@ -22,7 +22,7 @@ class Start(NamedTuple):
 
     state: after which they hold; reordered with the hypotheses.
     memory: nested tuples as a state, of what all hypotheses of a row share, such as what a decoder attends to; it is
-        reordered only when rows leave.
+        reordered only when hypotheses leave.
     """
 
     log_probabilities: Tensor

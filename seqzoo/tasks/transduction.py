@@ -240,7 +240,7 @@ class Transduction(Task):
         for nth in range(max(map(len, rows), default=0)):
             answers = [row[min(nth, len(row) - 1)] for row in rows]
             weights = None
-            if any(UNKNOWN in answer.ids for answer in answers):
+            if self.decoder.gate is not None and any(UNKNOWN in answer.ids for answer in answers):
                 written = [batch.lengths.new_tensor([*answer.ids, END]) for answer in answers]
                 weights = self.attention_weights(features, batch, pad_sequence(written, batch_first=True))
                 # of what the vocabulary knows there are better ways to write it
@@ -249,10 +249,10 @@ class Transduction(Task):
                 if nth >= len(rows[row]):
                     continue
                 text = self.spec.targets.decode(answer.ids)
-                for place in (place for place, token in enumerate(answer.ids) if token == UNKNOWN):
-                    assert weights is not None
-                    step = int(weights[row, place].argmax())
-                    text = text.replace(unknown, self._token(batch, row, step), 1)
+                for place, token in enumerate(answer.ids):
+                    if token == UNKNOWN and weights is not None:
+                        step = int(weights[row, place].argmax())
+                        text = text.replace(unknown, self._token(batch, row, step), 1)
                 found[row].append(Prediction(text, answer.score))
         return found
 
