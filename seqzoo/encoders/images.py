@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy
 import torch
@@ -22,14 +23,16 @@ class ImageCNN(Encoder):
     frame the mean of its regions. A picture may have any size; a stage halves its rows and columns.
 
     Each stage is a convolution of stride 2 and residual blocks, normalised over the batch (by groups of channels within
-    a picture, drawn shapes were learned far slower). The network sees where a pixel is: two channels hold
-    the places, from -1 to 1.
+    a picture, drawn shapes were learned far slower).
 
     He et al., Deep Residual Learning for Image Recognition, 2016, https://arxiv.org/abs/1512.03385
     Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution, 2018 (the places),
     https://arxiv.org/abs/1807.03247
 
     channels: of each stage; the last one's are the features F.
+    places: how the network sees where things are, by two numbers from -1 to 1: regions, each region's own, two more
+        features; or pixels, two more channels of the picture, as frames need, which are means of their regions. For
+        pictures, regions were learned faster.
     blocks: residual ones of each stage, behind its first convolution.
     dropout: on the features, 0 to 1.
     """
@@ -39,6 +42,7 @@ class ImageCNN(Encoder):
         input_size: int,
         channels: Sequence[int] = (16, 32, 64),
         blocks: Sequence[int] = (0, 0, 1),
+        places: Literal["regions", "pixels"] = "regions",
         dropout: float = 0.0,
     ):
         super().__init__()
@@ -46,9 +50,10 @@ class ImageCNN(Encoder):
             raise ValueError(f"channels is {list(channels)}: name at least one stage, each of 1 channel or more")
         if len(blocks) != len(channels) or min(blocks) < 0:
             raise ValueError(f"blocks is {list(blocks)}: give a number for each of the {len(channels)} channels")
-        self.output_size = channels[-1]
+        self.of_regions = places == "regions"
+        self.output_size = channels[-1] + 2 * self.of_regions
         layers: list[nn.Module] = []
-        width = input_size + 2
+        width = input_size + 2 * (not self.of_regions)
         for out, number in zip(channels, blocks, strict=True):
             layers += [_convolution(width, out, stride=2), nn.ReLU()]
             layers += [_Residual(out) for _ in range(number)]
@@ -59,7 +64,8 @@ class ImageCNN(Encoder):
     def forward(self, inputs: Tensor) -> Tensor:
         clips = inputs.dim() == 5
         pictures = inputs.flatten(0, 1) if clips else inputs
-        maps = self.layers(torch.cat([2 * pictures - 1, _places(pictures)], dim=1))
+        centred = 2 * pictures - 1
+        maps = _placed(self.layers(centred)) if self.of_regions else self.layers(_placed(centred))
         regions = maps.flatten(2).transpose(1, 2)
         return self.dropout(regions.mean(1).unflatten(0, inputs.shape[:2]) if clips else regions)
 
@@ -78,12 +84,12 @@ def _convolution(width: int, out: int, stride: int = 1) -> nn.Module:
     return nn.Sequential(nn.Conv2d(width, out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out))
 
 
-def _places(pictures: Tensor) -> Tensor:
-    """(N, 2, Y, X): how far down and how far right each pixel is, from -1 to 1."""
-    number, _, rows, columns = pictures.shape
-    down, right = (torch.linspace(-1, 1, size, device=pictures.device) for size in (rows, columns))
+def _placed(maps: Tensor) -> Tensor:
+    """(N, C, Y, X) -> (N, C + 2, Y, X), with how far down and how far right each place is."""
+    number, _, rows, columns = maps.shape
+    down, right = (torch.linspace(-1, 1, size, device=maps.device) for size in (rows, columns))
     places = torch.stack([down[:, None].expand(rows, columns), right.expand(rows, columns)])
-    return places.to(pictures.dtype).expand(number, -1, -1, -1)
+    return torch.cat([maps, places.to(maps.dtype).expand(number, -1, -1, -1)], dim=1)
 
 
 class ImageNetFeatures(Encoder):

@@ -17,11 +17,18 @@ def test_regions_are_row_by_row_and_see_where_they_are() -> None:
     encoder = ImageCNN(3, channels=[8], blocks=[0]).eval()
     pictures = torch.zeros(1, 3, 8, 12)
     plain = encoder(pictures)
-    assert plain.shape == (1, 4 * 6, 8)
-    assert not torch.allclose(plain[0, 8], plain[0, 15])
+    assert plain.shape == (1, 4 * 6, 8 + 2)
+    torch.testing.assert_close(plain[0, 7], torch.tensor([*plain[0, 8, :8].tolist(), -1 / 3, -3 / 5]))
     pictures[:, :, 0, 10:12] = 1  # upper right
     changed = (encoder(pictures) - plain).abs().sum(2)[0]
     assert changed.nonzero().tolist() == [[5]]
+
+
+def test_pixels_know_their_places() -> None:
+    encoder = ImageCNN(3, channels=[8], blocks=[0], places="pixels").eval()
+    found = encoder(torch.zeros(1, 3, 8, 12))
+    assert found.shape == (1, 4 * 6, 8)
+    assert not torch.allclose(found[0, 8], found[0, 15])
 
 
 def test_a_frame_is_the_mean_of_its_regions() -> None:
