@@ -245,3 +245,10 @@ def test_a_sweep_is_named_after_what_is_fixed_and_what_is_varied() -> None:
 def test_the_key_is_what_can_change_a_score(override: str, same: bool) -> None:
     base = fingerprint(configuration.compose("task=tagging"))
     assert (fingerprint(configuration.compose("task=tagging", override)) == base) is same
+
+
+def test_where_a_run_lies_is_no_part_of_its_command(command: Callable, tmp_path: Path) -> None:
+    done = command("train", "debug=tiny", "task=tagging", "training.steps=1", "hydra.run.dir=here")
+    assert done.status == 0, done.err
+    metrics = json.loads((tmp_path / "here" / "metrics.json").read_text())
+    assert metrics["command"] == "seqzoo train debug=tiny task=tagging training.steps=1"
