@@ -31,8 +31,7 @@ class ImageCNN(Encoder):
 
     channels: of each stage; the last one's are the features F.
     places: how the network sees where things are, by two numbers from -1 to 1: regions, each region's own, two more
-        features; or pixels, two more channels of the picture, as frames need, which are means of their regions. For
-        pictures, regions were learned faster.
+        features; or pixels, two more channels of the picture, as frames need, which are means of their regions.
     blocks: residual ones of each stage, behind its first convolution.
     dropout: on the features, 0 to 1.
     """
