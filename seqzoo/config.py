@@ -210,7 +210,8 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
             options = [text for text in options if _exists(text, chosen, mistakes)]
         config = _hydra_compose([*groups, *options], mistakes) if options else chosen
     if config is not None:
-        config["overrides"] = list(overrides)
+        # where a run lies, and who launches it, are no part of what it is
+        config["overrides"] = [text for text in overrides if not re.match(r"[+~]*hydra[./]", text)]
     return config, mistakes
 
 

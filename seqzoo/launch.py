@@ -79,9 +79,7 @@ class _Single:
         folder = Path(about.runtime.output_dir)
         try:
             if self.config is not None:
-                # Hydra's own options, such as where the run lies, are no part of what it is
-                config = {**self.config, "overrides": list(about.overrides.task)}
-                until_stopped(lambda: start_checked(config, folder))
+                until_stopped(lambda: start_checked(self.config, folder))
             else:
                 until_stopped(lambda: start(configuration.compose(*about.overrides.task), folder))
         except SeqzooError as error:

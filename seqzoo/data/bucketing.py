@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
+
+from seqzoo.data.chance import generator_at
+from seqzoo.errors import DataError
 
 POOL = 50
 """Batches a pool: within one, examples are sorted by length. More means less padding and less chance."""
@@ -29,6 +32,26 @@ def bucket(
         pool = sorted(order[start : start + POOL * batch_size], key=lengths.__getitem__)
         batches += _fill(pool, lengths, batch_size, max_tokens)
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+class Plans:
+    """The row numbers of every batch of a split, shuffled for each epoch of training. The last plan is kept, since
+    `num_batches` and `batches` ask in turn.
+    """
+
+    def __init__(self, splits: Collection[str], seed: int, batch_size: int, max_tokens: int | None = None):
+        self.splits, self.seed, self.batch_size, self.max_tokens = splits, seed, batch_size, max_tokens
+        self._last: tuple[tuple[str, int], list[list[int]]] | None = None
+
+    def of(self, split: str, epoch: int, lengths: Callable[[], Sequence[int]]) -> list[list[int]]:
+        """lengths: of the rows of the split, asked for where the plan is a new one."""
+        if split not in self.splits:
+            raise DataError(f'The data has no split "{split}": it has {", ".join(self.splits)}.')
+        key = (split, epoch if split == "train" else 0)
+        if self._last is None or self._last[0] != key:
+            generator = generator_at(self.seed, epoch) if split == "train" else None
+            self._last = (key, bucket(lengths(), self.batch_size, self.max_tokens, generator))
+        return self._last[1]
 
 
 def _fill(order: list[int], lengths: Sequence[int], batch_size: int, max_tokens: int | None) -> list[list[int]]:

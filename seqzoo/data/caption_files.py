@@ -25,6 +25,7 @@ from torch import Tensor
 
 from seqzoo.contracts import Batch
 from seqzoo.data.captions import CaptionData, Captioned
+from seqzoo.data.chance import generator_at
 from seqzoo.data.files import Files
 from seqzoo.data.generating import GENERATION_SEED
 from seqzoo.data.locations import locate_folder
@@ -135,7 +136,7 @@ class CaptionFiles(Files, CaptionData):
     def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
         if self.features:
             return batch
-        generator = torch.Generator().manual_seed(((self.seed * 1_000_003 + epoch) * 1_000_003 + number) % 2**63)
+        generator = generator_at(self.seed, epoch, number)
         return replace(batch, inputs=vary(batch.inputs, generator, self.flip, self.crop, self.colour))
 
     def _pictures(self, paths: Iterator[Path]) -> tuple[dict[Path, Tensor | None], list[str]]:

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import torch
 
 from seqzoo.contracts import Batch, DataModule, DataSpec
-from seqzoo.data.bucketing import bucket
+from seqzoo.data.bucketing import Plans
 from seqzoo.data.codec import TextCodec
 from seqzoo.data.examples import evenly, fit, located
 from seqzoo.data.pictures import Pictures
@@ -94,7 +94,7 @@ class CaptionData(DataModule):
             spec = self._spec(TextCodec.learn(self.tokenizer, texts, *options))
         self.spec = spec
         self._encoded = {split: self._encode(captioned) for split, captioned in found.items() if captioned.captions}
-        self._plan: tuple[tuple[str, int], list[list[int]]] | None = None
+        self._plans = Plans(self._encoded, self.seed, self.batch_size)
 
     def _encode(self, found: Captioned) -> _Encoded:
         codec = self.spec.targets
@@ -142,14 +142,7 @@ class CaptionData(DataModule):
         return [first + (epoch + row) % number for row, (first, number) in places]
 
     def _batches_of(self, split: str, epoch: int) -> list[list[int]]:
-        """The row numbers of every batch, captions of similar length together; the last plan is kept."""
-        if split not in self._encoded:
-            raise DataError(f'The data has no split "{split}": it has {", ".join(self._encoded)}.')
-        key = (split, epoch if split == "train" else 0)
-        if self._plan is None or self._plan[0] != key:
-            generator = None
-            if split == "train":
-                generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-            lengths = self._encoded[split].captions.lengths[self._chosen(split, epoch)].tolist()
-            self._plan = (key, bucket(lengths, self.batch_size, None, generator))
-        return self._plan[1]
+        """The row numbers of every batch, captions of similar length together."""
+        return self._plans.of(
+            split, epoch, lambda: self._encoded[split].captions.lengths[self._chosen(split, epoch)].tolist()
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from seqzoo.contracts import BLANK, Batch, Codec, DataSpec
+from seqzoo.data.chance import generator_at
 from seqzoo.data.codec import TextCodec
 from seqzoo.data.examples import Example, ExampleData, fit
 from seqzoo.data.files import ExampleFiles
@@ -58,7 +59,7 @@ class ClozeData(ExampleData):
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         for number, batch in enumerate(super().batches(split, epoch, start), start):
             if split == "train" and self.blanks:
-                drawn = torch.Generator().manual_seed(((self.seed * 1_000_003 + epoch) * 1_000_003 + number) % 2**63)
+                drawn = generator_at(self.seed, epoch, number)
                 hidden = torch.rand(batch.inputs.shape, generator=drawn) < self.blanks
                 batch.inputs = batch.inputs.masked_fill(hidden & mask(batch.lengths, hidden.shape[1]), BLANK)
             yield batch

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts import Batch, Codec, DataModule, DataSpec
-from seqzoo.data.bucketing import bucket, padding_share
+from seqzoo.data.bucketing import Plans, padding_share
 from seqzoo.data.codec import LabelCodec, TextCodec
 from seqzoo.data.marked_text import marked_parts, split_marked
 from seqzoo.data.numbers import parse_steps
@@ -111,7 +111,7 @@ class ExampleData(DataModule):
         self._encoded = {
             split: self._encode(evenly(found, self.limit), self.spec) for split, found in examples.items() if found
         }
-        self._plan: tuple[tuple[str, int], list[list[int]]] | None = None
+        self._plans = Plans(self._encoded, self.seed, self.batch_size, self.max_tokens)
 
     def splits(self) -> dict[str, int]:
         return {split: len(encoded.inputs) for split, encoded in self._encoded.items()}
@@ -127,17 +127,7 @@ class ExampleData(DataModule):
         return padding_share(self._encoded["train"].inputs.lengths.tolist(), self._batches_of("train", 0))
 
     def _batches_of(self, split: str, epoch: int) -> list[list[int]]:
-        """The row numbers of every batch; the last plan is kept, since `num_batches` and `batches` ask in turn."""
-        if split not in self._encoded:
-            raise DataError(f'The data has no split "{split}": it has {", ".join(self._encoded)}.')
-        key = (split, epoch if split == "train" else 0)
-        if self._plan is None or self._plan[0] != key:
-            generator = None
-            if split == "train":
-                generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-            plan = bucket(self._encoded[split].lengths, self.batch_size, self.max_tokens, generator)
-            self._plan = (key, plan)
-        return self._plan[1]
+        return self._plans.of(split, epoch, lambda: self._encoded[split].lengths)
 
     def _batch(self, encoded: Encoded, rows: list[int]) -> Batch:
         inputs, lengths = encoded.inputs.gather(rows)

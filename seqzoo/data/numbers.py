@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts import Batch, DataModule, DataSpec
+from seqzoo.data.chance import generator_at
 from seqzoo.data.generating import GENERATION_SEED
 from seqzoo.errors import DataError
 
@@ -47,7 +48,7 @@ class SequenceData(DataModule):
         found = self._of(split)
         order = torch.arange(len(found.inputs))
         if split == "train":
-            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            generator = generator_at(self.seed, epoch)
             order = torch.randperm(len(order), generator=generator)
         for rows in order.split(self.batch_size)[start:]:
             inputs = self.as_numbers(found.inputs[rows])

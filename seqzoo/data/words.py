@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 import torch
 
 from seqzoo.contracts import UNKNOWN, Batch, DataSpec
+from seqzoo.data.chance import generator_at
 from seqzoo.data.codec import CharacterCodec, TextCodec
 from seqzoo.data.examples import Example, ExampleData, located, split_source
 from seqzoo.data.vectors import VectorFile
@@ -78,8 +79,7 @@ class WordData(ExampleData):
         counts = self._encoded["train"].inputs.ids.bincount(minlength=self.spec.input_size)
         rates = self.word_dropout / (self.word_dropout + counts)
         for number, batch in enumerate(batches, start):
-            seed = (self.seed * 1_000_003 + epoch) * 1_000_003 + number
-            generator = torch.Generator().manual_seed(seed % 2**63)
+            generator = generator_at(self.seed, epoch, number)
             dropped = torch.rand(batch.inputs.shape, generator=generator) < rates[batch.inputs]
             real = torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]
             yield replace(batch, inputs=batch.inputs.masked_fill(dropped & real, UNKNOWN))

@@ -11,7 +11,7 @@ import torch
 from seqzoo.contracts import Batch, DataModule
 from seqzoo.drawing import can_draw
 from seqzoo.dynamics import first_cell, memory_capacity
-from seqzoo.training.evaluation import alignments, middle, pictures_read
+from seqzoo.training.evaluation import alignments, middle, shown
 from seqzoo.training.graph import graph_of
 from seqzoo.training.recurrence import Recurrence, recurrence
 from seqzoo.training.run import Run
@@ -53,8 +53,11 @@ class Diagnostics:
         self._numbers, self._pictures = Allowance(half, 0.1, clock), Allowance(half, 1.0, clock)
         self._told = False
 
-    def look(self, session: Session, data: DataModule, run: Run) -> None:
-        """Where it is time to: numbers and pictures of the first rows of the validation split."""
+    def look(self, session: Session, data: DataModule, run: Run, examples: list[str]) -> None:
+        """Where it is time to: numbers and pictures of the first rows of the validation split.
+
+        examples: what `decoded_examples` says of them.
+        """
         recurrent = first_cell(session.model) is not None
         numbers, pictures = recurrent and self._numbers.is_enough, self._pictures.is_enough and can_draw()
         if run.tracker is None or not (numbers or pictures):
@@ -72,9 +75,12 @@ class Diagnostics:
                     with self._pictures.spending():
                         if recurrent:
                             run.draw_recurrence(found or _look(session, data), step)
-                        shown = (session.model, data, "validation", device, session.settings.examples)
-                        run.draw_pictures(*pictures_read(*shown), step)
-                        run.draw_alignments(alignments(*shown), step)
+                        if examples and data.spec.picture is not None:
+                            run.draw_pictures(
+                                shown(session.model, data, "validation", len(examples)).inputs, examples, step
+                            )
+                        count = session.settings.examples
+                        run.draw_alignments(alignments(session.model, data, "validation", device, count), step)
             except Exception as error:  # a cell of one's own may do what has no derivative; no page is worth a training
                 run.log(f"no more pages on recurrence: {' '.join(str(error).split()) or type(error).__name__}")
                 self._numbers.share = self._pictures.share = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from seqzoo.contracts import Alignment, Batch, DataModule, Loss
 from seqzoo.metrics import Confusion
@@ -66,15 +65,6 @@ def alignments(model: Model, data: DataModule, split: str, device: torch.device,
     if count == 0:
         return []
     return model.task.alignments(model, shown(model, data, split, count).to(device))
-
-
-def pictures_read(
-    model: Model, data: DataModule, split: str, device: torch.device, count: int
-) -> tuple[Tensor | None, list[str]]:
-    """(N, C, Y, X) and what `decoded_examples` says of each; None where no pictures are read."""
-    if count == 0 or data.spec.picture is None:
-        return None, []
-    return shown(model, data, split, count).inputs, decoded_examples(model, data, split, device, count)
 
 
 def shown(model: Model, data: DataModule, split: str, count: int) -> Batch:

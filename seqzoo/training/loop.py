@@ -148,7 +148,7 @@ def validate(session: Session, data: DataModule, run: Run, diagnostics: Diagnost
             run.save_best(session, {name: str(value) for name, value in scores.items()})
         examples = decoded_examples(model, data, "validation", session.device, settings.examples)
         run.log_validation(session, scores, examples, improved)
-        diagnostics.look(session, data, run)
+        diagnostics.look(session, data, run, examples)
     session.schedule.after_validation(improved)
     if session.averaging.after_validation(rank):
         run.log(f"from update {position.step:,} on the weights are averaged")

@@ -148,10 +148,9 @@ class Run:
         with (self.folder / CURVES).open("a", encoding="utf-8") as file:
             file.write(_line(point))
 
-    def draw_pictures(self, pictures: Tensor | None, lines: list[str], step: int) -> None:
-        """What was read and what is written of it, where pictures were."""
-        if pictures is not None:
-            self._picture("valid/pictures", draw_pictures(pictures, lines), step)
+    def draw_pictures(self, pictures: Tensor, lines: list[str], step: int) -> None:
+        """What was read and what is written of it."""
+        self._picture("valid/pictures", draw_pictures(pictures, lines), step)
 
     def draw_alignments(self, alignments: list[Alignment], step: int) -> None:
         for number, alignment in enumerate(alignments):
