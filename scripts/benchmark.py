@@ -1,7 +1,7 @@
 """Time every way over a sequence side by side, in one process, one after the other in turns.
 
-python scripts/benchmark.py            # writes results/speed_cpu.csv, docs/SPEED.md and docs/speed_cpu.png
-python scripts/benchmark.py --page     # only the page and the picture, from the table
+python scripts/benchmark.py                   # writes results/speed_cpu.csv, docs/SPEED.md and docs/speed_cpu.png
+python scripts/benchmark.py --device cuda     # the same for a GPU, into results/speed_gpu.csv
 
 Before anything is timed, the ways that hold the same weights must give the same outputs and gradients. Peers join where
 they are installed: pip install keras sru torchrecurrent (and KERAS_BACKEND=torch).
@@ -16,8 +16,8 @@ import functools
 import gc
 import importlib
 import importlib.metadata
-import math
 import os
+import runpy
 import statistics
 import time
 import warnings
@@ -38,9 +38,8 @@ from seqzoo.provenance import commit, hardware
 from seqzoo.training import loop
 from seqzoo.training.session import Session
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-TABLE, PAGE, PICTURE = (REPOSITORY / name for name in ("results/speed_cpu.csv", "docs/SPEED.md", "docs/speed_cpu.png"))
-TOOLKITS = TABLE.with_name("speed_toolkits.csv")  # written by scripts/benchmark_toolkits.py
+SCRIPTS = Path(__file__).resolve().parent
+TABLES = {"cpu": SCRIPTS.parent / "results/speed_cpu.csv", "cuda": SCRIPTS.parent / "results/speed_gpu.csv"}
 COLUMNS = (
     "part", "cell", "pass", "T", "B", "I", "H", "way", "milliseconds", "ratio", "kept_mib", "device", "threads",
     "torch", "command", "commit", "date",
@@ -63,6 +62,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
 LINEAR = ("min_gru", "min_lstm", "sru", "qrnn", "lru", "hgrn")
 LONG = (1024, 4096, 16384)
 SECONDS, FEWEST, MOST = 1.5, 3, 25
+# a pass so short that what ran before it, in caches and in the allocator, would show
+SHORT = 0.05
 
 Way = Callable[[Tensor], Tensor]
 """(B, T, I) -> (B, T, O)"""
@@ -86,7 +87,9 @@ def engines(cell: Cell, lengths: Tensor | None = None) -> dict[str, Way]:
         cell.engine = engine
         try:
             with torch.no_grad():
-                cell.scan(torch.zeros(2, 3, cell.input_size), None, torch.tensor([3, 2]))
+                here = next(cell.parameters()).device
+                x, trial = torch.zeros(2, 3, cell.input_size, device=here), torch.tensor([3, 2], device=here)
+                cell.scan(x, None, trial)
         except ValueError:
             continue
         ways[f"seqzoo {engine}"] = _by_engine(cell, engine, lengths)
@@ -94,6 +97,8 @@ def engines(cell: Cell, lengths: Tensor | None = None) -> dict[str, Way]:
 
 
 def _by_engine(cell: Cell, engine: str, lengths: Tensor | None) -> Way:
+    lengths = None if lengths is None else lengths.to(next(cell.parameters()).device)
+
     def run(x: Tensor) -> Tensor:
         cell.engine = engine
         return cell.scan(x, None, lengths)[0]
@@ -107,6 +112,8 @@ def torchs(name: str, cell: Cell, lengths: Tensor | None) -> dict[str, Way]:
     whole.batch_first = True
     whole.load_state_dict({f"{key}_l0": value for key, value in cell.state_dict().items()})
     single.load_state_dict(cell.state_dict())
+    for network in (whole, single):
+        network.to(next(cell.parameters()).device)
 
     def by_cell(x: Tensor) -> Tensor:
         state, outputs = None, []
@@ -125,6 +132,19 @@ def torchs(name: str, cell: Cell, lengths: Tensor | None) -> dict[str, Way]:
     return {f"nn.{type(whole).__name__} padded": lambda x: whole(x)[0], f"nn.{type(whole).__name__} packed": packed}
 
 
+def stepping(cell: Cell) -> dict[str, Way]:
+    """As a decoder calls a cell: one step after the other, each with its own input product."""
+
+    def run(x: Tensor) -> Tensor:
+        state, outputs = cell.initial_state(x.shape[0]), []
+        for step in x.unbind(1):
+            output, state = cell(step, state)
+            outputs.append(output)
+        return torch.stack(outputs, 1)
+
+    return {"loop over the cell": run}
+
+
 def peer(package: str, make: Callable[[Any], Way]) -> dict[str, Way]:
     """A way of another library, where it is installed."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -137,9 +157,9 @@ def peer(package: str, make: Callable[[Any], Way]) -> dict[str, Way]:
     return {f"{package} {importlib.metadata.version(package)}": make(module)}
 
 
-def _torchrecurrent(name: str, inputs: int, hidden: int) -> dict[str, Way]:
+def _torchrecurrent(name: str, inputs: int, hidden: int, device: torch.device) -> dict[str, Way]:
     def make(module: Any) -> Way:
-        network = getattr(module, name)(inputs, hidden, batch_first=True)
+        network = getattr(module, name)(inputs, hidden, batch_first=True).to(device)
         return lambda x: network(x)[0]
 
     return peer("torchrecurrent", make)
@@ -153,27 +173,27 @@ def _keras(name: str, hidden: int) -> dict[str, Way]:
     return peer("keras", make)
 
 
-def _sru(hidden: int) -> dict[str, Way]:
+def _sru(hidden: int, device: torch.device) -> dict[str, Way]:
     def make(module: Any) -> Way:
-        network = module.SRU(hidden, hidden, num_layers=1)
+        network = module.SRU(hidden, hidden, num_layers=1).to(device)
         return lambda x: network(x.transpose(0, 1))[0].transpose(0, 1)
 
     return peer("sru", make)
 
 
-def agree(ways: dict[str, Way], x: Tensor, what: str) -> None:
-    """Ways that hold the same weights give the same; raises AssertionError with the one that does not."""
+def agree(ways: dict[str, Way], x: Tensor, what: str, most: float = 1e-3) -> None:
+    """Ways that hold the same weights give the same; raises AssertionError with the one that is `most` away or more."""
     results = {}
     for name, way in ways.items():
         leaf = x.detach().requires_grad_()
         outputs = way(leaf)
-        weights = torch.linspace(-1, 1, outputs.numel()).view_as(outputs)
+        weights = torch.linspace(-1, 1, outputs.numel(), device=x.device).view_as(outputs)
         results[name] = (outputs.detach(), torch.autograd.grad((outputs * weights).sum(), leaf)[0])
     (first, expected), *others = results.items()
     for name, found in others:
         for one, other in zip(found, expected, strict=True):
             distance = (one - other).norm() / other.norm()
-            assert distance < 1e-3, f"{what}: {name} differs from {first} by {distance:.2g}"
+            assert distance < most, f"{what}: {name} differs from {first} by {distance:.2g}"
 
 
 def measure(ways: dict[str, Way], x: Tensor, training: bool) -> dict[str, float]:
@@ -214,6 +234,8 @@ def _in_turns(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
     def seconds(run: Callable[[], None]) -> float:
         start = time.perf_counter()
         run()
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
         return time.perf_counter() - start
 
     gc.collect()
@@ -222,18 +244,21 @@ def _in_turns(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
     # what takes seconds needs no median of many
     for _ in range(1 if longest > SECONDS else max(FEWEST, min(MOST, int(SECONDS / longest)))):
         for name, run in runs.items():
+            if longest < SHORT:
+                run()
             times[name].append(seconds(run))
     return {name: 1e3 * statistics.median(values) for name, values in times.items()}
 
 
-def against_torch() -> Iterator[Measurement]:
+def against_torch(device: torch.device) -> Iterator[Measurement]:
     """Equal lengths, and lengths spread from 20 to 100 %; ratio: of the fastest way of torch.nn."""
     for name in TORCH:
         for shape in SHAPES:
             steps, rows, inputs, hidden = shape
             for part in ("equal", "lengths") if rows > 1 else ("equal",):
                 torch.manual_seed(0)
-                cell, x = seqzoo.create_cell(name, inputs, hidden), torch.randn(rows, steps, inputs)
+                cell = seqzoo.create_cell(name, inputs, hidden).to(device)
+                x = torch.randn(rows, steps, inputs, device=device)
                 lengths = None
                 if part == "lengths":
                     lengths = torch.linspace(0.2 * steps, steps, rows).round().long()[torch.randperm(rows)]
@@ -252,18 +277,20 @@ def against_torch() -> Iterator[Measurement]:
                         yield Measurement(part, name, what, shape, way, spent, best / spent, kept)
 
 
-def variants() -> Iterator[Measurement]:
+def variants(device: torch.device) -> Iterator[Measurement]:
     """Cells that torch does not have; ratio: multiplications a second, as a share of nn.LSTM's in the same turns."""
     for label, (name, options, other) in VARIANTS.items():
         for shape in ((100, 32, 256, 256), (100, 1, 128, 128)):
             steps, rows, inputs, hidden = shape
             torch.manual_seed(0)
-            cell, x = seqzoo.create_cell(name, inputs, hidden, **options), torch.randn(rows, steps, inputs)
-            lstm = seqzoo.create_cell("lstm", inputs, hidden)
-            ways = engines(cell) | (_torchrecurrent(other, inputs, hidden) if other else {})
+            cell = seqzoo.create_cell(name, inputs, hidden, **options).to(device)
+            x = torch.randn(rows, steps, inputs, device=device)
+            lstm = seqzoo.create_cell("lstm", inputs, hidden).to(device)
+            ways = stepping(cell) | engines(cell)
             if not options:
-                agree({key: way for key, way in ways.items() if key.startswith("seqzoo")}, x, f"{label} {shape}")
+                agree(ways, x, f"{label} {shape}")
             ways = {"nn.LSTM": torchs("lstm", lstm, None)["nn.LSTM"], **ways}
+            ways |= _torchrecurrent(other, inputs, hidden, device) if other else {}
             found = measure(ways, x, training=True)
             share = _multiplications(cell) / _multiplications(lstm)
             for way, spent in found.items():
@@ -277,19 +304,45 @@ def _multiplications(cell: Cell) -> int:
     return sum(parameter.numel() for parameter in cell.parameters() if parameter.dim() > 1)
 
 
-def linear() -> Iterator[Measurement]:
-    """Cells that need no step after the other, over long sequences; ratio: of stepping."""
+def linear(device: torch.device) -> Iterator[Measurement]:
+    """Cells that need no step after the other, over long sequences; ratio: of a loop over the cell."""
     for name in LINEAR:
         for steps in LONG:
             shape = (steps, 4, 128, 128)
             torch.manual_seed(0)
-            cell, x = seqzoo.create_cell(name, 128, 128), torch.randn(4, steps, 128)
-            ways = engines(cell) | (_sru(128) if name == "sru" and steps < LONG[-1] else {})
-            agree({key: way for key, way in ways.items() if key.startswith("seqzoo")}, x, f"{name} {shape}")
+            cell, x = seqzoo.create_cell(name, 128, 128).to(device), torch.randn(4, steps, 128, device=device)
+            ways = stepping(cell) | engines(cell)
+            agree(ways, x, f"{name} {shape}")
+            ways |= _sru(128, device) if name == "sru" and steps < LONG[-1] else {}
             found = measure(ways, x, training=True)
             for way, spent in found.items():
-                ratio, kept = found["seqzoo reference"] / spent, kept_for_backward(ways[way], x)
+                ratio, kept = found["loop over the cell"] / spent, kept_for_backward(ways[way], x)
                 yield Measurement("linear", name, "training", shape, way, spent, ratio, kept)
+
+
+def low_precision(device: torch.device) -> Iterator[Measurement]:
+    """Two layers in bfloat16; ratio: of torch.nn."""
+    for name in ("lstm", "gru"):
+        for shape in SHAPES:
+            steps, rows, inputs, hidden = shape
+            torch.manual_seed(0)
+            theirs = TORCH[name][0](inputs, hidden, num_layers=2, batch_first=True).to(device, torch.bfloat16)
+            ours = seqzoo.RNN(name, inputs, hidden, num_layers=2, batch_first=True).to(device, torch.bfloat16)
+            with torch.no_grad():
+                for parameter, value in zip(ours.parameters(), theirs.parameters(), strict=True):
+                    parameter.copy_(value)
+            x = torch.randn(rows, steps, inputs, device=device, dtype=torch.bfloat16)
+            whole = f"nn.{type(theirs).__name__}"
+            ways: dict[str, Way] = {
+                whole: lambda x, network=theirs: network(x)[0],
+                "seqzoo auto": lambda x, network=ours: network(x)[0],
+            }
+            agree(ways, x, f"{name} {shape} in bfloat16", most=0.1)
+            for training in (True, False):
+                found = measure(ways, x, training)
+                for way, spent in found.items():
+                    what, ratio = "training" if training else "forward", found[whole] / spent
+                    yield Measurement("bfloat16", name, what, shape, way, spent, ratio)
 
 
 class _ByHand(nn.Module):
@@ -322,7 +375,7 @@ class _ByHand(nn.Module):
         return tuple(part.detach() for part in state)
 
 
-def training_loop() -> Iterator[Measurement]:
+def training_loop(device: torch.device) -> Iterator[Measurement]:
     """Whole updates of a language model and of a tagger; ratio: of a loop written by hand around nn.LSTM."""
     settings = {
         "language_modeling": ["data.batch_size=16", "data.window=64", "encoder.embedding_size=64"],
@@ -334,9 +387,10 @@ def training_loop() -> Iterator[Measurement]:
         data.load()
         torch.manual_seed(0)
         model = build_model(config, data.spec)
-        session = Session(model, build_training(config), torch.device("cpu"), total_steps=10_000)
-        batches = list(islice(data.batches("train"), 10))
-        by_hand = _ByHand(model, bidirectional=task == "tagging")
+        model.to(device)
+        session = Session(model, build_training(config), device, total_steps=10_000)
+        batches = [batch.to(device) for batch in islice(data.batches("train"), 10)]
+        by_hand = _ByHand(model, bidirectional=task == "tagging").to(device)
 
         def whole(session: Session = session, batches: list = batches, stateful: bool = data.stateful) -> None:
             session.state = None
@@ -356,173 +410,64 @@ def training_loop() -> Iterator[Measurement]:
 
 
 # what is measured together, and the parts of the table it fills
-GROUPS: dict[str, tuple[Callable[[], Iterator[Measurement]], tuple[str, ...]]] = {
+GROUPS: dict[str, tuple[Callable[[torch.device], Iterator[Measurement]], tuple[str, ...]]] = {
     "loop": (training_loop, ("loop",)),
     "torch": (against_torch, ("equal", "lengths")),
     "variants": (variants, ("variants",)),
     "linear": (linear, ("linear",)),
+    "bfloat16": (low_precision, ("bfloat16",)),
 }
 
 
-def record(groups: list[str], threads: int) -> None:
+def record(groups: list[str], device: torch.device, threads: int) -> None:
     """The rows of these groups and this number of threads take the place of older ones."""
+    chosen = f"--threads {threads}" if device.type == "cpu" else f"--device {device.type}"
+    table = TABLES[device.type]
     common = {
-        "device": hardware(torch.device("cpu")), "threads": str(threads), "torch": torch.__version__.partition("+")[0],
-        "command": f"python scripts/benchmark.py --threads {threads}", "commit": str(commit()),
+        "device": hardware(device), "threads": str(threads), "torch": torch.__version__.partition("+")[0],
+        "command": f"python scripts/benchmark.py {chosen}", "commit": str(commit()),
         "date": datetime.date.today().isoformat(),
     }  # fmt: skip
     replaced = {part for group in groups for part in GROUPS[group][1]}
-    rows = [row for row in read() if row["threads"] != str(threads) or row["part"] not in replaced]
-    measurements = (found for group in groups for found in GROUPS[group][0]())
+    rows = [row for row in read(table) if row["threads"] != str(threads) or row["part"] not in replaced]
+    measurements = (found for group in groups for found in GROUPS[group][0](device))
     for part, cell, what, shape, way, milliseconds, ratio, kept in measurements:
         sizes = dict(zip("TBIH", map(str, shape), strict=True))
         spent, relative = f"{milliseconds:.4g}", f"{ratio:.3g}"
         rows.append({"part": part, "cell": cell, "pass": what, **sizes, "way": way, "milliseconds": spent,
                      "ratio": relative, "kept_mib": "" if kept is None else f"{kept:.3g}", **common})  # fmt: skip
-        _write(rows)  # what was measured stays when the rest is cut off
+        _write(rows, table)  # what was measured stays when the rest is cut off
         print(f"{part:9}{cell:18}{what:9}{shape!s:22}{way:26}{spent:>9} ms {relative:>7}", flush=True)
 
 
-def _write(rows: list[dict[str, str]]) -> None:
-    TABLE.parent.mkdir(exist_ok=True)
-    with TABLE.open("w", encoding="utf-8", newline="") as file:
+def _write(rows: list[dict[str, str]], table: Path) -> None:
+    table.parent.mkdir(exist_ok=True)
+    with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def read(table: Path = TABLE) -> list[dict[str, str]]:
+def read(table: Path) -> list[dict[str, str]]:
     if not table.exists():
         return []
     with table.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-EXPLAINED = {
-    "equal": """All rows equally long. Ratio: the time of the faster way of torch.nn, its module or a loop over its
-cell, divided by the time of this one.""",
-    "lengths": """Lengths spread evenly from 20 to 100 % of T. Ratio: the time of the better of padded and packed
-torch.nn, divided by the time of this one.""",
-    "variants": """Cells that torch.nn does not have, forward and backward. Ratio: multiplications a second, as a share
-of `nn.LSTM`'s in the same turns; a loop over the cell in Python is `seqzoo reference`.""",
-    "loop": """Whole updates: forward, backward, clipping, AdamW. Ratio: the time of a loop written by hand around
-`nn.LSTM` (packed for the tagger, whose sentences differ in length), divided by the time of seqzoo's.""",
-    "linear": """Cells whose steps need not wait for each other, over long sequences, forward and backward. Ratio: the
-time of stepping, `seqzoo reference`, divided by the time of this one.""",
-}
-TOOLKITS_EXPLAINED = """The same layers, batches and optimizer, in turns, over batches from all over an epoch.
-Ratio: the time of the toolkit, divided by that of seqzoo."""
-INTRODUCTION = f"""# Speed
-
-`python scripts/benchmark.py` measured these numbers (`results/speed_cpu.csv`) and wrote this page. All ways of a line
-run in one process in turns; a time is the median in milliseconds; before they are timed, ways that hold the same
-weights must agree in outputs and gradients. More is better in every ratio. MiB kept: what a forward pass keeps for the
-backward one. `seqzoo auto` is what users get. On a GPU nothing has been measured.
-
-![the ratios of seqzoo auto]({PICTURE.name})
-"""
-
-
-def page(rows: list[dict[str, str]]) -> str:
-    """docs/SPEED.md"""
-    lines = [INTRODUCTION]
-    for threads in sorted({row["threads"] for row in rows}):
-        own = [row for row in rows if row["threads"] == threads]
-        first = own[0]
-        source = f"`{first['command']}` ({', '.join(dict.fromkeys(row['commit'] for row in own))})"
-        lines += [
-            f"## {threads} thread{'' if threads == '1' else 's'}", "",
-            f"{first['device']}, torch {first['torch']}; {source}.", "",
-        ]  # fmt: skip
-        lines += [*_summary(own), ""]
-        for part, text in EXPLAINED.items():
-            here = [row for row in own if row["part"] == part]
-            if not here:
-                continue
-            lines += [f"### {part}", "", text, ""]
-            lines += ["| cell | pass | T, B, I, H | way | ms | ratio | MiB kept |", "|---|---|---|---|---|---|---|"]
-            for row in here:
-                shape = ", ".join(row[letter] for letter in "TBIH")
-                strong = "**" if row["way"] == "seqzoo auto" else ""
-                lines.append(
-                    f"| {row['cell']} | {row['pass']} | {shape} | {row['way']} | {row['milliseconds']}"
-                    f" | {strong}{row['ratio']}{strong} | {row.get('kept_mib') or ''} |"
-                )
-            lines.append("")
-    return "\n".join([*lines, *_toolkits()]).rstrip() + "\n"
-
-
-def _toolkits() -> list[str]:
-    """What scripts/benchmark_toolkits.py measured."""
-    rows = read(TOOLKITS)
-    if not rows:
-        return []
-    first = rows[0]
-    measured = f"{first['device']}, {first['threads']} thread, torch {first['torch']}"
-    source = f"{measured}; `{first['command']}` ({first['commit']})"
-    lines = ["## Whole updates beside toolkits", "", f"{source}.", "", TOOLKITS_EXPLAINED, ""]
-    lines += ["| task | way | parameters | batches | seconds | ratio |", "|---|---|---|---|---|---|"]
-    for row in rows:
-        shown = (row["task"], row["way"], f"{int(row['parameters']):,}", row["batches"], row["seconds"], row["ratio"])
-        lines.append(f"| {' | '.join(shown)} |")
-    return lines
-
-
-def _summary(rows: list[dict[str, str]]) -> list[str]:
-    """Geometric means and the worst case of what users get."""
-    lines = ["| `seqzoo auto` | geometric mean | lowest |", "|---|---|---|"]
-    for part in EXPLAINED:
-        for cell in dict.fromkeys(row["cell"] for row in rows if row["part"] == part):
-            for what in ("training", "forward"):
-                ratios = [
-                    float(row["ratio"])
-                    for row in rows
-                    if (row["part"], row["cell"], row["pass"], row["way"]) == (part, cell, what, "seqzoo auto")
-                ]
-                if ratios:
-                    mean = math.exp(statistics.fmean(map(math.log, ratios)))
-                    lines.append(f"| {part}, {cell}, {what} | {mean:.3g} | {min(ratios):.3g} |")
-    return lines
-
-
-def draw(rows: list[dict[str, str]]) -> None:
-    """The ratios of `seqzoo auto` in training against torch.nn, a dot a shape."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    groups: dict[str, list[float]] = {}
-    for row in rows:
-        if row["way"] == "seqzoo auto" and row["pass"] == "training" and row["part"] in ("equal", "lengths"):
-            threads = f"{row['threads']} thread{'' if row['threads'] == '1' else 's'}"
-            groups.setdefault(f"{row['cell']}, {row['part']}, {threads}", []).append(float(row["ratio"]))
-    figure, axes = plt.subplots(figsize=(8, 0.35 * len(groups) + 1.2), layout="constrained")
-    for place, (label, ratios) in enumerate(groups.items()):
-        axes.scatter(ratios, [place] * len(ratios), color="tab:green" if "lengths" in label else "tab:blue", zorder=3)
-    axes.axvline(1, color="black", linewidth=1)
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
-    axes.set_yticks(range(len(groups)), list(groups))
-    axes.invert_yaxis()
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel("times as fast as the best of torch.nn, forward and backward; a dot a shape")
-    axes.set_title(f"seqzoo auto on {rows[0]['device']}")
-    figure.savefig(PICTURE, dpi=110)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", choices=list(TABLES), default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=list(GROUPS), default=list(GROUPS), help="what to measure")
-    parser.add_argument("--page", action="store_true", help="measure nothing")
+    parser.add_argument("--only", nargs="+", choices=list(GROUPS), help="what to measure; bfloat16 on a GPU alone")
     chosen = parser.parse_args()
-    if not chosen.page:
-        torch.set_num_threads(chosen.threads)
-        record(chosen.only, chosen.threads)
-    rows = read()
-    PAGE.write_text(page(rows), encoding="utf-8")
-    draw(rows)
+    device = torch.device(chosen.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch sees no GPU on this machine")
+    torch.set_num_threads(chosen.threads)
+    groups = chosen.only or [group for group in GROUPS if group != "bfloat16" or device.type == "cuda"]
+    record(groups, device, chosen.threads)
+    runpy.run_path(str(SCRIPTS / "speed_page.py"), run_name="__main__")
 
 
 if __name__ == "__main__":

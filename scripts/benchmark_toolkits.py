@@ -1,8 +1,7 @@
 """Time updates of a tagger beside flair's, updates of a translator beside JoeyNMT's, and both translators' beam search:
 the same layers, the same batches, for the search the same weights, too.
 
-python scripts/benchmark_toolkits.py     # writes results/speed_toolkits.csv; docs/SPEED.md is then written by
-                                         # python scripts/benchmark.py --page
+python scripts/benchmark_toolkits.py     # writes results/speed_toolkits.csv and docs/SPEED.md
 
 Needs pip install flair joeynmt, and the data sets ud_english_ewt and multi30k under SEQZOO_DATA. Both programs see the
 same sentences in the same batches, in turns, from ids or tokens that lie ready: reading and cutting batches is not
@@ -17,6 +16,7 @@ import datetime
 import functools
 import importlib.metadata
 import logging
+import runpy
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -303,6 +303,7 @@ def main() -> None:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    runpy.run_path(str(Path(__file__).with_name("speed_page.py")), run_name="__main__")
 
 
 if __name__ == "__main__":

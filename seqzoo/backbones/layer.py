@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import Cell, CellFactory, State
+from seqzoo.state import flatten
+from seqzoo.streams import side_by_side
 
 
 class Layer(nn.ModuleList):
@@ -34,12 +36,18 @@ class Layer(nn.ModuleList):
     def scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         """(B, T, I) -> (B, T, O), zero at padded steps, and the state after each row's last real step."""
         ahead, *behind = self.directions
-        outputs, after = ahead.scan(x, state[0], lengths)
         if not behind:
+            outputs, after = ahead.scan(x, state[0], lengths)
             return outputs, (after,)
-        order = reversal(x, lengths)
-        back, back_after = behind[0].scan(reverse(x, order), state[1], lengths)
-        return torch.cat([outputs, reverse(back, order)], dim=-1), (after, back_after)
+
+        def backwards() -> tuple[Tensor, State]:
+            order = reversal(x, lengths)
+            outputs, after = behind[0].scan(reverse(x, order), state[1], lengths)
+            return reverse(outputs, order), after
+
+        reads = [x, *flatten(state[1]), *([] if lengths is None else [lengths])]
+        (outputs, after), (back, back_after) = side_by_side(reads, lambda: ahead.scan(x, state[0], lengths), backwards)
+        return torch.cat([outputs, back], dim=-1), (after, back_after)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """(B, I) -> (B, O) and the next state. Raises ValueError where there are two directions."""

@@ -24,7 +24,7 @@ from seqzoo.cells.linear import LinearRecurrence
 from seqzoo.contracts import State
 
 
-class QRNN(LinearRecurrence, DrivenCell):
+class QRNN(DrivenCell):
     """State: c (B, H), and the last window - 1 inputs (B, window - 1, I). Output: h', (B, H).
 
     Parts: z f, then o, then i. Weights `weight_ih` (GH, I, window), the newest input last, start Xavier-uniform, biases
@@ -44,6 +44,7 @@ class QRNN(LinearRecurrence, DrivenCell):
         self.window, self.pooling = window, pooling
         self.write_gate = "i" if pooling == "ifo" else None
         self.weight_ih = nn.Parameter(torch.empty(self.num_parts * hidden_size, input_size, window))
+        self.pool = Pool(hidden_size, pooling)
         self.reset_parameters()
 
     def initial_state(self, batch_size: int) -> State:
@@ -57,6 +58,33 @@ class QRNN(LinearRecurrence, DrivenCell):
         """(..., I): a step needs the inputs before, too."""
         return x
 
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        c, past = state
+        line = torch.cat([past, p[:, None]], dim=1)
+        h, (c,) = self.pool.step(weigh(line, self.weight_ih, self.bias), (c,))
+        return h, (c, line[:, 1:])
+
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        """The convolution of all steps at once; the pooling is a cell of its own, by its own fastest engine."""
+        c, past = state
+        line = torch.cat([past, x], dim=1)
+        self.pool.engine = self.engine
+        h, (c,) = self.pool.scan(convolve(line, self.weight_ih, self.bias), (c,), lengths)
+        return h, (c, kept(line, self.window - 1, lengths))
+
+
+class Pool(LinearRecurrence):
+    """What remains of a step once its parts are there: (B, GH) and the state c, (B, H)."""
+
+    def __init__(self, hidden_size: int, pooling: str):
+        super().__init__()
+        self.num_parts = 1 + len(pooling)
+        self.input_size, self.hidden_size, self.output_size = self.num_parts * hidden_size, hidden_size, hidden_size
+        self.pooling = pooling
+
+    def initial_state(self, batch_size: int) -> State:
+        return (torch.zeros(batch_size, self.hidden_size),)
+
     def coefficients(self, p: Tensor) -> tuple[Tensor, Tensor]:
         z, f, *_ = p.chunk(self.num_parts, dim=-1)
         f = torch.sigmoid(f)
@@ -65,15 +93,3 @@ class QRNN(LinearRecurrence, DrivenCell):
 
     def output(self, p: Tensor, h: Tensor) -> Tensor:
         return h if self.pooling == "f" else torch.sigmoid(p.chunk(self.num_parts, dim=-1)[2]) * h
-
-    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        c, past = state
-        line = torch.cat([past, p[:, None]], dim=1)
-        h, (c,) = super().step(weigh(line, self.weight_ih, self.bias), (c,))
-        return h, (c, line[:, 1:])
-
-    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        c, past = state
-        line = torch.cat([past, x], dim=1)
-        h, (c,) = self.scan_projected(convolve(line, self.weight_ih, self.bias), (c,), lengths)
-        return h, (c, kept(line, self.window - 1, lengths))

@@ -1,0 +1,248 @@
+"""Write docs/SPEED.md and its pictures from what was measured: results/speed_{cpu,gpu,toolkits}.csv.
+
+python scripts/speed_page.py     # scripts/benchmark.py does it in the end, scripts/benchmark_toolkits.py too
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGE = REPOSITORY / "docs/SPEED.md"
+TABLES = {name: REPOSITORY / f"results/speed_{name}.csv" for name in ("cpu", "gpu", "toolkits")}
+PICTURES = {name: REPOSITORY / f"docs/speed_{name}.png" for name in ("cpu", "gpu")}
+
+Row = dict[str, str]
+
+INTRODUCTION = """# Speed
+
+`python scripts/benchmark.py` measured these numbers (`results/speed_cpu.csv`) and wrote this page. All ways of a line
+run in one process in turns; a time is the median in milliseconds; before they are timed, ways that hold the same
+weights must agree in outputs and gradients. More is better in every ratio. MiB kept: what a forward pass keeps for the
+backward one. `seqzoo auto` is what users get.
+
+![the ratios of seqzoo auto](speed_cpu.png)
+"""
+UNMEASURED = """## GPU
+
+Not measured: no GPU could be had. `python scripts/benchmark.py --device cuda` measures there, into
+`results/speed_gpu.csv`.
+"""
+EXPLAINED = {
+    "equal": """All rows equally long. Ratio: the time of the faster way of torch.nn, its module or a loop over its
+cell, divided by the time of this one.""",
+    "lengths": """Lengths spread evenly from 20 to 100 % of T. Ratio: the time of the better of padded and packed
+torch.nn, divided by the time of this one.""",
+    "bfloat16": """Two layers in bfloat16. Ratio: the time of torch.nn, divided by the time of this one.""",
+    "variants": """Cells that torch.nn does not have, forward and backward. Ratio: multiplications a second, as a share
+of `nn.LSTM`'s in the same turns.""",
+    "loop": """Whole updates: forward, backward, clipping, AdamW. Ratio: the time of a loop written by hand around
+`nn.LSTM` (packed for the tagger, whose sentences differ in length), divided by the time of seqzoo's.""",
+    "linear": """Cells whose steps need not wait for each other, over long sequences, forward and backward. Ratio: the
+time of a loop over the cell, divided by the time of this one; `seqzoo reference` steps, too, but multiplies the inputs
+of all steps at once before.""",
+}
+TOOLKITS_EXPLAINED = """The same layers, batches and optimizer, in turns, over batches from all over an epoch.
+Ratio: the time of the toolkit, divided by that of seqzoo."""
+
+
+class Goal(NamedTuple):
+    """least: of the ratio; found: of each thing that it is asked of, the ratio; why: of what misses it."""
+
+    text: str
+    least: float
+    found: dict[str, float]
+    why: str = ""
+
+
+def goals(rows: list[Row], toolkits: list[Row]) -> Iterator[Goal]:
+    """What we want of a CPU, and what there is."""
+
+    def ratios(part: str, cells: set[str] | None = None, most_rows: int = 1 << 30, least_rows: int = 1) -> list[Row]:
+        return [
+            row
+            for row in rows
+            if row["part"] == part
+            and row["way"] == "seqzoo auto"
+            and (cells is None or row["cell"] in cells)
+            and least_rows <= int(row["B"]) <= most_rows
+        ]
+
+    def named(found: list[Row]) -> dict[str, float]:
+        return {
+            f"{row['cell']}, {row['pass']}, {', '.join(row[letter] for letter in 'TBIH')}": float(row["ratio"])
+            for row in found
+        }
+
+    def means(found: list[Row]) -> dict[str, float]:
+        groups: dict[str, list[float]] = {}
+        for row in found:
+            groups.setdefault(f"{row['cell']}, {row['pass']}", []).append(float(row["ratio"]))
+        return {name: statistics.geometric_mean(values) for name, values in groups.items()}
+
+    def times(way: str) -> dict[str, float]:
+        return {
+            f"{row['cell']}, {', '.join(row[letter] for letter in 'TBIH')}": float(row["milliseconds"])
+            for row in rows
+            if row["part"] == "variants" and row["way"] == way
+        }
+
+    ours, loops = times("seqzoo auto"), times("loop over the cell")
+    against_loop = {name: loops[name] / ours[name] for name in ours.keys() & loops.keys()}
+    alone = {name: ratio for name, ratio in against_loop.items() if ", 1, " in name}
+    yield Goal("equal lengths, each shape and pass, against the best of torch.nn", 0.97, named(ratios("equal")))
+    yield Goal(
+        "equal lengths, gru, mean", 1.5, means(ratios("equal", {"gru"})),
+        "Training is well above it; forward, both spend the time in the same products.",
+    )  # fmt: skip
+    yield Goal(
+        "lengths from 20 to 100 %, mean of each cell and pass", 1.5, means(ratios("lengths")),
+        "Forward alone, a packed nn.LSTM leaves only its padding and packing to win.",
+    )  # fmt: skip
+    yield Goal(
+        "variants at 16 rows or more, share of nn.LSTM's rate", 0.8, named(ratios("variants", least_rows=16)),
+        "Layer normalisation is work that the rate does not count: three means and variances a step.",
+    )  # fmt: skip
+    yield Goal("variants, against a loop over the cell", 1.0, against_loop)
+    yield Goal("variants at one row, against a loop over the cell", 5.0, alone)
+    yield Goal(
+        "linear cells over 1,024 to 16,384 steps, against a loop over the cell", 10.0, named(ratios("linear")),
+        "What is left is the product with the inputs and the traffic of memory, not the scan.",
+    )  # fmt: skip
+    yield Goal("a whole update, against a loop by hand", 0.97, named(ratios("loop")))
+    yield Goal(
+        "whole updates beside toolkits", 1.5,
+        {row["task"]: float(row["ratio"]) for row in toolkits if row["way"] == "seqzoo" and "beam" not in row["task"]},
+        "Three quarters of a translator's update are products of matrices, which both leave to the same library.",
+    )  # fmt: skip
+
+
+def goal_lines(rows: list[Row], toolkits: list[Row]) -> list[str]:
+    lines = ["| goal | at least | worst | what misses it |", "|---|---|---|---|"]
+    reasons = []
+    for goal in goals(rows, toolkits):
+        if not goal.found:
+            continue
+        missing = sorted((ratio, name) for name, ratio in goal.found.items() if ratio < goal.least)
+        shown = "; ".join(f"{name}: {ratio:.3g}" for ratio, name in missing[:4])
+        shown += f"; and {len(missing) - 4} more" if len(missing) > 4 else ""
+        lines.append(f"| {goal.text} | {goal.least:g} | {min(goal.found.values()):.3g} | {shown or '-'} |")
+        if missing and goal.why:
+            reasons.append(f"- {goal.text}: {goal.why}")
+    return [*lines, "", *reasons] if reasons else lines
+
+
+def page(tables: dict[str, list[Row]]) -> str:
+    """docs/SPEED.md"""
+    lines = [INTRODUCTION]
+    cpu, gpu = tables["cpu"], tables["gpu"]
+    lines += ["## Against the goals, one thread", ""]
+    lines += [*goal_lines([row for row in cpu if row["threads"] == "1"], tables["toolkits"]), ""]
+    for threads in sorted({row["threads"] for row in cpu}):
+        title = f"{threads} thread{'' if threads == '1' else 's'}"
+        lines += section(title, [row for row in cpu if row["threads"] == threads])
+    lines += ["## Whole updates beside toolkits", "", *_toolkits(tables["toolkits"]), ""] if tables["toolkits"] else []
+    lines += section("GPU", gpu) if gpu else [UNMEASURED]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def section(title: str, rows: list[Row]) -> list[str]:
+    """All that was measured on one machine and with one number of threads."""
+    first = rows[0]
+    source = f"`{first['command']}` ({', '.join(dict.fromkeys(row['commit'] for row in rows))})"
+    lines = [f"## {title}", "", f"{first['device']}, torch {first['torch']}; {source}.", "", *_summary(rows), ""]
+    for part, text in EXPLAINED.items():
+        here = [row for row in rows if row["part"] == part]
+        if not here:
+            continue
+        lines += [f"### {part}", "", text, ""]
+        lines += ["| cell | pass | T, B, I, H | way | ms | ratio | MiB kept |", "|---|---|---|---|---|---|---|"]
+        for row in here:
+            shape = ", ".join(row[letter] for letter in "TBIH")
+            strong = "**" if row["way"] == "seqzoo auto" else ""
+            lines.append(
+                f"| {row['cell']} | {row['pass']} | {shape} | {row['way']} | {row['milliseconds']}"
+                f" | {strong}{row['ratio']}{strong} | {row.get('kept_mib') or ''} |"
+            )
+        lines.append("")
+    return lines
+
+
+def _toolkits(rows: list[Row]) -> list[str]:
+    """What scripts/benchmark_toolkits.py measured."""
+    first = rows[0]
+    measured = f"{first['device']}, {first['threads']} thread, torch {first['torch']}"
+    source = f"{measured}; `{first['command']}` ({first['commit']})"
+    lines = [f"{source}.", "", TOOLKITS_EXPLAINED, ""]
+    lines += ["| task | way | parameters | batches | seconds | ratio |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        shown = (row["task"], row["way"], f"{int(row['parameters']):,}", row["batches"], row["seconds"], row["ratio"])
+        lines.append(f"| {' | '.join(shown)} |")
+    return lines
+
+
+def _summary(rows: list[Row]) -> list[str]:
+    """Geometric means and the worst case of what users get."""
+    lines = ["| `seqzoo auto` | geometric mean | lowest |", "|---|---|---|"]
+    for part in EXPLAINED:
+        for cell in dict.fromkeys(row["cell"] for row in rows if row["part"] == part):
+            for what in ("training", "forward"):
+                ratios = [
+                    float(row["ratio"])
+                    for row in rows
+                    if (row["part"], row["cell"], row["pass"], row["way"]) == (part, cell, what, "seqzoo auto")
+                ]
+                if ratios:
+                    mean = math.exp(statistics.fmean(map(math.log, ratios)))
+                    lines.append(f"| {part}, {cell}, {what} | {mean:.3g} | {min(ratios):.3g} |")
+    return lines
+
+
+def draw(rows: list[Row], picture: Path) -> None:
+    """The ratios of `seqzoo auto` in training against torch.nn, a dot a shape."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        if row["way"] == "seqzoo auto" and row["pass"] == "training" and row["part"] in ("equal", "lengths"):
+            threads = f"{row['threads']} thread{'' if row['threads'] == '1' else 's'}"
+            groups.setdefault(f"{row['cell']}, {row['part']}, {threads}", []).append(float(row["ratio"]))
+    figure, axes = plt.subplots(figsize=(8, 0.35 * len(groups) + 1.2), layout="constrained")
+    for place, (label, ratios) in enumerate(groups.items()):
+        axes.scatter(ratios, [place] * len(ratios), color="tab:green" if "lengths" in label else "tab:blue", zorder=3)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
+    axes.set_yticks(range(len(groups)), list(groups))
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel("times as fast as the best of torch.nn, forward and backward; a dot a shape")
+    axes.set_title(f"seqzoo auto on {rows[0]['device']}")
+    figure.savefig(picture, dpi=110)
+
+
+def read(table: Path) -> list[Row]:
+    if not table.exists():
+        return []
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def main() -> None:
+    tables = {name: read(path) for name, path in TABLES.items()}
+    PAGE.write_text(page(tables), encoding="utf-8")
+    for name, picture in PICTURES.items():
+        if tables[name]:
+            draw(tables[name], picture)
+
+
+if __name__ == "__main__":
+    main()
