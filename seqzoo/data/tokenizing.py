@@ -36,6 +36,13 @@ class Whitespace(Tokenizer):
         return text.split()
 
 
+class LowerCase(Whitespace):
+    """Whitespace, and every letter small: words that differ in case alone are one."""
+
+    def split(self, text: str) -> list[str]:
+        return text.lower().split()
+
+
 class Characters(Tokenizer):
     def split(self, text: str) -> list[str]:
         return list(text)
@@ -154,6 +161,7 @@ class Lines(Tokenizer):
 
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "whitespace": Whitespace,
+    "lower_case": LowerCase,
     "characters": Characters,
     "reversed_characters": ReversedCharacters,
     "words": Words,

@@ -20,15 +20,19 @@ class Tagging(Task):
     decoder: softmax tags each token on its own; crf, a linear-chain conditional random field, tags the row as a whole.
     constrained: where tags mark spans, no answer breaks their scheme. Training allows every sequence, so that a
         wrong one in the data does not have the probability zero.
+    outside_penalty: where tags mark spans, what an answer pays for each token outside of all spans, in nats: precision
+        is given for recall (Minkov et al., NER Systems that Suit User's Preferences: Adjusting the Recall-Precision
+        Trade-off for Entity Extraction, 2006, https://aclanthology.org/N06-2024). Training is the same without.
     dropout: on the features before the head.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
 
-    Raises ValueError where `constrained` is asked for tags that mark no spans.
+    Raises ValueError where `constrained` or `outside_penalty` is asked for tags that mark no spans.
     """
 
     kind = "tagging"
     needs_every_step = True
     forbidden: Tensor
+    penalties: Tensor
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Tagging(Task):
         metrics: list[str],
         decoder: Literal["softmax", "crf"] = "softmax",
         constrained: bool = False,
+        outside_penalty: float = 0.0,
         dropout: float = 0.0,
     ):
         super().__init__()
@@ -46,6 +51,7 @@ class Tagging(Task):
         self.chain = LinearChain(spec.output_size) if decoder == "crf" else None
         if constrained:
             self.register_buffer("forbidden", _forbidden(spec), persistent=False)
+        self.register_buffer("penalties", _penalties(spec, outside_penalty), persistent=False)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         return self.head(self.dropout(features.outputs))
@@ -62,17 +68,19 @@ class Tagging(Task):
         return self._names(list(range(self.spec.output_size)))
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        """The score of a constrained answer is its probability among all sequences, broken ones too."""
+        """The score of an answer is its probability among all sequences, broken ones too, and without penalty."""
         scores = self(features or model.encode(batch), batch).float()
         if self.chain is None:
             scores = scores.log_softmax(-1)
+        sought = scores - self.penalties
         if self.chain is None and not self.constrained:
-            best, tags = scores.max(-1)
+            best, tags = sought.max(-1)
             sums = (best * mask(batch.lengths, best.shape[1])).sum(1)
         else:
-            tags, sums = best_tags(scores, batch.lengths, self._transitions(scores))
+            tags, sums = best_tags(sought, batch.lengths, self._transitions(scores))
         if self.chain is not None:
             sums = sums - log_partition(scores, batch.lengths, self.chain.transitions)
+        sums = sums + (self.penalties[tags] * mask(batch.lengths, tags.shape[1])).sum(1)
         rows = zip(tags.tolist(), batch.lengths.tolist(), sums.tolist(), strict=True)
         return [Prediction(self._names(row[:length]), score) for row, length, score in rows]
 
@@ -108,8 +116,22 @@ def _forbidden(spec: DataSpec) -> Tensor:
     size = spec.output_size
     if spec.targets is None:  # before the data has been read
         return torch.zeros(size + 1, size + 1, dtype=torch.bool)
-    scheme = getattr(spec.targets, "scheme", None)
-    if scheme is None:
-        raise ValueError("constrained is true, but the tags mark no spans (B-TYPE, I-TYPE, ...): leave it false")
+    scheme = _scheme(spec, "constrained is true")
     names = [*(spec.targets.decode([i]) for i in range(size)), OUTSIDE]
     return torch.tensor([[not may_follow(before, name, scheme) for name in names] for before in names])
+
+
+def _penalties(spec: DataSpec, outside: float) -> Tensor:
+    """(K,), what an answer pays for each tag."""
+    penalties = torch.zeros(spec.output_size)
+    if outside and spec.targets is not None:
+        _scheme(spec, f"outside_penalty is {outside}")
+        penalties[spec.targets.encode(OUTSIDE)] = outside
+    return penalties
+
+
+def _scheme(spec: DataSpec, asked: str) -> str:
+    scheme = getattr(spec.targets, "scheme", None)
+    if scheme is None:
+        raise ValueError(f"{asked}, but the tags mark no spans (B-TYPE, I-TYPE, ...): leave it out")
+    return scheme

@@ -17,6 +17,7 @@ from seqzoo.errors import DataError
     ("name", "text", "tokens"),
     [
         ("whitespace", " a  b\tc ", ["a", "b", "c"]),
+        ("lower_case", " A  b\tÇ! ", ["a", "b", "ç!"]),
         ("lines:whitespace", " a b\nc\n", ["a", "b", "<eos>", "c", "<eos>"]),
         ("lines:words", "a,\n\nb", ["a", ",", "<eos>", "<eos>", "b"]),
         ("unbracketed", "( ( [MAX 2 ) 9 ) ]", ["[MAX", "2", "9", "]"]),

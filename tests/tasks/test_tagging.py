@@ -36,8 +36,9 @@ def batch(targets: torch.Tensor | None = None) -> Batch:
 
 
 @pytest.mark.parametrize("decoder", ["softmax", "crf"])
-def test_the_loss_of_an_answer_is_its_score(decoder: str) -> None:
-    task = made(decoder=decoder).eval()
+@pytest.mark.parametrize("penalty", [0.0, 4.0])
+def test_the_loss_of_an_answer_is_its_score(penalty: float, decoder: str) -> None:
+    task = made(decoder=decoder, outside_penalty=penalty).eval()
     predictions = task.decode(None, batch(), features())
     ids = [task.spec.targets.encode(prediction.answer) for prediction in predictions]
     answered = batch(torch.tensor([row + [0] * (T - len(row)) for row in ids]))
@@ -46,14 +47,22 @@ def test_the_loss_of_an_answer_is_its_score(decoder: str) -> None:
     assert int(loss.count) == 6
 
 
-def test_an_answer_of_the_crf_is_the_most_probable_of_all() -> None:
+def test_an_answer_of_the_crf_is_the_most_probable_of_all_and_pays_for_tokens_outside() -> None:
     task = made("bioes", decoder="crf").eval()
-    prediction = task.decode(None, batch(), features())[0]
-    scores = task(features(), batch())[:1]
+    scores, outside = task(features(), batch())[:1], task.spec.targets.encode(["O"])[0]
     ways = torch.tensor(list(itertools.product(range(task.spec.output_size), repeat=T)))
     found = task.chain(scores.expand(len(ways), -1, -1), ways, torch.full((len(ways),), T))
-    assert prediction.score == pytest.approx(found.max().item(), abs=1e-5)
-    assert task.spec.targets.encode(prediction.answer) == ways[found.argmax()].tolist()
+    outsides = []
+    for penalty in (-5.0, 0.0, 5.0):
+        other = made("bioes", decoder="crf", outside_penalty=penalty).eval()
+        other.load_state_dict(task.state_dict())
+        prediction = other.decode(None, batch(), features())[0]
+        best = (found - penalty * (ways == outside).sum(1)).argmax()
+        assert other.spec.targets.encode(prediction.answer) == ways[best].tolist()
+        assert prediction.score == pytest.approx(found[best].item(), abs=1e-5)
+        outsides.append(prediction.answer.count("O"))
+    assert outsides == sorted(outsides, reverse=True)
+    assert outsides[0] > outsides[-1]
 
 
 @pytest.mark.parametrize("decoder", ["softmax", "crf"])
@@ -76,6 +85,8 @@ def test_a_constrained_answer_never_breaks_its_scheme(decoder: str, scheme: str)
 def test_constraints_need_a_scheme() -> None:
     with pytest.raises(ValueError, match="constrained is true, but the tags mark no spans"):
         made(None, constrained=True)
+    with pytest.raises(ValueError, match=r"outside_penalty is 1\.0, but the tags mark no spans"):
+        made(None, outside_penalty=1.0)
 
 
 def test_options_on_the_command_line(tmp_path: Any) -> None:
