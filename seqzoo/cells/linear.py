@@ -33,10 +33,7 @@ class LinearRecurrence(Cell):
         return self.output(p, h), self._unpack(h, state)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        return self.scan_projected(self.project(x), state, lengths)
-
-    def scan_projected(self, p: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """(B, T, P) -> (B, T, O) and the state after each row's last real step."""
+        p = self.project(x)
         h = linear_scan(*self.coefficients(p), self._pack(state), lengths)
         outputs = self.output(p, h)
         if lengths is not None:
