@@ -18,11 +18,13 @@ import torch
 
 from seqzoo import cli
 from seqzoo import config as configuration
+from tests import torchvision_stand_in
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Small steps on several threads are many times slower than on one when the machine is busy.
 torch.set_num_threads(1)
+torchvision_stand_in.install()
 
 
 @pytest.fixture(autouse=True)

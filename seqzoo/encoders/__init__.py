@@ -4,6 +4,7 @@ from seqzoo.encoders.characters import ConvolvedCharacters, RecurrentCharacters
 from seqzoo.encoders.features import FeatureEncoder
 from seqzoo.encoders.images import ImageCNN, ImageNetFeatures
 from seqzoo.encoders.tokens import TokenEncoder
+from seqzoo.encoders.torchvision_features import TorchvisionFeatures
 
 __all__ = [
     "ConvolvedCharacters",
@@ -12,4 +13,5 @@ __all__ = [
     "ImageNetFeatures",
     "RecurrentCharacters",
     "TokenEncoder",
+    "TorchvisionFeatures",
 ]
