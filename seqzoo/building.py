@@ -109,7 +109,7 @@ def misfits(
         )
     if encoder is not None and spec.task and spec.character_size and not encoder.reads_characters:
         mistakes.append(
-            f"data.characters spells words, which encoder={choices.get('encoder')} does not read: choose "
-            "encoder=words_and_characters, or data.characters=0"
+            f"data.characters or data.word_places spells words, which encoder={choices.get('encoder')} does not read: "
+            "choose encoder=words_and_characters, or leave both out"
         )
     return mistakes

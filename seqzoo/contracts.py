@@ -168,6 +168,13 @@ class Codec(Protocol):
     def to_plain(self) -> dict[str, Any]: ...
 
 
+class SpellingCodec(Codec, Protocol):
+    """How a token is written, to ids and back."""
+
+    def written(self, tokens: list[str]) -> list[str]:
+        """What is encoded of each token of a row."""
+
+
 @dataclass(frozen=True, eq=False)
 class WordVectors:
     """Vectors of words that were learned elsewhere: what an encoder starts from.
@@ -197,7 +204,7 @@ class DataSpec:
     class_counts: training examples of each class, where targets are classes and they have been counted.
     vectors: of the words of `inputs`, where the data brings some.
     character_size: how many different ids there are in `Batch.spelling`; 0 where batches have none.
-    characters: a token to the ids of its characters.
+    characters: a token to the ids of its characters, or of what is spelled in place of them.
     picture: [C, Y, X], the size of a picture, or of each frame of a clip, where inputs are pictures; input_size is C.
     """
 
@@ -211,7 +218,7 @@ class DataSpec:
     class_counts: list[int] | None = None
     vectors: WordVectors | None = None
     character_size: int = 0
-    characters: Codec | None = None
+    characters: SpellingCodec | None = None
     picture: list[int] | None = None
 
 

@@ -78,6 +78,7 @@ class ClozeFiles(ExampleFiles, ClozeData):
     text_column: str | int | None = None
     tokenizer: str = "basic_english"
     characters: int = field(default=0, init=False)
+    word_places: bool = field(default=False, init=False)
     word_dropout: float = field(default=0.0, init=False)
 
     def tokenizer_of_inputs(self) -> str:

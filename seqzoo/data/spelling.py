@@ -6,17 +6,17 @@ from collections.abc import Iterable
 
 import torch
 
-from seqzoo.contracts import Codec, Spelling
+from seqzoo.contracts import Spelling, SpellingCodec
 from seqzoo.data.ragged import Ragged
 
 
 class Spellings:
     """Rows of tokens. Each different token is kept once, and once in a batch, however often it occurs."""
 
-    def __init__(self, rows: Iterable[list[str]], codec: Codec):
+    def __init__(self, rows: Iterable[list[str]], codec: SpellingCodec):
         ids: dict[str, int] = {}
-        self.rows = Ragged([ids.setdefault(token, len(ids)) for token in row] for row in rows)
-        self.forms = Ragged(codec.encode(token) for token in ids)
+        self.rows = Ragged([ids.setdefault(form, len(ids)) for form in codec.written(row)] for row in rows)
+        self.forms = Ragged(codec.encode(form) for form in ids)
 
     def gather(self, rows: list[int]) -> Spelling:
         """The spelling of a batch of rows, by their numbers."""

@@ -12,7 +12,7 @@ import torch
 
 from seqzoo.contracts import UNKNOWN, Batch, DataSpec
 from seqzoo.data.chance import generator_at
-from seqzoo.data.codec import CharacterCodec, TextCodec
+from seqzoo.data.codec import CharacterCodec, PlaceCodec, TextCodec
 from seqzoo.data.examples import Example, ExampleData, located, split_source
 from seqzoo.data.vectors import VectorFile
 from seqzoo.data.vocabulary import Vocabulary
@@ -24,12 +24,14 @@ class WordData(ExampleData):
         joins the vocabulary: the words of all splits (data), or all words of the file, too, for texts that come later.
     characters: at most so many of a word are spelled, for an encoder that reads them: of a longer one its beginning
         and its end. A character that only one training word has is unknown.
+    word_places: of Chinese characters, where each stands in its word is spelled (`seqzoo.data.codec.PlaceCodec`).
     word_dropout: a training word that occurs n times is read as `<unk>` with probability w / (w + n), so that what to
         make of unknown words is learned from rare ones (Kiperwasser & Goldberg 2016,
         https://aclanthology.org/Q16-1023).
     """
 
     characters: int = 0
+    word_places: bool = False
     vectors: str | None = None
     vectors_words: Literal["data", "all"] = "data"
     word_dropout: float = 0.0
@@ -42,22 +44,28 @@ class WordData(ExampleData):
             raise ValueError(f"word_dropout={self.word_dropout} must be 0 (none) or more")
         if self.characters < 0:
             raise ValueError(f"characters={self.characters} must be 0 (none) or more")
+        if self.characters and self.word_places:
+            raise ValueError(f"characters={self.characters} and word_places=true both say what is spelled: give one")
 
     def expected_spec(self) -> DataSpec:
-        return replace(super().expected_spec(), character_size=self.largest_alphabet if self.characters else 0)
+        spelled = self.characters or self.word_places
+        return replace(super().expected_spec(), character_size=self.largest_alphabet if spelled else 0)
 
     @abstractmethod
     def path(self, name: str) -> str:
         """Where a file of this name is."""
 
     def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
-        if not self.characters and self.vectors is None:
+        if not self.characters and not self.word_places and self.vectors is None:
             return spec
         counts = {split: _count_words(spec, found) for split, found in examples.items()}
         if self.characters:
             alphabet = Counter(character for word in counts["train"] for character in set(word))
             letters = CharacterCodec(Vocabulary.from_counts(alphabet, min_frequency=2), self.characters)
             spec = replace(spec, character_size=letters.size, characters=letters)
+        if self.word_places:
+            places = PlaceCodec()
+            spec = replace(spec, character_size=places.size, characters=places)
         codec = spec.inputs
         if self.vectors is None or not isinstance(codec, TextCodec):
             return spec

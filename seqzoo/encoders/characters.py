@@ -24,7 +24,7 @@ class WordsAndCharacters(TokenEncoder):
     def __init__(self, input_size: int, spec: DataSpec, character_embedding_size: int = 30, **options: Any):
         super().__init__(input_size, spec=spec, **options)
         if not spec.character_size:
-            raise ValueError("the data spells no words: give data.characters=20")
+            raise ValueError("the data spells no words: give data.characters=20, or data.word_places=true")
         self.characters = nn.Embedding(spec.character_size, character_embedding_size, padding_idx=PAD)
         bound = (3 / character_embedding_size) ** 0.5
         nn.init.uniform_(self.characters.weight[1:], -bound, bound)

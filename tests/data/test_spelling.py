@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seqzoo.data import TaggingFiles
-from seqzoo.data.codec import CharacterCodec, spec_from_plain, spec_to_plain
+from seqzoo.data.codec import CharacterCodec, PlaceCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import encode_inputs
 from seqzoo.data.spelling import Spellings
 from seqzoo.data.vocabulary import SOURCE_SPECIALS, Vocabulary
@@ -60,3 +60,22 @@ def test_raw_lines_are_spelled_by_a_saved_spec(data: TaggingFiles) -> None:
     a, b = spec.characters.encode("ab")
     assert batch.spelling.forms.tolist() == [[a, b, 0], [b, a, b], [a, a, 0]]
     assert batch.spelling.tokens.tolist() == [[0, 1], [2, 0]]
+
+
+def test_a_chinese_character_is_spelled_by_its_place_in_its_word(tmp_path: Path) -> None:
+    pytest.importorskip("jieba")
+    (tmp_path / "train.conll").write_text("任 O\n总 B\n经 I\n理 I\n", encoding="utf-8")
+    options = {"train": "train.conll", "validation": "train.conll", "root": str(tmp_path), "word_places": True}
+    data = TaggingFiles(**options)
+    data.load()
+    spec = spec_from_plain(spec_to_plain(data.spec))
+    codec = spec.characters
+    assert isinstance(codec, PlaceCodec)
+    assert spec.character_size == 6
+    assert codec.written(["总经", "理", "经理"]) == ["B", "E", "S"]
+    for batch in (*data.batches("train"), encode_inputs(spec, [list("任总经理")])):
+        assert batch.spelling is not None
+        forms = batch.spelling.forms[batch.spelling.tokens[0]]
+        assert codec.decode(forms[:, 0].tolist()) == "SBME"
+    with pytest.raises(ValueError, match="characters=5 and word_places=true both say what is spelled"):
+        TaggingFiles(**options, characters=5)
