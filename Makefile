@@ -3,7 +3,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train study test check format board clean
+.PHONY: help install train study lint test check format board clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,16 +22,17 @@ study: $(INSTALLED)  ## all cells on five tasks, into docs/RESULTS.md: goes on w
 	$(BIN)/python scripts/study.py $(ARGS)
 	$(BIN)/python scripts/record_results.py
 
-test: $(INSTALLED)  ## the tests, on all cores; ARGS='-m slow' or ARGS='-k lstm' chooses which
-	$(BIN)/python -m pytest -n auto $(ARGS)
-
-check: $(INSTALLED)  ## format, lint, types and tests: what has to pass before a commit
+lint: $(INSTALLED)  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+test: $(INSTALLED)  ## the tests, on all cores; ARGS='-m slow' or ARGS='-k lstm' chooses which
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-format: $(INSTALLED)  ## rewrite the files as `make check` wants them
+check: lint test  ## lint and test: what has to pass before a commit
+
+format: $(INSTALLED)  ## rewrite the files as `make lint` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
