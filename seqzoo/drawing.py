@@ -154,7 +154,8 @@ def draw_confusion(classes: list[str], counts: list[list[int]]) -> Any:
         for row, columns in enumerate(counts):
             for column, count in enumerate(columns):
                 color = "white" if shares[row][column] > 0.5 else "black"
-                axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
+                # inside the axes, so that the layout need not measure it
+                axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8, in_layout=False)
     return figure
 
 

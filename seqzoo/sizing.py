@@ -40,7 +40,8 @@ def outline(config: dict[str, Any]) -> Outline:
     spec = data.expected_spec()
     with suppress(ConfigError):  # the data may be smaller than its upper limits
         config = within_budget(config, data, spec)
-    return Outline(_on_meta(config, data, spec), spec, measure(config, data, spec), *_shape(data), data.numbers)
+    model = _on_meta(config, data, spec)
+    return Outline(model, spec, _cost(model, config, data), *_shape(data), data.numbers)
 
 
 def describe_inputs(spec: DataSpec, numbers: bool) -> str:
@@ -54,7 +55,10 @@ def describe_inputs(spec: DataSpec, numbers: bool) -> str:
 
 def measure(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Cost:
     """What the model of a configuration costs. Raises ConfigError where no batch goes through it."""
-    model = _on_meta(config, data, spec)
+    return _cost(_on_meta(config, data, spec), config, data)
+
+
+def _cost(model: Model, config: dict[str, Any], data: DataModule) -> Cost:
     with _told_as_misfit(config, data):
         return cost_of(model, *_shape(data), data.numbers)
 

@@ -158,3 +158,31 @@ def test_a_name_cannot_be_taken_twice(tmp_path: Path) -> None:
 def test_a_folder_that_is_none_is_refused(folder: str) -> None:
     with pytest.raises(ConfigError, match="which is no folder"):
         configuration.use_config_dir(folder)
+
+
+def test_a_file_that_was_edited_is_read_again(tmp_path: Path) -> None:
+    text = "# mine\ndefaults: [lstm, _self_]\nforget_bias: {}\n"
+    configuration.use_config_dir(own_folder(tmp_path, cell__mine=text.format(3.0)))
+    assert compose("cell=mine")["cell"]["forget_bias"] == 3.0
+    own_folder(tmp_path, cell__mine=text.format(3.25))
+    assert compose("cell=mine")["cell"]["forget_bias"] == 3.25
+    changed = compose("cell=mine", "cell.forget_bias=4", "+data.prefix={a: 1}")
+    changed["cell"]["forget_bias"] = changed["choices"]["cell"] = "spoiled"
+    assert compose("cell=mine")["cell"]["forget_bias"] == 3.25
+    assert compose("cell=mine")["choices"]["cell"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [("cell=gru", "seed=7", "training.betas=[0.5,0.75]"), ("task=tagging", "data.seed=${seed}", "seed=3"),
+     ("data.batch_size='9'", "resume=null", "cell.chrono=1e3"), ("++cell.chrono=5", "allow_modules=[a.b]")],
+)  # fmt: skip
+def test_values_are_put_in_as_hydra_does(overrides: tuple[str, ...]) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(configuration.CONF_DIR), version_base="1.3"):
+        whole = OmegaConf.to_container(hydra_compose("config", list(overrides)), resolve=True)
+    found = compose(*overrides)
+    assert {name: found[name] for name in whole} == whole
