@@ -18,6 +18,29 @@ T = TypeVar("T")
 
 def predict(arguments: list[str]) -> None:
     """Print a prediction for each text."""
+    chosen = _parser().parse_intermixed_args(arguments)
+    if chosen.allow_module:
+        find_modules_here()
+    import torch
+
+    from seqzoo.loaded import load
+
+    options = _task_options(chosen.set)
+    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options, chosen.beside)
+    torch.manual_seed(chosen.seed)
+    texts = chosen.text or _lines_of_input()
+    if chosen.conll:
+        for line in _tagged_conll(loaded, chosen.columns, chosen.scheme):
+            print(line, flush=sys.stdout.isatty())
+    elif chosen.score:
+        _print_scores(loaded, texts, chosen.json)
+    elif chosen.stream:
+        _stream(loaded, texts, chosen.json)
+    else:
+        _print_predictions(loaded, texts, chosen)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "seqzoo predict", description="Predict with a run's best weights, one line a text."
     )
@@ -83,32 +106,13 @@ def predict(arguments: list[str]) -> None:
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
-    chosen = parser.parse_intermixed_args(arguments)
-    if chosen.allow_module:
-        find_modules_here()
-    import torch
+    return parser
 
-    from seqzoo.loaded import load
 
-    options = _task_options(chosen.set)
-    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options, chosen.beside)
-    torch.manual_seed(chosen.seed)
-    if chosen.conll:
-        for line in _tagged_conll(loaded, chosen.columns, chosen.scheme):
-            print(line, flush=sys.stdout.isatty())
-        return
-    if chosen.score:
-        _print_scores(loaded, chosen.text or _lines_of_input(), chosen.json)
-        return
-    if chosen.stream:
-        if chosen.json:
-            raise ConfigError(["--stream writes text as it is drawn, and --json whole lines: leave one of them out"])
-        for text in chosen.text or _lines_of_input():
-            loaded.stream(text, lambda piece: print(piece, end="", flush=True))
-            print(flush=True)
-        return
+def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Namespace) -> None:
+    """The best answers of each text and, where they are asked for, what they attended to and rest on."""
     done = 0
-    for some in _in_pieces(chosen.text or _lines_of_input(), 1 if sys.stdin.isatty() else 64):
+    for some in _in_pieces(texts, 1 if sys.stdin.isatty() else 64):
         rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
         if chosen.attention is not None:
             _draw_attention(loaded, some, chosen.attention, done + 1)
@@ -117,6 +121,14 @@ def predict(arguments: list[str]) -> None:
         for text, row, explanation in zip(some, rows, explanations, strict=True):
             for prediction in row:
                 _show(text, prediction, explanation, chosen.json)
+
+
+def _stream(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
+    if as_json:
+        raise ConfigError(["--stream writes text as it is drawn, and --json whole lines: leave one of them out"])
+    for text in texts:
+        loaded.stream(text, lambda piece: print(piece, end="", flush=True))
+        print(flush=True)
 
 
 def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:

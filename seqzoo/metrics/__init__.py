@@ -1,0 +1,78 @@
+"""Running sums that become one number.
+
+Metrics of the loss divide a sum by a count; metrics of the predictions compare answers with references, both in the
+form of `seqzoo.contracts.Prediction.answer`; where an answer is a text, a reference may be a list of right ones. Two
+halves of a data set add up to the whole. Where nothing has been counted the number is nan, which is neither better nor
+worse than any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from seqzoo.contracts import Metric
+from seqzoo.errors import ConfigError, closest
+from seqzoo.metrics.answers import all_of, is_right
+from seqzoo.metrics.captions import CaptionBleu1, CaptionBleu2, CaptionBleu3, CaptionBleu4, CiderD, RougeL
+from seqzoo.metrics.classes import Accuracy, MacroF1
+from seqzoo.metrics.confusion import BinaryConfusion, Confusion, SpanConfusion, confusion_of
+from seqzoo.metrics.losses import BitsPerCharacter, LossNats, MeanSquaredError, Perplexity
+from seqzoo.metrics.numbers import MeanAbsoluteError, NormalizedError
+from seqzoo.metrics.spans import SpanF1
+from seqzoo.metrics.translation import Bleu, ChineseBleu, Chrf, CorpusScore
+from seqzoo.metrics.whole_answers import ExactMatch, Repeats, RightLength
+
+__all__ = [
+    "METRICS", "BinaryConfusion", "Confusion", "SpanConfusion", "all_of", "confusion_of", "create_metric",
+    "create_metrics", "is_right", "signatures",
+]  # fmt: skip
+
+METRICS: dict[str, Callable[[], Metric]] = {
+    metric.name: metric
+    for metric in (
+        LossNats,
+        Perplexity,
+        BitsPerCharacter,
+        Accuracy,
+        ExactMatch,
+        RightLength,
+        Repeats,
+        MacroF1,
+        SpanF1,
+        MeanSquaredError,
+        MeanAbsoluteError,
+        NormalizedError,
+        Bleu,
+        ChineseBleu,
+        Chrf,
+        CaptionBleu1,
+        CaptionBleu2,
+        CaptionBleu3,
+        CaptionBleu4,
+        RougeL,
+        CiderD,
+    )
+}
+
+
+def create_metric(name: str) -> Metric:
+    """A fresh counter. Raises ConfigError with the closest right name."""
+    if name not in METRICS:
+        raise ConfigError([f"There is no metric {name!r}.{closest(name, METRICS)}"])
+    return METRICS[name]()
+
+
+def create_metrics(names: Iterable[str]) -> list[Metric]:
+    """Fresh counters in the order of their names. Raises ConfigError as `create_metric` does."""
+    return [create_metric(name) for name in names]
+
+
+def signatures(names: Iterable[str]) -> dict[str, str]:
+    """How sacrebleu makes its scores, for those of the names that are its own: without it a score means little."""
+    found = {}
+    for metric in create_metrics(names):
+        if isinstance(metric, CorpusScore):
+            metric.add("", "")
+            metric.compute()
+            found[metric.name] = metric.signature
+    return found

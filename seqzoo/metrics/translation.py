@@ -1,0 +1,79 @@
+"""Scores of written text by sacrebleu."""
+
+from __future__ import annotations
+
+import math
+from itertools import zip_longest
+from typing import Any
+
+from seqzoo.errors import ConfigError
+from seqzoo.metrics.answers import PredictionMetric, all_of
+
+
+class CorpusScore(PredictionMetric):
+    """A score of sacrebleu over all rows at once, 0 to 100. Answers and references are detokenised text; a row may have
+    several references.
+
+    signature: how the number was made, for a table of results; known after `compute`.
+    Raises ConfigError where sacrebleu is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from sacrebleu import metrics
+        except ImportError:
+            raise ConfigError([f'The metric {self.name} needs sacrebleu: pip install "seqzoo[text]".']) from None
+        self.score = self._create(metrics)
+        self.signature = ""
+        self.answers: list[str] = []
+        self.references: list[list[str]] = []
+
+    def _create(self, metrics: Any) -> Any:
+        raise NotImplementedError
+
+    def add(self, answer: str, reference: str | list[str]) -> None:
+        self.answers.append(answer)
+        self.references.append(all_of(reference))
+
+    def compute(self) -> float:
+        if not self.answers:
+            return math.nan
+        # the first ones of all rows, the second ones, ...; None where a row has fewer
+        value = self.score.corpus_score(self.answers, list(map(list, zip_longest(*self.references)))).score
+        self.signature = str(self.score.get_signature())
+        return float(value)
+
+
+class Bleu(CorpusScore):
+    """Overlap of one to four words, words cut as in the WMT evaluations (tokenizer 13a).
+
+    Source: Papineni et al., BLEU: a Method for Automatic Evaluation of Machine Translation, 2002
+    (https://aclanthology.org/P02-1040); Post, A Call for Clarity in Reporting BLEU Scores, 2018
+    (https://aclanthology.org/W18-6319).
+    """
+
+    name = "bleu"
+    tokenizer = "13a"
+
+    def _create(self, metrics: Any) -> Any:
+        # Rows that look tokenised make sacrebleu warn on every call; a data set of lower-case words is no mistake.
+        return metrics.BLEU(tokenize=self.tokenizer, force=True)
+
+
+class ChineseBleu(Bleu):
+    """BLEU whose words are single Chinese characters (tokenizer zh): for text without spaces."""
+
+    name = "bleu_zh"
+    tokenizer = "zh"
+
+
+class Chrf(CorpusScore):
+    """F2 of one to six characters; needs no words, so it suits every language.
+
+    Source: Popovic, chrF: character n-gram F-score for automatic MT evaluation, 2015 (https://aclanthology.org/W15-3049).
+    """
+
+    name = "chrf"
+
+    def _create(self, metrics: Any) -> Any:
+        return metrics.CHRF()
