@@ -137,7 +137,7 @@ def _pixels(picture: Tensor) -> Any:
 
 def draw_confusion(classes: list[str], counts: list[list[int]]) -> Any:
     """A matplotlib figure: a row for each right class, a column for each answer; the darker, the larger its share of
-    the row. Where there are few classes, each field holds its count.
+    the row. Where there are few classes, each field holds its count; an empty one stands for none.
     """
     from matplotlib.figure import Figure
 
@@ -153,9 +153,9 @@ def draw_confusion(classes: list[str], counts: list[list[int]]) -> Any:
     if size <= COUNTED:
         for row, columns in enumerate(counts):
             for column, count in enumerate(columns):
-                color = "white" if shares[row][column] > 0.5 else "black"
-                # inside the axes, so that the layout need not measure it
-                axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8, in_layout=False)
+                if count:
+                    color = "white" if shares[row][column] > 0.5 else "black"
+                    axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import types
@@ -12,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from seqzoo.errors import closest
 
 
+@functools.cache
 def parameters(constructor: type) -> dict[str, inspect.Parameter]:
     """The named parameters of a class. What it collects by `**` goes to the class it builds on, whose follow."""
     collected = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -22,6 +24,7 @@ def parameters(constructor: type) -> dict[str, inspect.Parameter]:
     return found
 
 
+@functools.cache
 def type_hints(constructor: type) -> dict[str, Any]:
     """Type hints of the same parameters, resolved where each was written."""
     if is_dataclass(constructor):
