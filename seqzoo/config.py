@@ -410,7 +410,8 @@ def _is_value(override: Override) -> bool:
 
     key = override.key_or_group
     changes = override.type == OverrideType.CHANGE and override.package is None
-    return changes and not key.startswith("hydra.") and not any((folder / key).is_dir() for folder in _folders())
+    ours = key.partition(".")[0] != "hydra" and "/" not in key
+    return changes and ours and not any((folder / key).is_dir() for folder in _folders())
 
 
 @functools.lru_cache(maxsize=256)

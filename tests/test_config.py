@@ -102,6 +102,7 @@ def test_a_mistake_is_a_sentence(override: str, mistake: str) -> None:
 
 def test_what_is_no_mistake() -> None:
     assert mistakes_of("hydra.run.dir=x", "data=default/tagging", "++training.epochs=3", "+data.prefix=x") == []
+    assert mistakes_of("hydra/job_logging=stdout", "hydra.job_logging.root.level=ERROR") == []
 
 
 def test_an_option_of_another_that_is_not_there_is_not_set() -> None:
