@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 import seqzoo.data
 import seqzoo.spans
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
+from seqzoo.config import compose
 
 SETS = [
     ("tiny_shakespeare", {"train": 1_003_853, "validation": 111_539}, 67),
@@ -32,12 +30,10 @@ SETS = [
 ]
 
 
+@functools.cache
 def load(name: str, root: str, **changes: Any) -> Any:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        options = OmegaConf.to_container(compose("config", [f"data={name}"]).data)
-    assert isinstance(options, dict)
-    if "seed" in options:
-        options["seed"] = 0
+    """Read once: no test changes it."""
+    options = compose(f"data={name}")["data"]
     data = getattr(seqzoo.data, options.pop("class"))(**{**options, "root": root, **changes})
     data.load()
     return data
