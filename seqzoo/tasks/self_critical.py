@@ -35,6 +35,11 @@ class SelfCritical:
                 raise ValueError(
                     f"metric is {self.metric!r}: name one that reads answers and is higher for better ones"
                 )
+        if self.metric == "cider_d":
+            raise ValueError(
+                "metric is 'cider_d': it weighs words by how many rows have them, and an answer is scored alone; "
+                "choose rouge_l or bleu_1"
+            )
         if self.after < 0:
             raise ValueError(f"after is {self.after}: it is 0 or more")
         if not self.likelihood >= 0:
