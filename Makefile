@@ -28,7 +28,7 @@ lint: $(INSTALLED)  ## format, lint and types
 	$(BIN)/mypy
 
 test: $(INSTALLED)  ## the tests, on all cores; ARGS='-m slow' or ARGS='-k lstm' chooses which
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: lint test  ## lint and test: what has to pass before a commit
 
