@@ -231,14 +231,21 @@ def _summarize(sweep: Path, jobs: list[tuple[list[str], str]]) -> None:
 
 
 def _run_single(single: _Single, overrides: list[str]) -> None:
-    """`_run_hydra` for one run without flags: it composes once more, and not twice, which takes a tenth of a second."""
+    """`_run_hydra` for one run without flags: it composes once more, and not twice, which takes a tenth of a second.
+
+    Raises ConfigError where the run directory cannot be named or made.
+    """
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
+    from omegaconf.errors import OmegaConfBaseException
 
     configuration.register_resolvers()
     with initialize_config_dir(str(configuration.CONF_DIR), job_name="seqzoo train", version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
-        hydra.run("config", single, [*overrides, *configuration.search_path()])
+        try:
+            hydra.run("config", single, [*overrides, *configuration.search_path()])
+        except (OmegaConfBaseException, FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise ConfigError([f"hydra.run.dir: {str(error).splitlines()[0]}"]) from error
 
 
 def _run_hydra(job: Any, flags: list[str], overrides: list[str]) -> None:

@@ -247,6 +247,16 @@ def test_the_key_is_what_can_change_a_score(override: str, same: bool) -> None:
     assert (fingerprint(configuration.compose("task=tagging", override)) == base) is same
 
 
+@pytest.mark.parametrize(
+    ("folder", "why"), [("${nowhere}", "Interpolation key 'nowhere' not found"), ("file/run", "[Errno 20] Not a dir")]
+)
+def test_a_run_directory_that_cannot_be_is_a_mistake(folder: str, why: str, command: Callable) -> None:
+    Path("file").touch()
+    done = command("train", *SMALL, f"hydra.run.dir={folder}")
+    assert done.status == 2
+    assert done.err.startswith(f"seqzoo: hydra.run.dir: {why}")
+
+
 def test_where_a_run_lies_is_no_part_of_its_command(command: Callable, tmp_path: Path) -> None:
     done = command("train", "debug=tiny", "task=tagging", "training.steps=1", "hydra.run.dir=here")
     assert done.status == 0, done.err
