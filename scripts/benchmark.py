@@ -4,7 +4,7 @@ python scripts/benchmark.py                   # writes results/speed_cpu.csv, do
 python scripts/benchmark.py --device cuda     # the same for a GPU, into results/speed_gpu.csv
 
 Before anything is timed, the ways that hold the same weights must give the same outputs and gradients. Peers join where
-they are installed: pip install keras sru torchrecurrent (and KERAS_BACKEND=torch).
+they are installed: pip install keras sru torchrecurrent (and KERAS_BACKEND=torch), on a GPU flashrnn, too.
 """
 
 from __future__ import annotations
@@ -181,6 +181,27 @@ def _sru(hidden: int, device: torch.device) -> dict[str, Way]:
     return peer("sru", make)
 
 
+def _flashrnn(inputs: int, hidden: int, layers: int, x: Tensor, backend: str = "cuda_fused") -> dict[str, Way]:
+    """LSTM layers with one head; weights of its own, in the type of x."""
+
+    def make(module: Any) -> Way:
+        of = {"device": x.device, "dtype": x.dtype}
+        projections = [nn.Linear(inputs if n == 0 else hidden, 4 * hidden, bias=False, **of) for n in range(layers)]
+        recurrent = [(torch.randn(4, 1, hidden, hidden, **of) / hidden**0.5).requires_grad_() for _ in range(layers)]
+        biases = [torch.zeros(4, 1, hidden, requires_grad=True, **of) for _ in range(layers)]
+
+        def run(x: Tensor) -> Tensor:
+            for project, weight, bias in zip(projections, recurrent, biases, strict=True):
+                gates = project(x).unflatten(-1, (4, 1, hidden))
+                states, _ = module.flashrnn(gates, weight, bias, function="lstm", backend=backend)
+                x = states[0].flatten(2)
+            return x
+
+        return run
+
+    return peer("flashrnn", make)
+
+
 def agree(ways: dict[str, Way], x: Tensor, what: str, most: float = 1e-3) -> None:
     """Ways that hold the same weights give the same; raises AssertionError with the one that is `most` away or more."""
     results = {}
@@ -338,6 +359,7 @@ def low_precision(device: torch.device) -> Iterator[Measurement]:
                 "seqzoo auto": lambda x, network=ours: network(x)[0],
             }
             agree(ways, x, f"{name} {shape} in bfloat16", most=0.1)
+            ways |= _flashrnn(inputs, hidden, 2, x) if name == "lstm" and x.is_cuda else {}
             for training in (True, False):
                 found = measure(ways, x, training)
                 for way, spent in found.items():
