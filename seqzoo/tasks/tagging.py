@@ -32,7 +32,6 @@ class Tagging(Task):
     kind = "tagging"
     needs_every_step = True
     forbidden: Tensor
-    penalties: Tensor
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class Tagging(Task):
         self.chain = LinearChain(spec.output_size) if decoder == "crf" else None
         if constrained:
             self.register_buffer("forbidden", _forbidden(spec), persistent=False)
-        self.register_buffer("penalties", _penalties(spec, outside_penalty), persistent=False)
+        self.penalties = _penalties(spec, outside_penalty)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         return self.head(self.dropout(features.outputs))
@@ -72,7 +71,8 @@ class Tagging(Task):
         scores = self(features or model.encode(batch), batch).float()
         if self.chain is None:
             scores = scores.log_softmax(-1)
-        sought = scores - self.penalties
+        penalties = scores.new_tensor(self.penalties)
+        sought = scores - penalties
         if self.chain is None and not self.constrained:
             best, tags = sought.max(-1)
             sums = (best * mask(batch.lengths, best.shape[1])).sum(1)
@@ -80,7 +80,7 @@ class Tagging(Task):
             tags, sums = best_tags(sought, batch.lengths, self._transitions(scores))
         if self.chain is not None:
             sums = sums - log_partition(scores, batch.lengths, self.chain.transitions)
-        sums = sums + (self.penalties[tags] * mask(batch.lengths, tags.shape[1])).sum(1)
+        sums = sums + (penalties[tags] * mask(batch.lengths, tags.shape[1])).sum(1)
         rows = zip(tags.tolist(), batch.lengths.tolist(), sums.tolist(), strict=True)
         return [Prediction(self._names(row[:length]), score) for row, length, score in rows]
 
@@ -121,12 +121,13 @@ def _forbidden(spec: DataSpec) -> Tensor:
     return torch.tensor([[not may_follow(before, name, scheme) for name in names] for before in names])
 
 
-def _penalties(spec: DataSpec, outside: float) -> Tensor:
-    """(K,), what an answer pays for each tag."""
-    penalties = torch.zeros(spec.output_size)
+def _penalties(spec: DataSpec, outside: float) -> list[float]:
+    """What an answer pays for each tag. No buffer: it would count as a weight."""
+    penalties = [0.0] * spec.output_size
     if outside and spec.targets is not None:
         _scheme(spec, f"outside_penalty is {outside}")
-        penalties[spec.targets.encode(OUTSIDE)] = outside
+        [tag] = spec.targets.encode([OUTSIDE])
+        penalties[tag] = outside
     return penalties
 
 
