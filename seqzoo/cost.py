@@ -50,8 +50,10 @@ def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
 
 
 def count_weights(model: Model) -> int:
-    """Numbers that are kept, trained or fixed."""
-    return sum(tensor.numel() for tensors in (model.parameters(), model.buffers()) for tensor in tensors)
+    """Numbers that are saved, trained or fixed; tables that follow from options are none."""
+    saved = model.state_dict().keys()
+    fixed = [buffer for name, buffer in model.named_buffers() if name in saved]
+    return sum(tensor.numel() for tensor in (*model.parameters(), *fixed))
 
 
 def count_flops(model: Model, numbers: bool) -> float:
