@@ -122,7 +122,7 @@ def _forbidden(spec: DataSpec) -> Tensor:
 
 
 def _penalties(spec: DataSpec, outside: float) -> list[float]:
-    """What an answer pays for each tag. No buffer: it would count as a weight."""
+    """What an answer pays for each tag."""
     penalties = [0.0] * spec.output_size
     if outside and spec.targets is not None:
         _scheme(spec, f"outside_penalty is {outside}")
