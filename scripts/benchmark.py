@@ -10,7 +10,6 @@ they are installed: pip install keras sru torchrecurrent (and KERAS_BACKEND=torc
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import functools
 import gc
@@ -31,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import seqzoo
+from seqzoo.analysis.tables import read_table, write_table
 from seqzoo.building import build_data, build_model, build_training
 from seqzoo.config import compose
 from seqzoo.contracts import Batch, Cell
@@ -451,30 +451,15 @@ def record(groups: list[str], device: torch.device, threads: int) -> None:
         "date": datetime.date.today().isoformat(),
     }  # fmt: skip
     replaced = {part for group in groups for part in GROUPS[group][1]}
-    rows = [row for row in read(table) if row["threads"] != str(threads) or row["part"] not in replaced]
+    rows = [row for row in read_table(table) if row["threads"] != str(threads) or row["part"] not in replaced]
     measurements = (found for group in groups for found in GROUPS[group][0](device))
     for part, cell, what, shape, way, milliseconds, ratio, kept in measurements:
         sizes = dict(zip("TBIH", map(str, shape), strict=True))
         spent, relative = f"{milliseconds:.4g}", f"{ratio:.3g}"
         rows.append({"part": part, "cell": cell, "pass": what, **sizes, "way": way, "milliseconds": spent,
                      "ratio": relative, "kept_mib": "" if kept is None else f"{kept:.3g}", **common})  # fmt: skip
-        _write(rows, table)  # what was measured stays when the rest is cut off
+        write_table(table, COLUMNS, rows)  # what was measured stays when the rest is cut off
         print(f"{part:9}{cell:18}{what:9}{shape!s:22}{way:26}{spent:>9} ms {relative:>7}", flush=True)
-
-
-def _write(rows: list[dict[str, str]], table: Path) -> None:
-    table.parent.mkdir(exist_ok=True)
-    with table.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def read(table: Path) -> list[dict[str, str]]:
-    if not table.exists():
-        return []
-    with table.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def main() -> None:
@@ -486,6 +471,8 @@ def main() -> None:
     device = torch.device(chosen.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch sees no GPU on this machine")
+    if device.type == "cpu" and "bfloat16" in (chosen.only or []):
+        parser.error("--only bfloat16 is for --device cuda: on some CPUs it ends the process")
     torch.set_num_threads(chosen.threads)
     groups = chosen.only or [group for group in GROUPS if group != "bfloat16" or device.type == "cuda"]
     record(groups, device, chosen.threads)

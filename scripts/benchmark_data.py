@@ -10,7 +10,6 @@ peers read words apart by space. Memory is measured on Linux.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import json
 import os
@@ -24,6 +23,7 @@ from typing import Any
 
 import torch
 
+from seqzoo.analysis.tables import write_table
 from seqzoo.data import TextCodec
 from seqzoo.data.english import English
 from seqzoo.data.subwords import SUBWORDS
@@ -154,13 +154,12 @@ def main() -> None:
         rows += [row for name in chosen.tokenizers for row in training(chosen.corpus.resolve(), name)]
     command = "python scripts/benchmark_data.py" + (" --corpus corpus.txt" if chosen.corpus else "")
     origin = {"device": hardware(torch.device("cpu")), "command": command, "commit": commit()}
-    with chosen.to.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            numbers = {key: f"{row[key]:.3g}" for key in ("value", "ratio") if key in row}
-            writer.writerow({**row, **numbers, **origin, "date": datetime.date.today().isoformat()})
-            print(row["part"], row["way"], row["measure"], *numbers.values())
+    measured = []
+    for row in rows:
+        numbers = {key: f"{row[key]:.3g}" for key in ("value", "ratio") if key in row}
+        measured.append({**row, **numbers, **origin, "date": datetime.date.today().isoformat()})
+        print(row["part"], row["way"], row["measure"], *numbers.values())
+    write_table(chosen.to, COLUMNS, measured)
 
 
 if __name__ == "__main__":

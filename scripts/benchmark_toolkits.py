@@ -11,7 +11,6 @@ timed.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import functools
 import importlib.metadata
@@ -26,6 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from seqzoo.analysis.tables import write_table
 from seqzoo.building import build_data, build_model, build_training
 from seqzoo.config import compose
 from seqzoo.contracts import BEGIN, PAD, Batch
@@ -299,10 +299,7 @@ def main() -> None:
             print(*list(rows[-1].values())[:6], flush=True)
     if chosen.only:
         return
-    with TABLE.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(TABLE, COLUMNS, rows)
     runpy.run_path(str(Path(__file__).with_name("speed_page.py")), run_name="__main__")
 
 

@@ -7,7 +7,6 @@ python scripts/record_results.py                # only write the page
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seqzoo.analysis import study
+from seqzoo.analysis.tables import read_table, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = REPOSITORY / "results", REPOSITORY / "docs" / "RESULTS.md"
@@ -59,23 +59,12 @@ def rows_of(run: Path) -> list[Row]:
     ]
 
 
-def read_table(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def record(runs: list[Path], path: Path) -> None:
     """Rows of the same command, seed and device replace older ones."""
     table = {tuple(row[name] for name in KEY): row for row in read_table(path)}
     for run in runs:
         table |= {tuple(row[name] for name in KEY): row for row in rows_of(run)}
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table[key] for key in sorted(table))
+    write_table(path, COLUMNS, (table[key] for key in sorted(table)))
 
 
 def page() -> str:

@@ -10,7 +10,6 @@ trained first. results/study.csv is written from the run directories; `scripts/r
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
 import shlex
@@ -21,6 +20,7 @@ from typing import NamedTuple
 
 from seqzoo import config as configuration
 from seqzoo.analysis.study import COLUMNS
+from seqzoo.analysis.tables import read_table, write_table
 from seqzoo.errors import SeqzooError
 from seqzoo.launch import launch
 from seqzoo.ledger import Ledger
@@ -82,26 +82,15 @@ def all_jobs() -> list[Job]:
 
 def record(runs: Path) -> dict[Job, dict[str, str]]:
     """Write the table: what it holds already, what has finished in the run directories, and what is not run."""
-    known = {Job(row["task"], row["cell"], int(row["seed"])): row for row in _read()}
+    known = {Job(row["task"], row["cell"], int(row["seed"])): row for row in read_table(TABLE)}
     told = {job: row for runs_of_task in TASKS for job, row in _found(runs / _folder(runs_of_task), runs_of_task)}
     table = {}
     for job in all_jobs():
         empty = {"task": job.task, "cell": job.cell, "seed": str(job.seed), "remark": "not run"}
         kept = known.get(job, empty)
         table[job] = told.get(job, kept if kept.get("command") in (None, "", job.command) else empty)
-    TABLE.parent.mkdir(exist_ok=True)
-    with TABLE.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table.values())
+    write_table(TABLE, COLUMNS, table.values())
     return table
-
-
-def _read() -> list[dict[str, str]]:
-    if not TABLE.exists():
-        return []
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _found(sweep: Path, task: str) -> Iterator[tuple[Job, dict[str, str]]]:

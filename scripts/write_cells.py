@@ -7,7 +7,6 @@ python scripts/write_cells.py --speed    # measures results/cells_speed.csv befo
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
 import statistics
 import sys
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))  # the equations in NumPy are part of the tests
 
+from seqzoo.analysis.tables import read_table, write_table  # noqa: E402
 from seqzoo.building import cell_factory  # noqa: E402
 from seqzoo.catalogue import CellInfo, cell_info  # noqa: E402
 from seqzoo.config import load, names  # noqa: E402
@@ -108,10 +108,7 @@ def _row(cell: CellInfo, times: str) -> dict[str, str]:
 
 
 def read_speeds() -> dict[str, dict[str, str]]:
-    if not SPEED.exists():
-        return {}
-    with SPEED.open(encoding="utf-8", newline="") as file:
-        return {row["cell"]: row for row in csv.DictReader(file)}
+    return {row["cell"]: row for row in read_table(SPEED)}
 
 
 def measure_speeds() -> None:
@@ -132,11 +129,7 @@ def measure_speeds() -> None:
         times = statistics.median(seconds["cell"]) / statistics.median(seconds["lstm"])
         rows.append({"cell": name, "times": f"{times:.2g}", **common})
         print(name, rows[-1]["times"], flush=True)
-    SPEED.parent.mkdir(exist_ok=True)
-    with SPEED.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, SPEED_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(SPEED, SPEED_COLUMNS, rows)
 
 
 def _seconds(run: Callable[[Tensor], tuple]) -> float:

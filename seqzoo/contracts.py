@@ -235,6 +235,11 @@ class Encoder(nn.Module):
     output_size: int
     reads_characters: ClassVar[bool] = False
 
+    def load_pretrained(self) -> None:
+        """Takes the weights that its options name to start from: where a training begins, not where a model is only
+        measured, or is given its own. Raises DataError where they cannot be had.
+        """
+
 
 class Cell(nn.Module):
     """One time step of a recurrent network: `Cell(input_size, hidden_size, **options)`.
@@ -348,11 +353,15 @@ BackboneFactory = Callable[[int], Backbone]
 
 
 class Metric(Protocol):
-    """A running sum that becomes one number. `from_predictions`: it reads answers, so that somebody must decode."""
+    """A running sum that becomes one number.
+
+    from_predictions: it reads answers, so that somebody must decode; scores_alone: one answer has a score of its own.
+    """
 
     name: str
     higher_is_better: bool
     from_predictions: bool
+    scores_alone: bool
 
     def update(self, loss: Loss, answers: list, references: list) -> None: ...
     def compute(self) -> float: ...

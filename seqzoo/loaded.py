@@ -212,8 +212,6 @@ def load(
     config["allow_modules"] = allow_modules or []
     config["task"] = merged(config["task"], options or {})
     spec = spec_from_plain(read_json(folder / SPEC))
-    if "weights" in config["encoder"]:  # the run has its own: none need be fetched
-        config["encoder"]["weights"] = None
     model = build_model(config, spec)
     load_weights(folder / BEST, model)
     others = [load(other, device, allow_modules) for other in beside]

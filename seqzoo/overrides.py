@@ -32,4 +32,6 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
     data.load()
     config = within_budget(config, data, data.spec)
     torch.manual_seed(config["seed"])
-    return build_model(config, data.spec), data
+    model = build_model(config, data.spec)
+    model.encoder.load_pretrained()
+    return model, data

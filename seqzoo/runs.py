@@ -150,6 +150,8 @@ def _train(
     run.write_json(SPEC, spec_to_plain(data.spec))
     seed_everything(config["seed"])
     model = build_model(config, data.spec)
+    if checkpoint is None:
+        model.encoder.load_pretrained()
     threads = _set_threads(settings.threads, model, config, checkpoint)
     session = Session(model, settings, device, _total_steps(data, settings), build_budget(config).seconds)
     if checkpoint is not None:

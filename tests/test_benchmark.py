@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import seqzoo
+from seqzoo.analysis.tables import read_table
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
 
 def test_the_page_is_up_to_date(load_script: Callable[[str], ModuleType]) -> None:
     writer = load_script("speed_page")
-    tables = {name: writer.read(path) for name, path in writer.TABLES.items()}
+    tables = {name: read_table(path) for name, path in writer.TABLES.items()}
     assert writer.PAGE.read_text(encoding="utf-8") == writer.page(tables), "run python scripts/speed_page.py"
 
 

@@ -12,11 +12,7 @@ def convolve(line: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
     Steps lie in their order, the newest last, in the line as in the weights: W_k is weight[:, :, p - 1 - k].
     """
-    size = weight.shape[2]
-    steps = line.shape[1] - size + 1
-    # one product over windows side by side: on a CPU conv1d and its backward pass take several times as long
-    windows = torch.cat([line[:, k : k + steps] for k in range(size)], dim=2)
-    return F.linear(windows, weight.transpose(1, 2).flatten(1), bias)
+    return F.conv1d(line.transpose(1, 2), weight, bias).transpose(1, 2)
 
 
 def weigh(window: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

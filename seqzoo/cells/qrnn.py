@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seqzoo.cells.delay import convolve, kept, weigh
+from seqzoo.cells.delay import kept, weigh
 from seqzoo.cells.driven import DrivenCell
 from seqzoo.cells.linear import LinearRecurrence
 from seqzoo.contracts import State
@@ -65,11 +65,15 @@ class QRNN(DrivenCell):
         return h, (c, line[:, 1:])
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """The convolution of all steps at once; the pooling is a cell of its own, by its own fastest engine."""
+        """All windows in one product, which leaves steps in their order, as the pooling wants them and a convolution
+        does not; the pooling is a cell of its own, by its own fastest engine.
+        """
         c, past = state
         line = torch.cat([past, x], dim=1)
+        windows = line.unfold(1, self.window, 1).flatten(0, 1).transpose(1, 2)
+        parts = weigh(windows, self.weight_ih, self.bias).unflatten(0, x.shape[:2])
         self.pool.engine = self.engine
-        h, (c,) = self.pool.scan(convolve(line, self.weight_ih, self.bias), (c,), lengths)
+        h, (c,) = self.pool.scan(parts, (c,), lengths)
         return h, (c, kept(line, self.window - 1, lengths))
 
 

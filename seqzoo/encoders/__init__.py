@@ -2,7 +2,7 @@
 
 from seqzoo.encoders.characters import ConvolvedCharacters, RecurrentCharacters
 from seqzoo.encoders.features import FeatureEncoder
-from seqzoo.encoders.images import ImageCNN, ImageNetFeatures
+from seqzoo.encoders.images import ImageCNN, ImageNetFeatures, PictureEncoder
 from seqzoo.encoders.tokens import TokenEncoder
 from seqzoo.encoders.torchvision_features import TorchvisionFeatures
 
@@ -11,6 +11,7 @@ __all__ = [
     "FeatureEncoder",
     "ImageCNN",
     "ImageNetFeatures",
+    "PictureEncoder",
     "RecurrentCharacters",
     "TokenEncoder",
     "TorchvisionFeatures",

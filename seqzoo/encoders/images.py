@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,9 +19,30 @@ from seqzoo.contracts import Encoder
 from seqzoo.imagenet import FEATURES, STRIDE, EfficientNetLite0, load_efficientnet
 
 
-class ImageCNN(Encoder):
+class PictureEncoder(Encoder):
     """(B, C, Y, X) pictures, 0 to 1 -> (B, R, F), their regions row by row; (B, T, C, Y, X) clips -> (B, T, F), each
-    frame the mean of its regions. A picture may have any size; a stage halves its rows and columns.
+    frame the mean of its regions.
+
+    dropout: on the features, 0 to 1.
+    """
+
+    def __init__(self, output_size: int, dropout: float):
+        super().__init__()
+        self.output_size = output_size
+        self.dropout = nn.Dropout(dropout)
+
+    @abstractmethod
+    def regions(self, pictures: Tensor) -> Tensor:
+        """(N, C, Y, X) -> (N, R, F)"""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        clips = inputs.dim() == 5
+        regions = self.regions(inputs.flatten(0, 1) if clips else inputs)
+        return self.dropout(regions.mean(1).unflatten(0, inputs.shape[:2]) if clips else regions)
+
+
+class ImageCNN(PictureEncoder):
+    """A small network that is trained with the rest. A picture may have any size; a stage halves its rows and columns.
 
     Each stage is a convolution of stride 2 and residual blocks, normalised over the batch (by groups of channels within
     a picture, drawn shapes were learned far slower).
@@ -44,29 +66,25 @@ class ImageCNN(Encoder):
         places: Literal["regions", "pixels"] = "regions",
         dropout: float = 0.0,
     ):
-        super().__init__()
         if not channels or min(channels) < 1:
             raise ValueError(f"channels is {list(channels)}: name at least one stage, each of 1 channel or more")
         if len(blocks) != len(channels) or min(blocks) < 0:
             raise ValueError(f"blocks is {list(blocks)}: give a number for each of the {len(channels)} channels")
-        self.of_regions = places == "regions"
-        self.output_size = channels[-1] + 2 * self.of_regions
+        of_regions = places == "regions"
+        super().__init__(channels[-1] + 2 * of_regions, dropout)
+        self.of_regions = of_regions
         layers: list[nn.Module] = []
-        width = input_size + 2 * (not self.of_regions)
+        width = input_size + 2 * (not of_regions)
         for out, number in zip(channels, blocks, strict=True):
             layers += [_convolution(width, out, stride=2), nn.ReLU()]
             layers += [_Residual(out) for _ in range(number)]
             width = out
         self.layers = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(dropout)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        clips = inputs.dim() == 5
-        pictures = inputs.flatten(0, 1) if clips else inputs
+    def regions(self, pictures: Tensor) -> Tensor:
         centred = 2 * pictures - 1
         maps = _placed(self.layers(centred)) if self.of_regions else self.layers(_placed(centred))
-        regions = maps.flatten(2).transpose(1, 2)
-        return self.dropout(regions.mean(1).unflatten(0, inputs.shape[:2]) if clips else regions)
+        return maps.flatten(2).transpose(1, 2)
 
 
 class _Residual(nn.Module):
@@ -91,9 +109,9 @@ def _placed(maps: Tensor) -> Tensor:
     return torch.cat([maps, places.to(maps.dtype).expand(number, -1, -1, -1)], dim=1)
 
 
-class ImageNetFeatures(Encoder):
-    """(B, 3, Y, X) pictures -> (B, R, 1280), or clips as of `ImageCNN`, by a network that was trained on ImageNet and
-    is not trained further. A region is 32 x 32 pixels.
+class ImageNetFeatures(PictureEncoder):
+    """1,280 features of each region of 32 x 32 pixels, by a network that was trained on ImageNet and is not trained
+    further.
 
     What it makes of a picture is kept in the user's cache, 2.5 kB a region, so that it is computed once; where training
     pictures vary without end, so would the cache (data.crop, data.colour).
@@ -102,20 +120,13 @@ class ImageNetFeatures(Encoder):
     """
 
     def __init__(self, input_size: int, dropout: float = 0.0):
-        super().__init__()
         if input_size != 3:
             raise ValueError(f"the network knows pictures of 3 channels, and these have {input_size}")
-        self.output_size = FEATURES
-        self.dropout = nn.Dropout(dropout)
+        super().__init__(FEATURES, dropout)
         self._network: list[EfficientNetLite0] = []  # in a list, so that its weights are none of the model's
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        clips = inputs.dim() == 5
-        regions = self._features(inputs.flatten(0, 1) if clips else inputs)
-        return self.dropout(regions.mean(1).unflatten(0, inputs.shape[:2]) if clips else regions)
-
     @torch.no_grad()
-    def _features(self, pictures: Tensor) -> Tensor:
+    def regions(self, pictures: Tensor) -> Tensor:
         if pictures.is_meta:
             regions = math.prod(-(-size // STRIDE) for size in pictures.shape[2:])
             return pictures.new_empty(len(pictures), regions, FEATURES)

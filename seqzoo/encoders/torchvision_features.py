@@ -8,25 +8,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Encoder
+from seqzoo.encoders.images import PictureEncoder
 from seqzoo.errors import ConfigError, DataError
 
 # of the pictures of ImageNet, as all of torchvision's weights expect them
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class TorchvisionFeatures(Encoder):
-    """(B, 3, Y, X) pictures, 0 to 1 -> (B, R, F), regions row by row, or clips as of `ImageCNN`: what a network of
-    torchvision's makes of them before it pools and classifies.
+class TorchvisionFeatures(PictureEncoder):
+    """What a network of torchvision's makes of pictures before it pools and classifies.
 
     network: a name of `torchvision.models.list_models()` whose last map is (N, F, y, x), such as resnet18, densenet121
         or mobilenet_v3_small.
-    weights: a name of its weights, such as DEFAULT, which torchvision fetches once; null: none, it starts untrained. A
-        run that is loaded has its own.
+    weights: a name of its weights, such as DEFAULT, which torchvision fetches once; null: none, it starts untrained.
     freeze: it is not trained further, its normalisation included.
     dropout: on the features, 0 to 1.
 
-    Raises ConfigError without torchvision and for a network without such a map, DataError where weights cannot be had.
+    Raises ConfigError without torchvision and for a network without such a map.
     """
 
     def __init__(
@@ -37,25 +35,24 @@ class TorchvisionFeatures(Encoder):
         freeze: bool = False,
         dropout: float = 0.0,
     ):
-        super().__init__()
         if input_size != 3:
             raise ValueError(f"the networks of torchvision know pictures of 3 channels, and these have {input_size}")
-        self.freeze = freeze
-        self.network = _before_pooling(network, weights).requires_grad_(not freeze)
-        self.output_size = _channels(self.network, network)
-        self.dropout = nn.Dropout(dropout)
+        trunk = _before_pooling(network, None).requires_grad_(not freeze)
+        super().__init__(_channels(trunk, network), dropout)
+        self.network, self.name, self.weights, self.freeze = trunk, network, weights, freeze
+
+    def load_pretrained(self) -> None:
+        if self.weights is not None:
+            self.network.load_state_dict(_before_pooling(self.name, self.weights).state_dict())
 
     def train(self, mode: bool = True) -> TorchvisionFeatures:
         super().train(mode)
         self.network.train(mode and not self.freeze)
         return self
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        clips = inputs.dim() == 5
-        pictures = inputs.flatten(0, 1) if clips else inputs
+    def regions(self, pictures: Tensor) -> Tensor:
         mean, deviation = (pictures.new_tensor(of)[:, None, None] for of in (MEAN, DEVIATION))
-        regions = self.network((pictures - mean) / deviation).flatten(2).transpose(1, 2)
-        return self.dropout(regions.mean(1).unflatten(0, inputs.shape[:2]) if clips else regions)
+        return self.network((pictures - mean) / deviation).flatten(2).transpose(1, 2)
 
 
 @torch.no_grad()

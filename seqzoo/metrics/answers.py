@@ -14,6 +14,7 @@ class PredictionMetric:
     name: str
     higher_is_better = True
     from_predictions = True
+    scores_alone = True
 
     def update(self, loss: Loss, answers: list, references: list) -> None:
         for answer, reference in zip(answers, references, strict=True):

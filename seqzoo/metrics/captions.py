@@ -68,6 +68,7 @@ class CiderD(PredictionMetric):
     """Likeness to the references, 0 to 1000, where common words weigh little; see `seqzoo.caption_scores`."""
 
     name = "cider_d"
+    scores_alone = False  # how much a word weighs depends on how many rows have it
 
     def __init__(self) -> None:
         self.answers: list[list[str]] = []

@@ -13,6 +13,7 @@ class LossNats:
     name = "loss_nats"
     higher_is_better = False
     from_predictions = False
+    scores_alone = False
 
     def __init__(self) -> None:
         self.total = 0.0

@@ -35,11 +35,11 @@ class SelfCritical:
                 raise ValueError(
                     f"metric is {self.metric!r}: name one that reads answers and is higher for better ones"
                 )
-        if self.metric == "cider_d":
-            raise ValueError(
-                "metric is 'cider_d': it weighs words by how many rows have them, and an answer is scored alone; "
-                "choose rouge_l or bleu_1"
-            )
+            if not metric.scores_alone:
+                raise ValueError(
+                    f"metric is {self.metric!r}: it scores many answers together, and here each is scored alone; "
+                    "choose chrf or rouge_l"
+                )
         if self.after < 0:
             raise ValueError(f"after is {self.after}: it is 0 or more")
         if not self.likelihood >= 0:

@@ -29,10 +29,10 @@ def model(request: pytest.FixtureRequest) -> Model:
 def build(name: str, **options: object) -> Model:
     config = configuration.compose("task=tagging", f"encoder={name}", "backbone.hidden_size=6")
     config["encoder"] |= options
-    reads_characters = getattr(encoders, config["encoder"]["class"]).reads_characters
-    if config["encoder"]["class"] in ("ImageCNN", "ImageNetFeatures", "TorchvisionFeatures"):
+    kind = getattr(encoders, config["encoder"]["class"])
+    if issubclass(kind, encoders.PictureEncoder):
         return build_model(config, DataSpec("tagging", 3, TAGS, picture=[3, 40, 9]))
-    characters = CHARACTERS if reads_characters else 0
+    characters = CHARACTERS if kind.reads_characters else 0
     return build_model(config, DataSpec("tagging", IDS, TAGS, character_size=characters))
 
 

@@ -45,11 +45,15 @@ def test_two_things_that_are_held_out_are_together_in_no_other_split(data: Shape
 
 def test_things_that_are_held_out_are_in_no_other_split() -> None:
     data = Shapes(held_out="things", **SMALL)
+    shown: set[str] = set()
     for split, found in data.read().items():
         for scene in found.pictures.scenes:
             owners = {split_of_thing(thing) for thing in scene.things}
             assert split in owners
             assert owners <= {split, "train"}
+            if split == "train":
+                shown |= {name for thing in scene.things for name in (thing.colour, thing.shape)}
+    assert shown == {*COLOURS, *SHAPES}
     things = [Thing(shape, colour, 9.0, 0, 0, 0) for shape in SHAPES for colour in COLOURS]
     for split in ("validation", "test"):
         held_out = [thing for thing in things if split_of_thing(thing) == split]

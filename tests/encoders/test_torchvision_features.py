@@ -6,9 +6,11 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from seqzoo.encoders import TorchvisionFeatures
 from seqzoo.errors import ConfigError, DataError
+from seqzoo.overrides import examine
 
 
 @pytest.mark.parametrize("network", ["resnet18", "mobilenet_v3_small"])
@@ -38,10 +40,28 @@ def test_what_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         TorchvisionFeatures(3, network="swin_t")
     with pytest.raises(ValueError, match="3 channels, and these have 1"):
         TorchvisionFeatures(1)
-    models = sys.modules["torchvision.models"]
-    monkeypatch.setattr(models, "get_model", lambda name, weights: (_ for _ in ()).throw(OSError("no network")))
-    with pytest.raises(DataError, match="The weights DEFAULT of resnet18 could not be fetched: no network"):
-        TorchvisionFeatures(3, weights="DEFAULT")
     monkeypatch.setitem(sys.modules, "torchvision.models", None)
     with pytest.raises(ConfigError, match="encoder torchvision needs torchvision"):
         TorchvisionFeatures(3)
+
+
+def test_weights_are_taken_where_a_training_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = sys.modules["torchvision.models"]
+    own, asked = models.get_model, []
+
+    def get_model(name: str, weights: str | None) -> nn.Module:
+        if weights == "LOST":
+            raise OSError("no network")
+        asked.append(weights)
+        return own(name, weights=None)
+
+    monkeypatch.setattr(models, "get_model", get_model)
+    assert examine("task=captioning", "encoder=torchvision", "encoder.weights=DEFAULT")[1] == []
+    encoder = TorchvisionFeatures(3, weights="DEFAULT")
+    before = encoder.network[0].weight.clone()
+    assert set(asked) == {None}
+    encoder.load_pretrained()
+    assert asked[-1] == "DEFAULT"
+    assert not torch.equal(encoder.network[0].weight, before)
+    with pytest.raises(DataError, match="The weights LOST of resnet18 could not be fetched: no network"):
+        TorchvisionFeatures(3, weights="LOST").load_pretrained()

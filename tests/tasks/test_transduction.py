@@ -410,7 +410,10 @@ def test_answers_as_long_as_their_sources(beam_size: int) -> None:
             "task.label_smoothing spreads over what the head writes alone",
         ),
         (["task.self_critical.metric=perplexity"], "task.self_critical.metric is 'perplexity': name one that reads"),
-        (["task.self_critical.metric=cider_d"], "task.self_critical.metric is 'cider_d': it weighs words by how many"),
+        (
+            ["task.self_critical.metric=cider_d"],
+            "task.self_critical.metric is 'cider_d': it scores many answers together, and here each is",
+        ),
         (["task.search.groups=3", "task.search.beam_size=4"], "task.search.groups is 3: it must divide beam_size=4"),
         (["task.search.length_penalty=-1"], "task.search.length_penalty is -1: it is 0 or more"),
         (["task.search.places={0: a}"], "task.search.places names token 0: the first one is 1"),
