@@ -2,7 +2,8 @@
 
 Sutskever, Vinyals & Le, Sequence to Sequence Learning with Neural Networks, 2014 (the context as first state),
 https://arxiv.org/abs/1409.3215
-Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014 (the context at every step),
+Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014 (the context as first state and at every
+step),
 https://arxiv.org/abs/1406.1078
 Luong, Pham & Manning, Effective Approaches to Attention-based Neural Machine Translation, 2015 (attention after the
 step, input feeding), https://arxiv.org/abs/1508.04025
@@ -25,6 +26,9 @@ from seqzoo.contracts import UNKNOWN, BackboneFactory, Features, State
 from seqzoo.state import flatten, map_state, unflatten
 
 
+ContextName = Literal["first_state", "mean_state", "own_state", "first_input", "every_step"]
+
+
 @dataclass(frozen=True)
 class DecoderOptions:
     """backbone: goes step by step.
@@ -32,7 +36,7 @@ class DecoderOptions:
     context: first_state gives the encoder's last state to the decoder as its first one, through a layer of its own
         where their shapes differ; mean_state the mean of the encoder's outputs, through a layer; own_state nothing;
         first_input gives the encoder's last output to the decoder, through a layer, in place of a token before all
-        others; every_step gives it to the decoder beside each token.
+        others; every_step gives it to the decoder beside each token. A list has every_step and one of the others.
     attention: a kind of `seqzoo.attention`, over the encoder's outputs, or none. The head reads
         tanh(W [output; context]), as wide as a token's vector, in place of the decoder's output.
     attention_size: of the hidden layer of additive, location_aware, coverage and monotonic, and of all heads of
@@ -49,7 +53,7 @@ class DecoderOptions:
     """
 
     backbone: BackboneFactory
-    context: Literal["first_state", "mean_state", "own_state", "first_input", "every_step"] = "first_state"
+    context: ContextName | list[ContextName] = "first_state"
     attention: AttentionName = "none"
     attention_size: int = 128
     attention_heads: int = 4
@@ -64,8 +68,15 @@ class DecoderOptions:
         for name in ("input_feeding", "copy_source"):
             if self.attention == "none" and getattr(self, name):
                 raise ValueError(f"{name} needs something to attend with: choose an attention")
-        if self.attention == "none" and self.context == "own_state":
+        others = [name for name in self.contexts if name != "every_step"]
+        if not self.contexts or len(others) > 1 or len(self.contexts) > len(others) + 1:
+            raise ValueError(f"context is {self.context}: name one, or a list of every_step and another one")
+        if self.attention == "none" and self.contexts == ["own_state"]:
             raise ValueError("context is own_state: without attention the decoder would see nothing of the source")
+
+    @property
+    def contexts(self) -> list[ContextName]:
+        return [self.context] if isinstance(self.context, str) else self.context
 
 
 class Decoded(NamedTuple):
@@ -84,11 +95,12 @@ class Decoder(nn.Module):
 
     def __init__(self, feature_size: int, vocabulary_size: int, encoder_state: State, options: DecoderOptions):
         super().__init__()
-        self.context, self.input_feeding = options.context, options.input_feeding
+        self.input_feeding, self.at_every_step = options.input_feeding, "every_step" in options.contexts
+        self.beginning = next((name for name in options.contexts if name != "every_step"), "own_state")
         width = options.embedding_size
         self.embedding = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.embedding.weight, std=options.embedding_std)
-        read = (feature_size if options.context == "every_step" else 0) + (width if options.input_feeding else 0)
+        read = (feature_size if self.at_every_step else 0) + (width if options.input_feeding else 0)
         self.backbone = options.backbone(width + read)
         if not self.backbone.causal:
             raise ValueError(
@@ -119,16 +131,16 @@ class Decoder(nn.Module):
         """
         first = self.backbone.initial_state(1)
         width = sum(tensor[0].numel() for tensor in _features_of(first))
-        if self.context == "mean_state":
+        if self.beginning == "mean_state":
             return nn.Linear(feature_size, width)
-        if self.context == "first_input":
+        if self.beginning == "first_input":
             return nn.Linear(feature_size, self.embedding.embedding_dim)
         shapes, theirs = ([tensor.shape[1:] for tensor in flatten(state)] for state in (first, encoder_state))
-        if self.context == "first_state" and not theirs:
+        if self.beginning == "first_state" and not theirs:
             raise ValueError(
                 "context is first_state: the encoder carries no state, so choose mean_state or another one"
             )
-        if self.context == "first_state" and shapes != theirs:
+        if self.beginning == "first_state" and shapes != theirs:
             return nn.Linear(sum(tensor[0].numel() for tensor in _features_of(encoder_state)), width)
         return None
 
@@ -141,23 +153,24 @@ class Decoder(nn.Module):
                 "copy_source copies tokens: it needs a source of text, and a backbone that keeps its steps"
             )
         fed = (features.last.new_zeros(features.last.shape[0], self.head.in_features),) if self.input_feeding else ()
-        first = self._first_state(features, fed)
-        read = (features.last,) if self.context == "every_step" else ()
+        read = (features.last,) if self.at_every_step else ()
+        first = self._first_state(features, (*read, *fed))
         copied = () if self.gate is None else (source,)
         if self.attention is None:
             return (first, (), fed), ((), read, copied)
         memory = self.attention.remember(features.outputs, features.lengths)
         return (first, (unattended(memory),), fed), (tuple(memory), read, copied)
 
-    def _first_state(self, features: Features, fed: tuple[Tensor, ...]) -> State:
+    def _first_state(self, features: Features, beside: tuple[Tensor, ...]) -> State:
+        """beside: what a step reads beside a token."""
         first = self.backbone.initial_state(features.last.shape[0])
-        if self.context in ("every_step", "own_state"):
+        if self.beginning == "own_state":
             return first
         if self.bridge is None:
             return unflatten(flatten(features.state), first)
-        if self.context == "first_input":
-            return self.backbone.step(torch.cat([self.bridge(features.last), *fed], dim=-1), first)[1]
-        if self.context == "mean_state":
+        if self.beginning == "first_input":
+            return self.backbone.step(torch.cat([self.bridge(features.last), *beside], dim=-1), first)[1]
+        if self.beginning == "mean_state":
             steps = features.outputs.shape[1] if features.lengths is None else features.lengths[:, None]
             seen = features.outputs.sum(1) / steps  # padded outputs are zero
         else:

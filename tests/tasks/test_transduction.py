@@ -104,6 +104,26 @@ def test_mean_state_is_a_layer_over_the_mean_of_the_real_outputs() -> None:
         torch.testing.assert_close(found[row], torch.tanh(model.task.decoder.bridge(mean)))
 
 
+def test_the_context_may_be_the_first_state_and_at_every_step_too() -> None:
+    model = build("bidirectional", context=["first_state", "every_step"]).eval()
+    features = model.encode(copying())
+    state, memory = model.task.decoder.start(features)
+    (((first,),),) = state[0]
+    torch.testing.assert_close(first, torch.tanh(model.task.decoder.bridge(features.last)))
+    token = torch.full((4,), BEGIN)
+    read = torch.cat([model.task.decoder.embedding(token), features.last], dim=-1)
+    expected, _ = model.task.decoder.backbone.step(read, state[0])
+    torch.testing.assert_close(model.task.decoder.step(token, state, memory)[0], expected)
+
+
+@pytest.mark.parametrize("context", [[], ["every_step", "every_step"], ["mean_state", "first_state"]])
+def test_contexts_that_exclude_each_other_are_refused(context: list[str]) -> None:
+    with pytest.raises(
+        ConfigError, match=r"task\.decoder\.context is .*: name one, or a list of every_step and another"
+    ):
+        build(context=context)
+
+
 @pytest.mark.parametrize("options", [{}, {"input_feeding": True}])
 def test_attention_weights_are_those_of_the_decoding(options: dict[str, Any]) -> None:
     model, batch = build("bidirectional", attention="additive", **options).eval(), copying()
