@@ -25,7 +25,6 @@ from seqzoo.attention import AttentionName, Memory, create_attention, unattended
 from seqzoo.contracts import UNKNOWN, BackboneFactory, Features, State
 from seqzoo.state import flatten, map_state, unflatten
 
-
 ContextName = Literal["first_state", "mean_state", "own_state", "first_input", "every_step"]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from seqzoo.backbones.stack import Stack
 from seqzoo.building import build_model
 from seqzoo.config import merged
-from seqzoo.contracts import Alignment, Batch, DataSpec, Explanation, Prediction
+from seqzoo.contracts import END, UNKNOWN, Alignment, Batch, DataSpec, Explanation, Prediction
 from seqzoo.data.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import encode_inputs
 from seqzoo.data.vocabulary import UNKNOWN as UNK
@@ -26,6 +26,8 @@ from seqzoo.training.checkpoint import load_weights
 from seqzoo.training.device import select_device
 from seqzoo.training.files import BEST, SPEC, read_config, read_json
 from seqzoo.training.recurrence import labels
+
+NOTHING = Prediction("", 0.0)  # what is answered to nothing
 
 
 class TokenScore(NamedTuple):
@@ -77,15 +79,12 @@ class Loaded:
     ) -> list[list[Prediction]]:
         """As `predict`, with up to `n_best` predictions of each text, best first."""
         task, found = self.model.task, []
-        members = [self, *self.others]
-        for batches in zip(*(one._batches(texts, batch_size, first_line) for one in members), strict=True):
+        for batch, others in self._batches_of_all(texts, batch_size, first_line):
             if isinstance(task, Transduction):
-                others = [(one.model, batch) for one, batch in zip(self.others, batches[1:], strict=True)]
-                found += task.candidates(self.model, batches[0], n_best, others)
+                found += task.candidates(self.model, batch, n_best, others)
             else:
-                found += task.candidates(self.model, batches[0], n_best)
-        nothing = [Prediction("", 0.0)]
-        return [nothing if self._stays_empty(text) else row for text, row in zip(texts, found, strict=True)]
+                found += task.candidates(self.model, batch, n_best)
+        return [[NOTHING] if self._stays_empty(text) else row for text, row in zip(texts, found, strict=True)]
 
     @torch.no_grad()
     def alignments(
@@ -138,21 +137,39 @@ class Loaded:
         return Inside(layers, answer, alignments[0] if alignments else None)
 
     def stream(self, text: str, write: Callable[[str], None]) -> Prediction:
-        """`predict` of one text by a language model, which hands each piece of the continuation to `write` once it is
-        drawn. Raises ConfigError where the model is of another kind.
+        """`predict` of one text, which hands each piece of what is written to `write` once it is known. Raises
+        ConfigError where the model does not write.
         """
-        task = self._language_model()
-        [batch] = self._batches([text], 1, 1)
+        task = self.model.task
+        if not isinstance(task, LanguageModeling | Transduction):
+            raise ConfigError([f"only what writes can be streamed, and the run is of task={task.kind}"])
+        if self._stays_empty(text):
+            return NOTHING
+        [(batch, others)] = self._batches_of_all([text], 1, 1)
+        if isinstance(task, Transduction):
+            return task.stream(self.model, batch, write, others)
         return task.stream(self.model, batch, write)
 
     @torch.no_grad()
-    def score(self, texts: list[str], batch_size: int = 64, first_line: int = 1) -> list[list[TokenScore]]:
-        """The log-probability of each token of each text, by a language model. A text is a line: its end counts, too. A
-        model that knows no line ends has a text's first token given.
+    def score(
+        self, texts: list[str], answers: list[str] | None = None, batch_size: int = 64, first_line: int = 1
+    ) -> list[list[TokenScore]]:
+        """The log-probability of each token of each text, by a language model; or of each answer to a text, by a model
+        that rewrites (forced decoding). A line's or an answer's end counts, too. A language model that knows no line
+        ends has a text's first token given.
 
-        Raises ConfigError where the model is of another kind, DataError for a text without tokens.
+        Raises ConfigError where the model is of another kind, DataError for a text without tokens and for an answer
+        with tokens that the model cannot write.
         """
-        task, codec = self._language_model(), cast(TextCodec, self.spec.inputs)
+        task = self.model.task
+        if isinstance(task, Transduction) and answers is not None:
+            return self._score_answers(task, texts, answers, batch_size, first_line)
+        if not isinstance(task, LanguageModeling) or answers is not None:
+            needed = "answers, too" if isinstance(task, Transduction) else "another run"
+            raise ConfigError(
+                [f"language models score texts, others their answers: a run of task={task.kind} needs {needed}"]
+            )
+        codec = cast(TextCodec, self.spec.inputs)
         found: list[list[TokenScore]] = []
         for batch in self._batches([text + task.line_end for text in texts], batch_size, first_line):
             if int(batch.lengths.min()) < 2:
@@ -167,11 +184,32 @@ class Loaded:
                 found.append([TokenScore(tokens[token], score) for token, score in pairs])
         return found
 
-    def _language_model(self) -> LanguageModeling:
-        task = self.model.task
-        if not isinstance(task, LanguageModeling):
-            raise ConfigError([f"this is for language models, and the run is of task={task.kind}"])
-        return task
+    def _score_answers(
+        self, task: Transduction, texts: list[str], answers: list[str], batch_size: int, first_line: int
+    ) -> list[list[TokenScore]]:
+        codec = cast(TextCodec, self.spec.targets)
+        ids = [codec.encode(answer) for answer in answers]
+        for number, (text, row, answer) in enumerate(zip(texts, ids, answers, strict=True), start=first_line):
+            if self._stays_empty(text):
+                raise DataError(f"Line {number}: there is nothing before the answer, so it has no score.")
+            if UNKNOWN in row:
+                token = codec.split(answer)[row.index(UNKNOWN)]
+                raise DataError(f"Line {number}: the model cannot write {token!r}, so the answer has no score.")
+        found: list[list[TokenScore]] = []
+        for batch, others in self._batches_of_all(texts, batch_size, first_line):
+            some = ids[len(found) : len(found) + batch.size]
+            for row, scores in zip(some, task.target_scores(self.model, batch, some, others), strict=True):
+                written = [codec.vocabulary.tokens[token] for token in [*row, END]]
+                found.append([TokenScore(*pair) for pair in zip(written, scores, strict=True)])
+        return found
+
+    def _batches_of_all(
+        self, texts: list[str] | list[list[str]], batch_size: int, first_line: int
+    ) -> Iterator[tuple[Batch, list[tuple[Model, Batch]]]]:
+        """Each batch as this model reads it, and as the others do that write with it."""
+        members = [self, *self.others]
+        for own, *batches in zip(*(one._batches(texts, batch_size, first_line) for one in members), strict=True):
+            yield own, [(one.model, batch) for one, batch in zip(self.others, batches, strict=True)]
 
     def _batches(self, texts: list[str] | list[list[str]], batch_size: int, first_line: int) -> Iterator[Batch]:
         self.model.eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from seqzoo.config import compose
 from seqzoo.contracts import DataSpec
 from seqzoo.data.codec import TextCodec
 from seqzoo.data.examples import encode_inputs
+from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.loaded import Loaded
 from seqzoo.tasks import Tagging
@@ -67,10 +70,59 @@ def test_without_line_ends_the_first_token_is_given() -> None:
         loaded.score(["cab", "c"])
 
 
-def test_only_language_models_score_and_stream() -> None:
+def test_what_does_not_write_has_no_score_and_no_stream() -> None:
     loaded = language_model("abc")
+    with pytest.raises(ConfigError, match="a run of task=language_modeling needs another run"):
+        loaded.score(["a"], ["b"])
     loaded.model.task = Tagging(8, DataSpec("tagging", 5, 2), ["accuracy"])
-    with pytest.raises(ConfigError, match="for language models, and the run is of task=tagging"):
+    with pytest.raises(ConfigError, match="a run of task=tagging needs another run"):
         loaded.score(["a"])
-    with pytest.raises(ConfigError, match="for language models"):
+    with pytest.raises(ConfigError, match="only what writes can be streamed, and the run is of task=tagging"):
         loaded.stream("a", print)
+
+
+def writer(seed: int = 0, **search: Any) -> Loaded:
+    """A model that rewrites letters, untrained."""
+    torch.manual_seed(seed)
+    source = TextCodec.learn("characters", [list("abcdef")])
+    target = TextCodec.learn("characters", [list("abcdef")], TARGET_SPECIALS)
+    spec = DataSpec("transduction", source.size, target.size, source, target)
+    options = [f"task.search.{name}={value}" for name, value in search.items()]
+    config = compose("backbone.hidden_size=8", "encoder.initial_std=1", "task.search.max_length=9", *options)
+    return Loaded(build_model(config, spec).eval(), spec, config)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_an_answer_is_streamed_as_it_is_predicted_by_all_models_that_write_it(beam_size: int) -> None:
+    loaded = writer(beam_size=beam_size)
+    loaded.others = [writer(1)]
+    for text in ("abc", "f", ""):
+        pieces: list[str] = []
+        [whole] = loaded.predict([text])
+        streamed = loaded.stream(text, pieces.append)
+        assert (streamed.answer, "".join(pieces)) == (whole.answer, whole.answer)
+        assert streamed.score == pytest.approx(whole.score)
+        assert beam_size > 1 or len(pieces) >= len(whole.answer)
+
+
+def test_the_score_of_an_answer_is_what_a_search_finds_it_with() -> None:
+    loaded = writer(beam_size=3, length_penalty=0.5)
+    loaded.others = [writer(1)]
+    texts = ["abc", "f", "dada"]
+    for text, candidates in zip(texts, loaded.candidates(texts, n_best=3), strict=True):
+        answers = [candidate.answer for candidate in candidates if len(candidate.answer) < 9]  # these have an end
+        for answer, candidate in zip(answers, candidates, strict=False):
+            [tokens] = loaded.score([text], [answer])
+            assert [token for token, _ in tokens] == [*answer, "<eos>"]
+            assert sum(score for _, score in tokens) == pytest.approx(candidate.score, rel=1e-5)
+    assert len(loaded.score(texts * 30, ["ab", "", "c"] * 30)) == 90
+
+
+def test_answers_without_a_score_are_named() -> None:
+    loaded = writer()
+    with pytest.raises(DataError, match=r"Line 8: the model cannot write 'x'"):
+        loaded.score(["ab", "c"], ["b", "bxc"], first_line=7)
+    with pytest.raises(DataError, match="Line 2: there is nothing before the answer"):
+        loaded.score(["ab", " "], ["b", "c"])
+    with pytest.raises(ConfigError, match="a run of task=transduction needs answers, too"):
+        loaded.score(["ab"])

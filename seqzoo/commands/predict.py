@@ -98,10 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--score",
         action="store_true",
-        help="of a language model: the log-probability of each text in nats; with --json, of each token, too",
+        help="of a language model: the log-probability of each text in nats; where texts are rewritten or pictures "
+        "described: of the answer behind a tab; with --json, of each token, too",
     )
     parser.add_argument(
-        "--stream", action="store_true", help="of a language model: write each continuation as it is drawn"
+        "--stream", action="store_true", help="write each continuation, translation or caption as it comes into being"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
@@ -134,13 +135,27 @@ def _stream(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
 def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
     done = 0
     for some in _in_pieces(texts, 64):
-        for text, tokens in zip(some, loaded.score(some, first_line=done + 1), strict=True):
+        if loaded.spec.task == "transduction":
+            sources, answers = _apart(some, done + 1)
+            found = loaded.score(sources, answers, first_line=done + 1)
+        else:
+            found = loaded.score(some, first_line=done + 1)
+        for text, tokens in zip(some, found, strict=True):
             total = sum(token.score for token in tokens)
             if as_json:
                 print(json.dumps({"input": text, "score": total, "tokens": tokens}, ensure_ascii=False), flush=True)
             else:
                 print(f"{total:.4f}", flush=True)
         done += len(some)
+
+
+def _apart(lines: list[str], first: int) -> tuple[list[str], list[str]]:
+    """What is read, and the answers behind the tabs."""
+    for number, line in enumerate(lines, start=first):
+        if line.count("\t") != 1:
+            raise DataError(f"line {number} has {line.count(chr(9))} tabs: write what is read, one tab, and the answer")
+    sources, answers = zip(*(line.split("\t") for line in lines), strict=True)
+    return list(sources), list(answers)
 
 
 def _show(text: str, prediction: Any, explanation: Any, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from seqzoo.decoding.generate import generate
 from seqzoo.decoding.options import Search
 from seqzoo.decoding.sampling import sampler
 from seqzoo.decoding.search import Hypothesis, Start, Step
+from seqzoo.decoding.streaming import Stream, in_pieces
 from seqzoo.decoding.template import Template
 from seqzoo.decoding.words import Words
 
@@ -21,6 +22,7 @@ __all__ = [
     "Search",
     "Start",
     "Step",
+    "Stream",
     "Template",
     "Together",
     "Words",
@@ -28,5 +30,6 @@ __all__ = [
     "ensemble",
     "forced_decoding",
     "generate",
+    "in_pieces",
     "sampler",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint
 from seqzoo.decoding.search import Hypothesis, Start, Step
+from seqzoo.decoding.streaming import Stream
 from seqzoo.state import reorder
 
 Choose = Callable[[Tensor], Tensor]
@@ -26,13 +27,13 @@ def generate(
     end: int | None = None,
     choose: Choose = most_probable,
     constraints: Constraint = UNCONSTRAINED,
-    stream: Callable[[list[int], list[int]], None] | None = None,
+    stream: Stream | None = None,
 ) -> list[Hypothesis]:
     """One hypothesis for each row; those that have ended leave the batch.
 
     limits: (B,) tokens after which a row stops without an end, at least 1.
     choose: greedy as it is; `sampling.sampler` draws.
-    stream: called with the rows that wrote and their tokens, at every step.
+    stream: sees what is written, at every step.
 
     Raises DataError where the constraints leave nothing to write.
     """

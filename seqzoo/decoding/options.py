@@ -13,6 +13,7 @@ from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint
 from seqzoo.decoding.generate import generate
 from seqzoo.decoding.sampling import sampler
 from seqzoo.decoding.search import Hypothesis, Start, Step
+from seqzoo.decoding.streaming import Stream
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,24 @@ class Search:
         n_best: int = 1,
         penalty: Callable[[State, State], Tensor] | None = None,
         constraints: Constraint = UNCONSTRAINED,
+        stream: Stream | None = None,
     ) -> list[list[Hypothesis]]:
         """The `n_best` hypotheses of each row, best first: by a beam of `beam_size` or, where more are asked for, of as
         many; one, where tokens are drawn.
 
-        limits, end, penalty, constraints: as of `beam_search`.
+        limits, end, penalty, constraints: as of `beam_search`; stream: sees the best of each row.
         """
         size = max(self.beam_size, n_best)
         if constraints.amount:
             size = max(size, constraints.amount + 1)
         if size == 1 or self.temperature:
             choose = sampler(self.temperature, self.top_k, self.top_p)
-            return [[found] for found in generate(start, step, limits, end, choose, constraints)]
+            return [[found] for found in generate(start, step, limits, end, choose, constraints, stream)]
         size = -(-size // self.groups) * self.groups
-        return beam_search(
+        rows = beam_search(
             start, step, limits, end, size, n_best, self.length_penalty, penalty, constraints, self.groups,
             self.diversity,
         )  # fmt: skip
+        for row, (best, *_) in enumerate(rows if stream is not None else []):
+            stream([row] * len(best.ids), best.ids)
+        return rows

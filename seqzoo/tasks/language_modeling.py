@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
-from seqzoo.decoding import UNCONSTRAINED, Hypothesis, NoRepeat, Start, Step, generate, sampler
+from seqzoo.decoding import UNCONSTRAINED, Hypothesis, NoRepeat, Start, Step, Stream, generate, in_pieces, sampler
 from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.locked_dropout import LockedDropout
 from seqzoo.masking import ignore_padding, mask
@@ -123,14 +123,7 @@ class LanguageModeling(Task):
 
     def stream(self, model: Any, batch: Batch, write: Callable[[str], None]) -> Prediction:
         """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is drawn."""
-        ids: list[int] = []
-
-        def add(rows: list[int], tokens: list[int]) -> None:
-            before = len(self.spec.targets.decode(ids))
-            ids.extend(tokens)
-            write(self.spec.targets.decode(ids)[before:])
-
-        [(_, score, _)] = self._continue(model, batch, stream=add)
+        [(ids, score, _)] = self._continue(model, batch, stream=in_pieces(self.spec.targets.decode, write))
         return Prediction(self.spec.targets.decode(ids), score)
 
     @torch.no_grad()
@@ -149,7 +142,7 @@ class LanguageModeling(Task):
         model: Any,
         batch: Batch,
         features: Features | None = None,
-        stream: Callable[[list[int], list[int]], None] | None = None,
+        stream: Stream | None = None,
     ) -> list[Hypothesis]:
         features = features or model.encode(batch)
         return generate(

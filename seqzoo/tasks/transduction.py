@@ -4,7 +4,7 @@ Learning with Neural Networks, 2014, https://arxiv.org/abs/1409.3215).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,18 @@ from seqzoo.contracts import (
     Task,
 )
 from seqzoo.decoder import Decoded, Decoder, DecoderOptions
-from seqzoo.decoding import Hypothesis, Search, Start, ensemble, generate, sampler
+from seqzoo.decoding import (
+    Hypothesis,
+    Search,
+    Start,
+    Step,
+    Stream,
+    ensemble,
+    forced_decoding,
+    generate,
+    in_pieces,
+    sampler,
+)
 from seqzoo.linear_cross_entropy import linear_cross_entropy
 from seqzoo.masking import mask
 from seqzoo.metrics import all_of, create_metrics, is_right
@@ -196,19 +207,23 @@ class Transduction(Task):
         features: Features | None = None,
         n_best: int = 1,
         others: Sequence[tuple[Any, Batch]] = (),
+        stream: Stream | None = None,
     ) -> list[list[Hypothesis]]:
         """The `n_best` answers of each row, best first.
 
-        others: models that write with this one, each with the same rows as it reads them.
+        others: models that write with this one, each with the same rows as it reads them; stream: sees the best ones.
         """
-        starts = [self._start(features or model.encode(batch), batch)]
-        starts += [one.task._start(one.encode(own), own) for one, own in others]
-        start, step = ensemble(starts, [self.next_token, *(one.task.next_token for one, _ in others)])
+        start, step = self._beginning(features or model.encode(batch), batch, others)
         penalty = self._not_attended if self.search.coverage_penalty else None
         if penalty is not None and others:  # states and memories are those of all models
             penalty = lambda state, memory: self._not_attended(state[0], memory[0])  # noqa: E731
         limits, constraints = form_of(batch, self.spec, self.search)
-        return self.search.find(start, step, limits, None if self.search.couplet else END, n_best, penalty, constraints)
+        end = None if self.search.couplet else END
+        return self.search.find(start, step, limits, end, n_best, penalty, constraints, stream)
+
+    def _beginning(self, features: Features, batch: Batch, others: Sequence[tuple[Any, Batch]]) -> tuple[Start, Step]:
+        starts = [self._start(features, batch), *(one.task._start(one.encode(own), own) for one, own in others)]
+        return ensemble(starts, [self.next_token, *(one.task.next_token for one, _ in others)])
 
     def _start(self, features: Features, batch: Batch) -> Start:
         state, memory = self.decoder.start(features, self._source(batch))
@@ -231,6 +246,29 @@ class Transduction(Task):
     ) -> list[list[Prediction]]:
         features = model.encode(batch)
         return self._predictions(self.hypotheses(model, batch, features, n_best, others), features, batch)
+
+    def stream(
+        self, model: Any, batch: Batch, write: Callable[[str], None], others: Sequence[tuple[Any, Batch]] = ()
+    ) -> Prediction:
+        """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is known: token
+        by token, or at once where a beam searches. What is unknown and copied from the source stays unknown in it.
+        """
+        features = model.encode(batch)
+        pieces = in_pieces(self.spec.targets.decode, write, END)
+        found = self.hypotheses(model, batch, features, others=others, stream=pieces)
+        [[best]] = self._predictions(found, features, batch)
+        return best
+
+    @torch.no_grad()
+    def target_scores(
+        self, model: Any, batch: Batch, answers: list[list[int]], others: Sequence[tuple[Any, Batch]] = ()
+    ) -> list[list[float]]:
+        """The log-probability of each token of an answer to each row, and of its end, in nats."""
+        start, step = self._beginning(model.encode(batch), batch, others)
+        rows = [batch.lengths.new_tensor([*answer, END]) for answer in answers]
+        lengths = batch.lengths.new_tensor([len(row) for row in rows])
+        found = forced_decoding(start, step, pad_sequence(rows, batch_first=True), lengths)
+        return [row[:length] for row, length in zip(found.tolist(), lengths.tolist(), strict=True)]
 
     @torch.no_grad()
     def _predictions(self, rows: list[list[Hypothesis]], features: Features, batch: Batch) -> list[list[Prediction]]:

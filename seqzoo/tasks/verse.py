@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -16,14 +15,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts import UNKNOWN, Batch, DataSpec, Features, Prediction
-from seqzoo.decoding import Hypothesis, Start, Template, beam_search, generate, sampler
+from seqzoo.decoding import Hypothesis, Start, Stream, Template, beam_search, generate, sampler
 from seqzoo.errors import DataError
 from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.verse import FRAME, RHYMES, Form, lines_of, rhymes_of
 
 SHORTEST = 4  # lines of a poem of which nothing else is known
 SHOWN = (Form(5, 4), Form(7, 4), Form(5, 8))
-Stream = Callable[[list[int], list[int]], None]
 HEADER = re.compile(r"(\d+)x(\d+)")
 
 
@@ -102,7 +100,7 @@ class Verse(LanguageModeling):
         if size > 1:
             poems = beam_search(start, self._step(model), limits, None, size, n_best, constraints=template)
             if stream is not None:  # of one row, which is known only now
-                stream([0], poems[0][0].ids)
+                stream([0] * len(poems[0][0].ids), poems[0][0].ids)
             return poems
         choose = sampler(self.temperature, self.top_k, self.top_p)
         found = generate(start, self._step(model), limits, choose=choose, constraints=template, stream=stream)
