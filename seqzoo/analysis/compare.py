@@ -169,22 +169,23 @@ def labels(groups: Sequence[Sequence[RunRecord]]) -> list[str]:
     chosen = [" ".join(filter(None, (run.choices.get(name) for name in differing))) or run.group for run in first]
     found = []
     for run, name in zip(first, chosen, strict=True):
-        alike = [options(other) for other, others in zip(first, chosen, strict=True) if others == name]
-        own = options(run)
+        # a class of one's own may stand behind a name of the catalogue
+        alike = [options(other, ("seed",)) for other, others in zip(first, chosen, strict=True) if others == name]
+        own = options(run, ("seed",))
         keys = [key for key in own if len({repr(other.get(key)) for other in alike}) > 1]
         found.append(" ".join([name, *(f"{key.rpartition('.')[2]}={own[key]}" for key in keys)]))
     return found
 
 
-def options(run: RunRecord) -> dict[str, Any]:
-    """The options of a run, flat, without its seed."""
+def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed")) -> dict[str, Any]:
+    """The options of a run, flat, without some that are told elsewhere."""
     flat: dict[str, Any] = {}
 
     def add(prefix: str, node: dict[str, Any]) -> None:
         for key, value in node.items():
             if isinstance(value, dict):
                 add(f"{prefix}{key}.", value)
-            elif key not in ("class", "seed"):
+            elif key not in left_out:
                 flat[prefix + key] = value
 
     for section in SECTIONS:

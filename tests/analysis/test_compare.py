@@ -102,6 +102,12 @@ def test_rows_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
     assert labels == {"gru unidirectional learning_rate=0.1", "gru unidirectional learning_rate=0.2", "lstm deep"}
 
 
+def test_a_class_of_ones_own_parts_runs_of_one_name(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "gru", 0, 0.5)
+    write_run(tmp_path / "b", "gru", 0, 0.6, backbone={"class": "mine.Stack"})
+    assert {row.label for row in table_of(tmp_path).rows} == {"gru class=Recurrent", "gru class=mine.Stack"}
+
+
 def test_a_width_that_a_budget_chose_does_not_part_the_seeds(tmp_path: Path) -> None:
     for seed in (0, 1):
         own = {"budget": {"parameters": "1M"}, "backbone": {"hidden_size": 50 + seed}}
