@@ -109,10 +109,13 @@ def test_a_tag_never_seen_in_training_is_told_and_counts_as_wrong(command: Calla
     assert f"remark    never in training, so never answered: NUON at new.conll:{line}\n" in done.out
 
 
-def test_a_class_never_seen_in_training(command: Callable, tmp_path: Path) -> None:
+def test_a_class_never_seen_in_training_is_told_and_counts_as_wrong(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "new.tsv").write_text("label\ttext\ngood\tfine\nmeh\tso so\n")
-    told = sentence(command, *classification(validation="new.tsv"))
-    assert told == "new.tsv:3: The label 'meh' does not occur in training. There are: bad, good."
+    options = ["task.class_weights=balanced", "task.label_smoothing=0.1", "debug=tiny", "training.steps=1"]
+    done = command("train", *classification(validation="new.tsv"), *options, RUN)
+    assert done.status == 0, done.err
+    assert "remark    never in training, so never answered: meh at new.tsv:3\n" in done.out
+    assert "nan" not in done.out
 
 
 def test_a_column_that_is_not_there(command: Callable) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import ClassVar, NamedTuple, TypeVar, cast
 
 import torch
@@ -38,7 +39,8 @@ class Example(NamedTuple):
 
 class Encoded(NamedTuple):
     """One split as ids; `lengths` is what batches are sorted and capped by; spans: (N, 2), of the marked targets;
-    spellings: where tokens are spelled; references: right answers as they were written, where those are texts.
+    spellings: where tokens are spelled; references: right answers as they were written, where those are texts; cut: how
+    many sources were longer than they may be.
     """
 
     inputs: Ragged
@@ -47,6 +49,7 @@ class Encoded(NamedTuple):
     spans: Tensor | None = None
     spellings: Spellings | None = None
     references: list[str] | None = None
+    cut: int = 0
 
 
 @dataclass(eq=False, kw_only=True)
@@ -111,6 +114,9 @@ class ExampleData(DataModule):
         self._encoded = {
             split: self._encode(evenly(found, self.limit), self.spec) for split, found in examples.items() if found
         }
+        if cut := sum(encoded.cut for encoded in self._encoded.values()):
+            told = f"{cut:,} of {sum(self.splits().values()):,} examples are cut"
+            self.remarks = [*self.remarks, f"{told}: they are longer than data.max_length={self.max_length:,} tokens"]
         self._plans = Plans(self._encoded, self.seed, self.batch_size, self.max_tokens)
 
     def splits(self) -> dict[str, int]:
@@ -159,11 +165,12 @@ class ExampleData(DataModule):
         inputs, targets = spec.inputs, spec.targets
         if not isinstance(inputs, TextCodec) or targets is None:
             raise DataError("The saved run knows no codecs for this data: was it trained on other data?")
-        sources, answers, spans, written = [], [], [], []
+        sources, answers, spans, written, cut = [], [], [], [], 0
         for example in examples:
             with located(example.where):
                 tokens, span = split_source(spec, example.source)
                 fitting = fit(tokens, self.max_length, self.truncate, span=span)
+                cut += len(fitting) < len(tokens)
                 sources.append(inputs.vocabulary.encode(fitting))
                 spans.append(span)
                 if spec.characters is not None:
@@ -172,7 +179,7 @@ class ExampleData(DataModule):
         rows = Ragged(sources)
         marked = torch.tensor(spans) if spec.marked else None
         spellings = None if spec.characters is None else Spellings(written, spec.characters)
-        return Encoded(rows, Ragged(answers), self.bucket_lengths(sources, answers), marked, spellings)
+        return Encoded(rows, Ragged(answers), self.bucket_lengths(sources, answers), marked, spellings, cut=cut)
 
     def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
         return [len(source) for source in sources]
@@ -206,8 +213,23 @@ class ClassificationData(ExampleData):
     def _count(self, examples: list[Example]) -> DataSpec:
         spec = super()._count(examples)
         counts = Counter(str(example.target) for example in examples)
+        if len(counts) < 2:
+            raise DataError(
+                f"Every training example has the label {min(counts)!r}: give examples of two classes or more."
+            )
         classes = [counts[spec.targets.decode([i])] for i in range(spec.output_size)]
         return replace(spec, marked=self.marks_targets(), class_counts=classes)
+
+    def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
+        spec = super().enriched(spec, examples)
+        labels, everything = cast(LabelCodec, spec.targets), [*chain.from_iterable(examples.values())]
+        unseen = never_in_training(labels, everything)
+        if not unseen:
+            return spec
+        self.remarks = [*self.remarks, *unseen]
+        targets, counts = self.target_codec(everything), dict(zip(labels.labels, spec.class_counts or [], strict=True))
+        classes = [counts.get(targets.decode([i]), 0) for i in range(targets.size)]
+        return replace(spec, output_size=targets.size, targets=targets, class_counts=classes)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if not example.target:
@@ -230,6 +252,30 @@ class TaggingData(ExampleData):
         if len(example.target) != len(source):
             raise DataError(f"{len(source)} tokens, but {len(example.target)} tags: give every token one tag.")
         return codec.encode(fit(list(example.target), self.max_length, self.truncate))
+
+    def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
+        spec = super().enriched(spec, examples)
+        labels, everything = cast(LabelCodec, spec.targets), [*chain.from_iterable(examples.values())]
+        unseen = never_in_training(labels, everything)
+        if not unseen:
+            return spec
+        self.remarks = [*self.remarks, *unseen]
+        targets = tag_codec(everything, labels.scheme)
+        return replace(spec, output_size=targets.size, targets=targets)
+
+
+def never_in_training(labels: LabelCodec, examples: Sequence[Example]) -> list[str]:
+    """A sentence about labels that other splits alone have, and that count as wrong there, if there are any."""
+    targets = [[example.target] if isinstance(example.target, str) else example.target for example in examples]
+    places: dict[str, str] = {}
+    for example, target in zip(examples, targets, strict=True):
+        for label in target:
+            places.setdefault(label, example.where)
+    unseen = sorted(places.keys() - labels.ids.keys())
+    if not unseen:
+        return []
+    named = ", ".join([*(f"{label} at {places[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
+    return [f"never in training, so never answered: {named}"]
 
 
 def tag_codec(examples: Sequence[Example], scheme: str | None) -> LabelCodec:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import dataclass, field
 from typing import Literal
 
-from seqzoo.contracts import DataSpec
-from seqzoo.data.codec import LabelCodec
 from seqzoo.data.conll import token_and_tag
-from seqzoo.data.examples import Example, TaggingData, tag_codec
+from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.reading import read_conll
 from seqzoo.errors import DataError
@@ -67,21 +64,6 @@ class TaggingFiles(ExampleFiles, TaggingData):
             split: [example._replace(target=convert(list(example.target), wanted)) for example in examples]
             for split, examples in splits.items()
         }
-
-    def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
-        """A tag that training never saw counts as wrong, wherever it stands, and is told."""
-        spec = super().enriched(spec, examples)
-        if not isinstance(spec.targets, LabelCodec):
-            return spec
-        everything = list(chain.from_iterable(examples.values()))
-        places = {tag: example.where for example in reversed(everything) for tag in example.target}
-        unseen = sorted(places.keys() - spec.targets.ids.keys())
-        if not unseen:
-            return spec
-        named = ", ".join([*(f"{tag} at {places[tag]}" for tag in unseen[:3]), *["..."] * (len(unseen) > 3)])
-        self.remarks = [*self.remarks, f"never in training, so never answered: {named}"]
-        targets = tag_codec(everything, spec.targets.scheme)
-        return replace(spec, output_size=targets.size, targets=targets)
 
 
 def broken_rows(splits: dict[str, list[Example]], scheme: str, consequence: str) -> list[str]:

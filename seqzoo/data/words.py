@@ -56,6 +56,7 @@ class WordData(ExampleData):
         """Where a file of this name is."""
 
     def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
+        spec = super().enriched(spec, examples)
         if not self.characters and not self.word_places and self.vectors is None:
             return spec
         counts = {split: _count_words(spec, found) for split, found in examples.items()}

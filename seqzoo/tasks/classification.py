@@ -210,7 +210,8 @@ def _class_weights(given: Literal["balanced"] | list[float], spec: DataSpec) -> 
         if spec.class_counts is None:
             raise ValueError("class_weights is balanced, but this data does not count its classes: give a list")
         counts = torch.tensor(spec.class_counts, dtype=torch.float)
-        return counts.sum() / (len(counts) * counts)
+        weights = counts.sum() / (counts.count_nonzero() * counts)
+        return weights.masked_fill(counts == 0, 0.0)  # a class that other splits alone have
     if len(given) != spec.output_size or min(given) <= 0:
         labels = ", ".join(_labels(spec)[:10])
         raise ValueError(

@@ -138,6 +138,7 @@ def test_a_long_example_is_refused_or_cut() -> None:
     assert longest.inputs.tolist() == [[2, 3]]
     assert longest.targets is not None
     assert longest.targets.tolist() == [[0, 1]]
+    assert data.remarks == ["2 of 5 examples are cut: they are longer than data.max_length=2 tokens"]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -156,14 +157,25 @@ def given(train: list[Example], validation: list[Example]) -> Given:
     return data
 
 
+def test_a_class_that_training_never_saw() -> None:
+    train = [Example("a", "1"), Example("b", "3"), Example("c", "3")]
+    data = loaded(given(train, [Example("a", "2", "f:4"), Example("b", "2", "f:5"), Example("c", "3", "f:6")]))
+    assert data.spec.output_size == 3
+    assert data.spec.targets.to_plain()["labels"] == ["1", "2", "3"]
+    assert data.spec.class_counts == [1, 0, 2]
+    [batch] = data.batches("validation")
+    assert sorted(batch.targets.tolist()) == [1, 1, 2]
+    assert data.remarks == ["never in training, so never answered: 2 at f:4"]
+
+
 def test_mistakes_in_examples() -> None:
-    good = [Example("a", "yes", "f:1")]
-    with pytest.raises(DataError, match="f:2: The source is empty"):
-        given(good, [Example("  ", "yes", "f:2")]).load()
-    with pytest.raises(DataError, match="f:2: The label is empty"):
-        given(good, [Example("a", "", "f:2")]).load()
-    with pytest.raises(DataError, match=r"f:7: The label 'yess' does not occur in training. Did you mean 'yes'"):
-        given(good, [Example("a", "yess", "f:7")]).load()
+    good = [Example("a", "yes", "f:1"), Example("b", "no", "f:2")]
+    with pytest.raises(DataError, match="f:3: The source is empty"):
+        given(good, [Example("  ", "yes", "f:3")]).load()
+    with pytest.raises(DataError, match="f:3: The label is empty"):
+        given(good, [Example("a", "", "f:3")]).load()
+    with pytest.raises(DataError, match="Every training example has the label 'yes': give examples of two classes"):
+        given(good[:1], good).load()
     with pytest.raises(DataError, match="The validation split of the data holds no examples"):
         given(good, []).load()
     with pytest.raises(ValueError, match="batch_size=0 is too small"):

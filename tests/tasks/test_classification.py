@@ -16,7 +16,7 @@ from seqzoo.contracts import Batch, DataSpec, Features
 from seqzoo.data.codec import LabelCodec
 from seqzoo.metrics import create_metrics
 from seqzoo.tasks import Classification
-from seqzoo.tasks.classification import CumulativeLink
+from seqzoo.tasks.classification import CumulativeLink, _class_weights
 
 RATINGS = DataSpec("classification", 8, 5, None, LabelCodec("12345"), class_counts=[10, 20, 40, 20, 10])
 
@@ -111,6 +111,8 @@ def test_balanced_classes_weigh_by_the_inverse_of_their_counts() -> None:
     total, count = task.eval().loss(scores, batch)  # a held-out loss is in nats
     torch.testing.assert_close(total, each.sum())
     assert count == 6
+    spec = DataSpec("classification", 10, 3, targets=LabelCodec("abc"), class_counts=[1, 0, 3])
+    torch.testing.assert_close(_class_weights("balanced", spec), torch.tensor([2.0, 0.0, 2 / 3]))
 
 
 def test_smoothing_spreads_a_share_of_the_probability_in_training() -> None:
