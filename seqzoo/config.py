@@ -299,7 +299,9 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
         try:
             override = parser.parse_override(text)
         except HydraException as error:
-            mistakes.append(f"{text!r} is no override ({str(error).splitlines()[0]}): write option=value")
+            reason = str(error).splitlines()[0]
+            quotes = ", with quotes around marks: 'option=\"<doc>\"'" if "token recognition" in reason else ""
+            mistakes.append(f"{text!r} is no override ({reason}): write option=value{quotes}")
             continue
         group = override.key_or_group
         if override.is_sweep_override():

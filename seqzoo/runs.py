@@ -359,7 +359,9 @@ def evaluate_run(
     data = build_data(config)
     data.load(spec_from_plain(read_json(folder / SPEC)))
     if split not in data.splits():
-        raise ConfigError([f"split is {split!r}: the data of this run has {', '.join(data.splits())}"])
+        raise ConfigError(
+            [f"split is {split!r}: the data of this run has {', '.join(data.splits())}; choose one by split="]
+        )
     model = build_model(config, data.spec)
     if adapts.name and not isinstance(model.task, LanguageModeling):
         raise ConfigError([f"cache and dynamic are for language models, and the run is of task={model.task.kind}"])

@@ -16,7 +16,9 @@ import pytest
 from PIL import Image
 
 from seqzoo import __version__, cli
+from seqzoo.commands.predict import _lines_of_input
 from seqzoo.config import GROUPS, names, option_help
+from seqzoo.errors import DataError
 
 SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
 TEXTS = {
@@ -293,7 +295,7 @@ def test_usage_version_and_unknown_commands(command: Callable) -> None:
 def test_options_of_evaluate(runs: dict[str, Path], command: Callable) -> None:
     run = runs["tagging"]
     sentences = {
-        "split=tset": "split is 'tset': the data of this run has train, validation, test",
+        "split=tset": "split is 'tset': the data of this run has train, validation, test; choose one by split=",
         "splt=test": "'splt=test' is no option here. Did you mean 'split='?",
         "threads=some": "training.threads is 'some': it must be a whole number or auto",
         "device=gpu": "training.device is 'gpu': it must be auto, cpu, cuda or cuda:NUMBER",
@@ -309,10 +311,16 @@ def test_other_ways_to_start_the_same_program(runs: dict[str, Path], program: li
     """From an empty folder, with bytes on standard input."""
     done = subprocess.run(
         [sys.executable, *program, runs["transduction"], "--json"],
-        input=b"1+1\n23+45\n", cwd=tmp_path, capture_output=True, check=False,
+        input=b"\xef\xbb\xbf1+1\n23+45\r\n", cwd=tmp_path, capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["input"] for line in done.stdout.splitlines()] == ["1+1", "23+45"]
+
+
+def test_bytes_of_another_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "ascii", "surrogateescape"))
+    with pytest.raises(DataError, match=r"standard input is not utf-8 \(byte 0xe9\): convert it"):
+        next(_lines_of_input())
 
 
 def test_scripts_give_the_arguments_on(tmp_path: Path) -> None:

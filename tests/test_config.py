@@ -90,6 +90,10 @@ def test_every_mistake_is_told_at_once() -> None:
         ("cell=lstm,gru", "'cell=lstm,gru' gives several values: that makes a sweep, with -m"),
         ("seed=1,2", "'seed=1,2' gives several values: that makes a sweep, with -m"),
         ("cell.forget_bias=[1", "'cell.forget_bias=[1' is no override"),
+        (
+            "data.train=<a>",
+            "'data.train=<a>' is no override (token recognition error at: '<'): write option=value, with quotes around",
+        ),
         ("cell.forget_bias.x=1", "cell.forget_bias.x: cell.forget_bias has no options below it"),
         ("task.search.beam_siz=3", "there is no option 'task.search.beam_siz'. Did you mean 'beam_size'"),
         ("hydra.rn.dir=x", "there is no option 'hydra.rn.dir'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -215,11 +216,16 @@ def _task_options(texts: list[str]) -> dict[str, Any]:
 
 
 def _lines_of_input() -> Iterator[str]:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # as files are read, whatever the locale
     try:
         for line in sys.stdin:
             yield line.rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise DataError(f"standard input is not {error.encoding} (byte 0x{error.object[error.start]:02x})") from None
+        raise DataError(
+            f"standard input is not {error.encoding} (byte 0x{error.object[error.start]:02x}): convert it, as in: "
+            "iconv -f latin1 -t utf-8."
+        ) from None
 
 
 def _in_pieces(texts: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -13,6 +13,7 @@ from seqzoo.data.codec import TextCodec
 from seqzoo.data.examples import Example, ExampleData, fit
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.reading import read_lines, read_table
+from seqzoo.data.subwords import SUBWORDS
 from seqzoo.data.tokenizing import get_tokenizer
 from seqzoo.data.vocabulary import PAD, UNKNOWN
 from seqzoo.masking import mask
@@ -36,7 +37,7 @@ class ClozeData(ExampleData):
         if not 0 <= self.blanks < 1:
             raise ValueError(f"blanks={self.blanks} must be at least 0 and below 1")
         name = self.tokenizer_of_inputs()
-        if get_tokenizer(name).split(self.blank) != [self.blank]:
+        if name in SUBWORDS or get_tokenizer(name).split(self.blank) != [self.blank]:
             raise ValueError(f"tokenizer={name} cuts the blank {self.blank} in pieces: choose another one")
 
     @property

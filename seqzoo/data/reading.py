@@ -271,7 +271,9 @@ def _csv_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
             if fields:
                 yield reader.line_num, fields
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: not CSV ({error}): mend the quotes of this line.") from None
+        raise DataError(
+            f"{path}:{reader.line_num}: not CSV ({error}): mend the quotes or the end of this line."
+        ) from None
 
 
 def _json_row(path: str, number: int, line: str, columns: list[str | int]) -> Row:

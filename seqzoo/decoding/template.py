@@ -104,7 +104,9 @@ class Template(Constraint):
             return None
         known, common, to_rhyme = self._rhymes(row, []), self._common(row, []), self._to_rhyme(row, 0)
         if not common.any():
-            return f"{' and '.join(self.show([token]) for token in known)} do not rhyme"
+            return (
+                f"{' and '.join(self.show([token]) for token in known)} do not rhyme: change them, or which lines rhyme"
+            )
         most = int((self.endings & unused[:, None]).sum(0)[common].max())
         if most < self._wanted(to_rhyme):
             rhymes = f" with {self.show(known)}" if known else ""

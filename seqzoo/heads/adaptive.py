@@ -29,8 +29,8 @@ class AdaptiveSoftmax(Head):
         super().__init__(feature_size, vocabulary_size, embedding)
         if not cutoffs or sorted({*cutoffs, 0, vocabulary_size}) != [0, *cutoffs, vocabulary_size]:
             raise ValueError(
-                f"softmax_cutoffs is {cutoffs}: list rising ids between 0 and the size of the vocabulary, "
-                f"{vocabulary_size}"
+                f"softmax_cutoffs is {cutoffs}: list rising ids below the size of the vocabulary, {vocabulary_size}, "
+                "or give null"
             )
         self.edges = [*cutoffs, vocabulary_size]
         self.projection = onto(feature_size, self.width)

@@ -69,13 +69,16 @@ class Cloze(Task):
         for row, length in enumerate(batch.lengths.tolist()):
             ids = batch.inputs[row, :length]
             if (ids == BLANK).any():
-                found.append(self._filled(model, ids, max(self.beam_size, n_best))[:n_best])
+                written = None if batch.tokens is None else batch.tokens[row]
+                found.append(self._filled(model, ids, written, max(self.beam_size, n_best))[:n_best])
             else:
                 found.append([Prediction(self._words(tokens[row, :length]), float(best[row, :length].sum()))])
         return found
 
-    def _filled(self, model: Any, ids: Tensor, size: int) -> list[Prediction]:
-        """(T,) -> the best fillings of its blanks, best first, of a beam of this size."""
+    def _filled(self, model: Any, ids: Tensor, written: list[str] | None, size: int) -> list[Prediction]:
+        """(T,), with its tokens as they were written -> the best fillings of its blanks, best first, of a beam of this
+        size.
+        """
         texts, scores = ids[None], ids.new_zeros(1, dtype=torch.float)
         for place in (ids == BLANK).nonzero()[:, 0].tolist():
             lengths = torch.full((len(texts),), len(ids), device=ids.device)
@@ -86,7 +89,15 @@ class Cloze(Task):
             texts = texts[index // totals.shape[1]]
             texts[:, place] = index % totals.shape[1]
         rows = zip(texts.tolist(), scores.tolist(), strict=True)
-        return [Prediction(self.spec.inputs.decode(row), score) for row, score in rows]
+        return [Prediction(self._text(row, written), score) for row, score in rows]
+
+    def _text(self, ids: list[int], written: list[str] | None) -> str:
+        """What the vocabulary does not know stays as it was written, if that is known; no blank is filled with it."""
+        text, unknown = self.spec.inputs.decode(ids), self.spec.inputs.decode([UNKNOWN])
+        for token, word in zip(ids, written or [unknown] * len(ids), strict=True):
+            if token == UNKNOWN:
+                text = text.replace(unknown, word, 1)
+        return text
 
     def _log_probabilities(self, scores: Tensor) -> Tensor:
         """Of tokens that can be shown."""

@@ -68,6 +68,11 @@ class LanguageModeling(Task):
             raise ValueError("tied_embeddings needs an encoder that reads tokens, such as encoder=tokens")
         if softmax_cutoffs is not None and softmax_mixtures > 1:
             raise ValueError("softmax_cutoffs and softmax_mixtures do not go together: leave one of them out")
+        if "bits_per_character" in metrics and (words := _words(spec)):
+            raise ValueError(
+                f"metrics names bits_per_character: tokens must be characters, and {words[0]!r} is none; "
+                "perplexity is for words"
+            )
         self.spec, self.metric_names = spec, metrics
         self.alpha, self.beta = activation_regularization, temporal_activation_regularization
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
@@ -180,3 +185,9 @@ class LanguageModeling(Task):
         prompts = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
         texts = [self.spec.inputs.decode(row[:length]) for row, length in prompts]
         return [f"{text} | {p.answer}" for text, p in zip(texts, predictions, strict=True)]
+
+
+def _words(spec: DataSpec) -> list[str]:
+    """The tokens that are more than a character; special ones, such as `<unk>`, aside."""
+    tokens = [] if spec.inputs is None else [spec.inputs.decode([i]) for i in range(spec.input_size)]
+    return [token for token in tokens if len(token) > 1 and not (token.startswith("<") and token.endswith(">"))]

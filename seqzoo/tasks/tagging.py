@@ -11,7 +11,7 @@ from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction
 from seqzoo.crf import LinearChain, best_tags, log_partition
 from seqzoo.masking import cross_entropy, mask
 from seqzoo.metrics import create_metrics
-from seqzoo.spans import OUTSIDE, may_follow
+from seqzoo.spans import OUTSIDE, may_follow, parse
 
 
 class Tagging(Task):
@@ -26,7 +26,7 @@ class Tagging(Task):
     dropout: on the features before the head.
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
 
-    Raises ValueError where `constrained` or `outside_penalty` is asked for tags that mark no spans.
+    Raises ValueError where `constrained`, `outside_penalty` or span_f1 is asked for tags that mark no spans.
     """
 
     kind = "tagging"
@@ -51,6 +51,12 @@ class Tagging(Task):
         if constrained:
             self.register_buffer("forbidden", _forbidden(spec), persistent=False)
         self.penalties = _penalties(spec, outside_penalty)
+        if (
+            "span_f1" in metrics
+            and spec.targets is not None
+            and all(parse(tag).role == OUTSIDE for tag in self.classes())
+        ):
+            raise ValueError("metrics names span_f1, but the tags mark no spans (B-TYPE, I-TYPE, ...): leave it out")
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         return self.head(self.dropout(features.outputs))

@@ -71,3 +71,5 @@ def test_words_with_vectors_are_read_and_those_of_training_are_written(tmp_path:
 def test_bad_options() -> None:
     with pytest.raises(ValueError, match="blanks=1 must be"):
         GrammarCloze(blanks=1)
+    with pytest.raises(ValueError, match="tokenizer=bpe cuts the blank ___ in pieces"):
+        ClozeFiles(train="a", tokenizer="bpe")

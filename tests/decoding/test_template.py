@@ -98,7 +98,7 @@ def test_rows_of_different_forms_are_searched_together() -> None:
     ("places", "rhyming", "message"),
     [
         ([None] * 5, [], "it: 5 tokens are to be chosen, but only 4 may be"),
-        ([0, 3], [0, 1], "it: a and d do not rhyme"),
+        ([0, 3], [0, 1], "it: a and d do not rhyme: change them, or which lines rhyme"),
         ([3, None, None], [0, 1, 2], "it: 2 tokens are to rhyme with d, but only 1 can be chosen"),
         ([None, None, None, None], [0, 1, 2, 3], "it: 4 tokens are to rhyme, but only 3 can be chosen"),
     ],

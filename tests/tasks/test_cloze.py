@@ -124,6 +124,8 @@ def test_a_text_without_blanks_is_answered_word_by_word() -> None:
     model = build()
     [with_blank, without] = Loaded(model, SPEC, {}).predict(["a ___ c", "a b c d"])
     assert with_blank.answer.split()[::2] == ["a", "c"]
+    [unknown] = Loaded(model, SPEC, {}).predict(["x ___ a yes"])
+    assert [word for step, word in enumerate(unknown.answer.split()) if step != 1] == ["x", "a", "yes"]
     assert len(without.answer) == 4
     assert set(without.answer) <= set("abcdef")
     batch = Batch(torch.tensor([CODEC.encode("a b c d")]), torch.tensor([4]))

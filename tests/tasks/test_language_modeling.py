@@ -11,6 +11,7 @@ from seqzoo import compose
 from seqzoo.building import build_model
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec
 from seqzoo.data.codec import TextCodec
+from seqzoo.errors import ConfigError
 from seqzoo.model import Model
 from seqzoo.overrides import examine
 from seqzoo.training.checkpoint import load_weights, save_weights
@@ -110,7 +111,7 @@ def test_tied_embeddings_are_saved_once_and_learned_from_both_ends(width: int, h
         ("task.top_k=0", "task.top_k is 0: draw from at least one token, or null for all"),
         (
             "task.softmax_cutoffs=[9,3]",
-            "task.softmax_cutoffs is [9, 3]: list rising ids between 0 and the size of the vocabulary, 100000",
+            "task.softmax_cutoffs is [9, 3]: list rising ids below the size of the vocabulary, 100000, or give null",
         ),
         ("task.softmax_mixtures=0", "task.softmax_mixtures is 0: mix at least one softmax"),
         ("task.top_p=1.5", "task.top_p is 1.5: it is a probability above 0, and 1 draws from all tokens"),
@@ -118,3 +119,12 @@ def test_tied_embeddings_are_saved_once_and_learned_from_both_ends(width: int, h
 )
 def test_bad_options(override: str, message: str) -> None:
     assert examine("task=language_modeling", override)[1] == [message]
+
+
+def test_bits_per_character_are_for_characters() -> None:
+    metric = "task.metrics=[bits_per_character]"
+    assert build(metric).task.metrics()[0].name == "bits_per_character"
+    codec = TextCodec.learn("lines:whitespace", ["a b the\nc"])
+    config = compose("task=language_modeling", "cell=lstm", "backbone.hidden_size=16", metric)
+    with pytest.raises(ConfigError, match="tokens must be characters, and 'the' is none"):
+        build_model(config, DataSpec("language_modeling", codec.size, codec.size, codec, codec))

@@ -20,7 +20,7 @@ B, T, F = 3, 3, 4
 
 def made(scheme: str | None = "bio", **options: Any) -> Tagging:
     codec = LabelCodec(["X", "Y", "Z"] if scheme is None else tags_of(["A"], scheme), scheme)
-    task = Tagging(F, DataSpec("tagging", 10, codec.size, None, codec), ["span_f1"], **options)
+    task = Tagging(F, DataSpec("tagging", 10, codec.size, None, codec), options.pop("metrics", ["accuracy"]), **options)
     if task.chain is not None:
         torch.nn.init.normal_(task.chain.transitions)
     return task
@@ -87,6 +87,9 @@ def test_constraints_need_a_scheme() -> None:
         made(None, constrained=True)
     with pytest.raises(ValueError, match=r"outside_penalty is 1\.0, but the tags mark no spans"):
         made(None, outside_penalty=1.0)
+    with pytest.raises(ValueError, match="metrics names span_f1, but the tags mark no spans"):
+        made(None, metrics=["span_f1"])
+    assert made("bmes", metrics=["span_f1"]).metrics()[0].name == "span_f1"
 
 
 def test_options_on_the_command_line(tmp_path: Any) -> None:
