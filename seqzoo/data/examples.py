@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from seqzoo.contracts import Batch, Codec, DataModule, DataSpec
+from seqzoo.contracts import UNKNOWN, Batch, Codec, DataModule, DataSpec
 from seqzoo.data.bucketing import Plans, padding_share
 from seqzoo.data.codec import LabelCodec, TextCodec
 from seqzoo.data.marked_text import marked_parts, split_marked
@@ -23,6 +23,7 @@ from seqzoo.data.pictures import read_picture
 from seqzoo.data.ragged import Ragged, is_padded
 from seqzoo.data.spelling import Spellings
 from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.data.vocabulary import UNKNOWN as UNK
 from seqzoo.errors import DataError, SeqzooError
 from seqzoo.spans import OUTSIDE, parse, scheme_of, tags_of
 
@@ -117,6 +118,10 @@ class ExampleData(DataModule):
         if cut := sum(encoded.cut for encoded in self._encoded.values()):
             told = f"{cut:,} of {sum(self.splits().values()):,} examples are cut"
             self.remarks = [*self.remarks, f"{told}: they are longer than data.max_length={self.max_length:,} tokens"]
+        unknown = float((self._encoded["validation"].inputs.ids == UNKNOWN).double().mean())
+        if unknown > 0.5 and isinstance(self.spec.inputs, TextCodec) and isinstance(examples["train"][0].source, str):
+            told = f"{unknown:.0%} of the validation tokens are unknown"
+            self.remarks = [*self.remarks, f"{told}: is the tokenizer, {self.spec.inputs.name}, right for these texts?"]
         self._plans = Plans(self._encoded, self.seed, self.batch_size, self.max_tokens)
 
     def splits(self) -> dict[str, int]:
@@ -336,10 +341,13 @@ def located(where: str) -> Iterator[None]:
 
 
 def split_source(spec: DataSpec, source: str | list[str]) -> tuple[list[str], tuple[int, int] | None]:
-    """The tokens of a source and, where sources mark a target, its span."""
+    """The tokens of a source and, where sources mark a target, its span. A text of which the tokenizer keeps nothing,
+    such as a quotation mark, is an unknown token.
+    """
     codec = cast(TextCodec, spec.inputs)
     if not spec.marked:
-        return codec.split(source), None
+        tokens = codec.split(source)
+        return ([UNK], None) if not tokens and isinstance(source, str) and source.strip() else (tokens, None)
     return split_marked(source if isinstance(source, str) else codec.tokenizer.join(source), codec.split)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqzoo.contracts import DataSpec
-from seqzoo.data.codec import spec_from_plain, spec_to_plain
+from seqzoo.data.codec import LabelCodec, TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import (
     ClassificationData,
     Example,
@@ -155,6 +155,21 @@ def given(train: list[Example], validation: list[Example]) -> Given:
     data = Given()
     data.examples = {"train": train, "validation": validation}
     return data
+
+
+def test_what_the_tokenizer_does_not_fit_is_told() -> None:
+    data = given([Example("a b", "1"), Example("c d", "2")], [Example("ab", "1"), Example("cd c", "2")])
+    assert loaded(data).remarks == [
+        "67% of the validation tokens are unknown: is the tokenizer, whitespace, right for these texts?"
+    ]
+    assert not loaded(Classes()).remarks
+
+
+def test_a_text_of_which_the_tokenizer_keeps_nothing_is_unknown() -> None:
+    spec = DataSpec("classification", 4, 2, TextCodec.learn("basic_english", ["a b"]), LabelCodec("xy"))
+    assert encode_inputs(spec, ["a", '":"']).inputs.tolist() == [[2], [1]]
+    with pytest.raises(DataError, match="Line 1: The source is empty"):
+        encode_inputs(spec, [" "])
 
 
 def test_a_class_that_training_never_saw() -> None:
