@@ -9,6 +9,8 @@ from seqzoo.data.conll import token_and_tag
 from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.reading import read_conll
+from seqzoo.data.subwords import SUBWORDS
+from seqzoo.data.tokenizing import get_tokenizer
 from seqzoo.errors import DataError
 from seqzoo.spans import convert, is_broken, scheme_of
 
@@ -34,6 +36,11 @@ class TaggingFiles(ExampleFiles, TaggingData):
     def __post_init__(self) -> None:
         super().__post_init__()
         token_and_tag(self.columns)
+        if self.tokenizer in SUBWORDS:
+            raise ValueError(
+                f"tokenizer={self.tokenizer} cuts words in pieces, and tags are of words: choose another one"
+            )
+        get_tokenizer(self.tokenizer)
 
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer

@@ -181,6 +181,10 @@ def test_tagging_files(tmp_path: Path) -> None:
     data.load()
     assert data.spec.targets.to_plain()["labels"] == ["ADV", "N", "V"]
     assert data.remarks == [f"never in training, so never answered: ADV at {test}:3"]
+    with pytest.raises(ValueError, match="tokenizer=bpe cuts words in pieces, and tags are of words"):
+        TaggingFiles(train=train, tokenizer="bpe")
+    with pytest.raises(DataError, match=r"There is no tokenizer 'word'. Did you mean 'words'"):
+        TaggingFiles(train=train, tokenizer="word")
     for options, asked in (({"scheme": "bioes"}, "data.scheme=bioes"), ({"repair": True}, "data.repair=true")):
         with pytest.raises(DataError, match=f"{asked} is for tags that mark spans"):
             TaggingFiles(train=train, validation=train, **options).load()
