@@ -23,9 +23,12 @@ from torch.nn.functional import logsigmoid
 
 from seqzoo.attention import AttentionName, Memory, create_attention, unattended
 from seqzoo.contracts import UNKNOWN, BackboneFactory, Features, State
+from seqzoo.masking import largest_of, mean_of
 from seqzoo.state import flatten, map_state, unflatten
 
-ContextName = Literal["first_state", "mean_state", "own_state", "first_input", "every_step"]
+ContextName = Literal["first_state", "mean_state", "max_state", "own_state", "first_input", "every_step"]
+STATES = ("first_state", "mean_state", "max_state")
+"""Contexts that make the first state, alone or together."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,10 @@ class DecoderOptions:
     """backbone: goes step by step.
 
     context: first_state gives the encoder's last state to the decoder as its first one, through a layer of its own
-        where their shapes differ; mean_state the mean of the encoder's outputs, through a layer; own_state nothing;
-        first_input gives the encoder's last output to the decoder, through a layer, in place of a token before all
-        others; every_step gives it to the decoder beside each token. A list has every_step and one of the others.
+        where their shapes differ; mean_state the mean of the encoder's outputs and max_state the largest of each
+        feature, through a layer; own_state nothing; first_input gives the encoder's last output to the decoder, through
+        a layer, in place of a token before all others; every_step gives it to the decoder beside each token. A list
+        joins them: of several states one layer makes the first one.
     attention: a kind of `seqzoo.attention`, over the encoder's outputs, or none. The head reads
         tanh(W [output; context]), as wide as a token's vector, in place of the decoder's output.
     attention_size: of the hidden layer of additive, location_aware, coverage and monotonic, and of all heads of
@@ -67,9 +71,10 @@ class DecoderOptions:
         for name in ("input_feeding", "copy_source"):
             if self.attention == "none" and getattr(self, name):
                 raise ValueError(f"{name} needs something to attend with: choose an attention")
-        others = [name for name in self.contexts if name != "every_step"]
-        if not self.contexts or len(others) > 1 or len(self.contexts) > len(others) + 1:
-            raise ValueError(f"context is {self.context}: name one, or a list of every_step and another one")
+        starts = {*self.contexts} - {"every_step"}
+        together = len(starts) < 2 or starts <= {*STATES}
+        if not self.contexts or len({*self.contexts}) < len(self.contexts) or not together:
+            raise ValueError(f"context is {self.context}: name one, or a list of several states and every_step")
         if self.attention == "none" and self.contexts == ["own_state"]:
             raise ValueError("context is own_state: without attention the decoder would see nothing of the source")
 
@@ -95,7 +100,8 @@ class Decoder(nn.Module):
     def __init__(self, feature_size: int, vocabulary_size: int, encoder_state: State, options: DecoderOptions):
         super().__init__()
         self.input_feeding, self.at_every_step = options.input_feeding, "every_step" in options.contexts
-        self.beginning = next((name for name in options.contexts if name != "every_step"), "own_state")
+        self.by_first_input = "first_input" in options.contexts
+        self.states = [name for name in options.contexts if name in STATES]
         width = options.embedding_size
         self.embedding = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.embedding.weight, std=options.embedding_std)
@@ -130,18 +136,17 @@ class Decoder(nn.Module):
         """
         first = self.backbone.initial_state(1)
         width = sum(tensor[0].numel() for tensor in _features_of(first))
-        if self.beginning == "mean_state":
-            return nn.Linear(feature_size, width)
-        if self.beginning == "first_input":
+        if self.by_first_input:
             return nn.Linear(feature_size, self.embedding.embedding_dim)
         shapes, theirs = ([tensor.shape[1:] for tensor in flatten(state)] for state in (first, encoder_state))
-        if self.beginning == "first_state" and not theirs:
+        if "first_state" in self.states and not theirs:
             raise ValueError(
                 "context is first_state: the encoder carries no state, so choose mean_state or another one"
             )
-        if self.beginning == "first_state" and shapes != theirs:
-            return nn.Linear(sum(tensor[0].numel() for tensor in _features_of(encoder_state)), width)
-        return None
+        if not self.states or (self.states == ["first_state"] and shapes == theirs):
+            return None
+        last_state = sum(tensor[0].numel() for tensor in _features_of(encoder_state))
+        return nn.Linear(sum(last_state if name == "first_state" else feature_size for name in self.states), width)
 
     def start(self, features: Features, source: Tensor | None = None) -> tuple[State, State]:
         """The first state, and the memory. source: (B, S) ids of the vocabulary that the steps of the memory stand for,
@@ -163,17 +168,11 @@ class Decoder(nn.Module):
     def _first_state(self, features: Features, beside: tuple[Tensor, ...]) -> State:
         """beside: what a step reads beside a token."""
         first = self.backbone.initial_state(features.last.shape[0])
-        if self.beginning == "own_state":
-            return first
         if self.bridge is None:
-            return unflatten(flatten(features.state), first)
-        if self.beginning == "first_input":
+            return unflatten(flatten(features.state), first) if self.states else first
+        if self.by_first_input:
             return self.backbone.step(torch.cat([self.bridge(features.last), *beside], dim=-1), first)[1]
-        if self.beginning == "mean_state":
-            steps = features.outputs.shape[1] if features.lengths is None else features.lengths[:, None]
-            seen = features.outputs.sum(1) / steps  # padded outputs are zero
-        else:
-            seen = torch.cat([tensor.flatten(1) for tensor in _features_of(features.state)], dim=-1)
+        seen = torch.cat([_seen(features, name) for name in self.states], dim=-1)
         sizes = [tensor.shape[1:].numel() for tensor in _features_of(first)]
         pieces = iter(torch.tanh(self.bridge(seen)).split(sizes, dim=-1))
         return map_state(lambda zero: next(pieces).reshape(zero.shape) if zero.dim() > 1 else zero, first)
@@ -245,6 +244,13 @@ class Decoder(nn.Module):
 
     def _combined(self, outputs: Tensor, contexts: Tensor) -> Tensor:
         return torch.tanh(self.combine(torch.cat([outputs, contexts], dim=-1)))
+
+
+def _seen(features: Features, name: str) -> Tensor:
+    """(B, F), what a state is made of."""
+    if name == "first_state":
+        return torch.cat([tensor.flatten(1) for tensor in _features_of(features.state)], dim=-1)
+    return (mean_of if name == "mean_state" else largest_of)(features.outputs, features.lengths)
 
 
 def _features_of(state: State) -> list[Tensor]:

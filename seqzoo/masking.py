@@ -1,4 +1,4 @@
-"""Sums and means over real steps, from lengths alone."""
+"""What is made of real steps alone, from lengths; where these are None, all steps are real."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ IGNORED = -100
 def mask(lengths: Tensor, steps: int) -> Tensor:
     """(B,) -> (B, T), True where a step is real."""
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
+def mean_of(outputs: Tensor, lengths: Tensor | None) -> Tensor:
+    """(B, T, F), zero at padded steps -> (B, F)"""
+    return outputs.mean(1) if lengths is None else outputs.sum(1) / lengths[:, None]
+
+
+def largest_of(outputs: Tensor, lengths: Tensor | None) -> Tensor:
+    """(B, T, F) -> (B, F), the largest of each feature."""
+    if lengths is not None:
+        outputs = outputs.masked_fill(~mask(lengths, outputs.shape[1])[..., None], float("-inf"))
+    return outputs.amax(1)
 
 
 def ignore_padding(targets: Tensor, lengths: Tensor) -> Tensor:

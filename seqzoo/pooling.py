@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqzoo.attention import Additive
 from seqzoo.contracts import Features
-from seqzoo.masking import mask
+from seqzoo.masking import largest_of, mask, mean_of
 
 PoolingName = Literal["last", "middle", "mean", "max", "attention", "target", "target_attention"]
 
@@ -61,10 +61,9 @@ class Pooling(nn.Module):
             case "middle":
                 return _middle(features)
             case "mean":
-                real = _real(features)
-                return features.outputs.sum(1) / real.sum(1, keepdim=True)  # padded outputs are zero
+                return mean_of(features.outputs, features.lengths)
             case "max":
-                return features.outputs.masked_fill(~_real(features)[..., None], float("-inf")).amax(1)
+                return largest_of(features.outputs, features.lengths)
             case "target":
                 return features.target
             case _:
@@ -74,7 +73,9 @@ class Pooling(nn.Module):
         """(B, O) and the weights (B, T)."""
         outputs = features.outputs
         if way == "attention":
-            scores = self.attention(outputs)[..., 0].masked_fill(~_real(features), float("-inf"))
+            scores = self.attention(outputs)[..., 0]
+            if features.lengths is not None:
+                scores = scores.masked_fill(~mask(features.lengths, outputs.shape[1]), float("-inf"))
             weights = scores.softmax(-1)
             return (weights[:, None] @ outputs)[:, 0], weights
         memory = self.target_attention.remember(outputs, features.lengths)
@@ -89,11 +90,3 @@ def _middle(features: Features) -> Tensor:
         return outputs[:, outputs.shape[1] // 2]
     index = (features.lengths // 2)[:, None, None].expand(-1, 1, outputs.shape[2])
     return outputs.gather(1, index)[:, 0]
-
-
-def _real(features: Features) -> Tensor:
-    """(B, T), True where a step is real."""
-    outputs = features.outputs
-    if features.lengths is None:
-        return outputs.new_ones(outputs.shape[:2], dtype=torch.bool)
-    return mask(features.lengths, outputs.shape[1])

@@ -76,8 +76,9 @@ MISTAKES = {
     "+data.limt=3": "there is no option 'data.limt'. Did you mean 'limit'?",
     "task.decoder.dropout=2": "task.decoder.dropout probability has to be between 0 and 1, but got 2",
     "task.decoder.context=frist_state": (
-        "task.decoder.context is 'frist_state': it must be one of first_state, mean_state, own_state, first_input, "
-        "every_step or a list, each one of first_state, mean_state, own_state, first_input, every_step"
+        "task.decoder.context is 'frist_state': it must be one of first_state, mean_state, max_state, own_state, "
+        "first_input, every_step or a list, each one of first_state, mean_state, max_state, own_state, first_input, "
+        "every_step"
     ),
     "task.decoder.backbone.hidden_size=0": "task.decoder.backbone.hidden_size is 0: a layer has at least one unit",
     "task.decoder.backbone.cell=elmann": "there is no cell named 'elmann'. Did you mean 'elman'?",

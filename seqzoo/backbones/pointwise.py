@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts import Backbone, CellFactory, State
-from seqzoo.masking import mask
+from seqzoo.masking import largest_of, mask
 
 
 class Pointwise(Backbone):
@@ -44,6 +44,4 @@ class Pointwise(Backbone):
         return x, ()
 
     def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
-        if lengths is not None:
-            outputs = outputs.masked_fill(~mask(lengths, outputs.shape[1])[..., None], float("-inf"))
-        return outputs.amax(1)
+        return largest_of(outputs, lengths)

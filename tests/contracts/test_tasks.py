@@ -337,6 +337,7 @@ def test_an_encoder_of_the_same_shape_gives_its_state_as_it_is(cell: str) -> Non
         {"context": "first_state"},
         {"context": "every_step"},
         {"context": ["first_input", "every_step"]},
+        {"context": ["first_state", "max_state"]},
         {"context": "first_input"},
         {"context": "mean_state", "attention": "general"},
         {"context": "every_step", "attention": "location_aware", "input_feeding": True},

@@ -116,10 +116,21 @@ def test_the_context_may_be_the_first_state_and_at_every_step_too() -> None:
     torch.testing.assert_close(model.task.decoder.step(token, state, memory)[0], expected)
 
 
-@pytest.mark.parametrize("context", [[], ["every_step", "every_step"], ["mean_state", "first_state"]])
-def test_contexts_that_exclude_each_other_are_refused(context: list[str]) -> None:
+def test_several_states_of_the_encoder_make_the_first_one_together() -> None:
+    model = build("bidirectional", context=["first_state", "max_state", "mean_state"]).eval()
+    features, decoder = model.encode(copying()), model.task.decoder
+    ((((found,),),), _, _), _ = decoder.start(features)
+    (((ahead,), (back,)),) = features.state
+    for row, length in enumerate(LENGTHS.tolist()):
+        steps = features.outputs[row, :length]
+        seen = torch.cat([ahead[row], back[row], steps.max(0).values, steps.mean(0)])
+        torch.testing.assert_close(found[row], torch.tanh(decoder.bridge(seen)))
+
+
+@pytest.mark.parametrize("context", [[], ["max_state"] * 2, ["mean_state", "first_input"], ["own_state", "max_state"]])
+def test_contexts_that_do_not_go_together_are_refused(context: list[str]) -> None:
     with pytest.raises(
-        ConfigError, match=r"task\.decoder\.context is .*: name one, or a list of every_step and another"
+        ConfigError, match=r"task\.decoder\.context is .*: name one, or a list of several states and every_step"
     ):
         build(context=context)
 
