@@ -67,7 +67,7 @@ class Loaded:
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Prediction]:
         """Texts, or lists of tokens -> one Prediction each, in their order. A language model continues a text as the
-        beginning of a line; what is rewritten may be empty, and so is its answer then.
+        beginning of a line; what is rewritten, tagged or classified may be empty, and so is its answer then.
 
         Raises DataError for a text without tokens, with its number, where the first one has the number `first_line`.
         """
@@ -225,8 +225,13 @@ class Loaded:
         return self.model.task.prompt(text) if isinstance(text, str) else text
 
     def _stays_empty(self, text: Sequence[str]) -> bool:
-        """Whether there is nothing to rewrite."""
-        return self.spec.task == "transduction" and not (text.strip() if isinstance(text, str) else text)
+        """Whether there is nothing to rewrite, to tag, or to classify."""
+        reads = isinstance(self.spec.inputs, TextCodec) and self.spec.task in (
+            "transduction",
+            "tagging",
+            "classification",
+        )
+        return reads and not self.spec.marked and not (text.strip() if isinstance(text, str) else text)
 
 
 def load(

@@ -10,7 +10,7 @@ import torch
 from seqzoo.building import build_model
 from seqzoo.config import compose
 from seqzoo.contracts import DataSpec
-from seqzoo.data.codec import TextCodec
+from seqzoo.data.codec import LabelCodec, TextCodec
 from seqzoo.data.examples import encode_inputs
 from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.errors import ConfigError, DataError
@@ -79,6 +79,17 @@ def test_what_does_not_write_has_no_score_and_no_stream() -> None:
         loaded.score(["a"])
     with pytest.raises(ConfigError, match="only what writes can be streamed, and the run is of task=tagging"):
         loaded.stream("a", print)
+
+
+@pytest.mark.parametrize("task", ["tagging", "classification"])
+def test_an_empty_line_stays_empty_in_its_place(task: str) -> None:
+    labels = LabelCodec(["left", "right"])
+    source = TextCodec.learn("whitespace", [["a", "b"]])
+    spec = DataSpec(task, source.size, labels.size, source, labels, class_counts=[1, 1])
+    config = compose(f"task={task}", "backbone.hidden_size=8")
+    loaded = Loaded(build_model(config, spec).eval(), spec, config)
+    whole, nothing, rest = loaded.predict(["a b a", " ", "b"])
+    assert (nothing.answer, [whole, rest]) == ("", loaded.predict(["a b a", "b"]))
 
 
 def writer(seed: int = 0, **search: Any) -> Loaded:
