@@ -167,10 +167,18 @@ def test_an_option_of_the_task_can_be_set_to_predict(runs: dict[str, Path], comm
     assert "it is 0 (the most probable token) or more" in command("predict", run, "a", "--set", "temperature=-1").err
 
 
-def test_an_empty_line_is_named(runs: dict[str, Path], command: Callable) -> None:
+def test_an_empty_line_stays_in_its_place(runs: dict[str, Path], command: Callable) -> None:
     done = command("predict", runs["tagging"], stdin="the cat\n" * 70 + "\nthe cat\n")
-    assert done.status == 2
-    assert done.err.startswith("seqzoo: Line 71: ")
+    *before, empty, after = done.out.splitlines()
+    assert (done.status, len(before), empty, after) == (0, 70, "", before[0])
+
+
+def test_a_line_that_cannot_be_read_is_named(runs: dict[str, Path], command: Callable) -> None:
+    done = command("predict", runs["transduction"], "--score", stdin="12+3\t15\n" * 70 + "12+3\n")
+    assert (done.status, done.err) == (
+        2,
+        "seqzoo: line 71 has 0 tabs: write what is read, one tab, and the answer\n",
+    )
     assert len(done.out.splitlines()) == 64  # what was read before
 
 

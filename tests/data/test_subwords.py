@@ -88,11 +88,10 @@ def test_a_unigram_model_of_too_little() -> None:
 
 
 def test_subwords_of_tokens(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("a O\n\nb O\n\nc O\n")
     with pytest.raises(DataError, match="Subwords are learned from texts, and this data has its tokens already"):
-        TaggingFiles(
-            train=str(tmp_path / "a"), validation=str(tmp_path / "a"), tokenizer="bpe", vocabulary_size=100
-        ).load()
+        TextCodec.learn("bpe", [["a", "b"]], max_size=100)
+    with pytest.raises(ValueError, match="tokenizer=bpe cuts words in pieces, and tags are of words"):
+        TaggingFiles(train=str(tmp_path / "a"), tokenizer="bpe", vocabulary_size=100)
 
 
 def pairs(folder: Path, **options: object) -> ParallelFiles:
