@@ -79,7 +79,8 @@ class Study:
         most = max((len(column.scores) for column in self.run), default=0)
         self.ranked = [column for column in self.run if len(column.scores) > most / 2]
         everywhere = [set(column.scores) for column in self.ranked]
-        self.compared = sorted(set.intersection(*everywhere), key=self.mean_rank) if everywhere else []
+        known = sorted(set.intersection(*everywhere)) if everywhere else []  # equals stand by name
+        self.compared = sorted(known, key=self.mean_rank)
         rest = dict.fromkeys(row["cell"] for row in self.done if row["cell"] not in self.compared)
         self.cells = [*self.compared, *rest]
         self.untouched = [cell for cell in dict.fromkeys(row["cell"] for row in rows) if cell not in self.cells]
