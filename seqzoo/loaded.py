@@ -28,6 +28,7 @@ from seqzoo.training.files import BEST, SPEC, read_config, read_json
 from seqzoo.training.recurrence import labels
 
 NOTHING = Prediction("", 0.0)  # what is answered to nothing
+MAY_STAY_EMPTY = ("transduction", "tagging", "classification")
 
 
 class TokenScore(NamedTuple):
@@ -226,12 +227,9 @@ class Loaded:
 
     def _stays_empty(self, text: Sequence[str]) -> bool:
         """Whether there is nothing to rewrite, to tag, or to classify."""
-        reads = isinstance(self.spec.inputs, TextCodec) and self.spec.task in (
-            "transduction",
-            "tagging",
-            "classification",
-        )
-        return reads and not self.spec.marked and not (text.strip() if isinstance(text, str) else text)
+        if not isinstance(self.spec.inputs, TextCodec) or self.spec.task not in MAY_STAY_EMPTY or self.spec.marked:
+            return False
+        return not (text.strip() if isinstance(text, str) else text)
 
 
 def load(

@@ -190,7 +190,33 @@ class ExampleData(DataModule):
         return [len(source) for source in sources]
 
 
-class ClassificationData(ExampleData):
+class LabelledData(ExampleData):
+    """Targets are labels. One that training never saw is known, so that it counts as wrong, and is told."""
+
+    @abstractmethod
+    def every_label(self, examples: list[Example], known: LabelCodec) -> LabelCodec:
+        """The labels of all splits; known: those of training."""
+
+    def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
+        spec = super().enriched(spec, examples)
+        known, everything = cast(LabelCodec, spec.targets), [*chain.from_iterable(examples.values())]
+        places: dict[str, str] = {}
+        for example in everything:
+            for label in [example.target] if isinstance(example.target, str) else example.target:
+                places.setdefault(label, example.where)
+        unseen = sorted(places.keys() - known.ids.keys())
+        if not unseen:
+            return spec
+        named = ", ".join([*(f"{label} at {places[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
+        self.remarks = [*self.remarks, f"never in training, so never answered: {named}"]
+        targets, classes = self.every_label(everything, known), spec.class_counts
+        if classes is not None:
+            counts = dict(zip(known.labels, classes, strict=True))
+            classes = [counts.get(label, 0) for label in targets.labels]
+        return replace(spec, output_size=targets.size, targets=targets, class_counts=classes)
+
+
+class ClassificationData(LabelledData):
     """One label a source. Targets: (B,). Labels that are numbers are in their order, others alphabetically."""
 
     task = "classification"
@@ -202,7 +228,7 @@ class ClassificationData(ExampleData):
     def expected_spec(self) -> DataSpec:
         return replace(super().expected_spec(), marked=self.marks_targets())
 
-    def target_codec(self, examples: list[Example]) -> Codec:
+    def target_codec(self, examples: list[Example]) -> LabelCodec:
         labels = {str(example.target) for example in examples}
         try:
             return LabelCodec(sorted(labels, key=float))
@@ -225,16 +251,8 @@ class ClassificationData(ExampleData):
         classes = [counts[spec.targets.decode([i])] for i in range(spec.output_size)]
         return replace(spec, marked=self.marks_targets(), class_counts=classes)
 
-    def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
-        spec = super().enriched(spec, examples)
-        labels, everything = cast(LabelCodec, spec.targets), [*chain.from_iterable(examples.values())]
-        unseen = never_in_training(labels, everything)
-        if not unseen:
-            return spec
-        self.remarks = [*self.remarks, *unseen]
-        targets, counts = self.target_codec(everything), dict(zip(labels.labels, spec.class_counts or [], strict=True))
-        classes = [counts.get(targets.decode([i]), 0) for i in range(targets.size)]
-        return replace(spec, output_size=targets.size, targets=targets, class_counts=classes)
+    def every_label(self, examples: list[Example], known: LabelCodec) -> LabelCodec:
+        return self.target_codec(examples)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if not example.target:
@@ -245,7 +263,7 @@ class ClassificationData(ExampleData):
         return targets.gather(rows)[0][:, 0], None
 
 
-class TaggingData(ExampleData):
+class TaggingData(LabelledData):
     """One tag a token. Targets: (B, T), zero where padded."""
 
     task = "tagging"
@@ -258,29 +276,8 @@ class TaggingData(ExampleData):
             raise DataError(f"{len(source)} tokens, but {len(example.target)} tags: give every token one tag.")
         return codec.encode(fit(list(example.target), self.max_length, self.truncate))
 
-    def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
-        spec = super().enriched(spec, examples)
-        labels, everything = cast(LabelCodec, spec.targets), [*chain.from_iterable(examples.values())]
-        unseen = never_in_training(labels, everything)
-        if not unseen:
-            return spec
-        self.remarks = [*self.remarks, *unseen]
-        targets = tag_codec(everything, labels.scheme)
-        return replace(spec, output_size=targets.size, targets=targets)
-
-
-def never_in_training(labels: LabelCodec, examples: Sequence[Example]) -> list[str]:
-    """A sentence about labels that other splits alone have, and that count as wrong there, if there are any."""
-    targets = [[example.target] if isinstance(example.target, str) else example.target for example in examples]
-    places: dict[str, str] = {}
-    for example, target in zip(examples, targets, strict=True):
-        for label in target:
-            places.setdefault(label, example.where)
-    unseen = sorted(places.keys() - labels.ids.keys())
-    if not unseen:
-        return []
-    named = ", ".join([*(f"{label} at {places[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
-    return [f"never in training, so never answered: {named}"]
+    def every_label(self, examples: list[Example], known: LabelCodec) -> LabelCodec:
+        return tag_codec(examples, known.scheme)
 
 
 def tag_codec(examples: Sequence[Example], scheme: str | None) -> LabelCodec:

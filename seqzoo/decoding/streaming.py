@@ -12,10 +12,12 @@ only at the end, once for each row."""
 def in_pieces(decode: Callable[[list[int]], str], write: Callable[[str], None], end: int | None = None) -> Stream:
     """Of one row: hands each piece of its text to `write`."""
     ids: list[int] = []
+    shown = ""
 
     def add(rows: list[int], tokens: list[int]) -> None:
-        before = len(decode(ids))
+        nonlocal shown
         ids.extend(token for token in tokens if token != end)
-        write(decode(ids)[before:])
+        before, shown = shown, decode(ids)
+        write(shown[len(before) :])
 
     return add
