@@ -116,8 +116,9 @@ def section(rows: Sequence[Row]) -> str:
     hours = sum(float(row["cpu_seconds"]) for row in study.done) / 3600
     devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
     about = (
-        f"All cells on five tasks, one layer of each, {_budget(study)}, by the same settings for all; those that are "
-        "linear in the state were made for stacks with something else between. "
+        f"All cells on five tasks, one layer of each, {_budget(study)}, by the same settings for all. Cells that are "
+        "linear in the state were made for stacks with something else between, and since they have fewer matrices they "
+        "get several times as many units for the same parameters, which costs them speed here. "
         "Seconds are those for which the training had its processor; validation is not counted. "
         f"{len(study.done)} of {len(study.rows)} runs are done, in {hours:.1f} CPU hours ({devices or 'nowhere yet'}); "
         "`make study` goes on with the others. A score is the mean over seeds, ± their standard deviation where there "
