@@ -335,6 +335,8 @@ def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
             known = [name for name in node if name not in ("class", "choices")]
             inside = [path for path in _paths(node, ".".join(path[:depth])) if path.endswith(f".{part}")]
             advice = f": it is {inside[0]!r}." if len(inside) == 1 else f".{closest(part, known)}"
+            if "class" in node and depth > 1:  # only the options most asked for are written out
+                advice += f" If its class has it, add it: +{override}"
             mistakes.append(f"there is no option {key!r}{advice}")
             return False
         node = node[part]
@@ -393,7 +395,10 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
         config = copy.deepcopy(config)
         for option in filter(_is_value, options):
             try:
-                OmegaConf.update(config, option.key_or_group, option.value(), merge=True)
+                value = option.value()
+                # a mapping with a class is another component, whose options are its own
+                merge = not (isinstance(value, dict) and "class" in value)
+                OmegaConf.update(config, option.key_or_group, value, merge=merge)
             except (ConfigAttributeError, ConfigKeyError):
                 raise HydraException(f"there is no option {option.key_or_group!r}") from None
             except OmegaConfBaseException:

@@ -97,6 +97,10 @@ MISTAKES = {
     "task.search.beam_size=many": "task.search.beam_size is 'many': it must be a whole number",
     "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'.",
     "+task.decoder.backbone.locke=true": "there is no option 'task.decoder.backbone.locke'. Did you mean 'locked'?",
+    "task.decoder.backbone.residual=true": (
+        "there is no option 'task.decoder.backbone.residual'. There are: cell, dropout, hidden_size, num_layers. If "
+        "its class has it, add it: +task.decoder.backbone.residual=true"
+    ),
     "+task.decoder.backbone.bidirectional=true": (
         "task: the decoder cannot go step by step: it writes from left to right, so give it one direction"
     ),
@@ -201,6 +205,11 @@ def test_a_decoder_may_be_named_or_have_a_cell_of_its_own() -> None:
     config = configuration.compose("task.decoder.backbone.cell=elman", "cell=gru")
     model = build_model(config, build_data(config).expected_spec())
     assert [type(layer[0]).__name__ for layer in model.task.decoder.backbone.layers] == ["Elman"]
+    own = "task.decoder.backbone={class: Recurrent, cell: gru, hidden_size: 8, num_layers: 2, residual: true}"
+    config = configuration.compose(own, "cell=lstm")
+    decoder = build_model(config, build_data(config).expected_spec()).task.decoder.backbone
+    assert decoder.residual
+    assert [(type(layer[0]).__name__, layer[0].hidden_size) for layer in decoder.layers] == [("GRU", 8), ("GRU", 8)]
 
 
 def test_options_that_must_fit_the_width_are_held_to_the_real_one() -> None:
