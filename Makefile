@@ -18,7 +18,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 train: $(INSTALLED)  ## one training; ARGS='cell=gru task=tagging' chooses which
 	$(BIN)/seqzoo train $(ARGS)
 
-study: $(INSTALLED)  ## all cells on five tasks, into docs/RESULTS.md: goes on where it was; ARGS='--cells lstm,gru --seeds 0' does a part
+study: $(INSTALLED)  ## all cells on five tasks, a few at other sizes, into docs/RESULTS.md: goes on where it was; ARGS='--cells lstm,gru --seeds 0' does a part
 	$(BIN)/python scripts/study.py $(ARGS)
 	$(BIN)/python scripts/record_results.py
 

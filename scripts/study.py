@@ -1,4 +1,5 @@
-"""The zoo's own comparison: all cells on five tasks, at one size, trained for one time. `make study` runs all of it.
+"""The zoo's own comparison: all cells on five tasks, at one size, trained for one time, and a few cells at other sizes.
+`make study` runs all of it.
 
 python scripts/study.py --cells lstm,gru --tasks tagging --seeds 0    # a part of it
 python scripts/study.py --record                                      # only take what has finished into the table
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqzoo import config as configuration
-from seqzoo.analysis.study import COLUMNS
+from seqzoo.analysis.study import COLUMNS, SIZE
 from seqzoo.analysis.tables import read_table, write_table
 from seqzoo.errors import SeqzooError
 from seqzoo.launch import launch
@@ -32,9 +33,11 @@ FIRST_CELLS = (
     "elman", "lstm", "gru", "min_gru", "min_lstm", "sru", "qrnn", "lru", "mgu", "janet", "peephole_lstm",
     "coupled_lstm", "layer_norm_lstm", "li_gru", "ugrnn", "s_lstm",
 )  # fmt: skip
+OTHER_SIZES = ("50k", "800k")
+SIZED_TASK, SIZED_CELLS = "language modelling", ("elman", "lstm", "gru")
 # for all alike: nothing is tuned for a cell
 COMMON = (
-    "budget.parameters=200k", "budget.seconds=90", "training.epochs=null", "training.steps=null",
+    "budget.seconds=90", "training.epochs=null", "training.steps=null",
     "training.learning_rate=0.003", "training.warmup_steps=50", "training.threads=1", "training.device=cpu",
     "training.examples=0",
 )  # fmt: skip
@@ -60,76 +63,90 @@ FIRST_TASKS = ("language modelling", "sentiment", "tagging")
 
 class Job(NamedTuple):
     task: str
+    size: str
     cell: str
     seed: int
 
     @property
     def command(self) -> str:
-        chosen = [f"cell={self.cell}", f"seed={self.seed}", *TASKS[self.task], *COMMON]
+        chosen = [f"cell={self.cell}", f"seed={self.seed}", *_settings(self.task, self.size)]
         return shlex.join(["seqzoo", "train", *chosen])
 
 
+def _settings(task: str, size: str) -> list[str]:
+    return [*TASKS[task], f"budget.parameters={size}", *COMMON]
+
+
 def all_jobs() -> list[Job]:
-    """The order in which a cut study says most: two seeds of the first cells on the first tasks, then the rest."""
+    """The order in which a cut study says most: two seeds of the first cells on the first tasks, of the other sizes,
+    then the rest.
+    """
     cells = [*FIRST_CELLS, *(name for name in configuration.names("cell") if name not in FIRST_CELLS)]
 
-    def later(job: Job) -> tuple[bool, int]:
-        return job.seed == SEEDS[-1], (job.cell not in FIRST_CELLS) + (job.task not in FIRST_TASKS)
+    def later(job: Job) -> tuple[bool, int, bool]:
+        rest = (job.cell not in FIRST_CELLS) + (job.task not in FIRST_TASKS)
+        return job.seed == SEEDS[-1], rest, job.size != SIZE
 
-    jobs = [Job(task, cell, seed) for seed in SEEDS for task in TASKS for cell in cells]
+    jobs = [Job(task, SIZE, cell, seed) for seed in SEEDS for task in TASKS for cell in cells]
+    jobs += [Job(SIZED_TASK, size, cell, seed) for seed in SEEDS for size in OTHER_SIZES for cell in SIZED_CELLS]
     return sorted(jobs, key=later)
 
 
 def record(runs: Path) -> dict[Job, dict[str, str]]:
     """Write the table: what it holds already, what has finished in the run directories, and what is not run."""
-    known = {Job(row["task"], row["cell"], int(row["seed"])): row for row in read_table(TABLE)}
-    told = {job: row for runs_of_task in TASKS for job, row in _found(runs / _folder(runs_of_task), runs_of_task)}
+    known = {Job(row["task"], row["size"], row["cell"], int(row["seed"])): row for row in read_table(TABLE)}
+    sweeps = dict.fromkeys((job.task, job.size) for job in all_jobs())
+    told = {job: row for task, size in sweeps for job, row in _found(runs, task, size)}
     table = {}
     for job in all_jobs():
-        empty = {"task": job.task, "cell": job.cell, "seed": str(job.seed), "remark": "not run"}
+        empty = _row(job, remark="not run")
         kept = known.get(job, empty)
         table[job] = told.get(job, kept if kept.get("command") in (None, "", job.command) else empty)
     write_table(TABLE, COLUMNS, table.values())
     return table
 
 
-def _found(sweep: Path, task: str) -> Iterator[tuple[Job, dict[str, str]]]:
+def _row(job: Job, **values: str) -> dict[str, str]:
+    return {"task": job.task, "size": job.size, "cell": job.cell, "seed": str(job.seed), **values}
+
+
+def _found(runs: Path, task: str, size: str) -> Iterator[tuple[Job, dict[str, str]]]:
     """A row for each job that has finished, and for each that failed."""
+    sweep = runs / _folder(task, size)
     for entry in Ledger(sweep).entries():
         if entry.status == "failed":
             of = dict(pair.split("=") for pair in entry.folder.split(","))
-            job = Job(task, of["cell"], int(of["seed"]))
-            row = {"task": task, "cell": job.cell, "seed": str(job.seed), "remark": f"failed: {entry.reason}"}
+            job = Job(task, size, of["cell"], int(of["seed"]))
             if entry.command == job.command:
-                yield job, row
+                yield job, _row(job, remark=f"failed: {entry.reason}")
     for path in sorted(sweep.glob("*/metrics.json")):
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        job = Job(task, metrics["choices"]["cell"], metrics["seed"])
+        job = Job(task, size, metrics["choices"]["cell"], metrics["seed"])
         if metrics["command"] != job.command:
             continue
         split = "test" if "test" in metrics else "validation"
         metric, value = next(iter(metrics[split].items()))
         better = "higher" if metrics["higher_is_better"][metric] else "lower"
         measured = {
-            "task": task, "data": metrics["choices"]["data"], "split": split, "metric": metric, "better": better,
+            "data": metrics["choices"]["data"], "split": split, "metric": metric, "better": better,
             "value": f"{value:.6g}",
         }  # fmt: skip
-        same = ("seed", *COLUMNS[COLUMNS.index("value") + 1 : COLUMNS.index("remark")])
-        yield job, {"cell": job.cell, **measured, **{name: str(metrics[name]) for name in same}}
+        same = COLUMNS[COLUMNS.index("value") + 1 : COLUMNS.index("remark")]
+        yield job, _row(job, **measured, **{name: str(metrics[name]) for name in same})
 
 
-def _folder(task: str) -> str:
-    return task.replace(" ", "_")
+def _folder(task: str, size: str) -> str:
+    return task.replace(" ", "_") + ("" if size == SIZE else f"_{size}")
 
 
 def train(wanted: list[Job], runs: Path) -> None:
-    """Each task and seed is a sweep over cells, in a folder that all seeds share."""
-    for (task, seed), part in itertools.groupby(wanted, lambda job: (job.task, job.seed)):
+    """Each task, size and seed is a sweep over cells, in a folder that all seeds share."""
+    for (task, size, seed), part in itertools.groupby(wanted, lambda job: (job.task, job.size, job.seed)):
         # choice() makes a sweep of one value, too, so that a run is always named after its cell and its seed
         cells = f"cell=choice({','.join(job.cell for job in part)})"
-        chosen = [cells, f"seed=choice({seed})", *TASKS[task], *COMMON]
+        chosen = [cells, f"seed=choice({seed})", *_settings(task, size)]
         try:
-            launch(["-m"], [*chosen, f"hydra.sweep.dir={runs / _folder(task)}"])
+            launch(["-m"], [*chosen, f"hydra.sweep.dir={runs / _folder(task, size)}"])
         except SeqzooError as error:
             print(f"study, {task}: {error}", file=sys.stderr, flush=True)
         record(runs)

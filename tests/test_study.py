@@ -28,13 +28,16 @@ def script(load_script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch
     monkeypatch.setattr(module, "SEEDS", (0, 1))
     monkeypatch.setattr(module, "TASKS", {"tagging": ("task=tagging",), "other": ("task=no_such_task",)})
     monkeypatch.setattr(module, "COMMON", TINY)
+    monkeypatch.setattr(module, "SIZED_TASK", "tagging")
+    monkeypatch.setattr(module, "OTHER_SIZES", ())
     monkeypatch.chdir(tmp_path)
     return module
 
 
-def rows_of(module: ModuleType) -> dict[tuple[str, str, str], dict[str, str]]:
+def rows_of(module: ModuleType, size: str = study.SIZE) -> dict[tuple[str, str, str], dict[str, str]]:
     with module.TABLE.open(newline="") as file:
-        return {(row["task"], row["cell"], row["seed"]): row for row in csv.DictReader(file)}
+        rows = [row for row in csv.DictReader(file) if row["size"] == size]
+    return {(row["task"], row["cell"], row["seed"]): row for row in rows}
 
 
 def test_a_part_is_run_once_and_the_rest_is_shown_as_not_run(script: ModuleType, tmp_path: Path, monkeypatch) -> None:
@@ -47,11 +50,11 @@ def test_a_part_is_run_once_and_the_rest_is_shown_as_not_run(script: ModuleType,
     assert (row["metric"], row["split"], row["better"], row["remark"]) == ("accuracy", "test", "higher", "")
     assert 0 <= float(row["value"]) <= 1
     assert float(row["tokens_per_second"]) > 0
-    assert row["command"] == f"seqzoo train cell=elman seed=0 task=tagging {' '.join(TINY)}"
+    assert row["command"] == f"seqzoo train cell=elman seed=0 task=tagging budget.parameters=200k {' '.join(TINY)}"
     assert rows["tagging", "elman", "1"]["remark"] == rows["other", "elman", "0"]["remark"] == "not run"
     assert (tmp_path / "runs/tagging/cell=elman,seed=0/metrics.json").exists()
 
-    launched = []
+    launched, launch = [], script.launch
     monkeypatch.setattr(script, "launch", lambda flags, overrides: launched.append(overrides[:2]))
     monkeypatch.setattr(sys, "argv", [*part[:-1], "elsewhere"])
     script.main()
@@ -60,6 +63,14 @@ def test_a_part_is_run_once_and_the_rest_is_shown_as_not_run(script: ModuleType,
     monkeypatch.setattr(sys, "argv", ["study.py", "--cells", "elman,gru", "--runs", "runs"])
     script.main()
     assert launched[0] == ["cell=choice(gru)", "seed=choice(0)"]
+
+    monkeypatch.setattr(script, "launch", launch)
+    monkeypatch.setattr(script, "OTHER_SIZES", ("20k",))
+    monkeypatch.setattr(sys, "argv", part)
+    script.main()
+    assert int(rows_of(script, "20k")["tagging", "elman", "0"]["parameters"]) == pytest.approx(20_000, rel=0.01)
+    assert rows_of(script) == rows
+    assert set(rows_of(script, "20k")) == {("tagging", cell, seed) for cell in script.SIZED_CELLS for seed in "01"}
 
     monkeypatch.setattr(script, "COMMON", (*TINY, "training.learning_rate=0.5"))
     monkeypatch.setattr(sys, "argv", ["study.py", "--record", "--runs", "runs"])
@@ -80,14 +91,16 @@ def test_a_task_that_fails_does_not_end_the_others(script: ModuleType, monkeypat
 def test_two_seeds_of_the_first_cells_on_the_first_tasks_come_first(load_script: Callable[[str], ModuleType]) -> None:
     script = load_script("study")
     jobs = script.all_jobs()
-    assert len(set(jobs)) == 5 * 3 * len(configuration.names("cell"))
+    assert len(set(jobs)) == 5 * 3 * len(configuration.names("cell")) + 3 * 2 * len(script.SIZED_CELLS)
     first = jobs[: 2 * 3 * 16]
     assert {job.task for job in first} == set(script.FIRST_TASKS)
     assert [job.seed for job in first] == [0] * 48 + [1] * 48
     assert {job.cell for job in first} == set(script.FIRST_CELLS)
+    second = jobs[len(first) : len(first) + 2 * 2 * len(script.SIZED_CELLS)]
+    assert {(job.size, job.seed) for job in second} == {(size, seed) for size in script.OTHER_SIZES for seed in (0, 1)}
 
 
-BUDGET = "budget.seconds=90 budget.parameters=200k"
+BUDGET = "budget.parameters=200k budget.seconds=90"
 
 
 def table(scores: dict[str, dict[str, list[float]]], better: dict[str, str]) -> list[dict[str, str]]:
@@ -95,9 +108,9 @@ def table(scores: dict[str, dict[str, list[float]]], better: dict[str, str]) -> 
     return [
         dict.fromkeys(study.COLUMNS, "")
         | {
-            "task": task, "cell": cell, "seed": str(seed), "value": str(value), "metric": "points", "data": "d",
-            "split": "test", "better": better[task], "tokens_per_second": str(1000 * len(cell)), "cpu_seconds": "1800",
-            "device": "a processor", "threads": "1",
+            "task": task, "size": "200k", "cell": cell, "seed": str(seed), "value": str(value), "metric": "points",
+            "data": "d", "split": "test", "better": better[task], "tokens_per_second": str(1000 * len(cell)),
+            "cpu_seconds": "1800", "device": "a processor", "threads": "1",
             "command": f"seqzoo train cell={cell} seed={seed} task={task} {BUDGET}",
         }
         for task, cells in scores.items() for cell, values in cells.items() for seed, value in enumerate(values)
@@ -108,7 +121,7 @@ SCORES = {
     "a": {"elman": [0.5, 0.5], "lstm": [0.8, 0.8], "gru": [0.7, 0.9]},
     "b": {"elman": [3.0, 3.0], "lstm": [2.0, 2.0], "gru": [1.0, 1.0], "sru": [1.5]},
 }
-REST = dict.fromkeys(study.COLUMNS, "") | {"task": "c", "cell": "mgu", "seed": "0", "remark": "not run"}
+REST = dict.fromkeys(study.COLUMNS, "") | {"task": "c", "size": "200k", "cell": "mgu", "seed": "0", "remark": "not run"}
 
 
 def test_the_page_says_what_the_table_holds() -> None:
@@ -126,6 +139,19 @@ def test_the_page_says_what_the_table_holds() -> None:
     assert "(sru): the best of them, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
     assert "one layer of each, at 200k parameters and 90 seconds of training, by the same settings" in page
     assert f"    seqzoo train task=b {BUDGET} cell=... seed=..." in page
+
+
+def test_what_size_buys_stands_apart() -> None:
+    rows = table(SCORES, {"a": "higher", "b": "lower"})
+    small = table({"b": {"gru": [1.25], "mgu": [9.0]}}, {"b": "lower"})
+    for row in small:
+        row |= {"size": "50k", "tokens_per_second": "6000", "command": row["command"].replace("200k", "50k")}
+    page = study.section([*rows, *small])
+    assert "Best are gru with 200k parameters." in page
+    assert "| cell | 50k parameters | 200k parameters |" in page
+    assert "| gru | 1.25, 1.00x | 1 ± 0, 0.50x |" in page
+    assert page.count("9") == study.section(rows).count("9"), "a cell of one size has nothing to be compared with"
+    assert study.pictures([*rows, *small]) == study.pictures(rows)
 
 
 def test_an_empty_table_has_a_page() -> None:

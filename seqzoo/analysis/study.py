@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from html import escape
 
 from seqzoo.analysis.svg import BLUE, GREY, HEIGHT, ORANGE, WIDTH, Axis, Dot, Plot, document, pareto_front
+from seqzoo.budget import as_number
 
 COLUMNS = (
-    "task", "data", "cell", "seed", "split", "metric", "better", "value", "parameters", "tokens_per_second", "updates",
-    "seconds", "cpu_seconds", "device", "threads", "command", "commit", "date", "remark",
+    "task", "size", "data", "cell", "seed", "split", "metric", "better", "value", "parameters", "tokens_per_second",
+    "updates", "seconds", "cpu_seconds", "device", "threads", "command", "commit", "date", "remark",
 )  # fmt: skip
 Row = dict[str, str]
+SIZE = "200k"
+"""Parameters where cells and tasks are compared; a few cells have runs of other sizes, too."""
 PLAIN, REFERENCE = "elman", "lstm"
 GATED = ("lstm", "gru", "mgu")
 PARALLEL = ("min_gru", "min_lstm", "sru", "sru_peephole", "qrnn", "lru", "hgrn")
@@ -24,7 +27,7 @@ PARALLEL = ("min_gru", "min_lstm", "sru", "sru_peephole", "qrnn", "lru", "hgrn")
 
 @dataclass
 class Column:
-    """What was measured on one task. scores, speeds: of each cell, a number a seed."""
+    """What was measured on one task at one size. scores, speeds: of each cell, a number a seed."""
 
     task: str
     data: str
@@ -64,16 +67,18 @@ class Column:
 class Study:
     """The rows of results/study.csv by task; those without a value are what is not run.
 
-    run: the tasks of which there is any; ranked: of these, the ones that most cells have run; compared: the cells that
-    have run all of them, best first.
+    columns: of each task at the one size; run: those of which there is any; ranked: of these, the ones that most cells
+    have run; compared: the cells that have run all of them, best first.
     """
 
     def __init__(self, rows: Sequence[Row]):
         self.rows = rows
         self.done = [row for row in rows if row["value"]]
         self.tasks = list(dict.fromkeys(row["task"] for row in rows))
+        self.sizes = sorted({row["size"] for row in rows}, key=as_number)
         self.columns = {
-            task: self._column(task, [row for row in self.done if row["task"] == task]) for task in self.tasks
+            task: self.column([row for row in self.done if (row["task"], row["size"]) == (task, SIZE)])
+            for task in self.tasks
         }
         self.run = [column for column in self.columns.values() if column is not None]
         most = max((len(column.scores) for column in self.run), default=0)
@@ -81,16 +86,17 @@ class Study:
         everywhere = [set(column.scores) for column in self.ranked]
         known = sorted(set.intersection(*everywhere)) if everywhere else []  # equals stand by name
         self.compared = sorted(known, key=self.mean_rank)
-        rest = dict.fromkeys(row["cell"] for row in self.done if row["cell"] not in self.compared)
+        rest = dict.fromkeys(cell for column in self.run for cell in column.scores if cell not in self.compared)
         self.cells = [*self.compared, *rest]
         self.untouched = [cell for cell in dict.fromkeys(row["cell"] for row in rows) if cell not in self.cells]
 
     @staticmethod
-    def _column(task: str, rows: Sequence[Row]) -> Column | None:
+    def column(rows: Sequence[Row]) -> Column | None:
+        """Of the runs of one task and size; None where there are none."""
         if not rows:
             return None
         sign = 1 if rows[0]["better"] == "higher" else -1
-        column = Column(task, rows[0]["data"], rows[0]["split"], rows[0]["metric"], sign)
+        column = Column(rows[0]["task"], rows[0]["data"], rows[0]["split"], rows[0]["metric"], sign)
         for row in rows:
             column.scores.setdefault(row["cell"], []).append(float(row["value"]))
             column.speeds.setdefault(row["cell"], []).append(float(row["tokens_per_second"]))
@@ -116,16 +122,16 @@ def section(rows: Sequence[Row]) -> str:
     hours = sum(float(row["cpu_seconds"]) for row in study.done) / 3600
     devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
     about = (
-        f"All cells on five tasks, one layer of each, {_budget(study)}, by the same settings for all. Cells that are "
-        "linear in the state were made for stacks with something else between, and since they have fewer matrices they "
-        "get several times as many units for the same parameters, which costs them speed here. "
+        f"All cells on five tasks, one layer of each, at {SIZE} parameters{_budget(study)}, by the same settings for "
+        "all. Cells that are linear in the state were made for stacks with something else between, and since they have "
+        "fewer matrices they get several times as many units for the same parameters, which costs them speed here. "
         "Seconds are those for which the training had its processor; validation is not counted. "
         f"{len(study.done)} of {len(study.rows)} runs are done, in {hours:.1f} CPU hours ({devices or 'nowhere yet'}); "
         "`make study` goes on with the others. A score is the mean over seeds, ± their standard deviation where there "
         "are two or more. Speed is tokens of training a second, as a multiple of the LSTM's. Cells are ordered by "
         "their mean rank over the tasks that most of them have run."
     )
-    parts = [about, _table(study), "\n".join(f"- {text}" for text in sentences(study))]
+    parts = [about, _table(study), "\n".join(f"- {text}" for text in sentences(study)), _sizes(study)]
     if study.run:
         parts += [f"![{about}]({name})" for name, about in PICTURES.items()]
         parts.append(_commands(study))
@@ -133,12 +139,8 @@ def section(rows: Sequence[Row]) -> str:
 
 
 def _budget(study: Study) -> str:
-    """What the commands hold fixed."""
-    fixed = []
-    for option, unit in (("parameters", "parameters"), ("seconds", "seconds of training")):
-        found = (re.search(rf" budget\.{option}=(\S+)", row["command"]) for row in study.done)
-        fixed += [f"{value} {unit}" for value in sorted({match[1] for match in found if match})]
-    return f"at {' and '.join(fixed)}" if fixed else "at one size and for one time"
+    found = (re.search(r" budget\.seconds=(\S+)", row["command"]) for row in study.done)
+    return "".join(f" and {value} seconds of training" for value in sorted({match[1] for match in found if match}))
 
 
 def _table(study: Study) -> str:
@@ -160,8 +162,13 @@ def _table(study: Study) -> str:
 def _score(study: Study, task: str, cell: str) -> str:
     column = study.columns[task]
     if column is None or cell not in column.scores:
-        remarks = {row["remark"] for row in study.rows if (row["task"], row["cell"]) == (task, cell)}
+        wanted = (task, SIZE, cell)
+        remarks = {row["remark"] for row in study.rows if (row["task"], row["size"], row["cell"]) == wanted}
         return next((remark for remark in sorted(remarks) if remark.startswith("failed")), "not run")
+    return _with_spread(column, cell)
+
+
+def _with_spread(column: Column, cell: str) -> str:
     values = column.scores[cell]
     spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
     return f"{column.mean(cell):.4g}{spread}"
@@ -237,6 +244,36 @@ def _speeds(study: Study) -> str:
     )
 
 
+def _sizes(study: Study) -> str:
+    """What size buys and costs, of each task that was run at several."""
+    return "\n\n".join(text for task in study.tasks if (text := _sizes_of_task(study, task)))
+
+
+def _sizes_of_task(study: Study, task: str) -> str:
+    found = {size: [row for row in study.done if (row["task"], row["size"]) == (task, size)] for size in study.sizes}
+    columns = {size: column for size, rows in found.items() if (column := study.column(rows))}
+    sized = [cell for cell in study.cells if sum(cell in column.scores for column in columns.values()) > 1]
+    if not sized:
+        return ""
+    lines = [["cell", *(f"{size} parameters" for size in columns)], ["---", *["---:"] * len(columns)]]
+    best = []
+    for cell in sized:
+        of_cell = {size: column for size, column in columns.items() if cell in column.scores}
+        first = next(iter(of_cell.values())).speed(cell)
+        cells = {
+            size: f"{_with_spread(column, cell)}, {column.speed(cell) / first:.2f}x" for size, column in of_cell.items()
+        }
+        lines.append([cell, *(cells.get(size, "not run") for size in columns)])
+        largest = max(of_cell, key=lambda size: of_cell[size].sign * of_cell[size].mean(cell))
+        best.append(f"{cell} with {largest}")
+    drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    unit = next(iter(columns.values())).unit
+    return (
+        f"What size buys on {task}, trained for the same seconds: {unit}, and tokens a second as a multiple of the "
+        f"smallest one's. Best are {', '.join(best)} parameters.\n\n{drawn}"
+    )
+
+
 def _ranks(values: Sequence[float]) -> list[float]:
     order = sorted(values)
     return [float(order.index(value)) for value in values]
@@ -247,8 +284,9 @@ def _count(number: int, what: str) -> str:
 
 
 def _commands(study: Study) -> str:
-    shared = {row["task"]: re.sub(r" (cell|seed)=\S+", "", row["command"]) for row in study.done}
-    lines = "\n".join(f"    {command} cell=... seed=..." for command in shared.values())
+    shared = {row["task"]: row["command"] for row in study.done if row["size"] == SIZE}
+    commands = (re.sub(r" (cell|seed)=\S+", "", command) for command in shared.values())
+    lines = "\n".join(f"    {command} cell=... seed=..." for command in commands)
     return f"The settings, the same for every cell:\n\n{lines}"
 
 
