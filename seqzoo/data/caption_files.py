@@ -119,6 +119,9 @@ class CaptionFiles(Files, CaptionData):
             if len(complaints) > LISTED:
                 told += f"\n... and {len(complaints) - LISTED:,} more"
             if not self.skip_unreadable:
+                told += self._perhaps_header(
+                    lines[0] for split in SPLITS for path, lines in found[split].items() if path not in pictures
+                )
                 raise DataError(f"{told}\nMend these pictures, or go on without them by data.skip_unreadable=true.")
             self.remarks = [f"{len(complaints):,} pictures are left out:\n{told}"]
         if self.features and pictures:
@@ -132,6 +135,14 @@ class CaptionFiles(Files, CaptionData):
                 where = [captions[path][0].where for path in paths]
                 captioned[split] = Captioned(PictureFiles(paths, shown, self.size), texts, where)
         return captioned
+
+    def _perhaps_header(self, missing: Iterator[_Line]) -> str:
+        """What to say where the first row of a table, whose columns are numbered, names no picture."""
+        first = next((line for line in missing if line.where.endswith(":1")), None)
+        if first is None or self.format != "table" or isinstance(self.picture_column, str):
+            return ""
+        columns = f"data.picture_column={first.picture} data.caption_column={first.caption}"
+        return f"\nIf {first.where} is a header, name its columns: {columns}."
 
     def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
         if self.features:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeVar, cast
 
 import torch
@@ -19,7 +20,7 @@ from seqzoo.data.bucketing import Plans, padding_share
 from seqzoo.data.codec import LabelCodec, TextCodec
 from seqzoo.data.marked_text import marked_parts, split_marked
 from seqzoo.data.numbers import parse_steps
-from seqzoo.data.pictures import read_picture
+from seqzoo.data.pictures import given_features, read_picture
 from seqzoo.data.ragged import Ragged, is_padded
 from seqzoo.data.spelling import Spellings
 from seqzoo.data.vocabulary import TARGET_SPECIALS
@@ -389,7 +390,7 @@ def encode_inputs(
     first_line: int = 1,
 ) -> Batch:
     """Raw lines, or lists of tokens, as one batch without targets; rows keep their order. A model of numbers reads
-    steps as `seqzoo.data.numbers.parse_steps` does; one of pictures is given their files.
+    steps as `seqzoo.data.numbers.parse_steps` does; one of pictures, or of their features, is given their files.
 
     Raises DataError naming the line, counted from `first_line`, that is empty, longer than `max_length`, or marks no
     target where the model asks for one.
@@ -399,6 +400,8 @@ def encode_inputs(
         raise DataError("There is nothing to predict: give at least one line.")
     if spec.picture is not None and spec.task != "transduction":
         raise DataError("The model reads clips, which no file is read for: score it by seqzoo evaluate.")
+    if codec is None and spec.task == "transduction" and "" in texts:
+        raise DataError(f"Line {texts.index('') + first_line} is empty: name a file.")
     if spec.picture is not None:
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
         return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
@@ -412,6 +415,8 @@ def encode_inputs(
                 written.append(fit(tokens, max_length, truncate, span=span))
                 rows.append(torch.tensor(codec.vocabulary.encode(written[-1])))
                 spans.append(span)
+            elif spec.task == "transduction":
+                rows.append(given_features(Path(str(text)), spec.input_size))
             else:
                 rows.append(torch.tensor(parse_steps(text, spec.input_size)))
     lengths = torch.tensor([len(row) for row in rows])

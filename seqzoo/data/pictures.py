@@ -50,21 +50,37 @@ def probe(path: str | Path) -> None:
 
 def read_features(path: Path) -> Tensor:
     """(R, F) features of the regions of a picture, where PATH.npy or, below a folder that is a file, FILE.safetensors
-    has them; (F,) counts as one region.
+    has them, or PATH itself, which ends with .npy; (F,) counts as one region.
 
     Raises DataError where there are none.
     """
     packed = next((parent for parent in path.parents if parent.suffix == ".safetensors"), None)
-    file = path.with_name(f"{path.name}.npy") if packed is None else packed
+    unpacked = path if path.suffix == ".npy" else path.with_name(f"{path.name}.npy")
+    file = unpacked if packed is None else packed
     try:
         if packed is None:
             found = torch.from_numpy(numpy.load(file, allow_pickle=False))
         else:
             with safetensors.safe_open(packed, "pt") as opened:
                 found = opened.get_tensor(path.relative_to(packed).as_posix())
+    except FileNotFoundError:
+        raise DataError(f"There is no {file}, for the features of {path.name}.") from None
     except (OSError, ValueError, EOFError, TypeError, safetensors.SafetensorError) as error:
         raise DataError(f"{file} has no features of {path.name} ({error}).") from None
     return torch.atleast_2d(found).float()
+
+
+def given_features(path: Path, width: int) -> Tensor:
+    """As `read_features`, for a model that reads so many of each region. Raises DataError for anything else."""
+    try:
+        found = read_features(path)
+    except DataError as error:
+        expected = "The model reads features of pictures, so give PICTURE.npy or FILE.safetensors/PICTURE"
+        raise DataError(f"{expected}: {str(error)[0].lower()}{str(error)[1:]}") from None
+    if found.dim() != 2 or found.shape[1] != width:
+        size = " x ".join(map(str, found.shape))
+        raise DataError(f"{path} has {size} features, and the model reads {width} of each region.")
+    return found
 
 
 @contextmanager
@@ -83,6 +99,8 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels: scale it down.") from None
     except FileNotFoundError:
         raise DataError(f"There is no picture {path}.") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder: name a picture in it.") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # each format breaks in its own way
         raise DataError(f"{path} is damaged ({error}): give a whole picture.") from None
 

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from seqzoo.data import CaptionFiles
+from seqzoo.data import CaptionFiles, encode_inputs
 from seqzoo.data.codec import spec_from_plain, spec_to_plain
 from seqzoo.errors import DataError
 
@@ -173,8 +173,25 @@ def test_features_stand_in_for_pictures(packed: bool, folder: Path) -> None:
         safetensors.torch.save_file({"a.png": features["a.png"]}, folder / "f.safetensors")
     else:
         (folder / "f" / "c.png.npy").unlink()
-    with pytest.raises(DataError, match=r"f(.safetensors|/c.png.npy) has no features of c.png"):
+    message = r"f.safetensors has no features of c.png" if packed else r"no .*f/c.png.npy, for the features of c.png"
+    with pytest.raises(DataError, match=message):
         data.load()
+    # predict is given such a file, or the picture's name
+    names = [str(folder / place / name) for name in ("a.png", "a.png" if packed else "a.png.npy")]
+    batch = encode_inputs(data.spec, names)
+    torch.testing.assert_close(batch.inputs, torch.stack([features["a.png"]] * 2))
+    with pytest.raises(DataError, match=r"Line 2: The model reads features of pictures, so give PICTURE.npy or"):
+        encode_inputs(data.spec, [names[0], str(folder / "images" / "a.png")])
+    numpy.save(folder / "wide.npy", numpy.zeros((3, 6)))
+    with pytest.raises(DataError, match=r"wide.npy has 3 x 6 features, and the model reads 5 of each region"):
+        encode_inputs(data.spec, [str(folder / "wide.npy")])
+    with pytest.raises(DataError, match="Line 2 is empty: name a file"):
+        encode_inputs(data.spec, [names[0], ""])
+
+
+def test_a_header_that_is_read_as_a_picture_is_told(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"If .*table.csv:1 is a header, name its columns: data.picture_column=file"):
+        made(folder, format="table", captions="table.csv")
 
 
 def test_impossible_options_are_refused(folder: Path) -> None:

@@ -80,7 +80,7 @@ def cut(path: Path) -> None:
         ("cut.jpg", cut, "cut.jpg is damaged"),
         ("cut.png", cut, "cut.png is damaged"),
         ("huge.png", huge, f"huge.png has more than {MOST_PIXELS:,} pixels: scale it down"),
-        ("folder.png", Path.mkdir, "folder.png is damaged"),
+        ("folder.png", Path.mkdir, "folder.png is a folder: name a picture in it"),
     ],
 )
 def test_what_cannot_be_read_is_told(name: str, write: Callable[[Path], None], message: str, tmp_path: Path) -> None:
