@@ -128,14 +128,28 @@ def test_a_length_of_each_row() -> None:
 WORDS = [[[1]], [[0, 2], [1]], [[2, 2]]]
 
 
-def has_words(ids: list[int], row: int) -> bool:
-    return all(any(ids[i : i + len(word)] == word for i in range(len(ids))) for word in WORDS[row])
+# they overlap: only together they fit into three tokens
+OVERLAPPING = [[[0, 2], [2, 1]], [[2], [0, 2, 0], [0]], [[1, 1], [1, 1, 0], [1]]]
 
 
-def test_required_words_leave_the_best_texts_that_have_them() -> None:
+def has_words(ids: list[int], words: list[list[int]]) -> bool:
+    return all(any(ids[i : i + len(word)] == word for i in range(len(ids))) for word in words)
+
+
+@pytest.mark.parametrize("words", [WORDS, OVERLAPPING])
+def test_required_words_leave_the_best_texts_that_have_them(words: list[list[list[int]]]) -> None:
     toy = Toy()
-    for row, found in enumerate(search(toy, Words(WORDS, limits(), "words"))):
-        assert_equal(found, [text for text in toy.every_text(row) if has_words(text.ids, row)])
+    for row, found in enumerate(search(toy, Words(words, limits(), "words"))):
+        assert_equal(found, [text for text in toy.every_text(row) if has_words(text.ids, words[row])])
+
+
+def test_required_words_go_with_a_length() -> None:
+    toy, words, lengths = Toy(vocabulary=5), [[0, 1], [4]], torch.tensor([3, 4, 3])
+    both = Together((Length(lengths, lengths), Words([words] * 3, lengths, "words")))
+    found = beam_search(toy.start(), toy.step, lengths + 1, END, 5**4, 5**4, constraints=both)
+    for row, length in enumerate(lengths.tolist()):
+        texts = [text for text in toy.every_text(row, 5) if len(text.ids) == length]
+        assert_equal(found[row], [text for text in texts if has_words(text.ids, words)])
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -242,6 +256,6 @@ def test_a_constraint_that_cannot_be_met_is_told(constraints: list[Constraint], 
 
 def test_there_is_room_for_what_is_required() -> None:
     with pytest.raises(DataError, match="Row 2: words needs an answer of 4 tokens, which has 3 at most: ask for less"):
-        Words([[[1]], [[1, 2], [0, 1]]], limits(2), "words")
+        Words([[[1]], [[1, 2], [0, 1], [0, 0]]], limits(2), "words")
     with pytest.raises(DataError, match="Row 1: places needs an answer of 8 tokens, which has 3 at most"):
         Places([{7: 1}], limits(1), "places")
