@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -17,6 +17,7 @@ from seqzoo.contracts import END, UNKNOWN, Alignment, Batch, DataSpec, Explanati
 from seqzoo.data.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import encode_inputs
 from seqzoo.data.vocabulary import UNKNOWN as UNK
+from seqzoo.decoding import Unmet
 from seqzoo.dynamics import first_cell, recording
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
@@ -79,12 +80,16 @@ class Loaded:
         self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
     ) -> list[list[Prediction]]:
         """As `predict`, with up to `n_best` predictions of each text, best first."""
-        task, found = self.model.task, []
+        if n_best < 1:
+            raise ConfigError([f"n_best is {n_best}: ask for at least one"])
+        task = self.model.task
+        found: list[list[Prediction]] = []
         for batch, others in self._batches_of_all(texts, batch_size, first_line):
-            if isinstance(task, Transduction):
-                found += task.candidates(self.model, batch, n_best, others)
-            else:
-                found += task.candidates(self.model, batch, n_best)
+            with _by_line(first_line + len(found)):
+                if isinstance(task, Transduction):
+                    found += task.candidates(self.model, batch, n_best, others)
+                else:
+                    found += task.candidates(self.model, batch, n_best)
         return [[NOTHING] if self._stays_empty(text) else row for text, row in zip(texts, found, strict=True)]
 
     @torch.no_grad()
@@ -147,9 +152,10 @@ class Loaded:
         if self._stays_empty(text):
             return NOTHING
         [(batch, others)] = self._batches_of_all([text], 1, 1)
-        if isinstance(task, Transduction):
-            return task.stream(self.model, batch, write, others)
-        return task.stream(self.model, batch, write)
+        with _by_line(1):
+            if isinstance(task, Transduction):
+                return task.stream(self.model, batch, write, others)
+            return task.stream(self.model, batch, write)
 
     @torch.no_grad()
     def score(
@@ -194,8 +200,10 @@ class Loaded:
             if self._stays_empty(text):
                 raise DataError(f"Line {number}: there is nothing before the answer, so it has no score.")
             if UNKNOWN in row:
-                token = codec.split(answer)[row.index(UNKNOWN)]
-                raise DataError(f"Line {number}: the model cannot write {token!r}, so the answer has no score.")
+                known = codec.decode(row)
+                raise DataError(
+                    f"Line {number}: of the answer {answer!r} the model knows only {known!r}, so it has no score."
+                )
         found: list[list[TokenScore]] = []
         for batch, others in self._batches_of_all(texts, batch_size, first_line):
             some = ids[len(found) : len(found) + batch.size]
@@ -230,6 +238,15 @@ class Loaded:
         if not isinstance(self.spec.inputs, TextCodec) or self.spec.task not in MAY_STAY_EMPTY or self.spec.marked:
             return False
         return not (text.strip() if isinstance(text, str) else text)
+
+
+@contextmanager
+def _by_line(first: int) -> Iterator[None]:
+    """The row of a batch that is given what cannot be met is named by its line."""
+    try:
+        yield
+    except Unmet as error:
+        raise DataError(f"Line {first + error.row}: {error.text}") from None
 
 
 def load(

@@ -129,9 +129,22 @@ def test_the_score_of_an_answer_is_what_a_search_finds_it_with() -> None:
     assert len(loaded.score(texts * 30, ["ab", "", "c"] * 30)) == 90
 
 
+def test_what_cannot_be_met_is_told_with_its_line() -> None:
+    loaded = writer(words=["abc"], same_length=True)
+    with pytest.raises(DataError, match=r"^Line 14: words=.* needs an answer of 3 tokens, which has 1 at most"):
+        loaded.predict([*["abcd"] * 4, "a"], batch_size=2, first_line=10)
+    with pytest.raises(DataError, match=r"^Line 1: words="):
+        loaded.stream("a", print)
+
+
+def test_at_least_one_candidate_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match="n_best is 0: ask for at least one"):
+        writer().candidates(["a"], n_best=0)
+
+
 def test_answers_without_a_score_are_named() -> None:
     loaded = writer()
-    with pytest.raises(DataError, match=r"Line 8: the model cannot write 'x'"):
+    with pytest.raises(DataError, match=r"Line 8: of the answer 'bxc' the model knows only 'b<unk>c', so"):
         loaded.score(["ab", "c"], ["b", "bxc"], first_line=7)
     with pytest.raises(DataError, match="Line 2: there is nothing before the answer"):
         loaded.score(["ab", " "], ["b", "c"])

@@ -1,7 +1,7 @@
 """Search over any step function and state: greedy, sampling, beam, forced; of one model or several."""
 
 from seqzoo.decoding.beam import beam_search
-from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint, Length, NoRepeat, Places, Together
+from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint, Length, NoRepeat, Places, Together, Unmet
 from seqzoo.decoding.ensemble import ensemble
 from seqzoo.decoding.forced import forced_decoding
 from seqzoo.decoding.generate import generate
@@ -25,6 +25,7 @@ __all__ = [
     "Stream",
     "Template",
     "Together",
+    "Unmet",
     "Words",
     "beam_search",
     "ensemble",

@@ -13,6 +13,14 @@ from seqzoo.errors import DataError
 NEVER = float("-inf")
 
 
+class Unmet(DataError):
+    """What is asked of a text cannot be met. row: of the batch, from 0; text: what, in a sentence."""
+
+    def __init__(self, row: int, text: str):
+        super().__init__(f"Row {row + 1}: {text}")
+        self.row, self.text = row, text
+
+
 class Constraint(ABC):
     """What a search asks before each token. written: (N, u) tokens so far; rows: (N,) the row of each; end: the token
     that ends a text, if one does.
@@ -39,7 +47,7 @@ class Constraint(ABC):
 
     def unmet(self, row: int, log_probabilities: Tensor, written: Tensor, end: int | None) -> DataError:
         """What to say where nothing may follow any of the (n, u) texts of a row, which have these (n, V)."""
-        return DataError(f"Row {row + 1}: no text keeps to {self.wanted(row) or 'what may be written'}: loosen it.")
+        return Unmet(row, f"no text keeps to {self.wanted(row) or 'what may be written'}: loosen it.")
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,9 @@ UNCONSTRAINED = Together()
 
 def check_room(row: int, needed: int, limit: int, name: str) -> None:
     if needed > limit:
-        raise DataError(
-            f"Row {row + 1}: {name} needs an answer of {needed} tokens, which has {limit} at most: ask for less, or "
-            "raise max_length."
+        raise Unmet(
+            row,
+            f"{name} needs an answer of {needed} tokens, which has {limit} at most: ask for less, or raise max_length.",
         )
 
 

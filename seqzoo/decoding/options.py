@@ -68,7 +68,7 @@ class Search:
         sampler(self.temperature, self.top_k, self.top_p)  # says what is wrong with them
         if self.temperature and (self.beam_size > 1 or self.words):
             raise ValueError(
-                "temperature is above 0: what is drawn is not searched, so leave beam_size at 1, and words"
+                "temperature is above 0: what is drawn is not searched, so beam_size must be 1, and words empty"
             )
 
     def find(
@@ -83,7 +83,7 @@ class Search:
         stream: Stream | None = None,
     ) -> list[list[Hypothesis]]:
         """The `n_best` hypotheses of each row, best first: by a beam of `beam_size` or, where more are asked for, of as
-        many; one, where tokens are drawn.
+        many; where tokens are drawn, so many that were drawn.
 
         limits, end, penalty, constraints: as of `beam_search`; stream: sees the best of each row.
         """
@@ -92,7 +92,8 @@ class Search:
             size = max(size, constraints.amount + 1)
         if size == 1 or self.temperature:
             choose = sampler(self.temperature, self.top_k, self.top_p)
-            return [[found] for found in generate(start, step, limits, end, choose, constraints, stream)]
+            drawn = [generate(start, step, limits, end, choose, constraints, stream) for _ in range(n_best)]
+            return [sorted(row, key=lambda hypothesis: -hypothesis.rank) for row in zip(*drawn, strict=True)]
         size = -(-size // self.groups) * self.groups
         rows = beam_search(
             start, step, limits, end, size, n_best, self.length_penalty, penalty, constraints, self.groups,

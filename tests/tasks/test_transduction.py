@@ -384,6 +384,9 @@ def test_answers_may_be_drawn() -> None:
     model, batch = build(search={"temperature": 5.0}).eval(), copying()
     answers = {tuple(p.answer for p in model.task.decode(model, batch)) for _ in range(4)}
     assert len(answers) == 4
+    for row in model.task.hypotheses(model, batch, n_best=3):
+        assert [one.score for one in row] == sorted((one.score for one in row), reverse=True)
+        assert len(row) == 3
     model.task.search = Search(temperature=5.0, top_k=1)
     drawn = [p.answer for p in model.task.decode(model, batch)]
     model.task.search = Search()
