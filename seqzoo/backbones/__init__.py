@@ -7,5 +7,6 @@ from seqzoo.backbones.mixed import Mixed
 from seqzoo.backbones.pointwise import Pointwise
 from seqzoo.backbones.pyramidal import Pyramidal
 from seqzoo.backbones.recurrent import Recurrent
+from seqzoo.backbones.renet import ReNet
 
-__all__ = ["Dense", "Dilated", "Highway", "Mixed", "Pointwise", "Pyramidal", "Recurrent"]
+__all__ = ["Dense", "Dilated", "Highway", "Mixed", "Pointwise", "Pyramidal", "ReNet", "Recurrent"]
