@@ -62,8 +62,9 @@ def draw(alignment: Alignment) -> Any:
     axes = figure.add_subplot()
     axes.imshow(alignment.weights.float().cpu().numpy(), cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
     axes.xaxis.tick_top()
-    axes.set_xticks(range(columns), alignment.read, rotation=90)
-    axes.set_yticks(range(rows), alignment.written)
+    style: dict[str, Any] = {"family": _fonts(), "parse_math": False}
+    axes.set_xticks(range(columns), alignment.read, rotation=90, **style)
+    axes.set_yticks(range(rows), alignment.written, **style)
     return figure
 
 

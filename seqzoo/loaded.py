@@ -96,9 +96,17 @@ class Loaded:
     def alignments(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Alignment]:
-        """What the prediction of each text attended to. Raises ConfigError where the model attends to nothing."""
-        task, batches = self.model.task, self._batches(texts, batch_size, first_line)
-        found = [alignment for batch in batches for alignment in task.alignments(self.model, batch)]
+        """What the prediction of each text attended to, by this model where others write with it. Raises ConfigError
+        where the model attends to nothing.
+        """
+        task = self.model.task
+        found: list[Alignment] = []
+        for batch, others in self._batches_of_all(texts, batch_size, first_line):
+            with _by_line(first_line + len(found)):
+                if isinstance(task, Transduction):
+                    found += task.alignments(self.model, batch, others)
+                else:
+                    found += task.alignments(self.model, batch)
         if not found:
             raise ConfigError(
                 ["the run attends to nothing: train one with an attention, such as task.decoder.attention=general"]

@@ -52,6 +52,20 @@ def test_a_row_of_weights_for_each_token_that_is_written(loaded: Loaded) -> None
         assert found.written == [*prediction.answer, "<eos>"]
         assert found.weights.shape == (len(found.written), len(text))
         torch.testing.assert_close(found.weights.sum(1), torch.ones(len(found.written)))
+    [unknown] = loaded.alignments(["1x2"])
+    assert unknown.read == ["2", "x", "1"]  # as it was written
+
+
+def test_what_several_models_write_or_draw_is_what_is_shown(run: Path) -> None:
+    torch.manual_seed(0)
+    loaded, other = load(run, options={"search": {"temperature": 1.0}}), load(run)
+    torch.nn.init.normal_(other.model.task.decoder.head.weight)  # it writes something else
+    loaded.others, texts = [other], ["1+2", "123+456"]
+    torch.manual_seed(1)
+    predictions = loaded.predict(texts)
+    torch.manual_seed(1)
+    for prediction, found in zip(predictions, loaded.alignments(texts), strict=True):
+        assert found.written == [*prediction.answer, "<eos>"]
 
 
 def test_a_picture_is_drawn_once_for_each_word_lighter_where_was_looked() -> None:
@@ -109,6 +123,8 @@ def test_one_answer_for_all_is_drawn_as_coloured_text() -> None:
 def test_text_in_any_script_is_drawn_without_a_warning(tmp_path: Path) -> None:
     read = ["很", "好", "$x_1$"]
     drawing.save(drawing.draw(Alignment(read, ["1"], torch.tensor([[0.2, 0.3, 0.5]]))), tmp_path / "out.png")
+    weights = torch.full((2, 3), 1 / 3)
+    drawing.save(drawing.draw(Alignment(read, ["$x_$", "<eos>"], weights)), tmp_path / "matrix.png")
     drawing.save(drawing.draw_states(read, {"output": torch.randn(3, 4)}), tmp_path / "states.png")
     assert (tmp_path / "out.png").read_bytes().startswith(PNG)
 

@@ -113,10 +113,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Namespace) -> None:
     """The best answers of each text and, where they are asked for, what they attended to and rest on."""
+    import torch
+
     done = 0
     for some in _in_pieces(texts, 1 if sys.stdin.isatty() else 64):
+        drawn = torch.get_rng_state()
         rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
         if chosen.attention is not None:
+            torch.set_rng_state(drawn)  # of what is drawn, the same answers
             _draw_attention(loaded, some, chosen.attention, done + 1)
         explanations = loaded.explain(some, first_line=done + 1) if chosen.explain else [None] * len(some)
         done += len(some)
@@ -201,7 +205,10 @@ def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Itera
 def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
     from seqzoo.drawing import draw, save
 
-    for number, alignment in enumerate(loaded.alignments(texts, first_line=first), start=first):
+    found = zip(texts, loaded.alignments(texts, first_line=first), strict=True)
+    for number, (text, alignment) in enumerate(found, start=first):
+        if not text.strip():
+            continue  # nothing was answered to nothing
         save(draw(alignment), path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
 
 

@@ -19,6 +19,9 @@ def form_of(batch: Batch, spec: DataSpec, search: Search) -> tuple[Tensor, Const
 
     Raises DataError for text that the model does not know, and where there is no room for it.
     """
+    for name in ("same_length", "couplet"):
+        if getattr(search, name) and spec.inputs is None:
+            raise DataError(f"search.{name} is for texts that are rewritten: what is read here has no tokens to count")
     if search.couplet:
         return batch.lengths, _couplets(batch, spec)
     rows, lengths = batch.size, batch.lengths

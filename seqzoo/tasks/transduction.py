@@ -301,15 +301,16 @@ class Transduction(Task):
         return self.spec.inputs.decode([int(batch.inputs[row, step])])
 
     @torch.no_grad()
-    def alignments(self, model: Any, batch: Batch) -> list[Alignment]:
+    def alignments(self, model: Any, batch: Batch, others: Sequence[tuple[Any, Batch]] = ()) -> list[Alignment]:
+        """others: as of `hypotheses`; what all have written is shown as this one attends to it."""
         if self.decoder.attention is None:
             return []
         features = model.encode(batch)
-        answers = [best.ids for best, *_ in self.hypotheses(model, batch, features)]
+        answers = [best.ids for best, *_ in self.hypotheses(model, batch, features, others=others)]
         targets = pad_sequence([batch.lengths.new_tensor([*ids, END]) for ids in answers], batch_first=True)
         found = []
         for row, weights in enumerate(self.attention_weights(features, batch, targets)):
-            read = [] if self.spec.inputs is None else self._read(batch.inputs[row, : batch.lengths[row]])
+            read = [] if self.spec.inputs is None else self._read(batch, row)
             if features.lengths is not None:
                 weights = weights[:, : features.lengths[row]]
             # a backbone may put out fewer steps than it reads
@@ -319,8 +320,13 @@ class Transduction(Task):
             found.append(Alignment(read, written, weights[: len(written)], picture))
         return found
 
-    def _read(self, row: Tensor) -> list[str]:
-        return [self.spec.inputs.decode([token]) for token in row.tolist()]
+    def _read(self, batch: Batch, row: int) -> list[str]:
+        """The tokens of a source; one that the vocabulary does not know as it was written."""
+        ids = batch.inputs[row, : batch.lengths[row]].tolist()
+        return [
+            self._token(batch, row, step) if token == UNKNOWN else self.spec.inputs.decode([token])
+            for step, token in enumerate(ids)
+        ]
 
     def _text(self, row: list[int]) -> str:
         return self.spec.targets.decode(row[: row.index(END)] if END in row else row)

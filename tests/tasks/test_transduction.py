@@ -22,6 +22,7 @@ from seqzoo.errors import ConfigError, DataError
 from seqzoo.loaded import Loaded
 from seqzoo.model import Model
 from seqzoo.overrides import examine
+from seqzoo.tasks.forms import form_of
 from seqzoo.training.checkpoint import load_weights, save_weights
 
 LETTERS = [list("abcdefgh")]
@@ -378,6 +379,11 @@ def test_required_words_and_places() -> None:
     model.task.search = Search(places={4: "ab"}, same_length=True)
     with pytest.raises(DataError, match=r"Row 2: places=.4: 'ab'. needs an answer of 5 tokens, which has 4 at most"):
         model.task.decode(model, batch)
+    for search in (Search(same_length=True), Search(couplet=True)):
+        with pytest.raises(
+            DataError, match="is for texts that are rewritten: what is read here has no tokens to count"
+        ):
+            form_of(batch, replace(SPEC, inputs=None), search)
 
 
 def test_answers_may_be_drawn() -> None:
