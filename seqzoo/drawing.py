@@ -115,16 +115,20 @@ def _draw_panels(panels: list[tuple[Any, str]]) -> Any:
     """Pictures with a text below each, PANELS a row."""
     from matplotlib.figure import Figure
 
-    columns = min(len(panels), PANELS)
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(2.0 * columns, 2.5 * rows), layout="constrained")
-    for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+    rows, columns = panels[0][0].shape[:2]
+    wide = min(max(round(columns / rows), 1), PANELS)  # the frames of a clip stand side by side
+    across = min(len(panels), PANELS // wide)
+    down = -(-len(panels) // across)
+    texts = [textwrap.fill(text, wide * (28 if _width(text) == len(text) else 14)) for _, text in panels]
+    # in inches
+    height, below = 2.0 * wide * rows / columns, 0.2 + 0.16 * max(text.count("\n") + 1 for text in texts)
+    figure = Figure(figsize=(2.0 * wide * across, (height + below) * down), layout="constrained")
+    for number, axes in enumerate(figure.subplots(down, across, squeeze=False).flat):
         axes.axis("off")
+        axes.set_anchor("N")
         if number < len(panels):
-            pixels, text = panels[number]
-            axes.imshow(pixels)
-            lines = textwrap.fill(text, 30 if _width(text) == len(text) else 15)
-            axes.set_title(lines, fontsize=8, family=_fonts(), parse_math=False, y=-0.06, va="top")
+            axes.imshow(panels[number][0])
+            axes.set_title(texts[number], fontsize=8, family=_fonts(), parse_math=False, y=-0.12 / height, va="top")
     return figure
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,16 @@ def test_a_picture_is_drawn_once_for_each_word_lighter_where_was_looked() -> Non
 
 
 def test_pictures_have_what_is_written_below_them() -> None:
+    clips, line = torch.rand(2, 9, 1, 8, 8), "a line about what was seen there and what is right"
+    for figure in (
+        drawing.draw_pictures(torch.rand(3, 3, 8, 8), [line * 4, line, line]),
+        drawing.draw_pictures(clips, [line] * 2),
+    ):
+        figure.draw_without_rendering()
+        boxes = [axes.title.get_window_extent() for axes in figure.axes]
+        assert all(figure.bbox.containsx(x) and figure.bbox.containsy(y) for box in boxes for x, y in box.get_points())
+        for one, other in pairwise(boxes):
+            assert one.x1 < other.x0 or one.y0 > other.y1
     clip = torch.rand(1, 5, 1, 8, 8)
     [axes] = drawing.draw_pictures(clip, ["a very long line about what was seen there"]).axes
     assert axes.images[0].get_array().shape == (8, 40, 3)
