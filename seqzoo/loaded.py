@@ -17,7 +17,7 @@ from seqzoo.contracts import END, UNKNOWN, Alignment, Batch, DataSpec, Explanati
 from seqzoo.data.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import encode_inputs
 from seqzoo.data.vocabulary import UNKNOWN as UNK
-from seqzoo.decoding import Unmet
+from seqzoo.decoding import Unmet, mean_log
 from seqzoo.dynamics import first_cell, recording
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
@@ -86,7 +86,7 @@ class Loaded:
         found: list[list[Prediction]] = []
         for batch, others in self._batches_of_all(texts, batch_size, first_line):
             with _by_line(first_line + len(found)):
-                if isinstance(task, Transduction):
+                if isinstance(task, Transduction | LanguageModeling):
                     found += task.candidates(self.model, batch, n_best, others)
                 else:
                     found += task.candidates(self.model, batch, n_best)
@@ -161,9 +161,7 @@ class Loaded:
             return NOTHING
         [(batch, others)] = self._batches_of_all([text], 1, 1)
         with _by_line(1):
-            if isinstance(task, Transduction):
-                return task.stream(self.model, batch, write, others)
-            return task.stream(self.model, batch, write)
+            return task.stream(self.model, batch, write, others)
 
     @torch.no_grad()
     def score(
@@ -186,14 +184,19 @@ class Loaded:
             )
         codec = cast(TextCodec, self.spec.inputs)
         found: list[list[TokenScore]] = []
-        for batch in self._batches([text + task.line_end for text in texts], batch_size, first_line):
+        for batch, others in self._batches_of_all([text + task.line_end for text in texts], batch_size, first_line):
             if int(batch.lengths.min()) < 2:
                 number = first_line + len(found) + int(batch.lengths.argmin())
                 raise DataError(
                     f"Line {number}: the model knows no line ends, and scores a token by those before it: give two."
                 )
             batch = Batch(batch.inputs[:, :-1], batch.lengths - 1, batch.inputs[:, 1:], padded=batch.padded)
-            scores, tokens = task.target_scores(self.model.encode(batch).outputs, batch), codec.vocabulary.tokens
+            models = [self.model, *(model for model, _ in others)]
+            # the vocabulary is one, so that each may read what this one has
+            each = [
+                cast(LanguageModeling, model.task).target_scores(model.encode(batch).outputs, batch) for model in models
+            ]
+            scores, tokens = mean_log(each), codec.vocabulary.tokens
             for ids, row, length in zip(batch.targets.tolist(), scores.tolist(), batch.lengths.tolist(), strict=True):
                 pairs = zip(ids[:length], row[:length], strict=True)
                 found.append([TokenScore(tokens[token], score) for token, score in pairs])
@@ -266,7 +269,7 @@ def load(
 ) -> Loaded:
     """The model of a run directory. Nothing in the directory can run code: `allow_modules` comes from the caller alone.
 
-    options: of the task, for decoding, such as {"temperature": 0.5} or {"search": {"beam_size": 5}}.
+    options: of the task, for decoding, such as {"search": {"beam_size": 5}}.
     beside: more runs, of any architecture, whose models write with this one: the next token has the mean of their
         probabilities.
 
@@ -282,8 +285,10 @@ def load(
     load_weights(folder / BEST, model)
     others = [load(other, device, allow_modules) for other in beside]
     for path, other in zip(beside, others, strict=True):
-        if not isinstance(model.task, Transduction) or not isinstance(other.model.task, Transduction):
-            raise ConfigError([f"{run_dir} and {path} cannot answer together: that is for runs of task=transduction"])
+        if not isinstance(model.task, Transduction | LanguageModeling) or other.spec.task != spec.task:
+            raise ConfigError(
+                [f"{run_dir} and {path} cannot answer together: that is for runs that both rewrite, or both continue"]
+            )
         if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
             raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
     return Loaded(model.to(select_device(device)).eval(), spec, config, others)

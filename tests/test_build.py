@@ -110,7 +110,7 @@ MISTAKES = {
     "task=language_modeling task.metrics=[accuracy]": (
         "task.metrics names accuracy, which cannot score what task=language_modeling predicts"
     ),
-    "task=language_modeling task.sample_length=0": "task.sample_length is 0: draw at least one token",
+    "task=language_modeling task.search.max_length=0": "task.search.max_length is 0: write at least one token",
     "task=tagging data=addition": (
         "data=addition is made for task=transduction, not for task=tagging: choose task=transduction, or other data"
     ),
@@ -130,7 +130,7 @@ def test_a_mistake_is_a_sentence(overrides: str) -> None:
 def test_every_mistake_is_told_at_once() -> None:
     assert mistakes_of(
         "task=language_modeling", "backbone=deep_bidirectional", "cell=elmann", "training.optimizer=adamm",
-        "training.epochs=0", "encoder.embedding_size=0", "task.temperature=-1", "task.metrics=[accurcy]",
+        "training.epochs=0", "encoder.embedding_size=0", "task.search.temperature=-1", "task.metrics=[accurcy]",
         "data.window=0", "backbone.hidden_size=wide", "backbone.droput=0.1",
     ) == [
         "there is no cell named 'elmann'. Did you mean 'elman'?",
@@ -140,7 +140,7 @@ def test_every_mistake_is_told_at_once() -> None:
         "data.window=0 is too small: it must be at least 1",
         "encoder.embedding_size is 0: a vector has at least one number",
         "backbone.hidden_size is 'wide': it must be a whole number or a list, each a whole number",
-        "task.temperature is -1: it is 0 (the most probable token) or more",
+        "task.search.temperature is -1: it is 0 (the most probable token) or more",
         "There is no metric 'accurcy'. Did you mean 'accuracy'?",
         (
             "backbone=deep_bidirectional sees what is ahead, and task=language_modeling must predict it: choose a "

@@ -152,19 +152,25 @@ def test_an_option_of_the_task_can_be_set_to_predict(runs: dict[str, Path], comm
     run = runs["language_modeling"]
 
     def drawn(*options: str) -> str:
-        return command("predict", run, "the cat", "--set", "sample_length=30", *options).out
+        return command("predict", run, "the cat", "--set", "search.max_length=30", *options).out
 
-    greedy = ("--set", "temperature=0")
+    greedy = ("--set", "search.temperature=0")
     assert drawn(*greedy, "--seed", "1") == drawn(*greedy, "--seed", "2")
     assert drawn("--seed", "1") == drawn("--seed", "1") != drawn("--seed", "2")
-    assert command("predict", run, "a", "--set", "temprature=0").err == (
-        "seqzoo: there is no option 'task.temprature'. Did you mean 'temperature'?\n"
+    assert command("predict", run, "a", "--set", "search.temprature=0").err == (
+        "seqzoo: there is no option 'task.search.temprature'. Did you mean 'temperature'?\n"
+    )
+    assert command("predict", run, "a", "--set", "temperature=0").err == (
+        "seqzoo: there is no option 'task.temperature': it is 'task.search.temperature'.\n"
     )
     assert (
         command("predict", run, "a", "--set", "temperature").err
         == "seqzoo: --set is 'temperature': write OPTION=VALUE\n"
     )
-    assert "it is 0 (the most probable token) or more" in command("predict", run, "a", "--set", "temperature=-1").err
+    assert (
+        "it is 0 (the most probable token) or more"
+        in command("predict", run, "a", "--set", "search.temperature=-1").err
+    )
 
 
 def test_an_empty_line_stays_in_its_place(runs: dict[str, Path], command: Callable) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +23,9 @@ from seqzoo.tasks import Tagging
 def language_model(alphabet: str) -> Loaded:
     codec = TextCodec.learn("characters", [list(alphabet)])
     spec = DataSpec("language_modeling", codec.size, codec.size, codec, codec)
-    config = compose("task=language_modeling", "task.temperature=0", "task.sample_length=12", "backbone.hidden_size=8")
+    config = compose(
+        "task=language_modeling", "task.search.temperature=0", "task.search.max_length=12", "backbone.hidden_size=8"
+    )
     return Loaded(build_model(config, spec).eval(), spec, config)
 
 
@@ -41,7 +45,7 @@ def test_text_without_line_ends_is_continued_as_it_is() -> None:
 
 def test_what_is_streamed_is_what_is_drawn_in_one_go() -> None:
     loaded = language_model("abcdefgh\n")
-    loaded.model.task.temperature = 1.0
+    loaded.model.task.search = replace(loaded.model.task.search, temperature=1.0)
     torch.manual_seed(3)
     whole = loaded.predict(["ab"])[0]
     pieces: list[str] = []
@@ -49,6 +53,24 @@ def test_what_is_streamed_is_what_is_drawn_in_one_go() -> None:
     assert loaded.stream("ab", pieces.append) == whole
     assert "".join(pieces) == whole.answer
     assert len(pieces) == 12
+
+
+def test_language_models_continue_and_score_together() -> None:
+    """By the mean of their probabilities, token by token."""
+    loaded, other = language_model("abcdefgh\n"), language_model("abcdefgh\n")
+    torch.nn.init.normal_(other.model.task.head.weight, std=2.0)
+    torch.nn.init.normal_(loaded.model.task.head.weight, std=2.0)
+    loaded.others = [other]
+    [found] = loaded.candidates(["ab"], 3)
+    assert loaded.predict(["ab"])[0] == loaded.stream("ab", print)
+    for candidate in found:
+        together, first, second = (
+            [score for _, score in one.score(["ab" + candidate.answer])[0]]
+            for one in (loaded, Loaded(loaded.model, loaded.spec, {}), other)
+        )
+        means = [math.log((math.exp(a) + math.exp(b)) / 2) for a, b in zip(first, second, strict=True)]
+        assert together == pytest.approx(means, abs=1e-5)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
 
 
 def test_the_scores_of_tokens_are_those_of_prefix_after_prefix() -> None:

@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="OPTION=VALUE",
-        help="an option of the task, such as temperature=0.5 or search.beam_size=5",
+        help="an option of the task, such as search.temperature=0.5 or search.beam_size=5",
     )
     parser.add_argument(
         "--with",

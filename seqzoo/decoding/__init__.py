@@ -2,7 +2,7 @@
 
 from seqzoo.decoding.beam import beam_search
 from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint, Length, NoRepeat, Places, Together, Unmet
-from seqzoo.decoding.ensemble import ensemble
+from seqzoo.decoding.ensemble import ensemble, mean_log
 from seqzoo.decoding.forced import forced_decoding
 from seqzoo.decoding.generate import generate
 from seqzoo.decoding.options import Search
@@ -32,5 +32,6 @@ __all__ = [
     "forced_decoding",
     "generate",
     "in_pieces",
+    "mean_log",
     "sampler",
 ]

@@ -21,11 +21,12 @@ def ensemble(starts: Sequence[Start], steps: Sequence[Step]) -> tuple[Start, Ste
 
     def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
         found = [one(token, *own) for one, *own in zip(steps, state, memory, strict=True)]
-        return _mean([log_probabilities for log_probabilities, _ in found]), tuple(after for _, after in found)
+        return mean_log([log_probabilities for log_probabilities, _ in found]), tuple(after for _, after in found)
 
-    first = _mean([start.log_probabilities for start in starts])
+    first = mean_log([start.log_probabilities for start in starts])
     return Start(first, tuple(start.state for start in starts), tuple(start.memory for start in starts)), step
 
 
-def _mean(log_probabilities: list[Tensor]) -> Tensor:
+def mean_log(log_probabilities: list[Tensor]) -> Tensor:
+    """The logarithm of the mean of probabilities."""
     return torch.stack(log_probabilities).logsumexp(0) - math.log(len(log_probabilities))

@@ -58,6 +58,8 @@ class Search:
         for name in ("diversity", "length_penalty", "coverage_penalty"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it is 0 or more")
+        if self.max_length < 1:
+            raise ValueError(f"max_length is {self.max_length}: write at least one token")
         if self.min_length > self.max_length:
             raise ValueError(f"min_length is {self.min_length}: it is at most max_length={self.max_length}")
         if self.couplet and (self.words or self.places or self.prefix or self.no_repeat or self.min_length):
@@ -68,7 +70,8 @@ class Search:
         sampler(self.temperature, self.top_k, self.top_p)  # says what is wrong with them
         if self.temperature and (self.beam_size > 1 or self.words):
             raise ValueError(
-                "temperature is above 0: what is drawn is not searched, so beam_size must be 1, and words empty"
+                "temperature is above 0, so tokens are drawn: set it to 0 for a beam or words, which are searched, or "
+                "beam_size to 1"
             )
 
     def find(

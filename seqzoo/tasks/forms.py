@@ -15,13 +15,14 @@ NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
 
 def form_of(batch: Batch, spec: DataSpec, search: Search) -> tuple[Tensor, Constraint]:
     """(B,) tokens of an answer at most, and what it keeps to. By each row's own length, so that an answer does not
-    depend on the rows beside it; a source without tokens, such as a picture, says nothing of it.
+    depend on the rows beside it; what is continued, and a source without tokens, such as a picture, says nothing of it.
 
     Raises DataError for text that the model does not know, and where there is no room for it.
     """
+    rewritten = spec.task == "transduction" and spec.inputs is not None
     for name in ("same_length", "couplet"):
-        if getattr(search, name) and spec.inputs is None:
-            raise DataError(f"search.{name} is for texts that are rewritten: what is read here has no tokens to count")
+        if getattr(search, name) and not rewritten:
+            raise DataError(f"search.{name} is for texts that are rewritten, and here none is")
     if search.couplet:
         return batch.lengths, _couplets(batch, spec)
     rows, lengths = batch.size, batch.lengths
@@ -34,7 +35,7 @@ def form_of(batch: Batch, spec: DataSpec, search: Search) -> tuple[Tensor, Const
     words = [_known(spec, "words", word) for word in search.words]
     if search.same_length:
         limits = lengths
-    elif spec.inputs is None:
+    elif not rewritten:
         limits = torch.full_like(lengths, search.max_length)
     else:
         needed = max([search.min_length, sum(map(len, words)), *(place + 1 for place in (*prefix, *places))])

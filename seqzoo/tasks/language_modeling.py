@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
-from seqzoo.decoding import UNCONSTRAINED, Hypothesis, NoRepeat, Start, Step, Stream, generate, in_pieces, sampler
+from seqzoo.decoding import Hypothesis, Search, Start, Step, Stream, ensemble, in_pieces
 from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.locked_dropout import LockedDropout
 from seqzoo.masking import ignore_padding, mask
 from seqzoo.metrics import create_metrics
+from seqzoo.tasks.forms import form_of
 
 PROMPT_LENGTH = 20  # tokens of a validation text that are continued for a person to read
 
@@ -32,9 +33,7 @@ class LanguageModeling(Task):
     temporal_activation_regularization: beta, of a penalty on features that differ from those of the step before. Both
         are added to the loss of each target in training (Merity et al., Regularizing and Optimizing LSTM Language
         Models, 2018, https://arxiv.org/abs/1708.02182).
-    temperature, top_k, top_p: of what a continuation is drawn from, see `seqzoo.decoding.sampling`.
-    no_repeat: no run of so many drawn tokens twice; 0: it may be.
-    sample_length: tokens to draw after a prompt.
+    search: how a text is continued, by `max_length` tokens.
     """
 
     kind = "language_modeling"
@@ -54,16 +53,11 @@ class LanguageModeling(Task):
         locked: bool = False,
         activation_regularization: float = 0.0,
         temporal_activation_regularization: float = 0.0,
-        temperature: float = 0.8,
-        top_k: int | None = None,
-        top_p: float = 1.0,
-        no_repeat: int = 0,
-        sample_length: int = 100,
+        search: Search = Search(temperature=0.8),  # noqa: B008 (frozen)
     ):
         super().__init__()
-        sampler(temperature, top_k, top_p)  # says what is wrong with them
-        if sample_length < 1:
-            raise ValueError(f"sample_length is {sample_length}: draw at least one token")
+        if search.coverage_penalty:
+            raise ValueError("search.coverage_penalty needs something to attend with, which a language model has not")
         if tied_embeddings and embedding is None:
             raise ValueError("tied_embeddings needs an encoder that reads tokens, such as encoder=tokens")
         if softmax_cutoffs is not None and softmax_mixtures > 1:
@@ -75,8 +69,7 @@ class LanguageModeling(Task):
             )
         self.spec, self.metric_names = spec, metrics
         self.alpha, self.beta = activation_regularization, temporal_activation_regularization
-        self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
-        self.no_repeat, self.sample_length = no_repeat, sample_length
+        self.search = search
         self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
         tied = embedding if tied_embeddings else None
         self.head: Head
@@ -122,14 +115,24 @@ class LanguageModeling(Task):
         return self.line_end + text
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        """Continue each row by `sample_length` tokens; the score is the log-probability of what was drawn."""
-        found = self._continue(model, batch, features)
-        return [Prediction(self.spec.targets.decode(ids), score) for ids, score, _ in found]
+        """Continue each row; the score is the log-probability of what was written."""
+        return [best for best, *_ in self._predictions(self.hypotheses(model, batch, features))]
 
-    def stream(self, model: Any, batch: Batch, write: Callable[[str], None]) -> Prediction:
-        """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is drawn."""
-        [(ids, score, _)] = self._continue(model, batch, stream=in_pieces(self.spec.targets.decode, write))
-        return Prediction(self.spec.targets.decode(ids), score)
+    def candidates(
+        self, model: Any, batch: Batch, n_best: int, others: Sequence[tuple[Any, Batch]] = ()
+    ) -> list[list[Prediction]]:
+        return self._predictions(self.hypotheses(model, batch, None, n_best, others))
+
+    def stream(
+        self, model: Any, batch: Batch, write: Callable[[str], None], others: Sequence[tuple[Any, Batch]] = ()
+    ) -> Prediction:
+        """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is known."""
+        pieces = in_pieces(self.spec.targets.decode, write)
+        [[best, *_]] = self._predictions(self.hypotheses(model, batch, others=others, stream=pieces))
+        return best
+
+    def _predictions(self, rows: list[list[Hypothesis]]) -> list[list[Prediction]]:
+        return [[Prediction(self.spec.targets.decode(one.ids), one.score) for one in row] for row in rows]
 
     @torch.no_grad()
     def target_scores(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -142,22 +145,32 @@ class LanguageModeling(Task):
         return torch.stack(rows).masked_fill(~mask(batch.lengths, outputs.shape[1]), 0.0)
 
     @torch.no_grad()
-    def _continue(
+    def hypotheses(
         self,
         model: Any,
         batch: Batch,
         features: Features | None = None,
+        n_best: int = 1,
+        others: Sequence[tuple[Any, Batch]] = (),
         stream: Stream | None = None,
-    ) -> list[Hypothesis]:
-        features = features or model.encode(batch)
-        return generate(
-            Start(self._log_probabilities(features.last), features.state),
-            self._step(model),
-            torch.full_like(batch.lengths, self.sample_length),
-            choose=sampler(self.temperature, self.top_k, self.top_p),
-            constraints=NoRepeat(self.no_repeat) if self.no_repeat else UNCONSTRAINED,
-            stream=stream,
-        )
+    ) -> list[list[Hypothesis]]:
+        """The `n_best` continuations of each row, best first.
+
+        others: models that write with this one, each with the same rows as it reads them; stream: sees the best ones.
+        """
+        start, step = self._beginning(model, batch, others, features)
+        limits, constraints = form_of(batch, self.spec, self.search)
+        return self.search.find(start, step, limits, None, n_best, constraints=constraints, stream=stream)
+
+    def _beginning(
+        self, model: Any, batch: Batch, others: Sequence[tuple[Any, Batch]] = (), features: Features | None = None
+    ) -> tuple[Start, Step]:
+        starts = [self._start(features or model.encode(batch))]
+        starts += [one.task._start(one.encode(own)) for one, own in others]
+        return ensemble(starts, [self._step(model), *(one.task._step(one) for one, _ in others)])
+
+    def _start(self, features: Features) -> Start:
+        return Start(self._log_probabilities(features.last), features.state)
 
     def _step(self, model: Any) -> Step:
         def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:

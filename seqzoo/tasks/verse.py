@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from seqzoo.contracts import UNKNOWN, Batch, DataSpec, Features, Prediction
-from seqzoo.decoding import Hypothesis, Start, Stream, Template, beam_search, generate, sampler
+from seqzoo.contracts import UNKNOWN, Batch, DataSpec, Features
+from seqzoo.decoding import Hypothesis, Search, Stream, Template
 from seqzoo.errors import DataError
 from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.verse import FRAME, RHYMES, Form, lines_of, rhymes_of
@@ -34,7 +35,7 @@ class Verse(LanguageModeling):
     lines: of a poem; None: an even number that holds what is read, at least 4.
     rhyme: the lines, from 1, whose last characters rhyme; None: every second one.
     repeat: a character may be chosen twice; if not, none is chosen that stands elsewhere in the poem.
-    beam_size: 1 draws, as `temperature`, `top_k` and `top_p` say; more searches for the most probable poem.
+    search: how it is written; its form is what is said here, and nothing else.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class Verse(LanguageModeling):
         lines: int | None = None,
         rhyme: list[int] | None = None,
         repeat: bool = False,
-        beam_size: int = 1,
+        search: Search = Search(temperature=0.8),  # noqa: B008 (frozen)
         **options: Any,
     ):
-        super().__init__(feature_size, spec, **options)
-        for name, value in (("characters", characters), ("lines", lines), ("beam_size", beam_size)):
+        super().__init__(feature_size, spec, search=search, **options)
+        if search.words or search.places or search.prefix or search.no_repeat or search.min_length:
+            raise ValueError("a poem has a form of its own: leave out words, places, prefix, no_repeat and min_length")
+        for name, value in (("characters", characters), ("lines", lines)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}: it is at least 1")
         if rhyme != []:
@@ -64,7 +67,7 @@ class Verse(LanguageModeling):
                 f"the training text has no {missing}: task=verse reads poems as data=tang_poetry writes them"
             )
         self.acrostic, self.characters, self.lines = acrostic, characters, lines
-        self.rhyme, self.repeat, self.beam_size = rhyme, repeat, beam_size
+        self.rhyme, self.repeat = rhyme, repeat
 
     def prompt(self, text: str) -> str:
         """Raises DataError for characters that the model has never read."""
@@ -76,35 +79,26 @@ class Verse(LanguageModeling):
             )
         return super().prompt(text)
 
-    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
-        found = self._search(model, batch, n_best)
-        return [[Prediction(self.spec.targets.decode(poem.ids), poem.score) for poem in row] for row in found]
-
-    def _continue(
-        self, model: Any, batch: Batch, features: Features | None = None, stream: Stream | None = None
-    ) -> list[Hypothesis]:
-        """A whole poem for each row; its score is that of the poem, given its form."""
-        return [best for best, *_ in self._search(model, batch, 1, stream)]
-
     @torch.no_grad()
-    def _search(self, model: Any, batch: Batch, n_best: int, stream: Stream | None = None) -> list[list[Hypothesis]]:
+    def hypotheses(
+        self,
+        model: Any,
+        batch: Batch,
+        features: Features | None = None,
+        n_best: int = 1,
+        others: Sequence[tuple[Any, Batch]] = (),
+        stream: Stream | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Whole poems; their score is that of the poem, given its form."""
         if batch.size == 0:
             return []
         device = batch.inputs.device
         forms, template = self.plan(self._texts(batch), device)
         # only the form is read: what is given is written by the search, as all else
-        features = model.encode(self._read([f"\n{form.header}" for form in forms], device))
-        start = Start(self._log_probabilities(features.last), features.state)
+        read = self._read([f"\n{form.header}" for form in forms], device)
+        start, step = self._beginning(model, read, [(one, read) for one, _ in others])
         limits = torch.tensor([len(places) for places in template.places], device=device)
-        size = max(self.beam_size, n_best)
-        if size > 1:
-            poems = beam_search(start, self._step(model), limits, None, size, n_best, constraints=template)
-            if stream is not None:  # of one row, which is known only now
-                stream([0] * len(poems[0][0].ids), poems[0][0].ids)
-            return poems
-        choose = sampler(self.temperature, self.top_k, self.top_p)
-        found = generate(start, self._step(model), limits, choose=choose, constraints=template, stream=stream)
-        return [[poem] for poem in found]
+        return self.search.find(start, step, limits, None, n_best, constraints=template, stream=stream)
 
     def plan(self, texts: list[str], device: torch.device | None = None) -> tuple[list[Form], Template]:
         """The form of the poem for each text, and the constraint that keeps them.

@@ -16,12 +16,19 @@ OF_SEARCH = (
     "beam_size", "length_penalty", "coverage_penalty", "max_length", "min_length", "same_length", "no_repeat", "prefix",
 )  # fmt: skip
 OF_SAMPLING = {"scheduled_sampling": "kind", "sampling_steps": "steps", "sampling_limit": "limit"}
+# and of task=language_modeling and verse
+WRITING = {
+    "temperature": "temperature", "top_k": "top_k", "top_p": "top_p", "no_repeat": "no_repeat",
+    "sample_length": "max_length", "beam_size": "beam_size",
+}  # fmt: skip
 PARTS_OF_DECODER = ("embedding", "bridge", "attention", "combine", "head")
 
 
 def grouped(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a run with the options of its task in groups."""
     task = config["task"]
+    if "sample_length" in task:
+        return _with_search(config)
     if task.get("class") != "Transduction" or "context" not in task:
         return config
     decoder = {"backbone": task["decoder"], **{name: task[name] for name in OF_DECODER if name in task}}
@@ -31,6 +38,18 @@ def grouped(config: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in task.items() if name not in moved}
     groups = {"decoder": decoder, "search": search, "scheduled_sampling": sampling}
     return {**config, "task": {**rest, **groups}, "overrides": [_moved(text) for text in config["overrides"]]}
+
+
+def _with_search(config: dict[str, Any]) -> dict[str, Any]:
+    """Of a language model: what was said of its writing is below `search`."""
+    task = config["task"]
+    search = {new: task[old] for old, new in WRITING.items() if old in task}
+    if search.get("beam_size", 1) > 1:
+        search["temperature"] = 0.0  # a beam drew nothing
+    rest = {name: value for name, value in task.items() if name not in WRITING}
+    pattern = re.compile(rf"^(\+*|~)task\.({'|'.join(WRITING)})(?==|$)")
+    overrides = [pattern.sub(lambda m: f"{m[1]}task.search.{WRITING[m[2]]}", text) for text in config["overrides"]]
+    return {**config, "task": {**rest, "search": search}, "overrides": overrides}
 
 
 def _moved(override: str) -> str:

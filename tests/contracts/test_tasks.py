@@ -370,7 +370,7 @@ def test_stepping_is_forward(cell: str) -> None:
 
 def test_the_score_of_a_continuation_is_its_log_probability(cell: str) -> None:
     """As a forward pass over prompt and continuation gives it, `<pad>` and `<unk>` left out."""
-    model = build("language_modeling", cell, temperature=0.7, sample_length=9).eval()
+    model = build("language_modeling", cell, search={"temperature": 0.7, "max_length": 9}).eval()
     prompt = torch.randint(2, SOURCE.size, (B, T))
     predictions = model.task.decode(model, Batch(prompt, torch.full((B,), T), padded=False))
     drawn = torch.tensor([SOURCE.encode(p.answer) for p in predictions])
@@ -383,10 +383,10 @@ def test_the_score_of_a_continuation_is_its_log_probability(cell: str) -> None:
 
 
 def test_a_continuation_is_drawn_or_at_temperature_zero_determined(cell: str) -> None:
-    model, batch = build("language_modeling", cell, sample_length=12).eval(), some_batch("language_modeling")
+    model, batch = build("language_modeling", cell, search={"max_length": 12}).eval(), some_batch("language_modeling")
 
     def answers(temperature: float) -> list[str]:
-        model.task.temperature = temperature
+        model.task.search = dataclasses.replace(model.task.search, temperature=temperature)
         return [p.answer for p in model.task.decode(model, batch)]
 
     assert answers(0.0) == answers(0.0)

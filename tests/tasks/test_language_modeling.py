@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from seqzoo import compose
 from seqzoo.building import build_model
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec
 from seqzoo.data.codec import TextCodec
-from seqzoo.errors import ConfigError
+from seqzoo.decoding import Search
+from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
 from seqzoo.overrides import examine
 from seqzoo.training.checkpoint import load_weights, save_weights
@@ -32,7 +34,7 @@ def prompts() -> Batch:
 
 def test_the_most_probable_continuation_is_what_repeated_reading_gives() -> None:
     """The state of each prompt is carried from its own last token, whatever the padding."""
-    model, batch = build("task.temperature=0", "task.sample_length=8"), prompts()
+    model, batch = build("task.search.temperature=0", "task.search.max_length=8"), prompts()
     for row, found in enumerate(model.task.decode(model, batch)):
         ids = batch.inputs[row, : LENGTHS[row]].tolist()
         for _ in range(8):
@@ -44,18 +46,39 @@ def test_the_most_probable_continuation_is_what_repeated_reading_gives() -> None
 
 
 def test_one_most_probable_token_leaves_nothing_to_draw() -> None:
-    model = build("task.temperature=0", "task.sample_length=8")
+    model = build("task.search.temperature=0", "task.search.max_length=8")
     greedy = model.task.decode(model, prompts())
-    model.task.temperature, model.task.top_k = 1.0, 1
+    model.task.search = Search(temperature=1.0, top_k=1, max_length=8)
     assert model.task.decode(model, prompts()) == greedy
-    model.task.top_k, model.task.top_p = None, 1e-6
+    model.task.search = Search(temperature=1.0, top_p=1e-6, max_length=8)
     assert model.task.decode(model, prompts()) == greedy
 
 
 def test_no_token_is_drawn_twice_where_that_is_asked_for() -> None:
-    model = build("task.temperature=0", "task.sample_length=8", "task.no_repeat=1")
+    model = build("task.search.temperature=0", "task.search.max_length=8", "task.search.no_repeat=1")
     for found in model.task.decode(model, prompts()):
         assert sorted(found.answer) == list("abcdefgh")
+
+
+def test_a_beam_finds_the_most_probable_continuation_that_keeps_to_what_is_asked() -> None:
+    model, batch = build("task.search.temperature=0"), prompts()
+    torch.nn.init.normal_(model.task.head.weight, std=2.0)
+    model.task.search = Search(beam_size=8**3, max_length=3, words=["ca"], no_repeat=1)
+    texts = ["".join(letters) for letters in itertools.permutations("abcdefgh", 3) if "ca" in "".join(letters)]
+    for row, found in enumerate(model.task.candidates(model, batch, 3)):
+        prompt, scores = batch.inputs[row, : LENGTHS[row]].tolist(), {}
+        for text in texts:
+            ids = [*prompt, *CODEC.encode(text)]
+            outputs = model(Batch(torch.tensor([ids]), torch.tensor([len(ids)])))[0][0].detach()
+            logs = model.task._log_probabilities(outputs).detach()
+            scores[text] = sum(float(logs[place - 1, ids[place]]) for place in range(len(prompt), len(ids)))
+        best = sorted(scores, key=lambda text: -scores[text])[:3]
+        assert [one.answer for one in found] == best
+        assert [one.score for one in found] == pytest.approx([scores[text] for text in best], abs=1e-4)
+    for search in (Search(same_length=True), Search(couplet=True)):
+        model.task.search = search
+        with pytest.raises(DataError, match="is for texts that are rewritten, and here none is"):
+            model.task.decode(model, batch)
 
 
 def test_activation_regularization_by_its_formula() -> None:
@@ -107,14 +130,14 @@ def test_tied_embeddings_are_saved_once_and_learned_from_both_ends(width: int, h
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("task.temperature=-1", "task.temperature is -1: it is 0 (the most probable token) or more"),
-        ("task.top_k=0", "task.top_k is 0: draw from at least one token, or null for all"),
+        ("task.search.temperature=-1", "task.search.temperature is -1: it is 0 (the most probable token) or more"),
+        ("task.search.top_k=0", "task.search.top_k is 0: draw from at least one token, or null for all"),
         (
             "task.softmax_cutoffs=[9,3]",
             "task.softmax_cutoffs is [9, 3]: list rising ids below the size of the vocabulary, 100000, or give null",
         ),
         ("task.softmax_mixtures=0", "task.softmax_mixtures is 0: mix at least one softmax"),
-        ("task.top_p=1.5", "task.top_p is 1.5: it is a probability above 0, and 1 draws from all tokens"),
+        ("task.search.top_p=1.5", "task.search.top_p is 1.5: it is a probability above 0, and 1 draws from all tokens"),
     ],
 )
 def test_bad_options(override: str, message: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqzoo.building import build_model
-from seqzoo.config import compose
+from seqzoo.config import compose, merged
 from seqzoo.contracts import Batch, DataSpec
 from seqzoo.data import GeneratedPoems, TextCodec
 from seqzoo.errors import DataError
@@ -28,7 +28,7 @@ CONFIG = compose("task=verse", "cell=elman", "backbone.hidden_size=8", "encoder.
 
 def poet(seed: int = 0, **options: Any) -> Loaded:
     torch.manual_seed(seed)
-    model = build_model({**CONFIG, "task": {**CONFIG["task"], **options}}, SPEC)
+    model = build_model({**CONFIG, "task": merged(CONFIG["task"], options)}, SPEC)
     torch.nn.init.normal_(model.encoder.embedding.weight, std=3.0)  # far from equal probabilities
     return Loaded(model, SPEC, {})
 
@@ -64,12 +64,14 @@ CHARACTER = st.sampled_from(CHARACTERS)
     lines=st.sampled_from([2, 3, 4, 6, 8]),
     rhyme=st.none() | st.lists(st.integers(1, 6), max_size=4),
     repeat=st.booleans(),
-    beam_size=st.sampled_from([1, 1, 3]),
-    temperature=st.sampled_from([0.0, 0.8, 3.0]),
+    search=st.sampled_from([{"beam_size": 3, "temperature": 0.0}, {"temperature": 0.0}, {}, {"temperature": 3.0}]),
     top_k=st.sampled_from([None, 1]),
 )
 @settings(max_examples=60, deadline=None)
-def test_the_form_holds_or_a_sentence_says_why_not(seed: int, text: str, **options: Any) -> None:
+def test_the_form_holds_or_a_sentence_says_why_not(
+    seed: int, text: str, search: dict[str, Any], top_k: int | None, **options: Any
+) -> None:
+    options["search"] = {**search, "top_k": top_k}
     acrostic, rhyme, form = options["acrostic"], options["rhyme"], Form(options["characters"], options["lines"])
     try:
         [prediction] = poet(seed, **options).predict([text])
@@ -141,7 +143,7 @@ def test_a_form_that_cannot_be_filled_is_told(text: str, options: dict[str, Any]
 
 
 def test_the_best_poems_come_first_and_score_as_the_model_scores_them() -> None:
-    loaded = poet(beam_size=4)
+    loaded = poet(search={"beam_size": 4, "temperature": 0.0})
     [found] = loaded.candidates(["青山"], 3)
     assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
     assert len({p.answer for p in found}) == 3
@@ -159,6 +161,9 @@ def test_options_that_are_wrong() -> None:
     assert examine("task=verse", "task.acrostic=middle")[1] == [
         "task.acrostic is 'middle': it must be first or last or a whole number or null"
     ]
+    assert examine("task=verse", "task.search.words=[a]", "task.search.temperature=0")[1] == [
+        "task: a poem has a form of its own: leave out words, places, prefix, no_repeat and min_length"
+    ]
 
 
 def test_other_texts_are_refused() -> None:
@@ -171,7 +176,7 @@ def test_other_texts_are_refused() -> None:
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_poem_is_streamed_in_its_form_and_scored_as_a_line(beam_size: int) -> None:
-    loaded, pieces = poet(beam_size=beam_size), []
+    loaded, pieces = poet(search={"beam_size": beam_size, "temperature": 0.0}), []
     prediction = loaded.stream("青山", pieces.append)
     assert "".join(pieces) == prediction.answer
     checked(prediction.answer, Form(5, 4))

@@ -36,6 +36,16 @@ def test_options_are_in_groups_now() -> None:
     assert grouped(tagging) == tagging
 
 
+def test_what_was_said_of_writing_is_a_group_now() -> None:
+    task = {"class": "Verse", "temperature": 0.8, "top_p": 0.9, "sample_length": 60, "beam_size": 3, "dropout": 0.2}
+    found = grouped({"task": task, "overrides": ["task.sample_length=60", "task.dropout=0.2", "task=verse"], "seed": 0})
+    search = {"temperature": 0.0, "top_p": 0.9, "max_length": 60, "beam_size": 3}  # a beam drew nothing
+    assert found["task"] == {"class": "Verse", "dropout": 0.2, "search": search}
+    assert found["overrides"] == ["task.search.max_length=60", "task.dropout=0.2", "task=verse"]
+    assert search.keys() <= compose("task=verse")["task"]["search"].keys()
+    assert grouped(found) == found
+
+
 def test_weights_have_the_names_of_their_places() -> None:
     old = ["encoder.embedding.weight", "task.embedding.weight", "task.decoder.layers.0.0.weight_ih",
            "task.bridge.bias", "task.attention.key.weight", "task.scheduled_sampling.batches"]  # fmt: skip
