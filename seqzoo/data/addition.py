@@ -33,7 +33,7 @@ class Addition(TransductionData):
             raise ValueError(f"digits={self.digits} must lie between 1 and 9")
 
     def tokenizer_of_inputs(self) -> str:
-        return "reversed_characters" if self.reverse else "characters"
+        return "reversed:characters" if self.reverse else "characters"
 
     def tokenizer_of_targets(self) -> str:
         return "characters"

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from seqzoo.contracts import Codec, DataSpec, SpellingCodec, WordVectors
 from seqzoo.data.subwords import SUBWORDS
-from seqzoo.data.tokenizing import LINES, Lines, Tokenizer, get_tokenizer
+from seqzoo.data.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, wrapped
 from seqzoo.data.vocabulary import BOS, EOS, PAD, SOURCE_SPECIALS, Vocabulary
 from seqzoo.errors import DataError, closest
 
@@ -44,7 +44,7 @@ class TextCodec:
 
         tokenizer: a name of `get_tokenizer`, or `bpe` or `unigram`; behind `lines:`, for running text.
         """
-        if tokenizer.removeprefix(LINES) in SUBWORDS:
+        if inner_name(tokenizer) in SUBWORDS:
             return cls._learn_subwords(tokenizer, texts, list(specials), min_frequency, max_size)
         found = get_tokenizer(tokenizer)
         counts: Counter[str] = Counter()
@@ -60,9 +60,9 @@ class TextCodec:
         running = name.startswith(LINES)
         if running:
             specials = [*specials, EOS]
-        kind = SUBWORDS[name.removeprefix(LINES)]
+        kind = SUBWORDS[inner_name(name)]
         subwords, pieces = kind.learn(_texts(texts, running), max_size - len(specials), min_frequency)
-        return cls(name, Vocabulary([*specials, *pieces]), Lines(subwords) if running else subwords)
+        return cls(name, Vocabulary([*specials, *pieces]), wrapped(name, subwords))
 
     def with_words(self, words: Iterable[str]) -> TextCodec:
         """The same with more tokens in its vocabulary, behind the others."""
@@ -125,7 +125,7 @@ class LabelCodec:
 
 def check_tokenizer(name: str, vocabulary_size: int | None) -> None:
     """Raises DataError where there is no such tokenizer, ValueError where it needs another size."""
-    if name.removeprefix(LINES) not in SUBWORDS:
+    if inner_name(name) not in SUBWORDS:
         get_tokenizer(name)
     elif vocabulary_size is None or vocabulary_size < 100:
         raise ValueError(f"vocabulary_size is {vocabulary_size}: subwords need at least 100, such as 8000")
@@ -139,7 +139,7 @@ def _texts(texts: Iterable[str | list[str]], running: bool) -> Iterator[str]:
         yield from text.split("\n") if running else (text,)
 
 
-FORMER_NAMES = {"lines": "lines:whitespace", "subwords": "bpe"}
+FORMER_NAMES = {"lines": "lines:whitespace", "subwords": "bpe", "reversed_characters": "reversed:characters"}
 """Tokenizers as older runs have saved them."""
 
 
@@ -200,11 +200,11 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
     kind = plain.get("kind")
     if kind == "text":
         name = FORMER_NAMES.get(plain["tokenizer"], plain["tokenizer"])
-        vocabulary, inner = Vocabulary(plain["tokens"]), name.removeprefix(LINES)
+        vocabulary, inner = Vocabulary(plain["tokens"]), inner_name(name)
         if inner not in SUBWORDS:
             return TextCodec(name, vocabulary)
         subwords = SUBWORDS[inner].restore(vocabulary.tokens, plain[SUBWORDS[inner].parameter])
-        return TextCodec(name, vocabulary, Lines(subwords) if name.startswith(LINES) else subwords)
+        return TextCodec(name, vocabulary, wrapped(name, subwords))
     if kind == "labels":
         return LabelCodec(plain["labels"], plain.get("scheme"))
     if kind == "characters":

@@ -10,6 +10,7 @@ from seqzoo.data.examples import Example, TransductionData
 from seqzoo.data.files import ExampleFiles, Key
 from seqzoo.data.reading import read_parallel, read_table
 from seqzoo.data.subwords import SUBWORDS
+from seqzoo.data.tokenizing import REVERSED, inner_name
 from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
 
 
@@ -37,6 +38,8 @@ class ParallelFiles(ExampleFiles, TransductionData):
         super().__post_init__()
         check_tokenizer(self.source_tokenizer, self.vocabulary_size)
         check_tokenizer(self.target_tokenizer, self.vocabulary_size)
+        if self.target_tokenizer.startswith(REVERSED):
+            raise ValueError(f"target_tokenizer is {self.target_tokenizer}: only what is read may be reversed")
 
     def tokenizer_of_inputs(self) -> str:
         return self.source_tokenizer
@@ -77,7 +80,7 @@ class ParallelFiles(ExampleFiles, TransductionData):
         sources, targets = [example.source for example in examples], [example.target for example in examples]
 
         def codec(tokenizer: str, texts: list, specials: tuple[str, ...]) -> TextCodec:
-            if self.shared_subwords and tokenizer in SUBWORDS:
+            if self.shared_subwords and inner_name(tokenizer) in SUBWORDS:
                 texts = [*sources, *targets]
             return TextCodec.learn(tokenizer, texts, specials, self.min_frequency, self.vocabulary_size)
 

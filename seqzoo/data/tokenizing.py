@@ -17,6 +17,9 @@ from seqzoo.errors import DataError, closest
 LINES = "lines:"
 """Before the name of a tokenizer that reads running text by lines."""
 
+REVERSED = "reversed:"
+"""Before the name of a tokenizer whose last token is read first."""
+
 
 class Tokenizer(ABC):
     @abstractmethod
@@ -49,16 +52,6 @@ class Characters(Tokenizer):
 
     def join(self, tokens: list[str]) -> str:
         return "".join(tokens)
-
-
-class ReversedCharacters(Tokenizer):
-    """The last character first, so that question and answer meet at close quarters (Sutskever et al. 2014)."""
-
-    def split(self, text: str) -> list[str]:
-        return list(text[::-1])
-
-    def join(self, tokens: list[str]) -> str:
-        return "".join(reversed(tokens))
 
 
 class Words(Tokenizer):
@@ -159,11 +152,28 @@ class Lines(Tokenizer):
         return self.inner.to_plain()
 
 
+class Reversed(Tokenizer):
+    """The last token first, so that the beginnings of what is read and of what is written are close together (Sutskever
+    et al. 2014, https://arxiv.org/abs/1409.3215).
+    """
+
+    def __init__(self, inner: Tokenizer):
+        self.inner = inner
+
+    def split(self, text: str) -> list[str]:
+        return self.inner.split(text)[::-1]
+
+    def join(self, tokens: list[str]) -> str:
+        return self.inner.join(tokens[::-1])
+
+    def to_plain(self) -> dict[str, Any]:
+        return self.inner.to_plain()
+
+
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "whitespace": Whitespace,
     "lower_case": LowerCase,
     "characters": Characters,
-    "reversed_characters": ReversedCharacters,
     "words": Words,
     "basic_english": BasicEnglish,
     "chinese_words": ChineseWords,
@@ -171,10 +181,24 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
 }
 
 
+def inner_name(name: str) -> str:
+    """Without `lines:` and `reversed:`."""
+    return name.removeprefix(LINES).removeprefix(REVERSED)
+
+
+def wrapped(name: str, inner: Tokenizer) -> Tokenizer:
+    """A tokenizer as `lines:` and `reversed:` before its name say."""
+    if name.removeprefix(LINES).startswith(REVERSED):
+        inner = Reversed(inner)
+    return Lines(inner) if name.startswith(LINES) else inner
+
+
 def get_tokenizer(name: str) -> Tokenizer:
-    """One of TOKENIZERS, `torchtext:NAME` for any tokenizer of torchtext, or `lines:NAME` for running text."""
-    if name.startswith(LINES):
-        return Lines(get_tokenizer(name.removeprefix(LINES)))
+    """One of TOKENIZERS or `torchtext:NAME` for any tokenizer of torchtext; `lines:NAME` for running text,
+    `reversed:NAME` from the end.
+    """
+    if inner_name(name) != name:
+        return wrapped(name, get_tokenizer(inner_name(name)))
     if name.startswith("torchtext:"):
         return FromFunction(torchtext_adapter.tokenizer(name.removeprefix("torchtext:")))
     if name not in TOKENIZERS:

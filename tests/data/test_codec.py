@@ -18,10 +18,12 @@ def test_text_and_tokens_encode_alike_and_decode_skips_special_tokens() -> None:
 
 
 def test_reversed_text_decodes_to_what_a_person_wrote() -> None:
-    codec = TextCodec.learn("reversed_characters", [list("12+")])
+    codec = TextCodec.learn("reversed:characters", [list("12+")])
     assert codec.bos is None
     assert codec.decode(codec.encode("1+2")) == "1+2"
     assert codec.encode("1+2") == codec.encode(["2", "+", "1"])
+    older = codec_from_plain({**codec.to_plain(), "tokenizer": "reversed_characters"})
+    assert older.encode("1+2") == codec.encode("1+2")
 
 
 def test_a_line_end_of_running_text_is_written_out() -> None:

@@ -15,7 +15,7 @@ from seqzoo.data.subwords import SUBWORDS
 from seqzoo.data.tokenizing import TOKENIZERS
 
 TEXTS = ["A good film, (really) good!", 'Not a "good" film; bad acting.', "这部电影很好看。", "我不喜欢这个演员！"]
-NAMES = [*TOKENIZERS, *SUBWORDS, "torchtext:basic_english"]
+NAMES = [*TOKENIZERS, *SUBWORDS, "torchtext:basic_english", "reversed:bpe", "reversed:characters"]
 
 
 @pytest.fixture

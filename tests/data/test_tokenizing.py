@@ -22,7 +22,7 @@ from seqzoo.errors import DataError
         ("lines:words", "a,\n\nb", ["a", ",", "<eos>", "<eos>", "b"]),
         ("unbracketed", "( ( [MAX 2 ) 9 ) ]", ["[MAX", "2", "9", "]"]),
         ("characters", "ab c", ["a", "b", " ", "c"]),
-        ("reversed_characters", "12+3", ["3", "+", "2", "1"]),
+        ("reversed:characters", "12+3", ["3", "+", "2", "1"]),
         ("words", "Don't (really) go, 2!", ["Don", "'", "t", "(", "really", ")", "go", ",", "2", "!"]),
         ("basic_english", 'It\'s "so" good: yes.', ["it", "'", "s", "so", "good", "yes", "."]),
     ],
@@ -33,7 +33,13 @@ def test_split(name: str, text: str, tokens: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("characters", "a b\n"), ("reversed_characters", "12+3"), ("lines:words", "a b.\nc\n"), ("words", "Go (now), 2!")],
+    [
+        ("characters", "a b\n"),
+        ("reversed:characters", "12+3"),
+        ("reversed:words", "Go (now), 2!"),
+        ("lines:words", "a b.\nc\n"),
+        ("words", "Go (now), 2!"),
+    ],
 )
 def test_join_undoes_split(name: str, text: str) -> None:
     tokenizer = get_tokenizer(name)
