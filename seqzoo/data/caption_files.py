@@ -123,7 +123,7 @@ class CaptionFiles(Files, CaptionData):
                     lines[0] for split in SPLITS for path, lines in found[split].items() if path not in pictures
                 )
                 raise DataError(f"{told}\nMend these pictures, or go on without them by data.skip_unreadable=true.")
-            self.remarks = [f"{len(complaints):,} pictures are left out:\n{told}"]
+            self.remarks = [f"pictures that are left out, {len(complaints):,} in all:\n{told}"]
         if self.features and pictures:
             self._feature_size = self._width(pictures)
         captioned = {}
@@ -201,7 +201,7 @@ class CaptionFiles(Files, CaptionData):
         missing = names.keys() - {line.picture for line in listed}
         if missing:
             some = ", ".join(sorted(missing)[:LISTED])
-            raise DataError(f"{path} names {len(missing):,} pictures without captions: {some}")
+            raise DataError(f"{path} names pictures without captions, {len(missing):,} in all: {some}")
         return listed
 
     def _flickr(self, path: str) -> Iterator[_Line]:

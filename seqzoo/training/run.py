@@ -215,4 +215,6 @@ def format_seconds(seconds: float) -> str:
 
 def format_table(rows: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
-    return "\n".join(f"  {name.ljust(width)}  {value}" for name, value in rows)
+    below = "\n".ljust(width + 5)  # a second line of a value begins where the first one does
+    values = [(name, value.replace("\n", below)) for name, value in rows]
+    return "\n".join(f"  {name.ljust(width)}  {value}" for name, value in values)

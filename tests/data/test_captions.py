@@ -119,7 +119,7 @@ def test_all_pictures_that_cannot_be_read_are_told_at_once(folder: Path) -> None
     data = made(folder, skip_unreadable=True, **options)
     assert data.splits() == {"train": 4, "validation": 1}
     [remark] = data.remarks
-    assert remark.startswith("2 pictures are left out")
+    assert remark.startswith("pictures that are left out, 2 in all:")
     assert "b.png" in remark
 
 
@@ -127,7 +127,7 @@ def test_all_pictures_that_cannot_be_read_are_told_at_once(folder: Path) -> None
     ("name", "change", "options", "message"),
     [
         ("tokens.txt", lambda text: text + "\nno caption", {"format": "flickr"}, r"tokens.txt:17: found 'no caption'"),
-        ("dev.txt", lambda text: text + "x.png\n", {"format": "flickr"}, "names 1 pictures without captions: x.png"),
+        ("dev.txt", lambda text: text + "x.png\n", {"format": "flickr"}, "without captions, 1 in all: x.png"),
         ("karpathy.json", lambda text: text.replace("sentences", "s"), {"format": "karpathy"}, "'sentences'"),
         ("karpathy.json", lambda text: text[:-5], {"format": "karpathy"}, "expected images .filename, split"),
         ("coco_train.json", lambda text: text.replace("caption", "c"), {"format": "coco"}, "expected images .id, fi"),
