@@ -79,7 +79,9 @@ def check_options(
         elif value == "???":
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
         elif name in hints and not fits(value, hints[name]):
-            mistakes[name] = f"{where}.{name} is {value!r}: it must be {describe(hints[name])}"
+            expected = describe(hints[name])
+            quoted = ', numbers in quotes, as "12"' if "text" in expected and _has_number(value) else ""
+            mistakes[name] = f"{where}.{name} is {value!r}: it must be {expected}{quoted}"
         elif is_group(hints.get(name)):
             inside = check_options(f"{where}.{name}", hints[name], value)
             mistakes |= {f"{name}.{option}": mistake for option, mistake in inside.items()}
@@ -117,6 +119,12 @@ def fits(value: Any, hint: Any) -> bool:
     if isinstance(hint, type) and origin is None:  # in Python 3.10 Callable[...] counts as a type
         return isinstance(value, hint)
     return True  # components (a cell, a decoder) are checked where they are built
+
+
+def _has_number(value: Any) -> bool:
+    if isinstance(value, (list, dict)):
+        return any(map(_has_number, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def describe(hint: Any) -> str:

@@ -95,6 +95,7 @@ MISTAKES = {
         "words, places"
     ),
     "task.search.beam_size=many": "task.search.beam_size is 'many': it must be a whole number",
+    "task.search.words=[12]": ('task.search.words is [12]: it must be a list, each text, numbers in quotes, as "12"'),
     "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'.",
     "+task.decoder.backbone.locke=true": "there is no option 'task.decoder.backbone.locke'. Did you mean 'locked'?",
     "task.decoder.backbone.residual=true": (

@@ -213,12 +213,13 @@ def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> No
 
 
 def _task_options(texts: list[str]) -> dict[str, Any]:
-    """OPTION=VALUE texts, each value as YAML."""
+    """OPTION=VALUE texts, each value as YAML; `task.` before an option, as in training, is left out."""
     from omegaconf import OmegaConf
 
     for text in texts:
         if "=" not in text:
             raise ConfigError([f"--set is {text!r}: write OPTION=VALUE"])
+    texts = [text.removeprefix("task.") for text in texts]
     return OmegaConf.to_container(OmegaConf.from_dotlist(texts))  # type: ignore[return-value]
 
 
