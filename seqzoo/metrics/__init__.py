@@ -57,6 +57,8 @@ METRICS: dict[str, Callable[[], Metric]] = {
 
 def create_metric(name: str) -> Metric:
     """A fresh counter. Raises ConfigError with the closest right name."""
+    if name in ("meteor", "spice"):
+        raise ConfigError([f"{name} needs Java, and is not here: choose cider_d, bleu_4 or rouge_l"])
     if name not in METRICS:
         raise ConfigError([f"There is no metric {name!r}.{closest(name, METRICS)}"])
     return METRICS[name]()

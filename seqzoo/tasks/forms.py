@@ -74,6 +74,10 @@ def _couplets(batch: Batch, spec: DataSpec) -> Template:
     free, places, lines = letters.repeat(batch.size, 1), [], []
     for row, length in enumerate(batch.lengths.tolist()):
         line = batch.inputs[row, :length].tolist()
+        written = [] if batch.tokens is None else batch.tokens[row]
+        joined = [text for token, text in zip(line, written, strict=False) if token == UNKNOWN and len(text) > 1]
+        if joined:
+            raise DataError(f"{joined[0]} is read as one character: put spaces between characters")
         tokens = targets.encode([sources.decode([token]) for token in line])
         places.append([None if letters[token] or token == UNKNOWN else token for token in tokens])
         free[row, tokens] = False

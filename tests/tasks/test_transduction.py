@@ -419,6 +419,8 @@ def test_the_second_line_of_a_couplet_has_the_form_of_the_first(beam_size: int) 
         assert not set(letters) & set(source)
     with pytest.raises(DataError, match="abcdefg: 7 tokens are to be chosen, but only 6 may be"):
         model.task.decode(model, encode_inputs(spec, ["abcdefg"]))
+    with pytest.raises(DataError, match="xyz is read as one character: put spaces between characters"):
+        model.task.decode(model, encode_inputs(spec, [["a", "xyz"]]))
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
