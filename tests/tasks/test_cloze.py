@@ -40,7 +40,7 @@ def test_every_backbone_of_one_layer_in_both_directions_is_blind_and_others_are_
     }
     for given in (options, one_layer) if "bidirectional" in options else (options,):
         config = {**CONFIG, "backbone": given}
-        if backbone == "pyramidal" or given["num_layers"] > 1 or not given.get("bidirectional"):
+        if backbone == "pyramidal" or given.get("num_layers", 1) > 1 or not given.get("bidirectional"):
             with pytest.raises(ConfigError, match=r"does not keep what it read|fewer steps than it reads"):
                 build_model(config, SPEC)
         else:
