@@ -92,13 +92,10 @@ class Shapes(CaptionData):
 
     held_out: what validation and test pictures have and training pictures have not. pairs: two things that stand
         together, of 2,016 a tenth for each split; or things: a colour on a shape, of 64 eight for each split.
-    similar: share of the training pictures of two things in which both have one colour or one shape, beyond those in
-        which they do by chance: these are hardest to tell from things that are alike.
     All runs share the pictures.
     """
 
     held_out: Literal["pairs", "things"] = "pairs"
-    similar: float = 0.0
     train_size: int = 10_000
     validation_size: int = 500
     test_size: int = 1_000
@@ -110,8 +107,6 @@ class Shapes(CaptionData):
         for name in ("train_size", "validation_size", "test_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is too small: it must be at least 1")
-        if not 0 <= self.similar <= 1:
-            raise ValueError(f"similar={self.similar} is a share: it must lie between 0 and 1")
 
     def input_sizes(self) -> tuple[int, list[int] | None]:
         return 3, [3, SIZE, SIZE]
@@ -121,8 +116,7 @@ class Shapes(CaptionData):
         for split in ("train", "validation", "test"):
             generator = random.Random(f"{GENERATION_SEED} {split}")
             size = getattr(self, f"{split}_size")
-            similar = self.similar if split == "train" else 0.0
-            scenes = [draw_scene(generator, split, self.held_out == "pairs", similar) for _ in range(size)]
+            scenes = [draw_scene(generator, split, self.held_out == "pairs") for _ in range(size)]
             captions = [scene.captions for scene in scenes]
             found[split] = Captioned(DrawnScenes(scenes), captions, [""] * len(scenes))
         return found
@@ -142,16 +136,11 @@ def split_of_pair(first: Thing, second: Thing) -> str:
     return {0: "validation", 1: "test"}.get(zlib.crc32(f"{one}, {other}".encode()) % 10, "train")
 
 
-def draw_scene(generator: random.Random, split: str, pairs: bool, similar: float = 0.0) -> Scene:
-    """A scene of a split. pairs: two things that only this split has together are held out, else things; similar: as of
-    `Shapes`.
-    """
+def draw_scene(generator: random.Random, split: str, pairs: bool) -> Scene:
+    """A scene of a split. pairs: two things that only this split has together are held out, else things."""
     kind = generator.choices(("one", "pair", "alike"), (1, 2, 1))[0] if split == "train" or not pairs else "pair"
     while True:
         thing, other = _thing(generator), _thing(generator)
-        if similar and kind == "pair" and generator.random() < similar:
-            shared = generator.choice(("colour", "shape"))
-            other = other._replace(**{shared: getattr(thing, shared)})
         owner = split_of_pair(thing, other) if pairs else split_of_thing(thing)
         if owner == split and str(thing) != str(other) and (pairs or split_of_thing(other) == "train"):
             break

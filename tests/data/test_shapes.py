@@ -61,23 +61,6 @@ def test_things_that_are_held_out_are_in_no_other_split() -> None:
         assert len(held_out) == 8
 
 
-def test_pairs_of_one_colour_or_shape_are_as_many_as_asked_for() -> None:
-    def alike(data: Shapes, split: str) -> float:
-        pairs = [scene.things for scene in scenes(data, split) if len(scene.captions) == 2]
-        return sum(one.colour == other.colour or one.shape == other.shape for one, other in pairs) / len(pairs)
-
-    sizes = {"train_size": 2000, "validation_size": 200, "test_size": 10}
-    plain, biased = (Shapes(**sizes, similar=share) for share in (0.0, 0.5))
-    for data in (plain, biased):
-        data.load()
-    chance = 14 / 63
-    assert alike(plain, "train") == pytest.approx(chance, abs=0.05)
-    assert alike(biased, "train") == pytest.approx(0.5 + 0.5 * chance, abs=0.05)
-    assert scenes(plain, "validation") == scenes(biased, "validation")
-    with pytest.raises(ValueError, match="similar=2 is a share"):
-        Shapes(similar=2)
-
-
 def test_captions_are_true(data: Shapes) -> None:
     for scene in [scene for split in SPLITS for scene in scenes(data, split)]:
         for thing in scene.things:
