@@ -133,12 +133,23 @@ def test_the_page_says_what_the_table_holds() -> None:
     assert "Not run on any task: mgu." in page
     assert "- To try first of 3 cells, by the mean rank over 2 tasks: " in page
     # the pooled variance of a is 0.02 / 3, of differences of two means of two seeds as much
-    assert "A: lstm is best with 0.8 points; differences up to 0.16 may be luck, and within it: gru." in page
-    assert "B: gru is best with 1 points; differences up to 0 may be luck, and no other cell is within it." in page
-    assert "What gates buy on b: against elman, lstm gains 1, gru gains 2 (points)." in page
+    assert "A: lstm is best with 0.8 points; differences up to 0.16 may be luck, and within that: gru." in page
+    assert "B: gru is best with 1 points; differences up to 0 may be luck, and no other cell is within that." in page
+    assert "What gates buy on b, in points: against elman, lstm gains 1, gru gains 2." in page
     assert "(sru): the best of them, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
     assert "one layer of each, at 200k parameters and 90 seconds of training, by the same settings" in page
     assert f"    seqzoo train task=b {BUDGET} cell=... seed=..." in page
+
+
+def test_what_may_be_luck_is_told() -> None:
+    # the pooled variance is 0.02 / 4, so that means of two differ by luck up to 2 sqrt(0.005)
+    scores = {"elman": [0.5, 0.5], "lstm": [0.6, 0.6], "gru": [0.7, 0.9], "sru": [0.65, 0.65]}
+    page = study.section(table({"a": scores}, {"a": "higher"}))
+    assert "What gates buy on a, in points: against elman, lstm gains 0.1 (may be luck), gru gains 0.3." in page
+    assert "sru, is 0.05 points ahead of lstm, which may be luck; they read" in page
+    scores = {"lstm": [0.7, 0.9], "gru": [0.75, 0.75], "mgu": [0.7, 0.7], "sru": [0.2, 0.2]}
+    page = study.section(table({"a": scores}, {"a": "higher"}))
+    assert "differences up to 0.14 may be luck, and all other cells are within that but sru." in page
 
 
 def test_what_size_buys_stands_apart() -> None:

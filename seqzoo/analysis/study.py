@@ -59,9 +59,17 @@ class Column:
         variance = sum((len(values) - 1) * statistics.variance(values) for values in several) / freedom
         return 2 * math.sqrt(2 * variance / statistics.fmean(map(len, several)))
 
+    def luck(self, difference: float) -> bool:
+        """Whether two cells may differ by so much from seed to seed; False where nothing is known of that."""
+        return abs(difference) <= self.noise
+
     @property
     def unit(self) -> str:
         return self.metric.replace("_", " ")
+
+    @property
+    def axis(self) -> str:
+        return f"{self.unit}, {'more' if self.sign > 0 else 'less'} is better"
 
 
 class Study:
@@ -197,10 +205,14 @@ def _winner(column: Column) -> str:
     text = f"{column.task.capitalize()}: {best} is best with {column.mean(best):.4g} {column.unit}"
     if math.isnan(column.noise):
         return f"{text}; one seed says nothing of luck."
-    alike = [
-        cell for cell in column.best_first[1:] if column.sign * (column.mean(best) - column.mean(cell)) <= column.noise
-    ]
-    told = f"within it: {', '.join(alike)}" if alike else "no other cell is within it"
+    behind = {cell: column.sign * (column.mean(best) - column.mean(cell)) for cell in column.best_first[1:]}
+    alike = [cell for cell, gap in behind.items() if column.luck(gap)]
+    worse = [cell for cell in behind if cell not in alike]
+    told = (
+        "no other cell is within that" if not alike else "all other cells are within that" if not worse
+        else f"all other cells are within that but {', '.join(worse)}" if len(worse) < len(alike)
+        else f"within that: {', '.join(alike)}"
+    )  # fmt: skip
     return f"{text}; differences up to {column.noise:.2g} may be luck, and {told}."
 
 
@@ -210,8 +222,11 @@ def _gates(column: Column) -> str:
     if not known or PLAIN not in column.scores:
         return ""
     gains = {cell: column.sign * (column.mean(cell) - column.mean(PLAIN)) for cell in known}
-    told = [f"{cell} {'gains' if gain > 0 else 'loses'} {abs(gain):.2g}" for cell, gain in gains.items()]
-    return f"What gates buy on {column.task}: against {PLAIN}, {', '.join(told)} ({column.unit})."
+    told = [
+        f"{cell} {'gains' if gain > 0 else 'loses'} {abs(gain):.2g}{' (may be luck)' if column.luck(gain) else ''}"
+        for cell, gain in gains.items()
+    ]
+    return f"What gates buy on {column.task}, in {column.unit}: against {PLAIN}, {', '.join(told)}."
 
 
 def _parallel(column: Column) -> str:
@@ -222,8 +237,9 @@ def _parallel(column: Column) -> str:
     speeds = [column.speed(cell) / column.speed(REFERENCE) for cell in known]
     return (
         f"Linear in the state, on {column.task} ({', '.join(known)}): the best of them, {best}, is {abs(gain):.2g} "
-        f"{column.unit} {'ahead of' if gain > 0 else 'behind'} {REFERENCE}; they read {min(speeds):.2g} to "
-        f"{max(speeds):.2g} times as many tokens a second."
+        f"{column.unit} {'ahead of' if gain > 0 else 'behind'} {REFERENCE}"
+        f"{', which may be luck' if column.luck(gain) else ''}; they read {min(speeds):.2g} to {max(speeds):.2g} times "
+        "as many tokens a second."
     )
 
 
@@ -316,9 +332,8 @@ def _drawn_scores(study: Study) -> str:
         left = names + number * (width + gap)
         values = [value for scores in column.scores.values() for value in scores]
         axis = Axis(min(values), max(values), left, left + width, False)
-        better = "more is better" if column.sign > 0 else "less is better"
         parts.append(f'<text class="title" x="{left}" y="16">{escape(column.task)}</text>')
-        parts.append(f'<text class="tick" x="{left}" y="32">{escape(column.unit)}, {better}</text>')
+        parts.append(f'<text class="tick" x="{left}" y="32">{escape(column.axis)}</text>')
         for value, text in axis.ticks():
             parts.append(f'<path class="grid" d="M{axis.at(value):.1f} {top}V{bottom}"/>')
             where = f'x="{axis.at(value):.1f}" y="{bottom + 15}"'
@@ -354,6 +369,6 @@ def _drawn_speed(study: Study) -> str:
             Dot(cell, _colour(cell), x, y, math.nan, math.nan, (x, y) in front or cell in (PLAIN, REFERENCE))
             for cell, (x, y) in points.items()
         ]
-        plot = Plot(column.task, "microseconds a token, training", column.unit, [], dots, front, logarithmic=True)
+        plot = Plot(column.task, "microseconds a token, training", column.axis, [], dots, front, logarithmic=True)
         parts.append(f'<svg x="{number * WIDTH}" width="{WIDTH}" height="{HEIGHT}">{plot.svg()}</svg>')
     return document(len(parts) * WIDTH, HEIGHT, "".join(parts))
