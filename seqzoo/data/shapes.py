@@ -138,7 +138,7 @@ def split_of_pair(first: Thing, second: Thing) -> str:
 
 def draw_scene(generator: random.Random, split: str, pairs: bool) -> Scene:
     """A scene of a split. pairs: two things that only this split has together are held out, else things."""
-    kind = generator.choices(("one", "pair", "alike"), (1, 6, 1))[0] if split == "train" or not pairs else "pair"
+    kind = generator.choices(("one", "pair", "alike"), (1, 2, 1))[0] if split == "train" or not pairs else "pair"
     while True:
         thing, other = _thing(generator), _thing(generator)
         owner = split_of_pair(thing, other) if pairs else split_of_thing(thing)
