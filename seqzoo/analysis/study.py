@@ -84,10 +84,7 @@ class Study:
         self.done = [row for row in rows if row["value"]]
         self.tasks = list(dict.fromkeys(row["task"] for row in rows))
         self.sizes = sorted({row["size"] for row in rows}, key=as_number)
-        self.columns = {
-            task: self.column([row for row in self.done if (row["task"], row["size"]) == (task, SIZE)])
-            for task in self.tasks
-        }
+        self.columns = {task: self.column(task, SIZE) for task in self.tasks}
         self.run = [column for column in self.columns.values() if column is not None]
         most = max((len(column.scores) for column in self.run), default=0)
         self.ranked = [column for column in self.run if len(column.scores) > most / 2]
@@ -98,13 +95,13 @@ class Study:
         self.cells = [*self.compared, *rest]
         self.untouched = [cell for cell in dict.fromkeys(row["cell"] for row in rows) if cell not in self.cells]
 
-    @staticmethod
-    def column(rows: Sequence[Row]) -> Column | None:
-        """Of the runs of one task and size; None where there are none."""
+    def column(self, task: str, size: str) -> Column | None:
+        """None where nothing of it is run."""
+        rows = [row for row in self.done if (row["task"], row["size"]) == (task, size)]
         if not rows:
             return None
         sign = 1 if rows[0]["better"] == "higher" else -1
-        column = Column(rows[0]["task"], rows[0]["data"], rows[0]["split"], rows[0]["metric"], sign)
+        column = Column(task, rows[0]["data"], rows[0]["split"], rows[0]["metric"], sign)
         for row in rows:
             column.scores.setdefault(row["cell"], []).append(float(row["value"]))
             column.speeds.setdefault(row["cell"], []).append(float(row["tokens_per_second"]))
@@ -132,7 +129,7 @@ def section(rows: Sequence[Row]) -> str:
     about = (
         f"All cells on five tasks, one layer of each, at {SIZE} parameters{_budget(study)}, by the same settings for "
         "all. Cells that are linear in the state were made for stacks with something else between, and since they have "
-        "fewer matrices they get several times as many units for the same parameters, which costs them speed here. "
+        "fewer matrices they get more units for the same parameters, most of them several times as many. "
         "Seconds are those for which the training had its processor; validation is not counted. "
         f"{len(study.done)} of {len(study.rows)} runs are done, in {hours:.1f} CPU hours ({devices or 'nowhere yet'}); "
         "`make study` goes on with the others. A score is the mean over seeds, ± their standard deviation where there "
@@ -163,8 +160,7 @@ def _table(study: Study) -> str:
         rank = f"{study.mean_rank(cell):.1f}" if cell in study.compared else ""
         speed = study.relative_speed(cell)
         lines.append([cell, *scores, rank, "" if math.isnan(speed) else f"{speed:.2f}"])
-    drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return drawn + (f"\n\nNot run on any task: {', '.join(study.untouched)}." if study.untouched else "")
+    return _markdown(lines) + (f"\n\nNot run on any task: {', '.join(study.untouched)}." if study.untouched else "")
 
 
 def _score(study: Study, task: str, cell: str) -> str:
@@ -266,8 +262,7 @@ def _sizes(study: Study) -> str:
 
 
 def _sizes_of_task(study: Study, task: str) -> str:
-    found = {size: [row for row in study.done if (row["task"], row["size"]) == (task, size)] for size in study.sizes}
-    columns = {size: column for size, rows in found.items() if (column := study.column(rows))}
+    columns = {size: column for size in study.sizes if (column := study.column(task, size))}
     sized = [cell for cell in study.cells if sum(cell in column.scores for column in columns.values()) > 1]
     if not sized:
         return ""
@@ -280,14 +275,18 @@ def _sizes_of_task(study: Study, task: str) -> str:
             size: f"{_with_spread(column, cell)}, {column.speed(cell) / first:.2f}x" for size, column in of_cell.items()
         }
         lines.append([cell, *(cells.get(size, "not run") for size in columns)])
-        largest = max(of_cell, key=lambda size: of_cell[size].sign * of_cell[size].mean(cell))
-        best.append(f"{cell} with {largest}")
-    drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        of_best = max(of_cell, key=lambda size: of_cell[size].sign * of_cell[size].mean(cell))
+        best.append(f"{cell} with {of_best}")
     unit = next(iter(columns.values())).unit
     return (
-        f"What size buys on {task}, trained for the same seconds: {unit}, and tokens a second as a multiple of the "
-        f"smallest one's. Best are {', '.join(best)} parameters.\n\n{drawn}"
+        f"What size buys on {task}, trained for the same seconds, `budget.parameters` alone being another: {unit}, and "
+        f"tokens a second as a multiple of the smallest one's. Best are {', '.join(best)} parameters.\n\n"
+        f"{_markdown(lines)}"
     )
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _ranks(values: Sequence[float]) -> list[float]:

@@ -117,10 +117,10 @@ def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Names
 
     done = 0
     for some in _in_pieces(texts, 1 if sys.stdin.isatty() else 64):
-        drawn = torch.get_rng_state()
-        rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
+        # attention is drawn of the same answers, where these are drawn, too
+        with torch.random.fork_rng(range(torch.cuda.device_count()), enabled=chosen.attention is not None):
+            rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
         if chosen.attention is not None:
-            torch.set_rng_state(drawn)  # of what is drawn, the same answers
             _draw_attention(loaded, some, chosen.attention, done + 1)
         explanations = loaded.explain(some, first_line=done + 1) if chosen.explain else [None] * len(some)
         done += len(some)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
-from seqzoo.decoding import Hypothesis, Search, Start, Step, Stream, ensemble, in_pieces
+from seqzoo.decoding import Constraint, Hypothesis, Search, Start, Step, Stream, ensemble, in_pieces
 from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.locked_dropout import LockedDropout
 from seqzoo.masking import ignore_padding, mask
 from seqzoo.metrics import create_metrics
-from seqzoo.tasks.forms import form_of
+from seqzoo.tasks.forms import check_form, form_of
 
 PROMPT_LENGTH = 20  # tokens of a validation text that are continued for a person to read
 
@@ -56,6 +56,7 @@ class LanguageModeling(Task):
         search: Search = Search(temperature=0.8),  # noqa: B008 (frozen)
     ):
         super().__init__()
+        check_form(spec, search)
         if search.coverage_penalty:
             raise ValueError("search.coverage_penalty needs something to attend with, which a language model has not")
         if tied_embeddings and embedding is None:
@@ -158,16 +159,19 @@ class LanguageModeling(Task):
 
         others: models that write with this one, each with the same rows as it reads them; stream: sees the best ones.
         """
-        start, step = self._beginning(model, batch, others, features)
-        limits, constraints = form_of(batch, self.spec, self.search)
+        if batch.size == 0:
+            return []
+        read, limits, constraints = self._asked(batch)
+        if read is not batch:
+            features, others = None, [(one, read) for one, _ in others]
+        starts = [self._start(features or model.encode(read))]
+        starts += [one.task._start(one.encode(own)) for one, own in others]
+        start, step = ensemble(starts, [self._step(model), *(one.task._step(one) for one, _ in others)])
         return self.search.find(start, step, limits, None, n_best, constraints=constraints, stream=stream)
 
-    def _beginning(
-        self, model: Any, batch: Batch, others: Sequence[tuple[Any, Batch]] = (), features: Features | None = None
-    ) -> tuple[Start, Step]:
-        starts = [self._start(features or model.encode(batch))]
-        starts += [one.task._start(one.encode(own)) for one, own in others]
-        return ensemble(starts, [self._step(model), *(one.task._step(one) for one, _ in others)])
+    def _asked(self, batch: Batch) -> tuple[Batch, Tensor, Constraint]:
+        """What is read before the first token is written, (B,) how many are, and what they keep to."""
+        return batch, *form_of(batch, self.spec, self.search)
 
     def _start(self, features: Features) -> Start:
         return Start(self._log_probabilities(features.last), features.state)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from seqzoo.contracts import UNKNOWN, Batch, DataSpec, Features
-from seqzoo.decoding import Hypothesis, Search, Stream, Template
+from seqzoo.contracts import UNKNOWN, Batch, DataSpec
+from seqzoo.decoding import Template
 from seqzoo.errors import DataError
 from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.verse import FRAME, RHYMES, Form, lines_of, rhymes_of
@@ -47,10 +46,10 @@ class Verse(LanguageModeling):
         lines: int | None = None,
         rhyme: list[int] | None = None,
         repeat: bool = False,
-        search: Search = Search(temperature=0.8),  # noqa: B008 (frozen)
         **options: Any,
     ):
-        super().__init__(feature_size, spec, search=search, **options)
+        super().__init__(feature_size, spec, **options)
+        search = self.search
         if search.words or search.places or search.prefix or search.no_repeat or search.min_length:
             raise ValueError("a poem has a form of its own: leave out words, places, prefix, no_repeat and min_length")
         for name, value in (("characters", characters), ("lines", lines)):
@@ -79,26 +78,11 @@ class Verse(LanguageModeling):
             )
         return super().prompt(text)
 
-    @torch.no_grad()
-    def hypotheses(
-        self,
-        model: Any,
-        batch: Batch,
-        features: Features | None = None,
-        n_best: int = 1,
-        others: Sequence[tuple[Any, Batch]] = (),
-        stream: Stream | None = None,
-    ) -> list[list[Hypothesis]]:
-        """Whole poems; their score is that of the poem, given its form."""
-        if batch.size == 0:
-            return []
-        device = batch.inputs.device
-        forms, template = self.plan(self._texts(batch), device)
+    def _asked(self, batch: Batch) -> tuple[Batch, Tensor, Template]:
+        forms, template = self.plan(self._texts(batch), batch.inputs.device)
         # only the form is read: what is given is written by the search, as all else
-        read = self._read([f"\n{form.header}" for form in forms], device)
-        start, step = self._beginning(model, read, [(one, read) for one, _ in others])
-        limits = torch.tensor([len(places) for places in template.places], device=device)
-        return self.search.find(start, step, limits, None, n_best, constraints=template, stream=stream)
+        read = self._read([f"\n{form.header}" for form in forms], batch.inputs.device)
+        return read, batch.lengths.new_tensor([len(places) for places in template.places]), template
 
     def plan(self, texts: list[str], device: torch.device | None = None) -> tuple[list[Form], Template]:
         """The form of the poem for each text, and the constraint that keeps them.
