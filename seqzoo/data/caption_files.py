@@ -29,7 +29,7 @@ from seqzoo.data.chance import generator_at
 from seqzoo.data.files import Files
 from seqzoo.data.generating import GENERATION_SEED
 from seqzoo.data.locations import locate_folder
-from seqzoo.data.pictures import probe, read_features, read_picture, vary
+from seqzoo.data.pictures import read_features, read_picture, vary
 from seqzoo.data.reading import read_lines, read_table, read_text
 from seqzoo.errors import DataError
 
@@ -158,11 +158,9 @@ class CaptionFiles(Files, CaptionData):
             try:
                 if self.features:
                     pictures[path] = read_features(path)
-                elif self.keep:
-                    pictures[path] = read_picture(path, self.size)
                 else:
-                    probe(path)
-                    pictures[path] = None
+                    picture = read_picture(path, self.size)
+                    pictures[path] = picture if self.keep else None
             except DataError as error:
                 complaints.append(str(error))
         return pictures, complaints

@@ -42,13 +42,6 @@ def read_picture(path: str | Path, size: int) -> Tensor:
     return torch.from_numpy(numpy.array(whole)).permute(2, 0, 1)
 
 
-def probe(path: str | Path) -> None:
-    """Raises DataError as `read_picture` does, which takes it far longer for a large JPEG."""
-    with _opened(path) as image:
-        image.draft("RGB", (1, 1))
-        image.load()
-
-
 def read_features(path: Path) -> Tensor:
     """(R, F) features of the regions of a picture, where PATH.npy or, below a folder that is a file, FILE.safetensors
     has them, or PATH itself, which ends with .npy; (F,) counts as one region.

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from seqzoo.data.pictures import MOST_PIXELS, probe, read_picture, vary
+from seqzoo.data.pictures import MOST_PIXELS, read_picture, vary
 from seqzoo.errors import DataError
 
 GREY = 100
@@ -87,8 +87,6 @@ def test_what_cannot_be_read_is_told(name: str, write: Callable[[Path], None], m
     write(tmp_path / name)
     with pytest.raises(DataError, match=message):
         read_picture(tmp_path / name, 8)
-    with pytest.raises(DataError, match=message):
-        probe(tmp_path / name)
 
 
 def test_pictures_vary_as_far_as_they_may() -> None:
