@@ -79,7 +79,7 @@ def test_a_beam_finds_the_most_probable_continuation_that_keeps_to_what_is_asked
         model.task.search = search
         with pytest.raises(DataError, match="is for texts that are rewritten, and here none is"):
             model.task.decode(model, batch)
-    with pytest.raises(ConfigError, match="search.same_length is for texts that are rewritten"):
+    with pytest.raises(ConfigError, match="same_length is for texts that are rewritten"):
         build("+task.search.same_length=true")
 
 
