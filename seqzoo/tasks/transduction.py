@@ -43,7 +43,7 @@ from seqzoo.decoding import (
 from seqzoo.linear_cross_entropy import linear_cross_entropy
 from seqzoo.masking import mask
 from seqzoo.metrics import all_of, create_metrics, is_right
-from seqzoo.tasks.forms import NEVER_WRITTEN, check_form, form_of
+from seqzoo.tasks.forms import NEVER_WRITTEN, form_of
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
 from seqzoo.tasks.self_critical import Critic, SelfCritical
 
@@ -88,7 +88,6 @@ class Transduction(Task):
         for name, value in (("word_dropout", word_dropout), ("label_smoothing", label_smoothing)):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}: it is a share, at least 0 and below 1")
-        check_form(spec, search)
         self.decoder = Decoder(feature_size, spec.output_size, encoder_state, decoder)
         for name, given in (("coverage_penalty", search.coverage_penalty), ("coverage_loss", coverage_loss)):
             if given and self.decoder.attention is None:
