@@ -16,7 +16,6 @@ from seqzoo.config import merged
 from seqzoo.contracts import END, UNKNOWN, Alignment, Batch, DataSpec, Explanation, Prediction
 from seqzoo.data.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import encode_inputs
-from seqzoo.data.vocabulary import UNKNOWN as UNK
 from seqzoo.decoding import Unmet, mean_log
 from seqzoo.dynamics import first_cell, recording
 from seqzoo.errors import ConfigError, DataError
@@ -56,6 +55,17 @@ class Inside(NamedTuple):
     alignment: Alignment | None
 
 
+class _Part(NamedTuple):
+    """Some texts of a call. rows: which of them; lines: their numbers in a message; batch: as this model reads them;
+    others: as the others do that write with it.
+    """
+
+    rows: list[int]
+    lines: list[int]
+    batch: Batch
+    others: list[tuple[Model, Batch]]
+
+
 class Loaded:
     """model: with the run's best weights, in evaluation mode; spec: what its ids mean; config: how it was made; others:
     models that write its answers with it.
@@ -83,52 +93,62 @@ class Loaded:
         if n_best < 1:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])
         task = self.model.task
-        found: list[list[Prediction]] = []
-        for batch, others in self._batches_of_all(texts, batch_size, first_line):
-            with _by_line(first_line + len(found)):
+        found = [[NOTHING] for _ in texts]
+        for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
+            with _by_line(lines):
                 if isinstance(task, Transduction | LanguageModeling):
-                    found += task.candidates(self.model, batch, n_best, others)
+                    some = task.candidates(self.model, batch, n_best, others)
                 else:
-                    found += task.candidates(self.model, batch, n_best)
-        return [[NOTHING] if self._stays_empty(text) else row for text, row in zip(texts, found, strict=True)]
+                    some = task.candidates(self.model, batch, n_best)
+            for row, predictions in zip(rows, some, strict=True):
+                found[row] = predictions
+        return found
 
     @torch.no_grad()
     def alignments(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
-    ) -> list[Alignment]:
-        """What the prediction of each text attended to, by this model where others write with it. Raises ConfigError
-        where the model attends to nothing.
+    ) -> list[Alignment | None]:
+        """What the prediction of each text attended to, by this model where others write with it; None where a text
+        stays empty. Raises ConfigError where the model attends to nothing.
         """
         task = self.model.task
-        found: list[Alignment] = []
-        for batch, others in self._batches_of_all(texts, batch_size, first_line):
-            with _by_line(first_line + len(found)):
+        found: list[Alignment | None] = [None for _ in texts]
+        for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
+            with _by_line(lines):
                 if isinstance(task, Transduction):
-                    found += task.alignments(self.model, batch, others)
+                    some = task.alignments(self.model, batch, others)
                 else:
-                    found += task.alignments(self.model, batch)
-        if not found:
-            raise ConfigError(
-                ["the run attends to nothing: train one with an attention, such as task.decoder.attention=general"]
-            )
+                    some = task.alignments(self.model, batch)
+            if not some:
+                raise ConfigError(
+                    ["the run attends to nothing: train one with an attention, such as task.decoder.attention=general"]
+                )
+            for row, alignment in zip(rows, some, strict=True):
+                found[row] = alignment
         return found
 
     @torch.no_grad()
     def explain(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
-    ) -> list[Explanation]:
-        """What the prediction of each text rests on. Raises ConfigError where the task cannot say."""
-        task, batches = self.model.task, self._batches(texts, batch_size, first_line)
-        found = [explanation for batch in batches for explanation in task.explain(self.model, batch)]
-        if not found:
-            raise ConfigError([f"a run of task={task.kind} that reads such inputs cannot explain its predictions"])
+    ) -> list[Explanation | None]:
+        """What the prediction of each text rests on; None where a text stays empty. Raises ConfigError where the task
+        cannot say.
+        """
+        task = self.model.task
+        found: list[Explanation | None] = [None for _ in texts]
+        for rows, _, batch, _ in self._parts(texts, batch_size, first_line):
+            some = task.explain(self.model, batch)
+            if not some:
+                raise ConfigError([f"a run of task={task.kind} that reads such inputs cannot explain its predictions"])
+            for row, explanation in zip(rows, some, strict=True):
+                found[row] = explanation
         return found
 
     @torch.no_grad()
     def look_inside(self, text: str) -> Inside:
         """What each layer did while it read a text. Raises DataError for a text without tokens."""
         model, backbone = self.model, self.model.backbone
-        [batch] = self._batches([text], 1, 1)
+        batch = self._read([text], [1])
         cell = first_cell(model)
         cells = {} if cell is None else {"layer_1": cell}
         if isinstance(backbone, Stack):
@@ -159,8 +179,8 @@ class Loaded:
             raise ConfigError([f"only what writes can be streamed, and the run is of task={task.kind}"])
         if self._stays_empty(text):
             return NOTHING
-        [(batch, others)] = self._batches_of_all([text], 1, 1)
-        with _by_line(1):
+        [(_, lines, batch, others)] = self._parts([text], 1, 1)
+        with _by_line(lines):
             return task.stream(self.model, batch, write, others)
 
     @torch.no_grad()
@@ -184,9 +204,9 @@ class Loaded:
             )
         codec = cast(TextCodec, self.spec.inputs)
         found: list[list[TokenScore]] = []
-        for batch, others in self._batches_of_all([text + task.line_end for text in texts], batch_size, first_line):
+        for _, lines, batch, others in self._parts([text + task.line_end for text in texts], batch_size, first_line):
             if int(batch.lengths.min()) < 2:
-                number = first_line + len(found) + int(batch.lengths.argmin())
+                number = lines[int(batch.lengths.argmin())]
                 raise DataError(
                     f"Line {number}: the model knows no line ends, and scores a token by those before it: give two."
                 )
@@ -216,33 +236,27 @@ class Loaded:
                     f"Line {number}: of the answer {answer!r} the model knows only {known!r}, so it has no score."
                 )
         found: list[list[TokenScore]] = []
-        for batch, others in self._batches_of_all(texts, batch_size, first_line):
-            some = ids[len(found) : len(found) + batch.size]
+        for rows, _, batch, others in self._parts(texts, batch_size, first_line):
+            some = [ids[row] for row in rows]
             for row, scores in zip(some, task.target_scores(self.model, batch, some, others), strict=True):
                 written = [codec.vocabulary.tokens[token] for token in [*row, END]]
                 found.append([TokenScore(*pair) for pair in zip(written, scores, strict=True)])
         return found
 
-    def _batches_of_all(
-        self, texts: list[str] | list[list[str]], batch_size: int, first_line: int
-    ) -> Iterator[tuple[Batch, list[tuple[Model, Batch]]]]:
-        """Each batch as this model reads it, and as the others do that write with it."""
-        members = [self, *self.others]
-        for own, *batches in zip(*(one._batches(texts, batch_size, first_line) for one in members), strict=True):
-            yield own, [(one.model, batch) for one, batch in zip(self.others, batches, strict=True)]
+    def _parts(self, texts: Sequence[str] | Sequence[list[str]], batch_size: int, first_line: int) -> Iterator[_Part]:
+        """All texts but those that stay empty."""
+        filled = [row for row, text in enumerate(texts) if not self._stays_empty(text)]
+        for start in range(0, len(filled), batch_size):
+            rows = filled[start : start + batch_size]
+            some, lines = [texts[row] for row in rows], [first_line + row for row in rows]
+            others = [(one.model, one._read(some, lines)) for one in self.others]
+            yield _Part(rows, lines, self._read(some, lines), others)
 
-    def _batches(self, texts: list[str] | list[list[str]], batch_size: int, first_line: int) -> Iterator[Batch]:
+    def _read(self, texts: Sequence[str | list[str]], lines: list[int]) -> Batch:
+        """Texts as the model reads them."""
         self.model.eval()
-        device = next(self.model.parameters()).device
-        for start in range(0, len(texts), batch_size):
-            some = [self._prompt(text) for text in texts[start : start + batch_size]]
-            yield encode_inputs(self.spec, some, first_line=first_line + start).to(device)
-
-    def _prompt(self, text: str | list[str]) -> str | list[str]:
-        """What the model reads of a text."""
-        if self._stays_empty(text):
-            return [UNK]  # something, whose answer nobody sees
-        return self.model.task.prompt(text) if isinstance(text, str) else text
+        read = [self.model.task.prompt(text) if isinstance(text, str) else text for text in texts]
+        return encode_inputs(self.spec, read, lines=lines).to(next(self.model.parameters()).device)
 
     def _stays_empty(self, text: Sequence[str]) -> bool:
         """Whether there is nothing to rewrite, to tag, or to classify."""
@@ -252,12 +266,12 @@ class Loaded:
 
 
 @contextmanager
-def _by_line(first: int) -> Iterator[None]:
+def _by_line(lines: list[int]) -> Iterator[None]:
     """The row of a batch that is given what cannot be met is named by its line."""
     try:
         yield
     except Unmet as error:
-        raise DataError(f"Line {first + error.row}: {error.text}") from None
+        raise DataError(f"Line {lines[error.row]}: {error.text}") from None
 
 
 def load(

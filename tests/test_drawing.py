@@ -198,7 +198,7 @@ def test_what_layers_did_is_in_the_order_of_the_text(loaded: Loaded) -> None:
     ahead, behind = inside.layers.values()
     assert ahead.read == behind.read == ["3", "2", "+", "1"]  # as it is read
     assert list(ahead.states) == ["output", "f", "i", "o"]
-    [batch] = loaded._batches(["1+23"], 1, 1)
+    batch = loaded._read(["1+23"], [1])
     with torch.no_grad():
         outputs = loaded.model.encode(batch).outputs[0]
     torch.testing.assert_close(torch.cat([ahead.states["output"], behind.states["output"]], 1), outputs)

@@ -157,6 +157,28 @@ def test_what_cannot_be_met_is_told_with_its_line() -> None:
         loaded.predict([*["abcd"] * 4, "a"], batch_size=2, first_line=10)
     with pytest.raises(DataError, match=r"^Line 1: words="):
         loaded.stream("a", print)
+    with pytest.raises(DataError, match=r"^Line 3: words="):
+        loaded.predict(["", "abcd", "a"])
+
+
+def test_of_an_empty_line_nothing_is_wanted() -> None:
+    loaded = writer(words=["abc"], same_length=True)
+    texts = ["", "abcd", " ", "dada", "fabcdef"]
+    answers = [prediction.answer for prediction in loaded.predict(texts, batch_size=2)]
+    assert [answers[0], answers[2]] == ["", ""]
+    assert [len(answers[row]) for row in (1, 3, 4)] == [4, 4, 7]
+    assert all("abc" in answers[row] for row in (1, 3, 4))
+
+
+@pytest.mark.parametrize("method", ["alignments", "explain"])
+def test_an_empty_line_attends_to_nothing(method: str) -> None:
+    source = TextCodec.learn("whitespace", [["a", "b"]])
+    spec = DataSpec("classification", source.size, 2, source, LabelCodec(["left", "right"]), class_counts=[1, 1])
+    config = compose("task=classification", "task.pooling=attention", "backbone.hidden_size=8")
+    loaded = Loaded(build_model(config, spec).eval(), spec, config)
+    nothing, found, _ = getattr(loaded, method)(["", "a b a", " "])
+    assert nothing is None
+    assert found.read == ["a", "b", "a"]
 
 
 def test_at_least_one_candidate_is_asked_for() -> None:

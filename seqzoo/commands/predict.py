@@ -205,11 +205,10 @@ def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Itera
 def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
     from seqzoo.drawing import draw, save
 
-    found = zip(texts, loaded.alignments(texts, first_line=first), strict=True)
-    for number, (text, alignment) in enumerate(found, start=first):
-        if not text.strip():
-            continue  # nothing was answered to nothing
-        save(draw(alignment), path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
+    found = loaded.alignments(texts, first_line=first)
+    for number, alignment in enumerate(found, start=first):
+        if alignment is not None:
+            save(draw(alignment), path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
 
 
 def _task_options(texts: list[str]) -> dict[str, Any]:

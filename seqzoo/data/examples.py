@@ -387,28 +387,31 @@ def encode_inputs(
     texts: Sequence[str | list[str]],
     max_length: int | None = None,
     truncate: bool = False,
-    first_line: int = 1,
+    lines: Sequence[int] | None = None,
 ) -> Batch:
     """Raw lines, or lists of tokens, as one batch without targets; rows keep their order. A model of numbers reads
     steps as `seqzoo.data.numbers.parse_steps` does; one of pictures, or of their features, is given their files.
 
-    Raises DataError naming the line, counted from `first_line`, that is empty, longer than `max_length`, or marks no
-    target where the model asks for one.
+    lines: their numbers in messages; by default 1, 2, ...
+
+    Raises DataError naming the line that is empty, longer than `max_length`, or marks no target where the model asks
+    for one.
     """
+    lines = range(1, len(texts) + 1) if lines is None else lines
     codec = spec.inputs
     if not texts:
         raise DataError("There is nothing to predict: give at least one line.")
     if spec.picture is not None and spec.task != "transduction":
         raise DataError("The model reads clips, which no file is read for: score it by seqzoo evaluate.")
     if codec is None and spec.task == "transduction" and "" in texts:
-        raise DataError(f"Line {texts.index('') + first_line} is empty: name a file.")
+        raise DataError(f"Line {lines[texts.index('')]} is empty: name a file.")
     if spec.picture is not None:
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
         return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
     rows: list[Tensor] = []
     spans: list[tuple[int, int] | None] = []
     written: list[list[str]] = []
-    for number, text in enumerate(texts, start=first_line):
+    for number, text in zip(lines, texts, strict=True):
         with located(f"Line {number}"):
             if isinstance(codec, TextCodec):
                 tokens, span = split_source(spec, text)

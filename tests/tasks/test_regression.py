@@ -191,4 +191,4 @@ def test_text_is_read_as_numbers() -> None:
 )
 def test_text_that_is_no_numbers(text: str, mistake: str) -> None:
     with pytest.raises(DataError, match=mistake):
-        encode_inputs(DataSpec("regression", 2, 1), [text], first_line=5)
+        encode_inputs(DataSpec("regression", 2, 1), [text], lines=[5])
