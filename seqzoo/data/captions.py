@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -100,15 +101,21 @@ class CaptionData(DataModule):
         codec = self.spec.targets
         if not isinstance(codec, TextCodec) or codec.eos is None:
             raise DataError("The saved run writes no text: was it trained on other data?")
+
+        @cache  # many pictures may be described alike
+        def encode(caption: str) -> tuple[list[int], str]:
+            tokens = fit(codec.split(caption), self.max_length, self.truncate, "caption")
+            return [*codec.vocabulary.encode(tokens), codec.eos], codec.tokenizer.join(tokens)
+
         rows = evenly(list(range(len(found.captions))), self.limit)
         ids: list[list[int]] = []
         first, references = [], []
         for row in rows:
             first.append(len(ids))
             with located(found.where[row]):
-                split = [fit(codec.split(c), self.max_length, self.truncate, "caption") for c in found.captions[row]]
-            ids += [[*codec.vocabulary.encode(tokens), codec.eos] for tokens in split]
-            references.append([codec.tokenizer.join(tokens) for tokens in split])
+                encoded = [encode(caption) for caption in found.captions[row]]
+            ids += [tokens for tokens, _ in encoded]
+            references.append([text for _, text in encoded])
         return _Encoded(found.pictures, rows, Ragged(ids), first, [len(texts) for texts in references], references)
 
     def splits(self) -> dict[str, int]:
