@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import re
 import statistics
 from collections.abc import Callable
@@ -27,6 +28,7 @@ COLUMNS = (
 )  # fmt: skip
 Row = dict[str, str]
 KEY = ("data", "split", "metric", "seed", "command", "device")
+WITHOUT = "none"  # backbone of what is no network, such as one caption for all pictures
 SHOWN = ("data", "test", "validation", "runs", "cell", "parameters", "seconds", "CPU seconds", "command")
 REPEATS = r" (seed=|data\.fold=|--seed )\S+"  # of commands that differ in nothing else the mean is shown
 HEADER = """# Results
@@ -85,8 +87,25 @@ def page() -> str:
             spent = (_mean(runs, name) for name in ("seconds", "cpu_seconds"))
             cells = (data, *scores, str(count), runs[0]["cell"], size, *spent, f"`{command}`")
             sections.append(f"| {' | '.join(cells)} |")
-        sections.append("")
+        sections += ["", *_margins(rows)]
     return "\n".join(sections).rstrip() + "\n"
+
+
+def _margins(rows: list[Row]) -> list[str]:
+    """By how much trained models are better than the best line without a network, where there are such lines."""
+    lines = []
+    for data, own in _grouped([row for row in rows if row["split"] == "test"], lambda row: row["data"]):
+        best: dict[str, float] = {}
+        for row in own:
+            if row["backbone"] == WITHOUT:
+                best[row["metric"]] = max(float(row["value"]), best.get(row["metric"], -math.inf))
+        trained = [row for row in own if row["backbone"] != WITHOUT and row["metric"] in best]
+        for command, runs in _grouped(trained, lambda row: _shared(row["command"])):
+            scores = _grouped(runs, lambda row: row["metric"])
+            means = ((metric, statistics.fmean(float(row["value"]) for row in same)) for metric, same in scores)
+            margins = (f"{metric} {mean - best[metric]:+.2f}" for metric, mean in means)
+            lines.append(f"- {data}, `{command}`: {', '.join(margins)}")
+    return ["On test, against the best of the lines without a network:", "", *lines, ""] if lines else []
 
 
 def _shared(command: str) -> str:

@@ -63,3 +63,23 @@ def test_repetitions_are_averaged(script: ModuleType, tmp_path: Path, monkeypatc
         "| d | accuracy **0.6** ± 0.14 |  | 2 | c | 1,000 | 15 |  | `seqzoo train x=1` |",
         "| d | accuracy **0.1** |  | 1 | c | 1,000 | 10 |  | `seqzoo train x=2` |",
     ]
+
+
+def test_models_are_compared_with_the_best_line_without_one(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    common = {"data": "d", "split": "test", "parameters": "0", "backbone": "none"}
+    rows = [
+        {**common, "metric": "bleu_1", "value": "50", "command": "one"},
+        {**common, "metric": "bleu_1", "value": "40", "command": "near"},
+        {**common, "metric": "cider_d", "value": "9", "command": "near"},
+        {**common, "metric": "bleu_1", "value": "49", "command": "net", "backbone": "b"},
+        {**common, "metric": "bleu_1", "value": "48", "command": "net seed=1", "backbone": "b"},
+        {**common, "metric": "cider_d", "value": "12.5", "command": "net", "backbone": "b"},
+        {**common, "metric": "loss_nats", "value": "2", "command": "net", "backbone": "b"},
+        {**common, "metric": "bleu_1", "value": "1", "command": "other", "data": "e", "backbone": "b"},
+    ]
+    script.write_table(tmp_path / "table.csv", script.COLUMNS, rows)
+    lines = [line for line in script.page().splitlines() if line.startswith("- ")]
+    assert lines == ["- d, `net`: bleu_1 -1.50, cider_d +3.50"]
