@@ -116,7 +116,8 @@ class Shapes(CaptionData):
         for split in ("train", "validation", "test"):
             generator = random.Random(f"{GENERATION_SEED} {split}")
             size = getattr(self, f"{split}_size")
-            scenes = [draw_scene(generator, split, self.held_out == "pairs") for _ in range(size)]
+            wanted = range(min(size, self.limit or size))
+            scenes = [draw_scene(generator, split, self.held_out == "pairs") for _ in wanted]
             captions = [scene.captions for scene in scenes]
             found[split] = Captioned(DrawnScenes(scenes), captions, [""] * len(scenes))
         return found
