@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import re
 import statistics
 from collections.abc import Callable
@@ -98,7 +97,8 @@ def _margins(rows: list[Row]) -> list[str]:
         best: dict[str, float] = {}
         for row in own:
             if row["backbone"] == WITHOUT:
-                best[row["metric"]] = max(float(row["value"]), best.get(row["metric"], -math.inf))
+                value = float(row["value"])
+                best[row["metric"]] = max(value, best.get(row["metric"], value))
         trained = [row for row in own if row["backbone"] != WITHOUT and row["metric"] in best]
         for command, runs in _grouped(trained, lambda row: _shared(row["command"])):
             scores = _grouped(runs, lambda row: row["metric"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -55,6 +55,11 @@ class Inside(NamedTuple):
     alignment: Alignment | None
 
 
+Others = list[tuple[Model, Batch]]
+Found = TypeVar("Found")
+Nothing = TypeVar("Nothing")
+
+
 class _Part(NamedTuple):
     """Some texts of a call. rows: which of them; lines: their numbers in a message; batch: as this model reads them;
     others: as the others do that write with it.
@@ -63,7 +68,7 @@ class _Part(NamedTuple):
     rows: list[int]
     lines: list[int]
     batch: Batch
-    others: list[tuple[Model, Batch]]
+    others: Others
 
 
 class Loaded:
@@ -93,16 +98,13 @@ class Loaded:
         if n_best < 1:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])
         task = self.model.task
-        found = [[NOTHING] for _ in texts]
-        for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
-            with _by_line(lines):
-                if isinstance(task, Transduction | LanguageModeling):
-                    some = task.candidates(self.model, batch, n_best, others)
-                else:
-                    some = task.candidates(self.model, batch, n_best)
-            for row, predictions in zip(rows, some, strict=True):
-                found[row] = predictions
-        return found
+
+        def answer(batch: Batch, others: Others) -> list[list[Prediction]]:
+            if isinstance(task, Transduction | LanguageModeling):
+                return task.candidates(self.model, batch, n_best, others)
+            return task.candidates(self.model, batch, n_best)
+
+        return self._of_each(texts, batch_size, first_line, answer, [NOTHING])
 
     @torch.no_grad()
     def alignments(
@@ -112,20 +114,20 @@ class Loaded:
         stays empty. Raises ConfigError where the model attends to nothing.
         """
         task = self.model.task
-        found: list[Alignment | None] = [None for _ in texts]
-        for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
-            with _by_line(lines):
-                if isinstance(task, Transduction):
-                    some = task.alignments(self.model, batch, others)
-                else:
-                    some = task.alignments(self.model, batch)
-            if not some:
+
+        def answer(batch: Batch, others: Others) -> list[Alignment]:
+            found = (
+                task.alignments(self.model, batch, others)
+                if isinstance(task, Transduction)
+                else task.alignments(self.model, batch)
+            )
+            if not found:
                 raise ConfigError(
                     ["the run attends to nothing: train one with an attention, such as task.decoder.attention=general"]
                 )
-            for row, alignment in zip(rows, some, strict=True):
-                found[row] = alignment
-        return found
+            return found
+
+        return self._of_each(texts, batch_size, first_line, answer, None)
 
     @torch.no_grad()
     def explain(
@@ -135,14 +137,14 @@ class Loaded:
         cannot say.
         """
         task = self.model.task
-        found: list[Explanation | None] = [None for _ in texts]
-        for rows, _, batch, _ in self._parts(texts, batch_size, first_line):
-            some = task.explain(self.model, batch)
-            if not some:
+
+        def answer(batch: Batch, others: Others) -> list[Explanation]:
+            found = task.explain(self.model, batch)
+            if not found:
                 raise ConfigError([f"a run of task={task.kind} that reads such inputs cannot explain its predictions"])
-            for row, explanation in zip(rows, some, strict=True):
-                found[row] = explanation
-        return found
+            return found
+
+        return self._of_each(texts, batch_size, first_line, answer, None)
 
     @torch.no_grad()
     def look_inside(self, text: str) -> Inside:
@@ -241,6 +243,22 @@ class Loaded:
             for row, scores in zip(some, task.target_scores(self.model, batch, some, others), strict=True):
                 written = [codec.vocabulary.tokens[token] for token in [*row, END]]
                 found.append([TokenScore(*pair) for pair in zip(written, scores, strict=True)])
+        return found
+
+    def _of_each(
+        self,
+        texts: Sequence[str] | Sequence[list[str]],
+        batch_size: int,
+        first_line: int,
+        answer: Callable[[Batch, Others], list[Found]],
+        nothing: Nothing,
+    ) -> list[Found | Nothing]:
+        """What is answered to each text, and `nothing` where one stays empty."""
+        found: list[Found | Nothing] = [nothing for _ in texts]
+        for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
+            with _by_line(lines):
+                for row, one in zip(rows, answer(batch, others), strict=True):
+                    found[row] = one
         return found
 
     def _parts(self, texts: Sequence[str] | Sequence[list[str]], batch_size: int, first_line: int) -> Iterator[_Part]:
