@@ -118,6 +118,11 @@ def own_config_dirs() -> list[Path]:
     return list(_user_dirs)
 
 
+def config_dir_arguments() -> list[str]:
+    """The folders that were added, as arguments of another command."""
+    return [argument for path in _user_dirs for argument in ("--config-dir", str(path))]
+
+
 _user_dirs: list[Path] = []
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.contracts import Alignment, Explanation
-from seqzoo.errors import ConfigError
+from seqzoo.errors import ConfigError, not_installed
 
 COLUMNS = 80
 """Characters a line of text in a picture; a Chinese one is two."""
@@ -39,9 +39,9 @@ def can_draw() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def _need_matplotlib() -> None:
+def need_matplotlib() -> None:
     if not can_draw():
-        raise ConfigError(['Pictures need matplotlib: pip install "seqzoo[report]".'])
+        raise ConfigError([f"drawing needs {not_installed('matplotlib')}"])
 
 
 def draw(alignment: Alignment) -> Any:
@@ -50,7 +50,7 @@ def draw(alignment: Alignment) -> Any:
     ground that is the darker, the more it weighs. Of a picture: the picture once for each word, as light as each of its
     regions weighs. Raises ConfigError where matplotlib is not installed.
     """
-    _need_matplotlib()
+    need_matplotlib()
     if alignment.picture is not None:
         return _draw_over_picture(alignment, alignment.picture)
     if len(alignment.written) == 1:
@@ -194,7 +194,7 @@ def draw_states(read: list[str], states: Mapping[str, Tensor]) -> Any:
 
     Raises ConfigError where matplotlib is not installed.
     """
-    _need_matplotlib()
+    need_matplotlib()
     from matplotlib.figure import Figure
 
     steps = len(read)

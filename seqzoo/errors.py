@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+import shutil
+import sys
+import sysconfig
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class SeqzooError(Exception):
@@ -37,3 +42,35 @@ def closest(name: str, names: Iterable[str]) -> str:
     if near:
         return f" Did you mean {' or '.join(repr(n) for n in near)}?"
     return f" There are: {', '.join(names)}." if names else ""
+
+
+def program(name: str) -> str:
+    """How a program of this environment is started from a shell, for a command that can be pasted.
+
+    Args:
+        name: `seqzoo`, or a program that is installed beside it, such as `tensorboard`.
+
+    Returns:
+        The name, where the PATH leads to the program of this environment; else the path of its script; else
+        `python -m` with its module.
+    """
+    scripts = Path(sysconfig.get_path("scripts"))
+    called = shutil.which(name)
+    if called is not None and scripts.resolve() in (Path(called).parent.resolve(), Path(called).resolve().parent):
+        return name
+    script = shutil.which(name, path=str(scripts))
+    if script is not None:
+        return _path_from_here(script)
+    python = "python" if shutil.which("python") == sys.executable else _path_from_here(sys.executable)
+    return f"{python} -m {'tensorboard.main' if name == 'tensorboard' else name}"
+
+
+def _path_from_here(path: str) -> str:
+    folder = Path.cwd()
+    below = folder in Path(path).parents[1:]  # the name alone would be looked for on the PATH
+    return shlex.quote(str(Path(path).relative_to(folder)) if below else path)
+
+
+def not_installed(package: str) -> str:
+    """'optuna, which is not installed: pip install optuna', for the end of a sentence about an optional package."""
+    return f"{package}, which is not installed: {program('pip')} install {package}"

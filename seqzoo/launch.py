@@ -7,6 +7,7 @@ were cut, and tries again those that failed; with more values for what is varied
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import re
 import shlex
 import sys
@@ -18,9 +19,10 @@ from typing import Any
 
 from seqzoo import config as configuration
 from seqzoo.cache import user_cache
-from seqzoo.errors import ConfigError, SeqzooError
+from seqzoo.errors import ConfigError, SeqzooError, not_installed, program
 from seqzoo.locks import least_used
 
+LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
 LONGEST_NAME = 80
 
 
@@ -49,6 +51,7 @@ def launch(flags: list[str], overrides: list[str]) -> None:
     given = [text.partition("=")[2] for text in overrides if text.startswith("hydra.sweep.dir=")]
     if given and "${" in given[-1]:
         raise ConfigError([f"hydra.sweep.dir is {given[-1]!r}: a sweep that can be started again has a fixed folder"])
+    _check_launcher(overrides)
     jobs = _check_names(overrides)
     sweep = Path(given[-1]) if given else Path("runs", "sweeps", sweep_name(overrides))
     rest = [text for text in overrides if not text.startswith("hydra.sweep.dir=")]
@@ -107,7 +110,8 @@ class _Job:
         for own in self.config_dirs:
             configuration.use_config_dir(own)
         chosen = list(HydraConfig.get().overrides.task)
-        ledger, command = Ledger(self.sweep), shlex.join(["seqzoo", "train", *chosen])
+        ledger = Ledger(self.sweep)
+        command = shlex.join(["seqzoo", "train", *configuration.config_dir_arguments(), *chosen])
         config = configuration.compose(*chosen)
         key = fingerprint(config)
         with ledger.lock(key) as free:
@@ -196,6 +200,14 @@ def _short(text: str) -> str:
     return f"{clean[: LONGEST_NAME - 7]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
+def _check_launcher(overrides: list[str]) -> None:
+    """Raises ConfigError where the package of a launcher is not installed."""
+    for name in (text.removeprefix("hydra/launcher=") for text in overrides if text.startswith("hydra/launcher=")):
+        package = f"hydra-{name.partition('_')[0]}-launcher"
+        if name in LAUNCHERS and not list(importlib.metadata.distributions(name=package)):
+            raise ConfigError([f"hydra/launcher={name} needs {not_installed(package)}"])
+
+
 def _check_names(overrides: list[str]) -> list[tuple[list[str], str]]:
     """The jobs of a sweep, each with the key of its configuration. What does not fit together fails later, as its job
     alone.
@@ -224,9 +236,15 @@ def _summarize(sweep: Path, jobs: list[tuple[list[str], str]]) -> None:
     entries = [Ledger(sweep).read(key) for _, key in jobs]
     failed = [entry for entry in entries if entry is not None and entry.status == "failed"]
     done = sum(entry is not None and entry.status == "done" for entry in entries)
-    print(f"\n{sweep}: {done} of {len(jobs)} jobs are done\n\nseqzoo compare {shlex.quote(str(sweep))}", flush=True)
+    print(
+        f"\n{sweep}: {done} of {len(jobs)} jobs are done\n\n{program('seqzoo')} compare {shlex.quote(str(sweep))}",
+        flush=True,
+    )
     if failed:
-        lines = "\n".join(f"  {entry.folder}: {entry.reason}\n    {entry.command}" for entry in failed)
+        seqzoo = program("seqzoo")
+        lines = "\n".join(
+            f"  {entry.folder}: {entry.reason}\n    {seqzoo}{entry.command.removeprefix('seqzoo')}" for entry in failed
+        )
         raise SeqzooError(f"{len(failed)} of {len(jobs)} jobs failed; why, and how to run one alone:\n{lines}")
 
 

@@ -19,7 +19,7 @@ from seqzoo.checking import check
 from seqzoo.contracts import DataModule, DataSpec
 from seqzoo.cost import Cost
 from seqzoo.data.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
-from seqzoo.errors import CheckpointError, ConfigError, TrainingError
+from seqzoo.errors import CheckpointError, ConfigError, TrainingError, program
 from seqzoo.metrics import BinaryConfusion, Confusion, confusion_of, signatures
 from seqzoo.model import Model
 from seqzoo.provenance import commit, group_name, hardware, hyperparameters
@@ -176,12 +176,18 @@ def _train(
     except Stopped:
         run.log(
             f"stopped after update {session.position.step:,}, which is saved; to go on:\n"
-            f"    seqzoo train resume={shlex.quote(str(run.folder))}"
+            f"    {program('seqzoo')} {_to_continue(run.folder, config)}"
         )
         raise
     finally:
         run.tracker.close(ending)
         run.close()
+
+
+def _to_continue(folder: Path, config: dict[str, Any]) -> str:
+    """The arguments of the command line that continue a run."""
+    allowed = [f"allow_modules=[{','.join(config['allow_modules'])}]"] if config["allow_modules"] else []
+    return shlex.join(["train", *configuration.config_dir_arguments(), f"resume={folder}", *allowed])
 
 
 def _total_steps(data: DataModule, settings: Any) -> int | None:
@@ -295,7 +301,7 @@ def _finish(
         "precision": precision,
         "threads": threads,
         "versions": {"seqzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        "command": shlex.join(["seqzoo", "train", *config["overrides"]]),
+        "command": shlex.join(["seqzoo", "train", *configuration.config_dir_arguments(), *config["overrides"]]),
         "commit": commit(),
         "date": datetime.date.today().isoformat(),
     }
@@ -317,7 +323,7 @@ def _finish(
         ("time", f"{format_seconds(position.seconds)}, {metrics['tokens_per_second']:,.0f} tokens/s"),
         ("folder", str(run.folder)),
     ]
-    run.log("\n" + format_table(rows) + f"\n\ntensorboard --logdir {shlex.quote(_log_folder(run.folder))}")
+    run.log("\n" + format_table(rows) + f"\n\n{program('tensorboard')} --logdir {shlex.quote(_log_folder(run.folder))}")
     return metrics
 
 

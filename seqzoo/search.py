@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqzoo import config as configuration
-from seqzoo.errors import ConfigError, SeqzooError
+from seqzoo.errors import ConfigError, SeqzooError, not_installed, program
 from seqzoo.locks import lock
 from seqzoo.training.files import CONFIG, METRICS, read_curves
 
@@ -54,7 +54,7 @@ def search(overrides: list[str], trials: int, folder: Path, seed: int = 0) -> No
     try:
         import optuna
     except ImportError:
-        raise ConfigError(['A search needs optuna: pip install "seqzoo[search]".']) from None
+        raise ConfigError([f"a search needs {not_installed('optuna')}"]) from None
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -83,7 +83,9 @@ def search(overrides: list[str], trials: int, folder: Path, seed: int = 0) -> No
     if not study.get_trials(states=[optuna.trial.TrialState.COMPLETE]):
         raise SeqzooError(f"no trial in {folder} could be finished; trial=*.log there say why")
     best = study.best_trial
-    command = shlex.join(["seqzoo", "train", *best.user_attrs["job"]])
+    command = (
+        f"{program('seqzoo')} {shlex.join(['train', *configuration.config_dir_arguments(), *best.user_attrs['job']])}"
+    )
     print(f"\nbest of {len(study.trials)}: trial {best.number}, {goal.name} {best.value:.4f}\n\n{command}")
 
 
@@ -154,10 +156,10 @@ def _run(study: Study, trial: Trial, job: list[str], folder: Path, goal: Goal) -
 def start(job: list[str], run: Path) -> subprocess.Popen:
     """A training, or its continuation, in a process of its own; what it says goes to a file beside the run."""
     begun = (run / CONFIG).exists()
-    chosen = [f"resume={run}"] if begun else [*job, "hydra.run.dir='" + str(run).replace("'", r"\'") + "'"]
-    own = [argument for path in configuration.own_config_dirs() for argument in ("--config-dir", str(path))]
+    allowed = [text for text in job if text.lstrip("+").startswith("allow_modules=")]
+    chosen = [f"resume={run}", *allowed] if begun else [*job, "hydra.run.dir='" + str(run).replace("'", r"\'") + "'"]
     with Path(f"{run}.log").open("a", encoding="utf-8") as log:
-        command = [sys.executable, "-m", "seqzoo", "train", *([] if begun else own), *chosen]
+        command = [sys.executable, "-m", "seqzoo", "train", *configuration.config_dir_arguments(), *chosen]
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, not_installed
 
 MARKS = "，。"
 """What closes a line, in turn; the last line has the second one."""
@@ -72,7 +72,7 @@ def rhymes_of(character: str) -> set[int]:
         from pypinyin import Style, pinyin
         from pypinyin.contrib.tone_convert import to_finals
     except ImportError:
-        raise DataError('Rhymes need the library pypinyin: pip install "seqzoo[chinese]".') from None
+        raise DataError(f"Rhymes need {not_installed('pypinyin')}") from None
     readings = pinyin(character, style=Style.NORMAL, heteronym=True, errors="ignore")
     finals = {
         "-i" if re.fullmatch("([zcs]h?|r)i", reading) else to_finals(reading)

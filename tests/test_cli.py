@@ -18,7 +18,7 @@ from PIL import Image
 from seqzoo import __version__, cli
 from seqzoo.commands.predict import _lines_of_input
 from seqzoo.config import GROUPS, names, option_help
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, program
 
 SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
 TEXTS = {
@@ -192,7 +192,8 @@ def test_a_run_directory_is_never_overwritten(runs: dict[str, Path], command: Ca
     before = content(runs["tagging"])
     done = command("train", "task=tagging", *SMALL, f"hydra.run.dir={runs['tagging']}")
     assert done.status == 2
-    assert done.err.startswith(f"seqzoo: {runs['tagging']} holds a run already (config.yaml): continue it with resume=")
+    advice = f"continue it with {program('seqzoo')} train resume={runs['tagging']}, or"
+    assert done.err.startswith(f"seqzoo: {runs['tagging']} holds a run already (config.yaml): {advice}")
     assert content(runs["tagging"]) == before
 
 
@@ -230,7 +231,7 @@ def test_a_sweep_finishes_although_one_job_fails(command: Callable, tmp_path: Pa
     failed = f"backbone=bidirectional {' '.join(overrides)}"
     assert f"seqzoo: {failed} failed: backbone=bidirectional sees what is ahead" in done.err
     assert "1 of 2 jobs failed; why, and how to run one alone:\n  backbone=bidirectional: " in done.err
-    assert done.err.endswith(f"\n    seqzoo train {failed}\n")
+    assert done.err.endswith(f"\n    {program('seqzoo')} train {failed}\n")
 
 
 def test_a_sweep_with_a_misspelled_name_does_not_start(command: Callable, tmp_path: Path) -> None:

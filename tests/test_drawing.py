@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from seqzoo import cli, drawing
 from seqzoo.contracts import Alignment, Explanation
-from seqzoo.errors import ConfigError
+from seqzoo.errors import ConfigError, not_installed
 from seqzoo.loaded import Loaded, load
 
 SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8", "training.examples=2")
@@ -265,7 +266,10 @@ def test_a_run_without_attention_says_so(command: Callable) -> None:
     assert "the run attends to nothing: train one with an attention, such as task.decoder.attention=general" in done.err
 
 
-def test_without_matplotlib_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_a_sentence_says_what_to_install(command: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "can_draw", lambda: False)
-    with pytest.raises(ConfigError, match=r'pip install "seqzoo\[report\]"'):
+    told = f"seqzoo: drawing needs {not_installed('matplotlib')}\n"
+    for arguments in (("predict", "nowhere", "1+2", "--attention", "out.png"), ("explain", "nowhere", "1+2")):
+        assert command(*arguments).err == told, "told before the run is read"
+    with pytest.raises(ConfigError, match=re.escape(not_installed("matplotlib"))):
         drawing.draw(Alignment(["a"], ["b"], torch.ones(1, 1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import torch
 
 from seqzoo import config as configuration
 from seqzoo import launch, runs
+from seqzoo.errors import not_installed, program
 from seqzoo.launch import job_name, sweep_name
 from seqzoo.ledger import Entry, Ledger
 from seqzoo.provenance import fingerprint
@@ -87,7 +89,7 @@ def test_a_failure_ends_its_job_alone_and_is_tried_again(command: Callable, tmp_
     sweep = ("train", "-m", "seed=0,1,2", *SMALL, "hydra.sweep.dir=sweep")
     done = command(*sweep)
     assert done.status == 2
-    alone = f"seqzoo train seed=1 {' '.join(SMALL)}"
+    alone = f"{program('seqzoo')} train seed=1 {' '.join(SMALL)}"
     assert done.err.endswith(
         "seqzoo: 1 of 3 jobs failed; why, and how to run one alone:\n"
         f"  seed=1: RuntimeError: a bug\n    {alone}\n"
@@ -171,8 +173,9 @@ def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) 
 def test_processes_side_by_side_give_the_same_numbers(
     launcher: str, options: list[str], in_a_row: Path, tmp_path: Path
 ) -> None:
-    plugin = f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher"
-    pytest.importorskip(plugin, reason="pip install 'seqzoo[sweep]'")
+    plugin = f"hydra-{launcher.removesuffix('_local')}-launcher"
+    if not list(importlib.metadata.distributions(name=plugin)):
+        pytest.skip(not_installed(plugin))
     arguments = ["train", "-m", *SIDE_BY_SIDE, f"hydra/launcher={launcher}", *options, "hydra.sweep.dir=sweep"]
     done = subprocess.run(
         [sys.executable, "-m", "seqzoo", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -262,3 +265,13 @@ def test_where_a_run_lies_is_no_part_of_its_command(command: Callable, tmp_path:
     assert done.status == 0, done.err
     metrics = json.loads((tmp_path / "here" / "metrics.json").read_text())
     assert metrics["command"] == "seqzoo train debug=tiny task=tagging training.steps=1"
+
+
+def test_a_launcher_whose_package_is_missing_is_told_before_anything_runs(
+    command: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda name: [])
+    done = command("train", "-m", "hydra/launcher=submitit_slurm", "seed=0,1", *SMALL)
+    told = f"seqzoo: hydra/launcher=submitit_slurm needs {not_installed('hydra-submitit-launcher')}\n"
+    assert (done.status, done.err) == (2, told)
+    assert not list(tmp_path.iterdir())

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from seqzoo import search as module
-from seqzoo.errors import ConfigError
+from seqzoo.errors import ConfigError, not_installed, program
 from seqzoo.search import Goal, goal_of, search, spaces
 from seqzoo.training.files import CURVES, METRICS
 
-optuna = pytest.importorskip("optuna", reason="pip install 'seqzoo[search]'")
+optuna = pytest.importorskip("optuna", reason=not_installed("optuna"))
 OPTIONS = ["task=tagging", "cell=gru,lstm", "training.learning_rate=tag(log,interval(1e-4,1e-1))"]
 
 
@@ -71,7 +71,7 @@ def test_the_same_search_goes_on_where_it_was(made: Made, tmp_path: Path, capsys
     assert [name for name, _ in made.jobs[3:]] == ["trial=3", "trial=4"]
     told = capsys.readouterr().out
     best = next(job for _, job in made.jobs if "cell=lstm" in job)
-    assert told.endswith(f"accuracy 0.9000\n\nseqzoo train {' '.join(best)}\n")
+    assert told.endswith(f"accuracy 0.9000\n\n{program('seqzoo')} train {' '.join(best)}\n")
     search(OPTIONS, 3, tmp_path / "again")
     assert [job for _, job in made.jobs[5:]] == first, "the same seed asks the same"
 

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from seqzoo import config as configuration
-from seqzoo import drawing
 from seqzoo.building import build_data, build_model
 from seqzoo.contracts import Cell
+from seqzoo.drawing import need_matplotlib
 from seqzoo.dynamics import first_cell, gradients_by_lag, recording
 from seqzoo.errors import ConfigError
 from seqzoo.overrides import examine
@@ -110,8 +110,7 @@ def draw(curves: list[Curve]) -> Any:
     """A matplotlib figure: norm by lag on a logarithmic scale, each curve with its name where it ends or leaves the
     picture; a panel for each setting. Raises ConfigError where matplotlib is not installed.
     """
-    if not drawing.can_draw():
-        raise ConfigError(['Pictures need matplotlib: pip install "seqzoo[report]".'])
+    need_matplotlib()
     from matplotlib.figure import Figure
 
     settings = list(dict.fromkeys(curve.setting for curve in curves))

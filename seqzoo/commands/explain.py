@@ -25,9 +25,10 @@ def explain(arguments: list[str]) -> None:
     chosen = parser.parse_intermixed_args(arguments)
     if chosen.allow_module:
         find_modules_here()
-    from seqzoo.drawing import draw, draw_states, save
+    from seqzoo.drawing import draw, draw_states, need_matplotlib, save
     from seqzoo.loaded import load
 
+    need_matplotlib()
     inside = load(chosen.run_dir, allow_modules=chosen.allow_module).look_inside(chosen.text)
     try:
         chosen.to.mkdir(parents=True, exist_ok=True)

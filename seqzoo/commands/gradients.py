@@ -28,7 +28,10 @@ def gradients(arguments: list[str]) -> None:
     check_new(chosen.to)
     allow_own_modules(chosen.options)
     from seqzoo.analysis.gradient_flow import format_curves, gradient_flow, write
+    from seqzoo.drawing import need_matplotlib
 
+    if chosen.to is not None:
+        need_matplotlib()
     curves = gradient_flow(chosen.options, chosen.steps)
     print(format_curves(curves))
     if chosen.to is not None:

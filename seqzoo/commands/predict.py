@@ -26,6 +26,10 @@ def predict(arguments: list[str]) -> None:
 
     from seqzoo.loaded import load
 
+    if chosen.attention is not None:
+        from seqzoo.drawing import need_matplotlib
+
+        need_matplotlib()
     options = _task_options(chosen.set)
     loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options, chosen.beside)
     torch.manual_seed(chosen.seed)

@@ -25,7 +25,7 @@ from seqzoo.data.ragged import Ragged, is_padded
 from seqzoo.data.spelling import Spellings
 from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.data.vocabulary import UNKNOWN as UNK
-from seqzoo.errors import DataError, SeqzooError
+from seqzoo.errors import DataError, SeqzooError, program
 from seqzoo.spans import OUTSIDE, parse, scheme_of, tags_of
 
 T = TypeVar("T")
@@ -402,7 +402,8 @@ def encode_inputs(
     if not texts:
         raise DataError("There is nothing to predict: give at least one line.")
     if spec.picture is not None and spec.task != "transduction":
-        raise DataError("The model reads clips, which no file is read for: score it by seqzoo evaluate.")
+        score = f"{program('seqzoo')} evaluate RUN_DIR"
+        raise DataError(f"The model reads clips, which are not read from files: score the run with {score}.")
     if codec is None and spec.task == "transduction" and "" in texts:
         raise DataError(f"Line {lines[texts.index('')]} is empty: name a file.")
     if spec.picture is not None:

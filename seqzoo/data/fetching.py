@@ -8,7 +8,7 @@ from typing import Any
 
 from seqzoo.data.locations import data_root
 from seqzoo.data.source import Source
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, not_installed
 
 
 def fetch(
@@ -46,5 +46,5 @@ def _pooch() -> Any:
     try:
         import pooch
     except ImportError:
-        raise DataError('Fetching data needs one more package: pip install "seqzoo[data]"') from None
+        raise DataError(f"Fetching data needs {not_installed('pooch')}") from None
     return pooch

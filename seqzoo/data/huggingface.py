@@ -11,7 +11,7 @@ from seqzoo.data.codec import check_tokenizer
 from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.files import HeldOut
 from seqzoo.data.locations import data_root, locate
-from seqzoo.errors import DataError, closest
+from seqzoo.errors import DataError, closest, not_installed
 
 KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 """What reads a file of this name."""
@@ -76,7 +76,7 @@ class HuggingFace(HeldOut, ClassificationData):
             try:
                 import datasets
             except ImportError:
-                raise DataError('data=huggingface needs the library datasets: pip install "seqzoo[hf]".') from None
+                raise DataError(f"data=huggingface needs {not_installed('datasets')}") from None
             datasets.disable_progress_bars()
             return self._loaded_by(datasets)
 

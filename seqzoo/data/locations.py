@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from seqzoo.data.source import Source
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, program
 
 
 def data_root(root: str | None = None) -> Path:
@@ -65,4 +65,4 @@ def _advice(name: str, source: dict | None) -> str:
     if origin.url is None:
         return f"put it there. {origin.about}"
     known = f" (its sha256 is {origin.files[name]})" if name in origin.files else ""
-    return f"fetch it{known} with: seqzoo data fetch {origin.name}"
+    return f"fetch it{known} with: {program('seqzoo')} data fetch {origin.name}"

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from seqzoo.data.tokenizing import Tokenizer
 from seqzoo.data.vocabulary import TARGET_SPECIALS, UNKNOWN
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, not_installed
 
 SPACE = "▁"
 """Stands for the space before a word, so that joining the pieces loses nothing."""
@@ -131,7 +131,10 @@ class Unigram(Subwords):
         # The trainer of the library `tokenizers` gives other pieces each time.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the code that binds it to Python
-            import sentencepiece
+            try:
+                import sentencepiece
+            except ImportError:
+                raise DataError(f"Unigram subwords need {not_installed('sentencepiece')}") from None
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -175,5 +178,5 @@ def _tokenizers() -> Any:
     try:
         import tokenizers
     except ImportError:
-        raise DataError('Subwords need the library tokenizers: pip install "seqzoo[text]".') from None
+        raise DataError(f"Subwords need {not_installed('tokenizers')}") from None
     return tokenizers

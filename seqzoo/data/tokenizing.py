@@ -12,7 +12,7 @@ from typing import Any
 from seqzoo.cache import user_cache
 from seqzoo.data import torchtext_adapter
 from seqzoo.data.vocabulary import EOS
-from seqzoo.errors import DataError, closest
+from seqzoo.errors import DataError, closest, not_installed
 
 LINES = "lines:"
 """Before the name of a tokenizer that reads running text by lines."""
@@ -107,7 +107,7 @@ def _jieba() -> Any:
             warnings.simplefilter("ignore")  # of old ways to write patterns, where it is compiled for the first time
             import jieba
     except ImportError:
-        raise DataError('Chinese words need the library jieba: pip install "seqzoo[chinese]".') from None
+        raise DataError(f"Chinese words need {not_installed('jieba')}") from None
     jieba.setLogLevel("WARNING")
     segmenter = jieba.Tokenizer()
     # the place of its own choice is open to everybody on this machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, program
 
 Split = Callable[[str], list[str]]
 
@@ -16,7 +16,7 @@ def tokenizer(name: str) -> Split:
     except (ImportError, OSError, RuntimeError) as error:
         raise DataError(
             f'The tokenizer "torchtext:{name}" needs torchtext, which cannot be imported ({error}): '
-            "pip install torchtext==0.6.0, or choose a tokenizer without torchtext."
+            f"{program('pip')} install torchtext==0.6.0, or choose a tokenizer without torchtext."
         ) from error
     try:
         return get_tokenizer(name)

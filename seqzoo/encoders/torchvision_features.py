@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.encoders.images import PictureEncoder
-from seqzoo.errors import ConfigError, DataError
+from seqzoo.errors import ConfigError, DataError, not_installed
 
 # of the pictures of ImageNet, as all of torchvision's weights expect them
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -72,8 +72,12 @@ def _before_pooling(name: str, weights: str | None) -> nn.Module:
     """The part of a network that ends with its last map."""
     try:
         models: Any = importlib.import_module("torchvision.models")
+    except ModuleNotFoundError:
+        raise ConfigError([f"encoder=torchvision needs {not_installed('torchvision')}"]) from None
     except (ImportError, RuntimeError) as error:  # it is installed, but for another torch
-        raise ConfigError([f"encoder torchvision needs torchvision, for this torch: {error}"]) from error
+        raise ConfigError(
+            [f"encoder=torchvision needs a torchvision that was built for this torch: {error}"]
+        ) from error
     try:
         network = models.get_model(name, weights=weights)
     except (ValueError, KeyError, AttributeError) as error:

@@ -6,7 +6,7 @@ import math
 from itertools import zip_longest
 from typing import Any
 
-from seqzoo.errors import ConfigError
+from seqzoo.errors import ConfigError, not_installed
 from seqzoo.metrics.answers import PredictionMetric, all_of
 
 
@@ -22,7 +22,7 @@ class CorpusScore(PredictionMetric):
         try:
             from sacrebleu import metrics
         except ImportError:
-            raise ConfigError([f'The metric {self.name} needs sacrebleu: pip install "seqzoo[text]".']) from None
+            raise ConfigError([f"the metric {self.name} needs {not_installed('sacrebleu')}"]) from None
         self.score = self._create(metrics)
         self.signature = ""
         self.answers: list[str] = []

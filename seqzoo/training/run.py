@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from seqzoo.contracts import Alignment
 from seqzoo.drawing import any_script, can_draw, draw, draw_confusion, draw_memory, draw_pictures, draw_states
-from seqzoo.errors import CheckpointError
+from seqzoo.errors import CheckpointError, program
 from seqzoo.metrics import BinaryConfusion, Confusion
 from seqzoo.model import Model
 from seqzoo.training.checkpoint import save_training, save_weights, write_atomically
@@ -56,8 +57,8 @@ class Run:
         taken = [name for name in (CONFIG, METRICS, LAST, BEST) if (folder / name).exists()]
         if taken:
             raise CheckpointError(
-                f"{folder} holds a run already ({taken[0]}): continue it with resume={folder}, "
-                "or give another folder with hydra.run.dir="
+                f"{folder} holds a run already ({taken[0]}): continue it with {program('seqzoo')} train "
+                f"resume={shlex.quote(str(folder))}, or give another folder with hydra.run.dir="
             )
         text = OmegaConf.to_yaml(OmegaConf.create(config))
         write_atomically(folder / CONFIG, lambda file: file.write(text.encode()))

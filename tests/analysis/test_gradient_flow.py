@@ -13,9 +13,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from seqzoo import create_cell, drawing
+from seqzoo.analysis import gradient_flow
 from seqzoo.analysis.gradient_flow import TAG, Curve, draw, format_curves, gradient_norms
 from seqzoo.contracts import Cell, State
 from seqzoo.dynamics import first_cell
+from seqzoo.errors import not_installed
 from seqzoo.overrides import build
 
 
@@ -150,6 +152,7 @@ def test_mistakes_are_told_in_a_sentence(command: Callable, monkeypatch: pytest.
         "seqzoo: --steps is 0: a gradient flows over at least one\n"
     )
     monkeypatch.setattr(drawing, "can_draw", lambda: False)
+    monkeypatch.setattr(gradient_flow, "gradient_norms", lambda cell, x: pytest.fail("computed before it was asked"))
     done = command("gradients", "cell=lstm", "--steps", "2", "--to", "flow")
-    assert (done.status, done.err) == (2, 'seqzoo: Pictures need matplotlib: pip install "seqzoo[report]".\n')
+    assert (done.status, done.err) == (2, f"seqzoo: drawing needs {not_installed('matplotlib')}\n")
     assert not (tmp_path / "flow").exists()

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seqzoo.data import fetch
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, not_installed
 
 pooch = pytest.importorskip("pooch")
 CONTENT = b"some text\n"
@@ -58,5 +59,5 @@ def test_a_set_that_somebody_must_prepare(tmp_path: Path) -> None:
 
 def test_without_pooch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pooch", None)
-    with pytest.raises(DataError, match=r'pip install "seqzoo\[data\]"'):
+    with pytest.raises(DataError, match=re.escape(not_installed("pooch"))):
         fetch(SOURCE, str(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -12,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from seqzoo.data import HuggingFace
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, not_installed
 
 ROWS = [{"review": f"A {'good' if n % 2 else 'bad'} film, number {n}", "stars": 5 if n % 2 else 1} for n in range(30)]
-installed = pytest.mark.skipif(find_spec("datasets") is None, reason='datasets is missing: pip install "seqzoo[hf]"')
+installed = pytest.mark.skipif(find_spec("datasets") is None, reason=not_installed("datasets"))
 
 
 @pytest.fixture
@@ -104,5 +105,5 @@ def test_by_overrides_alone(command: Callable, tmp_path: Path) -> None:
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(DataError, match=r'pip install "seqzoo\[hf\]"'):
+    with pytest.raises(DataError, match=re.escape(not_installed("datasets"))):
         HuggingFace(name="a.csv").load()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from seqzoo.data import ClassificationFiles, ParallelFiles, TaggingFiles, TextFi
 from seqzoo.data.codec import TextCodec, codec_from_plain
 from seqzoo.data.subwords import SUBWORDS, BytePairs, Unigram
 from seqzoo.data.vocabulary import EOS, TARGET_SPECIALS
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, not_installed
 
 TEXTS = ["A dog, a (big) dog.", "Ein Hund läuft; kein Hund schläft!"] * 3
 
@@ -78,7 +79,7 @@ def test_what_older_runs_have_saved_can_be_read() -> None:
 @pytest.mark.parametrize("name", SUBWORDS)
 def test_subwords_without_the_library_say_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(DataError, match=r'pip install "seqzoo\[text\]"'):
+    with pytest.raises(DataError, match=re.escape(not_installed("tokenizers"))):
         SUBWORDS[name].learn(TEXTS, 40)
 
 

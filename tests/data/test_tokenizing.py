@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from seqzoo.data import tokenizing
 from seqzoo.data.tokenizing import get_tokenizer
-from seqzoo.errors import DataError
+from seqzoo.errors import DataError, not_installed
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_words_of_chinese() -> None:
 def test_chinese_words_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizing, "_jieba", tokenizing._jieba.__wrapped__)
     monkeypatch.setitem(sys.modules, "jieba", None)
-    with pytest.raises(DataError, match=r'pip install "seqzoo\[chinese\]"'):
+    with pytest.raises(DataError, match=re.escape(not_installed("jieba"))):
         get_tokenizer("chinese_words")
 
 

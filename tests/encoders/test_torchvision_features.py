@@ -41,7 +41,7 @@ def test_what_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="3 channels, and these have 1"):
         TorchvisionFeatures(1)
     monkeypatch.setitem(sys.modules, "torchvision.models", None)
-    with pytest.raises(ConfigError, match="encoder torchvision needs torchvision"):
+    with pytest.raises(ConfigError, match="encoder=torchvision needs torchvision"):
         TorchvisionFeatures(3)
 
 
