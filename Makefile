@@ -1,44 +1,49 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# said at the end of what a newcomer runs, unless this environment is active already
+ACTIVATE = @test "$$VIRTUAL_ENV" = "$(CURDIR)/.venv" || printf '\n%s\n' \
+	"source .venv/bin/activate    # then seqzoo, tensorboard and python are those of .venv"
 
 .DEFAULT_GOAL := help
 .PHONY: help install train study lint test check format board clean
 
-help:  ## this list
+help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED)  ## .venv with seqzoo and everything it is developed with; PYTHON=python3.12 chooses another Python
+install: $(INSTALLED)  ## make .venv with seqzoo, all optional packages and the development tools; PYTHON=python3.12 chooses another Python
+	$(ACTIVATE)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
 	@touch $@
 
-train: $(INSTALLED)  ## one training; ARGS='cell=gru task=tagging' chooses which
+train: $(INSTALLED)  ## train one model; ARGS='cell=gru task=tagging' chooses which
 	$(BIN)/seqzoo train $(ARGS)
+	$(ACTIVATE)
 
-study: $(INSTALLED)  ## all cells on five tasks, a few at other sizes, into docs/RESULTS.md: goes on where it was; ARGS='--cells lstm,gru --seeds 0' does a part
+study: $(INSTALLED)  ## train all cells on five tasks, a few at other sizes, and write docs/RESULTS.md; resumes; ARGS='--cells lstm,gru --seeds 0' does a part
 	$(BIN)/python scripts/study.py $(ARGS)
 	$(BIN)/python scripts/record_results.py
 
-lint: $(INSTALLED)  ## format, lint and types
+lint: $(INSTALLED)  ## check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: $(INSTALLED)  ## the tests, on all cores; ARGS='-m slow' or ARGS='-k lstm' chooses which
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+test: $(INSTALLED)  ## run the tests on all cores, and why some were skipped; ARGS='-m slow' or ARGS='-k lstm' chooses which
+	$(BIN)/python -m pytest -n auto --dist worksteal -rs $(ARGS)
 
-check: lint test  ## lint and test: what has to pass before a commit
+check: lint test  ## lint and test, as required before a commit
 
-format: $(INSTALLED)  ## rewrite the files as `make lint` wants them
+format: $(INSTALLED)  ## format the files
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-board: $(INSTALLED)  ## TensorBoard over runs/
+board: $(INSTALLED)  ## open TensorBoard on runs/
 	$(BIN)/tensorboard --logdir runs
 
-clean:  ## remove .venv, caches and builds; runs/ stays
+clean:  ## remove .venv, caches and builds; keeps runs/
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find conf notebooks scripts seqzoo tests -name __pycache__ -type d -prune -exec rm -rf {} +
