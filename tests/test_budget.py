@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +98,32 @@ def test_operations_of_an_lstm_by_hand() -> None:
     budget = compose("task=tagging", "budget.flops=200k")
     fitted = within_budget(budget, data, spec)
     assert measure(fitted, data, spec).flops_per_token == pytest.approx(200_000, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("head", "vectors"), [("", 0), ("task.softmax_cutoffs=[20,30]", 2)], ids=["softmax", "adaptive softmax"]
+)
+def test_operations_of_a_head_that_works_in_the_loss_are_counted(head: str, vectors: int) -> None:
+    """8 H (I + H) of the cell and 2 H of each token's vector, or cluster's, of the head."""
+    config = compose("task=language_modeling", "backbone.hidden_size=50", *filter(None, [head]))
+    data = build_data(config)
+    spec = data.expected_spec()
+    width = config["encoder"]["embedding_size"]
+    expected = 8 * 50 * (width + 50) + 2 * 50 * (spec.output_size + vectors)
+    assert measure(config, data, spec).flops_per_token == expected
+
+
+@pytest.mark.parametrize("off", [-0.002, 0.002])
+def test_a_width_may_be_off_by_the_tolerance_in_both_directions(off: float) -> None:
+    config = compose("task=tagging", "backbone.hidden_size=40")
+    data = build_data(config)
+    spec = data.expected_spec()
+    target = measure(config, data, spec).weights / (1 + off)
+    budget = [f"budget.parameters={target}", "task=tagging"]
+    fitted = within_budget(compose(*budget, "budget.tolerance=0.003"), data, spec)
+    assert fitted["backbone"]["hidden_size"] == 40
+    with pytest.raises(ConfigError, match=re.escape(f"at best ({off:+.1%}, backbone.hidden_size=40)")):
+        within_budget(compose(*budget, "budget.tolerance=0.001"), data, spec)
 
 
 MISTAKES = {

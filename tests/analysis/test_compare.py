@@ -72,6 +72,20 @@ def test_seeds_make_a_row_and_the_best_comes_first(tmp_path: Path) -> None:
     assert math.isnan(table.rows[1].costs["state_bytes"])
 
 
+def test_differences_are_of_the_same_seed(tmp_path: Path) -> None:
+    for seed, accuracy in ((0, 0.5), (1, 0.6), (2, 0.8)):
+        write_run(tmp_path / f"gru_{seed}", "gru", seed, accuracy)
+    for seed, accuracy in ((1, 0.7), (2, 0.9), (7, 0.1)):
+        write_run(tmp_path / f"lstm_{seed}", "lstm", seed, accuracy)
+    table = table_of(tmp_path)
+    gru, lstm = table.rows
+    assert (gru.label, lstm.label) == ("gru", "lstm")
+    for one, other, sign in ((lstm, gru, 1), (gru, lstm, -1)):
+        difference = table.difference(one, other)
+        assert difference.summary[:2] == (pytest.approx(sign * 0.1), pytest.approx(0.0))
+        assert (difference.summary.size, difference.p, difference.always) == (2, 0.5, True)
+
+
 def test_a_lower_loss_is_better(tmp_path: Path) -> None:
     write_sweep(tmp_path, {"gru": [0.2, 0.2], "lstm": [0.4, 0.4]})
     for path in tmp_path.glob(f"*/{METRICS}"):

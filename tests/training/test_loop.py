@@ -207,6 +207,67 @@ def test_accumulated_equals_one_big_batch() -> None:
         torch.testing.assert_close(small[name], big[name])
 
 
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("task", ["tagging", "language_modeling"])
+def test_an_update_follows_the_gradient_of_the_mean_over_all_targets(task: str, accumulate: int) -> None:
+    """Rows have several targets, and the batches of an update unlike numbers of them."""
+    config = tiny(task, "backbone=unidirectional", "task.dropout=0", "encoder.dropout=0", "training.clip_norm=null")
+    data = build_data(config)
+    data.load()
+    model = build_model(config, data.spec)
+    settings = replace(
+        build_training(config), optimizer="sgd", momentum=0.0, weight_decay=0.0, schedule="constant", warmup_steps=0,
+        learning_rate=0.5,
+    )  # fmt: skip
+    of = Session(model, settings, torch.device("cpu"), total_steps=1)
+    group = [
+        batch.first(2 + 3 * number) for number, batch in zip(range(accumulate), data.batches("train"), strict=False)
+    ]
+    parameters = dict(model.named_parameters())
+    losses = [model.task.loss(model(batch)[0], batch) for batch in group]
+    count = sum(int(loss.count) for loss in losses)
+    assert count == sum(int(batch.lengths.sum()) for batch in group) > sum(batch.size for batch in group)
+    slopes = torch.autograd.grad(sum(loss.total for loss in losses), list(parameters.values()))
+    expected = [value.detach() - 0.5 * slope / count for value, slope in zip(parameters.values(), slopes, strict=True)]
+    norm = loop.update(of, group, stateful=False)
+    for (name, value), right in zip(parameters.items(), expected, strict=True):
+        torch.testing.assert_close(value.detach(), right, msg=lambda text, name=name: f"{name}: {text}")
+    assert norm.item() == pytest.approx(torch.cat([slope.flatten() for slope in slopes]).norm().item() / count)
+    assert of.mean_loss() == pytest.approx(sum(loss.total.item() for loss in losses) / count)
+
+
+VALIDATIONS = {
+    "more is better": ("tagging", "accuracy", [0.5, 0.7, 0.6], [2.0, 3.0, 1.0]),
+    "less is better": ("language_modeling", "perplexity", [5.0, 3.0, 4.0], [2.0, 1.0, 1.5]),
+    "the loss decides between equal scores": ("tagging", "accuracy", [0.5, 0.5, 0.5], [2.0, 1.0, 1.0]),
+    "a score that is not a number is the worst": ("tagging", "accuracy", [float("nan"), 0.1, float("nan")], [1.0] * 3),
+}
+
+
+@pytest.mark.parametrize("case", VALIDATIONS)
+def test_the_weights_of_the_best_validation_are_kept(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three validations with given scores, the second of which is the best."""
+    task, metric, scores, losses = VALIDATIONS[case]
+    given = iter([{metric: score, "loss_nats": loss} for score, loss in zip(scores, losses, strict=True)])
+    at_update: dict[int, dict[str, torch.Tensor]] = {}
+
+    def evaluate(model: torch.nn.Module, *_: object) -> dict[str, float]:
+        at_update[10 * len(at_update) + 10] = {name: value.clone() for name, value in model.state_dict().items()}
+        return next(given)
+
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    metrics = runs.start(tiny(task, f"task.metrics=[{metric}]"), tmp_path / "run")
+    assert list(at_update) == [10, 20, 30]
+    assert metrics["best_update"] == 20
+    for name, tensor in load_file(tmp_path / "run" / BEST).items():
+        assert torch.equal(tensor, at_update[20][name]), name
+    last = load_training(tmp_path / "run" / LAST)
+    assert (last["position"]["best_step"], last["position"]["waited"]) == (20, 1)
+    assert not all(torch.equal(tensor, at_update[20][name]) for name, tensor in last["model"].items())
+
+
 def test_a_smaller_last_group_still_counts() -> None:
     groups = list(loop.in_groups(FixedBatches(4).batches("train"), 3))
     assert [len(group) for group in groups] == [3, 1]
