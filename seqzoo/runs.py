@@ -16,6 +16,7 @@ from seqzoo import __version__
 from seqzoo import config as configuration
 from seqzoo.building import build_budget, build_data, build_model, build_training
 from seqzoo.checking import check
+from seqzoo.config import Training
 from seqzoo.contracts import DataModule, DataSpec
 from seqzoo.cost import Cost
 from seqzoo.data.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
@@ -39,7 +40,7 @@ from seqzoo.training.evaluation import evaluate
 from seqzoo.training.files import BEST, LAST, METRICS, SPEC, read_config, read_json
 from seqzoo.training.loop import Stopped, fit
 from seqzoo.training.run import Run, format_number, format_seconds, format_table
-from seqzoo.training.session import Session
+from seqzoo.training.session import Position, Session, count_updates, is_over
 from seqzoo.training.tracking import Ending, Tracker
 
 # what a continued run may change: it says when to stop, or how fast to go, not what is learned
@@ -91,13 +92,16 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
     last = folder / LAST
     checkpoint = load_training(last) if last.exists() else None
     if checkpoint is not None and checkpoint["position"]["finished"] and (folder / METRICS).exists():
-        done, end = checkpoint["position"]["step"], _total_steps(data, build_training(config))
-        seconds, limit = checkpoint["position"]["update_seconds"], build_budget(config).seconds
-        out_of_time = limit is not None and seconds >= limit
-        if not overrides or (end is not None and done >= end) or out_of_time:
-            later = f"budget.seconds={2 * seconds:.0f}" if out_of_time else f"training.steps={2 * done}"
+        position, settings, seconds = (
+            Position(**checkpoint["position"]),
+            build_training(config),
+            build_budget(config).seconds,
+        )
+        batches = data.num_batches("train", position.epoch)
+        if not overrides or is_over(position, settings, seconds, batches):
+            later = _later_end(position, settings, seconds, batches)
             raise CheckpointError(
-                f"{folder} has finished (update {done:,}): to go on, give it a later end, such as {later}"
+                f"{folder} has finished (update {position.step:,}): to go on, give it a later end, such as {later}"
             )
         checkpoint["position"]["finished"] = False
     return _train(config, data, run, checkpoint, measure(config, data, data.spec))
@@ -153,7 +157,7 @@ def _train(
     if checkpoint is None:
         model.encoder.load_pretrained()
     threads = _set_threads(settings.threads, model, config, checkpoint)
-    session = Session(model, settings, device, _total_steps(data, settings), build_budget(config).seconds)
+    session = Session(model, settings, device, count_updates(data, settings), build_budget(config).seconds)
     if checkpoint is not None:
         fill(model, checkpoint["model"], run.folder / LAST)
         session.restore(checkpoint)
@@ -190,16 +194,14 @@ def _to_continue(folder: Path, config: dict[str, Any]) -> str:
     return shlex.join(["train", *configuration.config_dir_arguments(), f"resume={folder}", *allowed])
 
 
-def _total_steps(data: DataModule, settings: Any) -> int | None:
-    """Updates in all: by `steps`, by `epochs`, or whichever ends first; None where neither ends."""
-    if settings.epochs is None:
-        return settings.steps
-    total = 0
-    for epoch in range(settings.epochs):
-        total += -(-data.num_batches("train", epoch) // settings.accumulate)
-        if settings.steps is not None and total >= settings.steps:
-            return settings.steps
-    return total
+def _later_end(position: Position, settings: Training, seconds: float | None, batches: int) -> str:
+    """An override that lets a finished training go on."""
+    if seconds is not None and position.update_seconds >= seconds:
+        return f"budget.seconds={2 * position.update_seconds:.0f}"
+    epochs = position.epoch + (position.batch >= batches)
+    if settings.epochs is not None and epochs >= settings.epochs:
+        return f"training.epochs={2 * epochs}"
+    return f"training.steps={2 * position.step}"
 
 
 def _set_threads(threads: int | str, model: Model, config: dict[str, Any], checkpoint: dict[str, Any] | None) -> int:

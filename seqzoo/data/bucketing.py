@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -36,22 +36,41 @@ def bucket(
 
 class Plans:
     """The row numbers of every batch of a split, shuffled for each epoch of training. The last plan is kept, since
-    `num_batches` and `batches` ask in turn.
+    `number` and `of` are called in turn.
+
+    Args:
+        rows: split -> number of its rows.
+        lengths: split and epoch -> the lengths of the rows; called for each new plan.
     """
 
-    def __init__(self, splits: Collection[str], seed: int, batch_size: int, max_tokens: int | None = None):
-        self.splits, self.seed, self.batch_size, self.max_tokens = splits, seed, batch_size, max_tokens
+    def __init__(
+        self,
+        rows: Mapping[str, int],
+        lengths: Callable[[str, int], Sequence[int]],
+        seed: int,
+        batch_size: int,
+        max_tokens: int | None = None,
+    ):
+        self.rows, self.lengths = rows, lengths
+        self.seed, self.batch_size, self.max_tokens = seed, batch_size, max_tokens
         self._last: tuple[tuple[str, int], list[list[int]]] | None = None
 
-    def of(self, split: str, epoch: int, lengths: Callable[[], Sequence[int]]) -> list[list[int]]:
-        """lengths: of the rows of the split, asked for where the plan is a new one."""
-        if split not in self.splits:
-            raise DataError(f'The data has no split "{split}": it has {", ".join(self.splits)}.')
+    def of(self, split: str, epoch: int) -> list[list[int]]:
+        self._check(split)
         key = (split, epoch if split == "train" else 0)
         if self._last is None or self._last[0] != key:
             generator = generator_at(self.seed, epoch) if split == "train" else None
-            self._last = (key, bucket(lengths(), self.batch_size, self.max_tokens, generator))
+            self._last = (key, bucket(self.lengths(split, epoch), self.batch_size, self.max_tokens, generator))
         return self._last[1]
+
+    def number(self, split: str, epoch: int) -> int:
+        """The number of batches, which depends on the plan only where `max_tokens` limits batches."""
+        self._check(split)
+        return -(-self.rows[split] // self.batch_size) if self.max_tokens is None else len(self.of(split, epoch))
+
+    def _check(self, split: str) -> None:
+        if split not in self.rows:
+            raise DataError(f'The data has no split "{split}": it has {", ".join(self.rows)}.')
 
 
 def _fill(order: list[int], lengths: Sequence[int], batch_size: int, max_tokens: int | None) -> list[list[int]]:

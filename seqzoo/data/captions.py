@@ -95,7 +95,7 @@ class CaptionData(DataModule):
             spec = self._spec(TextCodec.learn(self.tokenizer, texts, *options))
         self.spec = spec
         self._encoded = {split: self._encode(captioned) for split, captioned in found.items() if captioned.captions}
-        self._plans = Plans(self._encoded, self.seed, self.batch_size)
+        self._plans = Plans(self.splits(), self._lengths, self.seed, self.batch_size)
 
     def _encode(self, found: Captioned) -> _Encoded:
         codec = self.spec.targets
@@ -122,10 +122,10 @@ class CaptionData(DataModule):
         return {split: len(encoded.rows) for split, encoded in self._encoded.items()}
 
     def num_batches(self, split: str, epoch: int = 0) -> int:
-        return len(self._batches_of(split, epoch))
+        return self._plans.number(split, epoch)
 
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        plan = self._batches_of(split, epoch)
+        plan = self._plans.of(split, epoch)
         captions = self._chosen(split, epoch)
         for number, rows in enumerate(plan[start:], start):
             encoded = self._encoded[split]
@@ -148,8 +148,6 @@ class CaptionData(DataModule):
         places = enumerate(zip(encoded.first, encoded.number, strict=True))
         return [first + (epoch + row) % number for row, (first, number) in places]
 
-    def _batches_of(self, split: str, epoch: int) -> list[list[int]]:
-        """The row numbers of every batch, captions of similar length together."""
-        return self._plans.of(
-            split, epoch, lambda: self._encoded[split].captions.lengths[self._chosen(split, epoch)].tolist()
-        )
+    def _lengths(self, split: str, epoch: int) -> list[int]:
+        """The length of each picture's target, so that captions of similar length share a batch."""
+        return self._encoded[split].captions.lengths[self._chosen(split, epoch)].tolist()

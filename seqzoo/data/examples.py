@@ -123,23 +123,23 @@ class ExampleData(DataModule):
         if unknown > 0.5 and isinstance(self.spec.inputs, TextCodec) and isinstance(examples["train"][0].source, str):
             told = f"{unknown:.0%} of the validation tokens are unknown"
             self.remarks = [*self.remarks, f"{told}: is the tokenizer, {self.spec.inputs.name}, right for these texts?"]
-        self._plans = Plans(self._encoded, self.seed, self.batch_size, self.max_tokens)
+        self._plans = Plans(self.splits(), self._lengths, self.seed, self.batch_size, self.max_tokens)
 
     def splits(self) -> dict[str, int]:
         return {split: len(encoded.inputs) for split, encoded in self._encoded.items()}
 
     def num_batches(self, split: str, epoch: int = 0) -> int:
-        return len(self._batches_of(split, epoch))
+        return self._plans.number(split, epoch)
 
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        for rows in self._batches_of(split, epoch)[start:]:
+        for rows in self._plans.of(split, epoch)[start:]:
             yield self._batch(self._encoded[split], rows)
 
     def padding_share(self) -> float:
-        return padding_share(self._encoded["train"].inputs.lengths.tolist(), self._batches_of("train", 0))
+        return padding_share(self._encoded["train"].inputs.lengths.tolist(), self._plans.of("train", 0))
 
-    def _batches_of(self, split: str, epoch: int) -> list[list[int]]:
-        return self._plans.of(split, epoch, lambda: self._encoded[split].lengths)
+    def _lengths(self, split: str, epoch: int) -> Sequence[int]:
+        return self._encoded[split].lengths
 
     def _batch(self, encoded: Encoded, rows: list[int]) -> Batch:
         inputs, lengths = encoded.inputs.gather(rows)

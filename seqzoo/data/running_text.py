@@ -123,7 +123,9 @@ class RunningText(DataModule):
         return {split: int(streams.lengths.sum()) for split, streams in self._streams.items()}
 
     def num_batches(self, split: str, epoch: int = 0) -> int:
-        return len(self._edges(split, epoch)) - 1
+        if self.random_windows and split == "train":
+            return len(self._edges(split, epoch)) - 1
+        return -(-int(self._streams_of(split).lengths.min()) // self.window)
 
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """The order of a text is its own: without random windows, every epoch is the same."""

@@ -19,7 +19,7 @@ from seqzoo.training.interrupt import StopSignals
 from seqzoo.training.prefetch import on_device
 from seqzoo.training.profiling import profiled
 from seqzoo.training.run import Run
-from seqzoo.training.session import Position, Session
+from seqzoo.training.session import Position, Session, is_over
 
 
 class Stopped(Exception):
@@ -74,7 +74,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
                 bar.update()
                 profile_update()
                 epoch_ends = position.batch >= batches
-                position.finished = session.progress >= 1
+                position.finished = is_over(position, settings, session.seconds, batches)
                 if position.step % settings.log_every == 0 or position.finished:
                     session.check_finite()
                     run.log_update(session, norm)

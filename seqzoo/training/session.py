@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.config import Training
-from seqzoo.contracts import State
+from seqzoo.contracts import DataModule, State
 from seqzoo.errors import TrainingError
 from seqzoo.model import Model
 from seqzoo.state import map_state
@@ -43,11 +43,46 @@ class Position:
     finished: bool = False
 
 
+PLANNED = 100
+"""Epochs whose batches are counted before a training starts."""
+
+
+def count_updates(data: DataModule, settings: Training) -> int | None:
+    """The number of updates in all, by `steps` or `epochs`, whichever ends first; None where neither ends.
+
+    Where epochs differ in their number of batches, those after the first PLANNED count as their mean.
+    """
+    if settings.epochs is None:
+        return settings.steps
+    planned = min(settings.epochs, PLANNED)
+    total = 0
+    for epoch in range(planned):
+        total += -(-data.num_batches("train", epoch) // settings.accumulate)
+        if settings.steps is not None and total >= settings.steps:
+            return settings.steps
+    total = total * settings.epochs // planned
+    return total if settings.steps is None else min(total, settings.steps)
+
+
+def is_over(position: Position, settings: Training, seconds: float | None, batches: int) -> bool:
+    """Whether a training ends at a position: by its updates, its epochs, or the seconds of its budget.
+
+    Args:
+        batches: the number of batches of the position's epoch.
+    """
+    epochs = position.epoch + (position.batch >= batches)
+    return (
+        (settings.steps is not None and position.step >= settings.steps)
+        or (settings.epochs is not None and epochs >= settings.epochs)
+        or (seconds is not None and position.update_seconds >= seconds)
+    )
+
+
 @dataclass
 class Session:
     """running_total, running_count: the loss since the last log; bad_step: the first update whose loss was not finite,
     or -1. They stay on the device, so that a step does not wait for it. last_train_loss: the mean that was logged last,
-    in nats. total_steps: updates in all, None for no limit; seconds: of updates in all, None for no limit.
+    in nats. total_steps: what `count_updates` gives; seconds: of updates in all, None for no limit.
     """
 
     model: Model
