@@ -95,11 +95,15 @@ def recording(cell: Cell) -> Iterator[Recording]:
         noted.kept = torch.stack(kept, 1).detach() if kept else _kept(cell, noted.gates)
         return noted.outputs, state
 
+    outer = vars(cell).get("scan")
     cell.scan = scan  # type: ignore[method-assign]
     try:
         yield noted
     finally:
-        del cell.scan
+        if outer is None:
+            del cell.scan
+        else:
+            cell.scan = outer  # type: ignore[method-assign]
 
 
 class _Listening(TorchFunctionMode):
@@ -129,9 +133,11 @@ class _Listening(TorchFunctionMode):
         return self
 
     def __exit__(self, *reason: Any) -> None:
-        super().__exit__(*reason)
-        if self._linear is not None:
-            del self._linear.coefficients
+        try:
+            super().__exit__(*reason)
+        finally:
+            if self._linear is not None:
+                del self._linear.coefficients
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))

@@ -290,18 +290,20 @@ def _some_state(cell: Cell, rows: int = B) -> State:
 
 def _engines(cell: Cell) -> Iterator[str]:
     """Sets the cell to every engine that runs it, one after the other; where there is none, to auto: the reference."""
-    found = []
-    for engine in ("fused", "torch"):
-        cell.engine = engine
-        try:
-            cell.scan(_some_input())
-        except ValueError:
-            continue
-        found.append(engine)
-    for engine in found or ["auto"]:
-        cell.engine = engine
-        yield engine
-    cell.engine = "auto"
+    found, own = [], cell.engine
+    try:
+        for engine in ("fused", "torch"):
+            cell.engine = engine
+            try:
+                cell.scan(_some_input())
+            except ValueError:
+                continue
+            found.append(engine)
+        for engine in found or ["auto"]:
+            cell.engine = engine
+            yield engine
+    finally:
+        cell.engine = own
 
 
 def _stepped(cell: Cell, x: Tensor, state: State, lengths: None) -> tuple[Tensor, State]:

@@ -149,11 +149,13 @@ class Transduction(Task):
         assert self.critic is not None
         limits, _ = form_of(batch, self.spec, self.search)
         self.decoder.eval()
-        with torch.no_grad():
-            start = self._start(features, batch)
-            drawn = generate(start, self.next_token, limits, END, sampler())
-            greedy = generate(start, self.next_token, limits, END)
-        self.decoder.train()
+        try:
+            with torch.no_grad():
+                start = self._start(features, batch)
+                drawn = generate(start, self.next_token, limits, END, sampler())
+                greedy = generate(start, self.next_token, limits, END)
+        finally:
+            self.decoder.train()
         texts, others = ([self.spec.targets.decode(one.ids) for one in found] for found in (drawn, greedy))
         advantages = features.last.new_tensor(self.critic.advantages(texts, others, self.references(batch)))
         rows = zip((found.ids for found in drawn), limits.tolist(), strict=True)

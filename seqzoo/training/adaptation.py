@@ -7,6 +7,8 @@ after what was done, `perplexity_cache` or `perplexity_dynamic`, since they are 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ from seqzoo.contracts import Batch, DataModule, Loss
 from seqzoo.model import Model
 from seqzoo.state import detach, resume
 from seqzoo.training.device import autocast
+from seqzoo.training.restoring import evaluating, restored
 
 
 @dataclass(frozen=True)
@@ -60,35 +63,45 @@ def evaluate_adapting(
     Grave et al., Improving Neural Language Models with a Continuous Cache, 2017, https://arxiv.org/abs/1612.04426
     """
     task: Any = model.task
-    model.eval()
     metrics, state = task.metrics(), None
     cache = (
         NeuralCache(adaptation.cache, adaptation.cache_flatness, adaptation.cache_weight) if adaptation.cache else None
     )
-    trained = [parameter.detach().clone() for parameter in model.parameters()]
-    for batch in data.batches(split):
-        batch = batch.to(device)
-        with torch.set_grad_enabled(adaptation.dynamic > 0), autocast(precision, device):
-            features = model.encode(batch, state)
-            loss = task.loss(task(features, batch), batch)
-        if adaptation.dynamic:
-            model.zero_grad()
-            (loss.total / loss.count).backward()
-        state = detach(features.state)
-        counted = loss.total.detach()
-        with torch.no_grad():
-            if cache is not None:
-                outputs = features.outputs.detach()
-                counted = -cache(outputs, task.target_scores(outputs, batch), batch).sum()
+    with evaluating(model), _restored_weights(model) as trained:
+        for batch in data.batches(split):
+            batch = batch.to(device)
+            with torch.set_grad_enabled(adaptation.dynamic > 0), autocast(precision, device):
+                features = model.encode(batch, state)
+                loss = task.loss(task(features, batch), batch)
             if adaptation.dynamic:
-                follow(model, trained, adaptation.dynamic, adaptation.dynamic_decay)
-        for metric in metrics:
-            metric.update(Loss(counted.double().cpu(), loss.count.cpu()), [], [])
-    with torch.no_grad():
-        for parameter, value in zip(model.parameters(), trained, strict=True):
-            parameter.copy_(value)
-    model.zero_grad()
+                model.zero_grad()
+                (loss.total / loss.count).backward()
+            state = detach(features.state)
+            counted = loss.total.detach()
+            with torch.no_grad():
+                if cache is not None:
+                    outputs = features.outputs.detach()
+                    counted = -cache(outputs, task.target_scores(outputs, batch), batch).sum()
+                if adaptation.dynamic:
+                    follow(model, trained, adaptation.dynamic, adaptation.dynamic_decay)
+            for metric in metrics:
+                metric.update(Loss(counted.double().cpu(), loss.count.cpu()), [], [])
     return {f"{metric.name}{adaptation.name}": metric.compute() for metric in metrics}
+
+
+@contextmanager
+def _restored_weights(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Parameters and their gradients are afterwards what they were before; yields copies of the parameters."""
+    parameters = list(model.parameters())
+    gradients = [parameter.grad for parameter in parameters]
+    try:
+        for parameter in parameters:
+            parameter.grad = None
+        with restored(parameters) as before:
+            yield before
+    finally:
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
 
 
 def follow(model: nn.Module, trained: list[Tensor], rate: float, decay: float) -> None:

@@ -16,17 +16,23 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.config import Training
+from seqzoo.training.restoring import restored
 
 
 class Averaging:
-    """weights: the averages, beside the model's trained parameters; none before `started`. count: updates in them.
+    """The averages of a model's trained parameters and of its buffers of real numbers, such as the statistics of a
+    BatchNorm, which belong to the weights that they were gathered with.
 
+    weights: the averages, in the order of `averaged`; none before `started`. count: updates in them.
     ranks: of all validations so far, more is better.
     """
 
     def __init__(self, model: nn.Module, settings: Training):
         self.settings = settings
-        self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.averaged: list[Tensor] = [
+            *(parameter for parameter in model.parameters() if parameter.requires_grad),
+            *(buffer for buffer in model.buffers() if buffer.is_floating_point() or buffer.is_complex()),
+        ]
         self.started = settings.average == "ema"
         self.weights: list[Tensor] = []
         self.count = 0
@@ -41,13 +47,13 @@ class Averaging:
             return
         self.count += 1
         if not self.weights:
-            self.weights = [parameter.clone() for parameter in self.parameters]
+            self.weights = [tensor.clone() for tensor in self.averaged]
             return
         share = 1 / self.count
         if self.settings.average == "ema":
             # a shorter memory at first forgets the weights that a training begins with
             share = max(1 - self.settings.average_decay, 9 / (9 + self.count))
-        torch._foreach_lerp_(self.weights, self.parameters, share)
+        torch._foreach_lerp_(self.weights, self.averaged, share)
 
     def after_validation(self, rank: list[float]) -> bool:
         """Whether this validation starts the average: it is worse than the best but the last `nonmonotone` ones."""
@@ -61,19 +67,14 @@ class Averaging:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The model has the averages, where there are any; afterwards its own weights again."""
-        self._exchange()
-        try:
+        if not self.weights:
             yield
-        finally:
-            self._exchange()
-
-    @torch.no_grad()
-    def _exchange(self) -> None:
-        # in place, so that whoever holds a parameter, or has counted its changes, sees this one
-        for average, parameter in zip(self.weights, self.parameters, strict=False):
-            own = parameter.clone()
-            parameter.copy_(average)
-            average.copy_(own)
+            return
+        with restored(self.averaged):
+            with torch.no_grad():
+                for tensor, average in zip(self.averaged, self.weights, strict=True):
+                    tensor.copy_(average)
+            yield
 
     def content(self) -> dict[str, Any]:
         return {"started": self.started, "weights": self.weights, "count": self.count, "ranks": self.ranks}
@@ -81,5 +82,7 @@ class Averaging:
     def restore(self, content: dict[str, Any]) -> None:
         self.started, self.count, self.ranks = content["started"], content["count"], content["ranks"]
         self.weights = [
-            weight.to(parameter.device) for weight, parameter in zip(content["weights"], self.parameters, strict=False)
+            weight.to(tensor.device) for weight, tensor in zip(content["weights"], self.averaged, strict=False)
         ]
+        if self.weights:  # a checkpoint of an older version has no averages of buffers
+            self.weights += [tensor.detach().clone() for tensor in self.averaged[len(self.weights) :]]

@@ -14,6 +14,7 @@ from seqzoo.dynamics import first_cell, memory_capacity
 from seqzoo.training.evaluation import alignments, middle, shown
 from seqzoo.training.graph import graph_of
 from seqzoo.training.recurrence import Recurrence, recurrence
+from seqzoo.training.restoring import evaluating
 from seqzoo.training.run import Run
 from seqzoo.training.session import Session
 
@@ -95,13 +96,14 @@ class Diagnostics:
         run.tracker.graph(graph_of(session.model, _rows(session, data)))
         cell = first_cell(session.model)
         if not all(getattr(part, "trainable", True) for part in cell.modules()):
-            capacity = float(memory_capacity(cell).sum())
+            with evaluating(cell):
+                capacity = float(memory_capacity(cell).sum())
             run.tracker.scalar("recurrence/memory_capacity", capacity, session.position.step)
 
 
 def _look(session: Session, data: DataModule) -> Recurrence:
-    session.model.eval()
-    return recurrence(session.model, _rows(session, data))
+    with evaluating(session.model):
+        return recurrence(session.model, _rows(session, data))
 
 
 def _rows(session: Session, data: DataModule) -> Batch:

@@ -8,9 +8,9 @@ from seqzoo.contracts import Alignment, Batch, DataModule, Loss
 from seqzoo.metrics import Confusion
 from seqzoo.model import Model
 from seqzoo.training.device import autocast
+from seqzoo.training.restoring import evaluating
 
 
-@torch.no_grad()
 def evaluate(
     model: Model,
     data: DataModule,
@@ -22,7 +22,13 @@ def evaluate(
     """The task's metrics and the mean loss (`loss_nats`), over every example of a split once; `confusion` counts the
     answers as well.
     """
-    model.eval()
+    with evaluating(model), torch.no_grad():
+        return _scores(model, data, split, device, precision, confusion)
+
+
+def _scores(
+    model: Model, data: DataModule, split: str, device: torch.device, precision: str, confusion: Confusion | None
+) -> dict[str, float]:
     metrics = model.task.metrics()
     decode = confusion is not None or any(metric.from_predictions for metric in metrics)
     total, count, state = 0.0, 0.0, None
@@ -54,7 +60,7 @@ def decoded_examples(model: Model, data: DataModule, split: str, device: torch.d
     if count == 0:
         return []
     batch = shown(model, data, split, count).to(device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with evaluating(model), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         return model.task.show(batch, model.task.decode(model, batch))
 
@@ -64,12 +70,12 @@ def alignments(model: Model, data: DataModule, split: str, device: torch.device,
     """What the answers of `decoded_examples` attended to, where a task attends to anything."""
     if count == 0:
         return []
-    return model.task.alignments(model, shown(model, data, split, count).to(device))
+    with evaluating(model):
+        return model.task.alignments(model, shown(model, data, split, count).to(device))
 
 
 def shown(model: Model, data: DataModule, split: str, count: int) -> Batch:
     """What a task shows of the batch in the middle of a split, the same rows every time."""
-    model.eval()
     return model.task.samples(middle(data, split), count)
 
 

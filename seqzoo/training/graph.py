@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from seqzoo.contracts import Batch, Cell, State
 from seqzoo.model import Model
 from seqzoo.state import flatten
+from seqzoo.training.restoring import evaluating
 
 STEPS = 2
 """So many steps of a cell are drawn; the others are alike."""
@@ -26,17 +27,14 @@ def graph_of(model: Model, batch: Batch) -> Any:
     from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.versions_pb2 import VersionDef
 
-    was_training = model.training
-    model.eval()
     devices = [batch.inputs.device] if batch.inputs.device.type == "cuda" else []
     noting = _Noting(model)
-    with torch.no_grad(), torch.random.fork_rng(devices=devices), noting:
+    with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=devices), noting:
         noting.source("inputs", batch.inputs)
         noting.source("lengths", batch.lengths)
         scores, _ = model(batch)
         noting.enter("loss")
         model.task.loss(scores, batch)
-    model.train(was_training)
     return GraphDef(node=noting.nodes, versions=VersionDef(producer=22))
 
 
@@ -55,18 +53,22 @@ class _Noting(TorchFunctionMode):
         self._model, self._undo = model, ExitStack()
 
     def __enter__(self) -> _Noting:
-        for name, module in self._model.named_modules():
-            self._undo.callback(module.register_forward_pre_hook(self._entering(name)).remove)
-            self._undo.callback(module.register_forward_hook(self._leaving).remove)
-            if isinstance(module, Cell) and "scan" not in vars(module):
-                module.scan = self._scan(module, name)  # type: ignore[method-assign]
-                self._undo.callback(delattr, module, "scan")
+        with ExitStack() as undo:
+            for name, module in self._model.named_modules():
+                undo.callback(module.register_forward_pre_hook(self._entering(name)).remove)
+                undo.callback(module.register_forward_hook(self._leaving).remove)
+                if isinstance(module, Cell) and "scan" not in vars(module):
+                    module.scan = self._scan(module, name)  # type: ignore[method-assign]
+                    undo.callback(delattr, module, "scan")
+            self._undo = undo.pop_all()
         super().__enter__()
         return self
 
     def __exit__(self, *reason: Any) -> None:
-        super().__exit__(*reason)
-        self._undo.close()
+        try:
+            super().__exit__(*reason)
+        finally:
+            self._undo.close()
 
     def enter(self, scope: str) -> None:
         self._scopes.append(scope.replace(".", "/"))

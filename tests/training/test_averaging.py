@@ -103,6 +103,64 @@ def test_the_best_weights_of_a_run_are_the_averages(tmp_path: Path) -> None:
         assert not torch.equal(average, own)
 
 
+class Normalised:
+    """A BatchNorm that is trained on batches of its own kind, one an update."""
+
+    def __init__(self, *overrides: str):
+        self.model = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2, affine=False))
+        self.averaging = Averaging(self.model, build_training(compose(*(f"training.{o}" for o in overrides))))
+        self.seen: list[dict[str, torch.Tensor]] = []
+
+    def update(self, number: int) -> None:
+        self.model(torch.randn(8, 2) * (number + 1) + number)
+        self.averaging.after_update(number / 8)
+        self.seen.append({name: value.clone() for name, value in self.model.state_dict().items()})
+
+    def averaged(self) -> dict[str, torch.Tensor]:
+        with self.averaging.applied():
+            return {name: value.clone() for name, value in self.model.state_dict().items()}
+
+
+def test_the_statistics_of_a_batch_norm_are_averaged_with_the_weights() -> None:
+    of = Normalised("average=swa", "average_from=0.5")
+    for number in range(8):
+        of.update(number)
+    averaged = of.averaged()
+    for name in ("0.running_mean", "0.running_var", "1.running_mean", "1.running_var"):
+        torch.testing.assert_close(averaged[name], torch.stack([seen[name] for seen in of.seen[4:]]).mean(0))
+        assert not torch.equal(averaged[name], of.seen[-1][name])
+    assert averaged["0.num_batches_tracked"] == 8
+    for name, value in of.model.state_dict().items():
+        assert torch.equal(value, of.seen[-1][name]), name
+
+
+def test_a_checkpoint_without_averages_of_buffers_goes_on() -> None:
+    of = Normalised("average=ema")
+    for number in range(3):
+        of.update(number)
+    content = of.averaging.content()
+    content["weights"] = content["weights"][:2]  # as older versions wrote it: parameters alone
+    other = Normalised("average=ema")
+    other.model.load_state_dict(of.seen[-1])
+    other.averaging.restore(content)
+    other.update(3)
+    assert len(other.averaging.weights) == 6
+    share = 9 / (9 + 4)
+    expected = torch.lerp(of.seen[2]["0.running_mean"], other.seen[0]["0.running_mean"], share)
+    torch.testing.assert_close(other.averaged()["0.running_mean"], expected)
+
+
+def test_the_own_weights_come_back_from_a_half_made_exchange() -> None:
+    of = Normalised("average=ema")
+    of.update(0)
+    of.update(1)
+    of.averaging.weights[3] = torch.zeros(7)  # of another shape, so that the exchange fails in the middle
+    with pytest.raises(RuntimeError), of.averaging.applied():
+        pass
+    for name, value in of.model.state_dict().items():
+        assert torch.equal(value, of.seen[-1][name]), name
+
+
 @pytest.mark.parametrize("option", ["average_decay=1.5", "average_from=-1", "nonmonotone=0", "average=mean"])
 def test_a_wrong_option_is_told(option: str) -> None:
     name = option.partition("=")[0]
