@@ -10,7 +10,7 @@ from torch import nn
 from seqzoo.building import build_budget, build_training, misfits
 from seqzoo.cells import Elman
 from seqzoo.components import PACKAGES, check_component, find, make
-from seqzoo.contracts import BackboneFactory, DataSpec, Loss, Metric
+from seqzoo.contracts import BackboneFactory, DataSpec, Loss, Metric, Task
 from seqzoo.errors import ConfigError
 from seqzoo.metrics import create_metric
 from seqzoo.options import fits, is_group, parameters, type_hints
@@ -73,7 +73,7 @@ def _check_parts(config: dict[str, Any]) -> list[str]:
             mistakes += error.mistakes
         if group == "task" and "class" not in wrong:
             task = find(group, config[group], config, group)
-            mistakes += _check_metrics(task.kind, {**config[group], **wrong}.get("metrics"))
+            mistakes += _check_metrics(made.get(group, task), {**config[group], **wrong}.get("metrics"))
             mistakes += misfits(task, made.get("backbone"), stand_ins["spec"], config, made.get("encoder"))
     return mistakes
 
@@ -114,8 +114,13 @@ EXAMPLES: dict[str, str | list[str] | None] = {
 }
 
 
-def _check_metrics(kind: str, names: Any) -> list[str]:
-    """Mistakes in the metrics of a kind of task; a value that is no list of names has been told already."""
+LOSSES = {"nats": "a likelihood", "squared error": "a squared error"}
+"""What the units of losses say."""
+
+
+def _check_metrics(task: Task | type[Task], names: Any) -> list[str]:
+    """Mistakes in the metrics of a task; a value that is no list of names has been told already."""
+    kind = task.kind
     if names == []:
         return ["task.metrics is empty: name at least one, which picks the best checkpoint"]
     mistakes = []
@@ -124,6 +129,12 @@ def _check_metrics(kind: str, names: Any) -> list[str]:
             metric = create_metric(name)
             if metric.from_predictions and kind in EXAMPLES and not _can_score(metric, EXAMPLES[kind]):
                 mistakes.append(f"task.metrics names {name}, which cannot score what task={kind} predicts")
+            unit = getattr(metric, "loss_unit", None)
+            if unit not in (None, task.loss_unit):
+                mistakes.append(
+                    f"task.metrics names {name}, which is computed from {LOSSES[unit]}, and the loss of task={kind} is "
+                    f"{LOSSES.get(task.loss_unit, 'another')}: name loss instead"
+                )
         except ConfigError as error:
             mistakes += error.mistakes
     return mistakes

@@ -371,12 +371,15 @@ class Task(nn.Module):
     """Head, loss, metrics and decoding of one kind of task: `Task(feature_size, spec, **options)`.
 
     kind: the `DataSpec.task` whose batches it reads.
+    loss_unit: of `loss` outside training: "nats" where it is a negative log-likelihood, "squared error", or "" for any
+        other objective.
     needs_causal: True where a backbone that looks ahead would see the answer.
     needs_two_sides: True where what a backbone has read before a step and after it must be apart.
     needs_every_step: True where each step of the input has an answer of its own.
     """
 
     kind: ClassVar[str]
+    loss_unit: str = ""
     needs_causal: ClassVar[bool] = False
     needs_two_sides: ClassVar[bool] = False
     needs_every_step: ClassVar[bool] = False
@@ -389,6 +392,16 @@ class Task(nn.Module):
 
     @abstractmethod
     def loss(self, scores: Tensor, batch: Batch) -> Loss: ...
+
+    @property
+    def loss_name(self) -> str:
+        """The name of the mean loss among the scores."""
+        return "loss_nats" if self.loss_unit == "nats" else "loss"
+
+    @property
+    def training_loss_name(self) -> str:
+        """The name of the mean training loss: `loss` where it is more than a likelihood, such as one with penalties."""
+        return self.loss_name
 
     @abstractmethod
     def metrics(self) -> list[Metric]:

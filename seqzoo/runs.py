@@ -280,7 +280,7 @@ def _finish(
         for split, report in reports.items()
     }
     metrics: dict[str, Any] = {
-        "train": {"loss_nats": session.last_train_loss},
+        "train": {session.model.task.training_loss_name: session.last_train_loss},
         **scores,
         "report": {split: report.to_plain() for split, report in reports.items() if report is not None},
         "higher_is_better": {metric.name: metric.higher_is_better for metric in session.model.task.metrics()},

@@ -12,6 +12,8 @@ import torch
 from seqzoo.contracts import Loss, Prediction
 from seqzoo.errors import ConfigError, not_installed
 from seqzoo.metrics import METRICS, BinaryConfusion, Confusion, confusion_of, create_metric, create_metrics, signatures
+from seqzoo.overrides import build, examine
+from seqzoo.training.evaluation import evaluate
 
 NOTHING = Loss(torch.tensor(0.0), torch.tensor(0))
 FROM_PREDICTIONS = sorted(name for name in METRICS if create_metric(name).from_predictions)
@@ -25,7 +27,7 @@ def score(name: str, answers: list, references: list) -> float:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("loss_nats", math.log(8)), ("perplexity", 8.0), ("bits_per_character", 3.0)],
+    [("loss", math.log(8)), ("loss_nats", math.log(8)), ("perplexity", 8.0), ("bits_per_character", 3.0)],
 )
 def test_loss_is_divided_by_all_targets(name: str, expected: float) -> None:
     metric = create_metric(name)
@@ -127,6 +129,43 @@ def test_an_unknown_name_is_answered_with_the_closest(name: str, near: str) -> N
     assert near in str(error.value)
     with pytest.raises(ConfigError, match="meteor needs Java, and is not here: choose cider_d"):
         create_metric("meteor")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name", "of_training"),
+    [
+        (["task=regression", "data=adding"], "loss", "loss"),
+        (["task=classification"], "loss_nats", "loss_nats"),
+        (["task=classification", "task.label_smoothing=0.1"], "loss_nats", "loss"),
+        (["task=classification", "task.class_weights=balanced"], "loss_nats", "loss"),
+        (["task=classification", "task.labels=numbers", "data=recall"], "loss", "loss"),
+        (["task=language_modeling"], "loss_nats", "loss_nats"),
+        (["task=language_modeling", "task.activation_regularization=2"], "loss_nats", "loss"),
+        (["task=transduction", "task.coverage_loss=1", "task.decoder.attention=general"], "loss_nats", "loss"),
+        (["task=transduction", "task.self_critical.metric=chrf"], "loss_nats", "loss"),
+        (["task=tagging", "task.decoder=crf"], "loss_nats", "loss_nats"),
+    ],
+)
+def test_only_a_likelihood_is_measured_in_nats(overrides: list[str], name: str, of_training: str) -> None:
+    model, data = build(
+        *overrides, "debug=tiny", "data.train_size=16", "data.validation_size=8", "data.test_size=8",
+        "cell.engine=reference",
+    )  # fmt: skip
+    scores = evaluate(model, data, "validation", torch.device("cpu"))
+    assert {"loss", "loss_nats"} & scores.keys() == {name}
+    assert model.task.training_loss_name == of_training
+
+
+@pytest.mark.parametrize(("overrides", "metric", "told"), [
+    (["task=regression", "data=adding"], "perplexity", "computed from a likelihood, and the loss of task=regression"),
+    (["task=classification", "task.labels=numbers"], "loss_nats", "a likelihood, and the loss of task=classification"),
+    (["task=classification"], "mse", "a squared error, and the loss of task=classification is a likelihood"),
+    (["task=tagging"], "mse", "a squared error, and the loss of task=tagging is a likelihood"),
+])  # fmt: skip
+def test_a_metric_of_another_loss_is_refused(overrides: list[str], metric: str, told: str) -> None:
+    _, mistakes = examine(*overrides, f"task.metrics=[{metric}]")
+    assert [told in mistake for mistake in mistakes if metric in mistake] == [True]
+    assert not [mistake for mistake in examine(*overrides, "task.metrics=[loss]")[1] if "metrics" in mistake]
 
 
 def test_metrics_keep_the_order_of_their_names() -> None:

@@ -27,7 +27,7 @@ SOLVED = 0.9
 
 WIDTH = "backbone.hidden_size=64"
 COMMON = [
-    "data.batch_size=32", "task.metrics=[loss_nats]", "training.epochs=null",
+    "data.batch_size=32", "task.metrics=[loss]", "training.epochs=null",
     "training.steps=1000", "training.validate_every=250", "training.learning_rate=0.01", "training.warmup_steps=50",
     "training.weight_decay=0", "training.examples=0", "training.device=cpu", "training.threads=1",
 ]  # fmt: skip
@@ -160,7 +160,7 @@ def _attempt(rung: Rung, length: int, overrides: list[str], folder: Path) -> Att
     # what a run tells its user is too much here, and a loss that is no number is an answer
     silence = io.StringIO()
     with redirect_stdout(silence), redirect_stderr(silence), suppress(TrainingError):
-        loss = start(config, folder)["test"]["loss_nats"]
+        loss = start(config, folder)["test"]["loss"]
     command = shlex.join(["seqzoo", "train", *config["overrides"]])
     score = 1 - loss / rung.blind(length)
     return Attempt(rung, length, score, time.monotonic() - began, config["choices"]["cell"], command)

@@ -14,6 +14,7 @@ from typing import Any
 from seqzoo.errors import CheckpointError, SeqzooError
 from seqzoo.provenance import group_name
 from seqzoo.training.files import CONFIG, METRICS, read_config, read_curves, read_json
+from seqzoo.training.older import named_losses
 
 SPLITS = ("test", "validation")
 EVENTS = "events.out.tfevents."
@@ -97,7 +98,7 @@ def read_run(folder: Path) -> RunRecord:
     if not (folder / METRICS).exists():
         updates = max((point["step"] for point in read_curves(folder)), default=0)
         raise CheckpointError(f"{folder} is not finished (update {updates:,})")
-    metrics = read_json(folder / METRICS)
+    metrics = named_losses(read_json(folder / METRICS), config["task"])
     if not any(isinstance(metrics.get(split), dict) for split in SPLITS):
         raise CheckpointError(f"{folder / METRICS} has no scores of {' or '.join(SPLITS)}")
     return RunRecord(folder, group_name(config), config["seed"], config, metrics)

@@ -16,7 +16,7 @@ from seqzoo.metrics.answers import all_of, is_right
 from seqzoo.metrics.captions import CaptionBleu1, CaptionBleu2, CaptionBleu3, CaptionBleu4, CiderD, RougeL
 from seqzoo.metrics.classes import Accuracy, MacroF1
 from seqzoo.metrics.confusion import BinaryConfusion, Confusion, SpanConfusion, confusion_of
-from seqzoo.metrics.losses import BitsPerCharacter, LossNats, MeanSquaredError, Perplexity
+from seqzoo.metrics.losses import BitsPerCharacter, LossNats, MeanLoss, MeanSquaredError, Perplexity
 from seqzoo.metrics.numbers import MeanAbsoluteError, NormalizedError
 from seqzoo.metrics.spans import SpanF1
 from seqzoo.metrics.translation import Bleu, ChineseBleu, Chrf, CorpusScore
@@ -30,6 +30,7 @@ __all__ = [
 METRICS: dict[str, Callable[[], Metric]] = {
     metric.name: metric
     for metric in (
+        MeanLoss,
         LossNats,
         Perplexity,
         BitsPerCharacter,

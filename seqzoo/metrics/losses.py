@@ -7,10 +7,14 @@ import math
 from seqzoo.contracts import Loss
 
 
-class LossNats:
-    """Mean loss of one target, in nats."""
+class MeanLoss:
+    """Mean loss of one target, whatever the task takes for a loss.
 
-    name = "loss_nats"
+    loss_unit: the `Task.loss_unit` of the losses that it is a metric of; None for any.
+    """
+
+    name = "loss"
+    loss_unit: str | None = None
     higher_is_better = False
     from_predictions = False
     scores_alone = False
@@ -25,6 +29,13 @@ class LossNats:
 
     def compute(self) -> float:
         return self.total / self.count if self.count else math.nan
+
+
+class LossNats(MeanLoss):
+    """Mean negative log-likelihood of one target, in nats."""
+
+    name = "loss_nats"
+    loss_unit = "nats"
 
 
 class Perplexity(LossNats):
@@ -48,7 +59,8 @@ class BitsPerCharacter(LossNats):
         return super().compute() / math.log(2)
 
 
-class MeanSquaredError(LossNats):
+class MeanSquaredError(MeanLoss):
     """Mean loss of one number, whose loss is its squared error."""
 
     name = "mse"
+    loss_unit = "squared error"

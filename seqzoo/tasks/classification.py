@@ -29,6 +29,7 @@ class Classification(Task):
     """
 
     kind = "classification"
+    loss_unit = "nats"
     values: Tensor
     class_weights: Tensor | None
 
@@ -56,6 +57,8 @@ class Classification(Task):
             self.head = CumulativeLink(self.pooling.output_size, spec.output_size)
         else:
             self.head = nn.Linear(self.pooling.output_size, 1 if labels == "numbers" else spec.output_size)
+        if labels == "numbers":
+            self.loss_unit = "squared error"
         if labels != "classes":
             self.register_buffer("values", _values(spec, f"labels is {labels}"), persistent=False)
         if isinstance(self.head, nn.Linear) and labels == "numbers":
@@ -70,7 +73,7 @@ class Classification(Task):
         return self.head(self.dropout(self.pooling(features)))
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        """Class weights and smoothing are for training alone: a held-out loss stays in nats."""
+        """Class weights and smoothing are for training alone: a held-out loss is that of the answers."""
         targets, weights = batch.targets, self.class_weights if self.training else None
         count = torch.tensor(len(targets), device=targets.device) if weights is None else weights[targets].sum()
         # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
@@ -80,6 +83,10 @@ class Classification(Task):
             return Loss((errors if weights is None else errors * weights[targets]).sum(), count)
         smoothing = self.label_smoothing if self.training else 0.0
         return Loss(F.cross_entropy(scores, targets, weights, reduction="sum", label_smoothing=smoothing), count)
+
+    @property
+    def training_loss_name(self) -> str:
+        return "loss" if self.label_smoothing or self.class_weights is not None else self.loss_name
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)

@@ -31,6 +31,7 @@ class Cloze(Task):
     """
 
     kind = "cloze"
+    loss_unit = "nats"
     needs_every_step = True
     needs_two_sides = True
 

@@ -37,6 +37,7 @@ class LanguageModeling(Task):
     """
 
     kind = "language_modeling"
+    loss_unit = "nats"
     needs_causal = True
     needs_every_step = True
 
@@ -102,6 +103,10 @@ class LanguageModeling(Task):
         # the mean change is over all pairs of steps, of which a row has one less than steps
         pairs = (count - batch.size).clamp(min=1)
         return (self.alpha * activation + self.beta * change.sum() * (count / pairs)) / raw.shape[-1]
+
+    @property
+    def training_loss_name(self) -> str:
+        return "loss" if self.alpha or self.beta else self.loss_name
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)

@@ -24,6 +24,7 @@ class Regression(Task):
     """
 
     kind = "regression"
+    loss_unit = "squared error"
 
     def __init__(self, feature_size: int, spec: DataSpec, metrics: list[str], dropout: float = 0.0):
         super().__init__()

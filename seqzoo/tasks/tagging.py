@@ -30,6 +30,7 @@ class Tagging(Task):
     """
 
     kind = "tagging"
+    loss_unit = "nats"
     needs_every_step = True
     forbidden: Tensor
 

@@ -68,6 +68,7 @@ class Transduction(Task):
     """
 
     kind = "transduction"
+    loss_unit = "nats"
     same: Tensor
 
     def __init__(
@@ -187,6 +188,11 @@ class Transduction(Task):
             again = torch.minimum(weights, before).sum(-1).masked_fill(~mask(lengths, weights.shape[1]), 0.0)
             loss = Loss(loss.total + self.coverage_loss * again.sum(), loss.count)
         return loss
+
+    @property
+    def training_loss_name(self) -> str:
+        changed = self.label_smoothing or self.coverage_loss or self.critic is not None
+        return "loss" if changed else self.loss_name
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)

@@ -19,8 +19,8 @@ def evaluate(
     precision: str = "fp32",
     confusion: Confusion | None = None,
 ) -> dict[str, float]:
-    """The task's metrics and the mean loss (`loss_nats`), over every example of a split once; `confusion` counts the
-    answers as well.
+    """The task's metrics and the mean loss (`loss_nats` where it is a likelihood, else `loss`), over every example of a
+    split once; `confusion` counts the answers as well.
     """
     with evaluating(model), torch.no_grad():
         return _scores(model, data, split, device, precision, confusion)
@@ -49,7 +49,7 @@ def _scores(
         for metric in metrics:
             metric.update(loss, answers, references)
     scores = {metric.name: metric.compute() for metric in metrics}
-    return {**scores, "loss_nats": total / max(count, 1.0)}
+    return {**scores, model.task.loss_name: total / max(count, 1.0)}
 
 
 @torch.no_grad()

@@ -139,7 +139,7 @@ def validate(session: Session, data: DataModule, run: Run, diagnostics: Diagnost
         first = model.task.metrics()[0]
         score = scores[first.name] if first.higher_is_better else -scores[first.name]
         # equal scores are told apart by their loss; a score that is no number is worse than any other
-        rank = [-math.inf if math.isnan(value) else value for value in (score, -scores["loss_nats"])]
+        rank = [-math.inf if math.isnan(value) else value for value in (score, -scores[model.task.loss_name])]
         improved = position.best is None or rank > position.best
         position.waited = 0 if improved else position.waited + 1
         if improved:

@@ -25,8 +25,14 @@ PARTS_OF_DECODER = ("embedding", "bridge", "attention", "combine", "head")
 
 
 def grouped(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a run with the options of its task in groups."""
+    """The configuration of a run with the options of its task in groups, and its metrics by the names that they have
+    now.
+    """
     task = config["task"]
+    if isinstance(task.get("metrics"), list) and not _has_likelihood(task):
+        metrics = ["loss" if name == "loss_nats" else name for name in task["metrics"]]
+        task = {**task, "metrics": metrics}
+        config = {**config, "task": task}
     if "sample_length" in task:
         return _with_search(config)
     if task.get("class") != "Transduction" or "context" not in task:
@@ -38,6 +44,22 @@ def grouped(config: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in task.items() if name not in moved}
     groups = {"decoder": decoder, "search": search, "scheduled_sampling": sampling}
     return {**config, "task": {**rest, **groups}, "overrides": [_moved(text) for text in config["overrides"]]}
+
+
+def _has_likelihood(task: dict[str, Any]) -> bool:
+    return task.get("class") != "Regression" and task.get("labels") != "numbers"
+
+
+def named_losses(metrics: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    """The scores of a run by the names that they have now: only likelihoods are called loss_nats."""
+    if _has_likelihood(task):
+        return metrics
+    return {
+        name: {"loss" if key == "loss_nats" else key: value for key, value in part.items()}
+        if isinstance(part, dict)
+        else part
+        for name, part in metrics.items()
+    }
 
 
 def _with_search(config: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import logging
 import math
 import shlex
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -211,7 +210,11 @@ def format_number(value: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    return time.strftime("%H:%M:%S" if seconds >= 3600 else "%M:%S", time.gmtime(seconds))
+    """12:34, 01:12:34 or 172:12:34."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{minutes:02}:{seconds:02}"
+    return f"{hours:02}:{clock}" if hours else clock
 
 
 def format_table(rows: list[tuple[str, str]]) -> str:

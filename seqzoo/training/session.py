@@ -81,8 +81,8 @@ def is_over(position: Position, settings: Training, seconds: float | None, batch
 @dataclass
 class Session:
     """running_total, running_count: the loss since the last log; bad_step: the first update whose loss was not finite,
-    or -1. They stay on the device, so that a step does not wait for it. last_train_loss: the mean that was logged last,
-    in nats. total_steps: what `count_updates` gives; seconds: of updates in all, None for no limit.
+    or -1. They stay on the device, so that a step does not wait for it. last_train_loss: the mean that was logged last.
+    total_steps: what `count_updates` gives; seconds: of updates in all, None for no limit.
     """
 
     model: Model

@@ -12,6 +12,7 @@ from seqzoo.config import Training, compose
 from seqzoo.contracts import DataModule
 from seqzoo.errors import CheckpointError
 from seqzoo.training import session
+from seqzoo.training.run import format_seconds
 from seqzoo.training.session import Position, count_updates, is_over
 
 SMALL = [
@@ -29,6 +30,14 @@ class Counted(DataModule):
     def num_batches(self, split: str, epoch: int = 0) -> int:
         self.asked.append(epoch)
         return 2 if epoch else 4
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.9, "00:00"), (3599.9, "59:59"), (3600, "01:00:00"), (90_000, "25:00:00"), (1_000_000, "277:46:40")],
+)
+def test_times_above_a_day(seconds: float, shown: str) -> None:
+    assert format_seconds(seconds) == shown
 
 
 def settings(*overrides: str) -> Training:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from seqzoo import compose
-from seqzoo.training.older import grouped, renamed
+from seqzoo.training.older import grouped, named_losses, renamed
 
 TASK = {
     "class": "Transduction",
@@ -34,6 +36,23 @@ def test_options_are_in_groups_now() -> None:
     assert grouped(found) == found
     tagging = compose("task=tagging")
     assert grouped(tagging) == tagging
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ({"class": "Regression"}, "loss"), ({"class": "Classification", "labels": "numbers"}, "loss"),
+        ({"class": "Classification", "labels": "classes"}, "loss_nats"), ({"class": "Tagging"}, "loss_nats"),
+    ],
+)  # fmt: skip
+def test_a_loss_that_is_no_likelihood_has_its_name(task: dict, name: str) -> None:
+    task = {**task, "metrics": ["mae", "loss_nats"]}
+    config = grouped({"task": task, "overrides": [], "seed": 0})
+    assert config["task"]["metrics"] == ["mae", name]
+    metrics = {"train": {"loss_nats": 0.5}, "test": {"mae": 1.0, "loss_nats": 2.0}, "seed": 3}
+    assert named_losses(metrics, config["task"]) == {
+        "train": {name: 0.5}, "test": {"mae": 1.0, name: 2.0}, "seed": 3,
+    }  # fmt: skip
 
 
 def test_what_was_said_of_writing_is_a_group_now() -> None:
