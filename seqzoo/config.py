@@ -10,7 +10,7 @@ import fnmatch
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -235,6 +235,45 @@ def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "")
         elif old != new:
             found[prefix + key] = (old, new)
     return found
+
+
+def changes(config: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+    """What overrides ask for of a configuration that is resolved already, and their mistakes as sentences.
+
+    Returns:
+        The values by their paths, that of a group, such as `cell`, below `choices`.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for text in overrides:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException as error:
+            mistakes.append(f"{text!r} is no override ({str(error).splitlines()[0]}): write option=value")
+            continue
+        path = override.key_or_group
+        if override.is_sweep_override() or override.is_delete() or override.package is not None or "/" in path:
+            mistakes.append(f"{text!r} is not a change that a run can be continued with: write option=value")
+        elif re.match(r"hydra(\.|$)", path):
+            mistakes.append(f"{text!r} does not go with resume=: a run is continued where it lies")
+        elif path in GROUPS:
+            values[f"choices.{path}"] = override.value()
+        elif _exists(text, config, mistakes):
+            values[path] = override.value()
+    return values, mistakes
+
+
+def value_at(config: dict[str, Any], path: str, default: Any = None) -> Any:
+    """The value of an option by its path, such as `training.steps`."""
+    node: Any = config
+    for part in path.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return default
+        node = node[part]
+    return node
 
 
 def merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

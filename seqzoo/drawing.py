@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seqzoo import disk
 from seqzoo.contracts import Alignment, Explanation
 from seqzoo.errors import ConfigError, not_installed
 
@@ -238,9 +239,10 @@ def save(figure: Any, path: Path) -> None:
     """Into a file, whose ending says its format. Raises ConfigError where it cannot be written."""
     try:
         with any_script():
-            figure.savefig(path)
+            disk.write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png"))
     except (ValueError, OSError) as error:
-        raise ConfigError([f"the picture {path} cannot be written: {str(error).splitlines()[0]}"]) from error
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ConfigError([f"the picture {path} cannot be written: {reason}"]) from error
 
 
 @contextmanager

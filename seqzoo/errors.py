@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 import shutil
 import sys
@@ -74,3 +75,12 @@ def _path_from_here(path: str) -> str:
 def not_installed(package: str) -> str:
     """'optuna, which is not installed: pip install optuna', for the end of a sentence about an optional package."""
     return f"{package}, which is not installed: {program('pip')} install {package}"
+
+
+# controls but tab and line end, marks that turn the direction of text, line ends of their own, halves of characters
+_NOT_FOR_TERMINALS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Text from elsewhere as a terminal can show it: what would act on the terminal is written as an escape."""
+    return _NOT_FOR_TERMINALS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

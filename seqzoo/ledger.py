@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from seqzoo.locks import lock
-from seqzoo.training.checkpoint import write_atomically
+from seqzoo.training.files import write_atomically
 
 LEDGER = "ledger"
 

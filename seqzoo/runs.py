@@ -7,6 +7,7 @@ import platform
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from seqzoo import __version__
 from seqzoo import config as configuration
+from seqzoo.budget import Budget
 from seqzoo.building import build_budget, build_data, build_model, build_training
 from seqzoo.checking import check
 from seqzoo.config import Training
@@ -74,17 +76,24 @@ def start_checked(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     config = within_budget(config, data, data.spec)
     cost = measure(config, data, data.spec)
     # what can go wrong so far leaves no folder behind
-    return _train(config, data, Run.create(folder, config), None, cost)
+    with Run.create(folder, config) as run:
+        return _train(config, data, run, None, cost)
 
 
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
     """Continue a run where its last checkpoint is; overrides may change only when to stop and how fast to go."""
     run, config = Run.open(folder)
+    with run:
+        return _resume(run, config, overrides)
+
+
+def _resume(run: Run, config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    folder = run.folder
     config = _with_newer_options(config)
     config["allow_modules"] = []  # a run that somebody else made cannot allow itself
-    if overrides:
-        config = _changed(config, overrides)
-    mistakes = check(config)
+    config = _changed(config, overrides)
+    # what a budget says of the width has been done
+    mistakes = check({**config, "budget": {**config["budget"], "parameters": None, "flops": None}})
     if mistakes:
         raise ConfigError(mistakes)
     data = build_data(config)
@@ -111,36 +120,36 @@ def _with_newer_options(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a run, which may be of an older version: options of training that it lacks are the default
     ones.
     """
-    return {**config, "training": {**configuration.load("training", "base"), **config["training"]}}
+    return {
+        **config,
+        "training": {**configuration.load("training", "base"), **config["training"]},
+        "budget": {**asdict(Budget()), **config.get("budget", {})},
+    }
 
 
 def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """The run's configuration with the overrides; raises ConfigError when they change what is learned."""
-    own = [override for override in config["overrides"] if not override.lstrip("+").startswith("allow_modules=")]
-    before, after = configuration.compose(*own), configuration.compose(*own, *overrides)
-    mistakes = []
-    changes = configuration.differences(before, after)
-    for name, (old, new) in changes.items():
-        if (
-            name in ("overrides", "allow_modules")
-            or name.startswith("choices.")
-            or name == "budget.seconds"
-            or name.removeprefix("training.") in FREE_ON_RESUME
-        ):
-            continue
-        mistakes.append(
-            f"{name} is {old!r} in the run and {new!r} now: a run continues with its own settings; "
-            "start a new run for others"
-        )
+    """The run's configuration with the overrides; raises ConfigError when they change what is learned.
+
+    What the run was started with is data, which somebody else may have written: it is compared, and never composed.
+    """
+    changes, mistakes = configuration.changes(config, overrides)
+    free: dict[str, dict[str, Any]] = {"training": {}, "budget": {}}
+    for path, new in changes.items():
+        section, _, option = path.partition(".")
+        if path == "allow_modules":
+            config = {**config, "allow_modules": new}
+        elif path == "budget.seconds" or (section == "training" and option in FREE_ON_RESUME):
+            free[section][option] = new
+        else:
+            old = configuration.value_at(config, path)
+            if old != new:
+                mistakes.append(
+                    f"{path.removeprefix('choices.')} is {old!r} in the run and {new!r} now: a run continues with its "
+                    "own settings; start a new run for others"
+                )
     if mistakes:
         raise ConfigError(mistakes)
-    free = {name.removeprefix("training."): new for name, (_, new) in changes.items() if name.startswith("training.")}
-    return {
-        **config,
-        "training": {**config["training"], **free},
-        "budget": {**config.get("budget", {}), "seconds": after["budget"]["seconds"]},
-        "allow_modules": after["allow_modules"],
-    }
+    return {**config, **{section: {**config[section], **values} for section, values in free.items()}}
 
 
 def _train(
@@ -185,7 +194,6 @@ def _train(
         raise
     finally:
         run.tracker.close(ending)
-        run.close()
 
 
 def _to_continue(folder: Path, config: dict[str, Any]) -> str:

@@ -239,7 +239,7 @@ def test_a_damaged_training_state(command: Callable, run: Path) -> None:
         assert refused(command("train", f"resume={run}", "training.steps=4")).startswith(f"seqzoo: {path} is damaged")
         assert path.read_bytes() == damaged
     torch.save({"model": {}}, path)
-    assert "is no checkpoint of this version of seqzoo" in refused(
+    assert "is not a checkpoint of this version of seqzoo" in refused(
         command("train", f"resume={run}", "training.steps=4")
     )
     path.write_bytes(whole)
@@ -274,4 +274,4 @@ def test_damaged_descriptions(command: Callable, run: Path) -> None:
     assert (
         refused(command("predict", run, "the cat")) == f"seqzoo: {run} has no spec.json: the run did not get that far\n"
     )
-    assert "is no run directory: there is no config.yaml in it" in refused(command("predict", run.parent, "the cat"))
+    assert "is not a run directory: there is no config.yaml in it" in refused(command("predict", run.parent, "the cat"))

@@ -219,7 +219,7 @@ def test_resume_goes_on_to_a_later_end_alone(command: Callable, tmp_path: Path) 
     assert command("train", "resume=run", "-m").err == (
         "seqzoo: -m does not go with resume=: one run is continued at a time\n"
     )
-    assert command("train", "resume=nowhere").err.startswith("seqzoo: nowhere is no run directory")
+    assert command("train", "resume=nowhere").err.startswith("seqzoo: nowhere is not a run directory")
 
 
 def test_a_sweep_finishes_although_one_job_fails(command: Callable, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "seqzoo"
 FILES = sorted(ROOT.rglob("*.py"))
 
-BASE = {"cache", "contracts", "errors", "state"}
+BASE = {"cache", "contracts", "disk", "errors", "state"}
 SHARED = BASE | {"masking", "linear_cross_entropy", "locked_dropout", "streams"}
 # A package or file of seqzoo -> what it may import of seqzoo, besides its own package. What is not listed is on top of
 # all others (build, cli, ...): it may import everything, and nothing listed here may import it.
@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "contracts": BASE | {"kernels"},
     "errors": BASE,
     "cache": BASE,
+    "disk": BASE,
+    "locks": BASE,
     "state": BASE,
     "masking": BASE,
     "locked_dropout": BASE,
@@ -53,7 +55,7 @@ MAY_IMPORT = {
     "drawing": SHARED,
     "ridge": SHARED,
     "dynamics": SHARED | {"model", "ridge"},
-    "training": SHARED | {"metrics", "config", "model", "drawing", "dynamics"},
+    "training": SHARED | {"metrics", "config", "model", "drawing", "dynamics", "locks", "options"},
 }
 
 

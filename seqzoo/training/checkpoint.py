@@ -9,53 +9,22 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors
 import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from seqzoo import disk
 from seqzoo.errors import CheckpointError
+from seqzoo.training.files import LARGEST_CHECKPOINT, write_atomically
 from seqzoo.training.older import renamed
 
 FORMAT = "seqzoo-checkpoint-1"
-
-
-def write_atomically(path: Path, write: Callable[[Any], object]) -> None:
-    """`write` fills a temporary file beside `path`, which takes the name only when it is whole and on the disk.
-
-    Raises CheckpointError when the disk does not take it; what `path` held before is then still there.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
-        kept = "the one written before is intact" if path.exists() else "there was none before"
-        raise CheckpointError(
-            f"{path} could not be written ({error}); {kept}: free some space, then continue with resume="
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name, too, must survive a power cut."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def save_training(path: Path, content: dict[str, Any]) -> None:
@@ -65,21 +34,44 @@ def save_training(path: Path, content: dict[str, Any]) -> None:
 
 def load_training(path: Path) -> dict[str, Any]:
     """What `save_training` wrote, on the CPU. Raises CheckpointError for a damaged file or one of another program."""
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with _reading(path) as file:
+        with zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
+            # what is compressed, or lies over other parts, could be a thousand times as large as the file
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or _size(parts) > _end(file):
+                raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo (its parts are compressed)")
             damaged = archive.testzip()
         if damaged:
             raise CheckpointError(f"{path} is damaged (in {damaged}): start the run anew, or take a copy of the file")
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no checkpoint {path}") from error
+        file.seek(0)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of this version of seqzoo: its format is not {FORMAT}")
+    return content
+
+
+def _size(parts: list[zipfile.ZipInfo]) -> int:
+    return sum(part.file_size for part in parts)
+
+
+def _end(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """A checkpoint, opened. Raises CheckpointError for whatever is wrong with it."""
+    if not os.path.lexists(path):
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        with disk.open_to_read(path, LARGEST_CHECKPOINT) as file:
+            yield file
     except CheckpointError:
         raise
-    except Exception as error:  # torch and zipfile raise many kinds for a file that is not theirs
-        raise CheckpointError(f"{path} is damaged or no checkpoint of seqzoo ({_first_line(error)})") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no checkpoint of this version of seqzoo: its format is not {FORMAT}")
-    return content
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # torch, zipfile and safetensors raise many kinds for a file that is not theirs
+        raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo ({_first_line(error)})") from error
 
 
 def save_weights(path: Path, model: nn.Module, metadata: dict[str, str]) -> None:
@@ -96,36 +88,59 @@ def save_weights(path: Path, model: nn.Module, metadata: dict[str, str]) -> None
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
     """Fill a model from `save_weights`; returns the metadata."""
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no checkpoint {path}") from error
-    except (safetensors.SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no checkpoint of seqzoo ({_first_line(error)})") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no checkpoint of this version of seqzoo: its format is not {FORMAT}")
+    with _weights(path) as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     if metadata.get("crc32") != _checksum(tensors):
         raise CheckpointError(f"{path} is damaged: its checksum does not agree with its content")
     fill(model, tensors, path)
     return metadata
 
 
+def check_weights(path: Path, model: nn.Module) -> None:
+    """Raises CheckpointError unless the weights in a file are those of a model, which may be on the meta device: a
+    model that is too large for its own weights is never made.
+    """
+    with _weights(path) as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        _compare(model, {name: tuple(part.get_shape()) for name, part in parts.items()}, path)
+
+
+@contextmanager
+def _weights(path: Path) -> Iterator[Any]:
+    """A file of `save_weights`, opened."""
+    # safetensors opens a path by itself, which has been found to be that of a regular file
+    with _reading(path), safetensors.safe_open(path, "pt") as file:
+        if (file.metadata() or {}).get("format") != FORMAT:
+            raise CheckpointError(f"{path} is not a checkpoint of this version of seqzoo: its format is not {FORMAT}")
+        yield file
+
+
 def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Copy tensors into a model that must have the same ones. A tied weight may be missing under its second name."""
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise CheckpointError(f"{path} is damaged: what it has of the model is not tensors by their names")
+    _compare(model, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
     tensors, own = renamed(tensors), model.state_dict()
-    present = {own[name].data_ptr() for name in tensors if name in own}
-    absent = [name for name in own if name not in tensors and own[name].data_ptr() not in present]
-    foreign = [name for name in tensors if name not in own]
-    other = [name for name in tensors if name in own and own[name].shape != tensors[name].shape]
+    other = [name for name, tensor in tensors.items() if tensor.dtype != own[name].dtype]
+    if other:
+        kinds = f"{tensors[other[0]].dtype}, not {own[other[0]].dtype}"
+        raise CheckpointError(f"{path} belongs to another model: the numbers of {other[0]} are {kinds}")
+    model.load_state_dict(tensors, strict=False)
+
+
+def _compare(model: nn.Module, shapes: dict[str, tuple[int, ...]], path: Path) -> None:
+    """Raises CheckpointError unless tensors of these names and shapes are those of a model."""
+    shapes, own = renamed(shapes), model.state_dict(keep_vars=True)
+    present = {id(own[name]) for name in shapes if name in own}
+    absent = [name for name in own if name not in shapes and id(own[name]) not in present]
+    foreign = [name for name in shapes if name not in own]
+    other = [name for name, shape in shapes.items() if name in own and tuple(own[name].shape) != shape]
     if absent or foreign or other:
-        name = (absent + foreign + other)[0]
         raise CheckpointError(
             f"{path} belongs to another model: {len(absent)} tensors are missing, {len(foreign)} too many, "
-            f"{len(other)} of another shape, {name} among them"
+            f"{len(other)} of another shape, {(absent + foreign + other)[0]} among them"
         )
-    model.load_state_dict(tensors, strict=False)
 
 
 def _checksum(tensors: dict[str, Tensor]) -> str:

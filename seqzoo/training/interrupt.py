@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a training after the step that is running."""
+"""SIGINT, SIGTERM and SIGHUP end a training after the step that is running."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         # only the main thread may listen; elsewhere a training cannot be stopped this way
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            # nohup asks for it to be ignored; Windows has none
+            if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+                numbers.append(signal.SIGHUP)
+            for number in numbers:
                 self._previous[number] = signal.signal(number, self._remember)
         return self
 

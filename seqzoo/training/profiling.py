@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from seqzoo.training.files import TRACE
+from seqzoo.training.files import TRACE, write_atomically
 from seqzoo.training.run import Run
 
 WARM_UP = 5
@@ -26,7 +26,7 @@ def profiled(updates: int, run: Run) -> Iterator[Callable[[], None]]:
         return
 
     def write(done: profile) -> None:
-        done.export_chrome_trace(str(run.folder / TRACE))
+        write_atomically(run.folder / TRACE, lambda file: done.export_chrome_trace(file.name))
         key = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
         run.log(f"{done.key_averages().table(sort_by=key, row_limit=ROWS)}trace: {run.folder / TRACE}")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-import logging
 import math
+import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -19,11 +20,24 @@ from tqdm import tqdm
 
 from seqzoo.contracts import Alignment
 from seqzoo.drawing import any_script, can_draw, draw, draw_confusion, draw_memory, draw_pictures, draw_states
-from seqzoo.errors import CheckpointError, program
+from seqzoo.errors import CheckpointError, printable, program
 from seqzoo.metrics import BinaryConfusion, Confusion
 from seqzoo.model import Model
-from seqzoo.training.checkpoint import save_training, save_weights, write_atomically
-from seqzoo.training.files import BEST, CONFIG, CURVES, LAST, LOG, METRICS, read_config, read_curves
+from seqzoo.training.checkpoint import save_training, save_weights
+from seqzoo.training.files import (
+    BEST,
+    CONFIG,
+    CURVES,
+    LAST,
+    LOCK,
+    LOG,
+    METRICS,
+    append,
+    claimed,
+    read_config,
+    read_curves,
+    write_atomically,
+)
 from seqzoo.training.recurrence import Recurrence
 from seqzoo.training.session import Session
 from seqzoo.training.tracking import Tracker
@@ -38,35 +52,50 @@ PROJECTED = 1000
 
 
 class Run:
-    """`folder` belongs to one training; `create` refuses one that is taken."""
+    """`folder` belongs to one training of one process until `close`, or the end of a `with`. `create` refuses a folder
+    that holds a run.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.tracker: Tracker | None = None
         self._bar: tqdm | None = None
-        self._log = logging.Logger("seqzoo")
-        handler = logging.FileHandler(folder / LOG, delay=True, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        self._log.addHandler(handler)
+        self._held = ExitStack()
+        self._held.enter_context(claimed(folder))
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._held.close()
 
     @classmethod
     def create(cls, folder: Path, config: dict[str, Any]) -> Run:
         """Make the directory and write its configuration."""
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = [name for name in (CONFIG, METRICS, LAST, BEST) if (folder / name).exists()]
+        taken = [name for name in (CONFIG, METRICS, LAST, BEST) if os.path.lexists(folder / name)]
         if taken:
             raise CheckpointError(
                 f"{folder} holds a run already ({taken[0]}): continue it with {program('seqzoo')} train "
                 f"resume={shlex.quote(str(folder))}, or give another folder with hydra.run.dir="
             )
+        run = cls(folder)
         text = OmegaConf.to_yaml(OmegaConf.create(config))
-        write_atomically(folder / CONFIG, lambda file: file.write(text.encode()))
-        return cls(folder)
+        try:
+            write_atomically(folder / CONFIG, lambda file: file.write(text.encode()))
+        except CheckpointError:
+            run.close()
+            (folder / LOCK).unlink(missing_ok=True)
+            raise
+        return run
 
     @classmethod
     def open(cls, folder: Path) -> tuple[Run, dict[str, Any]]:
         """An existing run and its configuration."""
-        return cls(folder), read_config(folder)
+        config = read_config(folder)
+        return cls(folder), config
 
     def forget_after(self, step: int) -> None:
         """Take back the points of later updates, which a continued run measures again."""
@@ -75,10 +104,15 @@ class Run:
 
     def log(self, text: str) -> None:
         """To the terminal, above the progress bar, and to the log."""
-        tqdm.write(text, file=sys.stdout)
-        sys.stdout.flush()
-        for line in text.split("\n"):
-            self._log.info(line)
+        try:
+            tqdm.write(printable(text), file=sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass  # a terminal that was closed, or a full disk: the log has it, too
+        now = datetime.datetime.now().isoformat(" ", "milliseconds")
+        append(self.folder / LOG, "".join(f"{now} {line}\n" for line in text.split("\n")))
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -145,8 +179,7 @@ class Run:
         position = session.position
         self.tracker.scalars(values, position.step)
         point = {"step": position.step, "tokens": position.tokens, "seconds": round(position.seconds, 3), **values}
-        with (self.folder / CURVES).open("a", encoding="utf-8") as file:
-            file.write(_line(point))
+        append(self.folder / CURVES, _line(point))
 
     def draw_pictures(self, pictures: Tensor, lines: list[str], step: int) -> None:
         """What was read and what is written of it."""
@@ -193,10 +226,6 @@ class Run:
     def _picture(self, tag: str, figure: Any, step: int) -> None:
         with any_script():
             self.tracker.picture(tag, figure, step)
-
-    def close(self) -> None:
-        for handler in self._log.handlers:
-            handler.close()
 
 
 def _line(point: dict[str, float]) -> str:

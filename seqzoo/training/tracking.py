@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy
 from torch import Tensor
+
+from seqzoo.training.files import PROJECTOR, TOKENS, VECTORS, write_atomically, writing
 
 LAYOUT = {
     "learning": {
@@ -63,7 +66,12 @@ class Tracker:
 
         # TensorBoard purges at every start of a session but the first, so a new run has to have one too.
         self._folder = run_dir
-        self._writer: Any = SummaryWriter(str(run_dir), purge_step=purge_step or 0, flush_secs=10)
+        # the rest of the name is time, machine and process, which somebody could foretell and make a link of
+        suffix = f".{secrets.token_hex(4)}"
+        with writing(run_dir):
+            self._writer: Any = SummaryWriter(
+                str(run_dir), purge_step=purge_step or 0, flush_secs=10, filename_suffix=suffix
+            )
         self._add_session("start", plugin_data_pb2.HParamsPluginData(session_start_info=start))
         self._writer.add_custom_scalars(
             {name: {chart: ["Multiline", tags] for chart, tags in charts.items()} for name, charts in LAYOUT.items()}
@@ -92,18 +100,19 @@ class Tracker:
 
     def embeddings(self, labels: list[str], vectors: Tensor) -> None:
         """Vectors (N, E) with their labels, for the projector, as files beside the events; the last ones count."""
-        from tensorboard.plugins.projector import ProjectorConfig, visualize_embeddings
+        from google.protobuf import text_format  # type: ignore[import-untyped]
+        from tensorboard.plugins.projector import ProjectorConfig
 
         rows = ["\t".join(f"{value:.4g}" for value in row) for row in vectors.tolist()]
         # a line a label: none may be empty or hold a line break
         names = [
             label.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r").strip() or "␣" for label in labels
         ]
-        for name, lines in (("embeddings.tsv", rows), ("tokens.tsv", names)):
-            (self._folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
         config = ProjectorConfig()
-        config.embeddings.add(tensor_name="tokens", tensor_path="embeddings.tsv", metadata_path="tokens.tsv")
-        visualize_embeddings(str(self._folder), config)
+        config.embeddings.add(tensor_name="tokens", tensor_path=VECTORS, metadata_path=TOKENS)
+        for name, lines in ((VECTORS, rows), (TOKENS, names), (PROJECTOR, [text_format.MessageToString(config)])):
+            text = "\n".join(lines) + "\n"
+            write_atomically(self._folder / name, lambda file, text=text: file.write(text.encode()))
 
     def graph(self, definition: Any) -> None:
         """A GraphDef."""

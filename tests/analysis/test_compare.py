@@ -295,7 +295,7 @@ def test_a_configuration_of_another_kind_is_named(damage: dict, tmp_path: Path) 
     (run / CONFIG).write_text(json.dumps(json.loads((run / CONFIG).read_text()) | damage))
     runs, [problem] = read_runs([str(tmp_path)])
     assert [found.folder.name for found in runs] == ["gru_0"]
-    assert problem.startswith(f"{run / CONFIG} is no configuration of seqzoo: its {next(iter(damage))}")
+    assert problem.startswith(f"{run / CONFIG} is not a configuration of seqzoo: its {next(iter(damage))}")
 
 
 def test_a_point_that_is_no_number_is_left_out(tmp_path: Path) -> None:
@@ -373,4 +373,4 @@ def test_diff_names_the_options_that_differ(command: Callable, tmp_path: Path) -
     lines = [line.split() for line in done.out.splitlines()]
     assert lines == [["a", "b"], ["seed", "0", "1"], ["training.learning_rate", "0.001", "0.5"]]
     assert command("diff", "a", "a").out == "no differences\n"
-    assert command("diff", "a", "c").err.startswith("seqzoo: c is no run directory")
+    assert command("diff", "a", "c").err.startswith("seqzoo: c is not a run directory")

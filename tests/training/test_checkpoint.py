@@ -65,9 +65,9 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     for name in ("last.pt", "best.safetensors"):
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises(CheckpointError, match=r"last.pt is damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"last.pt is damaged or not a checkpoint"):
         load_training(tmp_path / "last.pt")
-    with pytest.raises(CheckpointError, match=r"best.safetensors is damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"best.safetensors is damaged or not a checkpoint"):
         load_weights(tmp_path / "best.safetensors", model())
 
 
