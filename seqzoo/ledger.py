@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from seqzoo.locks import lock
-from seqzoo.training.files import write_atomically
+from seqzoo.training.files import write_text
 
 LEDGER = "ledger"
 
@@ -51,7 +51,7 @@ class Ledger:
 
     def write(self, key: str, entry: Entry) -> None:
         text = json.dumps(asdict(entry), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(self._folder / f"{key}.json", lambda file: file.write(text.encode()))
+        write_text(self._folder / f"{key}.json", text)
 
     def lock(self, key: str) -> AbstractContextManager[bool]:
         """Whether this process may run the job, until the end of the context: False while another one does."""

@@ -22,7 +22,7 @@ from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
 from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.tasks.transduction import Transduction
-from seqzoo.training.checkpoint import load_weights
+from seqzoo.training.checkpoint import check_weights, load_weights
 from seqzoo.training.device import select_device
 from seqzoo.training.files import BEST, SPEC, read_config, read_json
 from seqzoo.training.recurrence import labels
@@ -313,6 +313,8 @@ def load(
     config["allow_modules"] = allow_modules or []
     config["task"] = merged(config["task"], options or {})
     spec = spec_from_plain(read_json(folder / SPEC))
+    with torch.device("meta"):
+        check_weights(folder / BEST, build_model(config, spec))
     model = build_model(config, spec)
     load_weights(folder / BEST, model)
     others = [load(other, device, allow_modules) for other in beside]

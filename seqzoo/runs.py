@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import shlex
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from seqzoo.sizing import describe_inputs, measure, within_budget
 from seqzoo.tasks.classification import Classification
 from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
-from seqzoo.training.checkpoint import fill, load_training, load_weights
+from seqzoo.training.checkpoint import check_weights, continuing, fill, load_training, load_weights
 from seqzoo.training.device import (
     check_precision,
     choose_threads,
@@ -42,7 +43,7 @@ from seqzoo.training.evaluation import evaluate
 from seqzoo.training.files import BEST, LAST, METRICS, SPEC, read_config, read_json
 from seqzoo.training.loop import Stopped, fit
 from seqzoo.training.run import Run, format_number, format_seconds, format_table
-from seqzoo.training.session import Position, Session, count_updates, is_over
+from seqzoo.training.session import Position, Session, check_progress, count_updates, is_over
 from seqzoo.training.tracking import Ending, Tracker
 
 # what a continued run may change: it says when to stop, or how fast to go, not what is learned
@@ -97,9 +98,12 @@ def _resume(run: Run, config: dict[str, Any], overrides: list[str]) -> dict[str,
     if mistakes:
         raise ConfigError(mistakes)
     data = build_data(config)
-    data.load(spec_from_plain(read_json(folder / SPEC)) if (folder / SPEC).exists() else None)
+    data.load(spec_from_plain(read_json(folder / SPEC)) if os.path.lexists(folder / SPEC) else None)
     last = folder / LAST
-    checkpoint = load_training(last) if last.exists() else None
+    checkpoint = load_training(last) if os.path.lexists(last) else None
+    if checkpoint is not None:
+        with continuing(last):
+            check_progress(checkpoint)
     if checkpoint is not None and checkpoint["position"]["finished"] and (folder / METRICS).exists():
         position, settings, seconds = (
             Position(**checkpoint["position"]),
@@ -168,8 +172,9 @@ def _train(
     threads = _set_threads(settings.threads, model, config, checkpoint)
     session = Session(model, settings, device, count_updates(data, settings), build_budget(config).seconds)
     if checkpoint is not None:
-        fill(model, checkpoint["model"], run.folder / LAST)
-        session.restore(checkpoint)
+        with continuing(run.folder / LAST):
+            fill(model, checkpoint["model"], run.folder / LAST)
+            session.restore(checkpoint)
         run.forget_after(session.position.step)
     _introduce(run, config, data, session, threads, cost)
 
@@ -378,6 +383,8 @@ def evaluate_run(
         raise ConfigError(
             [f"split is {split!r}: the data of this run has {', '.join(data.splits())}; choose one by split="]
         )
+    with torch.device("meta"):
+        check_weights(folder / BEST, build_model(config, data.spec))
     model = build_model(config, data.spec)
     if adapts.name and not isinstance(model.task, LanguageModeling):
         raise ConfigError([f"cache and dynamic are for language models, and the run is of task={model.task.kind}"])

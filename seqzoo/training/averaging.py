@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.config import Training
+from seqzoo.training.checkpoint import check_form
 from seqzoo.training.restoring import restored
 
 
@@ -80,6 +81,13 @@ class Averaging:
         return {"started": self.started, "weights": self.weights, "count": self.count, "ranks": self.ranks}
 
     def restore(self, content: dict[str, Any]) -> None:
+        for name, like in self.content().items():
+            if type(content[name]) is not type(like):
+                raise ValueError(f"averaging.{name} is {content[name]!r}")
+        for number, (weight, tensor) in enumerate(zip(content["weights"], self.averaged, strict=False)):
+            check_form(weight, tensor.data, f"averaging.weights[{number}]")
+        for rank in content["ranks"]:
+            check_form(rank, [0.0, 0.0], "averaging.ranks")
         self.started, self.count, self.ranks = content["started"], content["count"], content["ranks"]
         self.weights = [
             weight.to(tensor.device) for weight, tensor in zip(content["weights"], self.averaged, strict=False)

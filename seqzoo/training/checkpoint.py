@@ -50,6 +50,44 @@ def load_training(path: Path) -> dict[str, Any]:
     return content
 
 
+@contextmanager
+def continuing(path: Path) -> Iterator[None]:
+    """Raises CheckpointError where what was read from a checkpoint, and is taken inside, is not what it should be."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else _first_line(error)
+        raise CheckpointError(f"{path} does not hold what a training continues from: {reason}") from error
+
+
+def check_form(value: Any, like: Any, name: str) -> None:
+    """Raises ValueError unless a value has the form of another one: types, names, shapes and lengths, all but numbers.
+
+    Args:
+        value: from a checkpoint.
+        like: what this training would have saved in its place.
+        name: of the value, for the message.
+    """
+    if isinstance(like, float) and type(value) is int:
+        return
+    if type(value) is not type(like):
+        raise ValueError(f"{name} is a {type(value).__name__}, not a {type(like).__name__}")
+    if isinstance(like, Tensor):
+        if (value.shape, value.dtype) != (like.shape, like.dtype):
+            kinds = " not ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (value, like))
+            raise ValueError(f"{name} is {kinds}")
+    elif isinstance(like, dict):
+        if value.keys() != like.keys():
+            raise ValueError(f"{name} has {', '.join(map(str, value))}, not {', '.join(map(str, like))}")
+        for key in like:
+            check_form(value[key], like[key], f"{name}.{key}")
+    elif isinstance(like, list | tuple):
+        if len(value) != len(like):
+            raise ValueError(f"{name} has {len(value)} values, not {len(like)}")
+        for number, (part, other) in enumerate(zip(value, like, strict=True)):
+            check_form(part, other, f"{name}[{number}]")
+
+
 def _size(parts: list[zipfile.ZipInfo]) -> int:
     return sum(part.file_size for part in parts)
 

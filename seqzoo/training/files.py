@@ -166,8 +166,10 @@ def read_curves(folder: Path) -> list[dict[str, float]]:
             point = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(point, dict) and type(point.get("step")) is int:
-            points.append({name: value for name, value in point.items() if is_number(value)})
+        if isinstance(point, dict):
+            numbers = {name: value for name, value in point.items() if is_number(value)}
+            if isinstance(numbers.get("step"), int):
+                points.append(numbers)
     return points
 
 
@@ -205,6 +207,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         disk.write_whole(path, write)
 
 
+def write_text(path: Path, text: str) -> None:
+    """`write_atomically`, of text."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def append(path: Path, text: str) -> None:
     """Add text to a file. Raises CheckpointError when the disk does not take it."""
     with writing(path):
@@ -219,11 +226,12 @@ def claimed(folder: Path) -> Iterator[None]:
     by something else: before anything is computed in vain.
     """
     with ExitStack() as stack:
-        with writing(folder / LOCK):
-            folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder / CHECKPOINTS):
             disk.refuse_link(folder / CHECKPOINTS)
-            for name in WRITTEN:
+        for name in WRITTEN:
+            with writing(folder / name):
                 disk.refuse_others(folder / name)
+        with writing(folder / LOCK):
             is_mine = stack.enter_context(lock(folder / LOCK))
         if not is_mine:
             raise CheckpointError(

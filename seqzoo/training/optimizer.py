@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from seqzoo.config import Training
+from seqzoo.training.checkpoint import check_form
 
 
 def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimizer:
@@ -28,6 +30,25 @@ def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimiz
     if settings.optimizer == "adagrad":
         return torch.optim.Adagrad(groups, lr=rate)
     return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, fused=True)
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, settings: Training, state: dict[int, Any]) -> None:
+    """Put in what a checkpoint holds of each parameter; the options stay those of the settings.
+
+    Raises ValueError where it is not what this optimizer keeps.
+    """
+    parameters = [parameter.data for group in optimizer.param_groups for parameter in group["params"]]
+    example = nn.Linear(2, 3)
+    example.weight.grad = torch.zeros_like(example.weight)
+    kept = build_optimizer(example, settings)
+    kept.step()
+    for number, values in state.items():
+        if number not in range(len(parameters)):
+            raise ValueError(f"optimizer.state has {number!r}, and there are {len(parameters)} parameters")
+        own = parameters[number]
+        like = {k: own if v.shape == example.weight.shape else v for k, v in kept.state[example.weight].items()}
+        check_form(values, like, f"optimizer.state.{number}")
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 @dataclass

@@ -36,7 +36,7 @@ from seqzoo.training.files import (
     claimed,
     read_config,
     read_curves,
-    write_atomically,
+    write_text,
 )
 from seqzoo.training.recurrence import Recurrence
 from seqzoo.training.session import Session
@@ -84,7 +84,7 @@ class Run:
         run = cls(folder)
         text = OmegaConf.to_yaml(OmegaConf.create(config))
         try:
-            write_atomically(folder / CONFIG, lambda file: file.write(text.encode()))
+            write_text(folder / CONFIG, text)
         except CheckpointError:
             run.close()
             (folder / LOCK).unlink(missing_ok=True)
@@ -100,7 +100,7 @@ class Run:
     def forget_after(self, step: int) -> None:
         """Take back the points of later updates, which a continued run measures again."""
         points = [point for point in read_curves(self.folder) if point["step"] <= step]
-        write_atomically(self.folder / CURVES, lambda file: file.write("".join(map(_line, points)).encode()))
+        write_text(self.folder / CURVES, "".join(map(_line, points)))
 
     def log(self, text: str) -> None:
         """To the terminal, above the progress bar, and to the log."""
@@ -116,7 +116,7 @@ class Run:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(self.folder / name, lambda file: file.write(text.encode()))
+        write_text(self.folder / name, text)
 
     def save(self, session: Session) -> None:
         save_training(self.folder / LAST, session.content())

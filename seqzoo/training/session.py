@@ -10,13 +10,15 @@ import numpy
 import torch
 from torch import Tensor
 
-from seqzoo.config import Training
+from seqzoo.config import Training, out_of_range
 from seqzoo.contracts import DataModule, State
 from seqzoo.errors import TrainingError
 from seqzoo.model import Model
+from seqzoo.options import check_options
 from seqzoo.state import map_state
 from seqzoo.training.averaging import Averaging
-from seqzoo.training.optimizer import Schedule, build_optimizer
+from seqzoo.training.checkpoint import check_form
+from seqzoo.training.optimizer import Schedule, build_optimizer, restore_optimizer
 
 
 @dataclass
@@ -172,21 +174,68 @@ class Session:
         }
 
     def restore(self, content: dict[str, Any]) -> None:
-        """The inverse of `content`; the model has been filled already."""
-        self.optimizer.load_state_dict(content["optimizer"])
+        """The inverse of `content`; the model has been filled already. Raises ValueError or LookupError for what is
+        not the content of such a session.
+        """
+        own = self.content()
+        for name in ("schedule", "running", "last_train_loss"):
+            check_form(content[name], own[name], name)
+        check_progress(content)
+        self.position = Position(**content["position"])
+        restore_optimizer(self.optimizer, self.settings, content["optimizer"]["state"])
         self.averaging.restore(content["averaging"])
-        self.scaler.load_state_dict(content["scaler"])
+        if self.scaler.is_enabled():
+            check_form(content["scaler"], own["scaler"], "scaler")
+            self.scaler.load_state_dict(content["scaler"])
         self.schedule.factor = content["schedule"]["factor"]
         self.schedule.waited = content["schedule"]["waited"]
-        self.position = Position(**content["position"])
-        if content["state"] is not None:
-            self.state = map_state(lambda tensor: tensor.to(self.device), content["state"])
+        self.state = self._restored_state(content["state"])
         self.running_total, self.running_count = (tensor.to(self.device) for tensor in content["running"])
         self.last_train_loss = content["last_train_loss"]
-        states = content["random"]
-        torch.set_rng_state(states["torch"])
-        if states["cuda"] and self.device.type == "cuda":
-            torch.cuda.set_rng_state_all(states["cuda"])
-        random.setstate(states["python"])
-        kind, keys, place, has_gauss, gauss = states["numpy"]
+        self._restore_random(content["random"], own["random"])
+
+    def _restored_state(self, saved: Any) -> State | None:
+        if saved is None:
+            return None
+        first = saved
+        while isinstance(first, tuple):
+            first = first[0]
+        return map_state(self._restored, saved, self.model.backbone.initial_state(len(first)))
+
+    def _restored(self, saved: Tensor, own: Tensor) -> Tensor:
+        # by autocast its numbers may be of another precision
+        if saved.shape != own.shape or (saved.is_floating_point(), saved.is_complex()) != (
+            own.is_floating_point(),
+            own.is_complex(),
+        ):
+            raise ValueError(f"state has {tuple(saved.shape)} {saved.dtype}, not {tuple(own.shape)} {own.dtype}")
+        return saved.to(self.device)
+
+    def _restore_random(self, saved: dict[str, Any], own: dict[str, Any]) -> None:
+        for name in ("torch", "numpy"):
+            check_form(saved[name], own[name], f"random.{name}")
+        torch.set_rng_state(saved["torch"])
+        if self.device.type == "cuda":
+            # the run may go on where there are fewer GPUs, or more
+            for number, state in enumerate(saved["cuda"][: torch.cuda.device_count()]):
+                torch.cuda.set_rng_state(state, number)
+        random.setstate(saved["python"])
+        kind, keys, place, has_gauss, gauss = saved["numpy"]
         numpy.random.set_state((kind, keys.numpy().astype("uint32"), place, has_gauss, gauss))
+
+
+def check_progress(content: dict[str, Any]) -> None:
+    """Raises ValueError or LookupError where a checkpoint does not say how far its training is."""
+    plain = content["position"]
+    if not isinstance(plain, dict):
+        raise ValueError(f"position is {plain!r}")
+    mistakes = list(check_options("position", Position, plain).values())
+    numbers = {name: value for name, value in plain.items() if isinstance(value, int | float)}
+    mistakes += [f"position.{name} is {value!r}" for name, value in numbers.items() if not 0 <= value < 2**53]
+    if mistakes:
+        raise ValueError(mistakes[0])
+    if plain.get("best") is not None:
+        check_form(plain["best"], [0.0, 0.0], "position.best")
+    check_form(content["threads"], 1, "threads")
+    for mistake in out_of_range({"threads": content["threads"]}):
+        raise ValueError(mistake)

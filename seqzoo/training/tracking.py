@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy
 from torch import Tensor
 
-from seqzoo.training.files import PROJECTOR, TOKENS, VECTORS, write_atomically, writing
+from seqzoo.training.files import PROJECTOR, TOKENS, VECTORS, write_text, writing
 
 LAYOUT = {
     "learning": {
@@ -111,8 +111,7 @@ class Tracker:
         config = ProjectorConfig()
         config.embeddings.add(tensor_name="tokens", tensor_path=VECTORS, metadata_path=TOKENS)
         for name, lines in ((VECTORS, rows), (TOKENS, names), (PROJECTOR, [text_format.MessageToString(config)])):
-            text = "\n".join(lines) + "\n"
-            write_atomically(self._folder / name, lambda file, text=text: file.write(text.encode()))
+            write_text(self._folder / name, "\n".join(lines) + "\n")
 
     def graph(self, definition: Any) -> None:
         """A GraphDef."""

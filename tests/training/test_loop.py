@@ -112,7 +112,7 @@ def test_another_setting_is_refused_and_named(tmp_path: Path) -> None:
     runs.start(tiny("tagging"), tmp_path / "run")
     with pytest.raises(ConfigError, match=r"training.learning_rate is 0.\d+ in the run and 0.5 now") as caught:
         runs.resume(tmp_path / "run", ["training.learning_rate=0.5", "cell=gru", "training.steps=50"])
-    assert any("cell.class is 'LSTM' in the run and 'GRU' now" in mistake for mistake in caught.value.mistakes)
+    assert any("cell is 'lstm' in the run and 'gru' now" in mistake for mistake in caught.value.mistakes)
 
 
 class FixedBatches(DataModule):
