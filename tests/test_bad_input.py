@@ -129,6 +129,22 @@ def test_a_sentence_without_tokens(command: Callable, tmp_path: Path) -> None:
     assert "gap.tsv:3: " in sentence(command, *classification(train="gap.tsv"), folder="other")
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (r'{"text": "cut \ud83d", "label": "good"}', r"\ud83d is half of a character: mend the text"),
+        ('{"text": "fine", "label": null}', "'label' is null: remove the row, or fill it in."),
+    ],
+)
+def test_a_line_of_json_that_is_refused_leaves_no_folder(
+    command: Callable, tmp_path: Path, line: str, told: str
+) -> None:
+    rows = '{"text": "fine", "label": "good"}\n{"text": "awful", "label": "bad"}\n'
+    (tmp_path / "a.jsonl").write_text(f"{rows}{line}\n")
+    assert sentence(command, *classification(train="a.jsonl")).startswith(f"a.jsonl:3: {told}")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_sentence_of_100_000_tokens(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "long.conll").write_text(TAGGED + "the\tDET\n" * 100_000)
     line = TAGGED.count("\n") + 1

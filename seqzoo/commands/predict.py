@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -186,19 +187,23 @@ def _show(text: str, prediction: Any, explanation: Any, as_json: bool) -> None:
 
 def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Iterator[str]:
     """The lines of standard input with tags."""
-    from seqzoo.data.conll import Conll, token_and_tag
+    from seqzoo.data.conll import Column, Conll, begin_as_conllu, token_and_tag
 
     trained_on = loaded.config["data"]
     if loaded.spec.task != "tagging":
         raise ConfigError([f"--conll is for runs of task=tagging, and this one is of task={loaded.spec.task}"])
     if columns is None:
-        conll = Conll(*token_and_tag(trained_on.get("columns", {})))
+        token, tag = token_and_tag(trained_on.get("columns", {}))
     else:
-        places = [int(name) if name.lstrip("-").isdecimal() else name for name in columns.split(",")]
+        places: list[Column] = [
+            int(name) if re.fullmatch("-?[0-9]{1,4}", name) else name for name in columns.split(",")
+        ]
         if len(places) != 2:
             raise ConfigError([f"--columns is {columns!r}: give two, as in --columns form,upos or --columns 0,-1"])
-        conll = Conll(*places)
-    for some in _in_pieces(conll.read(_lines_of_input()), 64):
+        token, tag = places
+    conllu, lines = begin_as_conllu(_lines_of_input(), str(trained_on.get("train", "")))
+    conll = Conll(token, tag, conllu)
+    for some in _in_pieces(conll.read(lines), 64):
         tokens = [sentence.tokens for sentence in some if sentence.tokens]
         predictions = iter(loaded.predict(tokens) if tokens else [])
         for sentence in some:

@@ -30,7 +30,8 @@ from seqzoo.data.files import Files
 from seqzoo.data.generating import GENERATION_SEED
 from seqzoo.data.locations import locate_folder
 from seqzoo.data.pictures import read_features, read_picture, vary
-from seqzoo.data.reading import read_lines, read_table, read_text
+from seqzoo.data.reading import check_characters, parse_json, read_lines, read_text
+from seqzoo.data.tables import read_table
 from seqzoo.errors import DataError
 
 SPLITS = ("train", "validation", "test")
@@ -60,7 +61,7 @@ class CaptionFiles(Files, CaptionData):
         .safetensors file with a tensor for each name.
     train_list, ...: files of the names of a split's pictures, one a line. Without lists and files, a share of the
         training pictures is held out, the same ones in all runs.
-    picture_column, caption_column: of a table, as of `seqzoo.data.reading.read_table`.
+    picture_column, caption_column: of a table, as of `seqzoo.data.tables.read_table`.
     size: rows, and columns, that a picture is brought to.
     keep: pictures stay in memory, 3 size^2 bytes each; else each is read anew whenever it is used.
     skip_unreadable: go on without pictures that are missing or damaged; a remark tells which.
@@ -234,29 +235,47 @@ class PictureFiles:
 
 
 def _coco(path: str) -> Iterator[_Line]:
-    with _expected(path, "images (id, file_name) and annotations (image_id, caption)"):
-        content = json.loads(read_text(path))
-        names = {image["id"]: image["file_name"] for image in content["images"]}
+    expected = "images (id, file_name) and annotations (image_id, caption)"
+    content = parse_json(read_text(path), path, expected)
+    with _holding(path, expected):
+        names = {}
+        for number, image in enumerate(content["images"], start=1):
+            names[image["id"]] = _text(image, "file_name", f"{path}, image {number}")
         for number, annotation in enumerate(content["annotations"], start=1):
-            yield _Line(names[annotation["image_id"]], annotation["caption"].strip(), f"{path}, annotation {number}")
+            where = f"{path}, annotation {number}"
+            yield _Line(names[annotation["image_id"]], _text(annotation, "caption", where), where)
 
 
 def _karpathy(path: str) -> Iterator[_Line]:
-    with _expected(path, "images (filename, split, sentences)"):
-        for number, image in enumerate(json.loads(read_text(path))["images"], start=1):
-            name = "/".join(filter(None, (image.get("filepath"), image["filename"])))
+    expected = "images (filename, split, sentences)"
+    content = parse_json(read_text(path), path, expected)
+    with _holding(path, expected):
+        for number, image in enumerate(content["images"], start=1):
+            where = f"{path}, image {number}"
+            name = _text(image, "filename", where)
+            if image.get("filepath"):
+                name = f"{_text(image, 'filepath', where)}/{name}"
             for sentence in image["sentences"]:
-                caption = sentence.get("raw") or " ".join(sentence["tokens"])
-                yield _Line(name, caption.strip(), f"{path}, image {number}", _KARPATHY[image["split"]])
+                caption = _text(sentence, "raw", where) if sentence.get("raw") else " ".join(sentence["tokens"])
+                check_characters(caption, where)
+                yield _Line(name, caption.strip(), where, _KARPATHY[image["split"]])
 
 
 @contextmanager
-def _expected(path: str, content: str) -> Iterator[None]:
+def _holding(path: str, content: str) -> Iterator[None]:
     """Say what JSON of captions must hold, where something of it is missing."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not what it should be ({error!r}): expected {content}.") from None
+
+
+def _text(part: dict, key: str, where: str) -> str:
+    value = part[key]
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"{where}: {key} is {json.dumps(value)[:40]}, expected a text.")
+    check_characters(value, where)
+    return value.strip()
 
 
 def _held_out(lines: list[_Line], fractions: dict[str, float]) -> dict[str, list[_Line]]:

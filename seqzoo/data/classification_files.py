@@ -9,7 +9,8 @@ from seqzoo.data.codec import check_tokenizer
 from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.files import ExampleFiles
 from seqzoo.data.locations import locate_all
-from seqzoo.data.reading import Row, read_labelled_lines, read_table, read_target_lines, read_with_label
+from seqzoo.data.reading import Row, read_labelled_lines, read_target_lines, read_with_label
+from seqzoo.data.tables import read_table
 
 
 @dataclass(eq=False, kw_only=True)

@@ -12,8 +12,9 @@ from seqzoo.data.chance import generator_at
 from seqzoo.data.codec import TextCodec
 from seqzoo.data.examples import Example, ExampleData, fit
 from seqzoo.data.files import ExampleFiles
-from seqzoo.data.reading import read_lines, read_table
+from seqzoo.data.reading import read_lines
 from seqzoo.data.subwords import SUBWORDS
+from seqzoo.data.tables import read_table
 from seqzoo.data.tokenizing import get_tokenizer
 from seqzoo.data.vocabulary import PAD, UNKNOWN
 from seqzoo.masking import mask

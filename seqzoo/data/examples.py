@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -230,11 +231,17 @@ class ClassificationData(LabelledData):
         return replace(super().expected_spec(), marked=self.marks_targets())
 
     def target_codec(self, examples: list[Example]) -> LabelCodec:
-        labels = {str(example.target) for example in examples}
+        places = {str(example.target): example.where for example in examples}
         try:
-            return LabelCodec(sorted(labels, key=float))
+            numbers = {label: float(label) for label in places}
         except ValueError:
-            return LabelCodec(sorted(labels))
+            return LabelCodec(sorted(places))
+        for label, number in numbers.items():
+            if not math.isfinite(number):
+                raise DataError(
+                    f"{places[label]}: the label is {label}, and all others are numbers: remove the example or mend it."
+                )
+        return LabelCodec(sorted(numbers, key=numbers.__getitem__))
 
     def texts(self, example: Example) -> Sequence[str | list[str]]:
         if not self.marks_targets():

@@ -11,6 +11,7 @@ from seqzoo.data.codec import check_tokenizer
 from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.files import HeldOut
 from seqzoo.data.locations import data_root, locate
+from seqzoo.data.tables import json_field
 from seqzoo.errors import DataError, closest, not_installed
 
 KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
@@ -65,9 +66,16 @@ class HuggingFace(HeldOut, ClassificationData):
         if given is None and split != "train" and all(label in (None, -1) for label in labels):
             return None
         return [
-            Example(str(text or "").strip(), _label(label, names), f"{self.name}, {name} {number}")
+            self._example(text, label, names, f"{self.name}, {name} {number}")
             for number, (text, label) in enumerate(zip(table[self.text_column], labels, strict=True), start=1)
         ]
+
+    def _example(self, text: Any, label: Any, names: list[str] | None, where: str) -> Example:
+        source = json_field(text, where, self.text_column)
+        if names is None:
+            return Example(source, json_field(label, where, self.label_column), where)
+        # a class by its name; nothing where there is no label
+        return Example(source, "" if label is None or label < 0 else names[label], where)
 
     def _load(self) -> Any:
         """Split -> table."""
@@ -92,10 +100,3 @@ class HuggingFace(HeldOut, ClassificationData):
             return datasets.load_dataset(self.name, self.subset)
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
             raise DataError(f"{self.name} cannot be loaded by the library datasets: {error}") from error
-
-
-def _label(label: Any, names: list[str] | None) -> str:
-    """A class by its name, where the data set has names; nothing where there is no label."""
-    if label is None or (names is not None and label < 0):
-        return ""
-    return names[label] if names is not None else str(label).strip()

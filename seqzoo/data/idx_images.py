@@ -21,7 +21,7 @@ from seqzoo.data.codec import LabelCodec
 from seqzoo.data.generating import GENERATION_SEED
 from seqzoo.data.locations import locate
 from seqzoo.data.numbers import SequenceData, Sequences
-from seqzoo.data.reading import read_bytes
+from seqzoo.data.packed import read_bytes
 from seqzoo.data.source import Source
 from seqzoo.errors import DataError
 

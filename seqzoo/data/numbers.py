@@ -117,14 +117,18 @@ def generator_of(split: str) -> torch.Generator:
 def parse_steps(text: str | Sequence[str], input_size: int) -> list[list[float]]:
     """Steps with commas between them, or a list of steps, each of `input_size` numbers with spaces between them.
 
-    Raises DataError for what is no number, and for a step of another size.
+    Raises DataError for what is not a finite number, and for a step of another size.
     """
     steps = []
     for number, step in enumerate(text.split(",") if isinstance(text, str) else text, start=1):
         try:
             steps.append([float(value) for value in step.split()])
+            if not all(abs(value) <= torch.finfo(torch.float32).max for value in steps[-1]):
+                raise ValueError
         except ValueError:
-            raise DataError(f'step {number} is "{step.strip()}": write numbers, such as "0.5, 0.1".') from None
+            raise DataError(
+                f'step {number} is "{step.strip()[:40]}": write finite numbers, such as "0.5, 0.1".'
+            ) from None
         if len(steps[-1]) != input_size:
             raise DataError(
                 f"step {number} has {len(steps[-1])} numbers, but the model reads {input_size} a step: "

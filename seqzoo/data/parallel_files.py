@@ -8,8 +8,9 @@ from seqzoo.contracts import DataSpec
 from seqzoo.data.codec import TextCodec, check_tokenizer
 from seqzoo.data.examples import Example, TransductionData
 from seqzoo.data.files import ExampleFiles, Key
-from seqzoo.data.reading import read_parallel, read_table
+from seqzoo.data.reading import read_parallel
 from seqzoo.data.subwords import SUBWORDS
+from seqzoo.data.tables import read_table
 from seqzoo.data.tokenizing import REVERSED, inner_name
 from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
 

@@ -19,6 +19,8 @@ from seqzoo.errors import DataError
 
 MOST_PIXELS = 50_000_000
 """Of a picture that is read: a larger one is a mistake, or meant to fill the memory."""
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+"""Those of photographs and drawings. Pillow has others that start programs (EPS) or go through old code."""
 
 
 class Pictures(Protocol):
@@ -34,7 +36,7 @@ def read_picture(path: str | Path, size: int) -> Tensor:
     """(3, size, size) bytes: the middle square, turned as the camera was held. Grey, CMYK and palettes become RGB; what
     is transparent becomes white; of several frames the first is taken.
 
-    Raises DataError for a file that is missing, damaged, no picture, or huge.
+    Raises DataError for a file that is missing, damaged, not of FORMATS, or huge.
     """
     with _opened(path) as image:
         image.draft("RGB", (size, size))  # a JPEG is decoded no larger than need be
@@ -46,22 +48,37 @@ def read_features(path: Path) -> Tensor:
     """(R, F) features of the regions of a picture, where PATH.npy or, below a folder that is a file, FILE.safetensors
     has them, or PATH itself, which ends with .npy; (F,) counts as one region.
 
-    Raises DataError where there are none.
+    Raises DataError where there are none, and where they are not finite numbers of this shape.
     """
     packed = next((parent for parent in path.parents if parent.suffix == ".safetensors"), None)
     unpacked = path if path.suffix == ".npy" else path.with_name(f"{path.name}.npy")
     file = unpacked if packed is None else packed
     try:
         if packed is None:
-            found = torch.from_numpy(numpy.load(file, allow_pickle=False))
+            with file.open("rb") as opened:
+                array = numpy.load(opened, allow_pickle=False)
+            if array.dtype.kind not in "biuf":
+                raise TypeError(f"it holds {array.dtype}, not numbers")
+            with numpy.errstate(over="ignore"):
+                features = torch.from_numpy(numpy.array(array, dtype=numpy.float32))
         else:
-            with safetensors.safe_open(packed, "pt") as opened:
-                found = opened.get_tensor(path.relative_to(packed).as_posix())
+            with safetensors.safe_open(packed, "pt") as tensors:
+                features = tensors.get_tensor(path.relative_to(packed).as_posix())
+            if features.is_complex():
+                raise TypeError(f"it holds {features.dtype}, not real numbers")
     except FileNotFoundError:
         raise DataError(f"There is no {file}, for the features of {path.name}.") from None
-    except (OSError, ValueError, EOFError, TypeError, safetensors.SafetensorError) as error:
+    except Exception as error:  # numpy's reader breaks in many ways
         raise DataError(f"{file} has no features of {path.name} ({error}).") from None
-    return torch.atleast_2d(found).float()
+    if features.dim() not in (1, 2) or not features.numel():
+        size = " x ".join(map(str, features.shape)) or "a single number"
+        raise DataError(f"{file} has features of {path.name} of another shape, {size}: give regions x features.")
+    features = torch.atleast_2d(features).float()
+    if not features.isfinite().all():
+        region, place = (~features.isfinite()).nonzero()[0].tolist()
+        value = features[region, place].item()
+        raise DataError(f"{file}: feature {place} of region {region} of {path.name} is {value}, not a finite number.")
+    return features
 
 
 def given_features(path: Path, width: int) -> Tensor:
@@ -71,9 +88,10 @@ def given_features(path: Path, width: int) -> Tensor:
     except DataError as error:
         expected = "The model reads features of pictures, so give PICTURE.npy or FILE.safetensors/PICTURE"
         raise DataError(f"{expected}: {str(error)[0].lower()}{str(error)[1:]}") from None
-    if found.dim() != 2 or found.shape[1] != width:
+    if found.shape[1] != width:
         size = " x ".join(map(str, found.shape))
-        raise DataError(f"{path} has {size} features, and the model reads {width} of each region.")
+        advice = ", as if it were transposed: give regions x features" if found.shape[0] == width else ""
+        raise DataError(f"{path} has {size} features, and the model reads {width} of each region{advice}.")
     return found
 
 
@@ -83,20 +101,20 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow, about sizes and details that are seen to here
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise Image.DecompressionBombError
                 yield image
     except UnidentifiedImageError:
-        raise DataError(f"{path} is no picture: give a JPEG, a PNG, or another format that Pillow reads.") from None
+        raise DataError(f"{path} is not a picture of these formats: {', '.join(FORMATS)}. Convert it.") from None
     except Image.DecompressionBombError:
         raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels: scale it down.") from None
     except FileNotFoundError:
         raise DataError(f"There is no picture {path}.") from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder: name a picture in it.") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # each format breaks in its own way
-        raise DataError(f"{path} is damaged ({error}): give a whole picture.") from None
+    except Exception as error:  # each format breaks in its own ways
+        raise DataError(f"{path} is damaged ({str(error) or type(error).__name__}): give a whole picture.") from None
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from seqzoo.data.files import Files
 from seqzoo.data.generating import GENERATION_SEED, distinct_splits
-from seqzoo.data.reading import read_lines, read_table
+from seqzoo.data.reading import read_lines
 from seqzoo.data.running_text import RunningText
+from seqzoo.data.tables import read_table
 from seqzoo.errors import DataError
 from seqzoo.verse import lines_of, poem
 
@@ -70,7 +71,7 @@ class PoemFiles(Files, Poems):
         path = self.path(self.train)
         if self.text_column is None:
             return read_lines(path, self.encoding)
-        return [row.fields[0] for row in read_table(path, [self.text_column], self.encoding)]
+        return [row.fields[0] for row in read_table(path, [self.text_column], self.encoding, lists=True)]
 
     def _is_regular(self, lines: Lines) -> bool:
         even = len(lines) % 2 == 0 and 0 < len(lines) <= self.max_lines

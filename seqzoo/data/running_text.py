@@ -166,7 +166,7 @@ class RunningText(DataModule):
 
     def encode(self, text: Iterable[str], codec: TextCodec) -> Tensor:
         """The ids of a text, (N,), at most `limit` of them."""
-        return torch.from_numpy(np.concatenate([*encode_pieces(codec, text, self.limit)])).long()
+        return torch.from_numpy(np.concatenate([*encode_pieces(codec, text, self.limit), np.zeros(0, np.uint8)])).long()
 
     def _cut(self, split: str, text: Iterable[str], codec: TextCodec) -> Streams:
         ids = self.encode(text, codec)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from seqzoo.data.codec import TextCodec, codec_from_plain
 from seqzoo.data.reading import read_pieces
+from seqzoo.errors import DataError
 
 try:
     import fcntl
@@ -55,22 +56,32 @@ class Pieces:
                 return
 
     def _all(self) -> Iterator[str]:
-        piece = ""
         for piece in read_pieces(self.path, self.encoding):
-            yield piece
-        if self.closed and not piece.endswith("\n"):
-            yield "\n"
+            yield f"{piece}\n" if self.closed and not piece.endswith("\n") else piece
 
     def cut(self, share: float, at_line: bool) -> tuple[Pieces, Pieces]:
-        """The first `share` of the characters, and the others; at_line: cut where the line there begins."""
-        place = int(sum(map(len, self)) * share)
+        """The first `share` of the characters, and the others; at_line: cut where the line there begins, or behind the
+        first line.
+
+        Raises:
+            DataError: where one of them would be empty.
+        """
+        length = sum(map(len, self))
+        place = int(length * share)
         if at_line:
             first = 0
             for piece in self:
                 if first + len(piece) > place:
                     place = first + piece.rfind("\n", 0, place - first) + 1
+                    place = place or piece.find("\n") + 1
                     break
                 first += len(piece)
+        if not 0 < place < length:
+            part = "line" if at_line else "character"
+            raise DataError(
+                f"{self.path} has one {part}, which cannot be cut into a training and a validation text: give more, or "
+                "a file with data.validation."
+            )
         return replace(self, end=place), replace(self, start=place)
 
     def fingerprint(self) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from seqzoo.data.conll import token_and_tag
+from seqzoo.data.conll import CONLLU_COLUMNS, read_conll, token_and_tag
 from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.files import ExampleFiles
-from seqzoo.data.reading import read_conll
 from seqzoo.data.subwords import SUBWORDS
 from seqzoo.data.tokenizing import get_tokenizer
 from seqzoo.errors import DataError
@@ -17,7 +16,7 @@ from seqzoo.spans import convert, is_broken, scheme_of
 
 @dataclass(eq=False, kw_only=True)
 class TaggingFiles(ExampleFiles, TaggingData):
-    """columns: where each line has its token and its tag, as `seqzoo.data.conll.token_and_tag` reads it.
+    """columns: where each line has its token and its tag, as of `seqzoo.data.conll.Conll`.
 
     tokenizer: how raw lines are split when a trained model predicts.
     scheme: how tags that mark spans are written: as the files do (keep), or converted to one of `seqzoo.spans`. A
@@ -49,10 +48,15 @@ class TaggingFiles(ExampleFiles, TaggingData):
         name = getattr(self, split)
         if name is None:
             return None
-        sentences = read_conll(self.path(name), token_and_tag(self.columns), self.encoding)
-        return [Example(columns[0], columns[1], where) for columns, where in sentences]
+        conll, sentences = read_conll(self.path(name), self.columns, self.encoding)
+        if conll.assumed:
+            token, tag = CONLLU_COLUMNS[conll.token], CONLLU_COLUMNS[conll.tag]
+            told = f"{name} is CoNLL-U: tokens are its column {token}, tags its column {tag} (data.columns.tag)"
+            self.remarks = [*self.remarks, told]
+        return [Example(*sentence) for sentence in sentences]
 
     def read(self) -> dict[str, list[Example]]:
+        self.remarks = []
         splits = super().read()
         given = scheme_of(list(example.target) for example in splits.get("train", []))
         mended = self.repair or self.scheme not in ("keep", given)
@@ -63,7 +67,8 @@ class TaggingFiles(ExampleFiles, TaggingData):
             )
         if given is None:
             return splits
-        self.remarks = broken_rows(splits, given, "; mended" if mended else "; data.repair=true mends them")
+        consequence = "; mended" if mended else "; data.repair=true mends them"
+        self.remarks = [*self.remarks, *broken_rows(splits, given, consequence)]
         if not mended:
             return splits
         wanted = given if self.scheme == "keep" else self.scheme

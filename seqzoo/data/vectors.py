@@ -11,9 +11,12 @@ import numpy
 import torch
 
 from seqzoo.contracts import WordVectors
-from seqzoo.data.reading import open_bytes
+from seqzoo.data.packed import open_bytes
 from seqzoo.data.vocabulary import Vocabulary
 from seqzoo.errors import DataError
+
+LONGEST_SIZE = 5
+"""Digits of the number of numbers in a vector."""
 
 
 class VectorFile:
@@ -30,6 +33,7 @@ class VectorFile:
         keys = None if wanted is None else {form.encode() for word in wanted for form in (word, word.lower())}
         self.ids: dict[str, int] = {}
         rows: list[str] = []
+        places: list[int] = []
         with open_bytes(path) as file:
             size, lines = _begin(path, file)
             for number, line in lines:
@@ -45,13 +49,8 @@ class VectorFile:
                 if len(numbers) == size and name not in self.ids:  # more: a word with spaces inside
                     self.ids[name] = len(rows)
                     rows.append(rest.decode(errors="replace"))
-        values = numpy.zeros((0, size), numpy.float32)
-        try:
-            if rows:
-                values = numpy.loadtxt(rows, numpy.float32, comments=None, ndmin=2)
-        except ValueError as error:
-            raise DataError(f"{path}: not every vector is made of numbers ({error}).") from None
-        self.values = torch.from_numpy(values)
+                    places.append(number)
+        self.values = torch.from_numpy(_numbers(path, rows, places, size))
 
     def row(self, word: str) -> int | None:
         """Where the vector of a word is: of the word as it is, else of its lower case."""
@@ -66,6 +65,31 @@ class VectorFile:
         return WordVectors(len(counts), len(found), sum(found) / max(1, counts.total()), ids, self.values[rows])
 
 
+def _numbers(path: str, rows: list[str], places: list[int], size: int) -> numpy.ndarray:
+    """(N, size) numbers of the rows, which are in these lines."""
+    if not rows:
+        return numpy.zeros((0, size), numpy.float32)
+    try:
+        with numpy.errstate(over="ignore"):
+            values = numpy.loadtxt(rows, numpy.float32, comments=None, ndmin=2)
+        if values.shape == (len(rows), size) and numpy.isfinite(values).all():
+            return values
+    except ValueError:
+        pass
+    for row, place in zip(rows, places, strict=True):
+        for number in row.split():
+            if not _is_finite(number):
+                raise DataError(f"{path}:{place}: {number[:40]!r} in the vector is not a finite number: mend the line.")
+    raise DataError(f"{path}: not every vector is made of {size} numbers: is the file whole, and text?")
+
+
+def _is_finite(number: str) -> bool:
+    try:
+        return abs(float(number)) <= torch.finfo(torch.float32).max
+    except ValueError:
+        return False
+
+
 def _begin(path: str, file: IO[bytes]) -> tuple[int, Iterator[tuple[int, bytes]]]:
     """How many numbers a vector has, and the numbered lines of vectors."""
     first = file.readline()
@@ -73,5 +97,7 @@ def _begin(path: str, file: IO[bytes]) -> tuple[int, Iterator[tuple[int, bytes]]
     if len(fields) < 2:
         raise DataError(f"{path}:1: expected a word and its vector: give a text file of vectors.")
     if len(fields) == 2 and all(field.isdigit() for field in fields):
+        if len(fields[1]) > LONGEST_SIZE or int(fields[1]) == 0:
+            raise DataError(f"{path}:1: vectors of {fields[1].decode()[:40]} numbers: mend the first line.")
         return int(fields[1]), enumerate(file, 2)
     return len(fields) - 1, enumerate(chain([first], file), 1)

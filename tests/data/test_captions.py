@@ -114,7 +114,7 @@ def test_all_pictures_that_cannot_be_read_are_told_at_once(folder: Path) -> None
         first, second, advice = str(error.value).split("\n")
         assert first.startswith("There is no picture")
         assert first.endswith("b.png.")
-        assert "f.png is no picture" in second
+        assert "f.png is not a picture" in second
         assert advice.endswith("data.skip_unreadable=true.")
     data = made(folder, skip_unreadable=True, **options)
     assert data.splits() == {"train": 4, "validation": 1}
@@ -131,6 +131,12 @@ def test_all_pictures_that_cannot_be_read_are_told_at_once(folder: Path) -> None
         ("karpathy.json", lambda text: text.replace("sentences", "s"), {"format": "karpathy"}, "'sentences'"),
         ("karpathy.json", lambda text: text[:-5], {"format": "karpathy"}, "expected images .filename, split"),
         ("coco_train.json", lambda text: text.replace("caption", "c"), {"format": "coco"}, "expected images .id, fi"),
+        ("coco_train.json", lambda text: text.replace('"b.png"', "7"), {"format": "coco"}, "image 2: file_name is 7, "),
+        ("coco_train.json", lambda text: text.replace('"one b"', "null"), {"format": "coco"}, "caption is null, exp"),
+        ("coco_train.json", lambda text: text.replace("one b", "\\ud800"), {"format": "coco"}, "ud800 is half of"),
+        ("coco_train.json", lambda text: "[" * 100_000, {"format": "coco"}, "nested too deep.: expected images"),
+        ("karpathy.json", lambda text: text.replace('"b.png"', "7"), {"format": "karpathy"}, "image 2: filename is 7,"),
+        ("karpathy.json", lambda text: text.replace("one b", "\\ud800"), {"format": "karpathy"}, "ud800 is half of"),
         ("tokens.txt", lambda text: "", {"format": "flickr"}, "tokens.txt is empty"),
     ],
 )  # fmt: skip
@@ -176,6 +182,13 @@ def test_features_stand_in_for_pictures(packed: bool, folder: Path) -> None:
     message = r"f.safetensors has no features of c.png" if packed else r"no .*f/c.png.npy, for the features of c.png"
     with pytest.raises(DataError, match=message):
         data.load()
+    spoilt = {**features, "b.png": torch.tensor([[1.0, 2], [3, float("nan")]])}
+    if packed:
+        safetensors.torch.save_file(spoilt, folder / "f.safetensors")
+    else:
+        numpy.save(folder / "f" / "b.png.npy", spoilt["b.png"].numpy())
+    with pytest.raises(DataError, match=r"feature 1 of region 1 of b.png is nan, not a finite number"):
+        data.load()
     # predict is given such a file, or the picture's name
     names = [str(folder / place / name) for name in ("a.png", "a.png" if packed else "a.png.npy")]
     batch = encode_inputs(data.spec, names)
@@ -183,7 +196,10 @@ def test_features_stand_in_for_pictures(packed: bool, folder: Path) -> None:
     with pytest.raises(DataError, match=r"Line 2: The model reads features of pictures, so give PICTURE.npy or"):
         encode_inputs(data.spec, [names[0], str(folder / "images" / "a.png")])
     numpy.save(folder / "wide.npy", numpy.zeros((3, 6)))
-    with pytest.raises(DataError, match=r"wide.npy has 3 x 6 features, and the model reads 5 of each region"):
+    with pytest.raises(DataError, match=r"wide.npy has 3 x 6 features, and the model reads 5 of each region\."):
+        encode_inputs(data.spec, [str(folder / "wide.npy")])
+    numpy.save(folder / "wide.npy", numpy.zeros((5, 3)))
+    with pytest.raises(DataError, match=r"wide.npy has 5 x 3 features, .*, as if it were transposed: give regions x"):
         encode_inputs(data.spec, [str(folder / "wide.npy")])
     with pytest.raises(DataError, match="Line 2 is empty: name a file"):
         encode_inputs(data.spec, [names[0], ""])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from seqzoo.data.conll import Conll
+from seqzoo.data import TaggingFiles
+from seqzoo.data.conll import Conll, begin_as_conllu, read_conll
 from seqzoo.errors import DataError
 
 CONLLU = """\
@@ -63,6 +66,12 @@ def test_other_tags_change_their_column_alone() -> None:
         ((1, 0), "O a", "B-x a"),
         ((-1, 0), "O a", "B-x a"),
         ((0, -1), "-DOCSTART- -X- O O", "-DOCSTART- -X- O O"),
+        ((0, -1), "a\t", "a\tB-x"),  # a field between tabs may be empty
+        ((0, 2), "a\tNN\t", "a\tNN\tB-x"),
+        ((0, 1), "a\t\tO", "a\tB-x\tO"),
+        ((0, 1), "a\tO\t", "a\tB-x\t"),
+        ((0, 1), "\u3000 O", "\u3000 B-x"),  # a space that is a token
+        (("form", "upos"), "1\tgo\tgo\t\tX\t_\t0\troot\t_\t_", "1\tgo\tgo\tB-x\tX\t_\t0\troot\t_\t_"),
     ],
 )
 def test_columns(columns: tuple[int, int], line: str, expected: str) -> None:
@@ -77,7 +86,97 @@ def test_blank_lines_and_an_end_without_one_are_kept() -> None:
 def test_lines_that_do_not_fit() -> None:
     with pytest.raises(DataError, match="Line 2: 1 columns, and none for the token"):
         list(Conll(1, 0).read(["O a", "O"]))
-    with pytest.raises(DataError, match="'a' has 1 columns, and none for the tag"):
-        tagged(Conll(0, 3), "a", [["O"]])
+    with pytest.raises(DataError, match="Line 2: 1 columns, and none for the tag"):
+        tagged(Conll(0, 3), "\na", [["O"]])
+    with pytest.raises(DataError, match="Line 2: 1 columns, and none for the token"):
+        list(Conll(1, 0).read(["O\ta", "New York"]))  # among tabs, a space separates nothing
     with pytest.raises(DataError, match=r"CoNLL-U has no column 'upso'. Did you mean 'upos'"):
         Conll("form", "upso")
+
+
+def write(path: Path, text: str) -> str:
+    path.write_bytes(text.encode())
+    return str(path)
+
+
+def test_what_conllu_has_besides_words_is_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.conllu", CONLLU.replace("1\tNo house", "1\t#"))
+    for columns in ({"tag": "upos"}, {"token": None, "tag": -1}, {}):
+        conll, (first, second) = read_conll(path, columns)
+        assert (conll.token, conll.tag) == (1, 3)
+        assert first.tokens == ["Vamos", "nos", "a", "el", "mar", "!"]
+        assert first.tags == ["VERB", "PRON", "ADP", "DET", "NOUN", "PUNCT"]
+        assert first.where == f"{path}:4"
+        assert second.tokens == ["#"]
+    with pytest.raises(DataError, match=r"has no column 'ups'. Did you mean 'upos'"):
+        read_conll(path, {"token": "form", "tag": "ups"})
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "conllu"),
+    [
+        (CONLLU, "a.txt", True),
+        (f"\n\n{CONLLU}", "", True),
+        ("go\tO\n", "a.conllu.gz", True),
+        ("go\tO\n", "a.conll", False),
+        ("# go\tO\n", "", False),
+        ("1\t2\n", "", False),
+        ("a" + "\t_" * 9, "", False),
+        ("", "", False),
+    ],
+)
+def test_what_conllu_is(text: str, name: str, conllu: bool) -> None:
+    lines = text.split("\n")
+    found, again = begin_as_conllu(iter(lines), name)
+    assert found is conllu
+    assert list(again) == lines
+
+
+def test_what_was_taken_for_a_tag_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.conllu", CONLLU * 10)
+    data = TaggingFiles(train=path, validation=path)
+    data.load()
+    assert data.spec.targets.labels == ["ADP", "DET", "NOUN", "PRON", "PUNCT", "VERB", "X"]
+    assert data.remarks[0] == f"{path} is CoNLL-U: tokens are its column form, tags its column upos (data.columns.tag)"
+    data = TaggingFiles(train=path, validation=path, columns={"token": None, "tag": "deprel"})
+    data.load()
+    assert "root" in data.spec.targets.labels
+    assert not data.remarks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-DOCSTART- -X- O\n\n# X O\nrun  NN B-x\n \n\nc\u00a0d NN O",
+        "-DOCSTART-\tO\n\n#\tX\tO\nrun\tNN\tB-x\n\t\nc\u00a0d\tNN\tO\n",
+        "\ufeff# X O \r\nrun NN B-x\r\n\r\nc\u00a0d\tNN\tO\r\n",
+    ],
+)
+def test_conll_by_number(tmp_path: Path, text: str) -> None:
+    _, sentences = read_conll(write(tmp_path / "a", text), {"token": 0, "tag": -1})
+    assert [sentence[:2] for sentence in sentences] == [(["#", "run"], ["O", "B-x"]), (["c\u00a0d"], ["O"])]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "told"),
+    [
+        ("a O\nb\n", {"tag": 1}, "a:2: 1 columns where at least 2 are needed"),
+        ("1\tdo\n", {"tag": "upos"}, "a:1: 2 columns where at least 4 are needed"),
+        ("# only\n", {"tag": "upos"}, "holds no sentences"),
+        (
+            "go\tO\t\n",
+            {"tag": -1},
+            r"a:1: the tag is empty: the line ends in a tab. Remove it, or set data.columns.tag=1",
+        ),
+        ("go\tO\nno\t\n", {"tag": -1}, "a:2: the tag is empty"),
+        ("go\tNN\t\n", {"tag": 2}, "a:1: the tag is empty: fill it in"),
+        ("\tO\n", {}, "a:1: the token is empty"),
+        ("New O\nNew York O\n", {"tag": 1}, "a:2: 3 columns, but 2 in the first line of the sentence"),
+        ("go\tO\nNew York\n", {"tag": 1}, "a:2: 1 columns where at least 2 are needed"),
+        (CONLLU, {"tag": "deps"}, r"a has no tags: its column deps is _ everywhere"),
+    ],
+)
+def test_lines_without_a_tag(tmp_path: Path, text: str, columns: dict, told: str) -> None:
+    text = text.replace("1:obl", "_")
+    with pytest.raises(DataError, match=told):
+        read_conll(write(tmp_path / "a", text), columns)

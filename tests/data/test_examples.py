@@ -238,3 +238,12 @@ def test_raw_lines_become_a_batch_in_their_order() -> None:
     assert encode_inputs(spec, ["a b"], max_length=1, truncate=True).inputs.tolist() == [[2]]
     with pytest.raises(DataError, match="nothing to predict"):
         encode_inputs(spec, [])
+
+
+@pytest.mark.parametrize("label", ["nan", "-inf"])
+def test_a_label_that_is_not_a_number_among_numbers(label: str) -> None:
+    examples = [Example("a", "1", "f:1"), Example("b", label, "f:2")]
+    with pytest.raises(DataError, match=f"f:2: the label is {label}, and all others are numbers"):
+        Classes().target_codec(examples)
+    words = [*examples, Example("c", "eng", "f:3")]  # of languages, nan is one
+    assert Classes().target_codec(words).labels == sorted(["1", label, "eng"])

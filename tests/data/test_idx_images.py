@@ -258,7 +258,7 @@ def test_a_run_reads_pictures_and_predicts_digits(command: Callable[..., Done], 
     assert found.out == "7\n9\n"
     wrong = command("predict", "run", "a text")
     assert (wrong.status, wrong.out) == (2, "")
-    assert 'Line 1: step 1 is "a text": write numbers' in wrong.err
+    assert 'Line 1: step 1 is "a text": write finite numbers' in wrong.err
     assert "Traceback" not in wrong.err
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from seqzoo.data.pictures import MOST_PIXELS, read_picture, vary
+from seqzoo.data.pictures import MOST_PIXELS, read_features, read_picture, vary
 from seqzoo.errors import DataError
 
 GREY = 100
@@ -18,6 +18,48 @@ GREY = 100
 
 def shades(mode: str) -> Image.Image:
     return Image.new("L", (20, 10), GREY).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (numpy.zeros((2, 3), complex), r"holds complex128, not numbers"),
+        (numpy.array([["a"]]), r"holds <U1, not numbers"),
+        (numpy.zeros((2, 3, 4)), r"of another shape, 2 x 3 x 4: give regions x features"),
+        (numpy.zeros(()), r"of another shape, a single number"),
+        (numpy.zeros((0, 3)), r"of another shape, 0 x 3"),
+        (numpy.array([[1.0, 2], [numpy.inf, 1]]), r"feature 0 of region 1 of a.npy is inf, not a finite number"),
+        (numpy.array([1.0, 1e300]), r"feature 1 of region 0 of a.npy is inf"),
+    ],
+)
+def test_features_are_finite_numbers_of_regions(values: numpy.ndarray, told: str, tmp_path: Path) -> None:
+    numpy.save(tmp_path / "a.npy", values)
+    with pytest.raises(DataError, match=told):
+        read_features(tmp_path / "a.npy")
+
+
+def test_features_of_any_kind_of_number(tmp_path: Path) -> None:
+    for kind in (">f8", "<f2", "i1", "u4", "?"):
+        numpy.save(tmp_path / "a.npy", numpy.array([0, 1], kind))
+        assert read_features(tmp_path / "a.npy").tolist() == [[0.0, 1.0]]
+
+
+def test_damaged_features_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    numpy.save(path, numpy.ones((2, 3)))
+    whole = path.read_bytes()
+    larger = whole.replace(b"(2, 3)", b"(9999999, 9999999)").replace(b" " * 13, b"", 1)
+    for damaged in (
+        whole[:-9],
+        whole[:20],
+        b"",
+        larger,
+        whole.replace(b"(2, 3)", b"(2, -3"),
+        b"\x93NUMPY\x01\x00\xff\xff",
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"a.npy has no features of a.npy"):
+            read_features(path)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +117,17 @@ def cut(path: Path) -> None:
     ("name", "write", "message"),
     [
         ("none.jpg", lambda path: None, "There is no picture .*none.jpg"),
-        ("text.jpg", lambda path: path.write_text("no picture"), "text.jpg is no picture: give a JPEG"),
-        ("empty.png", lambda path: path.write_bytes(b""), "empty.png is no picture"),
+        (
+            "text.jpg",
+            lambda path: path.write_text("no picture"),
+            "text.jpg is not a picture of these formats: JPEG, PNG",
+        ),
+        ("empty.png", lambda path: path.write_bytes(b""), "empty.png is not a picture of these formats"),
+        (
+            "eps.jpg",
+            lambda path: Image.new("RGB", (8, 8)).save(path, "EPS"),
+            "eps.jpg is not a picture of these formats",
+        ),
         ("cut.jpg", cut, "cut.jpg is damaged"),
         ("cut.png", cut, "cut.png is damaged"),
         ("huge.png", huge, f"huge.png has more than {MOST_PIXELS:,} pixels: scale it down"),

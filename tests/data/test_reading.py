@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from seqzoo.data.reading import read_conll, read_labelled_lines, read_lines, read_parallel, read_table, read_text
+from seqzoo.data import packed, reading
+from seqzoo.data.packed import read_bytes
+from seqzoo.data.reading import (
+    check_characters,
+    parse_json,
+    read_labelled_lines,
+    read_lines,
+    read_parallel,
+    read_pieces,
+    read_text,
+    read_trees,
+)
 from seqzoo.errors import DataError
 
 
@@ -53,80 +64,127 @@ def test_another_encoding(tmp_path: Path) -> None:
         read_text(path, "latin-9x")
 
 
+@pytest.mark.parametrize(("end", "begin"), [("utf-16", "utf-16"), ("utf-32", "utf-32"), ("utf-16-le", None)])
+def test_utf_16_is_advised_where_it_is_that(tmp_path: Path, end: str, begin: str | None) -> None:
+    path = write(tmp_path / "a.txt", "ein Satz\nzwei Sätze\n", end)
+    for encoding in ("utf-8", "latin-1"):
+        told = (
+            f"a.txt begins as {begin} files do, .*: set data.encoding={begin}"
+            if begin
+            else "set data.encoding to utf-16-le"
+        )
+        with pytest.raises(DataError, match=told):
+            read_text(path, encoding)
+    assert read_lines(path, end) == ["ein Satz", "zwei Sätze"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "told"),
+    [
+        ("utf-16", b"plain text", r"a.txt is not utf-16 \(.*\): set data.encoding .*often utf-8"),
+        ("utf-16-le", "a\nb".encode("utf-16-le") + b"\x00\xd8", r"a.txt:2: byte 0x00 at position 6 is not utf-16-le"),
+        ("utf-16", "a\nb".encode("utf-16") + b"\x00\xd8\x00\xd8", r"a.txt:2: byte 0x00 at position 8 is not utf-16"),
+        ("utf-7", b"a\n+2AA-\n", r"a.txt:2: a character that does not exist"),
+        ("hex", b"00", "There is no encoding 'hex'"),
+        ("unicode_escape", b"\\ud800", "There is no encoding 'unicode_escape'"),
+        ("a\0b", b"text", "There is no encoding"),
+        ("utf-8", b"a\rb\rc\r", "a.txt ends its lines with carriage returns alone"),
+        ("latin-1", gzip.compress(b"text"), "a.txt is packed, as .gz files are: let its name end in .gz"),
+        ("latin-1", lzma.compress(b"text"), "a.txt is packed, as .xz files are"),
+    ],
+)
+def test_what_is_not_text_of_this_encoding(tmp_path: Path, encoding: str, content: bytes, told: str) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(DataError, match=told):
+        read_text(str(tmp_path / "a.txt"), encoding)
+
+
+def test_the_place_of_a_byte_in_a_later_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PIECE", 3)
+    path = tmp_path / "a.txt"
+    path.write_bytes("ä\nöü\nab".encode() + b"\xff\n")
+    with pytest.raises(DataError, match=r"a.txt:3: byte 0xff at position 10 is not utf-8"):
+        read_text(str(path))
+
+
+def test_a_long_line_is_put_together_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PIECE", 10)
+    line = "0123456789" * 20_000  # each piece added to the line before takes minutes
+    path = write(tmp_path / "a.txt", f"{line}\nend")
+    assert list(read_pieces(path)) == [f"{line}\n", "end"]
+
+
+@pytest.mark.parametrize("name", ["a.gz", "a.xz", "a.zip", "a.zip::a.txt"])
+def test_what_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(packed, "UNCHECKED", 2**12)
+    content = bytes(2**20)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", content)
+    (tmp_path / "a.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "a.xz").write_bytes(lzma.compress(content))
+    with pytest.raises(DataError, match=r"unpacks to more than [0-9,]+ bytes, 100 times its size"):
+        read_bytes(str(tmp_path / name))
+    monkeypatch.setattr(packed, "UNCHECKED", 2**20)
+    assert read_bytes(str(tmp_path / name)) == content
+
+
+def test_an_encrypted_archive(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "text")
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # the flag, before the file and in the directory
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a.zip is encrypted: unpack it with its password"):
+        read_text(str(path))
+
+
+def test_archives_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w"):
+        pass
+    with pytest.raises(DataError, match=r"a.zip holds no files"):
+        read_text(str(path))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "text")
+    content = bytearray(path.read_bytes())
+    content[8] = content[content.index(b"PK\x01\x02") + 10] = 99  # a way of packing that Python does not know
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a.zip cannot be read \(.*compression method"):
+        read_text(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[" * 100_000, "nested too deep"),
+        ("9" * 5000, "a number has too many digits"),
+        ("{", r"a:3: not JSON \(.*\): expected one object a line"),
+    ],
+)
+def test_json_that_python_does_not_read(text: str, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        parse_json(text, "a:3", "one object a line")
+
+
+def test_half_a_character() -> None:
+    check_characters("\U0001f642", "a:1")
+    with pytest.raises(DataError, match=r"a:1: \\ud83d is half of a character"):
+        check_characters("well \ud83d", "a:1")
+
+
 def test_an_empty_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a.txt is empty"):
         read_text(write(tmp_path / "a.txt", " \n\n"))
 
 
-def test_tables(tmp_path: Path) -> None:
-    tsv = write(tmp_path / "a.tsv", 'label\tid\ttext\n1\t7\the said "no"\n\n0\t8\tfine\u0085then \n')
-    rows = read_table(tsv, ["text", "label"])
-    assert [row.fields for row in rows] == [['he said "no"', "1"], ["fine\u0085then", "0"]]
-    assert [row.where for row in rows] == [f"{tsv}:2", f"{tsv}:4"]
-    csv = write(tmp_path / "a.csv", 'label, text\n1,"a, ""b""\nc"\n0, d \n')
-    assert [row.fields for row in read_table(csv, ["text", "label"])] == [['a, "b"\nc', "1"], ["d", "0"]]
-    bare = write(tmp_path / "b.txt", "a b\t1\nc\t0\n")
-    assert [row.fields for row in read_table(bare, [0, 1])] == [["a b", "1"], ["c", "0"]]
-    jsonl = write(tmp_path / "a.jsonl", '{"text": "a", "label": 1}\n\n{"label": 0, "text": "b"}\n')
-    assert [row.fields for row in read_table(jsonl, ["text", "label"])] == [["a", "1"], ["b", "0"]]
-    packed = tmp_path / "a.csv.gz"
-    packed.write_bytes(gzip.compress(b"label,text\n1,a\n"))
-    assert read_table(str(packed), ["text"])[0].fields == ["a"]
-
-
-def test_mistakes_in_tables(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a.tsv has no column 'txt'. Did you mean 'text'"):
-        read_table(write(tmp_path / "a.tsv", "label\ttext\n1\ta\n"), ["txt"])
-    with pytest.raises(DataError, match=r"b.tsv:3: 1 columns where at least 2 are needed"):
-        read_table(write(tmp_path / "b.tsv", "label\ttext\n1\ta\n1\n"), ["text", "label"])
-    with pytest.raises(DataError, match=r"c.jsonl:2: not JSON"):
-        read_table(write(tmp_path / "c.jsonl", '{"text": "a"}\n{"text"\n'), ["text"])
-    with pytest.raises(DataError, match=r"d.jsonl:1: no key 'text'. Did you mean 'texts'"):
-        read_table(write(tmp_path / "d.jsonl", '{"texts": "a"}\n'), ["text"])
-    with pytest.raises(DataError, match=r"e.jsonl:1: found '\[1\]', expected an object"):
-        read_table(write(tmp_path / "e.jsonl", "[1]\n"), ["text"])
-    with pytest.raises(DataError, match=r"f.csv:2: not CSV"):
-        read_table(write(tmp_path / "f.csv", 'text\n"a" b"\n'), ["text"])
-
-
 def test_labelled_lines(tmp_path: Path) -> None:
     path = write(tmp_path / "a", "1 a good one\n\nDESC:manner How ?\n")
     assert [row.fields for row in read_labelled_lines(path)] == [["1", "a good one"], ["DESC:manner", "How ?"]]
+    assert read_labelled_lines(write(tmp_path / "c", "1\ta good one\n"))[0].fields == ["1", "a good one"]
     with pytest.raises(DataError, match=r"b:2: found 'alone', expected a label, a space and a text"):
         read_labelled_lines(write(tmp_path / "b", "1 a\nalone\n"))
-
-
-CONLLU = """# sent_id = 1
-1-2\tdon't\t_\t_
-1\tdo\tdo\tAUX
-2\tn't\tnot\tPART
-2.1\tghost\t_\t_
-
-# sent_id = 2
-1\t#\t#\tSYM
-"""
-
-
-def test_conllu_leaves_out_comments_ranges_and_empty_nodes(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.conllu", CONLLU)
-    first, second = read_conll(path, ["form", "upos"])
-    assert first.columns == [["do", "n't"], ["AUX", "PART"]]
-    assert first.where == f"{path}:3"
-    assert second.columns == [["#"], ["SYM"]]
-    with pytest.raises(DataError, match=r"has no column 'ups'. Did you mean 'upos'"):
-        read_conll(path, ["form", "ups"])
-
-
-def test_conll_by_number(tmp_path: Path) -> None:
-    path = write(tmp_path / "a", "-DOCSTART- -X- O\n\n# X O\nrun  NN B-x\n \n\nc\u00a0d\tNN\tO")
-    sentences = read_conll(path, [0, -1])
-    assert [sentence.columns for sentence in sentences] == [[["#", "run"], ["O", "B-x"]], [["c\u00a0d"], ["O"]]]
-    with pytest.raises(DataError, match=r"b:2: 1 columns where at least 2 are needed"):
-        read_conll(write(tmp_path / "b", "a O\nb\n"), [0, 1])
-    with pytest.raises(DataError, match=r"c:1: 2 columns where at least 4 are needed"):
-        read_conll(write(tmp_path / "c", "1\tdo\n"), ["form", "upos"])
-    with pytest.raises(DataError, match="holds no sentences"):
-        read_conll(write(tmp_path / "d", "# only\n"), ["form"])
 
 
 def test_parallel_files(tmp_path: Path) -> None:
@@ -134,3 +192,9 @@ def test_parallel_files(tmp_path: Path) -> None:
     assert [row.fields for row in read_parallel(source, target)] == [["eins", "one"], ["zwei", "two"]]
     with pytest.raises(DataError, match=r"a.de has 2 lines, but .*b.en has 1"):
         read_parallel(source, write(tmp_path / "b.en", "one\n"))
+
+
+def test_a_tree_that_is_too_deep(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", "(3 good)\n" + "(3 " * 100_000 + ")" * 100_000)
+    with pytest.raises(DataError, match=r"a:2: a tree of more than 1,000 phrases within each other"):
+        read_trees(path)

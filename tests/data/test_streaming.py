@@ -51,6 +51,21 @@ def test_a_cut_text(share: float, at_line: bool, tmp_path: Path) -> None:
     assert first + second == text
 
 
+def test_a_text_of_two_lines_has_one_on_each_side(tmp_path: Path) -> None:
+    first, second = Pieces(write(tmp_path / "a.txt", f"{'long ' * 20}\nb\n")).cut(0.5, at_line=True)
+    assert ("".join(first), "".join(second)) == (f"{'long ' * 20}\n", "b\n")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "text", "part"), [("words", "one line", "line"), ("characters", "a", "character")]
+)
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_a_text_that_cannot_be_cut(tokenizer: str, text: str, part: str, on_disk: bool, tmp_path: Path) -> None:
+    data = TextFiles(train=write(tmp_path / "a.txt", text), tokenizer=tokenizer, on_disk=on_disk)
+    with pytest.raises(DataError, match=f"a.txt has one {part}, which cannot be cut .* or a file with data.validation"):
+        data.load()
+
+
 def test_a_byte_that_is_no_character_is_told_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("äöü\nab\n".encode() + b"c\xff\n")

@@ -50,7 +50,13 @@ def test_headers_and_packed_files_are_read(tmp_path: Path) -> None:
         ("", "v.txt:1: expected a word and its vector"),
         ("the\n", "v.txt:1: expected a word and its vector"),
         ("2 3\nthe 1 2 3\ncat 1 2\n", "v.txt:3: 2 numbers, not 3: is the file whole"),
-        ("the 1 2 3\ncat 1 two 3\n", "v.txt: not every vector is made of numbers .*two"),
+        ("the 1 2 3\ncat 1 two 3\n", "v.txt:2: 'two' in the vector is not a finite number"),
+        ("2 3\nthe 1 2 3\ncat 1 2 nan\n", "v.txt:3: 'nan' in the vector is not a finite number"),
+        ("the 1 2 -inf\n", "v.txt:1: '-inf' in the vector is not a finite number"),
+        ("the 1 2 1e39\n", "v.txt:1: '1e39' in the vector is not a finite number"),
+        ("the 1\u00a02 3\n", "not every vector is made of 2 numbers"),
+        ("2 0\nthe\ncat\n", "v.txt:1: vectors of 0 numbers"),
+        (f"2 {'9' * 5000}\nthe 1\n", "v.txt:1: vectors of 9{40} numbers"),
     ],
 )
 def test_a_damaged_file_is_told(text: str, message: str, tmp_path: Path) -> None:
