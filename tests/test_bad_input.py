@@ -142,7 +142,7 @@ def test_a_line_of_json_that_is_refused_leaves_no_folder(
     rows = '{"text": "fine", "label": "good"}\n{"text": "awful", "label": "bad"}\n'
     (tmp_path / "a.jsonl").write_text(f"{rows}{line}\n")
     assert sentence(command, *classification(train="a.jsonl")).startswith(f"a.jsonl:3: {told}")
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "config.yaml").exists()
 
 
 def test_a_sentence_of_100_000_tokens(command: Callable, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from seqzoo.errors import DataError
 SPLITS = ("train", "validation", "test")
 MOST_FEATURES = 2048
 """Of a region: what is expected before a file has been opened."""
-LISTED = 100
+LISTED = 20
 """Up to so many pictures are named in a message."""
 
 _FLICKR = re.compile(r"([^#\t]+)#(\S+)\s+(.*\S)\s*")
@@ -116,9 +116,10 @@ class CaptionFiles(Files, CaptionData):
                 found[split].setdefault(folder / line.picture, []).append(line)
         pictures, complaints = self._pictures(path for split in SPLITS for path in found[split])
         if complaints:
-            told = "\n".join(complaints[:LISTED])
-            if len(complaints) > LISTED:
-                told += f"\n... and {len(complaints) - LISTED:,} more"
+            different = list(dict.fromkeys(complaints))  # a file that packs all pictures has one
+            told = "\n".join(different[:LISTED])
+            if len(different) > LISTED:
+                told += f"\n... and {len(different) - LISTED:,} more"
             if not self.skip_unreadable:
                 told += self._perhaps_header(
                     lines[0] for split in SPLITS for path, lines in found[split].items() if path not in pictures

@@ -62,14 +62,19 @@ def read_features(path: Path) -> Tensor:
             with numpy.errstate(over="ignore"):
                 features = torch.from_numpy(numpy.array(array, dtype=numpy.float32))
         else:
+            name = path.relative_to(packed).as_posix()
             with safetensors.safe_open(packed, "pt") as tensors:
-                features = tensors.get_tensor(path.relative_to(packed).as_posix())
+                if name not in tensors.keys():  # noqa: SIM118
+                    raise DataError(f"{packed} has no features of {name}.")
+                features = tensors.get_tensor(name)
             if features.is_complex():
                 raise TypeError(f"it holds {features.dtype}, not real numbers")
     except FileNotFoundError:
         raise DataError(f"There is no {file}, for the features of {path.name}.") from None
+    except DataError:
+        raise
     except Exception as error:  # numpy's reader breaks in many ways
-        raise DataError(f"{file} has no features of {path.name} ({error}).") from None
+        raise DataError(f"{file} cannot be read as features of pictures ({str(error)[:100]}).") from None
     if features.dim() not in (1, 2) or not features.numel():
         size = " x ".join(map(str, features.shape)) or "a single number"
         raise DataError(f"{file} has features of {path.name} of another shape, {size}: give regions x features.")
@@ -114,7 +119,9 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
     except IsADirectoryError:
         raise DataError(f"{path} is a folder: name a picture in it.") from None
     except Exception as error:  # each format breaks in its own ways
-        raise DataError(f"{path} is damaged ({str(error) or type(error).__name__}): give a whole picture.") from None
+        raise DataError(
+            f"{path} is damaged ({str(error)[:100] or type(error).__name__}): give a whole picture."
+        ) from None
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -21,8 +21,13 @@ DEEPEST_TREE = 1000
 
 _PACKED = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"PK\x03\x04": ".zip"}
 """What packed files begin with -> how their names end."""
-_WIDE = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-"""Byte order marks; the first one begins like the second."""
+_WIDE = {
+    codecs.BOM_UTF32_LE: "utf-32",  # begins like the next one
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF32_BE: "utf-32",
+}
+"""Byte order marks."""
 _NOT_OF_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
 
 
@@ -92,11 +97,6 @@ def _decoded(path: str, encoding: str) -> Iterator[str]:
             except UnicodeEncodeError as error:
                 lines += text.count("\n", 0, error.start)
                 raise DataError(f"{path}:{lines + 1}: a character that does not exist: mend the line.") from None
-            except UnicodeError as error:
-                raise DataError(
-                    f"{path} is not {encoding} ({error}): set data.encoding to what the file is written in (often "
-                    "utf-8)."
-                ) from None
             lines += text.count("\n")
             position += len(data)
             if text:
@@ -118,7 +118,13 @@ def _check_beginning(path: str, data: bytes, encoding: str) -> None:
     for begin, suffix in _PACKED.items():
         if data.startswith(begin):
             raise DataError(f"{path} is packed, as {suffix} files are: let its name end in {suffix}, or unpack it.")
-    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+    name = codecs.lookup(encoding).name
+    if name in _WIDE.values() and not data.startswith(tuple(_WIDE)):
+        raise DataError(
+            f"{path} is not {name}, whose files begin with a byte order mark: set data.encoding to what it is written "
+            f"in (often utf-8, or {name}-le)."
+        )
+    if name.startswith(("utf-16", "utf-32")):
         return
     for begin, name in _WIDE.items():
         if data.startswith(begin):

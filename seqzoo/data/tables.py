@@ -104,7 +104,9 @@ def _check_widths(path: str, rows: list[tuple[int, list[str]]], columns: list[st
     for number, fields in rows:
         if len(fields) == len(first):
             continue
-        others = f"the header has {len(first)} ({', '.join(first)})" if named else f"the first row has {len(first)}"
+        others = (
+            f"the header has {len(first)} ({', '.join(first)[:80]})" if named else f"the first row has {len(first)}"
+        )
         if len(fields) < len(first):
             advice = "Mend the row: an empty field needs its separator, too."
         elif comma:

@@ -58,7 +58,7 @@ def test_damaged_features_are_told(tmp_path: Path) -> None:
         b"\x93NUMPY\x01\x00\xff\xff",
     ):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"a.npy has no features of a.npy"):
+        with pytest.raises(DataError, match=r"a.npy cannot be read as features of pictures"):
             read_features(path)
 
 
