@@ -13,7 +13,7 @@ https://arxiv.org/abs/1411.4555
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -232,15 +232,23 @@ class Decoder(nn.Module):
         gate = self.gate(output).float()
         return torch.logaddexp(logsigmoid(gate) + written, logsigmoid(-gate) + copied.log())
 
-    def of_targets(self, decoded: Decoded, source: Tensor | None, targets: Tensor) -> Tensor:
-        """(B, U) log-probabilities of tokens. source: as of `start`."""
-        written = self.head(decoded.outputs).float().log_softmax(-1).gather(2, targets[..., None])[..., 0]
+    def of_targets(self, decoded: Decoded, source: Tensor | None, targets: Tensor, never: Sequence[int] = ()) -> Tensor:
+        """(B, U) log-probabilities of tokens.
+
+        source: as of `start`.
+        never: tokens that are not written, only copied: what is left shares all of the probability.
+        """
+        logs = self.head(decoded.outputs).float().log_softmax(-1)
+        if never:
+            logs = logs.index_fill(-1, targets.new_tensor(never), float("-inf"))
+        written, all_written = logs.gather(2, targets[..., None])[..., 0], logs.logsumexp(-1) if never else 0.0
         if self.gate is None or decoded.weights is None or source is None:
-            return written
+            return written - all_written
         copied = (decoded.weights.float() * (source[:, None] == targets[..., None])).sum(-1)
         gate = self.gate(decoded.outputs).float()[..., 0]
         # a token that is not in the source has no gradient from it
-        return torch.logaddexp(logsigmoid(gate) + written, logsigmoid(-gate) + copied.clamp(min=1e-30).log())
+        scores = torch.logaddexp(logsigmoid(gate) + written, logsigmoid(-gate) + copied.clamp(min=1e-30).log())
+        return scores - torch.logaddexp(logsigmoid(gate) + all_written, logsigmoid(-gate)) if never else scores
 
     def _combined(self, outputs: Tensor, contexts: Tensor) -> Tensor:
         return torch.tanh(self.combine(torch.cat([outputs, contexts], dim=-1)))

@@ -7,7 +7,7 @@ from seqzoo.decoding.forced import forced_decoding
 from seqzoo.decoding.generate import generate
 from seqzoo.decoding.options import Search
 from seqzoo.decoding.sampling import sampler
-from seqzoo.decoding.search import Hypothesis, Start, Step
+from seqzoo.decoding.search import Hypothesis, Start, Step, check_numbers
 from seqzoo.decoding.streaming import Stream, in_pieces
 from seqzoo.decoding.template import Template
 from seqzoo.decoding.words import Words
@@ -28,6 +28,7 @@ __all__ = [
     "Unmet",
     "Words",
     "beam_search",
+    "check_numbers",
     "ensemble",
     "forced_decoding",
     "generate",

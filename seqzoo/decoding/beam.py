@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqzoo.contracts import State
 from seqzoo.decoding.constraints import NEVER, UNCONSTRAINED, Constraint
-from seqzoo.decoding.search import Hypothesis, Start, Step
+from seqzoo.decoding.search import Hypothesis, Start, Step, check_numbers
 from seqzoo.state import reorder
 
 
@@ -42,7 +42,7 @@ def beam_search(
     groups: beams of `size / groups` that are searched one after the other at each step. A token costs a later group
         `diversity` nats for each time that an earlier one has chosen it there; scores stay log-probabilities.
 
-    Raises DataError where the constraints leave nothing to write.
+    Raises DataError where the constraints leave nothing to write, and where the model's scores are not numbers.
     """
     log_probabilities, state, memory = start
     size //= groups
@@ -57,6 +57,7 @@ def beam_search(
     found: dict[tuple[int, int], list[Hypothesis]] = {key: [] for key in _keys(rows, group)}
     for length in range(1, int(limits.max()) + 1):
         keys, of_row = _keys(rows, group), rows[place // size]
+        check_numbers(log_probabilities)
         allowed = constraints(log_probabilities, written, of_row, end)
         banks = constraints.banks(written, of_row, allowed.shape[1]) if constraints.amount else None
         room = torch.tensor([size - len(found[key]) for key in keys], device=rows.device)

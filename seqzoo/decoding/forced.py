@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqzoo.decoding.search import Start, Step
+from seqzoo.decoding.search import Start, Step, check_numbers
 
 
 def forced_decoding(start: Start, step: Step, targets: Tensor, lengths: Tensor) -> Tensor:
@@ -15,6 +15,7 @@ def forced_decoding(start: Start, step: Step, targets: Tensor, lengths: Tensor) 
     for u in range(targets.shape[1]):
         if u > 0:
             log_probabilities, state = step(targets[:, u - 1], state, memory)
+        check_numbers(log_probabilities)
         scores = log_probabilities.gather(1, targets[:, u, None])[:, 0]
         found.append(scores.masked_fill(u >= lengths, 0.0))
     return torch.stack(found, dim=1)

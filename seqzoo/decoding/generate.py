@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.decoding.constraints import UNCONSTRAINED, Constraint
-from seqzoo.decoding.search import Hypothesis, Start, Step
+from seqzoo.decoding.search import Hypothesis, Start, Step, check_numbers
 from seqzoo.decoding.streaming import Stream
 from seqzoo.state import reorder
 
@@ -35,7 +35,7 @@ def generate(
     choose: greedy as it is; `sampling.sampler` draws.
     stream: sees what is written, at every step.
 
-    Raises DataError where the constraints leave nothing to write.
+    Raises DataError where the constraints leave nothing to write, and where the model's scores are not numbers.
     """
     log_probabilities, state, memory = start
     rows = torch.arange(len(limits), device=limits.device)
@@ -43,6 +43,7 @@ def generate(
     scores = log_probabilities.new_zeros(len(rows))
     found: dict[int, Hypothesis] = {}
     for length in range(1, int(limits.max()) + 1):
+        check_numbers(log_probabilities)
         allowed = constraints(log_probabilities, written, rows, end)
         for i in allowed.isneginf().all(1).nonzero()[:, 0].tolist():
             raise constraints.unmet(int(rows[i]), log_probabilities[i : i + 1], written[i : i + 1], end)

@@ -27,7 +27,9 @@ def sampler(temperature: float = 1.0, top_k: int | None = None, top_p: float = 1
         return most_probable
 
     def draw(log_probabilities: Tensor) -> Tensor:
-        probabilities = (log_probabilities / temperature).softmax(-1)
+        # the most probable token stays at 0: however small the temperature, one has a probability
+        below = log_probabilities - log_probabilities.amax(-1, keepdim=True)
+        probabilities = (below / max(temperature, 1e-30)).softmax(-1)
         if top_k is None and top_p == 1:
             return torch.multinomial(probabilities, 1)[:, 0]
         ranked, tokens = probabilities.sort(dim=-1, descending=True)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from seqzoo.contracts import State
+from seqzoo.errors import DataError
 
 Step = Callable[[Tensor, State, State], tuple[Tensor, State]]
 """(N,) tokens, the state and the memory of each -> (N, V) log-probabilities of the next token, -inf where it is never
@@ -28,6 +29,15 @@ class Start(NamedTuple):
     log_probabilities: Tensor
     state: State
     memory: State = ()
+
+
+def check_numbers(log_probabilities: Tensor) -> None:
+    """Raises DataError where one is not a number: whatever is chosen among such would look like an answer."""
+    if bool(log_probabilities.isnan().any()):
+        raise DataError(
+            "The model's scores are not numbers (NaN), so it has no answer: its weights, or the features it reads, are "
+            "damaged or too large."
+        )
 
 
 class Hypothesis(NamedTuple):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,11 +18,13 @@ from seqzoo.decoding import (
     Places,
     Start,
     Together,
+    Unmet,
     Words,
     beam_search,
     ensemble,
     forced_decoding,
     generate,
+    sampler,
 )
 from seqzoo.errors import DataError
 from seqzoo.state import reorder
@@ -200,6 +205,101 @@ def test_a_row_leaves_when_nothing_can_rank_higher() -> None:
     found = beam_search(toy.start(), toy.step, limits(8, 4), END, 40)
     assert_equal([row[0] for row in found], best)
     assert sum(toy.steps) < steps
+
+
+def test_a_row_goes_on_as_long_as_its_limit_could_excuse_its_score() -> None:
+    """After one token, what goes on has a lower score than what has ended, and ranks higher at its limit of nine."""
+
+    def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
+        return torch.tensor([[1.0, 0.0]]).log().expand(len(token), -1), ()
+
+    start = Start(torch.tensor([[0.3, 0.7]]).log(), ())
+    [[best]] = beam_search(start, step, limits(1, 9), 1, 2, length_penalty=3.0)
+    assert best.ids == [0] * 9
+    assert best.rank == pytest.approx(math.log(0.3) / (14 / 6) ** 3)
+    [[best]] = beam_search(start, step, limits(1, 2), 1, 2, length_penalty=3.0)
+    assert best.ids == []  # here the limit excuses too little
+
+
+def numbers_gone(after: int) -> tuple[Toy, Any]:
+    """A toy whose scores of the last row are no numbers from this step on."""
+    toy = Toy()
+
+    def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
+        log_probabilities, state = toy.step(token, state, memory)
+        return log_probabilities.masked_fill(state[1][:, None] >= after, float("nan")), state
+
+    return toy, step
+
+
+@pytest.mark.parametrize(
+    "constraint", [Together(), Length(limits(steps=9)), Words([[[1, 0]]] * 3, limits(steps=9), "w")]
+)
+def test_scores_that_are_no_numbers_are_no_answer(constraint: Constraint) -> None:
+    toy, step = numbers_gone(2)
+    searches: list[Callable[[], Any]] = [
+        lambda: beam_search(toy.start(), step, limits(steps=9), None, 3, constraints=constraint),
+        lambda: beam_search(toy.start(), step, limits(steps=9), None, 4, groups=2, constraints=constraint),
+        lambda: generate(toy.start(), step, limits(steps=9), None, constraints=constraint),
+        lambda: generate(toy.start(), step, limits(steps=9), None, sampler(top_k=2), constraint),
+        lambda: forced_decoding(toy.start(), step, torch.zeros(3, 9, dtype=torch.long), limits(steps=9)),
+    ]
+    for search_once in searches:
+        with pytest.raises(DataError, match="scores are not numbers"):
+            search_once()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_constraints_are_kept_or_told(seed: int) -> None:
+    """Whatever is asked for: each answer has it, or an error says that none can."""
+    draw = random.Random(seed)
+    toy, steps, rows = Toy(rows=2, vocabulary=draw.randint(3, 6)), draw.randint(1, 8), 2
+    end = draw.choice([END - 1, None])
+    others = [token for token in range(toy.head.shape[1]) if token != end]
+    shortest = draw.randint(0, steps) if end is not None else 0
+    repeat = draw.choice([0, 0, 1, 2])
+    places = [{place: draw.choice(others) for place in range(steps) if draw.random() < 0.2} for _ in range(rows)]
+    words = [
+        [[draw.choice(others) for _ in range(draw.randint(1, 2))] for _ in range(draw.randint(0, 2))]
+        for _ in range(rows)
+    ]
+    try:
+        parts = [Length(limits(rows, shortest)), Places(places, limits(rows, steps), "places")]
+        parts += [NoRepeat(repeat)] * bool(repeat) + [Words(words, limits(rows, steps), "words")] * (seed % 2)
+        together, size = Together(tuple(parts)), draw.choice([2, 4, 8])
+        size = max(size, 2 * (together.amount + 1))
+        searches = [
+            beam_search(toy.start(), toy.step, limits(rows, steps), end, size, 2, 0.5, constraints=together),
+            beam_search(toy.start(), toy.step, limits(rows, steps), end, size, 2, constraints=together, groups=2),
+        ]
+        if not together.amount:
+            drawn = generate(toy.start(), toy.step, limits(rows, steps), end, sampler(), together)
+            searches.append([[answer] for answer in drawn])
+    except Unmet:
+        return
+    for answers in searches:
+        for row, found in enumerate(answers):
+            assert found
+            for ids, score, _ in found:
+                runs = [tuple(ids[i : i + repeat]) for i in range(len(ids) - repeat + 1)] if repeat else []
+                assert shortest <= len(ids) <= steps
+                assert all(ids[place : place + 1] == [token] for place, token in places[row].items())
+                assert len(set(runs)) == len(runs)
+                assert not seed % 2 or has_words(ids, words[row])
+                ended = ids if len(ids) == steps or end is None else [*ids, end]
+                first, state, memory = toy.start()
+                start = Start(first[[row]], reorder(state, torch.tensor([row])), reorder(memory, torch.tensor([row])))
+                forced = forced_decoding(start, toy.step, torch.tensor([ended]), torch.tensor([len(ended)]))
+                assert score == pytest.approx(forced.sum().item())
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_an_ensemble_of_a_model_with_itself_is_the_model(size: int) -> None:
+    toy = Toy()
+    start, step = ensemble([toy.start()] * 3, [toy.step] * 3)
+    both = [beam_search(*one, limits(steps=7), END, size, size) for one in ((start, step), (toy.start(), toy.step))]
+    for found, expected in zip(*both, strict=True):
+        assert_equal(found, expected)
 
 
 def test_what_is_likely_is_not_given_up_for_what_has_ended() -> None:

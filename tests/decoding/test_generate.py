@@ -104,6 +104,8 @@ PROBABILITIES = torch.tensor([0.05, 0.4, 0.25, 0.3])
         ({"top_p": 0.1}, [0, 1, 0, 0]),
         ({"top_k": 3, "top_p": 0.7}, [0, 0.4, 0, 0.3]),
         ({"temperature": 0}, [0, 1, 0, 0]),
+        ({"temperature": 1e-45}, [0, 1, 0, 0]),
+        ({"temperature": 1e-300, "top_p": 0.5}, [0, 1, 0, 0]),
     ],
 )
 def test_tokens_are_drawn_from_the_distribution(options: dict[str, float], expected: list[float]) -> None:
