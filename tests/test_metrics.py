@@ -114,6 +114,13 @@ def test_labels_that_do_not_align_are_refused(name: str, answer: str | list[str]
         score(name, [answer], [["N", "V"]])
 
 
+def test_bleu_counts_case() -> None:
+    right = "The dog sits on a mat in the sun ."
+    assert score("bleu", [right], [right]) == pytest.approx(100)
+    assert score("bleu", [right.lower()], [right]) < 95
+    assert score("bleu", [right.upper()], [right]) < 5
+
+
 def test_a_corpus_score_says_how_it_was_made() -> None:
     metric = create_metric("bleu_zh")
     metric.update(NOTHING, ["我读书"], ["我看书"])

@@ -50,6 +50,34 @@ def test_target_attention_answers_the_target() -> None:
     assert (weights[1, 2:] == 0).all()
 
 
+@pytest.mark.parametrize("lengths", [None, torch.tensor([4, 2])])
+def test_attention_is_a_mean_of_the_real_steps_by_their_scores(lengths: torch.Tensor | None) -> None:
+    """Yang et al. 2016, equations 5 to 7, of each row alone."""
+    outputs = torch.randn(2, 4, 6)
+    pooling = Pooling(6, "attention")
+    features = Features(outputs, outputs[:, -1], (), lengths)
+    found, weights = pooling(features), pooling.weights(features)
+    layer, _, context = pooling.attention
+    for row, length in enumerate([4, 4] if lengths is None else lengths.tolist()):
+        real = outputs[row, :length]
+        hidden = torch.tanh(real @ layer.weight.T + layer.bias)
+        expected = (hidden @ context.weight[0]).softmax(0)
+        torch.testing.assert_close(weights[row, :length], expected)
+        assert (weights[row, length:] == 0).all()
+        torch.testing.assert_close(found[row], expected @ real)
+
+
+@pytest.mark.parametrize("way", ["mean", "max"])
+def test_means_and_maxima_are_of_the_real_steps(way: str) -> None:
+    """All values are below 0, so that a padded step, which is zero, would be the largest."""
+    outputs, lengths = -1 - torch.rand(3, 4, 6), torch.tensor([4, 2, 1])
+    outputs = outputs.masked_fill(torch.arange(4)[:, None] >= lengths[:, None, None], 0.0)
+    found = Pooling(6, way)(Features(outputs, outputs[:, -1], (), lengths))
+    for row, length in enumerate(lengths.tolist()):
+        real = outputs[row, :length]
+        torch.testing.assert_close(found[row], real.mean(0) if way == "mean" else real.max(0).values)
+
+
 def test_the_middle_is_that_of_the_real_steps() -> None:
     outputs = torch.randn(2, 4, 3)
     found = Pooling(3, "middle")(Features(outputs, outputs[:, -1], (), torch.tensor([4, 3])))

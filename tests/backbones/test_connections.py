@@ -1,4 +1,4 @@
-"""Highways and dense connections, by hand from their layers."""
+"""Highways, residual and dense connections, by hand from their layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqzoo.backbones import Dense, Highway
+from seqzoo.backbones import Dense, Highway, Recurrent
 from seqzoo.building import cell_factory
 
 B, T, INPUT = 3, 6, 4
@@ -47,6 +47,26 @@ def test_gates_start_at_their_bias() -> None:
 def test_a_closed_gate_hands_on_the_first_layer(x: Tensor) -> None:
     deep = Highway(cell_factory("gru"), INPUT, 5, num_layers=3, gate_bias=-1e3).double()
     torch.testing.assert_close(deep(x)[0], deep.layers[0][0].scan(x)[0])
+
+
+@DIRECTIONS
+def test_a_residual_layer_adds_what_it_read_where_widths_agree(x: Tensor, bidirectional: bool) -> None:
+    """Never around the first layer, even where the widths agree."""
+    widths, directions = [4, 4, 3, 3], 2 if bidirectional else 1
+    network = Recurrent(cell_factory("lstm"), INPUT, widths, 4, bidirectional, residual=True).double()
+    zeros = network.initial_state(B)
+
+    def layer(depth: int, below: Tensor) -> Tensor:
+        return network.layers[depth].scan(below, zeros[depth], LENGTHS)[0]
+
+    first = layer(0, x)
+    second = layer(1, first) + first
+    third = layer(2, second)
+    fourth = layer(3, third) + third
+    found, _ = network(x, LENGTHS)
+    torch.testing.assert_close(found, fourth)
+    assert network.output_size == 3 * directions
+    assert (found[1, 3:] == 0).all()
 
 
 @DIRECTIONS
