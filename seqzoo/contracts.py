@@ -159,11 +159,18 @@ class Explanation(NamedTuple):
 
 
 class Codec(Protocol):
-    """Text to ids and back; `seqzoo.data.codec` holds the ones there are."""
+    """Text to ids and back; `seqzoo.data.codec` holds the ones there are.
 
+    cuts_words: whether tokens are pieces of words, which say themselves where a word begins.
+    """
+
+    @property
+    def cuts_words(self) -> bool: ...
     @property
     def size(self) -> int: ...
     def encode(self, text: str | list[str]) -> list[int]: ...
+    def tokens(self, ids: list[int]) -> list[str]: ...
+    def join(self, tokens: list[str]) -> str: ...
     def decode(self, ids: list[int]) -> str: ...
     def to_plain(self) -> dict[str, Any]: ...
 
@@ -423,9 +430,24 @@ class Task(nn.Module):
         """What the answer of each row attended to; empty where a task attends to nothing."""
         return []
 
-    def explain(self, model: Any, batch: Batch) -> list[Explanation]:
-        """What the answer of each row rests on; empty where a task cannot say."""
+    def explain(self, model: Any, batch: Batch, n_best: int = 1) -> list[list[Explanation]]:
+        """What each of the `n_best` answers of each row rests on, as many as `candidates` gives; empty where a task
+        cannot say.
+        """
         return []
+
+    def tokens_read(self, batch: Batch) -> list[list[str]]:
+        """The tokens of each row of ids: as they were written where the batch knows that, else as the vocabulary has
+        them. `spec.inputs.join` makes text of them.
+        """
+        if batch.tokens is not None:
+            return batch.tokens
+        rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
+        return [[(self.spec.inputs.tokens([token]) or [""])[0] for token in ids[:length]] for ids, length in rows]
+
+    def labels_read(self, batch: Batch) -> list[list[str]]:
+        """`tokens_read`, each as a text of its own: of a piece of a word without its mark."""
+        return [[self.spec.inputs.join([token]) for token in row] for row in self.tokens_read(batch)]
 
     def classes(self) -> list[str]:
         """What every answer is one of, or each of its steps; empty where answers are no classes."""

@@ -16,7 +16,7 @@ from seqzoo.config import merged
 from seqzoo.contracts import END, UNKNOWN, Alignment, Batch, DataSpec, Explanation, Prediction
 from seqzoo.data.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import encode_inputs
-from seqzoo.decoding import Unmet, mean_log
+from seqzoo.decoding import Unmet, check_numbers, mean_log
 from seqzoo.dynamics import first_cell, recording
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.model import Model
@@ -102,7 +102,9 @@ class Loaded:
         def answer(batch: Batch, others: Others) -> list[list[Prediction]]:
             if isinstance(task, Transduction | LanguageModeling):
                 return task.candidates(self.model, batch, n_best, others)
-            return task.candidates(self.model, batch, n_best)
+            rows = task.candidates(self.model, batch, n_best)
+            check_numbers(torch.tensor([prediction.score for row in rows for prediction in row]))
+            return rows
 
         return self._of_each(texts, batch_size, first_line, answer, [NOTHING])
 
@@ -129,22 +131,28 @@ class Loaded:
 
         return self._of_each(texts, batch_size, first_line, answer, None)
 
-    @torch.no_grad()
     def explain(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Explanation | None]:
         """What the prediction of each text rests on; None where a text stays empty. Raises ConfigError where the task
         cannot say.
         """
+        return [best for best, *_ in self.explain_candidates(texts, 1, batch_size, first_line)]
+
+    @torch.no_grad()
+    def explain_candidates(
+        self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
+    ) -> list[list[Explanation | None]]:
+        """As `explain`, of each prediction that `candidates` gives."""
         task = self.model.task
 
-        def answer(batch: Batch, others: Others) -> list[Explanation]:
-            found = task.explain(self.model, batch)
-            if not found:
+        def answer(batch: Batch, others: Others) -> list[list[Explanation | None]]:
+            explanations = task.explain(self.model, batch, n_best)
+            if not explanations:
                 raise ConfigError([f"a run of task={task.kind} that reads such inputs cannot explain its predictions"])
-            return found
+            return [list(row) for row in explanations]
 
-        return self._of_each(texts, batch_size, first_line, answer, None)
+        return self._of_each(texts, batch_size, first_line, answer, [None])
 
     @torch.no_grad()
     def look_inside(self, text: str) -> Inside:

@@ -12,6 +12,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
+import seqzoo
 from seqzoo import cli
 
 SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8", "training.examples=2")
@@ -73,6 +74,26 @@ def test_predict_explains_a_class(run: Path, command: Callable) -> None:
     assert answer in ("negative", "positive")
     assert words.startswith("    the (0.")
     assert words.endswith("(attention)")
+
+
+def test_predict_explains_each_class_by_the_words_that_were_given(run: Path, command: Callable) -> None:
+    text = "the zebra is <pad>"
+    asked = ("predict", run, text, "--n-best", 2, "--explain")
+    lines = [json.loads(line) for line in command(*asked, "--json").out.splitlines()]
+    assert sorted(line["prediction"] for line in lines) == ["negative", "positive"]
+    for line in lines:
+        assert [word for word, _ in line["explanation"]["weights"]] == text.split()
+    shown = command(*asked).out.splitlines()
+    assert [line.split()[::2][:4] for line in shown[1::2]] == [text.split()] * 2
+
+
+def test_pictures_name_the_words_that_were_given(run: Path) -> None:
+    loaded = seqzoo.load(run)
+    text = "the zebra is good"
+    assert loaded.alignments([text])[0].read == text.split()
+    inside = loaded.look_inside(text)
+    assert inside.layers["layer_1"].read == text.split()
+    assert inside.answer.startswith(f"{text} -> ")
 
 
 def test_what_cannot_be_explained_is_told(command: Callable, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--attention",
         type=Path,
         metavar="PICTURE",
-        help="draw what each token of an answer attended to, as .png, .svg or .pdf; a second text's is PICTURE-2",
+        help="draw what each token of the best answer attended to, as .png, .svg or .pdf; a second text's is PICTURE-2",
     )
     parser.add_argument(
         "--conll",
@@ -98,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="below a class, the words by what they weighed: by attention, where the pooling has one, else by gradient "
-        "x input, where red speaks against the class",
+        help="below each class, the words by what they weighed: by attention, where the pooling has one, which is the "
+        "same for all classes, else by gradient x input, where red speaks against the class",
     )
     parser.add_argument(
         "--score",
@@ -127,10 +127,12 @@ def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Names
             rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
         if chosen.attention is not None:
             _draw_attention(loaded, some, chosen.attention, done + 1)
-        explanations = loaded.explain(some, first_line=done + 1) if chosen.explain else [None] * len(some)
+        explanations = [[None] * len(row) for row in rows]
+        if chosen.explain:
+            explanations = loaded.explain_candidates(some, chosen.n_best, first_line=done + 1)
         done += len(some)
-        for text, row, explanation in zip(some, rows, explanations, strict=True):
-            for prediction in row:
+        for text, row, explained in zip(some, rows, explanations, strict=True):
+            for prediction, explanation in zip(row, explained, strict=True):
                 _show(text, prediction, explanation, chosen.json)
 
 

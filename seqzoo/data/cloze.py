@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from seqzoo.contracts import BLANK, Batch, Codec, DataSpec
+from seqzoo.contracts import BLANK, UNKNOWN, Batch, Codec, DataSpec
 from seqzoo.data.chance import generator_at
 from seqzoo.data.codec import TextCodec
 from seqzoo.data.examples import Example, ExampleData, fit
@@ -16,7 +16,8 @@ from seqzoo.data.reading import read_lines
 from seqzoo.data.subwords import SUBWORDS
 from seqzoo.data.tables import read_table
 from seqzoo.data.tokenizing import get_tokenizer
-from seqzoo.data.vocabulary import PAD, UNKNOWN
+from seqzoo.data.vocabulary import PAD
+from seqzoo.data.vocabulary import UNKNOWN as UNK
 from seqzoo.masking import mask
 
 
@@ -50,13 +51,15 @@ class ClozeData(ExampleData):
         return DataSpec(self.task, size, size)
 
     def _count(self, examples: list[Example]) -> DataSpec:
-        sources, specials = (example.source for example in examples), (PAD, UNKNOWN, self.blank)
+        sources, specials = (example.source for example in examples), (PAD, UNK, self.blank)
         name = self.tokenizer_of_inputs()
         codec = TextCodec.learn(name, sources, specials, self.min_frequency, self.vocabulary_size)
         return DataSpec(self.task, codec.size, codec.size, codec, codec)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
-        return codec.encode(fit(source, self.max_length, self.truncate))
+        # what a blank of the text itself stands for is not known
+        ids = codec.encode(fit(source, self.max_length, self.truncate))
+        return [UNKNOWN if token == BLANK else token for token in ids]
 
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         for number, batch in enumerate(super().batches(split, epoch, start), start):

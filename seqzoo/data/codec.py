@@ -10,7 +10,7 @@ from typing import Any, cast
 from seqzoo.contracts import Codec, DataSpec, SpellingCodec, WordVectors
 from seqzoo.data.subwords import SUBWORDS
 from seqzoo.data.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, wrapped
-from seqzoo.data.vocabulary import BOS, EOS, PAD, SOURCE_SPECIALS, Vocabulary
+from seqzoo.data.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
 from seqzoo.errors import DataError, closest
 
 
@@ -24,11 +24,11 @@ class TextCodec:
         self.name = name
         self.tokenizer = tokenizer or get_tokenizer(name)
         self.vocabulary = vocabulary
-        self.bos = vocabulary.ids.get(BOS)
-        self.eos = vocabulary.ids.get(EOS)
-        # For running text <eos> is a line end, which its tokenizer writes out.
-        silent = (PAD, BOS) if isinstance(self.tokenizer, Lines) else (PAD, BOS, EOS)
-        self._silent = {vocabulary.ids[token] for token in silent if token in vocabulary}
+        specials = {token: i for i, token in enumerate(vocabulary.tokens[: vocabulary.specials])}
+        self.bos = specials.get(BOS)
+        # For running text <eos> is a line end, which its tokenizer writes out: not special, and not silent.
+        self.eos = vocabulary.ids.get(EOS) if isinstance(self.tokenizer, Lines) else specials.get(EOS)
+        self._silent = {i for token, i in specials.items() if token != UNKNOWN}
 
     @classmethod
     def learn(
@@ -62,11 +62,17 @@ class TextCodec:
             specials = [*specials, EOS]
         kind = SUBWORDS[inner_name(name)]
         subwords, pieces = kind.learn(_texts(texts, running), max_size - len(specials), min_frequency)
-        return cls(name, Vocabulary([*specials, *pieces]), wrapped(name, subwords))
+        vocabulary = Vocabulary([*specials, *pieces], len(specials) - running)
+        return cls(name, vocabulary, wrapped(name, subwords))
 
     def with_words(self, words: Iterable[str]) -> TextCodec:
         """The same with more tokens in its vocabulary, behind the others."""
-        return TextCodec(self.name, Vocabulary([*self.vocabulary.tokens, *words]), self.tokenizer)
+        vocabulary = Vocabulary([*self.vocabulary.tokens, *words], self.vocabulary.specials)
+        return TextCodec(self.name, vocabulary, self.tokenizer)
+
+    @property
+    def cuts_words(self) -> bool:
+        return inner_name(self.name) in SUBWORDS
 
     @property
     def size(self) -> int:
@@ -83,16 +89,21 @@ class TextCodec:
         """The tokens of ids without `<pad>`, `<bos>`, `<eos>`."""
         return self.vocabulary.decode(i for i in ids if i not in self._silent)
 
+    def join(self, tokens: list[str]) -> str:
+        return self.tokenizer.join(tokens)
+
     def decode(self, ids: list[int]) -> str:
-        return self.tokenizer.join(self.tokens(ids))
+        return self.join(self.tokens(ids))
 
     def to_plain(self) -> dict[str, Any]:
-        tokens = list(self.vocabulary.tokens)
-        return {"kind": "text", "tokenizer": self.name, "tokens": tokens, **self.tokenizer.to_plain()}
+        vocabulary = {"tokens": list(self.vocabulary.tokens), "specials": self.vocabulary.specials}
+        return {"kind": "text", "tokenizer": self.name, **vocabulary, **self.tokenizer.to_plain()}
 
 
 class LabelCodec:
     """Classes or tags: every label is known, none is special. scheme: of tags that mark spans, as of `seqzoo.spans`."""
+
+    cuts_words = False
 
     def __init__(self, labels: Iterable[str], scheme: str | None = None):
         self.labels, self.scheme = list(labels), scheme
@@ -115,8 +126,11 @@ class LabelCodec:
     def tokens(self, ids: Iterable[int]) -> list[str]:
         return [self.labels[i] for i in ids]
 
+    def join(self, tokens: list[str]) -> str:
+        return " ".join(tokens)
+
     def decode(self, ids: list[int]) -> str:
-        return " ".join(self.tokens(ids))
+        return self.join(self.tokens(ids))
 
     def to_plain(self) -> dict[str, Any]:
         plain: dict[str, Any] = {"kind": "labels", "labels": list(self.labels)}
@@ -146,6 +160,8 @@ FORMER_NAMES = {"lines": "lines:whitespace", "subwords": "bpe", "reversed_charac
 class CharacterCodec:
     """A token to the ids of its characters, of a long one those of its beginning and its end: `limit` in all."""
 
+    cuts_words = False
+
     def __init__(self, vocabulary: Vocabulary, limit: int):
         self.vocabulary, self.limit = vocabulary, limit
 
@@ -163,8 +179,14 @@ class CharacterCodec:
             text if len(text) <= self.limit else [*text[: self.limit - end], *text[len(text) - end :]]
         )
 
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        return self.vocabulary.decode(ids)
+
+    def join(self, tokens: list[str]) -> str:
+        return "".join(tokens)
+
     def decode(self, ids: list[int]) -> str:
-        return "".join(self.vocabulary.decode(ids))
+        return self.join(self.tokens(ids))
 
     def to_plain(self) -> dict[str, Any]:
         return {"kind": "characters", "tokens": list(self.vocabulary.tokens), "limit": self.limit}
@@ -200,7 +222,9 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
     kind = plain.get("kind")
     if kind == "text":
         name = FORMER_NAMES.get(plain["tokenizer"], plain["tokenizer"])
-        vocabulary, inner = Vocabulary(plain["tokens"]), inner_name(name)
+        # in the vocabulary of running text <eos> may be the most frequent word
+        specials = plain.get("specials", len(SOURCE_SPECIALS) if name.startswith(LINES) else None)
+        vocabulary, inner = Vocabulary(plain["tokens"], specials), inner_name(name)
         if inner not in SUBWORDS:
             return TextCodec(name, vocabulary)
         subwords = SUBWORDS[inner].restore(vocabulary.tokens, plain[SUBWORDS[inner].parameter])

@@ -17,6 +17,7 @@ from seqzoo.data.documents import split_documents
 from seqzoo.data.ragged import gather_spans, is_padded
 from seqzoo.data.streaming import encode_pieces
 from seqzoo.data.tokenizing import LINES
+from seqzoo.data.vocabulary import EOS
 from seqzoo.errors import DataError
 
 
@@ -148,7 +149,8 @@ class RunningText(DataModule):
     def _id_of_separator(self, codec: TextCodec) -> int | None:
         if self.document_separator is None:
             return None
-        ids = codec.encode(self.document_separator)
+        line_end = self.document_separator == EOS and codec.eos is not None
+        ids = [codec.eos] if line_end else codec.encode(self.document_separator)
         if len(ids) != 1 or ids == [UNKNOWN]:
             raise DataError(
                 f"data.document_separator is {self.document_separator!r}, which is not one token of the training text: "

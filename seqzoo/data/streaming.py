@@ -28,7 +28,7 @@ except ImportError:  # Windows: two processes may do the same work, and one resu
     fcntl = None
 
 
-VERSION = 1
+VERSION = 2
 """Another number where a tokenizer cuts otherwise than before: what was made of files is then made anew."""
 
 

@@ -34,7 +34,12 @@ class Subwords(Tokenizer):
         self._model = model
 
         def pieces_of(word: str) -> list[str]:
-            return model.encode(SPACE + word).tokens
+            found = model.encode(SPACE + word)
+            if UNKNOWN not in found.tokens:
+                return found.tokens
+            # as it was written, so that it can be shown or copied
+            places = zip(found.tokens, found.offsets, strict=True)
+            return [(SPACE + word)[slice(*place)] if piece == UNKNOWN else piece for piece, place in places]
 
         self._pieces_of = lru_cache(CACHED)(pieces_of)
 
@@ -159,8 +164,8 @@ class Unigram(Subwords):
             ) from None
         learned = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
         ids = range(1, learned.get_piece_size())
-        pieces = [learned.id_to_piece(i) for i in ids]
-        return cls(pieces, [learned.get_score(i) for i in ids]), pieces
+        scores = {piece: learned.get_score(i) for i in ids if (piece := learned.id_to_piece(i)) not in TARGET_SPECIALS}
+        return cls([*scores], [*scores.values()]), [*scores]
 
     @classmethod
     def restore(cls, pieces: Sequence[str], learned: Sequence) -> Unigram:

@@ -11,7 +11,7 @@ from typing import Any
 
 from seqzoo.cache import user_cache
 from seqzoo.data import torchtext_adapter
-from seqzoo.data.vocabulary import EOS
+from seqzoo.data.vocabulary import EOS, UNKNOWN
 from seqzoo.errors import DataError, closest, not_installed
 
 LINES = "lines:"
@@ -125,7 +125,9 @@ class Unbracketed(Tokenizer):
 
 
 class Lines(Tokenizer):
-    """Running text: the lines of a text by another tokenizer, and the token `<eos>` for each line end."""
+    """Running text: the lines of a text by another tokenizer, and the token `<eos>` for each line end. A word `<eos>`
+    of the text is unknown.
+    """
 
     def __init__(self, inner: Tokenizer):
         self.inner = inner
@@ -135,9 +137,9 @@ class Lines(Tokenizer):
         *lines, last = text.split("\n")
         tokens: list[str] = []
         for line in lines:
-            tokens += split(line)
+            tokens += _without_ends(split(line))
             tokens.append(EOS)
-        return tokens + split(last)
+        return tokens + _without_ends(split(last))
 
     def join(self, tokens: list[str]) -> str:
         lines: list[list[str]] = [[]]
@@ -150,6 +152,10 @@ class Lines(Tokenizer):
 
     def to_plain(self) -> dict[str, Any]:
         return self.inner.to_plain()
+
+
+def _without_ends(words: list[str]) -> list[str]:
+    return [UNKNOWN if word == EOS else word for word in words] if EOS in words else words
 
 
 class Reversed(Tokenizer):

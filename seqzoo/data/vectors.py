@@ -12,7 +12,7 @@ import torch
 
 from seqzoo.contracts import WordVectors
 from seqzoo.data.packed import open_bytes
-from seqzoo.data.vocabulary import Vocabulary
+from seqzoo.data.vocabulary import UNKNOWN, Vocabulary
 from seqzoo.errors import DataError
 
 LONGEST_SIZE = 5
@@ -58,8 +58,11 @@ class VectorFile:
         return self.ids.get(word.lower()) if exact is None else exact
 
     def of(self, vocabulary: Vocabulary, counts: Counter[str]) -> WordVectors:
-        """The vectors of a vocabulary; the coverage is that of the counted words."""
-        pairs = [(i, row) for i, token in enumerate(vocabulary.tokens) if (row := self.row(token)) is not None]
+        """The vectors of a vocabulary, of whose special tokens only `<unk>` may have one; the coverage is that of the
+        counted words.
+        """
+        tokens = [(i, word) for i, word in enumerate(vocabulary.tokens) if i >= vocabulary.specials or word == UNKNOWN]
+        pairs = [(i, row) for i, token in tokens if (row := self.row(token)) is not None]
         ids, rows = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
         found = [count for word, count in counts.items() if self.row(word) is not None]
         return WordVectors(len(counts), len(found), sum(found) / max(1, counts.total()), ids, self.values[rows])

@@ -14,14 +14,20 @@ TARGET_SPECIALS = (PAD, UNKNOWN, BOS, EOS)
 
 
 class Vocabulary:
-    """Special tokens first, then the others; an unknown token has the id of `<unk>`.
+    """Special tokens first, then the others. An unknown token has the id of `<unk>`, and so has a word of a text that
+    is spelled like a special token: no text can reach a special id.
 
-    `tokens` is a plain list with the specials in it: what a run saves.
+    Args:
+        tokens: all tokens, the special ones among them; a plain list, which a run saves.
+        specials: number of special tokens, the first of the list. None: those of targets where it begins with them,
+            else those of sources.
     """
 
-    def __init__(self, tokens: Iterable[str]):
+    def __init__(self, tokens: Iterable[str], specials: int | None = None):
         self.tokens = list(tokens)
         self.ids = {token: i for i, token in enumerate(self.tokens)}
+        self.specials = _leading_specials(self.tokens) if specials is None else specials
+        self._words = {token: i for token, i in self.ids.items() if i >= self.specials}
         if len(self.ids) != len(self.tokens):
             raise DataError("A vocabulary names a token twice: give every token once.")
         if UNKNOWN not in self.ids:
@@ -43,7 +49,7 @@ class Vocabulary:
             )
         frequent = [token for token, count in counts.items() if count >= min_frequency and token not in specials]
         frequent.sort(key=lambda token: (-counts[token], token))
-        return cls((specials + frequent)[:max_size])
+        return cls((specials + frequent)[:max_size], len([token for token in specials if token in TARGET_SPECIALS]))
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -52,7 +58,13 @@ class Vocabulary:
         return token in self.ids
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
-        return list(map(self.ids.get, tokens, repeat(self.ids[UNKNOWN])))
+        return list(map(self._words.get, tokens, repeat(self.ids[UNKNOWN])))
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         return [self.tokens[i] for i in ids]
+
+
+def _leading_specials(tokens: list[str]) -> int:
+    """Of a list that older runs have saved, or that somebody wrote."""
+    groups = (TARGET_SPECIALS, SOURCE_SPECIALS)
+    return next((len(group) for group in groups if tuple(tokens[: len(group)]) == group), 0)

@@ -102,7 +102,8 @@ class Classification(Task):
 
     def _ranked(self, scores: Tensor, count: int) -> list[list[Prediction]]:
         """The `count` best answers of each row."""
-        best, answers = self.answer_scores(scores).topk(min(count, scores.shape[1]), -1)
+        ranked = self.answer_scores(scores)
+        best, answers = ranked.topk(min(count, ranked.shape[1]), -1)
         rows = zip(answers.tolist(), best.tolist(), strict=True)
         return [
             [Prediction(self.spec.targets.decode([answer]), score) for answer, score in zip(*row, strict=True)]
@@ -124,28 +125,34 @@ class Classification(Task):
         if weights is None or weights.shape[1] != batch.inputs.shape[1]:
             return []
         answers = self.decode(model, batch, features)
-        rows = zip(self._read(batch), answers, weights.cpu(), strict=True)
+        rows = zip(self.labels_read(batch), answers, weights.cpu(), strict=True)
         return [Alignment(read, [str(answer.answer)], row[None, : len(read)]) for read, answer, row in rows]
 
-    def explain(self, model: Any, batch: Batch) -> list[Explanation]:
-        """By the attention of the pooling, else by gradient x input of the answer's log-probability, or of the number
-        that is learned.
+    def explain(self, model: Any, batch: Batch, n_best: int = 1) -> list[list[Explanation]]:
+        """By the attention of the pooling, which is the same for all classes, else by gradient x input of each answer's
+        log-probability, or of the number that is learned.
         """
         if self.spec.inputs is None:
             return []
-        found = self.alignments(model, batch)
-        if found:
-            return [Explanation("attention", alignment.read, alignment.weights[0]) for alignment in found]
-        best = torch.sum if self.labels == "numbers" else lambda scores: self.answer_scores(scores).amax(-1)
-        weights = gradient_times_input(model, batch, best).cpu()
-        weights = weights / weights.abs().sum(1, keepdim=True).clamp(min=1e-12)
-        rows = zip(self._read(batch), weights, strict=True)
-        return [Explanation("gradient x input", read, row[: len(read)]) for read, row in rows]
+        count = min(n_best, self.spec.output_size)
+        alignments = self.alignments(model, batch)
+        if alignments:
+            return [[Explanation("attention", one.read, one.weights[0])] * count for one in alignments]
 
-    def _read(self, batch: Batch) -> list[list[str]]:
-        """The tokens of each row."""
-        rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
-        return [[self.spec.inputs.decode([i]) for i in ids[:length]] for ids, length in rows]
+        def of_rank(rank: int) -> Tensor:
+            """(B, T), for the answer of this rank."""
+
+            def score(scores: Tensor) -> Tensor:
+                return scores if self.labels == "numbers" else self.answer_scores(scores).topk(count).values[:, rank]
+
+            weights = gradient_times_input(model, batch, score).cpu()
+            return weights / weights.abs().sum(1, keepdim=True).clamp(min=1e-12)
+
+        ranks = [of_rank(rank) for rank in range(count)]
+        return [
+            [Explanation("gradient x input", read, weights[row, : len(read)]) for weights in ranks]
+            for row, read in enumerate(self.labels_read(batch))
+        ]
 
     def references(self, batch: Batch) -> list:
         return [self.spec.targets.decode([label]) for label in batch.targets.tolist()]
@@ -153,12 +160,13 @@ class Classification(Task):
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """text, or how many steps of numbers -> class, with the right class where it is another."""
         rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
+        if self.spec.inputs is None:
+            texts = [f"{length} steps" for length in batch.lengths.tolist()]
+        else:
+            texts = [self.spec.inputs.join(tokens) for tokens in self.tokens_read(batch)]
         lines = []
-        for row, length, prediction, right in zip(
-            batch.inputs.tolist(), batch.lengths.tolist(), predictions, rights, strict=True
-        ):
+        for read, prediction, right in zip(texts, predictions, rights, strict=True):
             wrong = "" if prediction.answer == right else f"   (right: {right})"
-            read = f"{length} steps" if self.spec.inputs is None else self.spec.inputs.decode(row[:length])
             lines.append(f"{read} -> {prediction.answer}{wrong}")
         return lines
 

@@ -23,7 +23,8 @@ class Cloze(Task):
     """Scores: (B, T, V), of step t from the steps before it and after it. All steps are learned at once, where a
     network that sees the whole text would have to hide what it must find, a few tokens at a time.
 
-    A text with blanks is answered with the text filled; one without, with the token expected at each step.
+    A text with blanks is answered with the text filled; one without, or whose tokens are known, with the token
+    expected at each step.
 
     dropout: on the features before the head.
     beam_size: fillings of a text's blanks that are searched side by side, from left to right.
@@ -69,7 +70,7 @@ class Cloze(Task):
         found = []
         for row, length in enumerate(batch.lengths.tolist()):
             ids = batch.inputs[row, :length]
-            if (ids == BLANK).any():
+            if batch.targets is None and (ids == BLANK).any():
                 written = None if batch.tokens is None else batch.tokens[row]
                 found.append(self._filled(model, ids, written, max(self.beam_size, n_best))[:n_best])
             else:
@@ -94,11 +95,11 @@ class Cloze(Task):
 
     def _text(self, ids: list[int], written: list[str] | None) -> str:
         """What the vocabulary does not know stays as it was written, if that is known; no blank is filled with it."""
-        text, unknown = self.spec.inputs.decode(ids), self.spec.inputs.decode([UNKNOWN])
-        for token, word in zip(ids, written or [unknown] * len(ids), strict=True):
-            if token == UNKNOWN:
-                text = text.replace(unknown, word, 1)
-        return text
+        codec = self.spec.inputs
+        if written is None:
+            return codec.decode(ids)
+        pairs = zip(ids, written, strict=True)
+        return codec.join([word if i == UNKNOWN else token for i, word in pairs for token in codec.tokens([i])])
 
     def _log_probabilities(self, scores: Tensor) -> Tensor:
         """Of tokens that can be shown."""
@@ -115,10 +116,10 @@ class Cloze(Task):
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """The text, and behind each token the one that was expected, where it is another. A filled text as it is."""
         lines = []
-        for row, length, prediction in zip(batch.inputs, batch.lengths.tolist(), predictions, strict=True):
+        for words, prediction in zip(self.labels_read(batch), predictions, strict=True):
             if isinstance(prediction.answer, str):
                 lines.append(prediction.answer)
                 continue
-            pairs = zip(self._words(row[:length]), prediction.answer, strict=True)
+            pairs = zip(words, prediction.answer, strict=True)
             lines.append(" ".join(word if word == expected else f"{word}({expected})" for word, expected in pairs))
         return lines

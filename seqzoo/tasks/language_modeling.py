@@ -204,8 +204,7 @@ class LanguageModeling(Task):
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """prompt | continuation"""
-        prompts = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
-        texts = [self.spec.inputs.decode(row[:length]) for row, length in prompts]
+        texts = [self.spec.inputs.join(tokens) for tokens in self.tokens_read(batch)]
         return [f"{text} | {p.answer}" for text, p in zip(texts, predictions, strict=True)]
 
 

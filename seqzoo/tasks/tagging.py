@@ -106,13 +106,12 @@ class Tagging(Task):
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """word/TAG, and word/TAG(RIGHT) where the tag is wrong."""
         rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
+        if self.spec.inputs is None:
+            rows = [[str(step + 1) for step in range(length)] for length in batch.lengths.tolist()]
+        else:
+            rows = self.labels_read(batch)
         lines = []
-        for row, length, prediction, right in zip(
-            batch.inputs.tolist(), batch.lengths.tolist(), predictions, rights, strict=True
-        ):
-            words = [str(step + 1) for step in range(length)]
-            if self.spec.inputs is not None:
-                words = [self.spec.inputs.decode([i]) for i in row[:length]]
+        for words, prediction, right in zip(rows, predictions, rights, strict=True):
             tags = [a if a == b else f"{a}({b})" for a, b in zip(prediction.answer, right, strict=True)]
             lines.append(" ".join(f"{word}/{tag}" for word, tag in zip(words, tags, strict=True)))
         return lines

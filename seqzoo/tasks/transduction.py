@@ -99,12 +99,7 @@ class Transduction(Task):
         self.word_dropout, self.label_smoothing, self.coverage_loss = word_dropout, label_smoothing, coverage_loss
         self.critic = None if self_critical.metric == "none" else Critic(self_critical)
         if decoder.copy_source:
-            same = torch.full((spec.input_size,), UNKNOWN)
-            if spec.inputs is not None and spec.targets is not None:
-                tokens = [spec.inputs.decode([token]) for token in range(spec.input_size)]
-                same = torch.tensor(spec.targets.encode(tokens))
-            # the id of each token of the source in the vocabulary of the answers
-            self.register_buffer("same", same, persistent=False)
+            self.register_buffer("same", _same_tokens(spec), persistent=False)
         self.scheduled_sampling = None if scheduled_sampling.kind == "none" else ScheduledSampling(scheduled_sampling)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
@@ -130,7 +125,7 @@ class Transduction(Task):
     def _decoded(self, features: Features, batch: Batch, targets: Tensor) -> Decoded:
         """(B, U) right tokens, each of which is read before the next one is written."""
         state, memory = self.decoder.start(features, self._source(batch))
-        tokens = torch.cat([targets.new_full((len(targets), 1), BEGIN), targets[:, :-1]], dim=1)
+        tokens = _shifted(targets)
         if self.training and self.word_dropout:
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped & (tokens != BEGIN), UNKNOWN)
@@ -145,7 +140,7 @@ class Transduction(Task):
 
     def _criticised(self, features: Features, batch: Batch) -> Tensor:
         """(B,) loss of each row: an answer is drawn, and made more probable as far as it is better than the most
-        probable one.
+        probable one. All three come from the decoder without dropout: it scores what it drew as it drew it.
         """
         assert self.critic is not None
         limits, _ = form_of(batch, self.spec, self.search)
@@ -155,22 +150,28 @@ class Transduction(Task):
                 start = self._start(features, batch)
                 drawn = generate(start, self.next_token, limits, END, sampler())
                 greedy = generate(start, self.next_token, limits, END)
+            scores = self._scores_of_drawn(features, batch, drawn, limits)
         finally:
             self.decoder.train()
         texts, others = ([self.spec.targets.decode(one.ids) for one in found] for found in (drawn, greedy))
         advantages = features.last.new_tensor(self.critic.advantages(texts, others, self.references(batch)))
-        rows = zip((found.ids for found in drawn), limits.tolist(), strict=True)
+        loss = -advantages * scores
+        if self.critic.options.likelihood:
+            decoded = self._decoded(features, batch, batch.targets)
+            right = self.decoder.of_targets(decoded, self._source(batch), batch.targets)
+            right = right.masked_fill(~mask(batch.target_lengths, right.shape[1]), 0.0)
+            loss = loss - self.critic.options.likelihood * right.sum(1)
+        return loss
+
+    def _scores_of_drawn(self, features: Features, batch: Batch, drawn: list[Hypothesis], limits: Tensor) -> Tensor:
+        """(B,) log-probabilities of answers among those that may be drawn."""
+        rows = zip((answer.ids for answer in drawn), limits.tolist(), strict=True)
         ended = [batch.lengths.new_tensor([*ids, END][:limit]) for ids, limit in rows]
         tokens = pad_sequence(ended, batch_first=True)
+        decoded = self.decoder(_shifted(tokens), *self.decoder.start(features, self._source(batch)))
+        scores = self.decoder.of_targets(decoded, self._source(batch), tokens, never=NEVER_WRITTEN)
         real = mask(batch.lengths.new_tensor(list(map(len, ended))), tokens.shape[1])
-        loss = -advantages * self._scores(features, batch, tokens, real)
-        right = mask(batch.target_lengths, batch.targets.shape[1])
-        return loss - self.critic.options.likelihood * self._scores(features, batch, batch.targets, right)
-
-    def _scores(self, features: Features, batch: Batch, targets: Tensor, real: Tensor) -> Tensor:
-        """(B, U) tokens, and which are real -> (B,) log-probabilities."""
-        decoded = self._decoded(features, batch, targets)
-        return self.decoder.of_targets(decoded, self._source(batch), targets).masked_fill(~real, 0.0).sum(1)
+        return scores.masked_fill(~real, 0.0).sum(1)
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         lengths, head = batch.target_lengths, self.decoder.head
@@ -280,33 +281,40 @@ class Transduction(Task):
 
     @torch.no_grad()
     def _predictions(self, rows: list[list[Hypothesis]], features: Features, batch: Batch) -> list[list[Prediction]]:
-        """Hypotheses as text. An unknown token is written as the token of the source that was attended to most."""
-        unknown = self.spec.targets.decode([UNKNOWN])
-        found: list[list[Prediction]] = [[] for _ in rows]
+        """Hypotheses as text."""
+        predictions: list[list[Prediction]] = [[] for _ in rows]
         for nth in range(max(map(len, rows), default=0)):
             answers = [row[min(nth, len(row) - 1)] for row in rows]
-            weights = None
-            if self.decoder.gate is not None and any(UNKNOWN in answer.ids for answer in answers):
-                written = [batch.lengths.new_tensor([*answer.ids, END]) for answer in answers]
-                weights = self.attention_weights(features, batch, pad_sequence(written, batch_first=True))
-                # of what the vocabulary knows there are better ways to write it
-                weights = weights.masked_fill((self.same[batch.inputs] != UNKNOWN)[:, None], -1.0)
-            for row, answer in enumerate(answers):
-                if nth >= len(rows[row]):
-                    continue
-                text = self.spec.targets.decode(answer.ids)
-                for place, token in enumerate(answer.ids):
-                    if token == UNKNOWN and weights is not None:
-                        step = int(weights[row, place].argmax())
-                        text = text.replace(unknown, self._token(batch, row, step), 1)
-                found[row].append(Prediction(text, answer.score))
-        return found
+            ids, weights = [answer.ids for answer in answers], None
+            if self.decoder.gate is not None and any(UNKNOWN in answer for answer in ids):
+                weights = self._attended(features, batch, ids)
+            for row, tokens in enumerate(self._tokens(ids, weights, batch)):
+                if nth < len(rows[row]):
+                    predictions[row].append(Prediction(self.spec.targets.join(tokens), answers[row].score))
+        return predictions
 
-    def _token(self, batch: Batch, row: int, step: int) -> str:
-        """A token of a source as it was written, if that is known."""
-        if batch.tokens is not None:
-            return batch.tokens[row][step]
-        return self.spec.inputs.decode([int(batch.inputs[row, step])])
+    def _attended(self, features: Features, batch: Batch, answers: list[list[int]]) -> Tensor:
+        """(B, U, S), what was attended to for each token of each answer, and for its end."""
+        written = [batch.lengths.new_tensor([*ids, END]) for ids in answers]
+        return self.attention_weights(features, batch, pad_sequence(written, batch_first=True))
+
+    def _tokens(self, answers: list[list[int]], weights: Tensor | None, batch: Batch) -> list[list[str]]:
+        """The tokens of each answer. Where tokens are copied, an unknown one is the token of the source that was
+        attended to most, of those that the vocabulary of answers does not know.
+
+        weights: as of `_attended`; None where nothing unknown was copied.
+        """
+        tokens = [[token for i in ids for token in self.spec.targets.tokens([i])] for ids in answers]
+        if self.decoder.gate is None or weights is None:
+            return tokens
+        weights = weights.masked_fill((self.same[batch.inputs] != UNKNOWN)[:, None], -1.0)
+        steps, read = weights.argmax(-1).tolist(), self.tokens_read(batch)
+        for row, ids in enumerate(answers):
+            tokens[row] = [
+                read[row][steps[row][place]] if i == UNKNOWN else token
+                for place, (i, token) in enumerate(zip(ids, tokens[row], strict=True))
+            ]
+        return tokens
 
     @torch.no_grad()
     def alignments(self, model: Any, batch: Batch, others: Sequence[tuple[Any, Batch]] = ()) -> list[Alignment]:
@@ -315,26 +323,20 @@ class Transduction(Task):
             return []
         features = model.encode(batch)
         answers = [best.ids for best, *_ in self.hypotheses(model, batch, features, others=others)]
-        targets = pad_sequence([batch.lengths.new_tensor([*ids, END]) for ids in answers], batch_first=True)
+        attended = self._attended(features, batch, answers)
+        texts = [[]] * batch.size if self.spec.inputs is None else self.labels_read(batch)
         found = []
-        for row, weights in enumerate(self.attention_weights(features, batch, targets)):
-            read = [] if self.spec.inputs is None else self._read(batch, row)
+        for row, (read, tokens, weights) in enumerate(
+            zip(texts, self._tokens(answers, attended, batch), attended, strict=True)
+        ):
             if features.lengths is not None:
                 weights = weights[:, : features.lengths[row]]
             # a backbone may put out fewer steps than it reads
             read = read if len(read) == weights.shape[1] else [str(step + 1) for step in range(weights.shape[1])]
-            written = [*(self.spec.targets.decode([token]) for token in answers[row]), "<eos>"]
+            written = [*(self.spec.targets.join([token]) for token in tokens), "<eos>"]
             picture = None if self.spec.picture is None else batch.inputs[row]
             found.append(Alignment(read, written, weights[: len(written)], picture))
         return found
-
-    def _read(self, batch: Batch, row: int) -> list[str]:
-        """The tokens of a source; one that the vocabulary does not know as it was written."""
-        ids = batch.inputs[row, : batch.lengths[row]].tolist()
-        return [
-            self._token(batch, row, step) if token == UNKNOWN else self.spec.inputs.decode([token])
-            for step, token in enumerate(ids)
-        ]
 
     def _text(self, row: list[int]) -> str:
         return self.spec.targets.decode(row[: row.index(END)] if END in row else row)
@@ -347,9 +349,28 @@ class Transduction(Task):
         rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         texts = [""] * batch.size
         if self.spec.inputs is not None:
-            sources = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
-            texts = [f"{self.spec.inputs.decode(row[:length])} -> " for row, length in sources]
+            texts = [f"{self.spec.inputs.join(tokens)} -> " for tokens in self.tokens_read(batch)]
         return [
             f"{text}{p.answer}{'' if is_right(p.answer, right) else f'   (right: {all_of(right)[0]})'}"
             for text, p, right in zip(texts, predictions, rights, strict=True)
         ]
+
+
+def _shifted(targets: Tensor) -> Tensor:
+    """(B, U) tokens -> those before each of them."""
+    return torch.cat([targets.new_full((len(targets), 1), BEGIN), targets[:, :-1]], dim=1)
+
+
+def _same_tokens(spec: DataSpec) -> Tensor:
+    """(V,), the id of each token of the source in the vocabulary of the answers. Raises ValueError where tokens of one
+    side are words and those of the other are pieces of words, none of which is a token there.
+    """
+    if spec.inputs is None or spec.targets is None:  # pictures, or before the data has been read
+        return torch.full((spec.input_size,), UNKNOWN)
+    if spec.inputs.cuts_words != spec.targets.cuts_words:
+        raise ValueError(
+            "copy_source copies tokens: cut both sides into subwords or none (data.source_tokenizer, "
+            "data.target_tokenizer)"
+        )
+    tokens = [spec.inputs.tokens([token]) for token in range(spec.input_size)]
+    return torch.tensor([spec.targets.encode(token)[0] if token else UNKNOWN for token in tokens])

@@ -67,10 +67,9 @@ def recurrence(model: Model, batch: Batch) -> Recurrence:
 
 def labels(model: Model, batch: Batch, steps: int) -> list[str]:
     """What the cell reads at each step of the first row: tokens, or the numbers of the steps."""
-    codec, length = model.task.spec.inputs, int(batch.lengths[0])
-    if codec is None or length != steps:
+    if model.task.spec.inputs is None or int(batch.lengths[0]) != steps:
         return [str(step + 1) for step in range(steps)]
-    return [codec.decode([token]).replace("\n", "\\n") for token in batch.inputs[0, :length].tolist()]
+    return [label.replace("\n", "\\n") for label in model.task.labels_read(batch.first(1))[0]]
 
 
 def _loss_at_the_end(model: Model, batch: Batch) -> Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqzoo.contracts import BLANK
+from seqzoo.contracts import BLANK, UNKNOWN
 from seqzoo.data import ClozeFiles, GrammarCloze
 
 
@@ -66,6 +66,18 @@ def test_words_with_vectors_are_read_and_those_of_training_are_written(tmp_path:
     [batch] = data.batches("validation")
     assert data.spec.inputs.decode(batch.inputs[0].tolist()) == "the dog sat"
     assert data.spec.targets.decode(batch.targets[0].tolist()) == "the <unk> sat"
+
+
+def test_blanks_of_the_text_itself_are_never_a_target(tmp_path: Path) -> None:
+    """What they stand for is not known."""
+    (tmp_path / "train.txt").write_text("the ___ sat\na dog ___\n" * 4)
+    data = ClozeFiles(train=str(tmp_path / "train.txt"), validation=str(tmp_path / "train.txt"), tokenizer="whitespace")
+    data.load()
+    for split in ("train", "validation"):
+        for batch in data.batches(split):
+            assert not (batch.targets == BLANK).any()
+            if split == "validation":
+                assert torch.equal(batch.targets == UNKNOWN, batch.inputs == BLANK)
 
 
 def test_bad_options() -> None:

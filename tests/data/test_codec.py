@@ -6,7 +6,9 @@ import pytest
 
 from seqzoo.contracts import DataSpec
 from seqzoo.data.codec import LabelCodec, TextCodec, codec_from_plain, spec_from_plain, spec_to_plain
-from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.data.subwords import SUBWORDS
+from seqzoo.data.tokenizing import TOKENIZERS
+from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
 from seqzoo.errors import DataError
 
 
@@ -30,6 +32,59 @@ def test_a_line_end_of_running_text_is_written_out() -> None:
     codec = TextCodec.learn("lines:whitespace", [["a", "<eos>", "b"]])
     assert codec.decode(codec.encode("a b\na")) == "a b\na"
     assert codec.eos == codec.vocabulary.ids["<eos>"]
+
+
+TEXT = "the <pad> <bos> zebra <eos> <unk> <eos>x a<eos> <EOS> end"
+
+
+@pytest.mark.parametrize("specials", [SOURCE_SPECIALS, TARGET_SPECIALS])
+@pytest.mark.parametrize("name", [*TOKENIZERS, *SUBWORDS, "reversed:whitespace", "reversed:unigram"])
+def test_no_text_reaches_a_special_id(name: str, specials: tuple[str, ...]) -> None:
+    """Neither in a vocabulary that knows such words nor in one that does not; nor once the codec is read again."""
+    if name == "chinese_words":
+        pytest.importorskip("jieba")
+    for texts in ([TEXT] * 5, ["the end", "a zebra; x"] * 20):
+        codec = TextCodec.learn(name, texts, specials, max_size=100 if name.endswith(tuple(SUBWORDS)) else None)
+        assert codec.vocabulary.tokens[: len(specials)] == list(specials)
+        for one in (codec, codec_from_plain(json.loads(json.dumps(codec.to_plain())))):
+            reserved = {i for i, token in enumerate(specials) if token != "<unk>"}
+            for text in (TEXT, one.split(TEXT), ["<eos>", "<bos>", "<pad>"]):
+                assert not reserved & set(one.encode(text))
+            assert one.encode(TEXT) == codec.encode(TEXT)
+
+
+@pytest.mark.parametrize("name", ["lines:whitespace", "lines:basic_english", "lines:unigram", "lines:bpe"])
+def test_only_line_ends_are_line_ends(name: str) -> None:
+    text = f"{TEXT}\n<eos>\n\nthe <eos>"
+    codec = TextCodec.learn(name, [text] * 5, max_size=100)
+    for one in (codec, codec_from_plain(json.loads(json.dumps(codec.to_plain())))):
+        ids = one.encode(text)
+        assert ids.count(one.eos) == 3
+        assert ids == codec.encode(text)
+        assert one.decode(ids).count("\n") == 3
+
+
+def test_a_word_that_is_special_elsewhere_is_a_word() -> None:
+    """In a source, `<bos>` and `<eos>` mean nothing, even where they are the most frequent words."""
+    codec = TextCodec.learn("whitespace", ["<bos> a <eos>", "<bos> <eos>"])
+    for one in (codec, codec_from_plain(codec.to_plain())):
+        assert one.encode("<bos> a <eos> <pad>") == [2, 4, 3, 1]
+        assert one.decode([2, 4, 3]) == "<bos> a <eos>"
+        assert (one.bos, one.eos) == (None, None)
+
+
+def test_codecs_of_older_runs_know_their_special_tokens() -> None:
+    for codec in (
+        TextCodec.learn("whitespace", ["a"], TARGET_SPECIALS),
+        TextCodec.learn("lines:whitespace", ["<bos>\n<bos> b\n"]),  # line ends have the id 3
+        TextCodec.learn("whitespace", ["a"], (*SOURCE_SPECIALS, "___")),
+    ):
+        plain = codec.to_plain()
+        del plain["specials"]
+        again = codec_from_plain(plain)
+        assert again.to_plain() == codec.to_plain()
+        assert (again.bos, again.eos) == (codec.bos, codec.eos)
+        assert again.encode("<bos> ___\n<eos>") == codec.encode("<bos> ___\n<eos>")
 
 
 def test_labels() -> None:

@@ -57,6 +57,19 @@ def test_values_of_one_window() -> None:
     assert batch.targets[1].tolist() == [8, 9, 10, 11]
 
 
+def test_a_word_eos_ends_no_line() -> None:
+    data = loaded(text="a <eos> b\n<eos> <pad>\n" * 9, tokenizer="whitespace", batch_size=1, evaluation_batch_size=1)
+    [batch] = data.batches("train")
+    assert "".join(data.spec.inputs.decode([i]) + " " for i in batch.inputs[0, :7].tolist()) == (
+        "a <unk> b \n <unk> <unk> \n "
+    )
+    for separator in ("<eos>", "\n"):
+        other = loaded(
+            text=data.text, tokenizer="whitespace", batch_size=1, evaluation_batch_size=1, document_separator=separator
+        )
+        assert next(other.batches("train")).size == 18  # each line but the last end is a document
+
+
 def test_start_leaves_out_windows() -> None:
     data = loaded(batch_size=2, window=3, evaluation_batch_size=1)
     whole = list(data.batches("train", epoch=3))

@@ -52,6 +52,17 @@ def test_subwords_lose_nothing_but_characters_they_have_never_seen(name: str) ->
 
 
 @pytest.mark.parametrize("name", SUBWORDS)
+def test_what_no_piece_has_stays_as_it_was_written(name: str) -> None:
+    codec = TextCodec.learn(name, TEXTS, TARGET_SPECIALS, max_size=100)
+    text = "dog 犬 dégo 猫犬, 犬"
+    tokens = codec.split(text)
+    assert codec.join(tokens) == text
+    assert [token for token, i in zip(tokens, codec.encode(text), strict=True) if i == 1] == [
+        token for token in tokens if set(token) & set("犬猫é")
+    ]
+
+
+@pytest.mark.parametrize("name", SUBWORDS)
 def test_subwords_cut_alike_after_a_round_through_json(name: str) -> None:
     codec = TextCodec.learn(name, TEXTS, TARGET_SPECIALS, max_size=100).with_words(["zebra"])
     again = codec_from_plain(json.loads(json.dumps(codec.to_plain())))

@@ -12,7 +12,7 @@ import seqzoo
 from seqzoo.data import TaggingFiles
 from seqzoo.data.codec import spec_from_plain, spec_to_plain
 from seqzoo.data.vectors import VectorFile
-from seqzoo.data.vocabulary import SOURCE_SPECIALS, Vocabulary
+from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS, Vocabulary
 from seqzoo.errors import ConfigError, DataError
 
 TEXT = "the 1 2 3\nCat -0.5 0.25 1e-3\ncat 4 5 6\n. . . 7 8 9\n. 7 8 9\nthe 9 9 9\n"
@@ -83,6 +83,15 @@ def test_vectors_of_a_vocabulary_and_their_coverage(tmp_path: Path) -> None:
     assert found.values is not None
     assert found.ids.tolist() == [3, 4]
     assert found.values.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_of_special_tokens_only_the_unknown_one_has_a_vector(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.txt", "<pad> 1 1\n<unk> 2 2\n<bos> 3 3\n<eos> 4 4\na 5 5\n")
+    targets = Vocabulary([*TARGET_SPECIALS, "a"])
+    assert VectorFile(path).of(targets, Counter()).ids.tolist() == [1, 4]
+    # in a source they are words
+    sources = Vocabulary([*SOURCE_SPECIALS, "<bos>", "<eos>", "a"], len(SOURCE_SPECIALS))
+    assert VectorFile(path).of(sources, Counter()).ids.tolist() == [1, 2, 3, 4]
 
 
 @pytest.fixture

@@ -126,8 +126,13 @@ def test_a_text_without_blanks_is_answered_word_by_word() -> None:
     assert with_blank.answer.split()[::2] == ["a", "c"]
     [unknown] = Loaded(model, SPEC, {}).predict(["x ___ a yes"])
     assert [word for step, word in enumerate(unknown.answer.split()) if step != 1] == ["x", "a", "yes"]
+    [unknown] = Loaded(model, SPEC, {}).predict(["<unk> x ___ <pad> zebra"])
+    assert [word for step, word in enumerate(unknown.answer.split()) if step != 2] == ["<unk>", "x", "<pad>", "zebra"]
     assert len(without.answer) == 4
     assert set(without.answer) <= set("abcdef")
+    targets = torch.tensor([CODEC.encode("a b c")])
+    [answer] = model.task.decode(model, Batch(torch.tensor([[3, BLANK, 5]]), torch.tensor([3]), targets))
+    assert len(answer.answer) == 3  # a text whose tokens are known, as of a validation split
     batch = Batch(torch.tensor([CODEC.encode("a b c d")]), torch.tensor([4]))
     [line] = model.task.show(batch, [without])
     assert [word.partition("(")[0] for word in line.split()] == list("abcd")

@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 import sacrebleu
 import torch
+from torch import Tensor
 
 from seqzoo import compose
+from seqzoo.attention import Memory
 from seqzoo.building import build_model
 from seqzoo.config import merged
 from seqzoo.contracts import BEGIN, END, PAD, UNKNOWN, Batch, DataSpec
-from seqzoo.data.codec import TextCodec
+from seqzoo.data.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.examples import encode_inputs
+from seqzoo.data.subwords import SUBWORDS
 from seqzoo.data.vocabulary import TARGET_SPECIALS
-from seqzoo.decoding import Search
+from seqzoo.decoding import Hypothesis, Search
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.loaded import Loaded
 from seqzoo.model import Model
@@ -255,6 +258,124 @@ def test_words_that_no_vocabulary_knows_are_copied() -> None:
     assert [row[0].answer for row in loaded.candidates(texts, 2)] == texts
 
 
+KINDS_OF_TOKENS = [
+    ("bpe", "bpe"),
+    ("unigram", "unigram"),
+    ("bpe", "unigram"),
+    ("reversed:bpe", "bpe"),
+    ("reversed:words", "words"),
+    ("words", "words"),
+    ("whitespace", "words"),
+    ("characters", "characters"),
+    ("reversed:characters", "characters"),
+    ("chinese_words", "chinese_words"),
+    ("chinese_words", "characters"),
+]
+
+
+@pytest.mark.parametrize(("source", "target"), KINDS_OF_TOKENS)
+def test_each_token_of_a_source_is_copied_as_itself(source: str, target: str) -> None:
+    """A token that both sides have keeps its place in a word; the others are written as they stand in the source."""
+    if "chinese_words" in (source, target):
+        pytest.importorskip("jieba")
+    texts = ["the theory of the zebra", "there is a zebra in the north", "bert reads a theory"] * 4
+    size = 100 if target in SUBWORDS else None
+    inputs = TextCodec.learn(source, [*texts, "annas 猫"], max_size=size)
+    targets = TextCodec.learn(target, [*texts, "berts 犬"], TARGET_SPECIALS, max_size=size)
+    spec = spec_from_plain(spec_to_plain(DataSpec("transduction", inputs.size, targets.size, inputs, targets)))
+    options = ("task.decoder.attention=additive", "task.decoder.copy_source=true")
+    task = build_model(compose("backbone.hidden_size=4", "encoder.embedding_size=4", *options), spec).task
+    places = targets.vocabulary.ids
+    assert task.same.tolist() == [places.get(token, UNKNOWN) for token in ["", "", *inputs.vocabulary.tokens[2:]]]
+
+    for text in ("the zébra of 猫 annas theory", "<unk> zebra <eos> the"):
+        batch = encode_inputs(spec, [text])
+        answer = task.same[batch.inputs[0]].tolist()
+        weights = torch.eye(len(answer))[None]
+        if source.startswith("reversed:"):
+            answer, weights = answer[::-1], weights.flip(1)
+        [tokens] = task._tokens([answer], weights, batch)
+        assert "".join(spec.targets.join(tokens).split()) == "".join(text.split())
+
+
+def test_what_is_cut_into_subwords_on_one_side_alone_cannot_be_copied() -> None:
+    words, pieces = (
+        TextCodec.learn("words", ["a dog"]),
+        TextCodec.learn("bpe", ["a dog"], TARGET_SPECIALS, max_size=100),
+    )
+    spec = DataSpec("transduction", words.size, pieces.size, words, pieces)
+    options = ("task.decoder.attention=additive", "task.decoder.copy_source=true")
+    with pytest.raises(ConfigError, match=r"task\.decoder\.copy_source copies tokens: cut both sides into subwords or"):
+        build_model(compose(*options), spec)
+
+
+def test_unknown_words_of_an_answer_are_filled_in_their_order() -> None:
+    """Each place by itself, even where what is copied is written like an unknown word."""
+    words = ["drei", "eins"]
+    source, target = TextCodec.learn("whitespace", [words]), TextCodec.learn("whitespace", [words], TARGET_SPECIALS)
+    spec = DataSpec("transduction", source.size, target.size, source, target)
+    options = ("task.decoder.attention=additive", "task.decoder.copy_source=true", "backbone.hidden_size=4")
+    model = build_model(compose(*options), spec).eval()
+    batch = encode_inputs(spec, ["<unk> zebra eins <eos>"])
+    answer = [UNKNOWN, 5, UNKNOWN, UNKNOWN]
+    weights = torch.tensor([[[0.6, 0.4, 0, 0], [0, 0, 1, 0], [0.1, 0.2, 0.6, 0.1], [0.1, 0.2, 0.3, 0.4]]])
+    assert model.task._tokens([answer], weights, batch) == [["<unk>", "eins", "zebra", "<eos>"]]
+    model.task.hypotheses = lambda *_, **__: [[Hypothesis(answer, -1.0, -1.0)]]
+    model.task.attention_weights = lambda *_: torch.nn.functional.pad(weights, (0, 0, 0, 1))
+    [[prediction]] = model.task.candidates(model, batch, 1)
+    assert prediction.answer == "<unk> eins zebra <eos>"
+    [alignment] = model.task.alignments(model, batch)
+    assert alignment.read == ["<unk>", "zebra", "eins", "<eos>"]
+    assert alignment.written == ["<unk>", "eins", "zebra", "<eos>", "<eos>"]
+    [line] = model.task.show(batch, [prediction])
+    assert line == "<unk> zebra eins <eos> -> <unk> eins zebra <eos>"
+
+
+def test_no_text_reaches_a_special_id() -> None:
+    """In a target, a required word, a place, a beginning, and an answer that is scored."""
+    words = TextCodec.learn("whitespace", ["a b <eos> <bos>"], TARGET_SPECIALS)
+    spec = DataSpec("transduction", words.size, words.size, words, words)
+    config = compose("backbone.hidden_size=4", "encoder.embedding_size=4")
+    batch = encode_inputs(spec, ["a <eos> b <pad>"])
+    assert batch.inputs.tolist() == [[4, UNKNOWN, 5, UNKNOWN]]
+    for name, value in (("words", ["a <eos>"]), ("places", {2: "<bos>"}), ("prefix", "<pad>")):
+        model = build_model(merged(config, {"task": {"search": {name: value}}}), spec).eval()
+        with pytest.raises(DataError, match=f"{name} has '.*<...>', of which the model knows only '.*<unk>': reword"):
+            model.task.decode(model, batch)
+    with pytest.raises(DataError, match="of the answer 'a <eos> b' the model knows only 'a <unk> b'"):
+        Loaded(build_model(config, spec).eval(), spec, {}).score(["a b"], ["a <eos> b"])
+
+
+def test_the_next_step_reads_what_the_head_has_read() -> None:
+    """Input feeding, by hand from its layers (Luong et al. 2015)."""
+    model, batch = build("bidirectional", attention="general", input_feeding=True).eval(), copying()
+    decoder = model.task.decoder
+    state, memory = decoder.start(model.encode(batch))
+    own, fed = state[0], torch.zeros(4, decoder.head.in_features)
+    outputs = decoder(torch.cat([torch.full((4, 1), BEGIN), batch.targets[:, :-1]], 1), state, memory).outputs
+    token = torch.full((4,), BEGIN)
+    for u in range(7):
+        output, own = decoder.backbone.step(torch.cat([decoder.embedding(token), fed], -1), own)
+        contexts, _ = decoder.attention(output[:, None], Memory(*memory[0]))
+        fed = torch.tanh(decoder.combine(torch.cat([output, contexts[:, 0]], -1)))
+        torch.testing.assert_close(outputs[:, u], fed)
+        _, state = decoder.step(token, state, memory)
+        torch.testing.assert_close(state[2][0], fed)
+        token = batch.targets[:, u]
+
+
+@pytest.mark.parametrize("backbone", ["unidirectional", "bidirectional"])
+def test_the_encoder_hands_over_its_state_after_the_last_real_step(backbone: str) -> None:
+    """As it is where shapes agree, else by a layer; of each row as if it were alone."""
+    model, batch = build(backbone).eval(), copying()
+    (first, _, _), _ = model.task.decoder.start(model.encode(batch))
+    for row, length in enumerate(LENGTHS.tolist()):
+        x = model.encoder(batch.inputs[row : row + 1, :length])
+        last = [cell.unroll(x if i == 0 else x.flip(1))[1][0] for i, cell in enumerate(model.backbone.layers[0])]
+        expected = last[0] if len(last) == 1 else torch.tanh(model.task.decoder.bridge(torch.cat(last, -1)))
+        torch.testing.assert_close(first[0][0][0][row], expected[0])
+
+
 def test_the_coverage_loss_counts_what_is_attended_to_again() -> None:
     model, batch = build(attention="coverage", coverage_loss=0.7), copying()
     features = model.encode(batch)
@@ -270,7 +391,7 @@ def test_the_coverage_loss_counts_what_is_attended_to_again() -> None:
 
 
 def test_self_critical_training_follows_what_is_drawn() -> None:
-    """Its loss is the difference of two scores, times the log-probability of what was drawn."""
+    """Its loss is the difference of two scores, times the log-probability of what was drawn among what may be."""
     options = {"metric": "chrf", "after": 1, "likelihood": 0.5}
     model, batch = build("bidirectional", attention="general", self_critical=options), copying()
     assert model(batch)[0].dim() == 3  # by likelihood
@@ -285,12 +406,59 @@ def test_self_critical_training_follows_what_is_drawn() -> None:
     task.search = Search()
     greedy, rights = task.decode(model, batch, features), task.references(batch)
     expected = 0.5 * task.loss(task(features, batch), batch).total
-    for [one], other, right in zip(drawn, greedy, rights, strict=True):
+    for row, ([one], other, right) in enumerate(zip(drawn, greedy, rights, strict=True)):
         scores = [sentence_chrf(text, right) for text in (TARGET.decode(one.ids), other.answer)]
-        expected = expected - (scores[0] - scores[1]) / 100 * one.score
+        expected = expected - (scores[0] - scores[1]) / 100 * drawn_score(model, features, batch, row, one.ids)
     torch.testing.assert_close(loss.total, expected, rtol=1e-4, atol=1e-3)
     loss.total.backward()
     assert "task.critic.batches" in model.state_dict()
+
+
+def drawn_score(model: Model, features: Any, batch: Batch, row: int, ids: list[int]) -> Tensor:
+    """The sum of the logarithms of what each token was drawn with, a step after the other."""
+    limit = min(2 * int(LENGTHS[row]) + 10, 100)
+    state, memory = model.task.decoder.start(features, model.task._source(batch))
+    token, total = torch.full((batch.size,), BEGIN), torch.zeros(())
+    for after in [*ids, END][:limit]:
+        logs, state = model.task.next_token(token, state, memory)
+        total = total + logs.softmax(-1)[row, after].log()
+        token = torch.full((batch.size,), after)
+    return total
+
+
+@pytest.mark.parametrize("options", [{}, {"attention": "additive", "copy_source": True}])
+def test_a_drawn_answer_is_scored_as_it_was_drawn(options: dict[str, Any]) -> None:
+    """Twice the same, by the step function that drew it: dropout, word dropout and scheduled sampling have no part in
+    it, and schedules count each batch once.
+    """
+    noise = {"dropout": 0.5, "word_dropout": 0.5, "sampling": {"kind": "linear", "steps": 2, "limit": 1.0}}
+    critical = {"metric": "chrf", "after": 0, "likelihood": 0.0}
+    model, batch = build("bidirectional", self_critical=critical, **noise, **options), copying()
+    batch.inputs[:, 0] = UNKNOWN
+    task, features = model.task, model.eval().encode(batch)
+    model.train()
+    limits, _ = form_of(batch, SPEC, task.search)
+    tokens = [5, UNKNOWN if options else 6, 4, 7]  # what is unknown is copied alone
+    answers = [Hypothesis(tokens[:length], 0.0, 0.0) for length in (4, 0, 2, 1)]
+    seen: list[Tensor] = []
+    score = task._scores_of_drawn
+
+    def listen(*given: Any) -> Tensor:
+        seen.extend((score(features, batch, answers, limits), score(features, batch, answers, limits)))
+        return score(*given)
+
+    task._scores_of_drawn = listen
+    task(features, batch)
+    assert torch.equal(*seen)
+    for row, answer in enumerate(answers):
+        task.eval()
+        expected = drawn_score(model, features, batch, row, answer.ids)
+        torch.testing.assert_close(seen[0][row], expected, rtol=1e-4, atol=1e-4)
+    task.train()
+    task.critic.options = replace(task.critic.options, likelihood=0.1)
+    task(features, batch)
+    assert task.critic.batches == 2
+    assert task.scheduled_sampling.batches == 1  # of the right answer of the second batch
 
 
 def test_what_training_adds_can_be_measured() -> None:
