@@ -22,6 +22,8 @@ def check(config: dict[str, Any]) -> list[str]:
     mistakes: list[str] = []
     if not fits(config["seed"], int) or not 0 <= config["seed"] < 2**63:
         mistakes.append(f"seed is {config['seed']!r}: it must be a whole number, 0 or more")
+    if not isinstance(config.get("allow_changed_data", False), bool):
+        mistakes.append(f"allow_changed_data is {config['allow_changed_data']!r}: it must be true or false")
     if not fits(config["allow_modules"], list[str]):
         return [f"allow_modules is {config['allow_modules']!r}: it must be a list, such as [my_module]"]
     for section in (build_training, build_budget):

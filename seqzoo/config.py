@@ -276,6 +276,11 @@ def value_at(config: dict[str, Any], path: str, default: Any = None) -> Any:
     return node
 
 
+def allowances(overrides: list[str]) -> list[str]:
+    """Those overrides that a run cannot give itself: whoever continues it gives them again."""
+    return [text for text in overrides if text.lstrip("+").startswith(("allow_modules=", "allow_changed_data="))]
+
+
 def merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Options with some changed; of a group, those that are named."""
     both = {key: merged(options[key], new) for key, new in changes.items() if _are_groups(options.get(key), new)}

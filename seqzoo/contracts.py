@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -466,6 +467,16 @@ class Task(nn.Module):
         """One line a row for a person: what was read, what was answered, what was right."""
 
 
+class ReadFiles(NamedTuple):
+    """What was read under one name of a configuration.
+
+    path: absolute: a file, a `::member` of an archive, a folder, or a pattern; files: all that were read of it.
+    """
+
+    path: str
+    files: list[str]
+
+
 class DataModule:
     """Batches of one data set: `DataModule(**options)` reads nothing, `load` does.
 
@@ -478,6 +489,16 @@ class DataModule:
     numbers: bool = False
     remarks: Sequence[str] = ()
     spec: DataSpec
+
+    @cached_property
+    def files(self) -> dict[str, ReadFiles]:
+        """What `load` has read, by its names in the configuration."""
+        return {}
+
+    @cached_property
+    def places(self) -> dict[str, str]:
+        """The paths that a run read when it started, by the same names; `load` looks there first."""
+        return {}
 
     @abstractmethod
     def expected_spec(self) -> DataSpec:

@@ -158,8 +158,7 @@ def _begin_or_go_on(config: dict[str, Any], folder: Path) -> None:
     from seqzoo.training.files import CONFIG
 
     if (folder / CONFIG).exists():
-        trusted = [text for text in config["overrides"] if text.lstrip("+").startswith("allow_modules=")]
-        until_stopped(lambda: resume(folder, trusted))
+        until_stopped(lambda: resume(folder, configuration.allowances(config["overrides"])))
     else:
         until_stopped(lambda: start(config, folder))
 

@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from seqzoo.config import Training
 from seqzoo.contracts import DataModule, DataSpec
 from seqzoo.cost import Cost
 from seqzoo.data.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
+from seqzoo.data.fingerprints import changed, records, saved_records
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError, program
 from seqzoo.metrics import BinaryConfusion, Confusion, confusion_of, signatures
 from seqzoo.model import Model
@@ -45,6 +47,9 @@ from seqzoo.training.loop import Stopped, fit
 from seqzoo.training.run import Run, format_number, format_seconds, format_table
 from seqzoo.training.session import Position, Session, check_progress, count_updates, is_over
 from seqzoo.training.tracking import Ending, Tracker
+
+LONGEST_PATH = 120
+"""Characters of a path in a message."""
 
 # what a continued run may change: it says when to stop, or how fast to go, not what is learned
 FREE_ON_RESUME = {
@@ -74,7 +79,7 @@ def start_checked(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     check_precision(settings.precision, select_device(settings.device))
     data = build_data(config)
     data.load()
-    config = within_budget(config, data, data.spec)
+    config = {**within_budget(config, data, data.spec), "data_files": records(data)}
     cost = measure(config, data, data.spec)
     # what can go wrong so far leaves no folder behind
     with Run.create(folder, config) as run:
@@ -91,14 +96,20 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
 def _resume(run: Run, config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     folder = run.folder
     config = _with_newer_options(config)
-    config["allow_modules"] = []  # a run that somebody else made cannot allow itself
+    # a run that somebody else made cannot allow itself
+    config |= {"allow_modules": [], "allow_changed_data": False}
     config = _changed(config, overrides)
     # what a budget says of the width has been done
     mistakes = check({**config, "budget": {**config["budget"], "parameters": None, "flops": None}})
     if mistakes:
         raise ConfigError(mistakes)
-    data = build_data(config)
-    data.load(spec_from_plain(read_json(folder / SPEC)) if os.path.lexists(folder / SPEC) else None)
+    spec = spec_from_plain(read_json(folder / SPEC)) if os.path.lexists(folder / SPEC) else None
+    data, others = _load_again(config, spec)
+    if others and not config["allow_changed_data"]:
+        raise CheckpointError(
+            f"{_listed(others)} changed since the run was started: put back what it read, or go on with what is there "
+            "now by allow_changed_data=true"
+        )
     last = folder / LAST
     checkpoint = load_training(last) if os.path.lexists(last) else None
     if checkpoint is not None:
@@ -118,6 +129,20 @@ def _resume(run: Run, config: dict[str, Any], overrides: list[str]) -> dict[str,
             )
         checkpoint["position"]["finished"] = False
     return _train(config, data, run, checkpoint, measure(config, data, data.spec))
+
+
+def _load_again(config: dict[str, Any], spec: DataSpec | None) -> tuple[DataModule, list[str]]:
+    """The data of a run, from where it was when the run was started; and the paths of what is not the same any more."""
+    data, saved = build_data(config), saved_records(config)
+    data.places.update({record.name: record.path for record in saved})
+    data.load(spec)
+    return data, changed(data, saved)
+
+
+def _listed(paths: list[str]) -> str:
+    """A few paths, in a sentence."""
+    shown = paths[0] if len(paths[0]) <= LONGEST_PATH else f"...{paths[0][-LONGEST_PATH:]}"
+    return shown + (f" and {len(paths) - 1} more have" if len(paths) > 1 else " has")
 
 
 def _with_newer_options(config: dict[str, Any]) -> dict[str, Any]:
@@ -140,8 +165,8 @@ def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     free: dict[str, dict[str, Any]] = {"training": {}, "budget": {}}
     for path, new in changes.items():
         section, _, option = path.partition(".")
-        if path == "allow_modules":
-            config = {**config, "allow_modules": new}
+        if path in ("allow_modules", "allow_changed_data"):
+            config = {**config, path: new}
         elif path == "budget.seconds" or (section == "training" and option in FREE_ON_RESUME):
             free[section][option] = new
         else:
@@ -204,6 +229,7 @@ def _train(
 def _to_continue(folder: Path, config: dict[str, Any]) -> str:
     """The arguments of the command line that continue a run."""
     allowed = [f"allow_modules=[{','.join(config['allow_modules'])}]"] if config["allow_modules"] else []
+    allowed += ["allow_changed_data=true"] if config.get("allow_changed_data") else []
     return shlex.join(["train", *configuration.config_dir_arguments(), f"resume={folder}", *allowed])
 
 
@@ -377,8 +403,10 @@ def evaluate_run(
     settings = build_training(config)
     device = select_device(settings.device)
     check_precision(settings.precision, device)
-    data = build_data(config)
-    data.load(spec_from_plain(read_json(folder / SPEC)))
+    data, others = _load_again(config, spec_from_plain(read_json(folder / SPEC)))
+    if others:
+        told = f"seqzoo: {_listed(others)} changed since the run was started: the scores are of what is there now"
+        print(told, file=sys.stderr)
     if split not in data.splits():
         raise ConfigError(
             [f"split is {split!r}: the data of this run has {', '.join(data.splits())}; choose one by split="]

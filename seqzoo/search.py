@@ -156,8 +156,11 @@ def _run(study: Study, trial: Trial, job: list[str], folder: Path, goal: Goal) -
 def start(job: list[str], run: Path) -> subprocess.Popen:
     """A training, or its continuation, in a process of its own; what it says goes to a file beside the run."""
     begun = (run / CONFIG).exists()
-    allowed = [text for text in job if text.lstrip("+").startswith("allow_modules=")]
-    chosen = [f"resume={run}", *allowed] if begun else [*job, "hydra.run.dir='" + str(run).replace("'", r"\'") + "'"]
+    chosen = (
+        [f"resume={run}", *configuration.allowances(job)]
+        if begun
+        else [*job, "hydra.run.dir='" + str(run).replace("'", r"\'") + "'"]
+    )
     with Path(f"{run}.log").open("a", encoding="utf-8") as log:
         command = [sys.executable, "-m", "seqzoo", "train", *configuration.config_dir_arguments(), *chosen]
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

@@ -18,6 +18,7 @@ def help_options(command: str, overrides: list[str]) -> None:
         print(f"  {group + '=' + config['choices'][group]:34} {configuration.summary(group, config['choices'][group])}")
     print("\n  seed=0                             of initialisation, dropout and the order of the data")
     print("  resume=RUN_DIR                     continue a run")
+    print("  allow_changed_data=true            continue a run although its data files have changed since")
     print("  allow_modules=[my_module]          modules of your own that `class:` may name")
     print("  hydra.run.dir=FOLDER               where the run lies")
     print("  --config-dir FOLDER                a folder of your own, laid out as conf/")

@@ -28,8 +28,7 @@ from seqzoo.data.captions import CaptionData, Captioned
 from seqzoo.data.chance import generator_at
 from seqzoo.data.files import Files
 from seqzoo.data.generating import GENERATION_SEED
-from seqzoo.data.locations import locate_folder
-from seqzoo.data.pictures import read_features, read_picture, vary
+from seqzoo.data.pictures import feature_file, read_features, read_picture, vary
 from seqzoo.data.reading import check_characters, parse_json, read_lines, read_text
 from seqzoo.data.tables import read_table
 from seqzoo.errors import DataError
@@ -108,10 +107,13 @@ class CaptionFiles(Files, CaptionData):
 
     def read(self) -> dict[str, Captioned]:
         found: dict[str, dict[Path, list[_Line]]] = {split: {} for split in SPLITS}
+        folders: dict[str, Path] = {}
         for split, lines in self._lines().items():
             place = getattr(self, f"{split}_pictures", None) or self.pictures
             packed = self.features and place.endswith(".safetensors")
-            folder = Path(self.path(place) if packed else locate_folder(place, self.root))
+            folder = Path(self.path(place) if packed else self.folder(place))
+            if not packed:
+                folders[place] = folder
             for line in lines:
                 found[split].setdefault(folder / line.picture, []).append(line)
         pictures, complaints = self._pictures(path for split in SPLITS for path in found[split])
@@ -126,6 +128,9 @@ class CaptionFiles(Files, CaptionData):
                 )
                 raise DataError(f"{told}\nMend these pictures, or go on without them by data.skip_unreadable=true.")
             self.remarks = [f"pictures that are left out, {len(complaints):,} in all:\n{told}"]
+        files = [feature_file(path) if self.features else path for path in pictures]
+        for place, folder in folders.items():
+            self.note(place, str(folder), (str(file) for file in files if file.is_relative_to(folder)))
         if self.features and pictures:
             self._feature_size = self._width(pictures)
         captioned = {}

@@ -8,7 +8,6 @@ from typing import Literal
 from seqzoo.data.codec import check_tokenizer
 from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.files import ExampleFiles
-from seqzoo.data.locations import locate_all
 from seqzoo.data.reading import Row, read_labelled_lines, read_target_lines, read_with_label
 from seqzoo.data.tables import read_table
 
@@ -51,7 +50,7 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
         if name is None:
             return None
         if self.format == "label_in_name":
-            files = locate_all(name, self.root, self.source)
+            files = self.matching(name)
             rows = [row for label, path in files.items() for row in read_with_label(path, label, self.encoding)]
         else:
             rows = self._rows(self.path(name))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from seqzoo.data.examples import Example
 from seqzoo.data.generating import GENERATION_SEED
-from seqzoo.data.locations import locate
+from seqzoo.data.locations import LocatedData
 from seqzoo.data.source import Source
 from seqzoo.data.words import WordData
 from seqzoo.errors import DataError
@@ -19,9 +19,8 @@ Key = tuple[str, ...]
 
 
 @dataclass(eq=False, kw_only=True)
-class Files:
+class Files(LocatedData):
     encoding: str = "utf-8"
-    root: str | None = None
     source: dict | None = None
 
     def __post_init__(self) -> None:
@@ -29,9 +28,6 @@ class Files:
             Source.from_plain(self.source)
         # Beside ExampleData or RunningText, which check their own options.
         getattr(super(), "__post_init__", lambda: None)()
-
-    def path(self, name: str) -> str:
-        return locate(name, self.root, self.source)
 
 
 @dataclass(eq=False, kw_only=True)

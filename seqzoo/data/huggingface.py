@@ -10,7 +10,7 @@ from typing import Any
 from seqzoo.data.codec import check_tokenizer
 from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.files import HeldOut
-from seqzoo.data.locations import data_root, locate
+from seqzoo.data.locations import LocatedData, data_root
 from seqzoo.data.tables import json_field
 from seqzoo.errors import DataError, closest, not_installed
 
@@ -19,7 +19,7 @@ KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"
 
 
 @dataclass(eq=False, kw_only=True)
-class HuggingFace(HeldOut, ClassificationData):
+class HuggingFace(LocatedData, HeldOut, ClassificationData):
     """name: of a data set of the Hub, or a file or folder of CSV, JSON or Parquet; subset: of a data set with several.
 
     train, validation, test: names of its splits; None for the split of this name, where there is one with labels.
@@ -33,7 +33,6 @@ class HuggingFace(HeldOut, ClassificationData):
     text_column: str = "text"
     label_column: str = "label"
     tokenizer: str = "basic_english"
-    root: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,9 +40,6 @@ class HuggingFace(HeldOut, ClassificationData):
 
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer
-
-    def path(self, name: str) -> str:
-        return locate(name, self.root)
 
     def read(self) -> dict[str, list[Example]]:
         self._splits = self._load()
@@ -90,12 +86,15 @@ class HuggingFace(HeldOut, ClassificationData):
 
     def _loaded_by(self, datasets: Any) -> Any:
         try:
-            for place in (Path(self.name).expanduser(), data_root(self.root) / self.name):
+            given = [self.places[self.name]] if self.name in self.places else []
+            for place in (*map(Path, given), Path(self.name).expanduser(), data_root(self.root) / self.name):
                 if place.is_file():
+                    self.note(self.name, str(place), [str(place)])
                     if place.suffix not in KINDS:
                         raise DataError(f"{place} is not one of {', '.join(KINDS)}: convert it, or name its folder.")
                     return datasets.load_dataset(KINDS[place.suffix], data_files=str(place))
                 if place.is_dir():
+                    self.note(self.name, str(place), (str(path) for path in place.rglob("*") if path.is_file()))
                     return datasets.load_dataset(str(place), self.subset)
             return datasets.load_dataset(self.name, self.subset)
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:

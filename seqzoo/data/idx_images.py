@@ -19,7 +19,7 @@ from torch import Tensor
 from seqzoo.contracts import DataSpec
 from seqzoo.data.codec import LabelCodec
 from seqzoo.data.generating import GENERATION_SEED
-from seqzoo.data.locations import locate
+from seqzoo.data.locations import LocatedData
 from seqzoo.data.numbers import SequenceData, Sequences
 from seqzoo.data.packed import read_bytes
 from seqzoo.data.source import Source
@@ -32,7 +32,7 @@ CLASSES = 256
 
 
 @dataclass(eq=False, kw_only=True)
-class IdxImages(SequenceData):
+class IdxImages(LocatedData, SequenceData):
     """Inputs (B, T, I) from 0, black, to 1, targets (B,); a class is called by its number in the file.
 
     order: rows (T rows of I pixels), pixels (row after row, one a step), or permuted (pixels in a random order, one for
@@ -47,7 +47,6 @@ class IdxImages(SequenceData):
     validation_size: int = 5_000
     order: Literal["rows", "pixels", "permuted"] = "rows"
     batch_size: int = 64
-    root: str | None = None
     source: dict | None = None
 
     def __post_init__(self) -> None:
@@ -101,8 +100,8 @@ class IdxImages(SequenceData):
 
     def _read(self, images: str, labels: str) -> tuple[Tensor, Tensor]:
         """(N, H, W) pictures and (N,) labels."""
-        pictures = read_idx(locate(images, self.root, self.source), 3)
-        numbers = read_idx(locate(labels, self.root, self.source), 1)
+        pictures = read_idx(self.path(images), 3)
+        numbers = read_idx(self.path(labels), 1)
         if len(pictures) != len(numbers):
             raise DataError(
                 f"{images} has {len(pictures):,} pictures, but {labels} has {len(numbers):,} labels: "

@@ -4,10 +4,59 @@ from __future__ import annotations
 
 import fnmatch
 import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from seqzoo.contracts import DataModule, ReadFiles
 from seqzoo.data.source import Source
 from seqzoo.errors import DataError, program
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False, kw_only=True)
+class LocatedData(DataModule):
+    """A data set whose files lie here, or below one folder for all data. What it reads is noted in `files`.
+
+    root: see `data_root`.
+    """
+
+    root: str | None = None
+
+    def path(self, name: str) -> str:
+        """The file of a name in the configuration, as `locate` finds it."""
+        found = self._found(name, lambda given: locate(given, self.root, self._source))
+        self.note(name, found, [found.partition("::")[0]])
+        return found
+
+    def matching(self, pattern: str) -> dict[str, str]:
+        """The files of a pattern by their labels, as `locate_all` finds them."""
+        found = self._found(pattern, lambda given: locate_all(given, self.root, self._source))
+        first, last = next(iter(found.values())), pattern.rpartition("/")[2]
+        self.note(pattern, str(Path(first).with_name(last)), found.values())
+        return found
+
+    def folder(self, name: str) -> str:
+        """A folder, as `locate_folder` finds it; whoever reads files of it notes which."""
+        return self._found(name, lambda given: locate_folder(given, self.root))
+
+    def note(self, name: str, path: str, files: Iterable[str]) -> None:
+        """Files that are read below a path, which stands for a name in the configuration."""
+        self.files[name] = ReadFiles(str(Path(path).absolute()), sorted(str(Path(file).absolute()) for file in files))
+
+    @property
+    def _source(self) -> dict | None:
+        return getattr(self, "source", None)
+
+    def _found(self, name: str, find: Callable[[str], T]) -> T:
+        """Where the run found it when it started, else by its name: the files may have been moved."""
+        if name in self.places:
+            with suppress(DataError):
+                return find(self.places[name])
+        return find(name)
 
 
 def data_root(root: str | None = None) -> Path:

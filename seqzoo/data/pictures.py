@@ -50,9 +50,8 @@ def read_features(path: Path) -> Tensor:
 
     Raises DataError where there are none, and where they are not finite numbers of this shape.
     """
-    packed = next((parent for parent in path.parents if parent.suffix == ".safetensors"), None)
-    unpacked = path if path.suffix == ".npy" else path.with_name(f"{path.name}.npy")
-    file = unpacked if packed is None else packed
+    file = feature_file(path)
+    packed = file if file.suffix == ".safetensors" else None
     try:
         if packed is None:
             with file.open("rb") as opened:
@@ -84,6 +83,14 @@ def read_features(path: Path) -> Tensor:
         value = features[region, place].item()
         raise DataError(f"{file}: feature {place} of region {region} of {path.name} is {value}, not a finite number.")
     return features
+
+
+def feature_file(path: Path) -> Path:
+    """The file that has the features of a picture, or of a tensor in a .safetensors file."""
+    packed = next((parent for parent in path.parents if parent.suffix == ".safetensors"), None)
+    if packed is not None:
+        return packed
+    return path if path.suffix == ".npy" else path.with_name(f"{path.name}.npy")
 
 
 def given_features(path: Path, width: int) -> Tensor:

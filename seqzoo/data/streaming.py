@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, cast
 
@@ -19,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from seqzoo.data.codec import TextCodec, codec_from_plain
+from seqzoo.data.fingerprints import whole_digest
 from seqzoo.data.reading import read_pieces
 from seqzoo.errors import DataError
 
@@ -88,7 +88,7 @@ class Pieces:
         """Equal for equal texts, whatever the file is called."""
         archive, _, member = self.path.partition("::")
         found = Path(archive).stat()
-        parts = (_digest(archive, found.st_mtime_ns, found.st_size), member, self.encoding, self.closed)
+        parts = (whole_digest(archive, found.st_mtime_ns, found.st_size), member, self.encoding, self.closed)
         return repr((*parts, self.start, self.end, VERSION))
 
 
@@ -102,16 +102,6 @@ def encode_pieces(codec: TextCodec, pieces: Iterable[str], limit: int | None = N
             limit -= len(ids)
             if limit == 0:
                 return
-
-
-@lru_cache
-def _digest(path: str, changed: int, size: int) -> str:
-    """Of the content of a file; when it was changed, and its size, only keep it from being read twice."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while data := file.read(2**20):
-            digest.update(data)
-    return digest.hexdigest()
 
 
 class Store:
