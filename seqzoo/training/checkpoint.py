@@ -47,7 +47,21 @@ def load_training(path: Path) -> dict[str, Any]:
         content = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this version of seqzoo: its format is not {FORMAT}")
+    for part in ("optimizer", "averaging", "state", "running"):  # weights are seen to by `fill`
+        if any(tensor.isnan().any() for tensor in _tensors(content.get(part))):
+            raise CheckpointError(
+                f"{path} is useless: its {part} holds numbers that are NaN; take a copy from before, or train anew "
+                "with a lower training.learning_rate"
+            )
     return content
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, (list, tuple, dict)):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from _tensors(part)
 
 
 @contextmanager
@@ -164,6 +178,15 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     if other:
         kinds = f"{tensors[other[0]].dtype}, not {own[other[0]].dtype}"
         raise CheckpointError(f"{path} belongs to another model: the numbers of {other[0]} are {kinds}")
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    for name, tensor in tensors.items():
+        # a buffer may be infinite on purpose, as a mask is
+        wrong = ~tensor.isfinite() if name in parameters else tensor.isnan()
+        if wrong.any():
+            raise CheckpointError(
+                f"{path} is useless: {int(wrong.sum()):,} of the {tensor.numel():,} numbers of {name} are not finite; "
+                "take a copy from before, or train anew with a lower training.learning_rate"
+            )
     model.load_state_dict(tensors, strict=False)
 
 

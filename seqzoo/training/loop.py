@@ -102,6 +102,7 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     """
     model, settings, position = session.model, session.settings, session.position
     model.train()
+    session.add_data(group)
     totals, counts = [], []
     for batch in group:
         with autocast(settings.precision, session.device):

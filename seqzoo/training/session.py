@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.config import Training, out_of_range
-from seqzoo.contracts import DataModule, State
+from seqzoo.contracts import Batch, DataModule, State
 from seqzoo.errors import TrainingError
 from seqzoo.model import Model
 from seqzoo.options import check_options
@@ -83,8 +83,9 @@ def is_over(position: Position, settings: Training, seconds: float | None, batch
 @dataclass
 class Session:
     """running_total, running_count: the loss since the last log; bad_step: the first update whose loss was not finite,
-    or -1. They stay on the device, so that a step does not wait for it. last_train_loss: the mean that was logged last.
-    total_steps: what `count_updates` gives; seconds: of updates in all, None for no limit.
+    or -1; bad_inputs, bad_targets: the first one that read such numbers. They stay on the device, so that a step does
+    not wait for it. last_train_loss: the mean that was logged last. total_steps: what `count_updates` gives; seconds:
+    of updates in all, None for no limit.
     """
 
     model: Model
@@ -105,6 +106,7 @@ class Session:
         self.running_total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.running_count = torch.zeros((), dtype=torch.float64, device=self.device)
         self.bad_step = torch.full((), -1, dtype=torch.long, device=self.device)
+        self.bad_inputs, self.bad_targets = self.bad_step.clone(), self.bad_step.clone()
 
     @property
     def spent(self) -> float:
@@ -124,8 +126,19 @@ class Session:
         # in fp16 a gradient overflows now and then, and the scaler skips the update
         if self.settings.precision != "fp16":
             finite = finite & torch.isfinite(norm)
-        now = torch.full_like(self.bad_step, self.position.step)
-        self.bad_step = torch.where((self.bad_step < 0) & ~finite, now, self.bad_step)
+        self.bad_step = self._first(self.bad_step, finite)
+
+    def add_data(self, group: list[Batch]) -> None:
+        """Note whether what an update reads is finite, without waiting for the device."""
+        for batch in group:
+            if batch.inputs.is_floating_point():
+                self.bad_inputs = self._first(self.bad_inputs, batch.inputs.isfinite().all())
+            if batch.targets is not None and batch.targets.is_floating_point():
+                self.bad_targets = self._first(self.bad_targets, batch.targets.isfinite().all())
+
+    def _first(self, bad: Tensor, finite: Tensor) -> Tensor:
+        """The first update at which something was not finite."""
+        return torch.where((bad < 0) & ~finite, torch.full_like(bad, self.position.step), bad)
 
     def mean_loss(self) -> float:
         """The mean over the targets since the last call."""
@@ -139,6 +152,17 @@ class Session:
         bad = int(self.bad_step)
         if bad < 0:
             return
+        read = [
+            name for name, step in (("inputs", self.bad_inputs), ("targets", self.bad_targets)) if 0 <= int(step) <= bad
+        ]
+        if read:
+            raise TrainingError(
+                f"the {' and '.join(read)} of update {bad} hold NaN or infinity (epoch {self.position.epoch}, at or "
+                f"before batch {self.position.batch}): correct the data; the last checkpoint is from before"
+            )
+        advice = "lower training.learning_rate or training.clip_norm"
+        if bad == 0:  # which the initial weights give, whatever the learning rate
+            advice = "check the cell and the loss for a division by zero or an overflow"
         named = [
             name
             for name, p in self.model.named_parameters()
@@ -147,8 +171,7 @@ class Session:
         raise TrainingError(
             f"the loss or its gradient is not a finite number since update {bad} "
             f"(epoch {self.position.epoch}, at or before batch {self.position.batch}); "
-            f"not finite: {', '.join(named[:3]) or 'the loss alone'}: lower training.learning_rate or "
-            "training.clip_norm; the last checkpoint is from before"
+            f"not finite: {', '.join(named[:2]) or 'the loss alone'}: {advice}; the last checkpoint is from before"
         )
 
     def content(self) -> dict[str, Any]:

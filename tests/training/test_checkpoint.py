@@ -5,14 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import seqzoo
 from seqzoo.errors import CheckpointError
 from seqzoo.training.checkpoint import load_training, load_weights, save_training, save_weights
+from seqzoo.training.files import BEST, LAST
+from tests.conftest import Done
 
 
 def model() -> nn.Module:
@@ -106,6 +110,62 @@ def test_another_models_weights_are_refused(tmp_path: Path) -> None:
         load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4)))
     with pytest.raises(CheckpointError, match=r"1 of another shape, 1.weight"):
         load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2)))
+
+
+class Masked(nn.Module):
+    """A parameter, and a buffer that is infinite on purpose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2, 3))
+        self.register_buffer("mask", torch.tensor([0.0, float("-inf")]))
+
+
+@pytest.mark.parametrize("name", ["weight", "mask"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(name: str, value: float, tmp_path: Path) -> None:
+    spoiled = Masked()
+    with torch.no_grad():
+        getattr(spoiled, name)[-1] = value
+    save_weights(tmp_path / "best.safetensors", spoiled, {})
+    if name == "mask" and value == float("inf"):
+        load_weights(tmp_path / "best.safetensors", Masked())
+        return
+    count = "3 of the 6" if name == "weight" else "1 of the 2"
+    loaded = Masked()
+    with pytest.raises(CheckpointError, match=rf"best.safetensors .* {count} numbers of {name} are not finite"):
+        load_weights(tmp_path / "best.safetensors", loaded)
+    assert torch.equal(loaded.weight, torch.ones(2, 3)), "nothing is filled before all is known to be right"
+
+
+@pytest.mark.parametrize("part", ["optimizer", "averaging", "state", "running"])
+def test_a_checkpoint_with_nan_is_refused(part: str, tmp_path: Path) -> None:
+    content = {"optimizer": {"state": {0: {}}}, "averaging": {}, "state": None, "running": []}
+    save_training(tmp_path / "last.pt", content)
+    load_training(tmp_path / "last.pt")
+    spoiled = {"a": [(torch.zeros(2), torch.tensor([1.0, float("nan")]))]}
+    save_training(tmp_path / "last.pt", {**content, part: spoiled})
+    with pytest.raises(CheckpointError, match=rf"last.pt is useless: its {part} holds numbers that are NaN"):
+        load_training(tmp_path / "last.pt")
+
+
+def test_every_reader_of_a_run_refuses_weights_that_are_nan(command: Callable[..., Done], tmp_path: Path) -> None:
+    tiny = ("task=tagging", "debug=tiny", "training.steps=2", "cell.engine=reference", "training.diagnostics=0")
+    command("train", *tiny, "hydra.run.dir=run")
+    loaded = seqzoo.load(tmp_path / "run")
+    content = load_training(tmp_path / "run" / LAST)
+    with torch.no_grad():
+        next(loaded.model.parameters()).fill_(float("nan"))
+        next(iter(content["model"].values()))[0] = float("inf")
+    save_weights(tmp_path / "run" / BEST, loaded.model, {})
+    save_training(tmp_path / "run" / LAST, content)
+    with pytest.raises(CheckpointError, match="are not finite"):
+        seqzoo.load(tmp_path / "run")
+    for arguments in (["evaluate", "run"], ["predict", "run", "the cat"], ["train", "resume=run", "training.steps=4"]):
+        done = command(*arguments)
+        assert (done.status, done.err.count("\n")) == (2, 1), done.err
+        assert "are not finite; take a copy from before" in done.err
+        assert len(done.err) <= 300
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -333,6 +333,33 @@ def test_a_loss_that_is_no_number_stops_and_says_where() -> None:
         of.check_finite()
 
 
+@pytest.mark.parametrize("part", ["inputs", "targets", "inputs and targets"])
+def test_numbers_of_the_data_that_are_not_finite_are_told_as_such(part: str) -> None:
+    config = compose("task=regression", "data=adding", "backbone.hidden_size=8", "cell.engine=reference")
+    of = Session(
+        build_model(config, DataSpec("regression", 2, 1)), build_training(config), torch.device("cpu"), total_steps=3
+    )
+    for step in range(3):
+        batch = Batch(torch.rand(4, 5, 2), torch.full((4,), 5), torch.rand(4, 1), padded=False)
+        for name in part.split(" and ") if step == 1 else []:
+            getattr(batch, name)[2, 0] = float("nan")
+        loop.update(of, [batch], stateful=False)
+        of.position.step += 1
+    with pytest.raises(TrainingError, match=f"^the {part} of update 1 hold NaN or infinity .*: correct the data;"):
+        of.check_finite()
+
+
+def test_a_first_loss_that_is_no_number_is_not_for_the_learning_rate() -> None:
+    of = session()
+    with torch.no_grad():
+        of.model.backbone.layers[0][0].weight_hh.fill_(float("nan"))
+    loop.update(of, [next(FixedBatches(4).batches("train"))], stateful=False)
+    with pytest.raises(TrainingError, match=r"since update 0 .*: check the cell") as caught:
+        of.check_finite()
+    assert "learning_rate" not in str(caught.value)
+    assert len(str(caught.value)) <= 300
+
+
 def test_nothing_is_saved_after_a_loss_that_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = loop.update
 
