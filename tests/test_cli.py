@@ -142,6 +142,9 @@ def test_conll_comes_out_as_it_went_in_but_for_the_tags(runs: dict[str, Path], c
     assert found.out == "\n".join(expected) + "\n"
     plain = command("predict", runs["tagging"], "--conll", stdin="the\ncat\n\nsleeps\n")
     [first, second], [third] = answers
+    row, ghost = "1\tsleeps\tsleep\t{}\tX" + "\t_" * 5, "1.1\tghost" + "\t_" * 8
+    conllu = command("predict", runs["tagging"], "--conll", stdin=f"# text\n{row.format('')}\n{ghost}\n")
+    assert conllu.out == f"# text\n{row.format(third)}\n{ghost}\n"
     assert plain.out == f"the\t{first}\ncat\t{second}\n\nsleeps\t{third}\n"
     refused = command("predict", runs["classification"], "--conll", stdin=given)
     assert refused.err == "seqzoo: --conll is for runs of task=tagging, and this one is of task=classification\n"

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from typing import Any, cast
 
 from seqzoo.contracts import Codec, DataSpec, SpellingCodec, WordVectors
-from seqzoo.data.subwords import SUBWORDS
+from seqzoo.data.subwords import SUBWORDS, Subwords
 from seqzoo.data.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, wrapped
 from seqzoo.data.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
 from seqzoo.errors import DataError, closest
@@ -227,8 +227,7 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
         vocabulary, inner = Vocabulary(plain["tokens"], specials), inner_name(name)
         if inner not in SUBWORDS:
             return TextCodec(name, vocabulary)
-        subwords = SUBWORDS[inner].restore(vocabulary.tokens, plain[SUBWORDS[inner].parameter])
-        return TextCodec(name, vocabulary, wrapped(name, subwords))
+        return TextCodec(name, vocabulary, wrapped(name, _restored(inner, vocabulary, plain)))
     if kind == "labels":
         return LabelCodec(plain["labels"], plain.get("scheme"))
     if kind == "characters":
@@ -237,6 +236,18 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
         return PlaceCodec()
     kinds = ["text", "labels", "characters", "places"]
     raise DataError(f"There is no codec of the kind {kind!r}.{closest(str(kind), kinds)}")
+
+
+def _restored(name: str, vocabulary: Vocabulary, plain: dict[str, Any]) -> Subwords:
+    learned = plain[SUBWORDS[name].parameter]
+    try:
+        subwords = SUBWORDS[name].restore(vocabulary.tokens, learned)
+        subwords.split("a")
+    except DataError:
+        raise
+    except Exception as error:  # the library has one of its own for pieces that do not fit together
+        raise DataError(f"The saved tokenizer {name} is damaged ({str(error)[:100]}).") from None
+    return subwords
 
 
 def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
@@ -288,5 +299,5 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             cast(SpellingCodec | None, codec(plain.get("characters"))),
             plain.get("picture"),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error

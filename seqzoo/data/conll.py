@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
+from seqzoo.data.packed import unpacked_name
 from seqzoo.data.reading import read_lines
 from seqzoo.errors import DataError, closest
 
@@ -200,13 +201,12 @@ def begin_as_conllu(lines: Iterable[str], name: str = "") -> tuple[bool, Iterato
             break
     words = [line.split("\t") for line in first if line.strip() and not line.startswith("#")]
     counted = all(len(fields) == len(CONLLU_COLUMNS) and _ID.fullmatch(fields[0]) for fields in words)
-    named = name.removesuffix(".gz").removesuffix(".xz").endswith(".conllu")
-    return named or (bool(words) and counted), chain(first, lines)
+    return name.endswith(".conllu") or (bool(words) and counted), chain(first, lines)
 
 
 def read_conll(path: str, columns: Mapping[str, Column], encoding: str = "utf-8") -> tuple[Conll, list[TaggedSentence]]:
     """The tagged sentences of a file, and where its tokens and tags are; columns: as of `token_and_tag`."""
-    conllu, lines = begin_as_conllu(read_lines(path, encoding), path)
+    conllu, lines = begin_as_conllu(read_lines(path, encoding), unpacked_name(path))
     conll = Conll(*token_and_tag(columns), conllu)
     return conll, conll.tagged(path, lines)
 

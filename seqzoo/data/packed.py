@@ -31,12 +31,8 @@ def open_bytes(path: str) -> Iterator[IO[bytes]]:
         DataError: where it cannot be read or unpacked, also while it is read.
     """
     with ExitStack() as stack:
-        try:
+        with _told(path):
             file, packed_size = _opened(path, stack)
-        except DataError:
-            raise
-        except Exception as error:
-            raise _unreadable(path, error) from None
         yield io.BufferedReader(_Checked(path, file, packed_size), 2**16)
 
 
@@ -44,6 +40,19 @@ def read_bytes(path: str) -> bytes:
     """The whole file, as of `open_bytes`."""
     with open_bytes(path) as file:
         return b"".join(iter(lambda: file.read(PIECE), b""))
+
+
+def unpacked_name(path: str) -> str:
+    """The name of what `open_bytes` reads, which says of what form it is: that of the member of an archive, or the path
+    without .gz and .xz. Raises DataError as `open_bytes`.
+    """
+    archive, _, member = path.partition("::")
+    if not archive.endswith(".zip"):
+        return archive.removesuffix(".gz").removesuffix(".xz")
+    if member:
+        return member
+    with _told(path), zipfile.ZipFile(archive) as opened:
+        return _member_of(opened, archive, member)
 
 
 def _opened(path: str, stack: ExitStack) -> tuple[Any, int | None]:
@@ -83,10 +92,8 @@ class _Checked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        try:
+        with _told(self.path):
             data = self.file.read(len(buffer))
-        except Exception as error:  # each format of archives breaks in its own ways
-            raise _unreadable(self.path, error) from None
         self.position += len(data)
         if self.largest is not None and self.position > self.largest:
             raise DataError(
@@ -97,8 +104,15 @@ class _Checked(io.RawIOBase):
         return len(data)
 
 
-def _unreadable(path: str, error: Exception) -> DataError:
-    reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    if "encrypted" in reason:
-        return DataError(f"{path} is encrypted: unpack it with its password, and give the file that is in it.")
-    return DataError(f"{path} cannot be read ({reason}): is it whole?")
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Say of a file that it cannot be read, and why."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # each format of archives breaks in its own ways
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)[:100] or type(error).__name__
+        if "encrypted" in reason:
+            raise DataError(f"{path} is encrypted: unpack it with its password, and give what is in it.") from None
+        raise DataError(f"{path} cannot be read ({reason}): is it whole?") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.errors import DataError
+
+# what Pillow logs of damaged files is told here in other words; with a handler, Python does not print it
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 MOST_PIXELS = 50_000_000
 """Of a picture that is read: a larger one is a mistake, or meant to fill the memory."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from seqzoo.data.packed import unpacked_name
 from seqzoo.data.reading import Row, check_characters, filled_lines, parse_json, read_text
 from seqzoo.errors import DataError, closest
 
@@ -28,7 +29,7 @@ def read_table(path: str, columns: list[str | int], encoding: str = "utf-8", lis
         DataError: with file and line of a row that has more or fewer fields than the others, or whose wanted fields are
             not texts, numbers or booleans.
     """
-    inner = path.removesuffix(".gz").removesuffix(".xz")
+    inner = unpacked_name(path)
     if inner.endswith((".jsonl", ".json")):
         return [_json_row(path, number, line, columns, lists) for number, line in filled_lines(path, encoding)]
     comma = inner.endswith(".csv")
@@ -69,7 +70,7 @@ def _json_row(path: str, number: int, line: str, columns: list[str | int], lists
         raise DataError(f'{where}: found {line[:40]!r}, expected an object such as {{"text": ..., "label": ...}}.')
     for column in columns:
         if column not in values:
-            raise DataError(f"{where}: no key {column!r}.{closest(str(column), values)}")
+            raise DataError(f"{where}: no key {column!r}.{closest(str(column), [key[:40] for key in values])}")
     return Row([json_field(values[column], where, str(column), lists) for column in columns], where)
 
 
@@ -131,7 +132,7 @@ def _place_of(path: str, header: list[str], column: str | int) -> int:
         return header.index(column)
     if column in header:
         raise DataError(f"{path} has {header.count(column)} columns {column!r}: rename them, or give a number from 0.")
-    advice = closest(column, header)
+    advice = closest(column, [name[:40] for name in header])
     if "Did you mean" not in advice:
         advice += " Without a header, columns have numbers from 0."
     if len(header) == 1 and any(mark in header[0] for mark in ";,|\t"):

@@ -117,7 +117,7 @@ def test_what_conllu_has_besides_words_is_left_out(tmp_path: Path) -> None:
     [
         (CONLLU, "a.txt", True),
         (f"\n\n{CONLLU}", "", True),
-        ("go\tO\n", "a.conllu.gz", True),
+        ("go\tO\n", "a.conllu", True),
         ("go\tO\n", "a.conll", False),
         ("# go\tO\n", "", False),
         ("1\t2\n", "", False),

@@ -10,9 +10,18 @@ from typing import Any
 import pytest
 import torch
 
-from seqzoo.data import ClassificationFiles, TextFiles, encode_inputs, spec_from_plain, spec_to_plain
+from seqzoo.data import (
+    ClassificationFiles,
+    TextCodec,
+    TextFiles,
+    codec_from_plain,
+    encode_inputs,
+    spec_from_plain,
+    spec_to_plain,
+)
 from seqzoo.data.subwords import SUBWORDS
 from seqzoo.data.tokenizing import TOKENIZERS
+from seqzoo.errors import DataError
 
 TEXTS = ["A good film, (really) good!", 'Not a "good" film; bad acting.', "这部电影很好看。", "我不喜欢这个演员！"]
 NAMES = [*TOKENIZERS, *SUBWORDS, "torchtext:basic_english", "reversed:bpe", "reversed:characters"]
@@ -49,6 +58,24 @@ def test_running_text_of_any_tokenizer(name: str, tmp_path: Path) -> None:
     (again,) = encode_inputs(spec, [path.read_text(encoding="utf-8")]).inputs
     assert torch.equal(again[:-1], batch.inputs[0])
     assert again[-1] == spec.inputs.eos
+
+
+@pytest.mark.parametrize(
+    ("name", "learned"),
+    [
+        ("bpe", [["a"]]),
+        ("bpe", [["missing", "pieces"]]),
+        ("bpe", 7),
+        ("unigram", ["a"]),
+        ("unigram", [10**400]),
+        ("unigram", None),
+    ],
+)
+def test_a_damaged_tokenizer_is_told(name: str, learned: Any) -> None:
+    plain = TextCodec.learn(name, TEXTS, max_size=100).to_plain()
+    plain[SUBWORDS[name].parameter] = learned
+    with pytest.raises(DataError, match=f"The saved tokenizer {name} is damaged"):
+        codec_from_plain(plain)
 
 
 def test_a_trained_model_cuts_what_it_predicts_for(command: Callable, table: str, tmp_path: Path) -> None:

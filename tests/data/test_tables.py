@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def test_mistakes_in_tables(tmp_path: Path) -> None:
         read_table(write(tmp_path / "e.jsonl", "[1]\n"), ["text"])
     with pytest.raises(DataError, match=r"f.csv:2: not CSV"):
         read_table(write(tmp_path / "f.csv", 'text\n"a" b"\n'), ["text"])
+
+
+@pytest.mark.parametrize("member", ["", "::a.csv"])
+def test_the_name_within_an_archive_says_what_it_is(tmp_path: Path, member: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", 'text,label\n"one, two",pos\n')
+    assert read_table(f"{tmp_path / 'a.zip'}{member}", ["text", "label"])[0].fields == ["one, two", "pos"]
 
 
 @pytest.mark.parametrize(

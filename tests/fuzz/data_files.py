@@ -22,7 +22,7 @@ from seqzoo.contracts import Batch, DataModule, DataSpec
 from seqzoo.data import spec_from_plain, spec_to_plain
 from tests.fuzz.driver import Case, Fault
 
-QUICK = 150
+QUICK = 120
 
 WORDS = """the a cat dog sees runs and not good bad film 7 3.5 'tis well-known Straße 犬 приве́т <unk> <eos> [[ ]] $T$ _
 ___""".split()  # noqa: SIM905
