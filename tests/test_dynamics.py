@@ -189,6 +189,9 @@ def test_saturation_and_time_constants_look_at_real_steps() -> None:
     assert dynamics.saturation(gate, real) == (0.25, 0.25)
     kept = torch.full((1, 3, 2), 0.5)
     torch.testing.assert_close(dynamics.time_constants(kept, real), torch.full((2,), 1 / math.log(2)).double())
+    # of what was kept at two steps the product counts: log 1/2 + log 1/8 is twice log 1/4
+    kept = torch.tensor([[[0.5, 0.25], [0.125, 0.25], [0.9, 0.9]]])
+    torch.testing.assert_close(dynamics.time_constants(kept, real), torch.full((2,), 1 / math.log(4)).double())
 
 
 def test_a_delay_line_remembers_as_many_steps_as_it_has_units() -> None:

@@ -36,6 +36,15 @@ def test_a_reservoir_remembers_its_inputs() -> None:
         reservoir.fit(x, y, 600, 1.0)
 
 
+def test_the_washout_is_read_and_not_fitted() -> None:
+    x, y = torch.rand(2, 60, 1).double(), torch.rand(2, 60, 1).double()
+    reservoir = Reservoir(EchoState(1, 10))
+    h, _ = reservoir.cell.scan(x)
+    seen = torch.cat([torch.ones_like(x), x, h], -1)[:, 20:].flatten(0, 1)
+    reservoir.fit(x, y, 20, 0.1)
+    torch.testing.assert_close(reservoir.readout, ridge(seen, y[:, 20:].flatten(0, 1), 0.1))
+
+
 def test_running_free_is_predicting_from_ones_own_answers() -> None:
     reservoir = Reservoir(EchoState(1, 20))
     x = torch.sin(torch.arange(300.0).double() / 5)[None, :, None]

@@ -136,6 +136,13 @@ def test_torch_init_draws_from_what_torch_draws_from(name: str, module: type[nn.
         assert mine.std().item() == pytest.approx(other.std().item(), rel=0.1)
 
 
+def test_the_input_weights_of_each_gate_start_xavier_uniform() -> None:
+    """The bound is that of one gate's matrix; all gates as one matrix would start about a third smaller."""
+    bound = (6 / (40 + 60)) ** 0.5
+    for gate in seqzoo.create_cell("gru", 40, 60).weight_ih.detach().chunk(3):
+        assert 0.97 * bound < gate.abs().max() <= bound
+
+
 def test_input_weights_start_small() -> None:
     cell = seqzoo.create_cell("ind_rnn", 20, H, input_std=0.01)
     assert cell.weight_ih.std().item() == pytest.approx(0.01, rel=0.05)

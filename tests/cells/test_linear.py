@@ -100,6 +100,14 @@ def test_lru_starts_in_its_ring() -> None:
     torch.testing.assert_close(a.abs() ** 2 + (2 * cell.gamma).exp(), torch.ones(500))
 
 
+def test_lru_starts_as_in_the_paper() -> None:
+    """Real and imaginary part of B have half of the variance 1 / I each; those of C have 1 / H each."""
+    cell = seqzoo.create_cell("lru", 50, 200)
+    variances = {"b_real": 1 / 100, "b_imag": 1 / 100, "c_real": 1 / 200, "c_imag": 1 / 200, "d": 1 / 50}
+    found = {name: cell.get_parameter(name).detach().var().item() for name in variances}
+    assert found == pytest.approx(variances, rel=0.1)
+
+
 def test_lru_is_a_sum_of_powers() -> None:
     cell = seqzoo.create_cell("lru", 3, 4).double()
     x = torch.randn(1, 6, 3, dtype=torch.float64)

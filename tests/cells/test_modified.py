@@ -44,6 +44,10 @@ def test_zoneout_keeps_units_in_training_and_their_mean_in_evaluation(name: str)
         assert kept.double().mean().item() == pytest.approx(0.25, abs=0.02)
         assert torch.equal(found[~kept], after[~kept])
     assert output is mixed[0]
+    # each number of the state is kept or not by itself
+    kept = torch.cat([found == before for before, found in zip(old, mixed, strict=True)], dim=1).double()
+    chances = 0.25**2 + (0.25 - 0.25**2) * torch.eye(kept.shape[1], dtype=torch.float64)
+    torch.testing.assert_close(kept.T @ kept / len(kept), chances, rtol=0, atol=0.04)
     cell.eval()
     _, mean = cell.step(cell.project(x), old)
     for before, after, found in zip(old, new, mean, strict=True):
@@ -89,15 +93,16 @@ def test_weight_drop_changes_the_weights_of_a_sequence_and_restores_them(x: torc
     assert 0.3 < dropped.double().mean() < 0.7
 
 
-def test_the_states_gradient_is_clipped_at_every_step(x: torch.Tensor) -> None:
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_states_gradient_is_clipped_at_every_step(sign: int, x: torch.Tensor) -> None:
     cell = modified("elman", clip_state_gradient=1e-3)
     with torch.no_grad():
         cell.cell.weight_hh.copy_(3 * torch.eye(H))
         cell.cell.weight_ih.mul_(0.01)
     x = x.requires_grad_()
     outputs, _ = cell.scan(x)
-    clipped = torch.autograd.grad(outputs[:, -1].sum(), x)[0]
-    free = torch.autograd.grad(Cell.unroll(cell.cell, x)[0][:, -1].sum(), x)[0]
+    clipped = torch.autograd.grad(sign * outputs[:, -1].sum(), x)[0]
+    free = torch.autograd.grad(sign * Cell.unroll(cell.cell, x)[0][:, -1].sum(), x)[0]
     torch.testing.assert_close(clipped[:, -1], free[:, -1])
     # what reaches an earlier step has passed the clip: through W it is at most 1e-3 times the sum of the weights
     bound = 1e-3 * cell.cell.weight_ih.abs().sum(0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 
+import numpy
 import pytest
 import torch
 
@@ -44,3 +46,11 @@ def test_low_precision_is_refused_on_a_cpu() -> None:
     with pytest.raises(ConfigError, match=r"training.precision is bf16, and the device is a cpu"):
         device.check_precision("bf16", torch.device("cpu"))
     device.check_precision("fp32", torch.device("cpu"))
+
+
+def test_a_seed_is_that_of_all_random_numbers() -> None:
+    drawn = []
+    for _ in range(2):
+        device.seed_everything(2**40 + 3)
+        drawn.append((random.random(), numpy.random.random(), torch.rand(()).item()))
+    assert drawn[0] == drawn[1]

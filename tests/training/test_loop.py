@@ -328,7 +328,9 @@ def test_a_loss_that_is_no_number_stops_and_says_where() -> None:
     run_updates(of, FixedBatches(4), 2)
     with torch.no_grad():
         of.model.backbone.layers[0][0].weight_hh.fill_(float("nan"))
-    loop.update(of, [next(FixedBatches(4).batches("train"))], stateful=False)
+    for _ in range(2):
+        loop.update(of, [next(FixedBatches(4).batches("train"))], stateful=False)
+        of.position.step += 1
     with pytest.raises(TrainingError, match=r"since update 2 .*backbone.layers.0.0.weight_hh"):
         of.check_finite()
 

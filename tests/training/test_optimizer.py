@@ -51,3 +51,18 @@ def test_biases_and_norms_do_not_decay(name: str) -> None:
     assert decayed == {id(model[0].weight), id(model[1].weight)}
     assert {group["weight_decay"] for group in optimizer.param_groups} == {0.3, 0.0}
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "found", "expected"),
+    [
+        ("adamw", "betas=[0.8,0.99]", "betas", (0.8, 0.99)),
+        ("adam", "betas=[0.8,0.99]", "betas", (0.8, 0.99)),
+        ("sgd", "momentum=0.7", "momentum", 0.7),
+        ("rmsprop", "momentum=0.7", "momentum", 0.7),
+        ("adagrad", "learning_rate=0.3", "lr", 0.3),
+    ],
+)
+def test_options_reach_the_optimizer(name: str, option: str, found: str, expected: object) -> None:
+    optimizer = build_optimizer(nn.Linear(2, 2), settings(f"training.optimizer={name}", f"training.{option}"))
+    assert {group[found] for group in optimizer.param_groups} == {expected}
