@@ -131,6 +131,18 @@ def test_dropout_is_on_the_input_of_every_layer_but_the_first() -> None:
     assert not (dropped == dropped[:, :1]).all()
 
 
+@pytest.mark.parametrize("name", names("backbone"))
+def test_every_backbone_drops_in_training_alone(name: str) -> None:
+    """Between layers, over a sequence and step by step."""
+    several = {"num_layers": 2} if options_of("backbone", name).get("num_layers") == 1 else {}
+    backbone, x = build(name, "gru", dropout=0.5, **several).train(), some_input()
+    assert not torch.equal(backbone(x)[0], backbone(x)[0])
+    if backbone.causal:
+        state = backbone.initial_state(B)
+        assert not torch.equal(backbone.step(x[:, 0], state)[0], backbone.step(x[:, 0], state)[0])
+    assert torch.equal(backbone.eval()(x)[0], backbone(x)[0])
+
+
 def test_locked_dropout_keeps_one_mask_for_all_steps() -> None:
     backbone = build("unidirectional", "gru", hidden_size=40, num_layers=2, dropout=0.5, locked=True).train()
     seen = inputs_of_layers(backbone)
@@ -198,6 +210,17 @@ def test_the_backward_half_reads_each_row_from_its_end(cell: str) -> None:
         assert_states_equal(reorder(after[0][1], torch.tensor([row])), backward_state)
         expected_last = torch.cat([forward_outputs[0, -1], backward_outputs[0, -1]])
         torch.testing.assert_close(backbone.last(outputs, LENGTHS)[row], expected_last)
+
+
+def test_each_direction_goes_on_from_its_own_state() -> None:
+    backbone, x = build("bidirectional", "gru"), some_input()
+    ahead, back = backbone.layers[0]
+    state = map_state(torch.randn_like, backbone.initial_state(B))
+    outputs, after = backbone(x, None, state)
+    forwards, after_forwards = ahead.scan(x, state[0][0])
+    backwards, after_backwards = back.scan(x.flip(1), state[0][1])
+    torch.testing.assert_close(outputs, torch.cat([forwards, backwards.flip(1)], dim=-1))
+    assert_states_equal(after, ((after_forwards, after_backwards),))
 
 
 def test_widths_may_differ_by_layer() -> None:
