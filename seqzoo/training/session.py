@@ -45,18 +45,18 @@ class Position:
     finished: bool = False
 
 
-PLANNED = 100
-"""Epochs whose batches are counted before a training starts."""
+COUNTED, SAMPLED = 100, 10
+"""Up to COUNTED epochs, the batches of each are counted before a training starts; of more epochs, those of SAMPLED."""
 
 
 def count_updates(data: DataModule, settings: Training) -> int | None:
     """The number of updates in all, by `steps` or `epochs`, whichever ends first; None where neither ends.
 
-    Where epochs differ in their number of batches, those after the first PLANNED count as their mean.
+    More than COUNTED epochs count as the mean of the first SAMPLED ones, where they differ in their number of batches.
     """
     if settings.epochs is None:
         return settings.steps
-    planned = min(settings.epochs, PLANNED)
+    planned = settings.epochs if settings.epochs <= COUNTED else SAMPLED
     total = 0
     for epoch in range(planned):
         total += -(-data.num_batches("train", epoch) // settings.accumulate)
