@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -74,14 +76,32 @@ def main(arguments: list[str] | None = None) -> None:
         if arguments[0] not in COMMANDS:
             raise ConfigError([f"there is no command {arguments[0]!r}.{closest(arguments[0], COMMANDS)}"])
         COMMANDS[arguments[0]](take_config_dirs(arguments[1:]))
+        sys.stdout.flush()
     except SeqzooError as error:
         _fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # who read our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         sys.exit(1)
+    except OSError as error:
+        if error.filename is not None:
+            _fail(SeqzooError(f"{error.filename}: {error.strerror}"))
+        if error.errno not in FULL:
+            raise
+        _forget_output()
+        _fail(SeqzooError(f"the output could not be written: {error.strerror}"))
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Why a disk or a terminal takes nothing more."""
+
+
+def _forget_output() -> None:
+    """What is still to be written to standard output would fail again at the end of the process."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: SeqzooError) -> NoReturn:

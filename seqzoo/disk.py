@@ -70,6 +70,11 @@ def write_whole(path: Path, write: Callable[[Any], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """`write_whole`, of text."""
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
 def _open(path: Path, flags: int) -> int:
     refuse_others(path)  # before it is opened: to open a device may do something
     descriptor = os.open(path, flags | NOT_THROUGH_LINKS, 0o666)

@@ -77,10 +77,10 @@ def not_installed(package: str) -> str:
     return f"{package}, which is not installed: {program('pip')} install {package}"
 
 
-# controls but tab and line end, marks that turn the direction of text, line ends of their own, halves of characters
-_NOT_FOR_TERMINALS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# controls, marks that turn the direction of text, line ends of their own, halves of characters
+_NOT_FOR_TERMINALS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """Text from elsewhere as a terminal can show it: what would act on the terminal is written as an escape."""
+    """A line from elsewhere as a terminal can show it: what would act on the terminal is written as an escape."""
     return _NOT_FOR_TERMINALS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -6,6 +6,7 @@ were cut, and tries again those that failed; with more values for what is varied
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import re
@@ -70,7 +71,7 @@ class _Single:
     config: the checked configuration; None to compose and check here.
     """
 
-    error: SeqzooError | None = None
+    error: SeqzooError | OSError | None = None
 
     def __init__(self, config: dict[str, Any] | None):
         self.config = config
@@ -87,8 +88,21 @@ class _Single:
                 until_stopped(lambda: start_checked(self.config, folder))
             else:
                 until_stopped(lambda: start(configuration.compose(*about.overrides.task), folder))
-        except SeqzooError as error:
+        except (SeqzooError, OSError) as error:
             self.error = error
+        finally:
+            _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Take back the folder that Hydra made for a run which never began, and those above it up to the current one."""
+    here = Path.cwd()
+    with contextlib.suppress(OSError):  # something lies in it
+        folder.rmdir()
+        for above in folder.parents:
+            if above == here or here not in above.parents:
+                return
+            above.rmdir()
 
 
 class _Job:

@@ -7,15 +7,18 @@ Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, 2
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqzoo import config as configuration
+from seqzoo import disk
 from seqzoo.errors import ConfigError, SeqzooError, not_installed, program
 from seqzoo.locks import lock
 from seqzoo.training.files import CONFIG, METRICS, read_curves
@@ -70,13 +73,20 @@ def search(overrides: list[str], trials: int, folder: Path, seed: int = 0) -> No
         sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),  # that others search beside it is known
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNDISTURBED),
     )
-    for begun in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+    running = optuna.trial.TrialState.RUNNING
+    for begun in study.get_trials(states=[running]):
         with lock(folder / f".trial={begun.number}.lock") as free:
-            if free and "job" in begun.user_attrs:
-                _run(study, optuna.Trial(study, begun._trial_id), begun.user_attrs["job"], folder, goal)
-    while len(study.get_trials(deepcopy=False)) < trials:
-        trial = study.ask()
-        with lock(folder / f".trial={trial.number}.lock"):
+            # only who has the lock changes a trial, so that what was read before may be old
+            now = study.get_trials(deepcopy=False)[begun.number]
+            if free and now.state == running and "job" in now.user_attrs:
+                _run(study, optuna.Trial(study, now._trial_id), now.user_attrs["job"], folder, goal)
+    while True:
+        with ExitStack() as held:
+            with lock(folder / ".ask.lock", wait=True):
+                if len(study.get_trials(deepcopy=False)) >= trials:
+                    break
+                trial = study.ask()
+                held.enter_context(lock(folder / f".trial={trial.number}.lock", wait=True))
             job = [*fixed, *(space.ask(trial) for space in found)]
             trial.set_user_attr("job", job)
             _run(study, trial, job, folder, goal)
@@ -161,7 +171,8 @@ def start(job: list[str], run: Path) -> subprocess.Popen:
         if begun
         else [*job, "hydra.run.dir='" + str(run).replace("'", r"\'") + "'"]
     )
-    with Path(f"{run}.log").open("a", encoding="utf-8") as log:
+    with disk.open_to_update(Path(f"{run}.log")) as log:
+        log.seek(0, os.SEEK_END)
         command = [sys.executable, "-m", "seqzoo", "train", *configuration.config_dir_arguments(), *chosen]
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import pytest
 import torch
 
 from seqzoo import config as configuration
-from seqzoo import launch, runs
+from seqzoo import disk, launch, runs
 from seqzoo.errors import not_installed, program
 from seqzoo.launch import job_name, sweep_name
 from seqzoo.ledger import Entry, Ledger
@@ -274,4 +276,25 @@ def test_a_launcher_whose_package_is_missing_is_told_before_anything_runs(
     done = command("train", "-m", "hydra/launcher=submitit_slurm", "seed=0,1", *SMALL)
     told = f"seqzoo: hydra/launcher=submitit_slurm needs {not_installed('hydra-submitit-launcher')}\n"
     assert (done.status, done.err) == (2, told)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_never_began_leaves_no_folder(command: Callable, tmp_path: Path) -> None:
+    never = ("train", "task=tagging", "data=tagging_files", "data.train=nowhere.txt")
+    assert command(*never).status == 2
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").touch()
+    assert command(*never, "hydra.run.dir=mine").status == 2
+    assert (tmp_path / "mine/file").exists()
+
+
+def test_a_disk_that_is_read_only(command: Callable, tmp_path: Path, monkeypatch) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(disk, "write_whole", refuse)
+    done = command("train", *SMALL)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "config.yaml could not be written (Read-only file system)" in done.err
     assert not list(tmp_path.iterdir())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from seqzoo import search as module
 from seqzoo.errors import ConfigError, not_installed, program
+from seqzoo.locks import lock
 from seqzoo.search import Goal, goal_of, search, spaces
 from seqzoo.training.files import CURVES, METRICS
 
@@ -126,3 +128,23 @@ def test_trainings_of_its_own(command: Callable, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     assert "best of 2: trial " in done.out
     assert all((tmp_path / "found" / f"trial={number}" / METRICS).exists() for number in (0, 1))
+
+
+def test_a_trial_that_another_process_ended_is_not_run_again(made: Made, tmp_path: Path, monkeypatch) -> None:
+    """It runs when it is listed, and has ended when its lock is had."""
+    made.cut = {"trial=1"}
+    with pytest.raises(KeyboardInterrupt):
+        search(OPTIONS, 3, tmp_path)
+    ended = []
+
+    @contextmanager
+    def ends_first(path: Path, wait: bool = False) -> Iterator[bool]:
+        if path.name == ".trial=1.lock" and not ended:
+            ended.append(path)
+            search(OPTIONS, 2, tmp_path)  # the other process
+        with lock(path, wait) as free:
+            yield free
+
+    monkeypatch.setattr(module, "lock", ends_first)
+    search(OPTIONS, 3, tmp_path)
+    assert [name for name, _ in made.jobs] == ["trial=0", "trial=1", "trial=1", "trial=2"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import itertools
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ import numpy
 
 from seqzoo.analysis.reading import SPLITS, RunRecord
 from seqzoo.analysis.statistics import LEVEL, Summary, seeds_needed, sign_flip_p, summarize
-from seqzoo.errors import ConfigError
+from seqzoo.errors import ConfigError, printable
 
 ALPHA = 1 - LEVEL
 FEW = 4
@@ -121,7 +123,7 @@ def compare(runs: Sequence[RunRecord], split: str | None = None, score: float | 
 
 
 def _place(run: RunRecord) -> str:
-    return f"{run.choices['task']}, {run.choices['data']}" if {"task", "data"} <= run.choices.keys() else ""
+    return printable(f"{run.choices['task']}, {run.choices['data']}") if {"task", "data"} <= run.choices.keys() else ""
 
 
 def _table(title: str, runs: list[RunRecord], split: str | None, score: float | None) -> list[Table]:
@@ -173,7 +175,7 @@ def labels(groups: Sequence[Sequence[RunRecord]]) -> list[str]:
         alike = [options(other, ("seed",)) for other, others in zip(first, chosen, strict=True) if others == name]
         own = options(run, ("seed",))
         keys = [key for key in own if len({repr(other.get(key)) for other in alike}) > 1]
-        found.append(" ".join([name, *(f"{key.rpartition('.')[2]}={own[key]}" for key in keys)]))
+        found.append(printable(" ".join([name, *(f"{key.rpartition('.')[2]}={own[key]}" for key in keys)])))
     return found
 
 
@@ -314,9 +316,20 @@ def as_markdown(tables: Sequence[Table]) -> str:
     for table in tables:
         lines = [header(table), ["---", *["---:"] * (len(header(table)) - 1)]]
         lines += [cells(table, row) for row in table.rows]
-        drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts += [f"## {table.title}", drawn, "\n".join(f"- {text}" for text in sentences(table)), explanation(table)]
+        drawn = "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
+        said = "\n".join(f"- {_markdown(text)}" for text in sentences(table))
+        parts += [f"## {_markdown(table.title)}", drawn, said, _markdown(explanation(table))]
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown(text: str) -> str:
+    """Text that Markdown shows as it is: without tags, links, code and borders of cells."""
+    return re.sub(r"[\\`|]|(?<=\])[(\[:]", r"\\\g<0>", html.escape(text, quote=False))
+
+
+def _spreadsheet(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def as_csv(tables: Sequence[Table]) -> str:
@@ -331,10 +344,7 @@ def as_csv(tables: Sequence[Table]) -> str:
                 costs = [row.costs[name] for name in COSTS]
                 writer.writerow(
                     [
-                        table.title,
-                        row.label,
-                        table.split,
-                        metric,
+                        *map(_spreadsheet, (table.title, row.label, table.split, metric)),
                         *summary,
                         *costs,
                         table.good_enough,

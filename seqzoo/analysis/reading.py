@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import glob
+import heapq
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from seqzoo.errors import CheckpointError, SeqzooError
+from seqzoo.errors import CheckpointError, SeqzooError, printable
 from seqzoo.provenance import group_name
-from seqzoo.training.files import CONFIG, METRICS, read_config, read_curves, read_json
+from seqzoo.training.files import (
+    CONFIG,
+    EVENTS,
+    LARGEST_EVENTS,
+    METRICS,
+    is_number,
+    read_bytes,
+    read_config,
+    read_curves,
+    read_json,
+)
 from seqzoo.training.older import named_losses
 
 SPLITS = ("test", "validation")
-EVENTS = "events.out.tfevents."
 VALIDATION = {"valid", "val", "validation", "eval", "evaluation", "dev"}
 
 
@@ -28,6 +38,7 @@ class RunRecord:
     group: the same for runs that differ in their seed alone.
     config: as it was composed; empty for a run of another program.
     metrics: of metrics.json; of another program's run, the last point of each curve.
+    curves: points with "step", "seconds", perhaps "tokens", and what was measured: "valid/accuracy".
     """
 
     folder: Path
@@ -35,14 +46,7 @@ class RunRecord:
     seed: int | None
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
-    points: list[dict[str, float]] | None = None
-
-    @cached_property
-    def curves(self) -> list[dict[str, float]]:
-        """Points with "step", "seconds", perhaps "tokens", and what was measured: "valid/accuracy"."""
-        if self.points is not None:
-            return self.points
-        return read_curves(self.folder) or read_events(self.folder)
+    curves: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def choices(self) -> dict[str, str]:
@@ -51,12 +55,13 @@ class RunRecord:
     def scores(self, split: str) -> dict[str, float]:
         """The metrics of a split, the one that picks the best checkpoint first."""
         found = self.metrics.get(split)
-        return {k: float(v) for k, v in found.items() if _is_number(v)} if isinstance(found, dict) else {}
+        numbers = found.items() if isinstance(found, dict) else ()
+        return {printable(name): float(value) for name, value in numbers if is_number(value)}
 
     def number(self, name: str) -> float:
         """A number of metrics.json; nan where there is none."""
         value = self.metrics.get(name)
-        return float(value) if _is_number(value) else float("nan")
+        return float(value) if is_number(value) else float("nan")
 
 
 def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
@@ -70,7 +75,7 @@ def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
         try:
             runs.append(read_run(folder))
         except CheckpointError as error:
-            problems.append(str(error))
+            problems.append(printable(str(error)))
     if not runs:
         told = "".join(f"\n  {problem}" for problem in problems)
         raise SeqzooError(f"there is no finished run in {', '.join(patterns)}{told}")
@@ -92,16 +97,17 @@ def _expand(pattern: str) -> Iterator[Path]:
 
 def read_run(folder: Path) -> RunRecord:
     """Raises CheckpointError with what is wrong or missing."""
-    if not (folder / CONFIG).exists() and not (folder / METRICS).exists():
+    if not any(os.path.lexists(folder / name) for name in (CONFIG, METRICS)):
         return _foreign_run(folder)
     config = read_config(folder)
-    if not (folder / METRICS).exists():
+    if not os.path.lexists(folder / METRICS):
         updates = max((point["step"] for point in read_curves(folder)), default=0)
         raise CheckpointError(f"{folder} is not finished (update {updates:,})")
     metrics = named_losses(read_json(folder / METRICS), config["task"])
     if not any(isinstance(metrics.get(split), dict) for split in SPLITS):
         raise CheckpointError(f"{folder / METRICS} has no scores of {' or '.join(SPLITS)}")
-    return RunRecord(folder, group_name(config), config["seed"], config, metrics)
+    curves = read_curves(folder) or read_events(folder)
+    return RunRecord(folder, group_name(config), config["seed"], config, metrics, curves)
 
 
 def _foreign_run(folder: Path) -> RunRecord:
@@ -129,16 +135,21 @@ def _own_tag(tag: str) -> str:
 def read_events(folder: Path) -> list[dict[str, float]]:
     """The scalars of TensorBoard's event files, in the form of `read_curves`, as far as they go."""
     points: dict[int, dict[str, float]] = {}
-    for path in sorted(path for path in folder.glob(f"{EVENTS}*") if path.is_file()):
+    latest: list[int] = []  # a heap of the steps, with their signs turned
+    for path in sorted(folder.glob(f"{EVENTS}*")):
         for event in _events(path):
             if event.HasField("session_log") and event.session_log.status == event.session_log.START:
                 # a run that was cut goes on, and measures again what came after
-                points = {step: point for step, point in points.items() if step < event.step}
+                while latest and -latest[0] >= event.step:
+                    del points[-heapq.heappop(latest)]
             for value in event.summary.value:
                 number = _scalar(value)
-                if number is not None:
-                    point = points.setdefault(event.step, {"step": event.step, "seconds": event.wall_time})
-                    point[value.tag] = number
+                if number is None or value.tag in ("step", "seconds"):
+                    continue
+                if event.step not in points:
+                    points[event.step] = {"step": event.step, "seconds": event.wall_time}
+                    heapq.heappush(latest, -event.step)
+                points[event.step][value.tag] = number
     begin = min((point["seconds"] for point in points.values()), default=0.0)
     return [{**point, "seconds": point["seconds"] - begin} for _, point in sorted(points.items())]
 
@@ -152,7 +163,7 @@ def _events(path: Path) -> Iterator[Any]:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorboard.compat.proto.event_pb2 import Event
 
-    content, start = memoryview(path.read_bytes()), 0
+    content, start = memoryview(read_bytes(path, LARGEST_EVENTS)), 0
     while start + 12 <= len(content):
         begin, end = start + 12, start + 12 + int.from_bytes(content[start : start + 8], "little")
         if end > len(content):
@@ -170,6 +181,9 @@ def _scalar(value: Any) -> float | None:
         return value.simple_value
     if not value.HasField("tensor") or value.metadata.plugin_data.plugin_name not in ("scalars", ""):
         return None
+    # the size that a tensor says it has is its own; what it holds may be one number
+    if math.prod(size.size for size in value.tensor.tensor_shape.dim) != 1:
+        return None
     from tensorboard.util.tensor_util import make_ndarray
 
     try:
@@ -185,10 +199,8 @@ def _newest_of_each_seed(runs: list[RunRecord], problems: list[str]) -> list[Run
     for run in sorted(runs, key=lambda run: (run.folder / METRICS).stat().st_mtime if run.config else 0.0):
         key = (run.group, run.folder if run.seed is None else run.seed)
         if key in newest:
-            problems.append(f"{newest[key].folder} has the configuration and seed of {run.folder}, which is newer")
+            problems.append(
+                printable(f"{newest[key].folder} has the configuration and seed of {run.folder}, which is newer")
+            )
         newest[key] = run
     return list(newest.values())
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -20,6 +20,7 @@ def compare(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     from seqzoo.analysis import compare as tables_of
     from seqzoo.analysis.reading import read_runs
+    from seqzoo.disk import write_text
 
     runs, problems = read_runs(chosen.runs)
     tables = tables_of.compare(runs, chosen.split, chosen.score)
@@ -27,8 +28,8 @@ def compare(arguments: list[str]) -> None:
     texts = [(chosen.csv, tables_of.as_csv), (chosen.markdown, tables_of.as_markdown)]
     for path, write in texts:
         if path is not None:
-            path.write_text(write(tables), encoding="utf-8")
+            write_text(path, write(tables))
     if chosen.html is not None:
         from seqzoo.analysis.report import as_html
 
-        chosen.html.write_text(as_html(tables, problems), encoding="utf-8")
+        write_text(chosen.html, as_html(tables, problems))

@@ -15,6 +15,7 @@ def diff(arguments: list[str]) -> None:
     parser.add_argument("run_dir", type=Path, help="a run directory")
     parser.add_argument("other", type=Path, help="another one")
     chosen = parser.parse_args(arguments)
+    from seqzoo.errors import printable
     from seqzoo.training.files import read_config
 
     one, other = (read_config(folder) for folder in (chosen.run_dir, chosen.other))
@@ -27,4 +28,4 @@ def diff(arguments: list[str]) -> None:
     rows += [[name, *(json.dumps(value, ensure_ascii=False) for value in values)] for name, values in found.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        print("  ".join(printable(text).ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

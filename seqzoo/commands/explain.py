@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from seqzoo.commands.arguments import find_modules_here
-from seqzoo.errors import ConfigError
+from seqzoo.errors import ConfigError, printable
 
 
 def explain(arguments: list[str]) -> None:
@@ -40,4 +40,4 @@ def explain(arguments: list[str]) -> None:
     for name, figure in figures.items():
         save(figure, chosen.to / name)
         print(chosen.to / name)
-    print(f"answer: {inside.answer}")
+    print(f"answer: {printable(inside.answer)}")

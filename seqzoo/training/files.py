@@ -179,8 +179,13 @@ def is_number(value: Any) -> bool:
 
 
 def _read(path: Path) -> bytes:
+    return read_bytes(path, LARGEST[path.name])
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a file of up to `limit` bytes. Raises CheckpointError where it cannot be read."""
     try:
-        return disk.read_bytes(path, LARGEST[path.name])
+        return disk.read_bytes(path, limit)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -209,7 +214,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """`write_atomically`, of text."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    with writing(path):
+        disk.write_text(path, text)
 
 
 def append(path: Path, text: str) -> None:

@@ -105,7 +105,7 @@ class Run:
     def log(self, text: str) -> None:
         """To the terminal, above the progress bar, and to the log."""
         try:
-            tqdm.write(printable(text), file=sys.stdout)
+            tqdm.write("\n".join(map(printable, text.split("\n"))), file=sys.stdout)
             sys.stdout.flush()
         except BrokenPipeError:
             raise

@@ -6,20 +6,24 @@ import csv
 import io
 import json
 import math
+import os
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
 from seqzoo import config as configuration
 from seqzoo.analysis.compare import as_csv, as_markdown, as_text, cells, compare, sentences
 from seqzoo.analysis.reading import read_events, read_runs
 from seqzoo.analysis.report import as_html, band
 from seqzoo.errors import ConfigError, SeqzooError
-from seqzoo.training.files import CONFIG, CURVES, METRICS
+from seqzoo.training.files import CONFIG, CURVES, EVENTS, METRICS
 from seqzoo.training.tracking import Tracker
 
 BASE = configuration.compose("task=tagging")
@@ -334,7 +338,7 @@ def test_a_band_is_the_mean_and_the_range_where_all_runs_are(tmp_path: Path) -> 
     assert [pytest.approx(point) for point in expected] == band(runs, "valid/accuracy", "step")
     assert band(runs, "valid/other", "step") == []
     # the second seed took ten times as long
-    runs[1].points = [{**point, "seconds": 10 * point["seconds"]} for point in runs[1].curves]
+    runs[1].curves = [{**point, "seconds": 10 * point["seconds"]} for point in runs[1].curves]
     del runs[1].__dict__["curves"]
     assert [x for x, *_ in band(runs, "valid/accuracy", "seconds")] == pytest.approx([5.5, 11, 16.5])
 
@@ -374,3 +378,78 @@ def test_diff_names_the_options_that_differ(command: Callable, tmp_path: Path) -
     assert lines == [["a", "b"], ["seed", "0", "1"], ["training.learning_rate", "0.001", "0.5"]]
     assert command("diff", "a", "a").out == "no differences\n"
     assert command("diff", "a", "c").err.startswith("seqzoo: c is not a run directory")
+
+
+def event_file(path: Path, *values: Summary.Value, step: int = 1) -> None:
+    """One event, without its sums, which are not read."""
+    content = Event(step=step, wall_time=step, summary=Summary(value=list(values))).SerializeToString()
+    path.write_bytes(len(content).to_bytes(8, "little") + bytes(4) + content + bytes(4))
+
+
+def test_a_tensor_is_as_large_as_what_it_holds(tmp_path: Path) -> None:
+    size = TensorShapeProto(dim=[TensorShapeProto.Dim(size=2**40)])
+    big = Summary.Value(tag="valid/big", tensor=TensorProto(dtype=1, float_val=[1.0], tensor_shape=size))
+    event_file(tmp_path / f"{EVENTS}1.a", big, Summary.Value(tag="valid/a", simple_value=0.5))
+    event_file(tmp_path / f"{EVENTS}2.a", Summary.Value(tag="step", simple_value=0.5), step=2)
+    assert read_events(tmp_path) == [{"step": 1, "seconds": 0.0, "valid/a": 0.5}]
+
+
+@pytest.mark.parametrize("damage", ["config", "metrics", "curves", "events", "alias"])
+def test_a_hostile_run_is_named_beside_the_others(damage: str, tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.7, 0.9]})
+    bad = write_run(tmp_path / "bad", "gru", 7, 0.1)
+    if damage == "alias":
+        (bad / CONFIG).write_text("a: &a [x]\nb: [*a, *a]\n")
+    elif damage == "events":
+        (bad / CURVES).unlink()
+        os.mkfifo(bad / f"{EVENTS}1.a")
+    else:
+        path = bad / {"config": CONFIG, "metrics": METRICS, "curves": CURVES}[damage]
+        path.unlink()
+        os.mkfifo(path)
+    runs, [problem] = read_runs([str(tmp_path)])
+    assert [run.folder.name for run in runs] == ["gru_0", "gru_1"]
+    assert problem.startswith(f"{bad}/")
+
+
+NAME = "\x1b]0;title\x07 <img src=x> | `a` [b](c)\n| =1\u202e"
+
+
+def test_names_from_elsewhere_are_text_alone(tmp_path: Path) -> None:
+    for seed, accuracy in enumerate((0.5, 0.7)):
+        run = write_run(tmp_path / f"run_{seed}", NAME, seed, accuracy)
+        metrics = json.loads((run / METRICS).read_text())
+        scores = {**metrics["test"], f"=2+3{NAME}": 0.5}
+        (run / METRICS).write_text(json.dumps({**metrics, "test": scores}))
+    tables = compare(read_runs([str(tmp_path)])[0])
+    text, markdown, table, page = as_text(tables, []), as_markdown(tables), as_csv(tables), as_html(tables, [])
+    for written in (text, markdown, table, page):
+        assert not {"\x1b", "\x07", "\u202e"} & set(written)
+    assert r"\x1b]0;title\x07 <img src=x> | `a` [b](c)\n| =1\u202e" in text
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len(lines) == 3
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1, "no cell more than there are columns"
+    assert "<img" not in markdown
+    assert "](c" not in markdown
+    assert not re.search(r"(?<!\\)`", markdown)
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert rows[2]["metric"].startswith("'=2+3")
+    assert "<img" not in page
+
+
+def test_a_page_that_cannot_be_written_is_a_mistake(command: Callable, tmp_path: Path) -> None:
+    write_sweep(tmp_path / "runs", {"gru": [0.7]})
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / "link").symlink_to("other")
+    (tmp_path / "pipe").symlink_to("/dev/full")
+    for name, why in (
+        ("folder", "a folder, not a file"),
+        ("link", "a link"),
+        ("pipe", "a link"),
+        ("other/x", "Not a d"),
+    ):
+        done = command("compare", "runs", "--html", name)
+        assert (done.status, done.err.count("\n")) == (2, 1), name
+        assert why in done.err
+    assert (tmp_path / "other").read_text() == "kept"

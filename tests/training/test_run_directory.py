@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 import torch
 import yaml
 
-from seqzoo import disk, runs
+from seqzoo import cli, disk, runs
 from seqzoo.config import compose
 from seqzoo.errors import CheckpointError, ConfigError
 from seqzoo.locks import lock
@@ -33,6 +34,7 @@ from seqzoo.training.files import (
     read_curves,
     read_json,
 )
+from seqzoo.training.interrupt import StopSignals
 
 OPTIONS = ["data.train_size=40", "data.validation_size=10", "data.test_size=10", "debug=tiny", "training.steps=4"]
 SECRET = "not seqzoo's"
@@ -271,3 +273,39 @@ def test_what_a_killed_process_left_is_removed(run: Path) -> None:
     (run / f".4567{disk.PART}").touch()
     runs.resume(run, ["training.steps=6"])
     assert not list(run.rglob(f"*{disk.PART}"))
+
+
+@pytest.mark.parametrize("arguments", [["evaluate"], ["predict", "a b"], ["compare"]], ids=lambda given: given[0])
+def test_a_full_disk_below_standard_output(
+    arguments: list[str], finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *more = arguments
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as exit:
+            cli.main([name, str(finished), *more])
+    assert exit.value.code == 2
+    assert capsys.readouterr().err == "seqzoo: the output could not be written: No space left on device\n"
+
+
+def test_a_closed_terminal_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        metrics = runs.start(compose("task=tagging", *OPTIONS), tmp_path / "run")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+    assert metrics["updates"] == 4
+    assert "update 4/4" in (tmp_path / "run" / LOG).read_text()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no terminals to hang up")
+def test_a_terminal_that_hangs_up_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    with StopSignals() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.received == signal.SIGHUP
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.received is None, "nohup asks for it to be ignored"
+    finally:
+        signal.signal(signal.SIGHUP, before)
