@@ -18,6 +18,7 @@ from seqzoo.data.vocabulary import TARGET_SPECIALS
 from seqzoo.errors import ConfigError, DataError
 from seqzoo.loaded import Loaded
 from seqzoo.tasks import Tagging
+from tests.contracts.test_tasks import SPECS, build
 
 
 def language_model(alphabet: str) -> Loaded:
@@ -194,3 +195,14 @@ def test_answers_without_a_score_are_named() -> None:
         loaded.score(["ab", " "], ["b", "c"])
     with pytest.raises(ConfigError, match="a run of task=transduction needs answers, too"):
         loaded.score(["ab"])
+
+
+@pytest.mark.parametrize("task", ["classification", "tagging", "cloze", "language_modeling", "transduction"])
+def test_scores_that_are_not_numbers_are_no_answer(task: str) -> None:
+    model = build(task, "gru", "bidirectional" if task == "cloze" else "unidirectional").eval()
+    with torch.no_grad():
+        model.encoder.embedding.weight.fill_(float("nan"))
+    loaded = Loaded(model, SPECS[task], {})
+    for text in ("abc", "a_c"):
+        with pytest.raises(DataError, match="scores are not numbers"):
+            loaded.predict([text])

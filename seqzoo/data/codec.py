@@ -71,8 +71,8 @@ class TextCodec:
         return TextCodec(self.name, vocabulary, self.tokenizer)
 
     @property
-    def cuts_words(self) -> bool:
-        return inner_name(self.name) in SUBWORDS
+    def unit(self) -> str:
+        return self.tokenizer.unit
 
     @property
     def size(self) -> int:
@@ -103,7 +103,7 @@ class TextCodec:
 class LabelCodec:
     """Classes or tags: every label is known, none is special. scheme: of tags that mark spans, as of `seqzoo.spans`."""
 
-    cuts_words = False
+    unit = "labels"
 
     def __init__(self, labels: Iterable[str], scheme: str | None = None):
         self.labels, self.scheme = list(labels), scheme
@@ -160,7 +160,7 @@ FORMER_NAMES = {"lines": "lines:whitespace", "subwords": "bpe", "reversed_charac
 class CharacterCodec:
     """A token to the ids of its characters, of a long one those of its beginning and its end: `limit` in all."""
 
-    cuts_words = False
+    unit = "characters"
 
     def __init__(self, vocabulary: Vocabulary, limit: int):
         self.vocabulary, self.limit = vocabulary, limit

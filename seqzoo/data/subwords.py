@@ -28,6 +28,7 @@ class Subwords(Tokenizer):
     Raises DataError where the library `tokenizers` is not installed.
     """
 
+    unit = "pieces of words"
     parameter: ClassVar[str]
 
     def __init__(self, model: Any):

@@ -22,6 +22,10 @@ REVERSED = "reversed:"
 
 
 class Tokenizer(ABC):
+    """unit: what a token is, in the plural."""
+
+    unit: str = "words"
+
     @abstractmethod
     def split(self, text: str) -> list[str]: ...
 
@@ -47,6 +51,8 @@ class LowerCase(Whitespace):
 
 
 class Characters(Tokenizer):
+    unit = "characters"
+
     def split(self, text: str) -> list[str]:
         return list(text)
 
@@ -130,7 +136,7 @@ class Lines(Tokenizer):
     """
 
     def __init__(self, inner: Tokenizer):
-        self.inner = inner
+        self.inner, self.unit = inner, inner.unit
 
     def split(self, text: str) -> list[str]:
         split = self.inner.split
@@ -164,7 +170,7 @@ class Reversed(Tokenizer):
     """
 
     def __init__(self, inner: Tokenizer):
-        self.inner = inner
+        self.inner, self.unit = inner, inner.unit
 
     def split(self, text: str) -> list[str]:
         return self.inner.split(text)[::-1]

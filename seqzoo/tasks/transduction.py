@@ -363,14 +363,14 @@ def _shifted(targets: Tensor) -> Tensor:
 
 def _same_tokens(spec: DataSpec) -> Tensor:
     """(V,), the id of each token of the source in the vocabulary of the answers. Raises ValueError where tokens of one
-    side are words and those of the other are pieces of words, none of which is a token there.
+    side are words, say, and those of the other are pieces of words: none is a token there.
     """
     if spec.inputs is None or spec.targets is None:  # pictures, or before the data has been read
         return torch.full((spec.input_size,), UNKNOWN)
-    if spec.inputs.cuts_words != spec.targets.cuts_words:
+    if spec.inputs.unit != spec.targets.unit:
         raise ValueError(
-            "copy_source copies tokens: cut both sides into subwords or none (data.source_tokenizer, "
-            "data.target_tokenizer)"
+            f"copy_source copies tokens, which are {spec.inputs.unit} in the source and {spec.targets.unit} in the "
+            "target: choose data.source_tokenizer and data.target_tokenizer of one kind"
         )
     tokens = [spec.inputs.tokens([token]) for token in range(spec.input_size)]
     return torch.tensor([spec.targets.encode(token)[0] if token else UNKNOWN for token in tokens])

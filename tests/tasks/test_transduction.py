@@ -269,7 +269,6 @@ KINDS_OF_TOKENS = [
     ("characters", "characters"),
     ("reversed:characters", "characters"),
     ("chinese_words", "chinese_words"),
-    ("chinese_words", "characters"),
 ]
 
 
@@ -298,15 +297,21 @@ def test_each_token_of_a_source_is_copied_as_itself(source: str, target: str) ->
         assert "".join(spec.targets.join(tokens).split()) == "".join(text.split())
 
 
-def test_what_is_cut_into_subwords_on_one_side_alone_cannot_be_copied() -> None:
-    words, pieces = (
-        TextCodec.learn("words", ["a dog"]),
-        TextCodec.learn("bpe", ["a dog"], TARGET_SPECIALS, max_size=100),
-    )
-    spec = DataSpec("transduction", words.size, pieces.size, words, pieces)
+@pytest.mark.parametrize(
+    ("source", "target", "told"),
+    [
+        ("words", "bpe", "words in the source and pieces of words in the target"),
+        ("reversed:unigram", "words", "pieces of words in the source and words in the target"),
+        ("words", "characters", "words in the source and characters in the target"),
+    ],
+)
+def test_tokens_of_another_kind_cannot_be_copied(source: str, target: str, told: str) -> None:
+    size = {name: 100 if name.endswith(("bpe", "unigram")) else None for name in (source, target)}
+    inputs = TextCodec.learn(source, ["a dog"] * 9, max_size=size[source])
+    targets = TextCodec.learn(target, ["a dog"] * 9, TARGET_SPECIALS, max_size=size[target])
     options = ("task.decoder.attention=additive", "task.decoder.copy_source=true")
-    with pytest.raises(ConfigError, match=r"task\.decoder\.copy_source copies tokens: cut both sides into subwords or"):
-        build_model(compose(*options), spec)
+    with pytest.raises(ConfigError, match=rf"task\.decoder\.copy_source copies tokens, which are {told}: choose data"):
+        build_model(compose(*options), DataSpec("transduction", inputs.size, targets.size, inputs, targets))
 
 
 def test_unknown_words_of_an_answer_are_filled_in_their_order() -> None:
