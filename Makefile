@@ -2,8 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 # said at the end of what a newcomer runs, unless this environment is active already
-ACTIVATE = @test "$$VIRTUAL_ENV" = "$(CURDIR)/.venv" || printf '\n%s\n' \
-	"source .venv/bin/activate    # then seqzoo, tensorboard and python are those of .venv"
+define ACTIVATE
+@test "$$VIRTUAL_ENV" = "$(CURDIR)/.venv" || printf '\n%s\n' \
+	'source .venv/bin/activate    # makes seqzoo, tensorboard and python those of .venv'
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help install train study lint test check format board clean
