@@ -141,12 +141,14 @@ class Alignment(NamedTuple):
     """What an answer attended to. read: S labels; written: U labels; weights: (U, S), each row sums to 1.
 
     picture: (C, Y, X), 0 to 1, where that was read; its regions, row by row, are the S steps.
+    backwards: whether a text was read from its end.
     """
 
     read: list[str]
     written: list[str]
     weights: Tensor
     picture: Tensor | None = None
+    backwards: bool = False
 
 
 class Explanation(NamedTuple):
@@ -384,6 +386,7 @@ class Task(nn.Module):
     needs_causal: True where a backbone that looks ahead would see the answer.
     needs_two_sides: True where what a backbone has read before a step and after it must be apart.
     needs_every_step: True where each step of the input has an answer of its own.
+    legend: how a line of `show` is read. Brackets hold what is right, wherever there are any.
     """
 
     kind: ClassVar[str]
@@ -391,6 +394,7 @@ class Task(nn.Module):
     needs_causal: ClassVar[bool] = False
     needs_two_sides: ClassVar[bool] = False
     needs_every_step: ClassVar[bool] = False
+    legend: ClassVar[str] = "input -> answer   (right: the right answer, where another was given)"
     spec: DataSpec
 
     @abstractmethod

@@ -66,6 +66,10 @@ def draw(alignment: Alignment) -> Any:
     style: dict[str, Any] = {"family": _fonts(), "parse_math": False}
     axes.set_xticks(range(columns), alignment.read, rotation=90, **style)
     axes.set_yticks(range(rows), alignment.written, **style)
+    axes.set_ylabel("written")
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("read, from the end of the text" if alignment.backwards else "read")
+    figure.supxlabel("weight: white 0, black 1", fontsize=8)
     return figure
 
 
@@ -188,10 +192,11 @@ def draw_memory(state_norms: list[float], gradient_norms: list[float]) -> Any:
     return figure
 
 
-def draw_states(read: list[str], states: Mapping[str, Tensor]) -> Any:
+def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "") -> Any:
     """A matplotlib figure, a panel for each of `states`, (T, units): a row a unit, a column a step, which `read` names.
     What lies between 0 and 1 is a gate: the darker, the further open. Else blue is below 0 and red above, each panel by
-    its largest number. All are one image, which is drawn five times as fast as panels with scales.
+    its largest number, which stands below its name. Of many units only UNITS are drawn, those that change most over
+    the text, and the title says so. All panels are one image, which is drawn five times as fast as several.
 
     Raises ConfigError where matplotlib is not installed.
     """
@@ -200,36 +205,64 @@ def draw_states(read: list[str], states: Mapping[str, Tensor]) -> Any:
 
     steps = len(read)
     labels = read if steps <= LABELLED else []
-    units = max(values.shape[1] for values in states.values())
-    panels, ticks, start = [], [], 0
-    for values in states.values():
-        panels.append(torch.cat([_coloured(values.float().cpu().T), torch.ones(max(units // 16, 1), steps, 3)]))
+    most = max(values.shape[1] for values in states.values())
+    drawn: dict[int, Tensor] = {}  # the same units in all panels of one width
+    panels, names, ticks, start = [], [], [], 0
+    for name, values in states.items():
+        width, values = values.shape[1], values.float().cpu()
+        if width not in drawn:
+            drawn[width] = values.std(0, correction=0).topk(min(width, UNITS)).indices.sort().values
+        values = values[:, drawn[width]]
+        panels.append(torch.cat([_coloured(values.T), torch.ones(max(min(most, UNITS) // 8, 1), steps, 3)]))
+        names.append(f"{name}\n{_scale(values)}")
         ticks.append(start + values.shape[1] / 2)
         start += len(panels[-1])
+    rest = f"{UNITS} of {most} units, those that change most" if most > UNITS else f"{most} units"
+    heading = textwrap.fill(f"{title}: {rest}" if title else rest, 60)
     # in inches
-    left, below = 0.2 + 0.1 * max(map(len, states)), 0.2 + 0.09 * max(map(_width, labels), default=0)
-    width, height = min(max(0.2 * steps, 3.0), 40.0), 1.5 * len(states)
-    figure = Figure(figsize=(left + width + 0.1, below + height + 0.1))
+    left, below = 0.8 + 0.08 * max(map(len, states)), 0.4 + 0.09 * max(map(_width, labels), default=0)
+    width_of_image, height = min(max(0.2 * steps, 4.0), 40.0), 1.5 * len(states)
+    above = 0.55 + 0.2 * heading.count("\n")
+    figure = Figure(figsize=(left + width_of_image + 0.1, below + height + above))
     total_width, total_height = figure.get_size_inches()
-    axes = figure.add_axes((left / total_width, below / total_height, width / total_width, height / total_height))
+    place = (left / total_width, below / total_height, width_of_image / total_width, height / total_height)
+    axes = figure.add_axes(place)
     axes.imshow(torch.cat(panels).numpy(), aspect="auto", interpolation="nearest")
-    axes.set_yticks(ticks, list(states))
+    axes.set_yticks(ticks, names, fontsize=9)
     axes.set_xticks(range(len(labels)), labels, rotation=90, family=_fonts(), parse_math=False)
+    if not labels:
+        axes.set_xlabel(f"{steps} steps")
+    axes.set_title(heading, fontsize=10, loc="left", pad=20, parse_math=False)
+    axes.text(0, 1.01, "gates: white 0, black 1", transform=axes.transAxes, fontsize=8, va="bottom", color="#444444")
+    for column, (text, colour) in enumerate((("below 0", "#2166ac"), ("above 0", "#b3192b"))):
+        offset = (1.85 + 0.6 * column) / width_of_image
+        axes.text(offset, 1.01, text, transform=axes.transAxes, fontsize=8, va="bottom", color=colour)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
 
 
+def _scale(values: Tensor) -> str:
+    """What the strongest colour of a panel stands for."""
+    return "0 to 1" if _is_gate(values) else f"\u00b1{float(values.abs().max()):.2g}"
+
+
+def _is_gate(values: Tensor) -> bool:
+    return bool(values.min() >= 0 and values.max() <= 1)
+
+
 def _coloured(values: Tensor) -> Tensor:
     """(units, T) -> (units, T, 3)"""
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1:
+    if _is_gate(values):
         return (1 - values)[..., None].expand(-1, -1, 3)
-    shares = values / max(-low, high)
+    shares = values / values.abs().max()
     red, blue = torch.tensor([0.7, 0.09, 0.17]), torch.tensor([0.13, 0.4, 0.67])
     full = torch.where(shares[..., None] > 0, red, blue)
     return 1 - shares.abs()[..., None] * (1 - full)
 
+
+UNITS = 32
+"""Up to so many units of a layer can be told apart in a picture."""
 
 LABELLED = 150
 """Up to so many steps are named in a picture."""

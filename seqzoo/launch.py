@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import io
 import re
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from seqzoo import config as configuration
 from seqzoo.cache import user_cache
@@ -25,6 +26,7 @@ from seqzoo.locks import least_used
 
 LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
 LONGEST_NAME = 80
+T = TypeVar("T")
 
 
 def launch(flags: list[str], overrides: list[str]) -> None:
@@ -119,7 +121,7 @@ class _Job:
 
         from seqzoo.ledger import Entry, Ledger
         from seqzoo.provenance import fingerprint
-        from seqzoo.training.files import METRICS
+        from seqzoo.training.files import METRICS, read_json
 
         for own in self.config_dirs:
             configuration.use_config_dir(own)
@@ -137,10 +139,14 @@ class _Job:
                 return
             ledger.write(key, Entry("running", folder, command))
             try:
-                if not finished:  # else it was cut between its last word and the ledger
-                    with gpu_of_its_own():
-                        _begin_or_go_on(config, self.sweep / folder)
+                if finished:  # it was cut between its last word and the ledger
+                    metrics = read_json(self.sweep / folder / METRICS)
+                else:
+                    # what a run says would bury the sweep; its train.log has it
+                    with gpu_of_its_own(), redirect_stdout(io.StringIO()):
+                        metrics = _begin_or_go_on(config, self.sweep / folder)
                 ledger.write(key, Entry("done", folder, command))
+                print(f"{folder}: {_result(metrics)}", flush=True)
             except Exception as error:  # one failed job must not end the others
                 told = isinstance(error, SeqzooError)
                 reason = " ".join(str(error).split()) if told else f"{type(error).__name__}: {error}".splitlines()[0]
@@ -167,22 +173,31 @@ def gpu_of_its_own() -> Iterator[None]:
         yield
 
 
-def _begin_or_go_on(config: dict[str, Any], folder: Path) -> None:
+def _result(metrics: dict[str, Any]) -> str:
+    """The scores of a finished run and its time, in a line."""
+    from seqzoo.training.run import format_number, format_seconds
+
+    split = "test" if "test" in metrics else "validation"
+    scores = ", ".join(f"{name} {format_number(value)}" for name, value in metrics[split].items())
+    return f"{split} {scores}, trained in {format_seconds(metrics['seconds'])}"
+
+
+def _begin_or_go_on(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The final metrics of a run that is started, or continued where it was cut."""
     from seqzoo.runs import resume, start
     from seqzoo.training.files import CONFIG
 
     if (folder / CONFIG).exists():
-        until_stopped(lambda: resume(folder, configuration.allowances(config["overrides"])))
-    else:
-        until_stopped(lambda: start(config, folder))
+        return until_stopped(lambda: resume(folder, configuration.allowances(config["overrides"])))
+    return until_stopped(lambda: start(config, folder))
 
 
-def until_stopped(work: Callable[[], object]) -> None:
+def until_stopped(work: Callable[[], T]) -> T:
     """A training that a signal stopped has saved itself and said so; the exit status tells which signal."""
     from seqzoo.training.loop import Stopped
 
     try:
-        work()
+        return work()
     except Stopped as stopped:
         sys.exit(128 + stopped.signal_number)
 
@@ -243,16 +258,22 @@ def _check_names(overrides: list[str]) -> list[tuple[list[str], str]]:
 
 
 def _summarize(sweep: Path, jobs: list[tuple[list[str], str]]) -> None:
-    """Say how to look at the runs. Raises SeqzooError with the failed jobs, why, and how to run each alone."""
+    """Print a table of the runs and how to look at them. Raises SeqzooError with the failed jobs, why, and how to run
+    each alone.
+    """
+    from seqzoo.analysis.compare import as_text, compare
+    from seqzoo.analysis.reading import read_runs
     from seqzoo.ledger import Ledger
 
     entries = [Ledger(sweep).read(key) for _, key in jobs]
     failed = [entry for entry in entries if entry is not None and entry.status == "failed"]
     done = sum(entry is not None and entry.status == "done" for entry in entries)
-    print(
-        f"\n{sweep}: {done} of {len(jobs)} jobs are done\n\n{program('seqzoo')} compare {shlex.quote(str(sweep))}",
-        flush=True,
-    )
+    print()
+    with suppress(SeqzooError):  # where no run is finished
+        runs, problems = read_runs([str(sweep)])
+        print(f"{as_text(compare(runs), problems)}\n")
+    compare_again = f"{program('seqzoo')} compare {shlex.quote(str(sweep))} --html compare.html"
+    print(f"{sweep}: {done} of {len(jobs)} jobs are done\n\n{compare_again}", flush=True)
     if failed:
         seqzoo = program("seqzoo")
         lines = "\n".join(

@@ -47,12 +47,13 @@ class Course(NamedTuple):
 
 class Inside(NamedTuple):
     """What a model did with one text. layers: layer_1, layer_1_backwards, layer_2, ...; answer: a line for a person;
-    alignment: None where the answer attended to nothing.
+    alignment: None where the answer attended to nothing; backwards: whether the text was read from its end.
     """
 
     layers: dict[str, Course]
     answer: str
     alignment: Alignment | None
+    backwards: bool
 
 
 Others = list[tuple[Model, Batch]]
@@ -178,7 +179,9 @@ class Loaded:
             layers[name] = Course(labels(model, batch, len(noted.entered)), states)
         [answer] = model.task.show(batch, model.task.decode(model, batch, features))
         alignments = model.task.alignments(model, batch)
-        return Inside(layers, answer, alignments[0] if alignments else None)
+        return Inside(
+            layers, answer, alignments[0] if alignments else None, getattr(self.spec.inputs, "backwards", False)
+        )
 
     def stream(self, text: str, write: Callable[[str], None]) -> Prediction:
         """`predict` of one text, which hands each piece of what is written to `write` once it is known. Raises

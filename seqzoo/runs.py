@@ -44,7 +44,7 @@ from seqzoo.training.device import (
 from seqzoo.training.evaluation import evaluate
 from seqzoo.training.files import BEST, LAST, METRICS, SPEC, read_config, read_json
 from seqzoo.training.loop import Stopped, fit
-from seqzoo.training.run import Run, format_number, format_seconds, format_table
+from seqzoo.training.run import Run, format_number, format_seconds, format_speed, format_table
 from seqzoo.training.session import Position, Session, check_progress, count_updates, is_over
 from seqzoo.training.tracking import Ending, Tracker
 
@@ -330,7 +330,7 @@ def _finish(
         "training_bytes": cost.training_bytes,
         "seconds": round(position.seconds, 2),
         "cpu_seconds": round(position.cpu_seconds, 2),
-        "tokens_per_second": round(position.tokens / max(position.update_seconds, 1e-9), 1),
+        "tokens_per_second": round(session.tokens_per_second, 1),
         "padding_share": data.padding_share(),
         "updates": position.step,
         "best_update": position.best_step,
@@ -361,7 +361,7 @@ def _finish(
     ]
     rows += [
         *describe_cost(config, cost),
-        ("time", f"{format_seconds(position.seconds)}, {metrics['tokens_per_second']:,.0f} tokens/s"),
+        ("time", f"{format_seconds(position.seconds)} of training, {format_speed(session)}"),
         ("folder", str(run.folder)),
     ]
     run.log("\n" + format_table(rows) + f"\n\n{program('tensorboard')} --logdir {shlex.quote(_log_folder(run.folder))}")

@@ -158,7 +158,21 @@ def test_states_are_drawn_by_their_sign_and_gates_by_how_far_they_are_open() -> 
     torch.testing.assert_close(output[1, 1], torch.tensor([0.7, 0.09, 0.17]))  # the largest of all
     torch.testing.assert_close(1 - gate, torch.tensor([[0.0, 0.5], [1.0, 0.25]])[..., None].expand(-1, -1, 3))
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["output", "f"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["output\n±2", "f\n0 to 1"]
+    assert axes.get_title("left") == "2 units"
+
+
+def test_of_many_units_those_that_change_most_are_drawn_in_every_panel() -> None:
+    outputs, gates = torch.zeros(2, 100), torch.full((2, 100), 0.25)
+    outputs[1, 3::3] = 1.0  # units 3, 6, ..., 99: one too many
+    outputs[1, 99] = 0.5
+    gates[:, 6] = 1.0
+    [axes] = drawing.draw_states(["a", "b"], {"output": outputs, "f": gates}, "layer 1").axes
+    assert axes.get_title("left") == f"layer 1: {drawing.UNITS} of 100 units, those that change most"
+    image = torch.from_numpy(axes.images[0].get_array().data)
+    assert image[: drawing.UNITS, 1].eq(0).all(dim=-1).all(), "each of them is open at the second step"
+    gate = image[drawing.UNITS + 4 : 2 * drawing.UNITS + 4]
+    assert gate[:, 0, 0].eq(0).nonzero().flatten().tolist() == [1], "unit 6 is the second of those that are drawn"
 
 
 def test_memory_is_drawn_as_far_as_it_is_a_number() -> None:
@@ -185,9 +199,11 @@ def test_predict_draws_a_picture_for_each_text(run: Path, command: Callable, tmp
 def test_explain_draws_layers_and_attention(run: Path, command: Callable, tmp_path: Path) -> None:
     done = command("explain", run, "1+23")
     assert done.status == 0, done.err
-    *paths, answer = done.out.splitlines()
-    assert paths == ["explained/layer_1.png", "explained/layer_1_backwards.png", "explained/attention.png"]
-    assert all((tmp_path / path).read_bytes().startswith(PNG) for path in paths)
+    *paths, order, answer = done.out.splitlines()
+    names = ("layer_1", "layer_1_backwards", "attention")
+    assert paths == [f"wrote explained/{name}.png" for name in names]
+    assert order == "this run reads a text from its end, and so do the pictures from left to right"
+    assert all((tmp_path / f"explained/{name}.png").read_bytes().startswith(PNG) for name in names)
     assert answer.startswith("answer: 1+23 -> ")
     (tmp_path / "file").touch()
     assert command("explain", run, "1+23", "--to", "file").err.startswith("seqzoo: --to is 'file', which cannot be a ")

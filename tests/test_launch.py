@@ -50,6 +50,12 @@ def test_the_same_sweep_again_trains_nothing(command: Callable, tmp_path: Path, 
     assert folder.name == sweep_name([*sweep[2:]])
     assert set(scores(folder)) == {"cell=elman", "cell=gru"}
     assert {entry["status"] for entry in entries(folder).values()} == {"done"}
+    said = [line for line in done.out.splitlines() if "HYDRA" not in line]
+    for line, cell in zip(said, ("elman", "gru"), strict=False):
+        score = json.loads((folder / f"cell={cell}" / "metrics.json").read_text())["test"]["mse"]
+        assert line.startswith(f"cell={cell}: test mse {score:.4f}, ")
+    assert said[3] == "regression, narma10", "a table follows"
+    assert len(said) < 20
 
     started = []
     monkeypatch.setattr(runs, "start", lambda config, folder: started.append(folder.name))
@@ -62,7 +68,7 @@ def test_the_same_sweep_again_trains_nothing(command: Callable, tmp_path: Path, 
 
 def test_more_values_belong_to_the_same_sweep(command: Callable, tmp_path: Path, monkeypatch) -> None:
     command("train", "-m", "seed=choice(0)", *SMALL)
-    monkeypatch.setattr(runs, "start", lambda config, folder: folder.mkdir())
+    monkeypatch.setattr(runs, "start", lambda config, folder: folder.mkdir() or {"test": {}, "seconds": 0.0})
     done = command("train", "-m", "seed=range(0,2)", *SMALL)
     assert done.out.count("done before: ") == 1
     [sweep] = (tmp_path / "runs" / "sweeps").iterdir()

@@ -268,12 +268,14 @@ def explanation(table: Table) -> str:
         f"Scores on {table.split}: mean and standard deviation over seeds, in brackets the {LEVEL:.0%} bootstrap "
         f"interval of the mean. Differences are paired by seed; p is of the exact sign-flip test, which needs "
         f"{seeds_needed()} seeds to fall below {ALPHA:.2g}. Intervals of few seeds are too narrow: the test decides."
-        f"{luck}{unscored}"
+        f"{luck}{unscored} Seconds are wall-clock time of training, validations included; the last column is the time "
+        f"until {table.metric} on validation was first that good. Tokens/s are of the updates alone, on a CPU per CPU "
+        "second."
     )
 
 
 def header(table: Table) -> list[str]:
-    reached = f"seconds to {shown(table.good_enough)}"
+    reached = f"seconds to reach {shown(table.good_enough)}"
     return ["architecture", "seeds", *table.metrics, *COSTS.values(), reached]
 
 

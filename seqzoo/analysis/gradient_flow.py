@@ -85,8 +85,12 @@ def gradient_flow(overrides: list[str], steps: int) -> list[Curve]:
     return curves
 
 
-def write(curves: list[Curve], folder: Path) -> None:
-    """A table, a picture, and TensorBoard's events: a run for each curve, whose steps are lags, and the picture."""
+def write(curves: list[Curve], folder: Path) -> list[Path]:
+    """Write a picture, a table, and TensorBoard's events: a run for each curve, whose steps are lags, and the picture.
+
+    Returns:
+        The picture and the table.
+    """
     figure = draw(curves)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / PICTURE, dpi=150)
@@ -104,6 +108,7 @@ def write(curves: list[Curve], folder: Path) -> None:
     tracker = Tracker(folder, {}, folder.name)
     tracker.picture("gradient_norm", figure, 0)
     tracker.close("success")
+    return [folder / PICTURE, folder / TABLE]
 
 
 def draw(curves: list[Curve]) -> Any:

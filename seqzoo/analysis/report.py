@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -29,9 +30,10 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   max-width: 1500px; padding: 0 1.5rem; }
 h1 { font-size: 1.5rem; } h2 { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1.5rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid var(--line); font-size: 0.9rem; }
-td { white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
+th, td { padding: 0.25rem 0.5rem; text-align: right; border-bottom: 1px solid var(--line); font-size: 0.85rem; }
+th:first-child, td:first-child { text-align: left; min-width: 9rem; }
+th:first-child, td:first-child { position: sticky; left: 0; background: var(--page); }
+th { font-weight: 600; vertical-align: bottom; } td .whole { white-space: nowrap; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr)); gap: 1rem; }
 svg { width: 100%; height: auto; }
 .legend span { margin-right: 1.2rem; white-space: nowrap; } .soft { color: var(--soft); }
@@ -84,9 +86,14 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], colours: dict[str,
     lines = []
     for row in rows:
         swatch = f'<span class="swatch" style="background:{colours[row[0]]}"></span>' if row[0] in colours else ""
-        lines.append("".join(f"<td>{swatch if n == 0 else ''}{escape(text)}</td>" for n, text in enumerate(row)))
+        lines.append(f"<td>{swatch}{escape(row[0])}</td>" + "".join(f"<td>{_number(text)}</td>" for text in row[1:]))
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _number(text: str) -> str:
+    """A score in one line, and what stands in brackets in the next: tables have to fit a page."""
+    return "<br/>".join(f'<span class="whole">{escape(line)}</span>' for line in re.split(r" (?=[\[(])", text))
 
 
 def _legend(colours: dict[str, str]) -> str:

@@ -143,13 +143,16 @@ def document(width: float, height: float, body: str) -> str:
 
 
 class Axis:
-    """Values to pixels; a little room at both ends."""
+    """Values to pixels, with a little room at both ends; an axis of values from 0 up does not go below 0."""
 
     def __init__(self, low: float, high: float, begin: float, end: float, logarithmic: bool):
         self._logarithmic = logarithmic
         low, high = self._scaled(low), self._scaled(high)
+        if low == high == 0 and not logarithmic:
+            high = 1.0  # most scores lie between 0 and 1
         room = 0.05 * (high - low) or abs(low) * 0.05 or 0.5
-        self._low, self._high, self._begin, self._end = low - room, high + room, begin, end
+        self._low = low - room if logarithmic or low < 0 else max(low - room, 0.0)
+        self._high, self._begin, self._end = high + room, begin, end
 
     def _scaled(self, value: float) -> float:
         return math.log10(value) if self._logarithmic else value

@@ -29,7 +29,9 @@ def compare(arguments: list[str]) -> None:
     for path, write in texts:
         if path is not None:
             write_text(path, write(tables))
+            print(f"wrote {path}")
     if chosen.html is not None:
         from seqzoo.analysis.report import as_html
 
         write_text(chosen.html, as_html(tables, problems))
+        print(f"wrote {chosen.html}")

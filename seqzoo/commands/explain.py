@@ -34,10 +34,16 @@ def explain(arguments: list[str]) -> None:
         chosen.to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError([f"--to is {str(chosen.to)!r}, which cannot be a folder: {error.strerror}"]) from None
-    figures = {f"{layer}.png": draw_states(*course) for layer, course in inside.layers.items()}
+    order = "read from the end of the text" if inside.backwards else "in the order of the text"
+    figures = {
+        f"{layer}.png": draw_states(*course, f"{layer.replace('_', ' ')}, {order}")
+        for layer, course in inside.layers.items()
+    }
     if inside.alignment is not None:
         figures["attention.png"] = draw(inside.alignment)
     for name, figure in figures.items():
         save(figure, chosen.to / name)
-        print(chosen.to / name)
+        print(f"wrote {chosen.to / name}")
+    if inside.backwards:
+        print("this run reads a text from its end, and so do the pictures from left to right")
     print(f"answer: {printable(inside.answer)}")

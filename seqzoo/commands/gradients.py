@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from seqzoo.commands.arguments import allow_own_modules, check_new
+from seqzoo.errors import program
 
 
 def gradients(arguments: list[str]) -> None:
@@ -35,4 +37,6 @@ def gradients(arguments: list[str]) -> None:
     curves = gradient_flow(chosen.options, chosen.steps)
     print(format_curves(curves))
     if chosen.to is not None:
-        write(curves, chosen.to)
+        for path in write(curves, chosen.to):
+            print(f"wrote {path}")
+        print(f"curves for TensorBoard: {program('tensorboard')} --logdir {shlex.quote(str(chosen.to))}")

@@ -35,5 +35,6 @@ def ladder(arguments: list[str]) -> None:
         print(f"\n{report(attempts)}")
         if chosen.to is not None:
             write(attempts, chosen.to / TABLE)
+            print(f"wrote {chosen.to / TABLE}; the runs are beside it")
 
     until_stopped(run)

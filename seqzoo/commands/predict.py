@@ -219,7 +219,10 @@ def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> No
     found = loaded.alignments(texts, first_line=first)
     for number, alignment in enumerate(found, start=first):
         if alignment is not None:
-            save(draw(alignment), path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
+            picture = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+            save(draw(alignment), picture)
+            # standard output holds predictions alone
+            print(f"wrote {picture}", file=sys.stderr)
 
 
 def _task_options(texts: list[str]) -> dict[str, Any]:

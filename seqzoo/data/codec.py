@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from seqzoo.contracts import Codec, DataSpec, SpellingCodec, WordVectors
 from seqzoo.data.subwords import SUBWORDS, Subwords
-from seqzoo.data.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, wrapped
+from seqzoo.data.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, reads_backwards, wrapped
 from seqzoo.data.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
 from seqzoo.errors import DataError, closest
 
@@ -18,10 +18,12 @@ class TextCodec:
     """Text through a tokenizer and a vocabulary.
 
     bos, eos: the ids of `<bos>` and `<eos>`, None where the vocabulary has none.
+    backwards: whether a text is read from its end.
     """
 
     def __init__(self, name: str, vocabulary: Vocabulary, tokenizer: Tokenizer | None = None):
         self.name = name
+        self.backwards = reads_backwards(name)
         self.tokenizer = tokenizer or get_tokenizer(name)
         self.vocabulary = vocabulary
         specials = {token: i for i, token in enumerate(vocabulary.tokens[: vocabulary.specials])}

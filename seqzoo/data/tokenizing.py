@@ -198,9 +198,14 @@ def inner_name(name: str) -> str:
     return name.removeprefix(LINES).removeprefix(REVERSED)
 
 
+def reads_backwards(name: str) -> bool:
+    """Whether a text is read from its end."""
+    return name.removeprefix(LINES).startswith(REVERSED)
+
+
 def wrapped(name: str, inner: Tokenizer) -> Tokenizer:
     """A tokenizer as `lines:` and `reversed:` before its name say."""
-    if name.removeprefix(LINES).startswith(REVERSED):
+    if reads_backwards(name):
         inner = Reversed(inner)
     return Lines(inner) if name.startswith(LINES) else inner
 

@@ -158,7 +158,7 @@ class Classification(Task):
         return [self.spec.targets.decode([label]) for label in batch.targets.tolist()]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """text, or how many steps of numbers -> class, with the right class where it is another."""
+        """text, or the number of steps of numeric inputs -> class   (right: class, where the answer is wrong)."""
         rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         if self.spec.inputs is None:
             texts = [f"{length} steps" for length in batch.lengths.tolist()]

@@ -33,6 +33,7 @@ class Cloze(Task):
 
     kind = "cloze"
     loss_unit = "nats"
+    legend = "word, or answer(right word) where the answer is wrong"
     needs_every_step = True
     needs_two_sides = True
 
@@ -114,12 +115,12 @@ class Cloze(Task):
         return [self._words(row[:length]) for row, length in zip(batch.targets, batch.lengths.tolist(), strict=True)]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """The text, and behind each token the one that was expected, where it is another. A filled text as it is."""
+        """word, or ANSWER(WORD) where another word was expected at its place. A filled text as it is."""
         lines = []
         for words, prediction in zip(self.labels_read(batch), predictions, strict=True):
             if isinstance(prediction.answer, str):
                 lines.append(prediction.answer)
                 continue
             pairs = zip(words, prediction.answer, strict=True)
-            lines.append(" ".join(word if word == expected else f"{word}({expected})" for word, expected in pairs))
+            lines.append(" ".join(word if word == expected else f"{expected}({word})" for word, expected in pairs))
         return lines

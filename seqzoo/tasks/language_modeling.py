@@ -38,6 +38,7 @@ class LanguageModeling(Task):
 
     kind = "language_modeling"
     loss_unit = "nats"
+    legend = "beginning | continuation"
     needs_causal = True
     needs_every_step = True
 

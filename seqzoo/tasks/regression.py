@@ -25,6 +25,7 @@ class Regression(Task):
 
     kind = "regression"
     loss_unit = "squared error"
+    legend = "last inputs -> last answer   (right: the right number)"
 
     def __init__(self, feature_size: int, spec: DataSpec, metrics: list[str], dropout: float = 0.0):
         super().__init__()

@@ -31,6 +31,7 @@ class Tagging(Task):
 
     kind = "tagging"
     loss_unit = "nats"
+    legend = "word/tag, or word/answer(right tag) where the answer is wrong"
     needs_every_step = True
     forbidden: Tensor
 
@@ -104,7 +105,7 @@ class Tagging(Task):
         return [self.spec.targets.decode([i]) for i in ids]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """word/TAG, and word/TAG(RIGHT) where the tag is wrong."""
+        """word/TAG, or word/ANSWER(TAG) where the answer is wrong."""
         rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         if self.spec.inputs is None:
             rows = [[str(step + 1) for step in range(length)] for length in batch.lengths.tolist()]

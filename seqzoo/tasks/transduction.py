@@ -335,7 +335,8 @@ class Transduction(Task):
             read = read if len(read) == weights.shape[1] else [str(step + 1) for step in range(weights.shape[1])]
             written = [*(self.spec.targets.join([token]) for token in tokens), "<eos>"]
             picture = None if self.spec.picture is None else batch.inputs[row]
-            found.append(Alignment(read, written, weights[: len(written)], picture))
+            backwards = getattr(self.spec.inputs, "backwards", False)
+            found.append(Alignment(read, written, weights[: len(written)], picture, backwards))
         return found
 
     def _text(self, row: list[int]) -> str:

@@ -60,6 +60,7 @@ class Run:
         self.folder = folder
         self.tracker: Tracker | None = None
         self._bar: tqdm | None = None
+        self._legend_told = False
         self._held = ExitStack()
         self._held.enter_context(claimed(folder))
 
@@ -141,15 +142,14 @@ class Run:
     def log_update(self, session: Session, norm: Tensor) -> None:
         position, loss = session.position, session.mean_loss()
         session.last_train_loss = loss
-        speed = position.tokens / max(position.update_seconds, 1e-9)
         if self._bar is not None:
-            self._bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} tokens/s")
+            self._bar.set_postfix_str(f"loss {loss:.4f}, {format_speed(session)}")
         if self.tracker is not None:
             values = {
                 "train/loss": loss,
                 "train/gradient_norm": norm.item(),
                 "train/learning_rate": session.optimizer.param_groups[0]["lr"],
-                "train/tokens_per_second": speed,
+                "train/tokens_per_second": session.tokens_per_second,
                 "train/epoch": position.epoch,
             }
             self._add_point(values, session)
@@ -161,9 +161,12 @@ class Run:
         numbers = "  ".join(f"{name} {format_number(value)}" for name, value in scores.items())
         self.log(
             f"update {position.step:,}{end}  epoch {position.epoch + 1}  {numbers}"
-            f"{'  (best)' if improved else ''}  {position.tokens / max(position.update_seconds, 1e-9):,.0f} tokens/s  "
+            f"{'  (best)' if improved else ''}  {format_speed(session)}  "
             f"{format_seconds(max(left, 0))} left"
         )
+        if examples and not self._legend_told:
+            self.log(f"    examples: {session.model.task.legend}")
+            self._legend_told = True
         for example in examples:
             self.log(indent(example, "    "))
         if self.tracker is not None:
@@ -171,7 +174,7 @@ class Run:
             self._add_point(tags, session)
             if examples:
                 # four spaces make a block of Markdown that is shown as it is
-                text = indent("\n".join(examples), "    ")
+                text = indent("\n".join([f"{session.model.task.legend}\n", *examples]), "    ")
                 self.tracker.text("valid/examples", text, position.step)
 
     def _add_point(self, values: dict[str, float], session: Session) -> None:
@@ -244,6 +247,12 @@ def format_seconds(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     clock = f"{minutes:02}:{seconds:02}"
     return f"{hours:02}:{clock}" if hours else clock
+
+
+def format_speed(session: Session) -> str:
+    """Tokens a second, with the clock: times are wall-clock times, and other programs slow a CPU down."""
+    clock = "CPU second" if session.device.type == "cpu" else "second"
+    return f"{session.tokens_per_second:,.0f} tokens per {clock}"
 
 
 def format_table(rows: list[tuple[str, str]]) -> str:

@@ -114,6 +114,11 @@ class Session:
         return 0.0 if self.seconds is None else self.position.update_seconds / self.seconds
 
     @property
+    def tokens_per_second(self) -> float:
+        """Speed of the updates alone, by their own clock: on a CPU the process's CPU time."""
+        return self.position.tokens / max(self.position.update_seconds, 1e-9)
+
+    @property
     def progress(self) -> float:
         """The share of the training that is done, by updates or by time, whichever is further."""
         return max(self.spent, 0.0 if self.total_steps is None else self.position.step / self.total_steps)

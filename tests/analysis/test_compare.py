@@ -356,7 +356,9 @@ def test_the_page_is_sound_and_needs_no_other_file(tmp_path: Path) -> None:
     dots = plots[0].findall(".//circle")
     assert len(dots) == 3
     assert "Within 5 % of each other: seconds of training." in page
-    assert [cell.text for cell in root.findall(".//table")[0].findall(".//tr")[1].findall("td")][1] == "2"
+    row = root.findall(".//table")[0].findall(".//tr")[1].findall("td")
+    lines = [[part.text for part in cell.findall("span")] for cell in row]
+    assert lines[1:3] == [["2"], ["0.8000 ± 0.1414", "[0.7000, 0.9000]"]], "the interval has a line of its own"
 
 
 def test_the_command_writes_what_it_is_asked_for(command: Callable, tmp_path: Path) -> None:
@@ -364,6 +366,7 @@ def test_the_command_writes_what_it_is_asked_for(command: Callable, tmp_path: Pa
     done = command("compare", "runs/*", "--csv", "a.csv", "--markdown", "a.md", "--html", "a.html", "--split", "test")
     assert done.status == 0, done.err
     assert "lstm" in done.out
+    assert done.out.splitlines()[-3:] == ["wrote a.csv", "wrote a.md", "wrote a.html"]
     for name in ("a.csv", "a.md", "a.html"):
         assert "gru" in (tmp_path / name).read_text()
     assert command("compare", "nowhere").err == "seqzoo: there is no folder nowhere\n"

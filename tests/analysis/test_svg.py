@@ -44,5 +44,17 @@ def test_one_point_no_point_and_points_that_are_no_numbers() -> None:
     assert "nan" not in Plot("t", "x", "y", [holes]).svg()
 
 
+def test_an_axis_of_scores_begins_at_zero() -> None:
+    zero = Dot("a", "red", 3.0, 0.0, 0.0, 0.0, False)
+    for highest, ticks in (
+        (0.0, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        (0.002, ["0", "0.0005", "0.001", "0.0015", "0.002"]),
+    ):
+        top = Dot("b", "red", 4.0, highest, highest, highest, False)
+        root = ElementTree.fromstring(Plot("t", "x", "y", [], [zero, top]).svg())
+        shown = [text.text for text in root.findall("text[@class='tick']") if text.get("text-anchor") == "end"]
+        assert shown == ticks
+
+
 def test_numbers_in_short() -> None:
     assert [short(value) for value in (0, 0.25, 999, 12_000, 3_400_000)] == ["0", "0.25", "999", "12k", "3.4M"]
