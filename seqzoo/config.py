@@ -476,12 +476,34 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
 
     folders, written: what was read, and when it was last changed, so that a file which is edited is read again.
     """
+    from hydra.errors import HydraException, MissingConfigException
     from omegaconf import OmegaConf
 
-    composed = _compose_file("config", list(overrides), with_hydra=True)
+    try:
+        composed = _compose_file("config", list(overrides), with_hydra=True)
+    except MissingConfigException as error:
+        raise HydraException(_missing_defaults(error, overrides)) from error
     own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     OmegaConf.set_struct(own, True)
     return own, {group: real_name(group, composed.hydra.runtime.choices[group]) for group in GROUPS}
+
+
+def _missing_defaults(error: Exception, overrides: tuple[str, ...]) -> str:
+    """What a task of one's own lacks where it does not say what it runs with; what Hydra says of another file."""
+    chosen = dict(text.partition("=")[::2] for text in overrides)
+    task = chosen.get("task", "")
+    expected = {group: f"{group}/default/{task}.yaml" for group in ("backbone", "encoder", "data")}
+    expected["training"] = f"training/{task}.yaml"
+    missing = {
+        group: file
+        for group, file in expected.items()
+        if group not in chosen and not any((folder / file).is_file() for folder in _folders())
+    }
+    if not task or not missing:
+        return str(error)
+    choices = " ".join(f"{group}=NAME" for group in missing)
+    names, files = ", ".join(missing), ", ".join(missing.values())
+    return f"task={task} has no default {names}: choose them ({choices}), or write {files}"
 
 
 def _written() -> int:

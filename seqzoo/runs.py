@@ -194,7 +194,7 @@ def _train(
     model = build_model(config, data.spec)
     if checkpoint is None:
         model.encoder.load_pretrained()
-    threads = _set_threads(settings.threads, model, config, checkpoint)
+    threads = _set_threads(settings.threads, model, data, checkpoint)
     session = Session(model, settings, device, count_updates(data, settings), build_budget(config).seconds)
     if checkpoint is not None:
         with continuing(run.folder / LAST):
@@ -243,12 +243,12 @@ def _later_end(position: Position, settings: Training, seconds: float | None, ba
     return f"training.steps={2 * position.step}"
 
 
-def _set_threads(threads: int | str, model: Model, config: dict[str, Any], checkpoint: dict[str, Any] | None) -> int:
+def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint: dict[str, Any] | None) -> int:
     """A continued run keeps its number: another one rounds sums in another order."""
     if threads == "auto" and checkpoint is not None:
         threads = checkpoint["threads"]
     if threads == "auto":
-        threads = choose_threads(model.backbone, config["data"]["batch_size"])
+        threads = choose_threads(model.backbone, getattr(data, "batch_size", 1))
     torch.set_num_threads(int(threads))
     return int(threads)
 
@@ -323,7 +323,7 @@ def _finish(
         **scores,
         "report": {split: report.to_plain() for split, report in reports.items() if report is not None},
         "higher_is_better": {metric.name: metric.higher_is_better for metric in session.model.task.metrics()},
-        "signatures": signatures(config["task"]["metrics"]),
+        "signatures": signatures(config["task"].get("metrics", [])),
         "parameters": cost.parameters,
         "flops_per_token": cost.flops_per_token,
         "state_bytes": cost.state_bytes,
@@ -417,7 +417,7 @@ def evaluate_run(
     if adapts.name and not isinstance(model.task, LanguageModeling):
         raise ConfigError([f"cache and dynamic are for language models, and the run is of task={model.task.kind}"])
     load_weights(folder / BEST, model)
-    _set_threads(settings.threads, model, config, None)
+    _set_threads(settings.threads, model, data, None)
     report = _report(model)
     scores = evaluate(model.to(device), data, split, device, settings.precision, report)
     if adapts.name:

@@ -207,7 +207,7 @@ def test_explain_draws_layers_and_attention(run: Path, command: Callable, tmp_pa
     assert answer.startswith("answer: 1+23 -> ")
     (tmp_path / "file").touch()
     assert command("explain", run, "1+23", "--to", "file").err.startswith("seqzoo: --to is 'file', which cannot be a ")
-    assert "no run directory" in command("explain", tmp_path, "1+23").err
+    assert "is not a run directory" in command("explain", tmp_path, "1+23").err
 
 
 def test_what_layers_did_is_in_the_order_of_the_text(loaded: Loaded) -> None:
