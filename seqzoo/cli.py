@@ -23,7 +23,7 @@ from seqzoo.commands.list_names import list_names
 from seqzoo.commands.predict import predict
 from seqzoo.commands.search import search
 from seqzoo.commands.train import train
-from seqzoo.errors import ConfigError, SeqzooError, closest, printable
+from seqzoo.errors import ConfigError, SeqzooError, closest, printable_lines
 
 USAGE = """seqzoo: recurrent networks for sequence tasks
 
@@ -106,7 +106,7 @@ def _forget_output() -> None:
 
 def _fail(error: SeqzooError) -> NoReturn:
     mistakes = error.mistakes if isinstance(error, ConfigError) else [str(error)]
-    mistakes = ["\n".join(map(printable, mistake.split("\n"))) for mistake in mistakes]
+    mistakes = list(map(printable_lines, mistakes))
     if len(mistakes) == 1:
         print(f"seqzoo: {mistakes[0]}", file=sys.stderr)
     else:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from seqzoo import disk
 from seqzoo.contracts import Alignment, Explanation
-from seqzoo.errors import ConfigError, not_installed
+from seqzoo.errors import ConfigError, not_installed, printable
 
 COLUMNS = 80
 """Characters a line of text in a picture; a Chinese one is two."""
@@ -293,14 +293,14 @@ def coloured(explanation: Explanation) -> str:
     for word, weight in zip(explanation.read, explanation.weights.tolist(), strict=True):
         pale = round(255 - 175 * abs(weight) / strongest)
         red, green, blue = (pale, 255, pale) if weight >= 0 else (255, pale, pale)
-        words.append(f"\x1b[30;48;2;{red};{green};{blue}m{word}\x1b[0m")
+        words.append(f"\x1b[30;48;2;{red};{green};{blue}m{printable(word)}\x1b[0m")
     return separator(explanation.read).join(words)
 
 
 def plain(explanation: Explanation) -> str:
     """The words with their weights, where there are no colours."""
     weights = zip(explanation.read, explanation.weights.tolist(), strict=True)
-    return " ".join(f"{word} ({weight:.2f})" for word, weight in weights)
+    return " ".join(f"{printable(word)} ({weight:.2f})" for word, weight in weights)
 
 
 def separator(tokens: list[str]) -> str:

@@ -82,5 +82,12 @@ _NOT_FOR_TERMINALS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u
 
 
 def printable(text: str) -> str:
-    """A line from elsewhere as a terminal can show it: what would act on the terminal is written as an escape."""
-    return _NOT_FOR_TERMINALS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    """A line from elsewhere as a terminal can show it: what would act on the terminal is written as an escape, which
+    JSON reads as the same character.
+    """
+    return _NOT_FOR_TERMINALS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def printable_lines(text: str) -> str:
+    """`printable`, of each line of a text."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -187,6 +187,7 @@ def test_words_are_coloured_for_and_against_the_answer() -> None:
     assert against == "\x1b[30;48;2;255;197;197mso\x1b[0m"
     assert good == "\x1b[30;48;2;80;255;80mgood\x1b[0m"
     assert drawing.plain(explanation) == "so (-0.25) good (0.75)"
+    assert "\x1b[2J" not in drawing.coloured(Explanation("gradient x input", ["a\x1b[2J"], torch.tensor([1.0])))
     assert drawing.separator(["很", "好"]) == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import sysconfig
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from seqzoo.errors import not_installed, program
+from seqzoo.commands.predict import _write
+from seqzoo.errors import not_installed, printable, printable_lines, program
 
 
 @pytest.fixture
@@ -68,3 +70,20 @@ def test_a_link_on_the_path_to_the_script_has_its_name(
     (links / "seqzoo").symlink_to(environment / "seqzoo")
     monkeypatch.setenv("PATH", str(links))
     assert program("seqzoo") == "seqzoo"
+
+
+def test_what_would_act_on_a_terminal_is_written_as_an_escape() -> None:
+    hostile = "a\x1b[2J\x9b31m\u202e\tb\nc"
+    assert printable(hostile) == r"a\u001b[2J\u009b31m\u202e\u0009b\u000ac"
+    assert printable_lines(hostile) == r"a\u001b[2J\u009b31m\u202e\u0009b" + "\nc"
+    line = json.dumps({"prediction": hostile}, ensure_ascii=False)
+    assert json.loads(printable(line)) == {"prediction": hostile}
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, r"\u001b[2Jdog"), (False, "\x1b[2Jdog")])
+def test_predictions_are_as_they_are_but_for_a_terminal(
+    terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    _write("\x1b[2Jdog")
+    assert capsys.readouterr().out == f"{shown}\n"

@@ -12,6 +12,7 @@ import numpy
 from seqzoo.analysis.compare import Table, cells, explanation, header, options, sentences
 from seqzoo.analysis.reading import RunRecord
 from seqzoo.analysis.svg import COLOURS, GREY, STYLE, Dot, Line, Plot, pareto_front
+from seqzoo.errors import printable
 
 AXES = {"step": "updates", "tokens": "tokens", "seconds": "seconds of training"}
 PRICES = {
@@ -46,7 +47,7 @@ def as_html(tables: Sequence[Table], problems: Sequence[str]) -> str:
     count = sum(len(row.runs) for table in tables for row in table.rows)
     body = [f"<h1>{count} runs compared</h1>", *(part for table in tables for part in _section(table))]
     if problems:
-        items = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
+        items = "".join(f"<li>{_text(problem)}</li>" for problem in problems)
         body.append(f"<h2>Left out</h2><ul>{items}</ul>")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>seqzoo compare</title>'
@@ -62,14 +63,14 @@ def _section(table: Table) -> list[str]:
     equal = [name for name in known if len(table.rows) > 1 and _within_a_twentieth(table, name)]
     same = f" Within 5 % of each other: {', '.join(PRICES[name] for name in equal)}." if equal else ""
     about = (
-        f"{escape(table.metric)} on {table.split}, {better}; bars are the intervals of the table. The dashed line is "
+        f"{_text(table.metric)} on {table.split}, {better}; bars are the intervals of the table. The dashed line is "
         f"the Pareto front: nothing is both cheaper and better.{same}"
     )
     parts = [
-        f"<h2>{escape(table.title)}</h2>",
+        f"<h2>{_text(table.title)}</h2>",
         _grid(header(table), [cells(table, row) for row in table.rows], colours),
-        "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in sentences(table)) + "</ul>",
-        f'<p class="soft">{escape(explanation(table))}</p>',
+        "<ul>" + "".join(f"<li>{_text(text)}</li>" for text in sentences(table)) + "</ul>",
+        f'<p class="soft">{_text(explanation(table))}</p>',
         f"<h3>Quality against cost</h3><p class='soft'>{about}</p>",
         _plots([_against_cost(table, name, colours) for name in known if name not in equal]),
         "<h3>Learning curves</h3><p class='soft'>The mean over seeds; the band spans the seeds.</p>",
@@ -81,24 +82,28 @@ def _section(table: Table) -> list[str]:
     return parts
 
 
+def _text(text: str) -> str:
+    return escape(printable(text))
+
+
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], colours: dict[str, str]) -> str:
-    top = "".join(f"<th>{escape(text)}</th>" for text in head)
+    top = "".join(f"<th>{_text(text)}</th>" for text in head)
     lines = []
     for row in rows:
         swatch = f'<span class="swatch" style="background:{colours[row[0]]}"></span>' if row[0] in colours else ""
-        lines.append(f"<td>{swatch}{escape(row[0])}</td>" + "".join(f"<td>{_number(text)}</td>" for text in row[1:]))
+        lines.append(f"<td>{swatch}{_text(row[0])}</td>" + "".join(f"<td>{_number(text)}</td>" for text in row[1:]))
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _number(text: str) -> str:
     """A score in one line, and what stands in brackets in the next: tables have to fit a page."""
-    return "<br/>".join(f'<span class="whole">{escape(line)}</span>' for line in re.split(r" (?=[\[(])", text))
+    return "<br/>".join(f'<span class="whole">{_text(line)}</span>' for line in re.split(r" (?=[\[(])", text))
 
 
 def _legend(colours: dict[str, str]) -> str:
     spans = [
-        f'<span><span class="swatch" style="background:{colour}"></span>{escape(label)}</span>'
+        f'<span><span class="swatch" style="background:{colour}"></span>{_text(label)}</span>'
         for label, colour in colours.items()
         if colour != GREY
     ]
@@ -182,7 +187,7 @@ def _difference_grid(table: Table) -> str:
             line.append("" if one is other else told)
         rows.append(line)
     best = "" if len(others) == len(table.rows) else f", against the best {len(others)}"
-    told = f"<p class='soft'>{escape(table.metric)}: row minus column{best}; positive where the row is better.</p>"
+    told = f"<p class='soft'>{_text(table.metric)}: row minus column{best}; positive where the row is better.</p>"
     return told + _grid(["", *(row.label for row in others)], rows, {})
 
 

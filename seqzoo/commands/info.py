@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from seqzoo.errors import printable_lines
+
 
 def info(arguments: list[str]) -> None:
     """Print what is known of a cell."""
@@ -14,4 +16,4 @@ def info(arguments: list[str]) -> None:
         sys.exit(0 if arguments and arguments[0] in ("-h", "--help") else 2)
     from seqzoo.catalogue import cell_info
 
-    print(cell_info(arguments[0]))
+    print(printable_lines(str(cell_info(arguments[0]))))

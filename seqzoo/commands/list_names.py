@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seqzoo import config as configuration
-from seqzoo.errors import ConfigError, closest
+from seqzoo.errors import ConfigError, closest, printable
 
 PLURALS = {f"{group}s": group for group in ("cell", "backbone", "encoder", "task", "experiment")}
 
@@ -26,7 +26,7 @@ def list_names(arguments: list[str]) -> None:
     width = max(len(name) for name in found)
     if limit is None:
         for name in found:
-            print(f"{name.ljust(width)}  {configuration.summary(group, name)}")
+            print(printable(f"{name.ljust(width)}  {configuration.summary(group, name)}"))
         return
     if group != "cell":
         raise ConfigError(["--max-parameters counts cells: seqzoo list cells --max-parameters N"])
@@ -34,7 +34,7 @@ def list_names(arguments: list[str]) -> None:
         parameters = _count(name)
         if parameters is None or parameters <= limit:
             counted = "?" if parameters is None else f"{parameters:,}"
-            print(f"{name.ljust(width)}  {counted:>9}  {configuration.summary(group, name)}")
+            print(printable(f"{name.ljust(width)}  {counted:>9}  {configuration.summary(group, name)}"))
 
 
 def _count(name: str) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seqzoo.commands.arguments import find_modules_here
-from seqzoo.errors import ConfigError, DataError
+from seqzoo.errors import ConfigError, DataError, printable_lines
 from seqzoo.spans import SCHEMES, convert
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def predict(arguments: list[str]) -> None:
     texts = chosen.text or _lines_of_input()
     if chosen.conll:
         for line in _tagged_conll(loaded, chosen.columns, chosen.scheme):
-            print(line, flush=sys.stdout.isatty())
+            _write(line, flush=sys.stdout.isatty())
     elif chosen.score:
         _print_scores(loaded, texts, chosen.json)
     elif chosen.stream:
@@ -140,7 +140,7 @@ def _stream(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
     if as_json:
         raise ConfigError(["--stream writes text as it is drawn, and --json whole lines: leave one of them out"])
     for text in texts:
-        loaded.stream(text, lambda piece: print(piece, end="", flush=True))
+        loaded.stream(text, lambda piece: _write(piece, end=""))
         print(flush=True)
 
 
@@ -155,7 +155,7 @@ def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
         for text, tokens in zip(some, found, strict=True):
             total = sum(token.score for token in tokens)
             if as_json:
-                print(json.dumps({"input": text, "score": total, "tokens": tokens}, ensure_ascii=False), flush=True)
+                _write(json.dumps({"input": text, "score": total, "tokens": tokens}, ensure_ascii=False))
             else:
                 print(f"{total:.4f}", flush=True)
         done += len(some)
@@ -177,14 +177,19 @@ def _show(text: str, prediction: Any, explanation: Any, as_json: bool) -> None:
         if explanation is not None:
             weights = zip(explanation.read, explanation.weights.tolist(), strict=True)
             content["explanation"] = {"method": explanation.method, "weights": [list(pair) for pair in weights]}
-        print(json.dumps(content, ensure_ascii=False), flush=True)
+        _write(json.dumps(content, ensure_ascii=False))
         return
-    print(answer if isinstance(answer, str) else " ".join(answer), flush=True)
+    _write(answer if isinstance(answer, str) else " ".join(answer))
     if explanation is not None:
         from seqzoo.drawing import coloured, plain
 
         words = coloured(explanation) if sys.stdout.isatty() else plain(explanation)
         print(f"    {words}   ({explanation.method})", flush=True)
+
+
+def _write(text: str, end: str = "\n", flush: bool = True) -> None:
+    """To standard output, as it is; on a terminal without what would act on it."""
+    print(printable_lines(text) if sys.stdout.isatty() else text, end=end, flush=flush)
 
 
 def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from seqzoo.contracts import Alignment
 from seqzoo.drawing import any_script, can_draw, draw, draw_confusion, draw_memory, draw_pictures, draw_states
-from seqzoo.errors import CheckpointError, printable, program
+from seqzoo.errors import CheckpointError, printable_lines, program
 from seqzoo.metrics import BinaryConfusion, Confusion
 from seqzoo.model import Model
 from seqzoo.training.checkpoint import save_training, save_weights
@@ -106,7 +106,7 @@ class Run:
     def log(self, text: str) -> None:
         """To the terminal, above the progress bar, and to the log."""
         try:
-            tqdm.write("\n".join(map(printable, text.split("\n"))), file=sys.stdout)
+            tqdm.write(printable_lines(text), file=sys.stdout)
             sys.stdout.flush()
         except BrokenPipeError:
             raise

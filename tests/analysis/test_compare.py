@@ -424,10 +424,10 @@ def test_names_from_elsewhere_are_text_alone(tmp_path: Path) -> None:
         scores = {**metrics["test"], f"=2+3{NAME}": 0.5}
         (run / METRICS).write_text(json.dumps({**metrics, "test": scores}))
     tables = compare(read_runs([str(tmp_path)])[0])
-    text, markdown, table, page = as_text(tables, []), as_markdown(tables), as_csv(tables), as_html(tables, [])
+    text, markdown, table, page = as_text(tables, []), as_markdown(tables), as_csv(tables), as_html(tables, [NAME])
     for written in (text, markdown, table, page):
         assert not {"\x1b", "\x07", "\u202e"} & set(written)
-    assert r"\x1b]0;title\x07 <img src=x> | `a` [b](c)\n| =1\u202e" in text
+    assert r"\u001b]0;title\u0007 <img src=x> | `a` [b](c)\u000a| =1\u202e" in text
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
     assert len(lines) == 3
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1, "no cell more than there are columns"
