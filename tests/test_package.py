@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -57,5 +58,20 @@ def test_the_wheel_trains_from_an_empty_folder(programs: Path, tmp_path: Path) -
     assert Path(imported).is_relative_to(programs.parent)
     assert list((Path(imported).parent / "conf").rglob("*.yaml"))
 
-    run(programs / "seqzoo", "train", "debug=tiny", folder=tmp_path, OMP_NUM_THREADS="1")
+    said = run(programs / "seqzoo", "train", "debug=tiny", folder=tmp_path, OMP_NUM_THREADS="1")
     assert len(list(tmp_path.rglob("metrics.json"))) == 1
+    tensorboard, folder = said.splitlines()[-1].split(" --logdir ")
+    assert (tmp_path / folder).is_dir()
+    assert re.search(r"^\d+\.\d+", run("sh", "-c", f"{tensorboard} --version_tb", folder=tmp_path), re.MULTILINE)
+
+
+def test_the_readme_names_every_optional_package() -> None:
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    section = text.partition("[project.optional-dependencies]\n")[2].partition("\ndev = ")[0]
+    extras = {
+        name: set(re.findall(r'"([\w-]+)', packages)) for name, packages in re.findall(r"^(\w+) = (.*)$", section, re.M)
+    }
+    told = re.findall(
+        r"^\| [^|]+ \| `(\w+)` \| (`.*) \|$", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.M
+    )
+    assert {name: set(re.findall("`([\\w-]+)", packages)) for name, packages in told} == extras
