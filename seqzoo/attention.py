@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqzoo.masking import mask
+from seqzoo.masking import mask, zero_padding
 
 
 class Memory(NamedTuple):
@@ -43,7 +43,7 @@ class Attention(nn.Module):
         if lengths is None:
             real = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
         else:
-            real = mask(lengths, steps)
+            real, values = mask(lengths, steps), zero_padding(values, lengths)
         return Memory(values, self.keys(values), real)
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from seqzoo.errors import ConfigError
 LARGEST_STEP = 64
 """A model may refuse widths, such as those that its heads do not divide; it takes one among this many."""
 WIDEST = 2**20
+MOST_WEIGHTS = 2**32
 
 
 @dataclass

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import nn
+
 from seqzoo import config as configuration
-from seqzoo.budget import Budget
+from seqzoo.budget import MOST_WEIGHTS, Budget
 from seqzoo.components import make, make_cell_factory
 from seqzoo.config import Training, out_of_range
 from seqzoo.contracts import Backbone, Cell, CellFactory, DataModule, DataSpec, Encoder, Task
+from seqzoo.cost import count_weights
 from seqzoo.errors import ConfigError
 from seqzoo.model import Model
 from seqzoo.options import check_options
@@ -43,8 +48,24 @@ def build_model(config: dict[str, Any], spec: DataSpec) -> Model:
 
 
 def create_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell:
-    """A cell of the catalogue by its name in `conf/cell`; `options` override its YAML."""
-    return cell_factory(name, **options)(input_size, hidden_size)
+    """A cell of the catalogue by its name in `conf/cell`; `options` override its YAML.
+
+    Raises:
+        ConfigError: a name, an option or a size that cannot be, or that no machine could hold.
+    """
+    factory = cell_factory(name, **options)
+    refuse_too_large(lambda: factory(input_size, hidden_size))
+    return factory(input_size, hidden_size)
+
+
+def refuse_too_large(build: Callable[[], nn.Module]) -> None:
+    """Raises ConfigError where a model would have more than MOST_WEIGHTS. It is built without memory for that."""
+    with torch.device("meta"):
+        weights = count_weights(build())
+    if weights > MOST_WEIGHTS:
+        raise ConfigError(
+            [f"it would have {weights:,} weights, more than {MOST_WEIGHTS:,}: choose a smaller hidden_size"]
+        )
 
 
 def cell_factory(name: str, **options: Any) -> CellFactory:

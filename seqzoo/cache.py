@@ -4,24 +4,50 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 
 @functools.cache
 def user_cache(kind: str) -> Path:
-    """A folder of this user alone, as what lies there is trusted; where there can be none, of this process."""
+    """A folder that this user alone can change, as what lies there is trusted; where there can be none, one of this
+    process, which is removed with it.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base, "seqzoo", kind)
     try:
+        folder = Path(base, "seqzoo", kind)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = folder.stat()
-        if found.st_uid == os.getuid() and not found.st_mode & 0o022 and os.access(folder, os.W_OK):
+        # where links lead: whoever can change a folder above could put another one there
+        folder = folder.resolve(strict=True)
+        if not _is_ours_alone(folder):
+            reason = "it can be changed by others"
+        elif open_to_others := [str(above) for above in folder.parents if not _is_safe(above)]:
+            reason = f"{open_to_others[0]} can be changed by others"
+        elif os.access(folder, os.W_OK):
             return folder
-    except (OSError, AttributeError):
+        else:
+            reason = "it cannot be written"
+        logger.warning("seqzoo: %s is not used as a cache: %s.", folder, reason)
+    except (OSError, AttributeError):  # no home, a full disk, or a system without owners
         pass
     folder = Path(tempfile.mkdtemp(prefix="seqzoo-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    status = folder.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
+def _is_safe(above: Path) -> bool:
+    """Whether no other user can rename what is in the folder; in a sticky one, such as /tmp, only its owner can."""
+    status = above.stat()
+    private = not status.st_mode & 0o022 or bool(status.st_mode & stat.S_ISVTX)
+    return private and status.st_uid in (0, os.getuid())

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from seqzoo import config as configuration
+from seqzoo.budget import WIDEST
 from seqzoo.cells.initialisation import Initialisation, initialise
 from seqzoo.cells.modified import Modifiers, modify
 from seqzoo.contracts import (
@@ -26,7 +27,7 @@ from seqzoo.contracts import (
 )
 from seqzoo.errors import ConfigError, DataError, closest
 from seqzoo.kernels.engines import Execution
-from seqzoo.options import check_options, is_group, leaves, parameters, type_hints
+from seqzoo.options import check_options, fits, is_group, leaves, parameters, type_hints
 
 PACKAGES = {
     "data": "seqzoo.data",
@@ -152,8 +153,14 @@ def make_cell_factory(options: dict[str, Any], config: dict[str, Any], where: st
         raise ConfigError(mistakes.values())
 
     def factory(input_size: int, hidden_size: int) -> Cell:
-        if hidden_size < 1:
-            raise ConfigError([f"hidden_size is {hidden_size}: a cell has at least one unit"])
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not fits(size, int):
+                raise ConfigError([f"{name} is {size!r:.60}: it must be a whole number"])
+            if size < 1:
+                least = "a cell has at least one unit" if name == "hidden_size" else "a cell reads at least one number"
+                raise ConfigError([f"{name} is {size}: {least}"])
+            if size > WIDEST:
+                raise ConfigError([f"{name} is {size:.4g}: a cell has at most {WIDEST:,}"])
         return make("cell", options, {"input_size": input_size, "hidden_size": hidden_size}, config, where=where)
 
     return factory

@@ -280,39 +280,65 @@ class Cell(nn.Module):
         """(B, P) and a state -> (B, O) and the next state: the equations."""
 
     def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T, I) -> (B, T, O) and the state after each row's last real step. A padded step outputs zero.
+        """Run the cell over whole sequences, by its fastest engine; hooks of the module are called.
 
-        Raises ValueError where shapes are others: compiled code would read beyond them.
+        Args:
+            x: input, shape (B, T, I), T at least 1. Padded steps have no influence, whatever they hold.
+            state: as `initial_state` or an earlier call returned it; None: the initial one.
+            lengths: number of real steps of each row, whole numbers from 0 to T, shape (B,); None: all steps are real.
+                Values on a GPU are clamped to that range instead of checked, which would have to wait for it.
+
+        Returns:
+            Outputs (B, T, O), zero at padded steps, and the state after each row's last real step.
+
+        Raises:
+            ValueError: shapes, types, devices or lengths do not fit.
         """
-        from seqzoo.kernels import engines
+        from seqzoo.kernels.inputs import misshaped
 
-        if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != self.input_size:
-            name = type(self).__name__
-            raise ValueError(f"{name} reads (B, T, {self.input_size}), T at least 1: the input is {tuple(x.shape)}")
-        if lengths is not None and lengths.shape != x.shape[:1]:
-            raise ValueError(f"lengths are {tuple(lengths.shape)}: the input has {x.shape[0]} rows, a length each")
-        first = self.initial_state(x.shape[0])
-        if state is not None and _shapes(state) != _shapes(first):
-            raise ValueError(f"the state has shapes {_shapes(state)}: it must have {_shapes(first)}")
-        return engines.scan(self, x, first if state is None else state, lengths)
+        if not isinstance(x, Tensor) or x.dim() != 3:  # a call would take two dimensions for one step
+            raise misshaped(self, x)
+        return self(x, state, lengths)
 
     def unroll(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """`scan`, a step after the other: what every engine is held to."""
-        from seqzoo.kernels.unroll import unroll
+        from seqzoo.kernels.unroll import reference
 
-        return unroll(self.step, self.project(x), self.initial_state(x.shape[0]) if state is None else state, lengths)
+        return reference(self, x, state, lengths)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
         """`scan` by a kernel of torch's own, or in parallel over time; None where there is no such way."""
         return None
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """One step from a raw input (B, I): what a decoder calls."""
-        return self.step(self.project(x), self.initial_state(x.shape[0]) if state is None else state)
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None, by: CellScan | None = None
+    ) -> tuple[Tensor, State]:
+        """One step of (B, I), as a decoder calls it, or `scan` of (B, T, I).
+
+        by: what computes the result instead. A cell that wraps another calls it with `by`, so that the hooks of the
+            cell inside are called, too.
+
+        Raises:
+            ValueError: as of `scan`.
+        """
+        from seqzoo.kernels import engines
+
+        if by is not None:
+            return by(x, state, lengths)
+        state, lengths = self.checked(x, state, lengths)
+        if x.dim() == 2:
+            return self.step(self.project(x), state)
+        return engines.scan(self, x, state, lengths)
+
+    def checked(self, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[State, Tensor | None]:
+        """The state to start from, and the lengths as int64. Raises ValueError where anything does not fit."""
+        from seqzoo.kernels import inputs
+
+        return inputs.check(self, x, state, lengths)
 
 
-def _shapes(state: State) -> Any:
-    return tuple(_shapes(part) if isinstance(part, tuple) else tuple(part.shape) for part in state)
+CellScan = Callable[..., tuple[Tensor, State]]
+"""x, state and lengths -> outputs and the next state, as `Cell.scan`."""
 
 
 CellFactory = Callable[[int, int], Cell]

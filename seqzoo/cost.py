@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -49,7 +49,7 @@ def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
     return Cost(parameters, count_weights(model), count_flops(model, numbers), state_bytes, training_bytes)
 
 
-def count_weights(model: Model) -> int:
+def count_weights(model: nn.Module) -> int:
     """Numbers that are saved, trained or fixed; tables that follow from options are none."""
     saved = model.state_dict().keys()
     fixed = [buffer for name, buffer in model.named_buffers() if name in saved]

@@ -14,6 +14,7 @@ https://www.ai.rug.nl/minds/uploads/STMEchoStatesTechRep.pdf
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from seqzoo.contracts import Cell, State
-from seqzoo.masking import mask
+from seqzoo.masking import mask, zero_padding
 from seqzoo.model import Model
 from seqzoo.ridge import ridge
 from seqzoo.state import flatten, map_state, where
@@ -73,7 +74,7 @@ def recording(cell: Cell) -> Iterator[Recording]:
     def scan(x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         state = map_state(_leaf, cell.initial_state(x.shape[0]) if state is None else state)
         entered, left, outputs, sigmoids, kept = [], [], [], [], []
-        for t, p in enumerate(cell.project(x).unbind(1)):
+        for t, p in enumerate(cell.project(zero_padding(x, lengths)).unbind(1)):
             # what enters a step has only that step behind it, although h may have been computed from c
             state = map_state(lambda part: part.view_as(part), state)
             with _Listening(cell) as heard:
@@ -84,7 +85,7 @@ def recording(cell: Cell) -> Iterator[Recording]:
             kept += heard.kept
             if lengths is not None:
                 real = lengths > t
-                output, following = output * real[:, None], where(real, following, state)
+                output, following = where(real, (output, following), (torch.zeros_like(output), state))
             outputs.append(output)
             state = following
         noted.entered, noted.left, noted.outputs = entered, left, torch.stack(outputs, 1)
@@ -96,7 +97,8 @@ def recording(cell: Cell) -> Iterator[Recording]:
         return noted.outputs, state
 
     outer = vars(cell).get("scan")
-    cell.scan = scan  # type: ignore[method-assign]
+    # within a call of the cell, so that its hooks are called
+    cell.scan = functools.partial(cell, by=scan)  # type: ignore[method-assign]
     try:
         yield noted
     finally:

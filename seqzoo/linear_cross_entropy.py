@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.contracts import Loss
-from seqzoo.masking import IGNORED, cross_entropy, ignore_padding
+from seqzoo.masking import IGNORED, cross_entropy, ignore_padding, zero_padding
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 """Scores of a chunk: few enough to stay near a CPU's caches, and enough for large products."""
@@ -39,7 +39,7 @@ def linear_cross_entropy(
         count = torch.full((), targets.numel(), device=targets.device)
     else:
         count = lengths.sum()
-        targets = ignore_padding(targets, lengths)
+        features, targets = zero_padding(features, lengths), ignore_padding(targets, lengths)
     total = _LinearCrossEntropy.apply(
         features.flatten(0, 1), weight, bias, targets.flatten(), label_smoothing, torch.is_grad_enabled()
     )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqzoo.attention import Additive
 from seqzoo.contracts import Features
-from seqzoo.masking import largest_of, mask, mean_of
+from seqzoo.masking import largest_of, mask, mean_of, zero_padding
 
 PoolingName = Literal["last", "middle", "mean", "max", "attention", "target", "target_attention"]
 
@@ -73,6 +73,7 @@ class Pooling(nn.Module):
         """(B, O) and the weights (B, T)."""
         outputs = features.outputs
         if way == "attention":
+            outputs = zero_padding(outputs, features.lengths)
             scores = self.attention(outputs)[..., 0]
             if features.lengths is not None:
                 scores = scores.masked_fill(~mask(features.lengths, outputs.shape[1]), float("-inf"))

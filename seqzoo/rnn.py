@@ -9,15 +9,23 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from seqzoo.backbones import Recurrent
-from seqzoo.building import cell_factory
+from seqzoo.building import cell_factory, refuse_too_large
+from seqzoo.errors import ConfigError
+from seqzoo.masking import checked_lengths
+from seqzoo.options import check_options
 from seqzoo.state import flatten, unflatten
 
 
 class RNN(nn.Module):
     """A drop-in for `nn.LSTM`, `nn.GRU` and `nn.RNN`, for every cell: `RNN("lstm", 128, 256, num_layers=2)`.
 
-    cell: a name of `conf/cell`; **options: the cell's own, and those of every cell, such as `zoneout=0.1`.
-    dropout: on the input of every layer but the first.
+    Args:
+        cell: a name of `conf/cell`.
+        dropout: on the input of every layer but the first.
+        **options: the cell's own, and those of every cell, such as `zoneout=0.1`.
+
+    Raises:
+        ConfigError: an option or a size that cannot be, or that no machine could hold.
     """
 
     def __init__(
@@ -32,10 +40,23 @@ class RNN(nn.Module):
         **options: Any,
     ):
         super().__init__()
+        sizes: dict[str, Any] = {"hidden_size": hidden_size, "num_layers": num_layers, "bidirectional": bidirectional}
+        mistakes = check_options("RNN", RNN, {"input_size": input_size, "dropout": dropout, **sizes}, ("cell",))
+        if mistakes:
+            raise ConfigError(mistakes.values())
         self.batch_first = batch_first
-        self.backbone = Recurrent(
-            cell_factory(cell, **options), input_size, hidden_size, num_layers, bidirectional, dropout
-        )
+
+        def build() -> Recurrent:
+            return Recurrent(cell_factory(cell, **options), input_size, dropout=dropout, **sizes)
+
+        try:
+            refuse_too_large(build)
+            self.backbone = build()
+        except ValueError as error:
+            raise ConfigError([f"RNN.{error}"]) from error
+        self.input_size = input_size
+        first = [[part.shape for part in flatten(s)] for layer in self.backbone.initial_state(1) for s in layer]
+        self._stacks = all(shapes == first[0] for shapes in first)
         self.output_size = self.backbone.output_size
 
     def forward(
@@ -44,19 +65,35 @@ class RNN(nn.Module):
         state: Tensor | tuple[Tensor, ...] | None = None,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
-        """x: (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence, which also comes back.
-        lengths: (B,) real steps a row; outputs beyond are zero and the state is that after the last real step.
-        state: as returned: (num_layers * directions, B, H), or a tuple of them for cells that keep several.
+        """Run all layers over sequences.
 
-        -> outputs (T, B, O) or (B, T, O), and the state.
+        Args:
+            x: input, shape (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence, which
+                also comes back.
+            state: as returned by an earlier call; None: the initial one.
+            lengths: number of real steps of each row, whole numbers from 0 to T, shape (B,); None: all are real.
+                Padded steps have no influence, whatever they hold.
+
+        Returns:
+            Outputs (T, B, O) or (B, T, O), zero at padded steps, and the state after each row's last real step:
+            (num_layers * directions, B, H), or a tuple of such tensors for cells that keep several.
+
+        Raises:
+            ValueError: shapes, types, devices or lengths do not fit.
         """
+        self._check_input(x)
+        state = _as_tensors(state)
         if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise ValueError("lengths are given with a PackedSequence, which has its own: leave them out")
             padded, real = pad_packed_sequence(x, batch_first=True)
             outputs, after = self._over_rows(padded, state, real)
             in_order = x.sorted_indices is None
             return pack_padded_sequence(outputs, real, batch_first=True, enforce_sorted=in_order), after
+        if lengths is not None:
+            lengths = _as_lengths(lengths)
         if x.dim() == 2:
-            first = None if state is None else _each(state, lambda tensor: tensor[:, None])
+            first = None if state is None else _each(state, lambda tensor: tensor[:, None] if tensor.dim() else tensor)
             outputs, after = self._over_rows(x[None], first, lengths)
             return outputs[0], _each(after, lambda tensor: tensor[:, 0])
         if self.batch_first:
@@ -64,12 +101,27 @@ class RNN(nn.Module):
         outputs, after = self._over_rows(x.transpose(0, 1), state, lengths)
         return outputs.transpose(0, 1), after
 
+    def _check_input(self, x: Any) -> None:
+        """Raises ValueError, which says the dimensions in the order in which they were given."""
+        if isinstance(x, PackedSequence):
+            shape, batched = x.data.shape, False
+        elif isinstance(x, Tensor):
+            shape, batched = x.shape, x.dim() == 3
+        else:
+            raise ValueError(f"RNN reads a tensor or a PackedSequence: the input is a {type(x).__name__}")
+        if torch.jit.is_tracing():
+            return
+        time = 1 if batched and self.batch_first else 0
+        if len(shape) not in (2, 3) or shape[-1] != self.input_size or shape[time] == 0:
+            order = f"(B, T, {self.input_size})" if self.batch_first else f"(T, B, {self.input_size})"
+            raise ValueError(f"RNN reads {order} or (T, {self.input_size}), T at least 1: the input is {tuple(shape)}")
+
     def _over_rows(
         self, x: Tensor, state: Tensor | tuple[Tensor, ...] | None, lengths: Tensor | None
     ) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
         """(B, T, I) -> (B, T, O), and states in torch's layout."""
         if lengths is not None:
-            lengths = torch.as_tensor(lengths, device=x.device)
+            lengths = checked_lengths(lengths, x.shape, lengths.device).to(x.device)
         outputs, after = self.backbone(x, lengths, None if state is None else self._split(state, x.shape[0]))
         return outputs, self._merge(after)
 
@@ -79,7 +131,7 @@ class RNN(nn.Module):
         Where a part's width differs by layer, as of cells that remember inputs, each layer's part stays on its own.
         """
         slots = [flatten(s) for layer in state for s in layer]
-        if any([part.shape for part in slot] != [part.shape for part in slots[0]] for slot in slots):
+        if not self._stacks:
             return tuple(part[None] for slot in slots for part in slot)
         parts = [torch.stack(same) for same in zip(*slots, strict=True)]
         return parts[0] if len(parts) == 1 else tuple(parts)
@@ -90,13 +142,31 @@ class RNN(nn.Module):
         like = self.backbone.initial_state(batch_size)
         merged = self._merge(like)
         expected = [tuple(part.shape) for part in ((merged,) if isinstance(merged, Tensor) else merged)]
-        if [tuple(part.shape) for part in parts] != expected:
+        if not torch.jit.is_tracing() and [tuple(part.shape) for part in parts] != expected:
             found = ", ".join(str(tuple(part.shape)) for part in parts)
             raise ValueError(f"the state has shapes {found}; it must have {', '.join(map(str, expected))}")
         slots = sum(len(layer) for layer in like)
         if len(parts) == len(flatten(like)):
             return unflatten([part[0] for part in parts], like)
         return unflatten([part[slot] for slot in range(slots) for part in parts], like)
+
+
+def _as_tensors(state: Any) -> Tensor | tuple[Tensor, ...] | None:
+    """Raises ValueError where a state is something else."""
+    if state is None or isinstance(state, Tensor):
+        return state
+    if isinstance(state, (tuple, list)) and all(isinstance(part, Tensor) for part in state):
+        return tuple(state)
+    raise ValueError(f"the state is a {type(state).__name__}: it must be a tensor, or a tuple of tensors")
+
+
+def _as_lengths(lengths: Any) -> Tensor:
+    if isinstance(lengths, Tensor):
+        return lengths
+    try:
+        return torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"lengths are {lengths!r:.60}: they must be whole numbers, one a row") from error
 
 
 def _each(state: Tensor | tuple[Tensor, ...], function: Any) -> Tensor | tuple[Tensor, ...]:

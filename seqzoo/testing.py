@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
+import itertools
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -128,17 +129,30 @@ def _check_lengths(cell: Cell) -> None:
 
 
 def check_padding(create: CellFactory) -> str:
-    """What stands at padded steps has no influence, to the last bit."""
+    """What stands at padded steps, be it NaN or infinite, has no influence: not on outputs, to the last bit, nor on the
+    last state or a gradient.
+    """
     cell, lengths = _randomised(create), torch.tensor(LENGTHS)
     x = _some_input()
-    other = x.clone()
-    other[1, LENGTHS[1] :] = 1e3
-    other[2, LENGTHS[2] :] = -1e3
-    for _ in _engines(cell):
-        (outputs, after), (changed, changed_after) = cell.scan(x, None, lengths), cell.scan(other, None, lengths)
-        _assert_exactly_equal([outputs], [changed], "outputs where only the padding changed")
-        _assert_equal(flatten(after), flatten(changed_after), "the last state where only the padding changed")
+    for _ in itertools.chain(_engines(cell), _reference(cell)):
+        outputs, *others = _padded_run(cell, x, lengths)
+        for filling in (1e3, -1e3, float("inf"), float("nan")):
+            other = x.clone()
+            for row, length in enumerate(LENGTHS):
+                other[row, length:] = filling
+            changed, *changed_others = _padded_run(cell, other, lengths)
+            _assert_exactly_equal([outputs], [changed], f"outputs where only the padding changed, to {filling},")
+            _assert_equal(others, changed_others, f"states and gradients where only the padding changed, to {filling},")
     return ""
+
+
+def _padded_run(cell: Cell, x: Tensor, lengths: Tensor) -> list[Tensor]:
+    """Outputs, last state and all gradients."""
+    x = x.clone().requires_grad_()
+    outputs, after = cell.scan(x, None, lengths)
+    total = outputs.sum() + sum((3 * part).sin().sum() for part in flatten(after))
+    gradients = torch.autograd.grad(total, [x, *cell.parameters()])
+    return [outputs, *flatten(after), *gradients]
 
 
 def check_halves(create: CellFactory) -> str:
@@ -304,6 +318,12 @@ def _engines(cell: Cell) -> Iterator[str]:
             yield engine
     finally:
         cell.engine = own
+
+
+def _reference(cell: Cell) -> Iterator[str]:
+    cell.engine = "reference"
+    yield cell.engine
+    cell.engine = "auto"
 
 
 def _stepped(cell: Cell, x: Tensor, state: State, lengths: None) -> tuple[Tensor, State]:

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "disk": BASE,
     "locks": BASE,
     "state": BASE,
-    "masking": BASE,
+    "masking": BASE | {"kernels"},
     "locked_dropout": BASE,
     "streams": BASE,
     "linear_cross_entropy": BASE | {"masking"},

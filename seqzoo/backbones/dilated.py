@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.backbones.stack import Stack, build_layers, repeated
-from seqzoo.contracts import Cell, CellFactory, State
+from seqzoo.contracts import Cell, CellFactory, CellScan, State
 from seqzoo.state import map_state, reorder
 
 
@@ -73,8 +73,15 @@ class DilatedCell(Cell):
         output, following = self.cell.step(p, state[0])
         return output, (*state[1:], following)
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        state = self.initial_state(x.shape[0]) if state is None else state
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None, by: CellScan | None = None
+    ) -> tuple[Tensor, State]:
+        if by is not None:
+            return by(x, state, lengths)
+        state, lengths = self.checked(x, state, lengths)
+        if x.dim() == 2:
+            output, following = self.cell(x, state[0])
+            return output, (*state[1:], following)
         rows, steps, d = x.shape[0], x.shape[1], self.dilation
         padding = -steps % d
         whole = lengths is None and padding == 0

@@ -39,6 +39,7 @@ class Layer(nn.ModuleList):
         if not behind:
             outputs, after = ahead.scan(x, state[0], lengths)
             return outputs, (after,)
+        _, lengths = ahead.checked(x, state[0], lengths)  # before rows are turned around
 
         def backwards() -> tuple[Tensor, State]:
             order = reversal(x, lengths)

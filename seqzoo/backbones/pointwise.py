@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts import Backbone, CellFactory, State
-from seqzoo.masking import largest_of, mask
+from seqzoo.masking import checked_lengths, largest_of, zero_padding
 
 
 class Pointwise(Backbone):
@@ -35,8 +35,10 @@ class Pointwise(Backbone):
         return ()
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        x, after = self.step(x, ())
-        return (x if lengths is None else x * mask(lengths, x.shape[1])[..., None]), after
+        if lengths is not None:
+            lengths = checked_lengths(lengths, x.shape, x.device)
+        x, after = self.step(zero_padding(x, lengths), ())
+        return zero_padding(x, lengths), after
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         for depth, layer in enumerate(self.layers):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from seqzoo.backbones.layer import Layer
 from seqzoo.backbones.stack import build_layers
 from seqzoo.contracts import Backbone, CellFactory, State
-from seqzoo.masking import largest_of
+from seqzoo.masking import checked_lengths, largest_of
 
 
 class ReNet(Backbone):
@@ -47,6 +47,8 @@ class ReNet(Backbone):
         steps, columns = x.shape[1], self.columns
         grid = F.pad(x, (0, 0, 0, -steps % columns)).unflatten(1, (-1, columns))
         rows_end = columns_end = None
+        if lengths is not None:
+            lengths = checked_lengths(lengths, x.shape, x.device)
         if lengths is not None or steps % columns:
             lengths = x.new_full((len(x),), steps, dtype=torch.long) if lengths is None else lengths
             rows = torch.arange(grid.shape[1], device=x.device)

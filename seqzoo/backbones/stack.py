@@ -16,6 +16,9 @@ from seqzoo.contracts import Backbone, CellFactory, State
 from seqzoo.locked_dropout import LockedDropout
 from seqzoo.state import flatten, map_state
 
+MOST_LAYERS = 1000
+"""More would be minutes of building; nobody has trained so many."""
+
 
 class Stack(Backbone):
     """State: a tuple over layers of tuples over directions of the cell's state. Output: the last layer's.
@@ -87,6 +90,8 @@ def repeated(cell: CellFactory, num_layers: int) -> list[CellFactory]:
     """The same cell for each of `num_layers` layers."""
     if num_layers < 1:
         raise ValueError(f"num_layers is {num_layers}: a network has at least one layer")
+    if num_layers > MOST_LAYERS:
+        raise ValueError(f"num_layers is {num_layers:,}: a network has {MOST_LAYERS:,} layers at most")
     return [cell] * num_layers
 
 

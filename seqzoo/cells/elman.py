@@ -33,7 +33,7 @@ class Elman(GatedCell):
         return h, (h,)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
-        if self.layer_norm or self.activation not in ("tanh", "relu"):
+        if self.layer_norm or self.activation not in ("tanh", "relu") or not torch_rnn.usable(x):
             return None
         (h,) = state
         outputs, h = torch_rnn.elman(x, h, self.weights, lengths, self.activation)

@@ -40,7 +40,7 @@ class GRU(GatedCell):
         return h, (h,)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
-        if self.layer_norm or self.activation != "tanh":
+        if self.layer_norm or self.activation != "tanh" or not torch_rnn.usable(x):
             return None
         (h,) = state
         outputs, h = torch_rnn.gru(x, h, self.weights, lengths)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.contracts import Cell, State
+from seqzoo.masking import zero_padding
 
 
 class Jordan(Cell):
@@ -89,13 +90,13 @@ class Jordan(Cell):
 
         Step t sees the right output of step t - 1, step 0 the state. A padded step outputs zero.
         """
-        (first,) = self.initial_state(x.shape[0]) if state is None else state
+        (first,), lengths = self.checked(x, state, lengths)
+        x, outputs = zero_padding(x, lengths), zero_padding(outputs, lengths)
         seen = torch.cat([first[:, None], outputs], dim=1)
         y = self._output(self.project(x), seen[:, :-1])
         if lengths is None:
             return y, (seen[:, -1],)
-        real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-        return y * real[..., None], (seen[torch.arange(x.shape[0], device=x.device), lengths],)
+        return zero_padding(y, lengths), (seen[torch.arange(x.shape[0], device=x.device), lengths],)
 
     def _output(self, p: Tensor, y: Tensor) -> Tensor:
         """(..., H) and (..., O) -> (..., O)"""

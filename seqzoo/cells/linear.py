@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.linear_scan import linear_scan
-from seqzoo.masking import mask
+from seqzoo.masking import zero_padding
 
 
 class LinearRecurrence(Cell):
@@ -35,9 +35,7 @@ class LinearRecurrence(Cell):
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         p = self.project(x)
         h = linear_scan(*self.coefficients(p), self._pack(state), lengths)
-        outputs = self.output(p, h)
-        if lengths is not None:
-            outputs = outputs * mask(lengths, p.shape[1])[..., None]
+        outputs = zero_padding(self.output(p, h), lengths)
         return outputs, self._unpack(h[:, -1], state)
 
     @staticmethod

@@ -74,7 +74,7 @@ class LSTM(GatedCell):
         return h, (h, c)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
-        if not self.is_torchs:
+        if not self.is_torchs or not torch_rnn.usable(x):
             return None
         h, c = state
         return torch_rnn.lstm(x, (h, c), self.weights, lengths)

@@ -11,6 +11,7 @@ https://arxiv.org/abs/1308.0850
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts import Cell, CellScan, State
 from seqzoo.state import flatten, map_state
 
 
@@ -81,10 +82,17 @@ class ModifiedCell(Cell):
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         return self.masked_step(p, state, None)
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        state = self.initial_state(x.shape[0]) if state is None else state
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None, by: CellScan | None = None
+    ) -> tuple[Tensor, State]:
+        if by is not None or (isinstance(x, Tensor) and x.dim() == 2):
+            return self.cell(x, state, lengths, by or functools.partial(Cell.forward, self))
         if not self.training or not self.modifiers.weight_drop:
             return self._scan(x, state, lengths)
+        if "weight_hh" not in self.cell._parameters:
+            raise ValueError(
+                "weight_drop acts on weight_hh, which is computed from other parameters here: leave one out"
+            )
         dropped = {"cell.weight_hh": F.dropout(self.cell.get_parameter("weight_hh"), self.modifiers.weight_drop)}
         return torch.func.functional_call(_Scan(self), dropped, (x, state, lengths))
 
@@ -108,15 +116,19 @@ class ModifiedCell(Cell):
     def _draws(self) -> bool:
         return self.training and self.modifiers.zoneout > 0
 
-    def _scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+    def _scan(self, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
         modifiers = self.modifiers
         if self.training and modifiers.recurrent_dropout:
-            mask = F.dropout(torch.ones_like(state[0]), modifiers.recurrent_dropout)
-            outputs, (_, *after) = _Masked(self).scan(x, (mask, *state), lengths)
-            return outputs, tuple(after)
+            return self.cell(x, state, lengths, self._scan_masked)
         if not modifiers.zoneout and modifiers.clip_state_gradient is None:
             return self.cell.scan(x, state, lengths)
-        return super().scan(x, state, lengths)
+        return self.cell(x, state, lengths, functools.partial(Cell.forward, self))
+
+    def _scan_masked(self, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
+        state, lengths = self.checked(x, state, lengths)
+        mask = F.dropout(torch.ones_like(state[0]), self.modifiers.recurrent_dropout)
+        outputs, (_, *after) = _Masked(self).scan(x, (mask, *state), lengths)
+        return outputs, tuple(after)
 
     def _zone_out(self, new: State, old: State, noise: Tensor | None) -> State:
         """noise: (B, numbers of the state) from 0 to 1; None: the mean."""
@@ -168,7 +180,7 @@ class _Scan(nn.Module):
         super().__init__()
         self.cell, self._owner = owner.cell, [owner]
 
-    def forward(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
         return self._owner[0]._scan(x, state, lengths)
 
 

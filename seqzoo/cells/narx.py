@@ -21,7 +21,7 @@ from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.delay import convolve, kept, weigh
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.unroll import unroll
-from seqzoo.masking import mask
+from seqzoo.masking import zero_padding
 
 
 class NARX(Cell):
@@ -100,13 +100,15 @@ class NARX(Cell):
         Step t sees the right outputs of the q steps before t; those before the first step are the state's. A padded
         step outputs zero.
         """
-        ys, xs = self.initial_state(x.shape[0]) if state is None else state
+        (ys, xs), lengths = self.checked(x, state, lengths)
+        x, outputs = zero_padding(x, lengths), zero_padding(outputs, lengths)
         line, seen = torch.cat([xs, x], dim=1), torch.cat([ys, outputs], dim=1)
         from_outputs = convolve(seen[:, :-1], self.weight_yh)
         y = self._output(convolve(line, self.weight_ih, self.bias_h) + from_outputs)
-        if lengths is not None:
-            y = y * mask(lengths, x.shape[1])[..., None]
-        return y, (kept(seen, self.output_window, lengths), kept(line, self.input_window - 1, lengths))
+        return zero_padding(y, lengths), (
+            kept(seen, self.output_window, lengths),
+            kept(line, self.input_window - 1, lengths),
+        )
 
     def _step(self, from_inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """(B, H) and the last outputs."""

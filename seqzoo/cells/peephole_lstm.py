@@ -42,7 +42,7 @@ class PeepholeLSTM(LSTM):
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         h, c = state
-        p_i, p_f, p_o = self.peepholes
+        p_i, p_f, p_o = self.peepholes.unbind()
         i, f, g, o = (p + self.recur(h)).chunk(4, dim=-1)
         c = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * ACTIVATIONS[self.activation](g)
         h = torch.sigmoid(o + p_o * c) * self.read(c)

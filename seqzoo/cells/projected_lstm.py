@@ -65,7 +65,7 @@ class ProjectedLSTM(LSTM):
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
         # torch knows a projection by r being narrower than c
-        if not self.is_torchs or self.output_size == self.hidden_size:
+        if not self.is_torchs or self.output_size == self.hidden_size or not torch_rnn.usable(x):
             return None
         r, c = state
         with warnings.catch_warnings():

@@ -22,6 +22,7 @@ from seqzoo.cells.delay import kept, weigh
 from seqzoo.cells.driven import DrivenCell
 from seqzoo.cells.linear import LinearRecurrence
 from seqzoo.contracts import State
+from seqzoo.kernels import engines
 
 
 class QRNN(DrivenCell):
@@ -73,7 +74,7 @@ class QRNN(DrivenCell):
         windows = line.unfold(1, self.window, 1).flatten(0, 1).transpose(1, 2)
         parts = weigh(windows, self.weight_ih, self.bias).unflatten(0, x.shape[:2])
         self.pool.engine = self.engine
-        h, (c,) = self.pool.scan(parts, (c,), lengths)
+        h, (c,) = engines.scan(self.pool, parts, (c,), lengths)
         return h, (c, kept(line, self.window - 1, lengths))
 
 

@@ -79,7 +79,7 @@ class RecurrentHighway(DrivenCell):
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (s,) = state
-        for layer, (weight, bias) in enumerate(zip(self.weight_hh, self.bias_hh, strict=True)):
+        for layer, (weight, bias) in enumerate(zip(self.weight_hh.unbind(), self.bias_hh.unbind(), strict=True)):
             sums = self.norm_hh[layer](F.linear(s, weight)) + bias if self.layer_norm else F.linear(s, weight, bias)
             n, t, *c = (sums + p if layer == 0 else sums).chunk(self.num_parts, dim=-1)
             t = torch.sigmoid(t)

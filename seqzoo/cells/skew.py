@@ -34,7 +34,7 @@ class SkewCell(DrivenCell):
     @property
     def above_diagonal(self) -> tuple[Tensor, Tensor]:
         """Row and column of each number of `skew`."""
-        rows, columns = torch.triu_indices(self.hidden_size, self.hidden_size, 1, device=self.skew.device)
+        rows, columns = torch.triu_indices(self.hidden_size, self.hidden_size, 1, device=self.skew.device).unbind()
         return rows, columns
 
     def skew_matrix(self) -> Tensor:

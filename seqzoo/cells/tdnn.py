@@ -17,7 +17,7 @@ from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.delay import convolve, kept, weigh
 from seqzoo.cells.driven import DrivenCell
 from seqzoo.contracts import State
-from seqzoo.masking import mask
+from seqzoo.masking import zero_padding
 
 
 class TDNN(DrivenCell):
@@ -60,6 +60,4 @@ class TDNN(DrivenCell):
         (past,) = state
         line = torch.cat([past, x], dim=1)
         y = ACTIVATIONS[self.activation](convolve(line, self.weight_ih, self.bias))
-        if lengths is not None:
-            y = y * mask(lengths, x.shape[1])[..., None]
-        return y, (kept(line, self.window - 1, lengths),)
+        return zero_padding(y, lengths), (kept(line, self.window - 1, lengths),)

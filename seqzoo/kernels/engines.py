@@ -8,15 +8,18 @@ nothing was measured yet, it takes what torch has, which is cuDNN or a scan in p
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrize import is_parametrized
 
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused.plan import plan
+from seqzoo.kernels.transforms import traced, transformed
+from seqzoo.masking import zero_padding
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,26 @@ class Execution:
 
 
 def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-    """As `Cell.scan`. Raises ValueError where the engine that the cell is set to cannot run it."""
-    if cell.engine == "reference":
+    """As `Cell.scan`, of inputs that have been checked. Where torch traces or transforms the computation, an engine
+    that knows nothing of that gives way to the reference. Raises ValueError where the engine that the cell is set to
+    cannot run it.
+    """
+    computed = [module for module in cell.modules() if is_parametrized(module)]
+    if not computed:
+        return _scan(cell, x, state, lengths)
+    with parametrize.cached():  # one value for all steps, also of what changes whenever it is asked for
+        for module in computed:
+            for name in module.parametrizations:  # type: ignore[union-attr]
+                getattr(module, name)
+        return _scan(cell, x, state, lengths)
+
+
+def _scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+    if cell.engine == "reference" or traced():
         return cell.unroll(x, state, lengths)
     if cell.engine == "fused":
+        if transformed():
+            return cell.unroll(x, state, lengths)
         try:
             if not x.is_meta:
                 return fused_scan(cell, x, state, lengths)
@@ -43,18 +62,21 @@ def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[T
         except NotCompilable as error:
             raise ValueError(f"engine is fused, which {type(cell).__name__} cannot be here: {error}") from error
     if cell.engine == "torch":
-        found = cell.torch_scan(x, state, lengths)
-        if found is None:
+        result = _by_torch(cell, x, state, lengths)
+        if result is None and not transformed():
             raise ValueError(f"engine is torch, but torch has no way of its own for {type(cell).__name__}")
-        return found
+        return result or cell.unroll(x, state, lengths)
     device = x.device.type
     torch_first = device in cell.torch_first and (device == "cuda" or lengths is None)
-    compiled = functools.partial(_compiled, cell)
-    for way in (cell.torch_scan, compiled) if torch_first else (compiled, cell.torch_scan):
-        found = way(x, state, lengths)
-        if found is not None:
-            return found
+    for way in (_by_torch, _compiled) if torch_first else (_compiled, _by_torch):
+        result = way(cell, x, state, lengths)
+        if result is not None:
+            return result
     return cell.unroll(x, state, lengths)
+
+
+def _by_torch(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
+    return cell.torch_scan(zero_padding(x, lengths), state, lengths)
 
 
 def _compiled(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:

@@ -13,8 +13,23 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from seqzoo.kernels.transforms import autocast_dtype, differentiated
+
 # sigmoid of it is exactly 0 or 1 in every precision, and float16 still holds it
 SATURATION = 1e4
+
+
+def usable(x: Tensor) -> bool:
+    """Whether torch's kernels know what is done here: not transformations of `torch.func`, nor, on processors without
+    arithmetic of 16 bits, such numbers, where oneDNN fails or ends the process.
+    """
+    device = x.device.type
+    dtype = autocast_dtype(device) or x.dtype
+    if device == "cpu" and dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    if device == "cpu" and dtype == torch.float16 and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
+        return False
+    return not differentiated()
 
 
 def lstm(

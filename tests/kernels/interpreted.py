@@ -47,7 +47,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     """A CPU takes the way of a GPU."""
     monkeypatch.setitem(fused.MACHINES, "cpu", CUDA._replace(ways=(request.param,)))
     monkeypatch.setattr(fused, "_known", {})
-    monkeypatch.setattr(fused, "_refused", {})
 
 
 def run(cell: Cell, scan: Callable[..., Any], lengths: Tensor | None) -> list[Tensor]:

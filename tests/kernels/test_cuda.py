@@ -55,7 +55,6 @@ def test_without_triton_the_next_engine_is_taken(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.setitem(fused.MACHINES, "cpu", fused.MACHINES["cuda"])
     monkeypatch.setattr(fused, "_known", {})
-    monkeypatch.setattr(fused, "_refused", {})
     cell, x = seqzoo.create_cell("mgu", 3, 4), torch.randn(2, 5, 3)
     torch.testing.assert_close(cell.scan(x), cell.unroll(x))
     cell.engine = "fused"
@@ -70,7 +69,6 @@ def test_a_kernel_that_cannot_be_built_takes_the_next_way(monkeypatch: pytest.Mo
     native = fused.MACHINES["cpu"]
     monkeypatch.setitem(fused.MACHINES, "cpu", native._replace(ways=(broken, *native.ways)))
     monkeypatch.setattr(fused, "_known", {})
-    monkeypatch.setattr(fused, "_refused", {})
     cell, x = seqzoo.create_cell("mgu", 3, 4), torch.randn(2, 5, 3)
     torch.testing.assert_close(fused_scan(cell, x, cell.initial_state(2), None), cell.unroll(x))
     monkeypatch.setitem(fused.MACHINES, "cpu", native._replace(ways=(broken,)))

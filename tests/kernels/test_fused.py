@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -226,7 +227,6 @@ def test_without_a_compiler_all_goes_on_and_it_is_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(fused, "_known", {})
-    monkeypatch.setattr(fused, "_refused", {})
     monkeypatch.setattr(native.shutil, "which", lambda name: None)
     native.compiler.cache_clear()
     native.load.cache_clear()
@@ -257,15 +257,88 @@ def test_a_source_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: An
     monkeypatch.setattr(native, "_build", lambda *given: pytest.fail("built again"))
     native.load.cache_clear()
     native.load(functions, "float")
-    assert [path.suffix for path in tmp_path.iterdir()] == [".so"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".sha256", ".so"]
 
 
-def test_a_cache_that_others_can_write_to_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    own = tmp_path / "seqzoo" / "kernels"
+def rewritten(path: Path, content: bytes) -> None:
+    """As a new file: this process has loaded the old one."""
+    path.unlink()
+    path.write_bytes(content)
+
+
+def replaced_by_link(path: Path) -> None:
+    copy = path.rename(path.with_name("elsewhere"))
+    path.symlink_to(copy)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: rewritten(path, b""),
+    "cut off": lambda path: rewritten(path, path.read_bytes()[:-1000]),
+    "another": lambda path: rewritten(path, path.read_bytes()[:-8] + b"changed!"),
+    "without checksum": lambda path: path.with_suffix(".sha256").unlink(),
+    "with an empty checksum": lambda path: path.with_suffix(".sha256").write_text(""),
+    "a link": replaced_by_link,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_compiled_code_that_is_not_as_it_was_written_is_built_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: str
+) -> None:
+    monkeypatch.setattr(native, "user_cache", lambda kind: tmp_path)
+    functions = "".join(f'extern "C" void {name}() {{}}\n' for name in native.SYMBOLS)
+    native.load.__wrapped__(functions, "float")
+    [path] = tmp_path.glob("*.so")
+    whole = path.read_bytes()
+    DAMAGES[damage](path)
+    native.load.__wrapped__(functions, "float")
+    assert path.read_bytes() == whole
+    assert not path.is_symlink()
+    assert native._is_intact(path)
+
+
+def test_code_that_can_be_loaded_nowhere_leaves_the_next_engine(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """As from a disk that runs nothing, or a full one."""
+
+    def fail(path: Path) -> None:
+        raise OSError("failed to map segment from shared object")
+
+    monkeypatch.setattr(native, "user_cache", lambda kind: tmp_path)
+    monkeypatch.setattr(native, "Library", fail)
+    monkeypatch.setattr(fused, "_known", {})
+    native.load.cache_clear()
+    cell = seqzoo.create_cell("mgu", INPUT, H).double()
+    with caplog.at_level(logging.WARNING):
+        torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))
+    [record] = caplog.records
+    assert "failed to map segment" in record.message
+    assert "Name another folder by XDG_CACHE_HOME." in record.message
+    cell.engine = "fused"
+    with pytest.raises(ValueError, match="compiled code cannot be stored or loaded: failed to map segment"):
+        cell.scan(torch.zeros(B, T, INPUT, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("open_to_others", ["seqzoo/kernels", "seqzoo", "."])
+def test_a_cache_that_others_can_write_to_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path, open_to_others: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    own = tmp_path / "caches" / "seqzoo" / "kernels"
     assert user_cache.__wrapped__("kernels") == own
-    own.chmod(0o777)
+    (tmp_path / "caches" / open_to_others).chmod(0o777)
     assert user_cache.__wrapped__("kernels") != own
+    assert "can be changed by others" in caplog.text
+    (tmp_path / "caches" / open_to_others).chmod(0o1777)  # sticky, as /tmp
+    assert (user_cache.__wrapped__("kernels") == own) == (open_to_others != "seqzoo/kernels")
+
+
+def test_a_cache_behind_a_link_is_where_the_link_leads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "link"))
+    assert user_cache.__wrapped__("kernels") == tmp_path / "real" / "seqzoo" / "kernels"
 
 
 def test_a_slice_of_a_sum_is_the_sum_of_slices() -> None:
@@ -279,8 +352,7 @@ def test_a_slice_of_a_sum_is_the_sum_of_slices() -> None:
 
 def test_cells_of_equal_options_share_one_program() -> None:
     one, other = seqzoo.create_cell("mgu", INPUT, H), seqzoo.create_cell("mgu", INPUT, H)
-    p, state = one.project(torch.zeros(2, INPUT)), one.initial_state(2)
-    traits = [tuple(fused.traits_of(cell)) for cell in (one, other)]
-    first = fused.compiled(one, p, state, None, traits[0])
-    assert first is fused.compiled(other, p, state, None, traits[1])
-    assert first is not fused.compiled(other.double(), p.double(), other.initial_state(2), None, traits[1])
+    x, state = torch.zeros(2, 3, INPUT), one.initial_state(2)
+    first = fused.compiled(one, x, state, None)
+    assert first is fused.compiled(other, x, state, None)
+    assert first is not fused.compiled(other.double(), x.double(), other.initial_state(2), None)

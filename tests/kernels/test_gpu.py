@@ -70,7 +70,6 @@ def test_engines_agree(name: str, hidden_size: int, padded: bool, monkeypatch: p
     for way in machine.ways:
         monkeypatch.setitem(fused.MACHINES, DEVICE.type, machine._replace(ways=(way,)))
         monkeypatch.setattr(fused, "_known", {})
-        monkeypatch.setattr(fused, "_refused", {})
         try:
             found = run(name, hidden_size, padded, lambda cell: functools.partial(fused_scan, cell), waits=False)
         except NotCompilable as error:

@@ -7,27 +7,32 @@ length, so that a finished sequence costs nothing: no packing is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from types import NoneType
+import functools
+import threading
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
+from torch.autograd.graph import saved_tensors_hooks
 
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.fused.interpretation import interpreted
 from seqzoo.kernels.fused.plan import Plan, plan
 from seqzoo.kernels.fused.rows import Rows
 from seqzoo.kernels.fused.tracing import NotCompilable
+from seqzoo.kernels.fused.traits import traits_of
+from seqzoo.kernels.transforms import autocast_dtype, transformed
 from seqzoo.kernels.unroll import unroll
+from seqzoo.masking import zero_padding
 from seqzoo.state import flatten, unflatten
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2, torch.float16: 5e-2, torch.bfloat16: 5e-2}
-OF_EVERY_MODULE = set(vars(nn.Module())) - {"training"}
+MOST_PROGRAMS = 256
+"""Compiled steps that are kept at once; those of a cell whose attributes change at every call would have no end."""
 Run = Callable[[str, Rows, dict[str, Tensor | None], Sequence[Tensor]], None]
-_known: dict[Hashable, Compiled] = {}
-_refused: dict[Hashable, str] = {}
+_known: dict[Hashable, Compiled | NotCompilable] = {}
+_keeping = threading.Lock()
 
 
 class Compiled(NamedTuple):
@@ -78,25 +83,21 @@ MACHINES = {
 
 def fused_scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
     """As `Cell.scan`. Raises NotCompilable where it cannot be."""
-    if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling() or forward_ad._current_level >= 0:
+    if transformed() or type(x) not in (Tensor, nn.Parameter):
         raise NotCompilable("torch transforms the computation")
     device = x.device.type
     machine = MACHINES.get(device)
     if machine is None:
         raise NotCompilable(f"no code is written for {device}")
-    low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    low = autocast_dtype(device)
     if not {x.dtype, low or x.dtype} <= {*machine.dtypes}:
         raise NotCompilable(f"no code is written for {low or x.dtype} on {device}")
-    traits = (x.dtype, low, device, *traits_of(cell))
-    if traits in _refused:  # before anything is computed for nothing
-        raise NotCompilable(_refused[traits])
+    if _inner_hooks(cell):
+        raise NotCompilable("hooks of modules in it would not be called")
+    # before anything is computed for nothing
+    program = compiled(cell, x, state, low)
     rows = Rows(x, lengths, machine.compact)
-    p = cell.project(rows.real(x)).to(low)
-    try:
-        program = compiled(cell, p, state, low, traits)
-    except NotCompilable as error:
-        _refused[traits] = str(error)
-        raise
+    p = cell.project(rows.real(x if machine.compact else zero_padding(x, lengths))).to(low)
     fixed = _fixed(cell, program.plan, low)
     if any(tensor.dtype not in (p.dtype, low and torch.float32) for tensor in (*flatten(state), *fixed)):
         raise NotCompilable("not all numbers are of one type")
@@ -111,18 +112,50 @@ def _fixed(cell: Cell, plan: Plan, low: torch.dtype | None) -> list[Tensor]:
     return [one(cell, memo).to(low if k in weights else None) for k, one in enumerate(plan.step.fixed)]
 
 
-def compiled(cell: Cell, p: Tensor, state: State, low: torch.dtype | None, traits: tuple[Hashable, ...]) -> Compiled:
-    """One for all cells of equal traits (`traits_of`): of a class, its options and sizes."""
-    if p.dim() != 2:
-        raise NotCompilable("what it reads of the input is not one vector a step")
-    key = (p.shape[1], p.dtype, p.device, traits)
-    if key not in _known:
-        _known[key] = _compile(cell, p, state, low)
-    return _known[key]
+def compiled(cell: Cell, x: Tensor, state: State, low: torch.dtype | None) -> Compiled:
+    """One for all cells of equal traits: of a class, its options and sizes. Raises NotCompilable."""
+    key = (x.dtype, low, x.device, *traits_of(cell))
+    program = _known.get(key)
+    if program is None:
+        try:
+            program = _compile(cell, x, state, low)
+        except NotCompilable as error:
+            program = error.with_traceback(None)
+        with _keeping:
+            while len(_known) >= MOST_PROGRAMS:
+                del _known[next(iter(_known))]
+            _known[key] = program
+    if isinstance(program, NotCompilable):
+        raise NotCompilable(str(program))
+    return program
 
 
-def _compile(cell: Cell, p: Tensor, state: State, low: torch.dtype | None) -> Compiled:
-    """By the first way that can and is right."""
+def _compile(cell: Cell, x: Tensor, state: State, low: torch.dtype | None) -> Compiled:
+    """By the first way that can and is right. Nothing of it is seen from outside: not by hooks on saved tensors, such
+    as those of activation checkpointing, and no random number is drawn.
+    """
+    devices = [x.device] if x.is_cuda else []
+    with torch.random.fork_rng(devices=devices), torch.no_grad(), saved_tensors_hooks(_same, _same):
+        p = cell.project(x.new_zeros(2, x.shape[2])).to(low)
+        if p.dim() != 2:
+            raise NotCompilable("what it reads of the input is not one vector a step")
+        return _program(cell, p, state, low)
+
+
+def _inner_hooks(cell: Cell) -> bool:
+    """Whether a module in the cell has hooks. Its own are called around the whole."""
+    inner = [module for module in cell.modules() if module is not cell]
+    return any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+        for module in inner
+    ) or bool(inner and nn.modules.module._has_any_global_hook())
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _program(cell: Cell, p: Tensor, state: State, low: torch.dtype | None) -> Compiled:
     # neither the conversions of the one nor the shortcuts of the other are part of a step
     with torch.autocast(p.device.type, enabled=False), torch.inference_mode(mode=False):
         of_step = plan(cell, p.shape[-1], state)
@@ -137,31 +170,6 @@ def _compile(cell: Cell, p: Tensor, state: State, low: torch.dtype | None) -> Co
     raise refused
 
 
-def traits_of(cell: Cell) -> Iterator[Hashable]:
-    """Whatever a step may decide by, besides the numbers in its tensors."""
-    for name, module in cell.named_modules():
-        yield name, type(module)
-        for attribute, value in vars(module).items():
-            if attribute not in OF_EVERY_MODULE:
-                plain = isinstance(value, (bool, int, float, str, NoneType))
-                yield attribute, value if plain else _Identity(value)
-        for attribute, tensor in (*module._parameters.items(), *module._buffers.items()):
-            yield attribute, None if tensor is None else tensor.shape
-
-
-class _Identity:
-    """Equal to itself alone; keeps its object, so that nothing else can come to have its address."""
-
-    def __init__(self, value: object):
-        self.value = value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.value is self.value
-
-
 def _verify(cell: Cell, program: Compiled, p: Tensor, state: State, low: torch.dtype | None) -> None:
     """Two steps of two rows, outputs and gradients, against the cell itself: it finds what tracing cannot see, such as
     a gradient that is cut. Raises NotCompilable.
@@ -169,7 +177,7 @@ def _verify(cell: Cell, program: Compiled, p: Tensor, state: State, low: torch.d
     generator = torch.Generator().manual_seed(0)
 
     def noise(like: Tensor, rows: int) -> Tensor:
-        return torch.randn((rows, like.shape[1]), generator=generator).to(like).requires_grad_()
+        return torch.randn((rows, like.shape[1]), generator=generator, device="cpu").to(like).requires_grad_()
 
     with torch.inference_mode(mode=False), torch.enable_grad():
         x = noise(p, 4)
@@ -181,8 +189,10 @@ def _verify(cell: Cell, program: Compiled, p: Tensor, state: State, low: torch.d
         if _has_own_gradient([own_outputs, *flatten(own_after)]):
             raise NotCompilable("a gradient in its step is written by hand")
         wanted = [x, *parts, *(one for one in cell.parameters() if one.requires_grad)]
+        # weights may have graphs of their own, which are kept
+        gradients = functools.partial(torch.autograd.grad, allow_unused=True, materialize_grads=True, retain_graph=True)
         results = [
-            [*tensors, *torch.autograd.grad(_sum_of_sines(tensors), wanted, allow_unused=True, materialize_grads=True)]
+            [*tensors, *gradients(_sum_of_sines(tensors), wanted)]
             for tensors in ([outputs, *after], [own_outputs, *flatten(own_after)])
         ]
     for mine, right in zip(*results, strict=True):

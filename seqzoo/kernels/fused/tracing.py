@@ -7,12 +7,13 @@ at every step: it is noted too, and computed once before a sequence, by torch an
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
@@ -80,7 +81,7 @@ class _Recorder(TorchDispatchMode):
         self.used: list[Fixed] = []
         self._values: dict[int, Node | Fixed] = {}
         self._kept: list[Any] = []  # so that no two tensors have the same id
-        for name, tensor in [*cell.named_parameters(), *cell.named_buffers()]:
+        for name, tensor in [*cell.named_parameters(), *cell.named_buffers(), *_plain_tensors(cell)]:
             self.know(tensor, Fixed(_attribute(name)))
 
     def know(self, tensor: Tensor, value: Node | Fixed) -> None:
@@ -120,6 +121,8 @@ class _Recorder(TorchDispatchMode):
         elif isinstance(result, (list, tuple)):
             for index, tensor in enumerate(result):
                 self.know(tensor, Fixed(_part_of(whole, index)))
+        else:
+            raise NotCompilable(f"{function} reads numbers of a tensor, which may be others at the next call")
 
     def _note(self, function: Any, args: tuple, kwargs: dict, result: Any) -> None:
         name = function.overloadpacket.__name__
@@ -168,6 +171,16 @@ class _Matrix:
         if len(self.shape) > 1 and self.shape[:-1].numel() != 1:
             raise NotCompilable(f"a weight {tuple(self.shape)} is used as a vector")
         return self._recorder.graph.leaf("vector", self.index, 0, self.shape[-1] if self.shape else 1)
+
+
+def _plain_tensors(cell: Cell) -> Iterator[tuple[str, Tensor]]:
+    """Tensors that are attributes and no parameters, such as a weight that a hook or a parametrization computes."""
+    for name, module in cell.named_modules():
+        computed = list(module.parametrizations) if is_parametrized(module) else []
+        for attribute in (*vars(module), *computed):
+            value = getattr(module, attribute)
+            if isinstance(value, Tensor):
+                yield f"{name}.{attribute}".strip("."), value
 
 
 def _attribute(name: str) -> Callable[[Cell, dict[int, Any]], Tensor]:

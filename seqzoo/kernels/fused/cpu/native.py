@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -29,6 +30,7 @@ REALS = {torch.float32: "float", torch.float64: "double"}
 WORK_PER_THREAD = 2_000_000
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-fopenmp-simd", "-fno-math-errno",
          "-fno-trapping-math", "-ffp-contract=fast", "-w")  # fmt: skip
+MOST_LIBRARIES = 256
 SYMBOLS = ("infer", "forward", "backward")
 logger = logging.getLogger(__name__)
 
@@ -96,22 +98,52 @@ def compiler() -> str | None:
     return None
 
 
-@functools.cache
+@functools.lru_cache(MOST_LIBRARIES)
 def load(source: str, real: str) -> Library:
-    """real: "float" or "double". Raises NotCompilable where there is no compiler, or it fails."""
+    """real: "float" or "double". Raises NotCompilable where there is no compiler, it fails, or what it makes cannot be
+    loaded.
+    """
     program = compiler()
     if program is None:
         raise NotCompilable("there is no C++ compiler")
     key = hashlib.sha256("\0".join([source, real, program, *FLAGS, _processor()]).encode()).hexdigest()[:24]
-    folder = user_cache("kernels")
-    path = folder / f"{key}.so"
-    if not path.exists():
+    path = user_cache("kernels") / f"{key}.so"
+    try:
+        if _is_intact(path):
+            with contextlib.suppress(OSError, AttributeError):  # made on another system
+                return Library(path)
         _build(program, source, real, path)
-    return Library(path)
+        return Library(path)
+    except (OSError, AttributeError) as error:  # a full disk, or one from which nothing is run
+        _warn_of(str(error))
+        raise NotCompilable(f"compiled code cannot be stored or loaded: {error}") from error
+
+
+@functools.cache
+def _warn_of(reason: str) -> None:
+    """Once for each reason."""
+    logger.warning(
+        "seqzoo: compiled code cannot be stored in %s or loaded from there, so that most cells take their steps in"
+        " Python, several times slower: %s. Name another folder by XDG_CACHE_HOME.", user_cache("kernels"), reason,
+    )  # fmt: skip
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether a library is there, whole, with the checksum that was written beside it."""
+    try:
+        if any(file.is_symlink() or not file.is_file() for file in (path, _checksum(path))):
+            return False
+        return _checksum(path).read_text(encoding="ascii") == hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return False
+
+
+def _checksum(path: Path) -> Path:
+    return path.with_suffix(".sha256")
 
 
 def _build(program: str, source: str, real: str, path: Path) -> None:
-    """Written aside and renamed, so that whoever comes at the same time sees all of it or nothing."""
+    """Written aside and renamed, so that whoever comes at the same time sees all of a file or nothing."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         text, built = Path(folder, "step.cpp"), Path(folder, "step.so")
         text.write_text(f"#define REAL {real}\n{source}", encoding="utf-8")
@@ -122,7 +154,21 @@ def _build(program: str, source: str, real: str, path: Path) -> None:
             message = done.stderr.strip()[-2000:]
             logger.warning("seqzoo: %s does not compile a cell, which is slower without:\n%s", program, message)
             raise NotCompilable(f"{program} fails")
-        built.replace(path)
+        checksum = Path(folder, "step.sha256")
+        checksum.write_text(hashlib.sha256(built.read_bytes()).hexdigest(), encoding="ascii")
+        for written, final in ((built, path), (checksum, _checksum(path))):
+            _to_disk(written)
+            written.replace(final)
+        _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """What was written there survives a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @functools.cache

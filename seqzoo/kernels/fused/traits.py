@@ -1,0 +1,116 @@
+"""What a step may decide by, besides the numbers in its tensors: cells that are alike in it share one compiled step."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Iterator
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from seqzoo.contracts import Cell
+from seqzoo.kernels.fused.tracing import NotCompilable
+
+EXACT = {bool, int, str, bytes, complex, type(None), torch.dtype, torch.device, BuiltinFunctionType}
+"""Types whose equality is that of what one computes with them, once the types are equal."""
+CONTAINERS = {list, tuple, dict, set, frozenset}
+OF_A_CLASS = (bool, int, float, str, tuple, list, dict, set, numpy.ndarray)
+BOOKKEEPING = set(vars(nn.Module())) - {"training"}
+"""Attributes that every module has."""
+MOST_VALUES, DEEPEST = 10_000, 50
+"""Limits of what is read of a cell before each use: values inside its attributes, numbers of arrays included, and
+levels of nesting."""
+
+
+def traits_of(cell: Cell) -> Iterator[Hashable]:
+    """All attributes of the cell, of its classes and of the modules in it, by value, and the shapes of its tensors.
+
+    Raises NotCompilable where they are too many.
+    """
+    modules = list(cell.named_modules())
+    reader = _Reader([module for _, module in modules])
+    for name, module in modules:
+        kind = type(module)
+        yield name, kind
+        for attribute, value in vars(module).items():
+            if attribute not in BOOKKEEPING:
+                yield attribute, reader.read(value)
+        yield from [reader.read(getattr(kind, attribute, None)) for attribute in _of_class(kind)]  # type: ignore[arg-type]
+        for attribute, tensor in (*module._parameters.items(), *module._buffers.items()):
+            yield attribute, None if tensor is None else (tensor.shape, tensor.dtype)
+
+
+@functools.lru_cache(1024)
+def _of_class(kind: type) -> list[str]:
+    """The names of attributes that all of a class share; their values can be changed, too."""
+    bases = kind.__mro__[: kind.__mro__.index(nn.Module)]
+    names = [name for base in bases for name, value in vars(base).items() if isinstance(value, OF_A_CLASS)]
+    return [name for name in dict.fromkeys(names) if not name.startswith("__")]
+
+
+class _Reader:
+    """Turns values into what is equal for values that no computation can tell apart."""
+
+    def __init__(self, modules: list[nn.Module]):
+        self._above = {id(module): number for number, module in enumerate(modules)}
+        self._left, self._deepest = MOST_VALUES, len(modules) + DEEPEST
+
+    def read(self, value: Any) -> Hashable:
+        kind = type(value)
+        if kind in EXACT:
+            return kind, value
+        if kind is float:  # so that nan is equal to itself, and 0.0 not to -0.0
+            return kind, repr(value)
+        if isinstance(value, type):
+            return value
+        if isinstance(value, Tensor):
+            return kind, value.shape, value.dtype, value.device
+        self._left -= value.size if kind is numpy.ndarray else len(value) if kind in CONTAINERS else 1
+        if self._left < 0 or len(self._above) > self._deepest:
+            raise NotCompilable("its attributes hold too many values to compare them before each use")
+        if id(value) in self._above:
+            return "above", self._above[id(value)]
+        self._above[id(value)] = len(self._above)
+        try:
+            return kind, self._parts(kind, value)
+        finally:
+            del self._above[id(value)]
+
+    def _parts(self, kind: type, value: Any) -> Hashable:
+        if kind in (list, tuple):
+            return tuple(map(self.read, value))
+        if kind is dict:
+            return tuple((self.read(key), self.read(part)) for key, part in value.items())
+        if kind in (set, frozenset):
+            return frozenset(map(self.read, value))
+        if kind is numpy.ndarray and value.dtype != object:
+            return value.dtype.str, value.shape, value.tobytes()
+        if kind is FunctionType:
+            around = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
+            return value.__code__, self.read((value.__defaults__, value.__kwdefaults__, around))
+        if kind is MethodType:
+            return self.read(value.__func__), self.read(value.__self__)
+        try:  # as for a copy of it
+            reduced = value.__reduce_ex__(4)
+        except Exception:  # of whatever cannot be copied
+            return _Identity(value)
+        if isinstance(reduced, str):
+            return _Identity(value)
+        parts = list(reduced) + [None] * 5
+        return self.read((*parts[:3], list(parts[3] or ()), list(parts[4] or ())))
+
+
+class _Identity:
+    """Equal to itself alone; keeps its object, so that nothing else can come to have its address."""
+
+    def __init__(self, value: object):
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other.value is self.value
