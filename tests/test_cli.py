@@ -52,7 +52,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_a_run_directory_holds_everything(runs: dict[str, Path], task: str) -> None:
     files = content(runs[task])
     events = [name for name in files if name.startswith("events.out.tfevents")]
-    expected = {"config.yaml", "spec.json", "metrics.json", "curves.jsonl", "train.log", "checkpoints/last.pt"}
+    expected = {"config.yaml", "spec.json", "metrics.json", "curves.jsonl", "train.log", "checkpoints/last.pt", ".lock"}
     reads_tokens = task not in ("captioning", "regression")
     projector = {"embeddings.tsv", "tokens.tsv", "projector_config.pbtxt"} if reads_tokens else set()
     assert set(files) == {*expected, *projector, "checkpoints/best.safetensors", *events}
@@ -212,7 +212,7 @@ def test_resume_goes_on_to_a_later_end_alone(command: Callable, tmp_path: Path) 
     done = command("train", "resume=run", "training.learning_rate=3", "cell=gru")
     assert done.status == 2
     assert "training.learning_rate is " in done.err
-    assert "cell.class is 'LSTM' in the run and 'GRU' now" in done.err
+    assert "cell is 'lstm' in the run and 'gru' now" in done.err
 
     done = command("train", "resume=run", "training.steps=10", "training.log_every=1")
     assert done.status == 0, done.err
