@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "spans": BASE,
     "crf": SHARED,
     "verse": BASE,
-    "data": SHARED | {"spans", "verse"},
+    "data": SHARED | {"options", "spans", "verse"},
     "kernels": SHARED,
     "cells": SHARED | {"kernels"},
     "imagenet": BASE,

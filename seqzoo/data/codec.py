@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
-from typing import Any, cast
+from reprlib import repr as shown
+from typing import Any, Literal, cast
 
 from seqzoo.contracts import Codec, DataSpec, SpellingCodec, WordVectors
 from seqzoo.data.subwords import SUBWORDS, Subwords
 from seqzoo.data.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, reads_backwards, wrapped
 from seqzoo.data.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
 from seqzoo.errors import DataError, closest
+from seqzoo.options import fits
+from seqzoo.spans import SCHEMES
 
 
 class TextCodec:
@@ -219,9 +222,23 @@ _PLACES = {(True, False): "B", (False, False): "M", (False, True): "E", (True, T
 """Of a token whose beginning is that of a word or not, and whose end is."""
 
 
+_PARTS: dict[str, Any] = {
+    "tokenizer": str,
+    "tokens": list[str],
+    "labels": list[str],
+    "scheme": Literal[(*SCHEMES, None)],
+    "limit": int,
+    "specials": int,
+}
+"""What a saved codec may hold."""
+
+
 def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | CharacterCodec:
     """The inverse of `to_plain`."""
     kind = plain.get("kind")
+    for name, hint in _PARTS.items():
+        if name in plain and not fits(plain[name], hint):
+            raise DataError(f"The saved {name} of a codec are not what they should be: {shown(plain[name])}.")
     if kind == "text":
         name = FORMER_NAMES.get(plain["tokenizer"], plain["tokenizer"])
         # in the vocabulary of running text <eos> may be the most frequent word
@@ -237,7 +254,7 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
     if kind == "places":
         return PlaceCodec()
     kinds = ["text", "labels", "characters", "places"]
-    raise DataError(f"There is no codec of the kind {kind!r}.{closest(str(kind), kinds)}")
+    raise DataError(f"There is no codec of the kind {shown(kind)}.{closest(str(kind), kinds)}")
 
 
 def _restored(name: str, vocabulary: Vocabulary, plain: dict[str, Any]) -> Subwords:
@@ -280,26 +297,54 @@ def coverage(spec: DataSpec) -> dict[str, Any] | None:
     return None if found is None else {"words": found.words, "found": found.found, "share": found.share}
 
 
+_FORM: dict[str, Any] = {
+    "task": str,
+    "input_size": int,
+    "output_size": int,
+    "per_step": bool,
+    "marked": bool,
+    "class_counts": list[int] | None,
+    "character_size": int,
+    "picture": list[int] | None,
+    "vectors": dict[str, float] | None,
+}
+_OLDER: dict[str, Any] = {"per_step": False, "marked": False, "character_size": 0, "characters": None}
+_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture"))
+"""What runs of older versions did not save."""
+LARGEST_SIZE = 2**31 - 1
+
+
 def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
-    """The inverse of `spec_to_plain`. Raises DataError where something is missing."""
+    """The inverse of `spec_to_plain`. Raises DataError where something is missing, or is not what its place needs."""
 
     def codec(part: dict[str, Any] | None) -> Codec | None:
         return None if part is None else codec_from_plain(part)
 
+    plain = {**_OLDER, **plain}
     try:
+        for name, kind in _FORM.items():
+            if not fits(plain[name], kind) or (name == "picture" and len(plain[name] or "CYX") != len("CYX")):
+                raise ValueError(f"{name} is {shown(plain[name])}")
+        sizes = [plain[name] for name in ("input_size", "output_size", "character_size")]
+        if not all(0 <= size <= LARGEST_SIZE for size in [*sizes, *(plain["picture"] or [])]):
+            raise ValueError(f"the sizes are {sizes}")
+        inputs, targets, characters = (codec(plain[name]) for name in ("inputs", "targets", "characters"))
+        for name, size, own in zip(("input", "output", "character"), sizes, (inputs, targets, characters), strict=True):
+            if own is not None and own.size != size:
+                raise ValueError(f"{name}_size is {size}, and there are {own.size}")
         return DataSpec(
             plain["task"],
             plain["input_size"],
             plain["output_size"],
-            codec(plain["inputs"]),
-            codec(plain["targets"]),
-            plain.get("per_step", False),  # runs from before there were numbers as targets
-            plain.get("marked", False),
-            plain.get("class_counts"),
-            None if plain.get("vectors") is None else WordVectors(**plain["vectors"]),
-            plain.get("character_size", 0),
-            cast(SpellingCodec | None, codec(plain.get("characters"))),
-            plain.get("picture"),
+            inputs,
+            targets,
+            plain["per_step"],
+            plain["marked"],
+            plain["class_counts"],
+            None if plain["vectors"] is None else WordVectors(**plain["vectors"]),
+            plain["character_size"],
+            cast(SpellingCodec | None, characters),
+            plain["picture"],
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error

@@ -45,6 +45,8 @@ def load_training(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"{path} is damaged (in {damaged}): start the run anew, or take a copy of the file")
         file.seek(0)
         content = torch.load(file, map_location="cpu", weights_only=True)
+        if not all(map(_is_whole, _tensors(content))):
+            raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo (a tensor is larger than the file)")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this version of seqzoo: its format is not {FORMAT}")
     for part in ("optimizer", "averaging", "state", "running"):  # weights are seen to by `fill`
@@ -54,6 +56,13 @@ def load_training(path: Path) -> dict[str, Any]:
                 "with a lower training.learning_rate"
             )
     return content
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether a tensor has a number for each of its places: one number may be said to be a billion."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _tensors(tree: Any) -> Iterator[Tensor]:
@@ -72,6 +81,13 @@ def continuing(path: Path) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else _first_line(error)
         raise CheckpointError(f"{path} does not hold what a training continues from: {reason}") from error
+
+
+def mapping(content: dict[str, Any], name: str) -> dict[Any, Any]:
+    """A part of a checkpoint that is a mapping. Raises ValueError for anything else, KeyError where it is absent."""
+    if not isinstance(content[name], dict):
+        raise ValueError(f"{name} is a {type(content[name]).__name__}, not a mapping")
+    return content[name]
 
 
 def check_form(value: Any, like: Any, name: str) -> None:

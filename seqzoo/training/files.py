@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from reprlib import repr as quoted
 from typing import Any, BinaryIO
 
 from seqzoo import disk
@@ -67,11 +68,11 @@ def _not_a_configuration(config: Any) -> str:
         return "it holds no mapping"
     for name, kind in {**SECTIONS, **({"budget": dict} if "budget" in config else {})}.items():
         if not isinstance(config.get(name), kind) or isinstance(config[name], bool):
-            return f"its {name} is {config[name]!r}" if name in config else f"it has no {name}"
+            return f"its {name} is {quoted(config[name])}" if name in config else f"it has no {name}"
     choices, overrides = config["choices"], config["overrides"]
     if not (set(CHOSEN) <= choices.keys() and all(isinstance(name, str) for name in choices.values())):
-        return f"its choices are {choices!r}"
-    return "" if all(isinstance(text, str) for text in overrides) else f"its overrides are {overrides!r}"
+        return f"its choices are {quoted(choices)}"
+    return "" if all(isinstance(text, str) for text in overrides) else f"its overrides are {quoted(overrides)}"
 
 
 def _load_yaml(text: str) -> Any:
@@ -119,15 +120,15 @@ def _not_plain(value: Any, depth: int = 0) -> str:
     if depth > DEEPEST:
         return f"it is nested more than {DEEPEST} levels deep"
     if isinstance(value, dict):
-        keys = (_not_plain(key) if isinstance(key, str) else f"{key!r} is not a name" for key in value)
+        keys = (_not_plain(key) if isinstance(key, str) else f"{quoted(key)} is not a name" for key in value)
         return next(filter(None, keys), "") or _not_plain(list(value.values()), depth)
     if isinstance(value, list):
         return next(filter(None, (_not_plain(item, depth + 1) for item in value)), "")
     if isinstance(value, str):
-        return "" if value.isascii() or _is_unicode(value) else f"{value!r} has half of a character (a surrogate)"
+        return "" if value.isascii() or _is_unicode(value) else f"{quoted(value)} has half of a character (a surrogate)"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return "it has a whole number of more than 64 bits"
-    return "" if isinstance(value, int | float | None) else f"{value!r} is neither a number nor a text"
+    return "" if isinstance(value, int | float | None) else f"{quoted(value)} is neither a number nor a text"
 
 
 def _is_unicode(text: str) -> bool:

@@ -17,7 +17,7 @@ from seqzoo.model import Model
 from seqzoo.options import check_options
 from seqzoo.state import map_state
 from seqzoo.training.averaging import Averaging
-from seqzoo.training.checkpoint import check_form
+from seqzoo.training.checkpoint import check_form, mapping
 from seqzoo.training.optimizer import Schedule, build_optimizer, restore_optimizer
 
 
@@ -210,8 +210,8 @@ class Session:
             check_form(content[name], own[name], name)
         check_progress(content)
         self.position = Position(**content["position"])
-        restore_optimizer(self.optimizer, self.settings, content["optimizer"]["state"])
-        self.averaging.restore(content["averaging"])
+        restore_optimizer(self.optimizer, self.settings, mapping(mapping(content, "optimizer"), "state"))
+        self.averaging.restore(mapping(content, "averaging"))
         if self.scaler.is_enabled():
             check_form(content["scaler"], own["scaler"], "scaler")
             self.scaler.load_state_dict(content["scaler"])
@@ -220,7 +220,7 @@ class Session:
         self.state = self._restored_state(content["state"])
         self.running_total, self.running_count = (tensor.to(self.device) for tensor in content["running"])
         self.last_train_loss = content["last_train_loss"]
-        self._restore_random(content["random"], own["random"])
+        self._restore_random(mapping(content, "random"), own["random"])
 
     def _restored_state(self, saved: Any) -> State | None:
         if saved is None:
@@ -254,9 +254,7 @@ class Session:
 
 def check_progress(content: dict[str, Any]) -> None:
     """Raises ValueError or LookupError where a checkpoint does not say how far its training is."""
-    plain = content["position"]
-    if not isinstance(plain, dict):
-        raise ValueError(f"position is {plain!r}")
+    plain = mapping(content, "position")
     mistakes = list(check_options("position", Position, plain).values())
     numbers = {name: value for name, value in plain.items() if isinstance(value, int | float)}
     mistakes += [f"position.{name} is {value!r}" for name, value in numbers.items() if not 0 <= value < 2**53]

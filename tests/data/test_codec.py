@@ -124,3 +124,29 @@ def test_a_spec_survives_json() -> None:
 def test_an_unknown_kind_of_codec() -> None:
     with pytest.raises(DataError, match="no codec of the kind 'txt'"):
         codec_from_plain({"kind": "txt"})
+
+
+SPEC = {
+    "task": "tagging", "input_size": 3, "output_size": 2,
+    "inputs": {"kind": "text", "tokenizer": "whitespace", "tokens": ["<pad>", "<unk>", "a"]},
+    "targets": {"kind": "labels", "labels": ["x", "y"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"input_size": 4}, {"input_size": "3"}, {"input_size": 10**12, "inputs": None}, {"output_size": 1},
+        {"output_size": -1, "targets": None}, {"inputs": [1]}, {"targets": {"kind": "labels", "labels": "xy"}},
+        {"targets": {"kind": "labels", "labels": ["x", 1]}}, {"targets": {"kind": "labels", "labels": ["x", "x"]}},
+        {"inputs": {"kind": "text", "tokenizer": 1, "tokens": ["<pad>", "<unk>", "a"]}}, {"picture": [1, 2]},
+        {"targets": {"kind": "labels", "labels": ["x", "y"], "scheme": "z"}}, {"vectors": {"words": "a"}},
+        {"class_counts": [1, "a"]}, {"per_step": "no"},
+        {"characters": {"kind": "characters", "tokens": [], "limit": -1}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_saved_spec_is_looked_at(damage: dict) -> None:
+    assert spec_from_plain(SPEC).inputs.vocabulary.tokens[2] == "a"
+    with pytest.raises(DataError):
+        spec_from_plain({**SPEC, **damage})

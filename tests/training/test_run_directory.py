@@ -201,6 +201,8 @@ DAMAGES: dict[str, Callable[[dict], object]] = {
     "an average of texts": lambda content: content["averaging"].update(weights=["a"]),
     "a schedule of texts": lambda content: content["schedule"].update(factor="a"),
     "a state that is not one": lambda content: content.update(state=((torch.zeros(2, 3),),)),
+    "one number said to be a billion": lambda content: content.update(running=[torch.zeros(1).expand(2**40)] * 2),
+    "an average that is a tensor": lambda content: content.update(averaging=torch.zeros(0)),
     "no thread": lambda content: content.update(threads=0),
 }
 
