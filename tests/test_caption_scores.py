@@ -66,6 +66,10 @@ def test_cider_by_hand() -> None:
     same = cider_d([["a", "b", "c", "d"], ["e"]], [[["a", "b", "c", "d"]], [["e", "f"]]])
     # "e" against "e f": cosine 1/sqrt(2) for n = 1, nothing for others; one pair of words too few
     assert same == pytest.approx([10.0, 10 / 4 / math.sqrt(2) * math.exp(-1 / 72)])
+    assert score("cider_d", ["a b c d", "e"], [["a b c d"], ["e f"]]) == pytest.approx(100 * sum(same) / 2)
+    # the second "a" counts nothing, and the vector is longer for it
+    [repeated, _] = cider_d([["a", "a"], ["e"]], [[["a", "b"]], [["e"]]])
+    assert repeated == pytest.approx(10 / 4 / (2 * math.sqrt(2)))
     # what occurs in the references of all rows weighs nothing
     assert cider_d([["the"], ["the"]], [[["the"]], [["the"]]]) == [0, 0]
 

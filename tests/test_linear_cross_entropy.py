@@ -86,6 +86,18 @@ def test_bfloat16_sums_in_float32() -> None:
         torch.testing.assert_close(leaf.grad, gradient, rtol=5e-2, atol=5e-2)
 
 
+def test_gradients_that_float16_would_lose_are_kept() -> None:
+    """That of a token is its probability, here far below the smallest number of float16, 6e-8."""
+    features, weight, bias, _, _ = make(torch.float32)
+    with torch.no_grad():
+        weight.mul_(0.1)
+        bias.zero_()[-1] = -20
+    with torch.autocast("cpu", torch.float16):
+        total = linear_cross_entropy(features, weight, bias, torch.zeros(3, 5, dtype=torch.long), None).total
+    exact = F.linear(features, weight, bias).softmax(-1)[..., -1].sum()
+    torch.testing.assert_close(torch.autograd.grad(total, bias)[0][-1], exact.detach(), rtol=0.05, atol=0)
+
+
 def test_second_derivatives_are_refused() -> None:
     features, weight, bias, targets, _ = make()
     total = linear_cross_entropy(features, weight, bias, targets, None).total

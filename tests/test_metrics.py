@@ -77,6 +77,9 @@ def test_nothing_counted_is_nan(name: str) -> None:
         ("bleu", ["the cat sat on a mat"], ["the cat sat on the mat"], 100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25),
         ("right_length", ["云 ， 山", "风"], ["雨，<unk>", "松 竹"], 0.5),
         ("repeats", ["云 ， 山 ， 月", "风 ， 风", "1+1"], ["", "", ""], 2 / 3),
+        ("repeats", ["aaaa", "abc"], ["", ""], 0.5),  # an answer counts once, however often it repeats
+        ("mae", ["1 2", "0 0"], ["2 4", "0 1"], 4 / 4),
+        ("mae", [["1", "2", "3"], ["5"]], [["1", "2", "6"], ["6"]], 4 / 4),
         ("bleu_zh", ["我喜欢读书"], ["我喜欢读书"], 100.0),
         ("chrf", ["Straße nach Süden"], ["Straße nach Süden"], 100.0),
         ("chrf", ["xyz"], ["abc"], 0.0),
