@@ -101,7 +101,24 @@ def test_training_pictures_vary_and_the_rest_do_not(folder: Path) -> None:
     first, second = (next(data.batches("train", epoch)) for epoch in (0, 1))
     assert not torch.equal(first.inputs.sort(0).values, second.inputs.sort(0).values)
     torch.testing.assert_close(next(again.batches("train", 0)).inputs, first.inputs)
-    torch.testing.assert_close(next(data.batches("validation")).inputs, next(again.batches("validation")).inputs)
+    as_they_are = made(folder, **{**options, "colour": 0.0})
+    for held_out in (data, again):
+        assert torch.equal(next(held_out.batches("validation")).inputs, next(as_they_are.batches("validation")).inputs)
+
+
+def test_a_picture_is_trained_on_its_captions_in_turn(folder: Path) -> None:
+    data = made(folder, format="flickr", captions="tokens.txt", **LISTS)
+
+    def targets(split: str, epoch: int) -> dict[float, str]:
+        [batch] = data.batches(split, epoch)
+        texts = [data.spec.targets.decode(row.tolist()) for row in batch.targets]
+        return dict(zip(batch.inputs[:, 0, 0, 0].tolist(), texts, strict=True))
+
+    first, second, third = (targets("train", epoch) for epoch in range(3))
+    assert first.keys() == second.keys()
+    assert all(first[picture] != second[picture] for picture in first)
+    assert third == first
+    assert targets("validation", 0) == targets("validation", 1)
 
 
 def test_all_pictures_that_cannot_be_read_are_told_at_once(folder: Path) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 
 import pytest
 
 from seqzoo.data import Addition, Copying, GrammarSentiment, GrammarTags, GrammarText
 from seqzoo.data.english import BAD, GOOD, LIKING, LOATHING, English
+from seqzoo.data.generating import distinct_splits
 from seqzoo.errors import DataError
 
 SMALL = {"train_size": 2000, "validation_size": 300, "test_size": 300}
@@ -85,6 +87,19 @@ def test_held_out_strings_may_be_longer() -> None:
     assert {len(example.source) for example in found["train"]} == {2, 3, 4, 5, 6}
     assert {len(example.source) for split in ("validation", "test") for example in found[split]} == {12}
     assert not {e.source for e in found["validation"]} & {e.source for e in found["test"]}
+
+
+def test_held_out_strings_of_a_training_length_are_not_those_of_training() -> None:
+    splits = Copying(longest=2, held_out_length=2, train_size=400, validation_size=100, test_size=100).read()
+    sources = {split: {example.source for example in found} for split, found in splits.items()}
+    assert not sources["train"] & (sources["validation"] | sources["test"])
+    assert 0 < len(sources["validation"]) < 100, "some strings had to be left out"
+
+
+def test_splits_are_alike_although_likely_examples_are_found_first() -> None:
+    splits = distinct_splits(lambda count, seed: list(range(count)), {"train": 300, "validation": 300})
+    assert abs(statistics.fmean(splits["train"]) - statistics.fmean(splits["validation"])) < 50
+    assert sorted(splits["train"] + splits["validation"]) == list(range(600))
 
 
 @pytest.mark.parametrize("constructor", [GrammarTags, GrammarSentiment])

@@ -172,6 +172,14 @@ def test_mackey_glass_is_the_equation_with_its_delay() -> None:
     assert found[100:].max() < 1.4
 
 
+def test_mackey_glass_step_by_step() -> None:
+    """By Euler's steps of a tenth: the delayed value is that of 170 of them before."""
+    x = dict.fromkeys(range(-170, 1), 1.1)
+    for step in range(600):
+        x[step + 1] = x[step] + 0.1 * (0.2 * x[step - 170] / (1 + x[step - 170] ** 10) - 0.1 * x[step])
+    assert mackey_glass(60, beginning=1.1).tolist() == pytest.approx([x[10 * time] for time in range(1, 61)])
+
+
 def test_mackey_glass_looks_ahead() -> None:
     one, far = (MackeyGlass(steps=10, horizon=horizon).generate("test", 4) for horizon in (1, 7))
     series = mackey_glass(1_000 + 40 + 7, beginning=0.9)[1_000:] - 1

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqzoo.decoding import Length, NoRepeat, Places, Start, Together, forced_decoding, generate, sampler
+from seqzoo.decoding import Length, NoRepeat, Places, Start, Together, forced_decoding, generate, in_pieces, sampler
 from seqzoo.errors import DataError
 from tests.decoding.toy import END, Toy, limits
 
@@ -49,6 +49,14 @@ def test_the_stream_sees_every_token_of_every_row() -> None:
 
     found = generate(toy.start(), toy.step, limits(4, 8), END, stream=stream)
     assert [[token for token in tokens if token != END] for tokens in seen] == [hypothesis.ids for hypothesis in found]
+
+
+def test_pieces_are_what_each_token_adds_to_the_text_and_the_end_adds_nothing() -> None:
+    pieces: list[str] = []
+    add = in_pieces(lambda ids: "".join("abc."[i] for i in ids), pieces.append, END)
+    for tokens in ([0, 1], [2], [END]):
+        add([0] * len(tokens), tokens)
+    assert pieces == ["ab", "c", ""]
 
 
 def test_constraints() -> None:

@@ -88,6 +88,14 @@ def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
         load_weights(tmp_path / "best.safetensors", model())
 
 
+def test_a_flipped_bit_in_a_name_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    save_weights(path, model(), {})
+    path.write_bytes(path.read_bytes().replace(b'"1.bias"', b'"3.bias"'))
+    with pytest.raises(CheckpointError, match="checksum"):
+        load_weights(path, model())
+
+
 def test_a_foreign_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple:
