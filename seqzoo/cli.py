@@ -23,7 +23,7 @@ from seqzoo.commands.list_names import list_names
 from seqzoo.commands.predict import predict
 from seqzoo.commands.search import search
 from seqzoo.commands.train import train
-from seqzoo.errors import ConfigError, SeqzooError, closest, printable_lines
+from seqzoo.errors import ConfigError, SeqzooError, closest, printable_lines, program
 
 USAGE = """seqzoo: recurrent networks for sequence tasks
 
@@ -66,6 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
+        if program("seqzoo") != "seqzoo":
+            print(f"\nseqzoo is not on the PATH: here it is {program('seqzoo')}")
         return
     if arguments[0] == "--version":
         from seqzoo import __version__

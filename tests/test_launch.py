@@ -97,17 +97,17 @@ def test_a_failure_ends_its_job_alone_and_is_tried_again(command: Callable, tmp_
     sweep = ("train", "-m", "seed=0,1,2", *SMALL, "hydra.sweep.dir=sweep")
     done = command(*sweep)
     assert done.status == 2
-    alone = f"{program('seqzoo')} train seed=1 {' '.join(SMALL)}"
+    alone = f"train seed=1 {' '.join(SMALL)}"
     assert done.err.endswith(
         "seqzoo: 1 of 3 jobs failed; why, and how to run one alone:\n"
-        f"  seed=1: RuntimeError: a bug\n    {alone}\n"
+        f"  seed=1: RuntimeError: a bug\n    {program('seqzoo')} {alone}\n"
     )  # fmt: skip
     found = entries(tmp_path / "sweep")
     assert {name: entry["status"] for name, entry in found.items()} == {
         "seed=0": "done", "seed=1": "failed", "seed=2": "done",
     }  # fmt: skip
     assert 'raise RuntimeError("a bug")' in found["seed=1"]["details"]
-    assert found["seed=1"]["command"] == alone
+    assert found["seed=1"]["command"] == f"seqzoo {alone}"
 
     monkeypatch.setattr(runs, "fit", fit)
     again = command(*sweep)
