@@ -114,7 +114,7 @@ def test_a_failure_ends_its_job_alone_and_is_tried_again(command: Callable, tmp_
     assert again.status == 0, again.err
     assert again.out.count("done before: ") == 2
     assert entries(tmp_path / "sweep")["seed=1"] == {
-        "status": "done", "folder": "seed=1", "command": alone, "reason": "", "details": "",
+        "status": "done", "folder": "seed=1", "command": f"seqzoo {alone}", "reason": "", "details": "",
     }  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def _verdict(cell: str, carried: dict[str, int]) -> str:
     """One task may suit a cell by chance, and none suits every cell: what counts is how far two of them are solved."""
     (task, most), (_, second) = sorted(carried.items(), key=lambda item: -item[1])[:2]
     if second:
-        return f"{cell} carries about {second} steps: two of the four tasks are solved so far back."
+        return f"{cell} carries about {second} steps: at this lag two of the four tasks are solved."
     if most:
         return f"{cell} carries about {most} steps, but in one task alone: {task}."
     return f"{cell} carries hardly a step: none of the four tasks is solved at its shortest."

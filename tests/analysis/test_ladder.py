@@ -113,7 +113,7 @@ def test_the_report_by_hand() -> None:
         f"parity     40  1.000  {parity}  the ladder ends here",
         "",
         "8 trainings, 10 s",
-        "gru carries about 13 steps: two of the four tasks are solved so far back.",
+        "gru carries about 13 steps: at this lag two of the four tasks are solved.",
     ]
 
 
