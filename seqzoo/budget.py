@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from seqzoo.errors import ConfigError
 
@@ -19,6 +19,8 @@ MOST_WEIGHTS = 2**32
 @dataclass
 class Budget:
     """The closed part of a configuration that makes comparisons fair; `conf/config.yaml` says what each option does."""
+
+    acts_with: ClassVar[dict[str, str]] = {"tolerance": "parameters!=null or flops!=null"}
 
     parameters: int | float | str | None = None
     flops: int | float | str | None = None

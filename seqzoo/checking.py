@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
+from seqzoo.budget import Budget
 from seqzoo.building import build_budget, build_training, misfits
 from seqzoo.cells import Elman
 from seqzoo.components import PACKAGES, check_component, find, make
+from seqzoo.config import Training
 from seqzoo.contracts import BackboneFactory, DataSpec, Loss, Metric, Task
 from seqzoo.errors import ConfigError
 from seqzoo.metrics import create_metric
-from seqzoo.options import fits, is_group, parameters, type_hints
+from seqzoo.options import Unmet, fits, is_group, leaves, parameters, plain, type_hints, unmet
 from seqzoo.sizing import outline, widths
 
 
 def check(config: dict[str, Any]) -> list[str]:
     """Every mistake in a composed configuration, as sentences; empty when it builds. No data is read."""
-    mistakes: list[str] = []
-    if not fits(config["seed"], int) or not 0 <= config["seed"] < 2**63:
+    mistakes = _check_sections(config)
+    if mistakes:
+        return mistakes
+    if not fits(config["seed"], int) or config["seed"] < 0:
         mistakes.append(f"seed is {config['seed']!r}: it must be a whole number, 0 or more")
     if not isinstance(config.get("allow_changed_data", False), bool):
         mistakes.append(f"allow_changed_data is {config['allow_changed_data']!r}: it must be true or false")
-    if not fits(config["allow_modules"], list[str]):
-        return [f"allow_modules is {config['allow_modules']!r}: it must be a list, such as [my_module]"]
     for section in (build_training, build_budget):
         try:
             section(config)
@@ -34,6 +37,12 @@ def check(config: dict[str, Any]) -> list[str]:
     with torch.device("meta"):
         mistakes += _check_parts(config)
     if not mistakes:
+        mistakes += [
+            f"{found.path}={plain(found.value)} makes no sense with {found.other}={plain(found.actual)}: set "
+            f"{found.path}=false, or give {found.wanted}"
+            for found in _unmet("needs", config)
+        ]
+    if not mistakes:
         try:
             width = build_budget(config).width
             if width is not None:
@@ -41,6 +50,18 @@ def check(config: dict[str, Any]) -> list[str]:
             outline(config)
         except ConfigError as error:
             mistakes += error.mistakes
+    return mistakes
+
+
+def _check_sections(config: dict[str, Any]) -> list[str]:
+    """Mistakes in what there is to check: a section that is missing, or is not a mapping of options."""
+    mistakes = [f"{name} is missing: give {name}=..." for name in ("seed", "allow_modules") if name not in config]
+    for name in (*PACKAGES, "training", "budget"):
+        # runs of older versions have no budget
+        if not isinstance(config.get(name, {} if name == "budget" else None), dict):
+            mistakes.append(f"{name} is {config.get(name)!r}: it must be a mapping of its options")
+    if not fits(config.get("allow_modules", []), list[str]):
+        mistakes.append(f"allow_modules is {config['allow_modules']!r}: it must be a list, such as [my_module]")
     return mistakes
 
 
@@ -103,6 +124,29 @@ def _sound(constructor: type, options: dict[str, Any], wrong: dict[str, str], ab
                 return None
             sound[name] = {"class": "Recurrent", "hidden_size": 8}
     return sound
+
+
+def without_effect(config: dict[str, Any]) -> list[Unmet]:
+    """The options that have no effect beside the others."""
+    return [*_unmet("acts_with", config)]
+
+
+def _unmet(declared: str, config: dict[str, Any]) -> Iterator[Unmet]:
+    """Of all components, as `seqzoo.options.unmet`."""
+    for group in PACKAGES:
+        yield from _unmet_in(declared, group, config[group], group, config)
+    for section, constructor in (("training", Training), ("budget", Budget)):
+        yield from unmet(declared, constructor, config.get(section, {}), section, config)
+
+
+def _unmet_in(
+    declared: str, group: str, options: dict[str, Any], where: str, config: dict[str, Any]
+) -> Iterator[Unmet]:
+    constructor = find(group, options, config, where)
+    yield from unmet(declared, constructor, options, where, config)
+    for path, hint, value in leaves(constructor, options):
+        if hint == BackboneFactory and isinstance(value, dict):
+            yield from _unmet_in(declared, "backbone", value, f"{where}.{path}", config)
 
 
 # an answer of each kind of task, to try a metric on; a continuation of text has no right answer

@@ -7,6 +7,7 @@ line; it cannot run anything else.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -71,7 +72,7 @@ def find(group: str, options: dict[str, Any], config: dict[str, Any], where: str
         )
     try:
         package = importlib.import_module(module or PACKAGES[group])
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise ConfigError([f"{where}.class is {name!r}, but {module} cannot be imported: {error}"]) from error
     known = [n for n, value in vars(package).items() if isinstance(value, type) and issubclass(value, CONTRACTS[group])]
     if attribute not in known:
@@ -102,7 +103,9 @@ def make(
     try:
         made = found(**arguments)
         return _finish(made, common) if common else made
-    except (ValueError, DataError, RuntimeError) as error:
+    except (ValueError, DataError, RuntimeError, OverflowError) as error:
+        if isinstance(error, OverflowError) or re.search("overflow|negative dimension|invalid shape", str(error)):
+            raise ConfigError([f"{where} has a size that no tensor can have: {str(error).splitlines()[0]}"]) from error
         own = [name for given in common.values() for name in given]
         raise ConfigError([_located(where, str(error), found, own)]) from error
 
@@ -209,19 +212,19 @@ def check_component(group: str, options: Any, where: str, config: dict[str, Any]
         return {"class": str(error)}
     plain = {name: value for name, value in options.items() if name != "class"}
     mistakes: dict[str, str] = {}
+    others: list[str] = []
     if group == "cell":
         plain, common = _split_common(plain, found)
         for kind, given in common.items():
             mistakes |= check_options(where, kind, given)
-    mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys())
+            others += parameters(kind)
+    mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys(), others)
     for path, hint, value in leaves(found, plain):
         inside: list[str] = []
-        if path in mistakes:
-            continue
-        if hint == BackboneFactory:
-            inside = _check_nested(value, f"{where}.{path}", config)
-        elif hint == CellFactories:
+        if hint == CellFactories:
             inside = _check_cells(value, f"{where}.{path}", config)
+        elif hint == BackboneFactory and path not in mistakes:
+            inside = _check_nested(value, f"{where}.{path}", config)
         if inside:
             mistakes[path] = "\n".join(inside)
     return mistakes

@@ -6,14 +6,16 @@ Nothing here imports torch: listing names and helping with options must answer a
 from __future__ import annotations
 
 import copy
+import difflib
 import fnmatch
 import functools
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from seqzoo.errors import ConfigError, closest
 
@@ -26,10 +28,28 @@ CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.paren
 GROUPS = ("cell", "backbone", "encoder", "task", "data", "training", "experiment", "debug")
 MISSING = "???"
 
+LONGEST_OVERRIDE = 10_000
+"""Characters."""
+MOST_MARKS = 1_000
+"""In an override, of those that make lists and mappings: Hydra takes a millisecond for each."""
+MOST_JOBS = 10_000
+"""Of a sweep."""
+
 
 @dataclass
 class Training:
     """The closed part of a configuration; `conf/training/base.yaml` says what each option does."""
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "momentum": "optimizer=sgd,rmsprop",
+        "betas": "optimizer=adam,adamw",
+        "final_rate": "schedule=linear,cosine",
+        "plateau_patience": "schedule=plateau",
+        "plateau_factor": "schedule=plateau",
+        "average_decay": "average=ema",
+        "average_from": "average=swa",
+        "nonmonotone": "average=nt_asgd",
+    }
 
     epochs: int | None
     steps: int | None
@@ -92,7 +112,7 @@ def out_of_range(training: Mapping[str, Any]) -> list[str]:
     device = training.get("device", "auto")
     if device not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", device):
         wrong.append(f"training.device is {device!r}: it must be auto, cpu, cuda or cuda:NUMBER")
-    betas = training.get("betas", [0, 0])
+    betas = training.get("betas", [0.9, 0.999])
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         wrong.append(f"training.betas is {betas}: it must list two numbers, each at least 0 and below 1")
     return wrong
@@ -218,7 +238,13 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
         chosen = _composed(groups, [], mistakes)
         if chosen is not None:
             options = [option for option in options if _exists(option.input_line, chosen, mistakes)]
-        config = _composed(groups, options, mistakes) if options else chosen
+        together: list[str] = []
+        config = _composed(groups, options, together) if options else chosen
+        if config is None and chosen is not None:
+            before = len(mistakes)
+            for option in options:
+                _composed(groups, [option], mistakes)
+            mistakes += together if len(mistakes) == before else []
     if config is not None:
         # where a run lies, and who launches it, are no part of what it is
         config["overrides"] = [text for text in overrides if not re.match(r"[+~]*hydra[./]", text)]
@@ -293,7 +319,10 @@ def _are_groups(*values: Any) -> bool:
 
 def jobs(*overrides: str) -> list[list[str]]:
     """The jobs of a sweep: every combination of the values that its overrides list."""
-    return [list(job) for job in itertools.product(*map(values, overrides))]
+    choices = [values(text) for text in overrides]
+    if math.prod(map(len, choices)) > MOST_JOBS:
+        raise ConfigError([f"the sweep has more than {MOST_JOBS:,} jobs: vary fewer options, or fewer values"])
+    return [list(job) for job in itertools.product(*choices)]
 
 
 def varied(*overrides: str) -> list[str]:
@@ -303,12 +332,9 @@ def varied(*overrides: str) -> list[str]:
 
 def sweeping(text: str) -> Any:
     """An override with several values, as Hydra reads it; None for any other."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
     try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException:
+        override = _parsed(text)
+    except ConfigError:
         return None  # whoever reads it says what is wrong
     return override if override.is_sweep_override() else None
 
@@ -323,11 +349,12 @@ def values(text: str) -> list[str]:
     value, key = override.value(), override.get_key_element()
     if isinstance(value, Glob):
         return [f"{key}={name}" for name in value.filter(names(key))] or [text]
-    return [f"{key}={chosen}" for chosen in override.sweep_string_iterator()]
+    chosen = itertools.islice(override.sweep_string_iterator(), MOST_JOBS + 1)
+    return [f"{key}={value}" for value in chosen]
 
 
 def _path(group: str, name: str) -> Path:
-    for folder in _folders():
+    for folder in _folders() if re.fullmatch(r"(default/)?[\w-]{1,100}", name) else ():
         if (folder / group / f"{name}.yaml").is_file():
             return folder / group / f"{name}.yaml"
     raise ConfigError([_no_name(group, name)])
@@ -337,32 +364,57 @@ def _no_name(group: str, name: str) -> str:
     return f"there is no {group} named {name!r}.{closest(name, names(group))}"
 
 
-def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[list[Override], list[Override]]:
-    """Split overrides into choices of a group and the rest, leaving out what cannot be read or does not exist."""
+def _parsed(text: str) -> Override:
+    """An override as Hydra reads it. Raises ConfigError where it cannot, with the same override in quotes where that
+    would help.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    if len(text) > LONGEST_OVERRIDE or sum(map(text.count, ",:[]{}()")) > MOST_MARKS:
+        raise ConfigError([f"{text!r} is too long: an override has at most {LONGEST_OVERRIDE:,} characters"])
+    parse = OverridesParser.create().parse_override
+    try:
+        return parse(text)
+    except (HydraException, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    key, equals, value = text.partition("=")
+    if key.startswith("-"):
+        raise ConfigError([f"{text!r} is not an option: options have no dashes, as in task=tagging"])
+    if not equals or not re.fullmatch(r"[+~]{0,2}[\w./@:-]+", key):
+        raise ConfigError([f"{text!r} is not an override: write option=value"])
+    advice = ""
+    if value.isprintable() and not re.fullmatch(r"[-+\d_]+", value):
+        mark = '"' if "'" in value else "'"
+        escaped = value.replace("\\", "\\\\").replace(mark, f"\\{mark}")
+        around = "'" if mark == '"' else '"'  # for the shell
+        advice = f": quote it, {around}{key}={mark}{escaped}{mark}{around}"
+    raise ConfigError([f"{key} is {value!r}, which cannot be read as a value ({reason}){advice}"])
+
+
+def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[list[Override], list[Override]]:
+    """Split overrides into choices of a group and the rest, leaving out what cannot be read or does not exist."""
     groups, options = [], []
-    parser = OverridesParser.create()
     for text in overrides:
         try:
-            override = parser.parse_override(text)
-        except HydraException as error:
-            reason = str(error).splitlines()[0]
-            quotes = ", with quotes around marks: 'option=\"<doc>\"'" if "token recognition" in reason else ""
-            mistakes.append(f"{text!r} is no override ({reason}): write option=value{quotes}")
+            override = _parsed(text)
+        except ConfigError as error:
+            mistakes += error.mistakes
             continue
         group = override.key_or_group
-        if override.is_sweep_override():
+        if group == "hydra.searchpath":
+            mistakes.append(f"{text!r} is not for a command line: name the folder with --config-dir FOLDER")
+        elif override.package is not None:
+            mistakes.append(f"{text!r} names a package of Hydra's: write {group}=... without it")
+        elif override.is_sweep_override():
             mistakes.append(f"{text!r} gives several values: that makes a sweep, with -m")
         elif group not in GROUPS:
             options.append(override)
         elif override.is_delete():
             mistakes.append(f"{text!r} leaves a model without its {group}: choose one with {group}=...")
         else:
-            name = str(override.value())
             try:
-                _path(group, name)
+                _path(group, str(override.value()))
                 groups.append(override)
             except ConfigError as error:
                 mistakes += error.mistakes
@@ -374,16 +426,14 @@ def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
     key = override.split("=", 1)[0].lstrip("~+")
     if key.startswith(("hydra.", "hydra/")):
         return True
-    node: Any = config
+    node: Any = {name: value for name, value in config.items() if name != "choices"}
     path = key.split(".")
     for depth, part in enumerate(path[:1] if override.startswith("+") else path):
         if not isinstance(node, dict):
             mistakes.append(f"{key}: {'.'.join(path[:depth])} has no options below it")
             return False
         if part not in node:
-            known = [name for name in node if name not in ("class", "choices")]
-            inside = [path for path in _paths(node, ".".join(path[:depth])) if path.endswith(f".{part}")]
-            advice = f": it is {inside[0]!r}." if len(inside) == 1 else f".{closest(part, known)}"
+            advice = _advice(part, node, path[:depth], config)
             if "class" in node and depth > 1:  # only the options most asked for are written out
                 advice += f" If its class has it, add it: +{override}"
             mistakes.append(f"there is no option {key!r}{advice}")
@@ -392,12 +442,43 @@ def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
     return True
 
 
-def _paths(options: dict[str, Any], above: str) -> Iterator[str]:
+OTHER_NAMES = {
+    "lr": "learning_rate", "bs": "batch_size", "wd": "weight_decay", "optim": "optimizer", "scheduler": "schedule",
+    "max_steps": "steps", "max_epochs": "epochs", "clip": "clip_norm", "grad_clip": "clip_norm", "amp": "precision",
+    "gpu": "device", "early_stopping": "patience", "hidden": "hidden_size", "hidden_dim": "hidden_size",
+    "units": "hidden_size", "d_model": "hidden_size", "layers": "num_layers", "n_layers": "num_layers",
+    "embedding_dim": "embedding_size", "model": "cell", "rnn": "cell", "vocab_size": "vocabulary_size",
+}  # fmt: skip
+"""What other programs call an option."""
+
+
+def _advice(name: str, node: dict[str, Any], above: list[str], config: dict[str, Any]) -> str:
+    """The option that may have been meant by a name that a group of options does not have, for the end of a sentence.
+
+    node: the options of that group; above: its path.
+    """
+    wanted = OTHER_NAMES.get(name, name)
+    everywhere = [path for group, options in config.items() if group != "choices" for path in _paths({group: options})]
+    here = [path for path in everywhere if path.startswith("".join(f"{part}." for part in above))]
+    for paths in (here, everywhere):
+        same = sorted((path for path in paths if path.rpartition(".")[2] == wanted), key=lambda path: path.count("."))
+        same = [path for path in same if path.count(".") == same[0].count(".")]
+        if same:
+            return f": it is {' or '.join(map(repr, same[:3]))}."
+    near_here = difflib.get_close_matches(name, node, n=1, cutoff=0.6)
+    ends = {path.rpartition(".")[2]: path for path in sorted(everywhere, key=lambda path: -path.count("."))}
+    near = [] if near_here else difflib.get_close_matches(name, ends, n=1, cutoff=0.7)
+    if near:
+        return f". Did you mean {ends[near[0]]!r}?"
+    return f".{closest(name, [option for option in node if option != 'class'])}"
+
+
+def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:
     """The paths of options and of those in their groups."""
     for name, value in options.items():
-        yield f"{above}.{name}"
+        yield f"{above}{name}"
         if isinstance(value, dict):
-            yield from _paths(value, f"{above}.{name}")
+            yield from _paths(value, f"{above}{name}.")
 
 
 def load(group: str, name: str) -> dict[str, Any]:
@@ -436,25 +517,27 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
     """
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     others = tuple(option.input_line for option in [*groups, *options] if not _is_value(option))
     try:
         config, choices = _without_values(others, tuple(_folders()), _written())
         config = copy.deepcopy(config)
         for option in filter(_is_value, options):
+            value = option.value()
+            # a mapping with a class is another component, whose options are its own
+            merge = not (isinstance(value, dict) and "class" in value)
             try:
-                value = option.value()
-                # a mapping with a class is another component, whose options are its own
-                merge = not (isinstance(value, dict) and "class" in value)
                 OmegaConf.update(config, option.key_or_group, value, merge=merge)
             except (ConfigAttributeError, ConfigKeyError):
                 raise HydraException(f"there is no option {option.key_or_group!r}") from None
-            except OmegaConfBaseException:
-                raise HydraException(f"Error merging override {option.input_line}") from None
         return {**_resolved(config), "choices": dict(choices)}
-    except (HydraException, OmegaConfBaseException) as error:
-        text = re.sub(r"Could not override ('.*')\.", r"there is no option \1", str(error).strip().splitlines()[0])
+    except Exception as error:  # what Hydra and its plugins raise for a value that they cannot use is of any kind
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        text = re.sub(r"Could not override ('.*')\.", r"there is no option \1", reason)
+        if not text.startswith("there is no option"):
+            given = ", ".join(repr(option.input_line) for option in options)
+            text = f"{given} cannot be used: {reason}" if given else reason
         if text not in mistakes:
             mistakes.append(text)
         return None
@@ -536,7 +619,8 @@ def register_resolvers() -> None:
     """What `conf/config.yaml` needs to name run directories."""
     from omegaconf import OmegaConf
 
-    def run_name(data: str, *rest: str) -> str:
-        return "_".join([real_name("data", data), *rest])
+    def run_name(data: str, cell: str, backbone: str) -> str:
+        named = {"data": data, "cell": cell, "backbone": backbone}
+        return "_".join(real_name(group, str(name)) for group, name in named.items())
 
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)

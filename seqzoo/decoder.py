@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from torch.nn.functional import logsigmoid
 
 from seqzoo.attention import AttentionName, Memory, create_attention, unattended
 from seqzoo.contracts import UNKNOWN, BackboneFactory, Features, State
+from seqzoo.locked_dropout import create_dropout
 from seqzoo.masking import largest_of, mean_of
 from seqzoo.state import flatten, map_state, unflatten
 
@@ -54,6 +55,11 @@ class DecoderOptions:
         Models, 2017, https://aclanthology.org/E17-2025).
     dropout: on the vectors of tokens, and on what the head reads.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "attention_size": "attention=additive,location_aware,coverage,monotonic,multi_head",
+        "attention_heads": "attention=multi_head",
+    }
 
     backbone: BackboneFactory
     context: ContextName | list[ContextName] = "first_state"
@@ -112,7 +118,7 @@ class Decoder(nn.Module):
                 "the decoder cannot go step by step: it writes from left to right, so give it one direction"
             )
         self.bridge = self._create_bridge(feature_size, encoder_state)
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = create_dropout(options.dropout)
         output_size = self.backbone.output_size
         self.attention = create_attention(
             options.attention, output_size, feature_size, options.attention_size, options.attention_heads

@@ -11,16 +11,43 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+LONGEST_SENTENCE = 300
+LONGEST_QUOTE = 60
+LONGEST_LIST = 150
+
+
+def shortened(sentence: str) -> str:
+    """A sentence of at most `LONGEST_SENTENCE` characters that any terminal can show.
+
+    What it quotes is cut in the middle, so that what is wrong and what to do about it stay readable.
+    """
+    sentence = printable(sentence)
+    for quote in (r"\S{%d,}", r"'[^']{%d,}'", r'"[^"]{%d,}"'):
+        if len(sentence) > LONGEST_SENTENCE:
+            sentence = re.sub(quote % LONGEST_QUOTE, lambda match: _cut(match[0], LONGEST_QUOTE), sentence)
+    return _cut(sentence, LONGEST_SENTENCE)
+
+
+def _cut(text: str, longest: int) -> str:
+    half = (longest - 3) // 2
+    return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"
+
 
 class SeqzooError(Exception):
-    """A mistake that a user can mend. The command line prints its text and no traceback."""
+    """A mistake that a user can mend. The command line prints its text and no traceback.
+
+    A sentence is shortened; a report of several lines stays as it is.
+    """
+
+    def __init__(self, text: str = ""):
+        super().__init__(text if "\n" in text else shortened(text))
 
 
 class ConfigError(SeqzooError):
     """One or several mistakes in a configuration, all told at once."""
 
     def __init__(self, mistakes: Iterable[str]):
-        self.mistakes = list(mistakes)
+        self.mistakes = [shortened(mistake) for text in mistakes for mistake in text.split("\n")]
         super().__init__("\n".join(self.mistakes))
 
 
@@ -42,7 +69,13 @@ def closest(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
         return f" Did you mean {' or '.join(repr(n) for n in near)}?"
-    return f" There are: {', '.join(names)}." if names else ""
+    if not names:
+        return ""
+    listed = ", ".join(names)
+    if len(listed) > LONGEST_LIST:
+        listed = listed[:LONGEST_LIST].rpartition(", ")[0]
+        listed += f", ... ({len(names)} in all)"
+    return f" There are: {listed}."
 
 
 def program(name: str) -> str:

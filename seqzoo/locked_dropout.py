@@ -1,4 +1,4 @@
-"""Dropout with one mask for all steps of a sequence.
+"""Dropout, and dropout with one mask for all steps of a sequence.
 
 Gal & Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016, https://arxiv.org/abs/1512.05287
 """
@@ -20,3 +20,10 @@ class LockedDropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.p)
+
+
+def create_dropout(rate: float, locked: bool = False) -> nn.Module:
+    """Dropout of single numbers, or `LockedDropout`. Raises ValueError where it would leave nothing."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout is {rate}: it is a probability, 0 <= dropout < 1")
+    return LockedDropout(rate) if locked else nn.Dropout(rate)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import math
+import re
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import is_dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from seqzoo.errors import closest
+
+LARGEST = 2**63 - 1
+"""Of whole numbers: torch counts in 64 bits."""
 
 
 @functools.cache
@@ -61,27 +66,43 @@ def leaves(constructor: type, options: dict[str, Any], above: str = "") -> Itera
 
 
 def check_options(
-    where: str, constructor: type, options: dict[str, Any], provided: Iterable[str] = ()
+    where: str,
+    constructor: type,
+    options: dict[str, Any],
+    provided: Iterable[str] = (),
+    common: Iterable[str] = (),
 ) -> dict[str, str]:
     """The options with a mistake, those of a group by their path, and a sentence for each: unknown names, missing ones,
     wrong types.
 
     provided: names that are not options, because they come from elsewhere.
+    common: options that are checked elsewhere, which a name that is not known may have meant.
     """
     known, hints, provided = parameters(constructor), type_hints(constructor), set(provided)
     mistakes = {}
     for name, value in options.items():
         if name not in known or name in provided:
-            may = [other for other in known if other not in provided]
-            groups = [other for other in may if is_group(hints.get(other)) and name in parameters(hints[other])]
-            advice = f": it is '{where}.{groups[0]}.{name}'." if groups else f".{closest(name, may)}"
+            may = [other for other in [*known, *common] if other not in provided]
+            inside = {
+                option: f"{group}.{option}"
+                for group in known
+                if is_group(hints.get(group)) and group not in provided
+                for option in parameters(hints[group])
+            }
+            near = difflib.get_close_matches(name, [*may, *inside], n=1, cutoff=0.7)
+            if name in inside:
+                advice = f": it is '{where}.{inside[name]}'."
+            elif near and near[0] not in may:
+                advice = f". Did you mean '{where}.{inside[near[0]]}'?"
+            else:
+                advice = f".{closest(name, may)}"
             mistakes[name] = f"there is no option '{where}.{name}'{advice}"
         elif value == "???":
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
         elif name in hints and not fits(value, hints[name]):
-            expected = describe(hints[name])
-            quoted = ', numbers in quotes, as "12"' if "text" in expected and _has_number(value) else ""
-            mistakes[name] = f"{where}.{name} is {value!r}: it must be {expected}{quoted}"
+            mistakes[name] = (
+                f"{where}.{name} is {value!r}: it must be {describe(hints[name])}{_advice(value, hints[name])}"
+            )
         elif is_group(hints.get(name)):
             inside = check_options(f"{where}.{name}", hints[name], value)
             mistakes |= {f"{name}.{option}": mistake for option, mistake in inside.items()}
@@ -92,8 +113,8 @@ def check_options(
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value (from YAML) is of the annotated type. An int is a float; a bool is no number, nor is
-    nan or an infinite one.
+    """Whether a plain value (from YAML) is of the annotated type. An int is a float; a bool is not a number, nor is
+    nan, an infinite one or a whole number that takes more than 64 bits.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
@@ -102,7 +123,7 @@ def fits(value: Any, hint: Any) -> bool:
         return any(fits(value, argument) for argument in arguments)
     if origin is Literal:
         return any(value == choice and type(value) is type(choice) for choice in arguments)
-    if origin is list:
+    if origin in (list, Sequence):
         return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
     if origin is dict:
         return isinstance(value, dict) and all(
@@ -113,18 +134,28 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is type(None):
         return value is None
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+        return fits(value, int) or (isinstance(value, float) and math.isfinite(value))
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
     if isinstance(hint, type) and origin is None:  # in Python 3.10 Callable[...] counts as a type
         return isinstance(value, hint)
     return True  # components (a cell, a decoder) are checked where they are built
 
 
-def _has_number(value: Any) -> bool:
+def _advice(value: Any, hint: Any) -> str:
+    """What may have been meant by a value that does not fit."""
+    numbers = [*_numbers(value)]
+    if numbers and "text" in describe(hint):
+        return ', numbers in quotes, as "12"'
+    return f", at most {LARGEST}" if any(abs(number) > LARGEST for number in numbers) else ""
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
     if isinstance(value, (list, dict)):
-        return any(map(_has_number, value.values() if isinstance(value, dict) else value))
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield value
 
 
 def describe(hint: Any) -> str:
@@ -134,7 +165,7 @@ def describe(hint: Any) -> str:
         return " or ".join(describe(argument) for argument in arguments)
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 2 else " or ".join(map(str, arguments))
-    if origin is list:
+    if origin in (list, Sequence):
         return f"a list, each {describe(arguments[0])}"
     if origin is dict:
         return f"a mapping, each value {describe(arguments[1])}"
@@ -142,3 +173,97 @@ def describe(hint: Any) -> str:
         return f"a mapping of its options: {', '.join(parameters(hint))}"
     words = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", type(None): "null"}
     return words.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+class Unmet(NamedTuple):
+    """An option whose condition does not hold.
+
+    path: the option, and its value.
+    other, actual: the option that it depends on, by its full path, and that one's value.
+    wanted: what the other would have to be, in words.
+    """
+
+    path: str
+    value: Any
+    other: str
+    actual: Any
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.path}={plain(self.value)} has no effect with {self.other}={plain(self.actual)}"
+
+
+def unmet(
+    declared: str, constructor: type, options: dict[str, Any], where: str, config: dict[str, Any]
+) -> Iterator[Unmet]:
+    """The options of a component whose conditions do not hold.
+
+    A class declares conditions for its options, by their names:
+
+        acts_with = {"momentum": "optimizer=sgd,rmsprop"}  # without it, the option has no effect
+        needs = {"freeze": "data.vectors!=null"}           # without it, the option does harm
+
+    A condition compares another option (of the same component, or by its full path) with values: `=` any of them, `!=`
+    none of them, `>` a number. Several are joined by " and "; by " or " where one is enough. An option that is off
+    (null, false, 0, none or empty) needs nothing.
+
+    Args:
+        declared: the name of the class attribute that holds the conditions, acts_with or needs.
+        constructor: the class, or the dataclass of a group of options.
+        options: its options.
+        where: their path.
+        config: the whole configuration, for options of other components.
+    """
+    hints, known = type_hints(constructor), parameters(constructor)
+
+    def value_of(name: str) -> Any:
+        return options.get(name, known[name].default if name in known else None)
+
+    conditions: dict[str, str] = {}
+    for base in reversed(constructor.__mro__):
+        conditions |= vars(base).get(declared, {})
+    for name, condition in conditions.items():
+        if name not in options or options[name] in (None, False, 0, "none", "", [], {}):
+            continue
+        for clause in condition.split(" and "):
+            alternatives = [re.fullmatch(r"([\w.]+?)(!=|=|>)(.*)", text) for text in clause.split(" or ")]
+            tested = []
+            for match in alternatives:
+                assert match is not None, clause
+                other, sign, values = match[1], match[2], match[3].split(",")
+                actual = value_at(config, other) if "." in other else value_of(other)
+                tested.append((other if "." in other else f"{where}.{other}", actual, sign, values))
+            if not any(_holds(actual, sign, values) for _, actual, sign, values in tested):
+                path, actual, sign, values = tested[0]
+                yield Unmet(f"{where}.{name}", options[name], path, actual, _wanted(path, sign, values))
+                break
+    for name, value in options.items():
+        if is_group(hints.get(name)) and isinstance(value, dict):
+            yield from unmet(declared, hints[name], value, f"{where}.{name}", config)
+
+
+def plain(value: Any) -> str:
+    """A value as it is written in YAML."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _holds(actual: Any, sign: str, values: list[str]) -> bool:
+    if sign == ">":
+        return isinstance(actual, (int, float)) and actual > float(values[0])
+    return (plain(actual) in values) == (sign == "=")
+
+
+def _wanted(path: str, sign: str, values: list[str]) -> str:
+    if sign == ">":
+        return f"{path} above {values[0]}"
+    return f"{path}={' or '.join(values)}" if sign == "=" else path
+
+
+def value_at(config: dict[str, Any], path: str) -> Any:
+    """The value of an option; None where there is none."""
+    node: Any = config
+    for part in path.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node

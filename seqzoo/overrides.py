@@ -8,10 +8,11 @@ import torch
 
 from seqzoo import config as configuration
 from seqzoo.building import build_data, build_model
-from seqzoo.checking import check
+from seqzoo.checking import check, without_effect
 from seqzoo.contracts import DataModule
 from seqzoo.errors import ConfigError
 from seqzoo.model import Model
+from seqzoo.options import value_at
 from seqzoo.sizing import within_budget
 
 
@@ -20,7 +21,26 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
     config, mistakes = configuration.examine(*overrides)
     if config is not None:
         mistakes += [mistake for mistake in check(config) if mistake not in mistakes]
+    if config is not None and not mistakes:
+        mistakes += _given_without_effect(config)
     return config, mistakes
+
+
+def _given_without_effect(config: dict[str, Any]) -> list[str]:
+    """Mistakes in overrides that change nothing. Options of recipes, which others may have switched off, are none."""
+    mistakes = []
+    for option in without_effect(config):
+        given = [text for text in config["overrides"] if _sets(text, option.path)]
+        others = [text for text in config["overrides"] if text not in given]
+        before, _ = configuration.examine(*others) if given else (None, [])
+        if before is not None and value_at(before, option.path) != option.value:
+            mistakes.append(f"{option}: leave it out, or give {option.wanted}")
+    return mistakes
+
+
+def _sets(override: str, path: str) -> bool:
+    key = override.partition("=")[0].lstrip("+")
+    return path == key or ("." in key and path.startswith(f"{key}."))
 
 
 def build(*overrides: str) -> tuple[Model, DataModule]:

@@ -9,7 +9,7 @@ import pytest
 import seqzoo
 from seqzoo import config as configuration
 from seqzoo.config import GROUPS, compose, examine, jobs, names, option_help, summary
-from seqzoo.errors import ConfigError
+from seqzoo.errors import LONGEST_SENTENCE, ConfigError, printable
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_every_mistake_is_told_at_once() -> None:
     )
     assert mistakes == [
         "there is no cell named 'elmann'. Did you mean 'elman'?",
-        "'foo' is no override (missing EQUAL at '<EOF>'): write option=value",
+        "'foo' is not an override: write option=value",
         "there is no option 'training.learning_rte'. Did you mean 'learning_rate'?",
         "there is no option 'backbone.hiden_size'. Did you mean 'hidden_size'?",
         "there is no option 'sed'. Did you mean 'seed'?",
@@ -89,19 +89,42 @@ def test_every_mistake_is_told_at_once() -> None:
         ("~cell", "'~cell' leaves a model without its cell: choose one with cell=..."),
         ("cell=lstm,gru", "'cell=lstm,gru' gives several values: that makes a sweep, with -m"),
         ("seed=1,2", "'seed=1,2' gives several values: that makes a sweep, with -m"),
-        ("cell.forget_bias=[1", "'cell.forget_bias=[1' is no override"),
-        (
-            "data.train=<a>",
-            "'data.train=<a>' is no override (token recognition error at: '<'): write option=value, with quotes around",
-        ),
+        ("cell.forget_bias=[1", "cell.forget_bias is '[1', which cannot be read as a value (no viable alternative"),
+        ("data.train=<a>", "data.train is '<a>', which cannot be read as a value (token recognition error at: '<')"),
+        ("data.label_until=,", "data.label_until is ',', which cannot be read as a value"),
+        ("data.limit=" + "9" * 5000, "data.limit is '999"),
+        ("seed=${seed}", "'seed=${seed}' cannot be used: Recursive interpolation detected"),
+        ("hydra/launcher=1e-8", "'hydra/launcher=1e-8' cannot be used: "),
+        ("hydra.searchpath=[pkg://x]", "'hydra.searchpath=[pkg://x]' is not for a command line: name the folder with"),
+        ("+cell@x=gru", "'+cell@x=gru' names a package of Hydra's: write cell=... without it"),
+        ("cell=../task/tagging", "there is no cell named '../task/tagging'."),
+        ("data.limit=" + "[1," * 600, "'data.limit=[1,[1,"),
+        ("training.betas.class=0", "training.betas.class: training.betas has no options below it"),
+        ("hidden_size=64", "there is no option 'hidden_size': it is 'backbone.hidden_size'."),
+        ("cell.hidden_size=64", "there is no option 'cell.hidden_size': it is 'backbone.hidden_size'."),
+        ("lr=0.1", "there is no option 'lr': it is 'training.learning_rate'."),
+        ("batch_size=8", "there is no option 'batch_size': it is 'data.batch_size'."),
+        ("epochs=8", "there is no option 'epochs': it is 'training.epochs'."),
+        ("dropout=0.1", "there is no option 'dropout': it is 'backbone.dropout' or 'encoder.dropout'."),
+        ("learning_rte=1", "there is no option 'learning_rte'. Did you mean 'training.learning_rate'?"),
         ("cell.forget_bias.x=1", "cell.forget_bias.x: cell.forget_bias has no options below it"),
         ("task.search.beam_siz=3", "there is no option 'task.search.beam_siz'. Did you mean 'beam_size'"),
         ("hydra.rn.dir=x", "there is no option 'hydra.rn.dir'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_a_sentence(override: str, mistake: str) -> None:
-    [told] = mistakes_of(override)
+    [told] = ConfigError(mistakes_of(override)).mistakes
     assert told.startswith(mistake)
+    assert len(told) <= LONGEST_SENTENCE
+    assert printable(told) == told
+
+
+def test_a_value_that_needs_quotes_is_shown_with_them() -> None:
+    for value, quoted in ((",", "','"), ("it's,", '"it\'s,"'), ("a\\b:[", r"'a\\b:['")):
+        [told] = mistakes_of(f"data.label_until={value}")
+        assert f"data.label_until={quoted}" in told
+        [missing] = mistakes_of(f"data.label_until={quoted}")
+        assert missing.startswith("there is no option 'data.label_until'")
 
 
 def test_what_is_no_mistake() -> None:

@@ -11,14 +11,18 @@ of each other and run side by side.
 from __future__ import annotations
 
 import functools
+import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqzoo.backbones.stack import Stack, build_layers, repeated
+from seqzoo.backbones.stack import Stack, build_layers, check_depth, repeated
 from seqzoo.contracts import Cell, CellFactory, CellScan, State
 from seqzoo.state import map_state, reorder
+
+FURTHEST = 10_000
 
 
 class Dilated(Stack):
@@ -30,6 +34,8 @@ class Dilated(Stack):
     dropout: on the input of every layer but the first, 0 to 1; `locked` keeps one mask for all steps of a row.
     learn_initial_state: the first d states of each layer are parameters instead of zero.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"growth": "num_layers>1"}
 
     def __init__(
         self,
@@ -45,6 +51,12 @@ class Dilated(Stack):
     ):
         if growth < 1:
             raise ValueError(f"growth is {growth}: it must be at least 1")
+        check_depth(num_layers)
+        if growth > 1 and (num_layers - 1) * math.log(growth) > math.log(FURTHEST):
+            raise ValueError(
+                f"growth is {growth}: layer {num_layers} would reach more than {FURTHEST:,} steps back, each with a "
+                "state of its own"
+            )
         cells = [functools.partial(dilate, own, growth**depth) for depth, own in enumerate(repeated(cell, num_layers))]
         layers = build_layers(cells, input_size, hidden_size, bidirectional)
         super().__init__(layers, dropout, locked, learn_initial_state)

@@ -12,6 +12,8 @@ goes around any cell.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,8 @@ class Highway(Stack):
     gate_bias: b_r at the start; below 0 a layer hands on its input at first.
     learn_initial_state: the first state is a parameter instead of zero.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"gate_bias": "num_layers>1"}
 
     def __init__(
         self,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.backbones.stack import check_depth
 from seqzoo.contracts import Backbone, CellFactory, State
+from seqzoo.locked_dropout import create_dropout
 from seqzoo.masking import checked_lengths, largest_of, zero_padding
 
 
@@ -17,18 +21,20 @@ class Pointwise(Backbone):
     dropout: on the input of every layer but the first, 0 to 1.
     """
 
+    acts_with: ClassVar[dict[str, str]] = {"dropout": "num_layers>1"}
+
     causal = True
 
     def __init__(
         self, cell: CellFactory, input_size: int, hidden_size: int = 128, num_layers: int = 1, dropout: float = 0.0
     ):
         super().__init__()
-        for name, value in (("hidden_size", hidden_size), ("num_layers", num_layers)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}: it is at least 1")
+        check_depth(num_layers)
+        if hidden_size < 1:
+            raise ValueError(f"hidden_size is {hidden_size}: a layer has at least one unit")
         widths = [input_size] + num_layers * [hidden_size]
         self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout)
         self.output_size = hidden_size
 
     def initial_state(self, batch_size: int) -> State:

@@ -7,7 +7,7 @@ Bahdanau, Chorowski, Serdyuk, Brakel & Bengio, End-to-End Attention-based Large 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ class Pyramidal(Stack):
     dropout: on the input of every layer but the first, 0 to 1; `locked` keeps one mask for all steps of a row.
     learn_initial_state: the first state is a parameter instead of zero.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"factor": "num_layers>1", "subsampling": "num_layers>1"}
 
     keeps_time = False
 

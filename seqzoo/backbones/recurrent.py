@@ -5,6 +5,8 @@ Wu et al., Google's Neural Machine Translation System, 2016 (residual layers), h
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from seqzoo.backbones.stack import Stack, build_layers, repeated
@@ -20,6 +22,8 @@ class Recurrent(Stack):
     residual: every layer but the first adds its input to its output, where the two have one width.
     learn_initial_state: the first state is a parameter instead of zero.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"residual": "num_layers>1"}
 
     def __init__(
         self,

@@ -7,12 +7,13 @@ Networks, 2015, https://arxiv.org/abs/1505.00393
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.backbones.layer import Layer
 from seqzoo.backbones.stack import build_layers
 from seqzoo.contracts import Backbone, CellFactory, State
+from seqzoo.locked_dropout import create_dropout
 from seqzoo.masking import checked_lengths, largest_of
 
 
@@ -37,7 +38,7 @@ class ReNet(Backbone):
             raise ValueError(f"columns is {columns}: a grid has at least one")
         self.across, self.down = build_layers([cell, cell], input_size, hidden_size, bidirectional=True)
         self.columns = columns
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout)
         self.output_size = self.down.output_size
 
     def initial_state(self, batch_size: int) -> State:

@@ -6,14 +6,14 @@ Graves, Mohamed & Hinton, Speech Recognition with Deep Recurrent Neural Networks
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from seqzoo.backbones.layer import Layer
 from seqzoo.contracts import Backbone, CellFactory, State
-from seqzoo.locked_dropout import LockedDropout
+from seqzoo.locked_dropout import create_dropout
 from seqzoo.state import flatten, map_state
 
 MOST_LAYERS = 1000
@@ -29,14 +29,14 @@ class Stack(Backbone):
     learn_initial_state: the first state is a parameter instead of zero.
     """
 
+    acts_with: ClassVar[dict[str, str]] = {"dropout": "num_layers>1", "locked": "dropout>0"}
+
     def __init__(self, layers: list[Layer], dropout: float, locked: bool, learn_initial_state: bool):
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is {dropout}: it is a probability, 0 <= dropout < 1")
         self.causal = len(layers[-1]) == 1
         # a second layer reads both directions of the first
         self.two_sided = len(layers) == 1 and not self.causal
-        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout, locked)
         self.layers = cast("list[Layer]", nn.ModuleList(layers))
         self.output_size = layers[-1].output_size
         self.first_state: nn.ParameterList | None = None
@@ -88,11 +88,16 @@ class Stack(Backbone):
 
 def repeated(cell: CellFactory, num_layers: int) -> list[CellFactory]:
     """The same cell for each of `num_layers` layers."""
+    check_depth(num_layers)
+    return [cell] * num_layers
+
+
+def check_depth(num_layers: int) -> None:
+    """Raises ValueError for a number of layers that no network has."""
     if num_layers < 1:
         raise ValueError(f"num_layers is {num_layers}: a network has at least one layer")
     if num_layers > MOST_LAYERS:
         raise ValueError(f"num_layers is {num_layers:,}: a network has {MOST_LAYERS:,} layers at most")
-    return [cell] * num_layers
 
 
 def build_layers(

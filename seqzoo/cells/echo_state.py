@@ -13,6 +13,8 @@ is then part of x, after the inputs proper, the right one in training and its ow
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,6 +37,8 @@ class EchoState(Cell):
     bias_scale: the same for b.
     connectivity: share of the units that a unit hears.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"feedback_scale": "feedback_size>0"}
 
     trainable = False
     """No gradient ever changes this cell; a head on top of it learns."""

@@ -21,6 +21,8 @@ from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.driven import DrivenCell
 from seqzoo.contracts import State
 
+DEEPEST = 1_000
+
 
 class RecurrentHighway(DrivenCell):
     """State: (h,), (B, H). Gates n t, and c where it is not coupled.
@@ -46,8 +48,8 @@ class RecurrentHighway(DrivenCell):
         layer_norm: bool = False,
         activation: Activation = "tanh",
     ):
-        if depth < 1:
-            raise ValueError(f"depth is {depth}: it must be at least 1")
+        if not 1 <= depth <= DEEPEST:
+            raise ValueError(f"depth is {depth}: it must lie between 1 and {DEEPEST:,}")
         super().__init__(input_size, hidden_size, num_parts=2 if coupled else 3)
         self.depth, self.coupled, self.transform_bias = depth, coupled, transform_bias
         self.layer_norm, self.activation = layer_norm, activation

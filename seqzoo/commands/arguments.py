@@ -62,8 +62,14 @@ def pairs_of(arguments: list[str], known: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = argument.partition("=")
         if not equals or name not in known:
             raise ConfigError([f"{argument!r} is no option here.{closest(name, [f'{option}=' for option in known])}"])
-        pairs[name] = value
+        pairs[name] = unquoted(value)
     return pairs
+
+
+def unquoted(value: str) -> str:
+    """A value without the quotes that Hydra takes around one, as in resume='runs/x'."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
 
 
 def check_new(folder: Path | None) -> None:

@@ -11,10 +11,11 @@ from seqzoo.errors import ConfigError
 
 def data(arguments: list[str]) -> None:
     """Download a named data set."""
-    if len(arguments) < 2 or arguments[0] != "fetch":
+    asked = "-h" in arguments or "--help" in arguments
+    if asked or len(arguments) < 2 or arguments[0] != "fetch":
         print("seqzoo data fetch NAME [root=FOLDER]: download a data set and verify its checksum")
         print("seqzoo list data: their names")
-        sys.exit(0 if not arguments or arguments[0] in ("-h", "--help") else 2)
+        sys.exit(0 if asked or not arguments else 2)
     from seqzoo.data.fetching import fetch
 
     name = arguments[1]

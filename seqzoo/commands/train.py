@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqzoo.commands.arguments import allow_own_modules, help_options
+from seqzoo.commands.arguments import allow_own_modules, help_options, unquoted
 from seqzoo.errors import ConfigError
 
 
@@ -15,6 +15,7 @@ def train(arguments: list[str]) -> None:
     if "-h" in flags or "--help" in flags:
         help_options("train", overrides)
         return
+    _check_flags(flags)
     from seqzoo.launch import launch, until_stopped
 
     allow_own_modules(overrides)
@@ -29,8 +30,21 @@ def train(arguments: list[str]) -> None:
     launch(flags, overrides)
 
 
+FLAGS = ("-m", "--multirun", "--cfg", "--resolve", "--info")
+"""Of Hydra's, those that go with a run or a sweep."""
+
+
+def _check_flags(flags: list[str]) -> None:
+    for flag in flags:
+        name = flag.partition("=")[0]
+        if name not in FLAGS:
+            raise ConfigError(
+                [f"there is no flag {name!r}: options have no dashes, as in task=tagging; -m makes a sweep"]
+            )
+
+
 def _take_resume(overrides: list[str]) -> tuple[Path | None, list[str]]:
     """The run directory to continue, if any, and the other overrides."""
-    chosen = [override.partition("=")[2] for override in overrides if override.startswith("resume=")]
+    chosen = [unquoted(override.partition("=")[2]) for override in overrides if override.startswith("resume=")]
     rest = [override for override in overrides if not override.startswith("resume=")]
     return (Path(chosen[-1]) if chosen and chosen[-1] not in ("", "null") else None), rest

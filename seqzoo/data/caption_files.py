@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,6 +66,19 @@ class CaptionFiles(Files, CaptionData):
     skip_unreadable: go on without pictures that are missing or damaged; a remark tells which.
     flip, crop, colour: how training pictures are changed at random; see `seqzoo.data.pictures.vary`.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "picture_column": "format=table",
+        "caption_column": "format=table",
+        "size": "features=false",
+        "keep": "features=false",
+        "flip": "features=false",
+        "crop": "features=false",
+        "colour": "features=false",
+        "validation_fraction": "validation_captions=null and validation_list=null and format=table,flickr,coco",
+        "test_fraction": "test_captions=null and test_list=null and format=table,flickr,coco",
+        "test_pictures": "test_captions!=null or test_list!=null or format=karpathy or test_fraction>0",
+    }
 
     captions: str
     pictures: str

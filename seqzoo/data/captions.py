@@ -16,7 +16,7 @@ from seqzoo.data.codec import TextCodec
 from seqzoo.data.examples import evenly, fit, located
 from seqzoo.data.pictures import Pictures
 from seqzoo.data.ragged import Ragged
-from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.data.vocabulary import TARGET_SPECIALS, check_vocabulary_size
 from seqzoo.errors import DataError
 
 
@@ -65,6 +65,7 @@ class CaptionData(DataModule):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        check_vocabulary_size(self.vocabulary_size, len(TARGET_SPECIALS))
 
     @abstractmethod
     def read(self) -> dict[str, Captioned]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from seqzoo.data.codec import check_tokenizer
 from seqzoo.data.examples import ClassificationData, Example
@@ -22,6 +22,13 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
     marked: whether each text marks the target that its label is about, as `seqzoo.data.marked_text` reads it.
     label_until: of "DESC:manner" keep what stands before this mark.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "validation_fraction": "validation=null",
+        "test_fraction": "test=null",
+        "text_column": "format=table",
+        "label_column": "format=table",
+    }
 
     train: str
     validation: str | None = None

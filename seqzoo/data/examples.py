@@ -19,12 +19,13 @@ from torch.nn.utils.rnn import pad_sequence
 from seqzoo.contracts import UNKNOWN, Batch, Codec, DataModule, DataSpec
 from seqzoo.data.bucketing import Plans, padding_share
 from seqzoo.data.codec import LabelCodec, TextCodec
+from seqzoo.data.generating import check_sizes
 from seqzoo.data.marked_text import marked_parts, split_marked
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.pictures import given_features, read_picture
 from seqzoo.data.ragged import Ragged, is_padded
 from seqzoo.data.spelling import Spellings
-from seqzoo.data.vocabulary import TARGET_SPECIALS
+from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS, check_vocabulary_size
 from seqzoo.data.vocabulary import UNKNOWN as UNK
 from seqzoo.errors import DataError, SeqzooError, program
 from seqzoo.spans import OUTSIDE, parse, scheme_of, tags_of
@@ -72,6 +73,7 @@ class ExampleData(DataModule):
     vocabulary_size: int | None = None
 
     task: ClassVar[str]
+    special_tokens: ClassVar[tuple[str, ...]] = SOURCE_SPECIALS
     largest_input: ClassVar[int] = 100_000
     largest_output: ClassVar[int] = 1_000
 
@@ -80,6 +82,8 @@ class ExampleData(DataModule):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        check_sizes(self)
+        check_vocabulary_size(self.vocabulary_size, len(self.special_tokens))
 
     @abstractmethod
     def read(self) -> dict[str, list[Example]]:
@@ -304,6 +308,7 @@ class TransductionData(ExampleData):
     """
 
     task = "transduction"
+    special_tokens = TARGET_SPECIALS
     largest_output = 100_000
 
     def tokenizer_of_targets(self) -> str:

@@ -15,14 +15,25 @@ GENERATION_SEED = 20_140_910
 
 ROUNDS = 40
 
+SPLIT_SIZES = ("train_size", "validation_size", "test_size")
+LENGTHS = ("steps", "longest", "length", "held_out_length", "test_length")
+MOST_EXAMPLES, LONGEST_EXAMPLE = 10**8, 10**6
+
+
+def check_sizes(data: object) -> None:
+    """Raises ValueError where data that is generated would have no examples, or more or longer ones than fit."""
+    for names, least, most in ((SPLIT_SIZES, 1, MOST_EXAMPLES), (LENGTHS, 1, LONGEST_EXAMPLE)):
+        for name in names:
+            value = getattr(data, name, None)
+            if isinstance(value, int) and not least <= value <= most:
+                raise ValueError(f"{name}={value} must lie between {least} and {most:,}")
+
 
 def distinct_splits(draw: Callable[[int, int], list[T]], sizes: dict[str, int]) -> dict[str, list[T]]:
     """Different examples for splits of these sizes; the same sizes give the same examples.
 
     draw: (how many, seed) -> so many examples, of which some may be equal.
     """
-    if min(sizes.values()) < 1:
-        raise DataError("data.train_size, data.validation_size and data.test_size must be at least 1.")
     wanted = sum(sizes.values())
     found: dict[T, None] = {}
     for number in range(ROUNDS):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqzoo.contracts import Batch, DataModule, DataSpec
 from seqzoo.data.chance import generator_at
-from seqzoo.data.generating import GENERATION_SEED
+from seqzoo.data.generating import GENERATION_SEED, check_sizes
 from seqzoo.errors import DataError
 
 SPLITS = ("train", "validation", "test")
@@ -89,7 +89,8 @@ class NumberData(SequenceData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_sizes("train_size", "validation_size", "test_size")
+        self._check_sizes()
+        check_sizes(self)
 
     @abstractmethod
     def generate(self, split: str, size: int) -> Sequences:

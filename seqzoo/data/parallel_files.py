@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from seqzoo.contracts import DataSpec
 from seqzoo.data.codec import TextCodec, check_tokenizer
@@ -22,6 +23,16 @@ class ParallelFiles(ExampleFiles, TransductionData):
 
     shared_subwords: sides cut into subwords learn them together, so that names are cut alike.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "validation_fraction": "validation_source=null",
+        "test_fraction": "test_source=null",
+        "validation_target": "validation_source!=null",
+        "test_target": "test_source!=null",
+        "source_column": "train_target=null or validation_source!=null or test_source!=null",
+        "target_column": "train_target=null or validation_source!=null or test_source!=null",
+        "shared_subwords": "source_tokenizer=bpe,unigram,reversed:bpe,reversed:unigram or target_tokenizer=bpe,unigram",
+    }
 
     train_source: str
     train_target: str | None = None

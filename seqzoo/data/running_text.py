@@ -14,10 +14,11 @@ from torch import Tensor
 from seqzoo.contracts import UNKNOWN, Batch, DataModule, DataSpec
 from seqzoo.data.codec import TextCodec, check_tokenizer
 from seqzoo.data.documents import split_documents
+from seqzoo.data.generating import check_sizes
 from seqzoo.data.ragged import gather_spans, is_padded
 from seqzoo.data.streaming import encode_pieces
 from seqzoo.data.tokenizing import LINES
-from seqzoo.data.vocabulary import EOS
+from seqzoo.data.vocabulary import EOS, SOURCE_SPECIALS, check_vocabulary_size
 from seqzoo.errors import DataError
 
 
@@ -94,6 +95,8 @@ class RunningText(DataModule):
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} is too small: it must be at least 1")
         check_tokenizer(self._name, self.vocabulary_size)
+        check_vocabulary_size(self.vocabulary_size, len(SOURCE_SPECIALS))
+        check_sizes(self)
 
     @property
     def _name(self) -> str:

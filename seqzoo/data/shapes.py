@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.data.captions import CaptionData, Captioned
-from seqzoo.data.generating import GENERATION_SEED
+from seqzoo.data.generating import GENERATION_SEED, check_sizes
 
 COLOURS = {
     "red": (0.88, 0.16, 0.16),
@@ -104,9 +104,7 @@ class Shapes(CaptionData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("train_size", "validation_size", "test_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is too small: it must be at least 1")
+        check_sizes(self)
 
     def input_sizes(self) -> tuple[int, list[int] | None]:
         return 3, [3, SIZE, SIZE]

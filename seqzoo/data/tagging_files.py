@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from seqzoo.data.conll import CONLLU_COLUMNS, read_conll, token_and_tag
 from seqzoo.data.examples import Example, TaggingData
@@ -23,6 +23,8 @@ class TaggingFiles(ExampleFiles, TaggingData):
         broken row is converted as scorers read it.
     repair: rows that break the files' own scheme are mended as scorers read them.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"validation_fraction": "validation=null", "test_fraction": "test=null"}
 
     train: str
     validation: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -24,6 +25,8 @@ class TextFiles(Files, RunningText):
     on_disk: vocabulary and ids are made once and kept in the user's cache; the ids are read from there, window by
         window, and never lie in memory as a whole. None: of files larger than LARGE bytes.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"validation_fraction": "validation=null"}
 
     train: str
     validation: str | None = None

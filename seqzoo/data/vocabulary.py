@@ -13,6 +13,15 @@ SOURCE_SPECIALS = (PAD, UNKNOWN)
 TARGET_SPECIALS = (PAD, UNKNOWN, BOS, EOS)
 
 
+def check_vocabulary_size(size: int | None, special_tokens: int) -> None:
+    """Raises ValueError where a vocabulary of this size would have no token besides the special ones."""
+    if size is not None and size <= special_tokens:
+        raise ValueError(
+            f"vocabulary_size is {size}: {special_tokens} ids are special tokens, so that it must be at least "
+            f"{special_tokens + 1}, or null"
+        )
+
+
 class Vocabulary:
     """Special tokens first, then the others. An unknown token has the id of `<unk>`, and so has a word of a text that
     is spelled like a special token: no text can reach a special id.

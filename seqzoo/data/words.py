@@ -30,6 +30,8 @@ class WordData(ExampleData):
         https://aclanthology.org/Q16-1023).
     """
 
+    acts_with: ClassVar[dict[str, str]] = {"vectors_words": "vectors!=null"}
+
     characters: int = 0
     word_places: bool = False
     vectors: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -32,6 +33,14 @@ class Search:
     words: what every answer has, anywhere. The beam is then so wide that it holds hypotheses of every amount.
     places: what stands at which token of every answer, from 1.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "top_k": "temperature>0",
+        "top_p": "temperature>0",
+        "diversity": "groups>1",
+        "length_penalty": "beam_size>1 or words!=[]",
+        "coverage_penalty": "beam_size>1 or words!=[]",
+    }
 
     beam_size: int = 1
     groups: int = 1

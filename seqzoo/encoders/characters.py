@@ -25,6 +25,8 @@ class WordsAndCharacters(TokenEncoder):
         super().__init__(input_size, spec=spec, **options)
         if not spec.character_size:
             raise ValueError("the data spells no words: give data.characters=20, or data.word_places=true")
+        if character_embedding_size < 1:
+            raise ValueError(f"character_embedding_size is {character_embedding_size}: it must be at least 1")
         self.characters = nn.Embedding(spec.character_size, character_embedding_size, padding_idx=PAD)
         bound = (3 / character_embedding_size) ** 0.5
         nn.init.uniform_(self.characters.weight[1:], -bound, bound)
@@ -56,6 +58,8 @@ class ConvolvedCharacters(WordsAndCharacters):
         size = self.characters.embedding_dim
         if not widths or min(widths) < 1:
             raise ValueError(f"widths is {list(widths)}: name at least one, each 1 or more")
+        if filters < 1:
+            raise ValueError(f"filters is {filters}: it must be at least 1")
         self.filters = nn.ModuleList(nn.Conv1d(size, filters, width, padding=width - 1) for width in widths)
         self.output_size += filters * len(widths)
 

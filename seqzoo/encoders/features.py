@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqzoo.contracts import Encoder
+from seqzoo.locked_dropout import create_dropout
 
 
 class FeatureEncoder(Encoder):
@@ -16,7 +17,7 @@ class FeatureEncoder(Encoder):
     def __init__(self, input_size: int, dropout: float = 0.0):
         super().__init__()
         self.output_size = input_size
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.dropout(inputs)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from seqzoo.cache import user_cache
 from seqzoo.contracts import Encoder
 from seqzoo.imagenet import FEATURES, STRIDE, EfficientNetLite0, load_efficientnet
+from seqzoo.locked_dropout import create_dropout
 
 
 class PictureEncoder(Encoder):
@@ -29,7 +30,7 @@ class PictureEncoder(Encoder):
     def __init__(self, output_size: int, dropout: float):
         super().__init__()
         self.output_size = output_size
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout)
 
     @abstractmethod
     def regions(self, pictures: Tensor) -> Tensor:
@@ -70,6 +71,8 @@ class ImageCNN(PictureEncoder):
             raise ValueError(f"channels is {list(channels)}: name at least one stage, each of 1 channel or more")
         if len(blocks) != len(channels) or min(blocks) < 0:
             raise ValueError(f"blocks is {list(blocks)}: give a number for each of the {len(channels)} channels")
+        if len(channels) > 16 or sum(blocks) > 1_000:
+            raise ValueError(f"channels and blocks name {len(channels)} stages, {sum(blocks)} blocks: too many")
         of_regions = places == "regions"
         super().__init__(channels[-1] + 2 * of_regions, dropout)
         self.of_regions = of_regions

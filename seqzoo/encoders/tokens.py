@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts import DataSpec, Encoder, WordVectors
-from seqzoo.locked_dropout import LockedDropout
+from seqzoo.locked_dropout import create_dropout
 
 
 class TokenEncoder(Encoder):
@@ -22,6 +24,10 @@ class TokenEncoder(Encoder):
         (Gal & Ghahramani 2016, https://arxiv.org/abs/1512.05287).
     dropout: on the numbers of the vectors, 0 to 1; `locked` keeps one mask for all steps of a row.
     """
+
+    needs: ClassVar[dict[str, str]] = {"freeze": "data.vectors!=null"}
+
+    acts_with: ClassVar[dict[str, str]] = {"locked": "dropout>0"}
 
     def __init__(
         self,
@@ -45,7 +51,7 @@ class TokenEncoder(Encoder):
         if spec is not None and spec.vectors is not None:
             self.start_from(spec.vectors)
         self.embedding.weight.requires_grad_(not freeze)
-        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout, locked)
 
     @torch.no_grad()
     def start_from(self, vectors: WordVectors) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ class TorchvisionFeatures(PictureEncoder):
 
     Raises ConfigError without torchvision and for a network without such a map.
     """
+
+    needs: ClassVar[dict[str, str]] = {"freeze": "weights!=null"}
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts import Alignment, Batch, DataSpec, Explanation, Features, Loss, Metric, Prediction, Task
+from seqzoo.locked_dropout import create_dropout
 from seqzoo.metrics import create_metrics
 from seqzoo.pooling import Pooling, PoolingName
 from seqzoo.saliency import gradient_times_input
@@ -51,7 +52,7 @@ class Classification(Task):
             raise ValueError("label_smoothing spreads a probability: labels=numbers has none, leave it 0")
         self.spec, self.metric_names, self.labels, self.label_smoothing = spec, metrics, labels, label_smoothing
         self.pooling = Pooling(feature_size, pooling)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout)
         self.head: nn.Module
         if labels == "ordinal":
             self.head = CumulativeLink(self.pooling.output_size, spec.output_size)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts import BLANK, PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, Task
+from seqzoo.locked_dropout import create_dropout
 from seqzoo.masking import cross_entropy
 from seqzoo.metrics import create_metrics
 
@@ -42,7 +43,7 @@ class Cloze(Task):
         if beam_size < 1:
             raise ValueError(f"beam_size is {beam_size}: search at least one filling")
         self.spec, self.metric_names, self.beam_size = spec, metrics, beam_size
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
 from seqzoo.decoding import Constraint, Hypothesis, Search, Start, Step, Stream, ensemble, in_pieces
 from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
-from seqzoo.locked_dropout import LockedDropout
+from seqzoo.locked_dropout import create_dropout
 from seqzoo.masking import ignore_padding, mask
 from seqzoo.metrics import create_metrics
 from seqzoo.tasks.forms import check_form, form_of
@@ -35,6 +35,8 @@ class LanguageModeling(Task):
         Models, 2018, https://arxiv.org/abs/1708.02182).
     search: how a text is continued, by `max_length` tokens.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"locked": "dropout>0"}
 
     kind = "language_modeling"
     loss_unit = "nats"
@@ -73,7 +75,7 @@ class LanguageModeling(Task):
         self.spec, self.metric_names = spec, metrics
         self.alpha, self.beta = activation_regularization, temporal_activation_regularization
         self.search = search
-        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout, locked)
         tied = embedding if tied_embeddings else None
         self.head: Head
         if softmax_cutoffs is not None:

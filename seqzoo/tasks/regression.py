@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
+from seqzoo.locked_dropout import create_dropout
 from seqzoo.masking import mask
 from seqzoo.metrics import create_metrics
 
@@ -30,7 +31,7 @@ class Regression(Task):
     def __init__(self, feature_size: int, spec: DataSpec, metrics: list[str], dropout: float = 0.0):
         super().__init__()
         self.spec, self.metric_names = spec, metrics
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:

@@ -7,7 +7,7 @@ https://arxiv.org/abs/1506.03099
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ class Schedule:
 
     steps: k; limit: the probability stays here once it is there.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"steps": "kind!=none", "limit": "kind!=none"}
 
     kind: Literal["none", "linear", "exponential", "inverse_sigmoid"] = "none"
     steps: int = 1000

@@ -7,6 +7,7 @@ https://arxiv.org/abs/1612.00563
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ class SelfCritical:
 
     after: batches of likelihood before; likelihood: its weight from then on.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"after": "metric!=none", "likelihood": "metric!=none"}
 
     metric: str = "none"
     after: int = 1000

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
 from seqzoo.crf import LinearChain, best_tags, log_partition
+from seqzoo.locked_dropout import create_dropout
 from seqzoo.masking import cross_entropy, mask
 from seqzoo.metrics import create_metrics
 from seqzoo.spans import OUTSIDE, may_follow, parse
@@ -47,7 +48,7 @@ class Tagging(Task):
     ):
         super().__init__()
         self.spec, self.metric_names, self.constrained = spec, metrics, constrained
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = create_dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
         self.chain = LinearChain(spec.output_size) if decoder == "crf" else None
         if constrained:

@@ -20,7 +20,7 @@ def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimiz
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    rate, betas = settings.learning_rate, (settings.betas[0], settings.betas[1])
+    rate, betas = settings.learning_rate, (float(settings.betas[0]), float(settings.betas[1]))
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
     if settings.optimizer == "adam":
