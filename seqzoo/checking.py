@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,10 @@ from seqzoo.cells import Elman
 from seqzoo.components import PACKAGES, check_component, find, make
 from seqzoo.config import Training
 from seqzoo.contracts import BackboneFactory, DataSpec, Loss, Metric, Task
+from seqzoo.cost import Cost
 from seqzoo.errors import ConfigError
 from seqzoo.metrics import create_metric
-from seqzoo.options import Unmet, fits, is_group, leaves, parameters, plain, type_hints, unmet
+from seqzoo.options import UnmetCondition, fits, is_group, leaves, parameters, plain, type_hints, unmet
 from seqzoo.sizing import outline, widths
 
 
@@ -37,17 +39,13 @@ def check(config: dict[str, Any]) -> list[str]:
     with torch.device("meta"):
         mistakes += _check_parts(config)
     if not mistakes:
-        mistakes += [
-            f"{found.path}={plain(found.value)} makes no sense with {found.other}={plain(found.actual)}: set "
-            f"{found.path}=false, or give {found.wanted}"
-            for found in _unmet("needs", config)
-        ]
+        mistakes += harmful(config)
     if not mistakes:
         try:
             width = build_budget(config).width
             if width is not None:
                 widths(config, width[0])
-            outline(config)
+            mistakes += _check_machine(config, outline(config).cost)
         except ConfigError as error:
             mistakes += error.mistakes
     return mistakes
@@ -126,12 +124,43 @@ def _sound(constructor: type, options: dict[str, Any], wrong: dict[str, str], ab
     return sound
 
 
-def without_effect(config: dict[str, Any]) -> list[Unmet]:
+def _check_machine(config: dict[str, Any], cost: Cost) -> list[str]:
+    """Mistakes in what this machine would need for a training."""
+    mistakes = []
+    threads, cores = config["training"]["threads"], os.cpu_count() or 1
+    if isinstance(threads, int) and threads > max(cores, MANY_THREADS):
+        mistakes.append(f"training.threads is {threads}: this machine has {cores} cores")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if torch.cuda.is_available() and config["training"]["device"] != "cpu":
+        memory = max(memory, torch.cuda.get_device_properties(0).total_memory)
+    # what a batch keeps is an estimate, and weights with their gradient and two moments are not
+    if 16 * cost.parameters > memory or cost.training_bytes > 8 * memory:
+        mistakes.append(
+            f"the model needs about {cost.training_bytes / 2**30:,.0f} GiB to train, and this machine has "
+            f"{memory / 2**30:,.0f} GiB: lower backbone.hidden_size, data.batch_size or what else is large"
+        )
+    return mistakes
+
+
+MANY_THREADS = 64
+"""A configuration for a larger machine may be checked on a small one."""
+
+
+def harmful(config: dict[str, Any]) -> list[str]:
+    """Mistakes in options that do harm beside the others."""
+    return [
+        f"{found.path}={plain(found.value)} makes no sense with {found.other}={plain(found.actual)}: set "
+        f"{found.path}=false, or give {found.wanted}"
+        for found in _unmet("needs", config)
+    ]
+
+
+def without_effect(config: dict[str, Any]) -> list[UnmetCondition]:
     """The options that have no effect beside the others."""
     return [*_unmet("acts_with", config)]
 
 
-def _unmet(declared: str, config: dict[str, Any]) -> Iterator[Unmet]:
+def _unmet(declared: str, config: dict[str, Any]) -> Iterator[UnmetCondition]:
     """Of all components, as `seqzoo.options.unmet`."""
     for group in PACKAGES:
         yield from _unmet_in(declared, group, config[group], group, config)
@@ -141,7 +170,7 @@ def _unmet(declared: str, config: dict[str, Any]) -> Iterator[Unmet]:
 
 def _unmet_in(
     declared: str, group: str, options: dict[str, Any], where: str, config: dict[str, Any]
-) -> Iterator[Unmet]:
+) -> Iterator[UnmetCondition]:
     constructor = find(group, options, config, where)
     yield from unmet(declared, constructor, options, where, config)
     for path, hint, value in leaves(constructor, options):
@@ -187,9 +216,11 @@ def _check_metrics(task: Task | type[Task], names: Any) -> list[str]:
 
 
 def _can_score(metric: Metric, answer: str | list[str] | None) -> bool:
+    if answer is None:
+        return False
     try:
         metric.update(Loss(torch.zeros(()), torch.ones(())), [answer], [answer])
         metric.compute()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         return False
-    return answer is not None
+    return True

@@ -67,9 +67,8 @@ def find(group: str, options: dict[str, Any], config: dict[str, Any], where: str
         )
     module, _, attribute = name.rpartition(".")
     if module and module not in config.get("allow_modules", []):
-        raise ConfigError(
-            [f"{where}.class is {name!r}, outside seqzoo: if you trust it, add 'allow_modules=[{module}]'"]
-        )
+        allow = f"'allow_modules=[{module}]', or for a finished run --allow-module {module}"
+        raise ConfigError([f"{where}.class is {name!r}, outside seqzoo: if you trust it, add {allow}"])
     try:
         package = importlib.import_module(module or PACKAGES[group])
     except (ImportError, TypeError, ValueError) as error:

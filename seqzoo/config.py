@@ -460,6 +460,8 @@ def _advice(name: str, node: dict[str, Any], above: list[str], config: dict[str,
     wanted = OTHER_NAMES.get(name, name)
     everywhere = [path for group, options in config.items() if group != "choices" for path in _paths({group: options})]
     here = [path for path in everywhere if path.startswith("".join(f"{part}." for part in above))]
+    if len(above) > 1:  # a component inside another one has a class of its own
+        everywhere = here
     for paths in (here, everywhere):
         same = sorted((path for path in paths if path.rpartition(".")[2] == wanted), key=lambda path: path.count("."))
         same = [path for path in same if path.count(".") == same[0].count(".")]

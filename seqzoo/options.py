@@ -147,7 +147,7 @@ def _advice(value: Any, hint: Any) -> str:
     numbers = [*_numbers(value)]
     if numbers and "text" in describe(hint):
         return ', numbers in quotes, as "12"'
-    return f", at most {LARGEST}" if any(abs(number) > LARGEST for number in numbers) else ""
+    return f", at most {LARGEST}" if any(LARGEST < abs(number) < math.inf for number in numbers) else ""
 
 
 def _numbers(value: Any) -> Iterator[int | float]:
@@ -175,7 +175,7 @@ def describe(hint: Any) -> str:
     return words.get(hint, getattr(hint, "__name__", str(hint)))
 
 
-class Unmet(NamedTuple):
+class UnmetCondition(NamedTuple):
     """An option whose condition does not hold.
 
     path: the option, and its value.
@@ -195,7 +195,7 @@ class Unmet(NamedTuple):
 
 def unmet(
     declared: str, constructor: type, options: dict[str, Any], where: str, config: dict[str, Any]
-) -> Iterator[Unmet]:
+) -> Iterator[UnmetCondition]:
     """The options of a component whose conditions do not hold.
 
     A class declares conditions for its options, by their names:
@@ -235,7 +235,7 @@ def unmet(
                 tested.append((other if "." in other else f"{where}.{other}", actual, sign, values))
             if not any(_holds(actual, sign, values) for _, actual, sign, values in tested):
                 path, actual, sign, values = tested[0]
-                yield Unmet(f"{where}.{name}", options[name], path, actual, _wanted(path, sign, values))
+                yield UnmetCondition(f"{where}.{name}", options[name], path, actual, _wanted(path, sign, values))
                 break
     for name, value in options.items():
         if is_group(hints.get(name)) and isinstance(value, dict):

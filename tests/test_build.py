@@ -16,6 +16,7 @@ from seqzoo.config import Training, names
 from seqzoo.errors import ConfigError
 from seqzoo.overrides import examine
 from seqzoo.sizing import outline
+from seqzoo.training.optimizer import build_optimizer
 
 
 def mistakes_of(*overrides: str) -> list[str]:
@@ -74,7 +75,7 @@ MISTAKES = {
     "data.batch_size=0": "data.batch_size=0 is too small: it must be at least 1",
     "data.digits=12": "data.digits=12 must lie between 1 and 9",
     "+data.limt=3": "there is no option 'data.limt'. Did you mean 'limit'?",
-    "task.decoder.dropout=2": "task.decoder.dropout probability has to be between 0 and 1, but got 2",
+    "task.decoder.dropout=2": "task.decoder.dropout is 2: it is a probability, 0 <= dropout < 1",
     "task.decoder.context=frist_state": (
         "task.decoder.context is 'frist_state': it must be one of first_state, mean_state, max_state, own_state, "
         "first_input, every_step or a list, each one of first_state, mean_state, max_state, own_state, first_input, "
@@ -255,9 +256,11 @@ def my_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_class_outside_seqzoo_must_be_allowed(my_module: str) -> None:
-    assert mistakes_of("cell=elman", "cell.class=outside_seqzoo.Mine") == [
-        "cell.class is 'outside_seqzoo.Mine', outside seqzoo: if you trust it, add 'allow_modules=[outside_seqzoo]'"
-    ]
+    [told] = mistakes_of("cell=elman", "cell.class=outside_seqzoo.Mine")
+    assert told == (
+        "cell.class is 'outside_seqzoo.Mine', outside seqzoo: if you trust it, add 'allow_modules=[outside_seqzoo]', "
+        "or for a finished run --allow-module outside_seqzoo"
+    )
     assert my_module not in sys.modules
     assert mistakes_of("cell=elman", "cell.class=outside_seqzoo.Mine", "allow_modules=[outside_seqzoo]") == []
 
@@ -278,3 +281,78 @@ def test_allowing_is_by_whole_names() -> None:
 def test_a_module_that_is_not_there_is_told() -> None:
     [mistake] = mistakes_of("cell.class=not_there.Mine", "allow_modules=[not_there]")
     assert mistake == "cell.class is 'not_there.Mine', but not_there cannot be imported: No module named 'not_there'"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("training.momentum=0.9", "training.momentum=0.9 has no effect with training.optimizer=adamw: leave it out"),
+        ("training.plateau_factor=0.1", "training.plateau_factor=0.1 has no effect with training.schedule=cosine: "),
+        ("training.average_decay=0.9", "training.average_decay=0.9 has no effect with training.average=none: "),
+        ("budget.tolerance=0.1", "budget.tolerance=0.1 has no effect with budget.parameters=null: "),
+        (
+            "backbone.dropout=0.3",
+            "backbone.dropout=0.3 has no effect with backbone.num_layers=1: leave it out, or give ",
+        ),
+        ("backbone=deep backbone.dropout=0 backbone.locked=true", "backbone.locked=true has no effect with backbone."),
+        ("task.search.top_k=5", "task.search.top_k=5 has no effect with task.search.temperature=0.0: "),
+        ("task.decoder.attention_heads=2", "task.decoder.attention_heads=2 has no effect with task.decoder.attention="),
+        ("task.scheduled_sampling.limit=0.2", "task.scheduled_sampling.limit=0.2 has no effect with "),
+        ("cell=echo_state cell.feedback_scale=2", "cell.feedback_scale=2 has no effect with cell.feedback_size=0: "),
+        ("encoder.freeze=true", "encoder.freeze=true makes no sense with data.vectors=null: set encoder.freeze=false"),
+        (
+            "experiment=wnut17 data.vectors=null",
+            "encoder.freeze=true makes no sense with data.vectors=null: set encoder.freeze=false, or give data.vectors",
+        ),
+    ],
+)
+def test_an_option_that_makes_no_sense_without_another_is_a_mistake(overrides: str, told: str) -> None:
+    _, [mistake] = examine(*overrides.split())
+    assert mistake.startswith(told)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "experiment=ptb_small backbone.dropout=0 encoder.dropout=0",  # what a recipe locks may be switched off
+        "experiment=wnut17 debug=tiny",
+        "backbone=residual backbone.num_layers=1",
+        "training.momentum=0.9 training.optimizer=sgd",
+        "training.momentum=0",
+        "budget.tolerance=0.01",
+    ],
+)
+def test_options_of_recipes_may_be_idle(overrides: str) -> None:
+    assert examine(*overrides.split())[1] == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("encoder.dropout=1.0", "encoder.dropout is 1.0: it is a probability, 0 <= dropout < 1"),
+        ("task.decoder.dropout=1", "task.decoder.dropout is 1: it is a probability, 0 <= dropout < 1"),
+        (
+            "data.vocabulary_size=2",
+            "data.vocabulary_size is 2: 4 ids are special tokens, so that it must be at least 5",
+        ),
+        ("task=tagging data.vocabulary_size=2", "data.vocabulary_size is 2: 2 ids are special tokens"),
+        ("data.train_size=0", "data.train_size=0 must lie between 1 and 100,000,000"),
+        ("data.train_size=1000000000", "data.train_size=1000000000 must lie between 1 and 100,000,000"),
+        ("training.threads=100000", "training.threads is 100000: this machine has "),
+        ("training.epochs=9223372036854775808", "training.epochs is 9223372036854775808: it must be a whole number or"),
+        ("backbone.num_layers=1000000", "backbone.num_layers is 1,000,000: a network has 1,000 layers at most"),
+        ("backbone.hidden_size=1000000", "the model needs about "),
+        ("encoder=image_cnn encoder.channels=5", "encoder.channels is 5: it must be a list, each a whole number"),
+        ("budget=null", "budget is None: it must be a mapping of its options"),
+        ("~seed", "seed is missing: give seed=..."),
+    ],
+)
+def test_what_cannot_work_is_told(overrides: str, told: str) -> None:
+    _, mistakes = examine(*overrides.split())
+    assert any(mistake.startswith(told) for mistake in mistakes), mistakes
+
+
+def test_no_memory_of_the_first_moment_is_a_float() -> None:
+    config = configuration.compose("training.betas=[0,0.999]")
+    assert examine("training.betas=[0,0.999]")[1] == []
+    build_optimizer(torch.nn.Linear(2, 2), build_training(config))

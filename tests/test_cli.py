@@ -350,3 +350,35 @@ def test_scripts_give_the_arguments_on(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert f"seqzoo {name}" in done.stdout
+
+
+def test_options_with_dashes_get_a_sentence(command: Callable) -> None:
+    for arguments in (("train", "--task", "tagging"), ("train", "--task=tagging"), ("check", "--task", "tagging")):
+        done = command(*arguments)
+        assert done.status == 2
+        assert "options have no dashes, as in task=tagging" in done.err
+        assert "Traceback" not in done.err
+    assert "there is no flag '--shell-completion'" in command("train", "--shell-completion", "install=bash").err
+
+
+def test_help_of_data_fetch(command: Callable) -> None:
+    done = command("data", "fetch", "--help")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("seqzoo data fetch NAME [root=FOLDER]")
+
+
+def test_the_folder_of_a_run_has_the_names_that_aliases_stand_for(command: Callable, tmp_path: Path) -> None:
+    assert command("train", "debug=tiny", "training.steps=1").status == 0
+    [folder] = (tmp_path / "runs").iterdir()
+    assert folder.name == "addition_lstm_unidirectional"
+    [run] = folder.iterdir()
+    old = tmp_path / "runs" / "addition_lstm_default" / "transduction"
+    old.mkdir(parents=True)
+    run.rename(old / run.name)
+    compared = command("compare", "runs").out
+    assert "lstm" in compared
+    assert "default" not in compared
+    told = command("predict", "runs/addition_lstm_default/transduction", "1+1").err
+    assert f"; below it there is runs/addition_lstm_default/transduction/{run.name}" in told
+    quoted = command("train", f"resume='{old / run.name}'")
+    assert "has finished" in quoted.err

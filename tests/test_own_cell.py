@@ -72,7 +72,8 @@ def test_it_is_listed_explained_and_checked(command: Callable) -> None:
     refused = command("check", "--config-dir", "my_conf", "cell=mine")
     assert refused.status == 2
     assert refused.err == (
-        "seqzoo: cell.class is 'my_cells.Leaky', outside seqzoo: if you trust it, add 'allow_modules=[my_cells]'\n"
+        "seqzoo: cell.class is 'my_cells.Leaky', outside seqzoo: if you trust it, add 'allow_modules=[my_cells]', "
+        "or for a finished run --allow-module my_cells\n"
     )
     assert "my_cells" not in sys.modules
 

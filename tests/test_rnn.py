@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import seqzoo
+from seqzoo.errors import ConfigError
 
 T, B, INPUT, H = 6, 3, 4, 5
 LENGTHS = torch.tensor([3, 6, 1])
@@ -127,3 +128,10 @@ def test_other_activations_of_elman(activation: str) -> None:
     cell = rnn.backbone.layers[0][0]
     expected = getattr(torch, activation)(x[0] @ cell.weight_ih.T + cell.bias_ih + cell.bias_hh)
     torch.testing.assert_close(outputs[0], expected)
+
+
+def test_a_misspelled_option_of_every_cell_is_recognized() -> None:
+    with pytest.raises(ConfigError, match=r"there is no option 'cell.zonout'. Did you mean 'zoneout'\?"):
+        seqzoo.RNN("lstm", 5, 8, zonout=0.1)
+    with pytest.raises(ConfigError, match=r"there is no option 'cell.recurent_init'. Did you mean 'recurrent_init'"):
+        seqzoo.create_cell("gru", 5, 8, recurent_init="identity")

@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from reprlib import repr as quoted
 from typing import Any, BinaryIO
@@ -49,7 +50,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The configuration a run was started with, resolved. Raises CheckpointError where there is none."""
     path = folder / CONFIG
     if not os.path.lexists(path):
-        raise CheckpointError(f"{folder} is not a run directory: there is no {CONFIG} in it")
+        below = [path.parent for depth in ("*", "*/*") for path in islice(folder.glob(f"{depth}/{CONFIG}"), 3)]
+        advice = f"; below it there is {', '.join(map(str, sorted(below)[:3]))}" if below else ""
+        raise CheckpointError(f"{folder} is not a run directory: there is no {CONFIG} in it{advice}")
     import yaml
 
     try:
