@@ -1,89 +1,40 @@
-"""Commands in messages can be pasted, wherever seqzoo was started from."""
+"""Sentences for a user: short, and harmless on a terminal."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import sysconfig
-from pathlib import Path
-
 import pytest
 
-from seqzoo.commands.predict import _write
-from seqzoo.errors import not_installed, printable, printable_lines, program
+from seqzoo.errors import LONGEST_SENTENCE, ConfigError, DataError, SeqzooError, closest, shortened
 
 
-@pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The bin of a virtual environment in the current folder, with seqzoo and Python in it, and nothing on the PATH."""
-    scripts = tmp_path / "my project" / ".venv" / "bin"
-    scripts.mkdir(parents=True)
-    for name in ("seqzoo", "python"):
-        _script(scripts / name)
-    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(scripts))
-    monkeypatch.setattr(sys, "executable", str(scripts / "python"))
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.chdir(tmp_path / "my project")
-    return scripts
+def test_a_long_quote_is_cut_in_the_middle() -> None:
+    told = str(DataError(f"There is no file {'a' * 100_000}/end.txt in /data: give another name."))
+    assert told == f"There is no file {'a' * 28}...{'a' * 20}/end.txt in /data: give another name."
 
 
-def _script(path: Path) -> None:
-    path.touch()
-    path.chmod(0o755)
+@pytest.mark.parametrize("value", ["x" * 100_000, "x y " * 25_000, "'" * 100_000, "\x1b" * 100_000, "诗" * 100_000])
+def test_no_sentence_is_too_long(value: str) -> None:
+    for told in (
+        str(DataError(f"{value!r} is wrong")),
+        *ConfigError([f"{value} is wrong", f"{value!r} {value}"]).mistakes,
+    ):
+        assert len(told) <= LONGEST_SENTENCE
+        assert "\x1b" not in told
 
 
-def test_a_program_on_the_path_has_its_name(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(environment))
-    assert program("seqzoo") == "seqzoo"
-    assert program("tensorboard") == "python -m tensorboard.main"
-    assert not_installed("optuna") == "optuna, which is not installed: python -m pip install optuna"
+def test_a_short_sentence_and_a_report_stay_as_they_are() -> None:
+    assert shortened("cell.zoneout is 2") == "cell.zoneout is 2"
+    report = "2 jobs failed:\n" + "seqzoo train " + "cell=lstm " * 100
+    assert str(SeqzooError(report)) == report
 
 
-def test_without_activation_the_script_is_called_by_its_path(
-    environment: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert program("seqzoo") == ".venv/bin/seqzoo"
-    assert program("tensorboard") == ".venv/bin/python -m tensorboard.main"
-    monkeypatch.chdir(environment)
-    assert program("seqzoo") == f"'{environment / 'seqzoo'}'", "the name alone would be looked for on the PATH"
+def test_each_line_of_a_mistake_is_a_mistake() -> None:
+    assert ConfigError(["a\nb", "c"]).mistakes == ["a", "b", "c"]
 
 
-def test_a_program_of_another_environment_is_not_meant(
-    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    for name in ("seqzoo", "pip", "python"):
-        _script(other / name)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(other), str(environment)]))
-    assert program("seqzoo") == ".venv/bin/seqzoo"
-    assert program("pip") == ".venv/bin/python -m pip"
-
-
-def test_a_link_on_the_path_to_the_script_has_its_name(
-    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As pipx makes them."""
-    links = tmp_path / "links"
-    links.mkdir()
-    (links / "seqzoo").symlink_to(environment / "seqzoo")
-    monkeypatch.setenv("PATH", str(links))
-    assert program("seqzoo") == "seqzoo"
-
-
-def test_what_would_act_on_a_terminal_is_written_as_an_escape() -> None:
-    hostile = "a\x1b[2J\x9b31m\u202e\tb\nc"
-    assert printable(hostile) == r"a\u001b[2J\u009b31m\u202e\u0009b\u000ac"
-    assert printable_lines(hostile) == r"a\u001b[2J\u009b31m\u202e\u0009b" + "\nc"
-    line = json.dumps({"prediction": hostile}, ensure_ascii=False)
-    assert json.loads(printable(line)) == {"prediction": hostile}
-
-
-@pytest.mark.parametrize(("terminal", "shown"), [(True, r"\u001b[2Jdog"), (False, "\x1b[2Jdog")])
-def test_predictions_are_as_they_are_but_for_a_terminal(
-    terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    _write("\x1b[2Jdog")
-    assert capsys.readouterr().out == f"{shown}\n"
+def test_of_many_names_the_first_are_listed() -> None:
+    told = closest("zzz", [f"name_{number:02}" for number in range(50)])
+    assert told.startswith(" There are: name_00, name_01, ")
+    assert told.endswith(", ... (50 in all).")
+    assert len(told) < 200
+    assert closest("zzz", []) == ""
