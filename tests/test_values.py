@@ -15,8 +15,10 @@ import yaml
 from torch import nn
 
 from seqzoo import config as configuration
+from seqzoo.budget import Budget
 from seqzoo.cells import Elman
 from seqzoo.components import PACKAGES, PROVIDED, find, make
+from seqzoo.config import Training
 from seqzoo.contracts import DataSpec
 from seqzoo.errors import ConfigError
 from seqzoo.options import is_group, parameters, type_hints
@@ -101,12 +103,38 @@ def test_every_option_takes_or_refuses_any_value(group: str) -> None:
         for name, paths in cases()[group].items():
             path = configuration.CONF_DIR / group / f"{name}.yaml"
             base = resolved(yaml.safe_load(path.read_text(encoding="utf-8")))
+            provided = stand_ins(group, name)
             for option in paths:
                 for value in VALUES:
                     try:
-                        make(group, changed(base, option, value), stand_ins(group, name), {}, Elman)
+                        make(group, changed(base, option, value), provided, {}, Elman)
                     except ConfigError as error:
                         wrong += [f"{name}.{option}={value!r}: {told}" for told in error.mistakes if len(told) > 300]
                     except Exception as error:
                         wrong.append(f"{name}.{option}={str(value)[:30]!r}: {type(error).__name__}: {error}")
     assert not wrong, "\n".join(wrong)
+
+
+def declaring() -> Iterator[type]:
+    """All classes whose options may need others, and their groups of options."""
+    for group, names in cases().items():
+        for name in names:
+            text = (configuration.CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")
+            constructor = find(group, yaml.safe_load(text), {}, group)
+            yield constructor
+            yield from (hint for hint in type_hints(constructor).values() if is_group(hint))
+    yield from (Training, Budget)
+
+
+def test_conditions_name_options_that_are_there() -> None:
+    declared = 0
+    everything = {f"data.{option}" for names in cases()["data"].values() for option in names}
+    for constructor in set(declaring()):
+        for attribute in ("acts_with", "needs"):
+            for option, condition in getattr(constructor, attribute, {}).items():
+                declared += 1
+                assert option in parameters(constructor)
+                for clause in re.split(" and | or ", condition):
+                    other = re.split("!=|=|>", clause)[0]
+                    assert other in parameters(constructor) or other in everything, (constructor, clause)
+    assert declared > 40
