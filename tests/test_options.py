@@ -10,7 +10,7 @@ import pytest
 from seqzoo.options import fits
 
 NUMBERS = {
-    int: ([0, -3, 10**20], [1.0, True, False, "1", None, [1]]),
+    int: ([0, -3, 2**63 - 1], [2**63, 10**20, 1.0, True, False, "1", None, [1]]),
     float: ([0, 0.5, -1e300], [math.nan, math.inf, -math.inf, True, False, "0.5", None]),
     bool: ([True, False], [0, 1, "true", None]),
     str: (["", "1"], [1, True, None, ["a"]]),

@@ -51,7 +51,7 @@ def _scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[
     if cell.engine == "reference" or traced():
         return cell.unroll(x, state, lengths)
     if cell.engine == "fused":
-        if transformed():
+        if transformed() and not x.is_meta:
             return cell.unroll(x, state, lengths)
         try:
             if not x.is_meta:

@@ -176,7 +176,7 @@ class Session:
         raise TrainingError(
             f"the loss or its gradient is not a finite number since update {bad} "
             f"(epoch {self.position.epoch}, at or before batch {self.position.batch}); "
-            f"not finite: {', '.join(named[:2]) or 'the loss alone'}: {advice}; the last checkpoint is from before"
+            f"not finite: {', '.join(named[:3]) or 'the loss alone'}: {advice}; the last checkpoint is from before"
         )
 
     def content(self) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def test_addition_reads_the_question_from_its_end(reverse: bool) -> None:
 def test_too_many_sums() -> None:
     with pytest.raises(DataError, match=r"Only 55 different examples were found where 200 are wanted: lower"):
         Addition(digits=1, train_size=100, validation_size=50, test_size=50).load()
-    with pytest.raises(DataError, match="must be at least 1"):
-        Addition(train_size=0).load()
+    with pytest.raises(ValueError, match="train_size=0 must lie between 1 and"):
+        Addition(train_size=0)
     with pytest.raises(ValueError, match="digits=0"):
         Addition(digits=0)
 

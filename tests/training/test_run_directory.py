@@ -301,11 +301,12 @@ def test_a_closed_terminal_ends_no_training(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no terminals to hang up")
 def test_a_terminal_that_hangs_up_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    with StopSignals() as stop:
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert stop.received == signal.SIGHUP
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.received == signal.SIGHUP
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with StopSignals() as stop:
             os.kill(os.getpid(), signal.SIGHUP)
             assert stop.received is None, "nohup asks for it to be ignored"
