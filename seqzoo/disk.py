@@ -57,7 +57,11 @@ def write_whole(path: Path, write: Callable[[Any], object]) -> None:
     refuse_others(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(8)}{PART}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOT_THROUGH_LINKS, 0o666)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOT_THROUGH_LINKS, 0o666)
+    except OSError as error:
+        error.filename = str(path)  # whoever reads the message knows no other name
+        raise
     os.close(descriptor)
     try:
         with temporary.open("r+b") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -113,6 +114,18 @@ def test_temporary_names_cannot_be_foretold(tmp_path: Path) -> None:
     assert len(set(names)) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def test_a_file_that_cannot_be_made_is_told_by_the_name_that_it_would_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: int) -> int:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        disk.write_text(tmp_path / "page.html", "content")
+    assert caught.value.filename == str(tmp_path / "page.html")
 
 
 def _umask() -> int:
