@@ -42,8 +42,6 @@ def open_to_update(path: Path) -> BinaryIO:
 def append(path: Path, text: str) -> None:
     """Add text to the end of a file, made where there is none."""
     with os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
-        if os.fstat(file.fileno()).st_nlink > 1:  # the other name may lie anywhere
-            raise _refusal(errno.EMLINK, "it has a second name (a hard link), under which it would change, too", path)
         file.write(text.encode())
 
 
@@ -82,9 +80,13 @@ def write_text(path: Path, text: str) -> None:
 def _open(path: Path, flags: int) -> int:
     refuse_others(path)  # before it is opened: to open a device may do something
     descriptor = os.open(path, flags | NOT_THROUGH_LINKS, 0o666)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise _refusal(errno.EINVAL, "it is not a regular file", path)
+    if flags & (os.O_WRONLY | os.O_RDWR) and status.st_nlink > 1:  # the other name may lie anywhere
+        os.close(descriptor)
+        raise _refusal(errno.EMLINK, "it has a second name (a hard link), under which it would change, too", path)
     return descriptor
 
 

@@ -89,6 +89,33 @@ def test_an_attribute_of_the_class_counts(monkeypatch: pytest.MonkeyPatch) -> No
     torch.testing.assert_close(cell.scan(x)[0], cell.unroll(x)[0])
 
 
+FACTOR = 1.0
+
+
+def of_the_module() -> float:
+    return max(factor for factor in [FACTOR])
+
+
+class OfTheModule(Scaled):
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        return super().step(p * of_the_module(), state)
+
+
+def test_what_a_step_reads_of_its_module_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, x = OfTheModule(1.0, float), torch.randn(2, 4, 3)
+    torch.testing.assert_close(cell.scan(x)[0], cell.unroll(x)[0])
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    torch.testing.assert_close(cell.scan(x)[0], cell.unroll(x)[0])
+
+
+def test_a_step_that_is_replaced_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, x = seqzoo.create_cell("elman", 3, 3), torch.randn(2, 4, 3)
+    torch.testing.assert_close(cell.scan(x)[0], cell.unroll(x)[0])
+    own = type(cell).step
+    monkeypatch.setattr(type(cell), "step", lambda self, p, state: own(self, 3 * p, state))
+    torch.testing.assert_close(cell.scan(x)[0], cell.unroll(x)[0])
+
+
 def test_a_buffer_whose_number_is_read_in_python_is_not_compiled_in() -> None:
     cell, x = Scaled(None, lambda _: None), torch.randn(2, 4, 3)
     cell.register_buffer("gain", torch.tensor(1.0))

@@ -102,6 +102,8 @@ def test_nothing_is_added_to_a_file_with_a_name_elsewhere(tmp_path: Path) -> Non
     (tmp_path / "log").hardlink_to(tmp_path / "outside")
     with pytest.raises(OSError, match="second name"):
         disk.append(tmp_path / "log", "more")
+    with pytest.raises(OSError, match="second name"), lock(tmp_path / "log"):
+        pass
     disk.write_whole(tmp_path / "log", lambda file: file.write(b"more"))
     assert (tmp_path / "outside").read_text() == SECRET
     assert (tmp_path / "log").read_text() == "more"

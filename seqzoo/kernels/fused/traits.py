@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Hashable, Iterator
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy
@@ -26,7 +26,8 @@ levels of nesting."""
 
 
 def traits_of(cell: Cell) -> Iterator[Hashable]:
-    """All attributes of the cell, of its classes and of the modules in it, by value, and the shapes of its tensors.
+    """All attributes of the cell, of its classes and of the modules in it, by value, with what its methods read of
+    their modules, and the shapes of its tensors.
 
     Raises NotCompilable where they are too many.
     """
@@ -39,6 +40,7 @@ def traits_of(cell: Cell) -> Iterator[Hashable]:
             if attribute not in BOOKKEEPING:
                 yield attribute, reader.read(value)
         yield from [reader.read(getattr(kind, attribute, None)) for attribute in _of_class(kind)]  # type: ignore[arg-type]
+        yield from [reader.read(method) for method in _own_methods(kind)]
         for attribute, tensor in (*module._parameters.items(), *module._buffers.items()):
             yield attribute, None if tensor is None else (tensor.shape, tensor.dtype)
 
@@ -49,6 +51,32 @@ def _of_class(kind: type) -> list[str]:
     bases = kind.__mro__[: kind.__mro__.index(nn.Module)]
     names = [name for base in bases for name, value in vars(base).items() if isinstance(value, OF_A_CLASS)]
     return [name for name in dict.fromkeys(names) if not name.startswith("__")]
+
+
+def _own_methods(kind: type) -> Iterator[FunctionType]:
+    """The methods that a user wrote: one can be replaced, and what it reads of its module be changed."""
+    for base in kind.__mro__[: kind.__mro__.index(nn.Module)]:
+        for value in vars(base).values():
+            if type(value) is FunctionType and value.__module__.partition(".")[0] not in ("seqzoo", "torch"):
+                yield value
+
+
+@functools.lru_cache(1024)
+def _names(code: CodeType) -> frozenset[str]:
+    """The names that a function looks up outside itself, with those of the functions within it."""
+    within = [_names(part) for part in code.co_consts if isinstance(part, CodeType)]
+    return frozenset(code.co_names).union(*within)
+
+
+def _globals_read(function: FunctionType) -> dict[str, Any]:
+    """What a function reads of its module: values, and other functions of it."""
+    around = function.__globals__
+    found = {name: around[name] for name in sorted(_names(function.__code__)) if name in around}
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, OF_A_CLASS) or (type(value) is FunctionType and value.__globals__ is around)
+    }
 
 
 class _Reader:
@@ -90,7 +118,7 @@ class _Reader:
             return value.dtype.str, value.shape, value.tobytes()
         if kind is FunctionType:
             around = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
-            return value.__code__, self.read((value.__defaults__, value.__kwdefaults__, around))
+            return value.__code__, self.read((value.__defaults__, value.__kwdefaults__, around, _globals_read(value)))
         if kind is MethodType:
             return self.read(value.__func__), self.read(value.__self__)
         try:  # as for a copy of it
