@@ -74,6 +74,8 @@ class DecoderOptions:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.embedding_std <= 1_000:
+            raise ValueError(f"embedding_std is {self.embedding_std}: it must lie between 0 and 1,000")
         for name in ("input_feeding", "copy_source"):
             if self.attention == "none" and getattr(self, name):
                 raise ValueError(f"{name} needs something to attend with: choose an attention")

@@ -62,6 +62,12 @@ class Search:
     def __post_init__(self) -> None:
         if self.beam_size < 1:
             raise ValueError(f"beam_size is {self.beam_size}: search at least one hypothesis")
+        for name, most in (("beam_size", 10_000), ("max_length", 1_000_000)):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at most {most:,}")
+        for name in ("no_repeat", "min_length"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it is 0 or more")
         if self.groups < 1 or self.beam_size % self.groups:
             raise ValueError(f"groups is {self.groups}: it must divide beam_size={self.beam_size}")
         for name in ("diversity", "length_penalty", "coverage_penalty"):
