@@ -445,6 +445,11 @@ class Task(nn.Module):
     def metrics(self) -> list[Metric]:
         """Fresh counters; the first one picks the best checkpoint."""
 
+    def check_start(self) -> None:
+        """Called where a training begins, not where a finished run is read. Raises ConfigError for data that it cannot
+        learn from with its options.
+        """
+
     def prompt(self, text: str) -> str:
         """A text that a person gives to predict from, as the model is to read it."""
         return text

@@ -53,5 +53,6 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
     config = within_budget(config, data, data.spec)
     torch.manual_seed(config["seed"])
     model = build_model(config, data.spec)
+    model.task.check_start()
     model.encoder.load_pretrained()
     return model, data

@@ -81,6 +81,8 @@ def start_checked(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     data.load()
     config = {**within_budget(config, data, data.spec), "data_files": records(data)}
     cost = measure(config, data, data.spec)
+    with torch.device("meta"):
+        build_model(config, data.spec).task.check_start()
     # what can go wrong so far leaves no folder behind
     with Run.create(folder, config) as run:
         return _train(config, data, run, None, cost)

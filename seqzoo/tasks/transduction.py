@@ -40,6 +40,7 @@ from seqzoo.decoding import (
     in_pieces,
     sampler,
 )
+from seqzoo.errors import ConfigError
 from seqzoo.linear_cross_entropy import linear_cross_entropy
 from seqzoo.masking import mask
 from seqzoo.metrics import all_of, create_metrics, is_right
@@ -101,6 +102,13 @@ class Transduction(Task):
         if decoder.copy_source:
             self.register_buffer("same", _same_tokens(spec), persistent=False)
         self.scheduled_sampling = None if scheduled_sampling.kind == "none" else ScheduledSampling(scheduled_sampling)
+
+    def check_start(self) -> None:
+        inputs, targets = self.spec.inputs, self.spec.targets
+        if self.decoder.gate is not None and inputs is not None and targets is not None and inputs.unit != targets.unit:
+            kinds = f"which are {inputs.unit} in the source and {targets.unit} in the target"
+            advice = "choose data.source_tokenizer and data.target_tokenizer of one kind"
+            raise ConfigError([f"task.decoder.copy_source copies tokens, {kinds}: {advice}"])
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         if self.training and self.critic is not None and self.critic.begins():
@@ -363,15 +371,14 @@ def _shifted(targets: Tensor) -> Tensor:
 
 
 def _same_tokens(spec: DataSpec) -> Tensor:
-    """(V,), the id of each token of the source in the vocabulary of the answers. Raises ValueError where tokens of one
-    side are words, say, and those of the other are pieces of words: none is a token there.
+    """(V,), the id of each token of the source in the vocabulary of the answers.
+
+    Where tokens of one side are words, say, and those of the other are pieces of words, as in older runs: the id of its
+    text as one token.
     """
     if spec.inputs is None or spec.targets is None:  # pictures, or before the data has been read
         return torch.full((spec.input_size,), UNKNOWN)
     if spec.inputs.unit != spec.targets.unit:
-        raise ValueError(
-            f"copy_source copies tokens, which are {spec.inputs.unit} in the source and {spec.targets.unit} in the "
-            "target: choose data.source_tokenizer and data.target_tokenizer of one kind"
-        )
+        return torch.tensor(spec.targets.encode([spec.inputs.decode([token]) for token in range(spec.input_size)]))
     tokens = [spec.inputs.tokens([token]) for token in range(spec.input_size)]
     return torch.tensor([spec.targets.encode(token)[0] if token else UNKNOWN for token in tokens])

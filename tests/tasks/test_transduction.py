@@ -310,8 +310,12 @@ def test_tokens_of_another_kind_cannot_be_copied(source: str, target: str, told:
     inputs = TextCodec.learn(source, ["a dog"] * 9, max_size=size[source])
     targets = TextCodec.learn(target, ["a dog"] * 9, TARGET_SPECIALS, max_size=size[target])
     options = ("task.decoder.attention=additive", "task.decoder.copy_source=true")
+    model = build_model(compose(*options), DataSpec("transduction", inputs.size, targets.size, inputs, targets))
     with pytest.raises(ConfigError, match=rf"task\.decoder\.copy_source copies tokens, which are {told}: choose data"):
-        build_model(compose(*options), DataSpec("transduction", inputs.size, targets.size, inputs, targets))
+        model.task.check_start()
+    # what an older run was trained with is read all the same
+    dog = inputs.encode("dog")[0]
+    assert model.task.same[dog] == targets.encode([inputs.decode([dog])])[0]
 
 
 def test_unknown_words_of_an_answer_are_filled_in_their_order() -> None:
