@@ -113,6 +113,14 @@ def test_operations_of_a_head_that_works_in_the_loss_are_counted(head: str, vect
     assert measure(config, data, spec).flops_per_token == expected
 
 
+def test_weights_take_their_memory_once_whatever_the_batch() -> None:
+    """Beside them, their gradients and two moments, a small batch of a wide model keeps little."""
+    config = compose("task=tagging", "backbone.hidden_size=2000", "data.batch_size=1")
+    data = build_data(config)
+    cost = measure(config, data, data.expected_spec())
+    assert 16 * cost.parameters < cost.training_bytes < 17 * cost.parameters
+
+
 @pytest.mark.parametrize("off", [-0.002, 0.002])
 def test_a_width_may_be_off_by_the_tolerance_in_both_directions(off: float) -> None:
     config = compose("task=tagging", "backbone.hidden_size=40")

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from seqzoo.options import fits
+from seqzoo.options import fits, parameters
 
 NUMBERS = {
     int: ([0, -3, 2**63 - 1], [2**63, 10**20, 1.0, True, False, "1", None, [1]]),
@@ -26,3 +26,19 @@ def test_values_of_a_type_and_others(hint: object) -> None:
     right, wrong = NUMBERS[hint]
     assert [value for value in right if not fits(value, hint)] == []
     assert [value for value in wrong if fits(value, hint)] == []
+
+
+class Parent:
+    def __init__(self, size: int, width: int = 4):
+        pass
+
+
+class Child(Parent):
+    def __init__(self, size: int = 3, depth: int = 1, **options: int):
+        pass
+
+
+def test_what_a_class_hands_on_has_the_defaults_of_the_class_itself() -> None:
+    assert {name: parameter.default for name, parameter in parameters(Child).items()} == {
+        "size": 3, "depth": 1, "width": 4,
+    }  # fmt: skip

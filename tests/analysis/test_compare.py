@@ -90,6 +90,14 @@ def test_differences_are_of_the_same_seed(tmp_path: Path) -> None:
         assert (difference.summary.size, difference.p, difference.always) == (2, 0.5, True)
 
 
+def test_costs_are_means_over_the_seeds(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.5, 0.5]})
+    path = tmp_path / "gru_1" / METRICS
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seconds": 5.0}))
+    [row] = table_of(tmp_path).rows
+    assert row.costs["seconds"] == 4.0
+
+
 def test_a_lower_loss_is_better(tmp_path: Path) -> None:
     write_sweep(tmp_path, {"gru": [0.2, 0.2], "lstm": [0.4, 0.4]})
     for path in tmp_path.glob(f"*/{METRICS}"):
@@ -110,6 +118,11 @@ def test_seconds_to_a_score(tmp_path: Path) -> None:
     assert all(map(math.isnan, table.rows[1].reached))
     assert cells(table, table.rows[1])[-1] == "- (0 of 3)"
     assert table_of(tmp_path).good_enough == 0.5
+    # of an even number of seeds the worse one in the middle, so that half of them have been there
+    write_run(tmp_path / "lstm_3", "lstm", 3, 0.9)
+    assert table_of(tmp_path).good_enough == 0.5
+    write_run(tmp_path / "lstm_4", "lstm", 4, 0.9)
+    assert table_of(tmp_path).good_enough == 0.6
 
 
 def test_rows_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:

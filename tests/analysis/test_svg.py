@@ -15,6 +15,7 @@ def test_the_front_is_what_nothing_beats() -> None:
     points = [(3, 0.9), (1, 0.5), (2, 0.4), (2, 0.7), (4, 0.9), (5, 0.95), (math.nan, 1.0)]
     assert pareto_front(points, True) == [(1, 0.5), (2, 0.7), (3, 0.9), (5, 0.95)]
     assert pareto_front([(1, 5.0), (2, 6.0), (3, 4.0)], False) == [(1, 5.0), (3, 4.0)]
+    assert pareto_front([(1, 6.0), (1, 5.0)], False) == [(1, 5.0)]
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
