@@ -184,9 +184,9 @@ def test_a_wrapped_cell_is_heard_too() -> None:
 
 
 def test_saturation_and_time_constants_look_at_real_steps() -> None:
-    gate = torch.tensor([[[0.05, 0.5], [0.95, 0.5], [0.0, 0.0]]])
+    gate = torch.tensor([[[0.05, 0.02], [0.95, 0.5], [0.0, 0.0]]])
     real = torch.tensor([[True, True, False]])
-    assert dynamics.saturation(gate, real) == (0.25, 0.25)
+    assert dynamics.saturation(gate, real) == (0.5, 0.25)
     kept = torch.full((1, 3, 2), 0.5)
     torch.testing.assert_close(dynamics.time_constants(kept, real), torch.full((2,), 1 / math.log(2)).double())
     # of what was kept at two steps the product counts: log 1/2 + log 1/8 is twice log 1/4

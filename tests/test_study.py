@@ -141,6 +141,14 @@ def test_the_page_says_what_the_table_holds() -> None:
     assert f"    seqzoo train task=b {BUDGET} cell=... seed=..." in page
 
 
+def test_twice_as_fast_on_one_task_and_half_as_fast_on_another_is_as_fast() -> None:
+    rows = table(SCORES, {"a": "higher", "b": "lower"})
+    for row in rows:
+        if row["cell"] == "gru":
+            row["tokens_per_second"] = {"a": "8000", "b": "2000"}[row["task"]]
+    assert study.Study(rows).relative_speed("gru") == pytest.approx(1.0)
+
+
 def test_what_may_be_luck_is_told() -> None:
     # the pooled variance is 0.02 / 4, so that means of two differ by luck up to 2 sqrt(0.005)
     scores = {"elman": [0.5, 0.5], "lstm": [0.6, 0.6], "gru": [0.7, 0.9], "sru": [0.65, 0.65]}

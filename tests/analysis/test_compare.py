@@ -374,6 +374,12 @@ def test_the_page_is_sound_and_needs_no_other_file(tmp_path: Path) -> None:
     assert lines[1:3] == [["2"], ["0.8000 ± 0.1414", "[0.7000, 0.9000]"]], "the interval has a line of its own"
 
 
+def test_costs_a_third_apart_are_not_called_equal(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.7], "lstm": [0.6]})  # of 3,000 and 4,000 parameters
+    page = as_html(compare(read_runs([str(tmp_path)])[0]), [])
+    assert "Within 5 % of each other: seconds of training." in page
+
+
 def test_the_command_writes_what_it_is_asked_for(command: Callable, tmp_path: Path) -> None:
     write_sweep(tmp_path / "runs", {"gru": [0.7, 0.9], "lstm": [0.6, 0.7]})
     done = command("compare", "runs/*", "--csv", "a.csv", "--markdown", "a.md", "--html", "a.html", "--split", "test")
