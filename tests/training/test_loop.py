@@ -26,6 +26,7 @@ from seqzoo.contracts import Batch, DataModule, DataSpec
 from seqzoo.errors import ConfigError, TrainingError
 from seqzoo.training import loop
 from seqzoo.training.checkpoint import load_training
+from seqzoo.training.evaluation import decoded_examples
 from seqzoo.training.files import BEST, LAST
 from seqzoo.training.prefetch import on_device
 from seqzoo.training.session import Position, Session
@@ -93,6 +94,19 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(
         assert torch.equal(tensor, weights(tmp_path / "cut")[name]), name
     best = [load_file(tmp_path / name / BEST) for name in ("whole", "cut")]
     assert all(torch.equal(tensor, best[1][name]) for name, tensor in best[0].items())
+
+
+def test_an_epoch_begins_without_the_state_of_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, begun = loop.update, []
+
+    def update(of: Session, group: list[Batch], stateful: bool) -> torch.Tensor:
+        begun.append((of.position.epoch, of.position.batch == 0, of.state is None))
+        return original(of, group, stateful)
+
+    monkeypatch.setattr(loop, "update", update)
+    runs.start(tiny("language_modeling", "training.validate_every=30", "training.diagnostics=0"), tmp_path / "run")
+    assert {epoch for epoch, *_ in begun} >= {0, 1}
+    assert all(first == fresh for _, first, fresh in begun)
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path: Path) -> None:
@@ -203,6 +217,20 @@ def test_an_update_never_waits_for_a_gpu(task: str) -> None:
             torch.cuda.set_sync_debug_mode("default")
 
 
+def test_shown_examples_are_the_same_each_time_and_draw_nothing_from_the_training() -> None:
+    config = tiny("language_modeling", "task.search.temperature=5")
+    data = build_data(config)
+    data.load()
+    model, shown = build_model(config, data.spec), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        shown.append(decoded_examples(model, data, "validation", torch.device("cpu"), 3))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert len(shown[0]) == 3
+    assert shown[0] == shown[1]
+
+
 def test_accumulated_equals_one_big_batch() -> None:
     big = run_updates(session("training.optimizer=sgd"), FixedBatches(4))
     small = run_updates(session("training.optimizer=sgd", "training.accumulate=4"), FixedBatches(1))
@@ -296,6 +324,15 @@ def test_the_norm_is_measured_before_it_is_clipped() -> None:
     assert norm > 0.01
     moved = sum((value - before[name]).square().sum() for name, value in of.model.state_dict().items()).sqrt()
     assert moved.item() == pytest.approx(0.01 * of.settings.learning_rate, rel=0.02)
+
+
+def test_the_mean_loss_is_that_of_the_targets_since_the_last_time() -> None:
+    of, norm = session(), torch.ones(())
+    for total, count in ((5.0, 2), (1.0, 1)):
+        of.add_loss(torch.tensor(total), torch.tensor(count), norm)
+    assert of.mean_loss() == 2.0
+    of.add_loss(torch.tensor(10.0), torch.tensor(2), norm)
+    assert of.mean_loss() == 5.0
 
 
 def test_values_are_clipped() -> None:
