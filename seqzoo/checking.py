@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqzoo.budget import Budget
+from seqzoo.budget import WIDEST, Budget
 from seqzoo.building import build_budget, build_training, misfits
 from seqzoo.cells import Elman
 from seqzoo.components import PACKAGES, check_component, find, make
@@ -77,7 +77,7 @@ def _check_parts(config: dict[str, Any]) -> list[str]:
     widths = config["backbone"].get("hidden_size")
     width = widths[0] if isinstance(widths, list) and widths else widths
     # the real one: a cell may have options that must fit it
-    stand_ins["hidden_size"] = width if fits(width, int) and width > 0 else 8
+    stand_ins["hidden_size"] = width if fits(width, int) and 0 < width <= WIDEST else 8
     for group in PACKAGES:
         wrong = check_component(group, config[group], group, config)
         mistakes += wrong.values()

@@ -346,6 +346,8 @@ def test_options_of_recipes_may_be_idle(overrides: str) -> None:
         ("training.epochs=9223372036854775808", "training.epochs is 9223372036854775808: it must be a whole number or"),
         ("backbone.num_layers=1000000", "backbone.num_layers is 1,000,000: a network has 1,000 layers at most"),
         ("backbone.hidden_size=1000000", "the model needs about "),
+        ("backbone.hidden_size=1048577", "hidden_size is 1.049e+06: a cell has at most 1,048,576"),
+        ("backbone.hidden_size=4611686018427387904", "backbone has a size that no tensor can have"),
         ("encoder=image_cnn encoder.channels=5", "encoder.channels is 5: it must be a list, each a whole number"),
         ("budget=null", "budget is None: it must be a mapping of its options"),
         ("~seed", "seed is missing: give seed=..."),
