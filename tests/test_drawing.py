@@ -145,6 +145,9 @@ def test_a_confusion_matrix_shows_shares_and_counts() -> None:
     [axes] = drawing.draw_confusion(["no", "yes"], [[3, 1], [0, 0]]).axes
     assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0.0, 0.0]]
     assert [text.get_text() for text in axes.texts] == ["3", "1"]
+    # each row by itself, however many examples the others have
+    [axes] = drawing.draw_confusion(["no", "yes"], [[6, 2], [1, 1]]).axes
+    assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0.5, 0.5]]
 
 
 def test_states_are_drawn_by_their_sign_and_gates_by_how_far_they_are_open() -> None:

@@ -27,7 +27,7 @@ from seqzoo.errors import ConfigError, TrainingError
 from seqzoo.training import loop
 from seqzoo.training.checkpoint import load_training
 from seqzoo.training.evaluation import decoded_examples
-from seqzoo.training.files import BEST, LAST
+from seqzoo.training.files import BEST, CURVES, LAST, read_curves
 from seqzoo.training.prefetch import on_device
 from seqzoo.training.session import Position, Session
 
@@ -114,6 +114,15 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path: Path) ->
     whole = runs.start(config, tmp_path / "whole")
     runs.Run.create(tmp_path / "cut", config)
     assert runs.resume(tmp_path / "cut", [])["test"] == whole["test"]
+
+
+def test_a_continued_run_keeps_the_points_up_to_its_checkpoint(tmp_path: Path) -> None:
+    run = runs.Run.create(tmp_path / "run", tiny("tagging"))
+    points = [{"step": step, "train/loss": 1.0 / step} for step in (5, 10, 15)]
+    (tmp_path / "run" / CURVES).write_text("".join(json.dumps(point) + "\n" for point in points))
+    run.forget_after(10)
+    assert read_curves(tmp_path / "run") == points[:2]
+    run.close()
 
 
 def test_a_later_end_continues_a_finished_run(tmp_path: Path) -> None:
