@@ -148,3 +148,14 @@ def test_a_trial_that_another_process_ended_is_not_run_again(made: Made, tmp_pat
     monkeypatch.setattr(module, "lock", ends_first)
     search(OPTIONS, 3, tmp_path)
     assert [name for name, _ in made.jobs] == ["trial=0", "trial=1", "trial=1", "trial=2"]
+
+
+@pytest.mark.parametrize(("higher_is_better", "best"), [(True, 0.9), (False, 0.4)])
+def test_a_trial_is_as_good_as_its_best_validation(higher_is_better: bool, best: float, tmp_path: Path) -> None:
+    (tmp_path / "trial=0").mkdir()
+    points = [{"step": step, "valid/accuracy": score} for step, score in ((1, 0.4), (2, 0.9), (3, 0.7))]
+    (tmp_path / "trial=0" / CURVES).write_text("".join(json.dumps(point) + "\n" for point in points))
+    (tmp_path / "trial=0" / METRICS).write_text("{}")
+    study = optuna.create_study(direction="maximize" if higher_is_better else "minimize")
+    module._run(study, study.ask(), ["cell=gru"], tmp_path, Goal("accuracy", "valid/accuracy", higher_is_better))
+    assert study.best_value == best
