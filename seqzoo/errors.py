@@ -66,7 +66,7 @@ class TrainingError(SeqzooError):
 def closest(name: str, names: Iterable[str]) -> str:
     """' Did you mean "lstm" or "lem"?' or the names there are, for the end of a sentence."""
     names = sorted(names)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     if near:
         return f" Did you mean {' or '.join(repr(n) for n in near)}?"
     if not names:

@@ -13,7 +13,6 @@ from typing import Literal
 
 from torch import Tensor
 from torch.nn.utils import parametrize
-from torch.nn.utils.parametrize import is_parametrized
 
 from seqzoo.contracts import Cell, State
 from seqzoo.kernels.fused import NotCompilable, fused_scan
@@ -37,7 +36,7 @@ def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[T
     that knows nothing of that gives way to the reference. Raises ValueError where the engine that the cell is set to
     cannot run it.
     """
-    computed = [module for module in cell.modules() if is_parametrized(module)]
+    computed = [module for module in cell.modules() if "parametrizations" in module._modules]
     if not computed:
         return _scan(cell, x, state, lengths)
     with parametrize.cached():  # one value for all steps, also of what changes whenever it is asked for
