@@ -27,8 +27,8 @@ def check(config: dict[str, Any]) -> list[str]:
     mistakes = _check_sections(config)
     if mistakes:
         return mistakes
-    if not fits(config["seed"], int) or config["seed"] < 0:
-        mistakes.append(f"seed is {config['seed']!r}: it must be a whole number, 0 or more")
+    if not fits(config["seed"], int) or not 0 <= config["seed"] < 2**63:
+        mistakes.append(f"seed is {config['seed']!r}: it must be a whole number from 0 to 2**63 - 1")
     if not isinstance(config.get("allow_changed_data", False), bool):
         mistakes.append(f"allow_changed_data is {config['allow_changed_data']!r}: it must be true or false")
     for section in (build_training, build_budget):

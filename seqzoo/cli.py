@@ -37,7 +37,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
   seqzoo ladder [OPTION=VALUE ...]        how many steps of the past a cell carries, on four tasks, in about a minute
   seqzoo gradients cell=A,B [--to DIR]    the gradient's norm by time lag: what vanishes and what explodes
-  seqzoo search OPTION=A,B [...]          Optuna tries options and stops what goes badly; --trials 20 --to DIR
+  seqzoo search OPTION=A,B [...]          Optuna samples options and prunes poor trials; --trials 20 --to DIR
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, training, experiments, debug
   seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
   seqzoo data fetch NAME                  download a data set, with its checksum

@@ -256,8 +256,9 @@ def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "")
     found: dict[str, tuple[Any, Any]] = {}
     for key in [*before, *(key for key in after if key not in before)]:
         old, new = before.get(key), after.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found |= differences(old, new, f"{prefix}{key}.")
+        parts, others = ({} if value is None else value for value in (old, new))
+        if isinstance(parts, dict) and isinstance(others, dict):
+            found |= differences(parts, others, f"{prefix}{key}.")
         elif old != new:
             found[prefix + key] = (old, new)
     return found
@@ -378,6 +379,7 @@ def _parsed(text: str) -> Override:
         return parse(text)
     except (HydraException, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = re.sub(r" expecting \{.*", "", reason)  # the names of the grammar's tokens
     key, equals, value = text.partition("=")
     if key.startswith("-"):
         raise ConfigError([f"{text!r} is not an option: options have no dashes, as in task=tagging"])

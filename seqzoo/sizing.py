@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +28,7 @@ class Outline(NamedTuple):
     rows: int
     steps: int
     numbers: bool
+    unmet: str = ""  # why no width keeps the budget, if the sizes are these upper limits
 
 
 def outline(config: dict[str, Any]) -> Outline:
@@ -38,10 +39,13 @@ def outline(config: dict[str, Any]) -> Outline:
     """
     data = build_data(config)
     spec = data.expected_spec()
-    with suppress(ConfigError):  # the data may be smaller than its upper limits
+    unmet = ""
+    try:
         config = within_budget(config, data, spec)
+    except ConfigError as error:  # no mistake yet: the data may be smaller than its upper limits
+        unmet = str(error)
     model = _on_meta(config, data, spec)
-    return Outline(model, spec, _cost(model, config, data), *_shape(data), data.numbers)
+    return Outline(model, spec, _cost(model, config, data), *_shape(data), data.numbers, unmet)
 
 
 def describe_inputs(spec: DataSpec, numbers: bool) -> str:

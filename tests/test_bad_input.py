@@ -65,6 +65,11 @@ def test_no_file(command: Callable, tmp_path: Path) -> None:
     assert "set data.root or the environment variable SEQZOO_DATA" in told
 
 
+def test_a_folder_in_place_of_a_file(command: Callable, tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    assert sentence(command, *tagging(train="texts")).startswith("texts is a folder, not a file")
+
+
 @pytest.mark.parametrize("content", ["", "\n\n \n"])
 def test_an_empty_file(command: Callable, tmp_path: Path, content: str) -> None:
     (tmp_path / "empty.conll").write_text(content)

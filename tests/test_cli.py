@@ -270,6 +270,16 @@ def test_check_shows_sizes_and_all_mistakes(command: Callable) -> None:
     assert "Traceback" not in done.err
 
 
+def test_check_says_where_a_budget_is_not_kept(command: Callable) -> None:
+    done = command("check", "budget.parameters=10")
+    assert "no mistakes, but the budget is not kept unless the data are smaller" in done.out
+    assert "budget.parameters is 10: cell=lstm" in done.out
+
+
+def test_check_is_of_new_runs(command: Callable) -> None:
+    assert command("check", "resume=runs/x").err.startswith("seqzoo: resume= is for train")
+
+
 def test_help_explains_every_option(command: Callable) -> None:
     done = command("train", "--help", "task=language_modeling", "cell=elman")
     for group, name in [("cell", "elman"), ("task", "language_modeling"), ("training", "language_modeling")]:

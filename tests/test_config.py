@@ -91,7 +91,7 @@ def test_every_mistake_is_told_at_once() -> None:
         ("seed=1,2", "'seed=1,2' gives several values: that makes a sweep, with -m"),
         ("cell.forget_bias=[1", "cell.forget_bias is '[1', which cannot be read as a value (no viable alternative"),
         ("data.train=<a>", "data.train is '<a>', which cannot be read as a value (token recognition error at: '<')"),
-        ("data.label_until=,", "data.label_until is ',', which cannot be read as a value"),
+        ("data.label_until=,", "data.label_until is ',', which cannot be read as a value (extraneous input ','): "),
         ("data.limit=" + "9" * 5000, "data.limit is '999"),
         ("seed=${seed}", "'seed=${seed}' cannot be used: Recursive interpolation detected"),
         ("hydra/launcher=1e-8", "'hydra/launcher=1e-8' cannot be used: "),

@@ -6,6 +6,7 @@ import csv
 import html
 import io
 import itertools
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -175,8 +176,15 @@ def labels(groups: Sequence[Sequence[RunRecord]]) -> list[str]:
         alike = [options(other, ("seed",)) for other, others in zip(first, chosen, strict=True) if others == name]
         own = options(run, ("seed",))
         keys = [key for key in own if len({repr(other.get(key)) for other in alike}) > 1]
-        found.append(printable(" ".join([name, *(f"{key.rpartition('.')[2]}={own[key]}" for key in keys)])))
+        found.append(
+            printable(" ".join([name, *(f"{key.rpartition('.')[2]}={_as_written(own[key])}" for key in keys)]))
+        )
     return found
+
+
+def _as_written(value: Any) -> str:
+    """A value as it is written on the command line."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed")) -> dict[str, Any]:

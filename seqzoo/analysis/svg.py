@@ -9,6 +9,7 @@ from html import escape
 
 WIDTH, HEIGHT = 440, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 28, 44
+LETTER = 6.5  # about as wide as a letter of names in a plot
 # Okabe & Ito, Color Universal Design, 2008: told apart by colour-blind readers, too
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7f7fff")
 BLUE, ORANGE, GREY = COLOURS[0], COLOURS[1], "#9a9a9a"
@@ -125,9 +126,15 @@ class Plot:
         left = x > (LEFT + WIDTH) / 2
         anchor, away = ("end", -7) if left else ("start", 7)
         place = f'x="{x + away:.1f}" y="{y - 5:.1f}" text-anchor="{anchor}"'
-        name = f'<text class="name" {place}>{escape(dot.label)}</text>' if dot.named else ""
+        room = (x if left else WIDTH - x) - abs(away)
+        label = _fitted(dot.label, int(room / LETTER))
+        name = f'<text class="name" {place}>{escape(label)}</text>' if dot.named else ""
         circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{dot.colour}"/>'
         return f"<g><title>{escape(text)}</title>{bar}{circle}{name}</g>"
+
+
+def _fitted(text: str, letters: int) -> str:
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def document(width: float, height: float, body: str) -> str:

@@ -31,7 +31,7 @@ class Modifiers:
     zoneout: probability that a unit of the state keeps its last value; in evaluation the mean of both is taken.
     recurrent_dropout: on the first part of the state (h) on its way into the step, one mask for the whole sequence.
     weight_drop: on `weight_hh`, one mask for the whole sequence; a step on its own uses all weights.
-    clip_state_gradient: each number of the state's gradient is held below this at every step; null: not at all.
+    clip_state_gradient: clip each element of the state's gradient to +- this value at every step; null: no clipping.
     """
 
     zoneout: float = 0.0

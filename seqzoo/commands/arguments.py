@@ -16,11 +16,11 @@ def help_options(command: str, overrides: list[str]) -> None:
     print(f"seqzoo {command} [OPTION=VALUE ...]\n\nChoices (seqzoo list GROUP names them all):")
     for group in configuration.GROUPS:
         print(f"  {group + '=' + config['choices'][group]:34} {configuration.summary(group, config['choices'][group])}")
-    print("\n  seed=0                             of initialisation, dropout and the order of the data")
+    print("\n  seed=0                             random seed: initialisation, dropout, data order")
     print("  resume=RUN_DIR                     continue a run")
     print("  allow_changed_data=true            continue a run although its data files have changed since")
     print("  allow_modules=[my_module]          modules of your own that `class:` may name")
-    print("  hydra.run.dir=FOLDER               where the run lies")
+    print("  hydra.run.dir=FOLDER               output directory of the run")
     print("  --config-dir FOLDER                a folder of your own, laid out as conf/")
     print("  -m                                 a sweep: every combination of values given as a,b,c")
     print("\nbudget")

@@ -11,6 +11,8 @@ def check(arguments: list[str]) -> None:
     if "-h" in arguments or "--help" in arguments:
         help_options("check", [a for a in arguments if not a.startswith("-")])
         return
+    if any(argument.startswith("resume=") for argument in arguments):
+        raise ConfigError(["resume= is for train, which checks a run before it continues it: leave it out here"])
     allow_own_modules(arguments)
     from seqzoo.overrides import examine
     from seqzoo.sizing import describe_inputs, outline
@@ -46,4 +48,7 @@ def check(arguments: list[str]) -> None:
         for name, part in model.named_children()
     ]
     print(format_table(rows))
-    print("no mistakes")
+    if found.unmet:
+        print(f"no mistakes, but the budget is not kept unless the data are smaller than these limits: {found.unmet}")
+    else:
+        print("no mistakes")

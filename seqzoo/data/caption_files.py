@@ -232,6 +232,8 @@ class CaptionFiles(Files, CaptionData):
             yield _Line(found[1], found[3], f"{path}:{number}")
 
     def _table(self, path: str) -> Iterator[_Line]:
+        if path.endswith(".json") and isinstance(self.picture_column, int):
+            raise DataError(f"{path} is JSON, no table: set data.format=coco or data.format=karpathy.")
         for (picture, caption), where in read_table(path, [self.picture_column, self.caption_column], self.encoding):
             yield _Line(picture, caption, where)
 

@@ -74,6 +74,9 @@ def locate(path: str, root: str | None = None, source: dict | None = None) -> st
     for candidate in (given, folder / given):
         if candidate.is_file():
             return f"{candidate}{separator}{member}"
+    for candidate in (given, folder / given):
+        if candidate.is_dir():
+            raise DataError(f"{candidate} is a folder, not a file: name the file in it.")
     looked = dict.fromkeys((str(Path.cwd()), str(folder.absolute())))
     where = "" if given.is_absolute() else f" in {' or '.join(looked)}"
     raise DataError(f"There is no file {name}{where}: {_advice(given.as_posix(), source)}")

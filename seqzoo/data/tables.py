@@ -69,6 +69,9 @@ def _json_row(path: str, number: int, line: str, columns: list[str | int], lists
     if not isinstance(values, dict):
         raise DataError(f'{where}: found {line[:40]!r}, expected an object such as {{"text": ..., "label": ...}}.')
     for column in columns:
+        if isinstance(column, int):
+            names = ", ".join(name[:40] for name in values)[:100]
+            raise DataError(f"{where}: column {column} is a number, and JSON has names: name a key of {names}.")
         if column not in values:
             raise DataError(f"{where}: no key {column!r}.{closest(str(column), [key[:40] for key in values])}")
     return Row([json_field(values[column], where, str(column), lists) for column in columns], where)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from seqzoo.contracts import Alignment
 from seqzoo.drawing import any_script, can_draw, draw, draw_confusion, draw_memory, draw_pictures, draw_states
-from seqzoo.errors import CheckpointError, printable_lines, program
+from seqzoo.errors import CheckpointError, printable, printable_lines, program
 from seqzoo.metrics import BinaryConfusion, Confusion
 from seqzoo.model import Model
 from seqzoo.training.checkpoint import save_training, save_weights
@@ -209,7 +209,10 @@ class Run:
         by_class = confusion.by_class()
         if len(by_class) <= SHOWN_CLASSES:
             rows = [
-                (name, f"{found['precision']:9.4f}  {found['recall']:6.4f}  {found['f1']:6.4f}  {found['support']:7,}")
+                (
+                    printable(name),
+                    f"{found['precision']:9.4f}  {found['recall']:6.4f}  {found['f1']:6.4f}  {found['support']:7,}",
+                )
                 for name, found in by_class.items()
             ]
             self.log("\n" + format_table([(split, "precision  recall      f1  support"), *rows]))

@@ -133,6 +133,12 @@ def test_rows_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
     assert labels == {"gru unidirectional learning_rate=0.1", "gru unidirectional learning_rate=0.2", "lstm deep"}
 
 
+def test_values_in_names_are_written_as_on_the_command_line(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "gru", 0, 0.5, training={"steps": None})
+    write_run(tmp_path / "b", "gru", 0, 0.6, training={"steps": 10})
+    assert {row.label for row in table_of(tmp_path).rows} == {"gru steps=null", "gru steps=10"}
+
+
 def test_a_class_of_ones_own_parts_runs_of_one_name(tmp_path: Path) -> None:
     write_run(tmp_path / "a", "gru", 0, 0.5)
     write_run(tmp_path / "b", "gru", 0, 0.6, backbone={"class": "mine.Stack"})
@@ -389,6 +395,14 @@ def test_the_command_writes_what_it_is_asked_for(command: Callable, tmp_path: Pa
     for name in ("a.csv", "a.md", "a.html"):
         assert "gru" in (tmp_path / name).read_text()
     assert command("compare", "nowhere").err == "seqzoo: there is no folder nowhere\n"
+
+
+def test_diff_of_two_tasks_has_short_lines(command: Callable, tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "gru", 0, 0.5, task={"class": "Transduction", "search": {"words": [], "beam_size": 3}})
+    write_run(tmp_path / "b", "gru", 0, 0.5, task={"class": "Tagging"})
+    lines = [line.split() for line in command("diff", "a", "b").out.splitlines()]
+    assert ["task.search.beam_size", "3", "null"] in lines
+    assert ["task.search.words", "[]", "null"] in lines
 
 
 def test_diff_names_the_options_that_differ(command: Callable, tmp_path: Path) -> None:

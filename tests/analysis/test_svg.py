@@ -45,6 +45,19 @@ def test_one_point_no_point_and_points_that_are_no_numbers() -> None:
     assert "nan" not in Plot("t", "x", "y", [holes]).svg()
 
 
+@pytest.mark.parametrize("x", [0.0, 1.0])
+def test_a_long_name_ends_inside_the_plot(x: float) -> None:
+    dots = [
+        Dot("n" * 200, "red", x, 0.0, math.nan, math.nan, True),
+        Dot("b", "red", 1 - x, 1.0, math.nan, math.nan, True),
+    ]
+    names = ElementTree.fromstring(Plot("t", "x", "y", [], dots).svg()).findall(".//text[@class='name']")
+    long, short_one = (name.text or "" for name in names)
+    assert long.endswith("n…")
+    assert 40 < len(long) < 70
+    assert short_one == "b"
+
+
 def test_an_axis_of_scores_begins_at_zero() -> None:
     zero = Dot("a", "red", 3.0, 0.0, 0.0, 0.0, False)
     for highest, ticks in (

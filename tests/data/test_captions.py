@@ -151,6 +151,7 @@ def test_all_pictures_that_cannot_be_read_are_told_at_once(folder: Path) -> None
         ("coco_train.json", lambda text: text.replace('"b.png"', "7"), {"format": "coco"}, "image 2: file_name is 7, "),
         ("coco_train.json", lambda text: text.replace('"one b"', "null"), {"format": "coco"}, "caption is null, exp"),
         ("coco_train.json", lambda text: text.replace("one b", "\\ud800"), {"format": "coco"}, "ud800 is half of"),
+        ("coco_train.json", lambda text: text, {"format": "table"}, "is JSON, no table: set data.format=coco"),
         ("coco_train.json", lambda text: "[" * 100_000, {"format": "coco"}, "nested too deep.: expected images"),
         ("karpathy.json", lambda text: text.replace('"b.png"', "7"), {"format": "karpathy"}, "image 2: filename is 7,"),
         ("karpathy.json", lambda text: text.replace("one b", "\\ud800"), {"format": "karpathy"}, "ud800 is half of"),

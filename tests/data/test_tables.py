@@ -40,6 +40,8 @@ def test_mistakes_in_tables(tmp_path: Path) -> None:
         read_table(write(tmp_path / "b.tsv", "label\ttext\n1\ta\n1\n"), ["text", "label"])
     with pytest.raises(DataError, match=r"c.jsonl:2: not JSON"):
         read_table(write(tmp_path / "c.jsonl", '{"text": "a"}\n{"text"\n'), ["text"])
+    with pytest.raises(DataError, match=r"d.jsonl:1: column 0 is a number, and JSON has names: name a key of texts"):
+        read_table(write(tmp_path / "d.jsonl", '{"texts": "a"}\n'), [0])
     with pytest.raises(DataError, match=r"d.jsonl:1: no key 'text'. Did you mean 'texts'"):
         read_table(write(tmp_path / "d.jsonl", '{"texts": "a"}\n'), ["text"])
     with pytest.raises(DataError, match=r"e.jsonl:1: found '\[1\]', expected an object"):
