@@ -74,6 +74,9 @@ class DecoderOptions:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("embedding_size", "attention_size", "attention_heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if not 0 <= self.embedding_std <= 1_000:
             raise ValueError(f"embedding_std is {self.embedding_std}: it must lie between 0 and 1,000")
         for name in ("input_feeding", "copy_source"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqzoo.errors import DataError, closest
+from seqzoo.options import fits
 
 
 @dataclass(frozen=True)
@@ -31,4 +32,9 @@ class Source:
                 raise DataError(f"data.source has no key {key!r}.{closest(str(key), known)}")
         if "name" not in plain or "files" not in plain:
             raise DataError("data.source needs a name and files: {path: sha256}.")
+        if not fits(plain["files"], dict[str, str]):
+            raise DataError(f"data.source.files is {plain['files']!r}: it must be a mapping, path: sha256.")
+        for key in ("name", "url", "about"):
+            if not fits(plain.get(key, ""), str | None if key == "url" else str):
+                raise DataError(f"data.source.{key} is {plain[key]!r}: it must be text.")
         return cls(plain["name"], dict(plain["files"]), plain.get("url"), plain.get("about", ""))
