@@ -355,7 +355,8 @@ def values(text: str) -> list[str]:
 
 
 def _path(group: str, name: str) -> Path:
-    for folder in _folders() if re.fullmatch(r"(default/)?[\w-]{1,100}", name) else ():
+    is_name = isinstance(name, str) and re.fullmatch(r"(default/)?[\w-]{1,100}", name)
+    for folder in _folders() if is_name else ():
         if (folder / group / f"{name}.yaml").is_file():
             return folder / group / f"{name}.yaml"
     raise ConfigError([_no_name(group, name)])

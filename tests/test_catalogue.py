@@ -159,3 +159,9 @@ def test_info_prints_it_all(command: Callable) -> None:
         assert part in printed
     assert command("info").status == 2
     assert command("info", "nothing").status == 2
+
+
+@pytest.mark.parametrize("name", [None, 3, "no such cell", "../lstm"])
+def test_what_names_no_cell_is_told(name: object) -> None:
+    with pytest.raises(ConfigError, match="there is no cell named"):
+        seqzoo.cell_info(name)
