@@ -219,5 +219,5 @@ def test_values_are_put_in_as_hydra_does(overrides: tuple[str, ...]) -> None:
 def test_differences_are_of_options_that_either_has() -> None:
     before, after = {"a": 1, "b": {"c": 2, "d": 3}, "e": 5}, {"a": 1, "b": {"c": 4, "d": 3, "f": 6}, "g": {"h": 7}}
     assert configuration.differences(before, after) == {
-        "b.c": (2, 4), "b.f": (None, 6), "e": (5, None), "g": (None, {"h": 7}),
+        "b.c": (2, 4), "b.f": (None, 6), "e": (5, None), "g.h": (None, 7),
     }  # fmt: skip

@@ -162,7 +162,9 @@ def test_what_is_wrong_in_a_file_is_told(
     name: str, change: Callable[[str], str], options: dict[str, Any], message: str, folder: Path
 ) -> None:
     (folder / name).write_text(change((folder / name).read_text()))
-    captions = {"flickr": "tokens.txt", "karpathy": "karpathy.json", "coco": "coco_train.json"}[options["format"]]
+    captions = {"flickr": "tokens.txt", "karpathy": "karpathy.json", "coco": "coco_train.json"}.get(
+        options["format"], name
+    )
     lists = LISTS if options["format"] == "flickr" else {}
     with pytest.raises(DataError, match=message):
         made(folder, captions=captions, **options, **lists)
