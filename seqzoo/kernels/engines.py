@@ -62,7 +62,7 @@ def _scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[
             raise ValueError(f"engine is fused, which {type(cell).__name__} cannot be here: {error}") from error
     if cell.engine == "torch":
         result = _by_torch(cell, x, state, lengths)
-        if result is None and not transformed():
+        if result is None and (x.is_meta or not transformed()):
             raise ValueError(f"engine is torch, but torch has no way of its own for {type(cell).__name__}")
         return result or cell.unroll(x, state, lengths)
     device = x.device.type
