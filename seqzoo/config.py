@@ -270,37 +270,24 @@ def changes(config: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str,
     Returns:
         The values by their paths, that of a group, such as `cell`, below `choices`.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
     values: dict[str, Any] = {}
     mistakes: list[str] = []
     for text in overrides:
         try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException as error:
-            mistakes.append(f"{text!r} is no override ({str(error).splitlines()[0]}): write option=value")
+            override = _parsed(text)
+        except ConfigError as error:
+            mistakes += error.mistakes
             continue
         path = override.key_or_group
         if override.is_sweep_override() or override.is_delete() or override.package is not None or "/" in path:
             mistakes.append(f"{text!r} is not a change that a run can be continued with: write option=value")
         elif re.match(r"hydra(\.|$)", path):
-            mistakes.append(f"{text!r} does not go with resume=: a run is continued where it lies")
+            mistakes.append(f"{text!r} does not go with resume=: a run is continued in its own folder")
         elif path in GROUPS:
             values[f"choices.{path}"] = override.value()
         elif _exists(text, config, mistakes):
             values[path] = override.value()
     return values, mistakes
-
-
-def value_at(config: dict[str, Any], path: str, default: Any = None) -> Any:
-    """The value of an option by its path, such as `training.steps`."""
-    node: Any = config
-    for part in path.split("."):
-        if not isinstance(node, dict) or part not in node:
-            return default
-        node = node[part]
-    return node
 
 
 def allowances(overrides: list[str]) -> list[str]:

@@ -28,6 +28,7 @@ from seqzoo.data.fingerprints import changed, records, saved_records
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError, program
 from seqzoo.metrics import BinaryConfusion, Confusion, confusion_of, signatures
 from seqzoo.model import Model
+from seqzoo.options import value_at
 from seqzoo.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.sizing import describe_inputs, measure, within_budget
 from seqzoo.tasks.classification import Classification
@@ -172,7 +173,7 @@ def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
         elif path == "budget.seconds" or (section == "training" and option in FREE_ON_RESUME):
             free[section][option] = new
         else:
-            old = configuration.value_at(config, path)
+            old = value_at(config, path)
             if old != new:
                 mistakes.append(
                     f"{path.removeprefix('choices.')} is {old!r} in the run and {new!r} now: a run continues with its "

@@ -97,7 +97,7 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], colours: dict[str,
 
 
 def _number(text: str) -> str:
-    """A score in one line, and what stands in brackets in the next: tables have to fit a page."""
+    """A score with its spread in brackets on the next line, so that tables fit a page."""
     return "<br/>".join(f'<span class="whole">{_text(line)}</span>' for line in re.split(r" (?=[\[(])", text))
 
 

@@ -17,7 +17,7 @@ from seqzoo.locked_dropout import create_dropout
 from seqzoo.state import flatten, map_state
 
 MOST_LAYERS = 1000
-"""More would be minutes of building; nobody has trained so many."""
+"""Of a network: to build more takes minutes."""
 
 
 class Stack(Backbone):

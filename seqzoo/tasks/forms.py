@@ -72,6 +72,20 @@ def _known(spec: DataSpec, name: str, text: str) -> list[int]:
     return ids
 
 
+def same_tokens(spec: DataSpec) -> Tensor:
+    """(V,), the id of each token of the source in the vocabulary of the answers.
+
+    Where tokens of one side are words, say, and those of the other are pieces of words, as in older runs: the id of its
+    text as one token.
+    """
+    if spec.inputs is None or spec.targets is None:  # pictures, or before the data has been read
+        return torch.full((spec.input_size,), UNKNOWN)
+    if spec.inputs.unit != spec.targets.unit:
+        return torch.tensor(spec.targets.encode([spec.inputs.decode([token]) for token in range(spec.input_size)]))
+    tokens = [spec.inputs.tokens([token]) for token in range(spec.input_size)]
+    return torch.tensor([spec.targets.encode(token)[0] if token else UNKNOWN for token in tokens])
+
+
 def _couplets(batch: Batch, spec: DataSpec) -> Template:
     """What the second line of each couplet keeps to."""
     sources, targets = spec.inputs, spec.targets
@@ -80,13 +94,14 @@ def _couplets(batch: Batch, spec: DataSpec) -> Template:
     letters = torch.tensor([any(c.isalnum() for c in targets.decode([token])) for token in range(targets.size)])
     letters[[*NEVER_WRITTEN, END]] = False
     free, places, lines = letters.repeat(batch.size, 1), [], []
+    same = same_tokens(spec)
     for row, length in enumerate(batch.lengths.tolist()):
         line = batch.inputs[row, :length].tolist()
         written = [] if batch.tokens is None else batch.tokens[row]
         joined = [text for token, text in zip(line, written, strict=False) if token == UNKNOWN and len(text) > 1]
         if joined:
             raise DataError(f"{joined[0]} is read as one character: put spaces between characters")
-        tokens = targets.encode([sources.decode([token]) for token in line])
+        tokens = same[line].tolist()
         places.append([None if letters[token] or token == UNKNOWN else token for token in tokens])
         free[row, tokens] = False
         lines.append(sources.decode(line))

@@ -44,7 +44,7 @@ from seqzoo.errors import ConfigError
 from seqzoo.linear_cross_entropy import linear_cross_entropy
 from seqzoo.masking import mask
 from seqzoo.metrics import all_of, create_metrics, is_right
-from seqzoo.tasks.forms import NEVER_WRITTEN, form_of
+from seqzoo.tasks.forms import NEVER_WRITTEN, form_of, same_tokens
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
 from seqzoo.tasks.self_critical import Critic, SelfCritical
 
@@ -100,7 +100,7 @@ class Transduction(Task):
         self.word_dropout, self.label_smoothing, self.coverage_loss = word_dropout, label_smoothing, coverage_loss
         self.critic = None if self_critical.metric == "none" else Critic(self_critical)
         if decoder.copy_source:
-            self.register_buffer("same", _same_tokens(spec), persistent=False)
+            self.register_buffer("same", same_tokens(spec), persistent=False)
         self.scheduled_sampling = None if scheduled_sampling.kind == "none" else ScheduledSampling(scheduled_sampling)
 
     def check_start(self) -> None:
@@ -368,17 +368,3 @@ class Transduction(Task):
 def _shifted(targets: Tensor) -> Tensor:
     """(B, U) tokens -> those before each of them."""
     return torch.cat([targets.new_full((len(targets), 1), BEGIN), targets[:, :-1]], dim=1)
-
-
-def _same_tokens(spec: DataSpec) -> Tensor:
-    """(V,), the id of each token of the source in the vocabulary of the answers.
-
-    Where tokens of one side are words, say, and those of the other are pieces of words, as in older runs: the id of its
-    text as one token.
-    """
-    if spec.inputs is None or spec.targets is None:  # pictures, or before the data has been read
-        return torch.full((spec.input_size,), UNKNOWN)
-    if spec.inputs.unit != spec.targets.unit:
-        return torch.tensor(spec.targets.encode([spec.inputs.decode([token]) for token in range(spec.input_size)]))
-    tokens = [spec.inputs.tokens([token]) for token in range(spec.input_size)]
-    return torch.tensor([spec.targets.encode(token)[0] if token else UNKNOWN for token in tokens])
