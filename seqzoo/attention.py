@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqzoo.masking import mask, zero_padding
+from seqzoo.masking import mask, softmax_over, zero_padding
 
 
 class Memory(NamedTuple):
@@ -47,12 +47,14 @@ class Attention(nn.Module):
         return Memory(values, self.keys(values), real)
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """(B, U, Q) -> contexts (B, U, F) and weights (B, U, S), which sum to 1 over the real steps."""
+        """(B, U, Q) -> contexts (B, U, F) and weights (B, U, S), which sum to 1 over the real steps, and are zero
+        for a row without any.
+        """
         return self.read(self.scores(queries, memory.keys), memory)
 
     def read(self, scores: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """(B, U, S) -> contexts (B, U, F) and weights (B, U, S)."""
-        weights = scores.masked_fill(~memory.real[:, None], float("-inf")).softmax(-1)
+        weights = softmax_over(scores, memory.real[:, None])
         return weights @ memory.values, weights
 
     def step(self, query: Tensor, memory: Memory, attended: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +159,7 @@ class MultiHead(Attention):
         return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
 
     def read(self, scores: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        weights = scores.masked_fill(~memory.real[:, None, None], float("-inf")).softmax(-1)
+        weights = softmax_over(scores, memory.real[:, None, None])
         contexts = weights @ self._split(memory.keys.chunk(2, dim=-1)[1])
         return self.output(contexts.transpose(1, 2).flatten(2)), weights.mean(1)
 

@@ -201,8 +201,13 @@ def _split_common(options: dict[str, Any], found: type) -> tuple[dict[str, Any],
     return {name: value for name, value in options.items() if name not in taken}, common
 
 
-def check_component(group: str, options: Any, where: str, config: dict[str, Any]) -> dict[str, str]:
-    """The options of one component that have a mistake, by their path, and a sentence for each."""
+def check_component(
+    group: str, options: Any, where: str, config: dict[str, Any], beside: Iterable[str] = ()
+) -> dict[str, str]:
+    """The options of one component that have a mistake, by their path, and a sentence for each.
+
+    beside: options that are given beside its own, which an unknown name may have meant.
+    """
     if not isinstance(options, dict):
         return {"class": f"{where} is {options!r}: it must be a mapping with a class and its options"}
     try:
@@ -211,7 +216,7 @@ def check_component(group: str, options: Any, where: str, config: dict[str, Any]
         return {"class": str(error)}
     plain = {name: value for name, value in options.items() if name != "class"}
     mistakes: dict[str, str] = {}
-    others: list[str] = []
+    others = list(beside)
     if group == "cell":
         plain, common = _split_common(plain, found)
         for kind, given in common.items():

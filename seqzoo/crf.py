@@ -2,6 +2,7 @@
 
 The score of a way is that of its tags, one by one, and of the transitions between neighbours. Transitions are (K + 1,
 K + 1), from the row's tag to the column's, where the last row and column are the beginning and the end; -inf forbids.
+A row of length 0 has one way, which is empty, with score 0.
 
 Source: Lafferty et al., Conditional Random Fields, 2001 (https://repository.upenn.edu/handle/20.500.14332/6188);
 Lample et al., Neural Architectures for Named Entity Recognition, 2016 (https://aclanthology.org/N16-1030).
@@ -12,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqzoo.masking import mask
+from seqzoo.masking import mask, zero_padding
 
 
 class LinearChain(nn.Module):
@@ -34,8 +35,8 @@ def score(scores: Tensor, tags: Tensor, lengths: Tensor, transitions: Tensor) ->
     own = scores.gather(2, tags[:, :, None])[:, :, 0]
     pairs = transitions[tags[:, :-1], tags[:, 1:]]
     within = own.masked_fill(~real, 0).sum(1) + pairs.masked_fill(~real[:, 1:], 0).sum(1)
-    last = tags.gather(1, lengths[:, None] - 1)[:, 0]
-    return within + transitions[outside, tags[:, 0]] + transitions[last, outside]
+    last = tags.gather(1, (lengths[:, None] - 1).clamp(min=0))[:, 0]
+    return (within + transitions[outside, tags[:, 0]] + transitions[last, outside]).masked_fill(lengths < 1, 0)
 
 
 def log_partition(scores: Tensor, lengths: Tensor, transitions: Tensor) -> Tensor:
@@ -47,13 +48,13 @@ def log_partition(scores: Tensor, lengths: Tensor, transitions: Tensor) -> Tenso
     between, first, last = _parts(transitions.double())
     highest = between.detach().max()
     weights = (between - highest).exp()
-    own, real = scores.double().unbind(1), mask(lengths, scores.shape[1])[:, :, None].unbind(1)
+    own, real = zero_padding(scores, lengths).double().unbind(1), mask(lengths, scores.shape[1])[:, :, None].unbind(1)
     total = first + own[0]
     for step in range(1, len(own)):
         best = total.detach().amax(1, keepdim=True)
         longer = ((total - best).exp() @ weights).log() + (best + highest) + own[step]
         total = torch.where(real[step], longer, total)
-    return (total + last).logsumexp(1).to(scores.dtype)
+    return (total + last).logsumexp(1).to(scores.dtype).masked_fill(lengths < 1, 0)
 
 
 @torch.no_grad()
@@ -74,7 +75,7 @@ def best_tags(scores: Tensor, lengths: Tensor, transitions: Tensor) -> tuple[Ten
     tags = [tag]
     for tag_before in reversed(before):
         tags.append(tag_before.gather(1, tags[-1][:, None])[:, 0])
-    return torch.stack(tags[::-1], 1), found
+    return torch.stack(tags[::-1], 1), found.masked_fill(lengths < 1, 0)
 
 
 def _parts(transitions: Tensor) -> tuple[Tensor, Tensor, Tensor]:

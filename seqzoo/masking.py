@@ -77,6 +77,18 @@ def largest_of(outputs: Tensor, lengths: Tensor | None) -> Tensor:
     return outputs.amax(1)
 
 
+def softmax_over(scores: Tensor, real: Tensor | None) -> Tensor:
+    """(..., S) -> (..., S) weights that sum to 1 over the real steps; zero elsewhere, and where no step is real.
+
+    real: what `scores` can be broadcast with, True where a step is; None: all are.
+    """
+    if real is None:
+        return scores.softmax(-1)
+    # the lowest number in place of -inf: without a real step, a softmax over -inf is NaN, and so is its gradient
+    weights = scores.masked_fill(~real, torch.finfo(scores.dtype).min).softmax(-1)
+    return weights.masked_fill(~real, 0)
+
+
 def ignore_padding(targets: Tensor, lengths: Tensor) -> Tensor:
     """(B, T) -> (B, T), IGNORED at padded steps. Leaving those out, a GPU would have to wait for their number."""
     return targets.masked_fill(~mask(lengths, targets.shape[1]), IGNORED)

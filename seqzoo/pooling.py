@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqzoo.attention import Additive
 from seqzoo.contracts import Features
-from seqzoo.masking import largest_of, mask, mean_of, zero_padding
+from seqzoo.masking import largest_of, mask, mean_of, softmax_over, zero_padding
 
 PoolingName = Literal["last", "middle", "mean", "max", "attention", "target", "target_attention"]
 
@@ -28,6 +28,8 @@ class Pooling(nn.Module):
     target_attention: a mean whose weights answer the target (Tang, Qin & Liu, Aspect Level Sentiment Classification
         with Deep Memory Network, 2016, https://aclanthology.org/D16-1021).
 
+    A row of length 0 is pooled to zeros.
+
     output_size: P, O for each way.
     """
 
@@ -45,7 +47,8 @@ class Pooling(nn.Module):
             self.target_attention = Additive(feature_size, feature_size, feature_size)
 
     def forward(self, features: Features) -> Tensor:
-        return torch.cat([self._pool(way, features) for way in self.ways], dim=-1)
+        pooled = torch.cat([self._pool(way, features) for way in self.ways], dim=-1)
+        return pooled if features.lengths is None else pooled.masked_fill((features.lengths < 1)[:, None], 0)
 
     def weights(self, features: Features) -> Tensor | None:
         """(B, T), what the attention weighs each step by, zero where padded; None without attention."""
@@ -75,9 +78,8 @@ class Pooling(nn.Module):
         if way == "attention":
             outputs = zero_padding(outputs, features.lengths)
             scores = self.attention(outputs)[..., 0]
-            if features.lengths is not None:
-                scores = scores.masked_fill(~mask(features.lengths, outputs.shape[1]), float("-inf"))
-            weights = scores.softmax(-1)
+            real = None if features.lengths is None else mask(features.lengths, outputs.shape[1])
+            weights = softmax_over(scores, real)
             return (weights[:, None] @ outputs)[:, 0], weights
         memory = self.target_attention.remember(outputs, features.lengths)
         contexts, rows = self.target_attention(features.target[:, None], memory)

@@ -10,9 +10,11 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from seqzoo.backbones import Recurrent
 from seqzoo.building import cell_factory, refuse_too_large
+from seqzoo.components import check_component
+from seqzoo.config import load
 from seqzoo.errors import ConfigError
 from seqzoo.masking import checked_lengths
-from seqzoo.options import check_options
+from seqzoo.options import check_options, parameters
 from seqzoo.state import flatten, unflatten
 
 
@@ -44,6 +46,9 @@ class RNN(nn.Module):
         mistakes = check_options("RNN", RNN, {"input_size": input_size, "dropout": dropout, **sizes}, ("cell",))
         if mistakes:
             raise ConfigError(mistakes.values())
+        wrong = check_component("cell", {**load("cell", cell), **options}, "cell", {}, beside=parameters(RNN))
+        if wrong:
+            raise ConfigError(wrong.values())
         self.batch_first = batch_first
 
         def build() -> Recurrent:
@@ -103,12 +108,11 @@ class RNN(nn.Module):
 
     def _check_input(self, x: Any) -> None:
         """Raises ValueError, which says the dimensions in the order in which they were given."""
-        if isinstance(x, PackedSequence):
-            shape, batched = x.data.shape, False
-        elif isinstance(x, Tensor):
-            shape, batched = x.shape, x.dim() == 3
-        else:
+        if not isinstance(x, Tensor | PackedSequence):
             raise ValueError(f"RNN reads a tensor or a PackedSequence: the input is a {type(x).__name__}")
+        values = x.data if isinstance(x, PackedSequence) else x
+        _check_dense(values, "the input")
+        shape, batched = values.shape, values is x and x.dim() == 3
         if torch.jit.is_tracing():
             return
         time = 1 if batched and self.batch_first else 0
@@ -153,15 +157,29 @@ class RNN(nn.Module):
 
 def _as_tensors(state: Any) -> Tensor | tuple[Tensor, ...] | None:
     """Raises ValueError where a state is something else."""
-    if state is None or isinstance(state, Tensor):
-        return state
-    if isinstance(state, (tuple, list)) and all(isinstance(part, Tensor) for part in state):
-        return tuple(state)
+    parts = (state,) if isinstance(state, Tensor) else state
+    if parts is None:
+        return None
+    if isinstance(parts, (tuple, list)) and all(isinstance(part, Tensor) for part in parts):
+        for part in parts:
+            _check_dense(part, "the state")
+        return state if isinstance(state, Tensor) else tuple(parts)
     raise ValueError(f"the state is a {type(state).__name__}: it must be a tensor, or a tuple of tensors")
+
+
+def _check_dense(tensor: Tensor, name: str) -> None:
+    """Raises ValueError for a tensor that is not stored as a whole."""
+    if tensor.is_nested:
+        raise ValueError(
+            f"{name} is a nested tensor: give a padded one, as of torch.nested.to_padded_tensor, and lengths"
+        )
+    if tensor.layout != torch.strided:
+        raise ValueError(f"{name} is a tensor of layout {tensor.layout}: make it dense by .to_dense()")
 
 
 def _as_lengths(lengths: Any) -> Tensor:
     if isinstance(lengths, Tensor):
+        _check_dense(lengths, "lengths")
         return lengths
     try:
         return torch.as_tensor(lengths)

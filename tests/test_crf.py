@@ -73,6 +73,23 @@ def test_the_best_way_that_is_not_forbidden() -> None:
         torch.testing.assert_close(found[row], expected[best])
 
 
+def test_a_row_without_steps_has_one_way() -> None:
+    scores, transitions = drawn()
+    chain, lengths = LinearChain(K).double(), torch.tensor([0, 3])
+    chain.transitions.data.copy_(transitions)
+    scores = scores[:2].masked_fill(torch.arange(T)[:, None] >= lengths[:, None, None], float("nan")).requires_grad_()
+    found = chain(scores, torch.zeros(2, T, dtype=torch.int64), lengths)
+    assert found[0] == 0.0  # the logarithm of 1
+    assert found[1] < 0
+    assert best_tags(scores, lengths, transitions)[1][0] == 0.0
+    found.sum().backward()
+    assert scores.grad is not None
+    assert scores.grad.isfinite().all()
+    assert scores.grad[0].abs().sum() == 0
+    assert chain.transitions.grad is not None
+    assert chain.transitions.grad.isfinite().all()
+
+
 def test_probabilities_of_all_ways_sum_to_one() -> None:
     scores, transitions = drawn()
     chain = LinearChain(K).double()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 
 import pytest
 import torch
 
 from seqzoo.contracts import Batch, Features
-from seqzoo.pooling import Pooling
+from seqzoo.pooling import Pooling, PoolingName
 from tests.contracts.test_tasks import build, some_batch
 
 SPANS = torch.tensor([[1, 3], [0, 4], [2, 3], [0, 1]])
@@ -76,6 +77,25 @@ def test_means_and_maxima_are_of_the_real_steps(way: str) -> None:
     for row, length in enumerate(lengths.tolist()):
         real = outputs[row, :length]
         torch.testing.assert_close(found[row], real.mean(0) if way == "mean" else real.max(0).values)
+
+
+@pytest.mark.parametrize("way", get_args(PoolingName))
+@pytest.mark.parametrize("padding", [0.0, float("nan")])
+def test_a_row_without_steps_is_pooled_to_zeros(way: str, padding: float) -> None:
+    outputs, lengths = torch.randn(2, 3, 4), torch.tensor([2, 0])
+    outputs = outputs.masked_fill(torch.arange(3)[:, None] >= lengths[:, None, None], padding).requires_grad_()
+    pooling = Pooling(4, way)
+    features = Features(outputs, outputs[:, 0] + 1, (), lengths, torch.randn(2, 4, requires_grad=True))
+    found = pooling(features)
+    assert found[1].tolist() == [0.0] * 4
+    assert found[0].isfinite().all()
+    assert (found[0] != 0).any()
+    found.sum().backward()
+    if way != "target":
+        assert outputs.grad is not None
+        assert outputs.grad[0].isfinite().all()
+        assert outputs.grad[1].tolist() == [[0.0] * 4] * 3
+    assert all(p.grad is None or p.grad.isfinite().all() for p in pooling.parameters())
 
 
 def test_the_middle_is_that_of_the_real_steps() -> None:

@@ -105,6 +105,20 @@ def test_a_state_of_another_shape_is_refused() -> None:
         rnn(torch.randn(T, B, INPUT), (torch.zeros(2, B, H), torch.zeros(2, B, H)))
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_tensors_that_are_not_dense_are_refused() -> None:
+    rnn, x, zeros = seqzoo.RNN("gru", INPUT, H), torch.randn(T, B, INPUT), torch.zeros(1, B, H)
+    nested = torch.nested.nested_tensor([torch.randn(T, INPUT), torch.randn(2, INPUT)])
+    with pytest.raises(ValueError, match=r"the input is a nested tensor: give a padded one"):
+        rnn(nested)
+    with pytest.raises(ValueError, match=r"the input is a tensor of layout torch.sparse_coo: make it dense"):
+        rnn(x.to_sparse())
+    with pytest.raises(ValueError, match=r"the state is a tensor of layout torch.sparse_coo: make it dense"):
+        rnn(x, zeros.to_sparse())
+    with pytest.raises(ValueError, match=r"lengths is a tensor of layout torch.sparse_coo: make it dense"):
+        rnn(x, lengths=LENGTHS.to_sparse())
+
+
 def test_torchs_cells_load_by_name() -> None:
     theirs, ours = nn.LSTMCell(INPUT, H), seqzoo.create_cell("lstm", INPUT, H)
     ours.load_state_dict(theirs.state_dict())
@@ -131,7 +145,9 @@ def test_other_activations_of_elman(activation: str) -> None:
 
 
 def test_a_misspelled_option_of_every_cell_is_recognized() -> None:
-    with pytest.raises(ConfigError, match=r"there is no option 'cell.zonout'. Did you mean 'zoneout'\?"):
+    with pytest.raises(ConfigError, match=r"there is no option 'cell.zonout'. Did you mean 'zoneout' or 'dropout'\?"):
         seqzoo.RNN("lstm", 5, 8, zonout=0.1)
     with pytest.raises(ConfigError, match=r"there is no option 'cell.recurent_init'. Did you mean 'recurrent_init'"):
         seqzoo.create_cell("gru", 5, 8, recurent_init="identity")
+    with pytest.raises(ConfigError, match=r"there is no option 'cell.bidirectionl'. Did you mean 'bidirectional'\?"):
+        seqzoo.RNN("lstm", 5, 8, bidirectionl=True)

@@ -28,6 +28,8 @@ from seqzoo.training.files import (
 from seqzoo.training.older import named_losses
 
 SPLITS = ("test", "validation")
+MOST_SCORES = 100
+"""Of a split: each is a column of a table."""
 VALIDATION = {"valid", "val", "validation", "eval", "evaluation", "dev"}
 
 
@@ -73,7 +75,11 @@ def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
     folders = sorted({folder for pattern in patterns for folder in _expand(pattern)})
     for folder in folders:
         try:
-            runs.append(read_run(folder))
+            run = read_run(folder)
+            count = max(len(run.scores(split)) for split in SPLITS)
+            if count > MOST_SCORES:
+                raise CheckpointError(f"{folder} has {count:,} scores of one split, more than {MOST_SCORES}")
+            runs.append(run)
         except CheckpointError as error:
             problems.append(printable(str(error)))
     if not runs:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seqzoo import disk
 from seqzoo.errors import CheckpointError
-from seqzoo.training.files import LARGEST_CHECKPOINT, write_atomically
+from seqzoo.training.files import CHECKPOINTS, LARGEST_CHECKPOINT, write_atomically
 from seqzoo.training.older import renamed
 
 FORMAT = "seqzoo-checkpoint-1"
@@ -132,6 +132,8 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
     if not os.path.lexists(path):
         raise CheckpointError(f"there is no checkpoint {path}")
     try:
+        if path.parent.name == CHECKPOINTS:
+            disk.refuse_link(path.parent)  # a run directory's own folder
         with disk.open_to_read(path, LARGEST_CHECKPOINT) as file:
             yield file
     except CheckpointError:

@@ -44,6 +44,8 @@ DEEPEST = 40
 """Levels of lists and mappings in each other."""
 LONGEST_NUMBER = 40
 """Characters of a number."""
+MOST_EVENTS = 20_000
+"""Parts of a YAML document: values, keys, beginnings and ends of lists and mappings. A configuration has hundreds."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -83,7 +85,9 @@ def _load_yaml(text: str) -> Any:
     import yaml
 
     depth = 0
-    for event in yaml.parse(text, _loader()):
+    for count, event in enumerate(yaml.parse(text, _loader())):
+        if count > MOST_EVENTS:
+            raise yaml.YAMLError(f"it has more than {MOST_EVENTS:,} keys and values")
         if isinstance(event, yaml.AliasEvent):
             raise yaml.YAMLError(f"line {event.start_mark.line + 1} has an alias, which seqzoo never writes")
         if isinstance(event, yaml.CollectionStartEvent):
@@ -207,6 +211,19 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _claiming(folder: Path) -> Iterator[None]:
+    """Raises CheckpointError where a run directory cannot be written to. Nothing in it has been changed by then."""
+    try:
+        yield
+    except OSError as error:
+        path = error.filename or folder
+        raise CheckpointError(
+            f"{path} cannot be written ({error.strerror}), and a training writes into its run directory: make that "
+            "possible, or continue a copy of the directory"
+        ) from error
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """`write` fills a temporary file beside `path`, which takes the name only when it is whole and on the disk.
 
@@ -236,12 +253,10 @@ def claimed(folder: Path) -> Iterator[None]:
     by something else: before anything is computed in vain.
     """
     with ExitStack() as stack:
-        with writing(folder / CHECKPOINTS):
+        with _claiming(folder):
             disk.refuse_link(folder / CHECKPOINTS)
-        for name in WRITTEN:
-            with writing(folder / name):
+            for name in WRITTEN:
                 disk.refuse_others(folder / name)
-        with writing(folder / LOCK):
             is_mine = stack.enter_context(lock(folder / LOCK))
         if not is_mine:
             raise CheckpointError(

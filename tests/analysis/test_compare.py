@@ -429,12 +429,18 @@ def test_a_tensor_is_as_large_as_what_it_holds(tmp_path: Path) -> None:
     assert read_events(tmp_path) == [{"step": 1, "seconds": 0.0, "valid/a": 0.5}]
 
 
-@pytest.mark.parametrize("damage", ["config", "metrics", "curves", "events", "alias"])
+@pytest.mark.parametrize("damage", ["config", "metrics", "curves", "events", "alias", "keys", "scores"])
 def test_a_hostile_run_is_named_beside_the_others(damage: str, tmp_path: Path) -> None:
     write_sweep(tmp_path, {"gru": [0.7, 0.9]})
     bad = write_run(tmp_path / "bad", "gru", 7, 0.1)
     if damage == "alias":
         (bad / CONFIG).write_text("a: &a [x]\nb: [*a, *a]\n")
+    elif damage == "keys":
+        (bad / CONFIG).write_text("".join(f"k{n}: 1\n" for n in range(70_000)))
+    elif damage == "scores":
+        metrics = json.loads((bad / METRICS).read_text())
+        metrics["test"] |= {f"k{n}": 1.0 for n in range(1000)}
+        (bad / METRICS).write_text(json.dumps(metrics))
     elif damage == "events":
         (bad / CURVES).unlink()
         os.mkfifo(bad / f"{EVENTS}1.a")
@@ -444,7 +450,7 @@ def test_a_hostile_run_is_named_beside_the_others(damage: str, tmp_path: Path) -
         os.mkfifo(path)
     runs, [problem] = read_runs([str(tmp_path)])
     assert [run.folder.name for run in runs] == ["gru_0", "gru_1"]
-    assert problem.startswith(f"{bad}/")
+    assert problem.startswith(str(bad))
 
 
 NAME = "\x1b]0;title\x07 <img src=x> | `a` [b](c)\n| =1\u202e"

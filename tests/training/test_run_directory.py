@@ -146,6 +146,24 @@ def test_only_files_are_read(name: str, make: Callable, run: Path) -> None:
         read.get(name, lambda: runs.evaluate_run(run, "test", {}, []))()
 
 
+@pytest.mark.parametrize("name", [BEST, LAST])
+def test_nothing_is_read_through_a_linked_folder(name: str, run: Path) -> None:
+    (run / "checkpoints").rename(run.parent / "elsewhere")
+    (run / "checkpoints").symlink_to(run.parent / "elsewhere")
+    with pytest.raises(CheckpointError, match=r"cannot be read: it is a link, which seqzoo does not follow"):
+        runs.evaluate_run(run, "test", {}, []) if name == BEST else load_training(run / name)
+
+
+def test_a_run_directory_that_cannot_be_written_to_is_unchanged(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(disk, "open_to_update", refuse)
+    told = rf"{LOCK} cannot be written \(Read-only file system\), and a training writes into its run directory: "
+    with pytest.raises(CheckpointError, match=told):
+        runs.resume(run, ["training.steps=6"])
+
+
 def test_a_file_that_is_too_large_is_not_read(run: Path) -> None:
     os.truncate(run / CONFIG, 2**40)
     with pytest.raises(CheckpointError, match=r"config.yaml cannot be read: it has 1,099,511,627,776 bytes, more than"):
@@ -159,6 +177,7 @@ LAUGHS = "a: &a [x, x]\n" + "".join(f"{n}: &{n} [*{p}, *{p}]\n" for p, n in zip(
     ("text", "why"),
     [
         (LAUGHS, "line 2 has an alias"), ("[]", "no mapping"),
+        ("a: [" + "1," * 20_000 + "]", "more than 20,000 keys"),
         ("a: " + "[" * 100_000, "more than 40 levels"), ("a: " + "9" * 99, "99 char"),
         ("a: 0x" + "f" * 40, "42 char"), ("a: 0xfffffffffffffffffff", "64 bits"), ("a: 1:1:1:1:1:1:1:1:1:1:1:1", "64"),
         ("a: !!python/name:os.system x", "could not determine"), ("a: 2001-99-99", "timestamp"), ("a: !!bool x", "'x'"),
