@@ -75,6 +75,15 @@ def test_nothing_counted_is_nan(name: str) -> None:
         ("bleu", ["completely different words here"], ["the cat sat on the mat"], 0.0),
         # 5 of 6 words, 3 of 5 pairs, 2 of 4 triples, 1 of 3 quadruples are right; the length is the same.
         ("bleu", ["the cat sat on a mat"], ["the cat sat on the mat"], 100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25),
+        # 3 of 5 words, 1 of 4 pairs; no triple and no quadruple, which count as 1/2 of 3 and 1/4 of 2
+        ("bleu", ["a b c d e"], ["a b x d f"], 100 * (3 / 5 * 1 / 4 * 1 / 6 * 1 / 8) ** 0.25),
+        ("bleu", ["a b c"], ["a b c"], 0.0),  # too short to have a quadruple
+        (
+            "bleu",
+            ["a b c d", "e f g h"],
+            [["a b c d"], ["a x x x", "e f g h"]],
+            100.0,
+        ),  # a row may have more references
         ("right_length", ["云 ， 山", "风"], ["雨，<unk>", "松 竹"], 0.5),
         ("repeats", ["云 ， 山 ， 月", "风 ， 风", "1+1"], ["", "", ""], 2 / 3),
         ("repeats", ["aaaa", "abc"], ["", ""], 0.5),  # an answer counts once, however often it repeats

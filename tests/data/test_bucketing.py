@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from seqzoo.data.bucketing import bucket, padding_share
+from seqzoo.data.bucketing import Plans, bucket, padding_share
 
 LENGTHS = [*random.Random(0).choices(range(1, 61), k=997), 500]
 
@@ -45,3 +45,14 @@ def test_padding_share() -> None:
 
 def test_without_a_generator_the_shortest_come_first() -> None:
     assert bucket([3, 1, 2, 1], 2) == [[1, 3], [2, 0]]
+
+
+def test_a_batch_may_hold_exactly_the_maximum_number_of_tokens() -> None:
+    assert bucket([2, 2, 2, 3], 16, max_tokens=6) == [[0, 1, 2], [3]]
+
+
+def test_held_out_rows_have_one_order() -> None:
+    plans = Plans({"train": 4, "validation": 4}, lambda split, epoch: [3, 1, 2, 1], seed=0, batch_size=2)
+    for epoch in range(4):
+        plans.of("train", epoch)
+        assert plans.of("validation", epoch) == [[1, 3], [2, 0]]

@@ -78,6 +78,12 @@ def test_columns(columns: tuple[int, int], line: str, expected: str) -> None:
     assert tagged(Conll(*columns), f"{line}\n\n", [["B-x"]]) == f"{expected}\n\n"
 
 
+@pytest.mark.parametrize("line", ["\u3000 O", "\u3000\tO", " \u3000 \tO"])
+def test_a_wide_space_may_be_a_token(line: str) -> None:
+    [sentence] = Conll(0, 1).read([line])
+    assert sentence.tokens == ["\u3000"]
+
+
 def test_blank_lines_and_an_end_without_one_are_kept() -> None:
     text = "\n\na O\n\n\n\nb O"
     assert tagged(Conll(0, -1), text, [["O"], ["O"]]) == text
@@ -161,6 +167,7 @@ def test_conll_by_number(tmp_path: Path, text: str) -> None:
     ("text", "columns", "told"),
     [
         ("a O\nb\n", {"tag": 1}, "a:2: 1 columns where at least 2 are needed"),
+        ("go\n", {}, "a:1: 1 columns where at least 2 are needed"),  # the token is no tag
         ("1\tdo\n", {"tag": "upos"}, "a:1: 2 columns where at least 4 are needed"),
         ("# only\n", {"tag": "upos"}, "holds no sentences"),
         (

@@ -232,6 +232,20 @@ def test_a_large_file_is_known_by_pieces(tmp_path: Path, monkeypatch: pytest.Mon
     assert fingerprint(ReadFiles("", [str(tmp_path / "unseen")])) in seen
 
 
+def test_several_files_are_known_by_what_each_name_holds_in_any_folder(tmp_path: Path) -> None:
+    def of(folder: str, texts: dict[str, str]) -> str:
+        for name, text in texts.items():
+            write(tmp_path / folder / name, text)
+        return fingerprint(
+            ReadFiles(str(tmp_path / folder / "*.txt"), [str(tmp_path / folder / name) for name in texts])
+        )
+
+    right = of("here", {"a.txt": "good", "b.txt": "bad"})
+    assert of("elsewhere", {"b.txt": "bad", "a.txt": "good"}) == right
+    assert of("swapped", {"a.txt": "bad", "b.txt": "good"}) != right
+    assert of("renamed", {"a.txt": "good", "c.txt": "bad"}) != right
+
+
 @pytest.mark.parametrize("damaged", [3, [3], [{"name": "a"}], [{"name": "a", "path": 3, "fingerprint": "b"}]])
 def test_damaged_records_are_told(damaged: Any) -> None:
     with pytest.raises(CheckpointError, match="data_files in the configuration of the run is damaged"):
