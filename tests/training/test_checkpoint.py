@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from torch import nn
 
 import seqzoo
 from seqzoo.errors import CheckpointError
-from seqzoo.training.checkpoint import load_training, load_weights, save_training, save_weights
+from seqzoo.training.checkpoint import check_form, load_training, load_weights, save_training, save_weights
 from seqzoo.training.files import BEST, LAST
 from tests.conftest import Done
 
@@ -46,6 +48,14 @@ def test_weights_round_trip_with_a_tied_one(tmp_path: Path) -> None:
     assert load_weights(tmp_path / "best.safetensors", loaded)["step"] == "12"
     assert (loaded[1].weight == 7).all()
     assert loaded.tied.weight is loaded[1].weight
+
+
+def test_several_empty_tensors_are_all_saved(tmp_path: Path) -> None:
+    empty = nn.Module()
+    for name in ("first", "second"):
+        empty.register_buffer(name, torch.empty(0))
+    save_weights(tmp_path / "best.safetensors", empty, {"step": "3"})
+    assert load_weights(tmp_path / "best.safetensors", empty)["step"] == "3"
 
 
 def test_a_full_disk_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +155,29 @@ def test_weights_that_are_not_finite_are_refused(name: str, value: float, tmp_pa
     with pytest.raises(CheckpointError, match=rf"best.safetensors .* {count} numbers of {name} are not finite"):
         load_weights(tmp_path / "best.safetensors", loaded)
     assert torch.equal(loaded.weight, torch.ones(2, 3)), "nothing is filled before all is known to be right"
+
+
+LIKE = {"moments": [torch.zeros(2), 3], "rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"moments": [torch.ones(2), 5], "rate": 1}, None),  # a whole number is a number, too
+        ({"moments": [torch.ones(2).double(), 3], "rate": 0.5}, "a.moments[0] is (2,) float64 not (2,) float32"),
+        ({"moments": [torch.ones(3), 3], "rate": 0.5}, "a.moments[0] is (3,) float32 not (2,) float32"),
+        ({"moments": [torch.ones(2), True], "rate": 0.5}, "a.moments[1] is a bool, not a int"),
+        ({"moments": [torch.ones(2)], "rate": 0.5}, "a.moments has 1 values, not 2"),
+        ({"moments": (torch.ones(2), 3), "rate": 0.5}, "a.moments is a tuple, not a list"),
+        ({"moments": [torch.ones(2), 3]}, "a has moments, not moments, rate"),
+    ],
+)
+def test_what_does_not_have_the_form_of_what_a_training_saves_is_told(value: Any, told: str | None) -> None:
+    if told is None:
+        check_form(value, LIKE, "a")
+        return
+    with pytest.raises(ValueError, match=re.escape(told)):
+        check_form(value, LIKE, "a")
 
 
 @pytest.mark.parametrize("part", ["optimizer", "averaging", "state", "running"])
