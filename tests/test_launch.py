@@ -206,6 +206,8 @@ def in_a_row(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_do_not_run_one_job(tmp_path: Path) -> None:
     with Ledger(tmp_path).lock("key") as first, Ledger(tmp_path).lock("key") as second:
         assert (first, second) == (True, False)
+        with Ledger(tmp_path).lock("another") as other:
+            assert other
     with Ledger(tmp_path).lock("key") as again:
         assert again
 
@@ -230,6 +232,18 @@ def test_a_damaged_entry_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "ledger" / "key.json").write_text('{"status": "do')
     assert ledger.read("key") is None
     assert ledger.read("other") is None
+    (tmp_path / "ledger" / "key.json").write_text('{"state": "done"}')
+    assert ledger.read("key") is None
+
+
+def test_the_entries_of_all_jobs_that_began(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    assert ledger.entries() == []
+    entries = [Entry("done", "seed=1", "one"), Entry("failed", "seed=2", "two", "a bug", "line 3")]
+    for key, entry in zip("ab", entries, strict=True):
+        ledger.write(key, entry)
+    (tmp_path / "ledger" / "c.json").touch()
+    assert ledger.entries() == entries
 
 
 def test_names_are_short_and_tell_jobs_apart() -> None:
