@@ -103,6 +103,43 @@ def test_two_products_in_a_row() -> None:
     torch.testing.assert_close(run(cell, lambda *given: fused_scan(cell, *given)), run(cell, cell.unroll))
 
 
+def kinks(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+    h, c = state
+    a, b = torch.maximum(p, h), torch.minimum(p, c)
+    return p.abs() + a + b, (F.relu(p) + 2 * h, c.abs() - b)
+
+
+def test_gradients_where_functions_bend_are_those_of_torch() -> None:
+    """Numbers that are equal to one another and to zero; how code is checked when it is written meets none."""
+    cell, results = OneOff(kinks).double(), []
+    for scan in (lambda *given: fused_scan(cell, *given), cell.unroll):
+        cell.zero_grad()
+        x = torch.zeros(1, 3, INPUT, dtype=torch.float64, requires_grad=True)
+        state = tuple(torch.zeros(1, H, dtype=torch.float64, requires_grad=True) for _ in range(2))
+        with torch.no_grad():
+            cell.read.bias.zero_()
+        outputs, after = scan(x, state, None)
+        gradients = torch.autograd.grad(
+            outputs.sum() + 3 * after[0].sum() + 5 * after[1].sum(), [*state, cell.read.bias]
+        )
+        results.append([outputs, *after, *gradients])
+    torch.testing.assert_close(*results)
+    assert results[0][-1].abs().min() > 0
+
+
+def test_second_derivatives_are_of_the_real_steps() -> None:
+    cell = seqzoo.create_cell("mgu", INPUT, H).double()
+    x = torch.randn(B, T, INPUT, dtype=torch.float64, requires_grad=True)
+    results = []
+    for scan in (lambda *given: fused_scan(cell, *given), cell.unroll):
+        outputs, after = scan(x, cell.initial_state(B), LENGTHS)
+        total = outputs.sin().sum() + sum(part.square().sum() for part in after)
+        (gradient,) = torch.autograd.grad(total, x, create_graph=True)
+        results.append(torch.autograd.grad(gradient.square().sum(), [x, *cell.parameters()]))
+    torch.testing.assert_close(*results)
+    assert not results[0][0][1].any(), "a row without real steps"
+
+
 def cut(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
     h = torch.tanh(p + cell.recur(state[0].detach()))
     return h, (h, state[1])
@@ -125,6 +162,10 @@ def own_gradient(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
     return h, (h, state[1])
 
 
+def own_gradient_of_the_state(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+    return p + state[0], (torch.tanh(p), _Doubled.apply(state[1]))
+
+
 def unknown(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
     h = torch.erfinv(torch.tanh(p + cell.recur(state[0])) * 0.5)
     return h, (h, state[1])
@@ -140,7 +181,7 @@ def random_step(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
     return h, (h, state[1])
 
 
-@pytest.mark.parametrize("step", [cut, own_gradient, unknown, between_rows])
+@pytest.mark.parametrize("step", [cut, own_gradient, own_gradient_of_the_state, unknown, between_rows])
 def test_what_cannot_be_compiled_takes_the_reference(step: Step) -> None:
     cell = OneOff(step).double()
     torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))
@@ -356,3 +397,14 @@ def test_cells_of_equal_options_share_one_program() -> None:
     first = fused.compiled(one, x, state, None)
     assert first is fused.compiled(other, x, state, None)
     assert first is not fused.compiled(other.double(), x.double(), other.initial_state(2), None)
+
+
+def test_compiled_steps_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "MOST_PROGRAMS", 2)
+    x = torch.zeros(2, 3, INPUT)
+    for size in (2, 3, 4):
+        cell = seqzoo.create_cell("mgu", INPUT, size)
+        last = fused.compiled(cell, x, cell.initial_state(2), None)
+    assert len(fused._known) == 2
+    assert fused.compiled(cell, x, cell.initial_state(2), None) is last

@@ -150,6 +150,18 @@ def test_vmap_and_jacobians() -> None:
     torch.testing.assert_close(torch.func.jacfwd(last)(h.detach()), torch.func.jacrev(last)(h.detach()))
 
 
+@forward_ad
+@pytest.mark.parametrize("argument", [0, 1, 2])
+def test_second_derivatives_forward_over_backward(argument: int) -> None:
+    inputs = [part.detach() for part in some(5, rows=1, size=2)]
+
+    def total(part: torch.Tensor) -> torch.Tensor:
+        return linear_scan(*inputs[:argument], part, *inputs[argument + 1 :]).sin().sum()
+
+    found = torch.func.jacfwd(torch.func.grad(total))(inputs[argument])
+    torch.testing.assert_close(found, torch.func.jacrev(torch.func.grad(total))(inputs[argument]))
+
+
 def test_precisions_meet_in_the_widest() -> None:
     """As under autocast: coefficients in 16 bits, the state in 32."""
     a, b, h = torch.rand(2, 100, 3).bfloat16(), torch.randn(2, 100, 3).bfloat16(), torch.randn(2, 3)

@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,24 @@ def test_a_flipped_bit_in_a_name_is_found(tmp_path: Path) -> None:
         load_weights(path, model())
 
 
+@pytest.mark.parametrize("way", ["compressed", "over one another"])
+def test_a_file_that_holds_more_than_its_size_is_refused(way: str, tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_training(path, {"tensor": torch.zeros(10_000)})
+    if way == "compressed":
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+    else:
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.filelist += archive.filelist
+            archive.comment = b"changed"  # so that the list of parts is written anew
+    with pytest.raises(CheckpointError, match="its parts are compressed"):
+        load_training(path)
+
+
 def test_a_foreign_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple:
@@ -127,8 +146,18 @@ def test_another_models_weights_are_refused(tmp_path: Path) -> None:
         CheckpointError, match="belongs to another model: 0 tensors are missing, 2 too many, 0 of another"
     ):
         load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4)))
+    with pytest.raises(
+        CheckpointError, match="belongs to another model: 2 tensors are missing, 0 too many, 0 of another"
+    ):
+        load_weights(tmp_path / "best.safetensors", nn.Sequential(*model(), nn.Linear(2, 1)))
     with pytest.raises(CheckpointError, match=r"1 of another shape, 1.weight"):
         load_weights(tmp_path / "best.safetensors", nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2)))
+
+
+def test_weights_of_another_type_are_refused(tmp_path: Path) -> None:
+    save_weights(tmp_path / "best.safetensors", model().double(), {})
+    with pytest.raises(CheckpointError, match=r"the numbers of 0\.bias are torch\.float64, not torch\.float32"):
+        load_weights(tmp_path / "best.safetensors", model())
 
 
 class Masked(nn.Module):
