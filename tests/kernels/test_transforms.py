@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
@@ -126,6 +127,9 @@ def test_derivatives_of_torch_func(name: str, engine: str) -> None:
 
     gradient = torch.func.grad(total)(x)
     assert_close(torch.func.jvp(total, (x,), (tangent,))[1], (gradient * tangent).sum())
+    with forward_ad.dual_level():
+        found = forward_ad.unpack_dual(total(forward_ad.make_dual(x, tangent)))
+        assert_close(found.tangent, (gradient * tangent).sum())
     leaf = x.clone().requires_grad_()
     assert_close(gradient, torch.autograd.grad(cell.unroll(leaf)[0].sin().sum(), leaf)[0])
 

@@ -120,6 +120,29 @@ def test_the_context_may_be_the_first_state_and_at_every_step_too() -> None:
     torch.testing.assert_close(model.task.decoder.step(token, state, memory)[0], expected)
 
 
+def test_a_first_input_stands_where_a_token_would() -> None:
+    """Beside it is read what is read beside a token: the context of every step, and nothing fed back yet."""
+    options = {"context": ["first_input", "every_step"], "attention": "additive", "input_feeding": True}
+    model = build("bidirectional", **options).eval()
+    features, decoder = model.encode(copying()), model.task.decoder
+    read = torch.cat([decoder.bridge(features.last), features.last, torch.zeros(4, decoder.head.in_features)], dim=-1)
+    _, expected = decoder.backbone.step(read, decoder.backbone.initial_state(4))
+    torch.testing.assert_close(decoder.start(features)[0][0], expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"attention": "general"}, {"attention": "general", "input_feeding": True}])
+def test_half_of_what_the_head_reads_is_dropped_in_training_alone(options: dict[str, Any]) -> None:
+    model, batch = build(dropout=0.5, **options), copying()
+    assert (model(batch)[0] == 0).float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert (model.eval()(batch)[0] != 0).all()
+
+
+def test_vectors_of_target_tokens_start_as_spread_as_asked_for() -> None:
+    narrow, wide = (build(embedding_std=std).task.decoder.embedding.weight for std in (0.1, 0.5))
+    assert narrow.std().item() == pytest.approx(0.1, rel=0.2)
+    torch.testing.assert_close(wide, 5 * narrow)
+
+
 def test_several_states_of_the_encoder_make_the_first_one_together() -> None:
     model = build("bidirectional", context=["first_state", "max_state", "mean_state"]).eval()
     features, decoder = model.encode(copying()), model.task.decoder
