@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from seqzoo.contracts import BackboneFactory, DataSpec, Loss, Metric, Task
 from seqzoo.cost import Cost
 from seqzoo.errors import ConfigError
 from seqzoo.metrics import create_metric
-from seqzoo.options import UnmetCondition, fits, is_group, leaves, parameters, plain, type_hints, unmet
+from seqzoo.options import UnmetCondition, fits, is_group, leaves, parameters, plain, shown, type_hints, unmet
 from seqzoo.sizing import outline, widths
 
 
@@ -28,16 +29,16 @@ def check(config: dict[str, Any]) -> list[str]:
     if mistakes:
         return mistakes
     if not fits(config["seed"], int) or not 0 <= config["seed"] < 2**63:
-        mistakes.append(f"seed is {config['seed']!r}: it must be a whole number from 0 to 2**63 - 1")
+        mistakes.append(f"seed is {shown(config['seed'])}: it must be a whole number from 0 to 2**63 - 1")
     if not isinstance(config.get("allow_changed_data", False), bool):
-        mistakes.append(f"allow_changed_data is {config['allow_changed_data']!r}: it must be true or false")
+        mistakes.append(f"allow_changed_data is {shown(config['allow_changed_data'])}: it must be true or false")
     for section in (build_training, build_budget):
         try:
             section(config)
         except ConfigError as error:
             mistakes += error.mistakes
     with torch.device("meta"):
-        mistakes += _check_parts(config)
+        mistakes = _told_once([*mistakes, *_check_parts(config)], config)
     if not mistakes:
         mistakes += harmful(config)
     if not mistakes:
@@ -51,15 +52,29 @@ def check(config: dict[str, Any]) -> list[str]:
     return mistakes
 
 
+def _told_once(mistakes: list[str], config: dict[str, Any]) -> list[str]:
+    """Mistakes without those of options that take a wrong value over from another one, as data.seed does from seed."""
+    given = {text.partition("=")[0].lstrip("+") for text in config.get("overrides", [])}
+    kept: list[str] = []
+    told: set[tuple[str, str]] = set()
+    for mistake in mistakes:
+        match = re.match(r"([\w.]+) is (.*?): ", mistake)
+        about = (match[1].rpartition(".")[2], match[2]) if match else (mistake, "")
+        if about not in told or (match and match[1] in given):
+            kept.append(mistake)
+        told.add(about)
+    return kept
+
+
 def _check_sections(config: dict[str, Any]) -> list[str]:
     """Mistakes in what there is to check: a section that is missing, or is not a mapping of options."""
     mistakes = [f"{name} is missing: give {name}=..." for name in ("seed", "allow_modules") if name not in config]
     for name in (*PACKAGES, "training", "budget"):
         # runs of older versions have no budget
         if not isinstance(config.get(name, {} if name == "budget" else None), dict):
-            mistakes.append(f"{name} is {config.get(name)!r}: it must be a mapping of its options")
+            mistakes.append(f"{name} is {shown(config.get(name))}: it must be a mapping of its options")
     if not fits(config.get("allow_modules", []), list[str]):
-        mistakes.append(f"allow_modules is {config['allow_modules']!r}: it must be a list, such as [my_module]")
+        mistakes.append(f"allow_modules is {shown(config['allow_modules'])}: it must be a list, such as [my_module]")
     return mistakes
 
 

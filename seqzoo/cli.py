@@ -31,7 +31,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo train resume=RUN_DIR             continue a run where its last checkpoint is
   seqzoo check [OPTION=VALUE ...]         every mistake at once, shapes, parameters and memory; nothing is read
   seqzoo evaluate RUN_DIR [split=test]    score a run's best weights
-  seqzoo predict RUN_DIR [TEXT ...]       predict for texts, or for the lines of standard input
+  seqzoo predict RUN_DIR [TEXT ...]       predict for texts or the lines of standard input; --conll FILE tags a file
   seqzoo explain RUN_DIR TEXT [--to DIR]  draw states, gates and attention over a text
   seqzoo compare RUN_DIR ...              runs side by side, seeds averaged; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ

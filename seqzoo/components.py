@@ -28,7 +28,7 @@ from seqzoo.contracts import (
 )
 from seqzoo.errors import ConfigError, DataError, closest
 from seqzoo.kernels.engines import Execution
-from seqzoo.options import check_options, fits, is_group, leaves, parameters, type_hints
+from seqzoo.options import check_options, fits, is_group, leaves, parameters, shown, type_hints
 
 PACKAGES = {
     "data": "seqzoo.data",
@@ -63,7 +63,7 @@ def find(group: str, options: dict[str, Any], config: dict[str, Any], where: str
     name = options.get("class")
     if not isinstance(name, str):
         raise ConfigError(
-            [f"{where}.class is {name!r}: name a class of {PACKAGES[group]}, or module.Class of your own"]
+            [f"{where}.class is {shown(name)}: name a class of {PACKAGES[group]}, or module.Class of your own"]
         )
     module, _, attribute = name.rpartition(".")
     if module and module not in config.get("allow_modules", []):
@@ -75,6 +75,9 @@ def find(group: str, options: dict[str, Any], config: dict[str, Any], where: str
         raise ConfigError([f"{where}.class is {name!r}, but {module} cannot be imported: {error}"]) from error
     known = [n for n, value in vars(package).items() if isinstance(value, type) and issubclass(value, CONTRACTS[group])]
     if attribute not in known:
+        if isinstance(getattr(package, attribute, None), type):
+            contract = CONTRACTS[group].__name__
+            raise ConfigError([f"{where}.class is {name!r}, which does not inherit from seqzoo.contracts.{contract}"])
         raise ConfigError([f"{where}.class is {name!r}: there is no such {group}.{closest(attribute, known)}"])
     return getattr(package, attribute)
 
@@ -209,7 +212,7 @@ def check_component(
     beside: options that are given beside its own, which an unknown name may have meant.
     """
     if not isinstance(options, dict):
-        return {"class": f"{where} is {options!r}: it must be a mapping with a class and its options"}
+        return {"class": f"{where} is {shown(options)}: it must be a mapping with a class and its options"}
     try:
         found = find(group, options, config, where)
     except ConfigError as error:
@@ -239,7 +242,7 @@ def _check_nested(options: Any, where: str, config: dict[str, Any]) -> list[str]
     if isinstance(options, str):
         return _unknown("backbone", options)
     if not isinstance(options, dict):
-        return [f"{where} is {options!r}: it must be a backbone's name, or a mapping with a class and its options"]
+        return [f"{where} is {shown(options)}: it must be a backbone's name, or a mapping with a class and its options"]
     plain = {name: value for name, value in options.items() if name != "cell"}
     wrong = list(check_component("backbone", plain, where, config).values())
     return wrong + _check_own_cell(options.get("cell"), f"{where}.cell", config)
@@ -248,9 +251,8 @@ def _check_nested(options: Any, where: str, config: dict[str, Any]) -> list[str]
 def _check_cells(options: Any, where: str, config: dict[str, Any]) -> list[str]:
     """Mistakes in a list of cells inside a backbone."""
     if not isinstance(options, list):
-        return [
-            f"{where} is {options!r}: it must be a list of cells' names, such as [lstm, gru]; null is the model's own"
-        ]
+        wanted = "a list of cells' names, such as [lstm, gru]; null is the model's own"
+        return [f"{where} is {shown(options)}: it must be {wanted}"]
     return [
         mistake for number, own in enumerate(options) for mistake in _check_own_cell(own, f"{where}[{number}]", config)
     ]

@@ -95,6 +95,7 @@ AT_LEAST = {
 }  # fmt: skip
 SHARES = ("momentum", "final_rate", "plateau_factor", "average_decay", "average_from", "diagnostics")
 POSITIVE = ("clip_norm", "clip_value")
+AT_MOST = {"learning_rate": 1000, "weight_decay": 1000}
 
 
 def out_of_range(training: Mapping[str, Any]) -> list[str]:
@@ -105,6 +106,8 @@ def out_of_range(training: Mapping[str, Any]) -> list[str]:
         # written so that nan is wrong, too
         if name in AT_LEAST and not value >= AT_LEAST[name]:
             wrong.append(f"training.{name} is {value}: it must be at least {AT_LEAST[name]}")
+        if name in AT_MOST and value > AT_MOST[name]:
+            wrong.append(f"training.{name} is {value}: it must be at most {AT_MOST[name]:,}")
         if name in SHARES and not 0 <= value <= 1:
             wrong.append(f"training.{name} is {value}: it must lie between 0 and 1")
         if name in POSITIVE and not value > 0:
@@ -367,7 +370,7 @@ def _parsed(text: str) -> Override:
         return parse(text)
     except (HydraException, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = re.sub(r" expecting \{.*", "", reason)  # the names of the grammar's tokens
+        reason = re.sub(r" expecting .*", "", reason)  # the names of the grammar's tokens
     key, equals, value = text.partition("=")
     if key.startswith("-"):
         raise ConfigError([f"{text!r} is not an option: options have no dashes, as in task=tagging"])
@@ -525,7 +528,7 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
                 raise HydraException(f"there is no option {option.key_or_group!r}") from None
         return {**_resolved(config), "choices": dict(choices)}
     except Exception as error:  # what Hydra and its plugins raise for a value that they cannot use is of any kind
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = _in_words(error)
         text = re.sub(r"Could not override ('.*')\.", r"there is no option \1", reason)
         if not text.startswith("there is no option"):
             given = ", ".join(repr(option.input_line) for option in options)
@@ -533,6 +536,27 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
         if text not in mistakes:
             mistakes.append(text)
         return None
+
+
+def _in_words(error: Exception) -> str:
+    """Why Hydra could not use an override."""
+    text = str(error).strip()
+    unknown = re.match(r"In '[^']*': Could not find '(hydra/\w+)/(.*)'", text)
+    if unknown:
+        listed = re.findall(r"^\t(\w+)$", text.partition("Config search path")[0], re.MULTILINE)
+        return f"there is no {unknown[1]} named {unknown[2]!r}.{closest(unknown[2], listed)}"
+    for beginning, reason in HYDRA_REASONS.items():
+        if text.startswith(beginning):
+            return reason
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+HYDRA_REASONS = {
+    "Config group override must be": "it takes a name, as in hydra/launcher=basic",
+    "Error merging override": "Hydra takes another type of value there",
+    "Could not append to config": "there is such an option already, leave out the +",
+}
+"""What Hydra says of an override it cannot use begins so -> in words that fit a sentence about it."""
 
 
 def _is_value(override: Override) -> bool:

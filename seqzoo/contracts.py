@@ -420,7 +420,7 @@ class Task(nn.Module):
     needs_causal: ClassVar[bool] = False
     needs_two_sides: ClassVar[bool] = False
     needs_every_step: ClassVar[bool] = False
-    legend: ClassVar[str] = "input -> answer   (right: the right answer, where another was given)"
+    legend: ClassVar[str] = "input -> prediction   (right: the reference, shown where the prediction differs from it)"
     spec: DataSpec
 
     @abstractmethod

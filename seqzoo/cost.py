@@ -49,6 +49,12 @@ def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
     return Cost(parameters, count_weights(model), count_flops(model, numbers), state_bytes, training_bytes)
 
 
+def memory_to_train(cost: Cost) -> str:
+    """An estimate, rounded: "about 12 MiB"."""
+    mebibytes = cost.training_bytes / 2**20
+    return f"about {mebibytes:,.0f} MiB" if mebibytes >= 1 else "less than 1 MiB"
+
+
 def count_weights(model: nn.Module) -> int:
     """Numbers that are saved, trained or fixed; tables that follow from options are none."""
     saved = model.state_dict().keys()

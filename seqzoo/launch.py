@@ -297,7 +297,8 @@ def _run_single(single: _Single, overrides: list[str]) -> None:
         try:
             hydra.run("config", single, [*overrides, *configuration.search_path()])
         except (OmegaConfBaseException, FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise ConfigError([f"hydra.run.dir: {str(error).splitlines()[0]}"]) from error
+            reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).splitlines()[0]
+            raise ConfigError([f"hydra.run.dir: {reason}"]) from error
 
 
 def _run_hydra(job: Any, flags: list[str], overrides: list[str]) -> None:

@@ -101,7 +101,7 @@ def check_options(
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
         elif name in hints and not fits(value, hints[name]):
             mistakes[name] = (
-                f"{where}.{name} is {value!r}: it must be {describe(hints[name])}{_advice(value, hints[name])}"
+                f"{where}.{name} is {shown(value)}: it must be {describe(hints[name])}{_advice(value, hints[name])}"
             )
         elif is_group(hints.get(name)):
             inside = check_options(f"{where}.{name}", hints[name], value)
@@ -247,6 +247,13 @@ def plain(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence: as in YAML, with texts in quotes."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(shown, value))}]"
+    return repr(value) if isinstance(value, str | dict) else plain(value)
 
 
 def _holds(actual: Any, sign: str, values: list[str]) -> bool:

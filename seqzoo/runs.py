@@ -22,7 +22,7 @@ from seqzoo.building import build_budget, build_data, build_model, build_trainin
 from seqzoo.checking import check
 from seqzoo.config import Training
 from seqzoo.contracts import DataModule, DataSpec
-from seqzoo.cost import Cost
+from seqzoo.cost import Cost, memory_to_train
 from seqzoo.data.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
 from seqzoo.data.fingerprints import changed, records, saved_records
 from seqzoo.errors import CheckpointError, ConfigError, TrainingError, program
@@ -290,7 +290,10 @@ def describe_cost(config: dict[str, Any], cost: Cost) -> list[tuple[str, str]]:
     """Lines about a model's size, and how near it came to its budget."""
     rows = [
         ("model", f"{cost.parameters:,} parameters, {cost.flops_per_token:,.0f} FLOPs a token"),
-        ("memory", f"{cost.state_bytes:,} bytes of state, about {cost.training_bytes / 2**20:,.0f} MiB to train"),
+        (
+            "memory",
+            f"{memory_to_train(cost)} during training; recurrent state of a sequence: {cost.state_bytes:,} bytes",
+        ),
     ]
     width = build_budget(config).width
     if width is not None:

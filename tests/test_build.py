@@ -58,17 +58,26 @@ MISTAKES = {
     "training.clip_norm=0": "training.clip_norm is 0: it must be above 0, or null for no clipping",
     "training.momentum=2": "training.momentum is 2: it must lie between 0 and 1",
     "training.learning_rate=nan": "training.learning_rate is nan: it must be a finite number",
-    "training.learning_rate=true": "training.learning_rate is True: it must be a finite number",
+    "training.learning_rate=true": "training.learning_rate is true: it must be a finite number",
+    "training.learning_rate=1e300": "training.learning_rate is 1e+300: it must be at most 1,000",
     "training.schedule=cosin": "training.schedule is 'cosin': it must be one of constant, linear, cosine, plateau",
     "+training.epochz=3": "there is no option 'training.epochz'. Did you mean 'epochs'?",
     "~training.momentum": "training.momentum is not set: give training.momentum=...",
+    "seed=null": "seed is null: it must be a whole number from 0 to 2**63 - 1",  # data.seed takes it over
+    "backbone.hidden_size=true": (
+        "backbone.hidden_size is true: it must be a whole number or a list, each a whole number"
+    ),
+    "data.limit=[true,null]": "data.limit is [true, null]: it must be a whole number or null",
+    "allow_modules=[torch.nn] cell.class=torch.nn.LSTM": (
+        "cell.class is 'torch.nn.LSTM', which does not inherit from seqzoo.contracts.Cell"
+    ),
     "seed=-1": "seed is -1: it must be a whole number from 0 to 2**63 - 1",
     "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'forget_bias'?",
     "cell.forget_bias=nan": "cell.forget_bias is nan: it must be a finite number",
     "task.decoder.dropout=inf": "task.decoder.dropout is inf: it must be a finite number",
     "cell.forget_bias=high": "cell.forget_bias is 'high': it must be a finite number",
     "cell.class=Elmann": "cell.class is 'Elmann': there is no such cell. Did you mean 'Elman'?",
-    "cell.class=null": "cell.class is None: name a class of seqzoo.cells, or module.Class of your own",
+    "cell.class=null": "cell.class is null: name a class of seqzoo.cells, or module.Class of your own",
     "backbone.residual=3": "backbone.residual is 3: it must be true or false",
     "task=tagging backbone.dropout=1": "backbone.dropout is 1: it is a probability, 0 <= dropout < 1",
     "data.batch_size=some": "data.batch_size is 'some': it must be a whole number",
@@ -271,7 +280,8 @@ def test_a_class_outside_seqzoo_must_be_allowed(my_module: str) -> None:
 def test_only_a_class_of_the_contract_is_built(my_module: str, name: str) -> None:
     config = configuration.compose("cell=gru", f"cell.class={my_module}.{name}", f"allow_modules=[{my_module}]")
     [mistake] = check(config)
-    assert mistake.startswith(f"cell.class is '{my_module}.{name}': there is no such cell.")
+    told = ", which does not inherit from seqzoo.contracts.Cell" if name == "NoCell" else ": there is no such cell."
+    assert mistake.startswith(f"cell.class is '{my_module}.{name}'{told}")
 
 
 def test_allowing_is_by_whole_names() -> None:
@@ -355,7 +365,7 @@ def test_options_of_recipes_may_be_idle(overrides: str) -> None:
         ("backbone.hidden_size=1048577", "hidden_size is 1.049e+06: a cell has at most 1,048,576"),
         ("backbone.hidden_size=4611686018427387904", "backbone has a size that no tensor can have"),
         ("encoder=image_cnn encoder.channels=5", "encoder.channels is 5: it must be a list, each a whole number"),
-        ("budget=null", "budget is None: it must be a mapping of its options"),
+        ("budget=null", "budget is null: it must be a mapping of its options"),
         ("~seed", "seed is missing: give seed=..."),
     ],
 )

@@ -132,7 +132,9 @@ def test_a_tag_for_each_token(runs: dict[str, Path], command: Callable) -> None:
     assert len(json.loads(line)["prediction"]) == 3
 
 
-def test_conll_comes_out_as_it_went_in_but_for_the_tags(runs: dict[str, Path], command: Callable) -> None:
+def test_conll_comes_out_as_it_went_in_but_for_the_tags(
+    runs: dict[str, Path], command: Callable, tmp_path: Path
+) -> None:
     given = "# text = the cat sleeps\n1-2\tthecat\t_\t_\t_\n1\tthe\t_\t_\tq\n2\tcat\t_\t_\tq\n\n1\tsleeps\t_\t_\t_\n"
     answers = [command("predict", runs["tagging"], text).out.split() for text in ("the cat", "sleeps")]
     found = command("predict", runs["tagging"], "--conll", "--columns", "form,upos", stdin=given)
@@ -146,6 +148,14 @@ def test_conll_comes_out_as_it_went_in_but_for_the_tags(runs: dict[str, Path], c
     conllu = command("predict", runs["tagging"], "--conll", stdin=f"# text\n{row.format('')}\n{ghost}\n")
     assert conllu.out == f"# text\n{row.format(third)}\n{ghost}\n"
     assert plain.out == f"the\t{first}\ncat\t{second}\n\nsleeps\t{third}\n"
+    paths = [tmp_path / "a.conllu", tmp_path / "b.conllu"]
+    for path in paths:
+        path.write_text(given)
+    from_files = command("predict", runs["tagging"], "--conll", *paths, "--columns", "form,upos")
+    assert from_files.out == 2 * found.out
+    assert command("predict", runs["tagging"], "--conll", "no.conllu").err.startswith(
+        "seqzoo: There is no file no.conllu"
+    )
     refused = command("predict", runs["classification"], "--conll", stdin=given)
     assert refused.err == "seqzoo: --conll is for runs of task=tagging, and this one is of task=classification\n"
     assert "give two" in command("predict", runs["tagging"], "--conll", "--columns", "form", stdin=given).err
@@ -266,7 +276,7 @@ def test_check_shows_sizes_and_all_mistakes(command: Callable) -> None:
     done = command("check", "cell=elmann", "task=taging", "seed=x")
     assert done.status == 2
     assert done.out == ""
-    assert done.err.startswith("seqzoo: 4 mistakes\n  - there is no cell named 'elmann'. Did you mean 'elman'?\n")
+    assert done.err.startswith("seqzoo: 3 mistakes\n  - there is no cell named 'elmann'. Did you mean 'elman'?\n")
     assert "Traceback" not in done.err
 
 
@@ -274,6 +284,7 @@ def test_check_says_where_a_budget_is_not_kept(command: Callable) -> None:
     done = command("check", "budget.parameters=10")
     assert "no mistakes, but the budget is not kept unless the data are smaller" in done.out
     assert "budget.parameters is 10: cell=lstm" in done.out
+    assert "shapes" not in done.out  # those of the default width would be none of this budget
 
 
 def test_check_is_of_new_runs(command: Callable) -> None:

@@ -93,6 +93,18 @@ class Table:
     def metrics(self) -> list[str]:
         return list(self.rows[0].scores)
 
+    @property
+    def times_scores(self) -> bool:
+        """Whether the time until `good_enough` says anything: a score of 0, where higher is better, is no success."""
+        return not math.isnan(self.good_enough) and not (self.higher_is_better and self.good_enough == 0)
+
+    @property
+    def differing_files(self) -> list[str]:
+        """The data files, by their option, that were not the same for all runs."""
+        runs = [run for row in self.rows for run in row.runs]
+        names = {name: None for run in runs for name in run.fingerprints}
+        return [name for name in names if len({run.fingerprints[name] for run in runs if name in run.fingerprints}) > 1]
+
     def difference(self, one: Row, other: Row) -> Difference:
         """one minus other, positive where `one` is better, of the seeds that both have; a run without a seed has no
         pair.
@@ -250,6 +262,16 @@ def sentence(table: Table, one: Row, other: Row) -> str:
 
 
 def sentences(table: Table) -> list[str]:
+    """What can be said of a table: whether its runs read the same data, and who is better."""
+    return [*_about_data(table), *_verdicts(table)]
+
+
+def _about_data(table: Table) -> list[str]:
+    names = ", ".join(map(printable, table.differing_files))
+    return [f"The runs did not read the same data: the content of {names} differs between them."] if names else []
+
+
+def _verdicts(table: Table) -> list[str]:
     """All pairs of a few rows; of many, the best against each other one."""
     if len(table.rows) <= FEW:
         return [sentence(table, one, other) for one, other in itertools.combinations(table.rows, 2)]
@@ -272,19 +294,21 @@ def explanation(table: Table) -> str:
     pairs = len(table.rows) * (len(table.rows) - 1) // 2
     luck = f" Of {pairs} pairs, {ALPHA * pairs:.1f} would fall below {ALPHA:.2g} by luck." if pairs > 1 else ""
     unscored = f" Left out, without {table.metric}: {', '.join(table.unscored)}." if table.unscored else ""
+    reached = ""
+    if table.times_scores:
+        reached = f"; the last column is the time until {table.metric} on validation was first that good"
     return (
         f"Scores on {table.split}: mean and standard deviation over seeds, in brackets the {LEVEL:.0%} bootstrap "
         f"interval of the mean. Differences are paired by seed; p is of the exact sign-flip test, which needs "
         f"{seeds_needed()} seeds to fall below {ALPHA:.2g}. Intervals of few seeds are too narrow: the test decides."
-        f"{luck}{unscored} Seconds are wall-clock time of training, validations included; the last column is the time "
-        f"until {table.metric} on validation was first that good. Tokens/s are of the updates alone, on a CPU per CPU "
-        "second."
+        f"{luck}{unscored} Seconds are wall-clock time of training, validations included{reached}. "
+        "Tokens/s are of the updates alone, on a CPU per CPU second."
     )
 
 
 def header(table: Table) -> list[str]:
-    reached = f"seconds to reach {shown(table.good_enough)}"
-    return ["architecture", "seeds", *table.metrics, *COSTS.values(), reached]
+    reached = [f"seconds to reach {shown(table.good_enough)}"] if table.times_scores else []
+    return ["architecture", "seeds", *table.metrics, *COSTS.values(), *reached]
 
 
 def cells(table: Table, row: Row) -> list[str]:
@@ -295,7 +319,7 @@ def cells(table: Table, row: Row) -> list[str]:
     reached = _amount(row.seconds_to_score) + (
         f" ({len(row.reached) - missed} of {len(row.reached)})" if missed else ""
     )
-    return [row.label, str(len(row.runs)), *scores, *costs, reached]
+    return [row.label, str(len(row.runs)), *scores, *costs, *([reached] if table.times_scores else [])]
 
 
 def as_text(tables: Sequence[Table], problems: Sequence[str]) -> str:

@@ -60,6 +60,13 @@ class RunRecord:
         numbers = found.items() if isinstance(found, dict) else ()
         return {printable(name): float(value) for name, value in numbers if is_number(value)}
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Of the content of each data file, by the option that names it; runs of older versions have none."""
+        records = self.config.get("data_files")
+        found = [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+        return {str(record.get("name")): str(record.get("fingerprint")) for record in found}
+
     def number(self, name: str) -> float:
         """A number of metrics.json; nan where there is none."""
         value = self.metrics.get(name)

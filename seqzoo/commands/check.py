@@ -14,6 +14,7 @@ def check(arguments: list[str]) -> None:
     if any(argument.startswith("resume=") for argument in arguments):
         raise ConfigError(["resume= is for train, which checks a run before it continues it: leave it out here"])
     allow_own_modules(arguments)
+    from seqzoo.cost import memory_to_train
     from seqzoo.overrides import examine
     from seqzoo.sizing import describe_inputs, outline
     from seqzoo.training.run import format_table
@@ -31,16 +32,22 @@ def check(arguments: list[str]) -> None:
     rows += [
         ("inputs", ("" if found.numbers else "at most ") + describe_inputs(found.spec, found.numbers)),
         ("outputs", f"at most {found.spec.output_size:,}"),
+    ]
+    if found.unmet:  # no width, so no sizes
+        print(format_table(rows))
+        print(f"no mistakes, but the budget is not kept unless the data are smaller than these limits: {found.unmet}")
+        return
+    rows += [
         (
             "shapes",
             f"{read} -> (B, {steps}, {model.encoder.output_size}) -> (B, {kept}, {model.backbone.output_size}) -> task",
         ),
         ("parameters", f"at most {found.cost.parameters:,}"),
         ("FLOPs", f"{found.cost.flops_per_token:,.0f} a token, of a forward pass"),
-        ("state", f"{found.cost.state_bytes:,} bytes a sequence"),
+        ("state", f"{found.cost.state_bytes:,} bytes for each sequence"),
         (
             "memory",
-            f"about {found.cost.training_bytes / 2**20:,.0f} MiB for batches of {found.rows} x {found.steps} steps",
+            f"{memory_to_train(found.cost)} during training, with batches of {found.rows} x {found.steps} steps",
         ),
     ]
     rows += [
@@ -48,7 +55,4 @@ def check(arguments: list[str]) -> None:
         for name, part in model.named_children()
     ]
     print(format_table(rows))
-    if found.unmet:
-        print(f"no mistakes, but the budget is not kept unless the data are smaller than these limits: {found.unmet}")
-    else:
-        print("no mistakes")
+    print("no mistakes")

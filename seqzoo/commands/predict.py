@@ -36,7 +36,7 @@ def predict(arguments: list[str]) -> None:
     torch.manual_seed(chosen.seed)
     texts = chosen.text or _lines_of_input()
     if chosen.conll:
-        for line in _tagged_conll(loaded, chosen.columns, chosen.scheme):
+        for line in _tagged_conll(loaded, _lines_of_files(chosen.text), chosen.columns, chosen.scheme):
             _write(line, flush=sys.stdout.isatty())
     elif chosen.score:
         _print_scores(loaded, texts, chosen.json)
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "seqzoo predict", description="Predict with a run's best weights, one line a text."
     )
     parser.add_argument("run_dir", type=Path, help="a run directory")
-    parser.add_argument("text", nargs="*", help="texts; without any, the lines of standard input")
+    parser.add_argument("text", nargs="*", help="texts, or with --conll files; without any, standard input")
     parser.add_argument(
         "--json", action="store_true", help="JSON lines: input, prediction, score (log-probability in nats)"
     )
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=Path,
         metavar="RUN_DIR",
-        help="another run that writes the answers, too: the next token has the mean of the runs' probabilities",
+        help="average the token probabilities with those of another run (an ensemble)",
     )
     parser.add_argument(
         "--n-best",
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--conll",
         action="store_true",
-        help="of tags: standard input is CoNLL or CoNLL-U, and so is the output, with the tags written into it",
+        help="of tags: the input is CoNLL or CoNLL-U, and so is the output, with the tags written into it",
     )
     parser.add_argument(
         "--columns",
@@ -192,8 +192,10 @@ def _write(text: str, end: str = "\n", flush: bool = True) -> None:
     print(printable_lines(text) if sys.stdout.isatty() else text, end=end, flush=flush)
 
 
-def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Iterator[str]:
-    """The lines of standard input with tags."""
+def _tagged_conll(
+    loaded: Any, inputs: Iterable[Iterable[str]], columns: str | None, scheme: str | None
+) -> Iterator[str]:
+    """The lines of each input with tags."""
     from seqzoo.data.conll import Column, Conll, begin_as_conllu, token_and_tag
 
     trained_on = loaded.config["data"]
@@ -208,14 +210,15 @@ def _tagged_conll(loaded: Any, columns: str | None, scheme: str | None) -> Itera
         if len(places) != 2:
             raise ConfigError([f"--columns is {columns!r}: give two, as in --columns form,upos or --columns 0,-1"])
         token, tag = places
-    conllu, lines = begin_as_conllu(_lines_of_input(), str(trained_on.get("train", "")))
-    conll = Conll(token, tag, conllu)
-    for some in _in_pieces(conll.read(lines), 64):
-        tokens = [sentence.tokens for sentence in some if sentence.tokens]
-        predictions = iter(loaded.predict(tokens) if tokens else [])
-        for sentence in some:
-            tags = next(predictions).answer if sentence.tokens else []
-            yield from conll.write(sentence, convert(tags, scheme) if scheme else tags)
+    for given in inputs:
+        conllu, lines = begin_as_conllu(given, str(trained_on.get("train", "")))
+        conll = Conll(token, tag, conllu)
+        for some in _in_pieces(conll.read(lines), 64):
+            tokens = [sentence.tokens for sentence in some if sentence.tokens]
+            predictions = iter(loaded.predict(tokens) if tokens else [])
+            for sentence in some:
+                tags = next(predictions).answer if sentence.tokens else []
+                yield from conll.write(sentence, convert(tags, scheme) if scheme else tags)
 
 
 def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
@@ -252,6 +255,13 @@ def _lines_of_input() -> Iterator[str]:
             f"standard input is not {error.encoding} (byte 0x{error.object[error.start]:02x}): convert it, as in: "
             "iconv -f latin1 -t utf-8."
         ) from None
+
+
+def _lines_of_files(paths: list[str]) -> Iterator[Iterable[str]]:
+    """The lines of each file; of standard input where there is none."""
+    from seqzoo.data.reading import read_lines
+
+    yield from (read_lines(path) for path in paths) if paths else [_lines_of_input()]
 
 
 def _in_pieces(texts: Iterable[T], size: int) -> Iterator[list[T]]:

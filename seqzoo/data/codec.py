@@ -13,7 +13,7 @@ from seqzoo.data.subwords import SUBWORDS, Subwords
 from seqzoo.data.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, reads_backwards, wrapped
 from seqzoo.data.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
 from seqzoo.errors import DataError, closest
-from seqzoo.options import fits
+from seqzoo.options import fits, plain
 from seqzoo.spans import SCHEMES
 
 
@@ -147,7 +147,7 @@ def check_tokenizer(name: str, vocabulary_size: int | None) -> None:
     if inner_name(name) not in SUBWORDS:
         get_tokenizer(name)
     elif vocabulary_size is None or vocabulary_size < 100:
-        raise ValueError(f"vocabulary_size is {vocabulary_size}: subwords need at least 100, such as 8000")
+        raise ValueError(f"vocabulary_size is {plain(vocabulary_size)}: subwords need at least 100, such as 8000")
 
 
 def _texts(texts: Iterable[str | list[str]], running: bool) -> Iterator[str]:

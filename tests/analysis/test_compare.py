@@ -19,7 +19,7 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
 from seqzoo import config as configuration
-from seqzoo.analysis.compare import as_csv, as_markdown, as_text, cells, compare, sentences
+from seqzoo.analysis.compare import as_csv, as_markdown, as_text, cells, compare, header, sentences
 from seqzoo.analysis.reading import read_events, read_runs
 from seqzoo.analysis.report import as_html, band
 from seqzoo.errors import ConfigError, SeqzooError
@@ -123,6 +123,32 @@ def test_seconds_to_a_score(tmp_path: Path) -> None:
     assert table_of(tmp_path).good_enough == 0.5
     write_run(tmp_path / "lstm_4", "lstm", 4, 0.9)
     assert table_of(tmp_path).good_enough == 0.6
+
+
+def test_no_time_is_told_until_a_score_of_nothing(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"gru": [0.0, 0.0], "lstm": [0.0, 0.5]})
+    tables = compare(read_runs([str(tmp_path)])[0])
+    for text in (as_text(tables, []), as_markdown(tables), as_html(tables, [])):
+        assert "seconds to reach" not in text
+        assert "the last column" not in text
+    assert {len(cells(tables[0], row)) for row in tables[0].rows} == {len(header(tables[0]))}
+    assert header(table_of(tmp_path, score=0.5))[-1] == "seconds to reach 0.5000"
+
+
+def test_runs_on_other_files_are_told(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / cell, cell, 0, 0.5) for cell in ("gru", "lstm")]
+    for run, digest in zip(runs, "ab", strict=True):
+        config = json.loads((run / CONFIG).read_text())
+        files = [
+            {"name": name, "path": "/x", "fingerprint": value} for name, value in (("train", digest), ("test", "c"))
+        ]
+        (run / CONFIG).write_text(json.dumps({**config, "data_files": files}))
+    told = "The runs did not read the same data: the content of train differs between them."
+    assert sentences(table_of(tmp_path))[0] == told
+    tables = compare(read_runs([str(tmp_path)])[0])
+    assert all(text.count(told) == 1 for text in (as_text(tables, []), as_markdown(tables), as_html(tables, [])))
+    (runs[1] / CONFIG).write_text((runs[0] / CONFIG).read_text())
+    assert told not in as_text(compare(read_runs([str(tmp_path)])[0]), [])
 
 
 def test_rows_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
