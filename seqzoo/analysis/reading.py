@@ -82,11 +82,7 @@ def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
     folders = sorted({folder for pattern in patterns for folder in _expand(pattern)})
     for folder in folders:
         try:
-            run = read_run(folder)
-            count = max(len(run.scores(split)) for split in SPLITS)
-            if count > MOST_SCORES:
-                raise CheckpointError(f"{folder} has {count:,} scores of one split, more than {MOST_SCORES}")
-            runs.append(run)
+            runs.append(read_run(folder))
         except CheckpointError as error:
             problems.append(printable(str(error)))
     if not runs:
@@ -117,10 +113,18 @@ def read_run(folder: Path) -> RunRecord:
         updates = max((point["step"] for point in read_curves(folder)), default=0)
         raise CheckpointError(f"{folder} is not finished (update {updates:,})")
     metrics = named_losses(read_json(folder / METRICS), config["task"])
+    _check_count(folder / METRICS, *(metrics.get(split) for split in SPLITS))
     if not any(isinstance(metrics.get(split), dict) for split in SPLITS):
         raise CheckpointError(f"{folder / METRICS} has no scores of {' or '.join(SPLITS)}")
     curves = read_curves(folder) or read_events(folder)
     return RunRecord(folder, group_name(config), config["seed"], config, metrics, curves)
+
+
+def _check_count(path: Path, *scores: Any) -> None:
+    """Raises CheckpointError for a split with too many scores."""
+    count = max(len(found) if isinstance(found, dict) else 0 for found in scores)
+    if count > MOST_SCORES:
+        raise CheckpointError(f"{path} has {count:,} scores of one split, more than {MOST_SCORES}")
 
 
 def _foreign_run(folder: Path) -> RunRecord:
@@ -130,6 +134,7 @@ def _foreign_run(folder: Path) -> RunRecord:
     for point in points:
         last |= point
     scores = {tag.removeprefix("valid/"): value for tag, value in last.items() if tag.startswith("valid/")}
+    _check_count(folder, scores)
     if not scores:
         raise CheckpointError(f"{folder} has event files, but no scalar of validation, such as valid/accuracy, in them")
     match = re.fullmatch(r"(.+?)(?:[-_,. ]*(?:seed)?[-_=]?(\d+))?", folder.name)

@@ -44,6 +44,8 @@ DEEPEST = 40
 """Levels of lists and mappings in each other."""
 LONGEST_NUMBER = 40
 """Characters of a number."""
+MOST_VALUES = 3_000_000
+"""In a JSON file: a table of confusions among a thousand classes has a million."""
 MOST_EVENTS = 20_000
 """Parts of a YAML document: values, keys, beginnings and ends of lists and mappings. A configuration has hundreds."""
 
@@ -150,8 +152,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """Raises CheckpointError where the file is absent or damaged."""
     if not os.path.lexists(path):
         raise CheckpointError(f"{path.parent} has no {path.name}: the run did not get that far")
+    text = _read(path)
+    if text.count(b",") > MOST_VALUES:
+        raise CheckpointError(f"{path} is damaged: it has more than {MOST_VALUES:,} values")
     try:
-        content = json.loads(_read(path))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     wrong = _not_plain(content) if isinstance(content, dict) else "it holds no mapping"

@@ -195,6 +195,7 @@ def test_yaml_that_seqzoo_does_not_write(text: str, why: str, tmp_path: Path) ->
     [
         ("[" * 100_000, "recursion"), ("[]", "no mapping"), ('{"\\udc00": 1}', "surrogate"),
         ('{"a": ' + "[" * 50 + "]" * 50 + "}", "more than 40 levels"),
+        ('{"a": [' + "1," * 3_000_001 + "1]}", "more than 3,000,000 values"),
         ('{"a": ' + "9" * 5000 + "}", "4300"), ('{"a": 9223372036854775808}', "64 bits"),
     ],
 )  # fmt: skip
