@@ -240,9 +240,9 @@ def test_the_entries_of_all_jobs_that_began(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     assert ledger.entries() == []
     entries = [Entry("done", "seed=1", "one"), Entry("failed", "seed=2", "two", "a bug", "line 3")]
-    for key, entry in zip("ab", entries, strict=True):
+    for key, entry in zip("ac", entries, strict=True):
         ledger.write(key, entry)
-    (tmp_path / "ledger" / "c.json").touch()
+    (tmp_path / "ledger" / "b.json").touch()
     assert ledger.entries() == entries
 
 
