@@ -103,6 +103,31 @@ def test_two_products_in_a_row() -> None:
     torch.testing.assert_close(run(cell, lambda *given: fused_scan(cell, *given)), run(cell, cell.unroll))
 
 
+def test_one_weight_in_two_products() -> None:
+    def step(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+        h, c = state
+        m = torch.tanh(h @ cell.recur.weight) * c
+        return m, (torch.tanh(p + m @ cell.recur.weight), c + m)
+
+    cell = OneOff(step).double()
+    torch.testing.assert_close(run(cell, lambda *given: fused_scan(cell, *given)), run(cell, cell.unroll))
+
+
+def test_code_that_gives_nan_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(name: str, rows: Any, buffers: dict[str, Tensor | None], fixed: Any) -> None:
+        read = ("tape", "last_state") if name == "backward" else ("first_state",)
+        for key, buffer in buffers.items():
+            if buffer is not None and not key.startswith(("projected", "grad_output", *read)):
+                buffer.fill_(float("nan"))
+
+    spoiled = fused.MACHINES["cpu"]._replace(ways=(lambda plan, dtype: spoil,))
+    monkeypatch.setitem(fused.MACHINES, "cpu", spoiled)
+    monkeypatch.setattr(fused, "_known", {})
+    cell = seqzoo.create_cell("mgu", INPUT, H)
+    with pytest.raises(NotCompilable, match="its step does something that its operations do not show"):
+        fused_scan(cell, torch.randn(B, T, INPUT), cell.initial_state(B), None)
+
+
 def kinks(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
     h, c = state
     a, b = torch.maximum(p, h), torch.minimum(p, c)

@@ -175,6 +175,16 @@ def test_hooks_of_modules_in_a_cell_are_called_at_each_step() -> None:
     assert len(calls) == T
 
 
+@pytest.mark.parametrize("register", ["register_full_backward_hook", "register_full_backward_pre_hook"])
+def test_backward_hooks_of_modules_in_a_cell_are_called_at_each_step(register: str) -> None:
+    cell, calls = seqzoo.create_cell("layer_norm_lstm", INPUT, H), []
+    x = torch.randn(B, T, INPUT)
+    cell.scan(x)
+    getattr(cell.norm_c, register)(lambda *_: calls.append(1))
+    cell.scan(x)[0].sum().backward()
+    assert len(calls) == T
+
+
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
 @pytest.mark.parametrize("options", [{}, {"zoneout": 0.1}], ids=str)
 @pytest.mark.parametrize("name", ["lstm", "gru", "mgu"])
