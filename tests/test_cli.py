@@ -153,9 +153,8 @@ def test_conll_comes_out_as_it_went_in_but_for_the_tags(
         path.write_text(given)
     from_files = command("predict", runs["tagging"], "--conll", *paths, "--columns", "form,upos")
     assert from_files.out == 2 * found.out
-    assert command("predict", runs["tagging"], "--conll", "no.conllu").err.startswith(
-        "seqzoo: There is no file no.conllu"
-    )
+    assert command("predict", runs["tagging"], "--conll", "no.conllu").err == "seqzoo: There is no file no.conllu.\n"
+    assert "is a folder, not a file" in command("predict", runs["tagging"], "--conll", tmp_path).err
     refused = command("predict", runs["classification"], "--conll", stdin=given)
     assert refused.err == "seqzoo: --conll is for runs of task=tagging, and this one is of task=classification\n"
     assert "give two" in command("predict", runs["tagging"], "--conll", "--columns", "form", stdin=given).err

@@ -288,7 +288,8 @@ def _holding(path: str, content: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is not what it should be ({error!r}): expected {content}.") from None
+        wrong = f"has no {error}" if isinstance(error, KeyError) else "has a value of another type"
+        raise DataError(f"{path} {wrong} where it is read as JSON of captions: expected {content}.") from None
 
 
 def _text(part: dict, key: str, where: str) -> str:

@@ -113,6 +113,8 @@ def _told(path: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise DataError(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder, not a file: name the file in it.") from None
     except Exception as error:  # each format of archives breaks in its own ways
         reason = (isinstance(error, OSError) and error.strerror) or str(error)[:100] or type(error).__name__
         if "encrypted" in reason:
