@@ -30,11 +30,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import seqzoo
-from seqzoo.analysis.tables import read_table, write_table
-from seqzoo.building import build_data, build_model, build_training
-from seqzoo.config import compose
-from seqzoo.contracts import Batch, Cell
-from seqzoo.provenance import commit, hardware
+from seqzoo.analysis.result_tables import read_table, write_table
+from seqzoo.cells.cell import Cell
+from seqzoo.configuration.building import build_data, build_model, build_training
+from seqzoo.configuration.composing import compose
+from seqzoo.contracts.batch import Batch
+from seqzoo.runs.provenance import commit, hardware
 from seqzoo.training import loop
 from seqzoo.training.session import Session
 

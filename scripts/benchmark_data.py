@@ -23,12 +23,12 @@ from typing import Any
 
 import torch
 
-from seqzoo.analysis.tables import write_table
-from seqzoo.data import TextCodec
-from seqzoo.data.english import English
-from seqzoo.data.subwords import SUBWORDS
-from seqzoo.data.tokenizing import TOKENIZERS
-from seqzoo.provenance import commit, hardware
+from seqzoo.analysis.result_tables import write_table
+from seqzoo.data.generated.english import English
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.data.text.subwords import SUBWORDS
+from seqzoo.data.text.tokenizing import TOKENIZERS
+from seqzoo.runs.provenance import commit, hardware
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE = REPOSITORY / "results" / "data_speed.csv"

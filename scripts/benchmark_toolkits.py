@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from seqzoo.analysis.tables import write_table
-from seqzoo.building import build_data, build_model, build_training
-from seqzoo.config import compose
-from seqzoo.contracts import BEGIN, PAD, Batch
-from seqzoo.provenance import commit, hardware
+from seqzoo.analysis.result_tables import write_table
+from seqzoo.configuration.building import build_data, build_model, build_training
+from seqzoo.configuration.composing import compose
+from seqzoo.contracts.batch import BEGIN, PAD, Batch
+from seqzoo.runs.provenance import commit, hardware
 from seqzoo.training import loop
 from seqzoo.training.session import Session
 

@@ -27,12 +27,13 @@ from record_results import RESULTS, record
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqzoo.building import build_data
-from seqzoo.caption_scores import caption_tokens
-from seqzoo.config import compose
-from seqzoo.contracts import DataModule, Loss
+from seqzoo.configuration.building import build_data
+from seqzoo.configuration.composing import compose
+from seqzoo.contracts.batch import Loss
+from seqzoo.contracts.parts import DataModule
 from seqzoo.metrics import create_metric
-from seqzoo.provenance import commit, hardware
+from seqzoo.metrics.caption_scores import caption_tokens
+from seqzoo.runs.provenance import commit, hardware
 
 DATA = ("flickr8k", "flickr8k_chinese")
 METRICS = ("bleu_1", "bleu_4", "rouge_l", "cider_d")

@@ -19,10 +19,10 @@ from record_results import RESULTS, record
 from torch import Tensor
 
 from seqzoo import create_cell
-from seqzoo.data.mackey_glass import WASHOUT, mackey_glass
-from seqzoo.data.narma10 import draw
-from seqzoo.provenance import commit, hardware
-from seqzoo.ridge import Reservoir
+from seqzoo.data.generated.mackey_glass import WASHOUT, mackey_glass
+from seqzoo.data.generated.narma10 import draw
+from seqzoo.learning.ridge import Reservoir
+from seqzoo.runs.provenance import commit, hardware
 
 HORIZON = 84
 STARTS, APART = 100, 50

@@ -1,4 +1,4 @@
-"""Write running text of any size from the grammar of `seqzoo.data.english`; the same size gives the same text.
+"""Write running text of any size from the grammar of `seqzoo.data.generated.english`; equal sizes give equal texts.
 
 python scripts/make_corpus.py corpus.txt --megabytes 1000
 """
@@ -9,7 +9,7 @@ import argparse
 import random
 from pathlib import Path
 
-from seqzoo.data.english import English
+from seqzoo.data.generated.english import English
 
 SENTENCES = 100_000
 """Different ones; what is longer draws them again and again in random order."""

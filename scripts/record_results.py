@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seqzoo.analysis import study
-from seqzoo.analysis.tables import read_table, write_table
+from seqzoo.analysis.result_tables import read_table, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = REPOSITORY / "results", REPOSITORY / "docs" / "RESULTS.md"

@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from seqzoo import config as configuration
+from seqzoo.analysis.result_tables import read_table, write_table
 from seqzoo.analysis.study import COLUMNS, SIZE
-from seqzoo.analysis.tables import read_table, write_table
-from seqzoo.errors import SeqzooError
-from seqzoo.launch import launch
-from seqzoo.ledger import Ledger
+from seqzoo.configuration import registry
+from seqzoo.contracts.errors import SeqzooError
+from seqzoo.runs.launch import launch
+from seqzoo.runs.ledger import Ledger
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE = REPOSITORY / "results" / "study.csv"
@@ -81,7 +81,7 @@ def all_jobs() -> list[Job]:
     """The order in which a cut study says most: two seeds of the first cells on the first tasks, of the other sizes,
     then the rest.
     """
-    cells = [*FIRST_CELLS, *(name for name in configuration.names("cell") if name not in FIRST_CELLS)]
+    cells = [*FIRST_CELLS, *(name for name in registry.names("cell") if name not in FIRST_CELLS)]
 
     def later(job: Job) -> tuple[bool, int, bool]:
         rest = (job.cell not in FIRST_CELLS) + (job.task not in FIRST_TASKS)
@@ -146,7 +146,9 @@ def train(wanted: list[Job], runs: Path) -> None:
         cells = f"cell=choice({','.join(job.cell for job in part)})"
         chosen = [cells, f"seed=choice({seed})", *_settings(task, size)]
         try:
-            launch(["-m"], [*chosen, f"hydra.sweep.dir={runs / _folder(task, size)}"])
+            sweep = launch(["-m"], [*chosen, f"hydra.sweep.dir={runs / _folder(task, size)}"])
+            if sweep is not None:
+                sweep.raise_failed()
         except SeqzooError as error:
             print(f"study, {task}: {error}", file=sys.stderr, flush=True)
         record(runs)

@@ -2,7 +2,7 @@
 
 import sys
 
-from seqzoo.cli import main
+from seqzoo.commands.main import main
 
 if __name__ == "__main__":
     main(["train", *sys.argv[1:]])

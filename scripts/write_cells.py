@@ -20,12 +20,13 @@ from torch import Tensor, nn
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))  # the equations in NumPy are part of the tests
 
-from seqzoo.analysis.tables import read_table, write_table  # noqa: E402
-from seqzoo.building import cell_factory  # noqa: E402
-from seqzoo.catalogue import CellInfo, cell_info  # noqa: E402
-from seqzoo.config import load, names  # noqa: E402
-from seqzoo.provenance import hardware  # noqa: E402
-from seqzoo.testing import CHECKS, Verdict, check_equation, verdict  # noqa: E402
+from seqzoo.analysis.catalogue import CellInfo, cell_info  # noqa: E402
+from seqzoo.analysis.result_tables import read_table, write_table  # noqa: E402
+from seqzoo.analysis.testing import CHECKS, Verdict, check_equation, verdict  # noqa: E402
+from seqzoo.configuration.building import cell_factory  # noqa: E402
+from seqzoo.configuration.composing import load  # noqa: E402
+from seqzoo.configuration.registry import names  # noqa: E402
+from seqzoo.runs.provenance import hardware  # noqa: E402
 from tests.contracts.steps import STEPS  # noqa: E402
 
 PAGE, SPEED = REPOSITORY / "docs" / "CELLS.md", REPOSITORY / "results" / "cells_speed.csv"
@@ -35,8 +36,8 @@ MARKS = ("engines", "equation", *CHECKS)
 COLUMNS = ("cell", "paper", "states", "parameters", "parallel in time", *MARKS, "time")
 HEADER = """# Cells
 
-`python scripts/write_cells.py` wrote this page; every mark is a check of `seqzoo/testing.py` that ran while it was
-written, and that `tests/contracts/test_cells.py` runs on every change. `seqzoo info NAME` tells more of a cell.
+`python scripts/write_cells.py` wrote this page; every mark is a check of `seqzoo/analysis/testing.py` that ran while it
+was written, and that `tests/contracts/test_cells.py` runs on every change. `seqzoo info NAME` tells more of a cell.
 
 | column | what it says |
 |---|---|

@@ -10,38 +10,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqzoo.building import create_cell
-    from seqzoo.catalogue import cell_info
-    from seqzoo.config import compose
-    from seqzoo.loaded import Loaded, load
-    from seqzoo.overrides import build
+    from seqzoo.analysis.catalogue import cell_info
+    from seqzoo.cells.cell import Cell
+    from seqzoo.configuration.building import create_cell
+    from seqzoo.configuration.composing import compose
+    from seqzoo.configuration.overrides import build
+    from seqzoo.contracts.batch import Batch, Loss, Prediction, State
+    from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
+    from seqzoo.contracts.spec import DataSpec
     from seqzoo.rnn import RNN
+    from seqzoo.runs.loaded import Loaded, load
 
 __version__ = "0.1.0"
-__all__ = ["RNN", "Loaded", "build", "cell_info", "compose", "create_cell", "list_cells", "list_tasks", "load"]
+__all__ = [
+    "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Encoder", "Loaded", "Loss", "Metric", "Prediction",
+    "State", "Task", "build", "cell_info", "compose", "create_cell", "list_cells", "list_tasks", "load",
+]  # fmt: skip
 
 # imported when first asked for: `seqzoo list` answers without torch
 _HOMES = {
     "RNN": "seqzoo.rnn",
-    "Loaded": "seqzoo.loaded",
-    "build": "seqzoo.overrides",
-    "cell_info": "seqzoo.catalogue",
-    "compose": "seqzoo.config",
-    "create_cell": "seqzoo.building",
-    "load": "seqzoo.loaded",
+    "Loaded": "seqzoo.runs.loaded",
+    "build": "seqzoo.configuration.overrides",
+    "cell_info": "seqzoo.analysis.catalogue",
+    "compose": "seqzoo.configuration.composing",
+    "create_cell": "seqzoo.configuration.building",
+    "load": "seqzoo.runs.loaded",
+    "Cell": "seqzoo.cells.cell",
+    **dict.fromkeys(("Batch", "Loss", "Prediction", "State"), "seqzoo.contracts.batch"),
+    **dict.fromkeys(("Backbone", "DataModule", "Encoder", "Metric", "Task"), "seqzoo.contracts.parts"),
+    "DataSpec": "seqzoo.contracts.spec",
 }
 
 
 def list_cells(pattern: str = "*") -> list[str]:
     """Names of the catalogue's cells that match a wildcard: `list_cells("*gru*")`."""
-    from seqzoo.config import names
+    from seqzoo.configuration.registry import names
 
     return names("cell", pattern)
 
 
 def list_tasks(pattern: str = "*") -> list[str]:
     """Names of the tasks that match a wildcard."""
-    from seqzoo.config import names
+    from seqzoo.configuration.registry import names
 
     return names("task", pattern)
 

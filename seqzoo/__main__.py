@@ -1,6 +1,6 @@
 """`python -m seqzoo` is `seqzoo`."""
 
-from seqzoo.cli import main
+from seqzoo.commands.main import main
 
 if __name__ == "__main__":
     main()

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from seqzoo.backbones import Recurrent
-from seqzoo.building import cell_factory, refuse_too_large
-from seqzoo.components import check_component
-from seqzoo.config import load
-from seqzoo.errors import ConfigError
-from seqzoo.masking import checked_lengths
-from seqzoo.options import check_options, parameters
-from seqzoo.state import flatten, unflatten
+from seqzoo.configuration.building import cell_factory, refuse_too_large
+from seqzoo.configuration.components import check_component
+from seqzoo.configuration.composing import load
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.masking import checked_lengths
+from seqzoo.contracts.options import check_options, parameters
+from seqzoo.contracts.state import flatten, unflatten
+from seqzoo.network.backbones.recurrent import Recurrent
 
 
 class RNN(nn.Module):

@@ -17,8 +17,8 @@ import numpy
 import pytest
 import torch
 
-from seqzoo import cli
-from seqzoo import config as configuration
+from seqzoo.commands import main as cli
+from seqzoo.configuration import registry
 from tests import torchvision_stand_in
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -83,7 +83,7 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     """The `seqzoo` program in this process, in an empty folder: command("list", "cells", stdin="") -> Done."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(configuration, "_user_dirs", [])
+    monkeypatch.setattr(registry, "_user_dirs", [])
 
     def run(*arguments: str | Path, stdin: str = "") -> Done:
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))

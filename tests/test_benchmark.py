@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import seqzoo
-from seqzoo.analysis.tables import read_table
+from seqzoo.analysis.result_tables import read_table
 
 
 @pytest.fixture(scope="module")

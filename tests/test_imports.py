@@ -1,8 +1,9 @@
-"""Imports point up the list in ARCHITECTURE.md: a batch flows down it."""
+"""Imports point one way: down this list of rooms, from the last to the first."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,75 +14,86 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "seqzoo"
 FILES = sorted(ROOT.rglob("*.py"))
 
-BASE = {"cache", "contracts", "disk", "errors", "state"}
-SHARED = BASE | {"masking", "linear_cross_entropy", "locked_dropout", "streams"}
-# A package or file of seqzoo -> what it may import of seqzoo, besides its own package. What is not listed is on top of
-# all others (build, cli, ...): it may import everything, and nothing listed here may import it.
-MAY_IMPORT = {
-    "contracts": BASE | {"kernels"},
-    "errors": BASE,
-    "cache": BASE,
-    "disk": BASE,
-    "locks": BASE,
-    "state": BASE,
-    "masking": BASE | {"kernels"},
-    "locked_dropout": BASE,
-    "streams": BASE,
-    "linear_cross_entropy": BASE | {"masking"},
-    "spans": BASE,
-    "crf": SHARED,
-    "verse": BASE,
-    "data": SHARED | {"options", "spans", "verse"},
-    "kernels": SHARED,
-    "cells": SHARED | {"kernels"},
-    "imagenet": BASE,
-    "encoders": SHARED | {"imagenet"},
-    "backbones": SHARED,
-    "attention": SHARED,
-    "decoder": SHARED | {"attention"},
-    "saliency": SHARED,
-    "pooling": SHARED | {"attention"},
-    "decoding": SHARED,
-    "heads": SHARED,
-    "caption_scores": BASE,
-    "metrics": SHARED | {"spans", "caption_scores"},
-    "tasks": SHARED
-    | {"attention", "crf", "decoder", "decoding", "heads", "metrics", "pooling", "saliency", "spans", "verse"},
-    "cost": SHARED | {"model"},
-    "budget": BASE,
-    "options": BASE,
-    "config": BASE | {"options"},
-    "model": SHARED,
-    "drawing": SHARED,
-    "ridge": SHARED,
-    "dynamics": SHARED | {"model", "ridge"},
-    "training": SHARED | {"metrics", "config", "model", "drawing", "dynamics", "locks", "options"},
-}
+ROOMS = (
+    "contracts", "kernels", "cells", "data", "metrics", "network", "tasks", "learning", "inspection", "training",
+    "configuration", "runs", "analysis", "commands",
+)  # fmt: skip
+"""A room may import itself and the rooms before it; the files beside them (`rnn.py`, `__init__.py`) any room."""
+
+LATER = {"__init__.py", "runs/launch.py", "runs/search.py", "analysis/catalogue.py", "kernels/fused/scan.py"}
+"""Besides the commands: files that import parts of seqzoo inside functions, so that listing names does not load torch,
+nor a CPU the code for GPUs.
+"""
 
 
-def part(path: Path) -> str:
-    """The package, or the file on top of seqzoo, that a file belongs to."""
+def room(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[str]:
-    """The dotted names a file imports, wherever in the file; `from a import b` counts as a.b."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports(tree: ast.AST) -> Iterator[str]:
+    """The dotted names that are imported, wherever in the file; `from a import b` counts as a.b."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def optional(module: str) -> bool:
+    """Whether a module of seqzoo imports Triton at its top, which is not installed everywhere."""
+    path = ROOT.parent.joinpath(*module.split(".")).with_suffix(".py")
+    return path.is_file() and any(name.split(".")[0] == "triton" for name in imports(parsed(path)))
+
+
+def test_every_room_has_its_place() -> None:
+    assert {path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in ("__pycache__", "conf")} == {
+        *ROOMS
+    }
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_up(path: Path) -> None:
-    own = part(path)
-    used = {name.split(".")[1] for name in imports(path) if name.startswith("seqzoo.")}
-    assert used - {own} <= MAY_IMPORT.get(own, used), f"{own} may import {sorted(MAY_IMPORT[own])} of seqzoo"
+def test_imports_point_down(path: Path) -> None:
+    if room(path) in ROOMS:
+        allowed = {*ROOMS[: ROOMS.index(room(path)) + 1], "__version__"}
+        used = {name.split(".")[1] for name in imports(parsed(path)) if name.startswith("seqzoo.")}
+        assert used <= allowed
+
+
+def test_no_two_files_import_each_other() -> None:
+    names = {".".join(("seqzoo", *path.relative_to(ROOT).with_suffix("").parts)): path for path in FILES}
+    arrows = {
+        name: {other for used in imports(parsed(path)) for other in (used, used.rpartition(".")[0]) if other in names}
+        for name, path in names.items()
+    }
+    while arrows:
+        free = [name for name, used in arrows.items() if not used & arrows.keys() - {name}]
+        assert free, f"a circle among {sorted(arrows)}"
+        arrows = {name: used for name, used in arrows.items() if name not in free}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_import_inside_a_function(path: Path) -> None:
+    if room(path) == "commands" or path.relative_to(ROOT).as_posix() in LATER:
+        return
+    functions = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef)]
+    inside = [name for node in functions for name in imports(node) if name.startswith("seqzoo.")]
+    assert not [name for name in inside if not optional(name.rpartition(".")[0]) and not optional(name)]
+
+
+def test_every_folder_says_what_is_in_it() -> None:
+    for path in FILES:
+        if path.name == "__init__.py":
+            sentence = ast.get_docstring(parsed(path)) or ""
+            assert sentence.split("\n")[0].endswith("."), f"{path} begins with one sentence"
 
 
 def test_one_file_imports_torchtext() -> None:
-    users = [path.name for path in FILES if any(name.split(".")[0] == "torchtext" for name in imports(path))]
+    users = [path.name for path in FILES if any(name.split(".")[0] == "torchtext" for name in imports(parsed(path)))]
     assert len(users) <= 1, users
 
 
@@ -89,7 +101,7 @@ def test_every_file_is_named_after_what_it_holds() -> None:
     assert not [path for path in FILES if path.stem in ("utils", "helpers", "misc", "common")]
 
 
-@pytest.mark.parametrize("module", ["seqzoo", "seqzoo.cli", "seqzoo.config"])
+@pytest.mark.parametrize("module", ["seqzoo", "seqzoo.commands.main", "seqzoo.configuration.composing"])
 def test_the_command_line_starts_without_torch(module: str) -> None:
     """--help and completion answer at once only as long as torch, which takes over a second, is imported later."""
     code = f"import sys, {module}; sys.exit('torch is imported' if 'torch' in sys.modules else 0)"

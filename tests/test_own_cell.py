@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 import seqzoo
-from seqzoo import config as configuration
-from seqzoo.testing import CHECKS
+from seqzoo.analysis.testing import CHECKS
+from seqzoo.configuration import registry
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODULE = """
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Cell, State
+from seqzoo import Cell, State
 
 
 class Leaky(Cell):
@@ -108,10 +108,10 @@ def test_it_trains_and_its_run_cannot_allow_itself(command: Callable, tmp_path: 
 
 
 def test_a_name_of_ones_own_builds_on_one_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(configuration, "_user_dirs", [])
+    monkeypatch.setattr(registry, "_user_dirs", [])
     (tmp_path / "cell").mkdir()
     (tmp_path / "cell" / "wide_open.yaml").write_text("# LSTM\ndefaults: [lstm, _self_]\nforget_bias: 3.0\n")
-    configuration.use_config_dir(tmp_path)
+    registry.use_config_dir(tmp_path)
     assert seqzoo.create_cell("wide_open", 3, 4).forget_bias == 3.0
     assert seqzoo.create_cell("lstm", 3, 4).forget_bias == 1.0
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import seqzoo
-from seqzoo.errors import ConfigError
+from seqzoo.contracts.errors import ConfigError
 
 T, B, INPUT, H = 6, 3, 4, 5
 LENGTHS = torch.tensor([3, 6, 1])

@@ -14,14 +14,14 @@ import torch
 import yaml
 from torch import nn
 
-from seqzoo import config as configuration
-from seqzoo.budget import Budget
-from seqzoo.cells import Elman
-from seqzoo.components import PACKAGES, PROVIDED, find, make
-from seqzoo.config import Training
-from seqzoo.contracts import DataSpec
-from seqzoo.errors import ConfigError
-from seqzoo.options import is_group, parameters, type_hints
+from seqzoo.cells.elman import Elman
+from seqzoo.configuration import registry
+from seqzoo.configuration.budget import Budget
+from seqzoo.configuration.components import PACKAGES, PROVIDED, find, make
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.options import is_group, parameters, type_hints
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.training.settings import Training
 
 VALUES: tuple[Any, ...] = (
     None, True, "abc", "", [], [1, "x"], {"a": 1}, -1, 0, 10**9, 10**30, float("nan"), float("inf"), 0.5, 1.0, 1e300,
@@ -50,8 +50,8 @@ def cases() -> dict[str, dict[str, list[str]]]:
     seen: set[tuple[Any, str]] = set()
     found: dict[str, dict[str, list[str]]] = {}
     for group in PACKAGES:
-        for name in configuration.names(group):
-            text = (configuration.CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")
+        for name in registry.names(group):
+            text = (registry.CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")
             written = re.search(r"^class: (\w+)$", text, flags=re.MULTILINE)
             if not written:
                 continue
@@ -101,7 +101,7 @@ def test_every_option_takes_or_refuses_any_value(group: str) -> None:
     wrong = []
     with torch.device("meta"):
         for name, paths in cases()[group].items():
-            path = configuration.CONF_DIR / group / f"{name}.yaml"
+            path = registry.CONF_DIR / group / f"{name}.yaml"
             base = resolved(yaml.safe_load(path.read_text(encoding="utf-8")))
             provided = stand_ins(group, name)
             for option in paths:
@@ -119,7 +119,7 @@ def declaring() -> Iterator[type]:
     """All classes whose options may need others, and their groups of options."""
     for group, names in cases().items():
         for name in names:
-            text = (configuration.CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")
+            text = (registry.CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")
             constructor = find(group, yaml.safe_load(text), {}, group)
             yield constructor
             yield from (hint for hint in type_hints(constructor).values() if is_group(hint))

@@ -1,1 +1,1 @@
-"""What a person compares: trained models, and cells before any training."""
+"""What a person compares: runs and their statistics, cells and their properties; training is started by `runs`."""

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from seqzoo.analysis.reading import SPLITS, RunRecord
+from seqzoo.analysis.finished_runs import SPLITS, RunRecord
 from seqzoo.analysis.statistics import LEVEL, Summary, seeds_needed, sign_flip_p, summarize
-from seqzoo.errors import ConfigError, printable
+from seqzoo.contracts.errors import ConfigError, printable
 
 ALPHA = 1 - LEVEL
 FEW = 4

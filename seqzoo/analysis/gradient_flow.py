@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqzoo import config as configuration
-from seqzoo.building import build_data, build_model
-from seqzoo.contracts import Cell
-from seqzoo.drawing import need_matplotlib
-from seqzoo.dynamics import first_cell, gradients_by_lag, recording
-from seqzoo.errors import ConfigError
-from seqzoo.overrides import examine
-from seqzoo.training.tracking import Tracker
+from seqzoo.cells.cell import Cell
+from seqzoo.configuration import sweeps
+from seqzoo.configuration.building import build_data, build_model
+from seqzoo.configuration.overrides import examine
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.inspection.drawing import need_matplotlib
+from seqzoo.inspection.dynamics import first_cell, gradients_by_lag, recording
+from seqzoo.training.record.tracking import Tracker
 
 ROWS = 32
 TABLE, PICTURE = "gradient_flow.csv", "gradient_flow.png"
@@ -68,7 +68,7 @@ def gradient_flow(overrides: list[str], steps: int) -> list[Curve]:
     """
     if steps < 1:
         raise ConfigError([f"--steps is {steps}: a gradient flows over at least one"])
-    jobs = configuration.jobs(*overrides)
+    jobs = sweeps.jobs(*overrides)
     curves = []
     for job in jobs:
         config, mistakes = examine(*job)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from seqzoo import config as configuration
-from seqzoo.errors import ConfigError, TrainingError
-from seqzoo.runs import start
+from seqzoo.configuration import composing
+from seqzoo.contracts.errors import ConfigError, TrainingError
+from seqzoo.runs.lifecycle import start
 
 TABLE = "ladder.csv"
 SOLVED = 0.9
@@ -154,7 +154,7 @@ def climb(overrides: list[str], folder: Path) -> Iterator[Attempt]:
 def _attempt(rung: Rung, length: int, overrides: list[str], folder: Path) -> Attempt:
     # a budget of parameters or FLOPs chooses the width
     width = [] if any(text.startswith(("budget.parameters=", "budget.flops=")) for text in overrides) else [WIDTH]
-    config = configuration.compose(*width, *COMMON, *rung.overrides(length), *overrides)
+    config = composing.compose(*width, *COMMON, *rung.overrides(length), *overrides)
     began = time.monotonic()
     loss = math.nan
     # what a run tells its user is too much here, and a loss that is no number is an answer

@@ -10,9 +10,9 @@ from html import escape
 import numpy
 
 from seqzoo.analysis.compare import Table, cells, explanation, header, options, sentences
-from seqzoo.analysis.reading import RunRecord
+from seqzoo.analysis.finished_runs import RunRecord
 from seqzoo.analysis.svg import COLOURS, GREY, STYLE, Dot, Line, Plot, pareto_front
-from seqzoo.errors import printable
+from seqzoo.contracts.errors import printable
 
 AXES = {"step": "updates", "tokens": "tokens", "seconds": "seconds of training"}
 PRICES = {

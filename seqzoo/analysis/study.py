@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from seqzoo.analysis.svg import BLUE, GREY, HEIGHT, ORANGE, WIDTH, Axis, Dot, Plot, document, pareto_front
-from seqzoo.budget import as_number
+from seqzoo.configuration.budget import as_number
 
 COLUMNS = (
     "task", "size", "data", "cell", "seed", "split", "metric", "better", "value", "parameters", "tokens_per_second",

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.gated import GatedCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 from seqzoo.kernels.unroll import unroll
 
 # beyond, float32 cannot count the steps of the longest period

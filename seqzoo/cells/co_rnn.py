@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.cells.driven import DrivenCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 
 class CoRNN(DrivenCell):

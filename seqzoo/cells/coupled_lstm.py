@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from seqzoo.cells.activations import ACTIVATIONS
+from seqzoo.cells.cell import Cell
 from seqzoo.cells.lstm import LSTM
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts.batch import State
 
 
 class CoupledLSTM(LSTM):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.contracts import Cell, State
+from seqzoo.cells.cell import Cell
+from seqzoo.contracts.batch import State
 
 
 class DrivenCell(Cell):

@@ -8,7 +8,8 @@ Neurons, 2007 (the leak), https://doi.org/10.1016/j.neunet.2007.04.016
     h' = (1 - a) * h + a * tanh(W x + U h + b)
 
 W, U and b are drawn once and never trained. In the reports what reads the reservoir feeds back, too: its last output y
-is then part of x, after the inputs proper, the right one in training and its own in a closed loop (`seqzoo.ridge`).
+is then part of x, after the inputs proper, the target in training, its own output
+in a closed loop (`seqzoo.learning.ridge`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqzoo.contracts import Cell, State
+from seqzoo.cells.cell import Cell
+from seqzoo.contracts.batch import State
 
 
 class EchoState(Cell):

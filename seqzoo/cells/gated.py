@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.cells.activations import Activation
-from seqzoo.contracts import Cell, State
+from seqzoo.cells.cell import Cell
+from seqzoo.contracts.batch import State
 
 
 class GatedCell(Cell):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.driven import DrivenCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 
 class IndRNN(DrivenCell):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Cell
+from seqzoo.cells.cell import Cell
 
 RECIPES = {"orthogonal": nn.init.orthogonal_, "identity": nn.init.eye_, "xavier": nn.init.xavier_uniform_}
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.gated import GatedCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 
 class Janet(GatedCell):

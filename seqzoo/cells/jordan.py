@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.cells.activations import ACTIVATIONS, Activation
-from seqzoo.contracts import Cell, State
-from seqzoo.masking import zero_padding
+from seqzoo.cells.cell import Cell
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.masking import zero_padding
 
 
 class Jordan(Cell):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.gated import GatedCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 
 class Leaky(GatedCell):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.split import SplitGatedCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 
 class LEM(SplitGatedCell):

@@ -7,9 +7,10 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from seqzoo.contracts import Cell, State
+from seqzoo.cells.cell import Cell
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.masking import zero_padding
 from seqzoo.kernels.linear_scan import linear_scan
-from seqzoo.masking import zero_padding
 
 
 class LinearRecurrence(Cell):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.cells.linear import LinearRecurrence, make_complex, side_by_side
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 
 class LRU(LinearRecurrence):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.gated import GatedCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 from seqzoo.kernels import torch_rnn
 
 

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.cells.cell import Cell
 from seqzoo.cells.s_lstm import ForgetGate, check_heads, exponential_gates
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts.batch import State
 
 # the authors' too: what C q is divided by at least, however large m
 SMALLEST = 1e-6

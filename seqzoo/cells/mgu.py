@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.split import SplitGatedCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 
 class MGU(SplitGatedCell):

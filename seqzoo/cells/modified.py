@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.contracts import Cell, CellScan, State
-from seqzoo.state import flatten, map_state
+from seqzoo.cells.cell import Cell, CellScan
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.state import flatten, map_state
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.cells.cell import Cell
 from seqzoo.cells.lstm import LSTM
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts.batch import State
 
 
 class MultiplicativeLSTM(LSTM):

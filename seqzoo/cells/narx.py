@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.cells.activations import ACTIVATIONS, Activation
+from seqzoo.cells.cell import Cell
 from seqzoo.cells.delay import convolve, kept, weigh
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.masking import zero_padding
 from seqzoo.kernels.unroll import unroll
-from seqzoo.masking import zero_padding
 
 
 class NARX(Cell):

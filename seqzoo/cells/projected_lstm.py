@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.cells.lstm import LSTM
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 from seqzoo.kernels import torch_rnn
 
 

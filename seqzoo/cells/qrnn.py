@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from seqzoo.cells.delay import kept, weigh
 from seqzoo.cells.driven import DrivenCell
 from seqzoo.cells.linear import LinearRecurrence
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 from seqzoo.kernels import engines
 
 

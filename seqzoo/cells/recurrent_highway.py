@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.driven import DrivenCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 DEEPEST = 1_000
 

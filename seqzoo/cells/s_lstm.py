@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from seqzoo.cells.activations import ACTIVATIONS
 from seqzoo.cells.gated import GatedCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 ForgetGate = Literal["sigmoid", "exponential"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.cells.driven import DrivenCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 from seqzoo.kernels.unroll import unroll
 
 

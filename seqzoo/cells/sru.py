@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.driven import DrivenCell
 from seqzoo.cells.linear import LinearRecurrence
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 
 class SRU(LinearRecurrence, DrivenCell):

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.delay import convolve, kept, weigh
 from seqzoo.cells.driven import DrivenCell
-from seqzoo.contracts import State
-from seqzoo.masking import zero_padding
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.masking import zero_padding
 
 
 class TDNN(DrivenCell):

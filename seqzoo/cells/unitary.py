@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.cells.skew import SkewCell
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 
 
 class Unitary(SkewCell):

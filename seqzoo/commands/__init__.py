@@ -1,1 +1,1 @@
-"""The commands of the command line, one a file; torch is imported by what needs it, so that all start at once."""
+"""The command line, one command a file: arguments in, text out."""

@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from seqzoo import config as configuration
-from seqzoo.errors import ConfigError, closest
+from seqzoo.configuration import composing, registry
+from seqzoo.contracts.errors import ConfigError, closest
 
 
 def help_options(command: str, overrides: list[str]) -> None:
     """Every option of the chosen configuration, with its default and what it does, from the comments of `conf/`."""
-    config = configuration.compose(*overrides)
+    config = composing.compose(*overrides)
     print(f"seqzoo {command} [OPTION=VALUE ...]\n\nChoices (seqzoo list GROUP names them all):")
-    for group in configuration.GROUPS:
-        print(f"  {group + '=' + config['choices'][group]:34} {configuration.summary(group, config['choices'][group])}")
+    for group in registry.GROUPS:
+        print(f"  {group + '=' + config['choices'][group]:34} {registry.summary(group, config['choices'][group])}")
     print("\n  seed=0                             random seed: initialisation, dropout, data order")
     print("  resume=RUN_DIR                     continue a run")
     print("  allow_changed_data=true            continue a run although its data files have changed since")
@@ -24,11 +24,11 @@ def help_options(command: str, overrides: list[str]) -> None:
     print("  --config-dir FOLDER                a folder of your own, laid out as conf/")
     print("  -m                                 a sweep: every combination of values given as a,b,c")
     print("\nbudget")
-    for option, default, what in configuration.common_help("budget"):
+    for option, default, what in registry.common_help("budget"):
         print(f"  {f'budget.{option}={default}':42} {what}")
     for group in ("cell", "backbone", "encoder", "task", "data", "training"):
         print(f"\n{group}={config['choices'][group]}")
-        for option, default, what in configuration.every_option(group, config["choices"][group]):
+        for option, default, what in registry.every_option(group, config["choices"][group]):
             print(f"  {f'{group}.{option}={default}':42} {what}")
 
 
@@ -48,9 +48,9 @@ def take_config_dirs(arguments: list[str]) -> list[str]:
     rest, remaining = [], iter(arguments)
     for argument in remaining:
         if argument in ("--config-dir", "-cd"):
-            configuration.use_config_dir(next(remaining, ""))
+            registry.use_config_dir(next(remaining, ""))
         elif argument.startswith("--config-dir="):
-            configuration.use_config_dir(argument.split("=", 1)[1])
+            registry.use_config_dir(argument.split("=", 1)[1])
         else:
             rest.append(argument)
     return rest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seqzoo.commands.arguments import allow_own_modules, help_options
-from seqzoo.errors import ConfigError
+from seqzoo.contracts.errors import ConfigError
 
 
 def check(arguments: list[str]) -> None:
@@ -14,10 +14,10 @@ def check(arguments: list[str]) -> None:
     if any(argument.startswith("resume=") for argument in arguments):
         raise ConfigError(["resume= is for train, which checks a run before it continues it: leave it out here"])
     allow_own_modules(arguments)
-    from seqzoo.cost import memory_to_train
-    from seqzoo.overrides import examine
-    from seqzoo.sizing import describe_inputs, outline
-    from seqzoo.training.run import format_table
+    from seqzoo.configuration.cost import memory_to_train
+    from seqzoo.configuration.overrides import examine
+    from seqzoo.configuration.sizing import describe_inputs, outline
+    from seqzoo.training.record.run import format_table
 
     config, mistakes = examine(*arguments)
     if mistakes or config is None:

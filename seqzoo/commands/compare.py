@@ -19,8 +19,8 @@ def compare(arguments: list[str]) -> None:
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots that needs no other file")
     chosen = parser.parse_args(arguments)
     from seqzoo.analysis import compare as tables_of
-    from seqzoo.analysis.reading import read_runs
-    from seqzoo.disk import write_text
+    from seqzoo.analysis.finished_runs import read_runs
+    from seqzoo.contracts.disk import write_text
 
     runs, problems = read_runs(chosen.runs)
     tables = tables_of.compare(runs, chosen.split, chosen.score)

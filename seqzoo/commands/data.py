@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from seqzoo import config as configuration
 from seqzoo.commands.arguments import pairs_of
-from seqzoo.errors import ConfigError
+from seqzoo.configuration import composing
+from seqzoo.contracts.errors import ConfigError
 
 
 def data(arguments: list[str]) -> None:
@@ -16,11 +16,11 @@ def data(arguments: list[str]) -> None:
         print("seqzoo data fetch NAME [root=FOLDER]: download a data set and verify its checksum")
         print("seqzoo list data: their names")
         sys.exit(0 if asked or not arguments else 2)
-    from seqzoo.data.fetching import fetch
+    from seqzoo.data.sources.fetching import fetch
 
     name = arguments[1]
     options = pairs_of(arguments[2:], ("root",))
-    section = configuration.load("data", name)
+    section = composing.load("data", name)
     if not section.get("source"):
         raise ConfigError([f"data={name} is not fetched: it is generated, or reads files of your own"])
     for path in fetch(section["source"], options.get("root") or section.get("root")):

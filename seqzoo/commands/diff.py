@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from seqzoo import config as configuration
+from seqzoo.configuration import composing
 
 
 def diff(arguments: list[str]) -> None:
@@ -15,11 +15,11 @@ def diff(arguments: list[str]) -> None:
     parser.add_argument("run_dir", type=Path, help="a run directory")
     parser.add_argument("other", type=Path, help="another one")
     chosen = parser.parse_args(arguments)
-    from seqzoo.errors import printable
-    from seqzoo.training.files import read_config
+    from seqzoo.contracts.errors import printable
+    from seqzoo.training.record.files import read_config
 
     one, other = (read_config(folder) for folder in (chosen.run_dir, chosen.other))
-    found = configuration.differences(one, other)
+    found = composing.differences(one, other)
     found = {name: values for name, values in found.items() if name != "overrides"}
     if not found:
         print("no differences")

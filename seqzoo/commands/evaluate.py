@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from seqzoo.commands.arguments import find_modules_here, pairs_of
-from seqzoo.errors import ConfigError
+from seqzoo.contracts.errors import ConfigError
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -32,7 +32,7 @@ def evaluate(arguments: list[str]) -> None:
         options["threads"] = int(options["threads"])
     if chosen.allow_module:
         find_modules_here()
-    from seqzoo.runs import evaluate_run
+    from seqzoo.runs.lifecycle import evaluate_run
 
     adaptation = {name: _number(name, options.pop(name)) for name in adapting if name in options}
     scores = evaluate_run(chosen.run_dir, split, options, chosen.allow_module, adaptation)

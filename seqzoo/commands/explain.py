@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from seqzoo.commands.arguments import find_modules_here
-from seqzoo.errors import ConfigError, printable
+from seqzoo.contracts.errors import ConfigError, printable
 
 
 def explain(arguments: list[str]) -> None:
@@ -25,8 +25,8 @@ def explain(arguments: list[str]) -> None:
     chosen = parser.parse_intermixed_args(arguments)
     if chosen.allow_module:
         find_modules_here()
-    from seqzoo.drawing import draw, draw_states, need_matplotlib, save
-    from seqzoo.loaded import load
+    from seqzoo.inspection.drawing import draw, draw_states, need_matplotlib, save
+    from seqzoo.runs.loaded import load
 
     need_matplotlib()
     inside = load(chosen.run_dir, allow_modules=chosen.allow_module).look_inside(chosen.text)

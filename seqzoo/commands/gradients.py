@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from seqzoo.commands.arguments import allow_own_modules, check_new
-from seqzoo.errors import program
+from seqzoo.contracts.errors import program
 
 
 def gradients(arguments: list[str]) -> None:
@@ -30,7 +30,7 @@ def gradients(arguments: list[str]) -> None:
     check_new(chosen.to)
     allow_own_modules(chosen.options)
     from seqzoo.analysis.gradient_flow import format_curves, gradient_flow, write
-    from seqzoo.drawing import need_matplotlib
+    from seqzoo.inspection.drawing import need_matplotlib
 
     if chosen.to is not None:
         need_matplotlib()

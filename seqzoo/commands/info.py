@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from seqzoo.errors import printable_lines
+from seqzoo.contracts.errors import printable_lines
 
 
 def info(arguments: list[str]) -> None:
@@ -14,6 +14,6 @@ def info(arguments: list[str]) -> None:
             "seqzoo info CELL: paper, equations, options, states, parameters and BibTeX of a name of seqzoo list cells"
         )
         sys.exit(0 if arguments and arguments[0] in ("-h", "--help") else 2)
-    from seqzoo.catalogue import cell_info
+    from seqzoo.analysis.catalogue import cell_info
 
     print(printable_lines(str(cell_info(arguments[0]))))

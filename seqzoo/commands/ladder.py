@@ -24,7 +24,7 @@ def ladder(arguments: list[str]) -> None:
     check_new(chosen.to)
     allow_own_modules(chosen.options)
     from seqzoo.analysis.ladder import TABLE, climb, report, write
-    from seqzoo.launch import until_stopped
+    from seqzoo.runs.launch import until_stopped
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as temporary:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from seqzoo import config as configuration
-from seqzoo.errors import ConfigError, closest, printable
+from seqzoo.configuration import registry
+from seqzoo.contracts.errors import ConfigError, closest, printable
 
 PLURALS = {f"{group}s": group for group in ("cell", "backbone", "encoder", "task", "experiment")}
 
 
 def list_names(arguments: list[str]) -> None:
     """Print the names of a group with a line about each."""
-    groups = sorted({*configuration.GROUPS, *PLURALS} - set(PLURALS.values()))
+    groups = sorted({*registry.GROUPS, *PLURALS} - set(PLURALS.values()))
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"seqzoo list GROUP [PATTERN]: names of a group, with wildcards; groups: {', '.join(groups)}")
         print("seqzoo list cells --max-parameters N [PATTERN]: cells of at most N parameters at I = H = 128")
         return
     limit, arguments = _take_max_parameters(arguments)
     group = PLURALS.get(arguments[0], arguments[0])
-    if group not in configuration.GROUPS:
+    if group not in registry.GROUPS:
         raise ConfigError([f"there is no group {arguments[0]!r}.{closest(arguments[0], groups)}"])
     pattern = arguments[1] if len(arguments) > 1 else "*"
-    found = configuration.names(group, pattern)
+    found = registry.names(group, pattern)
     if not found:
         raise ConfigError([f"no name in {arguments[0]} matches {pattern!r}"])
     width = max(len(name) for name in found)
     if limit is None:
         for name in found:
-            print(printable(f"{name.ljust(width)}  {configuration.summary(group, name)}"))
+            print(printable(f"{name.ljust(width)}  {registry.summary(group, name)}"))
         return
     if group != "cell":
         raise ConfigError(["--max-parameters counts cells: seqzoo list cells --max-parameters N"])
@@ -34,12 +34,12 @@ def list_names(arguments: list[str]) -> None:
         parameters = _count(name)
         if parameters is None or parameters <= limit:
             counted = "?" if parameters is None else f"{parameters:,}"
-            print(printable(f"{name.ljust(width)}  {counted:>9}  {configuration.summary(group, name)}"))
+            print(printable(f"{name.ljust(width)}  {counted:>9}  {registry.summary(group, name)}"))
 
 
 def _count(name: str) -> int | None:
     """A cell's parameters; None for one outside seqzoo, whose code listing must not run."""
-    from seqzoo.catalogue import cell_info
+    from seqzoo.analysis.catalogue import cell_info
 
     cell = cell_info(name)
     return None if "." in cell.cell_class else cell.parameters

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seqzoo.commands.arguments import find_modules_here
-from seqzoo.errors import ConfigError, DataError, printable_lines
-from seqzoo.spans import SCHEMES, convert
+from seqzoo.contracts.errors import ConfigError, DataError, printable_lines
+from seqzoo.contracts.span_notation import SCHEMES, convert
 
 T = TypeVar("T")
 
@@ -25,10 +25,10 @@ def predict(arguments: list[str]) -> None:
         find_modules_here()
     import torch
 
-    from seqzoo.loaded import load
+    from seqzoo.runs.loaded import load
 
     if chosen.attention is not None:
-        from seqzoo.drawing import need_matplotlib
+        from seqzoo.inspection.drawing import need_matplotlib
 
         need_matplotlib()
     options = _task_options(chosen.set)
@@ -181,7 +181,7 @@ def _show(text: str, prediction: Any, explanation: Any, as_json: bool) -> None:
         return
     _write(answer if isinstance(answer, str) else " ".join(answer))
     if explanation is not None:
-        from seqzoo.drawing import coloured, plain
+        from seqzoo.inspection.drawing import coloured, plain
 
         words = coloured(explanation) if sys.stdout.isatty() else plain(explanation)
         print(f"    {words}   ({explanation.method})", flush=True)
@@ -196,7 +196,7 @@ def _tagged_conll(
     loaded: Any, inputs: Iterable[Iterable[str]], columns: str | None, scheme: str | None
 ) -> Iterator[str]:
     """The lines of each input with tags."""
-    from seqzoo.data.conll import Column, Conll, begin_as_conllu, token_and_tag
+    from seqzoo.data.sources.conll import Column, Conll, begin_as_conllu, token_and_tag
 
     trained_on = loaded.config["data"]
     if loaded.spec.task != "tagging":
@@ -222,7 +222,7 @@ def _tagged_conll(
 
 
 def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
-    from seqzoo.drawing import draw, save
+    from seqzoo.inspection.drawing import draw, save
 
     found = loaded.alignments(texts, first_line=first)
     for number, alignment in enumerate(found, start=first):
@@ -259,7 +259,7 @@ def _lines_of_input() -> Iterator[str]:
 
 def _lines_of_files(paths: list[str]) -> Iterator[Iterable[str]]:
     """The lines of each file; of standard input where there is none."""
-    from seqzoo.data.reading import read_lines
+    from seqzoo.data.sources.reading import read_lines
 
     yield from (read_lines(path) for path in paths) if paths else [_lines_of_input()]
 

@@ -21,6 +21,6 @@ def search(arguments: list[str]) -> None:
     parser.add_argument("--to", type=Path, default=Path("runs", "search"), metavar="DIR", help="(runs/search)")
     chosen = parser.parse_intermixed_args(arguments)
     allow_own_modules(chosen.options)
-    from seqzoo.search import search
+    from seqzoo.runs.search import search
 
     search(chosen.options, chosen.trials, chosen.to)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seqzoo.commands.arguments import allow_own_modules, help_options, unquoted
-from seqzoo.errors import ConfigError
+from seqzoo.contracts.errors import ConfigError, SeqzooError, program
+
+if TYPE_CHECKING:
+    from seqzoo.runs.launch import Sweep
 
 
 def train(arguments: list[str]) -> None:
@@ -16,18 +22,35 @@ def train(arguments: list[str]) -> None:
         help_options("train", overrides)
         return
     _check_flags(flags)
-    from seqzoo.launch import launch, until_stopped
+    from seqzoo.runs.launch import launch, until_stopped
 
     allow_own_modules(overrides)
     run_dir, rest = _take_resume(overrides)
     if run_dir is not None:
         if flags:
             raise ConfigError([f"{flags[0]} does not go with resume=: one run is continued at a time"])
-        from seqzoo.runs import resume
+        from seqzoo.runs.lifecycle import resume
 
         until_stopped(lambda: resume(run_dir, rest))
         return
-    launch(flags, overrides)
+    sweep = launch(flags, overrides)
+    if sweep is not None:
+        _summarize(sweep)
+
+
+def _summarize(sweep: Sweep) -> None:
+    """Print a table of a sweep's runs and how to look at them. Raises SeqzooError with the failed jobs."""
+    from seqzoo.analysis.compare import as_text, compare
+    from seqzoo.analysis.finished_runs import read_runs
+
+    print()
+    with suppress(SeqzooError):  # where no run is finished
+        runs, problems = read_runs([str(sweep.folder)])
+        print(f"{as_text(compare(runs), problems)}\n")
+    compare_again = f"{program('seqzoo')} compare {shlex.quote(str(sweep.folder))} --html compare.html"
+    done = len(sweep.with_status("done"))
+    print(f"{sweep.folder}: {done} of {sweep.num_jobs} jobs are done\n\n{compare_again}", flush=True)
+    sweep.raise_failed()
 
 
 FLAGS = ("-m", "--multirun", "--cfg", "--resolve", "--info")

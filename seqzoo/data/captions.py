@@ -10,14 +10,16 @@ from typing import ClassVar, NamedTuple
 
 import torch
 
-from seqzoo.contracts import Batch, DataModule, DataSpec
-from seqzoo.data.bucketing import Plans
-from seqzoo.data.codec import TextCodec
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.batching.bucketing import Plans
+from seqzoo.data.batching.ragged import Ragged
 from seqzoo.data.examples import evenly, fit, located
-from seqzoo.data.pictures import Pictures
-from seqzoo.data.ragged import Ragged
-from seqzoo.data.vocabulary import TARGET_SPECIALS, check_vocabulary_size
-from seqzoo.errors import DataError
+from seqzoo.data.sources.pictures import Pictures
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.data.text.vocabulary import TARGET_SPECIALS, check_vocabulary_size
 
 
 class Captioned(NamedTuple):

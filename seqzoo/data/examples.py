@@ -16,19 +16,21 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from seqzoo.contracts import UNKNOWN, Batch, Codec, DataModule, DataSpec
-from seqzoo.data.bucketing import Plans, padding_share
-from seqzoo.data.codec import LabelCodec, TextCodec
-from seqzoo.data.generating import check_sizes
-from seqzoo.data.marked_text import marked_parts, split_marked
+from seqzoo.contracts.batch import UNKNOWN, Batch
+from seqzoo.contracts.errors import DataError, SeqzooError, program
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.span_notation import OUTSIDE, parse, scheme_of, tags_of
+from seqzoo.contracts.spec import Codec, DataSpec
+from seqzoo.data.batching.bucketing import Plans, padding_share
+from seqzoo.data.batching.ragged import Ragged, is_padded
+from seqzoo.data.generated.generating import check_sizes
 from seqzoo.data.numbers import parse_steps
-from seqzoo.data.pictures import given_features, read_picture
-from seqzoo.data.ragged import Ragged, is_padded
-from seqzoo.data.spelling import Spellings
-from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS, check_vocabulary_size
-from seqzoo.data.vocabulary import UNKNOWN as UNK
-from seqzoo.errors import DataError, SeqzooError, program
-from seqzoo.spans import OUTSIDE, parse, scheme_of, tags_of
+from seqzoo.data.sources.marked_text import marked_parts, split_marked
+from seqzoo.data.sources.pictures import given_features, read_picture
+from seqzoo.data.text.codec import LabelCodec, TextCodec
+from seqzoo.data.text.spelling import Spellings
+from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS, check_vocabulary_size
+from seqzoo.data.text.vocabulary import UNKNOWN as UNK
 
 T = TypeVar("T")
 
@@ -228,7 +230,7 @@ class ClassificationData(LabelledData):
     task = "classification"
 
     def marks_targets(self) -> bool:
-        """Whether each text marks the target that its label is about, as `seqzoo.data.marked_text` reads it."""
+        """Whether each text marks the target that its label is about, as `seqzoo.data.sources.marked_text` reads it."""
         return False
 
     def expected_spec(self) -> DataSpec:

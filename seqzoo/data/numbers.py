@@ -10,10 +10,12 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from seqzoo.contracts import Batch, DataModule, DataSpec
-from seqzoo.data.chance import generator_at
-from seqzoo.data.generating import GENERATION_SEED, check_sizes
-from seqzoo.errors import DataError
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.batching.chance import generator_at
+from seqzoo.data.generated.generating import GENERATION_SEED, check_sizes
 
 SPLITS = ("train", "validation", "test")
 

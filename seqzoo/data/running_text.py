@@ -11,15 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqzoo.contracts import UNKNOWN, Batch, DataModule, DataSpec
-from seqzoo.data.codec import TextCodec, check_tokenizer
-from seqzoo.data.documents import split_documents
-from seqzoo.data.generating import check_sizes
-from seqzoo.data.ragged import gather_spans, is_padded
-from seqzoo.data.streaming import encode_pieces
-from seqzoo.data.tokenizing import LINES
-from seqzoo.data.vocabulary import EOS, SOURCE_SPECIALS, check_vocabulary_size
-from seqzoo.errors import DataError
+from seqzoo.contracts.batch import UNKNOWN, Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.batching.documents import split_documents
+from seqzoo.data.batching.ragged import gather_spans, is_padded
+from seqzoo.data.generated.generating import check_sizes
+from seqzoo.data.text.codec import TextCodec, check_tokenizer
+from seqzoo.data.text.token_files import encode_pieces
+from seqzoo.data.text.tokenizing import LINES
+from seqzoo.data.text.vocabulary import EOS, SOURCE_SPECIALS, check_vocabulary_size
 
 
 class Streams(NamedTuple):

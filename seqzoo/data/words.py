@@ -10,12 +10,13 @@ from typing import ClassVar, Literal
 
 import torch
 
-from seqzoo.contracts import UNKNOWN, Batch, DataSpec
-from seqzoo.data.chance import generator_at
-from seqzoo.data.codec import CharacterCodec, PlaceCodec, TextCodec
+from seqzoo.contracts.batch import UNKNOWN, Batch
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.examples import Example, ExampleData, located, split_source
-from seqzoo.data.vectors import VectorFile
-from seqzoo.data.vocabulary import Vocabulary
+from seqzoo.data.text.codec import CharacterCodec, PlaceCodec, TextCodec
+from seqzoo.data.text.vectors import VectorFile
+from seqzoo.data.text.vocabulary import Vocabulary
 
 
 @dataclass(eq=False, kw_only=True)
@@ -24,7 +25,7 @@ class WordData(ExampleData):
         joins the vocabulary: the words of all splits (data), or all words of the file, too, for texts that come later.
     characters: at most so many of a word are spelled, for an encoder that reads them: of a longer one its beginning
         and its end. A character that only one training word has is unknown.
-    word_places: of Chinese characters, where each stands in its word is spelled (`seqzoo.data.codec.PlaceCodec`).
+    word_places: of Chinese characters, where each stands in its word is spelled (`seqzoo.data.text.codec.PlaceCodec`).
     word_dropout: a training word that occurs n times is read as `<unk>` with probability w / (w + n), so that what to
         make of unknown words is learned from rare ones (Kiperwasser & Goldberg 2016,
         https://aclanthology.org/Q16-1023).

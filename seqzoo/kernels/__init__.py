@@ -1,1 +1,1 @@
-"""Fast twins of cells: the same equations over a whole sequence. Never needed for correctness."""
+"""How a step runs over a whole sequence, fast; the equations are in `cells`, and need none of this."""

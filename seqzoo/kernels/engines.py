@@ -14,11 +14,12 @@ from typing import Literal
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.masking import zero_padding
+from seqzoo.contracts.transforms import traced, transformed
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused.plan import plan
-from seqzoo.kernels.transforms import traced, transformed
-from seqzoo.masking import zero_padding
+from seqzoo.kernels.stepping import Stepping
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Execution:
     engine: Literal["auto", "reference", "fused", "torch"] = "auto"
 
 
-def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+def scan(cell: Stepping, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
     """As `Cell.scan`, of inputs that have been checked. Where torch traces or transforms the computation, an engine
     that knows nothing of that gives way to the reference. Raises ValueError where the engine that the cell is set to
     cannot run it.
@@ -46,7 +47,7 @@ def scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[T
         return _scan(cell, x, state, lengths)
 
 
-def _scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+def _scan(cell: Stepping, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
     if cell.engine == "reference" or traced():
         return cell.unroll(x, state, lengths)
     if cell.engine == "fused":
@@ -74,11 +75,11 @@ def _scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[
     return cell.unroll(x, state, lengths)
 
 
-def _by_torch(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
+def _by_torch(cell: Stepping, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
     return cell.torch_scan(zero_padding(x, lengths), state, lengths)
 
 
-def _compiled(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
+def _compiled(cell: Stepping, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
     if x.shape[1] == 1:  # a single step is over before compiled code is found
         return None
     try:

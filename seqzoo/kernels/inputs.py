@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqzoo.contracts import Cell, State
-from seqzoo.kernels.transforms import autocast_dtype, traced
-from seqzoo.masking import checked_lengths
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.masking import checked_lengths
+from seqzoo.contracts.transforms import autocast_dtype, traced
+from seqzoo.kernels.stepping import Stepping
 
 SEQUENCES = "(B, T, {}), T at least 1"
 
 
-def check(cell: Cell, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[State, Tensor | None]:
+def check(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[State, Tensor | None]:
     """The state that sequences (B, T, I), or one step (B, I), start from, and lengths as int64. Raises ValueError."""
     if not isinstance(x, Tensor) or x.dim() not in (2, 3):
         raise misshaped(cell, x)
@@ -29,13 +30,13 @@ def check(cell: Cell, x: Tensor, state: State | None, lengths: Tensor | None) ->
     return state, checked_lengths(lengths, x.shape, x.device)
 
 
-def misshaped(cell: Cell, x: Any, wanted: str = SEQUENCES) -> ValueError:
+def misshaped(cell: Stepping, x: Any, wanted: str = SEQUENCES) -> ValueError:
     """The error that says what the cell reads."""
     found = tuple(x.shape) if isinstance(x, Tensor) else f"a {type(x).__name__}, which is not a tensor"
     return ValueError(f"{type(cell).__name__} reads {wanted.format(cell.input_size)}: the input is {found}")
 
 
-def _checked_state(cell: Cell, x: Tensor, state: State | None) -> State:
+def _checked_state(cell: Stepping, x: Tensor, state: State | None) -> State:
     """`state`, or the first one. Raises ValueError."""
     first = cell.initial_state(x.shape[0])
     if torch.jit.is_tracing():
@@ -49,7 +50,7 @@ def _checked_state(cell: Cell, x: Tensor, state: State | None) -> State:
     return first if state is None else state
 
 
-def _check_types(cell: Cell, x: Tensor, state: State | None, first: State) -> None:
+def _check_types(cell: Stepping, x: Tensor, state: State | None, first: State) -> None:
     """Raises ValueError where types or devices are mixed, in ways that autocast does not mend."""
     weight: Tensor | None = next(chain(cell.parameters(), cell.buffers()), None)
     if weight is not None and weight.device != x.device:

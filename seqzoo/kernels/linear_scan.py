@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqzoo.masking import mask
+from seqzoo.contracts.masking import mask
 
 LONGEST_CHUNK = 32
 # so few steps are as fast one after the other

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from seqzoo.kernels.transforms import autocast_dtype, differentiated
+from seqzoo.contracts.transforms import autocast_dtype, differentiated
 
 # sigmoid of it is exactly 0 or 1 in every precision, and float16 still holds it
 SATURATION = 1e4

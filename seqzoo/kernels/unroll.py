@@ -7,12 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from seqzoo.contracts import Cell, State
-from seqzoo.masking import zero_padding
-from seqzoo.state import where
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.masking import zero_padding
+from seqzoo.contracts.state import where
+from seqzoo.kernels.stepping import Stepping
 
 
-def reference(cell: Cell, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
+def reference(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
     """As `Cell.scan`, a step after the other."""
     state = cell.initial_state(x.shape[0]) if state is None else state
     return unroll(cell.step, cell.project(zero_padding(x, lengths)), state, lengths)

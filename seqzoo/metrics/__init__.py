@@ -1,24 +1,24 @@
 """Running sums that become one number.
 
 Metrics of the loss divide a sum by a count; metrics of the predictions compare answers with references, both in the
-form of `seqzoo.contracts.Prediction.answer`; where an answer is a text, a reference may be a list of right ones. Two
-halves of a data set add up to the whole. Where nothing has been counted the number is nan, which is neither better nor
-worse than any other.
+form of `seqzoo.contracts.batch.Prediction.answer`; where an answer is a text, a reference may be a list of right ones.
+Two halves of a data set add up to the whole. Where nothing has been counted the number is nan, which is neither better
+nor worse than any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from seqzoo.contracts import Metric
-from seqzoo.errors import ConfigError, closest
+from seqzoo.contracts.errors import ConfigError, closest
+from seqzoo.contracts.parts import Metric
 from seqzoo.metrics.answers import all_of, is_right
-from seqzoo.metrics.captions import CaptionBleu1, CaptionBleu2, CaptionBleu3, CaptionBleu4, CiderD, RougeL
-from seqzoo.metrics.classes import Accuracy, MacroF1
+from seqzoo.metrics.captioning import CaptionBleu1, CaptionBleu2, CaptionBleu3, CaptionBleu4, CiderD, RougeL
 from seqzoo.metrics.confusion import BinaryConfusion, Confusion, SpanConfusion, confusion_of
+from seqzoo.metrics.labels import Accuracy, MacroF1
 from seqzoo.metrics.losses import BitsPerCharacter, LossNats, MeanLoss, MeanSquaredError, Perplexity
-from seqzoo.metrics.numbers import MeanAbsoluteError, NormalizedError
-from seqzoo.metrics.spans import SpanF1
+from seqzoo.metrics.numeric_errors import MeanAbsoluteError, NormalizedError
+from seqzoo.metrics.span_f1 import SpanF1
 from seqzoo.metrics.translation import Bleu, ChineseBleu, Chrf, CorpusScore
 from seqzoo.metrics.whole_answers import ExactMatch, Repeats, RightLength
 

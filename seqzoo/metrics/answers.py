@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from seqzoo.contracts import Loss
+from seqzoo.contracts.batch import Loss
 
 
 class PredictionMetric:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
-from seqzoo.contracts import Prediction
+from seqzoo.contracts.batch import Prediction
+from seqzoo.contracts.span_notation import OUTSIDE, parse, scheme_of
 from seqzoo.metrics.answers import labels
-from seqzoo.metrics.spans import SpanCounts
-from seqzoo.spans import OUTSIDE, parse, scheme_of
+from seqzoo.metrics.span_f1 import SpanCounts
 
 
 class Confusion:

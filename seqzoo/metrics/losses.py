@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from seqzoo.contracts import Loss
+from seqzoo.contracts.batch import Loss
 
 
 class MeanLoss:

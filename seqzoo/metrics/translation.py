@@ -6,7 +6,7 @@ import math
 from itertools import zip_longest
 from typing import Any
 
-from seqzoo.errors import ConfigError, not_installed
+from seqzoo.contracts.errors import ConfigError, not_installed
 from seqzoo.metrics.answers import PredictionMetric, all_of
 
 

@@ -1,11 +1,11 @@
-"""Head, loss, metrics and decoding, one file per kind of task."""
+"""What is asked of a network, one task a file: head, loss, metrics; searching for answers is in `decoding`."""
 
-from seqzoo.tasks.classification import Classification
-from seqzoo.tasks.cloze import Cloze
-from seqzoo.tasks.language_modeling import LanguageModeling
-from seqzoo.tasks.regression import Regression
-from seqzoo.tasks.tagging import Tagging
-from seqzoo.tasks.transduction import Transduction
-from seqzoo.tasks.verse import Verse
+from __future__ import annotations
 
-__all__ = ["Classification", "Cloze", "LanguageModeling", "Regression", "Tagging", "Transduction", "Verse"]
+from typing import Any
+
+from seqzoo.contracts.class_index import class_of
+
+
+def __getattr__(name: str) -> Any:
+    return class_of(__name__, name)

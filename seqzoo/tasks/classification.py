@@ -8,17 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.contracts import Alignment, Batch, DataSpec, Explanation, Features, Loss, Metric, Prediction, Task
-from seqzoo.locked_dropout import create_dropout
+from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Loss, Prediction
+from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import create_metrics
-from seqzoo.pooling import Pooling, PoolingName
-from seqzoo.saliency import gradient_times_input
+from seqzoo.network.heads.pooling import Pooling, PoolingName
+from seqzoo.network.locked_dropout import create_dropout
+from seqzoo.network.saliency import gradient_times_input
 
 
 class Classification(Task):
     """Scores: (B, K), or (B, 1) with labels=numbers.
 
-    pooling: how the outputs of all steps become one vector, see `seqzoo.pooling`; a list puts several side by side.
+    pooling: how the outputs of all steps become one vector, see `seqzoo.network.heads.pooling`; a list
+        puts several side by side.
     labels: classes; ordinal: classes in the order of the numbers that they are, such as ratings
         (`CumulativeLink`); numbers: the loss is the squared error of that number, the answer the nearest class.
     class_weights: of the classes in the training loss, in their order; balanced: each counts as much as any other,

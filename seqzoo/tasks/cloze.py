@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.contracts import BLANK, PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, Task
-from seqzoo.locked_dropout import create_dropout
-from seqzoo.masking import cross_entropy
+from seqzoo.contracts.batch import BLANK, PAD, UNKNOWN, Batch, Features, Loss, Prediction
+from seqzoo.contracts.masking import cross_entropy
+from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import create_metrics
+from seqzoo.network.locked_dropout import create_dropout
 
 NEVER_WRITTEN = [PAD, UNKNOWN, BLANK]
 

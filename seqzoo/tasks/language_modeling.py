@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec, Features, Loss, Metric, Prediction, State, Task
-from seqzoo.decoding import Constraint, Hypothesis, Search, Start, Step, Stream, ensemble, in_pieces
-from seqzoo.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
-from seqzoo.locked_dropout import create_dropout
-from seqzoo.masking import ignore_padding, mask
+from seqzoo.contracts.batch import PAD, UNKNOWN, Batch, Features, Loss, Prediction, State
+from seqzoo.contracts.masking import ignore_padding, mask
+from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import create_metrics
-from seqzoo.tasks.forms import check_form, form_of
+from seqzoo.network.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
+from seqzoo.network.locked_dropout import create_dropout
+from seqzoo.tasks.decoding import Constraint, Hypothesis, Search, Start, Step, Stream, ensemble, in_pieces
+from seqzoo.tasks.decoding.forms import check_form, form_of
 
 PROMPT_LENGTH = 20  # tokens of a validation text that are continued for a person to read
 

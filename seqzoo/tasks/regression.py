@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
-from seqzoo.locked_dropout import create_dropout
-from seqzoo.masking import mask
+from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
+from seqzoo.contracts.masking import mask
+from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import create_metrics
+from seqzoo.network.locked_dropout import create_dropout
 
 
 class Regression(Task):

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Loss
+from seqzoo.contracts.batch import Loss
 from seqzoo.metrics import all_of, create_metric
 
 NOTHING = Loss(torch.zeros(()), torch.ones(()))

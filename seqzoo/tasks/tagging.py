@@ -7,12 +7,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
-from seqzoo.crf import LinearChain, best_tags, log_partition
-from seqzoo.locked_dropout import create_dropout
-from seqzoo.masking import cross_entropy, mask
+from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
+from seqzoo.contracts.masking import cross_entropy, mask
+from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.span_notation import OUTSIDE, may_follow, parse
+from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import create_metrics
-from seqzoo.spans import OUTSIDE, may_follow, parse
+from seqzoo.network.heads.crf import LinearChain, best_tags, log_partition
+from seqzoo.network.locked_dropout import create_dropout
 
 
 class Tagging(Task):

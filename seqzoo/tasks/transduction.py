@@ -11,24 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from seqzoo.attention import Memory
-from seqzoo.contracts import (
-    BEGIN,
-    END,
-    PAD,
-    UNKNOWN,
-    Alignment,
-    Batch,
-    DataSpec,
-    Features,
-    Loss,
-    Metric,
-    Prediction,
-    State,
-    Task,
-)
-from seqzoo.decoder import Decoded, Decoder, DecoderOptions
-from seqzoo.decoding import (
+from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, Features, Loss, Prediction, State
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.masking import mask
+from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.metrics import all_of, create_metrics, is_right
+from seqzoo.network.heads.attention import Memory
+from seqzoo.network.heads.decoder import Decoded, Decoder, DecoderOptions
+from seqzoo.network.heads.linear_cross_entropy import linear_cross_entropy
+from seqzoo.tasks.decoding import (
     Hypothesis,
     Search,
     Start,
@@ -40,11 +32,7 @@ from seqzoo.decoding import (
     in_pieces,
     sampler,
 )
-from seqzoo.errors import ConfigError
-from seqzoo.linear_cross_entropy import linear_cross_entropy
-from seqzoo.masking import mask
-from seqzoo.metrics import all_of, create_metrics, is_right
-from seqzoo.tasks.forms import NEVER_WRITTEN, form_of, same_tokens
+from seqzoo.tasks.decoding.forms import NEVER_WRITTEN, form_of, same_tokens
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
 from seqzoo.tasks.self_critical import Critic, SelfCritical
 
@@ -208,7 +196,7 @@ class Transduction(Task):
 
     def next_token(self, token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
         """(B,) tokens -> (B, V) log-probabilities of the next ones, -inf where a token is never written, and the next
-        state: a `seqzoo.decoding` Step.
+        state: a `seqzoo.tasks.decoding` Step.
         """
         output, state = self.decoder.step(token, state, memory)
         attended = state[1][0][:, 0] if state[1] else None

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from seqzoo.contracts import UNKNOWN, Batch, DataSpec
-from seqzoo.decoding import Template
-from seqzoo.errors import DataError
+from seqzoo.contracts.batch import UNKNOWN, Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.verse_notation import FRAME, RHYMES, Form, lines_of, rhymes_of
+from seqzoo.tasks.decoding import Template
 from seqzoo.tasks.language_modeling import LanguageModeling
-from seqzoo.verse import FRAME, RHYMES, Form, lines_of, rhymes_of
 
 SHORTEST = 4  # lines of a poem of which nothing else is known
 SHOWN = (Form(5, 4), Form(7, 4), Form(5, 8))
@@ -26,7 +27,7 @@ HEADER = re.compile(r"(\d+)x(\d+)")
 
 
 class Verse(LanguageModeling):
-    """A language model of texts that are written as `seqzoo.verse` says. It answers with whole poems.
+    """A language model of texts in `seqzoo.contracts.verse_notation`. It answers with whole poems.
 
     acrostic: None: what is read is the beginning of a poem. Else its characters stand in a line each: first, last, or
         at this place, from 1.

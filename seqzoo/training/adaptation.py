@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Batch, DataModule, Loss
-from seqzoo.model import Model
-from seqzoo.state import detach, resume
+from seqzoo.contracts.batch import Batch, Loss
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.state import detach, resume
+from seqzoo.network.model import Model
+from seqzoo.network.restoring import evaluating, restored
 from seqzoo.training.device import autocast
-from seqzoo.training.restoring import evaluating, restored
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqzoo.config import Training
-from seqzoo.training.checkpoint import check_form
-from seqzoo.training.restoring import restored
+from seqzoo.network.restoring import restored
+from seqzoo.training.record.checkpoint import check_form
+from seqzoo.training.settings import Training
 
 
 class Averaging:

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy
 import torch
 
-from seqzoo.contracts import Backbone
-from seqzoo.errors import ConfigError
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.parts import Backbone
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 
 import torch
 
-from seqzoo.contracts import Batch, DataModule
-from seqzoo.drawing import can_draw
-from seqzoo.dynamics import first_cell, memory_capacity
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.parts import DataModule
+from seqzoo.inspection.drawing import can_draw
+from seqzoo.inspection.dynamics import first_cell, memory_capacity
+from seqzoo.inspection.model_graph import graph_of
+from seqzoo.inspection.recurrence import Recurrence, recurrence
+from seqzoo.network.restoring import evaluating
 from seqzoo.training.evaluation import alignments, middle, shown
-from seqzoo.training.graph import graph_of
-from seqzoo.training.recurrence import Recurrence, recurrence
-from seqzoo.training.restoring import evaluating
-from seqzoo.training.run import Run
+from seqzoo.training.record.run import Run
 from seqzoo.training.session import Session
 
 ROWS = 8

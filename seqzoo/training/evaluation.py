@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from seqzoo.contracts import Alignment, Batch, DataModule, Loss
+from seqzoo.contracts.batch import Alignment, Batch, Loss
+from seqzoo.contracts.parts import DataModule
 from seqzoo.metrics import Confusion
-from seqzoo.model import Model
+from seqzoo.network.model import Model
+from seqzoo.network.restoring import evaluating
 from seqzoo.training.device import autocast
-from seqzoo.training.restoring import evaluating
 
 
 def evaluate(

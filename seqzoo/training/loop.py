@@ -10,15 +10,16 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Batch, DataModule
-from seqzoo.state import detach
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.state import detach
 from seqzoo.training.device import autocast
 from seqzoo.training.diagnostics import Diagnostics
 from seqzoo.training.evaluation import decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
 from seqzoo.training.prefetch import on_device
-from seqzoo.training.profiling import profiled
-from seqzoo.training.run import Run
+from seqzoo.training.record.profiling import profiled
+from seqzoo.training.record.run import Run
 from seqzoo.training.session import Position, Session, is_over
 
 

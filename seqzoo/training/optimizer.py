@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqzoo.config import Training
-from seqzoo.training.checkpoint import check_form
+from seqzoo.training.record.checkpoint import check_form
+from seqzoo.training.settings import Training
 
 
 def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimizer:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import torch
 
-from seqzoo.contracts import Batch
+from seqzoo.contracts.batch import Batch
 
 Item = TypeVar("Item")
 

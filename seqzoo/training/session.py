@@ -10,15 +10,16 @@ import numpy
 import torch
 from torch import Tensor
 
-from seqzoo.config import Training, out_of_range
-from seqzoo.contracts import Batch, DataModule, State
-from seqzoo.errors import TrainingError
-from seqzoo.model import Model
-from seqzoo.options import check_options
-from seqzoo.state import map_state
+from seqzoo.contracts.batch import Batch, State
+from seqzoo.contracts.errors import TrainingError
+from seqzoo.contracts.options import check_options
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.state import map_state
+from seqzoo.network.model import Model
 from seqzoo.training.averaging import Averaging
-from seqzoo.training.checkpoint import check_form, mapping
 from seqzoo.training.optimizer import Schedule, build_optimizer, restore_optimizer
+from seqzoo.training.record.checkpoint import check_form, mapping
+from seqzoo.training.settings import Training, out_of_range
 
 
 @dataclass

@@ -18,15 +18,15 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
-from seqzoo import config as configuration
 from seqzoo.analysis.compare import as_csv, as_markdown, as_text, cells, compare, header, sentences
-from seqzoo.analysis.reading import read_events, read_runs
+from seqzoo.analysis.finished_runs import read_events, read_runs
 from seqzoo.analysis.report import as_html, band
-from seqzoo.errors import ConfigError, SeqzooError
-from seqzoo.training.files import CONFIG, CURVES, EVENTS, METRICS
-from seqzoo.training.tracking import Tracker
+from seqzoo.configuration import composing
+from seqzoo.contracts.errors import ConfigError, SeqzooError
+from seqzoo.training.record.files import CONFIG, CURVES, EVENTS, METRICS
+from seqzoo.training.record.tracking import Tracker
 
-BASE = configuration.compose("task=tagging")
+BASE = composing.compose("task=tagging")
 
 
 def write_run(folder: Path, cell: str, seed: int, accuracy: float, **changes) -> Path:

@@ -12,13 +12,15 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from seqzoo import create_cell, drawing
+from seqzoo import create_cell
 from seqzoo.analysis import gradient_flow
 from seqzoo.analysis.gradient_flow import TAG, Curve, draw, format_curves, gradient_norms
-from seqzoo.contracts import Cell, State
-from seqzoo.dynamics import first_cell
-from seqzoo.errors import not_installed
-from seqzoo.overrides import build
+from seqzoo.cells.cell import Cell
+from seqzoo.configuration.overrides import build
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.errors import not_installed
+from seqzoo.inspection import drawing
+from seqzoo.inspection.dynamics import first_cell
 
 
 class Linear(Cell):

@@ -13,9 +13,9 @@ import pytest
 
 from seqzoo.analysis import ladder
 from seqzoo.analysis.ladder import LADDER, Attempt, climb, report
-from seqzoo.building import build_data
-from seqzoo.config import compose
-from seqzoo.errors import ConfigError, TrainingError
+from seqzoo.configuration.building import build_data
+from seqzoo.configuration.composing import compose
+from seqzoo.contracts.errors import ConfigError, TrainingError
 
 COPY, ADDING, RECALL, PARITY = LADDER
 

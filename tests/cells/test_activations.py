@@ -8,12 +8,13 @@ import pytest
 import torch
 
 import seqzoo
-from seqzoo.building import cell_factory
+from seqzoo.analysis.testing import check_equation, check_lengths, check_scan_equals_stepping
 from seqzoo.cells.activations import ACTIVATIONS
-from seqzoo.config import load, names
-from seqzoo.contracts import Cell
-from seqzoo.errors import ConfigError
-from seqzoo.testing import check_equation, check_lengths, check_scan_equals_stepping
+from seqzoo.cells.cell import Cell
+from seqzoo.configuration.building import cell_factory
+from seqzoo.configuration.composing import load
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.errors import ConfigError
 from tests.contracts.steps import STEPS
 
 OPTIONS = ["activation", "output_activation"]

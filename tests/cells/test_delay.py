@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import seqzoo
-from seqzoo.contracts import Cell
-from seqzoo.errors import ConfigError
+from seqzoo.cells.cell import Cell
+from seqzoo.contracts.errors import ConfigError
 
 
 def test_tdnn_sees_its_window_and_nothing_older() -> None:

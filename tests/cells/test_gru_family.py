@@ -10,8 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import seqzoo
-from seqzoo.cells import GRU, MGU, UGRNN, Elman, GRUResetBefore, LiGRU
+from seqzoo.cells.elman import Elman
 from seqzoo.cells.gated import GatedCell
+from seqzoo.cells.gru import GRU
+from seqzoo.cells.gru_reset_before import GRUResetBefore
+from seqzoo.cells.li_gru import LiGRU
+from seqzoo.cells.mgu import MGU
+from seqzoo.cells.ugrnn import UGRNN
 
 B, T, INPUT, H = 3, 6, 4, 5
 OPEN = 1e3  # a bias whose sigmoid is 1, and 0 with a minus, to the last bit

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import seqzoo
+from seqzoo.cells.cell import Cell
 from seqzoo.cells.initialisation import Initialisation
-from seqzoo.config import names
-from seqzoo.contracts import Cell
-from seqzoo.errors import ConfigError
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.errors import ConfigError
 
 INPUT, H, STEPS = 3, 400, 101
 REMEMBERING = [

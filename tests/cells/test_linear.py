@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import seqzoo
-from seqzoo.contracts import Cell
-from seqzoo.errors import ConfigError
+from seqzoo.cells.cell import Cell
+from seqzoo.contracts.errors import ConfigError
 
 PARALLEL = ["min_gru", "min_lstm", "lru", "sru", "qrnn", "hgrn"]
 

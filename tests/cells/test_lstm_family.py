@@ -10,18 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqzoo.cells import (
-    LSTM,
-    MLSTM,
-    SLSTM,
-    CoupledLSTM,
-    Janet,
-    MultiplicativeLSTM,
-    PeepholeLSTM,
-    ProjectedLSTM,
-)
-from seqzoo.contracts import Cell
-from seqzoo.state import flatten
+from seqzoo.cells.cell import Cell
+from seqzoo.cells.coupled_lstm import CoupledLSTM
+from seqzoo.cells.janet import Janet
+from seqzoo.cells.lstm import LSTM
+from seqzoo.cells.m_lstm import MLSTM
+from seqzoo.cells.multiplicative_lstm import MultiplicativeLSTM
+from seqzoo.cells.peephole_lstm import PeepholeLSTM
+from seqzoo.cells.projected_lstm import ProjectedLSTM
+from seqzoo.cells.s_lstm import SLSTM
+from seqzoo.contracts.state import flatten
 from tests.contracts.equations_variants import normalised
 
 B, T, INPUT, H = 3, 6, 4, 6

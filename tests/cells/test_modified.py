@@ -6,12 +6,13 @@ import pytest
 import torch
 
 import seqzoo
+from seqzoo.analysis.testing import check_lengths
+from seqzoo.cells.cell import Cell
 from seqzoo.cells.modified import ModifiedCell, Modifiers
-from seqzoo.config import load, names
-from seqzoo.contracts import Cell
-from seqzoo.errors import ConfigError
-from seqzoo.state import flatten
-from seqzoo.testing import check_lengths
+from seqzoo.configuration.composing import load
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.state import flatten
 
 B, T, INPUT, H = 4, 6, 3, 5
 

@@ -9,8 +9,14 @@ import torch
 from torch import Tensor
 
 import seqzoo
-from seqzoo.cells import LEM, Antisymmetric, CoRNN, Elman, IndRNN, Jordan, Unitary
-from seqzoo.contracts import Cell
+from seqzoo.cells.antisymmetric import Antisymmetric
+from seqzoo.cells.cell import Cell
+from seqzoo.cells.co_rnn import CoRNN
+from seqzoo.cells.elman import Elman
+from seqzoo.cells.ind_rnn import IndRNN
+from seqzoo.cells.jordan import Jordan
+from seqzoo.cells.lem import LEM
+from seqzoo.cells.unitary import Unitary
 
 B, T, INPUT, H = 3, 6, 4, 5
 LENGTHS = torch.tensor([6, 0, 3])

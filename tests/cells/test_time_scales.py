@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import seqzoo
-from seqzoo.building import cell_factory
-from seqzoo.config import load
-from seqzoo.errors import ConfigError
-from seqzoo.testing import check_equation, check_scan_equals_stepping
+from seqzoo.analysis.testing import check_equation, check_scan_equals_stepping
+from seqzoo.configuration.building import cell_factory
+from seqzoo.configuration.composing import load
+from seqzoo.contracts.errors import ConfigError
 from tests.contracts.steps import STEPS
 
 

@@ -10,19 +10,21 @@ import pytest
 import torch
 from torch import Tensor
 
-import seqzoo.backbones
-from seqzoo import config as configuration
-from seqzoo.backbones import Recurrent
-from seqzoo.building import cell_factory
-from seqzoo.config import names
-from seqzoo.contracts import Backbone, CellFactory, State
-from seqzoo.locked_dropout import LockedDropout
-from seqzoo.state import flatten, map_state, reorder
+import seqzoo.network.backbones
+from seqzoo.cells.cell import CellFactory
+from seqzoo.configuration import composing
+from seqzoo.configuration.building import cell_factory
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.parts import Backbone
+from seqzoo.contracts.state import flatten, map_state, reorder
+from seqzoo.network.backbones.recurrent import Recurrent
+from seqzoo.network.locked_dropout import LockedDropout
 
 B, T, INPUT, H = 3, 6, 4, 5
 LENGTHS = torch.tensor([6, 3, 1])
 
-options_of = functools.cache(configuration.load)
+options_of = functools.cache(composing.load)
 
 
 @functools.cache
@@ -35,7 +37,7 @@ def build(name: str, cell: str, **changes: Any) -> Backbone:
     options = {**options_of("backbone", name), "hidden_size": H, **changes}
     if "cells" in options:
         options["cells"] = [own and factory(own) for own in options["cells"]]
-    constructor = getattr(seqzoo.backbones, options.pop("class"))
+    constructor = getattr(seqzoo.network.backbones, options.pop("class"))
     backbone = constructor(factory(cell), INPUT, **options).double().eval()
     with torch.no_grad():
         for parameter in backbone.parameters():

@@ -1,4 +1,4 @@
-"""What every name in conf/cell must do, by the checks of `seqzoo.testing`. There is no list of exceptions."""
+"""What every name in conf/cell must do, by the checks of `seqzoo.analysis.testing`. There is no list of exceptions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import functools
 import pytest
 import torch
 
-from seqzoo.building import cell_factory
-from seqzoo.config import load, names
-from seqzoo.contracts import CellFactory
-from seqzoo.errors import ConfigError
-from seqzoo.state import map_state
-from seqzoo.testing import CHECKS, check_equation
+from seqzoo.analysis.testing import CHECKS, check_equation
+from seqzoo.cells.cell import CellFactory
+from seqzoo.configuration.building import cell_factory
+from seqzoo.configuration.composing import load
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.state import map_state
 from tests.contracts.steps import STEPS
 
 factory = functools.cache(cell_factory)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seqzoo.config import names
+from seqzoo.configuration.registry import names
 
 SMALL = ("debug=tiny", "data.train_size=24", "data.validation_size=8", "data.test_size=8")
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqzoo import config as configuration
-from seqzoo import encoders
-from seqzoo.building import build_model
-from seqzoo.config import names
-from seqzoo.contracts import Batch, DataSpec, Spelling
-from seqzoo.cost import cost_of
-from seqzoo.model import Model
-from seqzoo.training.checkpoint import load_weights, save_weights
+from seqzoo.configuration import composing
+from seqzoo.configuration.building import build_model
+from seqzoo.configuration.cost import cost_of
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.batch import Batch, Spelling
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.network import encoders
+from seqzoo.network.model import Model
+from seqzoo.training.record.checkpoint import load_weights, save_weights
 
 B, T, IDS, TAGS, CHARACTERS = 3, 4, 7, 3, 5
 LENGTHS = torch.tensor([4, 2, 1])
@@ -27,7 +28,7 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 
 def build(name: str, **options: object) -> Model:
-    config = configuration.compose("task=tagging", f"encoder={name}", "backbone.hidden_size=6")
+    config = composing.compose("task=tagging", f"encoder={name}", "backbone.hidden_size=6")
     config["encoder"] |= options
     kind = getattr(encoders, config["encoder"]["class"])
     if issubclass(kind, encoders.PictureEncoder):

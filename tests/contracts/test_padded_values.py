@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 import seqzoo
-from seqzoo.attention import AttentionName, create_attention
-from seqzoo.backbones import Pointwise
-from seqzoo.contracts import Features
-from seqzoo.crf import LinearChain
-from seqzoo.linear_cross_entropy import linear_cross_entropy
-from seqzoo.masking import cross_entropy, largest_of, mean_of
-from seqzoo.pooling import Pooling, PoolingName
+from seqzoo.contracts.batch import Features
+from seqzoo.contracts.masking import cross_entropy, largest_of, mean_of
+from seqzoo.network.backbones.pointwise import Pointwise
+from seqzoo.network.heads.attention import AttentionName, create_attention
+from seqzoo.network.heads.crf import LinearChain
+from seqzoo.network.heads.linear_cross_entropy import linear_cross_entropy
+from seqzoo.network.heads.pooling import Pooling, PoolingName
 
 B, T, SIZE = 3, 5, 4
 LENGTHS = torch.tensor([5, 2, 0])

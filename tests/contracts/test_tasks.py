@@ -16,17 +16,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqzoo import config as configuration
-from seqzoo.building import build_model
-from seqzoo.config import merged, names
-from seqzoo.contracts import END, PAD, UNKNOWN, Batch, DataSpec, Features
-from seqzoo.data.codec import LabelCodec, TextCodec
-from seqzoo.data.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
-from seqzoo.errors import ConfigError
-from seqzoo.model import Model
-from seqzoo.tasks import Classification
-from seqzoo.training.checkpoint import load_weights, save_weights
-from seqzoo.verse import FRAME
+from seqzoo.configuration import composing
+from seqzoo.configuration.building import build_model
+from seqzoo.configuration.composing import merged
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.batch import END, PAD, UNKNOWN, Batch, Features
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.verse_notation import FRAME
+from seqzoo.data.text.codec import LabelCodec, TextCodec
+from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
+from seqzoo.network.model import Model
+from seqzoo.tasks.classification import Classification
+from seqzoo.training.record.checkpoint import load_weights, save_weights
 
 B, T, U = 4, 6, 5
 LENGTHS = torch.tensor([6, 4, 3, 1])
@@ -53,7 +55,7 @@ SPECS = {
     "regression": DataSpec("regression", 3, 2, per_step=True),
 }
 
-compose, load = functools.cache(configuration.compose), functools.cache(configuration.load)
+compose, load = functools.cache(composing.compose), functools.cache(composing.load)
 
 
 def build(task: str, cell: str, backbone: str = "unidirectional", **task_options: Any) -> Model:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from seqzoo.contracts import DataSpec
-from seqzoo.data.codec import LabelCodec, TextCodec, spec_from_plain, spec_to_plain
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import (
     ClassificationData,
     Example,
@@ -16,7 +16,7 @@ from seqzoo.data.examples import (
     encode_inputs,
     evenly,
 )
-from seqzoo.errors import DataError
+from seqzoo.data.text.codec import LabelCodec, TextCodec, spec_from_plain, spec_to_plain
 
 
 @dataclass(eq=False, kw_only=True)

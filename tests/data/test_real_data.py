@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+import seqzoo.contracts.span_notation
 import seqzoo.data
-import seqzoo.spans
-from seqzoo.config import compose
+from seqzoo.configuration.composing import compose
 
 SETS = [
     ("tiny_shakespeare", {"train": 1_003_853, "validation": 111_539}, 67),
@@ -68,9 +68,11 @@ def test_spans_are_the_same_in_every_scheme(
     assert data.spec.targets.scheme == scheme
     assert [remark.partition(" sentences break")[0] for remark in data.remarks] == ([str(broken)] if broken else [])
     for split, examples in data.read().items():
-        found = [list(seqzoo.spans.spans(example.target)) for example in examples]
+        found = [list(seqzoo.contracts.span_notation.spans(example.target)) for example in examples]
         assert sum(map(len, found)) == spans[split]
-        assert [list(seqzoo.spans.spans(example.target)) for example in converted.read()[split]] == found
+        assert [
+            list(seqzoo.contracts.span_notation.spans(example.target)) for example in converted.read()[split]
+        ] == found
 
 
 def test_no_word_of_ptb_is_unknown(real_data: str) -> None:
@@ -98,5 +100,5 @@ def test_tatoeba_pairs_are_split_by_source(real_data: str) -> None:
 
 
 def test_a_set_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(seqzoo.errors.DataError, match=r"sst/stsa.binary.train .*seqzoo data fetch sst2"):
+    with pytest.raises(seqzoo.contracts.errors.DataError, match=r"sst/stsa.binary.train .*seqzoo data fetch sst2"):
         load("sst2", str(tmp_path))

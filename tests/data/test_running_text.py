@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from seqzoo import compose
-from seqzoo.building import build_model
-from seqzoo.contracts import Batch
+from seqzoo.configuration.building import build_model
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import DataError
 from seqzoo.data.running_text import RunningText
-from seqzoo.errors import DataError
 
 
 @dataclass(eq=False, kw_only=True)

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from seqzoo.data import TextFiles, reading, streaming, text_files
-from seqzoo.data.streaming import Pieces, Store
-from seqzoo.errors import DataError
+from seqzoo.contracts.errors import DataError
+from seqzoo.data.files import text_files
+from seqzoo.data.files.text_files import TextFiles
+from seqzoo.data.sources import reading
+from seqzoo.data.text import token_files
+from seqzoo.data.text.token_files import Pieces, Store
 
 LINES = ["The cat sat.", "", "Ein Hund läuft; 犬！", "a b c", "the end"] * 40
 
@@ -107,7 +110,7 @@ def test_a_large_file_is_made_to_ids_once(monkeypatch: pytest.MonkeyPatch, tmp_p
     first = loaded(path)
     made = sorted(file.name for file in (tmp_path / "cache").iterdir() if not file.name.startswith("."))
     assert [name.partition(".")[2] for name in made] == ["json", "uint8", "uint8"] or len(made) == 3
-    monkeypatch.setattr(streaming, "encode_pieces", _only_empty(streaming.encode_pieces))
+    monkeypatch.setattr(token_files, "encode_pieces", _only_empty(token_files.encode_pieces))
     copy = write(tmp_path / "b.txt", "\n".join(LINES))
     again = loaded(copy)
     assert torch.equal(next(again.batches("train")).inputs, next(first.batches("train")).inputs)

@@ -18,8 +18,10 @@ import torch
 from PIL import Image
 
 import seqzoo.data
-from seqzoo.contracts import Batch, DataModule, DataSpec
-from seqzoo.data import spec_from_plain, spec_to_plain
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from tests.fuzz.driver import Case, Fault
 
 QUICK = 120

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from seqzoo.errors import SeqzooError
+from seqzoo.contracts.errors import SeqzooError
 
 CPU_SECONDS, WALL_SECONDS = 5.0, 30.0
 """A case that takes longer is a wait; the wall clock is generous, because machines are shared."""

@@ -25,10 +25,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.checkpoint import checkpoint
 
 import seqzoo
-from seqzoo.backbones import Recurrent
-from seqzoo.contracts import Cell, State
-from seqzoo.errors import ConfigError, SeqzooError
-from seqzoo.state import flatten, map_state
+from seqzoo.cells.cell import Cell
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.errors import ConfigError, SeqzooError
+from seqzoo.contracts.state import flatten, map_state
+from seqzoo.network.backbones.recurrent import Recurrent
 from tests.fuzz.driver import Case, Fault
 
 QUICK = 40

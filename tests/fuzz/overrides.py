@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-from seqzoo import config as configuration
-from seqzoo.building import build_data, build_model, build_training
-from seqzoo.errors import LONGEST_SENTENCE, ConfigError, DataError, printable
-from seqzoo.overrides import examine
-from seqzoo.sizing import outline
+from seqzoo.configuration import composing, registry
+from seqzoo.configuration.building import build_data, build_model, build_training
+from seqzoo.configuration.overrides import examine
+from seqzoo.configuration.sizing import outline
+from seqzoo.contracts.errors import LONGEST_SENTENCE, ConfigError, DataError, printable
 from seqzoo.training.optimizer import build_optimizer
 from tests.fuzz.driver import Case, Fault
 
@@ -119,16 +119,16 @@ def _overrides(random: Random) -> Iterator[str]:
 def _choices(number: int) -> list[str]:
     """A task, and names of other groups. Of so many combinations each is composed once, which takes the most time."""
     random = Random(number)
-    chosen = [f"task={random.choice(configuration.names('task'))}"]
+    chosen = [f"task={random.choice(registry.names('task'))}"]
     for group in random.sample(GROUPS, random.choice((0, 0, 1, 1, 2))):
-        chosen.append(f"{group}={random.choice(configuration.names(group))}")
+        chosen.append(f"{group}={random.choice(registry.names(group))}")
     return chosen
 
 
 @functools.cache
 def _options(*overrides: str) -> list[str]:
     """The paths of all options of a configuration, and of its groups of options."""
-    config, _ = configuration.examine(*overrides)
+    config, _ = composing.examine(*overrides)
     if config is None:
         return []
     sections = {name: value for name, value in config.items() if name not in ("choices", "overrides")}

@@ -27,10 +27,11 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
 import seqzoo
-from seqzoo import cli, runs
-from seqzoo.config import compose
-from seqzoo.errors import SeqzooError
-from seqzoo.training.files import BEST, CONFIG, CURVES, EVENTS, LAST, METRICS, SPEC, WRITTEN
+from seqzoo.commands import main as cli
+from seqzoo.configuration.composing import compose
+from seqzoo.contracts.errors import SeqzooError
+from seqzoo.runs import lifecycle as runs
+from seqzoo.training.record.files import BEST, CONFIG, CURVES, EVENTS, LAST, METRICS, SPEC, WRITTEN
 from tests.fuzz.driver import Case, Fault
 
 QUICK = 15

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from seqzoo.errors import ConfigError
+from seqzoo.contracts.errors import ConfigError
 from tests.fuzz import driver
 
 

@@ -15,15 +15,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqzoo.building import cell_factory
-from seqzoo.config import names
-from seqzoo.contracts import Cell
+from seqzoo.cells.cell import Cell
+from seqzoo.configuration.building import cell_factory
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.state import flatten, map_state
 from seqzoo.kernels import linear_scan as linear
 from seqzoo.kernels import linear_scan_triton as kernel
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused import scan as fused
 from seqzoo.kernels.fused.plan import plan
-from seqzoo.state import flatten, map_state
 
 assert os.environ.get("TRITON_INTERPRET") == "1", "set TRITON_INTERPRET=1"
 B, T, INPUT = 4, 3, 2

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import seqzoo
-from seqzoo.building import cell_factory
-from seqzoo.config import names
+from seqzoo.configuration.building import cell_factory
+from seqzoo.configuration.registry import names
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused import scan as fused
 from seqzoo.kernels.fused.plan import plan

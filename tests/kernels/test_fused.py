@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import seqzoo
-from seqzoo.cache import user_cache
+from seqzoo.cells.cell import Cell
 from seqzoo.cells.modified import Modifiers, modify
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.cache import user_cache
+from seqzoo.contracts.state import flatten
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused import scan as fused
 from seqzoo.kernels.fused.cpu import native
 from seqzoo.kernels.fused.graph import Graph
 from seqzoo.kernels.fused.interpretation import interpreted
 from seqzoo.kernels.fused.tracing import trace
-from seqzoo.state import flatten
 
 pytestmark = pytest.mark.skipif(native.compiler() is None, reason="there is no C++ compiler")
 B, T, INPUT, H = 5, 6, 3, 4

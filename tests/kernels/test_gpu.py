@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqzoo.building import cell_factory
-from seqzoo.config import names
-from seqzoo.contracts import Cell
+from seqzoo.cells.cell import Cell
+from seqzoo.configuration.building import cell_factory
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.state import flatten, map_state
 from seqzoo.kernels import linear_scan as linear
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused import scan as fused
-from seqzoo.state import flatten, map_state
 
 pytestmark = [
     pytest.mark.gpu,

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 import seqzoo
-from seqzoo.contracts import Cell, State
+from seqzoo.cells.cell import Cell
+from seqzoo.contracts.batch import State
 from seqzoo.kernels.fused import NotCompilable, fused_scan
 from seqzoo.kernels.fused import scan as fused
 from seqzoo.kernels.fused.cpu import native

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqzoo.contracts import Batch, DataSpec, Features
-from seqzoo.data.codec import LabelCodec
+from seqzoo.contracts.batch import Batch, Features
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.text.codec import LabelCodec
 from seqzoo.metrics import create_metrics
-from seqzoo.tasks import Classification
-from seqzoo.tasks.classification import CumulativeLink, _class_weights
+from seqzoo.tasks.classification import Classification, CumulativeLink, _class_weights
 
 RATINGS = DataSpec("classification", 8, 5, None, LabelCodec("12345"), class_counts=[10, 20, 40, 20, 10])
 

@@ -5,15 +5,17 @@ from typing import Any
 import pytest
 import torch
 
-from seqzoo.building import build_model
-from seqzoo.config import compose, load, names
-from seqzoo.contracts import BLANK, Batch, DataSpec
-from seqzoo.data import TextCodec
-from seqzoo.data.vocabulary import SOURCE_SPECIALS
-from seqzoo.errors import ConfigError
-from seqzoo.loaded import Loaded
-from seqzoo.model import Model
-from seqzoo.overrides import examine
+from seqzoo.configuration.building import build_model
+from seqzoo.configuration.composing import compose, load
+from seqzoo.configuration.overrides import examine
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.batch import BLANK, Batch
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.data.text.vocabulary import SOURCE_SPECIALS
+from seqzoo.network.model import Model
+from seqzoo.runs.loaded import Loaded
 
 CODEC = TextCodec.learn("whitespace", ["a b c d e f"], (*SOURCE_SPECIALS, "___"))
 SPEC = DataSpec("cloze", CODEC.size, CODEC.size, CODEC, CODEC)

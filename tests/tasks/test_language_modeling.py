@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from seqzoo import compose
-from seqzoo.building import build_model
-from seqzoo.contracts import PAD, UNKNOWN, Batch, DataSpec
-from seqzoo.data.codec import TextCodec
-from seqzoo.decoding import Search
-from seqzoo.errors import ConfigError, DataError
-from seqzoo.model import Model
-from seqzoo.overrides import examine
-from seqzoo.training.checkpoint import load_weights, save_weights
+from seqzoo.configuration.building import build_model
+from seqzoo.configuration.overrides import examine
+from seqzoo.contracts.batch import PAD, UNKNOWN, Batch
+from seqzoo.contracts.errors import ConfigError, DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.network.model import Model
+from seqzoo.tasks.decoding import Search
+from seqzoo.training.record.checkpoint import load_weights, save_weights
 
 CODEC = TextCodec.learn("characters", [list("abcdefgh")])
 SPEC = DataSpec("language_modeling", CODEC.size, CODEC.size, CODEC, CODEC)

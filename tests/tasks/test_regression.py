@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from seqzoo import compose
-from seqzoo.building import build_model
-from seqzoo.contracts import Batch, DataSpec, Features, Loss
-from seqzoo.data import encode_inputs, spec_from_plain, spec_to_plain
-from seqzoo.errors import DataError
+from seqzoo.configuration.building import build_model
+from seqzoo.configuration.overrides import examine
+from seqzoo.contracts.batch import Batch, Features, Loss
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.examples import encode_inputs
+from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from seqzoo.metrics import create_metric
-from seqzoo.model import Model
-from seqzoo.overrides import examine
-from seqzoo.tasks import Regression
+from seqzoo.network.model import Model
+from seqzoo.tasks.regression import Regression
 
 LENGTHS = torch.tensor([3, 1])
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from seqzoo.contracts import Batch, DataSpec, Features
-from seqzoo.data.codec import LabelCodec
-from seqzoo.errors import ConfigError
-from seqzoo.spans import is_broken, tags_of
-from seqzoo.tasks import Tagging
+from seqzoo.contracts.batch import Batch, Features
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.span_notation import is_broken, tags_of
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.text.codec import LabelCodec
+from seqzoo.tasks.tagging import Tagging
 
 LENGTHS = torch.tensor([3, 1, 2])
 B, T, F = 3, 3, 4

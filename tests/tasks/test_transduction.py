@@ -12,21 +12,22 @@ import torch
 from torch import Tensor
 
 from seqzoo import compose
-from seqzoo.attention import Memory
-from seqzoo.building import build_model
-from seqzoo.config import merged
-from seqzoo.contracts import BEGIN, END, PAD, UNKNOWN, Batch, DataSpec
-from seqzoo.data.codec import TextCodec, spec_from_plain, spec_to_plain
+from seqzoo.configuration.building import build_model
+from seqzoo.configuration.composing import merged
+from seqzoo.configuration.overrides import examine
+from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Batch
+from seqzoo.contracts.errors import ConfigError, DataError
+from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
-from seqzoo.data.subwords import SUBWORDS
-from seqzoo.data.vocabulary import TARGET_SPECIALS
-from seqzoo.decoding import Hypothesis, Search
-from seqzoo.errors import ConfigError, DataError
-from seqzoo.loaded import Loaded
-from seqzoo.model import Model
-from seqzoo.overrides import examine
-from seqzoo.tasks.forms import form_of
-from seqzoo.training.checkpoint import load_weights, save_weights
+from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain
+from seqzoo.data.text.subwords import SUBWORDS
+from seqzoo.data.text.vocabulary import TARGET_SPECIALS
+from seqzoo.network.heads.attention import Memory
+from seqzoo.network.model import Model
+from seqzoo.runs.loaded import Loaded
+from seqzoo.tasks.decoding import Hypothesis, Search
+from seqzoo.tasks.decoding.forms import form_of
+from seqzoo.training.record.checkpoint import load_weights, save_weights
 
 LETTERS = [list("abcdefgh")]
 SOURCE = TextCodec.learn("characters", LETTERS)

@@ -9,14 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqzoo.building import build_model
-from seqzoo.config import compose, merged
-from seqzoo.contracts import Batch, DataSpec
-from seqzoo.data import GeneratedPoems, TextCodec
-from seqzoo.errors import DataError
-from seqzoo.loaded import Loaded
-from seqzoo.overrides import examine
-from seqzoo.verse import FRAME, Form, lines_of, rhymes_of
+from seqzoo.configuration.building import build_model
+from seqzoo.configuration.composing import compose, merged
+from seqzoo.configuration.overrides import examine
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.verse_notation import FRAME, Form, lines_of, rhymes_of
+from seqzoo.data.files.poems import GeneratedPoems
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.runs.loaded import Loaded
 
 CHARACTERS = "".join(sorted(set("".join(line for poem in GeneratedPoems().poems()["test"] for line in poem))))
 CODEC = TextCodec.learn("characters", [list(CHARACTERS + FRAME + "578246")])

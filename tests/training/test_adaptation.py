@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from seqzoo import compose
-from seqzoo.building import build_model
-from seqzoo.contracts import Batch
+from seqzoo.configuration.building import build_model
+from seqzoo.contracts.batch import Batch
 from seqzoo.data.running_text import RunningText
-from seqzoo.model import Model
+from seqzoo.network.model import Model
 from seqzoo.training.adaptation import Adaptation, NeuralCache, evaluate_adapting
 from seqzoo.training.evaluation import evaluate
 

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from seqzoo import runs
-from seqzoo.building import build_training
-from seqzoo.config import compose
-from seqzoo.errors import ConfigError
+from seqzoo.configuration.building import build_training
+from seqzoo.configuration.composing import compose
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.runs import lifecycle as runs
 from seqzoo.training.averaging import Averaging
-from seqzoo.training.checkpoint import load_training
-from seqzoo.training.files import BEST, LAST
+from seqzoo.training.record.checkpoint import load_training
+from seqzoo.training.record.files import BEST, LAST
 
 
 class Walk:

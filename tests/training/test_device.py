@@ -9,9 +9,9 @@ import numpy
 import pytest
 import torch
 
-from seqzoo.backbones import Recurrent
-from seqzoo.cells import LSTM
-from seqzoo.errors import ConfigError
+from seqzoo.cells.lstm import LSTM
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.network.backbones.recurrent import Recurrent
 from seqzoo.training import device
 
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from seqzoo.config import names
-from seqzoo.dynamics import first_cell
-from seqzoo.overrides import build
+from seqzoo.configuration.overrides import build
+from seqzoo.configuration.registry import names
+from seqzoo.inspection.dynamics import first_cell
+from seqzoo.inspection.model_graph import graph_of
+from seqzoo.inspection.recurrence import recurrence
 from seqzoo.training.diagnostics import Allowance
 from seqzoo.training.evaluation import middle
-from seqzoo.training.graph import graph_of
-from seqzoo.training.recurrence import recurrence
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ("debug=tiny", "data=reverse", "data.train_size=64", "data.validation_size=8", "data.test_size=8")

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from seqzoo import runs
-from seqzoo.building import build_data, build_training
-from seqzoo.config import Training, compose
-from seqzoo.contracts import DataModule
-from seqzoo.errors import CheckpointError
+from seqzoo.configuration.building import build_data, build_training
+from seqzoo.configuration.composing import compose
+from seqzoo.contracts.errors import CheckpointError
+from seqzoo.contracts.parts import DataModule
+from seqzoo.runs import lifecycle as runs
 from seqzoo.training import session
-from seqzoo.training.run import format_seconds
+from seqzoo.training.record.run import format_seconds
 from seqzoo.training.session import Position, count_updates, is_over
+from seqzoo.training.settings import Training
 
 SMALL = [
     "debug=tiny", "data.train_size=40", "data.validation_size=10", "data.test_size=10", "data.batch_size=10",
@@ -62,7 +63,7 @@ def test_no_plan_is_made_to_count_batches_of_a_fixed_size(monkeypatch: pytest.Mo
     data = build_data(compose("task=tagging", *SMALL, "data.limit=null"))
     data.load()
     planned = len(list(data.batches("train", 1)))
-    monkeypatch.setattr("seqzoo.data.bucketing.bucket", lambda *_: pytest.fail("a plan was made"))
+    monkeypatch.setattr("seqzoo.data.batching.bucketing.bucket", lambda *_: pytest.fail("a plan was made"))
     assert [data.num_batches("train", epoch) for epoch in range(2, 5)] == [planned] * 3
     assert planned == 4
 

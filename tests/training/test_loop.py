@@ -19,16 +19,19 @@ from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from seqzoo import runs
-from seqzoo.building import build_data, build_model, build_training
-from seqzoo.config import compose, names
-from seqzoo.contracts import Batch, DataModule, DataSpec
-from seqzoo.errors import ConfigError, TrainingError
+from seqzoo.configuration.building import build_data, build_model, build_training
+from seqzoo.configuration.composing import compose
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import ConfigError, TrainingError
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.runs import lifecycle as runs
 from seqzoo.training import loop
-from seqzoo.training.checkpoint import load_training
 from seqzoo.training.evaluation import decoded_examples
-from seqzoo.training.files import BEST, CURVES, LAST, read_curves
 from seqzoo.training.prefetch import on_device
+from seqzoo.training.record.checkpoint import load_training
+from seqzoo.training.record.files import BEST, CURVES, LAST, read_curves
 from seqzoo.training.session import Position, Session
 
 TASKS = ["transduction", "classification", "tagging", "language_modeling"]

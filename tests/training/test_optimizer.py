@@ -7,9 +7,10 @@ import math
 import pytest
 from torch import nn
 
-from seqzoo.building import build_training
-from seqzoo.config import Training, compose
+from seqzoo.configuration.building import build_training
+from seqzoo.configuration.composing import compose
 from seqzoo.training.optimizer import Schedule, build_optimizer
+from seqzoo.training.settings import Training
 
 
 def settings(*overrides: str) -> Training:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from seqzoo.contracts import Batch
+from seqzoo.contracts.batch import Batch
 from seqzoo.training.prefetch import ahead, on_device
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy
 import torch
 
-from seqzoo.building import build_data, build_model, build_training
-from seqzoo.config import compose
+from seqzoo.configuration.building import build_data, build_model, build_training
+from seqzoo.configuration.composing import compose
 from seqzoo.training import loop
-from seqzoo.training.checkpoint import fill, load_training, save_training
+from seqzoo.training.record.checkpoint import fill, load_training, save_training
 from seqzoo.training.session import Session
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqzoo.contracts import State
+from seqzoo.contracts.batch import State
 from seqzoo.kernels.fused.graph import Node, in_order
 from seqzoo.kernels.fused.tracing import Step
 

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.state import flatten
 from seqzoo.kernels.fused.derivative import Reverse, reverse
 from seqzoo.kernels.fused.graph import Node, Product, in_order
 from seqzoo.kernels.fused.tracing import Step, trace
-from seqzoo.state import flatten
+from seqzoo.kernels.stepping import Stepping
 
 
 @dataclass
@@ -113,7 +114,7 @@ class Plan(NamedTuple):
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
-def plan(cell: Cell, projected_size: int, state: State) -> Plan:
+def plan(cell: Stepping, projected_size: int, state: State) -> Plan:
     """Raises NotCompilable."""
     step = trace(cell, projected_size, state)
     sizes = [part.shape[-1] for part in flatten(state)]

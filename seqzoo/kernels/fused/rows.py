@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqzoo.masking import mask
+from seqzoo.contracts.masking import mask
 
 
 class Rows:

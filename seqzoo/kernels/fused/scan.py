@@ -16,16 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.masking import zero_padding
+from seqzoo.contracts.state import flatten, unflatten
+from seqzoo.contracts.transforms import autocast_dtype, transformed
 from seqzoo.kernels.fused.interpretation import interpreted
 from seqzoo.kernels.fused.plan import Plan, plan
 from seqzoo.kernels.fused.rows import Rows
 from seqzoo.kernels.fused.tracing import NotCompilable
 from seqzoo.kernels.fused.traits import traits_of
-from seqzoo.kernels.transforms import autocast_dtype, transformed
+from seqzoo.kernels.stepping import Stepping
 from seqzoo.kernels.unroll import unroll
-from seqzoo.masking import zero_padding
-from seqzoo.state import flatten, unflatten
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2, torch.float16: 5e-2, torch.bfloat16: 5e-2}
 MOST_PROGRAMS = 256
@@ -81,7 +82,7 @@ MACHINES = {
 }
 
 
-def fused_scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+def fused_scan(cell: Stepping, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
     """As `Cell.scan`. Raises NotCompilable where it cannot be."""
     if transformed() or type(x) not in (Tensor, nn.Parameter):
         raise NotCompilable("torch transforms the computation")
@@ -105,14 +106,14 @@ def fused_scan(cell: Cell, x: Tensor, state: State, lengths: Tensor | None) -> t
     return outputs, unflatten(after, state)
 
 
-def _fixed(cell: Cell, plan: Plan, low: torch.dtype | None) -> list[Tensor]:
+def _fixed(cell: Stepping, plan: Plan, low: torch.dtype | None) -> list[Tensor]:
     """low: of the weights of products, where autocast wants them so; vectors and the state stay as they are."""
     memo: dict[int, Any] = {}
     weights = {product.weight for product in plan.step.products}
     return [one(cell, memo).to(low if k in weights else None) for k, one in enumerate(plan.step.fixed)]
 
 
-def compiled(cell: Cell, x: Tensor, state: State, low: torch.dtype | None) -> Compiled:
+def compiled(cell: Stepping, x: Tensor, state: State, low: torch.dtype | None) -> Compiled:
     """One for all cells of equal traits: of a class, its options and sizes. Raises NotCompilable."""
     key = (x.dtype, low, x.device, *traits_of(cell))
     program = _known.get(key)
@@ -130,7 +131,7 @@ def compiled(cell: Cell, x: Tensor, state: State, low: torch.dtype | None) -> Co
     return program
 
 
-def _compile(cell: Cell, x: Tensor, state: State, low: torch.dtype | None) -> Compiled:
+def _compile(cell: Stepping, x: Tensor, state: State, low: torch.dtype | None) -> Compiled:
     """By the first way that can and is right. Nothing of it is seen from outside: not by hooks on saved tensors, such
     as those of activation checkpointing, and no random number is drawn.
     """
@@ -142,9 +143,9 @@ def _compile(cell: Cell, x: Tensor, state: State, low: torch.dtype | None) -> Co
         return _program(cell, p, state, low)
 
 
-def _inner_hooks(cell: Cell) -> bool:
+def _inner_hooks(cell: Stepping) -> bool:
     """Whether a module in the cell has hooks. Its own are called around the whole."""
-    inner = [module for module in cell.modules() if module is not cell]
+    inner = list(cell.modules())[1:]  # the first is the cell
     return any(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
         for module in inner
@@ -155,7 +156,7 @@ def _same(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _program(cell: Cell, p: Tensor, state: State, low: torch.dtype | None) -> Compiled:
+def _program(cell: Stepping, p: Tensor, state: State, low: torch.dtype | None) -> Compiled:
     # neither the conversions of the one nor the shortcuts of the other are part of a step
     with torch.autocast(p.device.type, enabled=False), torch.inference_mode(mode=False):
         of_step = plan(cell, p.shape[-1], state)
@@ -170,7 +171,7 @@ def _program(cell: Cell, p: Tensor, state: State, low: torch.dtype | None) -> Co
     raise refused
 
 
-def _verify(cell: Cell, program: Compiled, p: Tensor, state: State, low: torch.dtype | None) -> None:
+def _verify(cell: Stepping, program: Compiled, p: Tensor, state: State, low: torch.dtype | None) -> None:
     """Two steps of two rows, outputs and gradients, against the cell itself: it finds what tracing cannot see, such as
     a gradient that is cut. Raises NotCompilable.
     """

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from seqzoo.contracts import Cell, State
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.kernels.fused.graph import Graph, Node, Product, refined
-from seqzoo.state import flatten, unflatten
+from seqzoo.kernels.stepping import Stepping
 
 ROWS = 2
 
@@ -32,9 +32,9 @@ class NotCompilable(Exception):
 class Fixed:
     """A tensor that no step changes: how to compute it from the cell, with a memo of what is computed already."""
 
-    compute: Callable[[Cell, dict[int, Any]], Any]
+    compute: Callable[[Stepping, dict[int, Any]], Any]
 
-    def __call__(self, cell: Cell, memo: dict[int, Any]) -> Any:
+    def __call__(self, cell: Stepping, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
             memo[id(self)] = self.compute(cell, memo)
         return memo[id(self)]
@@ -53,7 +53,7 @@ class Step:
     fixed: tuple[Fixed, ...]
 
 
-def trace(cell: Cell, projected_size: int, state: State) -> Step:
+def trace(cell: Stepping, projected_size: int, state: State) -> Step:
     """Raises NotCompilable. state: any state of the cell; only its shapes and types count."""
     parts = flatten(state)
     if any(part.dim() != 2 for part in parts):
@@ -75,7 +75,7 @@ def trace(cell: Cell, projected_size: int, state: State) -> Step:
 class _Recorder(TorchDispatchMode):
     """Knows for each tensor whether it is a row value (a node) or fixed."""
 
-    def __init__(self, cell: Cell):
+    def __init__(self, cell: Stepping):
         super().__init__()
         self.graph = Graph()
         self.used: list[Fixed] = []
@@ -111,7 +111,7 @@ class _Recorder(TorchDispatchMode):
             raise NotCompilable(f"{function} changes or draws numbers")
         known = tree_map(lambda arg: self._values[id(arg)] if isinstance(arg, Tensor) else arg, (args, kwargs))
 
-        def compute(cell: Cell, memo: dict[int, Any]) -> Any:
+        def compute(cell: Stepping, memo: dict[int, Any]) -> Any:
             own_args, own_kwargs = tree_map(lambda arg: arg(cell, memo) if isinstance(arg, Fixed) else arg, known)
             return function(*own_args, **own_kwargs)
 
@@ -173,22 +173,22 @@ class _Matrix:
         return self._recorder.graph.leaf("vector", self.index, 0, self.shape[-1] if self.shape else 1)
 
 
-def _plain_tensors(cell: Cell) -> Iterator[tuple[str, Tensor]]:
+def _plain_tensors(cell: Stepping) -> Iterator[tuple[str, Tensor]]:
     """Tensors that are attributes and no parameters, such as a weight that a hook or a parametrization computes."""
     for name, module in cell.named_modules():
-        computed = list(module.parametrizations) if is_parametrized(module) else []
+        computed = list(getattr(module, "parametrizations", ()))
         for attribute in (*vars(module), *computed):
             value = getattr(module, attribute)
             if isinstance(value, Tensor):
                 yield f"{name}.{attribute}".strip("."), value
 
 
-def _attribute(name: str) -> Callable[[Cell, dict[int, Any]], Tensor]:
+def _attribute(name: str) -> Callable[[Stepping, dict[int, Any]], Tensor]:
     get = operator.attrgetter(name)
     return lambda cell, memo: get(cell)
 
 
-def _part_of(whole: Fixed, index: int) -> Callable[[Cell, dict[int, Any]], Tensor]:
+def _part_of(whole: Fixed, index: int) -> Callable[[Stepping, dict[int, Any]], Tensor]:
     return lambda cell, memo: whole(cell, memo)[index]
 
 

@@ -11,8 +11,8 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts import Cell
 from seqzoo.kernels.fused.tracing import NotCompilable
+from seqzoo.kernels.stepping import Stepping
 
 EXACT = {bool, int, str, bytes, complex, type(None), torch.dtype, torch.device, BuiltinFunctionType}
 """Types whose equality is that of what one computes with them, once the types are equal."""
@@ -25,7 +25,7 @@ MOST_VALUES, DEEPEST = 10_000, 50
 levels of nesting."""
 
 
-def traits_of(cell: Cell) -> Iterator[Hashable]:
+def traits_of(cell: Stepping) -> Iterator[Hashable]:
     """All attributes of the cell, of its classes and of the modules in it, by value, with what its methods read of
     their modules, and the shapes of its tensors.
 

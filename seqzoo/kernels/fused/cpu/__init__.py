@@ -1,1 +1,1 @@
-"""A CPU: `source` writes C++ on top of `recurrence.h`, `native` compiles, keeps and runs it."""
+"""A CPU: `cpp_source` writes C++ on top of `recurrence.h`, `native` compiles, keeps and runs it."""

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqzoo.cache import user_cache
-from seqzoo.kernels.fused.cpu.source import generate
+from seqzoo.contracts.cache import user_cache
+from seqzoo.kernels.fused.cpu.cpp_source import generate
 from seqzoo.kernels.fused.plan import Plan
 from seqzoo.kernels.fused.rows import Rows
 from seqzoo.kernels.fused.tracing import NotCompilable

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from seqzoo.kernels.fused.cuda import functions
-from seqzoo.kernels.fused.cuda.source import Kernel
+from seqzoo.kernels.fused.cuda.triton_source import Kernel
 from seqzoo.kernels.fused.tracing import NotCompilable
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.kernels.fused.cuda.launching import defined, launch
-from seqzoo.kernels.fused.cuda.source import Resident as Writer
+from seqzoo.kernels.fused.cuda.triton_source import Resident as Writer
 from seqzoo.kernels.fused.plan import Plan
 from seqzoo.kernels.fused.rows import Rows
 from seqzoo.kernels.fused.tracing import NotCompilable

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from seqzoo.kernels.fused.cuda.launching import defined, launch
-from seqzoo.kernels.fused.cuda.source import TABLE, Stage
-from seqzoo.kernels.fused.cuda.source import Stepwise as Writer
+from seqzoo.kernels.fused.cuda.triton_source import TABLE, Stage
+from seqzoo.kernels.fused.cuda.triton_source import Stepwise as Writer
 from seqzoo.kernels.fused.plan import Pass, Plan
 from seqzoo.kernels.fused.rows import Rows
 

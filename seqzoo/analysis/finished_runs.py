@@ -1,0 +1,224 @@
+"""Finished runs, read from their small files; what cannot be read is named, and no reason to stop."""
+
+from __future__ import annotations
+
+import glob
+import heapq
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seqzoo.contracts.errors import CheckpointError, SeqzooError, printable
+from seqzoo.runs.provenance import group_name
+from seqzoo.training.record.files import (
+    CONFIG,
+    EVENTS,
+    LARGEST_EVENTS,
+    METRICS,
+    is_number,
+    read_bytes,
+    read_config,
+    read_curves,
+    read_json,
+)
+from seqzoo.training.record.older import named_losses
+
+SPLITS = ("test", "validation")
+MOST_SCORES = 100
+"""Of a split: each is a column of a table."""
+VALIDATION = {"valid", "val", "validation", "eval", "evaluation", "dev"}
+
+
+@dataclass
+class RunRecord:
+    """What comparing needs of one run.
+
+    group: the same for runs that differ in their seed alone.
+    config: as it was composed; empty for a run of another program.
+    metrics: of metrics.json; of another program's run, the last point of each curve.
+    curves: points with "step", "seconds", perhaps "tokens", and what was measured: "valid/accuracy".
+    """
+
+    folder: Path
+    group: str
+    seed: int | None
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    curves: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def choices(self) -> dict[str, str]:
+        return self.config.get("choices", {})
+
+    def scores(self, split: str) -> dict[str, float]:
+        """The metrics of a split, the one that picks the best checkpoint first."""
+        found = self.metrics.get(split)
+        numbers = found.items() if isinstance(found, dict) else ()
+        return {printable(name): float(value) for name, value in numbers if is_number(value)}
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Of the content of each data file, by the option that names it; runs of older versions have none."""
+        records = self.config.get("data_files")
+        found = [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+        return {str(record.get("name")): str(record.get("fingerprint")) for record in found}
+
+    def number(self, name: str) -> float:
+        """A number of metrics.json; nan where there is none."""
+        value = self.metrics.get(name)
+        return float(value) if is_number(value) else float("nan")
+
+
+def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
+    """The runs in folders and wildcards, and a sentence for each that cannot be used.
+
+    Raises SeqzooError where a pattern matches nothing or no run is found at all.
+    """
+    runs, problems = [], []
+    folders = sorted({folder for pattern in patterns for folder in _expand(pattern)})
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except CheckpointError as error:
+            problems.append(printable(str(error)))
+    if not runs:
+        told = "".join(f"\n  {problem}" for problem in problems)
+        raise SeqzooError(f"there is no finished run in {', '.join(patterns)}{told}")
+    return _newest_of_each_seed(runs, problems), problems
+
+
+def _expand(pattern: str) -> Iterator[Path]:
+    # Path.glob takes no absolute pattern
+    matches = glob.glob(pattern) if glob.has_magic(pattern) and not Path(pattern).exists() else [pattern]  # noqa: PTH207
+    matches = [match for match in matches if Path(match).is_dir()]
+    if not matches:
+        raise SeqzooError(f"there is no folder {pattern}")
+    for match in matches:
+        for folder, inside, files in os.walk(match):
+            if CONFIG in files or METRICS in files or any(name.startswith(EVENTS) for name in files):
+                inside.clear()
+                yield Path(folder)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Raises CheckpointError with what is wrong or missing."""
+    if not any(os.path.lexists(folder / name) for name in (CONFIG, METRICS)):
+        return _foreign_run(folder)
+    config = read_config(folder)
+    if not os.path.lexists(folder / METRICS):
+        updates = max((point["step"] for point in read_curves(folder)), default=0)
+        raise CheckpointError(f"{folder} is not finished (update {updates:,})")
+    metrics = named_losses(read_json(folder / METRICS), config["task"])
+    _check_count(folder / METRICS, *(metrics.get(split) for split in SPLITS))
+    if not any(isinstance(metrics.get(split), dict) for split in SPLITS):
+        raise CheckpointError(f"{folder / METRICS} has no scores of {' or '.join(SPLITS)}")
+    curves = read_curves(folder) or read_events(folder)
+    return RunRecord(folder, group_name(config), config["seed"], config, metrics, curves)
+
+
+def _check_count(path: Path, *scores: Any) -> None:
+    """Raises CheckpointError for a split with too many scores."""
+    count = max(len(found) if isinstance(found, dict) else 0 for found in scores)
+    if count > MOST_SCORES:
+        raise CheckpointError(f"{path} has {count:,} scores of one split, more than {MOST_SCORES}")
+
+
+def _foreign_run(folder: Path) -> RunRecord:
+    """Any TensorBoard run: its folder names it, a number at the end is its seed."""
+    points = [{_own_tag(tag): value for tag, value in point.items()} for point in read_events(folder)]
+    last: dict[str, float] = {}
+    for point in points:
+        last |= point
+    scores = {tag.removeprefix("valid/"): value for tag, value in last.items() if tag.startswith("valid/")}
+    _check_count(folder, scores)
+    if not scores:
+        raise CheckpointError(f"{folder} has event files, but no scalar of validation, such as valid/accuracy, in them")
+    match = re.fullmatch(r"(.+?)(?:[-_,. ]*(?:seed)?[-_=]?(\d+))?", folder.name)
+    name, seed = (match[1], match[2]) if match else (folder.name, None)
+    metrics = {"validation": scores, "seconds": last.get("seconds")}
+    return RunRecord(folder, name, None if seed is None else int(seed), {}, metrics, points)
+
+
+def _own_tag(tag: str) -> str:
+    """val_loss, eval/accuracy and Accuracy/validation as valid/loss and valid/accuracy."""
+    parts = re.split(r"[/_. -]+", tag.lower())
+    rest = [part for part in parts if part not in VALIDATION]
+    return f"valid/{'_'.join(rest)}" if 0 < len(rest) < len(parts) else tag
+
+
+def read_events(folder: Path) -> list[dict[str, float]]:
+    """The scalars of TensorBoard's event files, in the form of `read_curves`, as far as they go."""
+    points: dict[int, dict[str, float]] = {}
+    latest: list[int] = []  # a heap of the steps, with their signs turned
+    for path in sorted(folder.glob(f"{EVENTS}*")):
+        for event in _events(path):
+            if event.HasField("session_log") and event.session_log.status == event.session_log.START:
+                # a run that was cut goes on, and measures again what came after
+                while latest and -latest[0] >= event.step:
+                    del points[-heapq.heappop(latest)]
+            for value in event.summary.value:
+                number = _scalar(value)
+                if number is None or value.tag in ("step", "seconds"):
+                    continue
+                if event.step not in points:
+                    points[event.step] = {"step": event.step, "seconds": event.wall_time}
+                    heapq.heappush(latest, -event.step)
+                points[event.step][value.tag] = number
+    begin = min((point["seconds"] for point in points.values()), default=0.0)
+    return [{**point, "seconds": point["seconds"] - begin} for _, point in sorted(points.items())]
+
+
+def _events(path: Path) -> Iterator[Any]:
+    """Until the end, or until something is damaged: the end of a run that goes on is often cut.
+
+    A record is its length (8 bytes), a sum (4), an event, and a sum; this is twenty times as fast as TensorBoard's own
+    reader.
+    """
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    content, start = memoryview(read_bytes(path, LARGEST_EVENTS)), 0
+    while start + 12 <= len(content):
+        begin, end = start + 12, start + 12 + int.from_bytes(content[start : start + 8], "little")
+        if end > len(content):
+            return
+        try:
+            yield Event.FromString(bytes(content[begin:end]))
+        except DecodeError:
+            return
+        start = end + 4
+
+
+def _scalar(value: Any) -> float | None:
+    """Of PyTorch's writer a simple value, of TensorFlow's a tensor with one number; None for anything else."""
+    if value.HasField("simple_value"):
+        return value.simple_value
+    if not value.HasField("tensor") or value.metadata.plugin_data.plugin_name not in ("scalars", ""):
+        return None
+    # the size that a tensor says it has is its own; what it holds may be one number
+    if math.prod(size.size for size in value.tensor.tensor_shape.dim) != 1:
+        return None
+    from tensorboard.util.tensor_util import make_ndarray
+
+    try:
+        array = make_ndarray(value.tensor)
+    except (TypeError, ValueError):
+        return None
+    return float(array.item()) if array.size == 1 and array.dtype.kind in "fiu" else None
+
+
+def _newest_of_each_seed(runs: list[RunRecord], problems: list[str]) -> list[RunRecord]:
+    """The same seed twice is one measurement."""
+    newest: dict[tuple[str, object], RunRecord] = {}
+    for run in sorted(runs, key=lambda run: (run.folder / METRICS).stat().st_mtime if run.config else 0.0):
+        key = (run.group, run.folder if run.seed is None else run.seed)
+        if key in newest:
+            problems.append(
+                printable(f"{newest[key].folder} has the configuration and seed of {run.folder}, which is newer")
+            )
+        newest[key] = run
+    return list(newest.values())

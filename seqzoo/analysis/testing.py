@@ -1,0 +1,451 @@
+"""What every cell must do, as functions: the contract tests, docs/CELLS.md and cells of one's own use the same.
+
+python -m seqzoo.analysis.testing lstm                                  # a name of the catalogue
+python -m seqzoo.analysis.testing my_module.MyCell --option leak=0.5    # a class of your own; exits 1 if a check fails
+
+In a file of your own tests, where pytest then reports a line for each check:
+
+    from seqzoo.analysis.testing import CHECKS, verdict
+
+    @pytest.mark.parametrize("check", CHECKS)
+    def test_my_cell(check):
+        passed, remark = verdict(CHECKS[check], MyCell)
+        assert passed, remark
+
+Each check takes a CellFactory, `(input_size, hidden_size) -> Cell`, which a class is; it makes the cells it needs,
+raises AssertionError where one is wrong, and returns a remark, "" for none. pytest is not needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import itertools
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.autograd.gradcheck import GradcheckError
+
+from seqzoo.cells.cell import Cell, CellFactory
+from seqzoo.configuration.building import cell_factory
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.errors import ConfigError, SeqzooError, closest
+from seqzoo.contracts.options import check_options
+from seqzoo.contracts.state import flatten, map_state, reorder, unflatten
+from seqzoo.network.backbones.recurrent import Recurrent
+
+B, T, I, H = 3, 7, 4, 5  # noqa: E741
+LENGTHS = [7, 4, 1]
+
+Equation = Callable[[numpy.ndarray, tuple, dict[str, numpy.ndarray], dict[str, Any]], tuple[numpy.ndarray, tuple]]
+"""One step in NumPy: x (B, I), the flat state, parameters and buffers by name, the options of the YAML -> the output
+(B, O) and the next flat state.
+"""
+Scan = Callable[..., tuple[Tensor, State]]
+
+
+class Verdict(NamedTuple):
+    """passed: whether the cell does it; remark: why not, or what to know."""
+
+    passed: bool
+    remark: str = ""
+
+
+def certify(create: CellFactory) -> dict[str, Verdict]:
+    """Every check of `CHECKS`, each from the same seed: `certify(MyCell)`, `certify(partial(MyCell, leak=0.5))`."""
+    return {name: verdict(check, create) for name, check in CHECKS.items()}
+
+
+def verdict(check: Callable[..., str], *arguments: Any) -> Verdict:
+    """Run one check; whatever a cell raises is a failure of that cell."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            return Verdict(True, check(*arguments))
+        except Exception as error:
+            text = " ".join(str(error).split())
+            return Verdict(False, text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}")
+
+
+def check_equation(create: CellFactory, equation: Equation, options: dict[str, Any]) -> str:
+    """A step in NumPy, written from the paper, agrees over 7 steps from a state that is not zero."""
+    cell = _randomised(create)
+    x, state = _some_input(), _some_state(cell)
+    tensors = [*cell.named_parameters(), *cell.named_buffers()]
+    parameters = {name: value.detach().numpy() for name, value in tensors}
+    expected_state = tuple(part.numpy() for part in flatten(state))
+    for t in range(T):
+        output, state = cell(x[:, t], state)
+        expected, expected_state = equation(x[:, t].numpy(), expected_state, parameters, options)
+        _assert_equal([output.detach()], [torch.from_numpy(expected)], f"the output of step {t}")
+        others = [torch.from_numpy(part) for part in expected_state]
+        _assert_equal([part.detach() for part in flatten(state)], others, f"the state after step {t}")
+    return ""
+
+
+def check_scan_equals_stepping(create: CellFactory) -> str:
+    """By every engine that runs the cell, a whole sequence is one step after the other: outputs, last state and all
+    gradients. The remark names the engines.
+    """
+    cell, names = _randomised(create), []
+    for engine in _engines(cell):
+        _assert_same_run(cell, cell.scan, functools.partial(_stepped, cell), None)
+        names.append("reference alone" if engine == "auto" else engine)
+    return ", ".join(names)
+
+
+def check_lengths(create: CellFactory) -> str:
+    """Rows of unlike lengths, by every engine: gradients as the reference's, each row as if it were alone, zero outputs
+    at padding, and a row of length zero keeps its state.
+    """
+    cell = _randomised(create)
+    for _ in _engines(cell):
+        _check_lengths(cell)
+    return ""
+
+
+def _check_lengths(cell: Cell) -> None:
+    _assert_same_run(cell, cell.scan, functools.partial(Cell.unroll, cell), torch.tensor(LENGTHS))
+    x, state = _some_input(), _some_state(cell)
+    outputs, after = cell.scan(x, state, torch.tensor(LENGTHS))
+    for row, length in enumerate(LENGTHS):
+        only = torch.tensor([row])
+        alone, alone_after = cell.scan(x[only, :length], reorder(state, only))
+        _assert_equal([outputs[only, :length]], [alone], f"outputs of a row of length {length}, as if it were alone,")
+        _assert_equal(flatten(reorder(after, only)), flatten(alone_after), f"its state after {length} steps")
+        padding = outputs[only, length:]
+        _assert_exactly_equal([padding], [torch.zeros_like(padding)], "an output at a padded step")
+
+    outputs, after = cell.scan(x, state, torch.tensor([7, 0, 2]))
+    empty = torch.tensor([1])
+    _assert_equal(flatten(reorder(after, empty)), flatten(reorder(state, empty)), "the state of a row of length zero")
+    _assert_exactly_equal([outputs[empty]], [torch.zeros_like(outputs[empty])], "an output of a row of length zero")
+
+
+def check_padding(create: CellFactory) -> str:
+    """What stands at padded steps, be it NaN or infinite, has no influence: not on outputs, to the last bit, nor on the
+    last state or a gradient.
+    """
+    cell, lengths = _randomised(create), torch.tensor(LENGTHS)
+    x = _some_input()
+    for _ in itertools.chain(_engines(cell), _reference(cell)):
+        outputs, *others = _padded_run(cell, x, lengths)
+        for filling in (1e3, -1e3, float("inf"), float("nan")):
+            other = x.clone()
+            for row, length in enumerate(LENGTHS):
+                other[row, length:] = filling
+            changed, *changed_others = _padded_run(cell, other, lengths)
+            _assert_exactly_equal([outputs], [changed], f"outputs where only the padding changed, to {filling},")
+            _assert_equal(others, changed_others, f"states and gradients where only the padding changed, to {filling},")
+    return ""
+
+
+def _padded_run(cell: Cell, x: Tensor, lengths: Tensor) -> list[Tensor]:
+    """Outputs, last state and all gradients."""
+    x = x.clone().requires_grad_()
+    outputs, after = cell.scan(x, None, lengths)
+    total = outputs.sum() + sum((3 * part).sin().sum() for part in flatten(after))
+    gradients = torch.autograd.grad(total, [x, *cell.parameters()])
+    return [outputs, *flatten(after), *gradients]
+
+
+def check_halves(create: CellFactory) -> str:
+    """Two halves of a sequence, the state handed on, are the whole."""
+    cell = _randomised(create)
+    x, state = _some_input(), _some_state(cell)
+    for _ in _engines(cell):
+        whole, after = cell.scan(x, state)
+        first, between = cell.scan(x[:, :3], state)
+        second, end = cell.scan(x[:, 3:], between)
+        _assert_equal([whole], [torch.cat([first, second], 1)], "outputs of two halves")
+        _assert_equal(flatten(after), flatten(end), "the state after two halves")
+    return ""
+
+
+def check_bidirectional(create: CellFactory) -> str:
+    """In both directions, two layers deep, a padded batch is each row alone: rows turn around inside their lengths."""
+    network = Recurrent(create, I, H, num_layers=2, bidirectional=True).double()
+    x = _some_input()
+    outputs, _ = network(x, torch.tensor(LENGTHS))
+    for row, length in enumerate(LENGTHS):
+        alone, _ = network(x[row : row + 1, :length])
+        _assert_equal([outputs[row : row + 1, :length]], [alone], f"both directions of a row of length {length}")
+    return ""
+
+
+def check_gradcheck(create: CellFactory) -> str:
+    """Gradients by input and state are those that finite differences give, with lengths."""
+    cell = _randomised(create)
+    lengths = torch.tensor([3, 2])
+
+    def through(x: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+        outputs, after = cell.scan(x, unflatten(list(parts), cell.initial_state(2)), lengths)
+        return outputs, *flatten(after)
+
+    state = [part.requires_grad_() for part in flatten(_some_state(cell, 2))]
+    _assert_gradients(torch.autograd.gradcheck, through, (_some_input(2, 3).requires_grad_(), *state))
+    return ""
+
+
+def check_double_backward(create: CellFactory) -> str:
+    """Second derivatives by input and parameters are those that finite differences give; in float32, too, they exist.
+
+    The remark "reference" says that the fast `scan` has none in float32 and `Cell.unroll` was taken.
+    """
+    cell = _randomised(create)
+    names = [name for name, _ in cell.named_parameters()]
+
+    def through(x: Tensor, *values: Tensor) -> Tensor:
+        return _call(cell, cell.scan, dict(zip(names, values, strict=True)), x)
+
+    values = [value.detach().clone().requires_grad_() for value in cell.parameters()]
+    inputs = (_some_input(2, 3).requires_grad_(), *values)
+    _assert_gradients(functools.partial(torch.autograd.gradgradcheck, fast_mode=True), through, inputs)
+
+    def penalty(scan: Scan) -> None:
+        x = _some_input().float().requires_grad_()
+        gradients = torch.autograd.grad(scan(x)[0].sin().sum(), [x, *cell.parameters()], create_graph=True)
+        sum(gradient.square().sum() for gradient in gradients).backward()  # type: ignore[union-attr]
+
+    cell.float()
+    return _scan_or_reference(cell, penalty)
+
+
+def check_per_sample_gradients(create: CellFactory) -> str:
+    """`torch.func.vmap` over `grad` gives the gradients of each row alone, in float32, where torch's kernels run.
+
+    The remark "reference" says that the fast `scan` refuses and `Cell.unroll` was taken.
+    """
+    cell = _randomised(create).float()
+    x = _some_input().float()
+    parameters = {name: value.detach() for name, value in cell.named_parameters()}
+
+    def compare(scan: Scan) -> None:
+        def loss(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
+            return _call(cell, scan, parameters, row[None]).sin().sum()
+
+        together = torch.func.vmap(torch.func.grad(loss, argnums=(0, 1)), (None, 0))(parameters, x)
+        for row in range(B):
+            leaf = x[row : row + 1].clone().requires_grad_()
+            alone = torch.autograd.grad(Cell.unroll(cell, leaf)[0].sin().sum(), [leaf, *cell.parameters()])
+            mine = [together[1][row : row + 1], *(together[0][name][row] for name in parameters)]
+            _assert_equal(mine, alone, f"the gradients of row {row}", rtol=1e-3, atol=1e-4)
+
+    return _scan_or_reference(cell, compare)
+
+
+def check_bfloat16(create: CellFactory) -> str:
+    """In bfloat16, outputs and gradients are near those of float64 with the same rounded numbers: their distance is
+    below a twentieth, a tenth for gradients, of their length.
+    """
+    cell = create(I, H).bfloat16()
+    x = _some_input().bfloat16()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of TF32 on devices that are not there
+        # oneDNN's bfloat16 ends the process on processors without it
+        with torch.backends.mkldnn.flags(enabled=False):
+            low = _outputs_and_gradients(cell, x)
+    exact = _outputs_and_gradients(cell.double(), x.double())
+    if low[0].dtype != torch.bfloat16:
+        raise AssertionError(f"outputs are {low[0].dtype} where parameters and inputs are torch.bfloat16")
+    for what, near, right, limit in zip(("outputs", "gradients"), low, exact, (0.05, 0.1), strict=True):
+        distance = ((near.double() - right).norm() / right.norm().clamp(min=1e-6)).item()
+        # written so that nan is wrong, too
+        if not distance <= limit:
+            raise AssertionError(f"{what} in bfloat16 are {distance:.3f} away from float64, above {limit}")
+    return ""
+
+
+def check_state_dict(create: CellFactory) -> str:
+    """Weights go through safetensors into a fresh cell, which then computes the same, to the last bit."""
+    cell, copy = _randomised(create), create(I, H).double()
+    copy.load_state_dict(safetensors.torch.load(safetensors.torch.save(cell.state_dict())))
+    x = _some_input()
+    _assert_exactly_equal([copy.scan(x)[0]], [cell.scan(x)[0]], "outputs of a cell with loaded weights")
+    return ""
+
+
+CHECKS: dict[str, Callable[[CellFactory], str]] = {
+    "scan": check_scan_equals_stepping,
+    "lengths": check_lengths,
+    "padding": check_padding,
+    "halves": check_halves,
+    "bidirectional": check_bidirectional,
+    "gradcheck": check_gradcheck,
+    "double backward": check_double_backward,
+    "per-sample gradients": check_per_sample_gradients,
+    "bfloat16": check_bfloat16,
+    "state dict": check_state_dict,
+}
+
+
+def _randomised(create: CellFactory) -> Cell:
+    """In float64, every parameter away from its start, so that a forgotten bias is seen."""
+    cell = create(I, H).double()
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return cell
+
+
+def _some_input(rows: int = B, steps: int = T) -> Tensor:
+    return torch.randn(rows, steps, I, dtype=torch.float64)
+
+
+def _some_state(cell: Cell, rows: int = B) -> State:
+    return map_state(lambda zero: 0.5 * torch.randn_like(zero), cell.initial_state(rows))
+
+
+def _engines(cell: Cell) -> Iterator[str]:
+    """Sets the cell to every engine that runs it, one after the other; where there is none, to auto: the reference."""
+    found, own = [], cell.engine
+    try:
+        for engine in ("fused", "torch"):
+            cell.engine = engine
+            try:
+                cell.scan(_some_input())
+            except ValueError:
+                continue
+            found.append(engine)
+        for engine in found or ["auto"]:
+            cell.engine = engine
+            yield engine
+    finally:
+        cell.engine = own
+
+
+def _reference(cell: Cell) -> Iterator[str]:
+    cell.engine = "reference"
+    yield cell.engine
+    cell.engine = "auto"
+
+
+def _stepped(cell: Cell, x: Tensor, state: State, lengths: None) -> tuple[Tensor, State]:
+    outputs = []
+    for t in range(x.shape[1]):
+        output, state = cell(x[:, t], state)
+        outputs.append(output)
+    return torch.stack(outputs, 1), state
+
+
+def _assert_same_run(cell: Cell, one: Scan, other: Scan, lengths: Tensor | None) -> None:
+    """Outputs, last states, and the gradients of a weighted sum of all of them, so that no part can hide."""
+    x = _some_input().requires_grad_()
+    state = map_state(lambda part: part.requires_grad_(), _some_state(cell))
+    runs = []
+    for scan in (one, other):
+        outputs, after = scan(x, state, lengths)
+        weights = torch.linspace(0.5, 1.5, outputs.numel(), dtype=outputs.dtype).view_as(outputs)
+        total = (outputs * weights).sum() + sum((3 * part).sin().sum() for part in flatten(after))
+        gradients = torch.autograd.grad(total, [x, *flatten(state), *cell.parameters()])
+        runs.append((outputs, flatten(after), gradients))
+    _assert_equal([runs[0][0]], [runs[1][0]], "outputs of scan")
+    _assert_equal(runs[0][1], runs[1][1], "the state after scan")
+    _assert_equal(runs[0][2], runs[1][2], "gradients through scan")
+
+
+class _Scanning(nn.Module):
+    """`functional_call` needs a module whose call is what is to be differentiated."""
+
+    def __init__(self, cell: Cell, scan: Scan):
+        super().__init__()
+        self.cell, self._scan = cell, scan
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._scan(x)[0]
+
+
+def _call(cell: Cell, scan: Scan, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+    """The outputs (B, T, O) with other parameters."""
+    others = {f"cell.{name}": value for name, value in parameters.items()}
+    return torch.func.functional_call(_Scanning(cell, scan), others, (x,))
+
+
+def _scan_or_reference(cell: Cell, use: Callable[[Scan], None]) -> str:
+    """`use` the cell's scan, or the reference where torch refuses it, and say so."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of how slow it is
+            use(cell.scan)
+        return ""
+    except RuntimeError:
+        use(functools.partial(Cell.unroll, cell))
+        return "reference"
+
+
+def _outputs_and_gradients(cell: Cell, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs, and the gradients of their squares by input and parameters, one long vector."""
+    x = x.detach().requires_grad_()
+    outputs, _ = cell.scan(x, None, torch.tensor(LENGTHS))
+    gradients = torch.autograd.grad(outputs.square().sum(), [x, *cell.parameters()])
+    return outputs.detach(), torch.cat([gradient.flatten() for gradient in gradients])
+
+
+def _assert_gradients(check: Callable[..., bool], function: Callable, inputs: tuple[Tensor, ...]) -> None:
+    try:
+        check(function, inputs)
+    except GradcheckError as error:
+        raise AssertionError(str(error)) from None
+
+
+def _assert_equal(mine: Any, others: Any, what: str, rtol: float | None = None, atol: float | None = None) -> None:
+    for one, other in zip(mine, others, strict=True):
+        torch.testing.assert_close(one, other, rtol=rtol, atol=atol, msg=lambda text: f"{what}: {text}")
+
+
+def _assert_exactly_equal(mine: Any, others: Any, what: str) -> None:
+    _assert_equal(mine, others, what, rtol=0, atol=0)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Check one cell, a line for each property. Exit status: 1 where one fails, 2 where there is no such cell."""
+    parser = argparse.ArgumentParser("python -m seqzoo.analysis.testing", description="Check what every cell must do.")
+    parser.add_argument("cell", help="my_module.MyCell, or a name of the catalogue")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the cell")
+    chosen = parser.parse_args(arguments)
+    try:
+        verdicts = certify(_find(chosen.cell, chosen.option))
+    except SeqzooError as error:
+        print(f"seqzoo: {error}", file=sys.stderr)
+        sys.exit(2)
+    for name, (passed, remark) in verdicts.items():
+        print(f"{name:22}{'pass' if passed else 'FAIL'}{f'  {remark}' if remark else ''}")
+    sys.exit(0 if all(passed for passed, _ in verdicts.values()) else 1)
+
+
+def _find(name: str, options: list[str]) -> CellFactory:
+    """A name of the catalogue or the class `module.Class`, with its options. Raises ConfigError with what is wrong."""
+    from omegaconf import OmegaConf
+
+    unreadable = [f"--option is {text!r}: write NAME=VALUE" for text in options if "=" not in text]
+    if unreadable:
+        raise ConfigError(unreadable)
+    values: dict[str, Any] = OmegaConf.to_container(OmegaConf.from_dotlist(options))  # type: ignore[assignment]
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        return cell_factory(name, **values)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = vars(importlib.import_module(module))
+    except ImportError as error:
+        raise ConfigError([f"{module} cannot be imported: {error}"]) from error
+    cells = [key for key, value in found.items() if isinstance(value, type) and issubclass(value, Cell)]
+    if attribute not in cells:
+        raise ConfigError([f"{module} has no cell {attribute!r}.{closest(attribute, cells)}"])
+    mistakes = check_options(attribute, found[attribute], values, ("input_size", "hidden_size"))
+    if mistakes:
+        raise ConfigError(mistakes.values())
+    return functools.partial(found[attribute], **values)
+
+
+if __name__ == "__main__":
+    main()

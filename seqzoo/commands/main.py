@@ -1,0 +1,118 @@
+"""The command line: which command, and how its mistakes are told."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from seqzoo.commands.arguments import take_config_dirs
+from seqzoo.commands.check import check
+from seqzoo.commands.compare import compare
+from seqzoo.commands.data import data
+from seqzoo.commands.diff import diff
+from seqzoo.commands.evaluate import evaluate
+from seqzoo.commands.explain import explain
+from seqzoo.commands.gradients import gradients
+from seqzoo.commands.info import info
+from seqzoo.commands.ladder import ladder
+from seqzoo.commands.list_names import list_names
+from seqzoo.commands.predict import predict
+from seqzoo.commands.search import search
+from seqzoo.commands.train import train
+from seqzoo.contracts.errors import ConfigError, SeqzooError, closest, printable_lines, program
+
+USAGE = """seqzoo: recurrent networks for sequence tasks
+
+  seqzoo train [OPTION=VALUE ...]         train and score a model; -m runs a sweep: seqzoo train -m cell=lstm,gru
+  seqzoo train resume=RUN_DIR             continue a run where its last checkpoint is
+  seqzoo check [OPTION=VALUE ...]         every mistake at once, shapes, parameters and memory; nothing is read
+  seqzoo evaluate RUN_DIR [split=test]    score a run's best weights
+  seqzoo predict RUN_DIR [TEXT ...]       predict for texts or the lines of standard input; --conll FILE tags a file
+  seqzoo explain RUN_DIR TEXT [--to DIR]  draw states, gates and attention over a text
+  seqzoo compare RUN_DIR ...              runs side by side, seeds averaged; --html writes a page with plots
+  seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
+  seqzoo ladder [OPTION=VALUE ...]        how many steps of the past a cell carries, on four tasks, in about a minute
+  seqzoo gradients cell=A,B [--to DIR]    the gradient's norm by time lag: what vanishes and what explodes
+  seqzoo search OPTION=A,B [...]          Optuna samples options and prunes poor trials; --trials 20 --to DIR
+  seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, training, experiments, debug
+  seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
+  seqzoo data fetch NAME                  download a data set, with its checksum
+
+  seqzoo COMMAND --help                   what each option does
+"""
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "train": train,
+    "check": check,
+    "evaluate": evaluate,
+    "predict": predict,
+    "explain": explain,
+    "compare": compare,
+    "diff": diff,
+    "ladder": ladder,
+    "gradients": gradients,
+    "search": search,
+    "list": list_names,
+    "info": info,
+    "data": data,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; a user's mistake ends with exit status 2 and a sentence."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        if program("seqzoo") != "seqzoo":
+            print(f"\nseqzoo is not on the PATH: here it is {program('seqzoo')}")
+        return
+    if arguments[0] == "--version":
+        from seqzoo import __version__
+
+        print(f"seqzoo {__version__}")
+        return
+    try:
+        if arguments[0] not in COMMANDS:
+            raise ConfigError([f"there is no command {arguments[0]!r}.{closest(arguments[0], COMMANDS)}"])
+        COMMANDS[arguments[0]](take_config_dirs(arguments[1:]))
+        sys.stdout.flush()
+    except SeqzooError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # who read our output has gone, as `head` does
+        _forget_output()
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is not None:
+            _fail(SeqzooError(f"{error.filename}: {error.strerror}"))
+        if error.errno not in FULL:
+            raise
+        _forget_output()
+        _fail(SeqzooError(f"the output could not be written: {error.strerror}"))
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Why a disk or a terminal takes nothing more."""
+
+
+def _forget_output() -> None:
+    """What is still to be written to standard output would fail again at the end of the process."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(error: SeqzooError) -> NoReturn:
+    mistakes = error.mistakes if isinstance(error, ConfigError) else [str(error)]
+    mistakes = list(map(printable_lines, mistakes))
+    if len(mistakes) == 1:
+        print(f"seqzoo: {mistakes[0]}", file=sys.stderr)
+    else:
+        print(
+            f"seqzoo: {len(mistakes)} mistakes", *(f"  - {mistake}" for mistake in mistakes), sep="\n", file=sys.stderr
+        )
+    sys.exit(2)

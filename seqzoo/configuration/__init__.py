@@ -1,0 +1,1 @@
+"""Overrides become settings, settings become components and a model; running them is in `runs`."""

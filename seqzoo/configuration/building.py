@@ -1,0 +1,138 @@
+"""A configuration becomes data, a model and typed settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqzoo.cells.cell import Cell, CellFactory
+from seqzoo.configuration import composing
+from seqzoo.configuration.budget import MOST_WEIGHTS, Budget
+from seqzoo.configuration.components import make, make_cell_factory
+from seqzoo.configuration.cost import count_weights
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.options import check_options
+from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Task
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.network.model import Model
+from seqzoo.training.settings import Training, out_of_range
+
+
+def build_data(config: dict[str, Any]) -> DataModule:
+    """The data module of a configuration; nothing is read yet."""
+    return make("data", config["data"], {}, config)
+
+
+def build_model(config: dict[str, Any], spec: DataSpec) -> Model:
+    """A model for data of these sizes, initialised from torch's random state."""
+    cell = make_cell_factory(config["cell"], config, "cell")
+    encoder: Encoder = make("encoder", config["encoder"], {"input_size": spec.input_size, "spec": spec}, config, cell)
+    backbone: Backbone = make("backbone", config["backbone"], {"cell": cell, "input_size": encoder.output_size}, config)
+    task: Task = make(
+        "task",
+        config["task"],
+        {
+            "feature_size": backbone.output_size,
+            "spec": spec,
+            "encoder_state": backbone.initial_state(1),
+            "embedding": getattr(encoder, "embedding", None),
+        },
+        config,
+        cell,
+    )
+    mistakes = misfits(task, backbone, spec, config, encoder)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return Model(encoder, backbone, task)
+
+
+def create_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell:
+    """A cell of the catalogue by its name in `conf/cell`; `options` override its YAML.
+
+    Raises:
+        ConfigError: a name, an option or a size that cannot be, or that no machine could hold.
+    """
+    factory = cell_factory(name, **options)
+    refuse_too_large(lambda: factory(input_size, hidden_size))
+    return factory(input_size, hidden_size)
+
+
+def refuse_too_large(build: Callable[[], nn.Module]) -> None:
+    """Raises ConfigError where a model would have more than MOST_WEIGHTS. It is built without memory for that."""
+    with torch.device("meta"):
+        weights = count_weights(build())
+    if weights > MOST_WEIGHTS:
+        raise ConfigError(
+            [f"it would have {weights:,} weights, more than {MOST_WEIGHTS:,}: choose a smaller hidden_size"]
+        )
+
+
+def cell_factory(name: str, **options: Any) -> CellFactory:
+    """(input_size, hidden_size) -> a cell of the catalogue."""
+    return make_cell_factory({**composing.load("cell", name), **options}, {}, "cell")
+
+
+def build_training(config: dict[str, Any]) -> Training:
+    """The typed training section. Raises ConfigError with all its mistakes."""
+    options = config["training"]
+    wrong = check_options("training", Training, options)
+    mistakes = [*wrong.values(), *out_of_range({name: value for name, value in options.items() if name not in wrong})]
+    ends = (options.get("epochs", 1), options.get("steps", 1), config.get("budget", {}).get("seconds"))
+    if ends == (None, None, None):
+        mistakes.append("training.epochs and training.steps are both null: say when to stop")
+    if mistakes:
+        raise ConfigError(mistakes)
+    return Training(**options)
+
+
+def build_budget(config: dict[str, Any]) -> Budget:
+    """The typed budget section, which runs of older versions do not have. Raises ConfigError with all its mistakes."""
+    options = config.get("budget", {})
+    mistakes = check_options("budget", Budget, options)
+    if mistakes:
+        raise ConfigError(mistakes.values())
+    return Budget(**options)
+
+
+def misfits(
+    task: Task | type[Task],
+    backbone: Backbone | None,
+    spec: DataSpec,
+    config: dict[str, Any],
+    encoder: Encoder | None = None,
+) -> list[str]:
+    """Axes are independent but for this: a task wants its kind of data, and some must not see what is ahead, or need
+    an output for each step; and words are spelled for those encoders that read characters.
+    """
+    mistakes = []
+    choices = config.get("choices", {})
+    if spec.task and spec.task != task.kind:
+        mistakes.append(
+            f"data={choices.get('data')} is made for task={spec.task}, not for task={choices.get('task')}: "
+            f"choose task={spec.task}, or other data"
+        )
+    if backbone is not None and (task.needs_every_step or spec.per_step) and not backbone.keeps_time:
+        mistakes.append(
+            f"backbone={choices.get('backbone')} puts out fewer steps than it reads, and task={choices.get('task')} "
+            "needs an output for each: choose one that keeps them, such as backbone=unidirectional or backbone=deep"
+        )
+    elif backbone is not None and task.needs_causal and not backbone.causal:
+        mistakes.append(
+            f"backbone={choices.get('backbone')} sees what is ahead, and task={choices.get('task')} must predict it: "
+            "choose a backbone of one direction, such as backbone=unidirectional or backbone=deep"
+        )
+    elif backbone is not None and task.needs_two_sides and not backbone.two_sided:
+        mistakes.append(
+            f"backbone={choices.get('backbone')} does not keep what it read before a token apart from what it read "
+            f"after it, and task={choices.get('task')} must find the token from both: choose one layer in both "
+            "directions, such as backbone=bidirectional"
+        )
+    if encoder is not None and spec.task and spec.character_size and not encoder.reads_characters:
+        mistakes.append(
+            f"data.characters or data.word_places spells words, which encoder={choices.get('encoder')} does not read: "
+            "choose encoder=words_and_characters, or leave both out"
+        )
+    return mistakes

@@ -1,0 +1,265 @@
+"""One component of a model by its options: its class is found, its options are checked, it is constructed.
+
+A configuration names classes of seqzoo's own packages, or of modules that the user allowed by name on this command
+line; it cannot run anything else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from seqzoo.cells.cell import Cell, CellFactories, CellFactory
+from seqzoo.cells.initialisation import Initialisation, initialise
+from seqzoo.cells.modified import Modifiers, modify
+from seqzoo.configuration import composing, registry
+from seqzoo.configuration.budget import WIDEST
+from seqzoo.contracts.class_index import modules
+from seqzoo.contracts.errors import ConfigError, DataError, closest
+from seqzoo.contracts.options import check_options, fits, is_group, leaves, parameters, shown, type_hints
+from seqzoo.contracts.parts import Backbone, BackboneFactory, DataModule, Encoder, Task
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.kernels.engines import Execution
+
+PACKAGES = {
+    "data": "seqzoo.data",
+    "encoder": "seqzoo.network.encoders",
+    "cell": "seqzoo.cells",
+    "backbone": "seqzoo.network.backbones",
+    "task": "seqzoo.tasks",
+}
+
+
+CONTRACTS: dict[str, type] = {
+    "data": DataModule,
+    "encoder": Encoder,
+    "cell": Cell,
+    "backbone": Backbone,
+    "task": Task,
+}
+
+
+# what each kind of constructor is handed, besides its options
+PROVIDED = {
+    "cell": ("input_size", "hidden_size"),
+    "backbone": ("cell", "input_size"),
+    "encoder": ("input_size", "spec"),
+    "task": ("feature_size", "spec", "encoder_state", "embedding"),
+    "data": (),
+}
+
+
+def find(group: str, options: dict[str, Any], config: dict[str, Any], where: str) -> Any:
+    """The class that `class:` names."""
+    name = options.get("class")
+    if not isinstance(name, str):
+        raise ConfigError(
+            [f"{where}.class is {shown(name)}: name a class of {PACKAGES[group]}, or module.Class of your own"]
+        )
+    module, _, attribute = name.rpartition(".")
+    if module and module not in config.get("allow_modules", []):
+        allow = f"'allow_modules=[{module}]', or for a finished run --allow-module {module}"
+        raise ConfigError([f"{where}.class is {name!r}, outside seqzoo: if you trust it, add {allow}"])
+    package = module or PACKAGES[group]
+    homes = {} if module else modules(package)
+    try:
+        home = importlib.import_module(homes.get(attribute, package))
+    except (ImportError, TypeError, ValueError) as error:
+        raise ConfigError([f"{where}.class is {name!r}, but {package} cannot be imported: {error}"]) from error
+    contract, classes = CONTRACTS[group], {n: value for n, value in vars(home).items() if isinstance(value, type)}
+    if not issubclass(classes.get(attribute, object), contract):
+        if attribute in classes:
+            raise ConfigError([f"{where}.class is {name!r}, which does not inherit from seqzoo.{contract.__name__}"])
+        names = homes or (n for n, value in classes.items() if issubclass(value, contract))
+        raise ConfigError([f"{where}.class is {name!r}: there is no such {group}.{closest(attribute, names)}"])
+    return classes[attribute]
+
+
+def make(
+    group: str,
+    options: dict[str, Any],
+    provided: dict[str, Any],
+    config: dict[str, Any],
+    cell: CellFactory | None = None,
+    where: str | None = None,
+) -> Any:
+    """Construct what `options` describe. What the constructor refuses becomes a ConfigError that says where."""
+    where = where or group
+    mistakes = check_component(group, options, where, config)
+    if mistakes:
+        raise ConfigError(mistakes.values())
+    found = find(group, options, config, where)
+    known = parameters(found)
+    common: dict[type, dict[str, Any]] = {}
+    if group == "cell":
+        options, common = _split_common(options, found)
+    arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in known}
+    arguments |= _parts(found, {k: v for k, v in options.items() if k != "class"}, config, cell, where)
+    try:
+        made = found(**arguments)
+        return _finish(made, common) if common else made
+    except (ValueError, DataError, RuntimeError, OverflowError) as error:
+        if isinstance(error, OverflowError) or re.search("overflow|negative dimension|invalid shape", str(error)):
+            raise ConfigError([f"{where} has a size that no tensor can have: {str(error).splitlines()[0]}"]) from error
+        own = [name for given in common.values() for name in given]
+        raise ConfigError([_located(where, str(error), found, own)]) from error
+
+
+def _parts(
+    constructor: type, options: dict[str, Any], config: dict[str, Any], cell: CellFactory | None, where: str
+) -> dict[str, Any]:
+    """Options as a constructor takes them: groups and components among them are made."""
+    hints, made = type_hints(constructor), {}
+    for name, value in options.items():
+        hint, path = hints.get(name), f"{where}.{name}"
+        if hint == BackboneFactory:
+            value = _backbone_factory(value, config, cell, path)
+        elif hint == CellFactories:
+            value = [_own_cell_factory(own, config, f"{path}[{n}]") for n, own in enumerate(value)]
+        elif is_group(hint):
+            try:
+                value = hint(**_parts(hint, value, config, cell, path))
+            except ValueError as error:
+                raise ConfigError([_located(path, str(error), hint)]) from error
+        made[name] = value
+    return made
+
+
+def _finish(cell: Cell, common: dict[type, dict[str, Any]]) -> Cell:
+    """A cell with the options that every cell has."""
+    initialise(cell, Initialisation(**common[Initialisation]))
+    cell.engine = Execution(**common[Execution]).engine
+    return modify(cell, Modifiers(**common[Modifiers]))
+
+
+def _located(where: str, text: str, constructor: type, others: Iterable[str] = ()) -> str:
+    """A constructor's complaint, which may begin with the name of an option, with the place of the component."""
+    if text.startswith(f"{where}."):
+        return text
+    first = text.partition(" ")[0].partition("=")[0]
+    if first in parameters(constructor) or first in others:
+        return f"{where}.{text}"
+    for name, hint in type_hints(constructor).items():
+        if is_group(hint) and hint is not DataSpec and first in parameters(hint):
+            return f"{where}.{name}.{text}"
+    return f"{where}: {text}"
+
+
+def make_cell_factory(options: dict[str, Any], config: dict[str, Any], where: str) -> CellFactory:
+    mistakes = check_component("cell", options, where, config)
+    if mistakes:
+        raise ConfigError(mistakes.values())
+
+    def factory(input_size: int, hidden_size: int) -> Cell:
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not fits(size, int):
+                raise ConfigError([f"{name} is {size!r:.60}: it must be a whole number"])
+            if size < 1:
+                least = "a cell has at least one unit" if name == "hidden_size" else "a cell reads at least one number"
+                raise ConfigError([f"{name} is {size}: {least}"])
+            if size > WIDEST:
+                raise ConfigError([f"{name} is {size:.4g}: a cell has at most {WIDEST:,}"])
+        return make("cell", options, {"input_size": input_size, "hidden_size": hidden_size}, config, where=where)
+
+    return factory
+
+
+def _own_cell_factory(options: dict[str, Any] | str | None, config: dict[str, Any], where: str) -> CellFactory | None:
+    """A cell that stands in for the model's, by its name or its options; None where there is none."""
+    if options is None:
+        return None
+    return make_cell_factory(composing.load("cell", options) if isinstance(options, str) else options, config, where)
+
+
+def _backbone_factory(
+    options: dict[str, Any] | str, config: dict[str, Any], cell: CellFactory | None, where: str
+) -> BackboneFactory:
+    """A backbone inside another component: its cell is the model's own unless it names one."""
+    if isinstance(options, str):
+        options = composing.load("backbone", options)
+    cell = _own_cell_factory(options.get("cell"), config, f"{where}.cell") or cell
+    rest = {name: value for name, value in options.items() if name != "cell"}
+    return lambda input_size: make("backbone", rest, {"cell": cell, "input_size": input_size}, config, where=where)
+
+
+def _split_common(options: dict[str, Any], found: type) -> tuple[dict[str, Any], dict[type, dict[str, Any]]]:
+    """The options of a cell itself, and those that every cell has: how it starts, what is done to its state, and how it
+    is computed.
+    """
+    own = parameters(found).keys()
+    common: dict[type, dict[str, Any]] = {
+        kind: {name: value for name, value in options.items() if name in parameters(kind).keys() - own}
+        for kind in (Initialisation, Modifiers, Execution)
+    }
+    taken = {name for given in common.values() for name in given}
+    return {name: value for name, value in options.items() if name not in taken}, common
+
+
+def check_component(
+    group: str, options: Any, where: str, config: dict[str, Any], beside: Iterable[str] = ()
+) -> dict[str, str]:
+    """The options of one component that have a mistake, by their path, and a sentence for each.
+
+    beside: options that are given beside its own, which an unknown name may have meant.
+    """
+    if not isinstance(options, dict):
+        return {"class": f"{where} is {shown(options)}: it must be a mapping with a class and its options"}
+    try:
+        found = find(group, options, config, where)
+    except ConfigError as error:
+        return {"class": str(error)}
+    plain = {name: value for name, value in options.items() if name != "class"}
+    mistakes: dict[str, str] = {}
+    others = list(beside)
+    if group == "cell":
+        plain, common = _split_common(plain, found)
+        for kind, given in common.items():
+            mistakes |= check_options(where, kind, given)
+            others += parameters(kind)
+    mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys(), others)
+    for path, hint, value in leaves(found, plain):
+        inside: list[str] = []
+        if hint == CellFactories:
+            inside = _check_cells(value, f"{where}.{path}", config)
+        elif hint == BackboneFactory and path not in mistakes:
+            inside = _check_nested(value, f"{where}.{path}", config)
+        if inside:
+            mistakes[path] = "\n".join(inside)
+    return mistakes
+
+
+def _check_nested(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+    """Mistakes in a backbone inside another component, whose cell may be a name."""
+    if isinstance(options, str):
+        return _unknown("backbone", options)
+    if not isinstance(options, dict):
+        return [f"{where} is {shown(options)}: it must be a backbone's name, or a mapping with a class and its options"]
+    plain = {name: value for name, value in options.items() if name != "cell"}
+    wrong = list(check_component("backbone", plain, where, config).values())
+    return wrong + _check_own_cell(options.get("cell"), f"{where}.cell", config)
+
+
+def _check_cells(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+    """Mistakes in a list of cells inside a backbone."""
+    if not isinstance(options, list):
+        wanted = "a list of cells' names, such as [lstm, gru]; null is the model's own"
+        return [f"{where} is {shown(options)}: it must be {wanted}"]
+    return [
+        mistake for number, own in enumerate(options) for mistake in _check_own_cell(own, f"{where}[{number}]", config)
+    ]
+
+
+def _check_own_cell(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+    """Mistakes in a cell that stands in for the model's: a name, or a mapping; None where there is none."""
+    if options is None:
+        return []
+    if isinstance(options, str):
+        return _unknown("cell", options)
+    return list(check_component("cell", options, where, config).values())
+
+
+def _unknown(group: str, name: str) -> list[str]:
+    known = registry.names(group)
+    return [] if name in known else [f"there is no {group} named {name!r}.{closest(name, known)}"]

@@ -1,0 +1,416 @@
+"""From overrides to one plain configuration: the registry in `conf/`, composed by Hydra, every mistake told at once.
+
+Nothing here imports torch: listing names and helping with options must answer at once.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqzoo.contracts.errors import ConfigError, closest
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+from seqzoo.configuration.registry import (
+    CONF_DIR,
+    GROUPS,
+    _folders,
+    _no_name,
+    _path,
+    _user_dirs,
+    names,
+    real_name,
+    search_path,
+)
+
+MISSING = "???"
+
+
+LONGEST_OVERRIDE = 10_000
+"""Characters."""
+
+
+MOST_MARKS = 1_000
+"""In an override, of those that make lists and mappings: Hydra takes a millisecond for each."""
+
+
+MOST_JOBS = 10_000
+"""Of a sweep."""
+
+
+def config_dir_arguments() -> list[str]:
+    """The folders that were added, as arguments of another command."""
+    return [argument for path in _user_dirs for argument in ("--config-dir", str(path))]
+
+
+def compose(*overrides: str) -> dict[str, Any]:
+    """One plain configuration, resolved, with the names that were chosen under `choices`.
+
+    Raises ConfigError with every mistake in the overrides.
+    """
+    config, mistakes = examine(*overrides)
+    if mistakes or config is None:
+        raise ConfigError(mistakes)
+    return config
+
+
+def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """As `compose`, with the mistakes as sentences beside what the overrides without them give."""
+    mistakes: list[str] = []
+    groups, options = _sort_overrides(overrides, mistakes)
+    config = None
+    if not any(option.is_add() or option.is_force_add() for option in options):
+        config = _composed(groups, options, [])
+    if config is None:  # again, first without options, to tell which of them there are
+        chosen = _composed(groups, [], mistakes)
+        if chosen is not None:
+            options = [option for option in options if _exists(option.input_line, chosen, mistakes)]
+        together: list[str] = []
+        config = _composed(groups, options, together) if options else chosen
+        if config is None and chosen is not None:
+            before = len(mistakes)
+            for option in options:
+                _composed(groups, [option], mistakes)
+            mistakes += together if len(mistakes) == before else []
+    if config is not None:
+        # where a run lies, and who launches it, are no part of what it is
+        config["overrides"] = [text for text in overrides if not re.match(r"[+~]*hydra[./]", text)]
+    return config, mistakes
+
+
+def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """The options, by their path, in which two configurations differ, and both values; None where there is none."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in [*before, *(key for key in after if key not in before)]:
+        old, new = before.get(key), after.get(key)
+        parts, others = ({} if value is None else value for value in (old, new))
+        if isinstance(parts, dict) and isinstance(others, dict):
+            found |= differences(parts, others, f"{prefix}{key}.")
+        elif old != new:
+            found[prefix + key] = (old, new)
+    return found
+
+
+def changes(config: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+    """What overrides ask for of a configuration that is resolved already, and their mistakes as sentences.
+
+    Returns:
+        The values by their paths, that of a group, such as `cell`, below `choices`.
+    """
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for text in overrides:
+        try:
+            override = _parsed(text)
+        except ConfigError as error:
+            mistakes += error.mistakes
+            continue
+        path = override.key_or_group
+        if override.is_sweep_override() or override.is_delete() or override.package is not None or "/" in path:
+            mistakes.append(f"{text!r} is not a change that a run can be continued with: write option=value")
+        elif re.match(r"hydra(\.|$)", path):
+            mistakes.append(f"{text!r} does not go with resume=: a run is continued in its own folder")
+        elif path in GROUPS:
+            values[f"choices.{path}"] = override.value()
+        elif _exists(text, config, mistakes):
+            values[path] = override.value()
+    return values, mistakes
+
+
+def allowances(overrides: list[str]) -> list[str]:
+    """Those overrides that a run cannot give itself: whoever continues it gives them again."""
+    return [text for text in overrides if text.lstrip("+").startswith(("allow_modules=", "allow_changed_data="))]
+
+
+def merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Options with some changed; of a group, those that are named."""
+    both = {key: merged(options[key], new) for key, new in changes.items() if _are_groups(options.get(key), new)}
+    return {**options, **changes, **both}
+
+
+def _are_groups(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
+def _parsed(text: str) -> Override:
+    """An override as Hydra reads it. Raises ConfigError where it cannot, with the same override in quotes where that
+    would help.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    if len(text) > LONGEST_OVERRIDE or sum(map(text.count, ",:[]{}()")) > MOST_MARKS:
+        raise ConfigError([f"{text!r} is too long: an override has at most {LONGEST_OVERRIDE:,} characters"])
+    parse = OverridesParser.create().parse_override
+    try:
+        return parse(text)
+    except (HydraException, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = re.sub(r" expecting .*", "", reason)  # the names of the grammar's tokens
+    key, equals, value = text.partition("=")
+    if key.startswith("-"):
+        raise ConfigError([f"{text!r} is not an option: options have no dashes, as in task=tagging"])
+    if not equals or not re.fullmatch(r"[+~]{0,2}[\w./@:-]+", key):
+        raise ConfigError([f"{text!r} is not an override: write option=value"])
+    advice = ""
+    if value.isprintable() and not re.fullmatch(r"[-+\d_]+", value):
+        mark = '"' if "'" in value else "'"
+        escaped = value.replace("\\", "\\\\").replace(mark, f"\\{mark}")
+        around = "'" if mark == '"' else '"'  # for the shell
+        advice = f": quote it, {around}{key}={mark}{escaped}{mark}{around}"
+    raise ConfigError([f"{key} is {value!r}, which cannot be read as a value ({reason}){advice}"])
+
+
+def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[list[Override], list[Override]]:
+    """Split overrides into choices of a group and the rest, leaving out what cannot be read or does not exist."""
+    groups, options = [], []
+    for text in overrides:
+        try:
+            override = _parsed(text)
+        except ConfigError as error:
+            mistakes += error.mistakes
+            continue
+        group = override.key_or_group
+        if group == "hydra.searchpath":
+            mistakes.append(f"{text!r} is not for a command line: name the folder with --config-dir FOLDER")
+        elif override.package is not None:
+            mistakes.append(f"{text!r} names a package of Hydra's: write {group}=... without it")
+        elif override.is_sweep_override():
+            mistakes.append(f"{text!r} gives several values: that makes a sweep, with -m")
+        elif group not in GROUPS:
+            options.append(override)
+        elif override.is_delete():
+            mistakes.append(f"{text!r} leaves a model without its {group}: choose one with {group}=...")
+        else:
+            try:
+                _path(group, str(override.value()))
+                groups.append(override)
+            except ConfigError as error:
+                mistakes += error.mistakes
+    return groups, options
+
+
+def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
+    """Whether the chosen configuration has an option. `+` may add one inside a group, whose class checks it."""
+    key = override.split("=", 1)[0].lstrip("~+")
+    if key.startswith(("hydra.", "hydra/")):
+        return True
+    node: Any = {name: value for name, value in config.items() if name != "choices"}
+    path = key.split(".")
+    for depth, part in enumerate(path[:1] if override.startswith("+") else path):
+        if not isinstance(node, dict):
+            mistakes.append(f"{key}: {'.'.join(path[:depth])} has no options below it")
+            return False
+        if part not in node:
+            advice = _advice(part, node, path[:depth], config)
+            if "class" in node and depth > 1:  # only the options most asked for are written out
+                advice += f" If its class has it, add it: +{override}"
+            mistakes.append(f"there is no option {key!r}{advice}")
+            return False
+        node = node[part]
+    return True
+
+
+OTHER_NAMES = {
+    "lr": "learning_rate", "bs": "batch_size", "wd": "weight_decay", "optim": "optimizer", "scheduler": "schedule",
+    "max_steps": "steps", "max_epochs": "epochs", "clip": "clip_norm", "grad_clip": "clip_norm", "amp": "precision",
+    "gpu": "device", "early_stopping": "patience", "hidden": "hidden_size", "hidden_dim": "hidden_size",
+    "units": "hidden_size", "d_model": "hidden_size", "layers": "num_layers", "n_layers": "num_layers",
+    "embedding_dim": "embedding_size", "model": "cell", "rnn": "cell", "vocab_size": "vocabulary_size",
+}  # fmt: skip
+"""What other programs call an option."""
+
+
+def _advice(name: str, node: dict[str, Any], above: list[str], config: dict[str, Any]) -> str:
+    """The option that may have been meant by a name that a group of options does not have, for the end of a sentence.
+
+    node: the options of that group; above: its path.
+    """
+    wanted = OTHER_NAMES.get(name, name)
+    everywhere = [path for group, options in config.items() if group != "choices" for path in _paths({group: options})]
+    here = [path for path in everywhere if path.startswith("".join(f"{part}." for part in above))]
+    if len(above) > 1:  # a component inside another one has a class of its own
+        everywhere = here
+    for paths in (here, everywhere):
+        same = sorted((path for path in paths if path.rpartition(".")[2] == wanted), key=lambda path: path.count("."))
+        same = [path for path in same if path.count(".") == same[0].count(".")]
+        if same:
+            return f": it is {' or '.join(map(repr, same[:3]))}."
+    near_here = difflib.get_close_matches(name, node, n=1, cutoff=0.6)
+    ends = {path.rpartition(".")[2]: path for path in sorted(everywhere, key=lambda path: -path.count("."))}
+    near = [] if near_here else difflib.get_close_matches(name, ends, n=1, cutoff=0.7)
+    if near:
+        return f". Did you mean {ends[near[0]]!r}?"
+    return f".{closest(name, [option for option in node if option != 'class'])}"
+
+
+def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:
+    """The paths of options and of those in their groups."""
+    for name, value in options.items():
+        yield f"{above}{name}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{above}{name}.")
+
+
+def load(group: str, name: str) -> dict[str, Any]:
+    """The options of one name alone, with those it builds on."""
+    if name not in names(group):
+        raise ConfigError([_no_name(group, name)])
+    return copy.deepcopy(_alone(group, name, _path(group, name).parent.parent, _written()))
+
+
+@functools.lru_cache(maxsize=256)
+def _alone(group: str, name: str, folder: Path, written: int) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(_compose_file(f"{group}/{name}", [], folder=folder)[group])  # type: ignore[return-value]
+
+
+def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, folder: Path = CONF_DIR) -> Any:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    register_resolvers()
+    outer = GlobalHydra.instance().hydra  # inside a Hydra job there is one already, and it comes back
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(folder), version_base="1.3"):
+            return hydra_compose(name, overrides=[*overrides, *search_path(folder)], return_hydra_config=with_hydra)
+    finally:
+        GlobalHydra.instance().hydra = outer
+
+
+def _composed(groups: list[Override], options: list[Override], mistakes: list[str]) -> dict[str, Any] | None:
+    """What Hydra composes of overrides, resolved, with the names that were chosen; None where there is a mistake.
+
+    Values are put in as Hydra does, after all else, so that what else there is need not be composed again for each.
+    """
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    others = tuple(option.input_line for option in [*groups, *options] if not _is_value(option))
+    try:
+        config, choices = _without_values(others, tuple(_folders()), _written())
+        config = copy.deepcopy(config)
+        for option in filter(_is_value, options):
+            value = option.value()
+            # a mapping with a class is another component, whose options are its own
+            merge = not (isinstance(value, dict) and "class" in value)
+            try:
+                OmegaConf.update(config, option.key_or_group, value, merge=merge)
+            except (ConfigAttributeError, ConfigKeyError):
+                raise HydraException(f"there is no option {option.key_or_group!r}") from None
+        return {**_resolved(config), "choices": dict(choices)}
+    except Exception as error:  # what Hydra and its plugins raise for a value that they cannot use is of any kind
+        reason = _in_words(error)
+        text = re.sub(r"Could not override ('.*')\.", r"there is no option \1", reason)
+        if not text.startswith("there is no option"):
+            given = ", ".join(repr(option.input_line) for option in options)
+            text = f"{given} cannot be used: {reason}" if given else reason
+        if text not in mistakes:
+            mistakes.append(text)
+        return None
+
+
+def _in_words(error: Exception) -> str:
+    """Why Hydra could not use an override."""
+    text = str(error).strip()
+    unknown = re.match(r"In '[^']*': Could not find '(hydra/\w+)/(.*)'", text)
+    if unknown:
+        listed = re.findall(r"^\t(\w+)$", text.partition("Config search path")[0], re.MULTILINE)
+        return f"there is no {unknown[1]} named {unknown[2]!r}.{closest(unknown[2], listed)}"
+    for beginning, reason in HYDRA_REASONS.items():
+        if text.startswith(beginning):
+            return reason
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+HYDRA_REASONS = {
+    "Config group override must be": "it takes a name, as in hydra/launcher=basic",
+    "Error merging override": "Hydra takes another type of value there",
+    "Could not append to config": "there is such an option already, leave out the +",
+}
+"""What Hydra says of an override it cannot use begins so -> in words that fit a sentence about it."""
+
+
+def _is_value(override: Override) -> bool:
+    """Whether an override gives a value to an option of ours, and does nothing else."""
+    from hydra.core.override_parser.types import OverrideType
+
+    key = override.key_or_group
+    changes = override.type == OverrideType.CHANGE and override.package is None
+    ours = key.partition(".")[0] != "hydra" and "/" not in key
+    return changes and ours and not any((folder / key).is_dir() for folder in _folders())
+
+
+@functools.lru_cache(maxsize=256)
+def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], written: int) -> tuple[Any, dict[str, str]]:
+    """What Hydra composes in a tenth of a second: the configuration, and the name that was chosen of each group.
+
+    folders, written: what was read, and when it was last changed, so that a file which is edited is read again.
+    """
+    from hydra.errors import HydraException, MissingConfigException
+    from omegaconf import OmegaConf
+
+    try:
+        composed = _compose_file("config", list(overrides), with_hydra=True)
+    except MissingConfigException as error:
+        raise HydraException(_missing_defaults(error, overrides)) from error
+    own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    OmegaConf.set_struct(own, True)
+    return own, {group: real_name(group, composed.hydra.runtime.choices[group]) for group in GROUPS}
+
+
+def _missing_defaults(error: Exception, overrides: tuple[str, ...]) -> str:
+    """What a task of one's own lacks where it does not say what it runs with; what Hydra says of another file."""
+    chosen = dict(text.partition("=")[::2] for text in overrides)
+    task = chosen.get("task", "")
+    expected = {group: f"{group}/default/{task}.yaml" for group in ("backbone", "encoder", "data")}
+    expected["training"] = f"training/{task}.yaml"
+    missing = {
+        group: file
+        for group, file in expected.items()
+        if group not in chosen and not any((folder / file).is_file() for folder in _folders())
+    }
+    if not task or not missing:
+        return str(error)
+    choices = " ".join(f"{group}=NAME" for group in missing)
+    names, files = ", ".join(missing), ", ".join(missing.values())
+    return f"task={task} has no default {names}: choose them ({choices}), or write {files}"
+
+
+def _written() -> int:
+    """Another number whenever a YAML was changed, added or removed."""
+    files = [path.stat() for folder in _folders() for path in folder.rglob("*.yaml")]
+    return hash(tuple((file.st_ino, file.st_mtime_ns, file.st_size) for file in files))
+
+
+def _resolved(config: Any) -> dict[str, Any]:
+    """Plain values. An option that takes its value from one that is not there counts as not set."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import InterpolationKeyError
+
+    while True:
+        try:
+            return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+        except InterpolationKeyError as error:
+            OmegaConf.update(config, error.full_key, MISSING)
+
+
+def register_resolvers() -> None:
+    """What `conf/config.yaml` needs to name run directories."""
+    from omegaconf import OmegaConf
+
+    def run_name(data: str, cell: str, backbone: str) -> str:
+        named = {"data": data, "cell": cell, "backbone": backbone}
+        return "_".join(real_name(group, str(name)) for group, name in named.items())
+
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)

@@ -1,0 +1,164 @@
+"""What a model costs, counted on the meta device: no memory, no data, the same on every machine."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from seqzoo.contracts.batch import Batch, Spelling
+from seqzoo.contracts.state import flatten
+from seqzoo.network.model import Model
+
+STEPS = 16
+"""Of the batch that is counted; backbones that leave out steps divide it."""
+
+LETTERS = 8
+"""Of a word that is spelled; every word is counted as a different one."""
+
+
+class Cost(NamedTuple):
+    """parameters: numbers that are trained.
+    weights: numbers that are kept, trained or fixed; more than the parameters for a reservoir.
+    flops_per_token: of a forward pass over STEPS tokens, in matrix products; a multiplication and its addition are two.
+        Where pictures are read, tokens are those that are written.
+    state_bytes: of the backbone's state of one sequence, in float32.
+    training_bytes: weights, gradients, two moments, and what a batch keeps for the backward pass, in float32.
+    """
+
+    parameters: int
+    weights: int
+    flops_per_token: float
+    state_bytes: int
+    training_bytes: int
+
+
+def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
+    """The cost of a model on the meta device, whose training reads batches of rows x steps ids, or features where
+    `numbers` is True.
+    """
+    parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    state_bytes = sum(part.numel() * part.element_size() for part in flatten(model.backbone.initial_state(1)))
+    training_bytes = 4 * 4 * parameters + _saved_bytes(model, rows, steps, numbers)
+    return Cost(parameters, count_weights(model), count_flops(model, numbers), state_bytes, training_bytes)
+
+
+def memory_to_train(cost: Cost) -> str:
+    """An estimate, rounded: "about 12 MiB"."""
+    mebibytes = cost.training_bytes / 2**20
+    return f"about {mebibytes:,.0f} MiB" if mebibytes >= 1 else "less than 1 MiB"
+
+
+def count_weights(model: nn.Module) -> int:
+    """Numbers that are saved, trained or fixed; tables that follow from options are none."""
+    saved = model.state_dict().keys()
+    fixed = [buffer for name, buffer in model.named_buffers() if name in saved]
+    return sum(tensor.numel() for tensor in (*model.parameters(), *fixed))
+
+
+def count_flops(model: Model, numbers: bool) -> float:
+    """FLOPs a token of a forward pass, in matrix products."""
+    with torch.no_grad(), _Counter() as counter:
+        batch = _batch(model, 1, STEPS, numbers)
+        scores, _ = model(batch)
+        model.task.loss(scores, batch)  # a head may do its work there
+    return counter.flops / STEPS
+
+
+class _Counter(TorchDispatchMode):
+    """Counts the FLOPs of matrix products.
+
+    The steps of a cell are alike, and torch takes a third of a millisecond for a shape on the meta device: what an
+    operation gave for inputs of some shapes is kept for the next time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+        self._known: dict[Any, Callable[[Any], Tensor]] = {}
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        key = (function, _shapes(args), _shapes(list(kwargs.items())))
+        make = self._known.get(key)
+        if make is not None:
+            out = make(args)
+        else:
+            out = function(*args, **kwargs)
+            if (again := _again(out, args, key)) is not None:
+                self._known[key] = again
+        if (of := flop_registry.get(function.overloadpacket)) is not None:
+            self.flops += of(*args, **kwargs, out_val=out)
+        return out
+
+
+def _shapes(value: Any) -> Any:
+    """What an argument says of the shape of a result, as a key."""
+    if isinstance(value, Tensor):
+        return value.shape, value.stride(), value.dtype, value.device
+    if isinstance(value, (list, tuple)):
+        return tuple(_shapes(part) for part in value)
+    return type(value), value  # 1 and 1.0 make other types
+
+
+def _again(out: Any, args: Any, key: Any) -> Callable[[Any], Tensor] | None:
+    """How a result is had without the operation: it is the first argument, or memory of its own; None if neither."""
+    if not isinstance(out, Tensor) or _shapes(args) != key[1]:
+        return None
+    if out is args[0]:
+        return lambda args: args[0]
+    given = {part.untyped_storage()._cdata for part in tree_leaves(args) if isinstance(part, Tensor)}
+    if out.untyped_storage()._cdata in given:
+        return None
+    return functools.partial(_empty, out.shape, out.stride(), out.dtype, out.device)
+
+
+def _empty(size: torch.Size, stride: tuple[int, ...], dtype: torch.dtype, device: torch.device, _: Any) -> Tensor:
+    return torch.empty_strided(size, stride, dtype=dtype, device=device)
+
+
+def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
+    """A batch without content that the model's task reads."""
+    inputs = torch.zeros(rows, steps, dtype=torch.long, device="meta")
+    lengths = target_lengths = torch.full((rows,), steps, device="meta")
+    targets = inputs[:, 0] if model.task.kind == "classification" else inputs
+    spec = model.task.spec
+    if spec.picture is not None and model.task.kind == "transduction":
+        inputs, lengths = torch.zeros(rows, *spec.picture, device="meta"), torch.ones(rows, device="meta")
+    elif spec.picture is not None:  # a frame at each step
+        inputs = torch.zeros(rows, steps, *spec.picture, device="meta")
+    elif numbers:
+        inputs = torch.zeros(rows, steps, spec.input_size, device="meta")
+    if model.task.kind == "regression":
+        targets = torch.zeros(rows, *[steps] * spec.per_step, spec.output_size, device="meta")
+    spelling = None
+    if spec.character_size:
+        forms = torch.zeros(rows * steps, LETTERS, dtype=torch.long, device="meta")
+        spelling = Spelling(forms, torch.zeros(rows, steps, dtype=torch.long, device="meta"))
+    return Batch(inputs, lengths, targets, target_lengths, padded=False, spelling=spelling)
+
+
+def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:
+    """What the backward pass of a batch keeps, scaled up from a small one."""
+    # a view shares its storage: each counts once, and weights not at all
+    kept: dict[int, int] = {}
+    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    small_rows, small_steps = 2, 8
+    batch = _batch(model, small_rows, small_steps, numbers)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), _Counter():
+        scores, _ = model(batch)
+        model.task.loss(scores, batch)
+    return sum(kept.values()) * rows * steps // (small_rows * small_steps)

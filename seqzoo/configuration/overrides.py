@@ -1,0 +1,58 @@
+"""Overrides, as on the command line, become a checked configuration, or a model and its data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from seqzoo.configuration import composing
+from seqzoo.configuration.building import build_data, build_model
+from seqzoo.configuration.checking import check, without_effect
+from seqzoo.configuration.sizing import within_budget
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.options import value_at
+from seqzoo.contracts.parts import DataModule
+from seqzoo.network.model import Model
+
+
+def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """Compose and check: the configuration, and every mistake in the overrides and in what they build, as sentences."""
+    config, mistakes = composing.examine(*overrides)
+    if config is not None:
+        mistakes += [mistake for mistake in check(config) if mistake not in mistakes]
+    if config is not None and not mistakes:
+        mistakes += _given_without_effect(config)
+    return config, mistakes
+
+
+def _given_without_effect(config: dict[str, Any]) -> list[str]:
+    """Mistakes in overrides that change nothing. Options of recipes, which others may have switched off, are none."""
+    mistakes = []
+    for option in without_effect(config):
+        given = [text for text in config["overrides"] if _sets(text, option.path)]
+        others = [text for text in config["overrides"] if text not in given]
+        before, _ = composing.examine(*others) if given else (None, [])
+        if before is not None and value_at(before, option.path) != option.value:
+            mistakes.append(f"{option}: leave it out, or give {option.wanted}")
+    return mistakes
+
+
+def _sets(override: str, path: str) -> bool:
+    key = override.partition("=")[0].lstrip("+")
+    return path == key or ("." in key and path.startswith(f"{key}."))
+
+
+def build(*overrides: str) -> tuple[Model, DataModule]:
+    """A model and its data, loaded, by overrides as on the command line: `build("task=tagging", "cell=gru")`."""
+    config, mistakes = examine(*overrides)
+    if mistakes or config is None:
+        raise ConfigError(mistakes)
+    data = build_data(config)
+    data.load()
+    config = within_budget(config, data, data.spec)
+    torch.manual_seed(config["seed"])
+    model = build_model(config, data.spec)
+    model.task.check_start()
+    model.encoder.load_pretrained()
+    return model, data

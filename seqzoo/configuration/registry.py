@@ -1,0 +1,136 @@
+"""The names in `conf/` and in folders of the user, and what their YAML files say of each option."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seqzoo.contracts.errors import ConfigError, closest
+
+if TYPE_CHECKING:
+    pass
+
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+# in a wheel conf/ lies inside the package, in a checkout beside it
+CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+
+
+GROUPS = ("cell", "backbone", "encoder", "task", "data", "training", "experiment", "debug")
+
+
+def use_config_dir(folder: str | Path) -> None:
+    """Add the names in a folder of one's own, laid out as `conf/`. Raises ConfigError where one is taken already."""
+    path = Path(folder).resolve()
+    if not str(folder) or not path.is_dir():
+        raise ConfigError([f"--config-dir is {str(folder)!r}, which is no folder"])
+    taken = [file.relative_to(path) for group in GROUPS for file in sorted((path / group).rglob("*.yaml"))]
+    taken = [file for file in taken if any((other / file).is_file() for other in _folders() if other != path)]
+    if taken:
+        raise ConfigError(
+            [f"{path / file}: there is a {file.parent} of this name already, choose another" for file in taken]
+        )
+    if path not in _user_dirs:
+        _user_dirs.append(path)
+
+
+def own_config_dirs() -> list[Path]:
+    """The folders that were added."""
+    return list(_user_dirs)
+
+
+_user_dirs: list[Path] = []
+
+
+def search_path(primary: Path = CONF_DIR) -> list[str]:
+    """The override that tells Hydra of the folders besides the one it starts from."""
+    folders = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in _folders() if folder != primary]
+    return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
+
+
+def _folders() -> list[Path]:
+    return [CONF_DIR, *_user_dirs]
+
+
+def names(group: str, pattern: str = "*") -> list[str]:
+    """The names of a group of `conf/` that match a wildcard; folders inside a group hold aliases and are left out."""
+    found = {path.stem for folder in _folders() for path in (folder / group).glob("*.yaml")}
+    return sorted(name for name in found if fnmatch.fnmatch(name, pattern))
+
+
+def summary(group: str, name: str) -> str:
+    """The first comment of a YAML that is not Hydra's own."""
+    for line in _path(group, name).read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ") and not line.startswith("# @"):
+            return line[2:]
+    return ""
+
+
+def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
+    """(option, default, what it does) of a YAML and of those it builds on, from their comments."""
+    from omegaconf import OmegaConf
+
+    text = _path(group, name).read_text(encoding="utf-8")
+    options: dict[str, tuple[str, str]] = {}
+    for parent in OmegaConf.to_container(OmegaConf.create(text)).get("defaults", []):  # type: ignore[union-attr]
+        if isinstance(parent, str) and parent != "_self_":
+            parent = parent.removeprefix(f"/{group}/").removesuffix("@_here_")
+            options.update((key, (default, what)) for key, default, what in option_help(group, parent))
+    for key, (default, what) in _commented(text).items():
+        options[key] = (default, what or options.get(key, ("", ""))[1])
+    return [(key, default, what) for key, (default, what) in options.items()]
+
+
+def common_help(group: str) -> list[tuple[str, str, str]]:
+    """As `option_help`, of the options that `conf/config.yaml` gives to every name of a group."""
+    options = _commented((CONF_DIR / "config.yaml").read_text(encoding="utf-8"))
+    return [
+        (key.removeprefix(f"{group}."), default, what)
+        for key, (default, what) in options.items()
+        if key.startswith(f"{group}.")
+    ]
+
+
+def every_option(group: str, name: str) -> list[tuple[str, str, str]]:
+    """`option_help` and `common_help`; what a name says of an option that all of its group have is what counts."""
+    own = option_help(group, name)
+    said = {option for option, _, _ in own}
+    return [*own, *(option for option in common_help(group) if option[0] not in said)]
+
+
+def _commented(text: str) -> dict[str, tuple[str, str]]:
+    """The default and the comment of each option of a YAML's text, by its path."""
+    options: dict[str, tuple[str, str]] = {}
+    above: list[str] = []
+    for line in text.splitlines():
+        match = re.match(r"^( *)(\w+):(?: +([^#]*?))?(?: +# ?(.*))?$", line)
+        if match and not (match[2] in ("defaults", "class") and not match[1]):
+            depth = len(match[1]) // 2
+            above = [*above[:depth], match[2]]
+            key = ".".join(above)
+            options[key] = ((match[3] or "").strip(), match[4] or "")
+    return options
+
+
+def _path(group: str, name: str) -> Path:
+    is_name = isinstance(name, str) and re.fullmatch(r"(default/)?[\w-]{1,100}", name)
+    for folder in _folders() if is_name else ():
+        if (folder / group / f"{name}.yaml").is_file():
+            return folder / group / f"{name}.yaml"
+    raise ConfigError([_no_name(group, name)])
+
+
+def _no_name(group: str, name: str) -> str:
+    return f"there is no {group} named {name!r}.{closest(name, names(group))}"
+
+
+def real_name(group: str, name: str) -> str:
+    """The name that an alias such as default/tagging stands for."""
+    if "/" not in name:
+        return name
+    match = re.search(rf"/{group}/([\w-]+)@", _path(group, name).read_text(encoding="utf-8"))
+    return match.group(1) if match else name

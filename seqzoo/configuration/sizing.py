@@ -1,0 +1,143 @@
+"""What a configuration costs, without building it; and the width at which it keeps a budget."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+
+from seqzoo.configuration import composing
+from seqzoo.configuration.budget import nearest
+from seqzoo.configuration.building import build_budget, build_data, build_model
+from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.network.model import Model
+
+
+class Outline(NamedTuple):
+    """What is known of a model before its data has been read; rows and steps are those of a batch."""
+
+    model: Model
+    spec: DataSpec
+    cost: Cost
+    rows: int
+    steps: int
+    numbers: bool
+    unmet: str = ""  # why no width keeps the budget, if the sizes are these upper limits
+
+
+def outline(config: dict[str, Any]) -> Outline:
+    """Build on the meta device (no memory, no data) and measure. Sizes that only the data knows are upper limits; a
+    width that a budget sets is that for these sizes, or the configuration's own where none can be found.
+
+    Raises ConfigError where the parts do not fit together.
+    """
+    data = build_data(config)
+    spec = data.expected_spec()
+    unmet = ""
+    try:
+        config = within_budget(config, data, spec)
+    except ConfigError as error:  # no mistake yet: the data may be smaller than its upper limits
+        unmet = str(error)
+    model = _on_meta(config, data, spec)
+    return Outline(model, spec, _cost(model, config, data), *_shape(data), data.numbers, unmet)
+
+
+def describe_inputs(spec: DataSpec, numbers: bool) -> str:
+    """What a step of the input is."""
+    if spec.picture is not None:
+        return "pictures of {} x {} x {}".format(*spec.picture)
+    if numbers:
+        return f"{spec.input_size:,} numbers a step"
+    return f"{spec.input_size:,} input ids" + f", {spec.character_size:,} characters" * bool(spec.character_size)
+
+
+def measure(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Cost:
+    """What the model of a configuration costs. Raises ConfigError where no batch goes through it."""
+    return _cost(_on_meta(config, data, spec), config, data)
+
+
+def _cost(model: Model, config: dict[str, Any], data: DataModule) -> Cost:
+    with _told_as_misfit(config, data):
+        return cost_of(model, *_shape(data), data.numbers)
+
+
+def within_budget(config: dict[str, Any], data: DataModule, spec: DataSpec) -> dict[str, Any]:
+    """The configuration with the `backbone.hidden_size` that comes nearest to its budget of parameters or FLOPs.
+
+    Raises ConfigError where no width comes near enough.
+    """
+    budget = build_budget(config)
+    if budget.width is None:
+        return config
+    name, target = budget.width
+    paths = widths(config, name)
+
+    def at(width: int) -> dict[str, Any]:
+        changed = copy.deepcopy(config)
+        for path in paths:
+            *above, option = path.split(".")
+            functools.reduce(dict.__getitem__, above, changed)[option] = width
+        return changed
+
+    def measured(width: int) -> float:
+        model = _on_meta(at(width), data, spec)
+        with _told_as_misfit(config, data):
+            return count_weights(model) if name == "parameters" else count_flops(model, data.numbers)
+
+    width, reached = nearest(measured, target)
+    if abs(reached / target - 1) > budget.tolerance:
+        what = "weights" if name == "parameters" else "FLOPs a token"
+        parts = ", ".join(f"{group}={config['choices'][group]}" for group in ("cell", "backbone", "task", "data"))
+        mistake = (
+            f"budget.{name} is {target:,.0f}: {parts} comes to {reached:,.0f} {what} at best "
+            f"({reached / target - 1:+.1%}, backbone.hidden_size={width}); choose another budget, or allow more than "
+            f"budget.tolerance={budget.tolerance:g}"
+        )
+        raise ConfigError([mistake])
+    return at(width)
+
+
+def widths(config: dict[str, Any], budget: str) -> list[str]:
+    """The options that are `backbone.hidden_size`, or take their value from it. Raises ConfigError where a budget
+    cannot set it.
+    """
+    width = config["backbone"].get("hidden_size")
+    if not isinstance(width, int):
+        had = f"backbone={config['choices']['backbone']} has none" if width is None else f"it is {width!r}"
+        raise ConfigError([f"budget.{budget} sets backbone.hidden_size, one number for all layers, but {had}"])
+    if any(override.lstrip("+").startswith("backbone.hidden_size=") for override in config["overrides"]):
+        raise ConfigError([f"budget.{budget} sets backbone.hidden_size, which is given, too: leave one of them out"])
+    small, large = (composing.compose(*config["overrides"], f"backbone.hidden_size={width}") for width in (64, 128))
+    changes = composing.differences(small, large)
+    return [path for path, values in changes.items() if values == (64, 128)]
+
+
+def _on_meta(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Model:
+    with _told_as_misfit(config, data), torch.device("meta"):
+        return build_model(config, spec)
+
+
+def _shape(data: DataModule) -> tuple[int, int]:
+    """Rows and steps of a batch; a data set of one's own may have other options."""
+    return getattr(data, "batch_size", 1), getattr(data, "window", 40)
+
+
+@contextmanager
+def _told_as_misfit(config: dict[str, Any], data: DataModule) -> Iterator[None]:
+    """What torch says when no batch goes through a model, as a ConfigError."""
+    try:
+        yield
+    except (RuntimeError, IndexError, ValueError) as error:
+        parts = ", ".join(f"{group}={config['choices'][group]}" for group in ("encoder", "backbone", "cell", "task"))
+        held = "numbers, which encoder=features reads" if data.numbers else "ids, which encoder=tokens reads"
+        if data.expected_spec().picture is not None:
+            held = "pictures, which encoder=image_cnn reads"
+        advice = f"the inputs of data={config['choices']['data']} are {held}"
+        raise ConfigError([f"no batch goes through {parts}: {str(error).splitlines()[0]}; {advice}"]) from error

@@ -1,0 +1,50 @@
+"""Overrides that list several values, and the jobs they stand for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+from seqzoo.contracts.errors import ConfigError
+
+if TYPE_CHECKING:
+    pass
+from seqzoo.configuration.composing import MOST_JOBS, _parsed
+from seqzoo.configuration.registry import names
+
+
+def jobs(*overrides: str) -> list[list[str]]:
+    """The jobs of a sweep: every combination of the values that its overrides list."""
+    choices = [values(text) for text in overrides]
+    if math.prod(map(len, choices)) > MOST_JOBS:
+        raise ConfigError([f"the sweep has more than {MOST_JOBS:,} jobs: vary fewer options, or fewer values"])
+    return [list(job) for job in itertools.product(*choices)]
+
+
+def varied(*overrides: str) -> list[str]:
+    """The options that a sweep varies."""
+    return [override.get_key_element() for override in map(sweeping, overrides) if override is not None]
+
+
+def sweeping(text: str) -> Any:
+    """An override with several values, as Hydra reads it; None for any other."""
+    try:
+        override = _parsed(text)
+    except ConfigError:
+        return None  # whoever reads it says what is wrong
+    return override if override.is_sweep_override() else None
+
+
+def values(text: str) -> list[str]:
+    """The overrides that one with several values stands for."""
+    from hydra.core.override_parser.types import Glob
+
+    override = sweeping(text)
+    if override is None:
+        return [text]
+    value, key = override.value(), override.get_key_element()
+    if isinstance(value, Glob):
+        return [f"{key}={name}" for name in value.filter(names(key))] or [text]
+    chosen = itertools.islice(override.sweep_string_iterator(), MOST_JOBS + 1)
+    return [f"{key}={value}" for value in chosen]

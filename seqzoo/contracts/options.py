@@ -1,0 +1,276 @@
+"""A constructor's signature is the schema of its options: what may be given, and of what type."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import math
+import re
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import is_dataclass
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from seqzoo.contracts.errors import closest
+
+LARGEST = 2**63 - 1
+"""Of whole numbers: torch counts in 64 bits."""
+
+
+@functools.cache
+def parameters(constructor: type) -> dict[str, inspect.Parameter]:
+    """The named parameters of a class. What it collects by `**` goes to the class it builds on, whose follow."""
+    collected = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    found: dict[str, inspect.Parameter] = {}
+    for written in _constructors(constructor):
+        _, *named = inspect.signature(written).parameters.values()  # the first is self
+        found = {parameter.name: parameter for parameter in named if parameter.kind not in collected} | found
+    return found
+
+
+@functools.cache
+def type_hints(constructor: type) -> dict[str, Any]:
+    """Type hints of the same parameters, resolved where each was written."""
+    if is_dataclass(constructor):
+        return get_type_hints(constructor)
+    hints: dict[str, Any] = {}
+    for written in _constructors(constructor):
+        hints = get_type_hints(written) | hints
+    return hints
+
+
+def _constructors(constructor: type) -> Iterator[Callable]:
+    """The `__init__` of a class, and of those it builds on as long as each hands on what it does not name."""
+    for base in constructor.__mro__:
+        if "__init__" in vars(base):
+            written = vars(base)["__init__"]
+            yield written
+            if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(written).parameters.values()):
+                return
+
+
+def is_group(hint: Any) -> bool:
+    """Whether an option is a group of options: a dataclass, whose signature is their schema."""
+    return isinstance(hint, type) and is_dataclass(hint)
+
+
+def leaves(constructor: type, options: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(path, type, value) of options and of those in their groups."""
+    hints = type_hints(constructor)
+    for name, value in options.items():
+        if is_group(hints.get(name)) and isinstance(value, dict):
+            yield from leaves(hints[name], value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", hints.get(name), value
+
+
+def check_options(
+    where: str,
+    constructor: type,
+    options: dict[str, Any],
+    provided: Iterable[str] = (),
+    common: Iterable[str] = (),
+) -> dict[str, str]:
+    """The options with a mistake, those of a group by their path, and a sentence for each: unknown names, missing ones,
+    wrong types.
+
+    provided: names that are not options, because they come from elsewhere.
+    common: options that are checked elsewhere, which a name that is not known may have meant.
+    """
+    known, hints, provided = parameters(constructor), type_hints(constructor), set(provided)
+    mistakes = {}
+    for name, value in options.items():
+        if name not in known or name in provided:
+            may = [other for other in [*known, *common] if other not in provided]
+            inside = {
+                option: f"{group}.{option}"
+                for group in known
+                if is_group(hints.get(group)) and group not in provided
+                for option in parameters(hints[group])
+            }
+            near = difflib.get_close_matches(name, [*may, *inside], n=1, cutoff=0.7)
+            if name in inside:
+                advice = f": it is '{where}.{inside[name]}'."
+            elif near and near[0] not in may:
+                advice = f". Did you mean '{where}.{inside[near[0]]}'?"
+            else:
+                advice = f".{closest(name, may)}"
+            mistakes[name] = f"there is no option '{where}.{name}'{advice}"
+        elif value == "???":
+            mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
+        elif name in hints and not fits(value, hints[name]):
+            mistakes[name] = (
+                f"{where}.{name} is {shown(value)}: it must be {describe(hints[name])}{_advice(value, hints[name])}"
+            )
+        elif is_group(hints.get(name)):
+            inside = check_options(f"{where}.{name}", hints[name], value)
+            mistakes |= {f"{name}.{option}": mistake for option, mistake in inside.items()}
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in options and name not in provided:
+            mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
+    return mistakes
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value (from YAML) is of the annotated type. An int is a float; a bool is not a number, nor is
+    nan, an infinite one or a whole number that takes more than 64 bits.
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, types.UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in arguments)
+    if origin in (list, Sequence):
+        return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            fits(key, arguments[0]) and fits(item, arguments[1]) for key, item in value.items()
+        )
+    if is_group(hint):
+        return isinstance(value, dict)
+    if hint is type(None):
+        return value is None
+    if hint is float:
+        return fits(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
+    if isinstance(hint, type) and origin is None:  # in Python 3.10 Callable[...] counts as a type
+        return isinstance(value, hint)
+    return True  # components (a cell, a decoder) are checked where they are built
+
+
+def _advice(value: Any, hint: Any) -> str:
+    """What may have been meant by a value that does not fit."""
+    numbers = [*_numbers(value)]
+    if numbers and "text" in describe(hint):
+        return ', numbers in quotes, as "12"'
+    return f", at most {LARGEST}" if any(LARGEST < abs(number) < math.inf for number in numbers) else ""
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield value
+
+
+def describe(hint: Any) -> str:
+    """A type in words."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(argument) for argument in arguments)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 2 else " or ".join(map(str, arguments))
+    if origin in (list, Sequence):
+        return f"a list, each {describe(arguments[0])}"
+    if origin is dict:
+        return f"a mapping, each value {describe(arguments[1])}"
+    if is_group(hint):
+        return f"a mapping of its options: {', '.join(parameters(hint))}"
+    words = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", type(None): "null"}
+    return words.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+class UnmetCondition(NamedTuple):
+    """An option whose condition does not hold.
+
+    path: the option, and its value.
+    other, actual: the option that it depends on, by its full path, and that one's value.
+    wanted: what the other would have to be, in words.
+    """
+
+    path: str
+    value: Any
+    other: str
+    actual: Any
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.path}={plain(self.value)} has no effect with {self.other}={plain(self.actual)}"
+
+
+def unmet(
+    declared: str, constructor: type, options: dict[str, Any], where: str, config: dict[str, Any]
+) -> Iterator[UnmetCondition]:
+    """The options of a component whose conditions do not hold.
+
+    A class declares conditions for its options, by their names:
+
+        acts_with = {"momentum": "optimizer=sgd,rmsprop"}  # without it, the option has no effect
+        needs = {"freeze": "data.vectors!=null"}           # without it, the option does harm
+
+    A condition compares another option (of the same component, or by its full path) with values: `=` any of them, `!=`
+    none of them, `>` a number. Several are joined by " and "; by " or " where one is enough. An option that is off
+    (null, false, 0, none or empty) needs nothing.
+
+    Args:
+        declared: the name of the class attribute that holds the conditions, acts_with or needs.
+        constructor: the class, or the dataclass of a group of options.
+        options: its options.
+        where: their path.
+        config: the whole configuration, for options of other components.
+    """
+    hints, known = type_hints(constructor), parameters(constructor)
+
+    def value_of(name: str) -> Any:
+        return options.get(name, known[name].default if name in known else None)
+
+    conditions: dict[str, str] = {}
+    for base in reversed(constructor.__mro__):
+        conditions |= vars(base).get(declared, {})
+    for name, condition in conditions.items():
+        if name not in options or options[name] in (None, False, 0, "none", "", [], {}):
+            continue
+        for clause in condition.split(" and "):
+            alternatives = [re.fullmatch(r"([\w.]+?)(!=|=|>)(.*)", text) for text in clause.split(" or ")]
+            tested = []
+            for match in alternatives:
+                assert match is not None, clause
+                other, sign, values = match[1], match[2], match[3].split(",")
+                actual = value_at(config, other) if "." in other else value_of(other)
+                tested.append((other if "." in other else f"{where}.{other}", actual, sign, values))
+            if not any(_holds(actual, sign, values) for _, actual, sign, values in tested):
+                path, actual, sign, values = tested[0]
+                yield UnmetCondition(f"{where}.{name}", options[name], path, actual, _wanted(path, sign, values))
+                break
+    for name, value in options.items():
+        if is_group(hints.get(name)) and isinstance(value, dict):
+            yield from unmet(declared, hints[name], value, f"{where}.{name}", config)
+
+
+def plain(value: Any) -> str:
+    """A value as it is written in YAML."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence: as in YAML, with texts in quotes."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(shown, value))}]"
+    return repr(value) if isinstance(value, str | dict) else plain(value)
+
+
+def _holds(actual: Any, sign: str, values: list[str]) -> bool:
+    if sign == ">":
+        return isinstance(actual, (int, float)) and actual > float(values[0])
+    return (plain(actual) in values) == (sign == "=")
+
+
+def _wanted(path: str, sign: str, values: list[str]) -> str:
+    if sign == ">":
+        return f"{path} above {values[0]}"
+    return f"{path}={' or '.join(values)}" if sign == "=" else path
+
+
+def value_at(config: dict[str, Any], path: str) -> Any:
+    """The value of an option; None where there is none."""
+    node: Any = config
+    for part in path.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node

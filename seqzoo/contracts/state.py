@@ -1,0 +1,49 @@
+"""States of every cell are nested tuples of batch-first tensors; what is done to all of them is written here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts.batch import State
+
+
+def map_state(function: Callable[..., Tensor], *states: State) -> State:
+    """Apply `function` to the tensors of states of equal structure, position by position."""
+    return tuple(
+        map_state(function, *parts) if isinstance(parts[0], tuple) else function(*parts)
+        for parts in zip(*states, strict=True)
+    )
+
+
+def flatten(state: State) -> list[Tensor]:
+    """The tensors of a state, depth first."""
+    return [tensor for part in state for tensor in (flatten(part) if isinstance(part, tuple) else [part])]
+
+
+def unflatten(tensors: list[Tensor], like: State) -> State:
+    """The inverse of `flatten`: `tensors` in the structure of `like`."""
+    remaining = iter(tensors)
+    return map_state(lambda _: next(remaining), like)
+
+
+def detach(state: State) -> State:
+    """Cut the graph: what truncated back-propagation does between two pieces of a sequence."""
+    return map_state(Tensor.detach, state)
+
+
+def reorder(state: State, index: Tensor) -> State:
+    """Row i of the result is row index[i]: beams that survive, or batches that shrink. index: (N,)."""
+    return map_state(lambda tensor: tensor.index_select(0, index), state)
+
+
+def where(condition: Tensor, chosen: State, otherwise: State) -> State:
+    """Row by row: `chosen` where condition (B,) is True, else `otherwise`."""
+    return map_state(lambda a, b: torch.where(condition.view(-1, *[1] * (a.dim() - 1)), a, b), chosen, otherwise)
+
+
+def resume(state: State, rows: Tensor, fresh: State) -> State:
+    """Row i of the result is row rows[i] of `state`, or row i of `fresh` where rows[i] is -1. rows: (N,)."""
+    return where(rows >= 0, reorder(state, rows.clamp(min=0)), fresh)

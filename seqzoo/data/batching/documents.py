@@ -1,0 +1,41 @@
+"""Streams of text cut where documents begin."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.masking import mask
+from seqzoo.data.batching.ragged import gather_spans, is_padded
+
+
+def split_documents(batch: Batch, separator: int, last: Tensor | None) -> tuple[Batch, Tensor]:
+    """A window of B streams -> one whose rows are the pieces of documents in it, in order; and (B,) the row in which
+    each stream ends.
+
+    separator: the token that a document begins with; it is read without memory of what came before.
+    last: what this function returned for the window before; None: there is none.
+    """
+    begins = (batch.inputs == separator) & mask(batch.lengths, batch.inputs.shape[1])
+    continued = ~begins[:, 0]
+    begins[:, 0] = True
+    stream, step = begins.nonzero(as_tuple=True)
+    ends = begins.sum(1).cumsum(0) - 1
+    following = torch.cat([step[1:], step[:1]])
+    following[ends] = batch.lengths
+    lengths = following - step
+    places = stream * batch.inputs.shape[1] + step
+    continues = torch.full_like(stream, -1)
+    if last is not None:
+        first = torch.cat([ends.new_zeros(1), ends[:-1] + 1])
+        continues[first[continued]] = last[continued]
+    pieces = Batch(
+        gather_spans(batch.inputs.flatten(), places, lengths)[0],
+        lengths,
+        None if batch.targets is None else gather_spans(batch.targets.flatten(), places, lengths)[0],
+        padded=is_padded(lengths),
+        learning_rate_scale=batch.learning_rate_scale,
+        continues=continues,
+    )
+    return pieces, ends

@@ -1,0 +1,315 @@
+"""Captions of pictures from files, in the forms that data sets of captions have.
+
+flickr: lines of NAME#NUMBER, a tab or a space, and a caption; lists of names say what belongs to which split. Hodosh,
+    Young & Hockenmaier, Framing Image Description as a Ranking Task, 2013, https://doi.org/10.1613/jair.3994
+coco: JSON with "images" (id, file_name) and "annotations" (image_id, caption), a file for each split. Chen et al.,
+    Microsoft COCO Captions, 2015, https://arxiv.org/abs/1504.00325
+karpathy: JSON with "images" (filename, split, sentences), all splits in one file. Karpathy & Fei-Fei, Deep
+    Visual-Semantic Alignments for Generating Image Descriptions, 2015, https://arxiv.org/abs/1412.2306
+table: .csv, .jsonl or tab separated, a picture and a caption in each row.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.data.batching.chance import generator_at
+from seqzoo.data.captions import CaptionData, Captioned
+from seqzoo.data.files.base import Files
+from seqzoo.data.generated.generating import GENERATION_SEED
+from seqzoo.data.sources.pictures import feature_file, read_features, read_picture, vary
+from seqzoo.data.sources.reading import check_characters, parse_json, read_lines, read_text
+from seqzoo.data.sources.tables import read_table
+
+SPLITS = ("train", "validation", "test")
+MOST_FEATURES = 2048
+"""Of a region: what is expected before a file has been opened."""
+LISTED = 20
+"""Up to so many pictures are named in a message."""
+
+_FLICKR = re.compile(r"([^#\t]+)#(\S+)\s+(.*\S)\s*")
+_KARPATHY = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
+
+
+class _Line(NamedTuple):
+    """split: None where the file does not say."""
+
+    picture: str
+    caption: str
+    where: str
+    split: str | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class CaptionFiles(Files, CaptionData):
+    """captions: of all splits, or of training where another split has a file of its own.
+    pictures: the folder of all, or of training where another split has a folder of its own.
+    features: pictures come as features of their regions, (R, F): the folder has NAME.npy for each of them, or is a
+        .safetensors file with a tensor for each name.
+    train_list, ...: files of the names of a split's pictures, one a line. Without lists and files, a share of the
+        training pictures is held out, the same ones in all runs.
+    picture_column, caption_column: of a table, as of `seqzoo.data.sources.tables.read_table`.
+    size: rows, and columns, that a picture is brought to.
+    keep: pictures stay in memory, 3 size^2 bytes each; else each is read anew whenever it is used.
+    skip_unreadable: go on without pictures that are missing or damaged; a remark tells which.
+    flip, crop, colour: how training pictures are changed at random; see `seqzoo.data.sources.pictures.vary`.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "picture_column": "format=table",
+        "caption_column": "format=table",
+        "size": "features=false",
+        "keep": "features=false",
+        "flip": "features=false",
+        "crop": "features=false",
+        "colour": "features=false",
+        "validation_fraction": "validation_captions=null and validation_list=null and format=table,flickr,coco",
+        "test_fraction": "test_captions=null and test_list=null and format=table,flickr,coco",
+        "test_pictures": "test_captions!=null or test_list!=null or format=karpathy or test_fraction>0",
+    }
+
+    captions: str
+    pictures: str
+    format: Literal["flickr", "coco", "karpathy", "table"]
+    validation_captions: str | None = None
+    test_captions: str | None = None
+    validation_pictures: str | None = None
+    test_pictures: str | None = None
+    features: bool = False
+    train_list: str | None = None
+    validation_list: str | None = None
+    test_list: str | None = None
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.0
+    picture_column: str | int = 0
+    caption_column: str | int = 1
+    size: int = 128
+    keep: bool = True
+    skip_unreadable: bool = False
+    flip: float = 0.0
+    crop: float = 0.0
+    colour: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size < 8:
+            raise ValueError(f"size={self.size} is too small: a picture has at least 8 rows and columns")
+        for name in ("validation_fraction", "test_fraction", "crop", "colour"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip={self.flip} is a probability, 0 <= flip <= 1")
+        self._feature_size = MOST_FEATURES
+        if (self.train_list is None) != (self.validation_list is None):
+            raise ValueError("train_list and validation_list belong together: give both, or neither")
+
+    def input_sizes(self) -> tuple[int, list[int] | None]:
+        return (self._feature_size, None) if self.features else (3, [3, self.size, self.size])
+
+    def read(self) -> dict[str, Captioned]:
+        found: dict[str, dict[Path, list[_Line]]] = {split: {} for split in SPLITS}
+        folders: dict[str, Path] = {}
+        for split, lines in self._lines().items():
+            place = getattr(self, f"{split}_pictures", None) or self.pictures
+            packed = self.features and place.endswith(".safetensors")
+            folder = Path(self.path(place) if packed else self.folder(place))
+            if not packed:
+                folders[place] = folder
+            for line in lines:
+                found[split].setdefault(folder / line.picture, []).append(line)
+        pictures, complaints = self._pictures(path for split in SPLITS for path in found[split])
+        if complaints:
+            different = list(dict.fromkeys(complaints))  # a file that packs all pictures has one
+            told = "\n".join(different[:LISTED])
+            if len(different) > LISTED:
+                told += f"\n... and {len(different) - LISTED:,} more"
+            if not self.skip_unreadable:
+                told += self._perhaps_header(
+                    lines[0] for split in SPLITS for path, lines in found[split].items() if path not in pictures
+                )
+                raise DataError(f"{told}\nMend these pictures, or go on without them by data.skip_unreadable=true.")
+            self.remarks = [f"pictures that are left out, {len(complaints):,} in all:\n{told}"]
+        files = [feature_file(path) if self.features else path for path in pictures]
+        for place, folder in folders.items():
+            self.note(place, str(folder), (str(file) for file in files if file.is_relative_to(folder)))
+        if self.features and pictures:
+            self._feature_size = self._width(pictures)
+        captioned = {}
+        for split, captions in found.items():
+            paths = [path for path in captions if path in pictures]
+            if paths:
+                shown = [pictures[path] for path in paths]
+                texts = [[line.caption for line in captions[path]] for path in paths]
+                where = [captions[path][0].where for path in paths]
+                captioned[split] = Captioned(PictureFiles(paths, shown, self.size), texts, where)
+        return captioned
+
+    def _perhaps_header(self, missing: Iterator[_Line]) -> str:
+        """What to say where the first row of a table, whose columns are numbered, names no picture."""
+        first = next((line for line in missing if line.where.endswith(":1")), None)
+        if first is None or self.format != "table" or isinstance(self.picture_column, str):
+            return ""
+        columns = f"data.picture_column={first.picture} data.caption_column={first.caption}"
+        return f"\nIf {first.where} is a header, name its columns: {columns}."
+
+    def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
+        if self.features:
+            return batch
+        generator = generator_at(self.seed, epoch, number)
+        return replace(batch, inputs=vary(batch.inputs, generator, self.flip, self.crop, self.colour))
+
+    def _pictures(self, paths: Iterator[Path]) -> tuple[dict[Path, Tensor | None], list[str]]:
+        """The pictures that can be read, in memory where they are kept, and a sentence for each other one."""
+        pictures: dict[Path, Tensor | None] = {}
+        complaints = []
+        for path in paths:
+            try:
+                if self.features:
+                    pictures[path] = read_features(path)
+                else:
+                    picture = read_picture(path, self.size)
+                    pictures[path] = picture if self.keep else None
+            except DataError as error:
+                complaints.append(str(error))
+        return pictures, complaints
+
+    def _width(self, features: dict[Path, Tensor | None]) -> int:
+        """How many features each region has. Raises DataError where pictures differ."""
+        first, *others = features
+        for path in others:
+            if features[path].shape != features[first].shape:
+                sizes = " and ".join(" x ".join(map(str, features[p].shape)) for p in (first, path))
+                raise DataError(f"{first.name} and {path.name} have {sizes} features: give all the same number.")
+        return features[first].shape[1]
+
+    def _lines(self) -> dict[str, list[_Line]]:
+        """The captions of each split."""
+        read = {"flickr": self._flickr, "coco": _coco, "karpathy": _karpathy, "table": self._table}[self.format]
+        lines = {"train": list(read(self.path(self.captions)))}
+        for split in SPLITS[1:]:
+            own = getattr(self, f"{split}_captions")
+            if own is not None:
+                lines[split] = list(read(self.path(own)))
+        if self.train_list is not None:
+            return {split: self._listed(split, lines) for split in SPLITS if getattr(self, f"{split}_list") is not None}
+        if any(line.split for line in lines["train"]):
+            return {split: [line for line in lines["train"] if line.split == split] for split in SPLITS}
+        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
+        return lines | _held_out(
+            lines["train"], {split: f for split, f in fractions.items() if split not in lines and f}
+        )
+
+    def _listed(self, split: str, lines: dict[str, list[_Line]]) -> list[_Line]:
+        """The lines of the pictures that a split's list names."""
+        path = self.path(getattr(self, f"{split}_list"))
+        names = dict.fromkeys(name.strip() for name in read_lines(path, self.encoding) if name.strip())
+        listed = [line for line in lines.get(split, lines["train"]) if line.picture in names]
+        missing = names.keys() - {line.picture for line in listed}
+        if missing:
+            some = ", ".join(sorted(missing)[:LISTED])
+            raise DataError(f"{path} names pictures without captions, {len(missing):,} in all: {some}")
+        return listed
+
+    def _flickr(self, path: str) -> Iterator[_Line]:
+        for number, line in enumerate(read_lines(path, self.encoding), start=1):
+            if not line.strip():
+                continue
+            found = _FLICKR.fullmatch(line)
+            if found is None:
+                raise DataError(f"{path}:{number}: found {line[:40]!r}, expected NAME#NUMBER, a tab and a caption.")
+            yield _Line(found[1], found[3], f"{path}:{number}")
+
+    def _table(self, path: str) -> Iterator[_Line]:
+        if path.endswith(".json") and isinstance(self.picture_column, int):
+            raise DataError(f"{path} is JSON, no table: set data.format=coco or data.format=karpathy.")
+        for (picture, caption), where in read_table(path, [self.picture_column, self.caption_column], self.encoding):
+            yield _Line(picture, caption, where)
+
+
+class PictureFiles:
+    """Pictures of files, in memory or read when they are asked for; or their features, in memory."""
+
+    def __init__(self, paths: list[Path], shown: list[Tensor | None], size: int):
+        self.paths, self.shown, self.size = paths, shown, size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def gather(self, rows: list[int]) -> Tensor:
+        read = (
+            self.shown[row] if self.shown[row] is not None else read_picture(self.paths[row], self.size) for row in rows
+        )
+        found = torch.stack(list(read))
+        return found if found.is_floating_point() else found.float() / 255
+
+
+def _coco(path: str) -> Iterator[_Line]:
+    expected = "images (id, file_name) and annotations (image_id, caption)"
+    content = parse_json(read_text(path), path, expected)
+    with _holding(path, expected):
+        names = {}
+        for number, image in enumerate(content["images"], start=1):
+            names[image["id"]] = _text(image, "file_name", f"{path}, image {number}")
+        for number, annotation in enumerate(content["annotations"], start=1):
+            where = f"{path}, annotation {number}"
+            yield _Line(names[annotation["image_id"]], _text(annotation, "caption", where), where)
+
+
+def _karpathy(path: str) -> Iterator[_Line]:
+    expected = "images (filename, split, sentences)"
+    content = parse_json(read_text(path), path, expected)
+    with _holding(path, expected):
+        for number, image in enumerate(content["images"], start=1):
+            where = f"{path}, image {number}"
+            name = _text(image, "filename", where)
+            if image.get("filepath"):
+                name = f"{_text(image, 'filepath', where)}/{name}"
+            for sentence in image["sentences"]:
+                caption = _text(sentence, "raw", where) if sentence.get("raw") else " ".join(sentence["tokens"])
+                check_characters(caption, where)
+                yield _Line(name, caption.strip(), where, _KARPATHY[image["split"]])
+
+
+@contextmanager
+def _holding(path: str, content: str) -> Iterator[None]:
+    """Say what JSON of captions must hold, where something of it is missing."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        wrong = f"has no {error}" if isinstance(error, KeyError) else "has a value of another type"
+        raise DataError(f"{path} {wrong} where it is read as JSON of captions: expected {content}.") from None
+
+
+def _text(part: dict, key: str, where: str) -> str:
+    value = part[key]
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"{where}: {key} is {json.dumps(value)[:40]}, expected a text.")
+    check_characters(value, where)
+    return value.strip()
+
+
+def _held_out(lines: list[_Line], fractions: dict[str, float]) -> dict[str, list[_Line]]:
+    """ "train" and the wanted splits, each with this share of the pictures."""
+    names = sorted({line.picture for line in lines})
+    random.Random(GENERATION_SEED).shuffle(names)
+    owner: dict[str, str] = {}
+    start = 0
+    for split, fraction in fractions.items():
+        count = round(fraction * len(names))
+        owner.update(dict.fromkeys(names[start : start + count], split))
+        start += count
+    return {
+        split: [line for line in lines if owner.get(line.picture, "train") == split] for split in ("train", *fractions)
+    }

@@ -1,0 +1,102 @@
+"""Texts in which each token is to be found from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from seqzoo.contracts.batch import BLANK, UNKNOWN, Batch
+from seqzoo.contracts.masking import mask
+from seqzoo.contracts.spec import Codec, DataSpec
+from seqzoo.data.batching.chance import generator_at
+from seqzoo.data.examples import Example, ExampleData, fit
+from seqzoo.data.files.base import ExampleFiles
+from seqzoo.data.sources.reading import read_lines
+from seqzoo.data.sources.tables import read_table
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.data.text.subwords import SUBWORDS
+from seqzoo.data.text.tokenizing import get_tokenizer
+from seqzoo.data.text.vocabulary import PAD
+from seqzoo.data.text.vocabulary import UNKNOWN as UNK
+
+
+@dataclass(eq=False, kw_only=True)
+class ClozeData(ExampleData):
+    """Targets: (B, T), the tokens that the inputs are.
+
+    A blank is written `___`, and `_` where tokens are characters.
+
+    blanks: share of the training tokens that are read as blanks, and are to be found all the same.
+    """
+
+    blanks: float = 0.1
+
+    task = "cloze"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.blanks < 1:
+            raise ValueError(f"blanks={self.blanks} must be at least 0 and below 1")
+        name = self.tokenizer_of_inputs()
+        if name in SUBWORDS or get_tokenizer(name).split(self.blank) != [self.blank]:
+            raise ValueError(f"tokenizer={name} cuts the blank {self.blank} in pieces: choose another one")
+
+    @property
+    def blank(self) -> str:
+        return "_" if self.tokenizer_of_inputs() == "characters" else "___"
+
+    def expected_spec(self) -> DataSpec:
+        size = self.vocabulary_size or self.largest_input
+        return DataSpec(self.task, size, size)
+
+    def _count(self, examples: list[Example]) -> DataSpec:
+        sources, specials = (example.source for example in examples), (PAD, UNK, self.blank)
+        name = self.tokenizer_of_inputs()
+        codec = TextCodec.learn(name, sources, specials, self.min_frequency, self.vocabulary_size)
+        return DataSpec(self.task, codec.size, codec.size, codec, codec)
+
+    def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
+        # what a blank of the text itself stands for is not known
+        ids = codec.encode(fit(source, self.max_length, self.truncate))
+        return [UNKNOWN if token == BLANK else token for token in ids]
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        for number, batch in enumerate(super().batches(split, epoch, start), start):
+            if split == "train" and self.blanks:
+                drawn = generator_at(self.seed, epoch, number)
+                hidden = torch.rand(batch.inputs.shape, generator=drawn) < self.blanks
+                batch.inputs = batch.inputs.masked_fill(hidden & mask(batch.lengths, hidden.shape[1]), BLANK)
+            yield batch
+
+
+@dataclass(eq=False, kw_only=True)
+class ClozeFiles(ExampleFiles, ClozeData):
+    """text_column: of a table, the column that holds the texts; None: each line of a file is a text.
+
+    Words are not spelled, which would tell what is missing, and blanks are what is dropped.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    text_column: str | int | None = None
+    tokenizer: str = "basic_english"
+    characters: int = field(default=0, init=False)
+    word_places: bool = field(default=False, init=False)
+    word_dropout: float = field(default=0.0, init=False)
+
+    def tokenizer_of_inputs(self) -> str:
+        return self.tokenizer
+
+    def read_split(self, split: str) -> list[Example] | None:
+        name = getattr(self, split)
+        if name is None:
+            return None
+        path = self.path(name)
+        if self.text_column is not None:
+            rows = read_table(path, [self.text_column], self.encoding)
+            return [Example(row.fields[0], "", row.where) for row in rows]
+        lines = enumerate(read_lines(path, self.encoding), start=1)
+        return [Example(line, "", f"{path}:{number}") for number, line in lines if line.strip()]

@@ -1,0 +1,101 @@
+"""Texts with a label each, by the library `datasets` of Hugging Face: from the Hub, or from files."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqzoo.contracts.errors import DataError, closest, not_installed
+from seqzoo.data.examples import ClassificationData, Example
+from seqzoo.data.files.base import HeldOut
+from seqzoo.data.sources.locations import LocatedData, data_root
+from seqzoo.data.sources.tables import json_field
+from seqzoo.data.text.codec import check_tokenizer
+
+KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+"""What reads a file of this name."""
+
+
+@dataclass(eq=False, kw_only=True)
+class HuggingFace(LocatedData, HeldOut, ClassificationData):
+    """name: of a data set of the Hub, or a file or folder of CSV, JSON or Parquet; subset: of a data set with several.
+
+    train, validation, test: names of its splits; None for the split of this name, where there is one with labels.
+    """
+
+    name: str
+    subset: str | None = None
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    text_column: str = "text"
+    label_column: str = "label"
+    tokenizer: str = "basic_english"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_tokenizer(self.tokenizer, self.vocabulary_size)
+
+    def tokenizer_of_inputs(self) -> str:
+        return self.tokenizer
+
+    def read(self) -> dict[str, list[Example]]:
+        self._splits = self._load()
+        return super().read()
+
+    def read_split(self, split: str) -> list[Example] | None:
+        given = getattr(self, split)
+        name = given or split
+        if name not in self._splits:
+            if given is None and split != "train":
+                return None
+            raise DataError(f"{self.name} has no split {name!r}.{closest(name, self._splits)}")
+        table = self._splits[name]
+        for column in (self.text_column, self.label_column):
+            if column not in table.column_names:
+                raise DataError(f"{self.name} has no column {column!r}.{closest(column, table.column_names)}")
+        names = getattr(table.features[self.label_column], "names", None)
+        labels = list(table[self.label_column])
+        # the labels of some test splits are secret
+        if given is None and split != "train" and all(label in (None, -1) for label in labels):
+            return None
+        return [
+            self._example(text, label, names, f"{self.name}, {name} {number}")
+            for number, (text, label) in enumerate(zip(table[self.text_column], labels, strict=True), start=1)
+        ]
+
+    def _example(self, text: Any, label: Any, names: list[str] | None, where: str) -> Example:
+        source = json_field(text, where, self.text_column)
+        if names is None:
+            return Example(source, json_field(label, where, self.label_column), where)
+        # a class by its name; nothing where there is no label
+        return Example(source, "" if label is None or label < 0 else names[label], where)
+
+    def _load(self) -> Any:
+        """Split -> table."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the library's own affairs
+            try:
+                import datasets
+            except ImportError:
+                raise DataError(f"data=huggingface needs {not_installed('datasets')}") from None
+            datasets.disable_progress_bars()
+            return self._loaded_by(datasets)
+
+    def _loaded_by(self, datasets: Any) -> Any:
+        try:
+            given = [self.places[self.name]] if self.name in self.places else []
+            for place in (*map(Path, given), Path(self.name).expanduser(), data_root(self.root) / self.name):
+                if place.is_file():
+                    self.note(self.name, str(place), [str(place)])
+                    if place.suffix not in KINDS:
+                        raise DataError(f"{place} is not one of {', '.join(KINDS)}: convert it, or name its folder.")
+                    return datasets.load_dataset(KINDS[place.suffix], data_files=str(place))
+                if place.is_dir():
+                    self.note(self.name, str(place), (str(path) for path in place.rglob("*") if path.is_file()))
+                    return datasets.load_dataset(str(place), self.subset)
+            return datasets.load_dataset(self.name, self.subset)
+        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+            raise DataError(f"{self.name} cannot be loaded by the library datasets: {error}") from error

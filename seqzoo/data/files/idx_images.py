@@ -1,0 +1,161 @@
+"""Pictures of one size with a class each, from idx files, read as sequences: MNIST row by row or pixel by pixel.
+
+LeCun, Cortes & Burges, The MNIST Database of Handwritten Digits, 1998 (the format, too),
+http://yann.lecun.com/exdb/mnist
+Le, Jaitly & Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, 2015 (section 4.2: pixel
+by pixel, in order and permuted), https://arxiv.org/abs/1504.00941
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.generated.generating import GENERATION_SEED
+from seqzoo.data.numbers import SequenceData, Sequences
+from seqzoo.data.sources.locations import LocatedData
+from seqzoo.data.sources.packed import read_bytes
+from seqzoo.data.sources.source import Source
+from seqzoo.data.text.codec import LabelCodec
+
+WIDTH = 28
+"""Pixels a row of MNIST and of the sets made in its likeness: what is expected before a file has been opened."""
+CLASSES = 256
+"""A label is one byte."""
+
+
+@dataclass(eq=False, kw_only=True)
+class IdxImages(LocatedData, SequenceData):
+    """Inputs (B, T, I) from 0, black, to 1, targets (B,); a class is called by its number in the file.
+
+    order: rows (T rows of I pixels), pixels (row after row, one a step), or permuted (pixels in a random order, one for
+        all pictures and all runs).
+    validation_size: so many pictures are held out of the training file, the same ones in all runs.
+    """
+
+    train_images: str
+    train_labels: str
+    test_images: str | None = None
+    test_labels: str | None = None
+    validation_size: int = 5_000
+    order: Literal["rows", "pixels", "permuted"] = "rows"
+    batch_size: int = 64
+    source: dict | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_sizes("validation_size")
+        if (self.test_images is None) != (self.test_labels is None):
+            raise ValueError("test_images and test_labels belong together: give both, or neither")
+        if self.source is not None:
+            Source.from_plain(self.source)
+
+    def expected_spec(self) -> DataSpec:
+        return DataSpec("classification", WIDTH if self.order == "rows" else 1, CLASSES)
+
+    def load(self, spec: DataSpec | None = None) -> None:
+        images, labels = self._read(self.train_images, self.train_labels)
+        if self.validation_size >= len(images):
+            raise DataError(
+                f"data.validation_size={self.validation_size:,} leaves none of the {len(images):,} pictures of "
+                f"{self.train_images} to train on: lower it."
+            )
+        classes = [str(label) for label in sorted(set(labels.tolist()))]
+        expected = self.spec_of(classes, sequences(images[:1], self.order).shape[2])
+        if spec is None:
+            spec = expected
+        elif any(
+            getattr(spec, name) != getattr(expected, name) for name in ("task", "input_size", "inputs", "picture")
+        ):
+            raise DataError("The saved run was trained on data of another kind or size: choose other data.")
+        self.spec = spec
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(GENERATION_SEED))
+        held_out, rest = order[: self.validation_size], order[self.validation_size :]
+        self._sequences = {
+            "train": self._split(self.train_labels, images[rest], labels[rest]),
+            "validation": self._split(self.train_labels, images[held_out], labels[held_out]),
+        }
+        if self.test_images is not None and self.test_labels is not None:
+            test_images, test_labels = self._read(self.test_images, self.test_labels)
+            if test_images.shape[1:] != images.shape[1:]:
+                raise DataError(
+                    f"The pictures of {self.test_images} are {size_of(test_images)}, those of {self.train_images} "
+                    f"{size_of(images)}: give files of one size."
+                )
+            self._sequences["test"] = self._split(self.test_labels, test_images, test_labels)
+
+    def spec_of(self, classes: list[str], input_size: int) -> DataSpec:
+        """The spec of pictures of these classes."""
+        return DataSpec("classification", input_size, len(classes), None, LabelCodec(classes))
+
+    def as_numbers(self, inputs: Tensor) -> Tensor:
+        return inputs.float() / 255
+
+    def _read(self, images: str, labels: str) -> tuple[Tensor, Tensor]:
+        """(N, H, W) pictures and (N,) labels."""
+        pictures = read_idx(self.path(images), 3)
+        numbers = read_idx(self.path(labels), 1)
+        if len(pictures) != len(numbers):
+            raise DataError(
+                f"{images} has {len(pictures):,} pictures, but {labels} has {len(numbers):,} labels: "
+                "give two files that belong together."
+            )
+        return pictures, numbers
+
+    def _split(self, name: str, images: Tensor, labels: Tensor) -> Sequences:
+        """The first pictures up to `limit`, still bytes, and the ids of their classes."""
+        assert self.spec.targets is not None
+        try:
+            targets = self.spec.targets.encode([str(label) for label in labels[: self.limit].tolist()])
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
+        return Sequences(sequences(images[: self.limit], self.order), torch.tensor(targets))
+
+
+def sequences(images: Tensor, order: str) -> Tensor:
+    """(N, H, W) -> (N, T, I)"""
+    if order == "rows":
+        return images
+    pixels = images.flatten(1)
+    if order == "permuted":
+        generator = torch.Generator().manual_seed(GENERATION_SEED)
+        pixels = pixels[:, torch.randperm(pixels.shape[1], generator=generator)]
+    return pixels[..., None]
+
+
+def read_idx(path: str, dimensions: int) -> Tensor:
+    """The bytes of an idx file, plain or packed: (N,) labels or (N, H, W) pictures.
+
+    Raises DataError where the file is not whole, or holds something else.
+    """
+    data = read_bytes(path)
+    magic = bytes([0, 0, 8, dimensions])  # 8: unsigned bytes
+    if not data.startswith(magic):
+        kind = "labels" if dimensions == 1 else "pictures"
+        raise DataError(
+            f"{path} begins with {data[:4].hex(' ')}, an idx file of {kind} with {magic.hex(' ')}: give one, "
+            "and check that pictures and labels are not confused."
+        )
+    header = len(magic) + 4 * dimensions
+    if len(data) < header:
+        raise DataError(f"{path} ends within its header: fetch it again.")
+    sizes = struct.unpack(f">{dimensions}I", data[len(magic) : header])
+    if len(data) != header + math.prod(sizes):
+        raise DataError(
+            f"{path} has {len(data):,} bytes where its header promises {header + math.prod(sizes):,}: fetch it again."
+        )
+    if len(data) == header:
+        raise DataError(f"{path} is empty: give a file that holds something.")
+    # a copy, since bytes cannot be written to and a tensor can
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8, offset=header).view(sizes)
+
+
+def size_of(images: Tensor) -> str:
+    return " x ".join(str(size) for size in images.shape[1:])

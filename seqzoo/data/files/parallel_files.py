@@ -1,0 +1,101 @@
+"""Pairs of texts: two files aligned by line, or one table of two columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.examples import Example, TransductionData
+from seqzoo.data.files.base import ExampleFiles, Key
+from seqzoo.data.sources.reading import read_parallel
+from seqzoo.data.sources.tables import read_table
+from seqzoo.data.text.codec import TextCodec, check_tokenizer
+from seqzoo.data.text.subwords import SUBWORDS
+from seqzoo.data.text.tokenizing import REVERSED, inner_name
+from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
+
+
+@dataclass(eq=False, kw_only=True)
+class ParallelFiles(ExampleFiles, TransductionData):
+    """Pairs of texts; a split whose target file is null has both sides in its source file, as `source_column` and
+    `target_column`.
+
+    shared_subwords: sides cut into subwords learn them together, so that names are cut alike.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "validation_fraction": "validation_source=null",
+        "test_fraction": "test_source=null",
+        "validation_target": "validation_source!=null",
+        "test_target": "test_source!=null",
+        "source_column": "train_target=null or validation_source!=null or test_source!=null",
+        "target_column": "train_target=null or validation_source!=null or test_source!=null",
+        "shared_subwords": "source_tokenizer=bpe,unigram,reversed:bpe,reversed:unigram or target_tokenizer=bpe,unigram",
+    }
+
+    train_source: str
+    train_target: str | None = None
+    validation_source: str | None = None
+    validation_target: str | None = None
+    test_source: str | None = None
+    test_target: str | None = None
+    source_column: str | int = 0
+    target_column: str | int = 1
+    source_tokenizer: str = "words"
+    target_tokenizer: str = "words"
+    shared_subwords: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_tokenizer(self.source_tokenizer, self.vocabulary_size)
+        check_tokenizer(self.target_tokenizer, self.vocabulary_size)
+        if self.target_tokenizer.startswith(REVERSED):
+            raise ValueError(f"target_tokenizer is {self.target_tokenizer}: only what is read may be reversed")
+
+    def tokenizer_of_inputs(self) -> str:
+        return self.source_tokenizer
+
+    def tokenizer_of_targets(self) -> str:
+        return self.target_tokenizer
+
+    def read_split(self, split: str) -> list[Example] | None:
+        source, target = getattr(self, f"{split}_source"), getattr(self, f"{split}_target")
+        if source is None:
+            return None
+        if target is None:
+            rows = read_table(self.path(source), [self.source_column, self.target_column], self.encoding)
+        else:
+            rows = read_parallel(self.path(source), self.path(target), self.encoding)
+        return [Example(fields[0], fields[1], where) for fields, where in rows]
+
+    def keys(self, examples: list[Example]) -> list[Key]:
+        """Pairs that have a text in common, themselves or through other pairs, land on one side: neither a source nor a
+        target is known from another split.
+        """
+        above: dict[tuple[bool, str], tuple[bool, str]] = {}
+
+        def first(text: tuple[bool, str]) -> tuple[bool, str]:
+            """Of all texts that belong together."""
+            while (higher := above.setdefault(text, text)) != text:
+                above[text] = above[higher]  # a shorter way for the next one
+                text = higher
+            return text
+
+        pairs = [((False, str(example.source)), (True, str(example.target))) for example in examples]
+        for pair in pairs:
+            one, other = sorted(map(first, pair))
+            above[other] = one  # a source comes before any target
+        return [(first(source)[1],) for source, _ in pairs]
+
+    def _count(self, examples: list[Example]) -> DataSpec:
+        sources, targets = [example.source for example in examples], [example.target for example in examples]
+
+        def codec(tokenizer: str, texts: list, specials: tuple[str, ...]) -> TextCodec:
+            if self.shared_subwords and inner_name(tokenizer) in SUBWORDS:
+                texts = [*sources, *targets]
+            return TextCodec.learn(tokenizer, texts, specials, self.min_frequency, self.vocabulary_size)
+
+        inputs = codec(self.source_tokenizer, sources, SOURCE_SPECIALS)
+        outputs = codec(self.target_tokenizer, targets, TARGET_SPECIALS)
+        return DataSpec(self.task, inputs.size, outputs.size, inputs, outputs)

@@ -1,0 +1,65 @@
+"""Running text from plain files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor
+
+from seqzoo.contracts.cache import user_cache
+from seqzoo.data.files.base import Files
+from seqzoo.data.running_text import RunningText
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.data.text.token_files import Pieces, Store
+
+LARGE = 100_000_000
+
+
+@dataclass(eq=False, kw_only=True)
+class TextFiles(Files, RunningText):
+    """validation_fraction: without a validation file, so much of the end of the training text.
+
+    on_disk: vocabulary and ids are made once and kept in the user's cache; the ids are read from there, window by
+        window, and never lie in memory as a whole. None: of files larger than LARGE bytes.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {"validation_fraction": "validation=null"}
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    validation_fraction: float = 0.1
+    on_disk: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction={self.validation_fraction} must lie between 0 and 1")
+
+    def read(self) -> dict[str, Iterable[str]]:
+        # where line ends are tokens, the last line has one too
+        lines = self.tokenizer != "characters"
+        names = {"train": self.train, "validation": self.validation, "test": self.test}
+        texts = {split: Pieces(self.path(name), self.encoding, closed=lines) for split, name in names.items() if name}
+        if self.validation is None:
+            texts["train"], texts["validation"] = texts["train"].cut(1 - self.validation_fraction, lines)
+        return {**texts}
+
+    def learn(self, text: Iterable[str]) -> TextCodec:
+        if not isinstance(text, Pieces) or not self._stored(text):
+            return super().learn(text)
+        options = [self.tokenizer, self.min_frequency, self.vocabulary_size]
+        return Store(user_cache("text")).codec(text, options, super().learn)
+
+    def encode(self, text: Iterable[str], codec: TextCodec) -> Tensor:
+        if not isinstance(text, Pieces) or self.limit is not None or not self._stored(text):
+            return super().encode(text, codec)
+        return Store(user_cache("text")).ids(text, codec)
+
+    def _stored(self, text: Pieces) -> bool:
+        if self.on_disk is not None:
+            return self.on_disk
+        return Path(text.path.partition("::")[0]).stat().st_size > LARGE

@@ -1,0 +1,1 @@
+"""Data sets made by a program from a seed, one a file."""

@@ -1,0 +1,226 @@
+"""Drawn pictures of coloured shapes and what is to be said of them, after the synthetic worlds of visual reasoning:
+
+Johnson et al., CLEVR: A Diagnostic Dataset for Compositional Language and Elementary Visual Reasoning, 2017 (held-out
+combinations of colour and shape, too), https://arxiv.org/abs/1612.06890
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqzoo.data.captions import CaptionData, Captioned
+from seqzoo.data.generated.generating import GENERATION_SEED, check_sizes
+
+COLOURS = {
+    "red": (0.88, 0.16, 0.16),
+    "green": (0.18, 0.66, 0.24),
+    "blue": (0.18, 0.32, 0.92),
+    "yellow": (0.95, 0.88, 0.20),
+    "pink": (0.97, 0.55, 0.74),
+    "purple": (0.58, 0.22, 0.74),
+    "cyan": (0.30, 0.82, 0.86),
+    "white": (0.96, 0.96, 0.96),
+}
+RADII = (7.0, 12.0)
+"""The least and the largest, in pixels."""
+SIZE = 64
+"""Rows and columns of a picture."""
+OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+NUMBERS = {2: "two", 3: "three"}
+
+
+def _star(u: Tensor, v: Tensor) -> Tensor:
+    """Five points: the plane is folded onto the edge from an outer corner to an inner one."""
+    angle = torch.atan2(u, -v).remainder(math.tau / 5)
+    angle = torch.minimum(angle, math.tau / 5 - angle)
+    length = torch.hypot(u, v)
+    x, y = length * torch.sin(angle), length * torch.cos(angle)
+    inner_x, inner_y = 0.42 * math.sin(math.pi / 5), 0.42 * math.cos(math.pi / 5)
+    edge = math.hypot(inner_x, 1 - inner_y)
+    return (x * (1 - inner_y) + (y - 1) * inner_x) / edge
+
+
+SHAPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "circle": lambda u, v: torch.hypot(u, v) - 1,
+    "ring": lambda u, v: (torch.hypot(u, v) - 0.75).abs() - 0.25,
+    "square": lambda u, v: torch.maximum(u.abs(), v.abs()) - 0.85,
+    "diamond": lambda u, v: (u.abs() + v.abs() - 1.1) / math.sqrt(2),
+    "triangle": lambda u, v: torch.maximum(v - 0.65, (math.sqrt(3) * u.abs() - v) / 2 - 0.55),
+    "cross": lambda u, v: torch.minimum(
+        torch.maximum(u.abs() - 0.32, v.abs() - 1), torch.maximum(u.abs() - 1, v.abs() - 0.32)
+    ),
+    "bar": lambda u, v: torch.maximum(u.abs() - 1.05, v.abs() - 0.36),
+    "star": _star,
+}
+"""How far outside of a shape of radius 1 a place is, u to the right and v down; below 0 it is inside."""
+
+
+class Thing(NamedTuple):
+    """x, y: of its middle, in pixels from the left and from above; tint: added to its colour."""
+
+    shape: str
+    colour: str
+    radius: float
+    x: float
+    y: float
+    tint: float
+
+    def __str__(self) -> str:
+        return f"{self.colour} {self.shape}"
+
+
+class Scene(NamedTuple):
+    """captions: all that is right of it; ground: the grey behind the things, 0 to 1."""
+
+    things: list[Thing]
+    captions: list[str]
+    ground: float
+
+
+@dataclass(eq=False, kw_only=True)
+class Shapes(CaptionData):
+    """One thing ("a red circle"), two and where they are ("a red circle left of a blue star"; from the other one's side
+    it is right, too), or two or three that are alike ("three green rings"). They are of any size.
+
+    held_out: what validation and test pictures have and training pictures have not. pairs: two things that stand
+        together, of 2,016 a tenth for each split; or things: a colour on a shape, of 64 eight for each split.
+    All runs share the pictures.
+    """
+
+    held_out: Literal["pairs", "things"] = "pairs"
+    train_size: int = 10_000
+    validation_size: int = 500
+    test_size: int = 1_000
+
+    largest_output = 36
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(self)
+
+    def input_sizes(self) -> tuple[int, list[int] | None]:
+        return 3, [3, SIZE, SIZE]
+
+    def read(self) -> dict[str, Captioned]:
+        found = {}
+        for split in ("train", "validation", "test"):
+            generator = random.Random(f"{GENERATION_SEED} {split}")
+            size = getattr(self, f"{split}_size")
+            wanted = range(min(size, self.limit or size))
+            scenes = [draw_scene(generator, split, self.held_out == "pairs") for _ in wanted]
+            captions = [scene.captions for scene in scenes]
+            found[split] = Captioned(DrawnScenes(scenes), captions, [""] * len(scenes))
+        return found
+
+
+def split_of_thing(thing: Thing) -> str:
+    """Which split has this colour on this shape in each of its pictures. Each colour, and each shape, is held out once
+    for each split.
+    """
+    distance = (list(SHAPES).index(thing.shape) - list(COLOURS).index(thing.colour)) % len(SHAPES)
+    return {1: "validation", 4: "test"}.get(distance, "train")
+
+
+def split_of_pair(first: Thing, second: Thing) -> str:
+    """Which split has pictures of these two, in any order; as good as by chance."""
+    one, other = sorted((str(first), str(second)))
+    return {0: "validation", 1: "test"}.get(zlib.crc32(f"{one}, {other}".encode()) % 10, "train")
+
+
+def draw_scene(generator: random.Random, split: str, pairs: bool) -> Scene:
+    """A scene of a split. pairs: two things that only this split has together are held out, else things."""
+    kind = generator.choices(("one", "pair", "alike"), (1, 2, 1))[0] if split == "train" or not pairs else "pair"
+    while True:
+        thing, other = _thing(generator), _thing(generator)
+        owner = split_of_pair(thing, other) if pairs else split_of_thing(thing)
+        if owner == split and str(thing) != str(other) and (pairs or split_of_thing(other) == "train"):
+            break
+    if kind == "one":
+        things = [thing._replace(x=generator.uniform(14, SIZE - 14), y=generator.uniform(14, SIZE - 14))]
+        captions = [f"a {thing}"]
+    elif kind == "pair":
+        relation = generator.choice(list(OPPOSITE))
+        across = _apart(generator, [thing.radius, other.radius])
+        along = generator.uniform(20, SIZE - 20)
+        aside = along + generator.uniform(-6, 6)
+        if relation in ("right of", "below"):
+            across = [SIZE - place for place in across]
+        if relation in ("left of", "right of"):
+            things = [thing._replace(x=across[0], y=along), other._replace(x=across[1], y=aside)]
+        else:
+            things = [thing._replace(x=along, y=across[0]), other._replace(x=aside, y=across[1])]
+        captions = [f"a {thing} {relation} a {other}", f"a {other} {OPPOSITE[relation]} a {thing}"]
+    else:
+        number = generator.choice(list(NUMBERS))
+        if number == max(NUMBERS):
+            thing = thing._replace(radius=min(thing.radius, 9.0))
+        across = _apart(generator, [thing.radius] * number)
+        places = [generator.uniform(16, SIZE - 16) for _ in range(number)]
+        upright = generator.random() < 0.5
+        columns, rows = (places, across) if upright else (across, places)
+        things = [thing._replace(x=x, y=y) for x, y in zip(columns, rows, strict=True)]
+        captions = [f"{NUMBERS[number]} {thing}{'es' if thing.shape == 'cross' else 's'}"]
+    generator.shuffle(things)  # so that what is drawn last tells nothing
+    generator.shuffle(captions)
+    return Scene(things, captions, generator.uniform(0.0, 0.2))
+
+
+def _thing(generator: random.Random) -> Thing:
+    shape, colour = generator.choice(list(SHAPES)), generator.choice(list(COLOURS))
+    return Thing(shape, colour, generator.uniform(*RADII), 0, 0, generator.uniform(-0.06, 0.06))
+
+
+def _apart(generator: random.Random, radii: list[float]) -> list[float]:
+    """Places along a line, from its beginning to its end, of things that do not touch."""
+    room = SIZE - 2 - sum(2 * radius for radius in radii) - 2 * (len(radii) - 1)
+    cuts = sorted(generator.uniform(0, room) for _ in radii)
+    places, end = [], 1.0
+    for number, (cut, radius) in enumerate(zip(cuts, radii, strict=True)):
+        places.append(end + cut + radius + 2 * number)
+        end += 2 * radius
+    return places
+
+
+class DrawnScenes:
+    """Scenes that are drawn when they are asked for."""
+
+    def __init__(self, scenes: list[Scene]):
+        self.scenes = scenes
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def gather(self, rows: list[int]) -> Tensor:
+        return draw([self.scenes[row] for row in rows])
+
+
+def draw(scenes: list[Scene]) -> Tensor:
+    """(B, 3, SIZE, SIZE), 0 to 1; a pixel on an edge is as far in the thing's colour as it is inside."""
+    grounds = torch.tensor([scene.ground for scene in scenes])
+    pictures = grounds[:, None, None, None].expand(-1, 3, SIZE, SIZE).clone()
+    middles = torch.arange(SIZE) + 0.5
+    for layer in range(max(NUMBERS)):
+        for name, outside in SHAPES.items():
+            found = [
+                (row, scene.things[layer])
+                for row, scene in enumerate(scenes)
+                if layer < len(scene.things) and scene.things[layer].shape == name
+            ]
+            if not found:
+                continue
+            rows = torch.tensor([row for row, _ in found])
+            x, y, radius = torch.tensor([(thing.x, thing.y, thing.radius) for _, thing in found]).unbind(1)
+            colours = torch.tensor([[part + thing.tint for part in COLOURS[thing.colour]] for _, thing in found])
+            u = ((middles - x[:, None]) / radius[:, None])[:, None, :].expand(-1, SIZE, -1)
+            v = ((middles - y[:, None]) / radius[:, None])[:, :, None].expand(-1, -1, SIZE)
+            share = (0.5 - outside(u, v) * radius[:, None, None]).clamp(0, 1)[:, None]
+            pictures[rows] = pictures[rows].lerp(colours[:, :, None, None], share)
+    return pictures.clamp(0, 1)

@@ -1,0 +1,228 @@
+"""CoNLL in, CoNLL out: sentences apart by blank lines, a token a line. Tags are read from a column, or written into it
+where the lines otherwise stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
+
+from seqzoo.contracts.errors import DataError, closest
+from seqzoo.data.sources.packed import unpacked_name
+from seqzoo.data.sources.reading import read_lines
+
+CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+_ID = re.compile(r"\d+([-.]\d+)?")
+_NOT_A_WORD = re.compile(r"\d+[-.]\d+")
+_SPACED = re.compile(r"[^ ]+")
+
+Column = str | int | None
+
+
+@dataclass
+class Sentence:
+    """A sentence: its lines, with comments, ranges, empty nodes and the blank line behind it, and its tokens.
+
+    first: the number of its first line, from 1.
+    places: which of the lines hold tokens.
+    fields: where the fields of each of these begin and end.
+    """
+
+    first: int
+    lines: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    fields: list[list[tuple[int, int]]] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+
+    def text(self, token: int, column: int) -> str:
+        """A field of a token. Space that it consists of, such as that of Chinese text, stays."""
+        start, end = self.fields[token][column]
+        text = self.lines[self.places[token]][start:end]
+        return text.strip() or text.strip(" ")
+
+    def line(self, token: int) -> int:
+        """The number of the line of a token."""
+        return self.first + self.places[token]
+
+
+class TaggedSentence(NamedTuple):
+    """where: file and line of the first token."""
+
+    tokens: list[str]
+    tags: list[str]
+    where: str
+
+
+def token_and_tag(columns: Mapping[str, Column]) -> tuple[Column, Column]:
+    """`data.columns` -> the columns of token and tag, as `Conll` reads them."""
+    for name in columns:
+        if name not in ("token", "tag"):
+            raise ValueError(f"columns has no {name!r}: it names those of token and tag")
+    return columns.get("token"), columns.get("tag")
+
+
+class Conll:
+    """Where tokens and tags are.
+
+    Fields are apart by tabs where any line of the sentence has one, else by spaces; between tabs, nothing is a field,
+    too. In CoNLL-U, comments, ranges (`1-2`) and empty nodes (`8.1`) are not tokens.
+
+    Args:
+        token, tag: numbers from 0 (-1 is the last), or names of CoNLL-U (form, lemma, upos, xpos, ...). Without a
+            token's, it is `form` in CoNLL-U, else the first. Without a tag's, and where it is -1, it is `upos` in
+            CoNLL-U, else the last.
+        conllu: whether the lines are CoNLL-U, which a column with a name says, too.
+
+    Raises:
+        DataError: for a column that CoNLL-U does not have.
+    """
+
+    def __init__(self, token: Column = None, tag: Column = None, conllu: bool = False):
+        self.conllu = conllu or isinstance(token, str) or isinstance(tag, str)
+        self.assumed = self.conllu and tag in (None, -1)
+        """Whether the tags' column follows from the format alone."""
+        if token is None:
+            token = "form" if self.conllu else 0
+        if tag in (None, -1):
+            tag = "upos" if self.conllu else -1
+        self.token, self.tag = _number_of(token), _number_of(tag)
+
+    def read(self, lines: Iterable[str]) -> Iterator[Sentence]:
+        """Sentences; together they hold every line. Raises DataError with the line that holds no token."""
+        sentence = Sentence(1)
+        for number, line in enumerate(lines, start=1):
+            sentence.lines.append(line)
+            if not line.strip():
+                yield self._cut(sentence)
+                sentence = Sentence(number + 1)
+        if sentence.lines:
+            yield self._cut(sentence)
+
+    def tagged(self, path: str, lines: Iterable[str]) -> list[TaggedSentence]:
+        """The sentences of a file, whose tags are all there.
+
+        Raises:
+            DataError: with the line whose fields are fewer than needed, more than those before, or empty.
+        """
+        columns = (self.token, self.tag)
+        # counted from both ends, so that a column from the front and one from the end are never the same
+        needed = max(column + 1 if column >= 0 else 0 for column in columns)
+        needed += max(-column if column < 0 else 0 for column in columns)
+        tagged = []
+        for sentence in self.read(lines):
+            if not sentence.tokens:
+                continue
+            for token, fields in enumerate(sentence.fields):
+                where = f"{path}:{sentence.line(token)}"
+                if len(fields) < needed:
+                    raise DataError(
+                        f"{where}: {len(fields)} columns where at least {needed} are needed: mend the line, "
+                        "or choose other columns."
+                    )
+                if len(fields) != len(sentence.fields[0]):
+                    raise DataError(
+                        f"{where}: {len(fields)} columns, but {len(sentence.fields[0])} in the first line of the "
+                        "sentence: mend the line that is wrong, or remove it if it is a comment."
+                    )
+            tags = [sentence.text(token, self.tag) for token in range(len(sentence.tokens))]
+            for name, texts in (("token", sentence.tokens), ("tag", tags)):
+                if "" in texts:
+                    raise self._empty(path, sentence, name, texts.index(""))
+            tagged.append(TaggedSentence(sentence.tokens, tags, f"{path}:{sentence.line(0)}"))
+        if not tagged:
+            raise DataError(f"{path} holds no sentences: expected a token a line and a blank line after each sentence.")
+        if self.conllu and all(tag == "_" for sentence in tagged for tag in sentence.tags):
+            raise DataError(
+                f"{path} has no tags: its column {CONLLU_COLUMNS[self.tag]} is _ everywhere. Choose another one with "
+                "data.columns.tag."
+            )
+        return tagged
+
+    def write(self, sentence: Sentence, tags: list[str]) -> list[str]:
+        """The lines with these tags, in the place of those that were there or in a column more."""
+        lines = list(sentence.lines)
+        for token, tag in enumerate(tags):
+            lines[sentence.places[token]] = self._with_tag(sentence, token, tag)
+        return lines
+
+    def _cut(self, sentence: Sentence) -> Sentence:
+        """The sentence with its fields and tokens."""
+        sentence.places = [place for place, line in enumerate(sentence.lines) if self._has_token(line)]
+        lines = [sentence.lines[place] for place in sentence.places]
+        tabs = any("\t" in line for line in lines)
+        sentence.fields = [_by_tabs(line) if tabs else _by_spaces(line) for line in lines]
+        for token, fields in enumerate(sentence.fields):
+            if not -len(fields) <= self.token < len(fields):
+                raise DataError(
+                    f"Line {sentence.line(token)}: {len(fields)} columns, and none for the token: mend the line."
+                )
+            sentence.tokens.append(sentence.text(token, self.token))
+        return sentence
+
+    def _has_token(self, line: str) -> bool:
+        if not line.strip() or line.startswith("-DOCSTART-"):
+            return False
+        return not self.conllu or not (line.startswith("#") or _NOT_A_WORD.fullmatch(line.split("\t")[0].strip()))
+
+    def _with_tag(self, sentence: Sentence, token: int, tag: str) -> str:
+        line, fields = sentence.lines[sentence.places[token]], sentence.fields[token]
+        count = len(fields)
+        place = self.tag if self.tag >= 0 else count + self.tag
+        if place == count or (self.tag < 0 and place == self.token % count):
+            return line + (" " if count > 1 and "\t" not in line else "\t") + tag
+        if not 0 <= place < count:
+            raise DataError(
+                f"Line {sentence.line(token)}: {count} columns, and none for the tag: mend the line, or choose other "
+                "columns."
+            )
+        start, end = fields[place]
+        return f"{line[:start]}{tag}{line[end:]}"
+
+    def _empty(self, path: str, sentence: Sentence, name: str, token: int) -> DataError:
+        advice = "fill it in."
+        if name == "tag" and self.tag == -1 and sentence.lines[sentence.places[token]].endswith("\t"):
+            advice = f"the line ends in a tab. Remove it, or set data.columns.tag={len(sentence.fields[token]) - 2}."
+        return DataError(f"{path}:{sentence.line(token)}: the {name} is empty: {advice}")
+
+
+def begin_as_conllu(lines: Iterable[str], name: str = "") -> tuple[bool, Iterator[str]]:
+    """Whether lines are CoNLL-U, and the same lines: their file's name ends in .conllu, or the words of their first
+    sentence have ten fields apart by tabs, of which the first counts them.
+    """
+    lines = iter(lines)
+    first: list[str] = []
+    for line in lines:
+        first.append(line)
+        if not line.strip() and any(map(str.strip, first)):
+            break
+    words = [line.split("\t") for line in first if line.strip() and not line.startswith("#")]
+    counted = all(len(fields) == len(CONLLU_COLUMNS) and _ID.fullmatch(fields[0]) for fields in words)
+    return name.endswith(".conllu") or (bool(words) and counted), chain(first, lines)
+
+
+def read_conll(path: str, columns: Mapping[str, Column], encoding: str = "utf-8") -> tuple[Conll, list[TaggedSentence]]:
+    """The tagged sentences of a file, and where its tokens and tags are; columns: as of `token_and_tag`."""
+    conllu, lines = begin_as_conllu(read_lines(path, encoding), unpacked_name(path))
+    conll = Conll(*token_and_tag(columns), conllu)
+    return conll, conll.tagged(path, lines)
+
+
+def _number_of(column: Column) -> int:
+    if isinstance(column, int):
+        return column
+    if column not in CONLLU_COLUMNS:
+        raise DataError(f"CoNLL-U has no column {column!r}.{closest(str(column), CONLLU_COLUMNS)}")
+    return CONLLU_COLUMNS.index(str(column))
+
+
+def _by_tabs(line: str) -> list[tuple[int, int]]:
+    ends = [match.start() for match in re.finditer("\t", line)]
+    return list(zip([0, *(end + 1 for end in ends)], [*ends, len(line)], strict=True))
+
+
+def _by_spaces(line: str) -> list[tuple[int, int]]:
+    return [match.span() for match in _SPACED.finditer(line)]

@@ -1,0 +1,122 @@
+"""The bytes of files: plain ones, packed ones (.gz, .xz), and members of zip archives (`fra-eng.zip::fra.txt`)."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from seqzoo.contracts.errors import DataError, closest
+
+PIECE = 2**22
+"""Bytes that are read at a time."""
+
+LARGEST_RATIO = 100
+UNCHECKED = 2**28
+"""A packed file may unpack to LARGEST_RATIO times its size, and any file to so many bytes: texts and pictures shrink to
+a tenth, and what shrinks to a thousandth was made to fill the memory.
+"""
+
+
+@contextmanager
+def open_bytes(path: str) -> Iterator[IO[bytes]]:
+    """A file, unpacked where it is .gz, .xz or a member of a .zip, to be read bit by bit.
+
+    Raises:
+        DataError: where it cannot be read or unpacked, also while it is read.
+    """
+    with ExitStack() as stack:
+        with _told(path):
+            file, packed_size = _opened(path, stack)
+        yield io.BufferedReader(_Checked(path, file, packed_size), 2**16)
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole file, as of `open_bytes`."""
+    with open_bytes(path) as file:
+        return b"".join(iter(lambda: file.read(PIECE), b""))
+
+
+def unpacked_name(path: str) -> str:
+    """The name of what `open_bytes` reads, which says of what form it is: that of the member of an archive, or the path
+    without .gz and .xz. Raises DataError as `open_bytes`.
+    """
+    archive, _, member = path.partition("::")
+    if not archive.endswith(".zip"):
+        return archive.removesuffix(".gz").removesuffix(".xz")
+    if member:
+        return member
+    with _told(path), zipfile.ZipFile(archive) as opened:
+        return _member_of(opened, archive, member)
+
+
+def _opened(path: str, stack: ExitStack) -> tuple[Any, int | None]:
+    """The unpacked file, and the size that it has packed; None where it is not packed."""
+    archive, _, member = path.partition("::")
+    if archive.endswith(".zip"):
+        opened = stack.enter_context(zipfile.ZipFile(archive))
+        name = _member_of(opened, archive, member)
+        return stack.enter_context(opened.open(name)), opened.getinfo(name).compress_size
+    packed = archive.endswith((".gz", ".xz"))
+    opener: Any = gzip.open if archive.endswith(".gz") else lzma.open if archive.endswith(".xz") else open
+    return stack.enter_context(opener(archive, "rb")), Path(archive).stat().st_size if packed else None
+
+
+def _member_of(opened: zipfile.ZipFile, archive: str, member: str) -> str:
+    names = [name for name in opened.namelist() if not name.endswith("/")]
+    if not names:
+        raise DataError(f"{archive} holds no files: give another archive.")
+    if not member and len(names) == 1:
+        return names[0]
+    if not member:
+        raise DataError(f"{archive} holds several files: name one, as in {archive}::{names[-1]}.{closest('', names)}")
+    if member not in names:
+        raise DataError(f"{archive} holds no file {member!r}.{closest(member, names)}")
+    return member
+
+
+class _Checked(io.RawIOBase):
+    """Reads from a file; what goes wrong, and more than a file of its size can hold, is a DataError."""
+
+    def __init__(self, path: str, file: IO[bytes], packed_size: int | None):
+        self.path, self.file = path, file
+        self.largest = None if packed_size is None else max(UNCHECKED, LARGEST_RATIO * packed_size)
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        with _told(self.path):
+            data = self.file.read(len(buffer))
+        self.position += len(data)
+        if self.largest is not None and self.position > self.largest:
+            raise DataError(
+                f"{self.path} unpacks to more than {self.largest:,} bytes, {LARGEST_RATIO} times its size: "
+                "unpack it yourself if that is meant."
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Say of a file that it cannot be read, and why."""
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder, not a file: name the file in it.") from None
+    except Exception as error:  # each format of archives breaks in its own ways
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)[:100] or type(error).__name__
+        if "encrypted" in reason:
+            raise DataError(f"{path} is encrypted: unpack it with its password, and give what is in it.") from None
+        raise DataError(f"{path} cannot be read ({reason}): is it whole?") from None

@@ -1,0 +1,248 @@
+"""Text files to lines, rows and pairs; every complaint names the file and the line.
+
+A path may end in .gz or .xz, or name a file inside a zip archive: `fra-eng.zip::fra.txt`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from seqzoo.contracts.errors import DataError
+from seqzoo.data.sources.marked_text import mark
+from seqzoo.data.sources.packed import PIECE, open_bytes
+
+_TREE = re.compile(r"\(\S*|\)|[^\s()]+")
+DEEPEST_TREE = 1000
+"""Phrases within each other; those of real sentences are not a hundred deep."""
+
+_PACKED = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"PK\x03\x04": ".zip"}
+"""What packed files begin with -> how their names end."""
+_WIDE = {
+    codecs.BOM_UTF32_LE: "utf-32",  # begins like the next one
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF32_BE: "utf-32",
+}
+"""Byte order marks."""
+_NOT_OF_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+
+
+class Row(NamedTuple):
+    """The wanted fields of one row, and file:line."""
+
+    fields: list[str]
+    where: str
+
+
+def read_text(path: str, encoding: str = "utf-8") -> str:
+    """The whole text; line ends are \\n, a byte order mark is gone."""
+    return "".join(read_pieces(path, encoding))
+
+
+def read_pieces(path: str, encoding: str = "utf-8") -> Iterator[str]:
+    """The same text in pieces that end where lines end: no more of it is in memory than PIECE, or a line."""
+    unfinished: list[str] = []  # of a line whose end has not been read
+    filled, first = False, True
+    for text in _decoded(path, encoding):
+        end = text.rfind("\n") + 1
+        if end:
+            piece = "".join([*unfinished, text[:end]]).replace("\r\n", "\n")
+            piece, first = piece.removeprefix("\ufeff") if first else piece, False
+            filled = filled or not piece.isspace()
+            yield piece
+            unfinished.clear()
+        unfinished.append(text[end:])
+    piece = "".join(unfinished)
+    if first:
+        piece = piece.removeprefix("\ufeff")
+        if "\r" in piece.rstrip("\r"):
+            raise DataError(
+                f"{path} ends its lines with carriage returns alone, as old programs do: convert it, as in: "
+                "tr '\\r' '\\n'."
+            )
+    if piece:
+        yield piece
+    if not filled and (not piece or piece.isspace()):
+        raise DataError(f"{path} is empty: give a file that holds text.")
+
+
+def _decoded(path: str, encoding: str) -> Iterator[str]:
+    """The characters of about PIECE bytes at a time."""
+    decoder = _decoder(encoding)
+    lines = position = 0  # of what comes next
+    with open_bytes(path) as file:
+        data: bytes | None = None
+        while data != b"":
+            data = file.read(PIECE)
+            if not position:
+                _check_beginning(path, data, encoding)
+            state = decoder.getstate()
+            try:
+                text = decoder.decode(data, final=not data)
+                text.encode()  # some encodings can write half of a surrogate pair, which no other can hold
+            except UnicodeDecodeError as error:
+                # the decoder's object begins with bytes of the piece before, or without this one's byte order mark
+                start = len(data) - len(error.object) + error.start
+                decoder.setstate(state)
+                lines += decoder.decode(data[: max(0, start)]).count("\n")
+                raise DataError(
+                    f"{path}:{lines + 1}: byte 0x{error.object[error.start]:02x} at position {position + start} is not "
+                    f"{encoding}: set data.encoding to what the file is written in (often latin-1 or gb18030), or "
+                    "convert the file, as in: iconv -f latin1 -t utf-8."
+                ) from None
+            except UnicodeEncodeError as error:
+                lines += text.count("\n", 0, error.start)
+                raise DataError(f"{path}:{lines + 1}: a character that does not exist: mend the line.") from None
+            lines += text.count("\n")
+            position += len(data)
+            if text:
+                yield text
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    try:
+        "".encode(encoding)  # refuses what is not for text, such as hex
+        if codecs.lookup(encoding).name in _NOT_OF_FILES:
+            raise LookupError
+        return codecs.getincrementaldecoder(encoding)()
+    except (LookupError, ValueError):
+        raise DataError(f"There is no encoding {encoding!r}: set data.encoding to utf-8, latin-1 or gb18030.") from None
+
+
+def _check_beginning(path: str, data: bytes, encoding: str) -> None:
+    """Refuse what cannot be text of this encoding, though its bytes may be."""
+    for begin, suffix in _PACKED.items():
+        if data.startswith(begin):
+            raise DataError(f"{path} is packed, as {suffix} files are: let its name end in {suffix}, or unpack it.")
+    name = codecs.lookup(encoding).name
+    if name in _WIDE.values() and not data.startswith(tuple(_WIDE)):
+        raise DataError(
+            f"{path} is not {name}, whose files begin with a byte order mark: set data.encoding to what it is written "
+            f"in (often utf-8, or {name}-le)."
+        )
+    if name.startswith(("utf-16", "utf-32")):
+        return
+    for begin, name in _WIDE.items():
+        if data.startswith(begin):
+            raise DataError(f"{path} begins as {name} files do, and {encoding} is not that: set data.encoding={name}.")
+    if 4 * data.count(0) > len(data):
+        raise DataError(
+            f"{path} has a NUL in every few bytes: it is not text, or it is utf-16 (set data.encoding to utf-16-le or "
+            "utf-16-be)."
+        )
+
+
+def parse_json(text: str, where: str, expected: str) -> Any:
+    """The content of JSON.
+
+    Raises:
+        DataError: for what is not JSON, is nested too deep, or has numbers or characters that Python cannot hold.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not JSON ({error}): expected {expected}.") from None
+    except (RecursionError, ValueError) as error:  # ValueError: of a number of thousands of digits
+        reason = "nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
+        raise DataError(f"{where}: this JSON cannot be read ({reason}): expected {expected}.") from None
+
+
+def check_characters(text: str, where: str) -> None:
+    """Raises DataError for a text that no encoding can hold: JSON can write half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{where}: \\u{ord(text[error.start]):04x} is half of a character: mend the text, which was cut there."
+        ) from None
+
+
+def read_lines(path: str, encoding: str = "utf-8") -> list[str]:
+    """Lines end at \\n alone: str.splitlines would also cut at U+0085 and U+2028, which texts contain."""
+    return read_text(path, encoding).removesuffix("\n").split("\n")
+
+
+def read_with_label(path: str, label: str, encoding: str = "utf-8") -> list[Row]:
+    """Lines of text -> rows of this label and text."""
+    return [Row([label, line.strip()], f"{path}:{number}") for number, line in filled_lines(path, encoding)]
+
+
+def read_labelled_lines(path: str, encoding: str = "utf-8") -> list[Row]:
+    """Lines of "LABEL text" -> rows of label and text."""
+    rows = []
+    for number, line in filled_lines(path, encoding):
+        label, *text = line.split(maxsplit=1)
+        if not text:
+            raise DataError(f"{path}:{number}: found {line[:40]!r}, expected a label, a space and a text.")
+        rows.append(Row([label, text[0].strip()], f"{path}:{number}"))
+    return rows
+
+
+def read_target_lines(path: str, encoding: str = "utf-8") -> list[Row]:
+    """Three lines an example, a text with $T$ in the place of its target, the target, and the label -> rows of label
+    and text with the target marked. Where $T$ stands several times, the first one is marked.
+
+    Source: the form of Dong et al., Adaptive Recursive Neural Network for Target-dependent Twitter Sentiment
+    Classification, 2014 (https://aclanthology.org/P14-2009).
+    """
+    lines = list(filled_lines(path, encoding))
+    if len(lines) % 3:
+        raise DataError(f"{path}: {len(lines):,} lines, but an example has three: text with $T$, target, label.")
+    rows = []
+    for (number, text), (_, target), (_, label) in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
+        before, place, after = text.strip().partition("$T$")
+        if not place:
+            raise DataError(f"{path}:{number}: no $T$ in {text[:40]!r}: write it in the place of the target.")
+        marked = mark(before, target.strip(), after.replace("$T$", target.strip()))
+        rows.append(Row([label.strip(), marked], f"{path}:{number}"))
+    return rows
+
+
+def read_trees(path: str, encoding: str = "utf-8") -> list[Row]:
+    """Trees in brackets, one a line, "(3 (2 It) (4 shines))" -> a row of label and words for every node: the whole
+    first, then its phrases. Words are lower-cased.
+    """
+    rows: list[Row] = []
+    for number, line in filled_lines(path, encoding):
+        words: list[str] = []
+        nodes: list[tuple[int, str, int]] = []  # those still open: row, label, first word
+        start, sound = len(rows), True
+        for piece in _TREE.findall(line):
+            if piece.startswith("("):
+                if len(nodes) == DEEPEST_TREE:
+                    raise DataError(f"{path}:{number}: a tree of more than {DEEPEST_TREE:,} phrases within each other.")
+                nodes.append((len(rows), piece[1:], len(words)))
+                rows.append(Row(["", ""], f"{path}:{number}"))
+            elif not nodes:
+                sound = False
+            elif piece == ")":
+                row, label, first = nodes.pop()
+                rows[row].fields[:] = [label, " ".join(words[first:])]
+            else:
+                words.append(piece.lower())
+        if not sound or not all(field for row in rows[start:] for field in row.fields):
+            raise DataError(f"{path}:{number}: found {line[:40]!r}, expected a tree such as (3 (2 It) (4 shines)).")
+    return rows
+
+
+def read_parallel(source: str, target: str, encoding: str = "utf-8") -> list[Row]:
+    """The lines of two files side by side, without the space around them."""
+    sources, targets = read_lines(source, encoding), read_lines(target, encoding)
+    if len(sources) != len(targets):
+        raise DataError(
+            f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}: "
+            "parallel files need a line each for every pair."
+        )
+    pairs = zip(sources, targets, strict=True)
+    return [
+        Row([left.strip(), right.strip()], f"{source}:{number}") for number, (left, right) in enumerate(pairs, start=1)
+    ]
+
+
+def filled_lines(path: str, encoding: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers from 1."""
+    return ((number, line) for number, line in enumerate(read_lines(path, encoding), start=1) if line.strip())

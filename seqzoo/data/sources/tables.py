@@ -1,0 +1,143 @@
+"""Tables of texts: .csv, .jsonl, or tab separated."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from seqzoo.contracts.errors import DataError, closest
+from seqzoo.data.sources.packed import unpacked_name
+from seqzoo.data.sources.reading import Row, check_characters, filled_lines, parse_json, read_text
+
+
+def read_table(path: str, columns: list[str | int], encoding: str = "utf-8", lists: bool = False) -> list[Row]:
+    """The wanted columns of a .csv, .jsonl or else tab separated file, without the space around a field.
+
+    Args:
+        path: in a tab separated file quotes are characters like others, and no field has a tab or a line end.
+        columns: names, found in the first line (in every line of .jsonl); or numbers, from 0, of a file without a
+            header.
+        encoding: of the file.
+        lists: whether a field of .jsonl may be a list of texts, which are then the lines of one.
+
+    Raises:
+        DataError: with file and line of a row that has more or fewer fields than the others, or whose wanted fields are
+            not texts, numbers or booleans.
+    """
+    inner = unpacked_name(path)
+    if inner.endswith((".jsonl", ".json")):
+        return [_json_row(path, number, line, columns, lists) for number, line in filled_lines(path, encoding)]
+    comma = inner.endswith(".csv")
+    rows = list(_csv_rows(path, encoding) if comma else _tab_rows(path, encoding))
+    _check_widths(path, rows, columns, comma)
+    header = [name.strip() for name in rows[0][1]]
+    if any(isinstance(column, str) for column in columns):
+        del rows[0]
+    places = [_place_of(path, header, column) for column in columns]
+    return [Row([fields[place].strip() for place in places], f"{path}:{number}") for number, fields in rows]
+
+
+def json_field(value: Any, where: str, name: str, lists: bool = False) -> str:
+    """A field as text: numbers and booleans as JSON writes them.
+
+    Raises:
+        DataError: for anything else, such as null, and for a number that is not finite.
+    """
+    if lists and isinstance(value, list):
+        return "\n".join(json_field(part, where, name) for part in value)
+    if value is None:
+        raise DataError(f"{where}: {name!r} is null: remove the row, or fill it in.")
+    if isinstance(value, str):
+        check_characters(value, where)
+        return value.strip()
+    if not isinstance(value, bool | int | float):
+        kind = "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
+        raise DataError(f"{where}: {name!r} is {kind}, expected a text, a number, true or false.")
+    if not math.isfinite(value):
+        raise DataError(f"{where}: {name!r} is {value}, which is not a finite number: mend or remove the row.")
+    return json.dumps(value)
+
+
+def _json_row(path: str, number: int, line: str, columns: list[str | int], lists: bool) -> Row:
+    where = f"{path}:{number}"
+    values = parse_json(line, where, "one object a line")
+    if not isinstance(values, dict):
+        raise DataError(f'{where}: found {line[:40]!r}, expected an object such as {{"text": ..., "label": ...}}.')
+    for column in columns:
+        if isinstance(column, int):
+            names = ", ".join(name[:40] for name in values)[:100]
+            raise DataError(f"{where}: column {column} is a number, and JSON has names: name a key of {names}.")
+        if column not in values:
+            raise DataError(f"{where}: no key {column!r}.{closest(str(column), [key[:40] for key in values])}")
+    return Row([json_field(values[column], where, str(column), lists) for column in columns], where)
+
+
+def _tab_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    return ((number, line.split("\t")) for number, line in filled_lines(path, encoding))
+
+
+def _csv_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, with the number of the line that each begins in."""
+    reader = csv.reader(io.StringIO(read_text(path, encoding), newline="\n"), strict=True)
+    limit = csv.field_size_limit(sys.maxsize)  # documents may be long
+    number = 1
+    try:
+        for fields in reader:
+            if len(fields) > 1 or "".join(fields).strip():
+                yield number, fields
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{reader.line_num}: not CSV ({error}): mend the quotes or the end of this line."
+        ) from None
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _check_widths(path: str, rows: list[tuple[int, list[str]]], columns: list[str | int], comma: bool) -> None:
+    """Raises DataError for the first row that has another number of fields than the first one."""
+    if not rows:
+        raise DataError(f"{path} holds no rows: give a file with some.")
+    first = rows[0][1]
+    named = any(isinstance(column, str) for column in columns)
+    for number, fields in rows:
+        if len(fields) == len(first):
+            continue
+        others = (
+            f"the header has {len(first)} ({', '.join(first)[:80]})" if named else f"the first row has {len(first)}"
+        )
+        if len(fields) < len(first):
+            advice = "Mend the row: an empty field needs its separator, too."
+        elif comma:
+            advice = "Quote the text if it contains commas."
+        else:
+            advice = "Remove the tabs inside the texts."
+        if not comma and any(field.startswith('"') and field.count('"') % 2 for field in fields):
+            advice = "Quotes do not hold a field together here: give a .csv file, or texts without tabs and line ends."
+        raise DataError(f"{path}:{number}: the row has {_count(len(fields))}, {others}. {advice}")
+
+
+def _count(fields: int) -> str:
+    return "1 field" if fields == 1 else f"{fields} fields"
+
+
+def _place_of(path: str, header: list[str], column: str | int) -> int:
+    if isinstance(column, int):
+        if not -len(header) <= column < len(header):
+            raise DataError(f"{path} has no column {column}: its rows have {_count(len(header))}, counted from 0.")
+        return column
+    if header.count(column) == 1:
+        return header.index(column)
+    if column in header:
+        raise DataError(f"{path} has {header.count(column)} columns {column!r}: rename them, or give a number from 0.")
+    advice = closest(column, [name[:40] for name in header])
+    if "Did you mean" not in advice:
+        advice += " Without a header, columns have numbers from 0."
+    if len(header) == 1 and any(mark in header[0] for mark in ";,|\t"):
+        advice += " Are its fields apart by another mark than its name says? .csv means commas, all others tabs."
+    raise DataError(f"{path} has no column {column!r}.{advice}")

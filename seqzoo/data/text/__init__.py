@@ -1,0 +1,1 @@
+"""Text becomes ids and back: tokenizers, vocabularies, codecs, vectors of words."""

@@ -1,0 +1,353 @@
+"""Text to ids and back, and the plain data that a run saves of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, pairwise
+from reprlib import repr as shown
+from typing import Any, Literal, cast
+
+from seqzoo.contracts.errors import DataError, closest
+from seqzoo.contracts.options import fits, plain
+from seqzoo.contracts.span_notation import SCHEMES
+from seqzoo.contracts.spec import Codec, DataSpec, SpellingCodec, WordVectors
+from seqzoo.data.text.subwords import SUBWORDS, Subwords
+from seqzoo.data.text.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, reads_backwards, wrapped
+from seqzoo.data.text.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
+
+
+class TextCodec:
+    """Text through a tokenizer and a vocabulary.
+
+    bos, eos: the ids of `<bos>` and `<eos>`, None where the vocabulary has none.
+    backwards: whether a text is read from its end.
+    """
+
+    def __init__(self, name: str, vocabulary: Vocabulary, tokenizer: Tokenizer | None = None):
+        self.name = name
+        self.backwards = reads_backwards(name)
+        self.tokenizer = tokenizer or get_tokenizer(name)
+        self.vocabulary = vocabulary
+        specials = {token: i for i, token in enumerate(vocabulary.tokens[: vocabulary.specials])}
+        self.bos = specials.get(BOS)
+        # For running text <eos> is a line end, which its tokenizer writes out: not special, and not silent.
+        self.eos = vocabulary.ids.get(EOS) if isinstance(self.tokenizer, Lines) else specials.get(EOS)
+        self._silent = {i for token, i in specials.items() if token != UNKNOWN}
+
+    @classmethod
+    def learn(
+        cls,
+        tokenizer: str,
+        texts: Iterable[str | list[str]],
+        specials: Iterable[str] = SOURCE_SPECIALS,
+        min_frequency: int = 1,
+        max_size: int | None = None,
+    ) -> TextCodec:
+        """The codec of training texts: their tokens counted, or the pieces of their words learned. A list of tokens
+        stays as it is.
+
+        tokenizer: a name of `get_tokenizer`, or `bpe` or `unigram`; behind `lines:`, for running text.
+        """
+        if inner_name(tokenizer) in SUBWORDS:
+            return cls._learn_subwords(tokenizer, texts, list(specials), min_frequency, max_size)
+        found = get_tokenizer(tokenizer)
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(found.split(text) if isinstance(text, str) else text)
+        return cls(tokenizer, Vocabulary.from_counts(counts, specials, min_frequency, max_size), found)
+
+    @classmethod
+    def _learn_subwords(
+        cls, name: str, texts: Iterable[str | list[str]], specials: list[str], min_frequency: int, max_size: int | None
+    ) -> TextCodec:
+        check_tokenizer(name, max_size)
+        running = name.startswith(LINES)
+        if running:
+            specials = [*specials, EOS]
+        kind = SUBWORDS[inner_name(name)]
+        subwords, pieces = kind.learn(_texts(texts, running), max_size - len(specials), min_frequency)
+        vocabulary = Vocabulary([*specials, *pieces], len(specials) - running)
+        return cls(name, vocabulary, wrapped(name, subwords))
+
+    def with_words(self, words: Iterable[str]) -> TextCodec:
+        """The same with more tokens in its vocabulary, behind the others."""
+        vocabulary = Vocabulary([*self.vocabulary.tokens, *words], self.vocabulary.specials)
+        return TextCodec(self.name, vocabulary, self.tokenizer)
+
+    @property
+    def unit(self) -> str:
+        return self.tokenizer.unit
+
+    @property
+    def size(self) -> int:
+        return len(self.vocabulary)
+
+    def split(self, text: str | list[str]) -> list[str]:
+        """The tokens of a text; a list of tokens stays as it is."""
+        return self.tokenizer.split(text) if isinstance(text, str) else text
+
+    def encode(self, text: str | list[str]) -> list[int]:
+        return self.vocabulary.encode(self.split(text))
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The tokens of ids without `<pad>`, `<bos>`, `<eos>`."""
+        return self.vocabulary.decode(i for i in ids if i not in self._silent)
+
+    def join(self, tokens: list[str]) -> str:
+        return self.tokenizer.join(tokens)
+
+    def decode(self, ids: list[int]) -> str:
+        return self.join(self.tokens(ids))
+
+    def to_plain(self) -> dict[str, Any]:
+        vocabulary = {"tokens": list(self.vocabulary.tokens), "specials": self.vocabulary.specials}
+        return {"kind": "text", "tokenizer": self.name, **vocabulary, **self.tokenizer.to_plain()}
+
+
+class LabelCodec:
+    """Classes or tags: every label is known, none is special.
+
+    scheme: of tags that mark spans (`seqzoo.contracts.span_notation`).
+    """
+
+    unit = "labels"
+
+    def __init__(self, labels: Iterable[str], scheme: str | None = None):
+        self.labels, self.scheme = list(labels), scheme
+        self.ids = {label: i for i, label in enumerate(self.labels)}
+        if len(self.ids) != len(self.labels):
+            raise DataError("A list of labels names a label twice: give every label once.")
+
+    @property
+    def size(self) -> int:
+        return len(self.labels)
+
+    def encode(self, text: str | list[str]) -> list[int]:
+        """One label or a list of them -> ids."""
+        try:
+            return [self.ids[label] for label in ([text] if isinstance(text, str) else text)]
+        except KeyError as error:
+            label = error.args[0]
+            raise DataError(f"The label {label!r} does not occur in training.{closest(label, self.labels)}") from None
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        return [self.labels[i] for i in ids]
+
+    def join(self, tokens: list[str]) -> str:
+        return " ".join(tokens)
+
+    def decode(self, ids: list[int]) -> str:
+        return self.join(self.tokens(ids))
+
+    def to_plain(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {"kind": "labels", "labels": list(self.labels)}
+        return plain if self.scheme is None else {**plain, "scheme": self.scheme}
+
+
+def check_tokenizer(name: str, vocabulary_size: int | None) -> None:
+    """Raises DataError where there is no such tokenizer, ValueError where it needs another size."""
+    if inner_name(name) not in SUBWORDS:
+        get_tokenizer(name)
+    elif vocabulary_size is None or vocabulary_size < 100:
+        raise ValueError(f"vocabulary_size is {plain(vocabulary_size)}: subwords need at least 100, such as 8000")
+
+
+def _texts(texts: Iterable[str | list[str]], running: bool) -> Iterator[str]:
+    """What subwords are learned from; of running text, its lines."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise DataError("Subwords are learned from texts, and this data has its tokens already: choose words.")
+        yield from text.split("\n") if running else (text,)
+
+
+FORMER_NAMES = {"lines": "lines:whitespace", "subwords": "bpe", "reversed_characters": "reversed:characters"}
+"""Tokenizers as older runs have saved them."""
+
+
+class CharacterCodec:
+    """A token to the ids of its characters, of a long one those of its beginning and its end: `limit` in all."""
+
+    unit = "characters"
+
+    def __init__(self, vocabulary: Vocabulary, limit: int):
+        self.vocabulary, self.limit = vocabulary, limit
+
+    @property
+    def size(self) -> int:
+        return len(self.vocabulary)
+
+    def written(self, tokens: list[str]) -> list[str]:
+        """Each token itself."""
+        return tokens
+
+    def encode(self, text: str | list[str]) -> list[int]:
+        end = self.limit // 2
+        return self.vocabulary.encode(
+            text if len(text) <= self.limit else [*text[: self.limit - end], *text[len(text) - end :]]
+        )
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        return self.vocabulary.decode(ids)
+
+    def join(self, tokens: list[str]) -> str:
+        return "".join(tokens)
+
+    def decode(self, ids: list[int]) -> str:
+        return self.join(self.tokens(ids))
+
+    def to_plain(self) -> dict[str, Any]:
+        return {"kind": "characters", "tokens": list(self.vocabulary.tokens), "limit": self.limit}
+
+
+class PlaceCodec(CharacterCodec):
+    """Of a Chinese character no character but a letter, for its place in its word: B, M, E, or S alone. Rows are cut
+    into words by the tokenizer `chinese_words`.
+
+    Source: the "softword" of Zhang & Yang, Chinese NER Using Lattice LSTM, 2018 (https://aclanthology.org/P18-1144).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Vocabulary([*SOURCE_SPECIALS, *"BMES"]), 1)
+        self._tokenizer = get_tokenizer("chinese_words")
+
+    def written(self, tokens: list[str]) -> list[str]:
+        words = self._tokenizer.split("".join(tokens))
+        borders = set(accumulate(map(len, words), initial=0))
+        ends = list(accumulate(map(len, tokens), initial=0))
+        return [_PLACES[start in borders, end in borders] for start, end in pairwise(ends)]
+
+    def to_plain(self) -> dict[str, Any]:
+        return {"kind": "places"}
+
+
+_PLACES = {(True, False): "B", (False, False): "M", (False, True): "E", (True, True): "S"}
+"""Of a token whose beginning is that of a word or not, and whose end is."""
+
+
+_PARTS: dict[str, Any] = {
+    "tokenizer": str,
+    "tokens": list[str],
+    "labels": list[str],
+    "scheme": Literal[(*SCHEMES, None)],
+    "limit": int,
+    "specials": int,
+}
+"""What a saved codec may hold."""
+
+
+def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | CharacterCodec:
+    """The inverse of `to_plain`."""
+    kind = plain.get("kind")
+    for name, hint in _PARTS.items():
+        if name in plain and not fits(plain[name], hint):
+            raise DataError(f"The saved {name} of a codec are not what they should be: {shown(plain[name])}.")
+    if kind == "text":
+        name = FORMER_NAMES.get(plain["tokenizer"], plain["tokenizer"])
+        # in the vocabulary of running text <eos> may be the most frequent word
+        specials = plain.get("specials", len(SOURCE_SPECIALS) if name.startswith(LINES) else None)
+        vocabulary, inner = Vocabulary(plain["tokens"], specials), inner_name(name)
+        if inner not in SUBWORDS:
+            return TextCodec(name, vocabulary)
+        return TextCodec(name, vocabulary, wrapped(name, _restored(inner, vocabulary, plain)))
+    if kind == "labels":
+        return LabelCodec(plain["labels"], plain.get("scheme"))
+    if kind == "characters":
+        return CharacterCodec(Vocabulary(plain["tokens"]), plain["limit"])
+    if kind == "places":
+        return PlaceCodec()
+    kinds = ["text", "labels", "characters", "places"]
+    raise DataError(f"There is no codec of the kind {shown(kind)}.{closest(str(kind), kinds)}")
+
+
+def _restored(name: str, vocabulary: Vocabulary, plain: dict[str, Any]) -> Subwords:
+    learned = plain[SUBWORDS[name].parameter]
+    try:
+        subwords = SUBWORDS[name].restore(vocabulary.tokens, learned)
+        subwords.split("a")
+    except DataError:
+        raise
+    except Exception as error:  # the library has one of its own for pieces that do not fit together
+        raise DataError(f"The saved tokenizer {name} is damaged ({str(error)[:100]}).") from None
+    return subwords
+
+
+def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
+    """A DataSpec as what JSON can hold."""
+
+    def plain(codec: Codec | None) -> dict[str, Any] | None:
+        return None if codec is None else codec.to_plain()
+
+    return {
+        "task": spec.task,
+        "input_size": spec.input_size,
+        "output_size": spec.output_size,
+        "inputs": plain(spec.inputs),
+        "targets": plain(spec.targets),
+        "per_step": spec.per_step,
+        "marked": spec.marked,
+        "class_counts": spec.class_counts,
+        "vectors": coverage(spec),
+        "character_size": spec.character_size,
+        "characters": plain(spec.characters),
+        "picture": spec.picture,
+    }
+
+
+def coverage(spec: DataSpec) -> dict[str, Any] | None:
+    """How much of the training split has a vector, as what JSON can hold; None where there are no vectors."""
+    found = spec.vectors
+    return None if found is None else {"words": found.words, "found": found.found, "share": found.share}
+
+
+_FORM: dict[str, Any] = {
+    "task": str,
+    "input_size": int,
+    "output_size": int,
+    "per_step": bool,
+    "marked": bool,
+    "class_counts": list[int] | None,
+    "character_size": int,
+    "picture": list[int] | None,
+    "vectors": dict[str, float] | None,
+}
+_OLDER: dict[str, Any] = {"per_step": False, "marked": False, "character_size": 0, "characters": None}
+_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture"))
+"""What runs of older versions did not save."""
+LARGEST_SIZE = 2**31 - 1
+
+
+def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
+    """The inverse of `spec_to_plain`. Raises DataError where something is missing, or is not what its place needs."""
+
+    def codec(part: dict[str, Any] | None) -> Codec | None:
+        return None if part is None else codec_from_plain(part)
+
+    plain = {**_OLDER, **plain}
+    try:
+        for name, kind in _FORM.items():
+            if not fits(plain[name], kind) or (name == "picture" and len(plain[name] or "CYX") != len("CYX")):
+                raise ValueError(f"{name} is {shown(plain[name])}")
+        sizes = [plain[name] for name in ("input_size", "output_size", "character_size")]
+        if not all(0 <= size <= LARGEST_SIZE for size in [*sizes, *(plain["picture"] or [])]):
+            raise ValueError(f"the sizes are {sizes}")
+        inputs, targets, characters = (codec(plain[name]) for name in ("inputs", "targets", "characters"))
+        for name, size, own in zip(("input", "output", "character"), sizes, (inputs, targets, characters), strict=True):
+            if own is not None and own.size != size:
+                raise ValueError(f"{name}_size is {size}, and there are {own.size}")
+        return DataSpec(
+            plain["task"],
+            plain["input_size"],
+            plain["output_size"],
+            inputs,
+            targets,
+            plain["per_step"],
+            plain["marked"],
+            plain["class_counts"],
+            None if plain["vectors"] is None else WordVectors(**plain["vectors"]),
+            plain["character_size"],
+            cast(SpellingCodec | None, characters),
+            plain["picture"],
+        )
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error

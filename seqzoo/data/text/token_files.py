@@ -1,0 +1,166 @@
+"""Text that need not fit into memory: read piece by piece, its ids in a file that is made once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from seqzoo.contracts.errors import DataError
+from seqzoo.data.sources.fingerprints import whole_digest
+from seqzoo.data.sources.reading import read_pieces
+from seqzoo.data.text.codec import TextCodec, codec_from_plain
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes may do the same work, and one result stays
+    fcntl = None
+
+
+VERSION = 2
+"""Another number where a tokenizer cuts otherwise than before: what was made of files is then made anew."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The text of a file, or a part of it, in pieces that end where lines end. Each iteration reads it anew.
+
+    closed: a last line without an end gets one; start, end: of the part, in characters.
+    """
+
+    path: str
+    encoding: str = "utf-8"
+    closed: bool = False
+    start: int = 0
+    end: int | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        place = 0
+        for piece in self._all():
+            part = piece[max(0, self.start - place) : None if self.end is None else max(0, self.end - place)]
+            place += len(piece)
+            if part:
+                yield part
+            if self.end is not None and place >= self.end:
+                return
+
+    def _all(self) -> Iterator[str]:
+        for piece in read_pieces(self.path, self.encoding):
+            yield f"{piece}\n" if self.closed and not piece.endswith("\n") else piece
+
+    def cut(self, share: float, at_line: bool) -> tuple[Pieces, Pieces]:
+        """The first `share` of the characters, and the others; at_line: cut where the line there begins, or behind the
+        first line.
+
+        Raises:
+            DataError: where one of them would be empty.
+        """
+        length = sum(map(len, self))
+        place = int(length * share)
+        if at_line:
+            first = 0
+            for piece in self:
+                if first + len(piece) > place:
+                    place = first + piece.rfind("\n", 0, place - first) + 1
+                    place = place or piece.find("\n") + 1
+                    break
+                first += len(piece)
+        if not 0 < place < length:
+            part = "line" if at_line else "character"
+            raise DataError(
+                f"{self.path} has one {part}, which cannot be cut into a training and a validation text: give more, or "
+                "a file with data.validation."
+            )
+        return replace(self, end=place), replace(self, start=place)
+
+    def fingerprint(self) -> str:
+        """Equal for equal texts, whatever the file is called."""
+        archive, _, member = self.path.partition("::")
+        found = Path(archive).stat()
+        parts = (whole_digest(archive, found.st_mtime_ns, found.st_size), member, self.encoding, self.closed)
+        return repr((*parts, self.start, self.end, VERSION))
+
+
+def encode_pieces(codec: TextCodec, pieces: Iterable[str], limit: int | None = None) -> Iterator[np.ndarray]:
+    """The ids of a text, at most `limit` of them, in arrays of the smallest type of whole numbers that holds them."""
+    kind = np.uint8 if codec.size <= 2**8 else np.int16 if codec.size <= 2**15 else np.int32
+    for piece in pieces:
+        ids = np.array(codec.encode(piece)[:limit], dtype=kind)
+        yield ids
+        if limit is not None:
+            limit -= len(ids)
+            if limit == 0:
+                return
+
+
+class Store:
+    """What was made of large files, in a folder. Whoever needs the same at the same time waits until it is there."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def codec(self, pieces: Pieces, options: list, learn: Callable[[Iterable[str]], TextCodec]) -> TextCodec:
+        """What `learn` makes of a text; `options` say what else it depends on."""
+
+        def write(file: IO[bytes]) -> None:
+            file.write(json.dumps(learn(_watched(pieces, "vocabulary of")).to_plain()).encode())
+
+        path = self._made(f"{_key(pieces, options)}.json", write)
+        return cast(TextCodec, codec_from_plain(json.loads(path.read_text(encoding="utf-8"))))
+
+    def ids(self, pieces: Pieces, codec: TextCodec) -> Tensor:
+        """The ids of a text, (N,), mapped from their file: what is not read takes no memory."""
+
+        def write(file: IO[bytes]) -> None:
+            for ids in encode_pieces(codec, _watched(pieces, "encoding")):
+                file.write(ids.tobytes())
+
+        (sample,) = encode_pieces(codec, [""])
+        kind = torch.from_numpy(sample).dtype
+        path = self._made(f"{_key(pieces, codec.to_plain())}.{sample.dtype.name}", write)
+        return torch.from_file(str(path), shared=False, size=path.stat().st_size // sample.itemsize, dtype=kind)
+
+    def _made(self, name: str, write: Callable[[IO[bytes]], None]) -> Path:
+        """Written aside and renamed, so that a file is there as a whole or not at all."""
+        path = self.folder / name
+        with self._lock(name):
+            if not path.exists():
+                descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
+                try:
+                    with os.fdopen(descriptor, "wb") as file:
+                        write(file)
+                    Path(temporary).replace(path)
+                finally:
+                    Path(temporary).unlink(missing_ok=True)
+        return path
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        with (self.folder / f".{name}.lock").open("w") as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _key(pieces: Pieces, options: list | dict) -> str:
+    text = json.dumps([pieces.fingerprint(), options], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _watched(pieces: Pieces, what: str) -> Iterator[str]:
+    """The pieces, with a bar on a terminal."""
+    with tqdm(desc=f"{what} {Path(pieces.path).name}", unit=" characters", unit_scale=True, disable=None) as bar:
+        for piece in pieces:
+            yield piece
+            bar.update(len(piece))

@@ -1,0 +1,319 @@
+"""Pictures of what a model saw, attended to and confuses (by matplotlib), and coloured text for a terminal."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import textwrap
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqzoo.contracts import disk
+from seqzoo.contracts.batch import Alignment, Explanation
+from seqzoo.contracts.errors import ConfigError, not_installed, printable
+
+COLUMNS = 80
+"""Characters a line of text in a picture; a Chinese one is two."""
+
+PANELS = 6
+"""Pictures side by side."""
+
+CHINESE_FONTS = (
+    "Noto Sans Mono CJK SC",
+    "Noto Sans CJK SC",
+    "WenQuanYi Zen Hei",
+    "SimHei",
+    "Microsoft YaHei",
+    "PingFang SC",
+)
+
+
+def can_draw() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def need_matplotlib() -> None:
+    if not can_draw():
+        raise ConfigError([f"drawing needs {not_installed('matplotlib')}"])
+
+
+def draw(alignment: Alignment) -> Any:
+    """A matplotlib figure. Of an answer that is written token by token: a row for each of them, a column for each step
+    that it could attend to; the darker, the more. Of one answer for all that was read: the text itself, each word on a
+    ground that is the darker, the more it weighs. Of a picture: the picture once for each word, as light as each of its
+    regions weighs. Raises ConfigError where matplotlib is not installed.
+    """
+    need_matplotlib()
+    if alignment.picture is not None:
+        return _draw_over_picture(alignment, alignment.picture)
+    if len(alignment.written) == 1:
+        return _draw_text(alignment)
+    from matplotlib.figure import Figure
+
+    rows, columns = alignment.weights.shape
+    figure = Figure(figsize=(1.5 + 0.35 * columns, 1.0 + 0.3 * rows), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(alignment.weights.float().cpu().numpy(), cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
+    axes.xaxis.tick_top()
+    style: dict[str, Any] = {"family": _fonts(), "parse_math": False}
+    axes.set_xticks(range(columns), alignment.read, rotation=90, **style)
+    axes.set_yticks(range(rows), alignment.written, **style)
+    axes.set_ylabel("written")
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("read, from the end of the text" if alignment.backwards else "read")
+    figure.supxlabel("weight: white 0, black 1", fontsize=8)
+    return figure
+
+
+def _draw_text(alignment: Alignment) -> Any:
+    from matplotlib.figure import Figure
+
+    weights = alignment.weights[0].float().cpu()
+    shades = (weights / weights.max().clamp(min=1e-12)).tolist()
+    gap = len(separator(alignment.read))
+    places, column, line = [], 0, 0
+    for word in alignment.read:
+        if column and column + _width(word) > COLUMNS:
+            column, line = 0, line + 1
+        places.append((column, line))
+        column += _width(word) + gap
+    figure = Figure(figsize=(0.1 * COLUMNS + 0.4, 0.25 * (line + 2) + 0.2))
+    axes = figure.add_axes((0.02, 0.0, 0.96, 1.0))
+    axes.set_xlim(0, COLUMNS)
+    axes.set_ylim(line + 2, 0)
+    axes.axis("off")
+    style: dict[str, Any] = {"family": _fonts(), "fontsize": 11, "va": "center", "parse_math": False}
+    axes.text(0, 0.5, f"-> {alignment.written[0]}", **style)
+    for word, shade, (x, y) in zip(alignment.read, shades, places, strict=True):
+        # orange, on which black text stays legible
+        ground = {"facecolor": (1.0, 0.6, 0.0, 0.9 * shade), "edgecolor": "none", "pad": 1.0}
+        axes.text(x, y + 1.5, word, bbox=ground, **style)
+    return figure
+
+
+def _draw_over_picture(alignment: Alignment, picture: Tensor) -> Any:
+    shown = _pixels(picture)
+    height, width = shown.shape[:2]
+    columns = round((alignment.weights.shape[1] * width / height) ** 0.5)
+    panels = [(shown, "")]
+    for word, weights in zip(alignment.written, alignment.weights.float().cpu(), strict=True):
+        light = (weights / weights.max().clamp(min=1e-12)).view(1, 1, -1, columns)
+        light = F.interpolate(light, (height, width), mode="bilinear")[0, 0, :, :, None]
+        panels.append(((shown + light.numpy()) / 2, word))
+    return _draw_panels(panels)
+
+
+def draw_pictures(pictures: Tensor, lines: list[str]) -> Any:
+    """(N, C, Y, X), or clips (N, T, C, Y, X), 0 to 1, and what is written below each -> a matplotlib figure."""
+    return _draw_panels([(_pixels(picture), line) for picture, line in zip(pictures, lines, strict=True)])
+
+
+def _draw_panels(panels: list[tuple[Any, str]]) -> Any:
+    """Pictures with a text below each, PANELS a row."""
+    from matplotlib.figure import Figure
+
+    rows, columns = panels[0][0].shape[:2]
+    wide = min(max(round(columns / rows), 1), PANELS)  # the frames of a clip stand side by side
+    across = min(len(panels), PANELS // wide)
+    down = -(-len(panels) // across)
+    texts = [textwrap.fill(text, wide * (28 if _width(text) == len(text) else 14)) for _, text in panels]
+    # in inches
+    height, below = 2.0 * wide * rows / columns, 0.2 + 0.16 * max(text.count("\n") + 1 for text in texts)
+    figure = Figure(figsize=(2.0 * wide * across, (height + below) * down), layout="constrained")
+    for number, axes in enumerate(figure.subplots(down, across, squeeze=False).flat):
+        axes.axis("off")
+        axes.set_anchor("N")
+        if number < len(panels):
+            axes.imshow(panels[number][0])
+            axes.set_title(texts[number], fontsize=8, family=_fonts(), parse_math=False, y=-0.12 / height, va="top")
+    return figure
+
+
+def _pixels(picture: Tensor) -> Any:
+    """(C, Y, X), or the frames of a clip, (T, C, Y, X), side by side -> the (Y, X, 3) of matplotlib."""
+    if picture.dim() == 4:
+        picture = torch.cat(list(picture), dim=2)
+    shown = picture.detach().float().cpu().permute(1, 2, 0).numpy()
+    return shown if shown.shape[2] == 3 else shown[..., :1].repeat(3, axis=2)
+
+
+def draw_confusion(classes: list[str], counts: list[list[int]]) -> Any:
+    """A matplotlib figure: a row for each right class, a column for each answer; the darker, the larger its share of
+    the row. Where there are few classes, each field holds its count; an empty one stands for none.
+    """
+    from matplotlib.figure import Figure
+
+    size = len(classes)
+    figure = Figure(figsize=(2.0 + 0.5 * size, 1.5 + 0.45 * size), layout="constrained")
+    axes = figure.add_subplot()
+    shares = [[count / max(sum(row), 1) for count in row] for row in counts]
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    axes.set_xticks(range(size), classes, rotation=90 if max(map(len, classes)) > 4 else 0)
+    axes.set_yticks(range(size), classes)
+    axes.set_xlabel("answered")
+    axes.set_ylabel("right")
+    if size <= COUNTED:
+        for row, columns in enumerate(counts):
+            for column, count in enumerate(columns):
+                if count:
+                    color = "white" if shares[row][column] > 0.5 else "black"
+                    axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
+    return figure
+
+
+COUNTED = 20
+"""Up to so many classes the counts are written into a confusion matrix."""
+
+
+def draw_memory(state_norms: list[float], gradient_norms: list[float]) -> Any:
+    """A matplotlib figure: the norm of the state after each step, and of the loss's gradient by the steps between it
+    and the end of the row.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.0, 3.0))
+    forwards, backwards = figure.add_axes((0.08, 0.17, 0.38, 0.78)), figure.add_axes((0.6, 0.17, 0.38, 0.78))
+    forwards.plot(range(1, len(state_norms) + 1), state_norms)
+    forwards.set(xlabel="step", ylabel="norm of the state")
+    # the axis itself: a logarithmic one is drawn five times as slowly
+    lags = [lag for lag, norm in enumerate(gradient_norms, start=1) if 0 < norm < math.inf]
+    backwards.plot(lags, [math.log10(gradient_norms[lag - 1]) for lag in lags])
+    backwards.set(xlabel="lag (steps before the end)", ylabel="log10 of the gradient's norm")
+    for axes in (forwards, backwards):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "") -> Any:
+    """A matplotlib figure, a panel for each of `states`, (T, units): a row a unit, a column a step, which `read` names.
+    What lies between 0 and 1 is a gate: the darker, the further open. Else blue is below 0 and red above, each panel by
+    its largest number, which stands below its name. Of many units only UNITS are drawn, those that change most over
+    the text, and the title says so. All panels are one image, which is drawn five times as fast as several.
+
+    Raises ConfigError where matplotlib is not installed.
+    """
+    need_matplotlib()
+    from matplotlib.figure import Figure
+
+    steps = len(read)
+    labels = read if steps <= LABELLED else []
+    most = max(values.shape[1] for values in states.values())
+    drawn: dict[int, Tensor] = {}  # the same units in all panels of one width
+    panels, names, ticks, start = [], [], [], 0
+    for name, values in states.items():
+        width, values = values.shape[1], values.float().cpu()
+        if width not in drawn:
+            drawn[width] = values.std(0, correction=0).topk(min(width, UNITS)).indices.sort().values
+        values = values[:, drawn[width]]
+        panels.append(torch.cat([_coloured(values.T), torch.ones(max(min(most, UNITS) // 8, 1), steps, 3)]))
+        names.append(f"{name}\n{_scale(values)}")
+        ticks.append(start + values.shape[1] / 2)
+        start += len(panels[-1])
+    rest = f"{UNITS} of {most} units, those that change most" if most > UNITS else f"{most} units"
+    heading = textwrap.fill(f"{title}: {rest}" if title else rest, 60)
+    # in inches
+    left, below = 0.8 + 0.08 * max(map(len, states)), 0.4 + 0.09 * max(map(_width, labels), default=0)
+    width_of_image, height = min(max(0.2 * steps, 4.0), 40.0), 1.5 * len(states)
+    above = 0.55 + 0.2 * heading.count("\n")
+    figure = Figure(figsize=(left + width_of_image + 0.1, below + height + above))
+    total_width, total_height = figure.get_size_inches()
+    place = (left / total_width, below / total_height, width_of_image / total_width, height / total_height)
+    axes = figure.add_axes(place)
+    axes.imshow(torch.cat(panels).numpy(), aspect="auto", interpolation="nearest")
+    axes.set_yticks(ticks, names, fontsize=9)
+    axes.set_xticks(range(len(labels)), labels, rotation=90, family=_fonts(), parse_math=False)
+    if not labels:
+        axes.set_xlabel(f"{steps} steps")
+    axes.set_title(heading, fontsize=10, loc="left", pad=20, parse_math=False)
+    axes.text(0, 1.01, "gates: white 0, black 1", transform=axes.transAxes, fontsize=8, va="bottom", color="#444444")
+    for column, (text, colour) in enumerate((("below 0", "#2166ac"), ("above 0", "#b3192b"))):
+        offset = (1.85 + 0.6 * column) / width_of_image
+        axes.text(offset, 1.01, text, transform=axes.transAxes, fontsize=8, va="bottom", color=colour)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _scale(values: Tensor) -> str:
+    """What the strongest colour of a panel stands for."""
+    return "0 to 1" if _is_gate(values) else f"\u00b1{float(values.abs().max()):.2g}"
+
+
+def _is_gate(values: Tensor) -> bool:
+    return bool(values.min() >= 0 and values.max() <= 1)
+
+
+def _coloured(values: Tensor) -> Tensor:
+    """(units, T) -> (units, T, 3)"""
+    if _is_gate(values):
+        return (1 - values)[..., None].expand(-1, -1, 3)
+    shares = values / values.abs().max()
+    red, blue = torch.tensor([0.7, 0.09, 0.17]), torch.tensor([0.13, 0.4, 0.67])
+    full = torch.where(shares[..., None] > 0, red, blue)
+    return 1 - shares.abs()[..., None] * (1 - full)
+
+
+UNITS = 32
+"""Up to so many units of a layer can be told apart in a picture."""
+
+LABELLED = 150
+"""Up to so many steps are named in a picture."""
+
+
+def save(figure: Any, path: Path) -> None:
+    """Into a file, whose ending says its format. Raises ConfigError where it cannot be written."""
+    try:
+        with any_script():
+            disk.write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png"))
+    except (ValueError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ConfigError([f"the picture {path} cannot be written: {reason}"]) from error
+
+
+@contextmanager
+def any_script() -> Iterator[None]:
+    """A script that the font lacks is drawn as boxes, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        yield
+
+
+def coloured(explanation: Explanation) -> str:
+    """The words on grounds of colour, for a terminal: green for the answer, red against it; the stronger, the more."""
+    strongest = max(float(explanation.weights.abs().max()), 1e-12)
+    words = []
+    for word, weight in zip(explanation.read, explanation.weights.tolist(), strict=True):
+        pale = round(255 - 175 * abs(weight) / strongest)
+        red, green, blue = (pale, 255, pale) if weight >= 0 else (255, pale, pale)
+        words.append(f"\x1b[30;48;2;{red};{green};{blue}m{printable(word)}\x1b[0m")
+    return separator(explanation.read).join(words)
+
+
+def plain(explanation: Explanation) -> str:
+    """The words with their weights, where there are no colours."""
+    weights = zip(explanation.read, explanation.weights.tolist(), strict=True)
+    return " ".join(f"{printable(word)} ({weight:.2f})" for word, weight in weights)
+
+
+def separator(tokens: list[str]) -> str:
+    """What stands between tokens: nothing where all are characters."""
+    return " " if any(len(token) > 1 for token in tokens) else ""
+
+
+def _width(word: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in word)
+
+
+def _fonts() -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans Mono", *(name for name in CHINESE_FONTS if name in installed)]

@@ -1,0 +1,112 @@
+"""Layers that skip back over more and more steps.
+
+Chang et al., Dilated Recurrent Neural Networks, 2017, https://arxiv.org/abs/1710.02224
+
+    h_t = cell(x_t, h_{t-d}), where d = 1, M, M^2, ... for the layers from below
+
+A path through time is as many times shorter as d, and so is the scan: the d sequences of every d-th step do not know
+of each other and run side by side.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqzoo.cells.cell import Cell, CellFactory, CellScan
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.state import map_state, reorder
+from seqzoo.network.backbones.stack import Stack, build_layers, check_depth, repeated
+
+FURTHEST = 10_000
+
+
+class Dilated(Stack):
+    """State: a tuple over layers of tuples over directions of the last d states of the cell, the oldest first.
+
+    hidden_size: one width for all layers, or a list with one a layer (then `num_layers` must agree).
+    growth: M, how many times further back each layer reaches than the one below.
+    bidirectional: a second cell reads each row backwards inside its length; outputs are the two halves side by side.
+    dropout: on the input of every layer but the first, 0 to 1; `locked` keeps one mask for all steps of a row.
+    learn_initial_state: the first d states of each layer are parameters instead of zero.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {"growth": "num_layers>1"}
+
+    def __init__(
+        self,
+        cell: CellFactory,
+        input_size: int,
+        hidden_size: int | list[int] = 128,
+        num_layers: int = 3,
+        growth: int = 2,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        locked: bool = False,
+        learn_initial_state: bool = False,
+    ):
+        if growth < 1:
+            raise ValueError(f"growth is {growth}: it must be at least 1")
+        check_depth(num_layers)
+        if growth > 1 and (num_layers - 1) * math.log(growth) > math.log(FURTHEST):
+            raise ValueError(
+                f"growth is {growth}: layer {num_layers} would reach more than {FURTHEST:,} steps back, each with a "
+                "state of its own"
+            )
+        cells = [functools.partial(dilate, own, growth**depth) for depth, own in enumerate(repeated(cell, num_layers))]
+        layers = build_layers(cells, input_size, hidden_size, bidirectional)
+        super().__init__(layers, dropout, locked, learn_initial_state)
+
+
+def dilate(cell: CellFactory, dilation: int, input_size: int, hidden_size: int) -> Cell:
+    """A cell that continues from `dilation` steps before; with 1 the cell itself would do, but states have one form."""
+    return DilatedCell(cell(input_size, hidden_size), dilation)
+
+
+class DilatedCell(Cell):
+    """State: the last d states of `cell`, the oldest first."""
+
+    def __init__(self, cell: Cell, dilation: int):
+        super().__init__()
+        self.cell, self.dilation = cell, dilation
+        self.input_size, self.hidden_size, self.output_size = cell.input_size, cell.hidden_size, cell.output_size
+
+    def initial_state(self, batch_size: int) -> State:
+        return tuple(self.cell.initial_state(batch_size) for _ in range(self.dilation))
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.cell.project(x)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        output, following = self.cell.step(p, state[0])
+        return output, (*state[1:], following)
+
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None, by: CellScan | None = None
+    ) -> tuple[Tensor, State]:
+        if by is not None:
+            return by(x, state, lengths)
+        state, lengths = self.checked(x, state, lengths)
+        if x.dim() == 2:
+            output, following = self.cell(x, state[0])
+            return output, (*state[1:], following)
+        rows, steps, d = x.shape[0], x.shape[1], self.dilation
+        padding = -steps % d
+        whole = lengths is None and padding == 0
+        if lengths is None:
+            lengths = torch.full((rows,), steps, device=x.device)
+        # row b, step s d + k -> row b d + k, step s
+        folded = F.pad(x, (0, 0, 0, padding)).unflatten(1, (-1, d)).transpose(1, 2).flatten(0, 1)
+        first = map_state(lambda *parts: torch.stack(parts, dim=1).flatten(0, 1), *state)
+        k = torch.arange(d, device=x.device)
+        real = (lengths[:, None] + d - 1 - k).div(d, rounding_mode="floor").flatten()
+        outputs, after = self.cell.scan(folded, first, None if whole else real)
+        outputs = outputs.unflatten(0, (rows, d)).transpose(1, 2).flatten(1, 2)[:, :steps]
+        # the oldest state is of the sequence whose turn is next
+        order = (lengths[:, None] + k) % d + d * torch.arange(rows, device=x.device)[:, None]
+        return outputs, tuple(reorder(after, index) for index in order.unbind(1))

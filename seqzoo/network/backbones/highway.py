@@ -1,0 +1,65 @@
+"""Layers with highways around them: a learned gate mixes what a layer read with what it made of it.
+
+Srivastava, Greff & Schmidhuber, Highway Networks, 2015, https://arxiv.org/abs/1505.00387
+He, Lee, Lewis & Zettlemoyer, Deep Semantic Role Labeling, 2017 (around recurrent layers), https://aclanthology.org/P17-1044
+
+    r = sigmoid(W_r x + b_r)
+    y = r * layer(x) + (1 - r) * x
+
+The highway of Zhang et al., 2016 (https://arxiv.org/abs/1510.08983) joins the memories of LSTM layers instead; this one
+goes around any cell.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.cells.cell import CellFactory
+from seqzoo.network.backbones.stack import Stack, build_layers, repeated
+
+
+class Highway(Stack):
+    """A gate for each layer but the first. Where a layer's input and output differ in width, W x takes the place of x.
+
+    hidden_size: one width for all layers, or a list with one a layer (then `num_layers` must agree).
+    bidirectional: a second cell reads each row backwards inside its length; outputs are the two halves side by side.
+    dropout: on what the cells of every layer but the first read, 0 to 1; the highway around them has none. `locked`
+        keeps one mask for all steps of a row.
+    gate_bias: b_r at the start; below 0 a layer hands on its input at first.
+    learn_initial_state: the first state is a parameter instead of zero.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {"gate_bias": "num_layers>1"}
+
+    def __init__(
+        self,
+        cell: CellFactory,
+        input_size: int,
+        hidden_size: int | list[int] = 128,
+        num_layers: int = 3,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        locked: bool = False,
+        gate_bias: float = -1.0,
+        learn_initial_state: bool = False,
+    ):
+        layers = build_layers(repeated(cell, num_layers), input_size, hidden_size, bidirectional)
+        super().__init__(layers, dropout, locked, learn_initial_state)
+        sizes = [(layer.input_size, layer.output_size) for layer in layers[1:]]
+        gates = [nn.Linear(read, made) for read, made in sizes]
+        for gate in gates:
+            nn.init.constant_(gate.bias, gate_bias)
+        self.gates = nn.ModuleList(gates)
+        # without a bias, so that padded steps stay zero
+        self.carries = nn.ModuleList(
+            nn.Identity() if read == made else nn.Linear(read, made, bias=False) for read, made in sizes
+        )
+
+    def connect(self, depth: int, outputs: Tensor, x: Tensor) -> Tensor:
+        if depth == 0:  # its input is not zero at padded steps
+            return outputs
+        r = torch.sigmoid(self.gates[depth - 1](x))
+        return r * outputs + (1 - r) * self.carries[depth - 1](x)

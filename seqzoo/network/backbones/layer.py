@@ -1,0 +1,74 @@
+"""One layer: a cell over time, in one direction or in both.
+
+Schuster & Paliwal, Bidirectional Recurrent Neural Networks, 1997, https://doi.org/10.1109/78.650093
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.cells.cell import Cell, CellFactory
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.state import flatten
+from seqzoo.network.backbones.streams import side_by_side
+
+
+class Layer(nn.ModuleList):
+    """A cell that reads forwards and, if `bidirectional`, a second one that reads each row backwards inside its length.
+
+    State: a tuple over directions of the cell's state. Output: (B, T, O), the directions side by side.
+    """
+
+    def __init__(self, cell: CellFactory, input_size: int, hidden_size: int, bidirectional: bool):
+        super().__init__(cell(input_size, hidden_size) for _ in range(2 if bidirectional else 1))
+        self.input_size = input_size
+        self.output_size = sum(direction.output_size for direction in self.directions)
+
+    @property
+    def directions(self) -> list[Cell]:
+        return cast("list[Cell]", list(self))
+
+    def initial_state(self, batch_size: int) -> State:
+        return tuple(cell.initial_state(batch_size) for cell in self.directions)
+
+    def scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        """(B, T, I) -> (B, T, O), zero at padded steps, and the state after each row's last real step."""
+        ahead, *behind = self.directions
+        if not behind:
+            outputs, after = ahead.scan(x, state[0], lengths)
+            return outputs, (after,)
+        _, lengths = ahead.checked(x, state[0], lengths)  # before rows are turned around
+
+        def backwards() -> tuple[Tensor, State]:
+            order = reversal(x, lengths)
+            outputs, after = behind[0].scan(reverse(x, order), state[1], lengths)
+            return reverse(outputs, order), after
+
+        reads = [x, *flatten(state[1]), *([] if lengths is None else [lengths])]
+        (outputs, after), (back, back_after) = side_by_side(reads, lambda: ahead.scan(x, state[0], lengths), backwards)
+        return torch.cat([outputs, back], dim=-1), (after, back_after)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """(B, I) -> (B, O) and the next state. Raises ValueError where there are two directions."""
+        if len(self) > 1:
+            raise ValueError("a bidirectional network cannot go step by step: the end must be known first")
+        output, after = self.directions[0](x, state[0])
+        return output, (after,)
+
+
+def reversal(x: Tensor, lengths: Tensor | None) -> Tensor | None:
+    """x: (B, T, ...) -> (B, T) indices that turn each row around inside its length and leave the padding where it
+    is.
+    """
+    if lengths is None:
+        return None
+    steps = torch.arange(x.shape[1], device=x.device)
+    return torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+
+
+def reverse(x: Tensor, order: Tensor | None) -> Tensor:
+    """(B, T, F) -> (B, T, F), turned around by `reversal`; its own inverse."""
+    return x.flip(1) if order is None else x.gather(1, order[..., None].expand_as(x))

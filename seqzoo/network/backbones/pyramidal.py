@@ -1,0 +1,91 @@
+"""Layers that read fewer and fewer steps: hierarchical subsampling.
+
+Chan, Jaitly, Le & Vinyals, Listen, Attend and Spell, 2015 (neighbours side by side), https://arxiv.org/abs/1508.01211
+Bahdanau, Chorowski, Serdyuk, Brakel & Bengio, End-to-End Attention-based Large Vocabulary Speech Recognition, 2016
+(one step of several), https://arxiv.org/abs/1508.04395
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqzoo.cells.cell import CellFactory
+from seqzoo.contracts.batch import State
+from seqzoo.network.backbones.stack import Stack, build_layers, repeated
+
+
+class Pyramidal(Stack):
+    """(B, T, I) -> (B, T', O), where every layer but the first divides the steps by `factor` and rounds up.
+
+    An output has seen all the steps it stands for, so that there is no `step`, in one direction neither.
+
+    hidden_size: one width for all layers, or a list with one a layer (then `num_layers` must agree).
+    factor: how many steps become one.
+    subsampling: concatenate (side by side, zeros after the end) or stride (the last of them that is real).
+    bidirectional: a second cell reads each row backwards inside its length; outputs are the two halves side by side.
+    dropout: on the input of every layer but the first, 0 to 1; `locked` keeps one mask for all steps of a row.
+    learn_initial_state: the first state is a parameter instead of zero.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {"factor": "num_layers>1", "subsampling": "num_layers>1"}
+
+    keeps_time = False
+
+    def __init__(
+        self,
+        cell: CellFactory,
+        input_size: int,
+        hidden_size: int | list[int] = 128,
+        num_layers: int = 3,
+        factor: int = 2,
+        subsampling: Literal["concatenate", "stride"] = "concatenate",
+        bidirectional: bool = True,
+        dropout: float = 0.0,
+        locked: bool = False,
+        learn_initial_state: bool = False,
+    ):
+        if factor < 2:
+            raise ValueError(f"factor is {factor}: at least 2 steps become one")
+        wider = factor if subsampling == "concatenate" else 1
+        cells = repeated(cell, num_layers)
+        layers = build_layers(cells, input_size, hidden_size, bidirectional, lambda _, made: made * wider)
+        super().__init__(layers, dropout, locked, learn_initial_state)
+        self.causal = False
+        self.factor, self.subsampling = factor, subsampling
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        for _ in self.layers[1:]:
+            lengths = self._shortened(lengths)
+        return lengths
+
+    def _shortened(self, lengths: Tensor) -> Tensor:
+        return (lengths + self.factor - 1).div(self.factor, rounding_mode="floor")
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        state = self.initial_state(x.shape[0]) if state is None else state
+        following = []
+        for depth, (layer, states) in enumerate(zip(self.layers, state, strict=True)):
+            if depth > 0:
+                x = self.dropout(self._subsample(x, lengths))
+                lengths = None if lengths is None else self._shortened(lengths)
+            x, after = layer.scan(x, states, lengths)
+            following.append(after)
+        return x, tuple(following)
+
+    def _subsample(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, F) -> (B, T', F), or (B, T', factor F) side by side; T' = T / factor, rounded up."""
+        steps = x.shape[1]
+        if self.subsampling == "concatenate":
+            return F.pad(x, (0, 0, 0, -steps % self.factor)).unflatten(1, (-1, self.factor)).flatten(2)
+        ends = torch.arange(self.factor, steps + self.factor, self.factor, device=x.device) - 1
+        if lengths is None:
+            return x[:, ends.clamp(max=steps - 1)]
+        index = torch.minimum(ends, lengths[:, None] - 1).clamp(min=0)
+        return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        raise ValueError("a pyramidal network cannot go step by step: an output stands for several inputs")

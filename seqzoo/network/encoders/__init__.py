@@ -1,0 +1,11 @@
+"""What is not a vector yet (ids, spellings, pictures) becomes features, one kind a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqzoo.contracts.class_index import class_of
+
+
+def __getattr__(name: str) -> Any:
+    return class_of(__name__, name)

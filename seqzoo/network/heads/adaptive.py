@@ -1,0 +1,68 @@
+"""A softmax in two steps, for large vocabularies: few words are frequent.
+
+Grave et al., Efficient softmax approximation for GPUs, 2017, https://arxiv.org/abs/1609.04309
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqzoo.network.heads.head import Head, onto
+
+
+class AdaptiveSoftmax(Head):
+    """The first softmax is over the frequent tokens and the clusters of the others, the second one inside a cluster:
+    p(w) = p(cluster of w) p(w | cluster). An exact distribution; only the rows whose target is rare pay for a cluster.
+
+    cutoffs: the ids at which clusters begin, in rising order: a vocabulary lists the most frequent tokens first.
+
+    In the paper, vectors are narrower in rarer clusters; here all have one width, so that they can be tied.
+    """
+
+    def __init__(
+        self, feature_size: int, vocabulary_size: int, cutoffs: list[int], embedding: nn.Embedding | None = None
+    ):
+        super().__init__(feature_size, vocabulary_size, embedding)
+        if not cutoffs or sorted({*cutoffs, 0, vocabulary_size}) != [0, *cutoffs, vocabulary_size]:
+            raise ValueError(
+                f"softmax_cutoffs is {cutoffs}: list rising ids below the size of the vocabulary, {vocabulary_size}, "
+                "or give null"
+            )
+        self.edges = [*cutoffs, vocabulary_size]
+        self.projection = onto(feature_size, self.width)
+        clusters = nn.Linear(self.width, len(cutoffs))
+        self.cluster_weight, self.cluster_bias = clusters.weight, clusters.bias
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        features = self.projection(features)
+        (weight, bias), *clusters = self._parts()
+        first = targets.clamp(max=self.edges[0])
+        rare = []
+        for number, (begin, end) in enumerate(pairwise(self.edges)):
+            inside = (targets >= begin) & (targets < end)
+            first = first.masked_fill(inside, self.edges[0] + number)
+            # on the meta device, where nothing is known of targets, all rows are counted
+            rows = inside.nonzero()[:, 0] if not targets.is_meta else targets
+            rare.append((features[rows], targets[rows] - begin))
+        total = F.cross_entropy(F.linear(features, weight, bias).float(), first, reduction="sum")
+        for (inside, wanted), (weight, bias) in zip(rare, clusters, strict=True):
+            total = total + F.cross_entropy(F.linear(inside, weight, bias).float(), wanted, reduction="sum")
+        return total
+
+    def log_probabilities(self, features: Tensor) -> Tensor:
+        features = self.projection(features)
+        first, *clusters = (F.linear(features, *part).float().log_softmax(-1) for part in self._parts())
+        frequent, chosen = first[..., : self.edges[0]], first[..., self.edges[0] :]
+        return torch.cat([frequent, *(chosen[..., n, None] + inside for n, inside in enumerate(clusters))], dim=-1)
+
+    def _parts(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias of the first softmax, then of each cluster."""
+        sizes = [self.edges[0], *(end - begin for begin, end in pairwise(self.edges))]
+        # not slices one by one, each of whose gradients would be as large as the whole
+        (weight, *weights), (bias, *biases) = self.weight.split(sizes), self.bias.split(sizes)
+        first = torch.cat([weight, self.cluster_weight]), torch.cat([bias, self.cluster_bias])
+        return [first, *zip(weights, biases, strict=True)]

@@ -1,0 +1,278 @@
+"""The network that writes: it reads the token before and a memory, and says what comes next.
+
+Sutskever, Vinyals & Le, Sequence to Sequence Learning with Neural Networks, 2014 (the context as first state),
+https://arxiv.org/abs/1409.3215
+Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014 (the context as first state and at every
+step),
+https://arxiv.org/abs/1406.1078
+Luong, Pham & Manning, Effective Approaches to Attention-based Neural Machine Translation, 2015 (attention after the
+step, input feeding), https://arxiv.org/abs/1508.04025
+Vinyals, Toshev, Bengio & Erhan, Show and Tell: A Neural Image Caption Generator, 2015 (the context as first input),
+https://arxiv.org/abs/1411.4555
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from seqzoo.contracts.batch import UNKNOWN, Features, State
+from seqzoo.contracts.masking import largest_of, mean_of
+from seqzoo.contracts.parts import BackboneFactory
+from seqzoo.contracts.state import flatten, map_state, unflatten
+from seqzoo.network.heads.attention import AttentionName, Memory, create_attention, unattended
+from seqzoo.network.locked_dropout import create_dropout
+
+ContextName = Literal["first_state", "mean_state", "max_state", "own_state", "first_input", "every_step"]
+STATES = ("first_state", "mean_state", "max_state")
+"""Contexts that make the first state, alone or together."""
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    """backbone: goes step by step.
+
+    context: first_state gives the encoder's last state to the decoder as its first one, through a layer of its own
+        where their shapes differ; mean_state the mean of the encoder's outputs and max_state the largest of each
+        feature, through a layer; own_state nothing; first_input gives the encoder's last output to the decoder, through
+        a layer, in place of a token before all others; every_step gives it to the decoder beside each token. A list
+        joins them: of several states one layer makes the first one.
+    attention: a kind of `seqzoo.network.heads.attention`, over the encoder's outputs, or none. The head reads
+        tanh(W [output; context]), as wide as a token's vector, in place of the decoder's output.
+    attention_size: of the hidden layer of additive, location_aware, coverage and monotonic, and of all heads of
+        multi_head together.
+    attention_heads: of multi_head.
+    copy_source: a share of the probability, which a gate decides, goes to the tokens of the source as they are attended
+        to (See, Liu & Manning, Get To The Point: Summarization with Pointer-Generator Networks, 2017,
+        https://arxiv.org/abs/1704.04368).
+    input_feeding: what the head has read goes into the next step, beside the token. Training then goes step by step.
+    embedding_size: width of a token's vector; embedding_std: spread of these vectors at the start.
+    tied_embeddings: the head's weights are these vectors (Press & Wolf, Using the Output Embedding to Improve Language
+        Models, 2017, https://aclanthology.org/E17-2025).
+    dropout: on the vectors of tokens, and on what the head reads.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "attention_size": "attention=additive,location_aware,coverage,monotonic,multi_head",
+        "attention_heads": "attention=multi_head",
+    }
+
+    backbone: BackboneFactory
+    context: ContextName | list[ContextName] = "first_state"
+    attention: AttentionName = "none"
+    attention_size: int = 128
+    attention_heads: int = 4
+    copy_source: bool = False
+    input_feeding: bool = False
+    embedding_size: int = 128
+    embedding_std: float = 0.1
+    tied_embeddings: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("embedding_size", "attention_size", "attention_heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if not 0 <= self.embedding_std <= 1_000:
+            raise ValueError(f"embedding_std is {self.embedding_std}: it must lie between 0 and 1,000")
+        for name in ("input_feeding", "copy_source"):
+            if self.attention == "none" and getattr(self, name):
+                raise ValueError(f"{name} needs something to attend with: choose an attention")
+        starts = {*self.contexts} - {"every_step"}
+        together = len(starts) < 2 or starts <= {*STATES}
+        if not self.contexts or len({*self.contexts}) < len(self.contexts) or not together:
+            raise ValueError(f"context is {self.context}: name one, or a list of several states and every_step")
+        if self.attention == "none" and self.contexts == ["own_state"]:
+            raise ValueError("context is own_state: without attention the decoder would see nothing of the source")
+
+    @property
+    def contexts(self) -> list[ContextName]:
+        return [self.context] if isinstance(self.context, str) else self.context
+
+
+class Decoded(NamedTuple):
+    """outputs: (B, U, W), what the head reads; weights: (B, U, S), what was attended to, if anything."""
+
+    outputs: Tensor
+    weights: Tensor | None
+
+
+class Decoder(nn.Module):
+    """A state is (the backbone's own, what was attended to, what is fed back); a memory is (what is attended to, what
+    is read at every step, the tokens that may be copied). What a decoder has not is an empty tuple.
+
+    feature_size: of the steps of the memory; encoder_state: a state of the encoder, read for its shapes.
+    """
+
+    def __init__(self, feature_size: int, vocabulary_size: int, encoder_state: State, options: DecoderOptions):
+        super().__init__()
+        self.input_feeding, self.at_every_step = options.input_feeding, "every_step" in options.contexts
+        self.by_first_input = "first_input" in options.contexts
+        self.states = [name for name in options.contexts if name in STATES]
+        width = options.embedding_size
+        self.embedding = nn.Embedding(vocabulary_size, width)
+        nn.init.normal_(self.embedding.weight, std=options.embedding_std)
+        read = (feature_size if self.at_every_step else 0) + (width if options.input_feeding else 0)
+        self.backbone = options.backbone(width + read)
+        if not self.backbone.causal:
+            raise ValueError(
+                "the decoder cannot go step by step: it writes from left to right, so give it one direction"
+            )
+        self.bridge = self._create_bridge(feature_size, encoder_state)
+        self.dropout = create_dropout(options.dropout)
+        output_size = self.backbone.output_size
+        self.attention = create_attention(
+            options.attention, output_size, feature_size, options.attention_size, options.attention_heads
+        )
+        if self.attention is not None:
+            self.combine = nn.Linear(output_size + feature_size, width)
+            output_size = width
+        self.head = nn.Linear(output_size, vocabulary_size)
+        self.gate = nn.Linear(output_size, 1) if options.copy_source else None
+        if options.tied_embeddings:
+            if output_size != width:
+                raise ValueError(
+                    f"tied_embeddings needs as many features of the decoder ({output_size}) as embedding_size "
+                    f"({width}), or an attention"
+                )
+            self.head.weight = self.embedding.weight
+
+    def _create_bridge(self, feature_size: int, encoder_state: State) -> nn.Linear | None:
+        """From what the encoder has read to the first state, or to the first input; None where nothing has to be
+        changed.
+        """
+        first = self.backbone.initial_state(1)
+        width = sum(tensor[0].numel() for tensor in _features_of(first))
+        if self.by_first_input:
+            return nn.Linear(feature_size, self.embedding.embedding_dim)
+        shapes, theirs = ([tensor.shape[1:] for tensor in flatten(state)] for state in (first, encoder_state))
+        if "first_state" in self.states and not theirs:
+            raise ValueError(
+                "context is first_state: the encoder carries no state, so choose mean_state or another one"
+            )
+        if not self.states or (self.states == ["first_state"] and shapes == theirs):
+            return None
+        last_state = sum(tensor[0].numel() for tensor in _features_of(encoder_state))
+        return nn.Linear(sum(last_state if name == "first_state" else feature_size for name in self.states), width)
+
+    def start(self, features: Features, source: Tensor | None = None) -> tuple[State, State]:
+        """The first state, and the memory. source: (B, S) ids of the vocabulary that the steps of the memory stand for,
+        where they may be copied.
+        """
+        if self.gate is not None and (source is None or source.shape != features.outputs.shape[:2]):
+            raise ValueError(
+                "copy_source copies tokens: it needs a source of text, and a backbone that keeps its steps"
+            )
+        fed = (features.last.new_zeros(features.last.shape[0], self.head.in_features),) if self.input_feeding else ()
+        read = (features.last,) if self.at_every_step else ()
+        first = self._first_state(features, (*read, *fed))
+        copied = () if self.gate is None else (source,)
+        if self.attention is None:
+            return (first, (), fed), ((), read, copied)
+        memory = self.attention.remember(features.outputs, features.lengths)
+        return (first, (unattended(memory),), fed), (tuple(memory), read, copied)
+
+    def _first_state(self, features: Features, beside: tuple[Tensor, ...]) -> State:
+        """beside: what a step reads beside a token."""
+        first = self.backbone.initial_state(features.last.shape[0])
+        if self.bridge is None:
+            return unflatten(flatten(features.state), first) if self.states else first
+        if self.by_first_input:
+            return self.backbone.step(torch.cat([self.bridge(features.last), *beside], dim=-1), first)[1]
+        seen = torch.cat([_seen(features, name) for name in self.states], dim=-1)
+        sizes = [tensor.shape[1:].numel() for tensor in _features_of(first)]
+        pieces = iter(torch.tanh(self.bridge(seen)).split(sizes, dim=-1))
+        return map_state(lambda zero: next(pieces).reshape(zero.shape) if zero.dim() > 1 else zero, first)
+
+    def forward(
+        self, tokens: Tensor, state: State, memory: State, choose: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> Decoded:
+        """(B, U) tokens that are read, one after the other.
+
+        choose: (B,) tokens and (B, W), what the head has read just before them -> the tokens that are read instead.
+            They are then read one by one.
+        """
+        if self.input_feeding or choose is not None:
+            return self._by_steps(tokens, state, memory, choose)
+        x = self.dropout(self.embedding(tokens))
+        x = torch.cat([x, *(read[:, None].expand(-1, x.shape[1], -1) for read in memory[1])], dim=-1)
+        # no lengths: what a row's decoder does after its end is masked in the loss
+        outputs, _ = self.backbone(x, None, state[0])
+        if self.attention is None:
+            return Decoded(self.dropout(outputs), None)
+        contexts, weights = self.attention(outputs, Memory(*memory[0]))
+        return Decoded(self.dropout(self._combined(outputs, contexts)), weights)
+
+    def _by_steps(
+        self, tokens: Tensor, state: State, memory: State, choose: Callable[[Tensor, Tensor], Tensor] | None
+    ) -> Decoded:
+        outputs: list[Tensor] = []
+        weights = []
+        for token in tokens.unbind(1):
+            if choose is not None and outputs:
+                token = choose(token, outputs[-1])
+            output, state = self.step(token, state, memory)
+            outputs.append(output)
+            weights += [attended[:, 0] for attended in state[1]]
+        return Decoded(torch.stack(outputs, dim=1), torch.stack(weights, dim=1) if weights else None)
+
+    def step(self, token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
+        """(B,) tokens -> (B, W), what the head reads, and the next state."""
+        own, attended, fed = state
+        x = torch.cat([self.dropout(self.embedding(token)), *memory[1], *fed], dim=-1)
+        output, own = self.backbone.step(x, own)
+        if self.attention is not None:
+            context, after = self.attention.step(output, Memory(*memory[0]), *attended)
+            output, attended = self._combined(output, context), (after,)
+        output = self.dropout(output)
+        return output, (own, attended, (output,) if self.input_feeding else ())
+
+    def log_probabilities(self, output: Tensor, attended: Tensor | None, memory: State) -> Tensor:
+        """(B, W), what the head reads, and (B, S), what was attended to -> (B, V) of the next token. An unknown one can
+        only be copied.
+        """
+        written = self.head(output).float().log_softmax(-1)
+        if self.gate is None or attended is None:
+            return written
+        written[:, UNKNOWN] = float("-inf")
+        copied = torch.zeros_like(written).scatter_add_(1, memory[2][0], attended.float())
+        gate = self.gate(output).float()
+        return torch.logaddexp(logsigmoid(gate) + written, logsigmoid(-gate) + copied.log())
+
+    def of_targets(self, decoded: Decoded, source: Tensor | None, targets: Tensor, never: Sequence[int] = ()) -> Tensor:
+        """(B, U) log-probabilities of tokens.
+
+        source: as of `start`.
+        never: tokens that are not written, only copied: what is left shares all of the probability.
+        """
+        logs = self.head(decoded.outputs).float().log_softmax(-1)
+        if never:
+            logs = logs.index_fill(-1, targets.new_tensor(never), float("-inf"))
+        written, all_written = logs.gather(2, targets[..., None])[..., 0], logs.logsumexp(-1) if never else 0.0
+        if self.gate is None or decoded.weights is None or source is None:
+            return written - all_written
+        copied = (decoded.weights.float() * (source[:, None] == targets[..., None])).sum(-1)
+        gate = self.gate(decoded.outputs).float()[..., 0]
+        # a token that is not in the source has no gradient from it
+        scores = torch.logaddexp(logsigmoid(gate) + written, logsigmoid(-gate) + copied.clamp(min=1e-30).log())
+        return scores - torch.logaddexp(logsigmoid(gate) + all_written, logsigmoid(-gate)) if never else scores
+
+    def _combined(self, outputs: Tensor, contexts: Tensor) -> Tensor:
+        return torch.tanh(self.combine(torch.cat([outputs, contexts], dim=-1)))
+
+
+def _seen(features: Features, name: str) -> Tensor:
+    """(B, F), what a state is made of."""
+    if name == "first_state":
+        return torch.cat([tensor.flatten(1) for tensor in _features_of(features.state)], dim=-1)
+    return (mean_of if name == "mean_state" else largest_of)(features.outputs, features.lengths)
+
+
+def _features_of(state: State) -> list[Tensor]:
+    """The tensors of a state that hold features; counters stay where they are."""
+    return [tensor for tensor in flatten(state) if tensor.dim() > 1]

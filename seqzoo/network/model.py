@@ -1,0 +1,47 @@
+"""Encoder -> backbone -> task: the whole model, as research code imports it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seqzoo.contracts.batch import Batch, Features, State
+from seqzoo.contracts.parts import Backbone, Encoder, Task
+from seqzoo.contracts.state import resume
+
+
+class Model(nn.Module):
+    """encoder: ids, features or pictures -> (B, T, I); backbone: (B, T, I) -> (B, T, O); task: the head."""
+
+    def __init__(self, encoder: Encoder, backbone: Backbone, task: Task):
+        super().__init__()
+        self.encoder, self.backbone, self.task = encoder, backbone, task
+
+    def encode(self, batch: Batch, state: State | None = None) -> Features:
+        """A batch -> what the head reads; `state` continues an earlier batch."""
+        lengths = batch.lengths if batch.padded else None
+        if state is not None and batch.continues is not None:
+            state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
+        read = (batch.inputs,) if batch.spelling is None else (batch.inputs, batch.spelling)
+        outputs, state = self.backbone(self.encoder(*read), lengths, state)
+        lengths = None if lengths is None else self.backbone.output_lengths(lengths)
+        last = self.backbone.last(outputs, lengths)
+        target = last if batch.spans is None else self._last_of(batch.spans, outputs)
+        return Features(outputs, last, state, lengths, target)
+
+    def _last_of(self, spans: Tensor, outputs: Tensor) -> Tensor:
+        """(B, O): the output once the steps of each span of the inputs, (B, 2), have been read."""
+        first = self.backbone.output_lengths(spans[:, 0] + 1) - 1
+        end = self.backbone.output_lengths(spans[:, 1])
+        steps = first[:, None] + torch.arange(outputs.shape[1], device=outputs.device)
+        index = steps.clamp(max=outputs.shape[1] - 1)[..., None].expand_as(outputs)
+        return self.backbone.last(outputs.gather(1, index), end - first)
+
+    def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
+        """A batch -> the task's scores, and the state after it."""
+        features = self.encode(batch, state)
+        return self.task(features, batch), features.state
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step: (B,) ids or (B, I) features -> (B, O) backbone outputs, and the next state."""
+        return self.backbone.step(self.encoder(inputs), state)

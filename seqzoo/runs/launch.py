@@ -1,0 +1,318 @@
+"""Runs and sweeps by Hydra; what it composes is composed and checked as everywhere.
+
+A sweep is what is held fixed and what is varied: started again, it skips the jobs that are done, continues those that
+were cut, and tries again those that failed; with more values for what is varied it goes on to the new ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import io
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from seqzoo.configuration import composing, registry, sweeps
+from seqzoo.contracts.cache import user_cache
+from seqzoo.contracts.errors import ConfigError, SeqzooError, not_installed, program
+from seqzoo.contracts.locks import least_used
+from seqzoo.runs.ledger import Entry, Ledger
+
+LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
+LONGEST_NAME = 80
+T = TypeVar("T")
+
+
+class Sweep(NamedTuple):
+    """A sweep that has ended.
+
+    Args:
+        folder: where its runs are stored.
+        num_jobs: number of jobs that were asked for.
+        entries: what the ledger says of those that began.
+    """
+
+    folder: Path
+    num_jobs: int
+    entries: list[Entry]
+
+    def with_status(self, status: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.status == status]
+
+    def raise_failed(self) -> None:
+        """Raises SeqzooError with the failed jobs, why, and how to run each alone."""
+        failed = self.with_status("failed")
+        if failed:
+            seqzoo = program("seqzoo")
+            lines = "\n".join(
+                f"  {entry.folder}: {entry.reason}\n    {seqzoo}{entry.command.removeprefix('seqzoo')}"
+                for entry in failed
+            )
+            raise SeqzooError(f"{len(failed)} of {self.num_jobs} jobs failed; why, and how to run one alone:\n{lines}")
+
+
+def launch(flags: list[str], overrides: list[str]) -> Sweep | None:
+    """Train one run, or with -m among the flags each run of a sweep.
+
+    Returns:
+        The sweep; a job that failed is an entry of it. None after a single run.
+
+    Raises:
+        ConfigError: every mistake of a single run, or a misspelled name or option of a sweep, before its first run.
+        SeqzooError: what a single run raises.
+    """
+    if "-m" not in flags and "--multirun" not in flags:
+        if flags:  # Hydra's own show or change what it composes
+            single = _Single(None)
+            _run_hydra(single, flags, overrides)
+        else:
+            from seqzoo.configuration.overrides import examine
+
+            config, mistakes = examine(*overrides)
+            if mistakes:
+                raise ConfigError(mistakes)
+            single = _Single(config)
+            _run_single(single, overrides)
+        if single.error is not None:
+            raise single.error
+        return None
+    given = [text.partition("=")[2] for text in overrides if text.startswith("hydra.sweep.dir=")]
+    if given and "${" in given[-1]:
+        raise ConfigError([f"hydra.sweep.dir is {given[-1]!r}: a sweep that can be started again has a fixed folder"])
+    _check_launcher(overrides)
+    jobs = _check_names(overrides)
+    sweep = Path(given[-1]) if given else Path("runs", "sweeps", sweep_name(overrides))
+    rest = [text for text in overrides if not text.startswith("hydra.sweep.dir=")]
+    job = _Job(sweep, sweeps.varied(*rest), registry.own_config_dirs())
+    try:
+        _run_hydra(job, flags, [*rest, "hydra.sweep.dir='" + str(sweep).replace("'", r"\'") + "'"])
+    except (SystemExit, KeyboardInterrupt):
+        print("seqzoo: the sweep is not finished; the same command goes on with it", file=sys.stderr)
+        raise
+    entries = [Ledger(sweep).read(key) for _, key in jobs]
+    return Sweep(sweep, len(jobs), [entry for entry in entries if entry is not None])
+
+
+class _Single:
+    """One run. Hydra would print a traceback of what it raises, so that it is kept.
+
+    config: the checked configuration; None to compose and check here.
+    """
+
+    error: SeqzooError | OSError | None = None
+
+    def __init__(self, config: dict[str, Any] | None):
+        self.config = config
+
+    def __call__(self, _: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        from seqzoo.runs.lifecycle import start, start_checked
+
+        about = HydraConfig.get()
+        folder = Path(about.runtime.output_dir)
+        try:
+            if self.config is not None:
+                until_stopped(lambda: start_checked(self.config, folder))
+            else:
+                until_stopped(lambda: start(composing.compose(*about.overrides.task), folder))
+        except (SeqzooError, OSError) as error:
+            self.error = error
+        finally:
+            _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Take back the folder that Hydra made for a run which never began, and those above it up to the current one."""
+    here = Path.cwd()
+    with contextlib.suppress(OSError):  # something lies in it
+        folder.rmdir()
+        for above in folder.parents:
+            if above == here or here not in above.parents:
+                return
+            above.rmdir()
+
+
+class _Job:
+    """One job of a sweep, perhaps in a process of its own; what becomes of it goes to the ledger.
+
+    varied: the keys of the options that the sweep varies; config_dirs: folders of the user's own, laid out as conf/.
+    """
+
+    def __init__(self, sweep: Path, varied: list[str], config_dirs: list[Path]):
+        self.sweep, self.varied, self.config_dirs = sweep, varied, config_dirs
+
+    def __call__(self, _: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        from seqzoo.runs.provenance import fingerprint
+        from seqzoo.training.record.files import METRICS, read_json
+
+        for own in self.config_dirs:
+            registry.use_config_dir(own)
+        chosen = list(HydraConfig.get().overrides.task)
+        ledger = Ledger(self.sweep)
+        command = shlex.join(["seqzoo", "train", *composing.config_dir_arguments(), *chosen])
+        config = composing.compose(*chosen)
+        key = fingerprint(config)
+        with ledger.lock(key) as free:
+            entry = ledger.read(key)
+            folder = entry.folder if entry is not None else self._new_folder(chosen, key)
+            finished = (self.sweep / folder / METRICS).exists()
+            if not free or (finished and entry is not None and entry.status == "done"):
+                print(f"{'done before' if free else 'runs in another process'}: {shlex.join(chosen)}", flush=True)
+                return
+            ledger.write(key, Entry("running", folder, command))
+            try:
+                if finished:  # it was cut between its last word and the ledger
+                    metrics = read_json(self.sweep / folder / METRICS)
+                else:
+                    # what a run says would bury the sweep; its train.log has it
+                    with gpu_of_its_own(), redirect_stdout(io.StringIO()):
+                        metrics = _begin_or_go_on(config, self.sweep / folder)
+                ledger.write(key, Entry("done", folder, command))
+                print(f"{folder}: {_result(metrics)}", flush=True)
+            except Exception as error:  # one failed job must not end the others
+                told = isinstance(error, SeqzooError)
+                reason = " ".join(str(error).split()) if told else f"{type(error).__name__}: {error}".splitlines()[0]
+                details = "" if told else traceback.format_exc()
+                ledger.write(key, Entry("failed", folder, command, reason, details))
+                print(f"seqzoo: {shlex.join(chosen)} failed: {reason}", file=sys.stderr, flush=True)
+
+    def _new_folder(self, chosen: list[str], key: str) -> str:
+        """Named after what is varied; another job that had the name, of a sweep in the same folder, keeps it."""
+        name = job_name(chosen, self.varied)
+        return f"{name}-{key[:8]}" if (self.sweep / name).exists() else name
+
+
+@contextmanager
+def gpu_of_its_own() -> Iterator[None]:
+    """Where there are several, a job on device auto or cuda takes one that the fewest other jobs of this user have."""
+    import torch
+
+    gpus = [str(number) for number in range(torch.cuda.device_count())]
+    if len(gpus) < 2:
+        yield
+        return
+    with least_used(gpus, user_cache("gpus")) as gpu, torch.cuda.device(int(gpu)):
+        yield
+
+
+def _result(metrics: dict[str, Any]) -> str:
+    """The scores of a finished run and its time, in a line."""
+    from seqzoo.training.record.run import format_number, format_seconds
+
+    split = "test" if "test" in metrics else "validation"
+    scores = ", ".join(f"{name} {format_number(value)}" for name, value in metrics[split].items())
+    return f"{split} {scores}, trained in {format_seconds(metrics['seconds'])}"
+
+
+def _begin_or_go_on(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The final metrics of a run that is started, or continued where it was cut."""
+    from seqzoo.runs.lifecycle import resume, start
+    from seqzoo.training.record.files import CONFIG
+
+    if (folder / CONFIG).exists():
+        return until_stopped(lambda: resume(folder, composing.allowances(config["overrides"])))
+    return until_stopped(lambda: start(config, folder))
+
+
+def until_stopped(work: Callable[[], T]) -> T:
+    """A training that a signal stopped has saved itself and said so; the exit status tells which signal."""
+    from seqzoo.training.loop import Stopped
+
+    try:
+        return work()
+    except Stopped as stopped:
+        sys.exit(128 + stopped.signal_number)
+
+
+def sweep_name(overrides: list[str]) -> str:
+    """What is held fixed and what is varied, but not its values: more values belong to the same sweep."""
+    varied = sorted(sweeps.varied(*overrides))
+    fixed = sorted(text for text in overrides if text.partition("=")[0].lstrip("+~") not in varied)
+    fixed = [text for text in fixed if not text.startswith(("hydra.", "hydra/"))]
+    chosen = [text.partition("=")[2] for group in registry.GROUPS for text in fixed if text.startswith(f"{group}=")]
+    digest = hashlib.sha256("\n".join([*fixed, "", *varied]).encode()).hexdigest()[:6]
+    return _short("_".join([*chosen, "by", *(key.rpartition(".")[2] for key in varied), digest]))
+
+
+def job_name(chosen: list[str], varied: list[str]) -> str:
+    """cell=gru,seed=0"""
+    pairs = [text.partition("=") for text in chosen]
+    return _short(",".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs if key in varied) or "job")
+
+
+def _short(text: str) -> str:
+    """As the name of a folder; a digest stands for what had to go."""
+    clean = re.sub(r"[^\w=.,+-]+", "_", text)
+    if clean == text and len(text) <= LONGEST_NAME:
+        return text
+    return f"{clean[: LONGEST_NAME - 7]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def _check_launcher(overrides: list[str]) -> None:
+    """Raises ConfigError where the package of a launcher is not installed."""
+    for name in (text.removeprefix("hydra/launcher=") for text in overrides if text.startswith("hydra/launcher=")):
+        package = f"hydra-{name.partition('_')[0]}-launcher"
+        if name in LAUNCHERS and not list(importlib.metadata.distributions(name=package)):
+            raise ConfigError([f"hydra/launcher={name} needs {not_installed(package)}"])
+
+
+def _check_names(overrides: list[str]) -> list[tuple[list[str], str]]:
+    """The jobs of a sweep, each with the key of its configuration. What does not fit together fails later, as its job
+    alone.
+    """
+    from seqzoo.runs.provenance import fingerprint
+
+    mistakes: dict[str, list[str]] = {}
+    found = []
+    jobs = sweeps.jobs(*overrides)
+    for job in jobs:
+        config, wrong = composing.examine(*job)
+        for mistake in wrong:
+            mistakes.setdefault(mistake, job)
+        if config is not None:
+            found.append((job, fingerprint(config)))
+    if mistakes:
+        told = [f"{mistake} (in {shlex.join(job)})" for mistake, job in mistakes.items()]
+        raise ConfigError(told if len(jobs) > 1 else mistakes)
+    return found
+
+
+def _run_single(single: _Single, overrides: list[str]) -> None:
+    """`_run_hydra` for one run without flags: it composes once more, and not twice, which takes a tenth of a second.
+
+    Raises ConfigError where the run directory cannot be named or made.
+    """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf.errors import OmegaConfBaseException
+
+    composing.register_resolvers()
+    with initialize_config_dir(str(registry.CONF_DIR), job_name="seqzoo train", version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        try:
+            hydra.run("config", single, [*overrides, *registry.search_path()])
+        except (OmegaConfBaseException, FileExistsError, NotADirectoryError, PermissionError) as error:
+            reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).splitlines()[0]
+            raise ConfigError([f"hydra.run.dir: {reason}"]) from error
+
+
+def _run_hydra(job: Any, flags: list[str], overrides: list[str]) -> None:
+    import hydra
+
+    composing.register_resolvers()
+    given = sys.argv
+    sys.argv = ["seqzoo train", *flags, *overrides, *registry.search_path()]
+    try:
+        hydra.main(version_base="1.3", config_path=str(registry.CONF_DIR), config_name="config")(job)()
+    finally:
+        sys.argv = given

@@ -1,0 +1,440 @@
+"""A run from its configuration to its final metrics: start, continue, evaluate."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqzoo import __version__
+from seqzoo.configuration import composing
+from seqzoo.configuration.budget import Budget
+from seqzoo.configuration.building import build_budget, build_data, build_model, build_training
+from seqzoo.configuration.checking import check
+from seqzoo.configuration.cost import Cost, memory_to_train
+from seqzoo.configuration.sizing import describe_inputs, measure, within_budget
+from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError, program
+from seqzoo.contracts.options import value_at
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.sources.fingerprints import changed, records, saved_records
+from seqzoo.data.text.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
+from seqzoo.metrics import BinaryConfusion, Confusion, confusion_of, signatures
+from seqzoo.network.model import Model
+from seqzoo.runs.provenance import commit, group_name, hardware, hyperparameters
+from seqzoo.tasks.classification import Classification
+from seqzoo.tasks.language_modeling import LanguageModeling
+from seqzoo.training.adaptation import Adaptation, evaluate_adapting
+from seqzoo.training.device import check_precision, choose_threads, make_deterministic, seed_everything, select_device
+from seqzoo.training.evaluation import evaluate
+from seqzoo.training.loop import Stopped, fit
+from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
+from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, read_config, read_json
+from seqzoo.training.record.run import Run, format_number, format_seconds, format_speed, format_table
+from seqzoo.training.record.tracking import Ending, Tracker
+from seqzoo.training.session import Position, Session, check_progress, count_updates, is_over
+from seqzoo.training.settings import Training
+
+LONGEST_PATH = 120
+"""Characters of a path in a message."""
+
+# what a continued run may change: it says when to stop, or how fast to go, not what is learned
+FREE_ON_RESUME = {
+    "epochs",
+    "steps",
+    "patience",
+    "log_every",
+    "save_every",
+    "examples",
+    "diagnostics",
+    "device",
+    "threads",
+}
+
+
+def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Train from nothing in a new run directory; returns the final metrics."""
+    mistakes = check(config)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return start_checked(config, folder)
+
+
+def start_checked(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """`start`, for a configuration that was found to be without mistakes."""
+    settings = build_training(config)
+    check_precision(settings.precision, select_device(settings.device))
+    data = build_data(config)
+    data.load()
+    config = {**within_budget(config, data, data.spec), "data_files": records(data)}
+    cost = measure(config, data, data.spec)
+    with torch.device("meta"):
+        build_model(config, data.spec).task.check_start()
+    # what can go wrong so far leaves no folder behind
+    with Run.create(folder, config) as run:
+        return _train(config, data, run, None, cost)
+
+
+def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """Continue a run where its last checkpoint is; overrides may change only when to stop and how fast to go."""
+    run, config = Run.open(folder)
+    with run:
+        return _resume(run, config, overrides)
+
+
+def _resume(run: Run, config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    folder = run.folder
+    config = _with_newer_options(config)
+    # a run that somebody else made cannot allow itself
+    config |= {"allow_modules": [], "allow_changed_data": False}
+    config = _changed(config, overrides)
+    # what a budget says of the width has been done
+    mistakes = check({**config, "budget": {**config["budget"], "parameters": None, "flops": None}})
+    if mistakes:
+        raise ConfigError(mistakes)
+    spec = spec_from_plain(read_json(folder / SPEC)) if os.path.lexists(folder / SPEC) else None
+    data, others = _load_again(config, spec)
+    if others and not config["allow_changed_data"]:
+        raise CheckpointError(
+            f"{_listed(others)} changed since the run was started: put back what it read, or go on with what is there "
+            "now by allow_changed_data=true"
+        )
+    last = folder / LAST
+    checkpoint = load_training(last) if os.path.lexists(last) else None
+    if checkpoint is not None:
+        with continuing(last):
+            check_progress(checkpoint)
+    if checkpoint is not None and checkpoint["position"]["finished"] and (folder / METRICS).exists():
+        position, settings, seconds = (
+            Position(**checkpoint["position"]),
+            build_training(config),
+            build_budget(config).seconds,
+        )
+        batches = data.num_batches("train", position.epoch)
+        if not overrides or is_over(position, settings, seconds, batches):
+            later = _later_end(position, settings, seconds, batches)
+            raise CheckpointError(
+                f"{folder} has finished (update {position.step:,}): to go on, give it a later end, such as {later}"
+            )
+        checkpoint["position"]["finished"] = False
+    return _train(config, data, run, checkpoint, measure(config, data, data.spec))
+
+
+def _load_again(config: dict[str, Any], spec: DataSpec | None) -> tuple[DataModule, list[str]]:
+    """The data of a run, from where it was when the run was started; and the paths of what is not the same any more."""
+    data, saved = build_data(config), saved_records(config)
+    data.places.update({record.name: record.path for record in saved})
+    data.load(spec)
+    return data, changed(data, saved)
+
+
+def _listed(paths: list[str]) -> str:
+    """A few paths, in a sentence."""
+    shown = paths[0] if len(paths[0]) <= LONGEST_PATH else f"...{paths[0][-LONGEST_PATH:]}"
+    return shown + (f" and {len(paths) - 1} more have" if len(paths) > 1 else " has")
+
+
+def _with_newer_options(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a run, which may be of an older version: options of training that it lacks are the default
+    ones.
+    """
+    return {
+        **config,
+        "training": {**composing.load("training", "base"), **config["training"]},
+        "budget": {**asdict(Budget()), **config.get("budget", {})},
+    }
+
+
+def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """The run's configuration with the overrides; raises ConfigError when they change what is learned.
+
+    What the run was started with is data, which somebody else may have written: it is compared, and never composed.
+    """
+    changes, mistakes = composing.changes(config, overrides)
+    free: dict[str, dict[str, Any]] = {"training": {}, "budget": {}}
+    for path, new in changes.items():
+        section, _, option = path.partition(".")
+        if path in ("allow_modules", "allow_changed_data"):
+            config = {**config, path: new}
+        elif path == "budget.seconds" or (section == "training" and option in FREE_ON_RESUME):
+            free[section][option] = new
+        else:
+            old = value_at(config, path)
+            if old != new:
+                mistakes.append(
+                    f"{path.removeprefix('choices.')} is {old!r} in the run and {new!r} now: a run continues with its "
+                    "own settings; start a new run for others"
+                )
+    if mistakes:
+        raise ConfigError(mistakes)
+    return {**config, **{section: {**config[section], **values} for section, values in free.items()}}
+
+
+def _train(
+    config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[str, Any] | None, cost: Cost
+) -> dict[str, Any]:
+    """From the start, or from a checkpoint, to the final metrics."""
+    settings = build_training(config)
+    device = select_device(settings.device)
+    check_precision(settings.precision, device)
+    make_deterministic(settings.deterministic)
+    run.write_json(SPEC, spec_to_plain(data.spec))
+    seed_everything(config["seed"])
+    model = build_model(config, data.spec)
+    if checkpoint is None:
+        model.encoder.load_pretrained()
+    threads = _set_threads(settings.threads, model, data, checkpoint)
+    session = Session(model, settings, device, count_updates(data, settings), build_budget(config).seconds)
+    if checkpoint is not None:
+        with continuing(run.folder / LAST):
+            fill(model, checkpoint["model"], run.folder / LAST)
+            session.restore(checkpoint)
+        run.forget_after(session.position.step)
+    _introduce(run, config, data, session, threads, cost)
+
+    purge_step = session.position.step + 1 if checkpoint is not None else None
+    columns = hyperparameters(config, cost.parameters)
+    run.tracker = Tracker(run.folder, columns, group_name(config), purge_step)
+    # a run without an ending may be continued; TensorBoard keeps the first ending it reads
+    ending: Ending | None = None
+    try:
+        with _memory_advice():
+            if checkpoint is None:
+                run.save(session)
+            fit(session, data, run)
+            metrics = _finish(run, config, data, session, threads, cost)
+        ending = "success"
+        return metrics
+    except Stopped:
+        run.log(
+            f"stopped after update {session.position.step:,}, which is saved; to go on:\n"
+            f"    {program('seqzoo')} {_to_continue(run.folder, config)}"
+        )
+        raise
+    finally:
+        run.tracker.close(ending)
+
+
+def _to_continue(folder: Path, config: dict[str, Any]) -> str:
+    """The arguments of the command line that continue a run."""
+    allowed = [f"allow_modules=[{','.join(config['allow_modules'])}]"] if config["allow_modules"] else []
+    allowed += ["allow_changed_data=true"] if config.get("allow_changed_data") else []
+    return shlex.join(["train", *composing.config_dir_arguments(), f"resume={folder}", *allowed])
+
+
+def _later_end(position: Position, settings: Training, seconds: float | None, batches: int) -> str:
+    """An override that lets a finished training go on."""
+    if seconds is not None and position.update_seconds >= seconds:
+        return f"budget.seconds={2 * position.update_seconds:.0f}"
+    epochs = position.epoch + (position.batch >= batches)
+    if settings.epochs is not None and epochs >= settings.epochs:
+        return f"training.epochs={2 * epochs}"
+    return f"training.steps={2 * position.step}"
+
+
+def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint: dict[str, Any] | None) -> int:
+    """A continued run keeps its number: another one rounds sums in another order."""
+    if threads == "auto" and checkpoint is not None:
+        threads = checkpoint["threads"]
+    if threads == "auto":
+        threads = choose_threads(model.backbone, getattr(data, "batch_size", 1))
+    torch.set_num_threads(int(threads))
+    return int(threads)
+
+
+def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int, cost: Cost) -> None:
+    sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits().items())
+    names = " ".join(f"{group}={config['choices'][group]}" for group in ("task", "data", "backbone", "cell"))
+    padding = data.padding_share()
+    of_padding = "" if padding is None else f"; {padding:.1%} of the steps of a batch are padding"
+    device = str(session.device)
+    if session.device.type == "cuda":
+        device += f" ({torch.cuda.get_device_name(session.device)}, {session.settings.precision})"
+    rows = [
+        ("run", f"{names} seed={config['seed']}"),
+        ("data", f"{sizes}; {describe_inputs(data.spec, data.numbers)}, {data.spec.output_size:,} outputs{of_padding}"),
+        *_describe_vectors(data.spec),
+        *describe_cost(config, cost),
+        ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
+        ("training", _describe_end(session)),
+        ("folder", str(run.folder)),
+    ]
+    rows += [("remark", remark) for remark in data.remarks]
+    if session.position.step:
+        rows.append(("continues", f"after update {session.position.step:,}"))
+    run.log(format_table(rows))
+
+
+def _describe_vectors(spec: DataSpec) -> list[tuple[str, str]]:
+    found = spec.vectors
+    if found is None:
+        return []
+    return [("vectors", f"{found.found:,} of {found.words:,} words, {found.share:.1%} of the training tokens")]
+
+
+def describe_cost(config: dict[str, Any], cost: Cost) -> list[tuple[str, str]]:
+    """Lines about a model's size, and how near it came to its budget."""
+    rows = [
+        ("model", f"{cost.parameters:,} parameters, {cost.flops_per_token:,.0f} FLOPs a token"),
+        (
+            "memory",
+            f"{memory_to_train(cost)} during training; recurrent state of a sequence: {cost.state_bytes:,} bytes",
+        ),
+    ]
+    width = build_budget(config).width
+    if width is not None:
+        name, target = width
+        reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs a token")
+        hidden = config["backbone"]["hidden_size"]
+        rows.append(
+            ("budget", f"{reached:,.0f} of {target:,.0f} {what} ({reached / target - 1:+.2%}): hidden_size {hidden}")
+        )
+    return rows
+
+
+def _describe_end(session: Session) -> str:
+    ends = [] if session.total_steps is None else [f"{session.total_steps:,} updates"]
+    ends += [] if session.seconds is None else [f"{session.seconds:g} seconds"]
+    return " or ".join(ends)
+
+
+def _finish(
+    run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int, cost: Cost
+) -> dict[str, Any]:
+    """Score the best weights on every split that is held out, write metrics.json, show the table."""
+    load_weights(run.folder / BEST, session.model)
+    position, precision = session.position, session.settings.precision
+    held_out = [split for split in data.splits() if split != "train"]
+    reports = {split: _report(session.model) for split in held_out}
+    scores = {
+        split: evaluate(session.model, data, split, session.device, precision, report)
+        for split, report in reports.items()
+    }
+    metrics: dict[str, Any] = {
+        "train": {session.model.task.training_loss_name: session.last_train_loss},
+        **scores,
+        "report": {split: report.to_plain() for split, report in reports.items() if report is not None},
+        "higher_is_better": {metric.name: metric.higher_is_better for metric in session.model.task.metrics()},
+        "signatures": signatures(config["task"].get("metrics", [])),
+        "parameters": cost.parameters,
+        "flops_per_token": cost.flops_per_token,
+        "state_bytes": cost.state_bytes,
+        "training_bytes": cost.training_bytes,
+        "seconds": round(position.seconds, 2),
+        "cpu_seconds": round(position.cpu_seconds, 2),
+        "tokens_per_second": round(session.tokens_per_second, 1),
+        "padding_share": data.padding_share(),
+        "updates": position.step,
+        "best_update": position.best_step,
+        "epochs": position.epoch + 1,
+        "seed": config["seed"],
+        "vectors": coverage(data.spec),
+        "choices": config["choices"],
+        "device": hardware(session.device),
+        "precision": precision,
+        "threads": threads,
+        "versions": {"seqzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "command": shlex.join(["seqzoo", "train", *composing.config_dir_arguments(), *config["overrides"]]),
+        "commit": commit(),
+        "date": datetime.date.today().isoformat(),
+    }
+    run.write_json(METRICS, metrics)
+    if run.tracker is not None:
+        for split, values in scores.items():
+            run.tracker.scalars({f"final/{split}_{name}": value for name, value in values.items()}, position.step)
+        if isinstance(data.spec.inputs, TextCodec):
+            run.log_embeddings(session.model, data.spec.inputs.vocabulary.tokens)
+    for split, report in reports.items():
+        if report is not None:
+            run.log_report(split, report, position.step)
+    rows = [
+        (split, "  ".join(f"{name} {format_number(value)}" for name, value in values.items()))
+        for split, values in scores.items()
+    ]
+    rows += [
+        *describe_cost(config, cost),
+        ("time", f"{format_seconds(position.seconds)} of training, {format_speed(session)}"),
+        ("folder", str(run.folder)),
+    ]
+    run.log("\n" + format_table(rows) + f"\n\n{program('tensorboard')} --logdir {shlex.quote(_log_folder(run.folder))}")
+    return metrics
+
+
+def _report(model: Model) -> Confusion | None:
+    """A fresh count of answers by class, where a task answers with classes."""
+    classes = model.task.classes()
+    if isinstance(model.task, Classification) and model.task.labels != "numbers" and len(classes) == 2:
+        return BinaryConfusion(classes)
+    return confusion_of(classes) if classes else None
+
+
+def _log_folder(folder: Path) -> str:
+    """The folder that holds this run and its peers."""
+    return "runs" if folder.resolve().is_relative_to(Path("runs").resolve()) else str(folder)
+
+
+def evaluate_run(
+    folder: Path,
+    split: str,
+    overrides: dict[str, Any],
+    allow_modules: list[str],
+    adaptation: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The scores of a run's best weights on one split and, where a task answers with classes, its "report".
+
+    adaptation: options of `Adaptation`, of a language model; its scores stand beside the plain ones.
+    """
+    try:
+        adapts = Adaptation(**(adaptation or {}))
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+    config = _with_newer_options(read_config(folder))
+    config["allow_modules"] = allow_modules
+    for name, value in overrides.items():
+        config["training"][name] = value
+    settings = build_training(config)
+    device = select_device(settings.device)
+    check_precision(settings.precision, device)
+    data, others = _load_again(config, spec_from_plain(read_json(folder / SPEC)))
+    if others:
+        told = f"seqzoo: {_listed(others)} changed since the run was started: the scores are of what is there now"
+        print(told, file=sys.stderr)
+    if split not in data.splits():
+        raise ConfigError(
+            [f"split is {split!r}: the data of this run has {', '.join(data.splits())}; choose one by split="]
+        )
+    with torch.device("meta"):
+        check_weights(folder / BEST, build_model(config, data.spec))
+    model = build_model(config, data.spec)
+    if adapts.name and not isinstance(model.task, LanguageModeling):
+        raise ConfigError([f"cache and dynamic are for language models, and the run is of task={model.task.kind}"])
+    load_weights(folder / BEST, model)
+    _set_threads(settings.threads, model, data, None)
+    report = _report(model)
+    scores = evaluate(model.to(device), data, split, device, settings.precision, report)
+    if adapts.name:
+        scores |= evaluate_adapting(model, data, split, device, settings.precision, adapts)
+    return scores if report is None else {**scores, "report": report.to_plain()}
+
+
+@contextmanager
+def _memory_advice() -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error)
+        if type(error) is RuntimeError and "can't allocate memory" not in text and "out of memory" not in text.lower():
+            raise
+        raise TrainingError(
+            "the batch does not fit into memory: lower data.batch_size or data.max_tokens (for running text "
+            "data.window), or backbone.hidden_size; the last checkpoint is kept"
+        ) from error

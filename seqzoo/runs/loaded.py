@@ -1,0 +1,340 @@
+"""A trained model, back from its run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from seqzoo.configuration.building import build_model
+from seqzoo.configuration.composing import merged
+from seqzoo.contracts.batch import END, UNKNOWN, Alignment, Batch, Explanation, Prediction
+from seqzoo.contracts.errors import ConfigError, DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.examples import encode_inputs
+from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain
+from seqzoo.inspection.dynamics import first_cell, recording
+from seqzoo.inspection.recurrence import labels
+from seqzoo.network.backbones.stack import Stack
+from seqzoo.network.model import Model
+from seqzoo.tasks.decoding import Unmet, check_numbers, mean_log
+from seqzoo.tasks.language_modeling import LanguageModeling
+from seqzoo.tasks.transduction import Transduction
+from seqzoo.training.device import select_device
+from seqzoo.training.record.checkpoint import check_weights, load_weights
+from seqzoo.training.record.files import BEST, SPEC, read_config, read_json
+
+NOTHING = Prediction("", 0.0)  # what is answered to nothing
+MAY_STAY_EMPTY = ("transduction", "tagging", "classification")
+
+
+class TokenScore(NamedTuple):
+    """score: the log-probability of the token after those before it, in nats."""
+
+    token: str
+    score: float
+
+
+class Course(NamedTuple):
+    """What a cell did over a text. read: T labels; states: output, and each gate by its name -> (T, units)."""
+
+    read: list[str]
+    states: dict[str, Tensor]
+
+
+class Inside(NamedTuple):
+    """What a model did with one text. layers: layer_1, layer_1_backwards, layer_2, ...; answer: a line for a person;
+    alignment: None where the answer attended to nothing; backwards: whether the text was read from its end.
+    """
+
+    layers: dict[str, Course]
+    answer: str
+    alignment: Alignment | None
+    backwards: bool
+
+
+Others = list[tuple[Model, Batch]]
+Found = TypeVar("Found")
+Nothing = TypeVar("Nothing")
+
+
+class _Part(NamedTuple):
+    """Some texts of a call. rows: which of them; lines: their numbers in a message; batch: as this model reads them;
+    others: as the others do that write with it.
+    """
+
+    rows: list[int]
+    lines: list[int]
+    batch: Batch
+    others: Others
+
+
+class Loaded:
+    """model: with the run's best weights, in evaluation mode; spec: what its ids mean; config: how it was made; others:
+    models that write its answers with it.
+    """
+
+    def __init__(self, model: Model, spec: DataSpec, config: dict[str, Any], others: Sequence[Loaded] = ()):
+        self.model, self.spec, self.config, self.others = model, spec, config, others
+
+    @torch.no_grad()
+    def predict(
+        self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
+    ) -> list[Prediction]:
+        """Texts, or lists of tokens -> one Prediction each, in their order. A language model continues a text as the
+        beginning of a line; what is rewritten, tagged or classified may be empty, and so is its answer then.
+
+        Raises DataError for a text without tokens, with its number, where the first one has the number `first_line`.
+        """
+        return [best for best, *_ in self.candidates(texts, 1, batch_size, first_line)]
+
+    @torch.no_grad()
+    def candidates(
+        self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
+    ) -> list[list[Prediction]]:
+        """As `predict`, with up to `n_best` predictions of each text, best first."""
+        if n_best < 1:
+            raise ConfigError([f"n_best is {n_best}: ask for at least one"])
+        task = self.model.task
+
+        def answer(batch: Batch, others: Others) -> list[list[Prediction]]:
+            if isinstance(task, Transduction | LanguageModeling):
+                return task.candidates(self.model, batch, n_best, others)
+            rows = task.candidates(self.model, batch, n_best)
+            check_numbers(torch.tensor([prediction.score for row in rows for prediction in row]))
+            return rows
+
+        return self._of_each(texts, batch_size, first_line, answer, [NOTHING])
+
+    @torch.no_grad()
+    def alignments(
+        self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
+    ) -> list[Alignment | None]:
+        """What the prediction of each text attended to, by this model where others write with it; None where a text
+        stays empty. Raises ConfigError where the model attends to nothing.
+        """
+        task = self.model.task
+
+        def answer(batch: Batch, others: Others) -> list[Alignment]:
+            found = (
+                task.alignments(self.model, batch, others)
+                if isinstance(task, Transduction)
+                else task.alignments(self.model, batch)
+            )
+            if not found:
+                raise ConfigError(
+                    ["the run attends to nothing: train one with an attention, such as task.decoder.attention=general"]
+                )
+            return found
+
+        return self._of_each(texts, batch_size, first_line, answer, None)
+
+    def explain(
+        self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
+    ) -> list[Explanation | None]:
+        """What the prediction of each text rests on; None where a text stays empty. Raises ConfigError where the task
+        cannot say.
+        """
+        return [best for best, *_ in self.explain_candidates(texts, 1, batch_size, first_line)]
+
+    @torch.no_grad()
+    def explain_candidates(
+        self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
+    ) -> list[list[Explanation | None]]:
+        """As `explain`, of each prediction that `candidates` gives."""
+        task = self.model.task
+
+        def answer(batch: Batch, others: Others) -> list[list[Explanation | None]]:
+            explanations = task.explain(self.model, batch, n_best)
+            if not explanations:
+                raise ConfigError([f"a run of task={task.kind} that reads such inputs cannot explain its predictions"])
+            return [list(row) for row in explanations]
+
+        return self._of_each(texts, batch_size, first_line, answer, [None])
+
+    @torch.no_grad()
+    def look_inside(self, text: str) -> Inside:
+        """What each layer did while it read a text. Raises DataError for a text without tokens."""
+        model, backbone = self.model, self.model.backbone
+        batch = self._read([text], [1])
+        cell = first_cell(model)
+        cells = {} if cell is None else {"layer_1": cell}
+        if isinstance(backbone, Stack):
+            cells = {
+                f"layer_{depth}{'_backwards' if direction else ''}": cell
+                for depth, layer in enumerate(backbone.layers, start=1)
+                for direction, cell in enumerate(layer.directions)
+            }
+        with ExitStack() as listening:
+            recorded = {name: listening.enter_context(recording(cell)) for name, cell in cells.items()}
+            features = model.encode(batch)
+        layers = {}
+        for name, noted in recorded.items():
+            states = {"output": noted.outputs[0], **{gate: values[0] for gate, values in noted.gates.items()}}
+            if name.endswith("backwards"):  # in the order of the text
+                states = {part: values.flip(0) for part, values in states.items()}
+            layers[name] = Course(labels(model, batch, len(noted.entered)), states)
+        [answer] = model.task.show(batch, model.task.decode(model, batch, features))
+        alignments = model.task.alignments(model, batch)
+        return Inside(
+            layers, answer, alignments[0] if alignments else None, getattr(self.spec.inputs, "backwards", False)
+        )
+
+    def stream(self, text: str, write: Callable[[str], None]) -> Prediction:
+        """`predict` of one text, which hands each piece of what is written to `write` once it is known. Raises
+        ConfigError where the model does not write.
+        """
+        task = self.model.task
+        if not isinstance(task, LanguageModeling | Transduction):
+            raise ConfigError([f"only what writes can be streamed, and the run is of task={task.kind}"])
+        if self._stays_empty(text):
+            return NOTHING
+        [(_, lines, batch, others)] = self._parts([text], 1, 1)
+        with _by_line(lines):
+            return task.stream(self.model, batch, write, others)
+
+    @torch.no_grad()
+    def score(
+        self, texts: list[str], answers: list[str] | None = None, batch_size: int = 64, first_line: int = 1
+    ) -> list[list[TokenScore]]:
+        """The log-probability of each token of each text, by a language model; or of each answer to a text, by a model
+        that rewrites (forced decoding). A line's or an answer's end counts, too. A language model that knows no line
+        ends has a text's first token given.
+
+        Raises ConfigError where the model is of another kind, DataError for a text without tokens and for an answer
+        with tokens that the model cannot write.
+        """
+        task = self.model.task
+        if isinstance(task, Transduction) and answers is not None:
+            return self._score_answers(task, texts, answers, batch_size, first_line)
+        if not isinstance(task, LanguageModeling) or answers is not None:
+            needed = "answers, too" if isinstance(task, Transduction) else "another run"
+            raise ConfigError(
+                [f"language models score texts, others their answers: a run of task={task.kind} needs {needed}"]
+            )
+        codec = cast(TextCodec, self.spec.inputs)
+        found: list[list[TokenScore]] = []
+        for _, lines, batch, others in self._parts([text + task.line_end for text in texts], batch_size, first_line):
+            if int(batch.lengths.min()) < 2:
+                number = lines[int(batch.lengths.argmin())]
+                raise DataError(
+                    f"Line {number}: the model knows no line ends, and scores a token by those before it: give two."
+                )
+            batch = Batch(batch.inputs[:, :-1], batch.lengths - 1, batch.inputs[:, 1:], padded=batch.padded)
+            models = [self.model, *(model for model, _ in others)]
+            # the vocabulary is one, so that each may read what this one has
+            each = [
+                cast(LanguageModeling, model.task).target_scores(model.encode(batch).outputs, batch) for model in models
+            ]
+            scores, tokens = mean_log(each), codec.vocabulary.tokens
+            for ids, row, length in zip(batch.targets.tolist(), scores.tolist(), batch.lengths.tolist(), strict=True):
+                pairs = zip(ids[:length], row[:length], strict=True)
+                found.append([TokenScore(tokens[token], score) for token, score in pairs])
+        return found
+
+    def _score_answers(
+        self, task: Transduction, texts: list[str], answers: list[str], batch_size: int, first_line: int
+    ) -> list[list[TokenScore]]:
+        codec = cast(TextCodec, self.spec.targets)
+        ids = [codec.encode(answer) for answer in answers]
+        for number, (text, row, answer) in enumerate(zip(texts, ids, answers, strict=True), start=first_line):
+            if self._stays_empty(text):
+                raise DataError(f"Line {number}: there is nothing before the answer, so it has no score.")
+            if UNKNOWN in row:
+                known = codec.decode(row)
+                raise DataError(
+                    f"Line {number}: of the answer {answer!r} the model knows only {known!r}, so it has no score."
+                )
+        found: list[list[TokenScore]] = []
+        for rows, _, batch, others in self._parts(texts, batch_size, first_line):
+            some = [ids[row] for row in rows]
+            for row, scores in zip(some, task.target_scores(self.model, batch, some, others), strict=True):
+                written = [codec.vocabulary.tokens[token] for token in [*row, END]]
+                found.append([TokenScore(*pair) for pair in zip(written, scores, strict=True)])
+        return found
+
+    def _of_each(
+        self,
+        texts: Sequence[str] | Sequence[list[str]],
+        batch_size: int,
+        first_line: int,
+        answer: Callable[[Batch, Others], list[Found]],
+        nothing: Nothing,
+    ) -> list[Found | Nothing]:
+        """What is answered to each text, and `nothing` where one stays empty."""
+        found: list[Found | Nothing] = [nothing for _ in texts]
+        for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
+            with _by_line(lines):
+                for row, one in zip(rows, answer(batch, others), strict=True):
+                    found[row] = one
+        return found
+
+    def _parts(self, texts: Sequence[str] | Sequence[list[str]], batch_size: int, first_line: int) -> Iterator[_Part]:
+        """All texts but those that stay empty."""
+        filled = [row for row, text in enumerate(texts) if not self._stays_empty(text)]
+        for start in range(0, len(filled), batch_size):
+            rows = filled[start : start + batch_size]
+            some, lines = [texts[row] for row in rows], [first_line + row for row in rows]
+            others = [(one.model, one._read(some, lines)) for one in self.others]
+            yield _Part(rows, lines, self._read(some, lines), others)
+
+    def _read(self, texts: Sequence[str | list[str]], lines: list[int]) -> Batch:
+        """Texts as the model reads them."""
+        self.model.eval()
+        read = [self.model.task.prompt(text) if isinstance(text, str) else text for text in texts]
+        return encode_inputs(self.spec, read, lines=lines).to(next(self.model.parameters()).device)
+
+    def _stays_empty(self, text: Sequence[str]) -> bool:
+        """Whether there is nothing to rewrite, to tag, or to classify."""
+        if not isinstance(self.spec.inputs, TextCodec) or self.spec.task not in MAY_STAY_EMPTY or self.spec.marked:
+            return False
+        return not (text.strip() if isinstance(text, str) else text)
+
+
+@contextmanager
+def _by_line(lines: list[int]) -> Iterator[None]:
+    """The row of a batch that is given what cannot be met is named by its line."""
+    try:
+        yield
+    except Unmet as error:
+        raise DataError(f"Line {lines[error.row]}: {error.text}") from None
+
+
+def load(
+    run_dir: str | Path,
+    device: str = "cpu",
+    allow_modules: list[str] | None = None,
+    options: dict[str, Any] | None = None,
+    beside: Sequence[str | Path] = (),
+) -> Loaded:
+    """The model of a run directory. Nothing in the directory can run code: `allow_modules` comes from the caller alone.
+
+    options: of the task, for decoding, such as {"search": {"beam_size": 5}}.
+    beside: more runs, of any architecture, whose models write with this one: the next token has the mean of their
+        probabilities.
+
+    Raises CheckpointError when the directory is no run or is damaged, ConfigError for an option that is not there, and
+    for runs that cannot write together.
+    """
+    folder = Path(run_dir)
+    config = read_config(folder)
+    config["allow_modules"] = allow_modules or []
+    config["task"] = merged(config["task"], options or {})
+    spec = spec_from_plain(read_json(folder / SPEC))
+    with torch.device("meta"):
+        check_weights(folder / BEST, build_model(config, spec))
+    model = build_model(config, spec)
+    load_weights(folder / BEST, model)
+    others = [load(other, device, allow_modules) for other in beside]
+    for path, other in zip(beside, others, strict=True):
+        if not isinstance(model.task, Transduction | LanguageModeling) or other.spec.task != spec.task:
+            raise ConfigError(
+                [f"{run_dir} and {path} cannot answer together: that is for runs that both rewrite, or both continue"]
+            )
+        if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
+            raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
+    return Loaded(model.to(select_device(device)).eval(), spec, config, others)

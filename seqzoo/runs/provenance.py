@@ -1,0 +1,101 @@
+"""Where numbers come from: hardware, revision, and the configuration as TensorBoard's HParams page wants it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+# options that cannot change a score
+HOUSEKEEPING = {"log_every", "save_every", "examples", "diagnostics", "profile", "device", "threads", "source", "root"}
+
+
+def hardware(device: torch.device) -> str:
+    """What the numbers of a run were measured on."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The revision of the checkout that seqzoo runs from; None without a checkout.
+
+    -dirty says that code or configurations differ from it; results and pages do not count.
+    """
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        revision = _git(folder, "rev-parse", "--short=12", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--", "seqzoo", "conf", "scripts")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{revision}-dirty" if changed else revision
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def hyperparameters(config: dict[str, Any], parameters: int) -> dict[str, Any]:
+    """The configuration, flat and without the seed: one column each on the HParams page."""
+    flat: dict[str, Any] = {f"{group}": config["choices"][group] for group in ("cell", "backbone", "task", "data")}
+    flat["parameters"] = parameters
+
+    def add(prefix: str, node: dict[str, Any]) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                add(f"{prefix}{key}.", value)
+            elif key not in ("class", "seed"):
+                flat[prefix + key] = value if isinstance(value, (bool, int, float, str)) else str(value)
+
+    for group in ("cell", "backbone", "encoder", "task", "data", "training"):
+        add(f"{group}.", {key: value for key, value in config[group].items() if key not in HOUSEKEEPING})
+    return flat
+
+
+def fingerprint(config: dict[str, Any]) -> str:
+    """A name of all that can change the scores of a run: its configuration, budget and seed."""
+    groups = ("cell", "backbone", "encoder", "task", "data", "training")
+    learned = {group: {k: v for k, v in config[group].items() if k not in HOUSEKEEPING} for group in groups}
+    learned |= {name: config[name] for name in ("budget", "seed", "allow_modules")}
+    return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def group_name(config: dict[str, Any]) -> str:
+    """One name for the seeds of a configuration."""
+    learned = {group: config[group] for group in ("cell", "backbone", "encoder", "task", "data", "training")}
+    learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
+    learned["training"] = {key: value for key, value in learned["training"].items() if key not in HOUSEKEEPING}
+    budget = {name: value for name, value in config.get("budget", {}).items() if name != "tolerance" and value}
+    if budget:
+        learned["budget"] = budget
+    if budget.keys() & {"parameters", "flops"}:
+        # seeds may read different vocabularies, and then a budget gives them different widths
+        learned = _without_width(learned, config["backbone"].get("hidden_size"))
+    digest = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:10]
+    # TensorBoard's HParams page shows how a name begins
+    return "_".join([*(config["choices"][group] for group in ("cell", "backbone", "data")), digest])
+
+
+def _without_width(node: dict[str, Any], width: Any) -> dict[str, Any]:
+    return {
+        key: _without_width(value, width) if isinstance(value, dict) else value
+        for key, value in node.items()
+        if key != "hidden_size" or value != width
+    }

@@ -1,0 +1,38 @@
+"""Search over any step function and state: greedy, sampling, beam, forced; of one model or several."""
+
+from seqzoo.tasks.decoding.beam import beam_search
+from seqzoo.tasks.decoding.constraints import UNCONSTRAINED, Constraint, Length, NoRepeat, Places, Together, Unmet
+from seqzoo.tasks.decoding.ensemble import ensemble, mean_log
+from seqzoo.tasks.decoding.forced import forced_decoding
+from seqzoo.tasks.decoding.generate import generate
+from seqzoo.tasks.decoding.hypothesis import Hypothesis, Start, Step, check_numbers
+from seqzoo.tasks.decoding.required_words import Words
+from seqzoo.tasks.decoding.sampling import sampler
+from seqzoo.tasks.decoding.search_options import Search
+from seqzoo.tasks.decoding.streaming import Stream, in_pieces
+from seqzoo.tasks.decoding.template import Template
+
+__all__ = [
+    "UNCONSTRAINED",
+    "Constraint",
+    "Hypothesis",
+    "Length",
+    "NoRepeat",
+    "Places",
+    "Search",
+    "Start",
+    "Step",
+    "Stream",
+    "Template",
+    "Together",
+    "Unmet",
+    "Words",
+    "beam_search",
+    "check_numbers",
+    "ensemble",
+    "forced_decoding",
+    "generate",
+    "in_pieces",
+    "mean_log",
+    "sampler",
+]

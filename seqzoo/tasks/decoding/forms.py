@@ -1,0 +1,112 @@
+"""What an answer has to keep to, by the options of a search and the sources of a batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.tasks.decoding import Constraint, Length, NoRepeat, Places, Search, Template, Together, Words
+
+# an unknown token is no answer, even where the reference has one
+NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
+
+
+def check_form(spec: DataSpec, search: Search) -> None:
+    """Raises DataError where what is asked for needs a text that is rewritten."""
+    for name in ("same_length", "couplet"):
+        if getattr(search, name) and not _rewrites(spec):
+            raise DataError(f"search.{name} is for texts that are rewritten, and here none is")
+
+
+def _rewrites(spec: DataSpec) -> bool:
+    return spec.task == "transduction" and spec.inputs is not None
+
+
+def form_of(batch: Batch, spec: DataSpec, search: Search) -> tuple[Tensor, Constraint]:
+    """(B,) tokens of an answer at most, and what it keeps to. By each row's own length, so that an answer does not
+    depend on the rows beside it; what is continued, and a source without tokens, such as a picture, says nothing of it.
+
+    Raises DataError for text that the model does not know, and where there is no room for it.
+    """
+    check_form(spec, search)
+    if search.couplet:
+        return batch.lengths, _couplets(batch, spec)
+    rows, lengths = batch.size, batch.lengths
+    prefix = dict(enumerate(_known(spec, "prefix", search.prefix))) if search.prefix else {}
+    places = {
+        place - 1 + number: token
+        for place, text in (search.places or {}).items()
+        for number, token in enumerate(_known(spec, "places", text))
+    }
+    words = [_known(spec, "words", word) for word in search.words]
+    if search.same_length:
+        limits = lengths
+    elif not _rewrites(spec):
+        limits = torch.full_like(lengths, search.max_length)
+    else:
+        needed = max([search.min_length, sum(map(len, words)), *(place + 1 for place in (*prefix, *places))])
+        limits = (2 * lengths + 10).clamp(min=needed + 1).clamp(max=search.max_length)
+    parts: list[Constraint] = []
+    if search.same_length:
+        parts.append(Length(lengths, lengths))
+    if search.min_length:
+        parts.append(Length(torch.full_like(limits, search.min_length)))
+    if search.no_repeat:
+        parts.append(NoRepeat(search.no_repeat))
+    if prefix:
+        parts.append(Places([prefix] * rows, limits, f"prefix={search.prefix!r}"))
+    if places:
+        parts.append(Places([places] * rows, limits, f"places={search.places}"))
+    if words:
+        parts.append(Words([words] * rows, limits, f"words={search.words}"))
+    return limits + search.same_length, Together(tuple(parts))  # an end needs a place, too
+
+
+def _known(spec: DataSpec, name: str, text: str) -> list[int]:
+    assert spec.targets is not None
+    ids = spec.targets.encode(text)
+    if UNKNOWN in ids or not ids:
+        raise DataError(f"{name} has {text!r}, of which the model knows only {spec.targets.decode(ids)!r}: reword it")
+    return ids
+
+
+def same_tokens(spec: DataSpec) -> Tensor:
+    """(V,), the id of each token of the source in the vocabulary of the answers.
+
+    Where tokens of one side are words, say, and those of the other are pieces of words, as in older runs: the id of its
+    text as one token.
+    """
+    if spec.inputs is None or spec.targets is None:  # pictures, or before the data has been read
+        return torch.full((spec.input_size,), UNKNOWN)
+    if spec.inputs.unit != spec.targets.unit:
+        return torch.tensor(spec.targets.encode([spec.inputs.decode([token]) for token in range(spec.input_size)]))
+    tokens = [spec.inputs.tokens([token]) for token in range(spec.input_size)]
+    return torch.tensor([spec.targets.encode(token)[0] if token else UNKNOWN for token in tokens])
+
+
+def _couplets(batch: Batch, spec: DataSpec) -> Template:
+    """What the second line of each couplet keeps to."""
+    sources, targets = spec.inputs, spec.targets
+    assert sources is not None
+    assert targets is not None
+    letters = torch.tensor([any(c.isalnum() for c in targets.decode([token])) for token in range(targets.size)])
+    letters[[*NEVER_WRITTEN, END]] = False
+    free, places, lines = letters.repeat(batch.size, 1), [], []
+    same = same_tokens(spec)
+    for row, length in enumerate(batch.lengths.tolist()):
+        line = batch.inputs[row, :length].tolist()
+        written = [] if batch.tokens is None else batch.tokens[row]
+        joined = [text for token, text in zip(line, written, strict=False) if token == UNKNOWN and len(text) > 1]
+        if joined:
+            raise DataError(f"{joined[0]} is read as one character: put spaces between characters")
+        tokens = same[line].tolist()
+        places.append([None if letters[token] or token == UNKNOWN else token for token in tokens])
+        free[row, tokens] = False
+        lines.append(sources.decode(line))
+    nothing = torch.zeros(targets.size, 0, dtype=torch.bool)
+    device = batch.lengths.device
+    rhymes: list[list[int]] = [[]] * batch.size
+    return Template(places, free.to(device), True, rhymes, nothing.to(device), lines, targets.decode)

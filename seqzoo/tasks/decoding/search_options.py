@@ -1,0 +1,122 @@
+"""How an answer is searched, as a group of options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor
+
+from seqzoo.contracts.batch import State
+from seqzoo.tasks.decoding.beam import beam_search
+from seqzoo.tasks.decoding.constraints import UNCONSTRAINED, Constraint
+from seqzoo.tasks.decoding.generate import generate
+from seqzoo.tasks.decoding.hypothesis import Hypothesis, Start, Step
+from seqzoo.tasks.decoding.sampling import sampler
+from seqzoo.tasks.decoding.streaming import Stream
+
+
+@dataclass(frozen=True)
+class Search:
+    """beam_size: hypotheses that are searched side by side; 1 takes the most probable token.
+
+    groups, diversity: of diverse beam search; length_penalty, coverage_penalty: alpha and beta of Wu et al., 2016; see
+        `seqzoo.tasks.decoding.beam`.
+    temperature, top_k, top_p: above 0, tokens are drawn, see `seqzoo.tasks.decoding.sampling`.
+    max_length: tokens after which an answer stops without an end; min_length: tokens that it has at least.
+    same_length: an answer has as many tokens as its source.
+    couplet: it also has the punctuation of its source at the same places, and elsewhere no token that stands in it
+        twice, or in its source.
+    no_repeat: no run of so many tokens twice, 0: it may be.
+    prefix: what every answer begins with.
+    words: what every answer has, anywhere. The beam is then so wide that it holds hypotheses of every amount.
+    places: what stands at which token of every answer, from 1.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "top_k": "temperature>0",
+        "top_p": "temperature>0",
+        "diversity": "groups>1",
+        "length_penalty": "beam_size>1 or words!=[]",
+        "coverage_penalty": "beam_size>1 or words!=[]",
+    }
+
+    beam_size: int = 1
+    groups: int = 1
+    diversity: float = 0.5
+    length_penalty: float = 0.0
+    coverage_penalty: float = 0.0
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    max_length: int = 100
+    min_length: int = 0
+    same_length: bool = False
+    couplet: bool = False
+    no_repeat: int = 0
+    prefix: str = ""
+    words: list[str] = field(default_factory=list)
+    places: dict[int, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise ValueError(f"beam_size is {self.beam_size}: search at least one hypothesis")
+        for name, most in (("beam_size", 10_000), ("max_length", 1_000_000)):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at most {most:,}")
+        for name in ("no_repeat", "min_length"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it is 0 or more")
+        if self.groups < 1 or self.beam_size % self.groups:
+            raise ValueError(f"groups is {self.groups}: it must divide beam_size={self.beam_size}")
+        for name in ("diversity", "length_penalty", "coverage_penalty"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it is 0 or more")
+        if self.max_length < 1:
+            raise ValueError(f"max_length is {self.max_length}: write at least one token")
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length is {self.min_length}: it is at most max_length={self.max_length}")
+        if self.couplet and (self.words or self.places or self.prefix or self.no_repeat or self.min_length):
+            raise ValueError("couplet is a form of its own: leave out words, places, prefix, no_repeat and min_length")
+        for place in self.places or {}:
+            if place < 1:
+                raise ValueError(f"places names token {place}: the first one is 1")
+        sampler(self.temperature, self.top_k, self.top_p)  # says what is wrong with them
+        if self.temperature and (self.beam_size > 1 or self.words):
+            raise ValueError(
+                "temperature is above 0, so tokens are drawn: set it to 0 for a beam or words, which are searched, or "
+                "beam_size to 1"
+            )
+
+    def find(
+        self,
+        start: Start,
+        step: Step,
+        limits: Tensor,
+        end: int | None,
+        n_best: int = 1,
+        penalty: Callable[[State, State], Tensor] | None = None,
+        constraints: Constraint = UNCONSTRAINED,
+        stream: Stream | None = None,
+    ) -> list[list[Hypothesis]]:
+        """The `n_best` hypotheses of each row, best first: by a beam of `beam_size` or, where more are asked for, of as
+        many; where tokens are drawn, so many that were drawn.
+
+        limits, end, penalty, constraints: as of `beam_search`; stream: sees the best of each row.
+        """
+        size = max(self.beam_size, n_best)
+        if constraints.amount:
+            size = max(size, constraints.amount + 1)
+        if size == 1 or self.temperature:
+            choose = sampler(self.temperature, self.top_k, self.top_p)
+            drawn = [generate(start, step, limits, end, choose, constraints, stream) for _ in range(n_best)]
+            return [sorted(row, key=lambda hypothesis: -hypothesis.rank) for row in zip(*drawn, strict=True)]
+        size = -(-size // self.groups) * self.groups
+        rows = beam_search(
+            start, step, limits, end, size, n_best, self.length_penalty, penalty, constraints, self.groups,
+            self.diversity,
+        )  # fmt: skip
+        for row, (best, *_) in enumerate(rows if stream is not None else []):
+            stream([row] * len(best.ids), best.ids)
+        return rows

@@ -1,0 +1,234 @@
+"""Checkpoints that are never half-written, and that cannot run code when they are read.
+
+`last.pt` holds all that continues a training, in one file, so that its parts cannot disagree. `best.safetensors` holds
+weights. Both are tensors and plain data alone.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import safetensors
+import torch
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from seqzoo.contracts import disk
+from seqzoo.contracts.errors import CheckpointError
+from seqzoo.training.record.files import CHECKPOINTS, LARGEST_CHECKPOINT, write_atomically
+from seqzoo.training.record.older import renamed
+
+FORMAT = "seqzoo-checkpoint-1"
+
+
+def save_training(path: Path, content: dict[str, Any]) -> None:
+    """Tensors, numbers, text, lists, tuples and mappings of them."""
+    write_atomically(path, lambda file: torch.save({"format": FORMAT, **content}, file))
+
+
+def load_training(path: Path) -> dict[str, Any]:
+    """What `save_training` wrote, on the CPU. Raises CheckpointError for a damaged file or one of another program."""
+    with _reading(path) as file:
+        with zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
+            # what is compressed, or lies over other parts, could be a thousand times as large as the file
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or _size(parts) > _end(file):
+                raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo (its parts are compressed)")
+            damaged = archive.testzip()
+        if damaged:
+            raise CheckpointError(f"{path} is damaged (in {damaged}): start the run anew, or take a copy of the file")
+        file.seek(0)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        if not all(map(_is_whole, _tensors(content))):
+            raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo (a tensor is larger than the file)")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of this version of seqzoo: its format is not {FORMAT}")
+    for part in ("optimizer", "averaging", "state", "running"):  # weights are seen to by `fill`
+        if any(tensor.isnan().any() for tensor in _tensors(content.get(part))):
+            raise CheckpointError(
+                f"{path} is useless: its {part} holds numbers that are NaN; take a copy from before, or train anew "
+                "with a lower training.learning_rate"
+            )
+    return content
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether a tensor has a number for each of its places: one number may be said to be a billion."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, (list, tuple, dict)):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from _tensors(part)
+
+
+@contextmanager
+def continuing(path: Path) -> Iterator[None]:
+    """Raises CheckpointError where what was read from a checkpoint, and is taken inside, is not what it should be."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else _first_line(error)
+        raise CheckpointError(f"{path} does not hold what a training continues from: {reason}") from error
+
+
+def mapping(content: dict[str, Any], name: str) -> dict[Any, Any]:
+    """A part of a checkpoint that is a mapping. Raises ValueError for anything else, KeyError where it is absent."""
+    if not isinstance(content[name], dict):
+        raise ValueError(f"{name} is a {type(content[name]).__name__}, not a mapping")
+    return content[name]
+
+
+def check_form(value: Any, like: Any, name: str) -> None:
+    """Raises ValueError unless a value has the form of another one: types, names, shapes and lengths, all but numbers.
+
+    Args:
+        value: from a checkpoint.
+        like: what this training would have saved in its place.
+        name: of the value, for the message.
+    """
+    if isinstance(like, float) and type(value) is int:
+        return
+    if type(value) is not type(like):
+        raise ValueError(f"{name} is a {type(value).__name__}, not a {type(like).__name__}")
+    if isinstance(like, Tensor):
+        if (value.shape, value.dtype) != (like.shape, like.dtype):
+            kinds = " not ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (value, like))
+            raise ValueError(f"{name} is {kinds}")
+    elif isinstance(like, dict):
+        if value.keys() != like.keys():
+            raise ValueError(f"{name} has {', '.join(map(str, value))}, not {', '.join(map(str, like))}")
+        for key in like:
+            check_form(value[key], like[key], f"{name}.{key}")
+    elif isinstance(like, list | tuple):
+        if len(value) != len(like):
+            raise ValueError(f"{name} has {len(value)} values, not {len(like)}")
+        for number, (part, other) in enumerate(zip(value, like, strict=True)):
+            check_form(part, other, f"{name}[{number}]")
+
+
+def _size(parts: list[zipfile.ZipInfo]) -> int:
+    return sum(part.file_size for part in parts)
+
+
+def _end(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """A checkpoint, opened. Raises CheckpointError for whatever is wrong with it."""
+    if not os.path.lexists(path):
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        if path.parent.name == CHECKPOINTS:
+            disk.refuse_link(path.parent)  # a run directory's own folder
+        with disk.open_to_read(path, LARGEST_CHECKPOINT) as file:
+            yield file
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # torch, zipfile and safetensors raise many kinds for a file that is not theirs
+        raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo ({_first_line(error)})") from error
+
+
+def save_weights(path: Path, model: nn.Module, metadata: dict[str, str]) -> None:
+    """The model's weights; tied ones once."""
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen or tensor.numel() == 0:
+            seen.add(tensor.data_ptr())
+            tensors[name] = tensor.detach().cpu().contiguous()
+    content = save_tensors(tensors, {"format": FORMAT, "crc32": _checksum(tensors), **metadata})
+    write_atomically(path, lambda file: file.write(content))
+
+
+def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
+    """Fill a model from `save_weights`; returns the metadata."""
+    with _weights(path) as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    if metadata.get("crc32") != _checksum(tensors):
+        raise CheckpointError(f"{path} is damaged: its checksum does not agree with its content")
+    fill(model, tensors, path)
+    return metadata
+
+
+def check_weights(path: Path, model: nn.Module) -> None:
+    """Raises CheckpointError unless the weights in a file are those of a model, which may be on the meta device: a
+    model that is too large for its own weights is never made.
+    """
+    with _weights(path) as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        _compare(model, {name: tuple(part.get_shape()) for name, part in parts.items()}, path)
+
+
+@contextmanager
+def _weights(path: Path) -> Iterator[Any]:
+    """A file of `save_weights`, opened."""
+    # safetensors opens a path by itself, which has been found to be that of a regular file
+    with _reading(path), safetensors.safe_open(path, "pt") as file:
+        if (file.metadata() or {}).get("format") != FORMAT:
+            raise CheckpointError(f"{path} is not a checkpoint of this version of seqzoo: its format is not {FORMAT}")
+        yield file
+
+
+def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Copy tensors into a model that must have the same ones. A tied weight may be missing under its second name."""
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise CheckpointError(f"{path} is damaged: what it has of the model is not tensors by their names")
+    _compare(model, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
+    tensors, own = renamed(tensors), model.state_dict()
+    other = [name for name, tensor in tensors.items() if tensor.dtype != own[name].dtype]
+    if other:
+        kinds = f"{tensors[other[0]].dtype}, not {own[other[0]].dtype}"
+        raise CheckpointError(f"{path} belongs to another model: the numbers of {other[0]} are {kinds}")
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    for name, tensor in tensors.items():
+        # a buffer may be infinite on purpose, as a mask is
+        wrong = ~tensor.isfinite() if name in parameters else tensor.isnan()
+        if wrong.any():
+            raise CheckpointError(
+                f"{path} is useless: {int(wrong.sum()):,} of the {tensor.numel():,} numbers of {name} are not finite; "
+                "take a copy from before, or train anew with a lower training.learning_rate"
+            )
+    model.load_state_dict(tensors, strict=False)
+
+
+def _compare(model: nn.Module, shapes: dict[str, tuple[int, ...]], path: Path) -> None:
+    """Raises CheckpointError unless tensors of these names and shapes are those of a model."""
+    shapes, own = renamed(shapes), model.state_dict(keep_vars=True)
+    present = {id(own[name]) for name in shapes if name in own}
+    absent = [name for name in own if name not in shapes and id(own[name]) not in present]
+    foreign = [name for name in shapes if name not in own]
+    other = [name for name, shape in shapes.items() if name in own and tuple(own[name].shape) != shape]
+    if absent or foreign or other:
+        raise CheckpointError(
+            f"{path} belongs to another model: {len(absent)} tensors are missing, {len(foreign)} too many, "
+            f"{len(other)} of another shape, {(absent + foreign + other)[0]} among them"
+        )
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    total = 0
+    for name in sorted(tensors):
+        data = tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        total = zlib.crc32(data, zlib.crc32(name.encode(), total))
+    return f"{total:08x}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,36 @@
+"""Where the time of an update goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+from seqzoo.training.record.files import TRACE, write_atomically
+from seqzoo.training.record.run import Run
+
+WARM_UP = 5
+"""Updates before the first one that counts: compiled code and memory are found in them."""
+ROWS = 15
+
+
+@contextmanager
+def profiled(updates: int, run: Run) -> Iterator[Callable[[], None]]:
+    """What it yields is to be called after each update. Of so many of them a trace is written, for chrome://tracing or
+    https://ui.perfetto.dev, and a table to the log; 0: nothing is done.
+    """
+    if not updates:
+        yield lambda: None
+        return
+
+    def write(done: profile) -> None:
+        write_atomically(run.folder / TRACE, lambda file: done.export_chrome_trace(file.name))
+        key = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+        run.log(f"{done.key_averages().table(sort_by=key, row_limit=ROWS)}trace: {run.folder / TRACE}")
+
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+    when = schedule(wait=WARM_UP - 1, warmup=1, active=updates, repeat=1)
+    with profile(activities=activities, schedule=when, on_trace_ready=write) as profiler:
+        yield profiler.step

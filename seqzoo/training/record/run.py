@@ -1,0 +1,273 @@
+"""A run directory while it is filled, and what is shown meanwhile."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from seqzoo.contracts.batch import Alignment
+from seqzoo.contracts.errors import CheckpointError, printable, printable_lines, program
+from seqzoo.inspection.drawing import (
+    any_script,
+    can_draw,
+    draw,
+    draw_confusion,
+    draw_memory,
+    draw_pictures,
+    draw_states,
+)
+from seqzoo.inspection.recurrence import Recurrence
+from seqzoo.metrics import BinaryConfusion, Confusion
+from seqzoo.network.model import Model
+from seqzoo.training.record.checkpoint import save_training, save_weights
+from seqzoo.training.record.files import (
+    BEST,
+    CONFIG,
+    CURVES,
+    LAST,
+    LOCK,
+    LOG,
+    METRICS,
+    append,
+    claimed,
+    read_config,
+    read_curves,
+    write_text,
+)
+from seqzoo.training.record.tracking import Tracker
+from seqzoo.training.session import Session
+
+SHOWN_CLASSES = 20
+"""Up to so many classes are told one by one."""
+DRAWN_CLASSES = 100
+"""Up to so many fit into a picture; tag sets of morphology have hundreds."""
+
+PROJECTED = 1000
+"""So many tokens lie in the projector."""
+
+
+class Run:
+    """`folder` belongs to one training of one process until `close`, or the end of a `with`. `create` refuses a folder
+    that holds a run.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.tracker: Tracker | None = None
+        self._bar: tqdm | None = None
+        self._legend_told = False
+        self._held = ExitStack()
+        self._held.enter_context(claimed(folder))
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._held.close()
+
+    @classmethod
+    def create(cls, folder: Path, config: dict[str, Any]) -> Run:
+        """Make the directory and write its configuration."""
+        taken = [name for name in (CONFIG, METRICS, LAST, BEST) if os.path.lexists(folder / name)]
+        if taken:
+            raise CheckpointError(
+                f"{folder} holds a run already ({taken[0]}): continue it with {program('seqzoo')} train "
+                f"resume={shlex.quote(str(folder))}, or give another folder with hydra.run.dir="
+            )
+        run = cls(folder)
+        text = OmegaConf.to_yaml(OmegaConf.create(config))
+        try:
+            write_text(folder / CONFIG, text)
+        except CheckpointError:
+            run.close()
+            (folder / LOCK).unlink(missing_ok=True)
+            raise
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> tuple[Run, dict[str, Any]]:
+        """An existing run and its configuration."""
+        config = read_config(folder)
+        return cls(folder), config
+
+    def forget_after(self, step: int) -> None:
+        """Take back the points of later updates, which a continued run measures again."""
+        points = [point for point in read_curves(self.folder) if point["step"] <= step]
+        write_text(self.folder / CURVES, "".join(map(_line, points)))
+
+    def log(self, text: str) -> None:
+        """To the terminal, above the progress bar, and to the log."""
+        try:
+            tqdm.write(printable_lines(text), file=sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass  # a terminal that was closed, or a full disk: the log has it, too
+        now = datetime.datetime.now().isoformat(" ", "milliseconds")
+        append(self.folder / LOG, "".join(f"{now} {line}\n" for line in text.split("\n")))
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        write_text(self.folder / name, text)
+
+    def save(self, session: Session) -> None:
+        save_training(self.folder / LAST, session.content())
+
+    def save_best(self, session: Session, metadata: dict[str, str]) -> None:
+        save_weights(self.folder / BEST, session.model, {"step": str(session.position.step), **metadata})
+
+    @contextmanager
+    def progress_bar(self, session: Session) -> Iterator[tqdm]:
+        """Updates done, speed and time left; on a terminal only. The loss is put beside it by `log_update`."""
+        with tqdm(
+            total=session.total_steps,
+            initial=session.position.step,
+            desc="training",
+            unit="update",
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+        ) as self._bar:
+            yield self._bar
+        self._bar = None
+
+    def log_update(self, session: Session, norm: Tensor) -> None:
+        position, loss = session.position, session.mean_loss()
+        session.last_train_loss = loss
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {loss:.4f}, {format_speed(session)}")
+        if self.tracker is not None:
+            values = {
+                "train/loss": loss,
+                "train/gradient_norm": norm.item(),
+                "train/learning_rate": session.optimizer.param_groups[0]["lr"],
+                "train/tokens_per_second": session.tokens_per_second,
+                "train/epoch": position.epoch,
+            }
+            self._add_point(values, session)
+
+    def log_validation(self, session: Session, scores: dict[str, float], examples: list[str], improved: bool) -> None:
+        position = session.position
+        left = (1 - session.progress) * position.seconds / max(session.progress, 1e-9)
+        end = "" if session.total_steps is None else f"/{session.total_steps:,}"
+        numbers = "  ".join(f"{name} {format_number(value)}" for name, value in scores.items())
+        self.log(
+            f"update {position.step:,}{end}  epoch {position.epoch + 1}  {numbers}"
+            f"{'  (best)' if improved else ''}  {format_speed(session)}  "
+            f"{format_seconds(max(left, 0))} left"
+        )
+        if examples and not self._legend_told:
+            self.log(f"    examples: {session.model.task.legend}")
+            self._legend_told = True
+        for example in examples:
+            self.log(indent(example, "    "))
+        if self.tracker is not None:
+            tags = {f"valid/{'loss' if name == 'loss_nats' else name}": value for name, value in scores.items()}
+            self._add_point(tags, session)
+            if examples:
+                # four spaces make a block of Markdown that is shown as it is
+                text = indent("\n".join([f"{session.model.task.legend}\n", *examples]), "    ")
+                self.tracker.text("valid/examples", text, position.step)
+
+    def _add_point(self, values: dict[str, float], session: Session) -> None:
+        """To TensorBoard, and as one line to the curves, which are read a hundred times as fast."""
+        position = session.position
+        self.tracker.scalars(values, position.step)
+        point = {"step": position.step, "tokens": position.tokens, "seconds": round(position.seconds, 3), **values}
+        append(self.folder / CURVES, _line(point))
+
+    def draw_pictures(self, pictures: Tensor, lines: list[str], step: int) -> None:
+        """What was read and what is written of it."""
+        self._picture("valid/pictures", draw_pictures(pictures, lines), step)
+
+    def draw_alignments(self, alignments: list[Alignment], step: int) -> None:
+        for number, alignment in enumerate(alignments):
+            self._picture(f"valid/attention_{number + 1}", draw(alignment), step)
+
+    def log_recurrence(self, found: Recurrence, step: int) -> None:
+        """What the cell does with its state: curves and a histogram."""
+        self.tracker.scalars({tag: value for tag, value in found.numbers.items() if math.isfinite(value)}, step)
+        if found.time_constants is not None:
+            # of their logarithms: they reach from one step to thousands
+            self.tracker.histogram("recurrence/log10_time_constant", found.time_constants.log10(), step)
+
+    def draw_recurrence(self, found: Recurrence, step: int) -> None:
+        picture = draw_memory(found.state_norms.tolist(), found.gradient_norms.tolist())
+        self._picture("recurrence/memory", picture, step)
+        self._picture("recurrence/states", draw_states(found.read, found.states), step)
+
+    def log_report(self, split: str, confusion: Confusion, step: int) -> None:
+        """Scores by class, where they are few enough to read, and a picture of the confusion matrix."""
+        by_class = confusion.by_class()
+        if len(by_class) <= SHOWN_CLASSES:
+            rows = [
+                (
+                    printable(name),
+                    f"{found['precision']:9.4f}  {found['recall']:6.4f}  {found['f1']:6.4f}  {found['support']:7,}",
+                )
+                for name, found in by_class.items()
+            ]
+            self.log("\n" + format_table([(split, "precision  recall      f1  support"), *rows]))
+        if self.tracker is not None and can_draw() and len(confusion.classes) <= DRAWN_CLASSES:
+            picture = draw_confusion(confusion.classes, confusion.counts)
+            self._picture(f"final/confusion_{split}", picture, step)
+        if self.tracker is not None and isinstance(confusion, BinaryConfusion):
+            self.tracker.precision_recall(f"final/{split}", confusion.right, confusion.probabilities, step)
+
+    def log_embeddings(self, model: Model, tokens: list[str]) -> None:
+        """The vectors of the most frequent tokens, where the model has one for each. tokens: by their ids."""
+        for part in model.encoder.modules():
+            if isinstance(part, nn.Embedding) and part.num_embeddings == len(tokens):
+                self.tracker.embeddings(tokens[:PROJECTED], part.weight.detach()[:PROJECTED])
+                return
+
+    def _picture(self, tag: str, figure: Any, step: int) -> None:
+        with any_script():
+            self.tracker.picture(tag, figure, step)
+
+
+def _line(point: dict[str, float]) -> str:
+    return json.dumps(point) + "\n"
+
+
+def format_number(value: float) -> str:
+    if 0 < abs(value) < 1e-3:
+        return f"{value:.3g}"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+
+
+def format_seconds(seconds: float) -> str:
+    """12:34, 01:12:34 or 172:12:34."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{minutes:02}:{seconds:02}"
+    return f"{hours:02}:{clock}" if hours else clock
+
+
+def format_speed(session: Session) -> str:
+    """Tokens a second, with the clock: times are wall-clock times, and other programs slow a CPU down."""
+    clock = "CPU second" if session.device.type == "cpu" else "second"
+    return f"{session.tokens_per_second:,.0f} tokens per {clock}"
+
+
+def format_table(rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    below = "\n".ljust(width + 5)  # a second line of a value begins where the first one does
+    values = [(name, value.replace("\n", below)) for name, value in rows]
+    return "\n".join(f"  {name.ljust(width)}  {value}" for name, value in values)

@@ -1,0 +1,187 @@
+"""The study goes on where it was, and its page says what is in its table."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from seqzoo.analysis import study
+from seqzoo.configuration import registry
+from seqzoo.contracts.errors import ConfigError
+
+TINY = (
+    "debug=tiny", "data.train_size=32", "data.validation_size=8", "data.test_size=8", "training.examples=0",
+    "training.steps=2",
+)  # fmt: skip
+
+
+@pytest.fixture
+def script(load_script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load_script("study")
+    monkeypatch.setattr(module, "TABLE", tmp_path / "study.csv")
+    monkeypatch.setattr(module, "SEEDS", (0, 1))
+    monkeypatch.setattr(module, "TASKS", {"tagging": ("task=tagging",), "other": ("task=no_such_task",)})
+    monkeypatch.setattr(module, "COMMON", TINY)
+    monkeypatch.setattr(module, "SIZED_TASK", "tagging")
+    monkeypatch.setattr(module, "OTHER_SIZES", ())
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
+def rows_of(module: ModuleType, size: str = study.SIZE) -> dict[tuple[str, str, str], dict[str, str]]:
+    with module.TABLE.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["size"] == size]
+    return {(row["task"], row["cell"], row["seed"]): row for row in rows}
+
+
+def test_a_part_is_run_once_and_the_rest_is_shown_as_not_run(script: ModuleType, tmp_path: Path, monkeypatch) -> None:
+    part = ["study.py", "--cells", "elman", "--seeds", "0", "--tasks", "tagging", "--runs", "runs"]
+    monkeypatch.setattr(sys, "argv", part)
+    script.main()
+    rows = rows_of(script)
+    assert len(rows) == 2 * 2 * len(registry.names("cell"))
+    row = rows["tagging", "elman", "0"]
+    assert (row["metric"], row["split"], row["better"], row["remark"]) == ("accuracy", "test", "higher", "")
+    assert 0 <= float(row["value"]) <= 1
+    assert float(row["tokens_per_second"]) > 0
+    assert row["command"] == f"seqzoo train cell=elman seed=0 task=tagging budget.parameters=200k {' '.join(TINY)}"
+    assert rows["tagging", "elman", "1"]["remark"] == rows["other", "elman", "0"]["remark"] == "not run"
+    assert (tmp_path / "runs/tagging/cell=elman,seed=0/metrics.json").exists()
+
+    launched, launch = [], script.launch
+    monkeypatch.setattr(script, "launch", lambda flags, overrides: launched.append(overrides[:2]))
+    monkeypatch.setattr(sys, "argv", [*part[:-1], "elsewhere"])
+    script.main()
+    assert launched == [], "without the run, its row is what is done"
+    assert rows_of(script) == rows
+    monkeypatch.setattr(sys, "argv", ["study.py", "--cells", "elman,gru", "--runs", "runs"])
+    script.main()
+    assert launched[0] == ["cell=choice(gru)", "seed=choice(0)"]
+
+    monkeypatch.setattr(script, "launch", launch)
+    monkeypatch.setattr(script, "OTHER_SIZES", ("20k",))
+    monkeypatch.setattr(sys, "argv", part)
+    script.main()
+    assert int(rows_of(script, "20k")["tagging", "elman", "0"]["parameters"]) == pytest.approx(20_000, rel=0.01)
+    assert rows_of(script) == rows
+    assert set(rows_of(script, "20k")) == {("tagging", cell, seed) for cell in script.SIZED_CELLS for seed in "01"}
+
+    monkeypatch.setattr(script, "COMMON", (*TINY, "training.learning_rate=0.5"))
+    monkeypatch.setattr(sys, "argv", ["study.py", "--record", "--runs", "runs"])
+    script.main()
+    assert rows_of(script)["tagging", "elman", "0"]["remark"] == "not run", "its settings are others now"
+
+
+def test_a_task_that_fails_does_not_end_the_others(script: ModuleType, monkeypatch, capsys) -> None:
+    def refuse(flags: list[str], overrides: list[str]) -> None:
+        raise ConfigError(["there is no such task"])
+
+    monkeypatch.setattr(script, "launch", refuse)
+    monkeypatch.setattr(sys, "argv", ["study.py", "--cells", "elman", "--seeds", "0", "--runs", "runs"])
+    script.main()
+    assert capsys.readouterr().err == "study, tagging: there is no such task\nstudy, other: there is no such task\n"
+
+
+def test_two_seeds_of_the_first_cells_on_the_first_tasks_come_first(load_script: Callable[[str], ModuleType]) -> None:
+    script = load_script("study")
+    jobs = script.all_jobs()
+    assert len(set(jobs)) == 5 * 3 * len(registry.names("cell")) + 3 * 2 * len(script.SIZED_CELLS)
+    first = jobs[: 2 * 3 * 16]
+    assert {job.task for job in first} == set(script.FIRST_TASKS)
+    assert [job.seed for job in first] == [0] * 48 + [1] * 48
+    assert {job.cell for job in first} == set(script.FIRST_CELLS)
+    second = jobs[len(first) : len(first) + 2 * 2 * len(script.SIZED_CELLS)]
+    assert {(job.size, job.seed) for job in second} == {(size, seed) for size in script.OTHER_SIZES for seed in (0, 1)}
+
+
+BUDGET = "budget.parameters=200k budget.seconds=90"
+
+
+def table(scores: dict[str, dict[str, list[float]]], better: dict[str, str]) -> list[dict[str, str]]:
+    """Rows of tasks with a speed that is 1,000 tokens a second for each letter of the cell's name."""
+    return [
+        dict.fromkeys(study.COLUMNS, "")
+        | {
+            "task": task, "size": "200k", "cell": cell, "seed": str(seed), "value": str(value), "metric": "points",
+            "data": "d", "split": "test", "better": better[task], "tokens_per_second": str(1000 * len(cell)),
+            "cpu_seconds": "1800", "device": "a processor", "threads": "1",
+            "command": f"seqzoo train cell={cell} seed={seed} task={task} {BUDGET}",
+        }
+        for task, cells in scores.items() for cell, values in cells.items() for seed, value in enumerate(values)
+    ]  # fmt: skip
+
+
+SCORES = {
+    "a": {"elman": [0.5, 0.5], "lstm": [0.8, 0.8], "gru": [0.7, 0.9]},
+    "b": {"elman": [3.0, 3.0], "lstm": [2.0, 2.0], "gru": [1.0, 1.0], "sru": [1.5]},
+}
+REST = dict.fromkeys(study.COLUMNS, "") | {"task": "c", "size": "200k", "cell": "mgu", "seed": "0", "remark": "not run"}
+
+
+def test_the_page_says_what_the_table_holds() -> None:
+    rows = [*table(SCORES, {"a": "higher", "b": "lower"}), REST]
+    page = study.section(rows)
+    assert "13 of 14 runs are done, in 6.5 CPU hours (a processor, threads: 1)" in page
+    assert "| gru | 0.8 ± 0.14 | 1 ± 0 | not run | 1.5 | 0.75 |" in page
+    assert "| sru | not run | 1.5 | not run |  | 0.75 |" in page
+    assert "Not run on any task: mgu." in page
+    assert "- To try first of 3 cells, by the mean rank over 2 tasks: " in page
+    # the pooled variance of a is 0.02 / 3, of differences of two means of two seeds as much
+    assert "A: lstm is best with 0.8 points; differences up to 0.16 may be luck, and within that: gru." in page
+    assert "B: gru is best with 1 points; differences up to 0 may be luck, and no other cell is within that." in page
+    assert "What gates buy on b, in points: against elman, lstm gains 1, gru gains 2." in page
+    assert "(sru): the best of them, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
+    assert "one layer of each, at 200k parameters and 90 seconds of training, by the same settings" in page
+    assert f"    seqzoo train task=b {BUDGET} cell=... seed=..." in page
+
+
+def test_twice_as_fast_on_one_task_and_half_as_fast_on_another_is_as_fast() -> None:
+    rows = table(SCORES, {"a": "higher", "b": "lower"})
+    for row in rows:
+        if row["cell"] == "gru":
+            row["tokens_per_second"] = {"a": "8000", "b": "2000"}[row["task"]]
+    assert study.Study(rows).relative_speed("gru") == pytest.approx(1.0)
+
+
+def test_what_may_be_luck_is_told() -> None:
+    # the pooled variance is 0.02 / 4, so that means of two differ by luck up to 2 sqrt(0.005)
+    scores = {"elman": [0.5, 0.5], "lstm": [0.6, 0.6], "gru": [0.7, 0.9], "sru": [0.65, 0.65]}
+    page = study.section(table({"a": scores}, {"a": "higher"}))
+    assert "What gates buy on a, in points: against elman, lstm gains 0.1 (may be luck), gru gains 0.3." in page
+    assert "sru, is 0.05 points ahead of lstm, which may be luck; they read" in page
+    scores = {"lstm": [0.7, 0.9], "gru": [0.75, 0.75], "mgu": [0.7, 0.7], "sru": [0.2, 0.2]}
+    page = study.section(table({"a": scores}, {"a": "higher"}))
+    assert "differences up to 0.14 may be luck, and all other cells are within that but sru." in page
+
+
+def test_what_size_buys_stands_apart() -> None:
+    rows = table(SCORES, {"a": "higher", "b": "lower"})
+    small = table({"b": {"gru": [1.25], "mgu": [9.0]}}, {"b": "lower"})
+    for row in small:
+        row |= {"size": "50k", "tokens_per_second": "6000", "command": row["command"].replace("200k", "50k")}
+    page = study.section([*rows, *small])
+    assert "Best are gru with 200k parameters." in page
+    assert "| cell | 50k parameters | 200k parameters |" in page
+    assert "| gru | 1.25, 1.00x | 1 ± 0, 0.50x |" in page
+    assert page.count("9") == study.section(rows).count("9"), "a cell of one size has nothing to be compared with"
+    assert study.pictures([*rows, *small]) == study.pictures(rows)
+
+
+def test_an_empty_table_has_a_page() -> None:
+    page = study.section([REST])
+    assert "0 of 1 runs are done" in page
+    assert study.pictures([REST]) == {}
+
+
+def test_the_pictures_show_each_run() -> None:
+    drawn = study.pictures(table(SCORES, {"a": "higher", "b": "lower"}))
+    roots = {name: ElementTree.fromstring(text) for name, text in drawn.items()}
+    assert set(roots) == set(study.PICTURES)
+    circles = {name: len(root.findall(".//{*}circle")) for name, root in roots.items()}
+    assert circles == {"study_scores.svg": 13 + len(study.KEY), "study_speed.svg": 7}

@@ -1,0 +1,380 @@
+"""Configurations become models, and what cannot is told in sentences, all at once, before any data is read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import seqzoo
+from seqzoo.configuration import composing
+from seqzoo.configuration.building import build_data, build_model, build_training
+from seqzoo.configuration.checking import check
+from seqzoo.configuration.overrides import examine
+from seqzoo.configuration.registry import names
+from seqzoo.configuration.sizing import outline
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.training.optimizer import build_optimizer
+from seqzoo.training.settings import Training
+
+
+def mistakes_of(*overrides: str) -> list[str]:
+    return examine(*overrides)[1]
+
+
+@pytest.mark.parametrize("name", names("experiment"))
+def test_every_experiment_is_sound(name: str) -> None:
+    assert mistakes_of(f"experiment={name}") == []
+
+
+@pytest.mark.parametrize("debug", names("debug"))
+@pytest.mark.parametrize("task", names("task"))
+def test_every_task_is_sound_at_every_size(task: str, debug: str) -> None:
+    assert mistakes_of(f"task={task}", f"debug={debug}") == []
+
+
+@pytest.mark.parametrize("name", names("data"))
+def test_every_data_set_is_sound_with_its_task(name: str) -> None:
+    options = composing.load("data", name)
+    if "seed" in options:
+        options["seed"] = 0
+    own = [f"data.{option}=a_file" for option, value in options.items() if value == composing.MISSING]
+    data = build_data({"data": {key: "a_file" if value == "???" else value for key, value in options.items()}})
+    spec = data.expected_spec()
+    task = "captioning" if spec.picture is not None and spec.task == "transduction" else spec.task
+    encoder = "image_cnn" if spec.picture is not None else "features" if data.numbers else "tokens"
+    assert mistakes_of(f"data={name}", f"task={task}", f"encoder={encoder}", *own) == []
+
+
+MISTAKES = {
+    "training.epochs=0": "training.epochs is 0: it must be at least 1",
+    "training.epochs=null training.steps=null": "training.epochs and training.steps are both null: say when to stop",
+    "training.threads=0": "training.threads is 0: it must be at least 1",
+    "training.threads=many": "training.threads is 'many': it must be a whole number or auto",
+    "training.device=gpu": "training.device is 'gpu': it must be auto, cpu, cuda or cuda:NUMBER",
+    "training.betas=[0.9]": "training.betas is [0.9]: it must list two numbers, each at least 0 and below 1",
+    "training.betas=[0.9,1]": "training.betas is [0.9, 1]: it must list two numbers, each at least 0 and below 1",
+    "training.clip_norm=0": "training.clip_norm is 0: it must be above 0, or null for no clipping",
+    "training.momentum=2": "training.momentum is 2: it must lie between 0 and 1",
+    "training.learning_rate=nan": "training.learning_rate is nan: it must be a finite number",
+    "training.learning_rate=true": "training.learning_rate is true: it must be a finite number",
+    "training.learning_rate=1e300": "training.learning_rate is 1e+300: it must be at most 1,000",
+    "training.schedule=cosin": "training.schedule is 'cosin': it must be one of constant, linear, cosine, plateau",
+    "+training.epochz=3": "there is no option 'training.epochz'. Did you mean 'epochs'?",
+    "~training.momentum": "training.momentum is not set: give training.momentum=...",
+    "seed=null": "seed is null: it must be a whole number from 0 to 2**63 - 1",  # data.seed takes it over
+    "backbone.hidden_size=true": (
+        "backbone.hidden_size is true: it must be a whole number or a list, each a whole number"
+    ),
+    "data.limit=[true,null]": "data.limit is [true, null]: it must be a whole number or null",
+    "allow_modules=[torch.nn] cell.class=torch.nn.LSTM": (
+        "cell.class is 'torch.nn.LSTM', which does not inherit from seqzoo.Cell"
+    ),
+    "seed=-1": "seed is -1: it must be a whole number from 0 to 2**63 - 1",
+    "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'forget_bias'?",
+    "cell.forget_bias=nan": "cell.forget_bias is nan: it must be a finite number",
+    "task.decoder.dropout=inf": "task.decoder.dropout is inf: it must be a finite number",
+    "cell.forget_bias=high": "cell.forget_bias is 'high': it must be a finite number",
+    "cell.class=Elmann": "cell.class is 'Elmann': there is no such cell. Did you mean 'Elman'?",
+    "cell.class=null": "cell.class is null: name a class of seqzoo.cells, or module.Class of your own",
+    "backbone.residual=3": "backbone.residual is 3: it must be true or false",
+    "task=tagging backbone.dropout=1": "backbone.dropout is 1: it is a probability, 0 <= dropout < 1",
+    "data.batch_size=some": "data.batch_size is 'some': it must be a whole number",
+    "data.batch_size=0": "data.batch_size=0 is too small: it must be at least 1",
+    "data.digits=12": "data.digits=12 must lie between 1 and 9",
+    "+data.limt=3": "there is no option 'data.limt'. Did you mean 'limit'?",
+    "task.decoder.dropout=2": "task.decoder.dropout is 2: it is a probability, 0 <= dropout < 1",
+    "task.decoder.context=frist_state": (
+        "task.decoder.context is 'frist_state': it must be one of first_state, mean_state, max_state, own_state, "
+        "first_input, every_step or a list, each one of first_state, mean_state, max_state, own_state, first_input, "
+        "every_step"
+    ),
+    "task.decoder.backbone.hidden_size=0": "task.decoder.backbone.hidden_size is 0: a layer has at least one unit",
+    "task.decoder.backbone.cell=elmann": "there is no cell named 'elmann'. Did you mean 'elman'?",
+    "task.decoder.backbone.cell={class: Elmann}": (
+        "task.decoder.backbone.cell.class is 'Elmann': there is no such cell. Did you mean 'Elman'?"
+    ),
+    "task.decoder.backbone=dep": "there is no backbone named 'dep'. Did you mean 'deep'?",
+    "task.decoder.backbone=3": (
+        "task.decoder.backbone is 3: it must be a backbone's name, or a mapping with a class and its options"
+    ),
+    "task.search=3": (
+        "task.search is 3: it must be a mapping of its options: beam_size, groups, diversity, length_penalty, "
+        "coverage_penalty, temperature, top_k, top_p, max_length, min_length, same_length, couplet, no_repeat, prefix, "
+        "words, places"
+    ),
+    "task.search.beam_size=many": "task.search.beam_size is 'many': it must be a whole number",
+    "task.search.words=[12]": ('task.search.words is [12]: it must be a list, each text, numbers in quotes, as "12"'),
+    "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'.",
+    "+task.decoder.backbone.locke=true": "there is no option 'task.decoder.backbone.locke'. Did you mean 'locked'?",
+    "task.decoder.backbone.residual=true": (
+        "there is no option 'task.decoder.backbone.residual'. There are: cell, dropout, hidden_size, num_layers. If "
+        "its class has it, add it: +task.decoder.backbone.residual=true"
+    ),
+    "+task.decoder.backbone.bidirectional=true": (
+        "task: the decoder cannot go step by step: it writes from left to right, so give it one direction"
+    ),
+    "task.metrics=[]": "task.metrics is empty: name at least one, which picks the best checkpoint",
+    "task.metrics=accuracy": "task.metrics is 'accuracy': it must be a list, each text",
+    "task=tagging task.metrics=[bleu]": "task.metrics names bleu, which cannot score what task=tagging predicts",
+    "task=language_modeling task.metrics=[accuracy]": (
+        "task.metrics names accuracy, which cannot score what task=language_modeling predicts"
+    ),
+    "task=language_modeling task.search.max_length=0": "task.search.max_length is 0: write at least one token",
+    "task=tagging data=addition": (
+        "data=addition is made for task=transduction, not for task=tagging: choose task=transduction, or other data"
+    ),
+    "task=tagging data=tagging_files": "data.train is not set: give data.train=...",
+    "encoder=features task.decoder.embedding_std=1": (
+        "task.decoder.embedding_size is not set: give task.decoder.embedding_size=..."
+    ),
+}
+
+
+@pytest.mark.parametrize("overrides", MISTAKES)
+def test_a_mistake_is_a_sentence(overrides: str) -> None:
+    parts = [overrides] if "{" in overrides else overrides.split(" ")
+    assert mistakes_of(*parts) == [MISTAKES[overrides]]
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    assert mistakes_of(
+        "task=language_modeling", "backbone=deep_bidirectional", "cell=elmann", "training.optimizer=adamm",
+        "training.epochs=0", "encoder.embedding_size=0", "task.search.temperature=-1", "task.metrics=[accurcy]",
+        "data.window=0", "backbone.hidden_size=wide", "backbone.droput=0.1",
+    ) == [
+        "there is no cell named 'elmann'. Did you mean 'elman'?",
+        "there is no option 'backbone.droput'. Did you mean 'dropout'?",
+        "training.optimizer is 'adamm': it must be one of adamw, adam, sgd, rmsprop, adagrad",
+        "training.epochs is 0: it must be at least 1",
+        "data.window=0 is too small: it must be at least 1",
+        "encoder.embedding_size is 0: a vector has at least one number",
+        "backbone.hidden_size is 'wide': it must be a whole number or a list, each a whole number",
+        "task.search.temperature is -1: it is 0 (the most probable token) or more",
+        "There is no metric 'accurcy'. Did you mean 'accuracy'?",
+        (
+            "backbone=deep_bidirectional sees what is ahead, and task=language_modeling must predict it: choose a "
+            "backbone of one direction, such as backbone=unidirectional or backbone=deep"
+        ),
+    ]  # fmt: skip
+
+
+def test_parts_that_no_batch_goes_through_are_told() -> None:
+    [mistake] = mistakes_of("task=tagging", "encoder=features")
+    assert mistake.startswith(
+        "no batch goes through encoder=features, backbone=unidirectional, cell=lstm, task=tagging: "
+    )
+    assert mistake.endswith("; the inputs of data=grammar_tags are ids, which encoder=tokens reads")
+    [mistake] = mistakes_of("task=classification", "data=mnist_rows")
+    assert mistake.endswith("; the inputs of data=mnist_rows are numbers, which encoder=features reads")
+
+
+def test_the_training_section_checks_itself() -> None:
+    section = composing.compose()["training"]
+    assert build_training({"training": section}) == Training(**section)
+    with pytest.raises(ConfigError, match="accumulate is 0"):
+        Training(**{**section, "accumulate": 0})
+
+
+def test_outline_counts_without_memory() -> None:
+    """A model of 2.4e9 parameters, by hand: 4H (I + H + 2) of the LSTM and what is around it."""
+    found = outline(composing.compose("task=tagging", "backbone.hidden_size=24000", "encoder.embedding_size=1000"))
+    inputs, tags = found.spec.input_size, found.spec.output_size
+    assert found.cost.parameters == inputs * 1000 + 4 * 24000 * (1000 + 24000 + 2) + tags * (24000 + 1)
+    assert all(parameter.is_meta for parameter in found.model.parameters())
+    assert found.cost.training_bytes > 16 * found.cost.parameters
+
+
+def test_outline_has_the_sizes_of_the_model_that_is_trained() -> None:
+    config = composing.compose("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
+    model, _ = seqzoo.build(*config["overrides"])
+    assert outline(config).cost.parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_memory_grows_with_the_batch() -> None:
+    small, large = (
+        outline(composing.compose("task=tagging", f"data.batch_size={size}")).cost.training_bytes for size in (10, 1000)
+    )
+    assert 10 < large / small < 100
+
+
+def test_build_is_repeatable_and_obeys_the_seed() -> None:
+    sizes = ["task=tagging", "data.train_size=50", "data.validation_size=5", "data.test_size=5"]
+    weights = [
+        torch.cat([p.flatten() for p in seqzoo.build(*sizes, f"seed={seed}")[0].parameters()]) for seed in (1, 1, 2)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_decoder_may_be_named_or_have_a_cell_of_its_own() -> None:
+    config = composing.compose("task.decoder.backbone=deep", "cell=gru")
+    model = build_model(config, build_data(config).expected_spec())
+    assert [type(layer[0]).__name__ for layer in model.task.decoder.backbone.layers] == ["GRU", "GRU"]
+    config = composing.compose("task.decoder.backbone.cell=elman", "cell=gru")
+    model = build_model(config, build_data(config).expected_spec())
+    assert [type(layer[0]).__name__ for layer in model.task.decoder.backbone.layers] == ["Elman"]
+    own = "task.decoder.backbone={class: Recurrent, cell: gru, hidden_size: 8, num_layers: 2, residual: true}"
+    config = composing.compose(own, "cell=lstm")
+    decoder = build_model(config, build_data(config).expected_spec()).task.decoder.backbone
+    assert decoder.residual
+    assert [(type(layer[0]).__name__, layer[0].hidden_size) for layer in decoder.layers] == [("GRU", 8), ("GRU", 8)]
+
+
+def test_options_that_must_fit_the_width_are_held_to_the_real_one() -> None:
+    assert mistakes_of("cell=projected_lstm", "cell.projection_size=64", "backbone.hidden_size=100") == []
+    assert mistakes_of("cell=m_lstm", "cell.heads=3", "backbone=deep", "backbone.hidden_size=[12,6]") == []
+    assert mistakes_of("cell=projected_lstm", "cell.projection_size=101", "backbone.hidden_size=100") == [
+        "cell.projection_size is 101: it must be 1 to hidden_size, here 100"
+    ]
+
+
+@pytest.mark.parametrize("name", ["coupled_lstm", "echo_state", "lstm"])
+def test_an_engine_that_runs_the_cell_may_be_chosen(name: str) -> None:
+    assert mistakes_of(f"cell={name}", "cell.engine=fused") == []
+
+
+def test_an_engine_that_cannot_is_told_before_anything_runs() -> None:
+    [mistake] = mistakes_of("cell=m_lstm", "cell.engine=fused")
+    assert "engine is fused, which MLSTM cannot be here: its state is not made of vectors" in mistake
+    [mistake] = mistakes_of("cell=mgu", "cell.engine=torch")
+    assert "engine is torch, but torch has no way of its own for MGU" in mistake
+
+
+def test_create_cell_takes_options_and_refuses_others() -> None:
+    cell = seqzoo.create_cell("lstm", 3, 4, forget_bias=2.5)
+    assert (cell.bias_ih[4:8] == 2.5).all()
+    with pytest.raises(ConfigError, match=r"no option 'cell\.forget_bia'\. Did you mean 'forget_bias'"):
+        seqzoo.create_cell("lstm", 3, 4, forget_bia=2.5)
+    with pytest.raises(ConfigError, match=r"no cell named 'elmann'\. Did you mean 'elman'"):
+        seqzoo.create_cell("elmann", 3, 4)
+
+
+@pytest.fixture
+def my_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module outside seqzoo with a function and a class that leave a trace when they run."""
+    (tmp_path / "outside_seqzoo.py").write_text(
+        "from seqzoo.cells import Elman\n"
+        "def function(input_size, hidden_size):\n    raise AssertionError('it ran')\n"
+        "class NoCell:\n    def __init__(self, input_size, hidden_size):\n        raise AssertionError('it ran')\n"
+        "class Mine(Elman):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "outside_seqzoo"
+    sys.modules.pop("outside_seqzoo", None)
+
+
+def test_a_class_outside_seqzoo_must_be_allowed(my_module: str) -> None:
+    [told] = mistakes_of("cell=elman", "cell.class=outside_seqzoo.Mine")
+    assert told == (
+        "cell.class is 'outside_seqzoo.Mine', outside seqzoo: if you trust it, add 'allow_modules=[outside_seqzoo]', "
+        "or for a finished run --allow-module outside_seqzoo"
+    )
+    assert my_module not in sys.modules
+    assert mistakes_of("cell=elman", "cell.class=outside_seqzoo.Mine", "allow_modules=[outside_seqzoo]") == []
+
+
+@pytest.mark.parametrize("name", ["function", "NoCell", "Min"])
+def test_only_a_class_of_the_contract_is_built(my_module: str, name: str) -> None:
+    config = composing.compose("cell=gru", f"cell.class={my_module}.{name}", f"allow_modules=[{my_module}]")
+    [mistake] = check(config)
+    told = ", which does not inherit from seqzoo.Cell" if name == "NoCell" else ": there is no such cell."
+    assert mistake.startswith(f"cell.class is '{my_module}.{name}'{told}")
+
+
+def test_allowing_is_by_whole_names() -> None:
+    assert mistakes_of("allow_modules=os") == ["allow_modules is 'os': it must be a list, such as [my_module]"]
+    [mistake] = mistakes_of("cell.class=os.path.join", "allow_modules=[os]")
+    assert "add 'allow_modules=[os.path]'" in mistake
+
+
+def test_a_module_that_is_not_there_is_told() -> None:
+    [mistake] = mistakes_of("cell.class=not_there.Mine", "allow_modules=[not_there]")
+    assert mistake == "cell.class is 'not_there.Mine', but not_there cannot be imported: No module named 'not_there'"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("training.momentum=0.9", "training.momentum=0.9 has no effect with training.optimizer=adamw: leave it out"),
+        ("training.plateau_factor=0.1", "training.plateau_factor=0.1 has no effect with training.schedule=cosine: "),
+        ("training.average_decay=0.9", "training.average_decay=0.9 has no effect with training.average=none: "),
+        ("budget.tolerance=0.1", "budget.tolerance=0.1 has no effect with budget.parameters=null: "),
+        (
+            "backbone.dropout=0.3",
+            "backbone.dropout=0.3 has no effect with backbone.num_layers=1: leave it out, or give ",
+        ),
+        ("backbone=deep backbone.dropout=0 backbone.locked=true", "backbone.locked=true has no effect with backbone."),
+        ("task.search.top_k=5", "task.search.top_k=5 has no effect with task.search.temperature=0.0: "),
+        ("task.decoder.attention_heads=2", "task.decoder.attention_heads=2 has no effect with task.decoder.attention="),
+        ("task.scheduled_sampling.limit=0.2", "task.scheduled_sampling.limit=0.2 has no effect with "),
+        ("cell=echo_state cell.feedback_scale=2", "cell.feedback_scale=2 has no effect with cell.feedback_size=0: "),
+        ("encoder.freeze=true", "encoder.freeze=true makes no sense with data.vectors=null: set encoder.freeze=false"),
+        (
+            "experiment=wnut17 data.vectors=null",
+            "encoder.freeze=true makes no sense with data.vectors=null: set encoder.freeze=false, or give data.vectors",
+        ),
+    ],
+)
+def test_an_option_that_makes_no_sense_without_another_is_a_mistake(overrides: str, told: str) -> None:
+    _, [mistake] = examine(*overrides.split())
+    assert mistake.startswith(told)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "experiment=ptb_small backbone.dropout=0 encoder.dropout=0",  # what a recipe locks may be switched off
+        "experiment=wnut17 debug=tiny",
+        "backbone=residual backbone.num_layers=1",
+        "training.momentum=0.9 training.optimizer=sgd",
+        "training.momentum=0",
+        "budget.tolerance=0.01",
+    ],
+)
+def test_options_of_recipes_may_be_idle(overrides: str) -> None:
+    assert examine(*overrides.split())[1] == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("encoder.dropout=1.0", "encoder.dropout is 1.0: it is a probability, 0 <= dropout < 1"),
+        ("task.decoder.dropout=1", "task.decoder.dropout is 1: it is a probability, 0 <= dropout < 1"),
+        (
+            "data.vocabulary_size=2",
+            "data.vocabulary_size is 2: 4 ids are special tokens, so that it must be at least 5",
+        ),
+        ("task=tagging data.vocabulary_size=2", "data.vocabulary_size is 2: 2 ids are special tokens"),
+        ("task.decoder.embedding_size=0", "task.decoder.embedding_size is 0: it must be at least 1"),
+        ("task.decoder.attention=additive task.decoder.attention_size=0", "task.decoder.attention_size is 0: it must"),
+        ("task=verse data=tang_poetry data.source.files=1", "data.source.files is 1: it must be a mapping"),
+        ("task=verse data=tang_poetry data.source.name=[1]", "data.source.name is [1]: it must be text"),
+        ("encoder.initial_std=-1", "encoder.initial_std is -1: it must lie between 0 and 1,000"),
+        ("task.decoder.embedding_std=1e300", "task.decoder.embedding_std is 1e+300: it must lie between 0 and 1,000"),
+        ("task.search.beam_size=1000000000", "task.search.beam_size is 1000000000: it must be at most 10,000"),
+        ("task.search.no_repeat=-1", "task.search.no_repeat is -1: it is 0 or more"),
+        ("data.train_size=0", "data.train_size=0 must lie between 1 and 100,000,000"),
+        ("data.train_size=1000000000", "data.train_size=1000000000 must lie between 1 and 100,000,000"),
+        ("training.threads=100000", "training.threads is 100000: this machine has "),
+        ("training.epochs=9223372036854775808", "training.epochs is 9223372036854775808: it must be a whole number or"),
+        ("backbone.num_layers=1000000", "backbone.num_layers is 1,000,000: a network has 1,000 layers at most"),
+        ("backbone.hidden_size=1000000", "the model needs about "),
+        ("backbone.hidden_size=1048577", "hidden_size is 1.049e+06: a cell has at most 1,048,576"),
+        ("backbone.hidden_size=4611686018427387904", "backbone has a size that no tensor can have"),
+        ("encoder=image_cnn encoder.channels=5", "encoder.channels is 5: it must be a list, each a whole number"),
+        ("budget=null", "budget is null: it must be a mapping of its options"),
+        ("~seed", "seed is missing: give seed=..."),
+    ],
+)
+def test_what_cannot_work_is_told(overrides: str, told: str) -> None:
+    _, mistakes = examine(*overrides.split())
+    assert any(mistake.startswith(told) for mistake in mistakes), mistakes
+
+
+def test_no_memory_of_the_first_moment_is_a_float() -> None:
+    config = composing.compose("training.betas=[0,0.999]")
+    assert examine("training.betas=[0,0.999]")[1] == []
+    build_optimizer(torch.nn.Linear(2, 2), build_training(config))

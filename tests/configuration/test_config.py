@@ -1,0 +1,229 @@
+"""The registry: names, help, and every mistake in the overrides at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import seqzoo
+from seqzoo.configuration import composing, registry
+from seqzoo.configuration.composing import compose, examine
+from seqzoo.configuration.registry import GROUPS, names, option_help, summary
+from seqzoo.configuration.sweeps import jobs
+from seqzoo.contracts.errors import LONGEST_SENTENCE, ConfigError, printable
+
+
+@pytest.fixture(autouse=True)
+def no_folders_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_user_dirs", [])
+
+
+EVERY_NAME = [(group, name) for group in GROUPS for name in names(group)]
+
+
+@pytest.mark.parametrize(("group", "name"), EVERY_NAME, ids=lambda value: value)
+def test_every_name_says_what_it_is(group: str, name: str) -> None:
+    assert len(summary(group, name)) > 10
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(g, n) for g, n in EVERY_NAME if g not in ("experiment", "debug")], ids=lambda value: value
+)
+def test_every_option_says_what_it_does(group: str, name: str) -> None:
+    """With its own comment, or with that of the option it is a part of."""
+    told = {option: what for option, _, what in option_help(group, name)}
+    silent = [option for option in told if not any(told.get(part) for part in with_parents(option))]
+    assert silent == []
+    assert {option.split(".")[0] for option in told} == set(composing.load(group, name)) - {"class"}
+
+
+def with_parents(option: str) -> list[str]:
+    parts = option.split(".")
+    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def test_help_is_inherited_and_shows_the_nearest_default() -> None:
+    told = {option: (default, what) for option, default, what in option_help("backbone", "bidirectional")}
+    assert told["bidirectional"] == ("true", "a second cell reads backwards; outputs are twice as wide")
+    assert told["num_layers"] == ("1", "layers above each other")
+
+
+def test_names_match_wildcards() -> None:
+    assert names("cell", "*gru*") == seqzoo.list_cells("*gru*")
+    assert "gru" in names("cell", "g?u")
+    assert names("cell", "x*") == []
+    assert "tagging" in seqzoo.list_tasks()
+    assert not any("default" in name for name in names("data"))
+
+
+def test_choices_have_real_names() -> None:
+    config = compose("task=tagging")
+    assert config["choices"]["data"] == "grammar_tags"
+    assert config["choices"]["training"] == "tagging"
+    assert config["overrides"] == ["task=tagging"]
+    assert config["data"]["seed"] == 0  # ${seed}
+
+
+def mistakes_of(*overrides: str) -> list[str]:
+    return examine(*overrides)[1]
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    config, mistakes = examine(
+        "cell=elmann", "training.learning_rte=3", "backbone.hiden_size=5", "seed=7", "foo", "+sed=1"
+    )
+    assert mistakes == [
+        "there is no cell named 'elmann'. Did you mean 'elman'?",
+        "'foo' is not an override: write option=value",
+        "there is no option 'training.learning_rte'. Did you mean 'learning_rate'?",
+        "there is no option 'backbone.hiden_size'. Did you mean 'hidden_size'?",
+        "there is no option 'sed'. Did you mean 'seed'?",
+    ]
+    assert config["seed"] == 7  # what the overrides without mistakes give
+
+
+@pytest.mark.parametrize(
+    ("override", "mistake"),
+    [
+        ("data=default/taging", "there is no data named 'default/taging'."),
+        ("cell=", "there is no cell named ''."),
+        ("~cell", "'~cell' leaves a model without its cell: choose one with cell=..."),
+        ("cell=lstm,gru", "'cell=lstm,gru' gives several values: that makes a sweep, with -m"),
+        ("seed=1,2", "'seed=1,2' gives several values: that makes a sweep, with -m"),
+        ("cell.forget_bias=[1", "cell.forget_bias is '[1', which cannot be read as a value (no viable alternative"),
+        ("data.train=<a>", "data.train is '<a>', which cannot be read as a value (token recognition error at: '<')"),
+        ("data.label_until=,", "data.label_until is ',', which cannot be read as a value (extraneous input ','): "),
+        ("data.limit=" + "9" * 5000, "data.limit is '999"),
+        ("seed=${seed}", "'seed=${seed}' cannot be used: Recursive interpolation detected"),
+        ("hydra/launcher=1e-8", "'hydra/launcher=1e-8' cannot be used: it takes a name, as in hydra/launcher=basic"),
+        ("hydra/output=x", "'hydra/output=x' cannot be used: there is no hydra/output named 'x'. There are: default"),
+        ("hydra.run=3", "'hydra.run=3' cannot be used: Hydra takes another type of value there"),
+        ("+cell.class=x", "'+cell.class=x' cannot be used: there is such an option already, leave out the +"),
+        ("seed=a=b", "seed is 'a=b', which cannot be read as a value (mismatched input '='): quote it"),
+        ("hydra.searchpath=[pkg://x]", "'hydra.searchpath=[pkg://x]' is not for a command line: name the folder with"),
+        ("+cell@x=gru", "'+cell@x=gru' names a package of Hydra's: write cell=... without it"),
+        ("cell=../task/tagging", "there is no cell named '../task/tagging'."),
+        ("data.limit=" + "[1," * 600, "'data.limit=[1,[1,"),
+        ("training.betas.class=0", "training.betas.class: training.betas has no options below it"),
+        ("hidden_size=64", "there is no option 'hidden_size': it is 'backbone.hidden_size'."),
+        ("cell.hidden_size=64", "there is no option 'cell.hidden_size': it is 'backbone.hidden_size'."),
+        ("lr=0.1", "there is no option 'lr': it is 'training.learning_rate'."),
+        ("batch_size=8", "there is no option 'batch_size': it is 'data.batch_size'."),
+        ("epochs=8", "there is no option 'epochs': it is 'training.epochs'."),
+        ("dropout=0.1", "there is no option 'dropout': it is 'backbone.dropout' or 'encoder.dropout'."),
+        ("learning_rte=1", "there is no option 'learning_rte'. Did you mean 'training.learning_rate'?"),
+        ("cell.forget_bias.x=1", "cell.forget_bias.x: cell.forget_bias has no options below it"),
+        ("task.search.beam_siz=3", "there is no option 'task.search.beam_siz'. Did you mean 'beam_size'"),
+        ("hydra.rn.dir=x", "there is no option 'hydra.rn.dir'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_a_sentence(override: str, mistake: str) -> None:
+    [told] = ConfigError(mistakes_of(override)).mistakes
+    assert told.startswith(mistake)
+    assert len(told) <= LONGEST_SENTENCE
+    assert printable(told) == told
+
+
+def test_a_value_that_needs_quotes_is_shown_with_them() -> None:
+    for value, quoted in ((",", "','"), ("it's,", '"it\'s,"'), ("a\\b:[", r"'a\\b:['")):
+        [told] = mistakes_of(f"data.label_until={value}")
+        assert f"data.label_until={quoted}" in told
+        [missing] = mistakes_of(f"data.label_until={quoted}")
+        assert missing.startswith("there is no option 'data.label_until'")
+
+
+def test_what_is_no_mistake() -> None:
+    assert mistakes_of("hydra.run.dir=x", "data=default/tagging", "++training.epochs=3", "+data.prefix=x") == []
+    assert mistakes_of("hydra/job_logging=stdout", "hydra.job_logging.root.level=ERROR") == []
+
+
+def test_an_option_of_another_that_is_not_there_is_not_set() -> None:
+    assert compose("encoder=features")["task"]["decoder"]["embedding_size"] == composing.MISSING
+
+
+def test_compose_raises_all_mistakes() -> None:
+    with pytest.raises(ConfigError) as raised:
+        compose("cell=elmann", "task=taging")
+    assert len(raised.value.mistakes) == 2
+
+
+def test_a_sweep_is_every_combination() -> None:
+    assert jobs("cell=lstm,gru", "seed=range(2)", "task=tagging") == [
+        [f"cell={cell}", f"seed={seed}", "task=tagging"] for cell in ("lstm", "gru") for seed in (0, 1)
+    ]
+    assert jobs("cell=glob(*)") == [[f"cell={name}"] for name in names("cell")]
+    assert jobs("cell=glob(x*)", "foo") == [["cell=glob(x*)", "foo"]]
+
+
+def own_folder(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_a_folder_of_ones_own_adds_names(tmp_path: Path) -> None:
+    folder = own_folder(
+        tmp_path / "my, 'own' conf",
+        cell__mine="# a cell of mine\ndefaults:\n  - lstm\n  - _self_\nforget_bias: 3.0\n",
+        experiment__mine="# @package _global_\n# mine\ndefaults:\n  - override /cell: mine\n",
+        data__default__mine="# @package data\ndefaults: [/data/grammar_tags@_here_]\n",
+    )
+    registry.use_config_dir(folder)
+    assert "mine" in seqzoo.list_cells()
+    assert summary("cell", "mine") == "a cell of mine"
+    told = {option: (default, what) for option, default, what in option_help("cell", "mine")}
+    assert told["forget_bias"] == ("3.0", "where the forget gate's bias starts; 0 as in the first papers")
+    config = compose("experiment=mine", "task=tagging", "data=default/mine")
+    assert config["cell"].items() >= {**composing.load("cell", "lstm"), "forget_bias": 3.0}.items()
+    assert config["choices"]["cell"] == "mine"
+    assert config["choices"]["data"] == "grammar_tags"
+
+
+def test_a_name_cannot_be_taken_twice(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"lstm\.yaml: there is a cell of this name already, choose another"):
+        registry.use_config_dir(own_folder(tmp_path, cell__lstm="class: GRU\n"))
+    assert compose()["cell"]["class"] == "LSTM"
+
+
+@pytest.mark.parametrize("folder", ["", "nowhere"])
+def test_a_folder_that_is_none_is_refused(folder: str) -> None:
+    with pytest.raises(ConfigError, match="which is no folder"):
+        registry.use_config_dir(folder)
+
+
+def test_a_file_that_was_edited_is_read_again(tmp_path: Path) -> None:
+    text = "# mine\ndefaults: [lstm, _self_]\nforget_bias: {}\n"
+    registry.use_config_dir(own_folder(tmp_path, cell__mine=text.format(3.0)))
+    assert compose("cell=mine")["cell"]["forget_bias"] == 3.0
+    own_folder(tmp_path, cell__mine=text.format(3.25))
+    assert compose("cell=mine")["cell"]["forget_bias"] == 3.25
+    changed = compose("cell=mine", "cell.forget_bias=4", "+data.prefix={a: 1}")
+    changed["cell"]["forget_bias"] = changed["choices"]["cell"] = "spoiled"
+    assert compose("cell=mine")["cell"]["forget_bias"] == 3.25
+    assert compose("cell=mine")["choices"]["cell"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [("cell=gru", "seed=7", "training.betas=[0.5,0.75]"), ("task=tagging", "data.seed=${seed}", "seed=3"),
+     ("data.batch_size='9'", "resume=null", "cell.chrono=1e3"), ("++cell.chrono=5", "allow_modules=[a.b]")],
+)  # fmt: skip
+def test_values_are_put_in_as_hydra_does(overrides: tuple[str, ...]) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(registry.CONF_DIR), version_base="1.3"):
+        whole = OmegaConf.to_container(hydra_compose("config", list(overrides)), resolve=True)
+    found = compose(*overrides)
+    assert {name: found[name] for name in whole} == whole
+
+
+def test_differences_are_of_options_that_either_has() -> None:
+    before, after = {"a": 1, "b": {"c": 2, "d": 3}, "e": 5}, {"a": 1, "b": {"c": 4, "d": 3, "f": 6}, "g": {"h": 7}}
+    assert composing.differences(before, after) == {
+        "b.c": (2, 4), "b.f": (None, 6), "e": (5, None), "g.h": (None, 7),
+    }  # fmt: skip

@@ -1,0 +1,47 @@
+"""Runs that earlier versions made (`scripts/make_stored_runs.py`) are loaded, continued and compared as then."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqzoo.analysis.finished_runs import read_runs
+from seqzoo.commands.main import main
+from seqzoo.runs.lifecycle import evaluate_run, resume
+
+STORED = Path(__file__).parent / "stored"
+EXPECTED: dict[str, dict[str, Any]] = json.loads((STORED / "expected.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(params=EXPECTED)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def run(name: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(STORED / name, tmp_path / name))
+
+
+def test_scores_and_predictions_are_those_of_then(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = evaluate_run(run, "test", {}, [])
+    assert {metric: scores[metric] for metric in EXPECTED[name]["scores"]["test"]} == pytest.approx(
+        EXPECTED[name]["scores"]["test"], rel=1e-5
+    )
+    main(["predict", str(run), EXPECTED[name]["input"]])
+    assert capsys.readouterr().out == EXPECTED[name]["prediction"]
+
+
+def test_it_is_resumed_where_it_stopped(name: str, run: Path) -> None:
+    metrics = resume(run, ["training.steps=12"])
+    for split, scores in EXPECTED[name]["resumed"].items():
+        assert metrics[split] == pytest.approx(scores, rel=1e-5)
+
+
+def test_they_are_compared() -> None:
+    runs, problems = read_runs([str(STORED)])
+    assert (len(runs), problems) == (len(EXPECTED), [])
