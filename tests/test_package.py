@@ -65,13 +65,13 @@ def test_the_wheel_trains_from_an_empty_folder(programs: Path, tmp_path: Path) -
     assert re.search(r"^\d+\.\d+", run("sh", "-c", f"{tensorboard} --version_tb", folder=tmp_path), re.MULTILINE)
 
 
-def test_the_readme_names_every_optional_package() -> None:
+def test_the_page_on_installing_names_every_optional_package() -> None:
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     section = text.partition("[project.optional-dependencies]\n")[2].partition("\ndev = ")[0]
     extras = {
         name: set(re.findall(r'"([\w-]+)', packages)) for name, packages in re.findall(r"^(\w+) = (.*)$", section, re.M)
     }
     told = re.findall(
-        r"^\| [^|]+ \| `(\w+)` \| (`.*) \|$", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.M
+        r"^\| [^|]+ \| `(\w+)` \| (`.*) \|$", (REPOSITORY / "docs/INSTALL.md").read_text(encoding="utf-8"), re.M
     )
     assert {name: set(re.findall("`([\\w-]+)", packages)) for name, packages in told} == extras

@@ -1,0 +1,71 @@
+"""README.md and docs/*.md: commands are valid, links lead somewhere, Python blocks run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from seqzoo.commands.main import COMMANDS
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+GENERATED = ("CELLS.md", "RESULTS.md", "SPEED.md")
+PAGES = [
+    REPOSITORY / "README.md",
+    *(page for page in sorted((REPOSITORY / "docs").glob("*.md")) if page.name not in GENERATED),
+]
+
+
+def commands_of(page: Path) -> list[str]:
+    """The indented commands of a page, and what comments and tables quote."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    shown = [line.partition(" # ")[0].strip() for line in re.findall(r"^    (seqzoo .*)", text, re.MULTILINE)]
+    return [*shown, *re.findall(r"`(seqzoo [^`]+)`", text)]
+
+
+def checkable(command: str) -> Iterator[str]:
+    """Options that `seqzoo check` takes in the place of `train`; of a sweep, those of its first job."""
+    arguments = shlex.split(command)[2:]
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if "-m" in arguments and not value.startswith("["):
+            value = "" if value.startswith(("range(", "glob(")) else value.partition(",")[0]
+        if value and argument != "...":
+            yield f"{name}={value}"
+
+
+TRAINED = sorted(
+    {
+        command
+        for page in PAGES
+        for command in commands_of(page)
+        if command.startswith("seqzoo train ") and not re.search(r"resume=|\[OPTION|--help|train \.\.\.", command)
+    }
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_exists(page: Path) -> None:
+    assert {command.split()[1].strip("`") for command in commands_of(page)} <= {*COMMANDS, "--help"}
+
+
+@pytest.mark.parametrize("trained", TRAINED)
+def test_every_configuration_has_no_mistakes(trained: str, command: Callable) -> None:
+    done = command("check", *checkable(trained))
+    assert (done.status, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("page", [*PAGES, REPOSITORY / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/LIBRARY.md"])
+def test_the_first_python_block_runs(page: str) -> None:
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    exec(compile(re.search(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[1], page, "exec"), {})
