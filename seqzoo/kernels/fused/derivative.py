@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from seqzoo.kernels.fused.graph import Graph, Node, Product, Rewriter, in_order, refined
+from seqzoo.kernels.fused.graph import Graph, Leaf, Node, Product, Rewriter, in_order, is_product, refined
 from seqzoo.kernels.fused.tracing import NotCompilable, Step
 
 CHEAP = {
@@ -74,7 +74,7 @@ def reverse(step: Step, projected_size: int, state_sizes: list[int]) -> Reverse:
     of_products: dict[int, Node] = {}
     waiting = _uses_of_products(order)
     for node in reversed(order):
-        if node.op != "leaf":
+        if not isinstance(node, Leaf):
             gradient = gradients.of(node)
             if gradient is not None:
                 _backpropagate(gradients, node, gradient)
@@ -113,7 +113,7 @@ def _uses_of_products(order: list[Node]) -> dict[int, int]:
     """Of each product, how many leaves read it."""
     uses: dict[int, int] = {}
     for node in order:
-        if node.op == "leaf" and node.source.kind == "product":
+        if is_product(node):
             uses[node.source.which] = uses.get(node.source.which, 0) + 1
     return uses
 
@@ -152,8 +152,7 @@ class _Gradients:
 
 def _backpropagate(gradients: _Gradients, node: Node, g: Node) -> None:
     apply, add = gradients.graph.apply, gradients.add
-    a, *others = node.args or (None,)
-    b = others[0] if others else None
+    a, b = node.args[0], node.args[-1]  # the same where there is one
     match node.op:
         case "add":
             add(a, g)
@@ -205,8 +204,8 @@ def _backpropagate(gradients: _Gradients, node: Node, g: Node) -> None:
             add(a, apply("where", of_a, g, shared))
             add(b, apply("where", of_b, g, shared))
         case "where":
-            add(others[0], apply("where", a, g, 0.0))
-            add(others[1], apply("where", a, 0.0, g))
+            add(node.args[1], apply("where", a, g, 0.0))
+            add(b, apply("where", a, 0.0, g))
         case "sum":
             add(a, g)
         case "equal" | "less" | "sign":
@@ -233,7 +232,7 @@ def _saving(
     def replace(node: Node) -> Node | None:
         if node not in own or node.op in CHEAP:
             return None
-        if node.op == "leaf" and node.source.kind in ("projected", "vector"):
+        if isinstance(node, Leaf) and node.source.kind in ("projected", "vector"):
             return None
         return save(node)
 

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
     """op: "leaf", "concat", "constant", "sum", or the name of an elementwise function.
 
-    args: what it is computed from, nodes or numbers; source: of a leaf, where it is read; value: of a constant.
+    args: what it is computed from, nodes or numbers.
     """
 
     op: str
     args: tuple[Node | float, ...]
     width: int
-    source: Source | None = None
-    value: float = 0.0
 
     @property
     def nodes(self) -> list[Node]:
@@ -46,6 +44,20 @@ class Source(NamedTuple):
     offset: int
 
 
+@dataclass(frozen=True, eq=False)
+class Leaf(Node):
+    """What a step reads."""
+
+    source: Source
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Node):
+    """The same number, `width` times."""
+
+    value: float
+
+
 class Product(NamedTuple):
     """argument (B, K) times a weight (K, N), or, where transposed, (B, N) times it turned around."""
 
@@ -63,10 +75,12 @@ class Graph:
         self.products: list[Product] = []
 
     def leaf(self, kind: str, index: int, offset: int, width: int) -> Node:
-        return self._make("leaf", (), width, Source(kind, index, offset))
+        source = Source(kind, index, offset)
+        return self._known.setdefault(("leaf", source, width), Leaf("leaf", (), width, source))
 
     def constant(self, value: float, width: int) -> Node:
-        return self._make("constant", (), width, value=float(value))
+        value = float(value)
+        return self._known.setdefault(("constant", value, width), Constant("constant", (), width, value))
 
     def product(self, argument: Node, weight: int, width: int, transposed: bool = False) -> Node:
         product = Product(argument, weight, width, transposed)
@@ -76,7 +90,7 @@ class Graph:
 
     def total(self, node: Node) -> Node:
         """The sum over a row."""
-        if node.op == "constant":
+        if isinstance(node, Constant):
             return self.constant(node.value * node.width, 1)
         if node.width == 1:
             return node
@@ -88,9 +102,7 @@ class Graph:
 
     def apply(self, op: str, *args: Node | float) -> Node:
         """An elementwise function; at least one argument is a node."""
-        args = tuple(
-            arg.value if isinstance(arg, Node) and arg.op == "constant" and arg.width == 1 else arg for arg in args
-        )
+        args = tuple(arg.value if isinstance(arg, Constant) and arg.width == 1 else arg for arg in args)
         nodes = [arg for arg in args if isinstance(arg, Node)]
         width = max((node.width for node in nodes), default=1)
         simple = self._simplify(op, args, width)
@@ -113,9 +125,9 @@ class Graph:
         """`width` numbers of each row, from `offset` on."""
         if (offset, width) == (0, node.width):
             return node
-        if node.op == "leaf":
+        if isinstance(node, Leaf):
             return self.leaf(node.source.kind, node.source.which, node.source.offset + offset, width)
-        if node.op == "constant":
+        if isinstance(node, Constant):
             return self.constant(node.value, width)
         if node.op == "concat":
             parts, start = [], 0
@@ -127,11 +139,13 @@ class Graph:
             return self.concat(parts)
         return self.apply(node.op, *(self._piece(arg, offset, width, node.width) for arg in node.args))
 
-    def rebuild(self, node: Node, args: list[Node | float]) -> Node:
-        """The same function of other arguments."""
+    def rebuild(self, node: Node, change: Callable[[Node], Node]) -> Node:
+        """The same function of changed arguments."""
         if node.op == "concat":
-            return self.concat(args)  # type: ignore[arg-type]
-        return self.total(args[0]) if node.op == "sum" else self.apply(node.op, *args)  # type: ignore[arg-type]
+            return self.concat(map(change, node.nodes))
+        if node.op == "sum":
+            return self.total(change(node.nodes[0]))
+        return self.apply(node.op, *(change(arg) if isinstance(arg, Node) else arg for arg in node.args))
 
     def _piece(self, arg: Node | float, offset: int, width: int, whole: int) -> Node | float:
         return self.part(arg, offset, width) if isinstance(arg, Node) and arg.width == whole else arg
@@ -148,17 +162,13 @@ class Graph:
                 return other
             if op == "mul" and 0.0 in values:
                 return self.constant(0.0, width)
-        if op == "where" and args[1] is args[2] and _width(args[1]) == width:
-            return args[1]  # type: ignore[return-value]
+        if op == "where" and isinstance(args[1], Node) and args[1] is args[2] and args[1].width == width:
+            return args[1]
         return None
 
-    def _make(
-        self, op: str, args: tuple[Node | float, ...], width: int, source: Source | None = None, value: float = 0.0
-    ) -> Node:
-        key = (op, tuple(id(arg) if isinstance(arg, Node) else ("number", arg) for arg in args), width, source, value)
-        if key not in self._known:
-            self._known[key] = Node(op, args, width, source, value)
-        return self._known[key]
+    def _make(self, op: str, args: tuple[Node | float, ...], width: int) -> Node:
+        key = (op, tuple(id(arg) if isinstance(arg, Node) else ("number", arg) for arg in args), width)
+        return self._known.setdefault(key, Node(op, args, width))
 
 
 def _cuts(node: Node) -> Iterator[int]:
@@ -171,12 +181,17 @@ def _cuts(node: Node) -> Iterator[int]:
 
 def _value(arg: Node | float) -> float | None:
     if isinstance(arg, Node):
-        return arg.value if arg.op == "constant" else None
+        return arg.value if isinstance(arg, Constant) else None
     return arg
 
 
 def _width(arg: Node | float) -> int:
     return arg.width if isinstance(arg, Node) else 1
+
+
+def is_product(node: Node) -> TypeGuard[Leaf]:
+    """Whether it reads the result of a product."""
+    return isinstance(node, Leaf) and node.source.kind == "product"
 
 
 def in_order(roots: Iterable[Node], products: Sequence[Product]) -> list[Node]:
@@ -192,7 +207,7 @@ def in_order(roots: Iterable[Node], products: Sequence[Product]) -> list[Node]:
             continue
         waiting.append((node, True))
         needed = node.nodes
-        if node.op == "leaf" and node.source.kind == "product":
+        if is_product(node):
             needed = products[node.source.which].argument.pieces
         waiting.extend((other, False) for other in reversed(needed) if other not in done)
     return list(done)
@@ -213,22 +228,22 @@ class Rewriter:
 
     def same(self, node: Node) -> Node:
         """The same of rewritten arguments."""
-        if node.op == "constant":
+        if isinstance(node, Constant):
             return self.graph.constant(node.value, node.width)
-        if node.op == "leaf" and node.source.kind == "product":
+        if is_product(node):
             product = self._products[node.source.which]
             whole = self.graph.product(self(product.argument), product.weight, product.width, product.transposed)
             return self.graph.part(whole, node.source.offset, node.width)
-        if node.op == "leaf":
+        if isinstance(node, Leaf):
             return self.graph.leaf(*node.source, node.width)
-        return self.graph.rebuild(node, [self(arg) if isinstance(arg, Node) else arg for arg in node.args])
+        return self.graph.rebuild(node, self)
 
 
 def refined(graph: Graph, roots: list[Node]) -> tuple[Graph, list[Node]]:
     """The same, where no two leaves overlap: each reads a whole stretch between two places where some leaf ends."""
     while True:
         cuts: dict[tuple[str, int], set[int]] = {}
-        leaves = [node for node in in_order(roots, graph.products) if node.op == "leaf"]
+        leaves = [node for node in in_order(roots, graph.products) if isinstance(node, Leaf)]
         for leaf in leaves:
             kind, which, offset = leaf.source
             cuts.setdefault((kind, which), set()).update((offset, offset + leaf.width))
@@ -238,7 +253,7 @@ def refined(graph: Graph, roots: list[Node]) -> tuple[Graph, list[Node]]:
             return graph, roots
 
 
-def _inside(leaf: Node, cuts: dict[tuple[str, int], set[int]]) -> list[int]:
+def _inside(leaf: Leaf, cuts: dict[tuple[str, int], set[int]]) -> list[int]:
     """The cuts within a leaf, counted from its start."""
     kind, which, offset = leaf.source
     return sorted(cut - offset for cut in cuts[kind, which] if offset < cut < offset + leaf.width)
@@ -246,7 +261,7 @@ def _inside(leaf: Node, cuts: dict[tuple[str, int], set[int]]) -> list[int]:
 
 def _cut(graph: Graph, roots: list[Node], cuts: dict[tuple[str, int], set[int]]) -> tuple[Graph, list[Node]]:
     def split(leaf: Node) -> Node | None:
-        if leaf.op != "leaf":
+        if not isinstance(leaf, Leaf):
             return None
         whole, inside = rewriter.same(leaf), _inside(leaf, cuts)
         ends = zip([0, *inside], [*inside, leaf.width], strict=True)

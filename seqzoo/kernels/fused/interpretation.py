@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.contracts.batch import State
-from seqzoo.kernels.fused.graph import Node, in_order
+from seqzoo.kernels.fused.graph import Constant, Leaf, Node, in_order
 from seqzoo.kernels.fused.tracing import Step
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -35,7 +35,7 @@ def interpreted(step: Step, fixed: Sequence[Tensor]) -> Callable[[Tensor, State]
         def value(node: Node) -> Tensor:
             return torch.cat([values[piece] for piece in node.pieces], dim=-1)
 
-        def leaf(node: Node) -> Tensor:
+        def leaf(node: Leaf) -> Tensor:
             kind, index, offset = node.source
             if kind == "product" and index not in products:
                 product = step.products[index]
@@ -46,9 +46,9 @@ def interpreted(step: Step, fixed: Sequence[Tensor]) -> Callable[[Tensor, State]
             return tensor[..., offset : offset + node.width]
 
         for node in order:
-            if node.op == "leaf":
+            if isinstance(node, Leaf):
                 values[node] = leaf(node)
-            elif node.op == "constant":
+            elif isinstance(node, Constant):
                 values[node] = p.new_full((*p.shape[:-1], node.width), node.value)
             else:
                 values[node] = FUNCTIONS[node.op](*(values[arg] if isinstance(arg, Node) else arg for arg in node.args))

@@ -15,7 +15,7 @@ from torch import Tensor
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import flatten
 from seqzoo.kernels.fused.derivative import Reverse, reverse
-from seqzoo.kernels.fused.graph import Node, Product, in_order
+from seqzoo.kernels.fused.graph import Leaf, Node, Product, in_order, is_product
 from seqzoo.kernels.fused.tracing import Step, trace
 from seqzoo.kernels.stepping import Stepping
 
@@ -72,8 +72,8 @@ class Stages:
         """The stage at whose end a product can be computed."""
         return max(self.of[piece] for piece in self.products[index].argument.pieces)
 
-    def leaves(self, kind: str) -> list[Node]:
-        return [node for node in self.order if node.op == "leaf" and node.source.kind == kind]
+    def leaves(self, kind: str) -> list[Leaf]:
+        return [node for node in self.order if isinstance(node, Leaf) and node.source.kind == kind]
 
 
 class Plan(NamedTuple):
@@ -144,7 +144,3 @@ def pieces(buffer: str, node: Node) -> list[tuple[str, int, Node]]:
         found.append((buffer, offset, piece))
         offset += piece.width
     return found
-
-
-def is_product(node: Node) -> bool:
-    return node.op == "leaf" and node.source.kind == "product"

@@ -31,7 +31,7 @@ from seqzoo.kernels.unroll import unroll
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2, torch.float16: 5e-2, torch.bfloat16: 5e-2}
 MOST_PROGRAMS = 256
 """Compiled steps that are kept at once; those of a cell whose attributes change at every call would have no end."""
-Run = Callable[[str, Rows, dict[str, Tensor | None], Sequence[Tensor]], None]
+Run = Callable[[str, Rows, dict[str, Tensor], Sequence[Tensor]], None]
 _known: dict[Hashable, Compiled | NotCompilable] = {}
 _keeping = threading.Lock()
 
@@ -235,15 +235,15 @@ class _Scan(torch.autograd.Function):
         p = p.contiguous()
         learns = learns and any(ctx.needs_input_grad)
         outputs = rows.new(p, program.plan.widths["output"], padded=True)
-        tape = rows.new(p, program.plan.widths["tape"]) if learns else None
         last = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in state]
         buffers = {
             "projected": p,
             "output": outputs,
-            "tape": tape,
             **{f"first_state{k}": part.contiguous() for k, part in enumerate(state)},
             **{f"last_state{k}": part for k, part in enumerate(last)},
         }
+        if learns:
+            tape = buffers["tape"] = rows.new(p, program.plan.widths["tape"])
         program.run("forward" if learns else "infer", rows, buffers, fixed)
         if learns:
             ctx.program, ctx.rows, ctx.num_states = program, rows, num_states

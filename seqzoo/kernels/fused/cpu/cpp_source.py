@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqzoo.kernels.fused.graph import Node
+from seqzoo.kernels.fused.graph import Constant, Leaf, Node
 from seqzoo.kernels.fused.plan import Pass, Plan, Stages
 
 HEADER = Path(__file__).with_name("recurrence.h")
@@ -288,9 +288,11 @@ class _Writer:
 
     def _has_own_argument(self, index: int) -> bool:
         argument = self.function.products[index].argument
-        return argument.op in ("concat", "constant") or (argument.op == "leaf" and not self._is_whole_state(argument))
+        return argument.op in ("concat", "constant") or (
+            isinstance(argument, Leaf) and not self._is_whole_state(argument)
+        )
 
-    def _is_whole_state(self, node: Node) -> bool:
+    def _is_whole_state(self, node: Leaf) -> bool:
         kind, index, offset = node.source
         return kind == self.function.state_kind and offset == 0 and node.width == self._state_width(index)
 
@@ -300,7 +302,7 @@ class _Writer:
         width = self.layout.number(argument.width)
         if self._has_own_argument(index):
             return f"argument{index}", width
-        if argument.op == "leaf":
+        if isinstance(argument, Leaf):
             return f"state{argument.source.which}", width
         return f"keep_{self.names[argument]}", width
 
@@ -312,14 +314,14 @@ class _Writer:
         return self._value(arg, self.stage[reader])
 
     def _value(self, node: Node, stage: int | None = None) -> str:
-        if node.op == "leaf":
+        if isinstance(node, Leaf):
             return self._load(node)
         if stage is not None and stage != self.stage[node] and node.op != "constant":
             place = "r" if node.width == 1 else f"r * {self.layout.number(node.width)} + j"
             return f"keep_{self.names[node]}[{place}]"
-        return _literal(node.value) if node.op == "constant" else self.names[node]
+        return _literal(node.value) if isinstance(node, Constant) else self.names[node]
 
-    def _load(self, leaf: Node) -> str:
+    def _load(self, leaf: Leaf) -> str:
         kind, index, offset = leaf.source
         place = self._at(offset, leaf)
         if kind == "vector":
@@ -343,13 +345,13 @@ class _Writer:
     def _row_buffers(self) -> list[str]:
         names = {buffer for buffer, *_ in self.function.stores}
         for node in self.order:
-            if node.op == "leaf":
+            if isinstance(node, Leaf):
                 kind = node.source.kind
                 names |= {"tape"} if kind == "saved" else {kind} & {"projected", "grad_output"}
         return sorted(names)
 
     def _vectors(self) -> list[int]:
-        return sorted({node.source.which for node in self.order if node.op == "leaf" and node.source.kind == "vector"})
+        return sorted({node.source.which for node in self.stages.leaves("vector")})
 
     def _entry(self) -> None:
         """The function that Python calls."""
@@ -391,7 +393,7 @@ class _Writer:
 
 
 def _loop_width(node: Node) -> int:
-    return node.args[0].width if node.op == "sum" else node.width  # type: ignore[union-attr]
+    return node.nodes[0].width if node.op == "sum" else node.width
 
 
 def _literal(value: float) -> str:

@@ -40,7 +40,7 @@ def program(plan: Plan, dtype: torch.dtype) -> Callable[..., None]:
     source, layout = generate(plan)
     library = load(source, REALS[dtype])
 
-    def run(name: str, rows: Rows, buffers: dict[str, Tensor | None], fixed: Sequence[Tensor]) -> None:
+    def run(name: str, rows: Rows, buffers: dict[str, Tensor], fixed: Sequence[Tensor]) -> None:
         kept = []
 
         def address(buffer: str) -> int:
@@ -48,10 +48,12 @@ def program(plan: Plan, dtype: torch.dtype) -> Callable[..., None]:
                 tensor = fixed[int(buffer.removeprefix("vector"))].contiguous()
             elif buffer.startswith("weight"):
                 tensor = fixed[int(buffer.removeprefix("weight"))]
-            else:
-                tensor = buffers.get(buffer)
+            elif buffer in buffers:
+                tensor = buffers[buffer]
+            else:  # of another pass
+                return 0
             kept.append(tensor)
-            return 0 if tensor is None else tensor.data_ptr()
+            return tensor.data_ptr()
 
         strides = [number for tensor in fixed for number in (tensor.stride() if tensor.dim() == 2 else (0, 0))]
         work = plan.work * buffers["projected"].shape[0]

@@ -44,7 +44,7 @@ class Resident:
         self.warps = 8 if columns > 1024 or (held and columns >= 64) else 4
         self.functions = {name: defined(kernel) for name, kernel in self.kernels.items()}
 
-    def __call__(self, name: str, rows: Rows, buffers: dict[str, Tensor | None], fixed: Sequence[Tensor]) -> None:
+    def __call__(self, name: str, rows: Rows, buffers: dict[str, Tensor], fixed: Sequence[Tensor]) -> None:
         sums = {
             f"sum{buffer.removeprefix('grad_vector')}": buffer for buffer in buffers if buffer.startswith("grad_vector")
         }

@@ -52,7 +52,7 @@ class Stepwise:
         self.codes = {part.name: Code(part, plan, dtype) for part in plan.passes}
         self.loops: dict[tuple, Loop] = {}
 
-    def __call__(self, name: str, rows: Rows, buffers: dict[str, Tensor | None], fixed: Sequence[Tensor]) -> None:
+    def __call__(self, name: str, rows: Rows, buffers: dict[str, Tensor], fixed: Sequence[Tensor]) -> None:
         like = buffers["projected"]
         count = -(-rows.count // ROUNDED_ROWS) * ROUNDED_ROWS
         stream = torch.cuda.current_stream(like.device).cuda_stream if like.is_cuda else 0
@@ -85,7 +85,7 @@ class Loop:
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.known = False
 
-    def run(self, rows: Rows, buffers: dict[str, Tensor | None], fixed: Sequence[Tensor]) -> None:
+    def run(self, rows: Rows, buffers: dict[str, Tensor], fixed: Sequence[Tensor]) -> None:
         part, scratch = self.code.part, self.scratch
         first, last = part.first_and_last
         for index, weight in self.weights.items():
@@ -145,7 +145,7 @@ class Loop:
             # the step that reads what the last one wrote; backwards a step of an odd number comes first
             own = swapped if offset % 2 else scratch
             for stage, function in zip(code.stages, code.functions, strict=True):
-                if function is not None:
+                if stage.kernel is not None:
                     given: list[Any] = [own[name] for name in stage.kernel.arguments[2:]]
                     launch(function, self.count, code.block, code.warps, [self.table, offset, *given])
                 for index in stage.products:

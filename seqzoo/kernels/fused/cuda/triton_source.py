@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from seqzoo.kernels.fused.graph import Node
-from seqzoo.kernels.fused.plan import Pass, Plan, Stages, is_product, pieces
+from seqzoo.kernels.fused.graph import Constant, Leaf, Node, is_product
+from seqzoo.kernels.fused.plan import Pass, Plan, Stages, pieces
 from seqzoo.kernels.fused.tracing import NotCompilable
 
 EXPRESSIONS = {
@@ -90,14 +90,14 @@ class _Writer:
         """Where a step of a row stands in a buffer of rows."""
         return self.place(self.argument(buffer), f"{at} * {self.widths[buffer]}", offset, width)
 
-    def read_of_step(self, node: Node, at: str = "at") -> str:
+    def read_of_step(self, node: Leaf, at: str = "at") -> str:
         """Where a leaf stands."""
         kind, index, offset = node.source
         if kind == "saved":
             kind, offset = "tape", self.widths[f"saved{index}"] + offset
         return self.of_step(kind, offset, node.width, at)
 
-    def load_vector(self, node: Node) -> str:
+    def load_vector(self, node: Leaf) -> str:
         _, index, offset = node.source
         return self.load(
             node, self.place(self.argument(f"vector{index}"), "0", offset, node.width), self.mask(node.width)
@@ -108,7 +108,7 @@ class _Writer:
 
     def value(self, arg: Node | float) -> str:
         if isinstance(arg, Node):
-            return _literal(arg.value) if arg.op == "constant" else self.names[arg]
+            return _literal(arg.value) if isinstance(arg, Constant) else self.names[arg]
         return _literal(arg)
 
     def compute(self, node: Node) -> str:
@@ -200,7 +200,7 @@ class Resident(_Writer):
     def _node(self, node: Node) -> list[str]:
         if node.op == "constant":
             return []
-        if node.op != "leaf":
+        if not isinstance(node, Leaf):
             return [self.compute(node)]
         if is_product(node):
             return self._product(node)
@@ -221,12 +221,12 @@ class Resident(_Writer):
             *self.read.values(),
         ]
 
-    def _product(self, leaf: Node) -> list[str]:
+    def _product(self, leaf: Leaf) -> list[str]:
         """A tile of its result: the sum over the pieces of its argument."""
         product = self.part.products[leaf.source.which]
         name, total, lines = self.names[leaf], "", []
         for _, offset, piece in pieces("", product.argument):
-            if piece.op == "constant" and piece.value == 0:
+            if isinstance(piece, Constant) and piece.value == 0:
                 continue
             if min(piece.width, leaf.width) == 1 or piece.op == "constant":
                 raise NotCompilable("a product is with one number")
@@ -240,7 +240,7 @@ class Resident(_Writer):
             total = f", {name}"
         return lines or [f"{name} = tl.zeros((BLOCK, {rounded(leaf.width)}), tl.float32)"]
 
-    def _weight(self, index: int, transposed: bool, offset: int, piece: Node, leaf: Node) -> str:
+    def _weight(self, index: int, transposed: bool, offset: int, piece: Node, leaf: Leaf) -> str:
         K, N = rounded(piece.width), rounded(leaf.width)  # noqa: N806
         name = f"w{index}{'t' if transposed else ''}_{offset}_{leaf.source.offset}_{K}_{N}"
         if name in self.weights:
@@ -336,7 +336,7 @@ class Stepwise(_Writer):
     def _whole_state(self, index: int) -> int | None:
         """Which state a product is with, and nothing else."""
         argument = self.part.products[index].argument
-        if argument.op == "leaf" and argument.source.kind == self.part.state_kind:
+        if isinstance(argument, Leaf) and argument.source.kind == self.part.state_kind:
             _, k, offset = argument.source
             if offset == 0 and argument.width == self.widths[f"state{k}"]:
                 return k
@@ -402,7 +402,7 @@ class Stepwise(_Writer):
                 stores += [
                     (buffer, offset, node, self._at(node, self.ready[index]))
                     for buffer, offset, node in pieces(f"argument{index}", self.part.products[index].argument)
-                    if node.op != "constant" or node.value != 0
+                    if not isinstance(node, Constant) or node.value != 0
                 ]
         return [
             (
@@ -426,7 +426,7 @@ class Stepwise(_Writer):
         return self.place(self.argument(name), f"r * {self.scratch[name]}", offset, node.width)
 
     def _load(self, node: Node) -> str:
-        if node.op != "leaf":
+        if not isinstance(node, Leaf):
             name, offset = f"keep{self.names[node]}", 0
         elif node.source.kind == "vector":
             return self.load_vector(node)
