@@ -147,7 +147,7 @@ def _stream(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
 def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
     done = 0
     for some in _in_pieces(texts, 64):
-        if loaded.spec.task == "transduction":
+        if loaded.spec.kind == "transduction":
             sources, answers = _apart(some, done + 1)
             found = loaded.score(sources, answers, first_line=done + 1)
         else:
@@ -199,8 +199,8 @@ def _tagged_conll(
     from seqzoo.data.sources.conll import Column, Conll, begin_as_conllu, token_and_tag
 
     trained_on = loaded.config["data"]
-    if loaded.spec.task != "tagging":
-        raise ConfigError([f"--conll is for runs of task=tagging, and this one is of task={loaded.spec.task}"])
+    if loaded.spec.kind != "tagging":
+        raise ConfigError([f"--conll is for runs of task=tagging, and this one is of task={loaded.spec.kind}"])
     if columns is None:
         token, tag = token_and_tag(trained_on.get("columns", {}))
     else:

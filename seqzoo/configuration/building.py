@@ -109,10 +109,10 @@ def misfits(
     """
     mistakes = []
     choices = config.get("choices", {})
-    if spec.task and spec.task != task.kind:
+    if spec.kind and spec.kind != task.reads:
         mistakes.append(
-            f"data={choices.get('data')} is made for task={spec.task}, not for task={choices.get('task')}: "
-            f"choose task={spec.task}, or other data"
+            f"data={choices.get('data')} is made for task={spec.kind}, not for task={choices.get('task')}: "
+            f"choose task={spec.kind}, or other data"
         )
     if backbone is not None and (task.needs_every_step or spec.per_step) and not backbone.keeps_time:
         mistakes.append(
@@ -130,7 +130,7 @@ def misfits(
             f"after it, and task={choices.get('task')} must find the token from both: choose one layer in both "
             "directions, such as backbone=bidirectional"
         )
-    if encoder is not None and spec.task and spec.character_size and not encoder.reads_characters:
+    if encoder is not None and spec.kind and spec.character_size and not encoder.reads_characters:
         mistakes.append(
             f"data.characters or data.word_places spells words, which encoder={choices.get('encoder')} does not read: "
             "choose encoder=words_and_characters, or leave both out"

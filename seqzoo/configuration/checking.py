@@ -212,7 +212,7 @@ LOSSES = {"nats": "a likelihood", "squared error": "a squared error"}
 
 def _check_metrics(task: Task | type[Task], names: Any) -> list[str]:
     """Mistakes in the metrics of a task; a value that is no list of names has been told already."""
-    kind = task.kind
+    kind = task.reads
     if names == []:
         return ["task.metrics is empty: name at least one, which picks the best checkpoint"]
     mistakes = []

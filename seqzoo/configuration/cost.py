@@ -127,15 +127,15 @@ def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
     """A batch without content that the model's task reads."""
     inputs = torch.zeros(rows, steps, dtype=torch.long, device="meta")
     lengths = target_lengths = torch.full((rows,), steps, device="meta")
-    targets = inputs[:, 0] if model.task.kind == "classification" else inputs
+    targets = inputs[:, 0] if model.task.reads == "classification" else inputs
     spec = model.task.spec
-    if spec.picture is not None and model.task.kind == "transduction":
+    if spec.picture is not None and model.task.reads == "transduction":
         inputs, lengths = torch.zeros(rows, *spec.picture, device="meta"), torch.ones(rows, device="meta")
     elif spec.picture is not None:  # a frame at each step
         inputs = torch.zeros(rows, steps, *spec.picture, device="meta")
     elif numbers:
         inputs = torch.zeros(rows, steps, spec.input_size, device="meta")
-    if model.task.kind == "regression":
+    if model.task.reads == "regression":
         targets = torch.zeros(rows, *[steps] * spec.per_step, spec.output_size, device="meta")
     spelling = None
     if spec.character_size:

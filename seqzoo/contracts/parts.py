@@ -90,7 +90,7 @@ class Metric(Protocol):
 class Task(nn.Module):
     """Head, loss, metrics and decoding of one kind of task: `Task(feature_size, spec, **options)`.
 
-    kind: the `DataSpec.task` whose batches it reads.
+    reads: the `DataSpec.kind` of the batches that it reads; several tasks may read one kind.
     loss_unit: of `loss` outside training: "nats" where it is a negative log-likelihood, "squared error", or "" for any
         other objective.
     needs_causal: True where a backbone that looks ahead would see the answer.
@@ -99,7 +99,7 @@ class Task(nn.Module):
     legend: how a line of `show` is read. Brackets hold what is right, wherever there are any.
     """
 
-    kind: ClassVar[str]
+    reads: ClassVar[str]
     loss_unit: str = ""
     needs_causal: ClassVar[bool] = False
     needs_two_sides: ClassVar[bool] = False

@@ -52,7 +52,7 @@ class WordVectors:
 class DataSpec:
     """What a model must know of its data; saved with a run, so that a model loads without its data.
 
-    task: the name of the kind of task the batches are made for (`conf/task`).
+    kind: what its batches hold, such as "tagging" (a label for each step); tasks say which kind they read.
     input_size: how many different ids there are, or features a step.
     output_size: classes, tags, ids of the target vocabulary, or numbers a target.
     inputs, targets: text to ids and back; None before the data has been read, and where there are numbers.
@@ -65,7 +65,7 @@ class DataSpec:
     picture: [C, Y, X], the size of a picture, or of each frame of a clip, where inputs are pictures; input_size is C.
     """
 
-    task: str
+    kind: str
     input_size: int
     output_size: int
     inputs: Codec | None = None

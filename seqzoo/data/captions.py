@@ -87,7 +87,7 @@ class CaptionData(DataModule):
 
     def load(self, spec: DataSpec | None = None) -> None:
         found = self.read()
-        if spec is not None and (spec.task, spec.input_size, spec.picture) != ("transduction", *self.input_sizes()):
+        if spec is not None and (spec.kind, spec.input_size, spec.picture) != ("transduction", *self.input_sizes()):
             raise DataError("The saved run was trained on other data, or pictures of another size: choose other data.")
         for split in ("train", "validation"):
             if split not in found or not found[split].captions:

@@ -74,7 +74,7 @@ class ExampleData(DataModule):
     min_frequency: int = 1
     vocabulary_size: int | None = None
 
-    task: ClassVar[str]
+    kind: ClassVar[str]
     special_tokens: ClassVar[tuple[str, ...]] = SOURCE_SPECIALS
     largest_input: ClassVar[int] = 100_000
     largest_output: ClassVar[int] = 1_000
@@ -108,11 +108,11 @@ class ExampleData(DataModule):
         """The ids of the target of an example whose source has these tokens."""
 
     def expected_spec(self) -> DataSpec:
-        return DataSpec(self.task, self.vocabulary_size or self.largest_input, self.largest_output)
+        return DataSpec(self.kind, self.vocabulary_size or self.largest_input, self.largest_output)
 
     def load(self, spec: DataSpec | None = None) -> None:
-        if spec is not None and spec.task != self.task:
-            raise DataError(f"The saved run is for {spec.task}, this data for {self.task}: choose other data.")
+        if spec is not None and spec.kind != self.kind:
+            raise DataError(f"The saved run is for {spec.kind}, this data for {self.kind}: choose other data.")
         examples = self.read()
         for split in ("train", "validation"):
             if not examples.get(split):
@@ -172,7 +172,7 @@ class ExampleData(DataModule):
         sources = (text for example in examples for text in self.texts(example))
         inputs = TextCodec.learn(name, sources, min_frequency=self.min_frequency, max_size=self.vocabulary_size)
         targets = self.target_codec(examples)
-        return DataSpec(self.task, inputs.size, targets.size, inputs, targets)
+        return DataSpec(self.kind, inputs.size, targets.size, inputs, targets)
 
     def _encode(self, examples: list[Example], spec: DataSpec) -> Encoded:
         inputs, targets = spec.inputs, spec.targets
@@ -227,7 +227,7 @@ class LabelledData(ExampleData):
 class ClassificationData(LabelledData):
     """One label a source. Targets: (B,). Labels that are numbers are in their order, others alphabetically."""
 
-    task = "classification"
+    kind = "classification"
 
     def marks_targets(self) -> bool:
         """Whether each text marks the target that its label is about, as `seqzoo.data.sources.marked_text` reads it."""
@@ -280,7 +280,7 @@ class ClassificationData(LabelledData):
 class TaggingData(LabelledData):
     """One tag a token. Targets: (B, T), zero where padded."""
 
-    task = "tagging"
+    kind = "tagging"
 
     def target_codec(self, examples: list[Example]) -> Codec:
         return tag_codec(examples, scheme_of(list(example.target) for example in examples))
@@ -309,7 +309,7 @@ class TransductionData(ExampleData):
     are compared with the text itself, whatever the vocabulary knows of it.
     """
 
-    task = "transduction"
+    kind = "transduction"
     special_tokens = TARGET_SPECIALS
     largest_output = 100_000
 
@@ -319,7 +319,7 @@ class TransductionData(ExampleData):
 
     def expected_spec(self) -> DataSpec:
         size = self.vocabulary_size
-        return DataSpec(self.task, size or self.largest_input, size or self.largest_output)
+        return DataSpec(self.kind, size or self.largest_input, size or self.largest_output)
 
     def target_codec(self, examples: list[Example]) -> Codec:
         name = self.tokenizer_of_targets()
@@ -415,10 +415,10 @@ def encode_inputs(
     codec = spec.inputs
     if not texts:
         raise DataError("There is nothing to predict: give at least one line.")
-    if spec.picture is not None and spec.task != "transduction":
+    if spec.picture is not None and spec.kind != "transduction":
         score = f"{program('seqzoo')} evaluate RUN_DIR"
         raise DataError(f"The model reads clips, which are not read from files: score the run with {score}.")
-    if codec is None and spec.task == "transduction" and "" in texts:
+    if codec is None and spec.kind == "transduction" and "" in texts:
         raise DataError(f"Line {lines[texts.index('')]} is empty: name a file.")
     if spec.picture is not None:
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
@@ -433,7 +433,7 @@ def encode_inputs(
                 written.append(fit(tokens, max_length, truncate, span=span))
                 rows.append(torch.tensor(codec.vocabulary.encode(written[-1])))
                 spans.append(span)
-            elif spec.task == "transduction":
+            elif spec.kind == "transduction":
                 rows.append(given_features(Path(str(text)), spec.input_size))
             else:
                 rows.append(torch.tensor(parse_steps(text, spec.input_size)))

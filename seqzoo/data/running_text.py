@@ -114,8 +114,8 @@ class RunningText(DataModule):
         return DataSpec("language_modeling", size, size)
 
     def load(self, spec: DataSpec | None = None) -> None:
-        if spec is not None and spec.task != "language_modeling":
-            raise DataError(f"The saved run is for {spec.task}, this data for language_modeling: choose other data.")
+        if spec is not None and spec.kind != "language_modeling":
+            raise DataError(f"The saved run is for {spec.kind}, this data for language_modeling: choose other data.")
         texts = self.read()
         codec = self.learn(texts["train"]) if spec is None else spec.inputs
         if not isinstance(codec, TextCodec):

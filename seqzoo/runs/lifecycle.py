@@ -416,7 +416,7 @@ def evaluate_run(
         check_weights(folder / BEST, build_model(config, data.spec))
     model = build_model(config, data.spec)
     if adapts.name and not isinstance(model.task, LanguageModeling):
-        raise ConfigError([f"cache and dynamic are for language models, and the run is of task={model.task.kind}"])
+        raise ConfigError([f"cache and dynamic are for language models, and the run is of task={model.task.reads}"])
     load_weights(folder / BEST, model)
     _set_threads(settings.threads, model, data, None)
     report = _report(model)

@@ -151,7 +151,7 @@ class Loaded:
         def answer(batch: Batch, others: Others) -> list[list[Explanation | None]]:
             explanations = task.explain(self.model, batch, n_best)
             if not explanations:
-                raise ConfigError([f"a run of task={task.kind} that reads such inputs cannot explain its predictions"])
+                raise ConfigError([f"a run of task={task.reads} that reads such inputs cannot explain its predictions"])
             return [list(row) for row in explanations]
 
         return self._of_each(texts, batch_size, first_line, answer, [None])
@@ -190,7 +190,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, LanguageModeling | Transduction):
-            raise ConfigError([f"only what writes can be streamed, and the run is of task={task.kind}"])
+            raise ConfigError([f"only what writes can be streamed, and the run is of task={task.reads}"])
         if self._stays_empty(text):
             return NOTHING
         [(_, lines, batch, others)] = self._parts([text], 1, 1)
@@ -214,7 +214,7 @@ class Loaded:
         if not isinstance(task, LanguageModeling) or answers is not None:
             needed = "answers, too" if isinstance(task, Transduction) else "another run"
             raise ConfigError(
-                [f"language models score texts, others their answers: a run of task={task.kind} needs {needed}"]
+                [f"language models score texts, others their answers: a run of task={task.reads} needs {needed}"]
             )
         codec = cast(TextCodec, self.spec.inputs)
         found: list[list[TokenScore]] = []
@@ -290,7 +290,7 @@ class Loaded:
 
     def _stays_empty(self, text: Sequence[str]) -> bool:
         """Whether there is nothing to rewrite, to tag, or to classify."""
-        if not isinstance(self.spec.inputs, TextCodec) or self.spec.task not in MAY_STAY_EMPTY or self.spec.marked:
+        if not isinstance(self.spec.inputs, TextCodec) or self.spec.kind not in MAY_STAY_EMPTY or self.spec.marked:
             return False
         return not (text.strip() if isinstance(text, str) else text)
 
@@ -331,7 +331,7 @@ def load(
     load_weights(folder / BEST, model)
     others = [load(other, device, allow_modules) for other in beside]
     for path, other in zip(beside, others, strict=True):
-        if not isinstance(model.task, Transduction | LanguageModeling) or other.spec.task != spec.task:
+        if not isinstance(model.task, Transduction | LanguageModeling) or other.spec.kind != spec.kind:
             raise ConfigError(
                 [f"{run_dir} and {path} cannot answer together: that is for runs that both rewrite, or both continue"]
             )

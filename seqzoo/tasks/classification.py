@@ -32,7 +32,7 @@ class Classification(Task):
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """
 
-    kind = "classification"
+    reads = "classification"
     loss_unit = "nats"
     values: Tensor
     class_weights: Tensor | None

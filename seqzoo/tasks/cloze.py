@@ -34,7 +34,7 @@ class Cloze(Task):
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """
 
-    kind = "cloze"
+    reads = "cloze"
     loss_unit = "nats"
     legend = "word, or answer(right word) where the answer is wrong"
     needs_every_step = True

@@ -40,7 +40,7 @@ class LanguageModeling(Task):
 
     acts_with: ClassVar[dict[str, str]] = {"locked": "dropout>0"}
 
-    kind = "language_modeling"
+    reads = "language_modeling"
     loss_unit = "nats"
     legend = "beginning | continuation"
     needs_causal = True

@@ -26,7 +26,7 @@ class Regression(Task):
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """
 
-    kind = "regression"
+    reads = "regression"
     loss_unit = "squared error"
     legend = "last inputs -> last answer   (right: the right number)"
 

@@ -32,7 +32,7 @@ class Tagging(Task):
     Raises ValueError where `constrained`, `outside_penalty` or span_f1 is asked for tags that mark no spans.
     """
 
-    kind = "tagging"
+    reads = "tagging"
     loss_unit = "nats"
     legend = "word/tag, or word/answer(right tag) where the answer is wrong"
     needs_every_step = True

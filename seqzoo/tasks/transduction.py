@@ -56,7 +56,7 @@ class Transduction(Task):
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
     """
 
-    kind = "transduction"
+    reads = "transduction"
     loss_unit = "nats"
     same: Tensor
 

@@ -118,13 +118,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def is_its_own(task: str) -> bool:
-    kind = SPECS[task].task
+    kind = SPECS[task].kind
     return task == kind or load("task", task)["class"] != load("task", kind)["class"]
 
 
 def writes_on(task: str) -> bool:
     """Whether it continues texts, which has no right answer."""
-    return SPECS[task].task == "language_modeling"
+    return SPECS[task].kind == "language_modeling"
 
 
 def backbone_for(task: str) -> str:
@@ -162,7 +162,7 @@ def test_half_batches_sum_to_the_whole(task: str, cell: str) -> None:
     first, second = loss_of(model, rows(batch, slice(0, 1))), loss_of(model, rows(batch, slice(1, B)))
     torch.testing.assert_close(first[0] + second[0], whole)
     targets = {"classification": B, "transduction": TARGET_LENGTHS.sum(), "regression": 2 * LENGTHS.sum()}
-    assert first[1] + second[1] == count == targets.get(SPECS[task].task, LENGTHS.sum())
+    assert first[1] + second[1] == count == targets.get(SPECS[task].kind, LENGTHS.sum())
 
 
 @SOME_PAIRS
@@ -249,10 +249,10 @@ def test_saved_weights_give_the_same_scores(task: str, cell: str, tmp_path: Path
 def test_every_parameter_learns_with_every_backbone_that_fits(task: str, backbone: str) -> None:
     batch = some_batch(task)
     # a decoder that starts from the state alone would leave a gate above the last layer unread
-    options = {"decoder": {"context": "every_step"}} if SPECS[task].task == "transduction" else {}
+    options = {"decoder": {"context": "every_step"}} if SPECS[task].kind == "transduction" else {}
     made = load("backbone", backbone)
     refusal = None
-    if SPECS[task].task not in ("classification", "transduction") and made["class"] == "Pyramidal":
+    if SPECS[task].kind not in ("classification", "transduction") and made["class"] == "Pyramidal":
         refusal = "puts out fewer steps than it reads"
     elif writes_on(task) and (made.get("bidirectional") or made["class"] == "ReNet"):
         refusal = "sees what is ahead"

@@ -73,7 +73,7 @@ class HeldOut(WordData):
         if self.folds is not None:
             if splits["test"] is not None:
                 raise DataError(f"data.folds={self.folds} cuts a test split, but there is one: leave one of them out.")
-            splits |= take_fold(splits["train"] or [], self.folds, self.fold, self.task == "classification")
+            splits |= take_fold(splits["train"] or [], self.folds, self.fold, self.kind == "classification")
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
         missing = {split: fractions[split] for split in fractions if splits[split] is None and fractions[split]}
         train = splits["train"] or []

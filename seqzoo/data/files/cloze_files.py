@@ -33,7 +33,7 @@ class ClozeData(ExampleData):
 
     blanks: float = 0.1
 
-    task = "cloze"
+    kind = "cloze"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,13 +49,13 @@ class ClozeData(ExampleData):
 
     def expected_spec(self) -> DataSpec:
         size = self.vocabulary_size or self.largest_input
-        return DataSpec(self.task, size, size)
+        return DataSpec(self.kind, size, size)
 
     def _count(self, examples: list[Example]) -> DataSpec:
         sources, specials = (example.source for example in examples), (PAD, UNK, self.blank)
         name = self.tokenizer_of_inputs()
         codec = TextCodec.learn(name, sources, specials, self.min_frequency, self.vocabulary_size)
-        return DataSpec(self.task, codec.size, codec.size, codec, codec)
+        return DataSpec(self.kind, codec.size, codec.size, codec, codec)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         # what a blank of the text itself stands for is not known

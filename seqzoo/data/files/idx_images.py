@@ -72,7 +72,7 @@ class IdxImages(LocatedData, SequenceData):
         if spec is None:
             spec = expected
         elif any(
-            getattr(spec, name) != getattr(expected, name) for name in ("task", "input_size", "inputs", "picture")
+            getattr(spec, name) != getattr(expected, name) for name in ("kind", "input_size", "inputs", "picture")
         ):
             raise DataError("The saved run was trained on data of another kind or size: choose other data.")
         self.spec = spec

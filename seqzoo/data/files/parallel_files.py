@@ -98,4 +98,4 @@ class ParallelFiles(ExampleFiles, TransductionData):
 
         inputs = codec(self.source_tokenizer, sources, SOURCE_SPECIALS)
         outputs = codec(self.target_tokenizer, targets, TARGET_SPECIALS)
-        return DataSpec(self.task, inputs.size, outputs.size, inputs, outputs)
+        return DataSpec(self.kind, inputs.size, outputs.size, inputs, outputs)

@@ -45,7 +45,7 @@ class CopyMemory(TaggingData):
             raise ValueError(f"alphabet_size={self.alphabet_size} must lie between 2 and {len(ALPHABET)}")
 
     def expected_spec(self) -> DataSpec:
-        return DataSpec(self.task, self.alphabet_size + 4, self.alphabet_size + 1)
+        return DataSpec(self.kind, self.alphabet_size + 4, self.alphabet_size + 1)
 
     def tokenizer_of_inputs(self) -> str:
         return "characters"

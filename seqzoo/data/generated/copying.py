@@ -42,7 +42,7 @@ class Copying(TransductionData):
             raise ValueError(f"held_out_length={self.held_out_length} is too small: it must be at least 1")
 
     def expected_spec(self) -> DataSpec:
-        return DataSpec(self.task, self.alphabet_size + 2, self.alphabet_size + 4)
+        return DataSpec(self.kind, self.alphabet_size + 2, self.alphabet_size + 4)
 
     def tokenizer_of_inputs(self) -> str:
         return "characters"

@@ -50,8 +50,8 @@ class MovingDigits(IdxImages):
 
     def spec_of(self, classes: list[str], input_size: int) -> DataSpec:
         codec = LabelCodec(MOVES if self.labels == "moves" else classes)
-        task = "tagging" if self.labels == "moves" else "classification"
-        return DataSpec(task, 1, codec.size, None, codec, picture=[1, self.size, self.size])
+        kind = "tagging" if self.labels == "moves" else "classification"
+        return DataSpec(kind, 1, codec.size, None, codec, picture=[1, self.size, self.size])
 
     def _split(self, name: str, images: Tensor, labels: Tensor) -> Sequences:
         images, labels = images[: self.clips], labels[: self.clips]

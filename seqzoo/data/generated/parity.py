@@ -36,7 +36,7 @@ class Parity(TaggingData):
             raise ValueError(f"test_length={self.test_length} must be above longest={self.longest}: it tests memory")
 
     def expected_spec(self) -> DataSpec:
-        return DataSpec(self.task, 4, 2)
+        return DataSpec(self.kind, 4, 2)
 
     def tokenizer_of_inputs(self) -> str:
         return "characters"

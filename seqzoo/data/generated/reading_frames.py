@@ -30,7 +30,7 @@ class ReadingFrames(TaggingData):
             raise ValueError(f"length={self.length} is too small: the shortest frame has 6 bases")
 
     def expected_spec(self) -> DataSpec:
-        return DataSpec(self.task, 6, 3)
+        return DataSpec(self.kind, 6, 3)
 
     def tokenizer_of_inputs(self) -> str:
         return "characters"

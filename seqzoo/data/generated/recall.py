@@ -45,7 +45,7 @@ class Recall(ClassificationData):
             raise ValueError(f"pairs={self.pairs} must lie between 1 and keys={self.keys}: no key occurs twice")
 
     def expected_spec(self) -> DataSpec:
-        return DataSpec(self.task, self.keys + self.values + 2, self.values)
+        return DataSpec(self.kind, self.keys + self.values + 2, self.values)
 
     def tokenizer_of_inputs(self) -> str:
         return "characters"

@@ -279,7 +279,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         return None if codec is None else codec.to_plain()
 
     return {
-        "task": spec.task,
+        "task": spec.kind,  # the name that runs are saved with
         "input_size": spec.input_size,
         "output_size": spec.output_size,
         "inputs": plain(spec.inputs),

@@ -22,7 +22,7 @@ def check_form(spec: DataSpec, search: Search) -> None:
 
 
 def _rewrites(spec: DataSpec) -> bool:
-    return spec.task == "transduction" and spec.inputs is not None
+    return spec.kind == "transduction" and spec.inputs is not None
 
 
 def form_of(batch: Batch, spec: DataSpec, search: Search) -> tuple[Tensor, Constraint]:

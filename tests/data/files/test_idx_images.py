@@ -88,7 +88,7 @@ def test_one_permutation_for_all_pictures_and_runs(tmp_path: Path) -> None:
 
 def test_labels_are_text_and_follow_their_pictures(tmp_path: Path) -> None:
     data = loaded(tmp_path)
-    assert (data.spec.task, data.spec.input_size, data.spec.output_size) == ("classification", WIDTH, 3)
+    assert (data.spec.kind, data.spec.input_size, data.spec.output_size) == ("classification", WIDTH, 3)
     for split in ("train", "validation", "test"):
         targets = [target for batch in data.batches(split) for target in batch.targets.tolist()]
         assert [data.spec.targets.decode([target]) for target in targets] == [

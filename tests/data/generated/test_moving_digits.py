@@ -37,7 +37,7 @@ def test_clips_of_mnist(labels: str, task: str, real_data_root: Path) -> None:
     [batch] = data.batches("validation")
     assert batch.inputs.shape == (20, 12, 1, 32, 32)
     assert 0.9 < batch.inputs.max() <= 1
-    assert data.spec.task == task
+    assert data.spec.kind == task
     assert batch.targets.shape == ((20, 12) if labels == "moves" else (20,))
     assert data.expected_spec().output_size == data.spec.output_size
     data.load(data.spec)

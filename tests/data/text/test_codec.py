@@ -117,7 +117,7 @@ def test_a_spec_survives_json() -> None:
     plain = spec_to_plain(spec)
     again = spec_from_plain(json.loads(json.dumps(plain)))
     assert spec_to_plain(again) == plain
-    assert (again.task, again.input_size, again.output_size) == ("tagging", 3, 2)
+    assert (again.kind, again.input_size, again.output_size) == ("tagging", 3, 2)
     assert spec_from_plain(spec_to_plain(DataSpec("tagging", 3, 2))) == DataSpec("tagging", 3, 2)
 
 
