@@ -337,7 +337,7 @@ def _vector(state: State) -> Tensor:
 
 
 def _start(jacobian: Jacobian) -> Tensor:
-    """(B, N) of length 1, the same directions every time; the luck of a training is not touched."""
+    """Unit vectors (B, N), the same in every call; the training's random state is left as it was."""
     v = torch.randn(jacobian.size, generator=torch.Generator().manual_seed(0))
     return _unit(v.to(jacobian._left))
 

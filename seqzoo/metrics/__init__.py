@@ -1,9 +1,9 @@
-"""Running sums that become one number.
+"""Metrics: running sums that `compute` turns into one number. Losses and what counts as an answer are in `tasks`.
 
-Metrics of the loss divide a sum by a count; metrics of the predictions compare answers with references, both in the
-form of `seqzoo.contracts.batch.Prediction.answer`; where an answer is a text, a reference may be a list of right ones.
-Two halves of a data set add up to the whole. Where nothing has been counted the number is nan, which is neither better
-nor worse than any other.
+A metric of the loss divides the summed loss by the number of targets. A metric of the predictions compares answers with
+references, both in the form of `seqzoo.contracts.batch.Prediction.answer`; the reference of a text may be a list of
+correct texts. Metrics accumulate over batches of any size. Before the first update they are nan, which compares as
+neither better nor worse than any number.
 """
 
 from __future__ import annotations
@@ -57,25 +57,31 @@ METRICS: dict[str, Callable[[], Metric]] = {
 
 
 def create_metric(name: str) -> Metric:
-    """A fresh counter. Raises ConfigError with the closest right name."""
+    """Create a metric by its name.
+
+    Raises:
+        ConfigError: there is no metric of this name; the message suggests the closest one.
+    """
     if name in ("meteor", "spice"):
-        raise ConfigError([f"{name} needs Java, and is not here: choose cider_d, bleu_4 or rouge_l"])
+        raise ConfigError(
+            [f"the metric {name} is not available, since it needs Java: choose cider_d, bleu_4 or rouge_l"]
+        )
     if name not in METRICS:
         raise ConfigError([f"There is no metric {name!r}.{closest(name, METRICS)}"])
     return METRICS[name]()
 
 
 def create_metrics(names: Iterable[str]) -> list[Metric]:
-    """Fresh counters in the order of their names. Raises ConfigError as `create_metric` does."""
+    """Create several metrics, in the order of the names; see `create_metric`."""
     return [create_metric(name) for name in names]
 
 
 def signatures(names: Iterable[str]) -> dict[str, str]:
-    """How sacrebleu makes its scores, for those of the names that are its own: without it a score means little."""
-    found = {}
+    """The sacrebleu signature, which makes a score comparable, of each metric that sacrebleu computes."""
+    signature_of = {}
     for metric in create_metrics(names):
         if isinstance(metric, CorpusScore):
             metric.add("", "")
             metric.compute()
-            found[metric.name] = metric.signature
-    return found
+            signature_of[metric.name] = metric.signature
+    return signature_of

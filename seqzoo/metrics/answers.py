@@ -1,4 +1,4 @@
-"""What metrics of predictions share: how an answer and its reference are compared."""
+"""The base of all metrics of predictions, and how an answer is compared with its reference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seqzoo.contracts.batch import Loss
 
 
 class PredictionMetric:
-    """A metric that reads one answer and its reference at a time."""
+    """A metric that is updated by one answer and its reference at a time, in `add`."""
 
     name: str
     higher_is_better = True
@@ -28,21 +28,25 @@ class PredictionMetric:
 
 
 def is_right(answer: str | list[str], reference: str | list[str]) -> bool:
-    """Whether an answer is its reference, or a text among those that are right."""
+    """Whether an answer equals its reference or, where that is a list of texts, one of them."""
     return answer in reference if isinstance(answer, str) and isinstance(reference, list) else answer == reference
 
 
 def all_of(reference: str | list[str]) -> list[str]:
-    """The texts that are right."""
+    """A reference as the list of its correct texts."""
     return [reference] if isinstance(reference, str) else reference
 
 
 def labels(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[str, str]]:
-    """The labels to compare: two texts are one label each, two lists one label a step."""
+    """Pairs of (predicted label, correct label): one pair for two texts, one per step for two lists.
+
+    Raises:
+        ValueError: a text is compared with a list, or the lists differ in length.
+    """
     if isinstance(answer, str) and isinstance(reference, str):
         return iter([(answer, reference)])
     if isinstance(answer, str) or isinstance(reference, str):
-        raise ValueError(f"One text cannot be compared with one text a step: {answer!r} and {reference!r}.")
+        raise ValueError(f"A single label cannot be compared with one label per step: {answer!r} and {reference!r}.")
     if len(answer) != len(reference):
         raise ValueError(f"An answer of {len(answer)} labels cannot be compared with a reference of {len(reference)}.")
     return zip(answer, reference, strict=True)

@@ -1,7 +1,7 @@
-"""How near a caption comes to those that people wrote: scores of the field, over a whole split at once.
+"""ROUGE-L and CIDEr-D of captions.
 
-They follow the code of the COCO captions challenge (Chen et al., Microsoft COCO Captions, 2015,
-https://arxiv.org/abs/1504.00325), from which METEOR and SPICE are left out, since they need Java.
+Both follow the evaluation code of the COCO captions challenge (Chen et al., Microsoft COCO Captions, 2015,
+https://arxiv.org/abs/1504.00325). Its METEOR and SPICE are left out, since they need Java.
 """
 
 from __future__ import annotations
@@ -10,24 +10,33 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 Ngrams = Counter[tuple[str, ...]]
 
 _TOKENS = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|(?:(?![\u3400-\u9fff\uf900-\ufaff])[\w'])+")
 LONGEST = 4
-"""Words of an n-gram."""
+"""The largest n of the n-grams that are counted."""
 
 
 def caption_tokens(text: str) -> list[str]:
-    """Words in lower case without punctuation, as the challenge counts them; each Chinese character is one."""
+    """Lower-case words without punctuation, as the challenge counts them; each Chinese character is a word."""
     return [token for token in _TOKENS.findall(text.lower()) if token.strip("'_")]
 
 
 def rouge_l(answer: list[str], references: Sequence[list[str]]) -> float:
-    """F of the longest common subsequence, 0 to 1, where recall weighs 1.2 times as much as precision; the best of each
-    that any of the references gives.
+    """F-measure of the longest common subsequence, with beta = 1.2.
 
-    Lin, ROUGE: A Package for Automatic Evaluation of Summaries, 2004, https://aclanthology.org/W04-1013
+    Precision and recall are each the best over the references.
+
+    Args:
+        answer: the tokens of the predicted caption.
+        references: the tokens of each reference caption.
+
+    Returns:
+        A score from 0 to 1.
+
+    Source: Lin, ROUGE: A Package for Automatic Evaluation of Summaries, 2004, https://aclanthology.org/W04-1013
     """
     if not answer:
         return 0.0
@@ -41,32 +50,37 @@ def rouge_l(answer: list[str], references: Sequence[list[str]]) -> float:
 
 def _longest_common_subsequence(first: list[str], second: list[str]) -> int:
     lengths = [0] * (len(second) + 1)
-    for one in first:
+    for token in first:
         diagonal = 0
-        for place, other in enumerate(second, start=1):
-            diagonal, lengths[place] = (
-                lengths[place],
-                diagonal + 1 if one == other else max(lengths[place], lengths[place - 1]),
-            )
+        for i, other in enumerate(second, start=1):
+            diagonal, lengths[i] = lengths[i], diagonal + 1 if token == other else max(lengths[i], lengths[i - 1])
     return lengths[-1]
 
 
 def cider_d(answers: Sequence[list[str]], references: Sequence[Sequence[list[str]]]) -> list[float]:
-    """The score of each answer, 0 to 10: likeness of its n-grams to those of its references, n = 1..4, where an n-gram
-    weighs the less, the more rows have it in their references; an answer that repeats an n-gram, or is of another
-    length, scores less.
+    """CIDEr-D of each answer: the cosine similarity of TF-IDF weighted n-grams, n = 1..4, averaged over the references.
 
-    Vedantam, Zitnick & Parikh, CIDEr: Consensus-based Image Description Evaluation, 2015 (section 5, CIDEr-D),
+    Repeated n-grams are clipped, and a difference in length is penalised by a Gaussian.
+
+    Args:
+        answers: the tokens of each predicted caption.
+        references: for each answer, the tokens of its reference captions; the document frequencies are those of
+            all of them.
+
+    Returns:
+        For each answer a score from 0 to 10.
+
+    Source: Vedantam, Zitnick & Parikh, CIDEr: Consensus-based Image Description Evaluation, 2015 (section 5),
     https://arxiv.org/abs/1411.5726
     """
-    written = [[_ngrams(reference) for reference in row] for row in references]
-    rows_with = Counter(ngram for row in written for ngram in set().union(*row))
-    logarithm = math.log(len(answers))
+    reference_ngrams = [[_ngrams(reference) for reference in row] for row in references]
+    document_frequency = Counter(ngram for row in reference_ngrams for ngram in set().union(*row))
+    log_documents = math.log(len(answers))
     scores = []
-    for answer, row in zip(map(_ngrams, answers), written, strict=True):
-        vector = _weighted(answer, rows_with, logarithm)
-        likeness = [_likeness(vector, _weighted(reference, rows_with, logarithm)) for reference in row]
-        scores.append(10 * sum(likeness) / len(likeness))
+    for answer, row in zip(map(_ngrams, answers), reference_ngrams, strict=True):
+        vector = _tf_idf(answer, document_frequency, log_documents)
+        similarities = [_similarity(vector, _tf_idf(ngrams, document_frequency, log_documents)) for ngrams in row]
+        scores.append(10 * sum(similarities) / len(similarities))
     return scores
 
 
@@ -76,29 +90,34 @@ def _ngrams(tokens: list[str]) -> Ngrams:
     )
 
 
-_Weighted = tuple[list[dict[tuple[str, ...], float]], list[float], int]
-
-
-def _weighted(ngrams: Ngrams, rows_with: Counter, logarithm: float) -> _Weighted:
-    """For each n, counts times the logarithm of (rows / rows that have the n-gram); the norms of these vectors; and the
-    length, which the challenge's code measures in pairs of words.
+class _TfIdf(NamedTuple):
+    """For each n the weights of the n-grams and the norm of this vector; length: the number of bigrams, by which the
+    challenge's code measures it.
     """
+
+    vectors: list[dict[tuple[str, ...], float]]
+    norms: list[float]
+    length: int
+
+
+def _tf_idf(ngrams: Ngrams, document_frequency: Counter, log_documents: float) -> _TfIdf:
     vectors: list[dict[tuple[str, ...], float]] = [{} for _ in range(LONGEST)]
     for ngram, count in ngrams.items():
-        vectors[len(ngram) - 1][ngram] = count * (logarithm - math.log(max(rows_with[ngram], 1)))
+        vectors[len(ngram) - 1][ngram] = count * (log_documents - math.log(max(document_frequency[ngram], 1)))
     norms = [math.sqrt(sum(weight * weight for weight in vector.values())) for vector in vectors]
-    return vectors, norms, sum(count for ngram, count in ngrams.items() if len(ngram) == 2)
+    return _TfIdf(vectors, norms, sum(count for ngram, count in ngrams.items() if len(ngram) == 2))
 
 
-def _likeness(answer: _Weighted, reference: _Weighted) -> float:
+def _similarity(answer: _TfIdf, reference: _TfIdf) -> float:
     """The mean over n of the cosines, each n-gram's weight clipped to the reference's."""
     total = 0.0
     for n in range(LONGEST):
+        weights = reference.vectors[n]
         clipped = sum(
-            min(weight, reference[0][n].get(ngram, 0.0)) * reference[0][n].get(ngram, 0.0)
-            for ngram, weight in answer[0][n].items()
+            min(weight, weights.get(ngram, 0.0)) * weights.get(ngram, 0.0)
+            for ngram, weight in answer.vectors[n].items()
         )
-        norm = answer[1][n] * reference[1][n]
+        norm = answer.norms[n] * reference.norms[n]
         total += clipped / norm if norm else 0.0
-    difference = answer[2] - reference[2]
+    difference = answer.length - reference.length
     return total / LONGEST * math.exp(-(difference**2) / (2 * 6.0**2))

@@ -11,9 +11,7 @@ from seqzoo.metrics.translation import CorpusScore
 
 
 class CaptionBleu1(CorpusScore):
-    """BLEU of runs of one word, 0 to 100, words cut as captions are scored (`seqzoo.metrics.caption_scores`): lower
-    case, without punctuation; a Chinese character is a word. Not smoothed.
-    """
+    """BLEU-1 of captions, 0 to 100, without smoothing, over `seqzoo.metrics.caption_scores.caption_tokens`."""
 
     name = "bleu_1"
     longest = 1
@@ -22,33 +20,33 @@ class CaptionBleu1(CorpusScore):
         return metrics.BLEU(max_ngram_order=self.longest, tokenize="none", smooth_method="none", force=True)
 
     def add(self, answer: str, reference: str | list[str]) -> None:
-        cut = [" ".join(caption_tokens(text)) for text in (answer, *all_of(reference))]
-        super().add(cut[0], cut[1:])
+        tokenized = [" ".join(caption_tokens(text)) for text in (answer, *all_of(reference))]
+        super().add(tokenized[0], tokenized[1:])
 
 
 class CaptionBleu2(CaptionBleu1):
-    """Of runs of one and two words."""
+    """BLEU-2 of captions."""
 
     name = "bleu_2"
     longest = 2
 
 
 class CaptionBleu3(CaptionBleu1):
-    """Of runs of one to three words."""
+    """BLEU-3 of captions."""
 
     name = "bleu_3"
     longest = 3
 
 
 class CaptionBleu4(CaptionBleu1):
-    """Of runs of one to four words."""
+    """BLEU-4 of captions."""
 
     name = "bleu_4"
     longest = 4
 
 
 class RougeL(PredictionMetric):
-    """Longest common subsequence with a reference, 0 to 100; see `seqzoo.metrics.caption_scores`."""
+    """Mean ROUGE-L of captions, 0 to 100; see `seqzoo.metrics.caption_scores.rouge_l`."""
 
     name = "rouge_l"
 
@@ -65,10 +63,10 @@ class RougeL(PredictionMetric):
 
 
 class CiderD(PredictionMetric):
-    """Likeness to the references, 0 to 1000, where common words weigh little; see `seqzoo.metrics.caption_scores`."""
+    """Mean CIDEr-D of captions, 0 to 1000; see `seqzoo.metrics.caption_scores.cider_d`."""
 
     name = "cider_d"
-    scores_alone = False  # how much a word weighs depends on how many rows have it
+    scores_alone = False  # the document frequencies are those of all rows
 
     def __init__(self) -> None:
         self.answers: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""Which class was answered for which: the report of a finished run, by class."""
+"""Confusion matrices: the scores of a finished run by class."""
 
 from __future__ import annotations
 
@@ -12,37 +12,45 @@ from seqzoo.metrics.span_f1 import SpanCounts
 
 
 class Confusion:
-    """How often each class was answered for each right one: counts[right][answered], in the order of the classes.
+    """A confusion matrix.
 
-    Raises ValueError where an answer has more or fewer labels than its reference.
+    Attributes:
+        counts: counts[i][j] is how often class j was predicted where class i was correct.
+
+    Raises:
+        ValueError: in `update`, an answer has another number of labels than its reference.
     """
 
     def __init__(self, classes: list[str]):
         self.classes = classes
         self.counts = [[0] * len(classes) for _ in classes]
-        self._places = {name: place for place, name in enumerate(classes)}
+        self._index = {name: i for i, name in enumerate(classes)}
 
     def update(self, predictions: list[Prediction], references: list) -> None:
         for prediction, reference in zip(predictions, references, strict=True):
-            for given, right in labels(prediction.answer, reference):
-                self.counts[self._places[right]][self._places[given]] += 1
+            for predicted, correct in labels(prediction.answer, reference):
+                self.counts[self._index[correct]][self._index[predicted]] += 1
 
     def by_class(self) -> dict[str, dict[str, float]]:
-        """Precision, recall, f1 and support, the examples that there are, of each class; 0 where nothing counts."""
-        found = {}
-        for place, name in enumerate(self.classes):
-            answered = sum(row[place] for row in self.counts)
-            found[name] = _by_class(self.counts[place][place], answered, sum(self.counts[place]))
-        return found
+        """Precision, recall, F1 and support of each class; 0 where the denominator is 0."""
+        scores = {}
+        for i, name in enumerate(self.classes):
+            predicted = sum(row[i] for row in self.counts)
+            scores[name] = _scores(self.counts[i][i], predicted, sum(self.counts[i]))
+        return scores
 
     def to_plain(self) -> dict[str, Any]:
         return {"by_class": self.by_class(), "classes": self.classes, "confusion": self.counts}
 
 
 class BinaryConfusion(Confusion):
-    """The same of two classes, where an answer's score is the log of its probability.
+    """The confusion matrix of two classes, and the probabilities, for curves over all thresholds.
 
-    probabilities, right: of the second class, what each example was given, and whether it is of that class.
+    The score of a prediction is the log-probability of its class.
+
+    Attributes:
+        probabilities: of the second class, for each example.
+        right: whether each example is of the second class.
     """
 
     def __init__(self, classes: list[str]):
@@ -60,7 +68,7 @@ class BinaryConfusion(Confusion):
 
 
 class SpanConfusion(Confusion):
-    """The same of tags that mark spans; its report is by the spans' types."""
+    """The confusion matrix of tags that mark spans; `by_class` scores spans by their types."""
 
     def __init__(self, classes: list[str]):
         super().__init__(classes)
@@ -74,18 +82,18 @@ class SpanConfusion(Confusion):
     def by_class(self) -> dict[str, dict[str, float]]:
         counts = self.spans
         kinds = sorted({parse(tag).kind for tag in self.classes if tag != OUTSIDE})
-        return {kind: _by_class(counts.found[kind], counts.answered[kind], counts.real[kind]) for kind in kinds}
+        return {kind: _scores(counts.matched[kind], counts.predicted[kind], counts.correct[kind]) for kind in kinds}
 
 
 def confusion_of(classes: list[str]) -> Confusion:
-    """A fresh count for these classes, or for tags that mark spans."""
+    """A confusion matrix of these classes: a `SpanConfusion` where they are tags that mark spans."""
     return Confusion(classes) if scheme_of([classes]) is None else SpanConfusion(classes)
 
 
-def _by_class(right: int, answered: int, real: int) -> dict[str, float]:
+def _scores(matched: int, predicted: int, correct: int) -> dict[str, float]:
     return {
-        "precision": right / max(answered, 1),
-        "recall": right / max(real, 1),
-        "f1": 2 * right / max(answered + real, 1),
-        "support": real,
+        "precision": matched / max(predicted, 1),
+        "recall": matched / max(correct, 1),
+        "f1": 2 * matched / max(predicted + correct, 1),
+        "support": correct,
     }

@@ -1,4 +1,4 @@
-"""Labels: one a row, or one a step."""
+"""Metrics of labels: one per row, or one per step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from seqzoo.metrics.answers import PredictionMetric, labels
 
 
 class Accuracy(PredictionMetric):
-    """Share of the labels that are right: one label a row, or one a step.
+    """Share of the labels that are correct: one label per row, or one per step.
 
-    Raises ValueError where an answer has more or fewer labels than its reference.
+    Raises:
+        ValueError: in `update`, an answer has another number of labels than its reference.
     """
 
     name = "accuracy"
@@ -21,8 +22,8 @@ class Accuracy(PredictionMetric):
         self.count = 0
 
     def add(self, answer: str | list[str], reference: str | list[str]) -> None:
-        for given, right in labels(answer, reference):
-            self.right += given == right
+        for predicted, correct in labels(answer, reference):
+            self.right += predicted == correct
             self.count += 1
 
     def compute(self) -> float:
@@ -30,27 +31,28 @@ class Accuracy(PredictionMetric):
 
 
 class MacroF1(PredictionMetric):
-    """F1 of each class, averaged over the classes that were answered or right at least once: rare classes weigh as much
-    as frequent ones.
+    """Unweighted mean of the F1 scores of the classes that were predicted or correct at least once.
 
-    Raises ValueError where an answer has more or fewer labels than its reference.
+    Raises:
+        ValueError: in `update`, an answer has another number of labels than its reference.
     """
 
     name = "macro_f1"
 
     def __init__(self) -> None:
-        self.right: Counter[str] = Counter()
-        self.answered: Counter[str] = Counter()
-        self.real: Counter[str] = Counter()
+        self.matched: Counter[str] = Counter()
+        self.predicted: Counter[str] = Counter()
+        self.correct: Counter[str] = Counter()
 
     def add(self, answer: str | list[str], reference: str | list[str]) -> None:
-        for given, right in labels(answer, reference):
-            self.answered[given] += 1
-            self.real[right] += 1
-            self.right[right] += given == right
+        for predicted, correct in labels(answer, reference):
+            self.predicted[predicted] += 1
+            self.correct[correct] += 1
+            self.matched[correct] += predicted == correct
 
     def compute(self) -> float:
-        classes = self.answered.keys() | self.real.keys()
+        classes = self.predicted.keys() | self.correct.keys()
         if not classes:
             return math.nan
-        return sum(2 * self.right[c] / (self.answered[c] + self.real[c]) for c in sorted(classes)) / len(classes)
+        f1 = [2 * self.matched[name] / (self.predicted[name] + self.correct[name]) for name in sorted(classes)]
+        return sum(f1) / len(classes)

@@ -1,4 +1,4 @@
-"""Metrics of the loss: a sum divided by a count."""
+"""Metrics of the loss: the summed loss divided by the number of targets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from seqzoo.contracts.batch import Loss
 
 
 class MeanLoss:
-    """Mean loss of one target, whatever the task takes for a loss.
+    """Mean loss per target.
 
-    loss_unit: the `Task.loss_unit` of the losses that it is a metric of; None for any.
+    Attributes:
+        loss_unit: the `Task.loss_unit` of the losses that the metric accepts; None accepts any.
     """
 
     name = "loss"
@@ -32,14 +33,14 @@ class MeanLoss:
 
 
 class LossNats(MeanLoss):
-    """Mean negative log-likelihood of one target, in nats."""
+    """Mean negative log-likelihood per target, in nats."""
 
     name = "loss_nats"
     loss_unit = "nats"
 
 
 class Perplexity(LossNats):
-    """e to the mean loss: among how many equally likely targets the model hesitates; inf beyond what a float holds."""
+    """The exponential of the mean negative log-likelihood per target; inf where a float would overflow."""
 
     name = "perplexity"
 
@@ -51,7 +52,7 @@ class Perplexity(LossNats):
 
 
 class BitsPerCharacter(LossNats):
-    """Mean loss of one target, in bits; the targets are taken to be characters."""
+    """Mean negative log-likelihood per target, in bits, of targets that are characters."""
 
     name = "bits_per_character"
 
@@ -60,7 +61,7 @@ class BitsPerCharacter(LossNats):
 
 
 class MeanSquaredError(MeanLoss):
-    """Mean loss of one number, whose loss is its squared error."""
+    """Mean squared error per number."""
 
     name = "mse"
     loss_unit = "squared error"

@@ -1,4 +1,4 @@
-"""Distances of numbers."""
+"""Errors of numeric predictions. Answers and references are numbers as text, separated by spaces."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from seqzoo.metrics.answers import PredictionMetric, labels
 
 
 class MeanAbsoluteError(PredictionMetric):
-    """Mean distance of a number from the right one. Answers are numbers as text, with spaces between them.
+    """Mean absolute error per number.
 
-    Raises ValueError where an answer has more or fewer numbers than its reference, or is none.
+    Raises:
+        ValueError: in `update`, an answer is not made of numbers, or not of as many as its reference.
     """
 
     name = "mae"
@@ -22,19 +23,22 @@ class MeanAbsoluteError(PredictionMetric):
         self.count = 0
 
     def add(self, answer: str | list[str], reference: str | list[str]) -> None:
-        for given, right in _numbers(answer, reference):
-            self.total += sum(abs(a - b) for a, b in zip(given, right, strict=True))
-            self.count += len(right)
+        for predicted, correct in _vectors(answer, reference):
+            self.total += sum(abs(a - b) for a, b in zip(predicted, correct, strict=True))
+            self.count += len(correct)
 
     def compute(self) -> float:
         return self.total / self.count if self.count else math.nan
 
 
 class NormalizedError(PredictionMetric):
-    """Root mean squared error in standard deviations of the right numbers (NRMSE): 1 is what their mean would score.
-    Where a target has several numbers, each varies about its own mean. nan where nothing varies.
+    """Normalised root mean squared error (NRMSE): the error divided by the standard deviation of the references.
 
-    Raises ValueError as `MeanAbsoluteError` does.
+    Always predicting the mean scores 1. Each component of a vector has its own mean. nan where the references do not
+    vary.
+
+    Raises:
+        ValueError: as `MeanAbsoluteError`.
     """
 
     name = "nrmse"
@@ -47,20 +51,21 @@ class NormalizedError(PredictionMetric):
         self.count = 0
 
     def add(self, answer: str | list[str], reference: str | list[str]) -> None:
-        for given, right in _numbers(answer, reference):
-            self.squared_error += sum((a - b) ** 2 for a, b in zip(given, right, strict=True))
-            self.sums = [total + b for total, b in zip(self.sums or [0.0] * len(right), right, strict=True)]
-            self.squares = [total + b * b for total, b in zip(self.squares or [0.0] * len(right), right, strict=True)]
+        for predicted, correct in _vectors(answer, reference):
+            zeros = [0.0] * len(correct)
+            self.squared_error += sum((a - b) ** 2 for a, b in zip(predicted, correct, strict=True))
+            self.sums = [total + b for total, b in zip(self.sums or zeros, correct, strict=True)]
+            self.squares = [total + b * b for total, b in zip(self.squares or zeros, correct, strict=True)]
             self.count += 1
 
     def compute(self) -> float:
         if not self.count:
             return math.nan
-        spread = sum(self.squares) - sum(total * total for total in self.sums) / self.count
-        return math.sqrt(self.squared_error / spread) if spread > 0 else math.nan
+        variation = sum(self.squares) - sum(total * total for total in self.sums) / self.count
+        return math.sqrt(self.squared_error / variation) if variation > 0 else math.nan
 
 
-def _numbers(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[list[float], list[float]]]:
-    """The vectors to compare, one a row or one a step."""
-    for given, right in labels(answer, reference):
-        yield [float(number) for number in given.split()], [float(number) for number in right.split()]
+def _vectors(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[list[float], list[float]]]:
+    """Pairs of (predicted vector, correct vector): one per row, or one per step."""
+    for predicted, correct in labels(answer, reference):
+        yield [float(number) for number in predicted.split()], [float(number) for number in correct.split()]

@@ -1,4 +1,4 @@
-"""Spans of tags: names, places, phrases."""
+"""F1 of the spans that tags mark, such as names."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from seqzoo.metrics.answers import PredictionMetric
 
 
 class SpanCounts:
-    """Spans by their type: how many were found, with type, first and last step, how many were answered and are real."""
+    """Numbers of spans by their type. A predicted span matches a correct one of the same type, first and last step."""
 
     def __init__(self) -> None:
-        self.found: Counter[str] = Counter()
-        self.answered: Counter[str] = Counter()
-        self.real: Counter[str] = Counter()
+        self.matched: Counter[str] = Counter()
+        self.predicted: Counter[str] = Counter()
+        self.correct: Counter[str] = Counter()
 
     def add(self, answer: list[str], reference: list[str]) -> None:
-        answered, real = set(spans(answer)), set(spans(reference))
-        for counter, some in ((self.found, answered & real), (self.answered, answered), (self.real, real)):
-            counter.update(kind for kind, _, _ in some)
+        predicted, correct = set(spans(answer)), set(spans(reference))
+        self.matched.update(kind for kind, _, _ in predicted & correct)
+        self.predicted.update(kind for kind, _, _ in predicted)
+        self.correct.update(kind for kind, _, _ in correct)
 
 
 class SpanF1(PredictionMetric):
-    """Micro-averaged F1 of entities: one counts as found where type, first and last step agree.
+    """Micro-averaged F1 of spans, which match where type, first and last step agree.
 
-    Every scheme of `seqzoo.contracts.span_notation` is read without a setting, broken ones as conlleval reads them.
-    Zero where rows were seen but no entity.
+    The scheme of the tags is recognised (`seqzoo.contracts.span_notation`); sequences that break it are read as by
+    conlleval. The score is 0 where there are rows but no spans.
 
     Source: Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task, 2003
     (https://aclanthology.org/W03-0419), and its evaluation program conlleval.
@@ -46,5 +47,5 @@ class SpanF1(PredictionMetric):
     def compute(self) -> float:
         if not self.rows:
             return math.nan
-        found, answered, real = (c.total() for c in (self.counts.found, self.counts.answered, self.counts.real))
-        return 2 * found / max(answered + real, 1)
+        counts = self.counts
+        return 2 * counts.matched.total() / max(counts.predicted.total() + counts.correct.total(), 1)

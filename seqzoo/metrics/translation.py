@@ -1,4 +1,4 @@
-"""Scores of written text by sacrebleu."""
+"""BLEU and chrF of written text, computed by sacrebleu."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from seqzoo.metrics.answers import PredictionMetric, all_of
 
 
 class CorpusScore(PredictionMetric):
-    """A score of sacrebleu over all rows at once, 0 to 100. Answers and references are detokenised text; a row may have
-    several references.
+    """A corpus-level score of sacrebleu, 0 to 100. Answers and references are detokenised text; a row may have several
+    references.
 
-    signature: how the number was made, for a table of results; known after `compute`.
-    Raises ConfigError where sacrebleu is not installed.
+    Attributes:
+        signature: sacrebleu's description of how the score was computed; set by `compute`.
+
+    Raises:
+        ConfigError: sacrebleu is not installed.
     """
 
     def __init__(self) -> None:
@@ -38,14 +41,14 @@ class CorpusScore(PredictionMetric):
     def compute(self) -> float:
         if not self.answers:
             return math.nan
-        # the first ones of all rows, the second ones, ...; None where a row has fewer
+        # sacrebleu takes the first references of all rows, then the second ones, ...; None where a row has fewer
         value = self.score.corpus_score(self.answers, list(map(list, zip_longest(*self.references)))).score
         self.signature = str(self.score.get_signature())
         return float(value)
 
 
 class Bleu(CorpusScore):
-    """Overlap of one to four words, words cut as in the WMT evaluations (tokenizer 13a).
+    """BLEU-4 with the tokenization of the WMT evaluations (13a).
 
     Source: Papineni et al., BLEU: a Method for Automatic Evaluation of Machine Translation, 2002
     (https://aclanthology.org/P02-1040); Post, A Call for Clarity in Reporting BLEU Scores, 2018
@@ -56,19 +59,19 @@ class Bleu(CorpusScore):
     tokenizer = "13a"
 
     def _create(self, metrics: Any) -> Any:
-        # Rows that look tokenised make sacrebleu warn on every call; a data set of lower-case words is no mistake.
+        # sacrebleu warns on every call where rows look tokenised, as those of a lower-cased data set do
         return metrics.BLEU(tokenize=self.tokenizer, force=True)
 
 
 class ChineseBleu(Bleu):
-    """BLEU whose words are single Chinese characters (tokenizer zh): for text without spaces."""
+    """BLEU-4 over single Chinese characters (tokenizer zh), for text without spaces."""
 
     name = "bleu_zh"
     tokenizer = "zh"
 
 
 class Chrf(CorpusScore):
-    """F2 of one to six characters; needs no words, so it suits every language.
+    """chrF2: F-score of character n-grams, n = 1..6, which needs no word segmentation.
 
     Source: Popovic, chrF: character n-gram F-score for automatic MT evaluation, 2015 (https://aclanthology.org/W15-3049).
     """

@@ -1,4 +1,4 @@
-"""Whole answers: right or not, and two plain faults of texts."""
+"""Metrics of whole answers: exact match, correct length, repeated characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seqzoo.metrics.answers import PredictionMetric, all_of, is_right
 
 
 class ExactMatch(PredictionMetric):
-    """Share of the rows whose whole answer is right, or one of the right ones."""
+    """Share of the rows whose whole answer equals the reference, or one of several references."""
 
     name = "exact_match"
 
@@ -25,9 +25,7 @@ class ExactMatch(PredictionMetric):
 
 
 class RightLength(PredictionMetric):
-    """Share of the answers that have as many characters as the right one, spaces left out; a token that the
-    vocabulary does not know is one, too.
-    """
+    """Share of the answers with as many characters as a reference; spaces do not count, and `<unk>` counts as one."""
 
     name = "right_length"
 
@@ -36,8 +34,8 @@ class RightLength(PredictionMetric):
         self.count = 0
 
     def add(self, answer: str, reference: str | list[str]) -> None:
-        one, *others = ("".join(text.replace("<unk>", "?").split()) for text in (answer, *all_of(reference)))
-        self.right += len(one) in map(len, others)
+        length, *correct = (len("".join(text.replace("<unk>", "?").split())) for text in (answer, *all_of(reference)))
+        self.right += length in correct
         self.count += 1
 
     def compute(self) -> float:
@@ -45,19 +43,19 @@ class RightLength(PredictionMetric):
 
 
 class Repeats(PredictionMetric):
-    """Share of the answers in which a letter or character occurs twice."""
+    """Share of the answers in which a letter, digit or other word character occurs more than once."""
 
     name = "repeats"
     higher_is_better = False
 
     def __init__(self) -> None:
-        self.found = 0
+        self.repeated = 0
         self.count = 0
 
     def add(self, answer: str, reference: str | list[str]) -> None:
         letters = [character for character in answer if character.isalnum()]
-        self.found += len(set(letters)) < len(letters)
+        self.repeated += len(set(letters)) < len(letters)
         self.count += 1
 
     def compute(self) -> float:
-        return self.found / self.count if self.count else math.nan
+        return self.repeated / self.count if self.count else math.nan

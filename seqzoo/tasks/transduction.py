@@ -154,7 +154,7 @@ class Transduction(Task):
         loss = -advantages * scores
         if self.critic.options.likelihood:
             decoded = self._decoded(features, batch, batch.targets)
-            right = self.decoder.of_targets(decoded, self._source(batch), batch.targets)
+            right = self.decoder.target_log_probabilities(decoded, self._source(batch), batch.targets)
             right = right.masked_fill(~mask(batch.target_lengths, right.shape[1]), 0.0)
             loss = loss - self.critic.options.likelihood * right.sum(1)
         return loss
@@ -165,7 +165,7 @@ class Transduction(Task):
         ended = [batch.lengths.new_tensor([*ids, END][:limit]) for ids, limit in rows]
         tokens = pad_sequence(ended, batch_first=True)
         decoded = self.decoder(_shifted(tokens), *self.decoder.start(features, self._source(batch)))
-        scores = self.decoder.of_targets(decoded, self._source(batch), tokens, never=NEVER_WRITTEN)
+        scores = self.decoder.target_log_probabilities(decoded, self._source(batch), tokens, never=NEVER_WRITTEN)
         real = mask(batch.lengths.new_tensor(list(map(len, ended))), tokens.shape[1])
         return scores.masked_fill(~real, 0.0).sum(1)
 
@@ -178,7 +178,7 @@ class Transduction(Task):
         if self.decoder.gate is None:
             loss = linear_cross_entropy(outputs, head.weight, head.bias, batch.targets, lengths, smoothing)
         else:
-            found = self.decoder.of_targets(Decoded(outputs, weights), self._source(batch), batch.targets)
+            found = self.decoder.target_log_probabilities(Decoded(outputs, weights), self._source(batch), batch.targets)
             loss = Loss(-found.masked_fill(~mask(lengths, found.shape[1]), 0.0).sum(), lengths.sum())
         if self.training and self.coverage_loss:
             before = weights.cumsum(1) - weights

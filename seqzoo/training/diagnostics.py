@@ -23,7 +23,7 @@ ROWS = 8
 """So many rows of a validation batch are looked at, the same ones every time."""
 
 
-class Allowance:
+class TimeShare:
     """Work as often as a share of the time allows; 0: never, 1: always. expected: its seconds, until it was timed."""
 
     def __init__(self, share: float, expected: float, clock: Callable[[], float]):
@@ -52,7 +52,7 @@ class Diagnostics:
     def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter):
         half = share if share == 1 else share / 2
         self._clock, self._began = clock, clock()
-        self._numbers, self._pictures = Allowance(half, 0.1, clock), Allowance(half, 1.0, clock)
+        self._numbers, self._pictures = TimeShare(half, 0.1, clock), TimeShare(half, 1.0, clock)
         self._told = False
 
     def look(self, session: Session, data: DataModule, run: Run, examples: list[str]) -> None:

@@ -55,9 +55,7 @@ def _scores(
 
 @torch.no_grad()
 def decoded_examples(model: Model, data: DataModule, split: str, device: torch.device, count: int) -> list[str]:
-    """A line for each of the first rows of the batch in the middle of a split; drawn without touching the training's
-    luck.
-    """
+    """One line for each of the first rows of the middle batch of a split; the training's random state is unchanged."""
     if count == 0:
         return []
     batch = shown(model, data, split, count).to(device)

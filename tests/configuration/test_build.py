@@ -114,7 +114,7 @@ MISTAKES = {
         "its class has it, add it: +task.decoder.backbone.residual=true"
     ),
     "+task.decoder.backbone.bidirectional=true": (
-        "task: the decoder cannot go step by step: it writes from left to right, so give it one direction"
+        "task: the backbone of the decoder is not causal: a decoder writes from left to right, so give it one direction"
     ),
     "task.metrics=[]": "task.metrics is empty: name at least one, which picks the best checkpoint",
     "task.metrics=accuracy": "task.metrics is 'accuracy': it must be a list, each text",

@@ -122,7 +122,7 @@ def test_gradients_by_lag_are_powers_of_the_weight() -> None:
 def test_every_cell_can_be_recorded_and_stays_as_it_was(name: str) -> None:
     cell = cell_factory(name)(3, 4).eval()
     x, lengths = torch.randn(2, 5, 3), torch.tensor([5, 3])
-    expected, luck = cell.unroll(x, None, lengths)[0], torch.get_rng_state()
+    expected, random_state = cell.unroll(x, None, lengths)[0], torch.get_rng_state()
     outputs, noted = record(cell, x, lengths)
     assert torch.equal(outputs, expected)
     jacobian = Jacobian(noted, 2)
@@ -135,7 +135,7 @@ def test_every_cell_can_be_recorded_and_stays_as_it_was(name: str) -> None:
         assert ((gate >= 0) & (gate <= 1)).all()
     if noted.kept is not None:
         assert (dynamics.time_constants(noted.kept, noted.real) > 0).all()
-    assert torch.equal(torch.get_rng_state(), luck)
+    assert torch.equal(torch.get_rng_state(), random_state)
     assert not {"scan", "coefficients"} & vars(cell).keys()
     assert all(parameter.grad is None for parameter in cell.parameters())
 

@@ -146,7 +146,7 @@ def test_an_unknown_name_is_answered_with_the_closest(name: str, near: str) -> N
     with pytest.raises(ConfigError, match="There is no metric") as error:
         create_metric(name)
     assert near in str(error.value)
-    with pytest.raises(ConfigError, match="meteor needs Java, and is not here: choose cider_d"):
+    with pytest.raises(ConfigError, match="metric meteor is not available, since it needs Java: choose cider_d"):
         create_metric("meteor")
 
 

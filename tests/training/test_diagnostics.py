@@ -16,7 +16,7 @@ from seqzoo.configuration.registry import names
 from seqzoo.inspection.dynamics import first_cell
 from seqzoo.inspection.model_graph import graph_of
 from seqzoo.inspection.recurrence import recurrence
-from seqzoo.training.diagnostics import Allowance
+from seqzoo.training.diagnostics import TimeShare
 from seqzoo.training.evaluation import middle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -115,16 +115,16 @@ def test_any_task_can_be_looked_at(task: str) -> None:
 
 def test_work_keeps_to_its_share_of_the_time() -> None:
     now = 0.0
-    allowance = Allowance(0.1, 1.0, lambda: now)
+    share = TimeShare(0.1, 1.0, lambda: now)
     spent = []
     for second in range(100):
-        if allowance.is_enough:
-            with allowance.spending():
+        if share.is_enough:
+            with share.spending():
                 now += 2.0
             spent.append(second)
         now += 1.0
     assert spent[0] == 9  # one expected second in ten
     assert len(spent) == 5
-    assert allowance.spent / now < 0.1
-    assert not Allowance(0.0, 1.0, lambda: now).is_enough
-    assert Allowance(1.0, 100.0, lambda: now).is_enough
+    assert share.spent / now < 0.1
+    assert not TimeShare(0.0, 1.0, lambda: now).is_enough
+    assert TimeShare(1.0, 100.0, lambda: now).is_enough

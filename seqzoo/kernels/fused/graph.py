@@ -36,7 +36,7 @@ class Node:
 
 class Source(NamedTuple):
     """kind: "projected", "state", "vector" (a weight that is a vector), "product", "saved", "grad_output" or
-    "grad_state"; which: of the kind, the how manieth; offset: the first number of it that is read.
+    "grad_state"; which: index among the sources of this kind; offset: the first number of it that is read.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Features become a distribution over the tokens of a vocabulary."""
+"""From features to distributions over tokens or tags: softmaxes, CRF, pooling, attention, decoder. Losses: `tasks`."""
 
 from seqzoo.network.heads.adaptive import AdaptiveSoftmax
 from seqzoo.network.heads.head import Head

@@ -1,6 +1,6 @@
-"""A softmax in two steps, for large vocabularies: few words are frequent.
+"""The adaptive softmax, for large vocabularies of which few words are frequent.
 
-Grave et al., Efficient softmax approximation for GPUs, 2017, https://arxiv.org/abs/1609.04309
+Source: Grave et al., Efficient softmax approximation for GPUs, 2017, https://arxiv.org/abs/1609.04309
 """
 
 from __future__ import annotations
@@ -15,12 +15,21 @@ from seqzoo.network.heads.head import Head, onto
 
 
 class AdaptiveSoftmax(Head):
-    """The first softmax is over the frequent tokens and the clusters of the others, the second one inside a cluster:
-    p(w) = p(cluster of w) p(w | cluster). An exact distribution; only the rows whose target is rare pay for a cluster.
+    """A softmax over the frequent tokens and clusters of the rare ones, then a softmax within each cluster:
 
-    cutoffs: the ids at which clusters begin, in rising order: a vocabulary lists the most frequent tokens first.
+        p(w) = p(cluster of w) p(w | cluster)
 
-    In the paper, vectors are narrower in rarer clusters; here all have one width, so that they can be tied.
+    The distribution is exact. The softmax of a cluster is computed only for the rows whose target is in it. Unlike in
+    the paper, the vectors of rare tokens are as wide as the others, so that they can be tied to the embeddings.
+
+    Args:
+        feature_size: O, the width of the features.
+        vocabulary_size: V; ids are in order of falling frequency.
+        cutoffs: the first id of each cluster, in rising order.
+        embedding: as of `Head`.
+
+    Raises:
+        ValueError: the cutoffs do not rise, or are not between 1 and V - 1.
     """
 
     def __init__(
@@ -45,12 +54,12 @@ class AdaptiveSoftmax(Head):
         for number, (begin, end) in enumerate(pairwise(self.edges)):
             inside = (targets >= begin) & (targets < end)
             first = first.masked_fill(inside, self.edges[0] + number)
-            # on the meta device, where nothing is known of targets, all rows are counted
+            # on the meta device targets have no values, so that all rows are counted
             rows = inside.nonzero()[:, 0] if not targets.is_meta else targets
             rare.append((features[rows], targets[rows] - begin))
         total = F.cross_entropy(F.linear(features, weight, bias).float(), first, reduction="sum")
-        for (inside, wanted), (weight, bias) in zip(rare, clusters, strict=True):
-            total = total + F.cross_entropy(F.linear(inside, weight, bias).float(), wanted, reduction="sum")
+        for (cluster_features, ids), (weight, bias) in zip(rare, clusters, strict=True):
+            total = total + F.cross_entropy(F.linear(cluster_features, weight, bias).float(), ids, reduction="sum")
         return total
 
     def log_probabilities(self, features: Tensor) -> Tensor:
@@ -62,7 +71,7 @@ class AdaptiveSoftmax(Head):
     def _parts(self) -> list[tuple[Tensor, Tensor]]:
         """Weight and bias of the first softmax, then of each cluster."""
         sizes = [self.edges[0], *(end - begin for begin, end in pairwise(self.edges))]
-        # not slices one by one, each of whose gradients would be as large as the whole
+        # split, not slices: the gradient of each slice would be as large as the whole weight
         (weight, *weights), (bias, *biases) = self.weight.split(sizes), self.bias.split(sizes)
         first = torch.cat([weight, self.cluster_weight]), torch.cat([bias, self.cluster_bias])
         return [first, *zip(weights, biases, strict=True)]

@@ -1,7 +1,7 @@
-"""Attention: a weighted mean of a memory, whose weights say how well each of its steps answers a query.
+"""Attention: a weighted mean of the steps of a memory, with weights that depend on a query.
 
-S steps of the memory, F features of each; U queries of Q features. The memory is projected once, by `remember`; then
-all queries are answered at once (`forward`), or one after the other (`step`), with equal results.
+Letters: S steps of the memory, F features of each, K features of a key; U queries of Q features. `remember` projects
+the memory once. `forward` then attends with all queries at once and `step` with one query; the results are equal.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from seqzoo.contracts.masking import mask, softmax_over, zero_padding
 
 
 class Memory(NamedTuple):
-    """values: (B, S, F), what is averaged; keys: (B, S, K), what queries are compared with; real: (B, S), True where a
-    step is.
+    """What queries attend to.
+
+    Attributes:
+        values: (B, S, F), averaged by the weights.
+        keys: (B, S, K), compared with the queries.
+        real: (B, S), False at padded steps.
     """
 
     values: Tensor
@@ -27,18 +31,23 @@ class Memory(NamedTuple):
 
 
 class Attention(nn.Module):
-    """A kind of attention writes `scores` and, where it needs any, the projections of the memory."""
+    """The base of all kinds of attention. A subclass defines `scores` and, where it projects the memory, `keys`."""
 
     def keys(self, values: Tensor) -> Tensor:
-        """(B, S, F) -> (B, S, K)"""
+        """The keys of the memory: (B, S, F) -> (B, S, K)."""
         return values
 
     @abstractmethod
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """(B, U, Q) and (B, S, K) -> (B, U, S), before the softmax."""
+        """The scores before the softmax: queries (B, U, Q) and keys (B, S, K) -> (B, U, S)."""
 
     def remember(self, values: Tensor, lengths: Tensor | None) -> Memory:
-        """values: (B, S, F), lengths: (B,) or None where all steps are real -> what queries are put to."""
+        """Project the memory.
+
+        Args:
+            values: (B, S, F).
+            lengths: (B,); None where no step is padded.
+        """
         steps = values.shape[1]
         if lengths is None:
             real = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
@@ -47,39 +56,53 @@ class Attention(nn.Module):
         return Memory(values, self.keys(values), real)
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """(B, U, Q) -> contexts (B, U, F) and weights (B, U, S), which sum to 1 over the real steps, and are zero
-        for a row without any.
+        """Attend with all queries at once.
+
+        Args:
+            queries: (B, U, Q).
+            memory: from `remember`.
+
+        Returns:
+            Contexts (B, U, F) and weights (B, U, S). The weights of a query sum to 1 over the real steps; they are all
+            zero in a row without real steps.
         """
         return self.read(self.scores(queries, memory.keys), memory)
 
     def read(self, scores: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """(B, U, S) -> contexts (B, U, F) and weights (B, U, S)."""
+        """Contexts (B, U, F) and weights (B, U, S) from scores (B, U, S)."""
         weights = softmax_over(scores, memory.real[:, None])
         return weights @ memory.values, weights
 
     def step(self, query: Tensor, memory: Memory, attended: Tensor) -> tuple[Tensor, Tensor]:
-        """One query (B, Q) -> context (B, F) and the next `attended`, which begins as `unattended`.
+        """Attend with one query.
 
-        attended: (B, 2, S), the weights of the query before, and the sum of the weights so far.
+        Args:
+            query: (B, Q).
+            memory: from `remember`.
+            attended: (B, 2, S), the weights of the previous query and the sum of all weights so far; `unattended`
+                before the first query.
+
+        Returns:
+            The context (B, F) and the next `attended`.
         """
         context, weights = self.answer(query, memory, attended)
         return context, torch.stack([weights, attended[:, 1] + weights], dim=1)
 
     def answer(self, query: Tensor, memory: Memory, attended: Tensor) -> tuple[Tensor, Tensor]:
-        """One query (B, Q) -> context (B, F) and weights (B, S)."""
+        """The context (B, F) and the weights (B, S) of one query (B, Q); arguments as of `step`."""
         contexts, weights = self(query[:, None], memory)
         return contexts[:, 0], weights[:, 0]
 
 
 def unattended(memory: Memory) -> Tensor:
-    """(B, 2, S), before the first query."""
+    """The `attended` of `Attention.step` before the first query: zeros (B, 2, S)."""
     return memory.values.new_zeros(memory.real.shape[0], 2, memory.real.shape[1])
 
 
 class Additive(Attention):
-    """v tanh(W_q q + W_k k)
+    """Additive attention with scores v tanh(W_q q + W_k k).
 
-    Bahdanau, Cho & Bengio, Neural Machine Translation by Jointly Learning to Align and Translate, 2015,
+    Source: Bahdanau, Cho & Bengio, Neural Machine Translation by Jointly Learning to Align and Translate, 2015,
     https://arxiv.org/abs/1409.0473
     """
 
@@ -97,9 +120,12 @@ class Additive(Attention):
 
 
 class Dot(Attention):
-    """q k; with `scaled`, divided by the square root of their width.
+    """Dot-product attention with scores q k.
 
-    Luong, Pham & Manning, Effective Approaches to Attention-based Neural Machine Translation, 2015,
+    Args:
+        scaled: divide the scores by the square root of the width of the queries.
+
+    Source: Luong, Pham & Manning, Effective Approaches to Attention-based Neural Machine Translation, 2015,
     https://arxiv.org/abs/1508.04025
     Vaswani et al., Attention Is All You Need, 2017 (scaled), https://arxiv.org/abs/1706.03762
     """
@@ -109,7 +135,11 @@ class Dot(Attention):
         self.scaled = scaled
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Raises ValueError where queries and keys differ in width."""
+        """As of `Attention`.
+
+        Raises:
+            ValueError: queries and keys differ in width.
+        """
         width = queries.shape[-1]
         if width != keys.shape[-1]:
             raise ValueError(
@@ -120,7 +150,7 @@ class Dot(Attention):
 
 
 class General(Attention):
-    """q W k (Luong, Pham & Manning, 2015)"""
+    """Bilinear attention with scores q W k (general attention of Luong, Pham & Manning, 2015)."""
 
     def __init__(self, query_size: int, memory_size: int):
         super().__init__()
@@ -134,10 +164,13 @@ class General(Attention):
 
 
 class MultiHead(Attention):
-    """Scaled dot products in `heads` subspaces; contexts are side by side and go through a layer (Vaswani et al.,
-    2017). The weights that are reported are their mean over the heads.
+    """Multi-head attention (Vaswani et al., 2017). The reported weights are the mean over the heads.
 
-    size: of all heads together.
+    Args:
+        query_size: Q.
+        memory_size: F.
+        size: width of all heads together.
+        heads: number of heads, which divides `size`.
     """
 
     def __init__(self, query_size: int, memory_size: int, size: int, heads: int):
@@ -168,8 +201,8 @@ class MultiHead(Attention):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-class Moving(Additive):
-    """Additive attention that knows where it has been, so that queries are answered one after the other."""
+class HistoryAttention(Additive):
+    """The base of additive attention whose scores depend on earlier attention weights. Queries are handled in turn."""
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         attended, contexts, weights = unattended(memory), [], []
@@ -183,16 +216,22 @@ class Moving(Additive):
     def answer(self, query: Tensor, memory: Memory, attended: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
-class LocationAware(Moving):
-    """v tanh(W_q q + W_k k + W_f f), where f is a convolution over the weights of the query before and their sum so
-    far, so that the weights can move along the memory.
+class LocationAware(HistoryAttention):
+    """Location-aware attention with scores v tanh(W_q q + W_k k + W_f f).
 
-    Chorowski, Bahdanau, Serdyuk, Cho & Bengio, Attention-Based Models for Speech Recognition, 2015,
+    f is a convolution over the weights of the previous query and the sum of all weights so far.
+
+    Args:
+        query_size: Q.
+        memory_size: F.
+        size: width of the hidden layer.
+        channels: number of filters of the convolution.
+        width: width of its filters, in steps of the memory.
+
+    Source: Chorowski, Bahdanau, Serdyuk, Cho & Bengio, Attention-Based Models for Speech Recognition, 2015,
     https://arxiv.org/abs/1506.07503
     Shen et al., Natural TTS Synthesis by Conditioning WaveNet on Mel Spectrogram Predictions, 2018 (the sum),
     https://arxiv.org/abs/1712.05884
-
-    channels, width: of the convolution.
     """
 
     def __init__(self, query_size: int, memory_size: int, size: int, channels: int = 16, width: int = 15):
@@ -201,15 +240,15 @@ class LocationAware(Moving):
         self.location = nn.Linear(channels, size, bias=False)
 
     def answer(self, query: Tensor, memory: Memory, attended: Tensor) -> tuple[Tensor, Tensor]:
-        places = self.location(self.convolution(attended).transpose(1, 2))
-        contexts, weights = self.read(self.scores(query[:, None], memory.keys + places), memory)
+        locations = self.location(self.convolution(attended).transpose(1, 2))
+        contexts, weights = self.read(self.scores(query[:, None], memory.keys + locations), memory)
         return contexts[:, 0], weights[:, 0]
 
 
-class Coverage(Moving):
-    """v tanh(W_q q + W_k k + w c), where c is the sum of the weights so far: how much of a step has been read.
+class Coverage(HistoryAttention):
+    """Additive attention with coverage: scores v tanh(W_q q + W_k k + w c), where c is the sum of the weights so far.
 
-    See, Liu & Manning, Get To The Point: Summarization with Pointer-Generator Networks, 2017,
+    Source: See, Liu & Manning, Get To The Point: Summarization with Pointer-Generator Networks, 2017,
     https://arxiv.org/abs/1704.04368
     """
 
@@ -223,15 +262,21 @@ class Coverage(Moving):
         return contexts[:, 0], weights[:, 0]
 
 
-class Monotonic(Moving):
-    """From where the query before stopped, each step of the memory is passed by or stopped at. Training has the weights
-    that this gives on average; otherwise one step is attended to, or none once all have been passed by.
+class Monotonic(HistoryAttention):
+    """Hard monotonic attention: from the last attended step on, the steps are scanned until one is selected.
 
-    Raffel, Luong, Liu, Weiss & Eck, Online and Linear-Time Attention by Enforcing Monotonic Alignments, 2017,
+    In training the weights are the expectation over the selections, and Gaussian noise of standard deviation 1 is added
+    to the scores so that they become nearly binary. In evaluation one step has all the weight, or none where the scan
+    reached the end.
+
+    Args:
+        query_size: Q.
+        memory_size: F.
+        size: width of the hidden layer.
+        start: initial offset of the scores; below 0, fewer steps are selected at first.
+
+    Source: Raffel, Luong, Liu, Weiss & Eck, Online and Linear-Time Attention by Enforcing Monotonic Alignments, 2017,
     https://arxiv.org/abs/1704.00784
-
-    start: of the offset of the scores; below 0 more is passed by at first. The noise, of deviation 1, teaches scores to
-    be far from 0.
     """
 
     def __init__(self, query_size: int, memory_size: int, size: int, start: float = -1.0):
@@ -249,23 +294,33 @@ class Monotonic(Moving):
 
 
 def expected_stops(stops: Tensor, attended: Tensor) -> Tensor:
-    """stops: (B, S) probability to stop where one arrives; attended: (B, 2, S) -> (B, S) probability to have stopped
-    there: a_j = p_j q_j, where q_j = (1 - p_(j-1)) q_(j-1) + b_j arrive and b is the distribution before.
+    """The expected weights of monotonic attention:
+
+        a_j = p_j q_j,    q_j = (1 - p_(j-1)) q_(j-1) + b_j
+
+    where b are the weights of the previous query and q_j is the probability that the scan reaches step j.
+
+    Args:
+        stops: p, (B, S), the probability that a step is selected once the scan reaches it.
+        attended: (B, 2, S), as of `Attention.step`.
+
+    Returns:
+        a, (B, S).
     """
     first = torch.zeros_like(stops)
     first[:, 0] = 1.0
-    begun = (attended[:, 1] > 0).any(1, keepdim=True)
-    before = torch.where(begun, attended[:, 0], first)
+    started = (attended[:, 1] > 0).any(1, keepdim=True)
+    previous = torch.where(started, attended[:, 0], first)
     passed = (1 - stops).clamp(min=1e-10).log().cumsum(1) - (1 - stops).clamp(min=1e-10).log()
     passed = passed.exp().clamp(min=1e-10)
-    return stops * passed * (before / passed).cumsum(1)
+    return stops * passed * (previous / passed).cumsum(1)
 
 
 def first_stops(stops: Tensor, attended: Tensor) -> Tensor:
-    """(B, S) where one stops -> (B, S), 1 at the first one from the step that was attended to last, else 0."""
-    later = (attended[:, 1] > 0).flip(1).cumsum(1).flip(1)  # steps from here on that have been attended to
-    here = attended[:, 1] > 0
-    stops = stops & (later - here.long() == 0)
+    """The weights of hard monotonic attention, (B, S): 1 at the first selected step from the last attended step on."""
+    visited = attended[:, 1] > 0
+    visited_from_here = visited.flip(1).cumsum(1).flip(1)
+    stops = stops & (visited_from_here - visited.long() == 0)
     return (stops & (stops.cumsum(1) == 1)).to(attended.dtype)
 
 
@@ -275,11 +330,18 @@ AttentionName = Literal[
 
 
 def create_attention(name: AttentionName, query_size: int, memory_size: int, size: int, heads: int) -> Attention | None:
-    """None for "none".
+    """Create an attention by its name.
 
-    size: of the hidden layer of additive and of those that know where they have been, and of all heads of multi_head
-        together.
-    heads: of multi_head.
+    Args:
+        name: a kind of attention, or "none".
+        query_size: Q.
+        memory_size: F.
+        size: width of the hidden layer of additive, location_aware, coverage and monotonic; width of all heads of
+            multi_head together.
+        heads: number of heads of multi_head.
+
+    Returns:
+        The attention; None for "none".
     """
     match name:
         case "none":

@@ -1,4 +1,4 @@
-"""The network that writes: it reads the token before and a memory, and says what comes next.
+"""The decoder of an encoder-decoder: it reads the previous token and a memory, and predicts the next token.
 
 Sutskever, Vinyals & Le, Sequence to Sequence Learning with Neural Networks, 2014 (the context as first state),
 https://arxiv.org/abs/1409.3215
@@ -30,31 +30,38 @@ from seqzoo.network.locked_dropout import create_dropout
 
 ContextName = Literal["first_state", "mean_state", "max_state", "own_state", "first_input", "every_step"]
 STATES = ("first_state", "mean_state", "max_state")
-"""Contexts that make the first state, alone or together."""
+"""Contexts that the first state is computed from, alone or together."""
 
 
 @dataclass(frozen=True)
 class DecoderOptions:
-    """backbone: goes step by step.
+    """Options of the decoder.
 
-    context: first_state gives the encoder's last state to the decoder as its first one, through a layer of its own
-        where their shapes differ; mean_state the mean of the encoder's outputs and max_state the largest of each
-        feature, through a layer; own_state nothing; first_input gives the encoder's last output to the decoder, through
-        a layer, in place of a token before all others; every_step gives it to the decoder beside each token. A list
-        joins them: of several states one layer makes the first one.
-    attention: a kind of `seqzoo.network.heads.attention`, over the encoder's outputs, or none. The head reads
-        tanh(W [output; context]), as wide as a token's vector, in place of the decoder's output.
-    attention_size: of the hidden layer of additive, location_aware, coverage and monotonic, and of all heads of
-        multi_head together.
-    attention_heads: of multi_head.
-    copy_source: a share of the probability, which a gate decides, goes to the tokens of the source as they are attended
-        to (See, Liu & Manning, Get To The Point: Summarization with Pointer-Generator Networks, 2017,
-        https://arxiv.org/abs/1704.04368).
-    input_feeding: what the head has read goes into the next step, beside the token. Training then goes step by step.
-    embedding_size: width of a token's vector; embedding_std: spread of these vectors at the start.
-    tied_embeddings: the head's weights are these vectors (Press & Wolf, Using the Output Embedding to Improve Language
-        Models, 2017, https://aclanthology.org/E17-2025).
-    dropout: on the vectors of tokens, and on what the head reads.
+    Args:
+        backbone: the network of the decoder; causal, since it writes from left to right.
+        context: how the decoder is conditioned on the source besides attention; a name or a list of names.
+            first_state: its initial state is the encoder's last state, through a linear layer where their shapes
+            differ. mean_state, max_state: its initial state is computed by a linear layer from the mean or the maximum
+            over time of the encoder's outputs. own_state: not at all. first_input: a projection of the encoder's last
+            output is its first input, before all tokens. every_step: the encoder's last output is an input at every
+            step. Where several of these give a state, one linear layer reads them side by side.
+        attention: a kind of attention over the encoder's outputs (`seqzoo.network.heads.attention`), or none. The head
+            then reads tanh(W [output; context]), as wide as an embedding, instead of the output.
+        attention_size: width of the hidden layer of additive, location_aware, coverage and monotonic; width of all
+            heads of multi_head together.
+        attention_heads: number of heads of multi_head.
+        copy_source: the next token is copied from the source with a probability that a gate predicts, where it is drawn
+            by the attention weights (See, Liu & Manning, Get To The Point: Summarization with Pointer-Generator
+            Networks, 2017, https://arxiv.org/abs/1704.04368).
+        input_feeding: the input of the head is also an input of the next step. Training then runs step by step.
+        embedding_size: width of the embeddings of tokens.
+        embedding_std: standard deviation of the initial embeddings.
+        tied_embeddings: the weight of the head is that of the embeddings (Press & Wolf, Using the Output Embedding to
+            Improve Language Models, 2017, https://aclanthology.org/E17-2025).
+        dropout: dropout on the embeddings and on the input of the head.
+
+    Raises:
+        ValueError: an option has a value that it cannot have, or two do not go together.
     """
 
     acts_with: ClassVar[dict[str, str]] = {
@@ -84,11 +91,11 @@ class DecoderOptions:
             if self.attention == "none" and getattr(self, name):
                 raise ValueError(f"{name} needs something to attend with: choose an attention")
         starts = {*self.contexts} - {"every_step"}
-        together = len(starts) < 2 or starts <= {*STATES}
-        if not self.contexts or len({*self.contexts}) < len(self.contexts) or not together:
+        compatible = len(starts) < 2 or starts <= {*STATES}
+        if not self.contexts or len({*self.contexts}) < len(self.contexts) or not compatible:
             raise ValueError(f"context is {self.context}: name one, or a list of several states and every_step")
         if self.attention == "none" and self.contexts == ["own_state"]:
-            raise ValueError("context is own_state: without attention the decoder would see nothing of the source")
+            raise ValueError("context is own_state: without attention the decoder would not depend on the source")
 
     @property
     def contexts(self) -> list[ContextName]:
@@ -96,17 +103,31 @@ class DecoderOptions:
 
 
 class Decoded(NamedTuple):
-    """outputs: (B, U, W), what the head reads; weights: (B, U, S), what was attended to, if anything."""
+    """What a decoder computes before the head.
+
+    Attributes:
+        outputs: (B, U, W), the inputs of the head.
+        weights: (B, U, S), the attention weights; None without attention.
+    """
 
     outputs: Tensor
     weights: Tensor | None
 
 
 class Decoder(nn.Module):
-    """A state is (the backbone's own, what was attended to, what is fed back); a memory is (what is attended to, what
-    is read at every step, the tokens that may be copied). What a decoder has not is an empty tuple.
+    """The decoder of an encoder-decoder.
 
-    feature_size: of the steps of the memory; encoder_state: a state of the encoder, read for its shapes.
+    A state is a tuple (state of the backbone, past attention weights, fed-back input of the head); a memory is a tuple
+    (memory of the attention, input of every step, source tokens that may be copied). Unused parts are empty tuples.
+
+    Args:
+        feature_size: F, the width of the encoder's outputs.
+        vocabulary_size: V.
+        encoder_state: a state of the encoder, of which only the shapes are used.
+        options: see `DecoderOptions`.
+
+    Raises:
+        ValueError: the backbone is not causal, or an option does not suit the encoder or the sizes.
     """
 
     def __init__(self, feature_size: int, vocabulary_size: int, encoder_state: State, options: DecoderOptions):
@@ -121,7 +142,8 @@ class Decoder(nn.Module):
         self.backbone = options.backbone(width + read)
         if not self.backbone.causal:
             raise ValueError(
-                "the decoder cannot go step by step: it writes from left to right, so give it one direction"
+                "the backbone of the decoder is not causal: a decoder writes from left to right, so give it one "
+                "direction"
             )
         self.bridge = self._create_bridge(feature_size, encoder_state)
         self.dropout = create_dropout(options.dropout)
@@ -143,9 +165,7 @@ class Decoder(nn.Module):
             self.head.weight = self.embedding.weight
 
     def _create_bridge(self, feature_size: int, encoder_state: State) -> nn.Linear | None:
-        """From what the encoder has read to the first state, or to the first input; None where nothing has to be
-        changed.
-        """
+        """The linear layer from the encoder to the first state or the first input; None where none is needed."""
         first = self.backbone.initial_state(1)
         width = sum(tensor[0].numel() for tensor in _features_of(first))
         if self.by_first_input:
@@ -161,8 +181,17 @@ class Decoder(nn.Module):
         return nn.Linear(sum(last_state if name == "first_state" else feature_size for name in self.states), width)
 
     def start(self, features: Features, source: Tensor | None = None) -> tuple[State, State]:
-        """The first state, and the memory. source: (B, S) ids of the vocabulary that the steps of the memory stand for,
-        where they may be copied.
+        """Begin to decode.
+
+        Args:
+            features: of the encoder.
+            source: (B, S), the ids of the encoder's steps in the vocabulary of the decoder; needed by `copy_source`.
+
+        Returns:
+            The first state, and the memory.
+
+        Raises:
+            ValueError: `copy_source` has no source of text to copy from.
         """
         if self.gate is not None and (source is None or source.shape != features.outputs.shape[:2]):
             raise ValueError(
@@ -178,7 +207,7 @@ class Decoder(nn.Module):
         return (first, (unattended(memory),), fed), (tuple(memory), read, copied)
 
     def _first_state(self, features: Features, beside: tuple[Tensor, ...]) -> State:
-        """beside: what a step reads beside a token."""
+        """The first state of the backbone; beside: the inputs of a step beside the embedding."""
         first = self.backbone.initial_state(features.last.shape[0])
         if self.bridge is None:
             return unflatten(flatten(features.state), first) if self.states else first
@@ -192,16 +221,24 @@ class Decoder(nn.Module):
     def forward(
         self, tokens: Tensor, state: State, memory: State, choose: Callable[[Tensor, Tensor], Tensor] | None = None
     ) -> Decoded:
-        """(B, U) tokens that are read, one after the other.
+        """Run the decoder over target tokens with teacher forcing.
 
-        choose: (B,) tokens and (B, W), what the head has read just before them -> the tokens that are read instead.
-            They are then read one by one.
+        Args:
+            tokens: input tokens, (B, U).
+            state: the first state, from `start`.
+            memory: from `start`.
+            choose: scheduled sampling. Called before each step but the first with the target tokens (B,) and the
+                previous input of the head (B, W); returns the tokens (B,) to read instead. Decoding then runs step by
+                step.
+
+        Returns:
+            Inputs of the head (B, U, W) and, with attention, weights (B, U, S).
         """
         if self.input_feeding or choose is not None:
             return self._by_steps(tokens, state, memory, choose)
         x = self.dropout(self.embedding(tokens))
         x = torch.cat([x, *(read[:, None].expand(-1, x.shape[1], -1) for read in memory[1])], dim=-1)
-        # no lengths: what a row's decoder does after its end is masked in the loss
+        # no lengths: steps after the end of a row are masked in the loss
         outputs, _ = self.backbone(x, None, state[0])
         if self.attention is None:
             return Decoded(self.dropout(outputs), None)
@@ -222,19 +259,35 @@ class Decoder(nn.Module):
         return Decoded(torch.stack(outputs, dim=1), torch.stack(weights, dim=1) if weights else None)
 
     def step(self, token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
-        """(B,) tokens -> (B, W), what the head reads, and the next state."""
-        own, attended, fed = state
+        """Decode one step.
+
+        Args:
+            token: (B,)
+            state: from `start` or the previous step.
+            memory: from `start`.
+
+        Returns:
+            The input of the head (B, W) and the next state.
+        """
+        backbone_state, attended, fed = state
         x = torch.cat([self.dropout(self.embedding(token)), *memory[1], *fed], dim=-1)
-        output, own = self.backbone.step(x, own)
+        output, backbone_state = self.backbone.step(x, backbone_state)
         if self.attention is not None:
             context, after = self.attention.step(output, Memory(*memory[0]), *attended)
             output, attended = self._combined(output, context), (after,)
         output = self.dropout(output)
-        return output, (own, attended, (output,) if self.input_feeding else ())
+        return output, (backbone_state, attended, (output,) if self.input_feeding else ())
 
     def log_probabilities(self, output: Tensor, attended: Tensor | None, memory: State) -> Tensor:
-        """(B, W), what the head reads, and (B, S), what was attended to -> (B, V) of the next token. An unknown one can
-        only be copied.
+        """Log-probabilities of the next token. With `copy_source`, the unknown token can only be copied.
+
+        Args:
+            output: the input of the head, (B, W).
+            attended: attention weights (B, S); None without attention.
+            memory: from `start`.
+
+        Returns:
+            (B, V)
         """
         written = self.head(output).float().log_softmax(-1)
         if self.gate is None or attended is None:
@@ -244,11 +297,19 @@ class Decoder(nn.Module):
         gate = self.gate(output).float()
         return torch.logaddexp(logsigmoid(gate) + written, logsigmoid(-gate) + copied.log())
 
-    def of_targets(self, decoded: Decoded, source: Tensor | None, targets: Tensor, never: Sequence[int] = ()) -> Tensor:
-        """(B, U) log-probabilities of tokens.
+    def target_log_probabilities(
+        self, decoded: Decoded, source: Tensor | None, targets: Tensor, never: Sequence[int] = ()
+    ) -> Tensor:
+        """Log-probabilities of target tokens.
 
-        source: as of `start`.
-        never: tokens that are not written, only copied: what is left shares all of the probability.
+        Args:
+            decoded: from `forward`.
+            source: as of `start`.
+            targets: (B, U).
+            never: ids that are never generated, only copied; the probability is renormalised without them.
+
+        Returns:
+            (B, U)
         """
         logs = self.head(decoded.outputs).float().log_softmax(-1)
         if never:
@@ -267,12 +328,12 @@ class Decoder(nn.Module):
 
 
 def _seen(features: Features, name: str) -> Tensor:
-    """(B, F), what a state is made of."""
+    """What the first state is computed from, (B, F)."""
     if name == "first_state":
         return torch.cat([tensor.flatten(1) for tensor in _features_of(features.state)], dim=-1)
     return (mean_of if name == "mean_state" else largest_of)(features.outputs, features.lengths)
 
 
 def _features_of(state: State) -> list[Tensor]:
-    """The tensors of a state that hold features; counters stay where they are."""
+    """The tensors of a state that hold features, which counters (B,) do not."""
     return [tensor for tensor in flatten(state) if tensor.dim() > 1]

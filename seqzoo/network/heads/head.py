@@ -1,4 +1,4 @@
-"""What every head has: a vector and a bias for each token, which may be the encoder's own."""
+"""The base of the heads of language models: a vector, which may be tied to the embedding, and a bias for each token."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from torch import Tensor, nn
 
 
 class Head(nn.Module):
-    """(N, O) features -> a distribution over V tokens. It never has to write out all of it to say what was right.
+    """A distribution over V tokens for each of N feature vectors. `loss` need not compute all of its probabilities.
 
-    embedding: None, or the (V, E) vectors by which the encoder reads tokens; they are then those of the head, too
-        (Press & Wolf, Using the Output Embedding to Improve Language Models, 2017, https://aclanthology.org/E17-2025;
-        Inan et al., Tying Word Vectors and Word Classifiers, 2017, https://arxiv.org/abs/1611.01462).
+    Args:
+        feature_size: O, the width of the features.
+        vocabulary_size: V.
+        embedding: (V, E) embeddings of the encoder, to tie the weight of the head to (Press & Wolf, Using the Output
+            Embedding to Improve Language Models, 2017, https://aclanthology.org/E17-2025; Inan et al., Tying Word
+            Vectors and Word Classifiers, 2017, https://arxiv.org/abs/1611.01462); None: not tied.
+
+    Raises:
+        ValueError: the embedding has another number of tokens.
     """
 
     def __init__(self, feature_size: int, vocabulary_size: int, embedding: nn.Embedding | None = None):
         super().__init__()
         if embedding is not None and embedding.num_embeddings != vocabulary_size:
             raise ValueError(
-                f"the encoder reads {embedding.num_embeddings} tokens, and the head writes {vocabulary_size}"
+                f"the encoder has {embedding.num_embeddings} embeddings, and the head has {vocabulary_size} tokens: "
+                "tied embeddings need equal numbers"
             )
         output = nn.Linear(feature_size if embedding is None else embedding.embedding_dim, vocabulary_size)
         if embedding is not None:
@@ -29,18 +36,23 @@ class Head(nn.Module):
 
     @property
     def width(self) -> int:
-        """Of a token's vector."""
+        """The width of the weight, E."""
         return self.weight.shape[1]
 
     @abstractmethod
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """(N, O) features and (N,) ids -> nats, summed over ids that are not IGNORED (`seqzoo.contracts.masking`)."""
+        """Summed negative log-likelihood, in nats.
+
+        Args:
+            features: (N, O).
+            targets: ids, (N,); those that are `seqzoo.contracts.masking.IGNORED` do not count.
+        """
 
     @abstractmethod
     def log_probabilities(self, features: Tensor) -> Tensor:
-        """(..., O) -> (..., V), float32."""
+        """Log-probabilities of all tokens, in float32: (..., O) -> (..., V)."""
 
 
 def onto(feature_size: int, width: int) -> nn.Module:
-    """Features as wide as a token's vector: by a learned projection where they are not."""
+    """A linear layer from `feature_size` to `width`; the identity where they are equal."""
     return nn.Identity() if feature_size == width else nn.Linear(feature_size, width, bias=False)

@@ -1,4 +1,4 @@
-"""A linear layer and its cross-entropy at once, for vocabularies so large that the scores fill the memory."""
+"""A linear layer fused with its cross-entropy, for vocabularies so large that the logits would fill the memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqzoo.contracts.batch import Loss
 from seqzoo.contracts.masking import IGNORED, cross_entropy, ignore_padding, zero_padding
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
-"""Scores of a chunk: few enough to stay near a CPU's caches, and enough for large products."""
+"""Logits per chunk, by device: few enough for the caches of a CPU, enough for large matrix products."""
 
 
 def linear_cross_entropy(
@@ -23,17 +23,28 @@ def linear_cross_entropy(
     lengths: Tensor | None,
     label_smoothing: float = 0.0,
 ) -> Loss:
-    """`masking.cross_entropy` of `F.linear(features, weight, bias)`, whose (B, T, V) scores are never held at once.
+    """`masking.cross_entropy` of `F.linear(features, weight, bias)` without holding all (B, T, V) logits at once.
 
-    Rows are taken in chunks, and the gradient is computed with the loss while a chunk's scores are there, so that they
-    need not be kept or computed again (Hsu et al. 2024, Liger Kernel, https://arxiv.org/abs/2410.10989).
+    Rows are processed in chunks. The gradient of a chunk is computed together with its loss, so that its logits are
+    neither kept nor computed again.
 
-    features: (B, T, O); weight: (V, O); bias: (V,) or None; targets: (B, T), of which those that are IGNORED add
-        nothing; lengths: (B,), or None where all steps are real; label_smoothing: share of the right answer's
-        probability that is spread over all V.
-    Raises RuntimeError where second derivatives are asked for.
+    Args:
+        features: (B, T, O)
+        weight: (V, O)
+        bias: (V,), or None.
+        targets: (B, T); those that are `IGNORED` do not count.
+        lengths: (B,); None where no step is padded.
+        label_smoothing: share of the probability of the target that is spread over all V tokens.
+
+    Returns:
+        The summed loss in nats and the number of real steps.
+
+    Raises:
+        RuntimeError: a second derivative is computed.
+
+    Source: Hsu et al., Liger Kernel, 2024, https://arxiv.org/abs/2410.10989
     """
-    if features.is_meta:  # only counted, by a batch so small that the kept gradient of the weight would outweigh all
+    if features.is_meta:  # memory is counted on a small batch, where the gradient of the weight would outweigh all else
         return cross_entropy(F.linear(features, weight, bias), targets, lengths, label_smoothing)
     if lengths is None:
         count = torch.full((), targets.numel(), device=targets.device)
@@ -59,17 +70,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
         label_smoothing: float,
         learning: bool,
     ) -> Tensor:
-        wanted = [learning and needed for needed in ctx.needs_input_grad[:3]]
-        of_features = torch.empty_like(features) if wanted[0] else None
-        of_weight, of_bias = (
-            torch.zeros_like(parameter, dtype=torch.promote_types(parameter.dtype, torch.float32)) if needed else None
-            for parameter, needed in zip((weight, bias), wanted[1:], strict=True)
+        needed = [learning and needs_grad for needs_grad in ctx.needs_input_grad[:3]]
+        grad_features = torch.empty_like(features) if needed[0] else None
+        grad_weight, grad_bias = (
+            torch.zeros_like(parameter, dtype=torch.promote_types(parameter.dtype, torch.float32))
+            if is_needed
+            else None
+            for parameter, is_needed in zip((weight, bias), needed[1:], strict=True)
         )
         total = torch.zeros((), device=features.device, dtype=torch.promote_types(features.dtype, torch.float32))
         device, vocabulary = features.device.type, weight.shape[0]
         rows = max(1, SCORES_AT_ONCE.get(device, 2**22) // vocabulary)
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        # a gradient that has not been scaled yet is too small for float16
+        # the gradient is not scaled yet and would underflow in float16
         exact = torch.float32 if dtype == torch.float16 else dtype
         with torch.autocast(device, enabled=False):
             for first in range(0, len(targets), rows):
@@ -85,28 +98,28 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 if label_smoothing:
                     right = (1 - label_smoothing) * right + label_smoothing * logs.mean(-1)
                 total -= right.where(real, 0).sum()
-                if not any(wanted):
+                if not any(needed):
                     continue
                 slope = logs.exp_()
                 if label_smoothing:
                     slope -= label_smoothing / vocabulary
                 slope.scatter_add_(1, answers, torch.full_like(right, label_smoothing - 1)[:, None])
                 slope = slope.mul_(real[:, None]).to(exact)
-                if of_features is not None:
-                    of_features[here] = slope @ weight.to(exact)
-                if of_weight is not None:
-                    if of_weight.dtype == exact:
-                        of_weight.addmm_(slope.t(), x.to(exact))
-                    else:  # sums of chunks keep their digits
-                        of_weight += slope.t() @ x.to(exact)
-                if of_bias is not None:
-                    of_bias += slope.sum(0)
-        ctx.save_for_backward(of_features, of_weight, of_bias)
+                if grad_features is not None:
+                    grad_features[here] = slope @ weight.to(exact)
+                if grad_weight is not None:
+                    if grad_weight.dtype == exact:
+                        grad_weight.addmm_(slope.t(), x.to(exact))
+                    else:  # accumulated in float32
+                        grad_weight += slope.t() @ x.to(exact)
+                if grad_bias is not None:
+                    grad_bias += slope.sum(0)
+        ctx.save_for_backward(grad_features, grad_weight, grad_bias)
         return total
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            raise RuntimeError("linear_cross_entropy has no second derivatives: take cross_entropy of F.linear(...)")
-        of_features, of_weight, of_bias = (None if g is None else g * slope for g in ctx.saved_tensors)
-        return of_features, of_weight, of_bias, None, None, None
+            raise RuntimeError("linear_cross_entropy has no second derivatives: use cross_entropy of F.linear(...)")
+        gradients = (None if gradient is None else gradient * grad_output for gradient in ctx.saved_tensors)
+        return (*gradients, None, None, None)

@@ -1,6 +1,6 @@
-"""Several softmaxes, mixed: a product of matrices of low rank cannot tell all contexts apart.
+"""The mixture of softmaxes, whose matrix of log-probabilities has a higher rank than that of one softmax.
 
-Yang et al., Breaking the Softmax Bottleneck: A High-Rank RNN Language Model, 2018, https://arxiv.org/abs/1711.03953
+Source: Yang et al., Breaking the Softmax Bottleneck: A High-Rank RNN Language Model, 2018, https://arxiv.org/abs/1711.03953
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from seqzoo.network.heads.head import Head
 
 
 class MixtureOfSoftmaxes(Head):
-    """p(w) = sum over k of softmax(U h)_k softmax(E tanh(W_k h) + b)_w, over `mixtures` softmaxes."""
+    """A mixture of softmaxes: p(w) = sum over k of softmax(U h)_k softmax(E tanh(W_k h) + b)_w.
+
+    Args:
+        feature_size: O, the width of the features h.
+        vocabulary_size: V.
+        mixtures: K, the number of softmaxes.
+        embedding: as of `Head`.
+    """
 
     def __init__(self, feature_size: int, vocabulary_size: int, mixtures: int, embedding: nn.Embedding | None = None):
         super().__init__(feature_size, vocabulary_size, embedding)
@@ -33,6 +40,6 @@ class MixtureOfSoftmaxes(Head):
         return (prior[..., None] + scores.log_softmax(-1)).logsumexp(-2)
 
     def _mixed(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., O) -> (..., K) log-probabilities of the softmaxes, and (..., K, V) their scores."""
+        """(..., O) -> log-probabilities of the mixture's components (..., K) and their logits (..., K, V)."""
         latent = self.latent(features).tanh().unflatten(-1, (-1, self.width))
         return self.prior(features).float().log_softmax(-1), F.linear(latent, self.weight, self.bias).float()

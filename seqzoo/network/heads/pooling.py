@@ -1,4 +1,4 @@
-"""The outputs of all steps become one vector for each sequence."""
+"""Pooling: the outputs of all steps become one vector per sequence."""
 
 from __future__ import annotations
 
@@ -15,50 +15,56 @@ PoolingName = Literal["last", "middle", "mean", "max", "attention", "target", "t
 
 
 class Pooling(nn.Module):
-    """(B, T, O) -> (B, P), by one way or by several side by side.
+    """Pool the outputs of a backbone: (B, T, O) -> (B, P). Several poolings are concatenated. A row of length 0 gives
+    zeros.
 
-    last: the output once all has been read.
-    middle: the output in the middle, from both sides where the backbone has two: for windows cut around a place, such
-        as a junction in DNA.
-    mean, max: over the real steps.
-    attention: a mean with a learned weight a step (Yang et al., Hierarchical Attention Networks, 2016,
-        https://aclanthology.org/N16-1174).
-    target: the output once the target has been read, from both sides where the backbone has two (TD-LSTM; Tang et al.,
-        Effective LSTMs for Target-Dependent Sentiment Classification, 2016, https://aclanthology.org/C16-1311).
-    target_attention: a mean whose weights answer the target (Tang, Qin & Liu, Aspect Level Sentiment Classification
-        with Deep Memory Network, 2016, https://aclanthology.org/D16-1021).
+    Args:
+        feature_size: O.
+        names: one pooling or a list of them.
+            last: the output after the last step.
+            middle: the output at the middle step, of both directions where there are two; for windows that are centred
+            on a position, such as a splice site in DNA.
+            mean, max: over the real steps.
+            attention: a weighted mean with learned weights (Yang et al., Hierarchical Attention Networks, 2016,
+            https://aclanthology.org/N16-1174).
+            target: the output after the marked target, of both directions where there are two (TD-LSTM; Tang et al.,
+            Effective LSTMs for Target-Dependent Sentiment Classification, 2016, https://aclanthology.org/C16-1311).
+            target_attention: a mean weighted by attention, where the target is the query (Tang, Qin & Liu, Aspect Level
+            Sentiment Classification with Deep Memory Network, 2016, https://aclanthology.org/D16-1021).
 
-    A row of length 0 is pooled to zeros.
+    Attributes:
+        output_size: P, which is O for each pooling.
 
-    output_size: P, O for each way.
+    Raises:
+        ValueError: there is no name, or one is given twice.
     """
 
-    def __init__(self, feature_size: int, ways: PoolingName | list[PoolingName]):
+    def __init__(self, feature_size: int, names: PoolingName | list[PoolingName]):
         super().__init__()
-        self.ways = [ways] if isinstance(ways, str) else ways
-        if not self.ways or len(set(self.ways)) < len(self.ways):
-            raise ValueError(f"pooling is {ways}: name at least one way, and none twice")
-        self.output_size = feature_size * len(self.ways)
-        if "attention" in self.ways:
+        self.names = [names] if isinstance(names, str) else names
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError(f"pooling is {names}: name at least one pooling, and none twice")
+        self.output_size = feature_size * len(self.names)
+        if "attention" in self.names:
             self.attention = nn.Sequential(
                 nn.Linear(feature_size, feature_size), nn.Tanh(), nn.Linear(feature_size, 1, bias=False)
             )
-        if "target_attention" in self.ways:
+        if "target_attention" in self.names:
             self.target_attention = Additive(feature_size, feature_size, feature_size)
 
     def forward(self, features: Features) -> Tensor:
-        pooled = torch.cat([self._pool(way, features) for way in self.ways], dim=-1)
+        pooled = torch.cat([self._pool(name, features) for name in self.names], dim=-1)
         return pooled if features.lengths is None else pooled.masked_fill((features.lengths < 1)[:, None], 0)
 
     def weights(self, features: Features) -> Tensor | None:
-        """(B, T), what the attention weighs each step by, zero where padded; None without attention."""
-        for way in self.ways:
-            if way in ("attention", "target_attention"):
-                return self._attend(way, features)[1]
+        """The attention weights (B, T), zero at padded steps; None without attention."""
+        for name in self.names:
+            if name in ("attention", "target_attention"):
+                return self._attend(name, features)[1]
         return None
 
-    def _pool(self, way: PoolingName, features: Features) -> Tensor:
-        match way:
+    def _pool(self, name: PoolingName, features: Features) -> Tensor:
+        match name:
             case "last":
                 return features.last
             case "middle":
@@ -70,24 +76,24 @@ class Pooling(nn.Module):
             case "target":
                 return features.target
             case _:
-                return self._attend(way, features)[0]
+                return self._attend(name, features)[0]
 
-    def _attend(self, way: PoolingName, features: Features) -> tuple[Tensor, Tensor]:
-        """(B, O) and the weights (B, T)."""
+    def _attend(self, name: PoolingName, features: Features) -> tuple[Tensor, Tensor]:
+        """The weighted mean (B, O) and the weights (B, T)."""
         outputs = features.outputs
-        if way == "attention":
+        if name == "attention":
             outputs = zero_padding(outputs, features.lengths)
             scores = self.attention(outputs)[..., 0]
             real = None if features.lengths is None else mask(features.lengths, outputs.shape[1])
             weights = softmax_over(scores, real)
             return (weights[:, None] @ outputs)[:, 0], weights
         memory = self.target_attention.remember(outputs, features.lengths)
-        contexts, rows = self.target_attention(features.target[:, None], memory)
-        return contexts[:, 0], rows[:, 0]
+        contexts, weights = self.target_attention(features.target[:, None], memory)
+        return contexts[:, 0], weights[:, 0]
 
 
 def _middle(features: Features) -> Tensor:
-    """(B, O)"""
+    """The output at the middle step, (B, O)."""
     outputs = features.outputs
     if features.lengths is None:
         return outputs[:, outputs.shape[1] // 2]

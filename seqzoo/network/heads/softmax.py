@@ -1,4 +1,4 @@
-"""The softmax over all tokens."""
+"""The full softmax."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seqzoo.network.heads.linear_cross_entropy import linear_cross_entropy
 
 
 class Softmax(Head):
-    """p(w) = softmax(E h + b)_w"""
+    """The full softmax: p(w) = softmax(E h + b)_w; arguments as of `Head`."""
 
     def __init__(self, feature_size: int, vocabulary_size: int, embedding: nn.Embedding | None = None):
         super().__init__(feature_size, vocabulary_size, embedding)
