@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from seqzoo.contracts.batch import Batch, Loss, Prediction, State
     from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
     from seqzoo.contracts.spec import DataSpec
-    from seqzoo.rnn import RNN
+    from seqzoo.rnn import GRU, LSTM, RNN, Elman, from_torch
     from seqzoo.runs.loaded import Loaded, load
 
 __version__ = "0.1.0"
 __all__ = [
-    "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Encoder", "Loaded", "Loss", "Metric", "Prediction",
-    "State", "Task", "build", "cell_info", "compose", "create_cell", "list_cells", "list_tasks", "load",
+    "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Loaded", "Loss",
+    "Metric", "Prediction", "State", "Task", "build", "cell_info", "compose", "create_cell", "from_torch", "list_cells",
+    "list_tasks", "load",
 ]  # fmt: skip
 
 # imported when first asked for: `seqzoo list` answers without torch
 _HOMES = {
-    "RNN": "seqzoo.rnn",
+    **dict.fromkeys(("RNN", "LSTM", "GRU", "Elman", "from_torch"), "seqzoo.rnn"),
     "Loaded": "seqzoo.runs.loaded",
     "build": "seqzoo.configuration.overrides",
     "cell_info": "seqzoo.analysis.catalogue",

@@ -1,33 +1,64 @@
-"""Any cell of the catalogue with the signature and the return values of `nn.LSTM`."""
+"""Any cell of the catalogue with the signature, results and errors of `nn.LSTM`; drop-ins for torch's own three.
+
+`RNN("peephole_lstm", 128, 256)` is for every cell. `LSTM`, `GRU` and `Elman` stand in for `nn.LSTM`, `nn.GRU` and
+`nn.RNN` literally: their weights have torch's names and load both ways.
+"""
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from seqzoo.cells.cell import Cell
 from seqzoo.configuration.building import cell_factory, refuse_too_large
 from seqzoo.configuration.components import check_component
 from seqzoo.configuration.composing import load
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import checked_lengths
-from seqzoo.contracts.options import check_options, parameters
+from seqzoo.contracts.options import parameters
 from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.network.backbones.recurrent import Recurrent
+from seqzoo.network.backbones.stack import MOST_LAYERS
+
+RNNState = Tensor | tuple[Tensor, ...]
+"""The state of all layers: (num_layers * directions, B, H), or a tuple of such tensors for cells that keep several."""
 
 
 class RNN(nn.Module):
-    """A drop-in for `nn.LSTM`, `nn.GRU` and `nn.RNN`, for every cell: `RNN("lstm", 128, 256, num_layers=2)`.
+    """Layers of any cell, with the signature of `nn.LSTM` after the cell's name.
+
+    The layers are in `backbone.layers[depth][direction]`, each a `Cell`.
 
     Args:
-        cell: a name of `conf/cell`.
-        dropout: on the input of every layer but the first.
-        **options: the cell's own, and those of every cell, such as `zoneout=0.1`.
+        cell: a name of the catalogue, as `seqzoo.list_cells` gives them.
+        input_size: number of features of each step.
+        hidden_size: width of the state.
+        num_layers: number of layers; each reads the outputs of the one below.
+        bias: False removes the biases of the cells.
+        batch_first: inputs and outputs are (B, T, ...) instead of (T, B, ...). States are not affected.
+        dropout: dropout probability on the outputs of every layer but the last.
+        bidirectional: a second cell in each layer reads the sequence backwards.
+        proj_size: width of the projected state of an LSTM (`lstm` or `projected_lstm`); 0 for no projection.
+        device: where the weights are made; None: torch's default device.
+        dtype: the type of the weights; None: torch's default type.
+        **options: the cell's own options, and those of every cell, such as `zoneout=0.1`.
 
     Raises:
-        ConfigError: an option or a size that cannot be, or that no machine could hold.
+        TypeError: an argument of torch's is of a wrong type.
+        ValueError: an argument of torch's is out of range.
+        ConfigError: there is no such cell or option, or no machine could hold the weights.
+
+    Shape:
+        As `nn.LSTM`; see `forward`.
+
+    Example:
+        >>> rnn = seqzoo.RNN("peephole_lstm", 128, 256, num_layers=2, bidirectional=True)
+        >>> outputs, (h, c) = rnn(torch.randn(50, 8, 128))
     """
 
     def __init__(
@@ -36,46 +67,54 @@ class RNN(nn.Module):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
+        bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
         **options: Any,
     ):
         super().__init__()
-        sizes: dict[str, Any] = {"hidden_size": hidden_size, "num_layers": num_layers, "bidirectional": bidirectional}
-        mistakes = check_options("RNN", RNN, {"input_size": input_size, "dropout": dropout, **sizes}, ("cell",))
-        if mistakes:
-            raise ConfigError(mistakes.values())
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "proj_size": proj_size}
+        _check_arguments(sizes, {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, dropout)
+        if proj_size:
+            cell, options = _projected(cell, proj_size, options)
         wrong = check_component("cell", {**load("cell", cell), **options}, "cell", {}, beside=parameters(RNN))
         if wrong:
             raise ConfigError(wrong.values())
-        self.batch_first = batch_first
+        if dropout and num_layers == 1:
+            warnings.warn("dropout has no effect with num_layers=1: it acts between layers", stacklevel=2)
+        self.input_size, self.hidden_size, self.num_layers, self.proj_size = sizes.values()
+        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
 
         def build() -> Recurrent:
-            return Recurrent(cell_factory(cell, **options), input_size, dropout=dropout, **sizes)
+            factory = cell_factory(cell, **options)
+            return Recurrent(factory, input_size, hidden_size, num_layers, bidirectional, dropout)
 
         try:
             refuse_too_large(build)
-            self.backbone = build()
-        except ValueError as error:
+            with torch.device(torch.get_default_device() if device is None else device):
+                self.backbone = build()
+        except ValueError as error:  # sizes that this cell cannot have
             raise ConfigError([f"RNN.{error}"]) from error
-        self.input_size = input_size
+        if not bias:
+            _remove_biases(self.backbone)
+        self.to(dtype=dtype)
         first = [[part.shape for part in flatten(s)] for layer in self.backbone.initial_state(1) for s in layer]
         self._stacks = all(shapes == first[0] for shapes in first)
         self.output_size = self.backbone.output_size
 
     def forward(
-        self,
-        x: Tensor | PackedSequence,
-        state: Tensor | tuple[Tensor, ...] | None = None,
-        lengths: Tensor | None = None,
-    ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
+        self, input: Tensor | PackedSequence, hx: RNNState | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, RNNState]:
         """Run all layers over sequences.
 
         Args:
-            x: input, shape (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence, which
+            input: shape (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence, which then
                 also comes back.
-            state: as returned by an earlier call; None: the initial one.
+            hx: the state to start from, as an earlier call returned it; None: the initial one.
             lengths: number of real steps of each row, whole numbers from 0 to T, shape (B,); None: all are real.
                 Padded steps have no influence, whatever they hold.
 
@@ -84,52 +123,70 @@ class RNN(nn.Module):
             (num_layers * directions, B, H), or a tuple of such tensors for cells that keep several.
 
         Raises:
-            ValueError: shapes, types, devices or lengths do not fit.
+            TypeError: an argument is no tensor.
+            ValueError: the number of dimensions, a type, a device or lengths do not fit.
+            RuntimeError: a size does not fit.
         """
-        self._check_input(x)
-        state = _as_tensors(state)
-        if isinstance(x, PackedSequence):
+        self._check_input(input)
+        hx = _as_tensors(hx)
+        if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError("lengths are given with a PackedSequence, which has its own: leave them out")
-            padded, real = pad_packed_sequence(x, batch_first=True)
-            outputs, after = self._over_rows(padded, state, real)
-            in_order = x.sorted_indices is None
+            padded, real = pad_packed_sequence(input, batch_first=True)
+            outputs, after = self._over_rows(padded, hx, real)
+            in_order = input.sorted_indices is None
             return pack_padded_sequence(outputs, real, batch_first=True, enforce_sorted=in_order), after
         if lengths is not None:
             lengths = _as_lengths(lengths)
-        if x.dim() == 2:
-            first = None if state is None else _each(state, lambda tensor: tensor[:, None] if tensor.dim() else tensor)
-            outputs, after = self._over_rows(x[None], first, lengths)
+        if input.dim() == 2:
+            first = None if hx is None else _each(hx, lambda tensor: tensor[:, None] if tensor.dim() else tensor)
+            outputs, after = self._over_rows(input[None], first, lengths)
             return outputs[0], _each(after, lambda tensor: tensor[:, 0])
         if self.batch_first:
-            return self._over_rows(x, state, lengths)
-        outputs, after = self._over_rows(x.transpose(0, 1), state, lengths)
+            return self._over_rows(input, hx, lengths)
+        outputs, after = self._over_rows(input.transpose(0, 1), hx, lengths)
         return outputs.transpose(0, 1), after
 
+    def flatten_parameters(self) -> None:
+        """Does nothing; here so that code written for `nn.LSTM` runs."""
+
+    def extra_repr(self) -> str:
+        given = {
+            "proj_size": 0,
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+        }
+        changed = [f"{name}={getattr(self, name)}" for name, usual in given.items() if getattr(self, name) != usual]
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *changed])
+
     def _check_input(self, x: Any) -> None:
-        """Raises ValueError, which says the dimensions in the order in which they were given."""
+        """Raises the error that says the dimensions in the order in which they are given."""
         if not isinstance(x, Tensor | PackedSequence):
-            raise ValueError(f"RNN reads a tensor or a PackedSequence: the input is a {type(x).__name__}")
+            raise TypeError(f"RNN reads a tensor or a PackedSequence: the input is a {type(x).__name__}")
         values = x.data if isinstance(x, PackedSequence) else x
         _check_dense(values, "the input")
         shape, batched = values.shape, values is x and x.dim() == 3
         if torch.jit.is_tracing():
             return
         time = 1 if batched and self.batch_first else 0
-        if len(shape) not in (2, 3) or shape[-1] != self.input_size or shape[time] == 0:
-            order = f"(B, T, {self.input_size})" if self.batch_first else f"(T, B, {self.input_size})"
-            raise ValueError(f"RNN reads {order} or (T, {self.input_size}), T at least 1: the input is {tuple(shape)}")
+        order = f"(B, T, {self.input_size})" if self.batch_first else f"(T, B, {self.input_size})"
+        told = f"RNN reads {order} or (T, {self.input_size}), T at least 1: the input is {tuple(shape)}"
+        if len(shape) not in (2, 3):
+            raise ValueError(told)
+        if shape[-1] != self.input_size or shape[time] == 0:
+            raise RuntimeError(told)
 
-    def _over_rows(
-        self, x: Tensor, state: Tensor | tuple[Tensor, ...] | None, lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
+    def _over_rows(self, x: Tensor, state: RNNState | None, lengths: Tensor | None) -> tuple[Tensor, RNNState]:
         """(B, T, I) -> (B, T, O), and states in torch's layout."""
         if lengths is not None:
             lengths = checked_lengths(lengths, x.shape, lengths.device).to(x.device)
         outputs, after = self.backbone(x, lengths, None if state is None else self._split(state, x.shape[0]))
         return outputs, self._merge(after)
 
-    def _merge(self, state: tuple) -> Tensor | tuple[Tensor, ...]:
+    def _merge(self, state: tuple) -> RNNState:
         """Our nested state -> torch's: one tensor for each part of the cell's state, layers and directions in front.
 
         Where a part's width differs by layer, as of cells that remember inputs, each layer's part stays on its own.
@@ -140,23 +197,297 @@ class RNN(nn.Module):
         parts = [torch.stack(same) for same in zip(*slots, strict=True)]
         return parts[0] if len(parts) == 1 else tuple(parts)
 
-    def _split(self, state: Tensor | tuple[Tensor, ...], batch_size: int) -> tuple:
+    def _split(self, state: RNNState, batch_size: int) -> tuple:
         """The inverse of `_merge`."""
         parts = (state,) if isinstance(state, Tensor) else state
         like = self.backbone.initial_state(batch_size)
         merged = self._merge(like)
         expected = [tuple(part.shape) for part in ((merged,) if isinstance(merged, Tensor) else merged)]
         if not torch.jit.is_tracing() and [tuple(part.shape) for part in parts] != expected:
-            found = ", ".join(str(tuple(part.shape)) for part in parts)
-            raise ValueError(f"the state has shapes {found}; it must have {', '.join(map(str, expected))}")
+            shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+            raise RuntimeError(f"the state has shapes {shapes}; it must have {', '.join(map(str, expected))}")
         slots = sum(len(layer) for layer in like)
         if len(parts) == len(flatten(like)):
             return unflatten([part[0] for part in parts], like)
         return unflatten([part[slot] for slot in range(slots) for part in parts], like)
 
 
-def _as_tensors(state: Any) -> Tensor | tuple[Tensor, ...] | None:
-    """Raises ValueError where a state is something else."""
+class _DropIn(RNN):
+    """Weights by torch's names: `weight_ih_l0` is `weight_ih` of `backbone.layers[0][0]`, in `state_dict` as well."""
+
+    def __init__(self, cell: str, device: torch.device | str | int | None, **arguments: Any):
+        super().__init__(cell, device="meta", **arguments)  # where no random number is drawn
+        self.to_empty(device=torch.get_default_device() if device is None else device)
+        self.register_state_dict_post_hook(_by_torchs_names)
+        self.register_load_state_dict_pre_hook(_by_own_names)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights as torch does: from the same random state come the same weights."""
+        bound = self.hidden_size**-0.5
+        for weight in self.parameters():
+            nn.init.uniform_(weight, -bound, bound)
+        for removed_bias in self.buffers():
+            removed_bias.zero_()
+
+    def to_torch(self) -> nn.RNNBase:
+        """The module of `torch.nn` with a copy of these weights."""
+        weight = next(self.parameters())
+        return _copied(self, self._build_torchs(weight.device, weight.dtype))
+
+    def _build_torchs(self, device: torch.device, dtype: torch.dtype) -> nn.RNNBase:
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        place = _TORCHS_NAME.fullmatch(name)
+        return super().__getattr__(name) if place is None else getattr(*self._place(place))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        place = _TORCHS_NAME.fullmatch(name)
+        if place is None:
+            super().__setattr__(name, value)
+        elif isinstance(value, nn.Parameter):
+            setattr(*self._place(place), value)
+        else:  # as torch.func.functional_call puts other tensors in the places of weights
+            cell, own = self._place(place)
+            cell._parameters[own] = value
+
+    def _place(self, place: re.Match[str]) -> tuple[Cell, str]:
+        layers = self.backbone.layers
+        depth, direction = int(place["depth"]), place["reverse"] is not None
+        if depth >= len(layers) or direction >= len(layers[depth]):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {place[0]!r}")
+        return layers[depth].directions[direction], place["name"]
+
+
+class LSTM(_DropIn):
+    """A drop-in for `nn.LSTM`: same arguments, results, first weights and `state_dict`; `forward` takes `lengths`, too.
+
+    Args: as `nn.LSTM`.
+
+    Raises:
+        TypeError: an argument is of a wrong type.
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> lstm = seqzoo.LSTM(128, 256, num_layers=2)
+        >>> lstm.load_state_dict(torch.nn.LSTM(128, 256, num_layers=2).state_dict())
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__(
+            "lstm",
+            device,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            proj_size=proj_size,
+            dtype=dtype,
+        )
+
+    def _build_torchs(self, device: torch.device, dtype: torch.dtype) -> nn.LSTM:
+        return nn.LSTM(**_common_arguments(self), proj_size=self.proj_size, device=device, dtype=dtype)
+
+
+class GRU(_DropIn):
+    """A drop-in for `nn.GRU`: same arguments, results, first weights and `state_dict`; `forward` takes `lengths`, too.
+
+    Args: as `nn.GRU`.
+
+    Raises:
+        TypeError: an argument is of a wrong type.
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__(
+            "gru",
+            device,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            dtype=dtype,
+        )
+
+    def _build_torchs(self, device: torch.device, dtype: torch.dtype) -> nn.GRU:
+        return nn.GRU(**_common_arguments(self), device=device, dtype=dtype)
+
+
+class Elman(_DropIn):
+    """A drop-in for `nn.RNN`: same arguments, results, first weights and `state_dict`; `forward` takes `lengths`, too.
+
+    Args: as `nn.RNN`.
+
+    Raises:
+        TypeError: an argument is of a wrong type.
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"nonlinearity is {nonlinearity!r}: it must be tanh or relu; seqzoo.RNN knows others")
+        super().__init__(
+            "elman",
+            device,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            activation=nonlinearity,
+            dtype=dtype,
+        )
+        self.nonlinearity = nonlinearity
+
+    def _build_torchs(self, device: torch.device, dtype: torch.dtype) -> nn.RNN:
+        return nn.RNN(**_common_arguments(self), nonlinearity=self.nonlinearity, device=device, dtype=dtype)
+
+
+def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
+    """The drop-in for a module of `torch.nn`, with a copy of its weights; `to_torch` leads back.
+
+    Args:
+        module: an `nn.LSTM`, `nn.GRU` or `nn.RNN`.
+
+    Raises:
+        TypeError: it is another module.
+
+    Example:
+        >>> lstm = seqzoo.from_torch(torch.nn.LSTM(128, 256, bidirectional=True))
+    """
+    if not isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
+        raise TypeError(f"from_torch takes an nn.LSTM, nn.GRU or nn.RNN: this is a {type(module).__name__}")
+    weight = next(module.parameters())
+    given = {**_common_arguments(module), "device": weight.device, "dtype": weight.dtype}
+    own: LSTM | GRU | Elman
+    if isinstance(module, nn.LSTM):
+        own = LSTM(**given, proj_size=module.proj_size)
+    elif isinstance(module, nn.GRU):
+        own = GRU(**given)
+    else:
+        own = Elman(**given, nonlinearity=module.nonlinearity)
+    return _copied(module, own)
+
+
+def _common_arguments(module: nn.Module) -> dict[str, Any]:
+    """The arguments that torch's modules and their drop-ins share."""
+    names = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional")
+    # without a second layer it has no effect, and torch warns
+    dropout = module.dropout if module.num_layers != 1 else 0.0
+    return {**{name: getattr(module, name) for name in names}, "dropout": dropout}
+
+
+def _copied(source: nn.Module, target: Any) -> Any:
+    """`target` with the weights of `source`, what of them is learned, and its mode."""
+    target.load_state_dict(source.state_dict())
+    for own, other in zip(target.parameters(), source.parameters(), strict=True):
+        own.requires_grad_(other.requires_grad)
+    return target.train(source.training)
+
+
+_TORCHS_NAME = re.compile(r"(?P<name>(?:weight|bias)_(?:ih|hh|hr))_l(?P<depth>\d+)(?P<reverse>_reverse)?")
+_OWN_NAME = re.compile(r"backbone\.layers\.(?P<depth>\d+)\.(?P<direction>[01])\.(?P<name>\w+)")
+
+
+def _by_torchs_names(module: nn.Module, state_dict: dict[str, Any], prefix: str, _: Any) -> None:
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        place = _OWN_NAME.fullmatch(key.removeprefix(prefix))
+        if place is not None:
+            reverse = "_reverse" if place["direction"] == "1" else ""
+            state_dict[f"{prefix}{place['name']}_l{place['depth']}{reverse}"] = state_dict.pop(key)
+
+
+def _by_own_names(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        place = _TORCHS_NAME.fullmatch(key.removeprefix(prefix))
+        if place is not None:
+            direction = int(place["reverse"] is not None)
+            state_dict[f"{prefix}backbone.layers.{place['depth']}.{direction}.{place['name']}"] = state_dict.pop(key)
+
+
+def _check_arguments(sizes: dict[str, Any], switches: dict[str, Any], dropout: Any) -> None:
+    """Raises TypeError and ValueError where torch does."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise TypeError(f"{name} is {size!r:.60}: it must be a whole number")
+        least = 0 if name == "proj_size" else 1
+        if size < least:
+            raise ValueError(f"{name} is {size}: it must be at least {least}")
+    if sizes["num_layers"] > MOST_LAYERS:
+        raise ValueError(f"num_layers is {sizes['num_layers']:,}: it must be at most {MOST_LAYERS:,}")
+    if sizes["proj_size"] >= sizes["hidden_size"]:
+        raise ValueError(f"proj_size is {sizes['proj_size']}: it must be below hidden_size, {sizes['hidden_size']}")
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise TypeError(f"{name} is {switch!r:.60}: it must be True or False")
+    if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout is {dropout!r:.60}: it is a probability, 0 <= dropout < 1")
+
+
+def _projected(cell: str, proj_size: int, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The cell whose state is projected, and its options. Raises ValueError where a cell has no projection."""
+    if cell not in ("lstm", "projected_lstm"):
+        raise ValueError(f"proj_size is {proj_size}: only lstm and projected_lstm have a projection, not {cell!r:.60}")
+    return "projected_lstm", {**options, "projection_size": proj_size}
+
+
+def _remove_biases(backbone: Recurrent) -> None:
+    """What a cell adds stays in its equations as a zero that is neither learned nor saved."""
+    for module in backbone.modules():
+        if isinstance(module, Cell):
+            for biases in (module._parameters, module._buffers):
+                for name in [name for name in biases if name.startswith("bias")]:
+                    zeros = torch.zeros_like(biases.pop(name), requires_grad=False)
+                    module.register_buffer(name, zeros, persistent=False)
+
+
+def _as_tensors(state: Any) -> RNNState | None:
+    """Raises TypeError where a state is something else."""
     parts = (state,) if isinstance(state, Tensor) else state
     if parts is None:
         return None
@@ -164,7 +495,7 @@ def _as_tensors(state: Any) -> Tensor | tuple[Tensor, ...] | None:
         for part in parts:
             _check_dense(part, "the state")
         return state if isinstance(state, Tensor) else tuple(parts)
-    raise ValueError(f"the state is a {type(state).__name__}: it must be a tensor, or a tuple of tensors")
+    raise TypeError(f"the state is a {type(state).__name__}: it must be a tensor, or a tuple of tensors")
 
 
 def _check_dense(tensor: Tensor, name: str) -> None:
@@ -187,5 +518,5 @@ def _as_lengths(lengths: Any) -> Tensor:
         raise ValueError(f"lengths are {lengths!r:.60}: they must be whole numbers, one a row") from error
 
 
-def _each(state: Tensor | tuple[Tensor, ...], function: Any) -> Tensor | tuple[Tensor, ...]:
+def _each(state: RNNState, function: Any) -> RNNState:
     return function(state) if isinstance(state, Tensor) else tuple(function(part) for part in state)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import pickle
+import re
+from itertools import product
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -18,7 +25,7 @@ TORCH = {"lstm": nn.LSTM, "gru": nn.GRU, "elman": nn.RNN}
 def pair(cell: str, layers: int, bidirectional: bool, batch_first: bool = False) -> tuple[seqzoo.RNN, nn.RNNBase]:
     """One of each, with torch's weights copied over."""
     theirs = TORCH[cell](INPUT, H, layers, bidirectional=bidirectional, batch_first=batch_first).double()
-    ours = seqzoo.RNN(cell, INPUT, H, layers, bidirectional, batch_first=batch_first).double()
+    ours = seqzoo.RNN(cell, INPUT, H, layers, bidirectional=bidirectional, batch_first=batch_first).double()
     state = theirs.state_dict()
     with torch.no_grad():
         for depth, directions in enumerate(ours.backbone.layers):
@@ -101,7 +108,7 @@ def test_without_a_batch() -> None:
 
 def test_a_state_of_another_shape_is_refused() -> None:
     rnn = seqzoo.RNN("lstm", INPUT, H)
-    with pytest.raises(ValueError, match="it must have"):
+    with pytest.raises(RuntimeError, match="it must have"):
         rnn(torch.randn(T, B, INPUT), (torch.zeros(2, B, H), torch.zeros(2, B, H)))
 
 
@@ -151,3 +158,196 @@ def test_a_misspelled_option_of_every_cell_is_recognized() -> None:
         seqzoo.create_cell("gru", 5, 8, recurent_init="identity")
     with pytest.raises(ConfigError, match=r"there is no option 'cell.bidirectionl'. Did you mean 'bidirectional'\?"):
         seqzoo.RNN("lstm", 5, 8, bidirectionl=True)
+
+
+SIZES = [
+    {"num_layers": layers, "bias": bias, "bidirectional": both, "batch_first": first}
+    for layers, bias, both, first in product((1, 2), (True, False), (False, True), (False, True))
+]
+DROP_INS = [
+    *((seqzoo.LSTM, nn.LSTM, {**sizes, "proj_size": width}) for sizes in SIZES for width in (0, 2)),
+    *((seqzoo.GRU, nn.GRU, sizes) for sizes in SIZES),
+    *((seqzoo.Elman, nn.RNN, {**sizes, "nonlinearity": name}) for sizes in SIZES for name in ("tanh", "relu")),
+]
+
+
+def assert_same_results(ours: nn.Module, theirs: nn.Module) -> None:
+    """Outputs, states and gradients of sequences that start from a state."""
+    x = torch.randn(T, B, INPUT, dtype=torch.float64)
+    _, state = theirs(x)
+    state = tuple(part.detach().cos() for part in state) if isinstance(state, tuple) else state.detach().cos()
+    results = []
+    for network in (ours, theirs):
+        outputs, after = network(x, state)
+        parts = after if isinstance(after, tuple) else (after,)
+        loss = outputs.sin().sum() + sum(part.cos().sum() for part in parts)
+        results.append((outputs, parts, torch.autograd.grad(loss, list(network.parameters()))))
+    torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize(("kind", "torchs", "options"), DROP_INS)
+def test_drop_ins_load_both_ways(kind: type, torchs: type, options: dict[str, Any]) -> None:
+    theirs, ours = torchs(INPUT, H, **options).double(), kind(INPUT, H, **options, dtype=torch.float64)
+    shapes = [(name, weight.shape) for name, weight in theirs.state_dict().items()]
+    assert [(name, weight.shape) for name, weight in ours.state_dict().items()] == shapes
+    ours.load_state_dict(theirs.state_dict())
+    assert_same_results(ours, theirs)
+    other = torchs(INPUT, H, **options).double()
+    other.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(other.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize(("kind", "torchs", "options"), DROP_INS[::5])
+def test_from_torch_and_back(kind: type, torchs: type, options: dict[str, Any]) -> None:
+    theirs = torchs(INPUT, H, **options, dtype=torch.float64).eval()
+    theirs.weight_hh_l0.requires_grad_(False)
+    ours = seqzoo.from_torch(theirs)
+    assert type(ours) is kind
+    assert not ours.training
+    assert not ours.weight_hh_l0.requires_grad
+    back = ours.to_torch()
+    assert type(back) is torchs
+    assert repr(back) == repr(theirs)
+    assert not back.training
+    assert not back.weight_hh_l0.requires_grad
+    torch.testing.assert_close(back.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+
+
+def test_from_torch_takes_three_modules() -> None:
+    with pytest.raises(TypeError, match=r"takes an nn.LSTM, nn.GRU or nn.RNN: this is a Linear"):
+        seqzoo.from_torch(nn.Linear(2, 3))
+
+
+@pytest.mark.parametrize(("kind", "torchs"), [(seqzoo.LSTM, nn.LSTM), (seqzoo.GRU, nn.GRU), (seqzoo.Elman, nn.RNN)])
+def test_drop_ins_start_from_the_same_weights(kind: type, torchs: type) -> None:
+    states = []
+    for network in (kind, torchs):
+        torch.manual_seed(3)
+        states.append(network(INPUT, H, 2, bidirectional=True).state_dict())
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def test_weights_of_drop_ins_have_torchs_names() -> None:
+    ours, theirs = seqzoo.LSTM(INPUT, H, 2, bidirectional=True), nn.LSTM(INPUT, H, 2, bidirectional=True)
+    theirs.load_state_dict(ours.state_dict())
+    assert ours.weight_hh_l1_reverse is ours.backbone.layers[1][1].weight_hh
+    for missing in ("weight_ih_l2", "weight_hr_l0", "weight"):
+        with pytest.raises(AttributeError, match=missing.partition("_l")[0]):
+            getattr(ours, missing)
+    x = torch.randn(T, B, INPUT)
+    doubled = {name: 2 * weight for name, weight in theirs.state_dict().items()}
+    torch.testing.assert_close(
+        torch.func.functional_call(ours, doubled, (x,)), torch.func.functional_call(theirs, doubled, (x,))
+    )
+    torch.testing.assert_close(ours(x), theirs(x))
+    ours.weight_ih_l0 = theirs.weight_ih_l0 = nn.Parameter(torch.zeros_like(theirs.weight_ih_l0))
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_drop_ins_inside_other_modules_are_saved_copied_and_pickled() -> None:
+    ours = nn.ModuleDict({"reader": seqzoo.GRU(INPUT, H), "other": seqzoo.RNN("gru", INPUT, H)})
+    state = ours.state_dict()
+    assert "reader.weight_ih_l0" in state
+    assert "other.backbone.layers.0.0.weight_ih" in state
+    for again in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
+        for weight in again.parameters():
+            nn.init.zeros_(weight)
+        again.load_state_dict(state)
+        torch.testing.assert_close(dict(again.state_dict()), dict(state))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        ours.load_state_dict({name: weight for name, weight in state.items() if name != "reader.weight_ih_l0"})
+
+
+@pytest.mark.parametrize(("kind", "torchs"), [(seqzoo.LSTM, nn.LSTM), (seqzoo.GRU, nn.GRU), (seqzoo.Elman, nn.RNN)])
+def test_the_signature_is_torchs(kind: type, torchs: type) -> None:
+    ours = inspect.signature(kind).parameters
+    defaults = {name: parameter.default for name, parameter in ours.items() if parameter.default is not parameter.empty}
+    made = torchs(INPUT, H)
+    assert {name: getattr(made, name) for name in defaults if name not in ("device", "dtype")} == {
+        name: value for name, value in defaults.items() if name not in ("device", "dtype")
+    }
+    order = [
+        "input_size",
+        "hidden_size",
+        "num_layers",
+        "nonlinearity",
+        "bias",
+        "batch_first",
+        "dropout",
+        "bidirectional",
+    ]
+    order += ["proj_size", "device", "dtype"]
+    absent = {seqzoo.LSTM: {"nonlinearity"}, seqzoo.GRU: {"nonlinearity", "proj_size"}, seqzoo.Elman: {"proj_size"}}
+    assert [*ours] == [name for name in order if name not in absent[kind]]
+    of_any_cell = [*inspect.signature(seqzoo.RNN).parameters]
+    assert of_any_cell == ["cell", *(name for name in order if name != "nonlinearity"), "options"]
+
+
+WRONG_ARGUMENTS: list[dict[str, Any]] = [
+    {"input_size": 0}, {"input_size": 2.5}, {"hidden_size": 0}, {"hidden_size": "4"}, {"num_layers": 0},
+    {"num_layers": 2.0}, {"bias": 1}, {"batch_first": None}, {"dropout": 1.5}, {"dropout": "0.1"}, {"dropout": True},
+    {"proj_size": -1}, {"proj_size": H}, {"dtype": torch.int64, "bias": 2}, {"nonlinearity": "gelu"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG_ARGUMENTS, ids=str)
+def test_wrong_arguments_raise_what_torch_raises(wrong: dict[str, Any]) -> None:
+    kind, torchs = (seqzoo.Elman, nn.RNN) if "nonlinearity" in wrong else (seqzoo.LSTM, nn.LSTM)
+    options = {"input_size": INPUT, "hidden_size": H, **wrong}
+    with pytest.raises((TypeError, ValueError)) as theirs:
+        torchs(**options)
+    with pytest.raises(theirs.type, match=f"^{next(iter(reversed(wrong)))} is "):
+        kind(**options)
+
+
+def test_dropout_of_one_layer_is_warned_of_as_by_torch() -> None:
+    for network in (nn.LSTM, seqzoo.LSTM):
+        with pytest.warns(UserWarning, match="dropout"):
+            network(INPUT, H, dropout=0.1)
+
+
+STATE = (torch.zeros(1, B, H), torch.zeros(1, B, H))
+WRONG_CALLS: dict[str, tuple] = {
+    "one dimension": (torch.zeros(INPUT),),
+    "four dimensions": (torch.zeros(1, T, B, INPUT),),
+    "another width": (torch.zeros(T, B, INPUT + 1),),
+    "another type": (torch.zeros(T, B, INPUT, dtype=torch.float64),),
+    "no steps": (torch.zeros(0, B, INPUT),),
+    "state of another width": (torch.zeros(T, B, INPUT), (STATE[0], torch.zeros(1, B, H + 1))),
+    "state of other rows": (torch.zeros(T, B + 1, INPUT), STATE),
+    "state with no rows": (torch.zeros(T, B, INPUT), (STATE[0][:, 0], STATE[1][:, 0])),
+}
+
+
+@pytest.mark.parametrize("call", WRONG_CALLS)
+def test_wrong_calls_raise_what_torch_raises(call: str) -> None:
+    with pytest.raises((TypeError, ValueError, RuntimeError)) as theirs:
+        nn.LSTM(INPUT, H)(*WRONG_CALLS[call])
+    for ours in (seqzoo.LSTM(INPUT, H), seqzoo.RNN("lstm", INPUT, H)):
+        with pytest.raises(theirs.type):
+            ours(*WRONG_CALLS[call])
+
+
+@pytest.mark.parametrize("cell", seqzoo.list_cells())
+def test_without_biases_a_cell_computes_as_with_zeros(cell: str) -> None:
+    options = {"engine": "reference", "dtype": torch.float64}
+    bare, full = seqzoo.RNN(cell, INPUT, H, bias=False, **options), seqzoo.RNN(cell, INPUT, H, **options)
+    assert not [name for name in bare.state_dict() if re.search(r"\.\d\.bias", name)]
+    full.load_state_dict(bare.state_dict(), strict=False)
+    for name, weight in full.state_dict().items():
+        if re.search(r"\.\d\.bias", name):
+            weight.zero_()
+    x = torch.randn(T, B, INPUT, dtype=torch.float64)
+    torch.testing.assert_close(bare(x), full(x))
+
+
+@pytest.mark.parametrize("with_lengths", [False, True])
+def test_a_projected_state_of_any_cells_signature(with_lengths: bool) -> None:
+    rnn = seqzoo.RNN("lstm", INPUT, H, 2, True, False, 0.0, True, 3, "cpu", torch.float64)
+    lengths = LENGTHS if with_lengths else None
+    outputs, (h, c) = rnn(torch.randn(T, B, INPUT, dtype=torch.float64), lengths=lengths)
+    assert (outputs.shape, h.shape, c.shape) == ((T, B, 6), (4, B, 3), (4, B, H))
+    with pytest.raises(ValueError, match=r"proj_size is 3: only lstm and projected_lstm have a projection, not 'gru'"):
+        seqzoo.RNN("gru", INPUT, H, proj_size=3)

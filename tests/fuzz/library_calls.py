@@ -1,7 +1,7 @@
 """Calls of the library: cells and `seqzoo.RNN` with inputs of any shape, type and length, transformed in any way.
 
 What is accepted must be the result of stepping, finite, and the same however it is computed; what is refused must be
-refused by ConfigError (constructors) or ValueError (calls), as the docstrings say, with a message of seqzoo's own.
+refused by the errors that the docstrings name, with a message of seqzoo's own.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ WRONG_OPTIONS: list[dict[str, Any]] = [
     {"class": "os.system"}, {"activation": 3}, {"layer_norm": "yes"}, {"num_layers": -(2**65)}, {"hidden_size": [4]},
 ]  # fmt: skip
 NAMES = ["", "LSTM", "lstm.yaml", "../cell/lstm", "os.system", "lstm\n", "l" * 5000, "\ud800", None, 3, ["lstm"]]
+RNN_CALLS = (TypeError, ValueError, RuntimeError)  # as of nn.LSTM
 LOW, HIGH = 3e-4, 3e-3  # tolerances: of values, of gradients
 
 
@@ -444,7 +445,7 @@ def _misused(case: Case) -> None:
     elif kind == "step":
         given = _odd_tensor(case, x[:, 0])
     case.note(kind, "cell" if as_cell else "RNN", _told(given), _told(state), "lengths", _told(lengths))
-    with _only(ValueError):
+    with _only(*((ValueError,) if as_cell or kind == "step" else RNN_CALLS)):
         if kind == "step":
             outputs, _ = cell(given, state)
         elif as_cell:
@@ -485,7 +486,7 @@ def _misbuilt(case: Case, kind: str) -> None:
             key: value for key, value in options.items() if key not in ("num_layers", "bidirectional", "dropout")
         }
     case.note("create_cell" if alone else "RNN", repr(name)[:50], options)
-    with _only(ConfigError):
+    with _only(*((ConfigError,) if alone else (ConfigError, TypeError, ValueError))):
         (seqzoo.create_cell if alone else seqzoo.RNN)(name, **options)
 
 
