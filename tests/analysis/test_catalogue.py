@@ -61,7 +61,7 @@ def test_all_that_is_known_of_a_cell() -> None:
         ),
     )
     assert "    f = sigmoid(W_f x + U_f h + p_f * c + b_f)\n" in cell.equations
-    assert cell.options[0] == ("forget_bias", "1.0", "where the forget gate's bias starts")
+    assert cell.options[0] == ("forget_bias", "1.0", "initial bias of the forget gate")
     assert "zoneout" in [option.name for option in cell.options]
     assert cell.states == ("(B, H)", "(B, H)")
     # the LSTM's, and three peepholes a unit

@@ -307,7 +307,7 @@ def test_list_names_with_wildcards(command: Callable) -> None:
     assert [line.split()[0] for line in command("list", "cells").out.splitlines()] == names("cell")
     assert command("list", "cell", "*gr*").out == command("list", "cells", "*gr*").out
     assert command("list", "cells", "gr?").out == (
-        "gru  gated recurrent unit (Cho et al. 2014), reset after the product, as torch\n"
+        "gru  gated recurrent unit (Cho et al. 2014), reset gate after the matrix product as in torch.nn\n"
     )
     for group in ("backbones", "tasks", "data", "experiments", "encoders", "training", "debug"):
         assert command("list", group).status == 0

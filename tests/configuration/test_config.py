@@ -45,8 +45,11 @@ def with_parents(option: str) -> list[str]:
 
 def test_help_is_inherited_and_shows_the_nearest_default() -> None:
     told = {option: (default, what) for option, default, what in option_help("backbone", "bidirectional")}
-    assert told["bidirectional"] == ("true", "a second cell reads backwards; outputs are twice as wide")
-    assert told["num_layers"] == ("1", "layers above each other")
+    assert told["bidirectional"] == (
+        "true",
+        "add a second cell per layer that reads backwards; outputs are twice as wide",
+    )
+    assert told["num_layers"] == ("1", "number of stacked layers")
 
 
 def test_names_match_wildcards() -> None:
@@ -175,7 +178,7 @@ def test_a_folder_of_ones_own_adds_names(tmp_path: Path) -> None:
     assert "mine" in seqzoo.list_cells()
     assert summary("cell", "mine") == "a cell of mine"
     told = {option: (default, what) for option, default, what in option_help("cell", "mine")}
-    assert told["forget_bias"] == ("3.0", "where the forget gate's bias starts; 0 as in the first papers")
+    assert told["forget_bias"] == ("3.0", "initial bias of the forget gate; 0 in the original paper")
     config = compose("experiment=mine", "task=tagging", "data=default/mine")
     assert config["cell"].items() >= {**composing.load("cell", "lstm"), "forget_bias": 3.0}.items()
     assert config["choices"]["cell"] == "mine"
