@@ -13,7 +13,7 @@ from torch import nn
 from seqzoo.cells.elman import Elman
 from seqzoo.configuration.budget import WIDEST, Budget
 from seqzoo.configuration.building import build_budget, build_training, misfits
-from seqzoo.configuration.components import PACKAGES, check_component, find, make
+from seqzoo.configuration.components import PACKAGES, check_component, find, make, with_classes
 from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.sizing import outline, widths
 from seqzoo.contracts.batch import Loss
@@ -21,7 +21,7 @@ from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import UnmetCondition, fits, is_group, leaves, parameters, plain, shown, type_hints, unmet
 from seqzoo.contracts.parts import BackboneFactory, Metric, Task
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import create_metric
+from seqzoo.metrics import MetricName, create_metric
 from seqzoo.training.settings import Training
 
 
@@ -111,7 +111,7 @@ def _check_parts(config: dict[str, Any]) -> list[str]:
             mistakes += error.mistakes
         if group == "task" and "class" not in wrong:
             task = find(group, config[group], config, group)
-            mistakes += _check_metrics(made.get(group, task), {**config[group], **wrong}.get("metrics"))
+            mistakes += _check_metrics(made.get(group, task), {**config[group], **wrong}.get("metrics"), config)
             mistakes += misfits(task, made.get("backbone"), stand_ins["spec"], config, made.get("encoder"))
     return mistakes
 
@@ -210,7 +210,7 @@ LOSSES = {"nats": "a likelihood", "squared error": "a squared error"}
 """What the units of losses say."""
 
 
-def _check_metrics(task: Task | type[Task], names: Any) -> list[str]:
+def _check_metrics(task: Task | type[Task], names: Any, config: dict[str, Any]) -> list[str]:
     """Mistakes in the metrics of a task; a value that is no list of names has been told already."""
     kind = task.reads
     if names == []:
@@ -218,11 +218,11 @@ def _check_metrics(task: Task | type[Task], names: Any) -> list[str]:
     mistakes = []
     for name in names if fits(names, list[str]) else []:
         try:
-            metric = create_metric(name)
+            metric = create_metric(with_classes(name, MetricName, config, "task.metrics"))
             if metric.from_predictions and kind in EXAMPLES and not _can_score(metric, EXAMPLES[kind]):
                 mistakes.append(f"task.metrics names {name}, which cannot score what task={kind} predicts")
-            unit = getattr(metric, "loss_unit", None)
-            if unit not in (None, task.loss_unit):
+            unit = metric.loss_unit
+            if unit is not None and unit != task.loss_unit:
                 mistakes.append(
                     f"task.metrics names {name}, which is computed from {LOSSES[unit]}, and the loss of task={kind} is "
                     f"{LOSSES.get(task.loss_unit, 'another')}: name loss instead"

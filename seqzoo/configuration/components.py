@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from seqzoo.cells.cell import Cell, CellFactories, CellFactory
 from seqzoo.cells.initialisation import Initialisation, initialise
@@ -19,7 +20,7 @@ from seqzoo.configuration.budget import WIDEST
 from seqzoo.contracts.class_index import modules
 from seqzoo.contracts.errors import ConfigError, DataError, closest
 from seqzoo.contracts.options import check_options, fits, is_group, leaves, parameters, shown, type_hints
-from seqzoo.contracts.parts import Backbone, BackboneFactory, DataModule, Encoder, Task
+from seqzoo.contracts.parts import Backbone, BackboneFactory, DataModule, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.engines import Execution
 
@@ -58,23 +59,60 @@ def find(group: str, options: dict[str, Any], config: dict[str, Any], where: str
         raise ConfigError(
             [f"{where}.class is {shown(name)}: name a class of {PACKAGES[group]}, or module.Class of your own"]
         )
+    if "." in name:
+        return own_class(name, CONTRACTS[group], group, config, f"{where}.class")
+    homes = modules(PACKAGES[group])
+    if name not in homes:
+        raise ConfigError([f"{where}.class is {name!r}: there is no such {group}.{closest(name, homes)}"])
+    return _class_in(homes[name], name, CONTRACTS[group], group, f"{where}.class is {name!r}")
+
+
+def own_class(name: str, contract: type, what: str, config: dict[str, Any], where: str) -> Any:
+    """The class that `module.Class` names, of a module that the user allowed.
+
+    Args:
+        name: as it stands in the configuration.
+        contract: what it has to inherit from.
+        what: a word for such classes.
+        config: the whole configuration, which says what is allowed.
+        where: the option that names it.
+    """
     module, _, attribute = name.rpartition(".")
-    if module and module not in config.get("allow_modules", []):
+    if not module:
+        raise ConfigError([f"{where} is {name!r}: name a class of your own, module.Class"])
+    if module not in config.get("allow_modules", []):
         allow = f"'allow_modules=[{module}]', or for a finished run --allow-module {module}"
-        raise ConfigError([f"{where}.class is {name!r}, outside seqzoo: if you trust it, add {allow}"])
-    package = module or PACKAGES[group]
-    homes = {} if module else modules(package)
+        raise ConfigError([f"{where} is {name!r}, outside seqzoo: if you trust it, add {allow}"])
+    return _class_in(module, attribute, contract, what, f"{where} is {name!r}")
+
+
+def _class_in(module: str, attribute: str, contract: type, what: str, told: str) -> Any:
     try:
-        home = importlib.import_module(homes.get(attribute, package))
+        members = vars(importlib.import_module(module))
     except (ImportError, TypeError, ValueError) as error:
-        raise ConfigError([f"{where}.class is {name!r}, but {package} cannot be imported: {error}"]) from error
-    contract, classes = CONTRACTS[group], {n: value for n, value in vars(home).items() if isinstance(value, type)}
-    if not issubclass(classes.get(attribute, object), contract):
-        if attribute in classes:
-            raise ConfigError([f"{where}.class is {name!r}, which does not inherit from seqzoo.{contract.__name__}"])
-        names = homes or (n for n, value in classes.items() if issubclass(value, contract))
-        raise ConfigError([f"{where}.class is {name!r}: there is no such {group}.{closest(attribute, names)}"])
+        raise ConfigError([f"{told}, but {module} cannot be imported: {error}"]) from error
+    classes = {name: value for name, value in members.items() if isinstance(value, type)}
+    if attribute not in classes:
+        names = [name for name, value in classes.items() if issubclass(value, contract)]
+        raise ConfigError([f"{told}: there is no such {what}.{closest(attribute, names)}"])
+    if not issubclass(classes[attribute], contract):
+        home = "seqzoo" if contract in (*CONTRACTS.values(), Metric) else contract.__module__.rpartition(".")[0]
+        raise ConfigError([f"{told}, which does not inherit from {home}.{contract.__name__}"])
     return classes[attribute]
+
+
+def with_classes(value: Any, hint: Any, config: dict[str, Any], where: str) -> Any:
+    """An option with the classes that it names in place of their names, where its type has a place for them:
+    `type[Contract]`. A text without a dot stays one where the type has a place for that, too.
+    """
+    arguments = get_args(hint)
+    if get_origin(hint) in (list, Sequence) and isinstance(value, list):
+        return [with_classes(item, arguments[0], config, where) for item in value]
+    alternatives = arguments if get_origin(hint) in (Union, UnionType) else [hint]
+    contracts = [get_args(choice)[0] for choice in alternatives if get_origin(choice) is type]
+    if contracts and isinstance(value, str) and ("." in value or str not in alternatives):
+        return own_class(value, contracts[0], contracts[0].__name__.lower(), config, where)
+    return value
 
 
 def make(
@@ -123,6 +161,8 @@ def _parts(
                 value = hint(**_parts(hint, value, config, cell, path))
             except ValueError as error:
                 raise ConfigError([_located(path, str(error), hint)]) from error
+        else:
+            value = with_classes(value, hint, config, path)
         made[name] = value
     return made
 
@@ -225,6 +265,11 @@ def check_component(
             inside = _check_cells(value, f"{where}.{path}", config)
         elif hint == BackboneFactory and path not in mistakes:
             inside = _check_nested(value, f"{where}.{path}", config)
+        elif path not in mistakes:
+            try:
+                with_classes(value, hint, config, f"{where}.{path}")
+            except ConfigError as error:
+                inside = error.mistakes
         if inside:
             mistakes[path] = "\n".join(inside)
     return mistakes

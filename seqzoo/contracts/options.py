@@ -131,6 +131,8 @@ def fits(value: Any, hint: Any) -> bool:
         )
     if is_group(hint):
         return isinstance(value, dict)
+    if origin is type:
+        return isinstance(value, str)
     if hint is type(None):
         return value is None
     if hint is float:
@@ -169,6 +171,8 @@ def describe(hint: Any) -> str:
         return f"a list, each {describe(arguments[0])}"
     if origin is dict:
         return f"a mapping, each value {describe(arguments[1])}"
+    if origin is type:
+        return "module.Class"
     if is_group(hint):
         return f"a mapping of its options: {', '.join(parameters(hint))}"
     words = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", type(None): "null"}

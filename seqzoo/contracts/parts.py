@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -72,19 +72,27 @@ BackboneFactory = Callable[[int], Backbone]
 """input_size -> Backbone"""
 
 
-class Metric(Protocol):
-    """A running sum that becomes one number.
+class Metric:
+    """A running sum that becomes one number: `Metric()` has counted nothing.
 
+    name: of the score; by it `task.metrics` names a metric of seqzoo.
     from_predictions: it reads answers, so that somebody must decode; scores_alone: one answer has a score of its own.
+    loss_unit: the `Task.loss_unit` of the losses that it is computed from; None for any.
     """
 
     name: str
     higher_is_better: bool
     from_predictions: bool
     scores_alone: bool
+    loss_unit: str | None = None
 
-    def update(self, loss: Loss, answers: list, references: list) -> None: ...
-    def compute(self) -> float: ...
+    @abstractmethod
+    def update(self, loss: Loss, answers: list, references: list) -> None:
+        """Count one batch: its loss, and its answers and references, which are empty where nobody decoded."""
+
+    @abstractmethod
+    def compute(self) -> float:
+        """The number for all that has been counted; nan where that is nothing."""
 
 
 class Task(nn.Module):

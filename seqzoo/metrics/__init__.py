@@ -8,78 +8,58 @@ neither better nor worse than any number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Iterable
 
+from seqzoo.contracts.class_index import class_of, modules
 from seqzoo.contracts.errors import ConfigError, closest
 from seqzoo.contracts.parts import Metric
-from seqzoo.metrics.answers import all_of, is_right
-from seqzoo.metrics.captioning import CaptionBleu1, CaptionBleu2, CaptionBleu3, CaptionBleu4, CiderD, RougeL
+from seqzoo.metrics.answers import PredictionMetric, all_of, is_right
 from seqzoo.metrics.confusion import BinaryConfusion, Confusion, SpanConfusion, confusion_of
-from seqzoo.metrics.labels import Accuracy, MacroF1
-from seqzoo.metrics.losses import BitsPerCharacter, LossNats, MeanLoss, MeanSquaredError, Perplexity
-from seqzoo.metrics.numeric_errors import MeanAbsoluteError, NormalizedError
-from seqzoo.metrics.span_f1 import SpanF1
-from seqzoo.metrics.translation import Bleu, ChineseBleu, Chrf, CorpusScore
-from seqzoo.metrics.whole_answers import ExactMatch, Repeats, RightLength
+from seqzoo.metrics.translation import CorpusScore
 
 __all__ = [
-    "METRICS", "BinaryConfusion", "Confusion", "SpanConfusion", "all_of", "confusion_of", "create_metric",
-    "create_metrics", "is_right", "signatures",
+    "BinaryConfusion", "Confusion", "MetricName", "PredictionMetric", "SpanConfusion", "all_of", "confusion_of",
+    "create_metric", "create_metrics", "is_right", "metric_classes", "signatures",
 ]  # fmt: skip
 
-METRICS: dict[str, Callable[[], Metric]] = {
-    metric.name: metric
-    for metric in (
-        MeanLoss,
-        LossNats,
-        Perplexity,
-        BitsPerCharacter,
-        Accuracy,
-        ExactMatch,
-        RightLength,
-        Repeats,
-        MacroF1,
-        SpanF1,
-        MeanSquaredError,
-        MeanAbsoluteError,
-        NormalizedError,
-        Bleu,
-        ChineseBleu,
-        Chrf,
-        CaptionBleu1,
-        CaptionBleu2,
-        CaptionBleu3,
-        CaptionBleu4,
-        RougeL,
-        CiderD,
-    )
-}
+MetricName = str | type[Metric]
+"""How a metric is named: by the `name` of one of this folder, or by a class of one's own, `module.Class` in YAML."""
 
 
-def create_metric(name: str) -> Metric:
-    """Create a metric by its name.
+@functools.cache
+def metric_classes() -> dict[str, type[Metric]]:
+    """The metrics that the files of this folder define, by their names."""
+    classes = [class_of(__name__, name) for name in modules(__name__)]
+    return {metric.name: metric for metric in classes if issubclass(metric, Metric) and hasattr(metric, "name")}
+
+
+def create_metric(name: MetricName) -> Metric:
+    """Create a metric by its name, or of a class of one's own.
 
     Raises:
         ConfigError: there is no metric of this name; the message suggests the closest one.
     """
+    if not isinstance(name, str):
+        return name()
     if name in ("meteor", "spice"):
         raise ConfigError(
             [f"the metric {name} is not available, since it needs Java: choose cider_d, bleu_4 or rouge_l"]
         )
-    if name not in METRICS:
-        raise ConfigError([f"There is no metric {name!r}.{closest(name, METRICS)}"])
-    return METRICS[name]()
+    if name not in metric_classes():
+        raise ConfigError([f"There is no metric {name!r}.{closest(name, metric_classes())}"])
+    return metric_classes()[name]()
 
 
-def create_metrics(names: Iterable[str]) -> list[Metric]:
+def create_metrics(names: Iterable[MetricName]) -> list[Metric]:
     """Create several metrics, in the order of the names; see `create_metric`."""
     return [create_metric(name) for name in names]
 
 
-def signatures(names: Iterable[str]) -> dict[str, str]:
+def signatures(metrics: Iterable[Metric]) -> dict[str, str]:
     """The sacrebleu signature, which makes a score comparable, of each metric that sacrebleu computes."""
     signature_of = {}
-    for metric in create_metrics(names):
+    for metric in metrics:
         if isinstance(metric, CorpusScore):
             metric.add("", "")
             metric.compute()

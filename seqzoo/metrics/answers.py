@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from seqzoo.contracts.batch import Loss
+from seqzoo.contracts.parts import Metric
 
 
-class PredictionMetric:
+class PredictionMetric(Metric):
     """A metric that is updated by one answer and its reference at a time, in `add`."""
 
-    name: str
     higher_is_better = True
     from_predictions = True
     scores_alone = True

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 
 from seqzoo.contracts.batch import Loss
+from seqzoo.contracts.parts import Metric
 
 
-class MeanLoss:
-    """Mean loss per target.
-
-    Attributes:
-        loss_unit: the `Task.loss_unit` of the losses that the metric accepts; None accepts any.
-    """
+class MeanLoss(Metric):
+    """Mean loss per target."""
 
     name = "loss"
-    loss_unit: str | None = None
     higher_is_better = False
     from_predictions = False
     scores_alone = False

@@ -324,7 +324,7 @@ def _finish(
         **scores,
         "report": {split: report.to_plain() for split, report in reports.items() if report is not None},
         "higher_is_better": {metric.name: metric.higher_is_better for metric in session.model.task.metrics()},
-        "signatures": signatures(config["task"].get("metrics", [])),
+        "signatures": signatures(session.model.task.metrics()),
         "parameters": cost.parameters,
         "flops_per_token": cost.flops_per_token,
         "state_bytes": cost.state_bytes,

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Loss, Prediction
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import create_metrics
+from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads.pooling import Pooling, PoolingName
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.network.saliency import gradient_times_input
@@ -41,7 +41,7 @@ class Classification(Task):
         self,
         feature_size: int,
         spec: DataSpec,
-        metrics: list[str],
+        metrics: list[MetricName],
         pooling: PoolingName | list[PoolingName] = "last",
         labels: Literal["classes", "ordinal", "numbers"] = "classes",
         class_weights: Literal["balanced"] | list[float] | None = None,

@@ -16,7 +16,7 @@ from seqzoo.contracts.batch import BLANK, PAD, UNKNOWN, Batch, Features, Loss, P
 from seqzoo.contracts.masking import cross_entropy
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import create_metrics
+from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.locked_dropout import create_dropout
 
 NEVER_WRITTEN = [PAD, UNKNOWN, BLANK]
@@ -40,7 +40,9 @@ class Cloze(Task):
     needs_every_step = True
     needs_two_sides = True
 
-    def __init__(self, feature_size: int, spec: DataSpec, metrics: list[str], dropout: float = 0.0, beam_size: int = 1):
+    def __init__(
+        self, feature_size: int, spec: DataSpec, metrics: list[MetricName], dropout: float = 0.0, beam_size: int = 1
+    ):
         super().__init__()
         if beam_size < 1:
             raise ValueError(f"beam_size is {beam_size}: search at least one filling")

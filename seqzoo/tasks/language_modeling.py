@@ -12,7 +12,7 @@ from seqzoo.contracts.batch import PAD, UNKNOWN, Batch, Features, Loss, Predicti
 from seqzoo.contracts.masking import ignore_padding, mask
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import create_metrics
+from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.tasks.decoding import Constraint, Hypothesis, Search, Start, Step, Stream, ensemble, in_pieces
@@ -50,7 +50,7 @@ class LanguageModeling(Task):
         self,
         feature_size: int,
         spec: DataSpec,
-        metrics: list[str],
+        metrics: list[MetricName],
         embedding: nn.Embedding | None = None,
         tied_embeddings: bool = False,
         softmax_cutoffs: list[int] | None = None,

@@ -11,7 +11,7 @@ from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import create_metrics
+from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.locked_dropout import create_dropout
 
 
@@ -30,7 +30,7 @@ class Regression(Task):
     loss_unit = "squared error"
     legend = "last inputs -> last answer   (right: the right number)"
 
-    def __init__(self, feature_size: int, spec: DataSpec, metrics: list[str], dropout: float = 0.0):
+    def __init__(self, feature_size: int, spec: DataSpec, metrics: list[MetricName], dropout: float = 0.0):
         super().__init__()
         self.spec, self.metric_names = spec, metrics
         self.dropout = create_dropout(dropout)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Loss
-from seqzoo.metrics import all_of, create_metric
+from seqzoo.metrics import MetricName, all_of, create_metric
 
 NOTHING = Loss(torch.zeros(()), torch.ones(()))
 
@@ -27,7 +27,7 @@ class SelfCritical:
 
     acts_with: ClassVar[dict[str, str]] = {"after": "metric!=none", "likelihood": "metric!=none"}
 
-    metric: str = "none"
+    metric: MetricName = "none"
     after: int = 1000
     likelihood: float = 0.1
 

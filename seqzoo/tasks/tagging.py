@@ -12,7 +12,7 @@ from seqzoo.contracts.masking import cross_entropy, mask
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.span_notation import OUTSIDE, may_follow, parse
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import create_metrics
+from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads.crf import LinearChain, best_tags, log_partition
 from seqzoo.network.locked_dropout import create_dropout
 
@@ -42,7 +42,7 @@ class Tagging(Task):
         self,
         feature_size: int,
         spec: DataSpec,
-        metrics: list[str],
+        metrics: list[MetricName],
         decoder: Literal["softmax", "crf"] = "softmax",
         constrained: bool = False,
         outside_penalty: float = 0.0,

@@ -16,7 +16,7 @@ from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import all_of, create_metrics, is_right
+from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
 from seqzoo.network.heads.attention import Memory
 from seqzoo.network.heads.decoder import Decoded, Decoder, DecoderOptions
 from seqzoo.network.heads.linear_cross_entropy import linear_cross_entropy
@@ -66,7 +66,7 @@ class Transduction(Task):
         spec: DataSpec,
         decoder: DecoderOptions,
         encoder_state: State,
-        metrics: list[str],
+        metrics: list[MetricName],
         search: Search = Search(),  # noqa: B008 (frozen)
         word_dropout: float = 0.0,
         label_smoothing: float = 0.0,

@@ -19,6 +19,7 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.verse_notation import FRAME, RHYMES, Form, lines_of, rhymes_of
 from seqzoo.tasks.decoding import Template
+from seqzoo.tasks.decoding.search_options import LEAVE_OUT
 from seqzoo.tasks.language_modeling import LanguageModeling
 
 SHORTEST = 4  # lines of a poem of which nothing else is known
@@ -50,9 +51,8 @@ class Verse(LanguageModeling):
         **options: Any,
     ):
         super().__init__(feature_size, spec, **options)
-        search = self.search
-        if search.words or search.places or search.prefix or search.no_repeat or search.min_length:
-            raise ValueError("a poem has a form of its own: leave out words, places, prefix, no_repeat and min_length")
+        if self.search.asks_for_a_form:
+            raise ValueError(f"a poem has a form of its own: {LEAVE_OUT}")
         for name, value in (("characters", characters), ("lines", lines)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}: it is at least 1")

@@ -117,7 +117,7 @@ MISTAKES = {
         "task: the backbone of the decoder is not causal: a decoder writes from left to right, so give it one direction"
     ),
     "task.metrics=[]": "task.metrics is empty: name at least one, which picks the best checkpoint",
-    "task.metrics=accuracy": "task.metrics is 'accuracy': it must be a list, each text",
+    "task.metrics=accuracy": "task.metrics is 'accuracy': it must be a list, each text or module.Class",
     "task=tagging task.metrics=[bleu]": "task.metrics names bleu, which cannot score what task=tagging predicts",
     "task=language_modeling task.metrics=[accuracy]": (
         "task.metrics names accuracy, which cannot score what task=language_modeling predicts"

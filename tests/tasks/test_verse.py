@@ -164,7 +164,7 @@ def test_options_that_are_wrong() -> None:
         "task.acrostic is 'middle': it must be first or last or a whole number or null"
     ]
     assert examine("task=verse", "task.search.words=[a]", "task.search.temperature=0")[1] == [
-        "task: a poem has a form of its own: leave out words, places, prefix, no_repeat and min_length"
+        "task: a poem has a form of its own: leave out words, places, prefix, no_repeat, min_length and constraints"
     ]
 
 

@@ -23,7 +23,7 @@ class Unmet(DataError):
 
 class Constraint(ABC):
     """What a search asks before each token. written: (N, u) tokens so far; rows: (N,) the row of each; end: the token
-    that ends a text, if one does.
+    that ends a text, if one does. One that `search.constraints` names is constructed as `MyConstraint(batch, spec)`.
     """
 
     @abstractmethod

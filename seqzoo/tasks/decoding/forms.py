@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -62,6 +65,8 @@ def form_of(batch: Batch, spec: DataSpec, search: Search) -> tuple[Tensor, Const
         parts.append(Places([places] * rows, limits, f"places={search.places}"))
     if words:
         parts.append(Words([words] * rows, limits, f"words={search.words}"))
+    own = cast("list[Callable[[Batch, DataSpec], Constraint]]", search.constraints)
+    parts += [constraint(batch, spec) for constraint in own]
     return limits + search.same_length, Together(tuple(parts))  # an end needs a place, too
 
 

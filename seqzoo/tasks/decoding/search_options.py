@@ -16,6 +16,8 @@ from seqzoo.tasks.decoding.hypothesis import Hypothesis, Start, Step
 from seqzoo.tasks.decoding.sampling import sampler
 from seqzoo.tasks.decoding.streaming import Stream
 
+LEAVE_OUT = "leave out words, places, prefix, no_repeat, min_length and constraints"
+
 
 @dataclass(frozen=True)
 class Search:
@@ -32,6 +34,7 @@ class Search:
     prefix: what every answer begins with.
     words: what every answer has, anywhere. The beam is then so wide that it holds hypotheses of every amount.
     places: what stands at which token of every answer, from 1.
+    constraints: classes of one's own, which are constructed with each Batch that is answered and the DataSpec.
     """
 
     acts_with: ClassVar[dict[str, str]] = {
@@ -58,6 +61,7 @@ class Search:
     prefix: str = ""
     words: list[str] = field(default_factory=list)
     places: dict[int, str] | None = None
+    constraints: list[type[Constraint]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.beam_size < 1:
@@ -77,8 +81,8 @@ class Search:
             raise ValueError(f"max_length is {self.max_length}: write at least one token")
         if self.min_length > self.max_length:
             raise ValueError(f"min_length is {self.min_length}: it is at most max_length={self.max_length}")
-        if self.couplet and (self.words or self.places or self.prefix or self.no_repeat or self.min_length):
-            raise ValueError("couplet is a form of its own: leave out words, places, prefix, no_repeat and min_length")
+        if self.couplet and self.asks_for_a_form:
+            raise ValueError(f"couplet is a form of its own: {LEAVE_OUT}")
         for place in self.places or {}:
             if place < 1:
                 raise ValueError(f"places names token {place}: the first one is 1")
@@ -88,6 +92,11 @@ class Search:
                 "temperature is above 0, so tokens are drawn: set it to 0 for a beam or words, which are searched, or "
                 "beam_size to 1"
             )
+
+    @property
+    def asks_for_a_form(self) -> bool:
+        """Whether an answer has to keep to something that LEAVE_OUT names."""
+        return bool(self.words or self.places or self.prefix or self.no_repeat or self.min_length or self.constraints)
 
     def find(
         self,
