@@ -1,4 +1,4 @@
-"""What the commands have in common: options, help, modules of one's own."""
+"""What the commands share: options, help, modules of the user."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from seqzoo.contracts.errors import ConfigError, closest
 
 
 def help_options(command: str, overrides: list[str]) -> None:
-    """Every option of the chosen configuration, with its default and what it does, from the comments of `conf/`."""
+    """Print every option of the chosen configuration with its default and the comment in `conf/`."""
     config = composing.compose(*overrides)
-    print(f"seqzoo {command} [OPTION=VALUE ...]\n\nChoices (seqzoo list GROUP names them all):")
+    print(f"seqzoo {command} [OPTION=VALUE ...]\n\nGroups (seqzoo list GROUP shows all names):")
     for group in registry.GROUPS:
         print(f"  {group + '=' + config['choices'][group]:34} {registry.summary(group, config['choices'][group])}")
     print("\n  seed=0                             random seed: initialisation, dropout, data order")
-    print("  resume=RUN_DIR                     continue a run")
-    print("  allow_changed_data=true            continue a run although its data files have changed since")
-    print("  allow_modules=[my_module]          modules of your own that `class:` may name")
+    print("  resume=RUN_DIR                     run directory to continue")
+    print("  allow_changed_data=true            resume a run although its data files have changed")
+    print("  allow_modules=[my_module]          Python modules of your own that `class:` may name")
     print("  hydra.run.dir=FOLDER               output directory of the run")
-    print("  --config-dir FOLDER                a folder of your own, laid out as conf/")
-    print("  -m                                 a sweep: every combination of values given as a,b,c")
+    print("  --config-dir FOLDER                folder of your own YAMLs, laid out like conf/")
+    print("  -m                                 sweep: train every combination of values given as a,b,c")
     print("\nbudget")
     for option, default, what in registry.common_help("budget"):
         print(f"  {f'budget.{option}={default}':42} {what}")
@@ -38,13 +38,13 @@ def allow_own_modules(overrides: list[str]) -> None:
 
 
 def find_modules_here() -> None:
-    """Modules that the user allows are found from the current folder, too."""
+    """Let Python import the modules that the user allows from the current folder, too."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
 
 
 def take_config_dirs(arguments: list[str]) -> list[str]:
-    """Use the folders that --config-dir names; returns the other arguments."""
+    """Register the folders given by --config-dir and return the other arguments."""
     rest, remaining = [], iter(arguments)
     for argument in remaining:
         if argument in ("--config-dir", "-cd"):
@@ -61,18 +61,20 @@ def pairs_of(arguments: list[str], known: tuple[str, ...]) -> dict[str, Any]:
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if not equals or name not in known:
-            raise ConfigError([f"{argument!r} is no option here.{closest(name, [f'{option}=' for option in known])}"])
+            raise ConfigError(
+                [f"{argument!r} is not an option of this command.{closest(name, [f'{option}=' for option in known])}"]
+            )
         pairs[name] = unquoted(value)
     return pairs
 
 
 def unquoted(value: str) -> str:
-    """A value without the quotes that Hydra takes around one, as in resume='runs/x'."""
+    """Strip the quotes that Hydra accepts around a value, as in resume='runs/x'."""
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     return value[1:-1] if quoted else value
 
 
 def check_new(folder: Path | None) -> None:
-    """Raises ConfigError where something lies in a folder that is to be written."""
+    """Raises ConfigError if an output folder is not empty."""
     if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError([f"--to is {str(folder)!r}, which is not empty: choose another folder"])

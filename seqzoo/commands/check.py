@@ -1,4 +1,4 @@
-"""Every mistake in a configuration, and what its model costs."""
+"""Report every mistake in a configuration, and the cost of its model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from seqzoo.contracts.errors import ConfigError
 
 
 def check(arguments: list[str]) -> None:
-    """Compose, check and outline a configuration without reading its data."""
+    """Compose, check and summarise a configuration without reading its data."""
     if "-h" in arguments or "--help" in arguments:
         help_options("check", [a for a in arguments if not a.startswith("-")])
         return
@@ -35,7 +35,7 @@ def check(arguments: list[str]) -> None:
     ]
     if found.unmet:  # no width, so no sizes
         print(format_table(rows))
-        print(f"no mistakes, but the budget is not kept unless the data are smaller than these limits: {found.unmet}")
+        print(f"no mistakes, but the budget cannot be met unless the data are smaller than these limits: {found.unmet}")
         return
     rows += [
         (
@@ -43,8 +43,8 @@ def check(arguments: list[str]) -> None:
             f"{read} -> (B, {steps}, {model.encoder.output_size}) -> (B, {kept}, {model.backbone.output_size}) -> task",
         ),
         ("parameters", f"at most {found.cost.parameters:,}"),
-        ("FLOPs", f"{found.cost.flops_per_token:,.0f} a token, of a forward pass"),
-        ("state", f"{found.cost.state_bytes:,} bytes for each sequence"),
+        ("FLOPs", f"{found.cost.flops_per_token:,.0f} per token in a forward pass"),
+        ("state", f"{found.cost.state_bytes:,} bytes per sequence"),
         (
             "memory",
             f"{memory_to_train(found.cost)} during training, with batches of {found.rows} x {found.steps} steps",

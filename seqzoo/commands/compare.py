@@ -1,4 +1,4 @@
-"""Finished runs side by side."""
+"""Compare finished runs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from pathlib import Path
 
 
 def compare(arguments: list[str]) -> None:
-    """Print tables of finished runs, the seeds of one configuration in a row, and write them to files."""
-    parser = argparse.ArgumentParser("seqzoo compare", description="Finished runs side by side, seeds averaged.")
-    parser.add_argument("runs", nargs="+", help="run directories, folders that hold some, or wildcards")
+    """Print tables of finished runs, one row per configuration averaged over its seeds, and write them to files."""
+    parser = argparse.ArgumentParser("seqzoo compare", description="Compare finished runs, averaged over seeds.")
+    parser.add_argument("runs", nargs="+", help="run directories, folders that contain some, or wildcards")
     parser.add_argument(
-        "--split", choices=("test", "validation"), help="whose scores; default: test where there is one"
+        "--split", choices=("test", "validation"), help="split to compare; default: test, if there is one"
     )
-    parser.add_argument("--score", type=float, metavar="X", help="tell the seconds until validation scores reach X")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each configuration and metric")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots that needs no other file")
+    parser.add_argument(
+        "--score", type=float, metavar="X", help="report the seconds until the validation score reaches X"
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row per configuration and metric")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page with plots")
     chosen = parser.parse_args(arguments)
     from seqzoo.analysis import compare as tables_of
     from seqzoo.analysis.finished_runs import read_runs

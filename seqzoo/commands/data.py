@@ -1,4 +1,4 @@
-"""Data sets that are downloaded."""
+"""Download data sets."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from seqzoo.contracts.errors import ConfigError
 
 
 def data(arguments: list[str]) -> None:
-    """Download a named data set."""
+    """Download a named data set and verify its checksum."""
     asked = "-h" in arguments or "--help" in arguments
     if asked or len(arguments) < 2 or arguments[0] != "fetch":
         print("seqzoo data fetch NAME [root=FOLDER]: download a data set and verify its checksum")
-        print("seqzoo list data: their names")
+        print("seqzoo list data: the names of all data sets")
         sys.exit(0 if asked or not arguments else 2)
     from seqzoo.data.sources.fetching import fetch
 

@@ -1,4 +1,4 @@
-"""The options in which two runs differ."""
+"""Print the options in which two runs differ."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from seqzoo.configuration import composing
 
 def diff(arguments: list[str]) -> None:
     """Print the options in which two runs differ."""
-    parser = argparse.ArgumentParser("seqzoo diff", description="The options in which two runs differ.")
+    parser = argparse.ArgumentParser("seqzoo diff", description="Print the options in which two runs differ.")
     parser.add_argument("run_dir", type=Path, help="a run directory")
-    parser.add_argument("other", type=Path, help="another one")
+    parser.add_argument("other", type=Path, help="another run directory")
     chosen = parser.parse_args(arguments)
     from seqzoo.contracts.errors import printable
     from seqzoo.training.record.files import read_config

@@ -13,17 +13,19 @@ from seqzoo.contracts.errors import ConfigError
 def evaluate(arguments: list[str]) -> None:
     """Print the scores of a run on one split as JSON."""
     parser = argparse.ArgumentParser(
-        "seqzoo evaluate", description="Score a run's best weights on one split of its data."
+        "seqzoo evaluate", description="Score the best weights of a run on one split of its data."
     )
     parser.add_argument("run_dir", type=Path, help="a run directory")
     parser.add_argument(
         "options",
         nargs="*",
-        help="split=test (default), validation or train; device=, precision=, threads=; of a language model cache=500, "
-        "with cache_flatness= and cache_weight=, remembers the last steps, and dynamic=0.1, a learning rate, with "
-        "dynamic_decay=, goes on training: both are scored apart, as perplexity_cache, perplexity_dynamic",
+        help="split=test (default), validation or train; device=, precision=, threads=. For language models: cache=500 "
+        "adds a neural cache of that many steps (cache_flatness=, cache_weight=), scored as perplexity_cache; "
+        "dynamic=0.1 adds dynamic evaluation with that learning rate (dynamic_decay=), scored as perplexity_dynamic",
     )
-    parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
+    parser.add_argument(
+        "--allow-module", action="append", default=[], help="a Python module of your own that the run may use"
+    )
     chosen = parser.parse_intermixed_args(arguments)
     adapting = ("cache", "cache_flatness", "cache_weight", "dynamic", "dynamic_decay")
     options = pairs_of(chosen.options, ("split", "device", "precision", "threads", *adapting))

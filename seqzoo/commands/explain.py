@@ -1,4 +1,4 @@
-"""Pictures of what a finished run does with one text."""
+"""Draw what a finished run does with one text."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from seqzoo.contracts.errors import ConfigError, printable
 
 
 def explain(arguments: list[str]) -> None:
-    """Draw the states and gates of each layer over a text, and what its answer attended to."""
+    """Draw the outputs and gates of each layer over a text, and the attention of its answer."""
     parser = argparse.ArgumentParser(
         "seqzoo explain",
-        description="Draw what each layer of a run puts out over a text, how far its gates are open, and what the "
-        "answer attended to, where the run has an attention.",
+        description="Draw the outputs and gates of each layer over a text, and the attention of the answer, if "
+        "there is any.",
     )
     parser.add_argument("run_dir", type=Path, help="a run directory")
-    parser.add_argument("text", help="what the model is to read")
+    parser.add_argument("text", help="text that the model reads")
     parser.add_argument(
-        "--to", type=Path, default=Path("explained"), metavar="DIR", help="where the pictures go (explained)"
+        "--to", type=Path, default=Path("explained"), metavar="DIR", help="output folder (default: explained)"
     )
-    parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
+    parser.add_argument(
+        "--allow-module", action="append", default=[], help="a Python module of your own that the run may use"
+    )
     chosen = parser.parse_intermixed_args(arguments)
     if chosen.allow_module:
         find_modules_here()
@@ -45,5 +47,5 @@ def explain(arguments: list[str]) -> None:
         save(figure, chosen.to / name)
         print(f"wrote {chosen.to / name}")
     if inside.backwards:
-        print("this run reads a text from its end, and so do the pictures from left to right")
+        print("this run reads texts in reverse order, and the pictures do so from left to right")
     print(f"answer: {printable(inside.answer)}")

@@ -1,4 +1,4 @@
-"""The gradient's norm by time lag."""
+"""The gradient norm by time lag."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from seqzoo.contracts.errors import program
 
 
 def gradients(arguments: list[str]) -> None:
-    """Print and draw the norm of the gradient by time lag, of cells before any training."""
+    """Print and draw the gradient norm of untrained cells by time lag."""
     parser = argparse.ArgumentParser(
         "seqzoo gradients",
-        description="The norm of the last output's gradient by the state so many steps before, of untrained cells.",
+        description="Gradient norm of the last output with respect to earlier states, by time lag, of untrained cells.",
     )
     parser.add_argument(
         "options",
         nargs="*",
         metavar="OPTION=VALUE",
-        help="as of a sweep by train: cell=elman,lstm cell.recurrent_gain=1,2",
+        help="options as in a sweep of train: cell=elman,lstm cell.recurrent_gain=1,2",
     )
-    parser.add_argument("--steps", type=int, default=100, help="the longest lag (100)")
+    parser.add_argument("--steps", type=int, default=100, help="longest lag in steps (default: 100)")
     parser.add_argument(
-        "--to", type=Path, metavar="DIR", help="write a picture, a table and TensorBoard's curves there"
+        "--to", type=Path, metavar="DIR", help="output folder for a picture, a table and TensorBoard curves"
     )
     chosen = parser.parse_intermixed_args(arguments)
     check_new(chosen.to)

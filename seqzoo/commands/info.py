@@ -1,4 +1,4 @@
-"""What is known of a cell."""
+"""Describe a cell."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from seqzoo.contracts.errors import printable_lines
 
 
 def info(arguments: list[str]) -> None:
-    """Print what is known of a cell."""
+    """Print paper, equations, options, states, parameters and BibTeX of a cell."""
     if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
         print(
-            "seqzoo info CELL: paper, equations, options, states, parameters and BibTeX of a name of seqzoo list cells"
+            "seqzoo info CELL: paper, equations, options, states, parameters and BibTeX of a cell (seqzoo list cells)"
         )
         sys.exit(0 if arguments and arguments[0] in ("-h", "--help") else 2)
     from seqzoo.analysis.catalogue import cell_info

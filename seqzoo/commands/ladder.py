@@ -1,4 +1,4 @@
-"""How far back a cell remembers."""
+"""How many steps back a cell remembers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from seqzoo.commands.arguments import allow_own_modules, check_new
 
 
 def ladder(arguments: list[str]) -> None:
-    """Train a cell on tasks of memory, longer and longer, and print how far it gets."""
+    """Train a cell on memory tasks of growing length, and print the longest lag that it solves."""
     parser = argparse.ArgumentParser(
         "seqzoo ladder",
-        description="How many steps of the past a cell carries: copy, adding, recall and parity at growing lengths, "
-        "each trained from a fresh start. About a minute for cell=lstm on a free core, more for who gets further.",
+        description="How many steps back a cell remembers: copy, adding, recall and parity at growing lengths, each "
+        "trained from scratch. About a minute for cell=lstm on an idle core, longer for cells that get further.",
     )
     parser.add_argument(
-        "options", nargs="*", metavar="OPTION=VALUE", help="as of train: cell=gru seed=1 training.steps=2000"
+        "options", nargs="*", metavar="OPTION=VALUE", help="options as in train: cell=gru seed=1 training.steps=2000"
     )
-    parser.add_argument("--to", type=Path, metavar="DIR", help="keep the runs there, and a table of them")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="output folder for the runs and a table of them")
     chosen = parser.parse_intermixed_args(arguments)
     check_new(chosen.to)
     allow_own_modules(chosen.options)
@@ -35,6 +35,6 @@ def ladder(arguments: list[str]) -> None:
         print(f"\n{report(attempts)}")
         if chosen.to is not None:
             write(attempts, chosen.to / TABLE)
-            print(f"wrote {chosen.to / TABLE}; the runs are beside it")
+            print(f"wrote {chosen.to / TABLE}; the runs are in the same folder")
 
     until_stopped(run)

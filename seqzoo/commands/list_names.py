@@ -1,4 +1,4 @@
-"""The names of a group."""
+"""List the names of a group."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ PLURALS = {f"{group}s": group for group in ("cell", "backbone", "encoder", "task
 
 
 def list_names(arguments: list[str]) -> None:
-    """Print the names of a group with a line about each."""
+    """Print the names of a group, each with a one-line description."""
     groups = sorted({*registry.GROUPS, *PLURALS} - set(PLURALS.values()))
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"seqzoo list GROUP [PATTERN]: names of a group, with wildcards; groups: {', '.join(groups)}")
-        print("seqzoo list cells --max-parameters N [PATTERN]: cells of at most N parameters at I = H = 128")
+        print(f"seqzoo list GROUP [PATTERN]: names of a group that match a wildcard; groups: {', '.join(groups)}")
+        print(
+            "seqzoo list cells --max-parameters N [PATTERN]: cells of at most N parameters at input and hidden size 128"
+        )
         return
     limit, arguments = _take_max_parameters(arguments)
     group = PLURALS.get(arguments[0], arguments[0])
@@ -29,7 +31,7 @@ def list_names(arguments: list[str]) -> None:
             print(printable(f"{name.ljust(width)}  {registry.summary(group, name)}"))
         return
     if group != "cell":
-        raise ConfigError(["--max-parameters counts cells: seqzoo list cells --max-parameters N"])
+        raise ConfigError(["--max-parameters is for cells only: seqzoo list cells --max-parameters N"])
     for name in found:
         parameters = _count(name)
         if parameters is None or parameters <= limit:
@@ -38,7 +40,7 @@ def list_names(arguments: list[str]) -> None:
 
 
 def _count(name: str) -> int | None:
-    """A cell's parameters; None for one outside seqzoo, whose code listing must not run."""
+    """Number of parameters of a cell; None for one outside seqzoo, since listing must not run its code."""
     from seqzoo.analysis.catalogue import cell_info
 
     cell = cell_info(name)
@@ -46,7 +48,7 @@ def _count(name: str) -> int | None:
 
 
 def _take_max_parameters(arguments: list[str]) -> tuple[int | None, list[str]]:
-    """The number that --max-parameters gives, if any, and the other arguments."""
+    """The value of --max-parameters, if given, and the other arguments."""
     rest, limit = [], None
     remaining = iter(arguments)
     for argument in remaining:

@@ -1,4 +1,4 @@
-"""The command line: which command, and how its mistakes are told."""
+"""The command line: choose a command, and report its errors."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from seqzoo.contracts.errors import ConfigError, SeqzooError, closest, printable
 USAGE = """seqzoo: recurrent networks for sequence tasks
 
   seqzoo train [OPTION=VALUE ...]         train and score a model; -m runs a sweep: seqzoo train -m cell=lstm,gru
-  seqzoo train resume=RUN_DIR             continue a run where its last checkpoint is
-  seqzoo check [OPTION=VALUE ...]         every mistake at once, shapes, parameters and memory; nothing is read
-  seqzoo evaluate RUN_DIR [split=test]    score a run's best weights
-  seqzoo predict RUN_DIR [TEXT ...]       predict for texts or the lines of standard input; --conll FILE tags a file
-  seqzoo explain RUN_DIR TEXT [--to DIR]  draw states, gates and attention over a text
-  seqzoo compare RUN_DIR ...              runs side by side, seeds averaged; --html writes a page with plots
+  seqzoo train resume=RUN_DIR             continue a run from its last checkpoint
+  seqzoo check [OPTION=VALUE ...]         report every mistake at once, shapes, parameters and memory; reads no data
+  seqzoo evaluate RUN_DIR [split=test]    score the best weights of a run
+  seqzoo predict RUN_DIR [TEXT ...]       predict for texts or the lines of standard input; --conll tags CoNLL files
+  seqzoo explain RUN_DIR TEXT [--to DIR]  draw outputs, gates and attention over a text
+  seqzoo compare RUN_DIR ...              compare runs, averaged over seeds; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
-  seqzoo ladder [OPTION=VALUE ...]        how many steps of the past a cell carries, on four tasks, in about a minute
-  seqzoo gradients cell=A,B [--to DIR]    the gradient's norm by time lag: what vanishes and what explodes
+  seqzoo ladder [OPTION=VALUE ...]        how many steps back a cell remembers, on four tasks, in about a minute
+  seqzoo gradients cell=A,B [--to DIR]    gradient norm by time lag: what vanishes and what explodes
   seqzoo search OPTION=A,B [...]          Optuna samples options and prunes poor trials; --trials 20 --to DIR
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, training, experiments, debug
   seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
-  seqzoo data fetch NAME                  download a data set, with its checksum
+  seqzoo data fetch NAME                  download a data set and verify its checksum
 
-  seqzoo COMMAND --help                   what each option does
+  seqzoo COMMAND --help                   options of a command
 """
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
@@ -62,12 +62,12 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; a user's mistake ends with exit status 2 and a sentence."""
+    """Run one command. A mistake of the user is printed as one sentence, with exit status 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         if program("seqzoo") != "seqzoo":
-            print(f"\nseqzoo is not on the PATH: here it is {program('seqzoo')}")
+            print(f"\nseqzoo is not on the PATH: use {program('seqzoo')} instead")
         return
     if arguments[0] == "--version":
         from seqzoo import __version__
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # who read our output has gone, as `head` does
+        # the reader of our output has closed it, as `head` does
         _forget_output()
         sys.exit(1)
     except OSError as error:
@@ -97,11 +97,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Why a disk or a terminal takes nothing more."""
+"""Error numbers of output that cannot be written."""
 
 
 def _forget_output() -> None:
-    """What is still to be written to standard output would fail again at the end of the process."""
+    """Discard buffered output, whose flush would fail again when the process ends."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

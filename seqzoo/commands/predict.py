@@ -48,10 +48,10 @@ def predict(arguments: list[str]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "seqzoo predict", description="Predict with a run's best weights, one line a text."
+        "seqzoo predict", description="Predict with the best weights of a run; one output line per text."
     )
     parser.add_argument("run_dir", type=Path, help="a run directory")
-    parser.add_argument("text", nargs="*", help="texts, or with --conll files; without any, standard input")
+    parser.add_argument("text", nargs="*", help="texts, or files with --conll; default: standard input")
     parser.add_argument(
         "--json", action="store_true", help="JSON lines: input, prediction, score (log-probability in nats)"
     )
@@ -76,43 +76,45 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=1,
         metavar="N",
-        help="so many lines a text, the best first, of a task that searches or classifies",
+        help="print the N best answers per text, best first, for tasks that search or classify",
     )
     parser.add_argument(
         "--attention",
         type=Path,
         metavar="PICTURE",
-        help="draw what each token of the best answer attended to, as .png, .svg or .pdf; a second text's is PICTURE-2",
+        help="draw the attention of the best answer as .png, .svg or .pdf; for a second text as PICTURE-2, and so on",
     )
     parser.add_argument(
         "--conll",
         action="store_true",
-        help="of tags: the input is CoNLL or CoNLL-U, and so is the output, with the tags written into it",
+        help="for tagging: read CoNLL or CoNLL-U, and write it with the predicted tags",
     )
     parser.add_argument(
         "--columns",
         metavar="TOKEN,TAG",
-        help="with --conll: where they are, as numbers from 0 or names such as form,upos; default: as in training",
+        help="with --conll: the two columns, as numbers from 0 or names such as form,upos; default: as in training",
     )
-    parser.add_argument("--scheme", choices=SCHEMES, help="with --conll: how tags that mark spans are written")
+    parser.add_argument("--scheme", choices=SCHEMES, help="with --conll: scheme of tags that mark spans")
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="below each class, the words by what they weighed: by attention, where the pooling has one, which is the "
-        "same for all classes, else by gradient x input, where red speaks against the class",
+        help="for classification: show below each class how much each word contributed: the attention weights if "
+        "task.pooling has attention (the same for all classes), else gradient x input (red: against the class)",
     )
     parser.add_argument(
         "--score",
         action="store_true",
-        help="of a language model: the log-probability of each text in nats; where texts are rewritten or pictures "
-        "described: of the answer behind a tab; with --json, of each token, too",
+        help="log-probability in nats: of each text for a language model; of the answer after a tab for tasks that "
+        "rewrite texts or describe pictures; with --json also of each token",
     )
     parser.add_argument(
-        "--stream", action="store_true", help="write each continuation, translation or caption as it comes into being"
+        "--stream", action="store_true", help="print each continuation, translation or caption while it is generated"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
-    parser.add_argument("--allow-module", action="append", default=[], help="a module of your own that the run may use")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of sampling")
+    parser.add_argument(
+        "--allow-module", action="append", default=[], help="a Python module of your own that the run may use"
+    )
     return parser
 
 

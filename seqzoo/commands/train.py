@@ -1,4 +1,4 @@
-"""Train a run or a sweep, or go on with one."""
+"""Train a run or a sweep, or resume one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def train(arguments: list[str]) -> None:
-    """Train one run, a sweep (-m), or go on with a run (resume=RUN_DIR)."""
+    """Train one run, a sweep (-m), or resume a run (resume=RUN_DIR)."""
     flags = [argument for argument in arguments if argument.startswith("-")]
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     if "-h" in flags or "--help" in flags:
@@ -28,7 +28,7 @@ def train(arguments: list[str]) -> None:
     run_dir, rest = _take_resume(overrides)
     if run_dir is not None:
         if flags:
-            raise ConfigError([f"{flags[0]} does not go with resume=: one run is continued at a time"])
+            raise ConfigError([f"{flags[0]} cannot be combined with resume=, which continues a single run"])
         from seqzoo.runs.lifecycle import resume
 
         until_stopped(lambda: resume(run_dir, rest))
@@ -39,7 +39,7 @@ def train(arguments: list[str]) -> None:
 
 
 def _summarize(sweep: Sweep) -> None:
-    """Print a table of a sweep's runs and how to look at them. Raises SeqzooError with the failed jobs."""
+    """Print a table of the runs of a sweep. Raises SeqzooError that lists the failed jobs."""
     from seqzoo.analysis.compare import as_text, compare
     from seqzoo.analysis.finished_runs import read_runs
 
@@ -54,7 +54,7 @@ def _summarize(sweep: Sweep) -> None:
 
 
 FLAGS = ("-m", "--multirun", "--cfg", "--resolve", "--info")
-"""Of Hydra's, those that go with a run or a sweep."""
+"""Hydra flags that apply to a run or a sweep."""
 
 
 def _check_flags(flags: list[str]) -> None:

@@ -115,7 +115,7 @@ def changes(config: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str,
         if override.is_sweep_override() or override.is_delete() or override.package is not None or "/" in path:
             mistakes.append(f"{text!r} is not a change that a run can be continued with: write option=value")
         elif re.match(r"hydra(\.|$)", path):
-            mistakes.append(f"{text!r} does not go with resume=: a run is continued in its own folder")
+            mistakes.append(f"{text!r} cannot be combined with resume=: a run continues in its own folder")
         elif path in GROUPS:
             values[f"choices.{path}"] = override.value()
         elif _exists(text, config, mistakes):

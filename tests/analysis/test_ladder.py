@@ -132,7 +132,7 @@ def test_the_command_prints_and_keeps(command: Callable, tmp_path: Path, monkeyp
     assert done.status == 0, done.err
     lines = done.out.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["copy", "adding", "recall", "parity"]
-    assert lines[-1] == "wrote kept/ladder.csv; the runs are beside it"
+    assert lines[-1] == "wrote kept/ladder.csv; the runs are in the same folder"
     assert lines[-2] == "gru carries hardly a step: none of the four tasks is solved at its shortest."
     with (tmp_path / "kept" / "ladder.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

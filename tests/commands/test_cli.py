@@ -230,7 +230,7 @@ def test_resume_goes_on_to_a_later_end_alone(command: Callable, tmp_path: Path) 
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["updates"] == 10
 
     assert command("train", "resume=run", "-m").err == (
-        "seqzoo: -m does not go with resume=: one run is continued at a time\n"
+        "seqzoo: -m cannot be combined with resume=, which continues a single run\n"
     )
     assert command("train", "resume=nowhere").err.startswith("seqzoo: nowhere is not a run directory")
 
@@ -282,7 +282,7 @@ def test_check_shows_sizes_and_all_mistakes(command: Callable) -> None:
 
 def test_check_says_where_a_budget_is_not_kept(command: Callable) -> None:
     done = command("check", "budget.parameters=10")
-    assert "no mistakes, but the budget is not kept unless the data are smaller" in done.out
+    assert "no mistakes, but the budget cannot be met unless the data are smaller" in done.out
     assert "budget.parameters is 10: cell=lstm" in done.out
     assert "shapes" not in done.out  # those of the default width would be none of this budget
 
@@ -319,7 +319,9 @@ def test_list_names_with_wildcards(command: Callable) -> None:
 def test_usage_version_and_unknown_commands(command: Callable) -> None:
     for arguments in ([], ["--help"], ["help"]):
         done = command(*arguments)
-        here = "" if program("seqzoo") == "seqzoo" else f"\nseqzoo is not on the PATH: here it is {program('seqzoo')}\n"
+        here = (
+            "" if program("seqzoo") == "seqzoo" else f"\nseqzoo is not on the PATH: use {program('seqzoo')} instead\n"
+        )
         assert (done.status, done.out) == (0, cli.USAGE + here)
     assert command("--version").out == f"seqzoo {__version__}\n"
     done = command("trian")
@@ -336,7 +338,7 @@ def test_options_of_evaluate(runs: dict[str, Path], command: Callable) -> None:
     run = runs["tagging"]
     sentences = {
         "split=tset": "split is 'tset': the data of this run has train, validation, test; choose one by split=",
-        "splt=test": "'splt=test' is no option here. Did you mean 'split='?",
+        "splt=test": "'splt=test' is not an option of this command. Did you mean 'split='?",
         "threads=some": "training.threads is 'some': it must be a whole number or auto",
         "device=gpu": "training.device is 'gpu': it must be auto, cpu, cuda or cuda:NUMBER",
         "precision=bf16": "training.precision is bf16, and the device is a cpu: use fp32, or a CUDA GPU",

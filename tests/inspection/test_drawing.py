@@ -207,7 +207,7 @@ def test_explain_draws_layers_and_attention(run: Path, command: Callable, tmp_pa
     *paths, order, answer = done.out.splitlines()
     names = ("layer_1", "layer_1_backwards", "attention")
     assert paths == [f"wrote explained/{name}.png" for name in names]
-    assert order == "this run reads a text from its end, and so do the pictures from left to right"
+    assert order == "this run reads texts in reverse order, and the pictures do so from left to right"
     assert all((tmp_path / f"explained/{name}.png").read_bytes().startswith(PNG) for name in names)
     assert answer.startswith("answer: 1+23 -> ")
     (tmp_path / "file").touch()

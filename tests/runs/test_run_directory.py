@@ -80,7 +80,7 @@ def test_what_a_run_was_started_with_is_not_composed_again(
      "~training.steps", "hydra/launcher=x", "cell@x=gru", "training.steps=1,2"],
 )  # fmt: skip
 def test_a_continued_run_takes_values_alone(override: str, run: Path) -> None:
-    with pytest.raises(ConfigError, match=r"does not go with resume=|is not a change"):
+    with pytest.raises(ConfigError, match=r"cannot be combined with resume=|is not a change"):
         runs.resume(run, [override])
 
 
