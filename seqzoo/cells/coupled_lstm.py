@@ -27,7 +27,7 @@ class CoupledLSTM(LSTM):
     """
 
     gates = ("f", "g", "o")
-    keep_gate, write_gate = "f", None
+    write_gate = None
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         h, c = state

@@ -33,7 +33,7 @@ class LinearRecurrence(Cell):
         h = a * self._pack(state) + b
         return self.output(p, h), self._unpack(h, state)
 
-    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+    def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
         p = self.project(x)
         h = linear_scan(*self.coefficients(p), self._pack(state), lengths)
         outputs = zero_padding(self.output(p, h), lengths)

@@ -36,7 +36,8 @@ class LSTM(GatedCell):
     """
 
     gates: tuple[str, ...] = ("i", "f", "g", "o")
-    keep_gate, write_gate = "f", "i"
+    keep_gate = "f"
+    write_gate: str | None = "i"
     num_states = 2
     torch_first = ("cpu", "cuda")  # oneDNN, cuDNN
 

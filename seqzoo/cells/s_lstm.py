@@ -63,6 +63,8 @@ class SLSTM(GatedCell):
     ):
         check_heads(heads, hidden_size)
         self.heads, self.forget_gate = heads, forget_gate
+        # an exponential forget gate keeps all at 0 already, and i counts by its ratio to what is stored
+        self.keep_gate = "f" if forget_gate == "sigmoid" else None
         super().__init__(input_size, hidden_size, **options)
         self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size // heads))
         self.reset_parameters()
@@ -71,11 +73,6 @@ class SLSTM(GatedCell):
         super().reset_parameters()
         if self.forget_gate == "sigmoid":
             self.set_bias("f", torch.linspace(3, 6, self.hidden_size))
-
-    @property
-    def keep_gate(self) -> str | None:  # type: ignore[override]
-        """An exponential forget gate keeps all at 0 already, and i counts by its ratio to what is stored."""
-        return "f" if self.forget_gate == "sigmoid" else None
 
     @property
     def recurrent_matrices(self) -> list[Tensor]:

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from seqzoo.contracts.errors import DataError
+
 State = tuple
 """Nested tuples of batch-first tensors. Never kept on a module: it comes in and goes out. `seqzoo.contracts.state`
 detaches, reorders and freezes any of them. A tensor (B,) without features counts something, such as steps: it is
@@ -81,6 +83,17 @@ class Batch:
     def size(self) -> int:
         return self.inputs.shape[0]
 
+    @property
+    def required_targets(self) -> Tensor:
+        """`targets`, for whoever learns from them or compares with them.
+
+        Raises:
+            DataError: where the batch has none.
+        """
+        if self.targets is None:
+            raise DataError("The batch has no targets to learn from or compare with: give it some.")
+        return self.targets
+
     def first(self, rows: int) -> Batch:
         """The first rows alone."""
         batch = replace(self, spelling=None).map(lambda tensor: tensor[:rows])
@@ -119,15 +132,20 @@ class Features(NamedTuple):
         first.
     state: the state after each row's last real step.
     lengths: (B,) real steps of the outputs, or None when no row is padded.
-    target: (B, O), the output once the steps of the target have been read: the forward half at its last step, the
-        backward half at its first. `last` where the batch has no spans.
+    of_span: (B, O), the output once the steps of the row's span have been read: the forward half at its last step, the
+        backward half at its first. None where the batch has no spans.
     """
 
     outputs: Tensor
     last: Tensor
     state: State
     lengths: Tensor | None
-    target: Tensor | None = None
+    of_span: Tensor | None = None
+
+    @property
+    def target(self) -> Tensor:
+        """(B, O), the output once what the answer is about has been read: a span or, without spans, all."""
+        return self.last if self.of_span is None else self.of_span
 
 
 class Prediction(NamedTuple):

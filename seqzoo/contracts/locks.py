@@ -5,16 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from seqzoo.contracts import disk
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: nobody keeps two processes apart
-    fcntl = None
 
 
 @contextmanager
@@ -30,7 +29,7 @@ def lock(path: Path, wait: bool = False) -> Iterator[bool]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with disk.open_to_update(path) as file:
-        if fcntl is not None:
+        if sys.platform != "win32":  # there nobody keeps two processes apart
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:

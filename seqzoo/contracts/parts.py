@@ -171,11 +171,11 @@ class Task(nn.Module):
         if batch.tokens is not None:
             return batch.tokens
         rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
-        return [[(self.spec.inputs.tokens([token]) or [""])[0] for token in ids[:length]] for ids, length in rows]
+        return [[(self.spec.input_codec.tokens([token]) or [""])[0] for token in ids[:length]] for ids, length in rows]
 
     def labels_read(self, batch: Batch) -> list[list[str]]:
         """`tokens_read`, each as a text of its own: of a piece of a word without its mark."""
-        return [[self.spec.inputs.join([token]) for token in row] for row in self.tokens_read(batch)]
+        return [[self.spec.input_codec.join([token]) for token in row] for row in self.tokens_read(batch)]
 
     def classes(self) -> list[str]:
         """What every answer is one of, or each of its steps; empty where answers are no classes."""

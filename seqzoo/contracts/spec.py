@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from seqzoo.contracts.errors import DataError
+
 
 class Codec(Protocol):
     """Text to ids and back; `seqzoo.data.text.codec` holds the ones there are.
@@ -77,3 +79,27 @@ class DataSpec:
     character_size: int = 0
     characters: SpellingCodec | None = None
     picture: list[int] | None = None
+
+    @property
+    def input_codec(self) -> Codec:
+        """`inputs`, for whoever reads text.
+
+        Raises:
+            DataError: where there is none.
+        """
+        return _required(self.inputs, "inputs")
+
+    @property
+    def target_codec(self) -> Codec:
+        """`targets`, for whoever writes text.
+
+        Raises:
+            DataError: where there is none.
+        """
+        return _required(self.targets, "targets")
+
+
+def _required(codec: Codec | None, side: str) -> Codec:
+    if codec is None:
+        raise DataError(f"The {side} have no vocabulary: they are numbers, or the data has not been read yet.")
+    return codec

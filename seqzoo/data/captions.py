@@ -104,11 +104,12 @@ class CaptionData(DataModule):
         codec = self.spec.targets
         if not isinstance(codec, TextCodec) or codec.eos is None:
             raise DataError("The saved run writes no text: was it trained on other data?")
+        end = codec.eos
 
         @cache  # many pictures may be described alike
         def encode(caption: str) -> tuple[list[int], str]:
             tokens = fit(codec.split(caption), self.max_length, self.truncate, "caption")
-            return [*codec.vocabulary.encode(tokens), codec.eos], codec.tokenizer.join(tokens)
+            return [*codec.vocabulary.encode(tokens), end], codec.tokenizer.join(tokens)
 
         rows = evenly(list(range(len(found.captions))), self.limit)
         ids: list[list[int]] = []

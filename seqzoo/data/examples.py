@@ -262,7 +262,7 @@ class ClassificationData(LabelledData):
             raise DataError(
                 f"Every training example has the label {min(counts)!r}: give examples of two classes or more."
             )
-        classes = [counts[spec.targets.decode([i])] for i in range(spec.output_size)]
+        classes = [counts[spec.target_codec.decode([i])] for i in range(spec.output_size)]
         return replace(spec, marked=self.marks_targets(), class_counts=classes)
 
     def every_label(self, examples: list[Example], known: LabelCodec) -> LabelCodec:
@@ -377,16 +377,16 @@ def fit(
         raise DataError(f"The {side} is empty: remove the example or give it text.")
     if max_length is None or len(tokens) <= max_length:
         return tokens
-    if truncate and (span is None or span[1] <= max_length):
-        return tokens[:max_length]
-    if truncate:
+    if not truncate:
+        raise DataError(
+            f"The {side} has {len(tokens):,} tokens, more than data.max_length={max_length:,}: "
+            "raise it, or cut with data.truncate=true."
+        )
+    if span is not None and span[1] > max_length:
         raise DataError(
             f"The marked target ends at token {span[1]:,}, beyond data.max_length={max_length:,}: raise it."
         )
-    raise DataError(
-        f"The {side} has {len(tokens):,} tokens, more than data.max_length={max_length:,}: "
-        "raise it, or cut with data.truncate=true."
-    )
+    return tokens[:max_length]
 
 
 def evenly(examples: list[T], limit: int | None) -> list[T]:

@@ -42,6 +42,8 @@ class Recurrence(NamedTuple):
 def recurrence(model: Model, batch: Batch) -> Recurrence:
     """The model is in evaluation mode; its gradients stay as they are."""
     cell = first_cell(model)
+    if cell is None:
+        raise ValueError("the backbone has no cell to look at")
     with torch.enable_grad(), recording(cell) as recorded:
         loss = _loss_at_the_end(model, batch)
     real = recorded.real

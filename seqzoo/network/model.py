@@ -26,8 +26,8 @@ class Model(nn.Module):
         outputs, state = self.backbone(self.encoder(*read), lengths, state)
         lengths = None if lengths is None else self.backbone.output_lengths(lengths)
         last = self.backbone.last(outputs, lengths)
-        target = last if batch.spans is None else self._last_of(batch.spans, outputs)
-        return Features(outputs, last, state, lengths, target)
+        of_span = None if batch.spans is None else self._last_of(batch.spans, outputs)
+        return Features(outputs, last, state, lengths, of_span)
 
     def _last_of(self, spans: Tensor, outputs: Tensor) -> Tensor:
         """(B, O): the output once the steps of each span of the inputs, (B, 2), have been read."""

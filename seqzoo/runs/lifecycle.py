@@ -348,11 +348,10 @@ def _finish(
         "date": datetime.date.today().isoformat(),
     }
     run.write_json(METRICS, metrics)
-    if run.tracker is not None:
-        for split, values in scores.items():
-            run.tracker.scalars({f"final/{split}_{name}": value for name, value in values.items()}, position.step)
-        if isinstance(data.spec.inputs, TextCodec):
-            run.log_embeddings(session.model, data.spec.inputs.vocabulary.tokens)
+    for split, values in scores.items():
+        run.tracker.scalars({f"final/{split}_{name}": value for name, value in values.items()}, position.step)
+    if isinstance(data.spec.inputs, TextCodec):
+        run.log_embeddings(session.model, data.spec.inputs.vocabulary.tokens)
     for split, report in reports.items():
         if report is not None:
             run.log_report(split, report, position.step)

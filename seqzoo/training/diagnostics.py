@@ -62,7 +62,7 @@ class Diagnostics:
         """
         recurrent = first_cell(session.model) is not None
         numbers, pictures = recurrent and self._numbers.is_enough, self._pictures.is_enough and can_draw()
-        if run.tracker is None or not (numbers or pictures):
+        if not (numbers or pictures):
             return
         device, step = session.device, session.position.step
         found: Recurrence | None = None
@@ -96,7 +96,7 @@ class Diagnostics:
         self._told = True
         run.tracker.graph(graph_of(session.model, _rows(session, data)))
         cell = first_cell(session.model)
-        if not all(getattr(part, "trainable", True) for part in cell.modules()):
+        if cell is not None and not all(getattr(part, "trainable", True) for part in cell.modules()):
             with evaluating(cell):
                 capacity = float(memory_capacity(cell).sum())
             run.tracker.scalar("recurrence/memory_capacity", capacity, session.position.step)

@@ -115,12 +115,14 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
         counts.append(loss.count)
     session.scaler.unscale_(session.optimizer)
     total, count = torch.stack(totals).sum(), torch.stack(counts).sum()
-    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    for parameter in parameters:
-        parameter.grad.div_(count)
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad.div_(count)
     if settings.clip_value is not None:
-        nn.utils.clip_grad_value_(parameters, settings.clip_value)
-    norm = nn.utils.clip_grad_norm_(parameters, float("inf") if settings.clip_norm is None else settings.clip_norm)
+        nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
+    norm = nn.utils.clip_grad_norm_(
+        model.parameters(), float("inf") if settings.clip_norm is None else settings.clip_norm
+    )
     rate = session.schedule.rate(position.step, session.spent)
     rate *= sum(batch.learning_rate_scale for batch in group) / len(group)
     for parameter_group in session.optimizer.param_groups:

@@ -145,7 +145,7 @@ class CaptionFiles(Files, CaptionData):
         for place, folder in folders.items():
             self.note(place, str(folder), (str(file) for file in files if file.is_relative_to(folder)))
         if self.features and pictures:
-            self._feature_size = self._width(pictures)
+            self._feature_size = self._width({path: read.shape for path, read in pictures.items() if read is not None})
         captioned = {}
         for split, captions in found.items():
             paths = [path for path in captions if path in pictures]
@@ -185,14 +185,14 @@ class CaptionFiles(Files, CaptionData):
                 complaints.append(str(error))
         return pictures, complaints
 
-    def _width(self, features: dict[Path, Tensor | None]) -> int:
+    def _width(self, shapes: dict[Path, torch.Size]) -> int:
         """How many features each region has. Raises DataError where pictures differ."""
-        first, *others = features
+        first, *others = shapes
         for path in others:
-            if features[path].shape != features[first].shape:
-                sizes = " and ".join(" x ".join(map(str, features[p].shape)) for p in (first, path))
+            if shapes[path] != shapes[first]:
+                sizes = " and ".join(" x ".join(map(str, shapes[p])) for p in (first, path))
                 raise DataError(f"{first.name} and {path.name} have {sizes} features: give all the same number.")
-        return features[first].shape[1]
+        return shapes[first][1]
 
     def _lines(self) -> dict[str, list[_Line]]:
         """The captions of each split."""
@@ -248,11 +248,12 @@ class PictureFiles:
         return len(self.paths)
 
     def gather(self, rows: list[int]) -> Tensor:
-        read = (
-            self.shown[row] if self.shown[row] is not None else read_picture(self.paths[row], self.size) for row in rows
-        )
-        found = torch.stack(list(read))
-        return found if found.is_floating_point() else found.float() / 255
+        pictures = torch.stack([self._picture(row) for row in rows])
+        return pictures if pictures.is_floating_point() else pictures.float() / 255
+
+    def _picture(self, row: int) -> Tensor:
+        shown = self.shown[row]
+        return read_picture(self.paths[row], self.size) if shown is None else shown
 
 
 def _coco(path: str) -> Iterator[_Line]:

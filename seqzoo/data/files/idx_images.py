@@ -111,9 +111,8 @@ class IdxImages(LocatedData, SequenceData):
 
     def _split(self, name: str, images: Tensor, labels: Tensor) -> Sequences:
         """The first pictures up to `limit`, still bytes, and the ids of their classes."""
-        assert self.spec.targets is not None
         try:
-            targets = self.spec.targets.encode([str(label) for label in labels[: self.limit].tolist()])
+            targets = self.spec.target_codec.encode([str(label) for label in labels[: self.limit].tolist()])
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
         return Sequences(sequences(images[: self.limit], self.order), torch.tensor(targets))

@@ -61,12 +61,12 @@ class TextCodec:
     def _learn_subwords(
         cls, name: str, texts: Iterable[str | list[str]], specials: list[str], min_frequency: int, max_size: int | None
     ) -> TextCodec:
-        check_tokenizer(name, max_size)
+        size = _subwords_size(max_size)
         running = name.startswith(LINES)
         if running:
             specials = [*specials, EOS]
         kind = SUBWORDS[inner_name(name)]
-        subwords, pieces = kind.learn(_texts(texts, running), max_size - len(specials), min_frequency)
+        subwords, pieces = kind.learn(_texts(texts, running), size - len(specials), min_frequency)
         vocabulary = Vocabulary([*specials, *pieces], len(specials) - running)
         return cls(name, vocabulary, wrapped(name, subwords))
 
@@ -147,10 +147,16 @@ class LabelCodec:
 
 def check_tokenizer(name: str, vocabulary_size: int | None) -> None:
     """Raises DataError where there is no such tokenizer, ValueError where it needs another size."""
-    if inner_name(name) not in SUBWORDS:
+    if inner_name(name) in SUBWORDS:
+        _subwords_size(vocabulary_size)
+    else:
         get_tokenizer(name)
-    elif vocabulary_size is None or vocabulary_size < 100:
+
+
+def _subwords_size(vocabulary_size: int | None) -> int:
+    if vocabulary_size is None or vocabulary_size < 100:
         raise ValueError(f"vocabulary_size is {plain(vocabulary_size)}: subwords need at least 100, such as 8000")
+    return vocabulary_size
 
 
 def _texts(texts: Iterable[str | list[str]], running: bool) -> Iterator[str]:

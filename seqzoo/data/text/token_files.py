@@ -7,7 +7,6 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
@@ -18,15 +17,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.locks import lock
 from seqzoo.data.sources.fingerprints import whole_digest
 from seqzoo.data.sources.reading import read_pieces
 from seqzoo.data.text.codec import TextCodec, codec_from_plain
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes may do the same work, and one result stays
-    fcntl = None
-
 
 VERSION = 2
 """Another number where a tokenizer cuts otherwise than before: what was made of files is then made anew."""
@@ -134,7 +128,7 @@ class Store:
     def _made(self, name: str, write: Callable[[IO[bytes]], None]) -> Path:
         """Written aside and renamed, so that a file is there as a whole or not at all."""
         path = self.folder / name
-        with self._lock(name):
+        with lock(self.folder / f".{name}.lock", wait=True):
             if not path.exists():
                 descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
                 try:
@@ -144,13 +138,6 @@ class Store:
                 finally:
                     Path(temporary).unlink(missing_ok=True)
         return path
-
-    @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        with (self.folder / f".{name}.lock").open("w") as file:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def _key(pieces: Pieces, options: list | dict) -> str:

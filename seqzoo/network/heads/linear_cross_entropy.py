@@ -74,7 +74,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_features = torch.empty_like(features) if needed[0] else None
         grad_weight, grad_bias = (
             torch.zeros_like(parameter, dtype=torch.promote_types(parameter.dtype, torch.float32))
-            if is_needed
+            if is_needed and parameter is not None
             else None
             for parameter, is_needed in zip((weight, bias), needed[1:], strict=True)
         )

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from reprlib import repr as quoted
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 from seqzoo.contracts import disk
 from seqzoo.contracts.errors import CheckpointError
@@ -119,7 +119,7 @@ def _loader() -> Any:
 
     known = base.yaml_constructors
     tags = {kind: f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "str", "seq", "map", "int", "float")}
-    plain = {None: known[None], **{tag: known[tag] for tag in tags.values()}}
+    plain = {tag: known[tag] for tag in (None, *tags.values())}
     numbers = {tags[kind]: number(known[tags[kind]]) for kind in ("int", "float")}
     return type("Loader", (base,), {"yaml_constructors": {**plain, **numbers}})
 
@@ -186,7 +186,7 @@ def read_curves(folder: Path) -> list[dict[str, float]]:
     return points
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value from JSON is a number, and a whole one has 64 bits."""
     return isinstance(value, int | float) and not isinstance(value, bool) and not _not_plain(value)
 

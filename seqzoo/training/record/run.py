@@ -62,11 +62,14 @@ PROJECTED = 1000
 class Run:
     """`folder` belongs to one training of one process until `close`, or the end of a `with`. `create` refuses a folder
     that holds a run.
+
+    tracker: what TensorBoard is told; there as soon as a training begins.
     """
+
+    tracker: Tracker
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.tracker: Tracker | None = None
         self._bar: tqdm | None = None
         self._legend_told = False
         self._held = ExitStack()
@@ -152,15 +155,14 @@ class Run:
         session.last_train_loss = loss
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {loss:.4f}, {format_speed(session)}")
-        if self.tracker is not None:
-            values = {
-                "train/loss": loss,
-                "train/gradient_norm": norm.item(),
-                "train/learning_rate": session.optimizer.param_groups[0]["lr"],
-                "train/tokens_per_second": session.tokens_per_second,
-                "train/epoch": position.epoch,
-            }
-            self._add_point(values, session)
+        values = {
+            "train/loss": loss,
+            "train/gradient_norm": norm.item(),
+            "train/learning_rate": session.optimizer.param_groups[0]["lr"],
+            "train/tokens_per_second": session.tokens_per_second,
+            "train/epoch": position.epoch,
+        }
+        self._add_point(values, session)
 
     def log_validation(self, session: Session, scores: dict[str, float], examples: list[str], improved: bool) -> None:
         position = session.position
@@ -177,13 +179,12 @@ class Run:
             self._legend_told = True
         for example in examples:
             self.log(indent(example, "    "))
-        if self.tracker is not None:
-            tags = {f"valid/{'loss' if name == 'loss_nats' else name}": value for name, value in scores.items()}
-            self._add_point(tags, session)
-            if examples:
-                # four spaces make a block of Markdown that is shown as it is
-                text = indent("\n".join([f"{session.model.task.legend}\n", *examples]), "    ")
-                self.tracker.text("valid/examples", text, position.step)
+        tags = {f"valid/{'loss' if name == 'loss_nats' else name}": value for name, value in scores.items()}
+        self._add_point(tags, session)
+        if examples:
+            # four spaces make a block of Markdown that is shown as it is
+            text = indent("\n".join([f"{session.model.task.legend}\n", *examples]), "    ")
+            self.tracker.text("valid/examples", text, position.step)
 
     def _add_point(self, values: dict[str, float], session: Session) -> None:
         """To TensorBoard, and as one line to the curves, which are read a hundred times as fast."""
@@ -224,10 +225,10 @@ class Run:
                 for name, found in by_class.items()
             ]
             self.log("\n" + format_table([(split, "precision  recall      f1  support"), *rows]))
-        if self.tracker is not None and can_draw() and len(confusion.classes) <= DRAWN_CLASSES:
+        if can_draw() and len(confusion.classes) <= DRAWN_CLASSES:
             picture = draw_confusion(confusion.classes, confusion.counts)
             self._picture(f"final/confusion_{split}", picture, step)
-        if self.tracker is not None and isinstance(confusion, BinaryConfusion):
+        if isinstance(confusion, BinaryConfusion):
             self.tracker.precision_recall(f"final/{split}", confusion.right, confusion.probabilities, step)
 
     def log_embeddings(self, model: Model, tokens: list[str]) -> None:
