@@ -43,7 +43,12 @@ def check(arguments: list[str]) -> None:
             f"{read} -> (B, {steps}, {model.encoder.output_size}) -> (B, {kept}, {model.backbone.output_size}) -> task",
         ),
         ("parameters", f"at most {found.cost.parameters:,}"),
-        ("FLOPs", f"{found.cost.flops_per_token:,.0f} per token in a forward pass"),
+        (
+            "FLOPs",
+            f"unknown: {found.cost.unknown}"
+            if found.cost.flops_per_token is None
+            else f"{found.cost.flops_per_token:,.0f} per token in a forward pass",
+        ),
         ("state", f"{found.cost.state_bytes:,} bytes per sequence"),
         (
             "memory",

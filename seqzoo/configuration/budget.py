@@ -63,6 +63,10 @@ def as_number(value: int | float | str) -> float:
     return number if math.isfinite(number) else math.nan
 
 
+class UnknownCost(ConfigError):
+    """A cost that cannot be counted without the values of tensors; the text says what needs them."""
+
+
 class Found(NamedTuple):
     """A width and what was measured there."""
 
@@ -74,7 +78,7 @@ def nearest(measure: Callable[[int], float], target: float) -> Found:
     """The width, 1 or more, at which `measure` comes nearest to `target`.
 
     measure: grows with the width, and raises ConfigError for a width that the model cannot have.
-    Raises the ConfigError of `measure` where the model can have none.
+    Raises the ConfigError of `measure` where the model can have none, or where it is an UnknownCost.
     """
     measured = functools.cache(measure)
 
@@ -83,6 +87,8 @@ def nearest(measure: Callable[[int], float], target: float) -> Found:
         for candidate in range(width, width + LARGEST_STEP):
             try:
                 return Found(candidate, measured(candidate))
+            except UnknownCost:
+                raise
             except ConfigError as error:
                 refused = error
         raise refused

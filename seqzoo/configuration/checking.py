@@ -151,9 +151,10 @@ def _check_machine(config: dict[str, Any], cost: Cost) -> list[str]:
     if torch.cuda.is_available() and config["training"]["device"] != "cpu":
         memory = max(memory, torch.cuda.get_device_properties(0).total_memory)
     # what a batch keeps is an estimate, and weights with their gradient and two moments are not
-    if 16 * cost.parameters > memory or cost.training_bytes > 8 * memory:
+    needed = max(16 * cost.parameters, cost.training_bytes or 0)
+    if 16 * cost.parameters > memory or needed > 8 * memory:
         mistakes.append(
-            f"the model needs about {cost.training_bytes / 2**30:,.0f} GiB to train, and this machine has "
+            f"the model needs about {needed / 2**30:,.0f} GiB to train, and this machine has "
             f"{memory / 2**30:,.0f} GiB: lower backbone.hidden_size, data.batch_size or what else is large"
         )
     return mistakes

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
+import torch
+
 from seqzoo.cells.cell import Cell, CellFactories, CellFactory
 from seqzoo.cells.initialisation import Initialisation, initialise
 from seqzoo.cells.modified import Modifiers, modify
@@ -136,7 +138,7 @@ def make(
     arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in known}
     arguments |= _parts(found, {k: v for k, v in options.items() if k != "class"}, config, cell, where)
     try:
-        made = found(**arguments)
+        made = _constructed(found, arguments)
         return _finish(made, common) if common else made
     except (ValueError, DataError, RuntimeError, OverflowError) as error:
         if isinstance(error, OverflowError) or re.search("overflow|negative dimension|invalid shape", str(error)):
@@ -165,6 +167,19 @@ def _parts(
             value = with_classes(value, hint, config, path)
         made[name] = value
     return made
+
+
+def _constructed(constructor: type, arguments: dict[str, Any]) -> Any:
+    """What a constructor makes. Where no memory is to be used (device meta), one that reads the values of its tensors,
+    which there are none of, is called in memory, and what it made is moved.
+    """
+    try:
+        return constructor(**arguments)
+    except RuntimeError as error:
+        if torch.get_default_device().type != "meta" or "meta tensor" not in str(error).lower():
+            raise
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+        return constructor(**arguments).to("meta")
 
 
 def _finish(cell: Cell, common: dict[type, dict[str, Any]]) -> Cell:

@@ -1,4 +1,8 @@
-"""What a model costs, counted on the meta device: no memory, no data, the same on every machine."""
+"""What a model costs, counted on the meta device: no memory, no data, the same on every machine.
+
+Tensors there have shapes and no values. What needs values, such as a branch on them or an operator that torch does not
+have for this device, leaves the operations and the memory of a model unknown; it trains all the same.
+"""
 
 from __future__ import annotations
 
@@ -12,31 +16,32 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from seqzoo.contracts.batch import Batch, Spelling
+from seqzoo.configuration.budget import UnknownCost
+from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.state import flatten
 from seqzoo.network.model import Model
 
 STEPS = 16
 """Of the batch that is counted; backbones that leave out steps divide it."""
 
-LETTERS = 8
-"""Of a word that is spelled; every word is counted as a different one."""
-
 
 class Cost(NamedTuple):
     """parameters: numbers that are trained.
     weights: numbers that are kept, trained or fixed; more than the parameters for a reservoir.
     flops_per_token: of a forward pass over STEPS tokens, in matrix products; a multiplication and its addition are two.
-        Where pictures are read, tokens are those that are written.
+        Where pictures are read, tokens are those that are written. None: unknown.
     state_bytes: of the backbone's state of one sequence, in float32.
-    training_bytes: weights, gradients, two moments, and what a batch keeps for the backward pass, in float32.
+    training_bytes: weights, gradients, two moments, and what a batch keeps for the backward pass, in float32. None:
+        unknown.
+    unknown: why some are, as a clause; empty where all are known.
     """
 
     parameters: int
     weights: int
-    flops_per_token: float
+    flops_per_token: float | None
     state_bytes: int
-    training_bytes: int
+    training_bytes: int | None
+    unknown: str = ""
 
 
 def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
@@ -45,12 +50,19 @@ def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
     """
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     state_bytes = sum(part.numel() * part.element_size() for part in flatten(model.backbone.initial_state(1)))
-    training_bytes = 4 * 4 * parameters + _saved_bytes(model, rows, steps, numbers)
-    return Cost(parameters, count_weights(model), count_flops(model, numbers), state_bytes, training_bytes)
+    flops, training_bytes, unknown = None, None, ""
+    try:
+        flops = count_flops(model, numbers)
+        training_bytes = 4 * 4 * parameters + _saved_bytes(model, rows, steps, numbers)
+    except UnknownCost as error:
+        unknown = str(error)
+    return Cost(parameters, count_weights(model), flops, state_bytes, training_bytes, unknown)
 
 
 def memory_to_train(cost: Cost) -> str:
     """An estimate, rounded: "about 12 MiB"."""
+    if cost.training_bytes is None:
+        return "unknown"
     mebibytes = cost.training_bytes / 2**20
     return f"about {mebibytes:,.0f} MiB" if mebibytes >= 1 else "less than 1 MiB"
 
@@ -63,9 +75,9 @@ def count_weights(model: nn.Module) -> int:
 
 
 def count_flops(model: Model, numbers: bool) -> float:
-    """FLOPs a token of a forward pass, in matrix products."""
+    """FLOPs a token of a forward pass, in matrix products. Raises UnknownCost."""
+    batch = _batch(model, 1, STEPS, numbers)
     with torch.no_grad(), _Counter() as counter:
-        batch = _batch(model, 1, STEPS, numbers)
         scores, _ = model(batch)
         model.task.loss(scores, batch)  # a head may do its work there
     return counter.flops / STEPS
@@ -90,12 +102,24 @@ class _Counter(TorchDispatchMode):
         if make is not None:
             out = make(args)
         else:
-            out = function(*args, **kwargs)
+            out = _run(function, args, kwargs)
             if (again := _again(out, args, key)) is not None:
                 self._known[key] = again
         if (of := flop_registry.get(function.overloadpacket)) is not None:
             self.flops += of(*args, **kwargs, out_val=out)
         return out
+
+
+def _run(function: Any, args: Any, kwargs: Any) -> Any:
+    """What an operator gives. Raises UnknownCost where it would need values that tensors on the meta device lack."""
+    reads_value = function is torch.ops.aten._local_scalar_dense.default
+    try:
+        return function(*args, **kwargs)
+    except RuntimeError as error:
+        if not (reads_value or isinstance(error, NotImplementedError)):
+            raise
+        what = "a tensor's value is read" if reads_value else f"torch cannot run {function} without values"
+        raise UnknownCost([what]) from error
 
 
 def _shapes(value: Any) -> Any:
@@ -124,24 +148,8 @@ def _empty(size: torch.Size, stride: tuple[int, ...], dtype: torch.dtype, device
 
 
 def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
-    """A batch without content that the model's task reads."""
-    inputs = torch.zeros(rows, steps, dtype=torch.long, device="meta")
-    lengths = target_lengths = torch.full((rows,), steps, device="meta")
-    targets = inputs[:, 0] if model.task.reads == "classification" else inputs
-    spec = model.task.spec
-    if spec.picture is not None and model.task.reads == "transduction":
-        inputs, lengths = torch.zeros(rows, *spec.picture, device="meta"), torch.ones(rows, device="meta")
-    elif spec.picture is not None:  # a frame at each step
-        inputs = torch.zeros(rows, steps, *spec.picture, device="meta")
-    elif numbers:
-        inputs = torch.zeros(rows, steps, spec.input_size, device="meta")
-    if model.task.reads == "regression":
-        targets = torch.zeros(rows, *[steps] * spec.per_step, spec.output_size, device="meta")
-    spelling = None
-    if spec.character_size:
-        forms = torch.zeros(rows * steps, LETTERS, dtype=torch.long, device="meta")
-        spelling = Spelling(forms, torch.zeros(rows, steps, dtype=torch.long, device="meta"))
-    return Batch(inputs, lengths, targets, target_lengths, padded=False, spelling=spelling)
+    with torch.device("meta"):
+        return model.task.example_batch(rows, steps, numbers)
 
 
 def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:

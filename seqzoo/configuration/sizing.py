@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from seqzoo.configuration import composing
-from seqzoo.configuration.budget import nearest
+from seqzoo.configuration.budget import UnknownCost, nearest
 from seqzoo.configuration.building import build_budget, build_data, build_model
 from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
 from seqzoo.contracts.errors import ConfigError
@@ -43,6 +43,8 @@ def outline(config: dict[str, Any]) -> Outline:
     unmet = ""
     try:
         config = within_budget(config, data, spec)
+    except UnknownCost:
+        raise
     except ConfigError as error:  # no mistake yet: the data may be smaller than its upper limits
         unmet = str(error)
     model = _on_meta(config, data, spec)
@@ -64,14 +66,14 @@ def measure(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Cost:
 
 
 def _cost(model: Model, config: dict[str, Any], data: DataModule) -> Cost:
-    with _told_as_misfit(config, data):
+    with _told_as_misfit(config, data, model):
         return cost_of(model, *_shape(data), data.numbers)
 
 
 def within_budget(config: dict[str, Any], data: DataModule, spec: DataSpec) -> dict[str, Any]:
     """The configuration with the `backbone.hidden_size` that comes nearest to its budget of parameters or FLOPs.
 
-    Raises ConfigError where no width comes near enough.
+    Raises ConfigError where no width comes near enough, UnknownCost where the FLOPs cannot be counted.
     """
     budget = build_budget(config)
     if budget.width is None:
@@ -88,8 +90,14 @@ def within_budget(config: dict[str, Any], data: DataModule, spec: DataSpec) -> d
 
     def measured(width: int) -> float:
         model = _on_meta(at(width), data, spec)
-        with _told_as_misfit(config, data):
-            return count_weights(model) if name == "parameters" else count_flops(model, data.numbers)
+        if name == "parameters":
+            return count_weights(model)
+        try:
+            with _told_as_misfit(config, data, model):
+                return count_flops(model, data.numbers)
+        except UnknownCost as error:
+            reason = f"budget.flops needs the FLOPs a token, which are unknown here: {error}; give budget.parameters"
+            raise UnknownCost([reason]) from error
 
     width, reached = nearest(measured, target)
     if abs(reached / target - 1) > budget.tolerance:
@@ -120,7 +128,7 @@ def widths(config: dict[str, Any], budget: str) -> list[str]:
 
 
 def _on_meta(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Model:
-    with _told_as_misfit(config, data), torch.device("meta"):
+    with torch.device("meta"):
         return build_model(config, spec)
 
 
@@ -130,14 +138,30 @@ def _shape(data: DataModule) -> tuple[int, int]:
 
 
 @contextmanager
-def _told_as_misfit(config: dict[str, Any], data: DataModule) -> Iterator[None]:
+def _told_as_misfit(config: dict[str, Any], data: DataModule, model: Model) -> Iterator[None]:
     """What torch says when no batch goes through a model, as a ConfigError."""
     try:
         yield
     except (RuntimeError, IndexError, ValueError) as error:
         parts = ", ".join(f"{group}={config['choices'][group]}" for group in ("encoder", "backbone", "cell", "task"))
-        held = "numbers, which encoder=features reads" if data.numbers else "ids, which encoder=tokens reads"
-        if data.expected_spec().picture is not None:
-            held = "pictures, which encoder=image_cnn reads"
-        advice = f"the inputs of data={config['choices']['data']} are {held}"
-        raise ConfigError([f"no batch goes through {parts}: {str(error).splitlines()[0]}; {advice}"]) from error
+        advice = "" if _makes_vectors(model, data.numbers) else f"; {_kind_of_inputs(config, data)}"
+        raise ConfigError([f"no batch goes through {parts}: {str(error).splitlines()[0]}{advice}"]) from error
+
+
+def _makes_vectors(model: Model, numbers: bool) -> bool:
+    """Whether the encoder reads a batch and makes vectors of its width."""
+    try:
+        with torch.device("meta"):
+            batch = model.task.example_batch(1, 2, numbers)
+        read = (batch.inputs,) if batch.spelling is None else (batch.inputs, batch.spelling)
+        vectors = model.encoder(*read)
+    except (RuntimeError, IndexError, ValueError):
+        return False
+    return vectors.is_floating_point() and vectors.dim() == 3 and vectors.shape[2] == model.encoder.output_size
+
+
+def _kind_of_inputs(config: dict[str, Any], data: DataModule) -> str:
+    held = "numbers, which encoder=features reads" if data.numbers else "ids, which encoder=tokens reads"
+    if data.expected_spec().picture is not None:
+        held = "pictures, which encoder=image_cnn reads"
+    return f"the inputs of data={config['choices']['data']} are {held}"

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Loss, Prediction, State
+from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Loss, Prediction, Spelling, State
 from seqzoo.contracts.spec import DataSpec
+
+EXAMPLE_LETTERS = 8
+"""Of a word that is spelled in `Task.example_batch`."""
 
 
 class Encoder(nn.Module):
@@ -132,6 +136,30 @@ class Task(nn.Module):
     def training_loss_name(self) -> str:
         """The name of the mean training loss: `loss` where it is more than a likelihood, such as one with penalties."""
         return self.loss_name
+
+    def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
+        """A batch of random content, such as the task reads in training: costs are counted with one.
+
+        Args:
+            rows: how many; all are full.
+            steps: of each row. Targets have as many.
+            numbers: inputs are features, not ids.
+        """
+        spec, length = self.spec, steps
+        if spec.picture is not None:
+            length = 1 if spec.given_as_files else steps
+            inputs = torch.rand(rows, *[length] * (not spec.given_as_files), *spec.picture)
+        elif numbers:
+            inputs = torch.randn(rows, steps, spec.input_size)
+        else:
+            inputs = torch.randint(max(spec.input_size, 1), (rows, steps))
+        spelling = None
+        if spec.character_size:
+            forms = torch.randint(spec.character_size, (rows * steps, EXAMPLE_LETTERS))
+            spelling = Spelling(forms, torch.arange(rows * steps).view(rows, steps))
+        targets = torch.randint(max(spec.output_size, 1), (rows, steps))
+        lengths, target_lengths = torch.full((rows,), length), torch.full((rows,), steps)
+        return Batch(inputs, lengths, targets, target_lengths, padded=False, spelling=spelling)
 
     @abstractmethod
     def metrics(self) -> list[Metric]:

@@ -81,6 +81,11 @@ class DataSpec:
     picture: list[int] | None = None
 
     @property
+    def given_as_files(self) -> bool:
+        """Whether an input is a file, a picture or its features, and not a text or a line of numbers."""
+        return self.inputs is None and self.kind == "transduction"
+
+    @property
     def input_codec(self) -> Codec:
         """`inputs`, for whoever reads text.
 

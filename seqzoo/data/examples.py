@@ -415,10 +415,10 @@ def encode_inputs(
     codec = spec.inputs
     if not texts:
         raise DataError("There is nothing to predict: give at least one line.")
-    if spec.picture is not None and spec.kind != "transduction":
+    if spec.picture is not None and not spec.given_as_files:
         score = f"{program('seqzoo')} evaluate RUN_DIR"
         raise DataError(f"The model reads clips, which are not read from files: score the run with {score}.")
-    if codec is None and spec.kind == "transduction" and "" in texts:
+    if spec.given_as_files and "" in texts:
         raise DataError(f"Line {lines[texts.index('')]} is empty: name a file.")
     if spec.picture is not None:
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
@@ -433,7 +433,7 @@ def encode_inputs(
                 written.append(fit(tokens, max_length, truncate, span=span))
                 rows.append(torch.tensor(codec.vocabulary.encode(written[-1])))
                 spans.append(span)
-            elif spec.kind == "transduction":
+            elif spec.given_as_files:
                 rows.append(given_features(Path(str(text)), spec.input_size))
             else:
                 rows.append(torch.tensor(parse_steps(text, spec.input_size)))

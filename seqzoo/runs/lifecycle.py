@@ -283,8 +283,10 @@ def _describe_vectors(spec: DataSpec) -> list[tuple[str, str]]:
 
 def describe_cost(config: dict[str, Any], cost: Cost) -> list[tuple[str, str]]:
     """Lines about a model's size, and how near it came to its budget."""
+    flops = "unknown" if cost.flops_per_token is None else f"{cost.flops_per_token:,.0f}"
+    reason = f" ({cost.unknown})" if cost.unknown else ""
     rows = [
-        ("model", f"{cost.parameters:,} parameters, {cost.flops_per_token:,.0f} FLOPs a token"),
+        ("model", f"{cost.parameters:,} parameters, {flops} FLOPs a token{reason}"),
         (
             "memory",
             f"{memory_to_train(cost)} during training; recurrent state of a sequence: {cost.state_bytes:,} bytes",
@@ -294,6 +296,7 @@ def describe_cost(config: dict[str, Any], cost: Cost) -> list[tuple[str, str]]:
     if width is not None:
         name, target = width
         reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs a token")
+        assert reached is not None  # a budget of FLOPs was kept by counting them
         hidden = config["backbone"]["hidden_size"]
         rows.append(
             ("budget", f"{reached:,.0f} of {target:,.0f} {what} ({reached / target - 1:+.2%}): hidden_size {hidden}")

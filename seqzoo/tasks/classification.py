@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -87,6 +88,10 @@ class Classification(Task):
             return Loss((errors if weights is None else errors * weights[targets]).sum(), count)
         smoothing = self.label_smoothing if self.training else 0.0
         return Loss(F.cross_entropy(scores, targets, weights, reduction="sum", label_smoothing=smoothing), count)
+
+    def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
+        targets = torch.randint(self.spec.output_size, (rows,))
+        return replace(super().example_batch(rows, steps, numbers), targets=targets)
 
     @property
     def training_loss_name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -46,6 +47,10 @@ class Regression(Task):
             return Loss(errors.sum(), torch.tensor(errors.numel(), device=errors.device))
         real = mask(batch.lengths, errors.shape[1])
         return Loss(errors.masked_fill(~real[..., None], 0.0).sum(), batch.lengths.sum() * errors.shape[2])
+
+    def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
+        targets = torch.randn(rows, *[steps] * self.spec.per_step, self.spec.output_size)
+        return replace(super().example_batch(rows, steps, numbers), targets=targets)
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
