@@ -1,13 +1,40 @@
-"""seqzoo: recurrent networks for sequence tasks.
+"""Recurrent networks for sequence tasks: the cells, the models built of them, and their training.
 
-rnn = seqzoo.RNN("lstm", 128, 256, num_layers=2, bidirectional=True)   # a drop-in for nn.LSTM
-model, data = seqzoo.build("task=tagging", "cell=gru")
-loaded = seqzoo.load("runs/...")
+Cells and layers
+    RNN                 layers of any cell, with the signature of nn.LSTM
+    LSTM, GRU, Elman    in place of nn.LSTM, nn.GRU and nn.RNN, with their weights
+    from_torch          one of these from torch's module, with a copy of its weights
+    create_cell         one cell by its name: a step, or a scan over a sequence
+    list_cells          the names of the cells
+    cell_info           a cell's equations, paper, options and tested properties
+
+Experiments
+    train               train a run, as the command `seqzoo train`
+    evaluate            the scores of a run on one split
+    load                the model of a run, to predict with: Loaded
+    build               a model and its data from overrides such as "task=tagging"
+    compose             the configuration that overrides make
+    list_tasks          the names of the tasks
+
+Parts to build on
+    Cell, State         one step of a recurrent network, and what it hands to the next
+    Backbone            a cell becomes a network over time and depth
+    Encoder             ids, features or pictures become the vectors that a backbone reads
+    Task                head, loss, metrics and answers of a kind of task
+    DataModule          the batches of a data set; DataSpec says their sizes
+    Batch               padded sequences with their lengths and targets
+    Metric              a running sum that becomes one number
+    Loss, Prediction    what a task returns for a batch, and for a row
+
+`help(seqzoo.RNN)` and so on say more; docs/LIBRARY.md has examples.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
+
+from seqzoo.configuration import registry as _registry
 
 if TYPE_CHECKING:
     from seqzoo.analysis.catalogue import cell_info
@@ -19,24 +46,25 @@ if TYPE_CHECKING:
     from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
     from seqzoo.contracts.spec import DataSpec
     from seqzoo.rnn import GRU, LSTM, RNN, Elman, from_torch
+    from seqzoo.runs.calls import evaluate, train
     from seqzoo.runs.loaded import Loaded, load
 
 __version__ = "0.1.0"
 __all__ = [
     "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Loaded", "Loss",
-    "Metric", "Prediction", "State", "Task", "build", "cell_info", "compose", "create_cell", "from_torch", "list_cells",
-    "list_tasks", "load",
+    "Metric", "Prediction", "State", "Task", "build", "cell_info", "compose", "create_cell", "evaluate", "from_torch",
+    "list_cells", "list_tasks", "load", "train",
 ]  # fmt: skip
 
 # imported when first asked for: `seqzoo list` answers without torch
 _HOMES = {
     **dict.fromkeys(("RNN", "LSTM", "GRU", "Elman", "from_torch"), "seqzoo.rnn"),
-    "Loaded": "seqzoo.runs.loaded",
+    **dict.fromkeys(("Loaded", "load"), "seqzoo.runs.loaded"),
+    **dict.fromkeys(("evaluate", "train"), "seqzoo.runs.calls"),
     "build": "seqzoo.configuration.overrides",
     "cell_info": "seqzoo.analysis.catalogue",
     "compose": "seqzoo.configuration.composing",
     "create_cell": "seqzoo.configuration.building",
-    "load": "seqzoo.runs.loaded",
     "Cell": "seqzoo.cells.cell",
     **dict.fromkeys(("Batch", "Loss", "Prediction", "State"), "seqzoo.contracts.batch"),
     **dict.fromkeys(("Backbone", "DataModule", "Encoder", "Metric", "Task"), "seqzoo.contracts.parts"),
@@ -45,28 +73,40 @@ _HOMES = {
 
 
 def list_cells(pattern: str = "*") -> list[str]:
-    """Names of the catalogue's cells that match a wildcard: `list_cells("*gru*")`."""
-    from seqzoo.configuration.registry import names
+    """The names of the cells.
 
-    return names("cell", pattern)
+    Args:
+        pattern: a wildcard that they match.
+
+    Example:
+        >>> seqzoo.list_cells("*gru")
+        ['gru', 'layer_norm_gru', 'li_gru', 'min_gru', 'simplified_gru']
+    """
+    return _registry.names("cell", pattern)
 
 
 def list_tasks(pattern: str = "*") -> list[str]:
-    """Names of the tasks that match a wildcard."""
-    from seqzoo.configuration.registry import names
+    """The names of the tasks.
 
-    return names("task", pattern)
+    Args:
+        pattern: a wildcard that they match.
+
+    Example:
+        >>> seqzoo.list_tasks("*ing")
+        ['captioning', 'language_modeling', 'tagging']
+    """
+    return _registry.names("task", pattern)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        import importlib
+if not TYPE_CHECKING:  # type checkers see the imports above, and report names that are not there
 
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'seqzoo' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            value = getattr(importlib.import_module(_HOMES[name]), name)
+            globals()[name] = value
+            return value
+        raise AttributeError(f"module 'seqzoo' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted(__all__)

@@ -66,6 +66,10 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/LIBRARY.md"])
-def test_the_first_python_block_runs(page: str) -> None:
+def test_the_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, as in one session, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
     text = (REPOSITORY / page).read_text(encoding="utf-8")
-    exec(compile(re.search(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[1], page, "exec"), {})
+    names: dict = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        exec(compile(block, page, "exec"), names)

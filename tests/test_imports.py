@@ -20,7 +20,7 @@ ROOMS = (
 )  # fmt: skip
 """A room may import itself and the rooms before it; the files beside them (`rnn.py`, `__init__.py`) any room."""
 
-LATER = {"__init__.py", "runs/launch.py", "runs/search.py", "analysis/catalogue.py", "kernels/fused/scan.py"}
+LATER = {"runs/launch.py", "runs/search.py", "analysis/catalogue.py", "kernels/fused/scan.py"}
 """Besides the commands: files that import parts of seqzoo inside functions, so that listing names does not load torch,
 nor a CPU the code for GPUs.
 """

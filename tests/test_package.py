@@ -57,6 +57,7 @@ def test_the_wheel_trains_from_an_empty_folder(programs: Path, tmp_path: Path) -
     imported = run(programs / "python", "-c", code, folder=tmp_path).strip()
     assert Path(imported).is_relative_to(programs.parent)
     assert list((Path(imported).parent / "conf").rglob("*.yaml"))
+    assert (Path(imported).parent / "py.typed").exists()
 
     said = run(programs / "seqzoo", "train", "debug=tiny", folder=tmp_path, OMP_NUM_THREADS="1")
     assert len(list(tmp_path.rglob("metrics.json"))) == 1

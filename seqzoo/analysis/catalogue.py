@@ -187,6 +187,9 @@ def cell_info(name: str) -> CellInfo:
     Texts are read without torch; `states`, `parameters`, `parallel_in_time` and `trains_recurrence` build the cell.
     A cell of one's own cites its paper in a comment of its YAML, in the form of seqzoo's docstrings:
     `# Elman, Finding Structure in Time, 1990, https://doi.org/10.1207/s15516709cog1402_1`.
+
+    Example:
+        >>> print(seqzoo.cell_info("gru").equations)
     """
     summary, cell_class = registry.summary("cell", name), _class_of(name)
     cited, equations, notes = parse(_docstring(cell_class))

@@ -20,6 +20,11 @@ class Cell(nn.Module):
     A cell writes `initial_state` and `step`; all else has defaults. `unroll`, a step after the other, is the reference;
     `scan` is the same by the fastest engine there is: mostly the step itself, compiled.
 
+    Example:
+        >>> cell = seqzoo.create_cell("gru", 128, 256)
+        >>> output, state = cell(torch.randn(8, 128), cell.initial_state(8))  # one step
+        >>> outputs, state = cell.scan(torch.randn(8, 50, 128))  # (B, T, I) -> (B, T, O)
+
     engine: auto, or the one to take: reference, fused or torch (`seqzoo.kernels.engines`).
     torch_first: where `torch_scan` is taken before the compiled step: "cuda", and "cpu" for rows that are equally long.
     """

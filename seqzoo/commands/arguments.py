@@ -8,6 +8,7 @@ from typing import Any
 
 from seqzoo.configuration import composing, registry
 from seqzoo.contracts.errors import ConfigError, closest
+from seqzoo.contracts.options import unquoted
 
 
 def help_options(command: str, overrides: list[str]) -> None:
@@ -66,12 +67,6 @@ def pairs_of(arguments: list[str], known: tuple[str, ...]) -> dict[str, Any]:
             )
         pairs[name] = unquoted(value)
     return pairs
-
-
-def unquoted(value: str) -> str:
-    """Strip the quotes that Hydra accepts around a value, as in resume='runs/x'."""
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if quoted else value
 
 
 def check_new(folder: Path | None) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqzoo.commands.arguments import allow_own_modules, help_options, unquoted
+from seqzoo.commands.arguments import allow_own_modules, help_options
 from seqzoo.contracts.errors import ConfigError, SeqzooError, program
 
 if TYPE_CHECKING:
@@ -22,10 +21,10 @@ def train(arguments: list[str]) -> None:
         help_options("train", overrides)
         return
     _check_flags(flags)
-    from seqzoo.runs.launch import launch, until_stopped
+    from seqzoo.runs.launch import launch, take_resume, until_stopped
 
     allow_own_modules(overrides)
-    run_dir, rest = _take_resume(overrides)
+    run_dir, rest = take_resume(overrides)
     if run_dir is not None:
         if flags:
             raise ConfigError([f"{flags[0]} cannot be combined with resume=, which continues a single run"])
@@ -64,10 +63,3 @@ def _check_flags(flags: list[str]) -> None:
             raise ConfigError(
                 [f"there is no flag {name!r}: options have no dashes, as in task=tagging; -m makes a sweep"]
             )
-
-
-def _take_resume(overrides: list[str]) -> tuple[Path | None, list[str]]:
-    """The run directory to continue, if any, and the other overrides."""
-    chosen = [unquoted(override.partition("=")[2]) for override in overrides if override.startswith("resume=")]
-    rest = [override for override in overrides if not override.startswith("resume=")]
-    return (Path(chosen[-1]) if chosen and chosen[-1] not in ("", "null") else None), rest

@@ -50,7 +50,18 @@ def build_model(config: dict[str, Any], spec: DataSpec) -> Model:
 
 
 def create_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell:
-    """A cell of the catalogue by its name in `conf/cell`; `options` override its YAML.
+    """A cell of the catalogue.
+
+    Args:
+        name: as `seqzoo.list_cells` gives them.
+        input_size: number of features of each step.
+        hidden_size: width of the state.
+        **options: of this cell and of every cell, in place of those of its YAML.
+
+    Example:
+        >>> cell = seqzoo.create_cell("lstm", 128, 256, forget_bias=2.0)
+        >>> h, state = cell(torch.randn(8, 128), cell.initial_state(8))  # one step
+        >>> outputs, state = cell.scan(torch.randn(8, 50, 128))
 
     Raises:
         ConfigError: a name, an option or a size that cannot be, or that no machine could hold.

@@ -44,7 +44,22 @@ def _sets(override: str, path: str) -> bool:
 
 
 def build(*overrides: str) -> tuple[Model, DataModule]:
-    """A model and its data, loaded, by overrides as on the command line: `build("task=tagging", "cell=gru")`."""
+    """A model and its data, by overrides as on the command line.
+
+    Args:
+        *overrides: such as "task=tagging" and "cell=gru".
+
+    Returns:
+        The model, initialised from torch's random state, which is seeded with the option `seed`; and the data, loaded.
+
+    Raises:
+        ConfigError: all mistakes in the overrides.
+        DataError: the data cannot be read.
+
+    Example:
+        >>> model, data = seqzoo.build("task=tagging", "cell=gru")
+        >>> scores, state = model(next(data.batches("train")))
+    """
     config, mistakes = examine(*overrides)
     if mistakes or config is None:
         raise ConfigError(mistakes)

@@ -49,6 +49,9 @@ class Spelling(NamedTuple):
 class Batch:
     """Sequences of one batch, padded on the right.
 
+    Example:
+        >>> batch = seqzoo.Batch(inputs=torch.tensor([[5, 6, 7], [5, 8, 0]]), lengths=torch.tensor([3, 2]))
+
     inputs: (B, T) ids, (B, T, I) features, (B, C, Y, X) pictures of C channels, 0 to 1, or (B, T, C, Y, X) clips.
     lengths: (B,) real steps of each row; the only source of masks. A picture is one step.
     targets: (B,) classes, (B, T) aligned ids, (B, U) ids of another length, (B, D) numbers a row or (B, T, D) a step;

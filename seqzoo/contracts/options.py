@@ -253,6 +253,12 @@ def plain(value: Any) -> str:
     return str(value)
 
 
+def unquoted(value: str) -> str:
+    """Strip the quotes that Hydra accepts around a value, as in resume='runs/x'."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
+
+
 def shown(value: Any) -> str:
     """A value in a sentence: as in YAML, with texts in quotes."""
     if isinstance(value, list):

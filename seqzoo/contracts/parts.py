@@ -39,6 +39,10 @@ class Encoder(nn.Module):
 class Backbone(nn.Module):
     """A cell becomes a network over (B, T, I): `Backbone(cell, input_size, **options)`, where `cell` is a CellFactory.
 
+    Example:
+        >>> model, data = seqzoo.build("task=tagging", "backbone=bidirectional")
+        >>> outputs, state = model.backbone(torch.randn(8, 50, model.encoder.output_size))
+
     causal: True where output t depends on inputs 0..t only; then `step` exists and equals `forward`.
     two_sided: True where the first half of output t depends on inputs 0..t only, the second half on inputs t.. only.
     keeps_time: False where outputs are fewer than inputs; `output_lengths` says how many.
@@ -101,6 +105,13 @@ class Metric:
 
 class Task(nn.Module):
     """Head, loss, metrics and decoding of one kind of task: `Task(feature_size, spec, **options)`.
+
+    Example:
+        >>> model, data = seqzoo.build("task=tagging")
+        >>> batch = next(data.batches("train"))
+        >>> scores, state = model(batch)  # model.task turns the backbone's features into scores
+        >>> total, count = model.task.loss(scores, batch)
+        >>> model.task.decode(model, batch)[0].answer
 
     reads: the `DataSpec.kind` of the batches that it reads; several tasks may read one kind.
     loss_unit: of `loss` outside training: "nats" where it is a negative log-likelihood, "squared error", or "" for any
@@ -234,6 +245,11 @@ class ReadFiles(NamedTuple):
 
 class DataModule:
     """Batches of one data set: `DataModule(**options)` reads nothing, `load` does.
+
+    Example:
+        >>> model, data = seqzoo.build("task=tagging")
+        >>> data.splits()
+        >>> for batch in data.batches("train", epoch=0):
 
     stateful: batch k + 1 continues batch k row by row (truncated back-propagation through time).
     numbers: inputs are (B, T, I) features, not ids.

@@ -14,7 +14,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -23,6 +23,7 @@ from seqzoo.configuration import composing, registry, sweeps
 from seqzoo.contracts.cache import user_cache
 from seqzoo.contracts.errors import ConfigError, SeqzooError, not_installed, program
 from seqzoo.contracts.locks import least_used
+from seqzoo.contracts.options import unquoted
 from seqzoo.runs.ledger import Entry, Ledger
 
 LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
@@ -72,16 +73,9 @@ def launch(flags: list[str], overrides: list[str]) -> Sweep | None:
         if flags:  # Hydra's own show or change what it composes
             single = _Single(None)
             _run_hydra(single, flags, overrides)
+            until_stopped(single.finished)
         else:
-            from seqzoo.configuration.overrides import examine
-
-            config, mistakes = examine(*overrides)
-            if mistakes:
-                raise ConfigError(mistakes)
-            single = _Single(config)
-            _run_single(single, overrides)
-        if single.error is not None:
-            raise single.error
+            until_stopped(lambda: train_one(overrides))
         return None
     given = [text.partition("=")[2] for text in overrides if text.startswith("hydra.sweep.dir=")]
     if given and "${" in given[-1]:
@@ -100,13 +94,44 @@ def launch(flags: list[str], overrides: list[str]) -> Sweep | None:
     return Sweep(sweep, len(jobs), [entry for entry in entries if entry is not None])
 
 
+class FinishedRun(NamedTuple):
+    """A run whose training has ended.
+
+    Args:
+        folder: the run directory.
+        metrics: what `metrics.json` holds: the scores of each split by their names, sizes, times and versions.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+
+
+def train_one(overrides: Sequence[str]) -> FinishedRun:
+    """Train one run in the directory that Hydra names.
+
+    Raises:
+        ConfigError: every mistake in the overrides.
+        SeqzooError: what the training raises.
+        Stopped: a signal ended the training.
+    """
+    from seqzoo.configuration.overrides import examine
+
+    config, mistakes = examine(*overrides)
+    if mistakes:
+        raise ConfigError(mistakes)
+    single = _Single(config)
+    _run_single(single, [*overrides])
+    return single.finished()
+
+
 class _Single:
-    """One run. Hydra would print a traceback of what it raises, so that it is kept.
+    """One run as Hydra calls it. Hydra would print a traceback of what it raises, so that it is kept.
 
     config: the checked configuration; None to compose and check here.
     """
 
-    error: SeqzooError | OSError | None = None
+    run: FinishedRun | None = None
+    error: Exception | None = None
 
     def __init__(self, config: dict[str, Any] | None):
         self.config = config
@@ -115,18 +140,26 @@ class _Single:
         from hydra.core.hydra_config import HydraConfig
 
         from seqzoo.runs.lifecycle import start, start_checked
+        from seqzoo.training.loop import Stopped
 
         about = HydraConfig.get()
         folder = Path(about.runtime.output_dir)
         try:
             if self.config is not None:
-                until_stopped(lambda: start_checked(self.config, folder))
+                metrics = start_checked(self.config, folder)
             else:
-                until_stopped(lambda: start(composing.compose(*about.overrides.task), folder))
-        except (SeqzooError, OSError) as error:
+                metrics = start(composing.compose(*about.overrides.task), folder)
+            self.run = FinishedRun(folder, metrics)
+        except (SeqzooError, OSError, Stopped) as error:
             self.error = error
         finally:
             _remove_empty(folder)
+
+    def finished(self) -> FinishedRun | None:
+        """The run, where there was one; raises what ended it."""
+        if self.error is not None:
+            raise self.error
+        return self.run
 
 
 def _remove_empty(folder: Path) -> None:
@@ -232,6 +265,13 @@ def until_stopped(work: Callable[[], T]) -> T:
         return work()
     except Stopped as stopped:
         sys.exit(128 + stopped.signal_number)
+
+
+def take_resume(overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The run directory to continue, if any, and the other overrides."""
+    chosen = [unquoted(override.partition("=")[2]) for override in overrides if override.startswith("resume=")]
+    rest = [override for override in overrides if not override.startswith("resume=")]
+    return (Path(chosen[-1]) if chosen and chosen[-1] not in ("", "null") else None), rest
 
 
 def sweep_name(overrides: list[str]) -> str:

@@ -311,14 +311,23 @@ def load(
     options: dict[str, Any] | None = None,
     beside: Sequence[str | Path] = (),
 ) -> Loaded:
-    """The model of a run directory. Nothing in the directory can run code: `allow_modules` comes from the caller alone.
+    """The model of a run, with its best weights. Nothing in the run directory can run code.
 
-    options: of the task, for decoding, such as {"search": {"beam_size": 5}}.
-    beside: more runs, of any architecture, whose models write with this one: the next token has the mean of their
-        probabilities.
+    Args:
+        run_dir: the run directory.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        allow_modules: modules of your own that the run may use.
+        options: of the task, for decoding, such as {"search": {"beam_size": 5}}.
+        beside: more runs, of any architecture, whose models write with this one: the next token has the mean of their
+            probabilities.
 
-    Raises CheckpointError when the directory is no run or is damaged, ConfigError for an option that is not there, and
-    for runs that cannot write together.
+    Raises:
+        CheckpointError: the directory is not a run directory, or is damaged.
+        ConfigError: there is no such option, or the runs cannot write together.
+
+    Example:
+        >>> seqzoo.load("runs/addition_lstm_unidirectional/2026-11-21_02-53-19").predict(["535+61"])
+        [Prediction(answer='596', score=-0.0003)]
     """
     folder = Path(run_dir)
     config = read_config(folder)

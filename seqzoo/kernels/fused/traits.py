@@ -57,7 +57,7 @@ def _own_methods(kind: type) -> Iterator[FunctionType]:
     """The methods that a user wrote: one can be replaced, and what it reads of its module be changed."""
     for base in kind.__mro__[: kind.__mro__.index(nn.Module)]:
         for value in vars(base).values():
-            if type(value) is FunctionType and value.__module__.partition(".")[0] not in ("seqzoo", "torch"):
+            if type(value) is FunctionType and (value.__module__ or "").partition(".")[0] not in ("seqzoo", "torch"):
                 yield value
 
 

@@ -1,0 +1,71 @@
+"""Training and evaluation as calls from a program of one's own: what `seqzoo train` and `seqzoo evaluate` do."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.runs.launch import FinishedRun, take_resume, train_one
+from seqzoo.runs.lifecycle import evaluate_run, resume
+from seqzoo.training.loop import Stopped
+
+
+def train(*overrides: str) -> FinishedRun:
+    """Train one run as `seqzoo train` does, with its progress bar, log and run directory.
+
+    The process's random state is seeded, and its number of threads is set.
+
+    Args:
+        *overrides: as on the command line, such as "task=tagging" and "training.epochs=3"; "resume=RUN_DIR" continues
+            a run.
+
+    Returns:
+        The run directory and the final metrics.
+
+    Raises:
+        ConfigError: all mistakes in the overrides.
+        SeqzooError: the data cannot be read, or the training cannot go on.
+        KeyboardInterrupt: the training was interrupted, and is saved: "resume=RUN_DIR" continues it.
+
+    Example:
+        >>> run = seqzoo.train("task=tagging", "cell=gru", "training.epochs=3")
+        >>> run.metrics["test"]["accuracy"]
+        >>> seqzoo.load(run.folder).predict(["the cat sleeps"])
+    """
+    flags = [override for override in overrides if override.startswith("-")]
+    if flags:
+        raise ConfigError([f"{flags[0]} is a flag of the command line: seqzoo.train takes options, as in task=tagging"])
+    folder, rest = take_resume(overrides)
+    try:
+        return train_one(rest) if folder is None else FinishedRun(folder, resume(folder, rest))
+    except Stopped as stopped:
+        if stopped.signal_number == signal.SIGINT:
+            raise KeyboardInterrupt from stopped
+        raise SystemExit(128 + stopped.signal_number) from stopped
+
+
+def evaluate(
+    run_dir: str | Path, split: str = "test", device: str = "auto", allow_modules: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Score the best weights of a run on one split of its data, as `seqzoo evaluate` does.
+
+    Args:
+        run_dir: the run directory.
+        split: "test", "validation" or "train", as far as the data have them.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        allow_modules: modules of your own that the run may use.
+
+    Returns:
+        The scores by their names and, where a task answers with classes, a "report" with those of each class.
+
+    Raises:
+        ConfigError: the data of the run have no such split, or the run uses a module that is not allowed.
+        CheckpointError: the directory is no run, or is damaged.
+
+    Example:
+        >>> seqzoo.evaluate(run.folder, "validation")["accuracy"]
+    """
+    return evaluate_run(Path(run_dir), split, {"device": device}, list(allow_modules))

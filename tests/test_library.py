@@ -1,0 +1,125 @@
+"""The public names: what they are, what type checkers make of them, and runs from a program of one's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import pydoc
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import seqzoo
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.runs import calls
+from seqzoo.training.loop import Stopped
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SMALL = ("debug=tiny", "task=tagging", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
+
+
+def test_dir_shows_the_public_names_alone() -> None:
+    assert dir(seqzoo) == sorted(seqzoo.__all__)
+    assert all(hasattr(seqzoo, name) for name in seqzoo.__all__)
+    with pytest.raises(AttributeError, match="'seqzoo' has no attribute 'Lstm'"):
+        seqzoo.Lstm  # noqa: B018
+
+
+def test_help_begins_with_a_table_of_all_public_names() -> None:
+    told = set(re.findall(r"\w+", seqzoo.__doc__))
+    assert set(seqzoo.__all__) <= told
+    assert seqzoo.__doc__.splitlines()[-1] in pydoc.plain(pydoc.render_doc(seqzoo))
+
+
+@pytest.mark.parametrize("name", sorted(set(seqzoo.__all__) - {"State"}))
+def test_every_public_name_is_documented(name: str) -> None:
+    value = getattr(seqzoo, name)
+    written = inspect.getdoc(value)
+    assert written
+    assert not written.startswith(f"{name}(")  # of a dataclass without one
+    if inspect.isfunction(value) or name in ("RNN", "LSTM", "Cell", "Batch", "Task", "DataModule", "Backbone"):
+        assert ">>> " in written
+
+
+def test_a_run_is_trained_scored_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = seqzoo.train(*SMALL)
+    assert run.folder.is_relative_to(tmp_path / "runs")
+    assert run.metrics == json.loads((run.folder / "metrics.json").read_text())
+    scores = seqzoo.evaluate(run.folder)
+    assert {name: scores[name] for name in run.metrics["test"]} == pytest.approx(run.metrics["test"])
+    assert seqzoo.evaluate(run.folder, "validation")["accuracy"] == run.metrics["validation"]["accuracy"]
+    [prediction] = seqzoo.load(run.folder).predict(["the cat sleeps"])
+    assert len(prediction.answer) == 3
+    longer = seqzoo.train(f"resume={run.folder}", f"training.steps={run.metrics['updates'] + 2}")
+    assert longer.folder == run.folder
+    assert longer.metrics["updates"] == run.metrics["updates"] + 2
+
+
+def test_what_train_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"there is no cell named 'lstn'. Did you mean"):
+        seqzoo.train("cell=lstn")
+    with pytest.raises(ConfigError, match="-m is a flag of the command line"):
+        seqzoo.train("-m", "cell=lstm,gru")
+    with pytest.raises(ConfigError, match="cell"):
+        seqzoo.train("cell=lstm,gru")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_an_interrupted_training_interrupts_the_program(
+    number: int, error: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_: object) -> None:
+        raise Stopped(number)
+
+    monkeypatch.setattr(calls, "train_one", stopped)
+    with pytest.raises(error):
+        seqzoo.train("cell=gru")
+
+
+PROGRAM = """import torch
+
+import seqzoo
+
+names: list[str] = seqzoo.list_cells("*gru*")
+rnn = seqzoo.RNN(names[0], 8, 16, num_layers=2, dtype=torch.float64)
+lstm: torch.nn.Module = seqzoo.from_torch(torch.nn.LSTM(8, 16)).to_torch()
+run = seqzoo.train("task=tagging")
+accuracy: float = seqzoo.evaluate(run.folder, "validation")["accuracy"]
+answers: list[seqzoo.Prediction] = seqzoo.load(run.folder).predict(["a text"])
+wrong: int = seqzoo.list_tasks()
+seqzoo.RNN("lstm", "8", 16)
+seqzoo.evaluate(run.metrics)
+seqzoo.Lstm
+"""
+WRONG_LINES = [11, 12, 13, 14]
+
+
+def lines_with_errors(command: list[str], folder: Path) -> list[int]:
+    """The lines of PROGRAM in which a type checker finds mistakes."""
+    program = folder / "program.py"
+    program.write_text(PROGRAM)
+    done = subprocess.run([*command, program], check=False, capture_output=True, text=True, cwd=REPOSITORY)
+    lines = re.findall(r"program\.py:(\d+):.*error", done.stdout)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{len(lines)} error" in done.stdout, done.stdout  # and none elsewhere
+    return sorted({int(line) for line in lines})
+
+
+def test_mypy_checks_a_program_that_uses_seqzoo(tmp_path: Path) -> None:
+    """With the project's own settings, so that what `make lint` has analysed is not analysed again."""
+    assert (REPOSITORY / "seqzoo" / "py.typed").exists()
+    command = [sys.executable, "-m", "mypy", "--config-file", str(REPOSITORY / "pyproject.toml")]
+    assert lines_with_errors(command, tmp_path) == WRONG_LINES
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
+def test_pyright_checks_a_program_that_uses_seqzoo(tmp_path: Path) -> None:
+    assert lines_with_errors([sys.executable, "-m", "pyright"], tmp_path) == WRONG_LINES
