@@ -49,7 +49,7 @@ class RecurrentHighway(DrivenCell):
         activation: Activation = "tanh",
     ):
         if not 1 <= depth <= DEEPEST:
-            raise ValueError(f"depth is {depth}: it must lie between 1 and {DEEPEST:,}")
+            raise ValueError(f"depth is {depth}: it must be between 1 and {DEEPEST:,}")
         super().__init__(input_size, hidden_size, num_parts=2 if coupled else 3)
         self.depth, self.coupled, self.transform_bias = depth, coupled, transform_bias
         self.layer_norm, self.activation = layer_norm, activation

@@ -1,4 +1,4 @@
-"""Files and generators become batches; nothing here knows a model."""
+"""Data modules: from files or generators to batches. Nothing here depends on a model."""
 
 from __future__ import annotations
 

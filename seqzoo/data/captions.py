@@ -1,4 +1,4 @@
-"""Pictures and what is written of each."""
+"""Data sets of pictures with one or several captions each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.bucketing import Plans
 from seqzoo.data.batching.ragged import Ragged
+from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.examples import evenly, fit, located
 from seqzoo.data.sources.pictures import Pictures
 from seqzoo.data.text.codec import TextCodec
@@ -23,7 +24,13 @@ from seqzoo.data.text.vocabulary import TARGET_SPECIALS, check_vocabulary_size
 
 
 class Captioned(NamedTuple):
-    """One split. captions: one or several of each picture; where: file and line of each picture's first."""
+    """One split.
+
+    Attributes:
+        pictures: see `Pictures`.
+        captions: one or several of each picture.
+        where: file and line of the first caption of each picture, for messages.
+    """
 
     pictures: Pictures
     captions: list[list[str]]
@@ -31,8 +38,14 @@ class Captioned(NamedTuple):
 
 
 class _Encoded(NamedTuple):
-    """rows: of the pictures that are used; captions: ids of all their captions, one after the other; first, number: of
-    each picture's captions among them; references: its captions as text.
+    """One split as ids.
+
+    Attributes:
+        rows: the rows of `pictures` that are used; the other lists have an item for each of them.
+        captions: the ids of all captions, picture after picture.
+        first: the row in `captions` of the first caption of each picture.
+        number: the number of its captions.
+        references: its captions as text.
     """
 
     pictures: Pictures
@@ -45,9 +58,10 @@ class _Encoded(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class CaptionData(DataModule):
-    """Inputs (B, C, Y, X) or, where pictures come as features of their regions, (B, R, F); targets (B, U). A picture
-    with several captions is trained on one of them in each epoch, in turn; when held out, it is one row with all of
-    them as references, and the first one as target of the loss.
+    """Pictures (B, C, Y, X), or features of their regions (B, R, F), and captions (B, U).
+
+    In training, a picture with several captions has one of them as target in each epoch, in turn. In validation and
+    test, the target is the first caption, and all of them are references.
     """
 
     batch_size: int = 64
@@ -63,19 +77,16 @@ class CaptionData(DataModule):
     largest_output: ClassVar[int] = 100_000
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "limit", "max_length", "min_frequency"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        check_at_least_one(self, "batch_size", "limit", "max_length", "min_frequency")
         check_vocabulary_size(self.vocabulary_size, len(TARGET_SPECIALS))
 
     @abstractmethod
     def read(self) -> dict[str, Captioned]:
-        """All of "train", "validation" and, where there is one, "test"."""
+        """Read the splits "train", "validation" and, where there is one, "test"."""
 
     @abstractmethod
     def input_sizes(self) -> tuple[int, list[int] | None]:
-        """Channels of a picture, and its size, [C, Y, X]; or features of a region, and None."""
+        """The channels and the shape [C, Y, X] of a picture; or the number of features of a region, and None."""
 
     def expected_spec(self) -> DataSpec:
         return self._spec(None)
@@ -86,41 +97,41 @@ class CaptionData(DataModule):
         return DataSpec("transduction", channels, vocabulary_size, None, codec, picture=size)
 
     def load(self, spec: DataSpec | None = None) -> None:
-        found = self.read()
+        splits = self.read()
         if spec is not None and (spec.kind, spec.input_size, spec.picture) != ("transduction", *self.input_sizes()):
             raise DataError("The saved run was trained on other data, or pictures of another size: choose other data.")
         for split in ("train", "validation"):
-            if split not in found or not found[split].captions:
-                raise DataError(f"The {split} split of the data holds no pictures: give some.")
+            if split not in splits or not splits[split].captions:
+                raise DataError(f"The {split} split of the data has no pictures: give some.")
         if spec is None:
-            texts = [caption for captions in found["train"].captions for caption in captions]
+            texts = [caption for captions in splits["train"].captions for caption in captions]
             options = (TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
             spec = self._spec(TextCodec.learn(self.tokenizer, texts, *options))
         self.spec = spec
-        self._encoded = {split: self._encode(captioned) for split, captioned in found.items() if captioned.captions}
+        self._encoded = {split: self._encode(captioned) for split, captioned in splits.items() if captioned.captions}
         self._plans = Plans(self.splits(), self._lengths, self.seed, self.batch_size)
 
-    def _encode(self, found: Captioned) -> _Encoded:
+    def _encode(self, captioned: Captioned) -> _Encoded:
         codec = self.spec.targets
         if not isinstance(codec, TextCodec) or codec.eos is None:
-            raise DataError("The saved run writes no text: was it trained on other data?")
+            raise DataError("The saved run does not write text: was it trained on other data?")
         end = codec.eos
 
-        @cache  # many pictures may be described alike
+        @cache  # many pictures may have the same caption
         def encode(caption: str) -> tuple[list[int], str]:
             tokens = fit(codec.split(caption), self.max_length, self.truncate, "caption")
             return [*codec.vocabulary.encode(tokens), end], codec.tokenizer.join(tokens)
 
-        rows = evenly(list(range(len(found.captions))), self.limit)
+        rows = evenly(list(range(len(captioned.captions))), self.limit)
         ids: list[list[int]] = []
         first, references = [], []
         for row in rows:
             first.append(len(ids))
-            with located(found.where[row]):
-                encoded = [encode(caption) for caption in found.captions[row]]
+            with located(captioned.where[row]):
+                encoded = [encode(caption) for caption in captioned.captions[row]]
             ids += [tokens for tokens, _ in encoded]
             references.append([text for _, text in encoded])
-        return _Encoded(found.pictures, rows, Ragged(ids), first, [len(texts) for texts in references], references)
+        return _Encoded(captioned.pictures, rows, Ragged(ids), first, [len(texts) for texts in references], references)
 
     def splits(self) -> dict[str, int]:
         return {split: len(encoded.rows) for split, encoded in self._encoded.items()}
@@ -141,11 +152,11 @@ class CaptionData(DataModule):
             yield self.varied(batch, epoch, number) if split == "train" else batch
 
     def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
-        """What a training batch becomes, by its epoch and number."""
+        """Augment a training batch, depending on the epoch and the number of the batch; by default not at all."""
         return batch
 
     def _chosen(self, split: str, epoch: int) -> list[int]:
-        """Which caption of each picture is the target."""
+        """The row in `captions` of the target of each picture."""
         encoded = self._encoded[split]
         if split != "train":
             return encoded.first
@@ -153,5 +164,5 @@ class CaptionData(DataModule):
         return [first + (epoch + row) % number for row, (first, number) in places]
 
     def _lengths(self, split: str, epoch: int) -> list[int]:
-        """The length of each picture's target, so that captions of similar length share a batch."""
+        """The lengths of the targets, so that captions of similar length share a batch."""
         return self._encoded[split].captions.lengths[self._chosen(split, epoch)].tolist()

@@ -1,4 +1,4 @@
-"""Data sets of separate examples: a source, and a target that is a class, a tag a token, or another text."""
+"""Data sets of separate examples: a source, and a target that is a class, one tag per token, or another text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from seqzoo.contracts.span_notation import OUTSIDE, parse, scheme_of, tags_of
 from seqzoo.contracts.spec import Codec, DataSpec
 from seqzoo.data.batching.bucketing import Plans, padding_share
 from seqzoo.data.batching.ragged import Ragged, is_padded
-from seqzoo.data.generated.generating import check_sizes
+from seqzoo.data.checks import check_at_least_one, check_sizes
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
 from seqzoo.data.sources.pictures import given_features, read_picture
@@ -36,7 +36,13 @@ T = TypeVar("T")
 
 
 class Example(NamedTuple):
-    """source: a text or its tokens; target: a label, a tag a token, or a text; where: file and line, for messages."""
+    """One example.
+
+    Attributes:
+        source: a text or its tokens.
+        target: a label, one tag per token, or a text.
+        where: file and line, for messages.
+    """
 
     source: str | list[str]
     target: str | list[str]
@@ -44,9 +50,16 @@ class Example(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """One split as ids; `lengths` is what batches are sorted and capped by; spans: (N, 2), of the marked targets;
-    spellings: where tokens are spelled; references: right answers as they were written, where those are texts; cut: how
-    many sources were longer than they may be.
+    """One split as ids.
+
+    Attributes:
+        inputs: the sources.
+        targets: the targets.
+        lengths: the lengths by which examples are sorted into batches.
+        spans: (N, 2), the spans of the marked targets, where sources have some.
+        spellings: the characters of the tokens, where the encoder reads them.
+        references: the targets as text, where answers are texts.
+        truncated: the number of sources that were truncated.
     """
 
     inputs: Ragged
@@ -55,14 +68,16 @@ class Encoded(NamedTuple):
     spans: Tensor | None = None
     spellings: Spellings | None = None
     references: list[str] | None = None
-    cut: int = 0
+    truncated: int = 0
 
 
 @dataclass(eq=False, kw_only=True)
 class ExampleData(DataModule):
-    """Reads examples, counts codecs on the training split, encodes everything once and cuts batches of similar length.
+    """The base of data sets of separate examples.
 
-    A subclass gives `read`; ClassificationData, TaggingData and TransductionData say what a target is.
+    It reads the examples, builds vocabularies from the training split, encodes all splits once and makes batches of
+    similar length. ClassificationData, TaggingData and TransductionData define the targets; a subclass of these
+    implements `read`.
     """
 
     batch_size: int = 64
@@ -80,32 +95,29 @@ class ExampleData(DataModule):
     largest_output: ClassVar[int] = 1_000
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_tokens", "limit", "max_length", "min_frequency"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        check_at_least_one(self, "batch_size", "max_tokens", "limit", "max_length", "min_frequency")
         check_sizes(self)
         check_vocabulary_size(self.vocabulary_size, len(self.special_tokens))
 
     @abstractmethod
     def read(self) -> dict[str, list[Example]]:
-        """All examples of "train", "validation" and, where there is one, "test"."""
+        """Read the examples of "train", "validation" and, where there is one, "test"."""
 
     @abstractmethod
     def target_codec(self, examples: list[Example]) -> Codec:
-        """The codec of the targets, counted on the training examples."""
+        """Build the codec of the targets from the training examples."""
 
     def tokenizer_of_inputs(self) -> str:
         """The name of the tokenizer of sources that are text."""
         return "whitespace"
 
     def texts(self, example: Example) -> Sequence[str | list[str]]:
-        """What the codec of the inputs is learned from."""
+        """The texts of an example that the vocabulary of the inputs is built from."""
         return (example.source,)
 
     @abstractmethod
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
-        """The ids of the target of an example whose source has these tokens."""
+        """The ids of the target of an example; source: the tokens of its source."""
 
     def expected_spec(self) -> DataSpec:
         return DataSpec(self.kind, self.vocabulary_size or self.largest_input, self.largest_output)
@@ -117,19 +129,22 @@ class ExampleData(DataModule):
         for split in ("train", "validation"):
             if not examples.get(split):
                 option = "data.train" if split == "train" else "data.validation, or raise data.validation_fraction"
-                raise DataError(f"The {split} split of the data holds no examples: give more with {option}.")
-        # Counted before `limit`, so that a short trial builds the model of the full run.
+                raise DataError(f"The {split} split of the data has no examples: give more with {option}.")
+        # from all examples, before `limit`, so that a short trial builds the model of the full run
         self.spec = self.enriched(self._count(examples["train"]), examples) if spec is None else spec
         self._encoded = {
-            split: self._encode(evenly(found, self.limit), self.spec) for split, found in examples.items() if found
+            split: self._encode(evenly(all_of_split, self.limit), self.spec)
+            for split, all_of_split in examples.items()
+            if all_of_split
         }
-        if cut := sum(encoded.cut for encoded in self._encoded.values()):
-            told = f"{cut:,} of {sum(self.splits().values()):,} examples are cut"
-            self.remarks = [*self.remarks, f"{told}: they are longer than data.max_length={self.max_length:,} tokens"]
+        if truncated := sum(encoded.truncated for encoded in self._encoded.values()):
+            count = f"{truncated:,} of {sum(self.splits().values()):,} examples"
+            self.remarks = [*self.remarks, f"{count} were truncated to data.max_length={self.max_length:,} tokens"]
         unknown = float((self._encoded["validation"].inputs.ids == UNKNOWN).double().mean())
         if unknown > 0.5 and isinstance(self.spec.inputs, TextCodec) and isinstance(examples["train"][0].source, str):
-            told = f"{unknown:.0%} of the validation tokens are unknown"
-            self.remarks = [*self.remarks, f"{told}: is the tokenizer, {self.spec.inputs.name}, right for these texts?"]
+            share = f"{unknown:.0%} of the validation tokens are unknown"
+            question = f"is the tokenizer, {self.spec.inputs.name}, right for these texts?"
+            self.remarks = [*self.remarks, f"{share}: {question}"]
         self._plans = Plans(self.splits(), self._lengths, self.seed, self.batch_size, self.max_tokens)
 
     def splits(self) -> dict[str, int]:
@@ -160,11 +175,11 @@ class ExampleData(DataModule):
         return batch
 
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
-        """The targets of a batch and, where they have a length of their own, their lengths."""
+        """The targets of a batch and, where these differ from the lengths of the inputs, their lengths."""
         return targets.gather(rows)[0], None
 
     def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
-        """The counted spec with what else a model is to know of the splits."""
+        """Complete the spec with what else a model needs to know of the splits."""
         return spec
 
     def _count(self, examples: list[Example]) -> DataSpec:
@@ -177,75 +192,85 @@ class ExampleData(DataModule):
     def _encode(self, examples: list[Example], spec: DataSpec) -> Encoded:
         inputs, targets = spec.inputs, spec.targets
         if not isinstance(inputs, TextCodec) or targets is None:
-            raise DataError("The saved run knows no codecs for this data: was it trained on other data?")
-        sources, answers, spans, written, cut = [], [], [], [], 0
+            raise DataError("The saved run has no vocabularies for this data: was it trained on other data?")
+        sources, answers, spans, spelled, truncated = [], [], [], [], 0
         for example in examples:
             with located(example.where):
                 tokens, span = split_source(spec, example.source)
                 fitting = fit(tokens, self.max_length, self.truncate, span=span)
-                cut += len(fitting) < len(tokens)
+                truncated += len(fitting) < len(tokens)
                 sources.append(inputs.vocabulary.encode(fitting))
                 spans.append(span)
                 if spec.characters is not None:
-                    written.append(fitting)
+                    spelled.append(fitting)
                 answers.append(self.encode_target(example, targets, tokens))
         rows = Ragged(sources)
         marked = torch.tensor(spans) if spec.marked else None
-        spellings = None if spec.characters is None else Spellings(written, spec.characters)
-        return Encoded(rows, Ragged(answers), self.bucket_lengths(sources, answers), marked, spellings, cut=cut)
+        spellings = None if spec.characters is None else Spellings(spelled, spec.characters)
+        lengths = self.bucket_lengths(sources, answers)
+        return Encoded(rows, Ragged(answers), lengths, marked, spellings, truncated=truncated)
 
     def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
+        """The lengths by which examples are sorted into batches."""
         return [len(source) for source in sources]
 
 
 class LabelledData(ExampleData):
-    """Targets are labels. One that training never saw is known, so that it counts as wrong, and is told."""
+    """Targets are labels. Labels that do not occur in training have an id, so that they can be scored; a remark lists
+    them.
+    """
 
     @abstractmethod
-    def every_label(self, examples: list[Example], known: LabelCodec) -> LabelCodec:
-        """The labels of all splits; known: those of training."""
+    def every_label(self, examples: list[Example], trained: LabelCodec) -> LabelCodec:
+        """The labels of all splits.
+
+        Args:
+            examples: of all splits.
+            trained: the labels of the training split.
+        """
 
     def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
         spec = super().enriched(spec, examples)
-        known, everything = cast(LabelCodec, spec.targets), [*chain.from_iterable(examples.values())]
-        places: dict[str, str] = {}
+        trained, everything = cast(LabelCodec, spec.targets), [*chain.from_iterable(examples.values())]
+        where: dict[str, str] = {}
         for example in everything:
             for label in [example.target] if isinstance(example.target, str) else example.target:
-                places.setdefault(label, example.where)
-        unseen = sorted(places.keys() - known.ids.keys())
+                where.setdefault(label, example.where)
+        unseen = sorted(where.keys() - trained.ids.keys())
         if not unseen:
             return spec
-        named = ", ".join([*(f"{label} at {places[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
-        self.remarks = [*self.remarks, f"never in training, so never answered: {named}"]
-        targets, classes = self.every_label(everything, known), spec.class_counts
+        listed = ", ".join([*(f"{label} at {where[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
+        self.remarks = [*self.remarks, f"labels that do not occur in training and cannot be predicted: {listed}"]
+        targets, classes = self.every_label(everything, trained), spec.class_counts
         if classes is not None:
-            counts = dict(zip(known.labels, classes, strict=True))
+            counts = dict(zip(trained.labels, classes, strict=True))
             classes = [counts.get(label, 0) for label in targets.labels]
         return replace(spec, output_size=targets.size, targets=targets, class_counts=classes)
 
 
 class ClassificationData(LabelledData):
-    """One label a source. Targets: (B,). Labels that are numbers are in their order, others alphabetically."""
+    """One label per source. Targets (B,). Classes are in numeric order if all labels are numbers, else alphabetic."""
 
     kind = "classification"
 
     def marks_targets(self) -> bool:
-        """Whether each text marks the target that its label is about, as `seqzoo.data.sources.marked_text` reads it."""
+        """Whether each text marks the target that its label refers to, see `seqzoo.data.sources.marked_text`."""
         return False
 
     def expected_spec(self) -> DataSpec:
         return replace(super().expected_spec(), marked=self.marks_targets())
 
     def target_codec(self, examples: list[Example]) -> LabelCodec:
-        places = {str(example.target): example.where for example in examples}
+        where = {str(example.target): example.where for example in examples}
         try:
-            numbers = {label: float(label) for label in places}
+            numbers = {label: float(label) for label in where}
         except ValueError:
-            return LabelCodec(sorted(places))
+            return LabelCodec(sorted(where))
         for label, number in numbers.items():
             if not math.isfinite(number):
                 raise DataError(
-                    f"{places[label]}: the label is {label}, and all others are numbers: remove the example or mend it."
+                    f"{where[label]}: the label is {label}, but all others are finite numbers: correct or remove the "
+                    "example."
                 )
         return LabelCodec(sorted(numbers, key=numbers.__getitem__))
 
@@ -265,7 +290,7 @@ class ClassificationData(LabelledData):
         classes = [counts[spec.target_codec.decode([i])] for i in range(spec.output_size)]
         return replace(spec, marked=self.marks_targets(), class_counts=classes)
 
-    def every_label(self, examples: list[Example], known: LabelCodec) -> LabelCodec:
+    def every_label(self, examples: list[Example], trained: LabelCodec) -> LabelCodec:
         return self.target_codec(examples)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
@@ -278,7 +303,7 @@ class ClassificationData(LabelledData):
 
 
 class TaggingData(LabelledData):
-    """One tag a token. Targets: (B, T), zero where padded."""
+    """One tag per token. Targets (B, T), with zeros as padding."""
 
     kind = "tagging"
 
@@ -287,16 +312,16 @@ class TaggingData(LabelledData):
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if len(example.target) != len(source):
-            raise DataError(f"{len(source)} tokens, but {len(example.target)} tags: give every token one tag.")
+            raise DataError(f"There are {len(source)} tokens, but {len(example.target)} tags: give each token one tag.")
         return codec.encode(fit(list(example.target), self.max_length, self.truncate))
 
-    def every_label(self, examples: list[Example], known: LabelCodec) -> LabelCodec:
-        return tag_codec(examples, known.scheme)
+    def every_label(self, examples: list[Example], trained: LabelCodec) -> LabelCodec:
+        return tag_codec(examples, trained.scheme)
 
 
 def tag_codec(examples: Sequence[Example], scheme: str | None) -> LabelCodec:
-    """The tags of examples; of a scheme, all that it has for their types: one may be in other splits alone, such as
-    that of a name of one token.
+    """The tags of examples. With a scheme, all of its tags for the types that occur, since some, such as that of a name
+    of one token, may occur in other splits alone.
     """
     tags = {tag for example in examples for tag in example.target}
     if scheme is None:
@@ -305,8 +330,8 @@ def tag_codec(examples: Sequence[Example], scheme: str | None) -> LabelCodec:
 
 
 class TransductionData(ExampleData):
-    """Another text. Targets: (B, U), each ending in `<eos>`, which its length counts; none starts with `<bos>`. Answers
-    are compared with the text itself, whatever the vocabulary knows of it.
+    """Another text. Targets (B, U), each with `<eos>` at its end, which counts in its length, and without `<bos>`.
+    References are the texts themselves, with words that the vocabulary does not have.
     """
 
     kind = "transduction"
@@ -328,7 +353,7 @@ class TransductionData(ExampleData):
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if not isinstance(codec, TextCodec) or codec.eos is None:
-            raise DataError("The saved run has no target text to end: was it trained on other data?")
+            raise DataError("The saved run has no target vocabulary with <eos>: was it trained on other data?")
         tokens = fit(codec.split(example.target), self.max_length, self.truncate, "target")
         return [*codec.vocabulary.encode(tokens), codec.eos]
 
@@ -345,7 +370,7 @@ class TransductionData(ExampleData):
 
 @contextmanager
 def located(where: str) -> Iterator[None]:
-    """Say of a mistake where it is."""
+    """Put file and line before the message of an error."""
     try:
         yield
     except SeqzooError as error:
@@ -353,8 +378,8 @@ def located(where: str) -> Iterator[None]:
 
 
 def split_source(spec: DataSpec, source: str | list[str]) -> tuple[list[str], tuple[int, int] | None]:
-    """The tokens of a source and, where sources mark a target, its span. A text of which the tokenizer keeps nothing,
-    such as a quotation mark, is an unknown token.
+    """The tokens of a source and, where sources mark a target, its span. A text without tokens, such as a quotation
+    mark that the tokenizer drops, is one unknown token.
     """
     codec = cast(TextCodec, spec.inputs)
     if not spec.marked:
@@ -370,17 +395,26 @@ def fit(
     side: str = "source",
     span: tuple[int, int] | None = None,
 ) -> list[str]:
-    """At most `max_length` tokens; a longer list is cut or refused, an empty one refused, and so is one whose marked
-    span would be cut.
+    """Truncate tokens to a maximum length.
+
+    Args:
+        tokens: of a text.
+        max_length: None: no limit.
+        truncate: whether to truncate a longer text.
+        side: source, target or caption, for the message.
+        span: the marked target, which is never truncated.
+
+    Raises:
+        DataError: there are no tokens, the text is too long, or its marked target would be truncated.
     """
     if not tokens:
-        raise DataError(f"The {side} is empty: remove the example or give it text.")
+        raise DataError(f"The {side} is empty: remove the example or fill it in.")
     if max_length is None or len(tokens) <= max_length:
         return tokens
     if not truncate:
         raise DataError(
             f"The {side} has {len(tokens):,} tokens, more than data.max_length={max_length:,}: "
-            "raise it, or cut with data.truncate=true."
+            "raise it, or set data.truncate=true."
         )
     if span is not None and span[1] > max_length:
         raise DataError(
@@ -390,7 +424,7 @@ def fit(
 
 
 def evenly(examples: list[T], limit: int | None) -> list[T]:
-    """At most `limit` of them, spread over the whole list, since files are often sorted."""
+    """Up to `limit` examples at even distances, since files are often sorted."""
     if limit is None or limit >= len(examples):
         return examples
     return [examples[i * len(examples) // limit] for i in range(limit)]
@@ -403,35 +437,40 @@ def encode_inputs(
     truncate: bool = False,
     lines: Sequence[int] | None = None,
 ) -> Batch:
-    """Raw lines, or lists of tokens, as one batch without targets; rows keep their order. A model of numbers reads
-    steps as `seqzoo.data.numbers.parse_steps` does; one of pictures, or of their features, is given their files.
+    """Encode raw inputs as one batch without targets, in their order.
 
-    lines: their numbers in messages; by default 1, 2, ...
+    Args:
+        spec: of the model.
+        texts: texts or lists of tokens; steps in the notation of `seqzoo.data.numbers.parse_steps` for a model of
+            numbers; names of files for a model of pictures or of their features.
+        max_length: see `fit`.
+        truncate: see `fit`.
+        lines: the line numbers for messages; by default 1, 2, ...
 
-    Raises DataError naming the line that is empty, longer than `max_length`, or marks no target where the model asks
-    for one.
+    Raises:
+        DataError: a line is empty, too long, or lacks the marked target that the model needs; the message names it.
     """
     lines = range(1, len(texts) + 1) if lines is None else lines
     codec = spec.inputs
     if not texts:
-        raise DataError("There is nothing to predict: give at least one line.")
+        raise DataError("The input is empty: give at least one line.")
     if spec.picture is not None and not spec.given_as_files:
         score = f"{program('seqzoo')} evaluate RUN_DIR"
-        raise DataError(f"The model reads clips, which are not read from files: score the run with {score}.")
+        raise DataError(f"The model reads clips, which cannot be read from files: score the run with {score}.")
     if spec.given_as_files and "" in texts:
-        raise DataError(f"Line {lines[texts.index('')]} is empty: name a file.")
+        raise DataError(f"Line {lines[texts.index('')]} is empty: give the name of a file.")
     if spec.picture is not None:
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
         return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
     rows: list[Tensor] = []
     spans: list[tuple[int, int] | None] = []
-    written: list[list[str]] = []
+    kept: list[list[str]] = []
     for number, text in zip(lines, texts, strict=True):
         with located(f"Line {number}"):
             if isinstance(codec, TextCodec):
                 tokens, span = split_source(spec, text)
-                written.append(fit(tokens, max_length, truncate, span=span))
-                rows.append(torch.tensor(codec.vocabulary.encode(written[-1])))
+                kept.append(fit(tokens, max_length, truncate, span=span))
+                rows.append(torch.tensor(codec.vocabulary.encode(kept[-1])))
                 spans.append(span)
             elif spec.given_as_files:
                 rows.append(given_features(Path(str(text)), spec.input_size))
@@ -440,5 +479,5 @@ def encode_inputs(
     lengths = torch.tensor([len(row) for row in rows])
     marked = torch.tensor(spans) if spec.marked else None
     inputs = pad_sequence(rows, batch_first=True)
-    spelling = None if spec.characters is None else Spellings(written, spec.characters).gather(list(range(len(rows))))
-    return Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=written or None)
+    spelling = None if spec.characters is None else Spellings(kept, spec.characters).gather(list(range(len(rows))))
+    return Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=kept or None)

@@ -1,4 +1,4 @@
-"""Data sets of numbers: sequences of vectors, and vectors to answer with, one a sequence or one a step."""
+"""Data sets of numbers: sequences of vectors, with one target per sequence or per step."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.chance import generator_at
-from seqzoo.data.generated.generating import GENERATION_SEED, check_sizes
-
-SPLITS = ("train", "validation", "test")
+from seqzoo.data.checks import check_at_least_one, check_sizes
+from seqzoo.data.splits import GENERATION_SEED, SPLITS, split_sizes
 
 
 class Sequences(NamedTuple):
-    """inputs: (N, T, I); targets: (N,) classes, (N, D) numbers, or (N, T, D)."""
+    """One split.
+
+    Attributes:
+        inputs: (N, T, I)
+        targets: classes (N,), or numbers (N, D) or (N, T, D).
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -29,7 +33,7 @@ class Sequences(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class SequenceData(DataModule):
-    """Cuts batches of sequences of one length. A subclass loads `_sequences`: those of each split, by its name."""
+    """The base of data sets whose sequences all have the same length. A subclass fills `_sequences` in `load`."""
 
     batch_size: int = 50
     limit: int | None = None
@@ -39,26 +43,27 @@ class SequenceData(DataModule):
 
     def __post_init__(self) -> None:
         self._sequences: dict[str, Sequences] = {}
+        check_at_least_one(self, "batch_size", "limit")
 
     def splits(self) -> dict[str, int]:
-        return {split: len(found.inputs) for split, found in self._sequences.items()}
+        return {split: len(sequences.inputs) for split, sequences in self._sequences.items()}
 
     def num_batches(self, split: str, epoch: int = 0) -> int:
         return -(-len(self._of(split).inputs) // self.batch_size)
 
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        found = self._of(split)
-        order = torch.arange(len(found.inputs))
+        sequences = self._of(split)
+        order = torch.arange(len(sequences.inputs))
         if split == "train":
             generator = generator_at(self.seed, epoch)
             order = torch.randperm(len(order), generator=generator)
         for rows in order.split(self.batch_size)[start:]:
-            inputs = self.as_numbers(found.inputs[rows])
+            inputs = self.as_numbers(sequences.inputs[rows])
             lengths = torch.full((len(rows),), inputs.shape[1])
-            yield Batch(inputs, lengths, found.targets[rows], padded=False)
+            yield Batch(inputs, lengths, sequences.targets[rows], padded=False)
 
     def as_numbers(self, inputs: Tensor) -> Tensor:
-        """What is kept, (B, T, I), as the float32 that a model reads."""
+        """Stored inputs (B, T, I) as the float32 that a model reads."""
         return inputs
 
     def _of(self, split: str) -> Sequences:
@@ -66,19 +71,15 @@ class SequenceData(DataModule):
             raise DataError(f'The data has no split "{split}": it has {", ".join(self._sequences)}.')
         return self._sequences[split]
 
-    def _check_sizes(self, *names: str) -> None:
-        """Raises ValueError where one of these options, or one of every such data set, is below 1."""
-        for name in (*names, "batch_size", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} is too small: it must be at least 1")
-
 
 @dataclass(eq=False, kw_only=True)
 class NumberData(SequenceData):
-    """Generates float32 sequences of one length. A subclass gives the sizes and `generate`.
+    """The base of generated data sets of numbers. A subclass sets the sizes and implements `generate`.
 
-    per_step: whether targets are (N, T, D).
+    Attributes:
+        input_size: I.
+        output_size: D.
+        per_step: whether targets are (N, T, D), one per step.
     """
 
     train_size: int = 1_000
@@ -91,12 +92,16 @@ class NumberData(SequenceData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_sizes()
         check_sizes(self)
 
     @abstractmethod
     def generate(self, split: str, size: int) -> Sequences:
-        """So many sequences of a split; the same ones for every seed of a run, none of them in another split."""
+        """Generate the sequences of a split. They do not depend on the seed of the run and differ between splits.
+
+        Args:
+            split: "train", "validation" or "test".
+            size: N.
+        """
 
     def expected_spec(self) -> DataSpec:
         return DataSpec("regression", self.input_size, self.output_size, per_step=self.per_step)
@@ -105,7 +110,7 @@ class NumberData(SequenceData):
         if spec is not None and spec != self.expected_spec():
             raise DataError("The saved run was trained on data of another kind or size: choose other data.")
         self.spec = self.expected_spec()
-        sizes = {split: getattr(self, f"{split}_size") for split in SPLITS}
+        sizes = split_sizes(self)
         self._sequences = {
             split: Sequences(*(part.float() for part in self.generate(split, min(size, self.limit or size))))
             for split, size in sizes.items()
@@ -113,14 +118,19 @@ class NumberData(SequenceData):
 
 
 def generator_of(split: str) -> torch.Generator:
-    """Random numbers of a split: the same in all runs, so that they share one held-out set."""
+    """The random generator of a split, the same in all runs."""
     return torch.Generator().manual_seed(GENERATION_SEED + SPLITS.index(split))
 
 
 def parse_steps(text: str | Sequence[str], input_size: int) -> list[list[float]]:
-    """Steps with commas between them, or a list of steps, each of `input_size` numbers with spaces between them.
+    """Read a sequence of vectors from text.
 
-    Raises DataError for what is not a finite number, and for a step of another size.
+    Args:
+        text: steps separated by commas, or a list of steps; a step is numbers separated by spaces.
+        input_size: numbers per step.
+
+    Raises:
+        DataError: something is not a finite number, or a step has another number of them.
     """
     steps = []
     for number, step in enumerate(text.split(",") if isinstance(text, str) else text, start=1):
@@ -134,7 +144,7 @@ def parse_steps(text: str | Sequence[str], input_size: int) -> list[list[float]]
             ) from None
         if len(steps[-1]) != input_size:
             raise DataError(
-                f"step {number} has {len(steps[-1])} numbers, but the model reads {input_size} a step: "
-                "write commas between steps, and spaces between the numbers of a step."
+                f"step {number} has {len(steps[-1])} numbers, but the model reads {input_size} per step: "
+                "separate steps by commas, and the numbers of a step by spaces."
             )
     return steps

@@ -1,4 +1,4 @@
-"""Language modelling: one long text, read by several streams side by side, window after window."""
+"""Language modelling data: one long text, cut into parallel streams that are read window by window."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.documents import split_documents
 from seqzoo.data.batching.ragged import gather_spans, is_padded
-from seqzoo.data.generated.generating import check_sizes
+from seqzoo.data.checks import check_at_least_one, check_sizes
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
 from seqzoo.data.text.token_files import encode_pieces
 from seqzoo.data.text.tokenizing import LINES
@@ -27,8 +27,13 @@ from seqzoo.data.text.vocabulary import EOS, SOURCE_SPECIALS, check_vocabulary_s
 class Streams(NamedTuple):
     """A text of n ids cut into B consecutive streams whose lengths differ by at most one.
 
-    Stream b reads the inputs `starts[b]` .. `starts[b] + lengths[b] - 1`; its targets are one place further. Together
-    the streams have every id but the first as a target exactly once: nothing is dropped.
+    The inputs of stream b are the ids from `starts[b]` to `starts[b] + lengths[b] - 1`; its targets are the ids one
+    position later. Every id but the first is a target exactly once.
+
+    Attributes:
+        ids: (N,)
+        starts: (B,)
+        lengths: (B,)
     """
 
     ids: Tensor
@@ -37,29 +42,34 @@ class Streams(NamedTuple):
 
     @classmethod
     def cut(cls, ids: Tensor, number: int) -> Streams:
+        """Cut ids (N,) into a number of streams."""
         short, longer = divmod(len(ids) - 1, number)
         lengths = torch.full((number,), short)
         lengths[:longer] += 1
         return cls(ids, lengths.cumsum(0) - lengths, lengths)
 
     def edges(self, window: int, generator: torch.Generator | None = None) -> list[int]:
-        """The step at which each window begins, and where the last one ends. Every stream has a step in each window, so
-        the last one may be a step longer.
+        """The first step of each window and the end of the last one.
 
-        generator: of random lengths. They are normal about `window`, or in one case of twenty about half of it, with a
-            deviation of 5 steps (Merity et al. 2018, https://arxiv.org/abs/1708.02182).
+        All streams have a step in each window, so that the last window may be a step longer.
+
+        Args:
+            window: steps per window.
+            generator: draws random lengths from a normal distribution with standard deviation 5 and mean `window` or,
+                with probability 0.05, half of it (Merity et al. 2018, https://arxiv.org/abs/1708.02182). None: all
+                windows have the same length.
         """
-        found, shortest, least = [0], int(self.lengths.min()), min(5, window)
-        while found[-1] < shortest:
+        edges, shortest, least = [0], int(self.lengths.min()), min(5, window)
+        while edges[-1] < shortest:
             steps = window
             if generator is not None:
-                likely = window if torch.rand((), generator=generator) < 0.95 else window / 2
-                steps = max(least, int(likely + 5 * torch.randn((), generator=generator)))
-            found.append(found[-1] + steps)
-        return [*found[:-1], int(self.lengths.max())]
+                mean = window if torch.rand((), generator=generator) < 0.95 else window / 2
+                steps = max(least, int(mean + 5 * torch.randn((), generator=generator)))
+            edges.append(edges[-1] + steps)
+        return [*edges[:-1], int(self.lengths.max())]
 
     def window(self, first: int, end: int) -> Batch:
-        """The steps from `first` to before `end` of each stream."""
+        """The steps from `first` up to but not including `end` of each stream, as a batch."""
         lengths = (self.lengths - first).clamp(max=end - first)
         inputs, _ = gather_spans(self.ids, self.starts + first, lengths)
         targets, _ = gather_spans(self.ids, self.starts + first + 1, lengths)
@@ -68,15 +78,23 @@ class Streams(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class RunningText(DataModule):
-    """Targets are the inputs one step further: (B, T) each. Batch k + 1 continues batch k row by row.
+    """The base of language modelling data sets.
 
-    Only the last window of an epoch can be padded, by one step: where the text does not divide into equal streams.
+    Inputs and targets are (B, T) each; the targets are the inputs one step later. The rows of batch k + 1 continue
+    those of batch k. Only the last window of an epoch can be padded, by one step.
 
-    tokenizer: `characters`, line ends among them; with any other, each line end is the token `<eos>`.
-    random_windows: training windows differ in length, so that errors are not cut at the same places in every epoch; the
-        learning rate of an update is in proportion to its length.
-    document_separator: the token that each document begins with. Nothing is remembered of the document before: a row of
-        a batch is then a piece of one document, and there are as many rows as there are pieces.
+    Args:
+        tokenizer: `characters`, which include line ends; with any other, each line end is the token `<eos>`.
+        batch_size: number of streams in training.
+        evaluation_batch_size: number of streams in validation and test.
+        window: steps of a batch, over which errors are backpropagated.
+        random_windows: draw the lengths of training windows, so that backpropagation is not truncated at the same
+            places in every epoch; the learning rate of an update is proportional to the length of its window.
+        document_separator: the token that each document begins with. The state is reset there: each row of a batch is
+            then a piece of one document.
+        limit: maximum number of tokens per split.
+        min_frequency: rarer tokens are unknown.
+        vocabulary_size: maximum size of the vocabulary; None: no limit.
     """
 
     tokenizer: str = "characters"
@@ -92,22 +110,19 @@ class RunningText(DataModule):
     stateful = True
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "evaluation_batch_size", "window", "limit", "min_frequency"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        check_at_least_one(self, "batch_size", "evaluation_batch_size", "window", "limit", "min_frequency")
         check_tokenizer(self._name, self.vocabulary_size)
         check_vocabulary_size(self.vocabulary_size, len(SOURCE_SPECIALS))
         check_sizes(self)
 
     @property
     def _name(self) -> str:
-        """Line ends are characters like any other; among words each is a token of its own, `<eos>`."""
+        """The full name of the tokenizer. Line ends are characters like others; between words they are `<eos>`."""
         return self.tokenizer if self.tokenizer == "characters" else f"{LINES}{self.tokenizer}"
 
     @abstractmethod
     def read(self) -> dict[str, Iterable[str]]:
-        """The text of "train", "validation" and, where there is one, "test", in pieces that end where lines end."""
+        """The texts of "train", "validation" and, where there is one, "test", in pieces of whole lines."""
 
     def expected_spec(self) -> DataSpec:
         size = self.vocabulary_size or (10_000 if self.tokenizer == "characters" else 100_000)
@@ -119,13 +134,13 @@ class RunningText(DataModule):
         texts = self.read()
         codec = self.learn(texts["train"]) if spec is None else spec.inputs
         if not isinstance(codec, TextCodec):
-            raise DataError("The saved run knows no vocabulary for this text: was it trained on other data?")
+            raise DataError("The saved run has no vocabulary for this text: was it trained on other data?")
         self.spec = DataSpec("language_modeling", codec.size, codec.size, codec, codec)
         self._separator = self._id_of_separator(codec)
         self._streams = {split: self._cut(split, text, codec) for split, text in texts.items()}
 
     def splits(self) -> dict[str, int]:
-        """How many targets each: one less than tokens."""
+        """The number of targets of each split, one less than its tokens."""
         return {split: int(streams.lengths.sum()) for split, streams in self._streams.items()}
 
     def num_batches(self, split: str, epoch: int = 0) -> int:
@@ -134,10 +149,10 @@ class RunningText(DataModule):
         return -(-int(self._streams_of(split).lengths.min()) // self.window)
 
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        """The order of a text is its own: without random windows, every epoch is the same."""
+        """The batches in the order of the text. Without random windows, all epochs are the same."""
         streams, edges = self._streams_of(split), self._edges(split, epoch)
         last = None
-        # the rows that the first batch continues are those of the one before it
+        # the first batch continues rows of the one before it
         for number in range(start if self._separator is None else max(0, start - 1), len(edges) - 1):
             batch = streams.window(edges[number], edges[number + 1])
             if self.random_windows and split == "train":
@@ -159,7 +174,7 @@ class RunningText(DataModule):
         if len(ids) != 1 or ids == [UNKNOWN]:
             raise DataError(
                 f"data.document_separator is {self.document_separator!r}, which is not one token of the training text: "
-                "name the token that each document begins with."
+                "give the token that each document begins with."
             )
         return ids[0]
 
@@ -169,10 +184,11 @@ class RunningText(DataModule):
         return self._streams[split]
 
     def learn(self, text: Iterable[str]) -> TextCodec:
+        """Build the codec from the training text."""
         return TextCodec.learn(self._name, text, min_frequency=self.min_frequency, max_size=self.vocabulary_size)
 
     def encode(self, text: Iterable[str], codec: TextCodec) -> Tensor:
-        """The ids of a text, (N,), at most `limit` of them."""
+        """The first `limit` ids of a text, (N,)."""
         return torch.from_numpy(np.concatenate([*encode_pieces(codec, text, self.limit), np.zeros(0, np.uint8)])).long()
 
     def _cut(self, split: str, text: Iterable[str], codec: TextCodec) -> Streams:

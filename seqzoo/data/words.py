@@ -1,4 +1,4 @@
-"""Examples whose sources are words: vectors learned elsewhere, and words that are unknown."""
+"""Examples whose sources are words: pretrained vectors, spelling, word dropout."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ from seqzoo.data.text.vocabulary import Vocabulary
 
 @dataclass(eq=False, kw_only=True)
 class WordData(ExampleData):
-    """vectors: a file of vectors of words (GloVe, word2vec, fastText) for the encoder to start from. What has a vector
-        joins the vocabulary: the words of all splits (data), or all words of the file, too, for texts that come later.
-    characters: at most so many of a word are spelled, for an encoder that reads them: of a longer one its beginning
-        and its end. A character that only one training word has is unknown.
-    word_places: of Chinese characters, where each stands in its word is spelled (`seqzoo.data.text.codec.PlaceCodec`).
-    word_dropout: a training word that occurs n times is read as `<unk>` with probability w / (w + n), so that what to
-        make of unknown words is learned from rare ones (Kiperwasser & Goldberg 2016,
-        https://aclanthology.org/Q16-1023).
+    """Options of data sets whose sources are words.
+
+    Args:
+        characters: maximum number of characters of a word for an encoder that reads them; a longer word is represented
+            by its beginning and its end. Characters that occur in a single training word are unknown. 0: none.
+        word_places: for Chinese characters, the encoder reads the position of each in its word
+            (`seqzoo.data.text.codec.PlaceCodec`).
+        vectors: a file of pretrained word vectors (GloVe, word2vec, fastText) that initialise the encoder; None: none.
+        vectors_words: which words with a pretrained vector join the vocabulary: those of all splits (data), or all of
+            the file (all), for texts that come later.
+        word_dropout: w; a training word that occurs n times is replaced by `<unk>` with probability w / (w + n), so
+            that the model learns to handle unknown words (Kiperwasser & Goldberg 2016,
+            https://aclanthology.org/Q16-1023).
     """
 
     acts_with: ClassVar[dict[str, str]] = {"vectors_words": "vectors!=null"}
@@ -48,7 +53,7 @@ class WordData(ExampleData):
         if self.characters < 0:
             raise ValueError(f"characters={self.characters} must be 0 (none) or more")
         if self.characters and self.word_places:
-            raise ValueError(f"characters={self.characters} and word_places=true both say what is spelled: give one")
+            raise ValueError(f"characters={self.characters} and word_places=true exclude each other: give one of them")
 
     def expected_spec(self) -> DataSpec:
         spelled = self.characters or self.word_places
@@ -56,13 +61,13 @@ class WordData(ExampleData):
 
     @abstractmethod
     def path(self, name: str) -> str:
-        """Where a file of this name is."""
+        """The path of a file that an option names."""
 
     def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
         spec = super().enriched(spec, examples)
         if not self.characters and not self.word_places and self.vectors is None:
             return spec
-        counts = {split: _count_words(spec, found) for split, found in examples.items()}
+        counts = {split: _count_words(spec, all_of_split) for split, all_of_split in examples.items()}
         if self.characters:
             alphabet = Counter(character for word in counts["train"] for character in set(word))
             letters = CharacterCodec(Vocabulary.from_counts(alphabet, min_frequency=2), self.characters)

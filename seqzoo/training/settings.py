@@ -92,7 +92,7 @@ def out_of_range(training: Mapping[str, Any]) -> list[str]:
         if name in AT_MOST and value > AT_MOST[name]:
             wrong.append(f"training.{name} is {value}: it must be at most {AT_MOST[name]:,}")
         if name in SHARES and not 0 <= value <= 1:
-            wrong.append(f"training.{name} is {value}: it must lie between 0 and 1")
+            wrong.append(f"training.{name} is {value}: it must be between 0 and 1")
         if name in POSITIVE and not value > 0:
             wrong.append(f"training.{name} is {value}: it must be above 0, or null for no clipping")
     device = training.get("device", "auto")

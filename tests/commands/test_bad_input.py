@@ -111,7 +111,10 @@ def test_a_tag_never_seen_in_training_is_told_and_counts_as_wrong(command: Calla
     line = TAGGED.count("\n") + 1
     done = command("train", *tagging(validation="new.conll"), "debug=tiny", "training.steps=1", RUN)
     assert done.status == 0, done.err
-    assert f"remark    never in training, so never answered: NUON at new.conll:{line}\n" in done.out
+    assert (
+        f"remark    labels that do not occur in training and cannot be predicted: NUON at new.conll:{line}\n"
+        in done.out
+    )
 
 
 def test_a_class_never_seen_in_training_is_told_and_counts_as_wrong(command: Callable, tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_a_class_never_seen_in_training_is_told_and_counts_as_wrong(command: Cal
     options = ["task.class_weights=balanced", "task.label_smoothing=0.1", "debug=tiny", "training.steps=1"]
     done = command("train", *classification(validation="new.tsv"), *options, RUN)
     assert done.status == 0, done.err
-    assert "remark    never in training, so never answered: meh at new.tsv:3\n" in done.out
+    assert "remark    labels that do not occur in training and cannot be predicted: meh at new.tsv:3\n" in done.out
     assert "nan" not in done.out
 
 

@@ -189,7 +189,7 @@ def test_text_is_read_as_numbers() -> None:
         ("1 2, x 3", 'Line 5: step 2 is "x 3": write finite numbers'),
         ("1 nan, 2 3", 'Line 5: step 1 is "1 nan": write finite numbers'),
         ("1 2, 1e39 3", 'Line 5: step 2 is "1e39 3": write finite numbers'),
-        ("1 2, 3", "Line 5: step 2 has 1 numbers, but the model reads 2 a step"),
+        ("1 2, 3", "Line 5: step 2 has 1 numbers, but the model reads 2 per step"),
         ("", "Line 5: step 1 has 0 numbers"),
     ],
 )

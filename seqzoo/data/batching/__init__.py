@@ -1,1 +1,1 @@
-"""Which rows make a batch, and in which order."""
+"""Batches: which rows they hold, in which order, and how rows of different length are stored."""

@@ -1,4 +1,4 @@
-"""Which examples share a batch: similar lengths together, so that little of it is padding."""
+"""Length bucketing: examples of similar length share a batch, so that there is little padding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.data.batching.chance import generator_at
 
 POOL = 50
-"""Batches a pool: within one, examples are sorted by length. More means less padding and less chance."""
+"""Batches per pool, within which examples are sorted by length. Larger pools mean less padding and less randomness."""
 
 
 def bucket(
@@ -19,10 +19,17 @@ def bucket(
     max_tokens: int | None = None,
     generator: torch.Generator | None = None,
 ) -> list[list[int]]:
-    """Every index of `lengths` once, in lists of at most `batch_size`.
+    """Group all examples into batches of similar length.
 
-    max_tokens: rows times the longest of them stays below or at it; an example that is longer makes a batch alone.
-    generator: shuffles; None gives one fixed order, shortest first.
+    Args:
+        lengths: of the examples.
+        batch_size: maximum number of rows of a batch.
+        max_tokens: maximum of rows times the longest length of a batch; a longer example is a batch of its own. None:
+            no limit.
+        generator: shuffles examples and batches; None: by length, shortest first.
+
+    Returns:
+        The indices of the examples of each batch.
     """
     if generator is None:
         return _fill(sorted(range(len(lengths)), key=lengths.__getitem__), lengths, batch_size, max_tokens)
@@ -35,12 +42,16 @@ def bucket(
 
 
 class Plans:
-    """The row numbers of every batch of a split, shuffled for each epoch of training. The last plan is kept, since
-    `number` and `of` are called in turn.
+    """The batches of each split as row numbers, shuffled anew for each epoch of training.
+
+    The last plan is cached, since `number` and `of` are called in turn.
 
     Args:
-        rows: split -> number of its rows.
-        lengths: split and epoch -> the lengths of the rows; called for each new plan.
+        rows: the number of rows of each split.
+        lengths: returns the lengths of the rows of a split in an epoch; called for each new plan.
+        seed: of the shuffling.
+        batch_size: as of `bucket`.
+        max_tokens: as of `bucket`.
     """
 
     def __init__(
@@ -64,7 +75,7 @@ class Plans:
         return self._last[1]
 
     def number(self, split: str, epoch: int) -> int:
-        """The number of batches, which depends on the plan only where `max_tokens` limits batches."""
+        """The number of batches. Only with `max_tokens` does it depend on the plan."""
         self._check(split)
         return -(-self.rows[split] // self.batch_size) if self.max_tokens is None else len(self.of(split, epoch))
 
@@ -74,7 +85,7 @@ class Plans:
 
 
 def _fill(order: list[int], lengths: Sequence[int], batch_size: int, max_tokens: int | None) -> list[list[int]]:
-    """Cut an order of rising lengths into batches."""
+    """Cut indices, in order of rising length, into batches."""
     if max_tokens is None:
         return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     batches: list[list[int]] = []
@@ -87,6 +98,6 @@ def _fill(order: list[int], lengths: Sequence[int], batch_size: int, max_tokens:
 
 
 def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
-    """The share of steps that are padding, 0 to 1."""
+    """The share of padded steps, 0 to 1."""
     steps = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
     return 1 - sum(lengths[i] for batch in batches for i in batch) / steps if steps else 0.0

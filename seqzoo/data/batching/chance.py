@@ -1,4 +1,4 @@
-"""Random numbers that depend on nothing but a seed and a place in the training."""
+"""Random generators that depend only on a seed and a position in the training, so that a resumed run draws the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def generator_at(seed: int, *place: int) -> torch.Generator:
-    """Of the epoch, or of the epoch and the batch."""
+    """A generator for a position: the epoch, or the epoch and the number of the batch."""
     for number in place:
         seed = seed * 1_000_003 + number
     return torch.Generator().manual_seed(seed % 2**63)

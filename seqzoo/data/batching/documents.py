@@ -1,4 +1,4 @@
-"""Streams of text cut where documents begin."""
+"""Windows of running text cut where documents begin."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from seqzoo.data.batching.ragged import gather_spans, is_padded
 
 
 def split_documents(batch: Batch, separator: int, last: Tensor | None) -> tuple[Batch, Tensor]:
-    """A window of B streams -> one whose rows are the pieces of documents in it, in order; and (B,) the row in which
-    each stream ends.
+    """Split a window of B streams into rows that each hold a piece of one document.
 
-    separator: the token that a document begins with; it is read without memory of what came before.
-    last: what this function returned for the window before; None: there is none.
+    Args:
+        batch: the window.
+        separator: the token that each document begins with; it is read with a fresh state.
+        last: the second return value for the previous window; None for the first one.
+
+    Returns:
+        A batch with the pieces as rows, in order, and the row (B,) in which each stream ends.
     """
     begins = (batch.inputs == separator) & mask(batch.lengths, batch.inputs.shape[1])
     continued = ~begins[:, 0]

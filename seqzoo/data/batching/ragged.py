@@ -1,4 +1,4 @@
-"""Rows of different length in one flat tensor: a batch of any of them is one gather."""
+"""Ragged rows in one flat tensor, so that a batch is a single gather."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from torch import Tensor
 
 
 class Ragged:
-    """Rows of ids, none of them empty.
+    """Rows of ids of different length, none of them empty.
 
-    lengths: (N,) on the host.
+    Attributes:
+        ids: all rows, one after the other.
+        lengths: (N,), of the rows.
     """
 
     def __init__(self, rows: Iterable[list[int]]):
@@ -28,17 +30,18 @@ class Ragged:
         return len(self.lengths)
 
     def gather(self, rows: list[int]) -> tuple[Tensor, Tensor]:
-        """Row numbers -> (B, T) ids, zero where padded, and (B,) lengths."""
+        """The ids of some rows, (B, T) with zeros as padding, and their lengths (B,)."""
         index = torch.tensor(rows)
         return gather_spans(self.ids, self.starts[index], self.lengths[index])
 
 
 def gather_spans(ids: Tensor, starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """The spans of a flat (N,) tensor of whole numbers as ids (B, T), zero where padded, and their lengths."""
+    """Spans of a flat tensor of ids (N,) as rows, (B, T) with zeros as padding, and their lengths (B,)."""
     steps = torch.arange(int(lengths.max()))
     positions = (starts[:, None] + steps).clamp(max=len(ids) - 1)
     return ids[positions].long().masked_fill(steps >= lengths[:, None], 0), lengths
 
 
 def is_padded(lengths: Tensor) -> bool:
+    """Whether rows of these lengths need padding."""
     return bool((lengths != lengths[0]).any())

@@ -1,1 +1,1 @@
-"""Data sets read from files, one kind a file; made-up data are in `generated`."""
+"""Data sets that are read from files, one kind per module; generated data sets are in `generated`."""

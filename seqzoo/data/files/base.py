@@ -1,42 +1,52 @@
-"""What all data sets read from files share: where the files are, how they are written, and what is held out."""
+"""The bases of data sets that are read from files: locations, encoding, held-out splits, cross-validation."""
 
 from __future__ import annotations
 
-import random
 from abc import abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.examples import Example
-from seqzoo.data.generated.generating import GENERATION_SEED
 from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.source import Source
+from seqzoo.data.splits import SPLITS, held_out_keys, shuffled
 from seqzoo.data.words import WordData
 
 Key = tuple[str, ...]
-"""What tells a source from others: its text, or its tokens."""
+"""The identity of a source: its text, or its tokens."""
 
 
 @dataclass(eq=False, kw_only=True)
 class Files(LocatedData):
+    """A data set of text files.
+
+    Args:
+        encoding: of the files.
+        source: where the files can be downloaded, as of `seqzoo.data.sources.source.Source`.
+    """
+
     encoding: str = "utf-8"
     source: dict | None = None
 
     def __post_init__(self) -> None:
         if self.source is not None:
             Source.from_plain(self.source)
-        # Beside ExampleData or RunningText, which check their own options.
+        # the other base class, ExampleData or RunningText, checks its own options
         getattr(super(), "__post_init__", lambda: None)()
 
 
 @dataclass(eq=False, kw_only=True)
 class HeldOut(WordData):
-    """A validation or test split that is not given is held out of the training split.
+    """Data sets that hold out the validation or test split where none is given.
 
-    Held out are distinct sources: a text that occurs twice lands on one side. All runs hold out the same ones.
-    folds, fold: cross-validation; the training split falls into so many parts, and part `fold` (from 0) is the test
-    split. Each class has the same share of every part.
+    Distinct sources are held out, so that equal texts are in the same split. The held-out examples are the same in all
+    runs.
+
+    Args:
+        validation_fraction: share of the training examples that is held out for validation.
+        test_fraction: share of the training examples that is held out for the test.
+        folds: number of folds for cross-validation; the folds are stratified by class. None: no cross-validation.
+        fold: the fold that is the test split, from 0.
     """
 
     validation_fraction: float = 0.1
@@ -50,29 +60,31 @@ class HeldOut(WordData):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
         if self.folds is not None and self.folds < 2:
-            raise ValueError(f"folds={self.folds} is too small: cross-validation needs at least 2 parts")
+            raise ValueError(f"folds={self.folds} is too small: cross-validation needs at least 2 folds")
         if self.folds is None and self.fold:
-            raise ValueError(f"fold={self.fold} chooses a part, but folds is null: say how many there are")
+            raise ValueError(f"fold={self.fold} chooses a fold, but folds is null: give their number")
         if self.folds is not None and not 0 <= self.fold < self.folds:
             raise ValueError(f"fold={self.fold} must be at least 0 and below folds={self.folds}")
         if self.folds is not None and self.test_fraction:
             raise ValueError(
-                f"folds={self.folds} and test_fraction={self.test_fraction} both cut a test split: give one"
+                f"folds={self.folds} and test_fraction={self.test_fraction} both define a test split: give one of them"
             )
 
     @abstractmethod
     def read_split(self, split: str) -> list[Example] | None:
-        """The examples of a split, None where it is not given."""
+        """Read the examples of a split; None where it is not given."""
 
     def keys(self, examples: list[Example]) -> list[Key]:
-        """Examples with equal ones land on one side."""
+        """A key of each example. Examples of equal keys are in the same split."""
         return [_key(example) for example in examples]
 
     def read(self) -> dict[str, list[Example]]:
-        splits = {split: self.read_split(split) for split in ("train", "validation", "test")}
+        splits = {split: self.read_split(split) for split in SPLITS}
         if self.folds is not None:
             if splits["test"] is not None:
-                raise DataError(f"data.folds={self.folds} cuts a test split, but there is one: leave one of them out.")
+                raise DataError(
+                    f"data.folds={self.folds} defines a test split, but there already is one: leave one of them out."
+                )
             splits |= take_fold(splits["train"] or [], self.folds, self.fold, self.kind == "classification")
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
         missing = {split: fractions[split] for split in fractions if splits[split] is None and fractions[split]}
@@ -83,30 +95,63 @@ class HeldOut(WordData):
 
 @dataclass(eq=False, kw_only=True)
 class ExampleFiles(Files, HeldOut):
-    """Each split has a file of its own, or is held out."""
+    """Each split has files of its own, or is held out."""
+
+
+@dataclass(eq=False, kw_only=True)
+class SplitFiles(ExampleFiles):
+    """Each split has one file, or is held out.
+
+    Args:
+        train: the file of the training split.
+        validation: the file of the validation split; None: it is held out of the training split.
+        test: the file of the test split; None: it is held out of the training split, or there is none.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+
+    @abstractmethod
+    def read_file(self, name: str) -> list[Example]:
+        """Read the examples of a file, by its name in the options."""
+
+    def read_split(self, split: str) -> list[Example] | None:
+        name = getattr(self, split)
+        return None if name is None else self.read_file(name)
 
 
 def hold_out(examples: list[Example], fractions: dict[str, float], keys: list[Key]) -> dict[str, list[Example]]:
-    """ "train" and the wanted splits, each with this share of the distinct keys, of which each example has one."""
-    shuffled = _shuffled(keys)
-    owner: dict[Key, str] = {}
-    start = 0
-    for split, fraction in fractions.items():
-        count = round(fraction * len(shuffled))
-        owner.update(dict.fromkeys(shuffled[start : start + count], split))
-        start += count
+    """Hold out a fraction of the distinct keys for each split.
+
+    Args:
+        examples: of the training split.
+        fractions: of the splits to hold out.
+        keys: of the examples.
+
+    Returns:
+        The held-out splits, and "train" with the other examples.
+    """
+    split_of = held_out_keys(keys, fractions)
     parts: dict[str, list[Example]] = {"train": [], **{split: [] for split in fractions}}
     for example, key in zip(examples, keys, strict=True):
-        parts[owner.get(key, "train")].append(example)
+        parts[split_of.get(key, "train")].append(example)
     return parts
 
 
 def take_fold(examples: list[Example], folds: int, fold: int, stratified: bool) -> dict[str, list[Example]]:
-    """ "test", which is one of so many parts with equally many distinct sources, and "train", the others.
+    """Split examples for cross-validation.
 
-    stratified: targets are labels, and the sources of each label are shared out evenly.
+    Args:
+        examples: of all folds.
+        folds: their number; each has equally many distinct sources.
+        fold: the fold that is the test split, from 0.
+        stratified: the targets are labels, of which each fold gets the same share.
+
+    Returns:
+        The splits "train" and "test".
     """
-    keys = _shuffled(map(_key, examples))
+    keys = shuffled(sorted(set(map(_key, examples))))
     if stratified:
         labels = {_key(example): str(example.target) for example in examples}
         keys.sort(key=labels.__getitem__)
@@ -119,10 +164,3 @@ def take_fold(examples: list[Example], folds: int, fold: int, stratified: bool) 
 
 def _key(example: Example) -> Key:
     return (example.source,) if isinstance(example.source, str) else tuple(example.source)
-
-
-def _shuffled(keys: Iterable[Key]) -> list[Key]:
-    """The distinct keys, always in the same random order."""
-    distinct = sorted(set(keys))
-    random.Random(GENERATION_SEED).shuffle(distinct)
-    return distinct

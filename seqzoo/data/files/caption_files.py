@@ -1,18 +1,17 @@
-"""Captions of pictures from files, in the forms that data sets of captions have.
+"""Captions of pictures from files, in the formats of published data sets.
 
-flickr: lines of NAME#NUMBER, a tab or a space, and a caption; lists of names say what belongs to which split. Hodosh,
-    Young & Hockenmaier, Framing Image Description as a Ranking Task, 2013, https://doi.org/10.1613/jair.3994
+flickr: lines of NAME#NUMBER, a tab or a space, and a caption; lists of names define the splits. Hodosh, Young &
+    Hockenmaier, Framing Image Description as a Ranking Task, 2013, https://doi.org/10.1613/jair.3994
 coco: JSON with "images" (id, file_name) and "annotations" (image_id, caption), a file for each split. Chen et al.,
     Microsoft COCO Captions, 2015, https://arxiv.org/abs/1504.00325
 karpathy: JSON with "images" (filename, split, sentences), all splits in one file. Karpathy & Fei-Fei, Deep
     Visual-Semantic Alignments for Generating Image Descriptions, 2015, https://arxiv.org/abs/1412.2306
-table: .csv, .jsonl or tab separated, a picture and a caption in each row.
+table: .csv, .jsonl or tab-separated, with a picture and a caption in each row.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,23 +27,22 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.captions import CaptionData, Captioned
 from seqzoo.data.files.base import Files
-from seqzoo.data.generated.generating import GENERATION_SEED
 from seqzoo.data.sources.pictures import feature_file, read_features, read_picture, vary
 from seqzoo.data.sources.reading import check_characters, parse_json, read_lines, read_text
 from seqzoo.data.sources.tables import read_table
+from seqzoo.data.splits import SPLITS, held_out_keys
 
-SPLITS = ("train", "validation", "test")
 MOST_FEATURES = 2048
-"""Of a region: what is expected before a file has been opened."""
+"""Features of a region that are assumed before a file has been read."""
 LISTED = 20
-"""Up to so many pictures are named in a message."""
+"""Maximum number of pictures that a message lists."""
 
 _FLICKR = re.compile(r"([^#\t]+)#(\S+)\s+(.*\S)\s*")
 _KARPATHY = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
 
 
 class _Line(NamedTuple):
-    """split: None where the file does not say."""
+    """A caption of a picture; split: None where the file does not define it."""
 
     picture: str
     caption: str
@@ -54,17 +52,24 @@ class _Line(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class CaptionFiles(Files, CaptionData):
-    """captions: of all splits, or of training where another split has a file of its own.
-    pictures: the folder of all, or of training where another split has a folder of its own.
-    features: pictures come as features of their regions, (R, F): the folder has NAME.npy for each of them, or is a
-        .safetensors file with a tensor for each name.
-    train_list, ...: files of the names of a split's pictures, one a line. Without lists and files, a share of the
-        training pictures is held out, the same ones in all runs.
-    picture_column, caption_column: of a table, as of `seqzoo.data.sources.tables.read_table`.
-    size: rows, and columns, that a picture is brought to.
-    keep: pictures stay in memory, 3 size^2 bytes each; else each is read anew whenever it is used.
-    skip_unreadable: go on without pictures that are missing or damaged; a remark tells which.
-    flip, crop, colour: how training pictures are changed at random; see `seqzoo.data.sources.pictures.vary`.
+    """Captions and pictures from files.
+
+    Args:
+        captions: file of the captions of all splits without a file of their own.
+        pictures: folder of the pictures of all splits without a folder of their own.
+        format: see the top of this file.
+        validation_captions, test_captions: file of the captions of this split.
+        validation_pictures, test_pictures: folder of the pictures of this split.
+        features: read features of regions (R, F) instead of pictures: the folder has NAME.npy for each picture, or is a
+            .safetensors file with a tensor of each name.
+        train_list, validation_list, test_list: file with the names of the pictures of this split, one per line.
+        validation_fraction, test_fraction: share of the training pictures that is held out where the split has neither
+            a list nor a file; the held-out pictures are the same in all runs.
+        picture_column, caption_column: of a table, as of `seqzoo.data.sources.tables.read_table`.
+        size: height and width that pictures are scaled to.
+        keep: keep the pictures in memory, 3 size^2 bytes each; otherwise they are read whenever they are used.
+        skip_unreadable: skip pictures that are missing or damaged; a remark lists them.
+        flip, crop, colour: random augmentation of training pictures, see `seqzoo.data.sources.pictures.vary`.
     """
 
     acts_with: ClassVar[dict[str, str]] = {
@@ -119,7 +124,7 @@ class CaptionFiles(Files, CaptionData):
         return (self._feature_size, None) if self.features else (3, [3, self.size, self.size])
 
     def read(self) -> dict[str, Captioned]:
-        found: dict[str, dict[Path, list[_Line]]] = {split: {} for split in SPLITS}
+        lines_of: dict[str, dict[Path, list[_Line]]] = {split: {} for split in SPLITS}
         folders: dict[str, Path] = {}
         for split, lines in self._lines().items():
             place = getattr(self, f"{split}_pictures", None) or self.pictures
@@ -128,26 +133,26 @@ class CaptionFiles(Files, CaptionData):
             if not packed:
                 folders[place] = folder
             for line in lines:
-                found[split].setdefault(folder / line.picture, []).append(line)
-        pictures, complaints = self._pictures(path for split in SPLITS for path in found[split])
-        if complaints:
-            different = list(dict.fromkeys(complaints))  # a file that packs all pictures has one
-            told = "\n".join(different[:LISTED])
+                lines_of[split].setdefault(folder / line.picture, []).append(line)
+        pictures, errors = self._pictures(path for split in SPLITS for path in lines_of[split])
+        if errors:
+            different = list(dict.fromkeys(errors))  # a file that packs all pictures has a single error
+            message = "\n".join(different[:LISTED])
             if len(different) > LISTED:
-                told += f"\n... and {len(different) - LISTED:,} more"
+                message += f"\n... and {len(different) - LISTED:,} more"
             if not self.skip_unreadable:
-                told += self._perhaps_header(
-                    lines[0] for split in SPLITS for path, lines in found[split].items() if path not in pictures
+                message += self._hint_of_header(
+                    lines[0] for split in SPLITS for path, lines in lines_of[split].items() if path not in pictures
                 )
-                raise DataError(f"{told}\nMend these pictures, or go on without them by data.skip_unreadable=true.")
-            self.remarks = [f"pictures that are left out, {len(complaints):,} in all:\n{told}"]
+                raise DataError(f"{message}\nRepair these pictures, or skip them with data.skip_unreadable=true.")
+            self.remarks = [f"skipped pictures ({len(errors):,}):\n{message}"]
         files = [feature_file(path) if self.features else path for path in pictures]
         for place, folder in folders.items():
             self.note(place, str(folder), (str(file) for file in files if file.is_relative_to(folder)))
         if self.features and pictures:
             self._feature_size = self._width({path: read.shape for path, read in pictures.items() if read is not None})
         captioned = {}
-        for split, captions in found.items():
+        for split, captions in lines_of.items():
             paths = [path for path in captions if path in pictures]
             if paths:
                 shown = [pictures[path] for path in paths]
@@ -156,8 +161,8 @@ class CaptionFiles(Files, CaptionData):
                 captioned[split] = Captioned(PictureFiles(paths, shown, self.size), texts, where)
         return captioned
 
-    def _perhaps_header(self, missing: Iterator[_Line]) -> str:
-        """What to say where the first row of a table, whose columns are numbered, names no picture."""
+    def _hint_of_header(self, missing: Iterator[_Line]) -> str:
+        """A hint for a table with numbered columns whose first row, perhaps a header, does not name a picture."""
         first = next((line for line in missing if line.where.endswith(":1")), None)
         if first is None or self.format != "table" or isinstance(self.picture_column, str):
             return ""
@@ -171,9 +176,9 @@ class CaptionFiles(Files, CaptionData):
         return replace(batch, inputs=vary(batch.inputs, generator, self.flip, self.crop, self.colour))
 
     def _pictures(self, paths: Iterator[Path]) -> tuple[dict[Path, Tensor | None], list[str]]:
-        """The pictures that can be read, in memory where they are kept, and a sentence for each other one."""
+        """The readable pictures, in memory where they are kept, and the message of each error."""
         pictures: dict[Path, Tensor | None] = {}
-        complaints = []
+        errors = []
         for path in paths:
             try:
                 if self.features:
@@ -182,11 +187,11 @@ class CaptionFiles(Files, CaptionData):
                     picture = read_picture(path, self.size)
                     pictures[path] = picture if self.keep else None
             except DataError as error:
-                complaints.append(str(error))
-        return pictures, complaints
+                errors.append(str(error))
+        return pictures, errors
 
     def _width(self, shapes: dict[Path, torch.Size]) -> int:
-        """How many features each region has. Raises DataError where pictures differ."""
+        """The number of features per region. Raises DataError where pictures differ."""
         first, *others = shapes
         for path in others:
             if shapes[path] != shapes[first]:
@@ -199,9 +204,9 @@ class CaptionFiles(Files, CaptionData):
         read = {"flickr": self._flickr, "coco": _coco, "karpathy": _karpathy, "table": self._table}[self.format]
         lines = {"train": list(read(self.path(self.captions)))}
         for split in SPLITS[1:]:
-            own = getattr(self, f"{split}_captions")
-            if own is not None:
-                lines[split] = list(read(self.path(own)))
+            name = getattr(self, f"{split}_captions")
+            if name is not None:
+                lines[split] = list(read(self.path(name)))
         if self.train_list is not None:
             return {split: self._listed(split, lines) for split in SPLITS if getattr(self, f"{split}_list") is not None}
         if any(line.split for line in lines["train"]):
@@ -212,34 +217,40 @@ class CaptionFiles(Files, CaptionData):
         )
 
     def _listed(self, split: str, lines: dict[str, list[_Line]]) -> list[_Line]:
-        """The lines of the pictures that a split's list names."""
+        """The lines of the pictures in the list of a split."""
         path = self.path(getattr(self, f"{split}_list"))
         names = dict.fromkeys(name.strip() for name in read_lines(path, self.encoding) if name.strip())
         listed = [line for line in lines.get(split, lines["train"]) if line.picture in names]
         missing = names.keys() - {line.picture for line in listed}
         if missing:
             some = ", ".join(sorted(missing)[:LISTED])
-            raise DataError(f"{path} names pictures without captions, {len(missing):,} in all: {some}")
+            raise DataError(f"{path} lists {len(missing):,} pictures that have no captions: {some}")
         return listed
 
     def _flickr(self, path: str) -> Iterator[_Line]:
         for number, line in enumerate(read_lines(path, self.encoding), start=1):
             if not line.strip():
                 continue
-            found = _FLICKR.fullmatch(line)
-            if found is None:
+            match = _FLICKR.fullmatch(line)
+            if match is None:
                 raise DataError(f"{path}:{number}: found {line[:40]!r}, expected NAME#NUMBER, a tab and a caption.")
-            yield _Line(found[1], found[3], f"{path}:{number}")
+            yield _Line(match[1], match[3], f"{path}:{number}")
 
     def _table(self, path: str) -> Iterator[_Line]:
         if path.endswith(".json") and isinstance(self.picture_column, int):
-            raise DataError(f"{path} is JSON, no table: set data.format=coco or data.format=karpathy.")
+            raise DataError(f"{path} is JSON, not a table: set data.format=coco or data.format=karpathy.")
         for (picture, caption), where in read_table(path, [self.picture_column, self.caption_column], self.encoding):
             yield _Line(picture, caption, where)
 
 
 class PictureFiles:
-    """Pictures of files, in memory or read when they are asked for; or their features, in memory."""
+    """Pictures from files, in memory or read on demand; or their features, in memory.
+
+    Args:
+        paths: of the pictures.
+        shown: each picture or its features; None: read on demand.
+        size: height and width of a picture.
+    """
 
     def __init__(self, paths: list[Path], shown: list[Tensor | None], size: int):
         self.paths, self.shown, self.size = paths, shown, size
@@ -285,12 +296,12 @@ def _karpathy(path: str) -> Iterator[_Line]:
 
 @contextmanager
 def _holding(path: str, content: str) -> Iterator[None]:
-    """Say what JSON of captions must hold, where something of it is missing."""
+    """Report what JSON of captions must contain where something is missing."""
     try:
         yield
     except (KeyError, TypeError, AttributeError) as error:
-        wrong = f"has no {error}" if isinstance(error, KeyError) else "has a value of another type"
-        raise DataError(f"{path} {wrong} where it is read as JSON of captions: expected {content}.") from None
+        fault = f"has no {error}" if isinstance(error, KeyError) else "has a value of the wrong type"
+        raise DataError(f"{path} {fault} where it is read as JSON of captions: expected {content}.") from None
 
 
 def _text(part: dict, key: str, where: str) -> str:
@@ -302,15 +313,9 @@ def _text(part: dict, key: str, where: str) -> str:
 
 
 def _held_out(lines: list[_Line], fractions: dict[str, float]) -> dict[str, list[_Line]]:
-    """ "train" and the wanted splits, each with this share of the pictures."""
-    names = sorted({line.picture for line in lines})
-    random.Random(GENERATION_SEED).shuffle(names)
-    owner: dict[str, str] = {}
-    start = 0
-    for split, fraction in fractions.items():
-        count = round(fraction * len(names))
-        owner.update(dict.fromkeys(names[start : start + count], split))
-        start += count
+    """Hold out a fraction of the pictures for each split; "train" has the others."""
+    split_of = held_out_keys((line.picture for line in lines), fractions)
     return {
-        split: [line for line in lines if owner.get(line.picture, "train") == split] for split in ("train", *fractions)
+        split: [line for line in lines if split_of.get(line.picture, "train") == split]
+        for split in ("train", *fractions)
     }

@@ -1,4 +1,4 @@
-"""Texts with a label each, from tables or from lines that start with the label."""
+"""Labelled texts from tables or text files."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from seqzoo.data.examples import ClassificationData, Example
-from seqzoo.data.files.base import ExampleFiles
+from seqzoo.data.files.base import SplitFiles
 from seqzoo.data.sources.reading import Row, read_labelled_lines, read_target_lines, read_with_label
 from seqzoo.data.sources.tables import read_table
 from seqzoo.data.text.codec import check_tokenizer
 
 
 @dataclass(eq=False, kw_only=True)
-class ClassificationFiles(ExampleFiles, ClassificationData):
-    """format: "table" (.csv, .jsonl, else tab separated), "label_first" ("LABEL text", one a line), "label_in_name" (a
-    text a line, and the label is what the star of "names/*.txt" stands for), or "target_lines" (text with $T$, target,
-    label: three lines an example), which marks the target and so needs `marked`.
+class ClassificationFiles(SplitFiles, ClassificationData):
+    """Labelled texts from files.
 
-    text_column, label_column: names in the header, or numbers from 0 where there is no header.
-    marked: whether each text marks the target that its label is about, as `seqzoo.data.sources.marked_text` reads it.
-    label_until: of "DESC:manner" keep what stands before this mark.
+    Args:
+        format: table: .csv, .jsonl, or else tab-separated. label_first: lines of "LABEL text". label_in_name: one text
+            per line; the label is what the star in the name of the file, such as "names/*.txt", stands for.
+            target_lines: three lines per example, the text with $T$, the target and the label; needs `marked`.
+        marked: whether each text marks the target that its label refers to, see `seqzoo.data.sources.marked_text`.
+        text_column, label_column: names in the header of a table, or numbers from 0 where it has no header.
+        label_until: keep only the part of a label before this text, such as DESC of "DESC:manner" with ":".
+        tokenizer: of the texts.
     """
 
     acts_with: ClassVar[dict[str, str]] = {
@@ -30,9 +33,6 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
         "label_column": "format=table",
     }
 
-    train: str
-    validation: str | None = None
-    test: str | None = None
     format: Literal["table", "label_first", "label_in_name", "target_lines"] = "table"
     marked: bool = False
     text_column: str | int = "text"
@@ -52,10 +52,7 @@ class ClassificationFiles(ExampleFiles, ClassificationData):
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer
 
-    def read_split(self, split: str) -> list[Example] | None:
-        name = getattr(self, split)
-        if name is None:
-            return None
+    def read_file(self, name: str) -> list[Example]:
         if self.format == "label_in_name":
             files = self.matching(name)
             rows = [row for label, path in files.items() for row in read_with_label(path, label, self.encoding)]

@@ -1,4 +1,4 @@
-"""Texts in which each token is to be found from the others."""
+"""Cloze data: each token of a text is to be predicted from the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqzoo.contracts.masking import mask
 from seqzoo.contracts.spec import Codec, DataSpec
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.examples import Example, ExampleData, fit
-from seqzoo.data.files.base import ExampleFiles
+from seqzoo.data.files.base import SplitFiles
 from seqzoo.data.sources.reading import read_lines
 from seqzoo.data.sources.tables import read_table
 from seqzoo.data.text.codec import TextCodec
@@ -24,11 +24,10 @@ from seqzoo.data.text.vocabulary import UNKNOWN as UNK
 
 @dataclass(eq=False, kw_only=True)
 class ClozeData(ExampleData):
-    """Targets: (B, T), the tokens that the inputs are.
+    """Targets (B, T) are the input tokens themselves. A blank in a text is written `___`, or `_` between characters.
 
-    A blank is written `___`, and `_` where tokens are characters.
-
-    blanks: share of the training tokens that are read as blanks, and are to be found all the same.
+    Args:
+        blanks: share of the training tokens that are replaced by blanks in the input.
     """
 
     blanks: float = 0.1
@@ -41,7 +40,7 @@ class ClozeData(ExampleData):
             raise ValueError(f"blanks={self.blanks} must be at least 0 and below 1")
         name = self.tokenizer_of_inputs()
         if name in SUBWORDS or get_tokenizer(name).split(self.blank) != [self.blank]:
-            raise ValueError(f"tokenizer={name} cuts the blank {self.blank} in pieces: choose another one")
+            raise ValueError(f"tokenizer={name} splits the blank {self.blank}: choose another one")
 
     @property
     def blank(self) -> str:
@@ -58,7 +57,7 @@ class ClozeData(ExampleData):
         return DataSpec(self.kind, codec.size, codec.size, codec, codec)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
-        # what a blank of the text itself stands for is not known
+        # the target of a blank in the text itself is unknown
         ids = codec.encode(fit(source, self.max_length, self.truncate))
         return [UNKNOWN if token == BLANK else token for token in ids]
 
@@ -72,15 +71,15 @@ class ClozeData(ExampleData):
 
 
 @dataclass(eq=False, kw_only=True)
-class ClozeFiles(ExampleFiles, ClozeData):
-    """text_column: of a table, the column that holds the texts; None: each line of a file is a text.
+class ClozeFiles(SplitFiles, ClozeData):
+    """Cloze texts from files. Words have no characters, which would reveal the missing word, and no word dropout, since
+    blanks take its place.
 
-    Words are not spelled, which would tell what is missing, and blanks are what is dropped.
+    Args:
+        text_column: the column of a table with the texts; None: each line of a file is a text.
+        tokenizer: of the texts.
     """
 
-    train: str
-    validation: str | None = None
-    test: str | None = None
     text_column: str | int | None = None
     tokenizer: str = "basic_english"
     characters: int = field(default=0, init=False)
@@ -90,10 +89,7 @@ class ClozeFiles(ExampleFiles, ClozeData):
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer
 
-    def read_split(self, split: str) -> list[Example] | None:
-        name = getattr(self, split)
-        if name is None:
-            return None
+    def read_file(self, name: str) -> list[Example]:
         path = self.path(name)
         if self.text_column is not None:
             rows = read_table(path, [self.text_column], self.encoding)

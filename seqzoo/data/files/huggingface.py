@@ -1,4 +1,4 @@
-"""Texts with a label each, by the library `datasets` of Hugging Face: from the Hub, or from files."""
+"""Labelled texts read by the library `datasets` of Hugging Face, from the Hub or from files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from seqzoo.data.sources.tables import json_field
 from seqzoo.data.text.codec import check_tokenizer
 
 KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-"""What reads a file of this name."""
+"""The reader of `datasets` for each suffix."""
 
 
 @dataclass(eq=False, kw_only=True)
 class HuggingFace(LocatedData, HeldOut, ClassificationData):
-    """name: of a data set of the Hub, or a file or folder of CSV, JSON or Parquet; subset: of a data set with several.
+    """Labelled texts read by `datasets`.
 
-    train, validation, test: names of its splits; None for the split of this name, where there is one with labels.
+    Args:
+        name: of a data set of the Hub, or a file or folder of CSV, JSON or Parquet.
+        subset: of a data set that has several.
+        train, validation, test: the name of this split in the data set; None: the split of the same name, if there is
+            one with labels.
+        text_column, label_column: names of the columns.
+        tokenizer: of the texts.
     """
 
     name: str
@@ -46,10 +52,10 @@ class HuggingFace(LocatedData, HeldOut, ClassificationData):
         return super().read()
 
     def read_split(self, split: str) -> list[Example] | None:
-        given = getattr(self, split)
-        name = given or split
+        option = getattr(self, split)
+        name = option or split
         if name not in self._splits:
-            if given is None and split != "train":
+            if option is None and split != "train":
                 return None
             raise DataError(f"{self.name} has no split {name!r}.{closest(name, self._splits)}")
         table = self._splits[name]
@@ -58,8 +64,8 @@ class HuggingFace(LocatedData, HeldOut, ClassificationData):
                 raise DataError(f"{self.name} has no column {column!r}.{closest(column, table.column_names)}")
         names = getattr(table.features[self.label_column], "names", None)
         labels = list(table[self.label_column])
-        # the labels of some test splits are secret
-        if given is None and split != "train" and all(label in (None, -1) for label in labels):
+        # some test splits are published without labels
+        if option is None and split != "train" and all(label in (None, -1) for label in labels):
             return None
         return [
             self._example(text, label, names, f"{self.name}, {name} {number}")
@@ -70,13 +76,13 @@ class HuggingFace(LocatedData, HeldOut, ClassificationData):
         source = json_field(text, where, self.text_column)
         if names is None:
             return Example(source, json_field(label, where, self.label_column), where)
-        # a class by its name; nothing where there is no label
+        # the name of the class; empty where there is no label
         return Example(source, "" if label is None or label < 0 else names[label], where)
 
     def _load(self) -> Any:
-        """Split -> table."""
+        """The tables of all splits by their names."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the library's own affairs
+            warnings.simplefilter("ignore")  # deprecations inside the library
             try:
                 import datasets
             except ImportError:
@@ -86,12 +92,12 @@ class HuggingFace(LocatedData, HeldOut, ClassificationData):
 
     def _loaded_by(self, datasets: Any) -> Any:
         try:
-            given = [self.places[self.name]] if self.name in self.places else []
-            for place in (*map(Path, given), Path(self.name).expanduser(), data_root(self.root) / self.name):
+            saved = [self.places[self.name]] if self.name in self.places else []
+            for place in (*map(Path, saved), Path(self.name).expanduser(), data_root(self.root) / self.name):
                 if place.is_file():
                     self.note(self.name, str(place), [str(place)])
                     if place.suffix not in KINDS:
-                        raise DataError(f"{place} is not one of {', '.join(KINDS)}: convert it, or name its folder.")
+                        raise DataError(f"{place} is not one of {', '.join(KINDS)}: convert it, or give its folder.")
                     return datasets.load_dataset(KINDS[place.suffix], data_files=str(place))
                 if place.is_dir():
                     self.note(self.name, str(place), (str(path) for path in place.rglob("*") if path.is_file()))

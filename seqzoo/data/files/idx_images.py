@@ -1,4 +1,4 @@
-"""Pictures of one size with a class each, from idx files, read as sequences: MNIST row by row or pixel by pixel.
+"""Labelled pictures from idx files, read as sequences of rows or pixels, such as MNIST.
 
 LeCun, Cortes & Burges, The MNIST Database of Handwritten Digits, 1998 (the format, too),
 http://yann.lecun.com/exdb/mnist
@@ -18,26 +18,31 @@ from torch import Tensor
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.generated.generating import GENERATION_SEED
+from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.numbers import SequenceData, Sequences
 from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.packed import read_bytes
 from seqzoo.data.sources.source import Source
+from seqzoo.data.splits import GENERATION_SEED
 from seqzoo.data.text.codec import LabelCodec
 
 WIDTH = 28
-"""Pixels a row of MNIST and of the sets made in its likeness: what is expected before a file has been opened."""
+"""The width of MNIST and similar data sets, which is assumed before a file has been read."""
 CLASSES = 256
-"""A label is one byte."""
+"""The maximum number of classes, since a label is one byte."""
 
 
 @dataclass(eq=False, kw_only=True)
 class IdxImages(LocatedData, SequenceData):
-    """Inputs (B, T, I) from 0, black, to 1, targets (B,); a class is called by its number in the file.
+    """Inputs (B, T, I) from 0 (black) to 1, targets (B,). The name of a class is its number in the file.
 
-    order: rows (T rows of I pixels), pixels (row after row, one a step), or permuted (pixels in a random order, one for
-        all pictures and all runs).
-    validation_size: so many pictures are held out of the training file, the same ones in all runs.
+    Args:
+        train_images, train_labels: idx files of the training split.
+        test_images, test_labels: idx files of the test split; None: there is none.
+        validation_size: number of pictures that are held out of the training file, the same ones in all runs.
+        order: rows: T rows of I pixels; pixels: one pixel per step, row by row; permuted: one pixel per step, in a
+            fixed random order that is the same for all pictures and runs.
+        source: as of `seqzoo.data.files.base.Files`.
     """
 
     train_images: str
@@ -51,7 +56,7 @@ class IdxImages(LocatedData, SequenceData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_sizes("validation_size")
+        check_at_least_one(self, "validation_size")
         if (self.test_images is None) != (self.test_labels is None):
             raise ValueError("test_images and test_labels belong together: give both, or neither")
         if self.source is not None:
@@ -92,14 +97,14 @@ class IdxImages(LocatedData, SequenceData):
             self._sequences["test"] = self._split(self.test_labels, test_images, test_labels)
 
     def spec_of(self, classes: list[str], input_size: int) -> DataSpec:
-        """The spec of pictures of these classes."""
+        """The spec of pictures of these classes; input_size: I."""
         return DataSpec("classification", input_size, len(classes), None, LabelCodec(classes))
 
     def as_numbers(self, inputs: Tensor) -> Tensor:
         return inputs.float() / 255
 
     def _read(self, images: str, labels: str) -> tuple[Tensor, Tensor]:
-        """(N, H, W) pictures and (N,) labels."""
+        """Read pictures (N, H, W) and labels (N,)."""
         pictures = read_idx(self.path(images), 3)
         numbers = read_idx(self.path(labels), 1)
         if len(pictures) != len(numbers):
@@ -110,7 +115,7 @@ class IdxImages(LocatedData, SequenceData):
         return pictures, numbers
 
     def _split(self, name: str, images: Tensor, labels: Tensor) -> Sequences:
-        """The first pictures up to `limit`, still bytes, and the ids of their classes."""
+        """The first `limit` pictures, as bytes, and the ids of their classes."""
         try:
             targets = self.spec.target_codec.encode([str(label) for label in labels[: self.limit].tolist()])
         except DataError as error:
@@ -119,7 +124,7 @@ class IdxImages(LocatedData, SequenceData):
 
 
 def sequences(images: Tensor, order: str) -> Tensor:
-    """(N, H, W) -> (N, T, I)"""
+    """Pictures as sequences: (N, H, W) -> (N, T, I)."""
     if order == "rows":
         return images
     pixels = images.flatten(1)
@@ -130,17 +135,25 @@ def sequences(images: Tensor, order: str) -> Tensor:
 
 
 def read_idx(path: str, dimensions: int) -> Tensor:
-    """The bytes of an idx file, plain or packed: (N,) labels or (N, H, W) pictures.
+    """Read an idx file of bytes, plain or compressed.
 
-    Raises DataError where the file is not whole, or holds something else.
+    Args:
+        path: of the file.
+        dimensions: 1 for labels, 3 for pictures.
+
+    Returns:
+        Labels (N,) or pictures (N, H, W), bytes.
+
+    Raises:
+        DataError: the file is incomplete, empty, or of another kind.
     """
     data = read_bytes(path)
     magic = bytes([0, 0, 8, dimensions])  # 8: unsigned bytes
     if not data.startswith(magic):
         kind = "labels" if dimensions == 1 else "pictures"
         raise DataError(
-            f"{path} begins with {data[:4].hex(' ')}, an idx file of {kind} with {magic.hex(' ')}: give one, "
-            "and check that pictures and labels are not confused."
+            f"{path} begins with {data[:4].hex(' ')}, but an idx file of {kind} begins with {magic.hex(' ')}: check "
+            "that it is an idx file, and that pictures and labels are not interchanged."
         )
     header = len(magic) + 4 * dimensions
     if len(data) < header:
@@ -151,10 +164,11 @@ def read_idx(path: str, dimensions: int) -> Tensor:
             f"{path} has {len(data):,} bytes where its header promises {header + math.prod(sizes):,}: fetch it again."
         )
     if len(data) == header:
-        raise DataError(f"{path} is empty: give a file that holds something.")
-    # a copy, since bytes cannot be written to and a tensor can
+        raise DataError(f"{path} is empty: give another file.")
+    # a copy, since a tensor must not share memory with immutable bytes
     return torch.frombuffer(bytearray(data), dtype=torch.uint8, offset=header).view(sizes)
 
 
 def size_of(images: Tensor) -> str:
+    """The size of pictures for a message, "28 x 28"."""
     return " x ".join(str(size) for size in images.shape[1:])

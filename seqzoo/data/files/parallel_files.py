@@ -1,4 +1,4 @@
-"""Pairs of texts: two files aligned by line, or one table of two columns."""
+"""Pairs of texts, such as translations: two files aligned by line, or two columns of a table."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
 
 @dataclass(eq=False, kw_only=True)
 class ParallelFiles(ExampleFiles, TransductionData):
-    """Pairs of texts; a split whose target file is null has both sides in its source file, as `source_column` and
-    `target_column`.
+    """Pairs of texts from files.
 
-    shared_subwords: sides cut into subwords learn them together, so that names are cut alike.
+    Args:
+        train_source, validation_source, test_source: file of the sources of this split; None: the split is held out.
+        train_target, validation_target, test_target: file of the targets, aligned by line with the sources; None: the
+            source file is a table with both sides.
+        source_column, target_column: of such a table, as of `seqzoo.data.sources.tables.read_table`.
+        source_tokenizer, target_tokenizer: of each side.
+        shared_subwords: learn subwords jointly from both sides, so that names are split alike.
     """
 
     acts_with: ClassVar[dict[str, str]] = {
@@ -51,7 +56,7 @@ class ParallelFiles(ExampleFiles, TransductionData):
         check_tokenizer(self.source_tokenizer, self.vocabulary_size)
         check_tokenizer(self.target_tokenizer, self.vocabulary_size)
         if self.target_tokenizer.startswith(REVERSED):
-            raise ValueError(f"target_tokenizer is {self.target_tokenizer}: only what is read may be reversed")
+            raise ValueError(f"target_tokenizer is {self.target_tokenizer}: only sources can be reversed")
 
     def tokenizer_of_inputs(self) -> str:
         return self.source_tokenizer
@@ -70,23 +75,22 @@ class ParallelFiles(ExampleFiles, TransductionData):
         return [Example(fields[0], fields[1], where) for fields, where in rows]
 
     def keys(self, examples: list[Example]) -> list[Key]:
-        """Pairs that have a text in common, themselves or through other pairs, land on one side: neither a source nor a
-        target is known from another split.
+        """The connected component of each pair, where pairs with a common source or target are connected, so that
+        neither a source nor a target is in two splits.
         """
-        above: dict[tuple[bool, str], tuple[bool, str]] = {}
+        parent: dict[tuple[bool, str], tuple[bool, str]] = {}
 
-        def first(text: tuple[bool, str]) -> tuple[bool, str]:
-            """Of all texts that belong together."""
-            while (higher := above.setdefault(text, text)) != text:
-                above[text] = above[higher]  # a shorter way for the next one
+        def root(text: tuple[bool, str]) -> tuple[bool, str]:
+            while (higher := parent.setdefault(text, text)) != text:
+                parent[text] = parent[higher]  # path halving
                 text = higher
             return text
 
         pairs = [((False, str(example.source)), (True, str(example.target))) for example in examples]
         for pair in pairs:
-            one, other = sorted(map(first, pair))
-            above[other] = one  # a source comes before any target
-        return [(first(source)[1],) for source, _ in pairs]
+            first, second = sorted(map(root, pair))
+            parent[second] = first  # the root is a source, since sources sort before targets
+        return [(root(source)[1],) for source, _ in pairs]
 
     def _count(self, examples: list[Example]) -> DataSpec:
         sources, targets = [example.source for example in examples], [example.target for example in examples]

@@ -1,4 +1,4 @@
-"""Sentences with a label each, and the labelled phrases of training trees."""
+"""Labelled sentences, and for training the labelled phrases of their trees."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from seqzoo.data.sources.reading import read_trees
 
 @dataclass(eq=False, kw_only=True)
 class PhraseFiles(ClassificationFiles):
-    """The distinct phrases of trees join the training split; other splits hold sentences alone, as in Socher et al.,
-    Recursive Deep Models for Semantic Compositionality over a Sentiment Treebank, 2013
-    (https://aclanthology.org/D13-1170).
+    """Labelled sentences; the distinct phrases of trees join the training split.
 
-    phrases: a file of the training sentences' trees, see `seqzoo.data.sources.reading.read_trees`.
-    phrase_labels: label in a tree -> label of the sentences; nodes of other labels are left out. Empty: all as they
-        are.
+    Args:
+        phrases: a file of the trees of the training sentences, see `seqzoo.data.sources.reading.read_trees`.
+        phrase_labels: maps the labels of trees to those of sentences; phrases with other labels are left out. Empty:
+            labels stay as they are.
+
+    Source: Socher et al., Recursive Deep Models for Semantic Compositionality over a Sentiment Treebank, 2013,
+    https://aclanthology.org/D13-1170
     """
 
     phrases: str
@@ -29,12 +31,12 @@ class PhraseFiles(ClassificationFiles):
             return examples
         return [*examples, *self._phrases({str(example.source) for example in examples})]
 
-    def _phrases(self, known: set[str]) -> list[Example]:
-        """Of a text that occurs again, whatever its label, the first."""
-        found: dict[str, Example] = {}
+    def _phrases(self, sentences: set[str]) -> list[Example]:
+        """The distinct phrases that are not whole sentences; of equal texts the first one."""
+        phrases: dict[str, Example] = {}
         for row in read_trees(self.path(self.phrases), self.encoding):
             label, text = row.fields
             label = self.phrase_labels.get(label, "") if self.phrase_labels else label
-            if label and text not in known and text not in found:
-                found[text] = Example(text, label, row.where)
-        return list(found.values())
+            if label and text not in sentences and text not in phrases:
+                phrases[text] = Example(text, label, row.where)
+        return list(phrases.values())

@@ -1,4 +1,4 @@
-"""Regular Chinese verse, one poem per line in `seqzoo.contracts.verse_notation`: from files, or made of a few words."""
+"""Regular Chinese verse, one poem per line in `seqzoo.contracts.verse_notation`, from files or generated."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.verse_notation import lines_of, poem
 from seqzoo.data.files.base import Files
-from seqzoo.data.generated.generating import GENERATION_SEED, distinct_splits
+from seqzoo.data.generated.generating import distinct_splits
 from seqzoo.data.running_text import RunningText
 from seqzoo.data.sources.reading import read_lines
 from seqzoo.data.sources.tables import read_table
+from seqzoo.data.splits import cut, held_out_sizes, shuffled, split_sizes
 
 Lines = tuple[str, ...]
 
 
 @dataclass(eq=False, kw_only=True)
 class Poems(RunningText):
-    """A subclass gives `poems`; each is a document of its own, of characters."""
+    """The base of data sets of poems, each a document of characters. A subclass implements `poems`."""
 
     tokenizer: str = field(default="characters", init=False)
     random_windows: bool = field(default=False, init=False)
@@ -28,20 +29,24 @@ class Poems(RunningText):
 
     @abstractmethod
     def poems(self) -> dict[str, list[Lines]]:
-        """The poems of each split, each as its lines without marks."""
+        """The poems of each split, each as its lines without punctuation."""
 
     def read(self) -> dict[str, Iterable[str]]:
-        return {split: ["".join("\n" + poem(list(lines)) for lines in found)] for split, found in self.poems().items()}
+        return {split: ["".join("\n" + poem(list(lines)) for lines in poems)] for split, poems in self.poems().items()}
 
 
 @dataclass(eq=False, kw_only=True)
 class PoemFiles(Files, Poems):
-    """The regular poems of a file: those whose lines, an even number of them, are equally long. Others are left out,
-    and those that were there before. All runs hold out the same poems.
+    """The regular poems of a file, which have an even number of lines of equal length. Other poems and duplicates are
+    left out. All runs hold out the same poems.
 
-    text_column: of a table, the column that holds a whole poem; None: each line of the file is a poem.
-    forms: characters of a line, one or several lengths.
-    max_lines: longer poems are left out.
+    Args:
+        train: a text file with one poem per line, or a table.
+        text_column: the column of a table with the poem; None: `train` is a text file.
+        forms: accepted numbers of characters per line.
+        max_lines: longer poems are left out.
+        validation_fraction: share of the poems that is held out for validation.
+        test_fraction: share of the poems that is held out for the test.
     """
 
     train: str
@@ -57,15 +62,14 @@ class PoemFiles(Files, Poems):
             raise ValueError("validation_fraction and test_fraction must be at least 0 and together below 1")
 
     def poems(self) -> dict[str, list[Lines]]:
-        found = list(dict.fromkeys(filter(self._is_regular, map(tuple, map(lines_of, self._texts())))))
-        random.Random(GENERATION_SEED).shuffle(found)
-        validation, test = (round(share * len(found)) for share in (self.validation_fraction, self.test_fraction))
-        splits = {"validation": found[:validation], "test": found[validation : validation + test]}
-        if not validation or len(found) == validation + test:
+        regular = dict.fromkeys(filter(self._is_regular, map(tuple, map(lines_of, self._texts()))))
+        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
+        splits = cut(shuffled(regular), held_out_sizes(fractions, len(regular)), rest="train")
+        if not splits["validation"] or not splits["train"]:
             raise DataError(
-                f"{self.train} holds {len(found)} regular poems of data.forms={self.forms}: too few to split."
+                f"{self.train} has {len(regular)} regular poems of data.forms={self.forms}: too few to split."
             )
-        return {"train": found[validation + test :], **{split: poems for split, poems in splits.items() if poems}}
+        return {split: poems for split, poems in splits.items() if poems}
 
     def _texts(self) -> list[str]:
         path = self.path(self.train)
@@ -91,8 +95,8 @@ RHYMING = (
 
 @dataclass(eq=False, kw_only=True)
 class GeneratedPoems(Poems):
-    """Poems of a few words, of four lines of five or seven characters, whose even lines rhyme. No poem occurs twice.
-    Sizes count poems.
+    """Generated poems of four lines of five or seven characters, whose even lines rhyme. No poem occurs twice. Sizes
+    are numbers of poems.
     """
 
     train_size: int = 4_000
@@ -100,8 +104,7 @@ class GeneratedPoems(Poems):
     test_size: int = 200
 
     def poems(self) -> dict[str, list[Lines]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        return distinct_splits(_some_poems, sizes)
+        return distinct_splits(_some_poems, split_sizes(self))
 
 
 def _some_poems(count: int, seed: int) -> list[Lines]:

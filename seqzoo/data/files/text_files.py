@@ -1,4 +1,4 @@
-"""Running text from plain files."""
+"""Running text from text files."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ LARGE = 100_000_000
 
 @dataclass(eq=False, kw_only=True)
 class TextFiles(Files, RunningText):
-    """validation_fraction: without a validation file, so much of the end of the training text.
+    """Running text from files.
 
-    on_disk: vocabulary and ids are made once and kept in the user's cache; the ids are read from there, window by
-        window, and never lie in memory as a whole. None: of files larger than LARGE bytes.
+    Args:
+        train: the training text.
+        validation: the validation text; None: it is the end of the training text.
+        test: the test text; None: there is none.
+        validation_fraction: share of the training text that is held out where there is no validation text.
+        on_disk: keep vocabulary and ids in the user's cache and read the ids from there, window by window, so that the
+            text need not fit into memory; None: for files above LARGE bytes.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"validation_fraction": "validation=null"}
@@ -37,10 +42,10 @@ class TextFiles(Files, RunningText):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction={self.validation_fraction} must lie between 0 and 1")
+            raise ValueError(f"validation_fraction={self.validation_fraction} must be between 0 and 1")
 
     def read(self) -> dict[str, Iterable[str]]:
-        # where line ends are tokens, the last line has one too
+        # where line ends are tokens, the last line also gets one
         lines = self.tokenizer != "characters"
         names = {"train": self.train, "validation": self.validation, "test": self.test}
         texts = {split: Pieces(self.path(name), self.encoding, closed=lines) for split, name in names.items() if name}

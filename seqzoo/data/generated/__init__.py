@@ -1,1 +1,1 @@
-"""Data sets made by a program from a seed, one a file."""
+"""Generated data sets, one per file; data sets that are read from files are in `files`."""

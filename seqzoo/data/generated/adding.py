@@ -1,6 +1,6 @@
-"""The adding problem: remember two numbers of many.
+"""The adding problem: add two marked numbers of a long sequence.
 
-Hochreiter & Schmidhuber, Long Short-Term Memory, 1997 (experiment 4), https://doi.org/10.1162/neco.1997.9.8.1735
+Source: Hochreiter & Schmidhuber, Long Short-Term Memory, 1997 (experiment 4), https://doi.org/10.1162/neco.1997.9.8.1735
 in the form of Le, Jaitly & Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, 2015
 (section 4.1), https://arxiv.org/abs/1504.00941
 
@@ -19,10 +19,11 @@ from seqzoo.data.numbers import NumberData, Sequences, generator_of
 
 @dataclass(eq=False, kw_only=True)
 class Adding(NumberData):
-    """Inputs (N, T, 2), targets (N, 1). One step of the first half is marked, and one of the second. Answering 1 always
-    has a mean squared error of 1/6.
+    """Inputs (N, T, 2), targets (N, 1). One step of each half is marked. Always predicting 1 has a mean squared error
+    of 1/6.
 
-    steps: T.
+    Args:
+        steps: T.
     """
 
     steps: int = 600
@@ -36,7 +37,7 @@ class Adding(NumberData):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.steps < 2:
-            raise ValueError(f"steps={self.steps} is too small: there are two numbers to add")
+            raise ValueError(f"steps={self.steps} is too small: it must be at least 2, since two numbers are added")
 
     def generate(self, split: str, size: int) -> Sequences:
         generator, half = generator_of(split), self.steps // 2

@@ -8,14 +8,17 @@ import numpy
 
 from seqzoo.data.examples import Example, TransductionData
 from seqzoo.data.generated.generating import distinct_splits
+from seqzoo.data.splits import split_sizes
 
 
 @dataclass(eq=False, kw_only=True)
 class Addition(TransductionData):
-    """Numbers of 1 to `digits` digits, each count of digits equally likely.
+    """Sums of two numbers. No two questions have the same two numbers in either order, so that no answer occurs in
+    another split.
 
-    No two questions have the same two numbers, in either order, so no answer is known from another split.
-    reverse: read the question from its end.
+    Args:
+        digits: numbers have 1 to this many digits, each number of digits with equal probability.
+        reverse: read the question from its end.
     """
 
     digits: int = 3
@@ -30,7 +33,7 @@ class Addition(TransductionData):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.digits <= 9:
-            raise ValueError(f"digits={self.digits} must lie between 1 and 9")
+            raise ValueError(f"digits={self.digits} must be between 1 and 9")
 
     def tokenizer_of_inputs(self) -> str:
         return "reversed:characters" if self.reverse else "characters"
@@ -39,13 +42,12 @@ class Addition(TransductionData):
         return "characters"
 
     def read(self) -> dict[str, list[Example]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        pairs = distinct_splits(self._draw, sizes)
+        pairs = distinct_splits(self._draw, split_sizes(self))
         base = 10**self.digits
-        return {split: [_question(*divmod(pair, base)) for pair in found] for split, found in pairs.items()}
+        return {split: [_question(*divmod(pair, base)) for pair in drawn] for split, drawn in pairs.items()}
 
     def _draw(self, count: int, seed: int) -> list[int]:
-        """Pairs as one number each, the smaller number in front: a + b and b + a are the same."""
+        """Pairs encoded as one number each, the smaller one first, so that a + b equals b + a."""
         random = numpy.random.default_rng(seed)
         digits = random.integers(1, self.digits + 1, size=(count, 2))
         lowest = numpy.where(digits == 1, 0, 10 ** (digits - 1))
@@ -54,6 +56,6 @@ class Addition(TransductionData):
 
 
 def _question(a: int, b: int) -> Example:
-    # A coin that depends on the pair alone decides which number comes first.
+    # a hash of the pair decides which number comes first
     first, second = (a, b) if (a * 7919 + b * 104_729) % 2003 % 2 else (b, a)
     return Example(f"{first}+{second}", str(a + b))

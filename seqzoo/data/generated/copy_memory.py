@@ -1,9 +1,9 @@
-"""Copying memory: symbols, a long nothing, then write the symbols.
+"""The copying memory problem: repeat symbols after a long pause.
 
-Hochreiter & Schmidhuber, Long Short-Term Memory, 1997; in the form of Arjovsky, Shah & Bengio, Unitary Evolution
-Recurrent Neural Networks, 2016 (section 4.1), https://arxiv.org/abs/1511.06464
+Source: Hochreiter & Schmidhuber, Long Short-Term Memory, 1997; in the form of Arjovsky, Shah & Bengio, Unitary
+Evolution Recurrent Neural Networks, 2016 (section 4.1), https://arxiv.org/abs/1511.06464
 
-    inputs   symbols  _ x (T - 1)  :  _ x symbols       with as many blanks _ as it takes
+    inputs   symbols  _ x (T - 1)  :  _ x symbols       where _ is a blank
     targets  _ x (T + symbols)        the symbols
 """
 
@@ -13,8 +13,10 @@ import random
 from dataclasses import dataclass
 
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.generated.generating import distinct_splits
+from seqzoo.data.splits import split_sizes
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 BLANK, DELIMITER = "_", ":"
@@ -22,11 +24,13 @@ BLANK, DELIMITER = "_", ":"
 
 @dataclass(eq=False, kw_only=True)
 class CopyMemory(TaggingData):
-    """Sequences of T + 2 `symbols` steps; no two have the same symbols. Without memory the loss stays at
-    symbols log(alphabet_size) / (T + 2 symbols) nats: 0.0945 by default.
+    """Sequences of T + 2 `symbols` steps; no two have the same symbols. The best loss without memory is
+    symbols log(alphabet_size) / (T + 2 symbols) nats, 0.0945 by default.
 
-    steps: T, from the last symbol to the first that is written. symbols: how many to remember.
-    alphabet_size: different symbols.
+    Args:
+        steps: T, the lag between the last symbol of the input and the first of the output.
+        symbols: number of symbols to remember.
+        alphabet_size: number of different symbols.
     """
 
     steps: int = 200
@@ -38,11 +42,9 @@ class CopyMemory(TaggingData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("steps", "symbols"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is too small: it must be at least 1")
+        check_at_least_one(self, "steps", "symbols")
         if not 2 <= self.alphabet_size <= len(ALPHABET):
-            raise ValueError(f"alphabet_size={self.alphabet_size} must lie between 2 and {len(ALPHABET)}")
+            raise ValueError(f"alphabet_size={self.alphabet_size} must be between 2 and {len(ALPHABET)}")
 
     def expected_spec(self) -> DataSpec:
         return DataSpec(self.kind, self.alphabet_size + 4, self.alphabet_size + 1)
@@ -51,9 +53,8 @@ class CopyMemory(TaggingData):
         return "characters"
 
     def read(self) -> dict[str, list[Example]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        strings = distinct_splits(self._draw, sizes)
-        return {split: [self._example(text) for text in found] for split, found in strings.items()}
+        strings = distinct_splits(self._draw, split_sizes(self))
+        return {split: [self._example(text) for text in texts] for split, texts in strings.items()}
 
     def _draw(self, count: int, seed: int) -> list[str]:
         generator, letters = random.Random(seed), ALPHABET[: self.alphabet_size]

@@ -1,4 +1,4 @@
-"""Memory as a task: write down the random string that was read, forwards or backwards."""
+"""The copy task: repeat a random string, forwards or backwards."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from functools import partial
 
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.examples import Example, TransductionData
 from seqzoo.data.generated.generating import distinct_splits
+from seqzoo.data.splits import split_sizes
 
 ALPHABET = string.ascii_letters + string.digits
 
 
 @dataclass(eq=False, kw_only=True)
 class Copying(TransductionData):
-    """Strings of `shortest` to `longest` letters, every length equally likely; no string occurs twice.
+    """Random strings; no string occurs twice.
 
-    reverse: the answer is the string from its end to its start.
-    held_out_length: letters of all strings of the validation and test splits; None: as many as those of training. A
-        larger number asks whether what was learned holds for longer ones.
+    Args:
+        reverse: the answer is the reversed string.
+        shortest: minimum length.
+        longest: maximum length; all lengths are equally likely.
+        held_out_length: length of the strings of the validation and test splits, to test generalisation to longer
+            ones; None: as in training.
+        alphabet_size: number of different letters.
     """
 
     reverse: bool = False
@@ -35,11 +41,10 @@ class Copying(TransductionData):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.alphabet_size <= len(ALPHABET):
-            raise ValueError(f"alphabet_size={self.alphabet_size} must lie between 1 and {len(ALPHABET)}")
+            raise ValueError(f"alphabet_size={self.alphabet_size} must be between 1 and {len(ALPHABET)}")
         if not 1 <= self.shortest <= self.longest:
-            raise ValueError(f"shortest={self.shortest} must lie between 1 and longest={self.longest}")
-        if self.held_out_length is not None and self.held_out_length < 1:
-            raise ValueError(f"held_out_length={self.held_out_length} is too small: it must be at least 1")
+            raise ValueError(f"shortest={self.shortest} must be between 1 and longest={self.longest}")
+        check_at_least_one(self, "held_out_length")
 
     def expected_spec(self) -> DataSpec:
         return DataSpec(self.kind, self.alphabet_size + 2, self.alphabet_size + 4)
@@ -51,15 +56,14 @@ class Copying(TransductionData):
         return "characters"
 
     def read(self) -> dict[str, list[Example]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        strings = distinct_splits(partial(self._draw, self.shortest, self.longest), sizes)
+        strings = distinct_splits(partial(self._draw, self.shortest, self.longest), split_sizes(self))
         if self.held_out_length is not None:
             draw = partial(self._draw, self.held_out_length, self.held_out_length)
-            longer = distinct_splits(draw, {"validation": self.validation_size, "test": self.test_size})
+            held_out = distinct_splits(draw, {"validation": self.validation_size, "test": self.test_size})
             seen = set(strings["train"])
-            strings |= {split: [text for text in found if text not in seen] for split, found in longer.items()}
+            strings |= {split: [text for text in texts if text not in seen] for split, texts in held_out.items()}
         step = -1 if self.reverse else 1
-        return {split: [Example(text, text[::step]) for text in found] for split, found in strings.items()}
+        return {split: [Example(text, text[::step]) for text in texts] for split, texts in strings.items()}
 
     def _draw(self, shortest: int, longest: int, count: int, seed: int) -> list[str]:
         generator, letters = random.Random(seed), ALPHABET[: self.alphabet_size]

@@ -1,7 +1,7 @@
 """A small grammar of English: sentences with universal part-of-speech tags, and opinions with a sentiment.
 
-Many words have a tag that only their neighbours tell: "the can", "they can fish", "a fast walk", "she walks fast".
-An opinion is positive or negative; "not" turns it round, "very" does not, and after "but" only the second half counts.
+The tags of many words depend on their context: "the can", "they can fish", "a fast walk", "she walks fast". An opinion
+is positive or negative: "not" reverses it, "very" does not, and after "but" only the second half counts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ CONCESSIONS = {"although": "SCONJ", "while": "SCONJ", "though": "SCONJ"}
 
 
 class Sentence(NamedTuple):
-    """sentiment: "positive" or "negative", None where there is no opinion."""
+    """A tagged sentence.
+
+    Attributes:
+        tagged: pairs of a word and its tag.
+        sentiment: "positive" or "negative"; None for a sentence without an opinion.
+    """
 
     tagged: Tagged
     sentiment: str | None
@@ -59,7 +64,7 @@ class Sentence(NamedTuple):
 
 
 class English:
-    """Draws sentences; every method returns tagged words."""
+    """Draws random sentences of the grammar."""
 
     def __init__(self, seed: int):
         self.random = random.Random(seed)
@@ -82,10 +87,10 @@ class English:
         return self._subject(plural) + self._predicate(plural)
 
     def opinion(self) -> Sentence:
-        """A sentence whose sentiment is that of its main, or its last, clause."""
+        """A sentence with the sentiment of its main or last clause."""
         positive = self._sometimes(0.5)
         words = self._judgement(positive)
-        # The other clause often says the opposite: counting words does not tell the sentiment.
+        # the other clause often has the opposite sentiment, so that counting words does not suffice
         other = self._neutral() if self._sometimes(0.3) else self._judgement(self._sometimes(0.5))
         form = self.random.random()
         if form < 0.35:
@@ -182,7 +187,7 @@ class English:
 
 
 def inflected(word: str) -> str:
-    """The -s of verbs and of plurals, always regular: "watch" -> "watches", "story" -> "stories"."""
+    """The regular -s form of a verb or noun: "watch" -> "watches", "story" -> "stories"."""
     if word.endswith(("ch", "sh", "ss", "x")):
         return word + "es"
     if word.endswith("y") and word[-2] not in "aeiou":

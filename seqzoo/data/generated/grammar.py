@@ -1,6 +1,4 @@
-"""Tasks on generated English: tags, sentiment, missing words, running text. Nothing has to be fetched; the answers are
-exact.
-"""
+"""Data sets of generated English: tags, sentiment, missing words, running text. They need no download."""
 
 from __future__ import annotations
 
@@ -12,9 +10,10 @@ from seqzoo.data.files.cloze_files import ClozeData
 from seqzoo.data.generated.english import English, Sentence
 from seqzoo.data.generated.generating import distinct_splits
 from seqzoo.data.running_text import RunningText
+from seqzoo.data.splits import split_sizes
 
 NUM_WORDS = 400
-"""More than the grammar knows."""
+"""An upper limit of the vocabulary of the grammar."""
 
 
 def _sentences(count: int, seed: int) -> list[Sentence]:
@@ -39,9 +38,8 @@ class GrammarTags(TaggingData):
     largest_output = 17
 
     def read(self) -> dict[str, list[Example]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        splits = distinct_splits(_sentences, sizes)
-        return {split: [Example(found.words, found.tags) for found in sentences] for split, sentences in splits.items()}
+        splits = distinct_splits(_sentences, split_sizes(self))
+        return {split: [Example(drawn.words, drawn.tags) for drawn in sentences] for split, sentences in splits.items()}
 
 
 @dataclass(eq=False, kw_only=True)
@@ -56,17 +54,16 @@ class GrammarSentiment(ClassificationData):
     largest_output = 2
 
     def read(self) -> dict[str, list[Example]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        splits = distinct_splits(_opinions, sizes)
+        splits = distinct_splits(_opinions, split_sizes(self))
         return {
-            split: [Example(found.words, found.sentiment or "") for found in sentences]
+            split: [Example(drawn.words, drawn.sentiment or "") for drawn in sentences]
             for split, sentences in splits.items()
         }
 
 
 @dataclass(eq=False, kw_only=True)
 class GrammarCloze(ClozeData):
-    """Generated English sentences; none occurs twice."""
+    """Cloze sentences of generated English; no sentence occurs twice."""
 
     train_size: int = 10_000
     validation_size: int = 1_000
@@ -75,14 +72,13 @@ class GrammarCloze(ClozeData):
     largest_input = 400
 
     def read(self) -> dict[str, list[Example]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        splits = distinct_splits(_sentences, sizes)
-        return {split: [Example(found.words, "") for found in sentences] for split, sentences in splits.items()}
+        splits = distinct_splits(_sentences, split_sizes(self))
+        return {split: [Example(drawn.words, "") for drawn in sentences] for split, sentences in splits.items()}
 
 
 @dataclass(eq=False, kw_only=True)
 class GrammarText(RunningText):
-    """Generated sentences, one a line; no line occurs twice. Sizes count sentences."""
+    """Running text of generated sentences, one per line; no line occurs twice. Sizes are numbers of sentences."""
 
     tokenizer: str = "whitespace"
     train_size: int = 20_000
@@ -90,8 +86,7 @@ class GrammarText(RunningText):
     test_size: int = 1_000
 
     def read(self) -> dict[str, Iterable[str]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        splits = distinct_splits(_sentences, sizes)
+        splits = distinct_splits(_sentences, split_sizes(self))
         return {
-            split: ["".join(" ".join(found.words) + "\n" for found in sentences)] for split, sentences in splits.items()
+            split: ["".join(" ".join(drawn.words) + "\n" for drawn in sentences)] for split, sentences in splits.items()
         }

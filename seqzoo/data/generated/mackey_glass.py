@@ -1,6 +1,6 @@
-"""The Mackey-Glass series: a chaotic equation with a delay, to be predicted.
+"""Prediction of the Mackey-Glass series, a chaotic delay differential equation.
 
-Mackey & Glass, Oscillation and Chaos in Physiological Control Systems, 1977, https://doi.org/10.1126/science.267326
+Source: Mackey & Glass, Oscillation and Chaos in Physiological Control Systems, 1977, https://doi.org/10.1126/science.267326
 Jaeger, The "Echo State" Approach to Analysing and Training Recurrent Neural Networks, 2001 (step and subsampling),
 https://www.ai.rug.nl/minds/uploads/EchoStatesTechRep.pdf
 
@@ -14,17 +14,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.numbers import NumberData, Sequences
 
 SUBSTEPS = 10
-"""Euler steps a unit of time, of which one is kept."""
+"""Euler steps per unit of time; every tenth value is kept."""
 WASHOUT = 1_000
-"""Units of time after which the series has forgotten how it began."""
+"""Units of time that are dropped at the beginning, until the series no longer depends on its initial value."""
 BEGINNINGS = {"train": 1.2, "validation": 1.1, "test": 0.9}
 
 
 def mackey_glass(steps: int, tau: int = 17, beginning: float = 1.2) -> Tensor:
-    """(T,) float64: x(1), x(2), ..., x(T) of a series that was constant until time 0; chaotic from tau = 17 on."""
+    """The series x(1), ..., x(T), (T,) float64, which is constant until time 0 and chaotic from tau = 17 on.
+
+    Args:
+        steps: T.
+        tau: the delay.
+        beginning: the value until time 0.
+    """
     x = [beginning] * (tau * SUBSTEPS + 1)
     for _ in range(steps * SUBSTEPS):
         delayed = x[-1 - tau * SUBSTEPS]
@@ -34,12 +41,15 @@ def mackey_glass(steps: int, tau: int = 17, beginning: float = 1.2) -> Tensor:
 
 @dataclass(eq=False, kw_only=True)
 class MackeyGlass(NumberData):
-    """Inputs x(t) - 1, targets x(t + horizon) - 1: (N, T, 1) each. A split is one series of its own beginning, cut into
-    sequences that follow each other.
+    """Inputs x(t) - 1 and targets x(t + horizon) - 1, (N, T, 1) each. Each split is one series with an initial value of
+    its own, cut into consecutive sequences.
 
-    A network of both directions sees the target among its inputs, unless the horizon is longer than a sequence.
+    A bidirectional network finds the targets among its inputs, unless the horizon is longer than a sequence.
 
-    steps: T. tau: the delay. horizon: units of time to look ahead.
+    Args:
+        steps: T.
+        tau: the delay.
+        horizon: how far ahead to predict, in units of time.
     """
 
     steps: int = 100
@@ -48,9 +58,7 @@ class MackeyGlass(NumberData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("steps", "tau", "horizon"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is too small: it must be at least 1")
+        check_at_least_one(self, "steps", "tau", "horizon")
 
     def generate(self, split: str, size: int) -> Sequences:
         total = size * self.steps

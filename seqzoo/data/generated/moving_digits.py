@@ -1,7 +1,7 @@
-"""Handwritten digits that move: short clips, with a label for each frame or one for the clip.
+"""Clips of moving handwritten digits, with one label per frame or per clip.
 
-Srivastava, Mansimov & Salakhutdinov, Unsupervised Learning of Video Representations using LSTMs, 2015 (digits that move
-straight ahead and bounce off the edges), https://arxiv.org/abs/1502.04681
+Source: Srivastava, Mansimov & Salakhutdinov, Unsupervised Learning of Video Representations using LSTMs, 2015,
+https://arxiv.org/abs/1502.04681
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.files.idx_images import IdxImages
-from seqzoo.data.generated.generating import GENERATION_SEED
 from seqzoo.data.numbers import Sequences
+from seqzoo.data.splits import GENERATION_SEED
 from seqzoo.data.text.codec import LabelCodec
 
 MOVES = ("start", "left up", "right up", "left down", "right down")
 DIGIT = 16
-"""Rows and columns of a digit in a clip."""
+"""Height and width of a digit in a clip, in pixels."""
 
 
 @dataclass(eq=False, kw_only=True)
 class MovingDigits(IdxImages):
-    """Inputs (B, T, 1, size, size), from 0, black, to 1. All runs share the clips.
+    """Inputs (B, T, 1, size, size) from 0 (black) to 1. The clips are the same in all runs.
 
-    labels: moves, (B, T), from which side each frame's digit came there; or digits, (B,), which one it is.
-    frames: T.
-    size: rows and columns of a frame.
-    clips: at most so many pictures of the training file become clips.
+    Args:
+        labels: moves, targets (B, T), the direction in which the digit moved to its place in each frame; or digits,
+            targets (B,), the digit.
+        frames: T.
+        size: height and width of a frame, in pixels.
+        clips: maximum number of clips per split.
     """
 
     labels: Literal["moves", "digits"] = "moves"
@@ -41,7 +44,7 @@ class MovingDigits(IdxImages):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_sizes("frames", "clips")
+        check_at_least_one(self, "frames", "clips")
         if self.size <= DIGIT + 1:
             raise ValueError(f"size={self.size} is too small: a digit of {DIGIT} pixels needs room to move")
 
@@ -62,7 +65,16 @@ class MovingDigits(IdxImages):
 
 
 def move(images: Tensor, frames: int, size: int) -> tuple[Tensor, Tensor]:
-    """(N, H, W) bytes -> clips (N, T, 1, size, size), bytes, and which of MOVES led to each frame, (N, T)."""
+    """Let digits move straight ahead and bounce off the edges.
+
+    Args:
+        images: (N, H, W), bytes.
+        frames: T.
+        size: height and width of a frame.
+
+    Returns:
+        Clips (N, T, 1, size, size), bytes, and the index in MOVES of the move to each frame, (N, T).
+    """
     number = len(images)
     generator = torch.Generator().manual_seed(GENERATION_SEED)
     digits = F.interpolate(images[:, None].float(), (DIGIT, DIGIT), mode="area")[:, 0].byte()

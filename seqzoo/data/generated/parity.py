@@ -1,7 +1,7 @@
-"""Parity: one bit of memory that every step may flip, and that no network may let fade.
+"""Parity: the exclusive or of all bits so far.
 
-Minsky & Papert, Perceptrons, 1969; as a test of what recurrent networks carry to longer sequences than they were
-trained on: Deletang et al., Neural Networks and the Chomsky Hierarchy, 2023, https://arxiv.org/abs/2207.02098
+Source: Minsky & Papert, Perceptrons, 1969; as a test of generalisation to longer sequences: Deletang et al.,
+Neural Networks and the Chomsky Hierarchy, 2023, https://arxiv.org/abs/2207.02098
 
     tag_t = x_1 xor x_2 xor ... xor x_t
 """
@@ -12,14 +12,18 @@ import random
 from dataclasses import dataclass
 
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.generated.generating import distinct_splits
 
 
 @dataclass(eq=False, kw_only=True)
 class Parity(TaggingData):
-    """Strings of bits and the parity so far at each; no string occurs twice. Training and validation strings have 1 to
-    `longest` bits, every length equally likely; those of the test have `test_length`, which is more.
+    """Strings of bits, tagged with the parity at each step; no string occurs twice.
+
+    Args:
+        longest: maximum length of training and validation strings; lengths from 1 on are equally likely.
+        test_length: length of test strings, which is above `longest`.
     """
 
     longest: int = 40
@@ -30,10 +34,12 @@ class Parity(TaggingData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.longest < 1:
-            raise ValueError(f"longest={self.longest} is too small: it must be at least 1")
+        check_at_least_one(self, "longest")
         if self.test_length <= self.longest:
-            raise ValueError(f"test_length={self.test_length} must be above longest={self.longest}: it tests memory")
+            raise ValueError(
+                f"test_length={self.test_length} must be above longest={self.longest}: it tests generalisation to "
+                "longer strings"
+            )
 
     def expected_spec(self) -> DataSpec:
         return DataSpec(self.kind, 4, 2)
@@ -48,7 +54,7 @@ class Parity(TaggingData):
         ) | distinct_splits(
             lambda count, seed: draw(self.test_length, self.test_length, count, seed), {"test": self.test_size}
         )
-        return {split: [Example(bits, parities(bits)) for bits in found] for split, found in strings.items()}
+        return {split: [Example(bits, parities(bits)) for bits in drawn] for split, drawn in strings.items()}
 
 
 def draw(shortest: int, longest: int, count: int, seed: int) -> list[str]:
@@ -58,9 +64,9 @@ def draw(shortest: int, longest: int, count: int, seed: int) -> list[str]:
 
 
 def parities(bits: str) -> list[str]:
-    """The parity of the bits up to each."""
-    found, odd = [], False
+    """The parity at each step: "1" where the number of ones so far is odd."""
+    tags, odd = [], False
     for bit in bits:
         odd ^= bit == "1"
-        found.append("1" if odd else "0")
-    return found
+        tags.append("1" if odd else "0")
+    return tags

@@ -1,4 +1,4 @@
-"""Open reading frames in DNA: where a protein could be written."""
+"""Open reading frames in random DNA."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from seqzoo.contracts.span_notation import Span, write
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.generated.generating import distinct_splits
+from seqzoo.data.splits import split_sizes
 
 START, STOPS = "ATG", ("TAA", "TAG", "TGA")
 
 
 @dataclass(eq=False, kw_only=True)
 class ReadingFrames(TaggingData):
-    """Random DNA, and the reading frames in it as spans (B-frame, I-frame, O): from an ATG in steps of three bases to
-    the first stop; one that never stops is none. Whether an ATG opens a frame is known only far behind it.
+    """Random DNA, tagged with its open reading frames (B-frame, I-frame, O).
+
+    A frame begins with ATG and ends with the first stop codon in steps of three bases; without a stop codon there is no
+    frame, so that the tag of an ATG depends on bases far behind it.
+
+    Args:
+        length: number of bases.
     """
 
     length: int = 120
@@ -36,8 +42,7 @@ class ReadingFrames(TaggingData):
         return "characters"
 
     def read(self) -> dict[str, list[Example]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        splits = distinct_splits(self._draw, sizes)
+        splits = distinct_splits(self._draw, split_sizes(self))
         return {
             split: [Example(list(dna), write(frames(dna), len(dna), "bio")) for dna in drawn]
             for split, drawn in splits.items()
@@ -49,12 +54,12 @@ class ReadingFrames(TaggingData):
 
 
 def frames(dna: str) -> list[Span]:
-    """The first and last base of each frame, read from left to right; inside a frame none begins."""
-    found: list[Span] = []
+    """The first and last base of each frame, from left to right. Frames do not overlap."""
+    spans: list[Span] = []
     start = dna.find(START)
     while start >= 0:
         stop = next((i for i in range(start + 3, len(dna) - 2, 3) if dna[i : i + 3] in STOPS), None)
         if stop is not None:
-            found.append(("frame", start, stop + 2))
+            spans.append(("frame", start, stop + 2))
         start = dna.find(START, start + 1 if stop is None else stop + 3)
-    return found
+    return spans

@@ -1,6 +1,6 @@
-"""Associative recall: pairs of a key and a value, then one of the keys; answer its value.
+"""Associative recall: pairs of keys and values, then one of the keys, whose value is the answer.
 
-Graves, Wayne & Danihelka, Neural Turing Machines, 2014 (section 4.3), https://arxiv.org/abs/1410.5401
+Source: Graves, Wayne & Danihelka, Neural Turing Machines, 2014 (section 4.3), https://arxiv.org/abs/1410.5401
 in the form of Ba, Hinton, Mnih, Leibo & Ionescu, Using Fast Weights to Attend to the Recent Past, 2016 (section 4.1),
 https://arxiv.org/abs/1610.06258
 
@@ -16,16 +16,20 @@ from dataclasses import dataclass
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.generated.generating import distinct_splits
+from seqzoo.data.splits import split_sizes
 
 KEYS, VALUES = string.ascii_lowercase, string.digits
 
 
 @dataclass(eq=False, kw_only=True)
 class Recall(ClassificationData):
-    """Sequences of 2 `pairs` + 1 steps; the keys of one differ, its values need not. No sequence occurs twice. Every
-    pair is asked for equally often, so that an answer lies up to 2 `pairs` - 1 steps back.
+    """Sequences of 2 `pairs` + 1 steps; no sequence occurs twice. The keys of a sequence differ. Each pair is queried
+    with equal probability, so that an answer is up to 2 `pairs` - 1 steps back.
 
-    keys, values: different keys and values to draw from.
+    Args:
+        pairs: number of pairs of a sequence.
+        keys: number of different keys.
+        values: number of different values.
     """
 
     pairs: int = 8
@@ -38,11 +42,11 @@ class Recall(ClassificationData):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.keys <= len(KEYS):
-            raise ValueError(f"keys={self.keys} must lie between 1 and {len(KEYS)}")
+            raise ValueError(f"keys={self.keys} must be between 1 and {len(KEYS)}")
         if not 2 <= self.values <= len(VALUES):
-            raise ValueError(f"values={self.values} must lie between 2 and {len(VALUES)}")
+            raise ValueError(f"values={self.values} must be between 2 and {len(VALUES)}")
         if not 1 <= self.pairs <= self.keys:
-            raise ValueError(f"pairs={self.pairs} must lie between 1 and keys={self.keys}: no key occurs twice")
+            raise ValueError(f"pairs={self.pairs} must be between 1 and keys={self.keys}: no key occurs twice")
 
     def expected_spec(self) -> DataSpec:
         return DataSpec(self.kind, self.keys + self.values + 2, self.values)
@@ -51,9 +55,8 @@ class Recall(ClassificationData):
         return "characters"
 
     def read(self) -> dict[str, list[Example]]:
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        texts = distinct_splits(self._draw, sizes)
-        return {split: [Example(text, answer(text)) for text in found] for split, found in texts.items()}
+        texts = distinct_splits(self._draw, split_sizes(self))
+        return {split: [Example(text, answer(text)) for text in drawn] for split, drawn in texts.items()}
 
     def _draw(self, count: int, seed: int) -> list[str]:
         generator = random.Random(seed)
@@ -67,5 +70,5 @@ class Recall(ClassificationData):
 
 
 def answer(text: str) -> str:
-    """The value behind the key that comes last."""
+    """The value of the last key."""
     return text[text.index(text[-1]) + 1]

@@ -1,7 +1,7 @@
-"""Drawn pictures of coloured shapes and what is to be said of them, after the synthetic worlds of visual reasoning:
+"""Captions of drawn pictures of coloured shapes.
 
-Johnson et al., CLEVR: A Diagnostic Dataset for Compositional Language and Elementary Visual Reasoning, 2017 (held-out
-combinations of colour and shape, too), https://arxiv.org/abs/1612.06890
+Source: after Johnson et al., CLEVR: A Diagnostic Dataset for Compositional Language and Elementary Visual Reasoning,
+2017 (with held-out combinations of colour and shape), https://arxiv.org/abs/1612.06890
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from seqzoo.data.captions import CaptionData, Captioned
-from seqzoo.data.generated.generating import GENERATION_SEED, check_sizes
+from seqzoo.data.checks import check_sizes
+from seqzoo.data.splits import GENERATION_SEED, SPLITS
 
 COLOURS = {
     "red": (0.88, 0.16, 0.16),
@@ -30,9 +31,9 @@ COLOURS = {
     "white": (0.96, 0.96, 0.96),
 }
 RADII = (7.0, 12.0)
-"""The least and the largest, in pixels."""
+"""The smallest and the largest radius, in pixels."""
 SIZE = 64
-"""Rows and columns of a picture."""
+"""Height and width of a picture, in pixels."""
 OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 NUMBERS = {2: "two", 3: "three"}
 
@@ -60,11 +61,16 @@ SHAPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "bar": lambda u, v: torch.maximum(u.abs() - 1.05, v.abs() - 0.36),
     "star": _star,
 }
-"""How far outside of a shape of radius 1 a place is, u to the right and v down; below 0 it is inside."""
+"""The signed distance of a point (u to the right, v down) from a shape of radius 1, negative inside."""
 
 
 class Thing(NamedTuple):
-    """x, y: of its middle, in pixels from the left and from above; tint: added to its colour."""
+    """A shape in a picture.
+
+    Attributes:
+        x, y: its centre, in pixels from the left and from the top.
+        tint: added to each channel of its colour.
+    """
 
     shape: str
     colour: str
@@ -78,7 +84,12 @@ class Thing(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """captions: all that is right of it; ground: the grey behind the things, 0 to 1."""
+    """A picture before it is drawn.
+
+    Attributes:
+        captions: all correct captions.
+        ground: the grey of the background, 0 to 1.
+    """
 
     things: list[Thing]
     captions: list[str]
@@ -87,12 +98,12 @@ class Scene(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class Shapes(CaptionData):
-    """One thing ("a red circle"), two and where they are ("a red circle left of a blue star"; from the other one's side
-    it is right, too), or two or three that are alike ("three green rings"). They are of any size.
+    """Pictures of one shape ("a red circle"), of two and their relation ("a red circle left of a blue star", or the
+    converse), or of two or three equal ones ("three green rings"), in random sizes. They are the same in all runs.
 
-    held_out: what validation and test pictures have and training pictures have not. pairs: two things that stand
-        together, of 2,016 a tenth for each split; or things: a colour on a shape, of 64 eight for each split.
-    All runs share the pictures.
+    Args:
+        held_out: what occurs in the validation or test pictures alone. pairs: a tenth of the 2,016 pairs of coloured
+            shapes for each split; things: 8 of the 64 coloured shapes for each split.
     """
 
     held_out: Literal["pairs", "things"] = "pairs"
@@ -110,33 +121,37 @@ class Shapes(CaptionData):
         return 3, [3, SIZE, SIZE]
 
     def read(self) -> dict[str, Captioned]:
-        found = {}
-        for split in ("train", "validation", "test"):
+        splits = {}
+        for split in SPLITS:
             generator = random.Random(f"{GENERATION_SEED} {split}")
             size = getattr(self, f"{split}_size")
-            wanted = range(min(size, self.limit or size))
-            scenes = [draw_scene(generator, split, self.held_out == "pairs") for _ in wanted]
+            number = min(size, self.limit or size)
+            scenes = [draw_scene(generator, split, self.held_out == "pairs") for _ in range(number)]
             captions = [scene.captions for scene in scenes]
-            found[split] = Captioned(DrawnScenes(scenes), captions, [""] * len(scenes))
-        return found
+            splits[split] = Captioned(DrawnScenes(scenes), captions, [""] * len(scenes))
+        return splits
 
 
 def split_of_thing(thing: Thing) -> str:
-    """Which split has this colour on this shape in each of its pictures. Each colour, and each shape, is held out once
-    for each split.
-    """
+    """The split whose pictures all show this coloured shape. Each colour and each shape is held out once per split."""
     distance = (list(SHAPES).index(thing.shape) - list(COLOURS).index(thing.colour)) % len(SHAPES)
     return {1: "validation", 4: "test"}.get(distance, "train")
 
 
 def split_of_pair(first: Thing, second: Thing) -> str:
-    """Which split has pictures of these two, in any order; as good as by chance."""
-    one, other = sorted((str(first), str(second)))
-    return {0: "validation", 1: "test"}.get(zlib.crc32(f"{one}, {other}".encode()) % 10, "train")
+    """The split that has pictures of this pair, in any order, by a hash."""
+    pair = ", ".join(sorted((str(first), str(second))))
+    return {0: "validation", 1: "test"}.get(zlib.crc32(pair.encode()) % 10, "train")
 
 
 def draw_scene(generator: random.Random, split: str, pairs: bool) -> Scene:
-    """A scene of a split. pairs: two things that only this split has together are held out, else things."""
+    """A random scene of a split.
+
+    Args:
+        generator: of random numbers.
+        split: which one.
+        pairs: hold out pairs of coloured shapes; otherwise single ones.
+    """
     kind = generator.choices(("one", "pair", "alike"), (1, 2, 1))[0] if split == "train" or not pairs else "pair"
     while True:
         thing, other = _thing(generator), _thing(generator)
@@ -168,7 +183,7 @@ def draw_scene(generator: random.Random, split: str, pairs: bool) -> Scene:
         columns, rows = (places, across) if upright else (across, places)
         things = [thing._replace(x=x, y=y) for x, y in zip(columns, rows, strict=True)]
         captions = [f"{NUMBERS[number]} {thing}{'es' if thing.shape == 'cross' else 's'}"]
-    generator.shuffle(things)  # so that what is drawn last tells nothing
+    generator.shuffle(things)  # so that the drawing order does not depend on the caption
     generator.shuffle(captions)
     return Scene(things, captions, generator.uniform(0.0, 0.2))
 
@@ -179,7 +194,7 @@ def _thing(generator: random.Random) -> Thing:
 
 
 def _apart(generator: random.Random, radii: list[float]) -> list[float]:
-    """Places along a line, from its beginning to its end, of things that do not touch."""
+    """Random centres along a line of shapes that do not touch."""
     room = SIZE - 2 - sum(2 * radius for radius in radii) - 2 * (len(radii) - 1)
     cuts = sorted(generator.uniform(0, room) for _ in radii)
     places, end = [], 1.0
@@ -190,7 +205,7 @@ def _apart(generator: random.Random, radii: list[float]) -> list[float]:
 
 
 class DrawnScenes:
-    """Scenes that are drawn when they are asked for."""
+    """The pictures of scenes, drawn on demand."""
 
     def __init__(self, scenes: list[Scene]):
         self.scenes = scenes
@@ -203,22 +218,22 @@ class DrawnScenes:
 
 
 def draw(scenes: list[Scene]) -> Tensor:
-    """(B, 3, SIZE, SIZE), 0 to 1; a pixel on an edge is as far in the thing's colour as it is inside."""
+    """Draw scenes with anti-aliased edges: (B, 3, SIZE, SIZE), 0 to 1."""
     grounds = torch.tensor([scene.ground for scene in scenes])
     pictures = grounds[:, None, None, None].expand(-1, 3, SIZE, SIZE).clone()
     middles = torch.arange(SIZE) + 0.5
     for layer in range(max(NUMBERS)):
         for name, outside in SHAPES.items():
-            found = [
+            numbered = [
                 (row, scene.things[layer])
                 for row, scene in enumerate(scenes)
                 if layer < len(scene.things) and scene.things[layer].shape == name
             ]
-            if not found:
+            if not numbered:
                 continue
-            rows = torch.tensor([row for row, _ in found])
-            x, y, radius = torch.tensor([(thing.x, thing.y, thing.radius) for _, thing in found]).unbind(1)
-            colours = torch.tensor([[part + thing.tint for part in COLOURS[thing.colour]] for _, thing in found])
+            rows = torch.tensor([row for row, _ in numbered])
+            x, y, radius = torch.tensor([(thing.x, thing.y, thing.radius) for _, thing in numbered]).unbind(1)
+            colours = torch.tensor([[part + thing.tint for part in COLOURS[thing.colour]] for _, thing in numbered])
             u = ((middles - x[:, None]) / radius[:, None])[:, None, :].expand(-1, SIZE, -1)
             v = ((middles - y[:, None]) / radius[:, None])[:, :, None].expand(-1, -1, SIZE)
             share = (0.5 - outside(u, v) * radius[:, None, None]).clamp(0, 1)[:, None]

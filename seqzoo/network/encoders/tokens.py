@@ -45,7 +45,7 @@ class TokenEncoder(Encoder):
         if embedding_size < 1:
             raise ValueError(f"embedding_size is {embedding_size}: a vector has at least one number")
         if not 0 <= initial_std <= 1_000:
-            raise ValueError(f"initial_std is {initial_std}: it must lie between 0 and 1,000")
+            raise ValueError(f"initial_std is {initial_std}: it must be between 0 and 1,000")
         if not 0 <= embedding_dropout < 1:
             raise ValueError(f"embedding_dropout is {embedding_dropout}: it is a probability, 0 <= p < 1")
         self.output_size, self.embedding_dropout = embedding_size, embedding_dropout

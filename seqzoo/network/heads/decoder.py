@@ -86,7 +86,7 @@ class DecoderOptions:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if not 0 <= self.embedding_std <= 1_000:
-            raise ValueError(f"embedding_std is {self.embedding_std}: it must lie between 0 and 1,000")
+            raise ValueError(f"embedding_std is {self.embedding_std}: it must be between 0 and 1,000")
         for name in ("input_feeding", "copy_source"):
             if self.attention == "none" and getattr(self, name):
                 raise ValueError(f"{name} needs something to attend with: choose an attention")

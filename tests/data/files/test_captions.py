@@ -137,7 +137,7 @@ def test_all_pictures_that_cannot_be_read_are_told_at_once(folder: Path) -> None
     data = made(folder, skip_unreadable=True, **options)
     assert data.splits() == {"train": 4, "validation": 1}
     [remark] = data.remarks
-    assert remark.startswith("pictures that are left out, 2 in all:")
+    assert remark.startswith("skipped pictures (2):")
     assert "b.png" in remark
 
 
@@ -145,14 +145,14 @@ def test_all_pictures_that_cannot_be_read_are_told_at_once(folder: Path) -> None
     ("name", "change", "options", "message"),
     [
         ("tokens.txt", lambda text: text + "\nno caption", {"format": "flickr"}, r"tokens.txt:17: found 'no caption'"),
-        ("dev.txt", lambda text: text + "x.png\n", {"format": "flickr"}, "without captions, 1 in all: x.png"),
+        ("dev.txt", lambda text: text + "x.png\n", {"format": "flickr"}, "1 pictures that have no captions: x.png"),
         ("karpathy.json", lambda text: text.replace("sentences", "s"), {"format": "karpathy"}, "'sentences'"),
         ("karpathy.json", lambda text: text[:-5], {"format": "karpathy"}, "expected images .filename, split"),
         ("coco_train.json", lambda text: text.replace("caption", "c"), {"format": "coco"}, "has no .caption. "),
         ("coco_train.json", lambda text: text.replace('"b.png"', "7"), {"format": "coco"}, "image 2: file_name is 7, "),
         ("coco_train.json", lambda text: text.replace('"one b"', "null"), {"format": "coco"}, "caption is null, exp"),
         ("coco_train.json", lambda text: text.replace("one b", "\\ud800"), {"format": "coco"}, "ud800 is half of"),
-        ("coco_train.json", lambda text: text, {"format": "table"}, "is JSON, no table: set data.format=coco"),
+        ("coco_train.json", lambda text: text, {"format": "table"}, "is JSON, not a table: set data.format=coco"),
         ("coco_train.json", lambda text: "[" * 100_000, {"format": "coco"}, "nested too deep.: expected images"),
         ("karpathy.json", lambda text: text.replace('"b.png"', "7"), {"format": "karpathy"}, "image 2: filename is 7,"),
         ("karpathy.json", lambda text: text.replace("one b", "\\ud800"), {"format": "karpathy"}, "ud800 is half of"),
@@ -222,7 +222,7 @@ def test_features_stand_in_for_pictures(packed: bool, folder: Path) -> None:
     numpy.save(folder / "wide.npy", numpy.zeros((5, 3)))
     with pytest.raises(DataError, match=r"wide.npy has 5 x 3 features, .*, as if it were transposed: give regions x"):
         encode_inputs(data.spec, [str(folder / "wide.npy")])
-    with pytest.raises(DataError, match="Line 2 is empty: name a file"):
+    with pytest.raises(DataError, match="Line 2 is empty: give the name of a file"):
         encode_inputs(data.spec, [names[0], ""])
 
 

@@ -84,5 +84,5 @@ def test_blanks_of_the_text_itself_are_never_a_target(tmp_path: Path) -> None:
 def test_bad_options() -> None:
     with pytest.raises(ValueError, match="blanks=1 must be"):
         GrammarCloze(blanks=1)
-    with pytest.raises(ValueError, match="tokenizer=bpe cuts the blank ___ in pieces"):
+    with pytest.raises(ValueError, match="tokenizer=bpe splits the blank ___"):
         ClozeFiles(train="a", tokenizer="bpe")

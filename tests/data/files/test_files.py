@@ -101,13 +101,13 @@ def test_a_fold_is_the_test_split(tmp_path: Path) -> None:
     data = ClassificationFiles(train=train, folds=5, fold=2)
     data.load()
     assert data.splits() == {"train": 36, "validation": 4, "test": 10}
-    with pytest.raises(DataError, match=r"data.folds=5 cuts a test split, but there is one"):
+    with pytest.raises(DataError, match=r"data.folds=5 defines a test split, but there already is one"):
         ClassificationFiles(train=train, test=train, folds=5).load()
     for wrong, message in [
         ({"folds": 1}, "folds=1 is too small"),
         ({"folds": 3, "fold": 3}, "fold=3 must be at least 0 and below folds=3"),
-        ({"fold": 1}, "fold=1 chooses a part, but folds is null"),
-        ({"folds": 3, "test_fraction": 0.1}, "both cut a test split"),
+        ({"fold": 1}, "fold=1 chooses a fold, but folds is null"),
+        ({"folds": 3, "test_fraction": 0.1}, "both define a test split"),
     ]:
         with pytest.raises(ValueError, match=message):
             ClassificationFiles(train=train, **wrong)
@@ -127,7 +127,7 @@ def test_classification_files(tmp_path: Path) -> None:
     assert found == {"a good film .": 1, "a bad film .": 0}
     data = ClassificationFiles(train=train, validation=train, test=test)
     data.load()
-    assert data.remarks == [f"never in training, so never answered: poss at {test}:3"]
+    assert data.remarks == [f"labels that do not occur in training and cannot be predicted: poss at {test}:3"]
 
 
 def test_labels_first_and_a_held_out_validation_split(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_labels_first_and_a_held_out_validation_split(tmp_path: Path) -> None:
     data.load()
     assert data.splits() == {"train": 30, "validation": 10}
     assert data.spec.targets.to_plain()["labels"] == ["A", "B"]
-    with pytest.raises(DataError, match="validation split of the data holds no examples"):
+    with pytest.raises(DataError, match="validation split of the data has no examples"):
         ClassificationFiles(train=train, format="label_first", validation_fraction=0).load()
     with pytest.raises(ValueError, match=r"validation_fraction=1.0 must be at least 0 and below 1"):
         ClassificationFiles(train=train, validation_fraction=1.0)
@@ -183,8 +183,8 @@ def test_tagging_files(tmp_path: Path) -> None:
     data = TaggingFiles(train=train, validation=train, test=test)
     data.load()
     assert data.spec.targets.to_plain()["labels"] == ["ADV", "N", "V"]
-    assert data.remarks == [f"never in training, so never answered: ADV at {test}:3"]
-    with pytest.raises(ValueError, match="tokenizer=bpe cuts words in pieces, and tags are of words"):
+    assert data.remarks == [f"labels that do not occur in training and cannot be predicted: ADV at {test}:3"]
+    with pytest.raises(ValueError, match="tokenizer=bpe splits words, but tags belong to whole words"):
         TaggingFiles(train=train, tokenizer="bpe")
     with pytest.raises(DataError, match=r"There is no tokenizer 'word'. Did you mean 'words'"):
         TaggingFiles(train=train, tokenizer="word")
@@ -223,23 +223,23 @@ def test_a_type_of_span_that_training_never_saw(tmp_path: Path) -> None:
     data.load()
     assert tags(data, "validation") == ["O", "S-z", "S-z"]
     assert data.spec.output_size == 1 + 3 * 4
-    assert data.remarks == [f"never in training, so never answered: S-z at {other}:3"]
+    assert data.remarks == [f"labels that do not occur in training and cannot be predicted: S-z at {other}:3"]
 
 
-def test_broken_span_tags_are_told_and_mended(tmp_path: Path) -> None:
+def test_broken_span_tags_are_reported_and_repaired(tmp_path: Path) -> None:
     train = write(tmp_path / "train", SPANS)
     other = write(tmp_path / "other", f"a O\nb I-x\n\n{SPANS}\nc I-y\n\nd I-y\n\ne I-y\n")
     data = TaggingFiles(train=train, validation=other)
     data.load()
     places = ", ".join(f"{other}:{line}" for line in (1, 9, 11))
     told = f"4 sentences break the scheme of the tags, bio, at {places}, ...; "
-    assert data.remarks == [f"{told}data.repair=true mends them"]
+    assert data.remarks == [f"{told}data.repair=true repairs them"]
     assert "O I-x" in tags(data, "validation")
-    for options, mended in (({"repair": True}, "O B-x"), ({"scheme": "bioes"}, "O S-x")):
+    for options, repaired in (({"repair": True}, "O B-x"), ({"scheme": "bioes"}, "O S-x")):
         data = TaggingFiles(train=train, validation=other, **options)
         data.load()
-        assert data.remarks == [f"{told}mended"]
-        assert mended in tags(data, "validation")
+        assert data.remarks == [f"{told}repaired"]
+        assert repaired in tags(data, "validation")
 
 
 def test_columns_of_conllu(tmp_path: Path) -> None:

@@ -202,14 +202,14 @@ def missing(named: dict[str, str], folder: Path) -> None:
 
 
 MISTAKES: list[tuple[Callable[[dict[str, str], Path], None], str]] = [
-    (swapped, "train-labels begins with 00 00 08 01, an idx file of pictures with 00 00 08 03: give one, and check"),
-    (of_numbers, "train-images.gz begins with 00 00 0d 03, an idx file of pictures with 00 00 08 03"),
+    (swapped, "train-labels begins with 00 00 08 01, but an idx file of pictures begins with 00 00 08 03: check"),
+    (of_numbers, "train-images.gz begins with 00 00 0d 03, but an idx file of pictures begins with 00 00 08 03"),
     (cut, "train-labels has 19 bytes where its header promises 20: fetch it again"),
     (longer, "train-labels has 21 bytes where its header promises 20: fetch it again"),
     (cut_in_its_header, "train-labels ends within its header: fetch it again"),
     (cut_when_packed, r"train-images.gz cannot be read \(.*\): is it whole"),
     (not_packed, r"train-images.gz cannot be read \(.*\): is it whole"),
-    (empty, "train-labels is empty: give a file that holds something"),
+    (empty, "train-labels is empty: give another file"),
     (of_other_pictures, "train-images.gz has 12 pictures, but .*test-labels has 4 labels: give two files that belong"),
     (of_another_size, "test-images.gz are 3 x 2, those of .*train-images.gz 2 x 3: give files of one size"),
     (of_another_class, "test-labels: The label '9' does not occur in training"),

@@ -54,7 +54,7 @@ def test_a_poem_a_line_and_seven_characters(tmp_path: Path) -> None:
     path.write_text("".join(f"{chr(0x5000 + i)}年青山入白雲，處處春草過寒江。\n" for i in range(4)), encoding="utf-8")
     found = PoemFiles(train=str(path), forms=[7], **OPTIONS).poems()
     assert sum(map(len, found.values())) == 4
-    with pytest.raises(DataError, match=r"holds 0 regular poems of data.forms=\[5\]: too few to split"):
+    with pytest.raises(DataError, match=r"has 0 regular poems of data.forms=\[5\]: too few to split"):
         PoemFiles(train=str(path), forms=[5], **OPTIONS).poems()
 
 

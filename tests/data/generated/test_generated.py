@@ -59,9 +59,9 @@ def test_addition_reads_the_question_from_its_end(reverse: bool) -> None:
 
 
 def test_too_many_sums() -> None:
-    with pytest.raises(DataError, match=r"Only 55 different examples were found where 200 are wanted: lower"):
+    with pytest.raises(DataError, match=r"There are only 55 different examples where 200 are needed: lower"):
         Addition(digits=1, train_size=100, validation_size=50, test_size=50).load()
-    with pytest.raises(ValueError, match="train_size=0 must lie between 1 and"):
+    with pytest.raises(ValueError, match="train_size=0 must be between 1 and"):
         Addition(train_size=0)
     with pytest.raises(ValueError, match="digits=0"):
         Addition(digits=0)
@@ -78,7 +78,7 @@ def test_copying(reverse: bool) -> None:
     data.load()
     assert (data.spec.input_size, data.spec.output_size) == (7, 9)
     assert data.expected_spec().output_size == 9
-    with pytest.raises(ValueError, match="shortest=3 must lie between 1 and longest=2"):
+    with pytest.raises(ValueError, match="shortest=3 must be between 1 and longest=2"):
         Copying(shortest=3, longest=2)
     with pytest.raises(ValueError, match="alphabet_size=99"):
         Copying(alphabet_size=99)

@@ -57,11 +57,11 @@ def test_splits_of_numbers_are_disjoint_and_the_same_for_every_seed(data: Number
 @each_of_numbers
 def test_mistakes_of_numbers(data: NumberData) -> None:
     kind = type(data)
-    with pytest.raises(ValueError, match="train_size=0 must lie between 1 and"):
+    with pytest.raises(ValueError, match="train_size=0 must be between 1 and"):
         kind(train_size=0)
     with pytest.raises(ValueError, match="limit=0 is too small"):
         kind(limit=0)
-    with pytest.raises(ValueError, match="steps=0 must lie between"):
+    with pytest.raises(ValueError, match="steps=0 must be between"):
         kind(steps=0)
     data.load()
     with pytest.raises(DataError, match='no split "dev": it has train, validation, test'):
@@ -247,7 +247,7 @@ def test_copy_memory_has_the_length_of_the_paper() -> None:
 def test_copy_memory_refuses() -> None:
     with pytest.raises(ValueError, match="steps=0"):
         CopyMemory(steps=0)
-    with pytest.raises(ValueError, match="alphabet_size=27 must lie between 2 and 26"):
+    with pytest.raises(ValueError, match="alphabet_size=27 must be between 2 and 26"):
         CopyMemory(alphabet_size=27)
-    with pytest.raises(DataError, match="Only 8 different examples were found where 20"):
+    with pytest.raises(DataError, match="There are only 8 different examples where 20"):
         CopyMemory(symbols=3, alphabet_size=2, train_size=10, validation_size=5, test_size=5).load()

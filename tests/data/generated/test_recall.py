@@ -52,12 +52,12 @@ def test_batches_of_recall() -> None:
 
 def test_recall_refuses() -> None:
     for options, sentence in [
-        ({"keys": 27}, "keys=27 must lie between 1 and 26"),
-        ({"values": 1}, "values=1 must lie between 2 and 10"),
-        ({"pairs": 0}, "pairs=0 must lie between 1 and keys=26"),
-        ({"pairs": 5, "keys": 4}, "pairs=5 must lie between 1 and keys=4: no key occurs twice"),
+        ({"keys": 27}, "keys=27 must be between 1 and 26"),
+        ({"values": 1}, "values=1 must be between 2 and 10"),
+        ({"pairs": 0}, "pairs=0 must be between 1 and keys=26"),
+        ({"pairs": 5, "keys": 4}, "pairs=5 must be between 1 and keys=4: no key occurs twice"),
     ]:
         with pytest.raises(ValueError, match=sentence):
             Recall(**options)
-    with pytest.raises(DataError, match="Only 20 different examples were found where 400 are wanted"):
+    with pytest.raises(DataError, match="There are only 20 different examples where 400 are needed"):
         Recall(pairs=1, keys=5, values=4, **SMALL).load()

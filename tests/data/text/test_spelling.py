@@ -77,5 +77,5 @@ def test_a_chinese_character_is_spelled_by_its_place_in_its_word(tmp_path: Path)
         assert batch.spelling is not None
         forms = batch.spelling.forms[batch.spelling.tokens[0]]
         assert codec.decode(forms[:, 0].tolist()) == "SBME"
-    with pytest.raises(ValueError, match="characters=5 and word_places=true both say what is spelled"):
+    with pytest.raises(ValueError, match="characters=5 and word_places=true exclude each other"):
         TaggingFiles(**options, characters=5)

@@ -1,0 +1,34 @@
+"""Checks of options that several data sets share."""
+
+from __future__ import annotations
+
+from seqzoo.data.splits import SPLITS
+
+LENGTHS = ("steps", "longest", "length", "held_out_length", "test_length")
+MOST_EXAMPLES, LONGEST_EXAMPLE = 10**8, 10**6
+
+
+def check_at_least_one(data: object, *names: str) -> None:
+    """Check that options are null or at least 1.
+
+    Raises:
+        ValueError: one of them is below 1.
+    """
+    for name in names:
+        value = getattr(data, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value} is too small: it must be at least 1")
+
+
+def check_sizes(data: object) -> None:
+    """Check the number and the length of the examples of a generated data set.
+
+    Raises:
+        ValueError: there would be no examples, or more or longer ones than fit into memory.
+    """
+    split_sizes = tuple(f"{split}_size" for split in SPLITS)
+    for names, most in ((split_sizes, MOST_EXAMPLES), (LENGTHS, LONGEST_EXAMPLE)):
+        for name in names:
+            value = getattr(data, name, None)
+            if isinstance(value, int) and not 1 <= value <= most:
+                raise ValueError(f"{name}={value} must be between 1 and {most:,}")

@@ -1,0 +1,58 @@
+"""Splits: their names and sizes, and how examples are held out, which is the same in all runs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Any)
+
+SPLITS = ("train", "validation", "test")
+
+GENERATION_SEED = 20_140_910
+"""The seed of generated data and of held-out splits. It is not the seed of a run, so that runs can be compared."""
+
+
+def split_sizes(data: object) -> dict[str, int]:
+    """The options `train_size`, `validation_size` and `test_size` of a data set by the names of the splits."""
+    return {split: getattr(data, f"{split}_size") for split in SPLITS}
+
+
+def shuffled(items: Iterable[T]) -> list[T]:
+    """The items in a random order, which is always the same."""
+    order = list(items)
+    random.Random(GENERATION_SEED).shuffle(order)
+    return order
+
+
+def cut(items: list[T], sizes: Mapping[str, int], rest: str | None = None) -> dict[str, list[T]]:
+    """Consecutive parts of a list.
+
+    Args:
+        items: cut from the beginning.
+        sizes: the number of items of each part.
+        rest: the name of the part that gets the remaining items; None drops them.
+    """
+    parts, start = {}, 0
+    for name, size in sizes.items():
+        parts[name] = items[start : start + size]
+        start += size
+    return parts if rest is None else {rest: items[start:], **parts}
+
+
+def held_out_sizes(fractions: Mapping[str, float], total: int) -> dict[str, int]:
+    """The number of items of each held-out split, from its fraction of all items."""
+    return {split: round(fraction * total) for split, fraction in fractions.items()}
+
+
+def held_out_keys(keys: Iterable[K], fractions: Mapping[str, float]) -> dict[K, str]:
+    """Hold out a fraction of the distinct keys for each split.
+
+    Returns:
+        The split of each key that is held out; the others stay in "train".
+    """
+    distinct = shuffled(sorted(set(keys)))
+    parts = cut(distinct, held_out_sizes(fractions, len(distinct)))
+    return {key: split for split, part in parts.items() for key in part}
