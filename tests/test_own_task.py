@@ -32,7 +32,7 @@ def test_every_command_of_the_guide_works(command: Callable) -> None:
     listed, checked, trained, predicted, evaluated = [command(*shlex.split(line)[1:]) for line in COMMANDS.splitlines()]
     for done in (listed, checked, trained, predicted, evaluated):
         assert (done.status, done.err) == (0, "")
-    assert re.search(r"^focal +tagging whose loss weighs easy tokens less", listed.out, re.MULTILINE)
+    assert re.search(r"^focal +tagging with the focal loss", listed.out, re.MULTILINE)
     assert checked.out.endswith("no mistakes\n")
     assert "task=focal data=vowels backbone=bidirectional" in trained.out
     assert predicted.out == "vowel consonant consonant consonant vowel\n", "it has learned what vowels are"
