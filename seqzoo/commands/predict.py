@@ -147,9 +147,11 @@ def _stream(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
 
 
 def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
+    from seqzoo.contracts.capabilities import ScoresAnswers
+
     done = 0
     for some in _in_pieces(texts, 64):
-        if loaded.spec.kind == "transduction":
+        if isinstance(loaded.model.task, ScoresAnswers):
             sources, answers = _apart(some, done + 1)
             found = loaded.score(sources, answers, first_line=done + 1)
         else:
@@ -198,11 +200,14 @@ def _tagged_conll(
     loaded: Any, inputs: Iterable[Iterable[str]], columns: str | None, scheme: str | None
 ) -> Iterator[str]:
     """The lines of each input with tags."""
+    from seqzoo.configuration.building import task_name
     from seqzoo.data.sources.conll import Column, Conll, begin_as_conllu, token_and_tag
 
     trained_on = loaded.config["data"]
-    if loaded.spec.kind != "tagging":
-        raise ConfigError([f"--conll is for runs of task=tagging, and this one is of task={loaded.spec.kind}"])
+    task = loaded.model.task
+    if not (task.needs_every_step and task.classes() and loaded.spec.inputs is not None):
+        named = task_name(task, loaded.config)
+        raise ConfigError([f"--conll writes a tag for each token, and the run, of {named}, has none to give"])
     if columns is None:
         token, tag = token_and_tag(trained_on.get("columns", {}))
     else:

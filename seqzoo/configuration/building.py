@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seqzoo.cells.cell import Cell, CellFactory
-from seqzoo.configuration import composing
+from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import MOST_WEIGHTS, Budget
 from seqzoo.configuration.components import make, make_cell_factory
 from seqzoo.configuration.cost import count_weights
@@ -108,6 +108,12 @@ def build_budget(config: dict[str, Any]) -> Budget:
     return Budget(**options)
 
 
+def task_name(task: Task | type[Task], config: dict[str, Any]) -> str:
+    """A task in a sentence: by its name in `conf/task` or, where none was chosen, by its class."""
+    name = config.get("choices", {}).get("task")
+    return f"task={name}" if name else f"the task {task.__name__ if isinstance(task, type) else type(task).__name__}"
+
+
 def misfits(
     task: Task | type[Task],
     backbone: Backbone | None,
@@ -119,26 +125,27 @@ def misfits(
     an output for each step; and words are spelled for those encoders that read characters.
     """
     mistakes = []
-    choices = config.get("choices", {})
+    choices, named = config.get("choices", {}), task_name(task, config)
     if spec.kind and spec.kind != task.reads:
+        other = f"task={spec.kind}, or " if spec.kind in registry.names("task") else ""
         mistakes.append(
-            f"data={choices.get('data')} is made for task={spec.kind}, not for task={choices.get('task')}: "
-            f"choose task={spec.kind}, or other data"
+            f"data={choices.get('data')} is made for {spec.kind}, and {named} reads data for {task.reads}: "
+            f"choose {other}other data"
         )
     if backbone is not None and (task.needs_every_step or spec.per_step) and not backbone.keeps_time:
         mistakes.append(
-            f"backbone={choices.get('backbone')} puts out fewer steps than it reads, and task={choices.get('task')} "
+            f"backbone={choices.get('backbone')} puts out fewer steps than it reads, and {named} "
             "needs an output for each: choose one that keeps them, such as backbone=unidirectional or backbone=deep"
         )
     elif backbone is not None and task.needs_causal and not backbone.causal:
         mistakes.append(
-            f"backbone={choices.get('backbone')} sees what is ahead, and task={choices.get('task')} must predict it: "
+            f"backbone={choices.get('backbone')} sees what is ahead, and {named} must predict it: "
             "choose a backbone of one direction, such as backbone=unidirectional or backbone=deep"
         )
     elif backbone is not None and task.needs_two_sides and not backbone.two_sided:
         mistakes.append(
             f"backbone={choices.get('backbone')} does not keep what it read before a token apart from what it read "
-            f"after it, and task={choices.get('task')} must find the token from both: choose one layer in both "
+            f"after it, and {named} must find the token from both: choose one layer in both "
             "directions, such as backbone=bidirectional"
         )
     if encoder is not None and spec.kind and spec.character_size and not encoder.reads_characters:

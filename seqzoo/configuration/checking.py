@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 
 from seqzoo.cells.elman import Elman
 from seqzoo.configuration.budget import WIDEST, Budget
-from seqzoo.configuration.building import build_budget, build_training, misfits
+from seqzoo.configuration.building import build_budget, build_training, misfits, task_name
 from seqzoo.configuration.components import PACKAGES, check_component, find, make, with_classes
 from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.sizing import outline, widths
@@ -196,36 +196,25 @@ def _unmet_in(
             yield from _unmet_in(declared, "backbone", value, f"{where}.{path}", config)
 
 
-# an answer of each kind of task, to try a metric on; a continuation of text has no right answer
-EXAMPLES: dict[str, str | list[str] | None] = {
-    "classification": "1",  # a class may be a number
-    "tagging": ["a"],
-    "cloze": ["a"],
-    "transduction": "a",
-    "language_modeling": None,
-    "regression": ["0.5"],
-}
-
-
 LOSSES = {"nats": "a likelihood", "squared error": "a squared error"}
 """What the units of losses say."""
 
 
 def _check_metrics(task: Task | type[Task], names: Any, config: dict[str, Any]) -> list[str]:
     """Mistakes in the metrics of a task; a value that is no list of names has been told already."""
-    kind = task.reads
+    told, answers = task_name(task, config), task.example_answers
     if names == []:
         return ["task.metrics is empty: name at least one, which picks the best checkpoint"]
     mistakes = []
     for name in names if fits(names, list[str]) else []:
         try:
             metric = create_metric(with_classes(name, MetricName, config, "task.metrics"))
-            if metric.from_predictions and kind in EXAMPLES and not _can_score(metric, EXAMPLES[kind]):
-                mistakes.append(f"task.metrics names {name}, which cannot score what task={kind} predicts")
+            if metric.from_predictions and answers is not None and not _can_score(metric, answers):
+                mistakes.append(f"task.metrics names {name}, which cannot score what {told} predicts")
             unit = metric.loss_unit
             if unit is not None and unit != task.loss_unit:
                 mistakes.append(
-                    f"task.metrics names {name}, which is computed from {LOSSES[unit]}, and the loss of task={kind} is "
+                    f"task.metrics names {name}, which is computed from {LOSSES[unit]}, and the loss of {told} is "
                     f"{LOSSES.get(task.loss_unit, 'another')}: name loss instead"
                 )
         except ConfigError as error:
@@ -233,11 +222,11 @@ def _check_metrics(task: Task | type[Task], names: Any, config: dict[str, Any]) 
     return mistakes
 
 
-def _can_score(metric: Metric, answer: str | list[str] | None) -> bool:
-    if answer is None:
+def _can_score(metric: Metric, answers: Sequence[str | list[str]]) -> bool:
+    if not answers:
         return False
     try:
-        metric.update(Loss(torch.zeros(()), torch.ones(())), [answer], [answer])
+        metric.update(Loss(torch.zeros(()), torch.ones(())), [*answers], [*answers])
         metric.compute()
     except (ValueError, TypeError, AttributeError):
         return False

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Loss, Prediction, Spelling, State
+from seqzoo.contracts.batch import Batch, Features, Loss, Prediction, Spelling, State
 from seqzoo.contracts.spec import DataSpec
 
 EXAMPLE_LETTERS = 8
@@ -114,6 +114,9 @@ class Task(nn.Module):
         >>> model.task.decode(model, batch)[0].answer
 
     reads: the `DataSpec.kind` of the batches that it reads; several tasks may read one kind.
+    example_answers: some `Prediction.answer`, on which a metric is tried before data is read; none where no answer is
+        right or wrong; None where that is not known.
+    skips_empty_text: True where an empty text has an empty answer, without the model.
     loss_unit: of `loss` outside training: "nats" where it is a negative log-likelihood, "squared error", or "" for any
         other objective.
     needs_causal: True where a backbone that looks ahead would see the answer.
@@ -123,6 +126,8 @@ class Task(nn.Module):
     """
 
     reads: ClassVar[str]
+    example_answers: ClassVar[Sequence[str | list[str]] | None] = None
+    skips_empty_text: ClassVar[bool] = True
     loss_unit: str = ""
     needs_causal: ClassVar[bool] = False
     needs_two_sides: ClassVar[bool] = False
@@ -188,20 +193,6 @@ class Task(nn.Module):
     @abstractmethod
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """Predictions that a person can read, one a row; `features` spares encoding the batch again."""
-
-    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
-        """Up to `n_best` predictions of each row, best first; one where a task does not search."""
-        return [[prediction] for prediction in self.decode(model, batch)]
-
-    def alignments(self, model: Any, batch: Batch) -> list[Alignment]:
-        """What the answer of each row attended to; empty where a task attends to nothing."""
-        return []
-
-    def explain(self, model: Any, batch: Batch, n_best: int = 1) -> list[list[Explanation]]:
-        """What each of the `n_best` answers of each row rests on, as many as `candidates` gives; empty where a task
-        cannot say.
-        """
-        return []
 
     def tokens_read(self, batch: Batch) -> list[list[str]]:
         """The tokens of each row of ids: as they were written where the batch knows that, else as the vocabulary has

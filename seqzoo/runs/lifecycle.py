@@ -18,21 +18,20 @@ import torch
 from seqzoo import __version__
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
-from seqzoo.configuration.building import build_budget, build_data, build_model, build_training
+from seqzoo.configuration.building import build_budget, build_data, build_model, build_training, task_name
 from seqzoo.configuration.checking import check
 from seqzoo.configuration.cost import Cost, memory_to_train
 from seqzoo.configuration.sizing import describe_inputs, measure, within_budget
+from seqzoo.contracts.capabilities import Report, Reports, ScoresTexts
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError, program
 from seqzoo.contracts.options import value_at
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.fingerprints import changed, records, saved_records
 from seqzoo.data.text.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
-from seqzoo.metrics import BinaryConfusion, Confusion, confusion_of, signatures
+from seqzoo.metrics import signatures
 from seqzoo.network.model import Model
 from seqzoo.runs.provenance import commit, group_name, hardware, hyperparameters
-from seqzoo.tasks.classification import Classification
-from seqzoo.tasks.language_modeling import LanguageModeling
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.device import check_precision, choose_threads, make_deterministic, seed_everything, select_device
 from seqzoo.training.evaluation import evaluate
@@ -371,12 +370,9 @@ def _finish(
     return metrics
 
 
-def _report(model: Model) -> Confusion | None:
+def _report(model: Model) -> Report | None:
     """A fresh count of answers by class, where a task answers with classes."""
-    classes = model.task.classes()
-    if isinstance(model.task, Classification) and model.task.labels != "numbers" and len(classes) == 2:
-        return BinaryConfusion(classes)
-    return confusion_of(classes) if classes else None
+    return model.task.report() if isinstance(model.task, Reports) else None
 
 
 def _log_folder(folder: Path) -> str:
@@ -417,8 +413,9 @@ def evaluate_run(
     with torch.device("meta"):
         check_weights(folder / BEST, build_model(config, data.spec))
     model = build_model(config, data.spec)
-    if adapts.name and not isinstance(model.task, LanguageModeling):
-        raise ConfigError([f"cache and dynamic are for language models, and the run is of task={model.task.reads}"])
+    if adapts.name and not isinstance(model.task, ScoresTexts):
+        named = task_name(model.task, config)
+        raise ConfigError([f"cache and dynamic are for tasks that predict the next token, and {named} does not"])
     load_weights(folder / BEST, model)
     _set_threads(settings.threads, model, data, None)
     report = _report(model)

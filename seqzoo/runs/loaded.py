@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from seqzoo.configuration.building import build_model
+from seqzoo.configuration.building import build_model, task_name
 from seqzoo.configuration.composing import merged
-from seqzoo.contracts.batch import END, UNKNOWN, Alignment, Batch, Explanation, Prediction
+from seqzoo.contracts.batch import Alignment, Batch, Explanation, Prediction
+from seqzoo.contracts.capabilities import (
+    Aligns,
+    Explains,
+    Others,
+    Ranks,
+    ScoresAnswers,
+    ScoresTexts,
+    TokenScore,
+    Writes,
+)  # fmt: skip
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
@@ -21,22 +31,12 @@ from seqzoo.inspection.dynamics import first_cell, recording
 from seqzoo.inspection.recurrence import labels
 from seqzoo.network.backbones.stack import Stack
 from seqzoo.network.model import Model
-from seqzoo.tasks.decoding import Unmet, check_numbers, mean_log
-from seqzoo.tasks.language_modeling import LanguageModeling
-from seqzoo.tasks.transduction import Transduction
+from seqzoo.tasks.decoding import Unmet, check_numbers
 from seqzoo.training.device import select_device
 from seqzoo.training.record.checkpoint import check_weights, load_weights
 from seqzoo.training.record.files import BEST, SPEC, read_config, read_json
 
 NOTHING = Prediction("", 0.0)  # what is answered to nothing
-MAY_STAY_EMPTY = ("transduction", "tagging", "classification")
-
-
-class TokenScore(NamedTuple):
-    """score: the log-probability of the token after those before it, in nats."""
-
-    token: str
-    score: float
 
 
 class Course(NamedTuple):
@@ -57,7 +57,6 @@ class Inside(NamedTuple):
     backwards: bool
 
 
-Others = list[tuple[Model, Batch]]
 Found = TypeVar("Found")
 Nothing = TypeVar("Nothing")
 
@@ -100,11 +99,16 @@ class Loaded:
         if n_best < 1:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])
         task = self.model.task
+        if n_best > 1 and not isinstance(task, Ranks):
+            raise ConfigError([f"n_best is {n_best}: {self._task_name} gives one answer to each text"])
 
         def answer(batch: Batch, others: Others) -> list[list[Prediction]]:
-            if isinstance(task, Transduction | LanguageModeling):
+            if isinstance(task, Writes):
                 return task.candidates(self.model, batch, n_best, others)
-            rows = task.candidates(self.model, batch, n_best)
+            if isinstance(task, Ranks):
+                rows = task.candidates(self.model, batch, n_best)
+            else:
+                rows = [[prediction] for prediction in task.decode(self.model, batch)]
             check_numbers(torch.tensor([prediction.score for row in rows for prediction in row]))
             return rows
 
@@ -118,18 +122,14 @@ class Loaded:
         stays empty. Raises ConfigError where the model attends to nothing.
         """
         task = self.model.task
+        if not isinstance(task, Aligns):
+            raise ConfigError([f"the run attends to nothing, as {self._task_name} has no attention"])
 
         def answer(batch: Batch, others: Others) -> list[Alignment]:
-            found = (
-                task.alignments(self.model, batch, others)
-                if isinstance(task, Transduction)
-                else task.alignments(self.model, batch)
-            )
-            if not found:
-                raise ConfigError(
-                    ["the run attends to nothing: train one with an attention, such as task.decoder.attention=general"]
-                )
-            return found
+            alignments = task.alignments(self.model, batch, others)
+            if not alignments:
+                raise ConfigError([f"the run attends to nothing: train one with {task.alignment_needs}"])
+            return alignments
 
         return self._of_each(texts, batch_size, first_line, answer, None)
 
@@ -147,11 +147,13 @@ class Loaded:
     ) -> list[list[Explanation | None]]:
         """As `explain`, of each prediction that `candidates` gives."""
         task = self.model.task
+        if not isinstance(task, Explains):
+            raise ConfigError([f"{self._task_name} cannot explain its predictions"])
 
         def answer(batch: Batch, others: Others) -> list[list[Explanation | None]]:
             explanations = task.explain(self.model, batch, n_best)
             if not explanations:
-                raise ConfigError([f"a run of task={task.reads} that reads such inputs cannot explain its predictions"])
+                raise ConfigError([f"the run cannot explain its predictions: train one with {task.explanation_needs}"])
             return [list(row) for row in explanations]
 
         return self._of_each(texts, batch_size, first_line, answer, [None])
@@ -179,7 +181,7 @@ class Loaded:
                 states = {part: values.flip(0) for part, values in states.items()}
             layers[name] = Course(labels(model, batch, len(noted.entered)), states)
         [answer] = model.task.show(batch, model.task.decode(model, batch, features))
-        alignments = model.task.alignments(model, batch)
+        alignments = model.task.alignments(model, batch) if isinstance(model.task, Aligns) else []
         return Inside(
             layers, answer, alignments[0] if alignments else None, getattr(self.spec.inputs, "backwards", False)
         )
@@ -189,8 +191,8 @@ class Loaded:
         ConfigError where the model does not write.
         """
         task = self.model.task
-        if not isinstance(task, LanguageModeling | Transduction):
-            raise ConfigError([f"only what writes can be streamed, and the run is of task={task.reads}"])
+        if not isinstance(task, Writes):
+            raise ConfigError([f"only what writes token by token can be streamed, and {self._task_name} does not"])
         if self._stays_empty(text):
             return NOTHING
         [(_, lines, batch, others)] = self._parts([text], 1, 1)
@@ -209,53 +211,36 @@ class Loaded:
         with tokens that the model cannot write.
         """
         task = self.model.task
-        if isinstance(task, Transduction) and answers is not None:
-            return self._score_answers(task, texts, answers, batch_size, first_line)
-        if not isinstance(task, LanguageModeling) or answers is not None:
-            needed = "answers, too" if isinstance(task, Transduction) else "another run"
-            raise ConfigError(
-                [f"language models score texts, others their answers: a run of task={task.reads} needs {needed}"]
-            )
-        codec = cast(TextCodec, self.spec.inputs)
-        found: list[list[TokenScore]] = []
-        for _, lines, batch, others in self._parts([text + task.line_end for text in texts], batch_size, first_line):
-            if int(batch.lengths.min()) < 2:
-                number = lines[int(batch.lengths.argmin())]
-                raise DataError(
-                    f"Line {number}: the model knows no line ends, and scores a token by those before it: give two."
-                )
-            batch = Batch(batch.inputs[:, :-1], batch.lengths - 1, batch.inputs[:, 1:], padded=batch.padded)
-            models = [self.model, *(model for model, _ in others)]
-            # the vocabulary is one, so that each may read what this one has
-            each = [
-                cast(LanguageModeling, model.task).target_scores(model.encode(batch).outputs, batch) for model in models
-            ]
-            scores, tokens = mean_log(each), codec.vocabulary.tokens
-            for ids, row, length in zip(batch.targets.tolist(), scores.tolist(), batch.lengths.tolist(), strict=True):
-                pairs = zip(ids[:length], row[:length], strict=True)
-                found.append([TokenScore(tokens[token], score) for token, score in pairs])
-        return found
+        if answers is not None:
+            if not isinstance(task, ScoresAnswers):
+                raise ConfigError([f"{self._task_name} does not score answers{self._what_is_scored}"])
+            for number, text in enumerate(texts, start=first_line):
+                if self._stays_empty(text):
+                    raise DataError(f"Line {number}: there is nothing before the answer, so it has no score.")
+        elif not isinstance(task, ScoresTexts):
+            raise ConfigError([f"{self._task_name} does not score texts{self._what_is_scored}"])
+        else:
+            texts = [task.scored(text) for text in texts]
+        scores: list[list[TokenScore]] = []
+        for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
+            with _by_line(lines):
+                if isinstance(task, ScoresAnswers) and answers is not None:
+                    scores += task.score_answers(self.model, batch, [answers[row] for row in rows], others)
+                elif isinstance(task, ScoresTexts):
+                    scores += task.score_texts(self.model, batch, others)
+        return scores
 
-    def _score_answers(
-        self, task: Transduction, texts: list[str], answers: list[str], batch_size: int, first_line: int
-    ) -> list[list[TokenScore]]:
-        codec = cast(TextCodec, self.spec.targets)
-        ids = [codec.encode(answer) for answer in answers]
-        for number, (text, row, answer) in enumerate(zip(texts, ids, answers, strict=True), start=first_line):
-            if self._stays_empty(text):
-                raise DataError(f"Line {number}: there is nothing before the answer, so it has no score.")
-            if UNKNOWN in row:
-                known = codec.decode(row)
-                raise DataError(
-                    f"Line {number}: of the answer {answer!r} the model knows only {known!r}, so it has no score."
-                )
-        found: list[list[TokenScore]] = []
-        for rows, _, batch, others in self._parts(texts, batch_size, first_line):
-            some = [ids[row] for row in rows]
-            for row, scores in zip(some, task.target_scores(self.model, batch, some, others), strict=True):
-                written = [codec.vocabulary.tokens[token] for token in [*row, END]]
-                found.append([TokenScore(*pair) for pair in zip(written, scores, strict=True)])
-        return found
+    @property
+    def _what_is_scored(self) -> str:
+        """What can be scored in place of what was asked for, as the end of a sentence."""
+        task = self.model.task
+        if isinstance(task, ScoresAnswers):
+            return ", but an answer to each: give answers, too"
+        return ", but texts alone: leave the answers out" if isinstance(task, ScoresTexts) else ": it writes no tokens"
+
+    @property
+    def _task_name(self) -> str:
+        return task_name(self.model.task, self.config)
 
     def _of_each(
         self,
@@ -290,7 +275,7 @@ class Loaded:
 
     def _stays_empty(self, text: Sequence[str]) -> bool:
         """Whether there is nothing to rewrite, to tag, or to classify."""
-        if not isinstance(self.spec.inputs, TextCodec) or self.spec.kind not in MAY_STAY_EMPTY or self.spec.marked:
+        if not isinstance(self.spec.inputs, TextCodec) or not self.model.task.skips_empty_text or self.spec.marked:
             return False
         return not (text.strip() if isinstance(text, str) else text)
 
@@ -340,10 +325,10 @@ def load(
     load_weights(folder / BEST, model)
     others = [load(other, device, allow_modules) for other in beside]
     for path, other in zip(beside, others, strict=True):
-        if not isinstance(model.task, Transduction | LanguageModeling) or other.spec.kind != spec.kind:
-            raise ConfigError(
-                [f"{run_dir} and {path} cannot answer together: that is for runs that both rewrite, or both continue"]
-            )
+        both_write = isinstance(model.task, Writes) and isinstance(other.model.task, Writes)
+        if not both_write or other.spec.kind != spec.kind:
+            reason = "their tasks do not both write their answers" if not both_write else "they read data of two kinds"
+            raise ConfigError([f"{run_dir} and {path} cannot answer together: {reason}"])
         if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
             raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
     return Loaded(model.to(select_device(device)).eval(), spec, config, others)

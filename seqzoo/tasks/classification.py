@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Loss, Prediction
+from seqzoo.contracts.capabilities import Others
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import MetricName, create_metrics
+from seqzoo.metrics import BinaryConfusion, Confusion, MetricName, confusion_of, create_metrics
 from seqzoo.network.heads.pooling import Pooling, PoolingName
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.network.saliency import gradient_times_input
@@ -34,6 +35,9 @@ class Classification(Task):
     """
 
     reads = "classification"
+    example_answers = ("1",)  # a class may be a number
+    alignment_needs = "a pooling by attention, such as task.pooling=attention, and text as input"
+    explanation_needs = "text as input"
     loss_unit = "nats"
     values: Tensor
     class_weights: Tensor | None
@@ -125,7 +129,11 @@ class Classification(Task):
             return -(scores.float() - self.values).square()
         return scores.float().log_softmax(-1)
 
-    def alignments(self, model: Any, batch: Batch) -> list[Alignment]:
+    def report(self) -> Confusion:
+        classes = self.classes()
+        return BinaryConfusion(classes) if len(classes) == 2 and self.labels != "numbers" else confusion_of(classes)
+
+    def alignments(self, model: Any, batch: Batch, others: Others = ()) -> list[Alignment]:
         """What pooling by attention weighed each step by; empty for other pooling, and where inputs are numbers."""
         if self.spec.inputs is None:
             return []

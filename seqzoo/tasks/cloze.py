@@ -35,6 +35,8 @@ class Cloze(Task):
     """
 
     reads = "cloze"
+    example_answers = (["a"],)
+    skips_empty_text = False
     loss_unit = "nats"
     legend = "word, or answer(right word) where the answer is wrong"
     needs_every_step = True

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import PAD, UNKNOWN, Batch, Features, Loss, Prediction, State
+from seqzoo.contracts.capabilities import Others, TokenScore
 from seqzoo.contracts.masking import ignore_padding, mask
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.text.codec import TextCodec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.network.locked_dropout import create_dropout
-from seqzoo.tasks.decoding import Constraint, Hypothesis, Search, Start, Step, Stream, ensemble, in_pieces
+from seqzoo.tasks.decoding import (
+    Constraint,
+    Hypothesis,
+    Search,
+    Start,
+    Step,
+    Stream,
+    Unmet,
+    ensemble,
+    in_pieces,
+    mean_log,
+)  # fmt: skip
 from seqzoo.tasks.decoding.forms import check_form, form_of
 
 PROMPT_LENGTH = 20  # tokens of a validation text that are continued for a person to read
@@ -41,6 +54,8 @@ class LanguageModeling(Task):
     acts_with: ClassVar[dict[str, str]] = {"locked": "dropout>0"}
 
     reads = "language_modeling"
+    example_answers = ()  # a continuation has no right answer
+    skips_empty_text = False
     loss_unit = "nats"
     legend = "beginning | continuation"
     needs_causal = True
@@ -62,7 +77,7 @@ class LanguageModeling(Task):
         search: Search = Search(temperature=0.8),  # noqa: B008 (frozen)
     ):
         super().__init__()
-        check_form(spec, search)
+        check_form(search, rewrites=False)
         if search.coverage_penalty:
             raise ValueError("search.coverage_penalty needs something to attend with, which a language model has not")
         if tied_embeddings and embedding is None:
@@ -129,14 +144,10 @@ class LanguageModeling(Task):
         """Continue each row; the score is the log-probability of what was written."""
         return [best for best, *_ in self._predictions(self.hypotheses(model, batch, features))]
 
-    def candidates(
-        self, model: Any, batch: Batch, n_best: int, others: Sequence[tuple[Any, Batch]] = ()
-    ) -> list[list[Prediction]]:
+    def candidates(self, model: Any, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
         return self._predictions(self.hypotheses(model, batch, None, n_best, others))
 
-    def stream(
-        self, model: Any, batch: Batch, write: Callable[[str], None], others: Sequence[tuple[Any, Batch]] = ()
-    ) -> Prediction:
+    def stream(self, model: Any, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
         """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is known."""
         pieces = in_pieces(self.spec.targets.decode, write)
         [[best, *_]] = self._predictions(self.hypotheses(model, batch, others=others, stream=pieces))
@@ -144,6 +155,30 @@ class LanguageModeling(Task):
 
     def _predictions(self, rows: list[list[Hypothesis]]) -> list[list[Prediction]]:
         return [[Prediction(self.spec.targets.decode(one.ids), one.score) for one in row] for row in rows]
+
+    def scored(self, text: str) -> str:
+        """A text with its line end; without any, the first token of a text is given."""
+        return text + self.line_end
+
+    @torch.no_grad()
+    def score_texts(self, model: Any, batch: Batch, others: Others = ()) -> list[list[TokenScore]]:
+        """Raises DataError for a text of one token, where the model knows no line ends."""
+        if int(batch.lengths.min()) < 2:
+            raise Unmet(
+                int(batch.lengths.argmin()),
+                "the model knows no line ends, and scores a token by those before it: give two.",
+            )
+        targets = batch.inputs[:, 1:]
+        batch = Batch(batch.inputs[:, :-1], batch.lengths - 1, targets, padded=batch.padded)
+        # the vocabulary is one, so that each model may read what this one has
+        models = [model, *(one for one, _ in others)]
+        scores = mean_log([one.task.target_scores(one.encode(batch).outputs, batch) for one in models])
+        tokens = cast(TextCodec, self.spec.inputs).vocabulary.tokens
+        rows = zip(targets.tolist(), scores.tolist(), batch.lengths.tolist(), strict=True)
+        return [
+            [TokenScore(tokens[token], score) for token, score in zip(ids[:length], row[:length], strict=True)]
+            for ids, row, length in rows
+        ]
 
     @torch.no_grad()
     def target_scores(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -162,7 +197,7 @@ class LanguageModeling(Task):
         batch: Batch,
         features: Features | None = None,
         n_best: int = 1,
-        others: Sequence[tuple[Any, Batch]] = (),
+        others: Others = (),
         stream: Stream | None = None,
     ) -> list[list[Hypothesis]]:
         """The `n_best` continuations of each row, best first.
@@ -181,7 +216,7 @@ class LanguageModeling(Task):
 
     def _asked(self, batch: Batch) -> tuple[Batch, Tensor, Constraint]:
         """What is read before the first token is written, (B,) how many are, and what they keep to."""
-        return batch, *form_of(batch, self.spec, self.search)
+        return batch, *form_of(batch, self.spec, self.search, rewrites=False)
 
     def _start(self, features: Features) -> Start:
         return Start(self._log_probabilities(features.last), features.state)

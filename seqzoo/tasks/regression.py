@@ -28,6 +28,7 @@ class Regression(Task):
     """
 
     reads = "regression"
+    example_answers = (["0.5"],)
     loss_unit = "squared error"
     legend = "last inputs -> last answer   (right: the right number)"
 

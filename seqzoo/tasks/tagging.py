@@ -12,7 +12,7 @@ from seqzoo.contracts.masking import cross_entropy, mask
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.span_notation import OUTSIDE, may_follow, parse
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import MetricName, create_metrics
+from seqzoo.metrics import Confusion, MetricName, confusion_of, create_metrics
 from seqzoo.network.heads.crf import LinearChain, best_tags, log_partition
 from seqzoo.network.locked_dropout import create_dropout
 
@@ -33,6 +33,7 @@ class Tagging(Task):
     """
 
     reads = "tagging"
+    example_answers = (["a"],)
     loss_unit = "nats"
     legend = "word/tag, or word/answer(right tag) where the answer is wrong"
     needs_every_step = True
@@ -76,6 +77,9 @@ class Tagging(Task):
 
     def classes(self) -> list[str]:
         return self._names(list(range(self.spec.output_size)))
+
+    def report(self) -> Confusion:
+        return confusion_of(self.classes())
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """The score of an answer is its probability among all sequences, broken ones too, and without penalty."""

@@ -4,18 +4,20 @@ Learning with Neural Networks, 2014, https://arxiv.org/abs/1409.3215).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, Features, Loss, Prediction, State
+from seqzoo.contracts.capabilities import Others, TokenScore
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.text.codec import TextCodec
 from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
 from seqzoo.network.heads.attention import Memory
 from seqzoo.network.heads.decoder import Decoded, Decoder, DecoderOptions
@@ -26,6 +28,7 @@ from seqzoo.tasks.decoding import (
     Start,
     Step,
     Stream,
+    Unmet,
     ensemble,
     forced_decoding,
     generate,
@@ -57,6 +60,8 @@ class Transduction(Task):
     """
 
     reads = "transduction"
+    example_answers = ("a",)
+    alignment_needs = "an attention, such as task.decoder.attention=general"
     loss_unit = "nats"
     same: Tensor
 
@@ -90,6 +95,10 @@ class Transduction(Task):
         if decoder.copy_source:
             self.register_buffer("same", same_tokens(spec), persistent=False)
         self.scheduled_sampling = None if scheduled_sampling.kind == "none" else ScheduledSampling(scheduled_sampling)
+
+    @property
+    def _reads_text(self) -> bool:
+        return self.spec.inputs is not None
 
     def check_start(self) -> None:
         inputs, targets = self.spec.inputs, self.spec.targets
@@ -139,7 +148,7 @@ class Transduction(Task):
         probable one. All three come from the decoder without dropout: it scores what it drew as it drew it.
         """
         assert self.critic is not None
-        limits, _ = form_of(batch, self.spec, self.search)
+        limits, _ = form_of(batch, self.spec, self.search, self._reads_text)
         self.decoder.eval()
         try:
             with torch.no_grad():
@@ -211,7 +220,7 @@ class Transduction(Task):
         batch: Batch,
         features: Features | None = None,
         n_best: int = 1,
-        others: Sequence[tuple[Any, Batch]] = (),
+        others: Others = (),
         stream: Stream | None = None,
     ) -> list[list[Hypothesis]]:
         """The `n_best` answers of each row, best first.
@@ -222,11 +231,11 @@ class Transduction(Task):
         penalty = self._not_attended if self.search.coverage_penalty else None
         if penalty is not None and others:  # states and memories are those of all models
             penalty = lambda state, memory: self._not_attended(state[0], memory[0])  # noqa: E731
-        limits, constraints = form_of(batch, self.spec, self.search)
+        limits, constraints = form_of(batch, self.spec, self.search, self._reads_text)
         end = None if self.search.couplet else END
         return self.search.find(start, step, limits, end, n_best, penalty, constraints, stream)
 
-    def _beginning(self, features: Features, batch: Batch, others: Sequence[tuple[Any, Batch]]) -> tuple[Start, Step]:
+    def _beginning(self, features: Features, batch: Batch, others: Others) -> tuple[Start, Step]:
         starts = [self._start(features, batch), *(one.task._start(one.encode(own), own) for one, own in others)]
         return ensemble(starts, [self.next_token, *(one.task.next_token for one, _ in others)])
 
@@ -246,15 +255,11 @@ class Transduction(Task):
         rows = self._predictions(self.hypotheses(model, batch, features), features, batch)
         return [best for best, *_ in rows]
 
-    def candidates(
-        self, model: Any, batch: Batch, n_best: int, others: Sequence[tuple[Any, Batch]] = ()
-    ) -> list[list[Prediction]]:
+    def candidates(self, model: Any, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
         features = model.encode(batch)
         return self._predictions(self.hypotheses(model, batch, features, n_best, others), features, batch)
 
-    def stream(
-        self, model: Any, batch: Batch, write: Callable[[str], None], others: Sequence[tuple[Any, Batch]] = ()
-    ) -> Prediction:
+    def stream(self, model: Any, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
         """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is known: token
         by token, or at once where a beam searches. What is unknown and copied from the source stays unknown in it.
         """
@@ -265,15 +270,25 @@ class Transduction(Task):
         return best
 
     @torch.no_grad()
-    def target_scores(
-        self, model: Any, batch: Batch, answers: list[list[int]], others: Sequence[tuple[Any, Batch]] = ()
-    ) -> list[list[float]]:
-        """The log-probability of each token of an answer to each row, and of its end, in nats."""
+    def score_answers(
+        self, model: Any, batch: Batch, answers: list[str], others: Others = ()
+    ) -> list[list[TokenScore]]:
+        """Forced decoding. Raises DataError for an answer with tokens that the model cannot write."""
+        codec = cast(TextCodec, self.spec.targets)
+        ids = [codec.encode(answer) for answer in answers]
+        for row, (tokens, answer) in enumerate(zip(ids, answers, strict=True)):
+            if UNKNOWN in tokens:
+                known = codec.decode(tokens)
+                raise Unmet(row, f"of the answer {answer!r} the model knows only {known!r}, so it has no score.")
         start, step = self._beginning(model.encode(batch), batch, others)
-        rows = [batch.lengths.new_tensor([*answer, END]) for answer in answers]
+        rows = [batch.lengths.new_tensor([*answer, END]) for answer in ids]
         lengths = batch.lengths.new_tensor([len(row) for row in rows])
-        found = forced_decoding(start, step, pad_sequence(rows, batch_first=True), lengths)
-        return [row[:length] for row, length in zip(found.tolist(), lengths.tolist(), strict=True)]
+        scores = forced_decoding(start, step, pad_sequence(rows, batch_first=True), lengths)
+        written = codec.vocabulary.tokens
+        return [
+            [TokenScore(written[token], score) for token, score in zip([*answer, END], row, strict=False)]
+            for answer, row in zip(ids, scores.tolist(), strict=True)
+        ]
 
     @torch.no_grad()
     def _predictions(self, rows: list[list[Hypothesis]], features: Features, batch: Batch) -> list[list[Prediction]]:
@@ -313,7 +328,7 @@ class Transduction(Task):
         return tokens
 
     @torch.no_grad()
-    def alignments(self, model: Any, batch: Batch, others: Sequence[tuple[Any, Batch]] = ()) -> list[Alignment]:
+    def alignments(self, model: Any, batch: Batch, others: Others = ()) -> list[Alignment]:
         """others: as of `hypotheses`; what all have written is shown as this one attends to it."""
         if self.decoder.attention is None:
             return []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from seqzoo.contracts.batch import Alignment, Batch, Loss
+from seqzoo.contracts.capabilities import Aligns, Report
 from seqzoo.contracts.parts import DataModule
-from seqzoo.metrics import Confusion
 from seqzoo.network.model import Model
 from seqzoo.network.restoring import evaluating
 from seqzoo.training.device import autocast
@@ -18,7 +18,7 @@ def evaluate(
     split: str,
     device: torch.device,
     precision: str = "fp32",
-    confusion: Confusion | None = None,
+    confusion: Report | None = None,
 ) -> dict[str, float]:
     """The task's metrics and the mean loss (`loss_nats` where it is a likelihood, else `loss`), over every example of a
     split once; `confusion` counts the answers as well.
@@ -28,7 +28,7 @@ def evaluate(
 
 
 def _scores(
-    model: Model, data: DataModule, split: str, device: torch.device, precision: str, confusion: Confusion | None
+    model: Model, data: DataModule, split: str, device: torch.device, precision: str, confusion: Report | None
 ) -> dict[str, float]:
     metrics = model.task.metrics()
     decode = confusion is not None or any(metric.from_predictions for metric in metrics)
@@ -67,7 +67,7 @@ def decoded_examples(model: Model, data: DataModule, split: str, device: torch.d
 @torch.no_grad()
 def alignments(model: Model, data: DataModule, split: str, device: torch.device, count: int) -> list[Alignment]:
     """What the answers of `decoded_examples` attended to, where a task attends to anything."""
-    if count == 0:
+    if count == 0 or not isinstance(model.task, Aligns):
         return []
     with evaluating(model):
         return model.task.alignments(model, shown(model, data, split, count).to(device))

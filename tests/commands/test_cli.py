@@ -97,7 +97,8 @@ def test_n_best_is_as_many_answers_as_a_task_has(runs: dict[str, Path], command:
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert sum(math.exp(row["score"]) for row in rows) == pytest.approx(1, abs=1e-5), "each class once"
     assert rows == sorted(rows, key=lambda row: -row["score"])
-    assert len(command("predict", runs["tagging"], TEXTS["tagging"], "--n-best", "9").out.splitlines()) == 1
+    refused = command("predict", runs["tagging"], TEXTS["tagging"], "--n-best", "9")
+    assert (refused.status, refused.err) == (2, "seqzoo: n_best is 9: task=tagging gives one answer to each text\n")
 
 
 def test_a_run_of_an_older_version_has_the_newer_options_by_default(
@@ -157,7 +158,9 @@ def test_conll_comes_out_as_it_went_in_but_for_the_tags(
     assert command("predict", runs["tagging"], "--conll", "no.conllu").err == "seqzoo: There is no file no.conllu.\n"
     assert "is a folder, not a file" in command("predict", runs["tagging"], "--conll", tmp_path).err
     refused = command("predict", runs["classification"], "--conll", stdin=given)
-    assert refused.err == "seqzoo: --conll is for runs of task=tagging, and this one is of task=classification\n"
+    assert refused.err == (
+        "seqzoo: --conll writes a tag for each token, and the run, of task=classification, has none to give\n"
+    )
     assert "give two" in command("predict", runs["tagging"], "--conll", "--columns", "form", stdin=given).err
 
 

@@ -103,7 +103,7 @@ MISTAKES = {
     "task.search=3": (
         "task.search is 3: it must be a mapping of its options: beam_size, groups, diversity, length_penalty, "
         "coverage_penalty, temperature, top_k, top_p, max_length, min_length, same_length, couplet, no_repeat, prefix, "
-        "words, places"
+        "words, places, constraints"
     ),
     "task.search.beam_size=many": "task.search.beam_size is 'many': it must be a whole number",
     "task.search.words=[12]": ('task.search.words is [12]: it must be a list, each text, numbers in quotes, as "12"'),
@@ -124,7 +124,8 @@ MISTAKES = {
     ),
     "task=language_modeling task.search.max_length=0": "task.search.max_length is 0: write at least one token",
     "task=tagging data=addition": (
-        "data=addition is made for task=transduction, not for task=tagging: choose task=transduction, or other data"
+        "data=addition is made for transduction, and task=tagging reads data for tagging: choose task=transduction, or "
+        "other data"
     ),
     "task=tagging data=tagging_files": "data.train is not set: give data.train=...",
     "encoder=features task.decoder.embedding_std=1": (

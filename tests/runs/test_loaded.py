@@ -95,12 +95,13 @@ def test_without_line_ends_the_first_token_is_given() -> None:
 
 def test_what_does_not_write_has_no_score_and_no_stream() -> None:
     loaded = language_model("abc")
-    with pytest.raises(ConfigError, match="a run of task=language_modeling needs another run"):
+    with pytest.raises(ConfigError, match="task=language_modeling does not score answers, but texts alone: leave"):
         loaded.score(["a"], ["b"])
+    loaded.config = {}
     loaded.model.task = Tagging(8, DataSpec("tagging", 5, 2), ["accuracy"])
-    with pytest.raises(ConfigError, match="a run of task=tagging needs another run"):
+    with pytest.raises(ConfigError, match="the task Tagging does not score texts: it writes no tokens"):
         loaded.score(["a"])
-    with pytest.raises(ConfigError, match="only what writes can be streamed, and the run is of task=tagging"):
+    with pytest.raises(ConfigError, match="only what writes token by token can be streamed, and the task Tagging"):
         loaded.stream("a", print)
 
 
@@ -193,7 +194,7 @@ def test_answers_without_a_score_are_named() -> None:
         loaded.score(["ab", "c"], ["b", "bxc"], first_line=7)
     with pytest.raises(DataError, match="Line 2: there is nothing before the answer"):
         loaded.score(["ab", " "], ["b", "c"])
-    with pytest.raises(ConfigError, match="a run of task=transduction needs answers, too"):
+    with pytest.raises(ConfigError, match="does not score texts, but an answer to each: give answers, too"):
         loaded.score(["ab"])
 
 

@@ -17,24 +17,20 @@ from seqzoo.tasks.decoding import Constraint, Length, NoRepeat, Places, Search, 
 NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
 
 
-def check_form(spec: DataSpec, search: Search) -> None:
+def check_form(search: Search, rewrites: bool) -> None:
     """Raises DataError where what is asked for needs a text that is rewritten."""
     for name in ("same_length", "couplet"):
-        if getattr(search, name) and not _rewrites(spec):
+        if getattr(search, name) and not rewrites:
             raise DataError(f"search.{name} is for texts that are rewritten, and here none is")
 
 
-def _rewrites(spec: DataSpec) -> bool:
-    return spec.kind == "transduction" and spec.inputs is not None
-
-
-def form_of(batch: Batch, spec: DataSpec, search: Search) -> tuple[Tensor, Constraint]:
+def form_of(batch: Batch, spec: DataSpec, search: Search, rewrites: bool) -> tuple[Tensor, Constraint]:
     """(B,) tokens of an answer at most, and what it keeps to. By each row's own length, so that an answer does not
     depend on the rows beside it; what is continued, and a source without tokens, such as a picture, says nothing of it.
 
     Raises DataError for text that the model does not know, and where there is no room for it.
     """
-    check_form(spec, search)
+    check_form(search, rewrites)
     if search.couplet:
         return batch.lengths, _couplets(batch, spec)
     rows, lengths = batch.size, batch.lengths
@@ -47,7 +43,7 @@ def form_of(batch: Batch, spec: DataSpec, search: Search) -> tuple[Tensor, Const
     words = [_known(spec, "words", word) for word in search.words]
     if search.same_length:
         limits = lengths
-    elif not _rewrites(spec):
+    elif not rewrites:
         limits = torch.full_like(lengths, search.max_length)
     else:
         needed = max([search.min_length, sum(map(len, words)), *(place + 1 for place in (*prefix, *places))])

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from seqzoo.contracts.batch import Alignment
+from seqzoo.contracts.capabilities import Report
 from seqzoo.contracts.errors import CheckpointError, printable, printable_lines, program
 from seqzoo.inspection.drawing import (
     any_script,
@@ -30,7 +31,7 @@ from seqzoo.inspection.drawing import (
     draw_states,
 )
 from seqzoo.inspection.recurrence import Recurrence
-from seqzoo.metrics import BinaryConfusion, Confusion
+from seqzoo.metrics import BinaryConfusion
 from seqzoo.network.model import Model
 from seqzoo.training.record.checkpoint import save_training, save_weights
 from seqzoo.training.record.files import (
@@ -213,7 +214,7 @@ class Run:
         self._picture("recurrence/memory", picture, step)
         self._picture("recurrence/states", draw_states(found.read, found.states), step)
 
-    def log_report(self, split: str, confusion: Confusion, step: int) -> None:
+    def log_report(self, split: str, confusion: Report, step: int) -> None:
         """Scores by class, where they are few enough to read, and a picture of the confusion matrix."""
         by_class = confusion.by_class()
         if len(by_class) <= SHOWN_CLASSES:
