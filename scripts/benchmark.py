@@ -32,8 +32,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import seqzoo
 from seqzoo.analysis.result_tables import read_table, write_table
 from seqzoo.cells.cell import Cell
-from seqzoo.configuration.building import build_data, build_model, build_training
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.building import build_data, build_model
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.batch import Batch
 from seqzoo.runs.provenance import commit, hardware
 from seqzoo.training import loop
@@ -411,7 +411,7 @@ def training_loop(device: torch.device) -> Iterator[Measurement]:
         torch.manual_seed(0)
         model = build_model(config, data.spec)
         model.to(device)
-        session = Session(model, build_training(config), device, total_steps=10_000)
+        session = Session(model, config.training, device, total_steps=10_000)
         batches = [batch.to(device) for batch in islice(data.batches("train"), 10)]
         by_hand = _ByHand(model, bidirectional=task == "tagging").to(device)
 

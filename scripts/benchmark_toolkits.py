@@ -26,8 +26,8 @@ import torch
 from torch import nn
 
 from seqzoo.analysis.result_tables import write_table
-from seqzoo.configuration.building import build_data, build_model, build_training
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.building import build_data, build_model
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.batch import BEGIN, PAD, Batch
 from seqzoo.runs.provenance import commit, hardware
 from seqzoo.training import loop
@@ -56,7 +56,7 @@ def _ours(*overrides: str) -> tuple[Session, Any, list[Batch]]:
     data = build_data(config)
     data.load()
     torch.manual_seed(0)
-    session = Session(build_model(config, data.spec), build_training(config), torch.device("cpu"), total_steps=10_000)
+    session = Session(build_model(config, data.spec), config.training, torch.device("cpu"), total_steps=10_000)
     return session, data, list(data.batches("train"))
 
 

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.configuration.building import build_data
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.batch import Loss
 from seqzoo.contracts.parts import DataModule
 from seqzoo.metrics import create_metric

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from seqzoo.analysis.catalogue import cell_info
     from seqzoo.cells.cell import Cell
     from seqzoo.configuration.building import create_cell
-    from seqzoo.configuration.composing import compose
+    from seqzoo.configuration.experiment import compose
     from seqzoo.configuration.overrides import build
     from seqzoo.contracts.batch import Batch, Loss, Prediction, State
     from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
@@ -63,7 +63,7 @@ _HOMES = {
     **dict.fromkeys(("evaluate", "train"), "seqzoo.runs.calls"),
     "build": "seqzoo.configuration.overrides",
     "cell_info": "seqzoo.analysis.catalogue",
-    "compose": "seqzoo.configuration.composing",
+    "compose": "seqzoo.configuration.experiment",
     "create_cell": "seqzoo.configuration.building",
     "Cell": "seqzoo.cells.cell",
     **dict.fromkeys(("Batch", "Loss", "Prediction", "State"), "seqzoo.contracts.batch"),

@@ -71,17 +71,17 @@ def gradient_flow(overrides: list[str], steps: int) -> list[Curve]:
     jobs = sweeps.jobs(*overrides)
     curves = []
     for job in jobs:
-        config, mistakes = examine(*job)
-        if mistakes or config is None:
+        experiment, mistakes = examine(*job)
+        if mistakes or experiment is None:
             raise ConfigError(mistakes)
-        torch.manual_seed(config["seed"])
-        cell = first_cell(build_model(config, build_data(config).expected_spec()))
+        torch.manual_seed(experiment.seed)
+        cell = first_cell(build_model(experiment, build_data(experiment).expected_spec()))
         if cell is None:
-            raise ConfigError([f"backbone={config['choices']['backbone']} has no cell for a gradient to flow through"])
+            raise ConfigError([f"backbone={experiment.choices['backbone']} has no cell for a gradient to flow through"])
         norms = gradient_norms(cell, torch.randn(ROWS, steps, cell.input_size))
         varied = [text for text in job if not text.startswith("cell=") and any(text not in other for other in jobs)]
         setting = " ".join(text.removeprefix("cell.") for text in varied)
-        curves.append(Curve(config["choices"]["cell"], setting, norms))
+        curves.append(Curve(experiment.choices["cell"], setting, norms))
     return curves
 
 

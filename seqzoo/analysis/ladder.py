@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from seqzoo.configuration import composing
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.errors import ConfigError, TrainingError
 from seqzoo.runs.lifecycle import start
 
@@ -154,16 +154,16 @@ def climb(overrides: list[str], folder: Path) -> Iterator[Attempt]:
 def _attempt(rung: Rung, length: int, overrides: list[str], folder: Path) -> Attempt:
     # a budget of parameters or FLOPs chooses the width
     width = [] if any(text.startswith(("budget.parameters=", "budget.flops=")) for text in overrides) else [WIDTH]
-    config = composing.compose(*width, *COMMON, *rung.overrides(length), *overrides)
+    experiment = compose(*width, *COMMON, *rung.overrides(length), *overrides)
     began = time.monotonic()
     loss = math.nan
     # what a run tells its user is too much here, and a loss that is no number is an answer
     silence = io.StringIO()
     with redirect_stdout(silence), redirect_stderr(silence), suppress(TrainingError):
-        loss = start(config, folder)["test"]["loss"]
-    command = shlex.join(["seqzoo", "train", *config["overrides"]])
+        loss = start(experiment, folder)["test"]["loss"]
+    command = shlex.join(["seqzoo", "train", *experiment.overrides])
     score = 1 - loss / rung.blind(length)
-    return Attempt(rung, length, score, time.monotonic() - began, config["choices"]["cell"], command)
+    return Attempt(rung, length, score, time.monotonic() - began, experiment.choices["cell"], command)
 
 
 def report(attempts: list[Attempt]) -> str:

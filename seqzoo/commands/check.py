@@ -19,16 +19,16 @@ def check(arguments: list[str]) -> None:
     from seqzoo.configuration.sizing import describe_inputs, outline
     from seqzoo.training.record.run import format_table
 
-    config, mistakes = examine(*arguments)
-    if mistakes or config is None:
+    experiment, mistakes = examine(*arguments)
+    if mistakes or experiment is None:
         raise ConfigError(mistakes)
-    found = outline(config)
+    found = outline(experiment)
     model = found.model
     read = f"(B, T, {found.spec.input_size})" if found.numbers else "(B, T)"
     steps, kept = "T", "T" if model.backbone.keeps_time else "fewer than T"
     if found.spec.picture is not None:
         read, steps, kept = "(B, {}, {}, {})".format(*found.spec.picture), "R", "R"
-    rows = [(group, config["choices"][group]) for group in ("task", "data", "encoder", "backbone", "cell")]
+    rows = [(group, experiment.choices[group]) for group in ("task", "data", "encoder", "backbone", "cell")]
     rows += [
         ("inputs", ("" if found.numbers else "at most ") + describe_inputs(found.spec, found.numbers)),
         ("outputs", f"at most {found.spec.output_size:,}"),

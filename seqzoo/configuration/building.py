@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,40 +10,40 @@ from torch import nn
 
 from seqzoo.cells.cell import Cell, CellFactory
 from seqzoo.configuration import composing, registry
-from seqzoo.configuration.budget import MOST_WEIGHTS, Budget
+from seqzoo.configuration.budget import MOST_WEIGHTS
 from seqzoo.configuration.components import make, make_cell_factory
 from seqzoo.configuration.cost import count_weights
+from seqzoo.configuration.experiment import Parts
 from seqzoo.contracts.errors import ConfigError
-from seqzoo.contracts.options import check_options
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.network.model import Model
-from seqzoo.training.settings import Training, out_of_range
 
 
-def build_data(config: dict[str, Any]) -> DataModule:
+def build_data(parts: Parts) -> DataModule:
     """The data module of a configuration; nothing is read yet."""
-    return make("data", config["data"], {}, config)
+    return make("data", parts.data, {}, parts.allow_modules)
 
 
-def build_model(config: dict[str, Any], spec: DataSpec) -> Model:
+def build_model(parts: Parts, spec: DataSpec) -> Model:
     """A model for data of these sizes, initialised from torch's random state."""
-    cell = make_cell_factory(config["cell"], config, "cell")
-    encoder: Encoder = make("encoder", config["encoder"], {"input_size": spec.input_size, "spec": spec}, config, cell)
-    backbone: Backbone = make("backbone", config["backbone"], {"cell": cell, "input_size": encoder.output_size}, config)
+    allowed = parts.allow_modules
+    cell = make_cell_factory(parts.cell, allowed, "cell")
+    encoder: Encoder = make("encoder", parts.encoder, {"input_size": spec.input_size, "spec": spec}, allowed, cell)
+    backbone: Backbone = make("backbone", parts.backbone, {"cell": cell, "input_size": encoder.output_size}, allowed)
     task: Task = make(
         "task",
-        config["task"],
+        parts.task,
         {
             "feature_size": backbone.output_size,
             "spec": spec,
             "encoder_state": backbone.initial_state(1),
             "embedding": getattr(encoder, "embedding", None),
         },
-        config,
+        allowed,
         cell,
     )
-    mistakes = misfits(task, backbone, spec, config, encoder)
+    mistakes = misfits(task, backbone, spec, parts.choices, encoder)
     if mistakes:
         raise ConfigError(mistakes)
     return Model(encoder, backbone, task)
@@ -83,34 +83,12 @@ def refuse_too_large(build: Callable[[], nn.Module]) -> None:
 
 def cell_factory(name: str, **options: Any) -> CellFactory:
     """(input_size, hidden_size) -> a cell of the catalogue."""
-    return make_cell_factory({**composing.load("cell", name), **options}, {}, "cell")
+    return make_cell_factory({**composing.load("cell", name), **options}, (), "cell")
 
 
-def build_training(config: dict[str, Any]) -> Training:
-    """The typed training section. Raises ConfigError with all its mistakes."""
-    options = config["training"]
-    wrong = check_options("training", Training, options)
-    mistakes = [*wrong.values(), *out_of_range({name: value for name, value in options.items() if name not in wrong})]
-    ends = (options.get("epochs", 1), options.get("steps", 1), config.get("budget", {}).get("seconds"))
-    if ends == (None, None, None):
-        mistakes.append("training.epochs and training.steps are both null: say when to stop")
-    if mistakes:
-        raise ConfigError(mistakes)
-    return Training(**options)
-
-
-def build_budget(config: dict[str, Any]) -> Budget:
-    """The typed budget section, which runs of older versions do not have. Raises ConfigError with all its mistakes."""
-    options = config.get("budget", {})
-    mistakes = check_options("budget", Budget, options)
-    if mistakes:
-        raise ConfigError(mistakes.values())
-    return Budget(**options)
-
-
-def task_name(task: Task | type[Task], config: dict[str, Any]) -> str:
+def task_name(task: Task | type[Task], choices: Mapping[str, str]) -> str:
     """A task in a sentence: by its name in `conf/task` or, where none was chosen, by its class."""
-    name = config.get("choices", {}).get("task")
+    name = choices.get("task")
     return f"task={name}" if name else f"the task {task.__name__ if isinstance(task, type) else type(task).__name__}"
 
 
@@ -118,14 +96,14 @@ def misfits(
     task: Task | type[Task],
     backbone: Backbone | None,
     spec: DataSpec,
-    config: dict[str, Any],
+    choices: Mapping[str, str],
     encoder: Encoder | None = None,
 ) -> list[str]:
     """Axes are independent but for this: a task wants its kind of data, and some must not see what is ahead, or need
     an output for each step; and words are spelled for those encoders that read characters.
     """
     mistakes = []
-    choices, named = config.get("choices", {}), task_name(task, config)
+    named = task_name(task, choices)
     if spec.kind and spec.kind != task.reads:
         other = f"task={spec.kind}, or " if spec.kind in registry.names("task") else ""
         mistakes.append(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -21,7 +21,7 @@ from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import WIDEST
 from seqzoo.contracts.class_index import modules
 from seqzoo.contracts.errors import ConfigError, DataError, closest
-from seqzoo.contracts.options import check_options, fits, is_group, leaves, parameters, shown, type_hints
+from seqzoo.contracts.options import Options, check_options, fits, is_group, leaves, parameters, shown, type_hints
 from seqzoo.contracts.parts import Backbone, BackboneFactory, DataModule, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.engines import Execution
@@ -54,7 +54,7 @@ PROVIDED = {
 }
 
 
-def find(group: str, options: dict[str, Any], config: dict[str, Any], where: str) -> Any:
+def find(group: str, options: Options, allowed: Collection[str], where: str) -> Any:
     """The class that `class:` names."""
     name = options.get("class")
     if not isinstance(name, str):
@@ -62,27 +62,27 @@ def find(group: str, options: dict[str, Any], config: dict[str, Any], where: str
             [f"{where}.class is {shown(name)}: name a class of {PACKAGES[group]}, or module.Class of your own"]
         )
     if "." in name:
-        return own_class(name, CONTRACTS[group], group, config, f"{where}.class")
+        return own_class(name, CONTRACTS[group], group, allowed, f"{where}.class")
     homes = modules(PACKAGES[group])
     if name not in homes:
         raise ConfigError([f"{where}.class is {name!r}: there is no such {group}.{closest(name, homes)}"])
     return _class_in(homes[name], name, CONTRACTS[group], group, f"{where}.class is {name!r}")
 
 
-def own_class(name: str, contract: type, what: str, config: dict[str, Any], where: str) -> Any:
+def own_class(name: str, contract: type, what: str, allowed: Collection[str], where: str) -> Any:
     """The class that `module.Class` names, of a module that the user allowed.
 
     Args:
         name: as it stands in the configuration.
         contract: what it has to inherit from.
         what: a word for such classes.
-        config: the whole configuration, which says what is allowed.
+        allowed: the modules that the user allowed.
         where: the option that names it.
     """
     module, _, attribute = name.rpartition(".")
     if not module:
         raise ConfigError([f"{where} is {name!r}: name a class of your own, module.Class"])
-    if module not in config.get("allow_modules", []):
+    if module not in allowed:
         allow = f"'allow_modules=[{module}]', or for a finished run --allow-module {module}"
         raise ConfigError([f"{where} is {name!r}, outside seqzoo: if you trust it, add {allow}"])
     return _class_in(module, attribute, contract, what, f"{where} is {name!r}")
@@ -103,40 +103,40 @@ def _class_in(module: str, attribute: str, contract: type, what: str, told: str)
     return classes[attribute]
 
 
-def with_classes(value: Any, hint: Any, config: dict[str, Any], where: str) -> Any:
+def with_classes(value: Any, hint: Any, allowed: Collection[str], where: str) -> Any:
     """An option with the classes that it names in place of their names, where its type has a place for them:
     `type[Contract]`. A text without a dot stays one where the type has a place for that, too.
     """
     arguments = get_args(hint)
     if get_origin(hint) in (list, Sequence) and isinstance(value, list):
-        return [with_classes(item, arguments[0], config, where) for item in value]
+        return [with_classes(item, arguments[0], allowed, where) for item in value]
     alternatives = arguments if get_origin(hint) in (Union, UnionType) else [hint]
     contracts = [get_args(choice)[0] for choice in alternatives if get_origin(choice) is type]
     if contracts and isinstance(value, str) and ("." in value or str not in alternatives):
-        return own_class(value, contracts[0], contracts[0].__name__.lower(), config, where)
+        return own_class(value, contracts[0], contracts[0].__name__.lower(), allowed, where)
     return value
 
 
 def make(
     group: str,
-    options: dict[str, Any],
+    options: Options,
     provided: dict[str, Any],
-    config: dict[str, Any],
+    allowed: Collection[str],
     cell: CellFactory | None = None,
     where: str | None = None,
 ) -> Any:
     """Construct what `options` describe. What the constructor refuses becomes a ConfigError that says where."""
     where = where or group
-    mistakes = check_component(group, options, where, config)
+    mistakes = check_component(group, options, where, allowed)
     if mistakes:
         raise ConfigError(mistakes.values())
-    found = find(group, options, config, where)
+    found = find(group, options, allowed, where)
     known = parameters(found)
     common: dict[type, dict[str, Any]] = {}
     if group == "cell":
         options, common = _split_common(options, found)
     arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in known}
-    arguments |= _parts(found, {k: v for k, v in options.items() if k != "class"}, config, cell, where)
+    arguments |= _parts(found, {k: v for k, v in options.items() if k != "class"}, allowed, cell, where)
     try:
         made = _constructed(found, arguments)
         return _finish(made, common) if common else made
@@ -148,23 +148,23 @@ def make(
 
 
 def _parts(
-    constructor: type, options: dict[str, Any], config: dict[str, Any], cell: CellFactory | None, where: str
+    constructor: type, options: Options, allowed: Collection[str], cell: CellFactory | None, where: str
 ) -> dict[str, Any]:
     """Options as a constructor takes them: groups and components among them are made."""
     hints, made = type_hints(constructor), {}
     for name, value in options.items():
         hint, path = hints.get(name), f"{where}.{name}"
         if hint == BackboneFactory:
-            value = _backbone_factory(value, config, cell, path)
+            value = _backbone_factory(value, allowed, cell, path)
         elif hint == CellFactories:
-            value = [_own_cell_factory(own, config, f"{path}[{n}]") for n, own in enumerate(value)]
+            value = [_own_cell_factory(own, allowed, f"{path}[{n}]") for n, own in enumerate(value)]
         elif is_group(hint):
             try:
-                value = hint(**_parts(hint, value, config, cell, path))
+                value = hint(**_parts(hint, value, allowed, cell, path))
             except ValueError as error:
                 raise ConfigError([_located(path, str(error), hint)]) from error
         else:
-            value = with_classes(value, hint, config, path)
+            value = with_classes(value, hint, allowed, path)
         made[name] = value
     return made
 
@@ -202,8 +202,8 @@ def _located(where: str, text: str, constructor: type, others: Iterable[str] = (
     return f"{where}: {text}"
 
 
-def make_cell_factory(options: dict[str, Any], config: dict[str, Any], where: str) -> CellFactory:
-    mistakes = check_component("cell", options, where, config)
+def make_cell_factory(options: Options, allowed: Collection[str], where: str) -> CellFactory:
+    mistakes = check_component("cell", options, where, allowed)
     if mistakes:
         raise ConfigError(mistakes.values())
 
@@ -216,30 +216,30 @@ def make_cell_factory(options: dict[str, Any], config: dict[str, Any], where: st
                 raise ConfigError([f"{name} is {size}: {least}"])
             if size > WIDEST:
                 raise ConfigError([f"{name} is {size:.4g}: a cell has at most {WIDEST:,}"])
-        return make("cell", options, {"input_size": input_size, "hidden_size": hidden_size}, config, where=where)
+        return make("cell", options, {"input_size": input_size, "hidden_size": hidden_size}, allowed, where=where)
 
     return factory
 
 
-def _own_cell_factory(options: dict[str, Any] | str | None, config: dict[str, Any], where: str) -> CellFactory | None:
+def _own_cell_factory(options: Options | str | None, allowed: Collection[str], where: str) -> CellFactory | None:
     """A cell that stands in for the model's, by its name or its options; None where there is none."""
     if options is None:
         return None
-    return make_cell_factory(composing.load("cell", options) if isinstance(options, str) else options, config, where)
+    return make_cell_factory(composing.load("cell", options) if isinstance(options, str) else options, allowed, where)
 
 
 def _backbone_factory(
-    options: dict[str, Any] | str, config: dict[str, Any], cell: CellFactory | None, where: str
+    options: Options | str, allowed: Collection[str], cell: CellFactory | None, where: str
 ) -> BackboneFactory:
     """A backbone inside another component: its cell is the model's own unless it names one."""
     if isinstance(options, str):
         options = composing.load("backbone", options)
-    cell = _own_cell_factory(options.get("cell"), config, f"{where}.cell") or cell
+    cell = _own_cell_factory(options.get("cell"), allowed, f"{where}.cell") or cell
     rest = {name: value for name, value in options.items() if name != "cell"}
-    return lambda input_size: make("backbone", rest, {"cell": cell, "input_size": input_size}, config, where=where)
+    return lambda input_size: make("backbone", rest, {"cell": cell, "input_size": input_size}, allowed, where=where)
 
 
-def _split_common(options: dict[str, Any], found: type) -> tuple[dict[str, Any], dict[type, dict[str, Any]]]:
+def _split_common(options: Options, found: type) -> tuple[dict[str, Any], dict[type, dict[str, Any]]]:
     """The options of a cell itself, and those that every cell has: how it starts, what is done to its state, and how it
     is computed.
     """
@@ -253,7 +253,7 @@ def _split_common(options: dict[str, Any], found: type) -> tuple[dict[str, Any],
 
 
 def check_component(
-    group: str, options: Any, where: str, config: dict[str, Any], beside: Iterable[str] = ()
+    group: str, options: Any, where: str, allowed: Collection[str], beside: Iterable[str] = ()
 ) -> dict[str, str]:
     """The options of one component that have a mistake, by their path, and a sentence for each.
 
@@ -262,7 +262,7 @@ def check_component(
     if not isinstance(options, dict):
         return {"class": f"{where} is {shown(options)}: it must be a mapping with a class and its options"}
     try:
-        found = find(group, options, config, where)
+        found = find(group, options, allowed, where)
     except ConfigError as error:
         return {"class": str(error)}
     plain = {name: value for name, value in options.items() if name != "class"}
@@ -277,12 +277,12 @@ def check_component(
     for path, hint, value in leaves(found, plain):
         inside: list[str] = []
         if hint == CellFactories:
-            inside = _check_cells(value, f"{where}.{path}", config)
+            inside = _check_cells(value, f"{where}.{path}", allowed)
         elif hint == BackboneFactory and path not in mistakes:
-            inside = _check_nested(value, f"{where}.{path}", config)
+            inside = _check_nested(value, f"{where}.{path}", allowed)
         elif path not in mistakes:
             try:
-                with_classes(value, hint, config, f"{where}.{path}")
+                with_classes(value, hint, allowed, f"{where}.{path}")
             except ConfigError as error:
                 inside = error.mistakes
         if inside:
@@ -290,34 +290,34 @@ def check_component(
     return mistakes
 
 
-def _check_nested(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+def _check_nested(options: Any, where: str, allowed: Collection[str]) -> list[str]:
     """Mistakes in a backbone inside another component, whose cell may be a name."""
     if isinstance(options, str):
         return _unknown("backbone", options)
     if not isinstance(options, dict):
         return [f"{where} is {shown(options)}: it must be a backbone's name, or a mapping with a class and its options"]
     plain = {name: value for name, value in options.items() if name != "cell"}
-    wrong = list(check_component("backbone", plain, where, config).values())
-    return wrong + _check_own_cell(options.get("cell"), f"{where}.cell", config)
+    wrong = list(check_component("backbone", plain, where, allowed).values())
+    return wrong + _check_own_cell(options.get("cell"), f"{where}.cell", allowed)
 
 
-def _check_cells(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+def _check_cells(options: Any, where: str, allowed: Collection[str]) -> list[str]:
     """Mistakes in a list of cells inside a backbone."""
     if not isinstance(options, list):
         wanted = "a list of cells' names, such as [lstm, gru]; null is the model's own"
         return [f"{where} is {shown(options)}: it must be {wanted}"]
     return [
-        mistake for number, own in enumerate(options) for mistake in _check_own_cell(own, f"{where}[{number}]", config)
+        mistake for number, own in enumerate(options) for mistake in _check_own_cell(own, f"{where}[{number}]", allowed)
     ]
 
 
-def _check_own_cell(options: Any, where: str, config: dict[str, Any]) -> list[str]:
+def _check_own_cell(options: Any, where: str, allowed: Collection[str]) -> list[str]:
     """Mistakes in a cell that stands in for the model's: a name, or a mapping; None where there is none."""
     if options is None:
         return []
     if isinstance(options, str):
         return _unknown("cell", options)
-    return list(check_component("cell", options, where, config).values())
+    return list(check_component("cell", options, where, allowed).values())
 
 
 def _unknown(group: str, name: str) -> list[str]:

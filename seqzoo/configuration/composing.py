@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqzoo.contracts.errors import ConfigError, closest
+from seqzoo.contracts.options import Options
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -100,7 +101,7 @@ def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "")
     return found
 
 
-def changes(config: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+def changes(config: Options, overrides: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
     """What overrides ask for of a configuration that is resolved already, and their mistakes as sentences.
 
     Returns:
@@ -131,7 +132,7 @@ def allowances(overrides: list[str]) -> list[str]:
     return [text for text in overrides if text.lstrip("+").startswith(("allow_modules=", "allow_changed_data="))]
 
 
-def merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merged(options: Options, changes: Options) -> dict[str, Any]:
     """Options with some changed; of a group, those that are named."""
     both = {key: merged(options[key], new) for key, new in changes.items() if _are_groups(options.get(key), new)}
     return {**options, **changes, **both}
@@ -199,7 +200,7 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
     return groups, options
 
 
-def _exists(override: str, config: dict[str, Any], mistakes: list[str]) -> bool:
+def _exists(override: str, config: Options, mistakes: list[str]) -> bool:
     """Whether the chosen configuration has an option. `+` may add one inside a group, whose class checks it."""
     key = override.split("=", 1)[0].lstrip("~+")
     if key.startswith(("hydra.", "hydra/")):
@@ -230,7 +231,7 @@ OTHER_NAMES = {
 """What other programs call an option."""
 
 
-def _advice(name: str, node: dict[str, Any], above: list[str], config: dict[str, Any]) -> str:
+def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) -> str:
     """The option that may have been meant by a name that a group of options does not have, for the end of a sentence.
 
     node: the options of that group; above: its path.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from seqzoo.configuration import composing
+from seqzoo.configuration import checking, composing
 from seqzoo.configuration.building import build_data, build_model
-from seqzoo.configuration.checking import check, without_effect
+from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.sizing import within_budget
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import value_at
@@ -16,22 +14,24 @@ from seqzoo.contracts.parts import DataModule
 from seqzoo.network.model import Model
 
 
-def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
+def examine(*overrides: str) -> tuple[Experiment | None, list[str]]:
     """Compose and check: the configuration, and every mistake in the overrides and in what they build, as sentences."""
     config, mistakes = composing.examine(*overrides)
-    if config is not None:
-        mistakes += [mistake for mistake in check(config) if mistake not in mistakes]
-    if config is not None and not mistakes:
-        mistakes += _given_without_effect(config)
-    return config, mistakes
+    if config is None:
+        return None, mistakes
+    experiment, others = checking.examine(config)
+    mistakes += [mistake for mistake in others if mistake not in mistakes]
+    if experiment is not None and not mistakes:
+        mistakes += _given_without_effect(experiment)
+    return experiment, mistakes
 
 
-def _given_without_effect(config: dict[str, Any]) -> list[str]:
+def _given_without_effect(experiment: Experiment) -> list[str]:
     """Mistakes in overrides that change nothing. Options of recipes, which others may have switched off, are none."""
     mistakes = []
-    for option in without_effect(config):
-        given = [text for text in config["overrides"] if _sets(text, option.path)]
-        others = [text for text in config["overrides"] if text not in given]
+    for option in checking.without_effect(experiment):
+        given = [text for text in experiment.overrides if _sets(text, option.path)]
+        others = [text for text in experiment.overrides if text not in given]
         before, _ = composing.examine(*others) if given else (None, [])
         if before is not None and value_at(before, option.path) != option.value:
             mistakes.append(f"{option}: leave it out, or give {option.wanted}")
@@ -60,14 +60,14 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
         >>> model, data = seqzoo.build("task=tagging", "cell=gru")
         >>> scores, state = model(next(data.batches("train")))
     """
-    config, mistakes = examine(*overrides)
-    if mistakes or config is None:
+    experiment, mistakes = examine(*overrides)
+    if mistakes or experiment is None:
         raise ConfigError(mistakes)
-    data = build_data(config)
+    data = build_data(experiment)
     data.load()
-    config = within_budget(config, data, data.spec)
-    torch.manual_seed(config["seed"])
-    model = build_model(config, data.spec)
+    experiment = within_budget(experiment, data, data.spec)
+    torch.manual_seed(experiment.seed)
+    model = build_model(experiment, data.spec)
     model.task.check_start()
     model.encoder.load_pretrained()
     return model, data

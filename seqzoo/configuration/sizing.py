@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import UnknownCost, nearest
-from seqzoo.configuration.building import build_budget, build_data, build_model
+from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
+from seqzoo.configuration.experiment import Experiment
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
@@ -32,23 +31,23 @@ class Outline(NamedTuple):
     unmet: str = ""  # why no width keeps the budget, if the sizes are these upper limits
 
 
-def outline(config: dict[str, Any]) -> Outline:
+def outline(experiment: Experiment) -> Outline:
     """Build on the meta device (no memory, no data) and measure. Sizes that only the data knows are upper limits; a
     width that a budget sets is that for these sizes, or the configuration's own where none can be found.
 
     Raises ConfigError where the parts do not fit together.
     """
-    data = build_data(config)
+    data = build_data(experiment)
     spec = data.expected_spec()
     unmet = ""
     try:
-        config = within_budget(config, data, spec)
+        experiment = within_budget(experiment, data, spec)
     except UnknownCost:
         raise
     except ConfigError as error:  # no mistake yet: the data may be smaller than its upper limits
         unmet = str(error)
-    model = _on_meta(config, data, spec)
-    return Outline(model, spec, _cost(model, config, data), *_shape(data), data.numbers, unmet)
+    model = _on_meta(experiment, data, spec)
+    return Outline(model, spec, _cost(model, experiment, data), *_shape(data), data.numbers, unmet)
 
 
 def describe_inputs(spec: DataSpec, numbers: bool) -> str:
@@ -60,40 +59,36 @@ def describe_inputs(spec: DataSpec, numbers: bool) -> str:
     return f"{spec.input_size:,} input ids" + f", {spec.character_size:,} characters" * bool(spec.character_size)
 
 
-def measure(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Cost:
+def measure(experiment: Experiment, data: DataModule, spec: DataSpec) -> Cost:
     """What the model of a configuration costs. Raises ConfigError where no batch goes through it."""
-    return _cost(_on_meta(config, data, spec), config, data)
+    return _cost(_on_meta(experiment, data, spec), experiment, data)
 
 
-def _cost(model: Model, config: dict[str, Any], data: DataModule) -> Cost:
-    with _told_as_misfit(config, data, model):
+def _cost(model: Model, experiment: Experiment, data: DataModule) -> Cost:
+    with _told_as_misfit(experiment, data, model):
         return cost_of(model, *_shape(data), data.numbers)
 
 
-def within_budget(config: dict[str, Any], data: DataModule, spec: DataSpec) -> dict[str, Any]:
+def within_budget(experiment: Experiment, data: DataModule, spec: DataSpec) -> Experiment:
     """The configuration with the `backbone.hidden_size` that comes nearest to its budget of parameters or FLOPs.
 
     Raises ConfigError where no width comes near enough, UnknownCost where the FLOPs cannot be counted.
     """
-    budget = build_budget(config)
+    budget = experiment.budget
     if budget.width is None:
-        return config
+        return experiment
     name, target = budget.width
-    paths = widths(config, name)
+    paths = widths(experiment, name)
 
-    def at(width: int) -> dict[str, Any]:
-        changed = copy.deepcopy(config)
-        for path in paths:
-            *above, option = path.split(".")
-            functools.reduce(dict.__getitem__, above, changed)[option] = width
-        return changed
+    def at(width: int) -> Experiment:
+        return experiment.with_values(dict.fromkeys(paths, width))
 
     def measured(width: int) -> float:
         model = _on_meta(at(width), data, spec)
         if name == "parameters":
             return count_weights(model)
         try:
-            with _told_as_misfit(config, data, model):
+            with _told_as_misfit(experiment, data, model):
                 return count_flops(model, data.numbers)
         except UnknownCost as error:
             reason = f"budget.flops needs the FLOPs a token, which are unknown here: {error}; give budget.parameters"
@@ -102,7 +97,7 @@ def within_budget(config: dict[str, Any], data: DataModule, spec: DataSpec) -> d
     width, reached = nearest(measured, target)
     if abs(reached / target - 1) > budget.tolerance:
         what = "weights" if name == "parameters" else "FLOPs a token"
-        parts = ", ".join(f"{group}={config['choices'][group]}" for group in ("cell", "backbone", "task", "data"))
+        parts = ", ".join(f"{group}={experiment.choices[group]}" for group in ("cell", "backbone", "task", "data"))
         mistake = (
             f"budget.{name} is {target:,.0f}: {parts} comes to {reached:,.0f} {what} at best "
             f"({reached / target - 1:+.1%}, backbone.hidden_size={width}); choose another budget, or allow more than "
@@ -112,24 +107,24 @@ def within_budget(config: dict[str, Any], data: DataModule, spec: DataSpec) -> d
     return at(width)
 
 
-def widths(config: dict[str, Any], budget: str) -> list[str]:
+def widths(experiment: Experiment, budget: str) -> list[str]:
     """The options that are `backbone.hidden_size`, or take their value from it. Raises ConfigError where a budget
     cannot set it.
     """
-    width = config["backbone"].get("hidden_size")
+    width = experiment.backbone.get("hidden_size")
     if not isinstance(width, int):
-        had = f"backbone={config['choices']['backbone']} has none" if width is None else f"it is {width!r}"
+        had = f"backbone={experiment.choices['backbone']} has none" if width is None else f"it is {width!r}"
         raise ConfigError([f"budget.{budget} sets backbone.hidden_size, one number for all layers, but {had}"])
-    if any(override.lstrip("+").startswith("backbone.hidden_size=") for override in config["overrides"]):
+    if any(override.lstrip("+").startswith("backbone.hidden_size=") for override in experiment.overrides):
         raise ConfigError([f"budget.{budget} sets backbone.hidden_size, which is given, too: leave one of them out"])
-    small, large = (composing.compose(*config["overrides"], f"backbone.hidden_size={width}") for width in (64, 128))
+    small, large = (composing.compose(*experiment.overrides, f"backbone.hidden_size={width}") for width in (64, 128))
     changes = composing.differences(small, large)
     return [path for path, values in changes.items() if values == (64, 128)]
 
 
-def _on_meta(config: dict[str, Any], data: DataModule, spec: DataSpec) -> Model:
+def _on_meta(experiment: Experiment, data: DataModule, spec: DataSpec) -> Model:
     with torch.device("meta"):
-        return build_model(config, spec)
+        return build_model(experiment, spec)
 
 
 def _shape(data: DataModule) -> tuple[int, int]:
@@ -138,13 +133,13 @@ def _shape(data: DataModule) -> tuple[int, int]:
 
 
 @contextmanager
-def _told_as_misfit(config: dict[str, Any], data: DataModule, model: Model) -> Iterator[None]:
+def _told_as_misfit(experiment: Experiment, data: DataModule, model: Model) -> Iterator[None]:
     """What torch says when no batch goes through a model, as a ConfigError."""
     try:
         yield
     except (RuntimeError, IndexError, ValueError) as error:
-        parts = ", ".join(f"{group}={config['choices'][group]}" for group in ("encoder", "backbone", "cell", "task"))
-        advice = "" if _makes_vectors(model, data.numbers) else f"; {_kind_of_inputs(config, data)}"
+        parts = ", ".join(f"{group}={experiment.choices[group]}" for group in ("encoder", "backbone", "cell", "task"))
+        advice = "" if _makes_vectors(model, data.numbers) else f"; {_kind_of_inputs(experiment, data)}"
         raise ConfigError([f"no batch goes through {parts}: {str(error).splitlines()[0]}{advice}"]) from error
 
 
@@ -160,8 +155,8 @@ def _makes_vectors(model: Model, numbers: bool) -> bool:
     return vectors.is_floating_point() and vectors.dim() == 3 and vectors.shape[2] == model.encoder.output_size
 
 
-def _kind_of_inputs(config: dict[str, Any], data: DataModule) -> str:
+def _kind_of_inputs(experiment: Experiment, data: DataModule) -> str:
     held = "numbers, which encoder=features reads" if data.numbers else "ids, which encoder=tokens reads"
     if data.expected_spec().picture is not None:
         held = "pictures, which encoder=image_cnn reads"
-    return f"the inputs of data={config['choices']['data']} are {held}"
+    return f"the inputs of data={experiment.choices['data']} are {held}"

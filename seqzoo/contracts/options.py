@@ -8,12 +8,14 @@ import inspect
 import math
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from seqzoo.contracts.errors import closest
 
+Options = Mapping[str, Any]
+"""The options of a component or a group, as its YAML gives them: plain values, lists and mappings."""
 LARGEST = 2**63 - 1
 """Of whole numbers: torch counts in 64 bits."""
 
@@ -55,7 +57,7 @@ def is_group(hint: Any) -> bool:
     return isinstance(hint, type) and is_dataclass(hint)
 
 
-def leaves(constructor: type, options: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any, Any]]:
+def leaves(constructor: type, options: Options, above: str = "") -> Iterator[tuple[str, Any, Any]]:
     """(path, type, value) of options and of those in their groups."""
     hints = type_hints(constructor)
     for name, value in options.items():
@@ -68,7 +70,7 @@ def leaves(constructor: type, options: dict[str, Any], above: str = "") -> Itera
 def check_options(
     where: str,
     constructor: type,
-    options: dict[str, Any],
+    options: Options,
     provided: Iterable[str] = (),
     common: Iterable[str] = (),
 ) -> dict[str, str]:
@@ -197,9 +199,7 @@ class UnmetCondition(NamedTuple):
         return f"{self.path}={plain(self.value)} has no effect with {self.other}={plain(self.actual)}"
 
 
-def unmet(
-    declared: str, constructor: type, options: dict[str, Any], where: str, config: dict[str, Any]
-) -> Iterator[UnmetCondition]:
+def unmet(declared: str, constructor: type, options: Options, where: str, config: Options) -> Iterator[UnmetCondition]:
     """The options of a component whose conditions do not hold.
 
     A class declares conditions for its options, by their names:
@@ -278,7 +278,7 @@ def _wanted(path: str, sign: str, values: list[str]) -> str:
     return f"{path}={' or '.join(values)}" if sign == "=" else path
 
 
-def value_at(config: dict[str, Any], path: str) -> Any:
+def value_at(config: Options, path: str) -> Any:
     """The value of an option; None where there is none."""
     node: Any = config
     for part in path.split("."):

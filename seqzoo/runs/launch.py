@@ -17,14 +17,17 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seqzoo.configuration import composing, registry, sweeps
 from seqzoo.contracts.cache import user_cache
 from seqzoo.contracts.errors import ConfigError, SeqzooError, not_installed, program
 from seqzoo.contracts.locks import least_used
-from seqzoo.contracts.options import unquoted
+from seqzoo.contracts.options import Options, unquoted
 from seqzoo.runs.ledger import Entry, Ledger
+
+if TYPE_CHECKING:
+    from seqzoo.configuration.experiment import Experiment
 
 LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
 LONGEST_NAME = 80
@@ -116,10 +119,10 @@ def train_one(overrides: Sequence[str]) -> FinishedRun:
     """
     from seqzoo.configuration.overrides import examine
 
-    config, mistakes = examine(*overrides)
+    experiment, mistakes = examine(*overrides)
     if mistakes:
         raise ConfigError(mistakes)
-    single = _Single(config)
+    single = _Single(experiment)
     _run_single(single, [*overrides])
     return single.finished()
 
@@ -127,28 +130,29 @@ def train_one(overrides: Sequence[str]) -> FinishedRun:
 class _Single:
     """One run as Hydra calls it. Hydra would print a traceback of what it raises, so that it is kept.
 
-    config: the checked configuration; None to compose and check here.
+    experiment: the checked configuration; None to compose and check here.
     """
 
     run: FinishedRun | None = None
     error: Exception | None = None
 
-    def __init__(self, config: dict[str, Any] | None):
-        self.config = config
+    def __init__(self, experiment: Experiment | None):
+        self.experiment = experiment
 
     def __call__(self, _: Any) -> None:
         from hydra.core.hydra_config import HydraConfig
 
+        from seqzoo.configuration.experiment import compose
         from seqzoo.runs.lifecycle import start, start_checked
         from seqzoo.training.loop import Stopped
 
         about = HydraConfig.get()
         folder = Path(about.runtime.output_dir)
         try:
-            if self.config is not None:
-                metrics = start_checked(self.config, folder)
+            if self.experiment is not None:
+                metrics = start_checked(self.experiment, folder)
             else:
-                metrics = start(composing.compose(*about.overrides.task), folder)
+                metrics = start(compose(*about.overrides.task), folder)
             self.run = FinishedRun(folder, metrics)
         except (SeqzooError, OSError, Stopped) as error:
             self.error = error
@@ -247,14 +251,15 @@ def _result(metrics: dict[str, Any]) -> str:
     return f"{split} {scores}, trained in {format_seconds(metrics['seconds'])}"
 
 
-def _begin_or_go_on(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _begin_or_go_on(config: Options, folder: Path) -> dict[str, Any]:
     """The final metrics of a run that is started, or continued where it was cut."""
+    from seqzoo.configuration.experiment import parse
     from seqzoo.runs.lifecycle import resume, start
     from seqzoo.training.record.files import CONFIG
 
     if (folder / CONFIG).exists():
         return until_stopped(lambda: resume(folder, composing.allowances(config["overrides"])))
-    return until_stopped(lambda: start(config, folder))
+    return until_stopped(lambda: start(parse(config), folder))
 
 
 def until_stopped(work: Callable[[], T]) -> T:

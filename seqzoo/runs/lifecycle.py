@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ import torch
 from seqzoo import __version__
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
-from seqzoo.configuration.building import build_budget, build_data, build_model, build_training, task_name
+from seqzoo.configuration.building import build_data, build_model, task_name
 from seqzoo.configuration.checking import check
 from seqzoo.configuration.cost import Cost, memory_to_train
+from seqzoo.configuration.experiment import Experiment, parse
 from seqzoo.configuration.sizing import describe_inputs, measure, within_budget
 from seqzoo.contracts.capabilities import Report, Reports, ScoresTexts
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError, program
-from seqzoo.contracts.options import value_at
+from seqzoo.contracts.options import Options, value_at
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.fingerprints import changed, records, saved_records
@@ -60,27 +61,27 @@ FREE_ON_RESUME = {
 }
 
 
-def start(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def start(experiment: Experiment, folder: Path) -> dict[str, Any]:
     """Train from nothing in a new run directory; returns the final metrics."""
-    mistakes = check(config)
+    mistakes = check(experiment)
     if mistakes:
         raise ConfigError(mistakes)
-    return start_checked(config, folder)
+    return start_checked(experiment, folder)
 
 
-def start_checked(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def start_checked(experiment: Experiment, folder: Path) -> dict[str, Any]:
     """`start`, for a configuration that was found to be without mistakes."""
-    settings = build_training(config)
+    settings = experiment.training
     check_precision(settings.precision, select_device(settings.device))
-    data = build_data(config)
+    data = build_data(experiment)
     data.load()
-    config = {**within_budget(config, data, data.spec), "data_files": records(data)}
-    cost = measure(config, data, data.spec)
+    experiment = replace(within_budget(experiment, data, data.spec), data_files=records(data))
+    cost = measure(experiment, data, data.spec)
     with torch.device("meta"):
-        build_model(config, data.spec).task.check_start()
+        build_model(experiment, data.spec).task.check_start()
     # what can go wrong so far leaves no folder behind
-    with Run.create(folder, config) as run:
-        return _train(config, data, run, None, cost)
+    with Run.create(folder, experiment.to_plain()) as run:
+        return _train(experiment, data, run, None, cost)
 
 
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -90,19 +91,18 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
         return _resume(run, config, overrides)
 
 
-def _resume(run: Run, config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+def _resume(run: Run, config: Options, overrides: list[str]) -> dict[str, Any]:
     folder = run.folder
-    config = _with_newer_options(config)
     # a run that somebody else made cannot allow itself
-    config |= {"allow_modules": [], "allow_changed_data": False}
-    config = _changed(config, overrides)
+    config = {**_with_newer_options(config), "allow_modules": [], "allow_changed_data": False}
+    experiment = parse(_changed(config, overrides))
     # what a budget says of the width has been done
-    mistakes = check({**config, "budget": {**config["budget"], "parameters": None, "flops": None}})
+    mistakes = check(replace(experiment, budget=replace(experiment.budget, parameters=None, flops=None)))
     if mistakes:
         raise ConfigError(mistakes)
     spec = spec_from_plain(read_json(folder / SPEC)) if os.path.lexists(folder / SPEC) else None
-    data, others = _load_again(config, spec)
-    if others and not config["allow_changed_data"]:
+    data, others = _load_again(experiment, spec)
+    if others and not experiment.allow_changed_data:
         raise CheckpointError(
             f"{_listed(others)} changed since the run was started: put back what it read, or go on with what is there "
             "now by allow_changed_data=true"
@@ -115,8 +115,8 @@ def _resume(run: Run, config: dict[str, Any], overrides: list[str]) -> dict[str,
     if checkpoint is not None and checkpoint["position"]["finished"] and (folder / METRICS).exists():
         position, settings, seconds = (
             Position(**checkpoint["position"]),
-            build_training(config),
-            build_budget(config).seconds,
+            experiment.training,
+            experiment.budget.seconds,
         )
         batches = data.num_batches("train", position.epoch)
         if not overrides or is_over(position, settings, seconds, batches):
@@ -125,12 +125,12 @@ def _resume(run: Run, config: dict[str, Any], overrides: list[str]) -> dict[str,
                 f"{folder} has finished (update {position.step:,}): to go on, give it a later end, such as {later}"
             )
         checkpoint["position"]["finished"] = False
-    return _train(config, data, run, checkpoint, measure(config, data, data.spec))
+    return _train(experiment, data, run, checkpoint, measure(experiment, data, data.spec))
 
 
-def _load_again(config: dict[str, Any], spec: DataSpec | None) -> tuple[DataModule, list[str]]:
+def _load_again(experiment: Experiment, spec: DataSpec | None) -> tuple[DataModule, list[str]]:
     """The data of a run, from where it was when the run was started; and the paths of what is not the same any more."""
-    data, saved = build_data(config), saved_records(config)
+    data, saved = build_data(experiment), saved_records(experiment.data_files)
     data.places.update({record.name: record.path for record in saved})
     data.load(spec)
     return data, changed(data, saved)
@@ -142,7 +142,7 @@ def _listed(paths: list[str]) -> str:
     return shown + (f" and {len(paths) - 1} more have" if len(paths) > 1 else " has")
 
 
-def _with_newer_options(config: dict[str, Any]) -> dict[str, Any]:
+def _with_newer_options(config: Options) -> Options:
     """The configuration of a run, which may be of an older version: options of training that it lacks are the default
     ones.
     """
@@ -153,7 +153,7 @@ def _with_newer_options(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+def _changed(config: Options, overrides: list[str]) -> Options:
     """The run's configuration with the overrides; raises ConfigError when they change what is learned.
 
     What the run was started with is data, which somebody else may have written: it is compared, and never composed.
@@ -179,30 +179,30 @@ def _changed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
 
 
 def _train(
-    config: dict[str, Any], data: DataModule, run: Run, checkpoint: dict[str, Any] | None, cost: Cost
+    experiment: Experiment, data: DataModule, run: Run, checkpoint: dict[str, Any] | None, cost: Cost
 ) -> dict[str, Any]:
     """From the start, or from a checkpoint, to the final metrics."""
-    settings = build_training(config)
+    settings = experiment.training
     device = select_device(settings.device)
     check_precision(settings.precision, device)
     make_deterministic(settings.deterministic)
     run.write_json(SPEC, spec_to_plain(data.spec))
-    seed_everything(config["seed"])
-    model = build_model(config, data.spec)
+    seed_everything(experiment.seed)
+    model = build_model(experiment, data.spec)
     if checkpoint is None:
         model.encoder.load_pretrained()
     threads = _set_threads(settings.threads, model, data, checkpoint)
-    session = Session(model, settings, device, count_updates(data, settings), build_budget(config).seconds)
+    session = Session(model, settings, device, count_updates(data, settings), experiment.budget.seconds)
     if checkpoint is not None:
         with continuing(run.folder / LAST):
             fill(model, checkpoint["model"], run.folder / LAST)
             session.restore(checkpoint)
         run.forget_after(session.position.step)
-    _introduce(run, config, data, session, threads, cost)
+    _introduce(run, experiment, data, session, threads, cost)
 
     purge_step = session.position.step + 1 if checkpoint is not None else None
-    columns = hyperparameters(config, cost.parameters)
-    run.tracker = Tracker(run.folder, columns, group_name(config), purge_step)
+    columns = hyperparameters(experiment, cost.parameters)
+    run.tracker = Tracker(run.folder, columns, group_name(experiment.to_plain()), purge_step)
     # a run without an ending may be continued; TensorBoard keeps the first ending it reads
     ending: Ending | None = None
     try:
@@ -210,23 +210,23 @@ def _train(
             if checkpoint is None:
                 run.save(session)
             fit(session, data, run)
-            metrics = _finish(run, config, data, session, threads, cost)
+            metrics = _finish(run, experiment, data, session, threads, cost)
         ending = "success"
         return metrics
     except Stopped:
         run.log(
             f"stopped after update {session.position.step:,}, which is saved; to go on:\n"
-            f"    {program('seqzoo')} {_to_continue(run.folder, config)}"
+            f"    {program('seqzoo')} {_to_continue(run.folder, experiment)}"
         )
         raise
     finally:
         run.tracker.close(ending)
 
 
-def _to_continue(folder: Path, config: dict[str, Any]) -> str:
+def _to_continue(folder: Path, experiment: Experiment) -> str:
     """The arguments of the command line that continue a run."""
-    allowed = [f"allow_modules=[{','.join(config['allow_modules'])}]"] if config["allow_modules"] else []
-    allowed += ["allow_changed_data=true"] if config.get("allow_changed_data") else []
+    allowed = [f"allow_modules=[{','.join(experiment.allow_modules)}]"] if experiment.allow_modules else []
+    allowed += ["allow_changed_data=true"] if experiment.allow_changed_data else []
     return shlex.join(["train", *composing.config_dir_arguments(), f"resume={folder}", *allowed])
 
 
@@ -250,19 +250,19 @@ def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint:
     return int(threads)
 
 
-def _introduce(run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int, cost: Cost) -> None:
+def _introduce(run: Run, experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost) -> None:
     sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits().items())
-    names = " ".join(f"{group}={config['choices'][group]}" for group in ("task", "data", "backbone", "cell"))
+    names = " ".join(f"{group}={experiment.choices[group]}" for group in ("task", "data", "backbone", "cell"))
     padding = data.padding_share()
     of_padding = "" if padding is None else f"; {padding:.1%} of the steps of a batch are padding"
     device = str(session.device)
     if session.device.type == "cuda":
         device += f" ({torch.cuda.get_device_name(session.device)}, {session.settings.precision})"
     rows = [
-        ("run", f"{names} seed={config['seed']}"),
+        ("run", f"{names} seed={experiment.seed}"),
         ("data", f"{sizes}; {describe_inputs(data.spec, data.numbers)}, {data.spec.output_size:,} outputs{of_padding}"),
         *_describe_vectors(data.spec),
-        *describe_cost(config, cost),
+        *describe_cost(experiment, cost),
         ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
         ("training", _describe_end(session)),
         ("folder", str(run.folder)),
@@ -280,7 +280,7 @@ def _describe_vectors(spec: DataSpec) -> list[tuple[str, str]]:
     return [("vectors", f"{found.found:,} of {found.words:,} words, {found.share:.1%} of the training tokens")]
 
 
-def describe_cost(config: dict[str, Any], cost: Cost) -> list[tuple[str, str]]:
+def describe_cost(experiment: Experiment, cost: Cost) -> list[tuple[str, str]]:
     """Lines about a model's size, and how near it came to its budget."""
     flops = "unknown" if cost.flops_per_token is None else f"{cost.flops_per_token:,.0f}"
     reason = f" ({cost.unknown})" if cost.unknown else ""
@@ -291,12 +291,12 @@ def describe_cost(config: dict[str, Any], cost: Cost) -> list[tuple[str, str]]:
             f"{memory_to_train(cost)} during training; recurrent state of a sequence: {cost.state_bytes:,} bytes",
         ),
     ]
-    width = build_budget(config).width
+    width = experiment.budget.width
     if width is not None:
         name, target = width
         reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs a token")
         assert reached is not None  # a budget of FLOPs was kept by counting them
-        hidden = config["backbone"]["hidden_size"]
+        hidden = experiment.backbone["hidden_size"]
         rows.append(
             ("budget", f"{reached:,.0f} of {target:,.0f} {what} ({reached / target - 1:+.2%}): hidden_size {hidden}")
         )
@@ -310,7 +310,7 @@ def _describe_end(session: Session) -> str:
 
 
 def _finish(
-    run: Run, config: dict[str, Any], data: DataModule, session: Session, threads: int, cost: Cost
+    run: Run, experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost
 ) -> dict[str, Any]:
     """Score the best weights on every split that is held out, write metrics.json, show the table."""
     load_weights(run.folder / BEST, session.model)
@@ -338,14 +338,14 @@ def _finish(
         "updates": position.step,
         "best_update": position.best_step,
         "epochs": position.epoch + 1,
-        "seed": config["seed"],
+        "seed": experiment.seed,
         "vectors": coverage(data.spec),
-        "choices": config["choices"],
+        "choices": dict(experiment.choices),
         "device": hardware(session.device),
         "precision": precision,
         "threads": threads,
         "versions": {"seqzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        "command": shlex.join(["seqzoo", "train", *composing.config_dir_arguments(), *config["overrides"]]),
+        "command": shlex.join(["seqzoo", "train", *composing.config_dir_arguments(), *experiment.overrides]),
         "commit": commit(),
         "date": datetime.date.today().isoformat(),
     }
@@ -362,7 +362,7 @@ def _finish(
         for split, values in scores.items()
     ]
     rows += [
-        *describe_cost(config, cost),
+        *describe_cost(experiment, cost),
         ("time", f"{format_seconds(position.seconds)} of training, {format_speed(session)}"),
         ("folder", str(run.folder)),
     ]
@@ -383,9 +383,9 @@ def _log_folder(folder: Path) -> str:
 def evaluate_run(
     folder: Path,
     split: str,
-    overrides: dict[str, Any],
+    overrides: Options,
     allow_modules: list[str],
-    adaptation: dict[str, Any] | None = None,
+    adaptation: Options | None = None,
 ) -> dict[str, Any]:
     """The scores of a run's best weights on one split and, where a task answers with classes, its "report".
 
@@ -395,14 +395,12 @@ def evaluate_run(
         adapts = Adaptation(**(adaptation or {}))
     except ValueError as error:
         raise ConfigError([str(error)]) from None
-    config = _with_newer_options(read_config(folder))
-    config["allow_modules"] = allow_modules
-    for name, value in overrides.items():
-        config["training"][name] = value
-    settings = build_training(config)
+    config = {**_with_newer_options(read_config(folder)), "allow_modules": allow_modules}
+    experiment = parse({**config, "training": {**config["training"], **overrides}})
+    settings = experiment.training
     device = select_device(settings.device)
     check_precision(settings.precision, device)
-    data, others = _load_again(config, spec_from_plain(read_json(folder / SPEC)))
+    data, others = _load_again(experiment, spec_from_plain(read_json(folder / SPEC)))
     if others:
         told = f"seqzoo: {_listed(others)} changed since the run was started: the scores are of what is there now"
         print(told, file=sys.stderr)
@@ -411,10 +409,10 @@ def evaluate_run(
             [f"split is {split!r}: the data of this run has {', '.join(data.splits())}; choose one by split="]
         )
     with torch.device("meta"):
-        check_weights(folder / BEST, build_model(config, data.spec))
-    model = build_model(config, data.spec)
+        check_weights(folder / BEST, build_model(experiment, data.spec))
+    model = build_model(experiment, data.spec)
     if adapts.name and not isinstance(model.task, ScoresTexts):
-        named = task_name(model.task, config)
+        named = task_name(model.task, experiment.choices)
         raise ConfigError([f"cache and dynamic are for tasks that predict the next token, and {named} does not"])
     load_weights(folder / BEST, model)
     _set_threads(settings.threads, model, data, None)

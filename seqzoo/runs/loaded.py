@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from seqzoo.configuration.building import build_model, task_name
 from seqzoo.configuration.composing import merged
+from seqzoo.configuration.experiment import Parts, parts_of
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Prediction
 from seqzoo.contracts.capabilities import (
     Aligns,
@@ -57,6 +59,8 @@ class Inside(NamedTuple):
     backwards: bool
 
 
+UNNAMED = Parts()
+"""What is known of a model that was not built from a configuration."""
 Found = TypeVar("Found")
 Nothing = TypeVar("Nothing")
 
@@ -77,7 +81,7 @@ class Loaded:
     models that write its answers with it.
     """
 
-    def __init__(self, model: Model, spec: DataSpec, config: dict[str, Any], others: Sequence[Loaded] = ()):
+    def __init__(self, model: Model, spec: DataSpec, config: Parts = UNNAMED, others: Sequence[Loaded] = ()):
         self.model, self.spec, self.config, self.others = model, spec, config, others
 
     @torch.no_grad()
@@ -240,7 +244,7 @@ class Loaded:
 
     @property
     def _task_name(self) -> str:
-        return task_name(self.model.task, self.config)
+        return task_name(self.model.task, self.config.choices)
 
     def _of_each(
         self,
@@ -315,13 +319,12 @@ def load(
         [Prediction(answer='596', score=-0.0003)]
     """
     folder = Path(run_dir)
-    config = read_config(folder)
-    config["allow_modules"] = allow_modules or []
-    config["task"] = merged(config["task"], options or {})
+    parts = replace(parts_of(read_config(folder)), allow_modules=allow_modules or [])
+    parts = replace(parts, task=merged(parts.task, options or {}))
     spec = spec_from_plain(read_json(folder / SPEC))
     with torch.device("meta"):
-        check_weights(folder / BEST, build_model(config, spec))
-    model = build_model(config, spec)
+        check_weights(folder / BEST, build_model(parts, spec))
+    model = build_model(parts, spec)
     load_weights(folder / BEST, model)
     others = [load(other, device, allow_modules) for other in beside]
     for path, other in zip(beside, others, strict=True):
@@ -331,4 +334,4 @@ def load(
             raise ConfigError([f"{run_dir} and {path} cannot answer together: {reason}"])
         if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
             raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
-    return Loaded(model.to(select_device(device)).eval(), spec, config, others)
+    return Loaded(model.to(select_device(device)).eval(), spec, parts, others)

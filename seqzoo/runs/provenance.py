@@ -9,8 +9,12 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqzoo.contracts.options import Options
+
 if TYPE_CHECKING:
     import torch
+
+    from seqzoo.configuration.experiment import Experiment
 
 # options that cannot change a score
 HOUSEKEEPING = {"log_every", "save_every", "examples", "diagnostics", "profile", "device", "threads", "source", "root"}
@@ -52,34 +56,40 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def hyperparameters(config: dict[str, Any], parameters: int) -> dict[str, Any]:
+GROUPS = ("cell", "backbone", "encoder", "task", "data", "training")
+
+
+def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, Any]:
     """The configuration, flat and without the seed: one column each on the HParams page."""
-    flat: dict[str, Any] = {f"{group}": config["choices"][group] for group in ("cell", "backbone", "task", "data")}
+    flat: dict[str, Any] = {group: experiment.choices[group] for group in ("cell", "backbone", "task", "data")}
     flat["parameters"] = parameters
 
-    def add(prefix: str, node: dict[str, Any]) -> None:
+    def add(prefix: str, node: Options) -> None:
         for key, value in node.items():
             if isinstance(value, dict):
                 add(f"{prefix}{key}.", value)
             elif key not in ("class", "seed"):
                 flat[prefix + key] = value if isinstance(value, (bool, int, float, str)) else str(value)
 
-    for group in ("cell", "backbone", "encoder", "task", "data", "training"):
-        add(f"{group}.", {key: value for key, value in config[group].items() if key not in HOUSEKEEPING})
+    for group, options in _scored(experiment.to_plain()).items():
+        add(f"{group}.", options)
     return flat
 
 
-def fingerprint(config: dict[str, Any]) -> str:
-    """A name of all that can change the scores of a run: its configuration, budget and seed."""
-    groups = ("cell", "backbone", "encoder", "task", "data", "training")
-    learned = {group: {k: v for k, v in config[group].items() if k not in HOUSEKEEPING} for group in groups}
-    learned |= {name: config[name] for name in ("budget", "seed", "allow_modules")}
+def fingerprint(config: Options) -> str:
+    """A name of all that can change the scores of a run: its plain configuration, budget and seed."""
+    learned = _scored(config) | {name: config[name] for name in ("budget", "seed", "allow_modules")}
     return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def group_name(config: dict[str, Any]) -> str:
-    """One name for the seeds of a configuration."""
-    learned = {group: config[group] for group in ("cell", "backbone", "encoder", "task", "data", "training")}
+def _scored(config: Options) -> dict[str, Any]:
+    """The options of each group that can change a score."""
+    return {group: {k: v for k, v in config[group].items() if k not in HOUSEKEEPING} for group in GROUPS}
+
+
+def group_name(config: Options) -> str:
+    """One name for the seeds of a plain configuration."""
+    learned = {group: config[group] for group in GROUPS}
     learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
     learned["training"] = {key: value for key, value in learned["training"].items() if key not in HOUSEKEEPING}
     budget = {name: value for name, value in config.get("budget", {}).items() if name != "tolerance" and value}
@@ -93,7 +103,7 @@ def group_name(config: dict[str, Any]) -> str:
     return "_".join([*(config["choices"][group] for group in ("cell", "backbone", "data")), digest])
 
 
-def _without_width(node: dict[str, Any], width: Any) -> dict[str, Any]:
+def _without_width(node: Options, width: Any) -> dict[str, Any]:
     return {
         key: _without_width(value, width) if isinstance(value, dict) else value
         for key, value in node.items()

@@ -127,6 +127,7 @@ def _interval(option: str, interval: Any) -> Space:
 
 def goal_of(fixed: list[str], found: list[Space]) -> Goal:
     """Raises ConfigError with every mistake in what is fixed and in the values of each space."""
+    from seqzoo.configuration.experiment import compose
     from seqzoo.configuration.overrides import examine
     from seqzoo.configuration.sizing import outline
 
@@ -136,7 +137,7 @@ def goal_of(fixed: list[str], found: list[Space]) -> Goal:
         mistakes |= dict.fromkeys(examine(*first, value)[1])
     if mistakes:
         raise ConfigError(mistakes)
-    metric = outline(composing.compose(*first)).model.task.metrics()[0]
+    metric = outline(compose(*first)).model.task.metrics()[0]
     return Goal(metric.name, f"valid/{'loss' if metric.name == 'loss_nats' else metric.name}", metric.higher_is_better)
 
 

@@ -14,7 +14,7 @@ import pytest
 from seqzoo.analysis import ladder
 from seqzoo.analysis.ladder import LADDER, Attempt, climb, report
 from seqzoo.configuration.building import build_data
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.errors import ConfigError, TrainingError
 
 COPY, ADDING, RECALL, PARITY = LADDER

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import seqzoo
+from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget, as_number, nearest
-from seqzoo.configuration.building import build_budget, build_data
+from seqzoo.configuration.building import build_data
 from seqzoo.configuration.checking import check
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose, parse
 from seqzoo.configuration.overrides import examine
 from seqzoo.configuration.registry import names
 from seqzoo.configuration.sizing import measure, within_budget
@@ -74,7 +76,7 @@ def test_heads_divide_the_width() -> None:
     config = compose("task=tagging", "cell=m_lstm", "cell.heads=8", "budget.parameters=1M")
     data = build_data(config)
     fitted = within_budget(config, data, data.expected_spec())
-    assert fitted["backbone"]["hidden_size"] % 8 == 0
+    assert fitted.backbone["hidden_size"] % 8 == 0
     assert measure(fitted, data, data.expected_spec()).weights == pytest.approx(1e6, rel=0.01)
 
 
@@ -82,10 +84,10 @@ def test_what_takes_its_width_from_the_backbone_follows() -> None:
     config = compose("task=transduction", "budget.parameters=500k")
     data = build_data(config)
     fitted = within_budget(config, data, data.expected_spec())
-    assert fitted["task"]["decoder"]["backbone"]["hidden_size"] == fitted["backbone"]["hidden_size"] != 192
+    assert fitted.task["decoder"]["backbone"]["hidden_size"] == fitted.backbone["hidden_size"] != 192
     assert measure(fitted, data, data.expected_spec()).weights == pytest.approx(5e5, rel=0.01)
     own = compose("task=transduction", "budget.parameters=500k", "task.decoder.backbone.num_layers=2")
-    assert within_budget(own, data, data.expected_spec())["task"]["decoder"]["backbone"]["num_layers"] == 2
+    assert within_budget(own, data, data.expected_spec()).task["decoder"]["backbone"]["num_layers"] == 2
 
 
 def test_operations_of_an_lstm_by_hand() -> None:
@@ -109,7 +111,7 @@ def test_operations_of_a_head_that_works_in_the_loss_are_counted(head: str, vect
     config = compose("task=language_modeling", "backbone.hidden_size=50", *filter(None, [head]))
     data = build_data(config)
     spec = data.expected_spec()
-    width = config["encoder"]["embedding_size"]
+    width = config.encoder["embedding_size"]
     expected = 8 * 50 * (width + 50) + 2 * 50 * (spec.output_size + vectors)
     assert measure(config, data, spec).flops_per_token == expected
 
@@ -130,7 +132,7 @@ def test_a_width_may_be_off_by_the_tolerance_in_both_directions(off: float) -> N
     target = measure(config, data, spec).weights / (1 + off)
     budget = [f"budget.parameters={target}", "task=tagging"]
     fitted = within_budget(compose(*budget, "budget.tolerance=0.003"), data, spec)
-    assert fitted["backbone"]["hidden_size"] == 40
+    assert fitted.backbone["hidden_size"] == 40
     with pytest.raises(ConfigError, match=re.escape(f"at best ({off:+.1%}, backbone.hidden_size=40)")):
         within_budget(compose(*budget, "budget.tolerance=0.001"), data, spec)
 
@@ -160,14 +162,16 @@ def test_mistakes_are_told(overrides: str) -> None:
 
 def test_a_list_of_widths_is_not_for_a_budget() -> None:
     config = compose("budget.parameters=1M")
-    config["backbone"] |= {"hidden_size": [256, 128], "num_layers": 2}
+    config = replace(config, backbone={**config.backbone, "hidden_size": [256, 128], "num_layers": 2})
     assert check(config) == [
         "budget.parameters sets backbone.hidden_size, one number for all layers, but it is [256, 128]"
     ]
 
 
 def test_a_run_of_an_older_version_has_no_budget() -> None:
-    assert build_budget({}) == Budget()
+    config = composing.compose("task=tagging")
+    del config["budget"]
+    assert parse(config).budget == Budget()
 
 
 def test_what_cannot_be_met_is_refused_before_there_is_a_folder(command: Callable, tmp_path: Path) -> None:
@@ -209,7 +213,6 @@ def test_seconds_end_a_training_that_has_no_other_end(command: Callable, tmp_pat
 
 
 def test_the_rate_falls_with_the_time_that_is_spent() -> None:
-    from seqzoo.configuration.building import build_training
     from seqzoo.training.optimizer import Schedule
 
     config = compose(
@@ -219,11 +222,11 @@ def test_the_rate_falls_with_the_time_that_is_spent() -> None:
         "training.epochs=null",
         "budget.seconds=9",
     )
-    by_time = Schedule(build_training(config), None)
+    by_time = Schedule(config.training, None)
     assert [by_time.rate(step, spent) for step, spent in ((0, 0.0), (7, 0.5), (8, 1.0), (9, 1.5))] == pytest.approx(
         [0.1, 0.05, 0.0, 0.0]
     )
-    by_both = Schedule(build_training(config), 10)
+    by_both = Schedule(config.training, 10)
     assert by_both.rate(5, 0.2) == pytest.approx(0.05)
     assert by_both.rate(5, 0.8) == pytest.approx(0.02)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
 import seqzoo
-from seqzoo.configuration import composing
-from seqzoo.configuration.building import build_data, build_model, build_training
+from seqzoo.commands.main import main
+from seqzoo.configuration import checking, composing
+from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.checking import check
+from seqzoo.configuration.experiment import Experiment, Parts, compose, parse
 from seqzoo.configuration.overrides import examine
 from seqzoo.configuration.registry import names
 from seqzoo.configuration.sizing import outline
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.runs import lifecycle
 from seqzoo.training.optimizer import build_optimizer
 from seqzoo.training.settings import Training
 
@@ -41,7 +45,7 @@ def test_every_data_set_is_sound_with_its_task(name: str) -> None:
     if "seed" in options:
         options["seed"] = 0
     own = [f"data.{option}=a_file" for option, value in options.items() if value == composing.MISSING]
-    data = build_data({"data": {key: "a_file" if value == "???" else value for key, value in options.items()}})
+    data = build_data(Parts(data={key: "a_file" if value == "???" else value for key, value in options.items()}))
     spec = data.expected_spec()
     task = "captioning" if spec.picture is not None and spec.kind == "transduction" else spec.kind
     encoder = "image_cnn" if spec.picture is not None else "features" if data.numbers else "tokens"
@@ -173,15 +177,14 @@ def test_parts_that_no_batch_goes_through_are_told() -> None:
 
 
 def test_the_training_section_checks_itself() -> None:
-    section = composing.compose()["training"]
-    assert build_training({"training": section}) == Training(**section)
+    section = asdict(compose().training)
     with pytest.raises(ConfigError, match="accumulate is 0"):
         Training(**{**section, "accumulate": 0})
 
 
 def test_outline_counts_without_memory() -> None:
     """A model of 2.4e9 parameters, by hand: 4H (I + H + 2) of the LSTM and what is around it."""
-    found = outline(composing.compose("task=tagging", "backbone.hidden_size=24000", "encoder.embedding_size=1000"))
+    found = outline(compose("task=tagging", "backbone.hidden_size=24000", "encoder.embedding_size=1000"))
     inputs, tags = found.spec.input_size, found.spec.output_size
     assert found.cost.parameters == inputs * 1000 + 4 * 24000 * (1000 + 24000 + 2) + tags * (24000 + 1)
     assert all(parameter.is_meta for parameter in found.model.parameters())
@@ -189,14 +192,14 @@ def test_outline_counts_without_memory() -> None:
 
 
 def test_outline_has_the_sizes_of_the_model_that_is_trained() -> None:
-    config = composing.compose("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
-    model, _ = seqzoo.build(*config["overrides"])
+    config = compose("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
+    model, _ = seqzoo.build(*config.overrides)
     assert outline(config).cost.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_memory_grows_with_the_batch() -> None:
     small, large = (
-        outline(composing.compose("task=tagging", f"data.batch_size={size}")).cost.training_bytes for size in (10, 1000)
+        outline(compose("task=tagging", f"data.batch_size={size}")).cost.training_bytes for size in (10, 1000)
     )
     assert 10 < large / small < 100
 
@@ -211,14 +214,14 @@ def test_build_is_repeatable_and_obeys_the_seed() -> None:
 
 
 def test_a_decoder_may_be_named_or_have_a_cell_of_its_own() -> None:
-    config = composing.compose("task.decoder.backbone=deep", "cell=gru")
+    config = compose("task.decoder.backbone=deep", "cell=gru")
     model = build_model(config, build_data(config).expected_spec())
     assert [type(layer[0]).__name__ for layer in model.task.decoder.backbone.layers] == ["GRU", "GRU"]
-    config = composing.compose("task.decoder.backbone.cell=elman", "cell=gru")
+    config = compose("task.decoder.backbone.cell=elman", "cell=gru")
     model = build_model(config, build_data(config).expected_spec())
     assert [type(layer[0]).__name__ for layer in model.task.decoder.backbone.layers] == ["Elman"]
     own = "task.decoder.backbone={class: Recurrent, cell: gru, hidden_size: 8, num_layers: 2, residual: true}"
-    config = composing.compose(own, "cell=lstm")
+    config = compose(own, "cell=lstm")
     decoder = build_model(config, build_data(config).expected_spec()).task.decoder.backbone
     assert decoder.residual
     assert [(type(layer[0]).__name__, layer[0].hidden_size) for layer in decoder.layers] == [("GRU", 8), ("GRU", 8)]
@@ -279,7 +282,7 @@ def test_a_class_outside_seqzoo_must_be_allowed(my_module: str) -> None:
 
 @pytest.mark.parametrize("name", ["function", "NoCell", "Min"])
 def test_only_a_class_of_the_contract_is_built(my_module: str, name: str) -> None:
-    config = composing.compose("cell=gru", f"cell.class={my_module}.{name}", f"allow_modules=[{my_module}]")
+    config = compose("cell=gru", f"cell.class={my_module}.{name}", f"allow_modules=[{my_module}]")
     [mistake] = check(config)
     told = ", which does not inherit from seqzoo.Cell" if name == "NoCell" else ": there is no such cell."
     assert mistake.startswith(f"cell.class is '{my_module}.{name}'{told}")
@@ -376,6 +379,23 @@ def test_what_cannot_work_is_told(overrides: str, told: str) -> None:
 
 
 def test_no_memory_of_the_first_moment_is_a_float() -> None:
-    config = composing.compose("training.betas=[0,0.999]")
+    config = compose("training.betas=[0,0.999]")
     assert examine("training.betas=[0,0.999]")[1] == []
-    build_optimizer(torch.nn.Linear(2, 2), build_training(config))
+    build_optimizer(torch.nn.Linear(2, 2), config.training)
+
+
+def test_a_run_parses_its_configuration_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the command to the last update, and again when it is resumed."""
+    parsed: list[Experiment] = []
+
+    def counted(config: dict) -> Experiment:
+        parsed.append(parse(config))
+        return parsed[-1]
+
+    monkeypatch.setattr(checking, "parse", counted)
+    monkeypatch.setattr(lifecycle, "parse", counted)
+    small = ["debug=tiny", "data.train_size=16", "data.validation_size=4", "data.test_size=4", "training.steps=2"]
+    main(["train", *small, f"hydra.run.dir={tmp_path / 'run'}"])
+    assert len(parsed) == 1
+    main(["train", f"resume={tmp_path / 'run'}", "training.steps=3"])
+    assert len(parsed) == 2

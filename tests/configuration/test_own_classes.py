@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from seqzoo.configuration import composing
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.checking import check
+from seqzoo.configuration.experiment import compose
 
 MODULE = """
 from seqzoo.metrics import PredictionMetric
@@ -58,7 +58,7 @@ def own_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 def test_a_task_is_handed_the_classes() -> None:
     chosen = "task.metrics=[own_classes.Wrong,exact_match]", "task.search.constraints=[own_classes.Odd]"
-    config = composing.compose("task=transduction", *chosen, ALLOW)
+    config = compose("task=transduction", *chosen, ALLOW)
     assert check(config) == []
     task = build_model(config, build_data(config).expected_spec()).task
     assert [(metric.name, metric.higher_is_better) for metric in task.metrics()] == [
@@ -70,7 +70,7 @@ def test_a_task_is_handed_the_classes() -> None:
 def test_nothing_is_imported_that_is_not_allowed() -> None:
     chosen = "task.metrics=[own_classes.Wrong]", "task.search.constraints=[own_classes.Odd]"
     advice = "outside seqzoo: if you trust it, add 'allow_modules=[own_classes]', or for a finished run --allow-module"
-    assert check(composing.compose("task=transduction", *chosen)) == [
+    assert check(compose("task=transduction", *chosen)) == [
         f"task.search.constraints is 'own_classes.Odd', {advice} own_classes",
         f"task.metrics is 'own_classes.Wrong', {advice} own_classes",
     ]
@@ -94,4 +94,4 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("override", "told"), MISTAKES.items())
 def test_mistakes_are_told(override: str, told: str) -> None:
-    assert check(composing.compose("task=transduction", override, ALLOW)) == [told]
+    assert check(compose("task=transduction", override, ALLOW)) == [told]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqzoo.configuration import composing
 from seqzoo.configuration.building import build_model
 from seqzoo.configuration.cost import cost_of
+from seqzoo.configuration.experiment import compose
 from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import Batch, Spelling
 from seqzoo.contracts.spec import DataSpec
@@ -28,9 +28,9 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 
 def build(name: str, **options: object) -> Model:
-    config = composing.compose("task=tagging", f"encoder={name}", "backbone.hidden_size=6")
-    config["encoder"] |= options
-    kind = getattr(encoders, config["encoder"]["class"])
+    config = compose("task=tagging", f"encoder={name}", "backbone.hidden_size=6")
+    config = replace(config, encoder={**config.encoder, **options})
+    kind = getattr(encoders, config.encoder["class"])
     if issubclass(kind, encoders.PictureEncoder):
         return build_model(config, DataSpec("tagging", 3, TAGS, picture=[3, 40, 9]))
     characters = CHARACTERS if kind.reads_characters else 0

@@ -16,9 +16,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqzoo.configuration import composing
+from seqzoo.configuration import composing, experiment
 from seqzoo.configuration.building import build_model
 from seqzoo.configuration.composing import merged
+from seqzoo.configuration.experiment import Parts
 from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import END, PAD, UNKNOWN, Batch, Features
 from seqzoo.contracts.errors import ConfigError
@@ -55,7 +56,7 @@ SPECS = {
     "regression": DataSpec("regression", 3, 2, per_step=True),
 }
 
-compose, load = functools.cache(composing.compose), functools.cache(composing.load)
+compose, load = functools.cache(experiment.compose), functools.cache(composing.load)
 
 
 def build(task: str, cell: str, backbone: str = "unidirectional", **task_options: Any) -> Model:
@@ -65,9 +66,14 @@ def build(task: str, cell: str, backbone: str = "unidirectional", **task_options
     layers = {**load("backbone", backbone), "hidden_size": WIDTH, "dropout": 0.0}
     if "columns" in layers:
         layers["columns"] = 2  # so that few steps are several rows of a grid
-    config["choices"]["backbone"] = backbone
-    config = {**config, "backbone": layers, "cell": load("cell", cell), "task": merged(config["task"], task_options)}
-    return build_model(config, SPECS[config["choices"]["task"]])
+    parts = Parts(
+        encoder=config.encoder,
+        cell=load("cell", cell),
+        backbone=layers,
+        task=merged(config.task, task_options),
+        choices={**config.choices, "backbone": backbone},
+    )
+    return build_model(parts, SPECS[config.choices["task"]])
 
 
 def some_batch(task: str) -> Batch:

@@ -10,7 +10,7 @@ import pytest
 
 import seqzoo.contracts.span_notation
 import seqzoo.data
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 
 SETS = [
     ("tiny_shakespeare", {"train": 1_003_853, "validation": 111_539}, 67),

@@ -8,13 +8,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import torch
 
 from seqzoo.configuration import composing, registry
-from seqzoo.configuration.building import build_data, build_model, build_training
+from seqzoo.configuration.building import build_data, build_model
+from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.overrides import examine
 from seqzoo.configuration.sizing import outline
 from seqzoo.contracts.errors import LONGEST_SENTENCE, ConfigError, DataError, printable
@@ -60,15 +62,15 @@ MARKS = "[]{}()'\"$,:=\\ \t\n@~+*?<>|&;#%!^`.-_/é\x00"
 def attempt(case: Case) -> None:
     overrides = [*_overrides(case.random)]
     case.note("overrides:", *map(repr, overrides))
-    config, mistakes = examine(*overrides)
-    if mistakes or config is None:
+    experiment, mistakes = examine(*overrides)
+    if mistakes or experiment is None:
         _refuse(mistakes)
-    assert config is not None
-    measured = outline(config)
+    assert experiment is not None
+    measured = outline(experiment)
     if measured.cost.unknown or not all(map(math.isfinite, measured.cost[:-1])):
         raise Fault(f"the cost is {measured.cost}")
     if case.random.random() < TRAINED and measured.cost.training_bytes < LARGEST_TRAINED:
-        _train_one_step(case, config)
+        _train_one_step(case, experiment)
 
 
 def _refuse(mistakes: list[str]) -> None:
@@ -81,20 +83,20 @@ def _refuse(mistakes: list[str]) -> None:
     raise ConfigError(told.mistakes[:3])
 
 
-def _train_one_step(case: Case, config: dict[str, Any]) -> None:
+def _train_one_step(case: Case, experiment: Experiment) -> None:
     """On generated data, of which there is little."""
     case.note("trains")
-    sizes = {name: min(8, config["data"][name]) for name in _SIZES if name in config["data"]}
+    sizes = {name: min(8, experiment.data[name]) for name in _SIZES if name in experiment.data}
     if not sizes:
         return
-    data = build_data({**config, "data": {**config["data"], **sizes}})
+    data = build_data(replace(experiment, data={**experiment.data, **sizes}))
     try:
         data.load()
     except DataError:  # so few examples may not be had
         return
     torch.manual_seed(0)
-    model = build_model(config, data.spec)
-    optimizer = build_optimizer(model, build_training(config))
+    model = build_model(experiment, data.spec)
+    optimizer = build_optimizer(model, experiment.training)
     batch = next(iter(data.batches("train")))
     scores, _ = model.train()(batch)
     loss = model.task.loss(scores, batch)

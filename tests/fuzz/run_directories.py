@@ -28,7 +28,7 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
 import seqzoo
 from seqzoo.commands import main as cli
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.errors import SeqzooError
 from seqzoo.runs import lifecycle as runs
 from seqzoo.training.record.files import BEST, CONFIG, CURVES, EVENTS, LAST, METRICS, SPEC, WRITTEN

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqzoo.configuration.building import build_model
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.text.codec import LabelCodec

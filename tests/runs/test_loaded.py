@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqzoo.configuration.building import build_model
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import Parts, compose
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
@@ -67,7 +67,7 @@ def test_language_models_continue_and_score_together() -> None:
     for candidate in found:
         together, first, second = (
             [score for _, score in one.score(["ab" + candidate.answer])[0]]
-            for one in (loaded, Loaded(loaded.model, loaded.spec, {}), other)
+            for one in (loaded, Loaded(loaded.model, loaded.spec), other)
         )
         means = [math.log((math.exp(a) + math.exp(b)) / 2) for a, b in zip(first, second, strict=True)]
         assert together == pytest.approx(means, abs=1e-5)
@@ -97,7 +97,7 @@ def test_what_does_not_write_has_no_score_and_no_stream() -> None:
     loaded = language_model("abc")
     with pytest.raises(ConfigError, match="task=language_modeling does not score answers, but texts alone: leave"):
         loaded.score(["a"], ["b"])
-    loaded.config = {}
+    loaded.config = Parts()
     loaded.model.task = Tagging(8, DataSpec("tagging", 5, 2), ["accuracy"])
     with pytest.raises(ConfigError, match="the task Tagging does not score texts: it writes no tokens"):
         loaded.score(["a"])
@@ -203,7 +203,7 @@ def test_scores_that_are_not_numbers_are_no_answer(task: str) -> None:
     model = build(task, "gru", "bidirectional" if task == "cloze" else "unidirectional").eval()
     with torch.no_grad():
         model.encoder.embedding.weight.fill_(float("nan"))
-    loaded = Loaded(model, SPECS[task], {})
+    loaded = Loaded(model, SPECS[task])
     for text in ("abc", "a_c"):
         with pytest.raises(DataError, match="scores are not numbers"):
             loaded.predict([text])

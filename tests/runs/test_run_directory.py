@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from seqzoo.commands import main as cli
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts import disk
 from seqzoo.contracts.errors import CheckpointError, ConfigError
 from seqzoo.contracts.locks import lock
@@ -267,7 +267,7 @@ def test_fewer_gpus_have_the_random_states_that_there_are_for_them(run: Path, mo
     config = read_config(run)
     data = runs.build_data(config)
     data.load()
-    session = runs.Session(runs.build_model(config, data.spec), runs.build_training(config), torch.device("cpu"), 4)
+    session = runs.Session(runs.build_model(config, data.spec), config.training, torch.device("cpu"), 4)
     states: dict[int, torch.Tensor] = {}
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, number: states.update({number: state}))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from seqzoo.configuration.building import build_model
-from seqzoo.configuration.composing import compose, load
+from seqzoo.configuration.composing import load
+from seqzoo.configuration.experiment import compose
 from seqzoo.configuration.overrides import examine
 from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import BLANK, Batch
@@ -27,7 +29,7 @@ CONFIG = compose("task=cloze", "cell=gru", "backbone.hidden_size=6")
 
 
 def build(**options: Any) -> Model:
-    return build_model({**CONFIG, "task": {**CONFIG["task"], **options}}, SPEC).eval()
+    return build_model(replace(CONFIG, task={**CONFIG.task, **options}), SPEC).eval()
 
 
 @pytest.mark.parametrize("backbone", names("backbone"))
@@ -41,7 +43,7 @@ def test_every_backbone_of_one_layer_in_both_directions_is_blind_and_others_are_
         **({"cells": ["gru"]} if "cells" in options else {}),
     }
     for given in (options, one_layer) if "bidirectional" in options else (options,):
-        config = {**CONFIG, "backbone": given}
+        config = replace(CONFIG, backbone=given)
         if backbone == "pyramidal" or given.get("num_layers", 1) > 1 or not given.get("bidirectional"):
             with pytest.raises(ConfigError, match=r"does not keep what it read|fewer steps than it reads"):
                 build_model(config, SPEC)
@@ -68,7 +70,7 @@ def test_the_default_backbone_suits_the_task_and_can_be_chosen() -> None:
     assert compose("task=cloze")["choices"]["backbone"] == "bidirectional"
     assert compose("task=tagging")["choices"]["backbone"] == "unidirectional"
     config, mistakes = examine("task=cloze", "backbone=deep_bidirectional")
-    assert config["choices"]["backbone"] == "deep_bidirectional"
+    assert config.choices["backbone"] == "deep_bidirectional"
     assert mistakes[0].startswith("backbone=deep_bidirectional does not keep what it read before a token apart from")
 
 
@@ -97,7 +99,7 @@ def log_probability(model: Model, words: list[str], places: list[int]) -> float:
 
 def filled(n_best: int, text: str, **options: Any) -> tuple[Model, list]:
     model = build(**options)
-    return model, Loaded(model, SPEC, {}).candidates([text], n_best)[0]
+    return model, Loaded(model, SPEC).candidates([text], n_best)[0]
 
 
 def test_blanks_are_filled_by_the_most_probable_words_in_order() -> None:
@@ -124,11 +126,11 @@ def test_greedily_each_blank_has_the_best_word_after_those_before_it() -> None:
 
 def test_a_text_without_blanks_is_answered_word_by_word() -> None:
     model = build()
-    [with_blank, without] = Loaded(model, SPEC, {}).predict(["a ___ c", "a b c d"])
+    [with_blank, without] = Loaded(model, SPEC).predict(["a ___ c", "a b c d"])
     assert with_blank.answer.split()[::2] == ["a", "c"]
-    [unknown] = Loaded(model, SPEC, {}).predict(["x ___ a yes"])
+    [unknown] = Loaded(model, SPEC).predict(["x ___ a yes"])
     assert [word for step, word in enumerate(unknown.answer.split()) if step != 1] == ["x", "a", "yes"]
-    [unknown] = Loaded(model, SPEC, {}).predict(["<unk> x ___ <pad> zebra"])
+    [unknown] = Loaded(model, SPEC).predict(["<unk> x ___ <pad> zebra"])
     assert [word for step, word in enumerate(unknown.answer.split()) if step != 2] == ["<unk>", "x", "<pad>", "zebra"]
     assert len(without.answer) == 4
     assert set(without.answer) <= set("abcdef")

@@ -153,7 +153,7 @@ def test_one_number_for_each_sequence_of_a_padded_batch() -> None:
 def test_the_task_alone_is_an_experiment_that_reads_numbers() -> None:
     config, mistakes = examine("task=regression")
     assert mistakes == []
-    assert config["choices"]["encoder"] == "features"
+    assert config.choices["encoder"] == "features"
     assert compose("task=tagging")["choices"]["encoder"] == "tokens"
 
 

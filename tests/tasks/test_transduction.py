@@ -45,7 +45,7 @@ def build(backbone: str = "unidirectional", search: Any = (), sampling: Any = ()
     names = ("word_dropout", "label_smoothing", "coverage_loss", "self_critical")
     training = {name: decoder.pop(name) for name in names if name in decoder}
     groups = {"decoder": decoder, "search": dict(search), "scheduled_sampling": dict(sampling)}
-    return build_model({**config, "task": merged(config["task"], {**groups, **training})}, SPEC)
+    return build_model(replace(config, task=merged(config.task, {**groups, **training})), SPEC)
 
 
 def copying() -> Batch:
@@ -276,7 +276,7 @@ def test_words_that_no_vocabulary_knows_are_copied() -> None:
     lengths = torch.tensor([4, 3, 2])
     targets = torch.tensor([[5, 1, 6, 1, END], [1, 4, 5, END, PAD], [6, 1, END, PAD, PAD]])
     train(model, Batch(inputs, lengths, targets, lengths + 1))
-    loaded = Loaded(model, spec, {})
+    loaded = Loaded(model, spec)
     texts = ["eins Anna zwei Bert", "Carla drei eins", "zwei Dora"]
     assert [p.answer for p in loaded.predict(texts)] == texts
     assert [row[0].answer for row in loaded.candidates(texts, 2)] == texts
@@ -372,11 +372,11 @@ def test_no_text_reaches_a_special_id() -> None:
     batch = encode_inputs(spec, ["a <eos> b <pad>"])
     assert batch.inputs.tolist() == [[4, UNKNOWN, 5, UNKNOWN]]
     for name, value in (("words", ["a <eos>"]), ("places", {2: "<bos>"}), ("prefix", "<pad>")):
-        model = build_model(merged(config, {"task": {"search": {name: value}}}), spec).eval()
+        model = build_model(replace(config, task=merged(config.task, {"search": {name: value}})), spec).eval()
         with pytest.raises(DataError, match=f"{name} has '.*<...>', of which the model knows only '.*<unk>': reword"):
             model.task.decode(model, batch)
     with pytest.raises(DataError, match="of the answer 'a <eos> b' the model knows only 'a <unk> b'"):
-        Loaded(build_model(config, spec).eval(), spec, {}).score(["a b"], ["a <eos> b"])
+        Loaded(build_model(config, spec).eval(), spec).score(["a b"], ["a <eos> b"])
 
 
 def test_the_next_step_reads_what_the_head_has_read() -> None:
@@ -599,7 +599,7 @@ def test_answers_may_be_drawn() -> None:
 
 
 def test_a_longer_source_than_any_before_is_answered() -> None:
-    loaded = Loaded(build("bidirectional", attention="general").eval(), SPEC, {})
+    loaded = Loaded(build("bidirectional", attention="general").eval(), SPEC)
     long, short = loaded.predict(["abcdefgh" * 60, "ab"])
     assert len(long.answer) <= 100
     assert short.answer == loaded.predict(["ab"])[0].answer
@@ -611,7 +611,7 @@ def test_the_second_line_of_a_couplet_has_the_form_of_the_first(beam_size: int) 
     codecs = TextCodec.learn("characters", lines), TextCodec.learn("characters", lines, TARGET_SPECIALS)
     spec = DataSpec("transduction", codecs[0].size, codecs[1].size, *codecs)
     config = compose("cell=gru", "backbone.hidden_size=16", "task.search.couplet=true")
-    model = build_model(merged(config, {"task": {"search": {"beam_size": beam_size}}}), spec).eval()
+    model = build_model(replace(config, task=merged(config.task, {"search": {"beam_size": beam_size}})), spec).eval()
     for source, prediction in zip(lines, model.task.decode(model, encode_inputs(spec, lines)), strict=True):
         marks = [[character == "," for character in line] for line in (source, prediction.answer)]
         letters = [character for character in prediction.answer if character != ","]

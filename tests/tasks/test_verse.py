@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqzoo.configuration.building import build_model
-from seqzoo.configuration.composing import compose, merged
+from seqzoo.configuration.composing import merged
+from seqzoo.configuration.experiment import compose
 from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
@@ -30,9 +32,9 @@ CONFIG = compose("task=verse", "cell=elman", "backbone.hidden_size=8", "encoder.
 
 def poet(seed: int = 0, **options: Any) -> Loaded:
     torch.manual_seed(seed)
-    model = build_model({**CONFIG, "task": merged(CONFIG["task"], options)}, SPEC)
+    model = build_model(replace(CONFIG, task=merged(CONFIG.task, options)), SPEC)
     torch.nn.init.normal_(model.encoder.embedding.weight, std=3.0)  # far from equal probabilities
-    return Loaded(model, SPEC, {})
+    return Loaded(model, SPEC)
 
 
 def checked(answer: str, form: Form) -> list[str]:

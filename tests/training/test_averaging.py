@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from seqzoo.configuration.building import build_training
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.runs import lifecycle as runs
 from seqzoo.training.averaging import Averaging
@@ -24,7 +23,7 @@ class Walk:
     def __init__(self, *overrides: str, updates: int = 40):
         self.model = nn.Linear(3, 2)
         self.model.bias.requires_grad_(False)
-        self.averaging = Averaging(self.model, build_training(compose(*(f"training.{o}" for o in overrides))))
+        self.averaging = Averaging(self.model, compose(*(f"training.{o}" for o in overrides)).training)
         self.steps = torch.randn(updates, 2, 3)
 
     def update(self, number: int) -> None:
@@ -108,7 +107,7 @@ class Normalised:
 
     def __init__(self, *overrides: str):
         self.model = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2, affine=False))
-        self.averaging = Averaging(self.model, build_training(compose(*(f"training.{o}" for o in overrides))))
+        self.averaging = Averaging(self.model, compose(*(f"training.{o}" for o in overrides)).training)
         self.seen: list[dict[str, torch.Tensor]] = []
 
     def update(self, number: int) -> None:
@@ -165,4 +164,4 @@ def test_the_own_weights_come_back_from_a_half_made_exchange() -> None:
 def test_a_wrong_option_is_told(option: str) -> None:
     name = option.partition("=")[0]
     with pytest.raises(ConfigError, match=f"training.{name} is "):
-        build_training(compose("task=tagging", f"training.{option}"))
+        compose("task=tagging", f"training.{option}")

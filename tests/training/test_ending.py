@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seqzoo.configuration.building import build_data, build_training
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.building import build_data
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.errors import CheckpointError
 from seqzoo.contracts.parts import DataModule
 from seqzoo.runs import lifecycle as runs
@@ -42,7 +42,7 @@ def test_times_above_a_day(seconds: float, shown: str) -> None:
 
 
 def settings(*overrides: str) -> Training:
-    return build_training(compose("task=tagging", *overrides))
+    return compose("task=tagging", *overrides).training
 
 
 def test_the_updates_of_a_few_epochs_are_counted_exactly() -> None:
@@ -89,7 +89,7 @@ def test_the_last_epoch_is_whole_where_updates_were_only_estimated(
     data = build_data(config)
     data.load()
     batches = [data.num_batches("train", epoch) for epoch in range(2)]
-    assert sum(batches) != count_updates(data, build_training(config)) == 2 * batches[0]
+    assert sum(batches) != count_updates(data, config.training) == 2 * batches[0]
     metrics = runs.start(config, tmp_path / "run")
     assert (metrics["updates"], metrics["epochs"]) == (sum(batches), 2)
 

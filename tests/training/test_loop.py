@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from seqzoo.configuration.building import build_data, build_model, build_training
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.building import build_data, build_model
+from seqzoo.configuration.experiment import compose
 from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import ConfigError, TrainingError
@@ -170,7 +170,7 @@ def session(*overrides: str, steps: int = 3) -> Session:
     config = compose("task=classification", "backbone.hidden_size=8", "training.threads=1", *overrides)
     torch.manual_seed(0)
     model = build_model(config, DataSpec("classification", 10, 2))
-    return Session(model, build_training(config), torch.device("cpu"), total_steps=steps)
+    return Session(model, config.training, torch.device("cpu"), total_steps=steps)
 
 
 def run_updates(of: Session, data: FixedBatches, updates: int = 3) -> dict[str, torch.Tensor]:
@@ -186,7 +186,7 @@ def updates_of(device: str, *overrides: str) -> Iterator[Callable[[], object]]:
     config = tiny(*overrides)
     data = build_data(config)
     data.load()
-    of = Session(build_model(config, data.spec), build_training(config), torch.device(device), total_steps=100)
+    of = Session(build_model(config, data.spec), config.training, torch.device(device), total_steps=100)
     groups = loop.in_groups(data.batches("train"), of.settings.accumulate)
     for group, _ in on_device(groups, of.device):
         yield partial(loop.update, of, group, data.stateful)
@@ -259,7 +259,7 @@ def test_an_update_follows_the_gradient_of_the_mean_over_all_targets(task: str, 
     data.load()
     model = build_model(config, data.spec)
     settings = replace(
-        build_training(config), optimizer="sgd", momentum=0.0, weight_decay=0.0, schedule="constant", warmup_steps=0,
+        config.training, optimizer="sgd", momentum=0.0, weight_decay=0.0, schedule="constant", warmup_steps=0,
         learning_rate=0.5,
     )  # fmt: skip
     of = Session(model, settings, torch.device("cpu"), total_steps=1)
@@ -390,9 +390,7 @@ def test_a_loss_that_is_no_number_stops_and_says_where() -> None:
 @pytest.mark.parametrize("part", ["inputs", "targets", "inputs and targets"])
 def test_numbers_of_the_data_that_are_not_finite_are_told_as_such(part: str) -> None:
     config = compose("task=regression", "data=adding", "backbone.hidden_size=8", "cell.engine=reference")
-    of = Session(
-        build_model(config, DataSpec("regression", 2, 1)), build_training(config), torch.device("cpu"), total_steps=3
-    )
+    of = Session(build_model(config, DataSpec("regression", 2, 1)), config.training, torch.device("cpu"), total_steps=3)
     for step in range(3):
         batch = Batch(torch.rand(4, 5, 2), torch.full((4,), 5), torch.rand(4, 1), padded=False)
         for name in part.split(" and ") if step == 1 else []:

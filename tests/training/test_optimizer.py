@@ -7,14 +7,13 @@ import math
 import pytest
 from torch import nn
 
-from seqzoo.configuration.building import build_training
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.training.optimizer import Schedule, build_optimizer
 from seqzoo.training.settings import Training
 
 
 def settings(*overrides: str) -> Training:
-    return build_training(compose("training.learning_rate=0.1", *overrides))
+    return compose("training.learning_rate=0.1", *overrides).training
 
 
 def test_warm_up_then_cosine() -> None:

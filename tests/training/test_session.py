@@ -9,8 +9,8 @@ from typing import Any
 import numpy
 import torch
 
-from seqzoo.configuration.building import build_data, build_model, build_training
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.building import build_data, build_model
+from seqzoo.configuration.experiment import compose
 from seqzoo.training import loop
 from seqzoo.training.record.checkpoint import fill, load_training, save_training
 from seqzoo.training.session import Session
@@ -42,7 +42,7 @@ def test_a_restored_session_has_all_that_was_saved(tmp_path: Path) -> None:
     data.load()
 
     def new() -> Session:
-        return Session(build_model(config, data.spec), build_training(config), torch.device("cpu"), total_steps=50)
+        return Session(build_model(config, data.spec), config.training, torch.device("cpu"), total_steps=50)
 
     saved, fresh = new(), new()
     for batch, _ in zip(data.batches("train"), range(3), strict=False):

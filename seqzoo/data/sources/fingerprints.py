@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,12 +34,11 @@ def records(data: DataModule) -> list[dict[str, str]]:
     return [FileRecord(name, read.path, fingerprint(read))._asdict() for name, read in data.files.items()]
 
 
-def saved_records(config: dict[str, Any]) -> list[FileRecord]:
-    """The records in the configuration of a run; runs of older versions have none.
+def saved_records(saved: Sequence[Mapping[str, Any]]) -> list[FileRecord]:
+    """The records that the configuration of a run holds; runs of older versions have none.
 
     Raises CheckpointError where they are damaged.
     """
-    saved = config.get("data_files", [])
     try:
         found = [FileRecord(**record) for record in saved]
         if all(isinstance(text, str) for record in found for text in record):

@@ -8,7 +8,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from textwrap import indent
@@ -86,7 +86,7 @@ class Run:
         self._held.close()
 
     @classmethod
-    def create(cls, folder: Path, config: dict[str, Any]) -> Run:
+    def create(cls, folder: Path, config: Mapping[str, Any]) -> Run:
         """Make the directory and write its configuration."""
         taken = [name for name in (CONFIG, METRICS, LAST, BEST) if os.path.lexists(folder / name)]
         if taken:
@@ -95,7 +95,7 @@ class Run:
                 f"resume={shlex.quote(str(folder))}, or give another folder with hydra.run.dir="
             )
         run = cls(folder)
-        text = OmegaConf.to_yaml(OmegaConf.create(config))
+        text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
         try:
             write_text(folder / CONFIG, text)
         except CheckpointError:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from seqzoo.configuration.building import build_data
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.errors import CheckpointError
 from seqzoo.contracts.parts import DataModule, ReadFiles
 from seqzoo.data.sources import fingerprints

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seqzoo.configuration.building import build_data, build_model, cell_factory
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.configuration.overrides import examine
 from seqzoo.network.backbones.mixed import Mixed
 from seqzoo.network.model import Model

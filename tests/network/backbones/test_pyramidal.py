@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqzoo.configuration.building import build_data, build_model, cell_factory
-from seqzoo.configuration.composing import compose
+from seqzoo.configuration.experiment import compose
 from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.state import flatten, reorder

@@ -1,0 +1,156 @@
+"""One configuration, parsed once: what everybody reads between the command line and the constructors."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from seqzoo.configuration import composing
+from seqzoo.configuration.budget import Budget
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.options import Options, check_options, fits, shown
+from seqzoo.training.settings import Training, out_of_range
+
+COMPONENTS = ("data", "encoder", "cell", "backbone", "task")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The components of a configuration, each by the options of its YAML, among them its class.
+
+    choices: the names that were chosen in `conf/`, by their group; allow_modules: modules outside seqzoo whose classes
+    may be named.
+    """
+
+    data: Options = field(default_factory=dict)
+    encoder: Options = field(default_factory=dict)
+    cell: Options = field(default_factory=dict)
+    backbone: Options = field(default_factory=dict)
+    task: Options = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
+    allow_modules: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Parts):
+    """A whole configuration: components, training, budget and seed.
+
+    overrides: what it was composed of; data_files: what was read when the run was started, by `fingerprints.records`.
+    """
+
+    training: Training
+    budget: Budget = field(default_factory=Budget)
+    seed: int = 0
+    allow_changed_data: bool = False
+    overrides: Sequence[str] = ()
+    data_files: Sequence[Options] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Mappings, lists and values alone, as `config.yaml` stores them; `parse` reads them."""
+        return asdict(self)
+
+    def with_values(self, values: Mapping[str, Any]) -> Experiment:
+        """A copy in which options of components have other values, by their paths, such as backbone.hidden_size."""
+        components = {name: copy.deepcopy(getattr(self, name)) for name in COMPONENTS}
+        for path, value in values.items():
+            *above, option = path.split(".")
+            functools.reduce(dict.__getitem__, above, components)[option] = value
+        return replace(self, **components)
+
+
+def parse(config: Mapping[str, Any]) -> Experiment:
+    """A plain configuration, composed or stored, as one object. Components are checked by `checking.check`.
+
+    Raises:
+        ConfigError: every mistake in the sections, their types and the settings of training and budget.
+    """
+    parts = parts_of(config)
+    mistakes = [*value_mistakes(config), *training_mistakes(config), *budget_mistakes(config)]
+    if mistakes:
+        raise ConfigError(mistakes)
+    return Experiment(
+        **vars(parts),
+        training=Training(**config["training"]),
+        budget=Budget(**config.get("budget", {})),
+        seed=config["seed"],
+        allow_changed_data=config.get("allow_changed_data", False),
+        overrides=list(config.get("overrides", [])),
+        data_files=list(config.get("data_files", [])),
+    )
+
+
+def parts_of(config: Mapping[str, Any]) -> Parts:
+    """The components of a plain configuration. Raises ConfigError where a section is missing or not a mapping."""
+    mistakes = section_mistakes(config)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return Parts(
+        **{name: dict(config[name]) for name in COMPONENTS},
+        choices=dict(config.get("choices", {})),
+        allow_modules=list(config.get("allow_modules", [])),
+    )
+
+
+def compose(*overrides: str) -> Experiment:
+    """A configuration by overrides as on the command line.
+
+    Args:
+        *overrides: such as "task=tagging" and "cell=gru".
+
+    Raises:
+        ConfigError: all mistakes in the overrides, or in what they say of training and budget.
+
+    Example:
+        >>> seqzoo.compose("task=tagging", "cell=gru").training.learning_rate
+        0.001
+    """
+    return parse(composing.compose(*overrides))
+
+
+def section_mistakes(config: Mapping[str, Any]) -> list[str]:
+    """Mistakes in what there is to check: a section that is missing, or is not a mapping of options."""
+    mistakes = [f"{name} is missing: give {name}=..." for name in ("seed", "allow_modules") if name not in config]
+    for name in (*COMPONENTS, "training", "budget"):
+        # runs of older versions have no budget
+        if not isinstance(config.get(name, {} if name == "budget" else None), dict):
+            mistakes.append(f"{name} is {shown(config.get(name))}: it must be a mapping of its options")
+    if not fits(config.get("allow_modules", []), list[str]):
+        mistakes.append(f"allow_modules is {shown(config['allow_modules'])}: it must be a list, such as [my_module]")
+    return mistakes
+
+
+def value_mistakes(config: Mapping[str, Any]) -> list[str]:
+    """Mistakes in options that are in no section."""
+    mistakes = []
+    if not fits(config["seed"], int) or not 0 <= config["seed"] < 2**63:
+        mistakes.append(f"seed is {shown(config['seed'])}: it must be a whole number from 0 to 2**63 - 1")
+    if not isinstance(config.get("allow_changed_data", False), bool):
+        mistakes.append(f"allow_changed_data is {shown(config['allow_changed_data'])}: it must be true or false")
+    return mistakes
+
+
+def training_mistakes(config: Mapping[str, Any]) -> list[str]:
+    """Mistakes in the training section."""
+    options = config["training"]
+    mistakes = check_options("training", Training, options)
+    sound = {name: value for name, value in options.items() if name not in mistakes}
+    told = [*mistakes.values(), *out_of_range(sound)]
+    ends = (options.get("epochs", 1), options.get("steps", 1), config.get("budget", {}).get("seconds"))
+    if ends == (None, None, None):
+        told.append("training.epochs and training.steps are both null: say when to stop")
+    return told
+
+
+def budget_mistakes(config: Mapping[str, Any]) -> list[str]:
+    """Mistakes in the budget section."""
+    options = config.get("budget", {})
+    mistakes = [*check_options("budget", Budget, options).values()]
+    if not mistakes:
+        try:
+            Budget(**options)
+        except ConfigError as error:
+            mistakes += error.mistakes
+    return mistakes
