@@ -1,6 +1,6 @@
 """Add finished runs to a table in results/, and write docs/RESULTS.md from all tables.
 
-python scripts/record_results.py RUN_DIR ... --to results/spine.csv
+python scripts/record_results.py RUN_DIR ... --to results/core_tasks.csv
 python scripts/record_results.py                # only write the page
 """
 
@@ -20,25 +20,25 @@ from seqzoo.analysis.result_tables import read_table, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = REPOSITORY / "results", REPOSITORY / "docs" / "RESULTS.md"
-STUDY = "study.csv"  # has a part of its own
+STUDY = "study.csv"  # has a section of its own
 COLUMNS = (
     "data", "split", "metric", "value", "seed", "cell", "backbone", "task", "parameters", "seconds",
     "cpu_seconds", "device", "threads", "command", "commit", "date",
 )  # fmt: skip
 Row = dict[str, str]
 KEY = ("data", "split", "metric", "seed", "command", "device")
-WITHOUT = "none"  # backbone of what is no network, such as one caption for all pictures
+WITHOUT = "none"  # backbone of baselines without a network, such as one caption for all pictures
 SHOWN = ("data", "test", "validation", "runs", "cell", "parameters", "seconds", "CPU seconds", "command")
-REPEATS = r" (seed=|data\.fold=|--seed )\S+"  # of commands that differ in nothing else the mean is shown
+REPEATS = r" (seed=|data\.fold=|--seed )\S+"  # commands that differ in nothing else are averaged
 HEADER = """# Results
 
 Every number was measured by a run of this repository. `scripts/record_results.py` copies it from the run's
-`metrics.json` into `results/*.csv` and writes this page; nobody types one. A line is one command: the mean over its
-runs, which differ in the seed or in the fold of the data alone, and their standard deviation where there are several.
-The validation split chose when to stop. Seconds are those of a training, validation included, on whatever else the
-machine did meanwhile; CPU seconds are the time that its threads were at work (empty for runs from before it was
-measured). The tables hold each run, with its revision and its date. To see a number again, run its command, with
-`SEQZOO_DATA` naming the folder of the data.
+`metrics.json` into `results/*.csv` and writes this page; no number is typed by hand. A row is one command: the mean
+over its runs, which only differ in the seed or in the fold of the data, and their standard deviation if there are
+several. The best weights were selected on the validation split. Seconds are wall-clock times of training, validation
+included, on a machine that may have run other programs, too; CPU seconds are the time of the training's threads (empty
+for runs from before it was measured). The CSV files list each run with its revision and date. To reproduce a number,
+run its command with the environment variable `SEQZOO_DATA` set to the folder of the data.
 """
 
 
@@ -78,7 +78,8 @@ def page() -> str:
         if path.name == STUDY or not rows or not set(KEY) <= set(rows[0]):
             continue
         devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in rows}))
-        sections += [f"## {path.stem}", "", devices, "", f"| {' | '.join(SHOWN)} |", "|---" * len(SHOWN) + "|"]
+        title = path.stem.replace("_", " ").capitalize()
+        sections += [f"## {title}", "", devices, "", f"| {' | '.join(SHOWN)} |", "|---" * len(SHOWN) + "|"]
         for (data, command), runs in _grouped(rows, lambda row: (row["data"], _shared(row["command"]))):
             scores = [_scores([row for row in runs if row["split"] == split]) for split in ("test", "validation")]
             count = len({row["command"] for row in runs})
@@ -91,7 +92,7 @@ def page() -> str:
 
 
 def _margins(rows: list[Row]) -> list[str]:
-    """By how much trained models are better than the best line without a network, where there are such lines."""
+    """The difference of trained models from the best baseline without a network, where there is one."""
     lines = []
     for data, own in _grouped([row for row in rows if row["split"] == "test"], lambda row: row["data"]):
         best: dict[str, float] = {}
@@ -105,16 +106,16 @@ def _margins(rows: list[Row]) -> list[str]:
             means = ((metric, statistics.fmean(float(row["value"]) for row in same)) for metric, same in scores)
             margins = (f"{metric} {mean - best[metric]:+.2f}" for metric, mean in means)
             lines.append(f"- {data}, `{command}`: {', '.join(margins)}")
-    return ["On test, against the best of the lines without a network:", "", *lines, ""] if lines else []
+    return ["Difference from the best baseline without a network, on the test split:", "", *lines, ""] if lines else []
 
 
 def _shared(command: str) -> str:
-    """A command without what its repetitions differ in."""
+    """A command without the options that its repetitions differ in."""
     return re.sub(REPEATS, "", command)
 
 
 def _scores(rows: list[Row]) -> str:
-    """Each metric with its mean, and its deviation over several runs."""
+    """Each metric with its mean and, over several runs, its standard deviation."""
     texts = []
     for metric, own in _grouped(rows, lambda row: row["metric"]):
         values = [float(row["value"]) for row in own]
@@ -135,7 +136,7 @@ def _grouped(rows: list[Row], key: Callable[[Row], Any]) -> list[tuple[Any, list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="*", type=Path, help="finished run directories")
-    parser.add_argument("--to", type=Path, default=RESULTS / "spine.csv", help="the table")
+    parser.add_argument("--to", type=Path, default=RESULTS / "core_tasks.csv", help="the table")
     chosen = parser.parse_args()
     if chosen.runs:
         record(chosen.runs, chosen.to)

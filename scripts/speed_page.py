@@ -1,4 +1,4 @@
-"""Write docs/SPEED.md and its pictures from what was measured: results/speed_{cpu,gpu,toolkits}.csv.
+"""Write docs/SPEED.md and its pictures from the measurements in results/speed_{cpu,gpu,toolkits}.csv.
 
 python scripts/speed_page.py     # scripts/benchmark.py does it in the end, scripts/benchmark_toolkits.py too
 """
@@ -21,38 +21,37 @@ Row = dict[str, str]
 
 INTRODUCTION = """# Speed
 
-`python scripts/benchmark.py` measured these numbers (`results/speed_cpu.csv`) and wrote this page. All ways of a line
-run in one process in turns; a time is the median in milliseconds; before they are timed, ways that hold the same
-weights must agree in outputs and gradients. More is better in every ratio. MiB kept: what a forward pass keeps for the
-backward one. `seqzoo auto` is what users get.
+`python scripts/benchmark.py` measured these numbers (`results/speed_cpu.csv`) and wrote this page. All implementations
+of a row alternate in one process; a time is the median in milliseconds. Implementations with the same weights must
+agree in outputs and gradients before they are timed. Higher ratios are better. MiB kept: memory that a forward pass
+keeps for the backward pass. `seqzoo auto` is the default.
 
-![the ratios of seqzoo auto](speed_cpu.png)
+![Speed of seqzoo auto relative to torch.nn](speed_cpu.png)
 """
 UNMEASURED = """## GPU
 
-Not measured: no GPU could be had. `python scripts/benchmark.py --device cuda` measures there, into
-`results/speed_gpu.csv`.
+Not measured yet. `python scripts/benchmark.py --device cuda` measures on a GPU and writes `results/speed_gpu.csv`.
 """
 EXPLAINED = {
-    "equal": """All rows equally long. Ratio: the time of the faster way of torch.nn, its module or a loop over its
-cell, divided by the time of this one.""",
-    "lengths": """Lengths spread evenly from 20 to 100 % of T. Ratio: the time of the better of padded and packed
-torch.nn, divided by the time of this one.""",
-    "bfloat16": """Two layers in bfloat16. Ratio: the time of torch.nn, divided by the time of this one.""",
-    "variants": """Cells that torch.nn does not have, forward and backward. Ratio: multiplications a second, as a share
-of `nn.LSTM`'s in the same turns.""",
-    "loop": """Whole updates: forward, backward, clipping, AdamW. Ratio: the time of a loop written by hand around
-`nn.LSTM` (packed for the tagger, whose sentences differ in length), divided by the time of seqzoo's.""",
-    "linear": """Cells whose steps need not wait for each other, over long sequences, forward and backward. Ratio: the
-time of a loop over the cell, divided by the time of this one; `seqzoo reference` steps, too, but multiplies the inputs
-of all steps at once before.""",
+    "equal": """All rows have the same length. Ratio: the time of the faster of torch.nn's module and a loop over its
+cell, divided by the time of this implementation.""",
+    "lengths": """Lengths are spread evenly from 20 to 100 % of T. Ratio: the time of the faster of padded and packed
+torch.nn, divided by the time of this implementation.""",
+    "bfloat16": """Two layers in bfloat16. Ratio: the time of torch.nn, divided by the time of this implementation.""",
+    "variants": """Cells that torch.nn does not have, forward and backward. Ratio: multiplications per second
+relative to `nn.LSTM` in the same process.""",
+    "loop": """Whole updates: forward, backward, clipping, AdamW. Ratio: the time of a hand-written loop around
+`nn.LSTM` (packed for the tagger, whose sentences differ in length), divided by the time of seqzoo.""",
+    "linear": """Cells that are parallel in time, over long sequences, forward and backward. Ratio: the time of a loop
+over the cell, divided by the time of this implementation; `seqzoo reference` also runs step by step, but multiplies the
+inputs of all steps at once.""",
 }
-TOOLKITS_EXPLAINED = """The same layers, batches and optimizer, in turns, over batches from all over an epoch.
+TOOLKITS_EXPLAINED = """The same layers, batches and optimizer, alternating, over batches from a whole epoch.
 Ratio: the time of the toolkit, divided by that of seqzoo."""
 
 
 class Goal(NamedTuple):
-    """least: of the ratio; found: of each thing that it is asked of, the ratio; why: of what misses it."""
+    """A goal on the ratio: its lower bound, the measured ratios by name, and why some miss it."""
 
     text: str
     least: float
@@ -61,7 +60,7 @@ class Goal(NamedTuple):
 
 
 def goals(rows: list[Row], toolkits: list[Row]) -> Iterator[Goal]:
-    """What we want of a CPU, and what there is."""
+    """The goals on a CPU, with what was measured."""
 
     def ratios(part: str, cells: set[str] | None = None, least_rows: int = 1) -> list[Row]:
         return [
@@ -94,32 +93,32 @@ def goals(rows: list[Row], toolkits: list[Row]) -> Iterator[Goal]:
         {**row, "ratio": str(loops[row["cell"], row["B"]] / float(row["milliseconds"]))} for row in ratios("variants")
     ]
     alone = [row for row in against_loop if row["B"] == "1"]
-    yield Goal("equal lengths, each shape and pass, against the best of torch.nn", 0.97, named(ratios("equal")))
+    yield Goal("equal lengths, each shape and pass, relative to the faster of torch.nn", 0.97, named(ratios("equal")))
     yield Goal("equal lengths, gru, mean", 1.5, means(ratios("equal", {"gru"})))
     yield Goal(
         "lengths from 20 to 100 %, mean of each cell and pass", 1.5, means(ratios("lengths")),
-        "A packed nn.LSTM computes real steps alone, too: only packing, padding and the step itself are left to win.",
+        "A packed nn.LSTM also computes real steps only: only packing, padding and the step itself can be faster.",
     )  # fmt: skip
     yield Goal(
-        "variants at 16 rows or more, share of nn.LSTM's rate", 0.8, named(ratios("variants", least_rows=16)),
-        "Layer normalisation is work that the rate does not count: three means and variances a step.",
+        "variants at 16 rows or more, relative to the rate of nn.LSTM", 0.8, named(ratios("variants", least_rows=16)),
+        "The rate does not count layer normalisation: three means and variances per step.",
     )  # fmt: skip
-    yield Goal("variants, against a loop over the cell", 1.0, named(against_loop))
-    yield Goal("variants at one row, against a loop over the cell", 5.0, named(alone))
+    yield Goal("variants, relative to a loop over the cell", 1.0, named(against_loop))
+    yield Goal("variants at one row, relative to a loop over the cell", 5.0, named(alone))
     yield Goal(
-        "linear cells over 1,024 to 16,384 steps, against a loop over the cell", 10.0, named(ratios("linear")),
-        "Of sru and qrnn, the products with the inputs, which all ways have, take the largest part of what is left.",
+        "linear cells over 1,024 to 16,384 steps, relative to a loop over the cell", 10.0, named(ratios("linear")),
+        "For sru and qrnn, the products with the inputs, which every implementation has, dominate the remaining time.",
     )  # fmt: skip
-    yield Goal("a whole update, against a loop by hand", 0.97, named(ratios("loop")))
+    yield Goal("a whole update, relative to a hand-written loop", 0.97, named(ratios("loop")))
     yield Goal(
-        "whole updates beside toolkits", 1.5,
+        "whole updates, relative to toolkits", 1.5,
         {row["task"]: float(row["ratio"]) for row in toolkits if row["way"] == "seqzoo" and "beam" not in row["task"]},
-        "Most of a translator's update is products of matrices, which both leave to the same library.",
+        "Most of a translator's update is matrix products, which both leave to the same library.",
     )  # fmt: skip
 
 
 def goal_lines(rows: list[Row], toolkits: list[Row]) -> list[str]:
-    lines = ["| goal | at least | worst | what misses it |", "|---|---|---|---|"]
+    lines = ["| goal | at least | lowest | missed by |", "|---|---|---|---|"]
     reasons = []
     for goal in goals(rows, toolkits):
         if not goal.found:
@@ -142,17 +141,17 @@ def page(tables: dict[str, list[Row]]) -> str:
         for threads in sorted({row["threads"] for row in cpu})
     }
     for title, rows in by_threads.items():
-        lines += [f"## Against the goals, {title}", ""]
+        lines += [f"## Goals, {title}", ""]
         lines += goal_lines(rows, [row for row in tables["toolkits"] if row["threads"] == rows[0]["threads"]])
     for title, rows in by_threads.items():
         lines += section(title, rows)
-    lines += ["## Whole updates beside toolkits", "", *_toolkits(tables["toolkits"]), ""] if tables["toolkits"] else []
+    lines += ["## Whole updates of toolkits", "", *_toolkits(tables["toolkits"]), ""] if tables["toolkits"] else []
     lines += section("GPU", gpu) if gpu else [UNMEASURED]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def section(title: str, rows: list[Row]) -> list[str]:
-    """All that was measured on one machine and with one number of threads."""
+    """The measurements on one machine with one number of threads."""
     first = rows[0]
     source = f"`{first['command']}` ({', '.join(dict.fromkeys(row['commit'] for row in rows))})"
     lines = [f"## {title}", "", f"{first['device']}, torch {first['torch']}; {source}.", "", *_summary(rows), ""]
@@ -161,7 +160,10 @@ def section(title: str, rows: list[Row]) -> list[str]:
         if not here:
             continue
         lines += [f"### {part}", "", text, ""]
-        lines += ["| cell | pass | T, B, I, H | way | ms | ratio | MiB kept |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            "| cell | pass | T, B, I, H | implementation | ms | ratio | MiB kept |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for row in here:
             shape = ", ".join(row[letter] for letter in "TBIH")
             strong = "**" if row["way"] == "seqzoo auto" else ""
@@ -174,12 +176,12 @@ def section(title: str, rows: list[Row]) -> list[str]:
 
 
 def _toolkits(rows: list[Row]) -> list[str]:
-    """What scripts/benchmark_toolkits.py measured."""
+    """The measurements of scripts/benchmark_toolkits.py."""
     first = rows[0]
     measured = f"{first['device']}, {first['threads']} thread, torch {first['torch']}"
     source = f"{measured}; `{first['command']}` ({first['commit']})"
     lines = [f"{source}.", "", TOOLKITS_EXPLAINED, ""]
-    lines += ["| task | way | parameters | batches | seconds | ratio |", "|---|---|---|---|---|---|"]
+    lines += ["| task | implementation | parameters | batches | seconds | ratio |", "|---|---|---|---|---|---|"]
     for row in rows:
         shown = (row["task"], row["way"], f"{int(row['parameters']):,}", row["batches"], row["seconds"], row["ratio"])
         lines.append(f"| {' | '.join(shown)} |")
@@ -187,7 +189,7 @@ def _toolkits(rows: list[Row]) -> list[str]:
 
 
 def _summary(rows: list[Row]) -> list[str]:
-    """Geometric means and the worst case of what users get."""
+    """Geometric means and lowest ratios of the default."""
     lines = ["| `seqzoo auto` | geometric mean | lowest |", "|---|---|---|"]
     for part in EXPLAINED:
         for cell in dict.fromkeys(row["cell"] for row in rows if row["part"] == part):
@@ -204,7 +206,7 @@ def _summary(rows: list[Row]) -> list[str]:
 
 
 def draw(rows: list[Row], picture: Path) -> None:
-    """The ratios of `seqzoo auto` in training against torch.nn, a dot a shape."""
+    """The ratios of `seqzoo auto` in training relative to torch.nn, one dot per shape."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -224,7 +226,7 @@ def draw(rows: list[Row], picture: Path) -> None:
     axes.set_yticks(range(len(groups)), list(groups))
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel("times as fast as the best of torch.nn, forward and backward; a dot a shape")
+    axes.set_xlabel("speed relative to the faster of torch.nn, forward and backward; one dot per shape")
     axes.set_title(f"seqzoo auto on {rows[0]['device']}")
     figure.savefig(picture, dpi=110)
 

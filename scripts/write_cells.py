@@ -1,7 +1,7 @@
-"""Write docs/CELLS.md: every cell, with its paper and sizes, what it was checked for just now, and its speed.
+"""Write docs/CELLS.md: every cell with its paper, sizes, the results of all checks, and its speed.
 
 python scripts/write_cells.py            # checks every cell, under a minute
-python scripts/write_cells.py --speed    # measures results/cells_speed.csv before, some minutes on an idle machine
+python scripts/write_cells.py --speed    # first measures results/cells_speed.csv, some minutes on an idle machine
 """
 
 from __future__ import annotations
@@ -36,21 +36,22 @@ MARKS = ("engines", "equation", *CHECKS)
 COLUMNS = ("cell", "paper", "states", "parameters", "parallel in time", *MARKS, "time")
 HEADER = """# Cells
 
-`python scripts/write_cells.py` wrote this page; every mark is a check of `seqzoo/analysis/testing.py` that ran while it
-was written, and that `tests/contracts/test_cells.py` runs on every change. `seqzoo info NAME` tells more of a cell.
+`python scripts/write_cells.py` wrote this page. Every mark is the result of a check in `seqzoo/analysis/testing.py`,
+which `tests/contracts/test_cells.py` repeats on every change. `seqzoo info NAME` prints equations, options and BibTeX
+of a cell.
 
-| column | what it says |
+| column | meaning |
 |---|---|
-| parameters | trained numbers where input and hidden size are 128; ° none: the cell is drawn at random and stays so |
-| parallel in time | twice as many steps do not take twice as many operations one after the other; counted |
-| engines | besides a step after the other: fused, the step compiled; torch, its kernel or a scan in parallel |
-| equation | a step in NumPy, written from the paper, agrees in float64 over 7 steps |
+| parameters | number of trained parameters at input and hidden size 128; °: none, the weights stay random |
+| parallel in time | the number of sequential operations does not double with the number of steps (counted) |
+| engines | implementations besides single steps: fused (the compiled step), torch (its kernel or a parallel scan) |
+| equation | agrees in float64 over 7 steps with a NumPy step written from the paper |
 """
 REFERENCE = "✓ʳ"
 
 
 def measure_marks() -> dict[str, dict[str, str]]:
-    """The mark of each cell and check."""
+    """Run all checks; returns the mark of each cell and check."""
     marks = {}
     for name in names("cell"):
         create = cell_factory(name)
@@ -68,7 +69,7 @@ def _mark(found: Verdict) -> str:
 
 
 def read_marks() -> dict[str, dict[str, str]]:
-    """The marks of the page as it is."""
+    """The marks on the current page."""
     rows = [line.strip("|").split("|") for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
     cells = [dict(zip(COLUMNS, (cell.strip() for cell in row), strict=True)) for row in rows]
     return {row["cell"].strip("`"): {mark: row[mark] for mark in MARKS} for row in cells}
@@ -81,10 +82,14 @@ def page(marks: dict[str, dict[str, str]]) -> str:
     lines = [HEADER.rstrip()]
     lines += [f"| {name} | {_first_sentence(check)} |" for name, check in CHECKS.items()]
     lines.append(
-        f"| time | processor time of forward and backward over {LENGTH} steps, batch {BATCH}, input and hidden "
+        f"| time | CPU time of forward and backward passes over {LENGTH} steps, batch {BATCH}, input and hidden "
         f"size {WIDTH}, as a multiple of `nn.LSTM` in the same process ({'; '.join(devices) or 'not measured'}) |"
     )
-    lines += ["", f"✓ does it, ✗ does not, {REFERENCE} does it by the reference loop: torch's fast kernel refuses.", ""]
+    lines += [
+        "",
+        f"✓ passes, ✗ fails, {REFERENCE} passes by the reference loop, since torch's fast kernel does not support it.",
+        "",
+    ]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for name in names("cell"):
         row = _row(cell_info(name), speeds.get(name, {}).get("times", ""))
@@ -113,7 +118,7 @@ def read_speeds() -> dict[str, dict[str, str]]:
 
 
 def measure_speeds() -> None:
-    """Write the table: how many times as long as nn.LSTM each cell takes, medians of rounds in which both alternate."""
+    """Time each cell relative to nn.LSTM, as medians over rounds in which both alternate, and write the table."""
     torch.set_num_threads(1)
     common = {"device": hardware(torch.device("cpu")), "threads": "1", "torch": torch.__version__.partition("+")[0]}
     rows = []

@@ -29,7 +29,7 @@ def test_the_page_names_what_misses_a_goal(load_script: Callable[[str], ModuleTy
     rows = [{**common, "cell": "lstm", "ratio": "0.9"}, {**common, "cell": "elman", "ratio": "0.98"}]
     _, _, line, *_ = load_script("speed_page").goal_lines(rows, [])
     assert line == (
-        "| equal lengths, each shape and pass, against the best of torch.nn | 0.97 | 0.9 "
+        "| equal lengths, each shape and pass, relative to the faster of torch.nn | 0.97 | 0.9 "
         "| lstm, forward, 100, 1, 8, 8: 0.9 |"
     )
 

@@ -242,7 +242,7 @@ def _seconds_until(run: RunRecord, metric: str, good_enough: float, higher: bool
 
 
 def sentence(table: Table, one: Row, other: Row) -> str:
-    """What can be said of two rows."""
+    """Compare two rows in one sentence."""
     found = table.difference(one, other)
     # by the seeds that both have
     if found.summary.mean < 0:
@@ -257,12 +257,12 @@ def sentence(table: Table, one: Row, other: Row) -> str:
     if found.verdict == "better":
         return f"{one.label} is better than {other.label} at {count} seeds: {by}, p = {found.p:.2g}."
     if found.verdict == "ahead":
-        return f"{one.label} is ahead of {other.label} at each of {count} seeds, too few to rule out luck: {by}."
+        return f"{one.label} is ahead of {other.label} at each of {count} seeds, too few to rule out chance: {by}."
     return f"{names} cannot be told apart at {count} seeds: {by}, p = {found.p:.2g}."
 
 
 def sentences(table: Table) -> list[str]:
-    """What can be said of a table: whether its runs read the same data, and who is better."""
+    """Conclusions from a table: whether its runs read the same data, and which are better."""
     return [*_about_data(table), *_verdicts(table)]
 
 
@@ -272,7 +272,7 @@ def _about_data(table: Table) -> list[str]:
 
 
 def _verdicts(table: Table) -> list[str]:
-    """All pairs of a few rows; of many, the best against each other one."""
+    """Compare all pairs of a few rows, or the best of many with each other one."""
     if len(table.rows) <= FEW:
         return [sentence(table, one, other) for one, other in itertools.combinations(table.rows, 2)]
     best = table.rows[0]
@@ -283,26 +283,26 @@ def _verdicts(table: Table) -> list[str]:
         verdicts[found.verdict if found.summary.mean > 0 else "alike"].append(row.label)
     said = {
         "alike": f"{best.label} cannot be told apart from",
-        "ahead": f"With too few seeds to rule out luck, {best.label} is ahead at each of them of",
+        "ahead": f"With too few seeds to rule out chance, {best.label} is ahead at each of them of",
         "better": f"{best.label} is better than",
     }
     return [f"{said[verdict]} {', '.join(names)}." for verdict, names in verdicts.items() if names]
 
 
 def explanation(table: Table) -> str:
-    """How the numbers came about, in plain words."""
+    """How the numbers were computed."""
     pairs = len(table.rows) * (len(table.rows) - 1) // 2
-    luck = f" Of {pairs} pairs, {ALPHA * pairs:.1f} would fall below {ALPHA:.2g} by luck." if pairs > 1 else ""
-    unscored = f" Left out, without {table.metric}: {', '.join(table.unscored)}." if table.unscored else ""
+    by_chance = f" Of {pairs} pairs, {ALPHA * pairs:.1f} would fall below {ALPHA:.2g} by chance." if pairs > 1 else ""
+    unscored = f" Left out because they lack {table.metric}: {', '.join(table.unscored)}." if table.unscored else ""
     reached = ""
     if table.times_scores:
-        reached = f"; the last column is the time until {table.metric} on validation was first that good"
+        reached = f"; the last column is the time until {table.metric} on validation first reached that value"
     return (
         f"Scores on {table.split}: mean and standard deviation over seeds, in brackets the {LEVEL:.0%} bootstrap "
         f"interval of the mean. Differences are paired by seed; p is of the exact sign-flip test, which needs "
         f"{seeds_needed()} seeds to fall below {ALPHA:.2g}. Intervals of few seeds are too narrow: the test decides."
-        f"{luck}{unscored} Seconds are wall-clock time of training, validations included{reached}. "
-        "Tokens/s are of the updates alone, on a CPU per CPU second."
+        f"{by_chance}{unscored} Seconds are wall-clock time of training, validation included{reached}. "
+        "Tokens/s only count updates, on a CPU per CPU second."
     )
 
 

@@ -59,8 +59,8 @@ class Column:
         variance = sum((len(values) - 1) * statistics.variance(values) for values in several) / freedom
         return 2 * math.sqrt(2 * variance / statistics.fmean(map(len, several)))
 
-    def luck(self, difference: float) -> bool:
-        """Whether two cells may differ by so much from seed to seed; False where nothing is known of that."""
+    def is_noise(self, difference: float) -> bool:
+        """Whether a difference this large may be due to the seeds alone; False if the noise is unknown."""
         return abs(difference) <= self.noise
 
     @property
@@ -69,7 +69,7 @@ class Column:
 
     @property
     def axis(self) -> str:
-        return f"{self.unit}, {'more' if self.sign > 0 else 'less'} is better"
+        return f"{self.unit}, {'higher' if self.sign > 0 else 'lower'} is better"
 
 
 class Study:
@@ -96,7 +96,7 @@ class Study:
         self.untouched = [cell for cell in dict.fromkeys(row["cell"] for row in rows) if cell not in self.cells]
 
     def column(self, task: str, size: str) -> Column | None:
-        """None where nothing of it is run."""
+        """None if none of it has run."""
         rows = [row for row in self.done if (row["task"], row["size"]) == (task, size)]
         if not rows:
             return None
@@ -108,11 +108,11 @@ class Study:
         return column
 
     def mean_rank(self, cell: str) -> float:
-        """Over the tasks that most cells have run; 1 is the best."""
+        """Mean rank over the tasks that most cells have run; 1 is the best."""
         return statistics.fmean(column.best_first.index(cell) + 1 for column in self.ranked)
 
     def relative_speed(self, cell: str) -> float:
-        """Tokens a second as a multiple of the reference's, the geometric mean over tasks; nan where none has both."""
+        """Tokens per second relative to the reference, geometric mean over tasks; nan if no task has both."""
         shares = [
             column.speed(cell) / column.speed(REFERENCE)
             for column in self.run
@@ -122,19 +122,19 @@ class Study:
 
 
 def section(rows: Sequence[Row]) -> str:
-    """A part of a page in Markdown; the pictures of `pictures` are beside the page."""
+    """The section in Markdown; the pictures of `pictures` are in the folder of the page."""
     study = Study(rows)
     hours = sum(float(row["cpu_seconds"]) for row in study.done) / 3600
     devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
     about = (
-        f"All cells on five tasks, one layer of each, at {SIZE} parameters{_budget(study)}, by the same settings for "
-        "all. Cells that are linear in the state were made for stacks with something else between, and since they have "
-        "fewer matrices they get more units for the same parameters, most of them several times as many. "
-        "Seconds are those for which the training had its processor; validation is not counted. "
+        f"All cells on five tasks, with one layer, at {SIZE} parameters{_budget(study)}, and the same settings for "
+        "all. Cells that are linear in the state were designed for stacks with other layers between. They have fewer "
+        "matrices, and therefore more units at the same number of parameters, most of them several times as many. "
+        "Seconds are CPU time without validation. "
         f"{len(study.done)} of {len(study.rows)} runs are done, in {hours:.1f} CPU hours ({devices or 'nowhere yet'}); "
-        "`make study` goes on with the others. A score is the mean over seeds, ± their standard deviation where there "
-        "are two or more. Speed is tokens of training a second, as a multiple of the LSTM's. Cells are ordered by "
-        "their mean rank over the tasks that most of them have run."
+        "`make study` continues with the others. A score is the mean over seeds, ± the standard deviation if there are "
+        "two or more. Speed is training tokens per second relative to the LSTM. Cells are ordered by their mean rank "
+        "over the tasks that most cells have run."
     )
     parts = [about, _table(study), "\n".join(f"- {text}" for text in sentences(study)), _sizes(study)]
     if study.run:
@@ -179,7 +179,7 @@ def _with_spread(column: Column, cell: str) -> str:
 
 
 def sentences(study: Study) -> list[str]:
-    """What a reader can use, from the numbers alone."""
+    """Conclusions, computed from the numbers."""
     said = [_first_choice(study), *map(_winner, study.run), *map(_gates, study.run), *map(_parallel, study.run)]
     said += [_speeds(study)]
     return [text for text in said if text]
@@ -191,8 +191,8 @@ def _first_choice(study: Study) -> str:
     best = ", ".join(f"{cell} ({study.mean_rank(cell):.1f})" for cell in study.compared[:3])
     last, tasks = study.compared[-1], _count(len(study.ranked), "task")
     return (
-        f"To try first of {len(study.compared)} cells, by the mean rank over {tasks}: {best}; "
-        f"last: {last} ({study.mean_rank(last):.1f})."
+        f"Best mean rank of {len(study.compared)} cells over {tasks}: {best}; "
+        f"worst: {last} ({study.mean_rank(last):.1f})."
     )
 
 
@@ -200,29 +200,30 @@ def _winner(column: Column) -> str:
     best = column.best_first[0]
     text = f"{column.task.capitalize()}: {best} is best with {column.mean(best):.4g} {column.unit}"
     if math.isnan(column.noise):
-        return f"{text}; one seed says nothing of luck."
+        return f"{text}; with one seed, the noise is unknown."
     behind = {cell: column.sign * (column.mean(best) - column.mean(cell)) for cell in column.best_first[1:]}
-    alike = [cell for cell, gap in behind.items() if column.luck(gap)]
+    alike = [cell for cell, gap in behind.items() if column.is_noise(gap)]
     worse = [cell for cell in behind if cell not in alike]
     told = (
-        "no other cell is within that" if not alike else "all other cells are within that" if not worse
-        else f"all other cells are within that but {', '.join(worse)}" if len(worse) < len(alike)
-        else f"within that: {', '.join(alike)}"
+        "no other cell is that close" if not alike else "all other cells are that close" if not worse
+        else f"all other cells are that close except {', '.join(worse)}" if len(worse) < len(alike)
+        else f"as close are {', '.join(alike)}"
     )  # fmt: skip
-    return f"{text}; differences up to {column.noise:.2g} may be luck, and {told}."
+    return f"{text}; differences up to {column.noise:.2g} may be due to chance; {told}."
 
 
 def _gates(column: Column) -> str:
-    """What gates buy, whose weights have to come from somewhere: at one size a cell with gates has fewer units."""
+    """What gates gain at equal size, where a gated cell has fewer units."""
     known = [cell for cell in GATED if cell in column.scores]
     if not known or PLAIN not in column.scores:
         return ""
     gains = {cell: column.sign * (column.mean(cell) - column.mean(PLAIN)) for cell in known}
     told = [
-        f"{cell} {'gains' if gain > 0 else 'loses'} {abs(gain):.2g}{' (may be luck)' if column.luck(gain) else ''}"
+        f"{cell} {'gains' if gain > 0 else 'loses'} {abs(gain):.2g}"
+        + (" (may be chance)" if column.is_noise(gain) else "")
         for cell, gain in gains.items()
     ]
-    return f"What gates buy on {column.task}, in {column.unit}: against {PLAIN}, {', '.join(told)}."
+    return f"Gains from gates on {column.task}, in {column.unit}: compared with {PLAIN}, {', '.join(told)}."
 
 
 def _parallel(column: Column) -> str:
@@ -232,10 +233,10 @@ def _parallel(column: Column) -> str:
     gain, best = max((column.sign * (column.mean(cell) - column.mean(REFERENCE)), cell) for cell in known)
     speeds = [column.speed(cell) / column.speed(REFERENCE) for cell in known]
     return (
-        f"Linear in the state, on {column.task} ({', '.join(known)}): the best of them, {best}, is {abs(gain):.2g} "
-        f"{column.unit} {'ahead of' if gain > 0 else 'behind'} {REFERENCE}"
-        f"{', which may be luck' if column.luck(gain) else ''}; they read {min(speeds):.2g} to {max(speeds):.2g} times "
-        "as many tokens a second."
+        f"Cells that are linear in the state, on {column.task} ({', '.join(known)}): the best, {best}, is "
+        f"{abs(gain):.2g} {column.unit} {'ahead of' if gain > 0 else 'behind'} {REFERENCE}"
+        f"{', which may be chance' if column.is_noise(gain) else ''}; they read {min(speeds):.2g} to {max(speeds):.2g} "
+        "times as many tokens per second."
     )
 
 
@@ -251,13 +252,13 @@ def _speeds(study: Study) -> str:
         else "speed says little about the score"
     )  # fmt: skip
     return (
-        f"At one size and on one thread, {fastest} reads {fast / slow:.1f} times as many tokens a second as {slowest}; "
-        f"the rank correlation of speed with mean rank is {link:+.2f}: {meaning}."
+        f"At equal size and on one thread, {fastest} reads {fast / slow:.1f} times as many tokens per second as "
+        f"{slowest}; the rank correlation of speed with mean rank is {link:+.2f}: {meaning}."
     )
 
 
 def _sizes(study: Study) -> str:
-    """What size buys and costs, of each task that was run at several."""
+    """What size gains and costs, for each task with runs at several sizes."""
     return "\n\n".join(text for task in study.tasks if (text := _sizes_of_task(study, task)))
 
 
@@ -279,8 +280,8 @@ def _sizes_of_task(study: Study, task: str) -> str:
         best.append(f"{cell} with {of_best}")
     unit = next(iter(columns.values())).unit
     return (
-        f"What size buys on {task}, trained for the same seconds, `budget.parameters` alone being another: {unit}, and "
-        f"tokens a second as a multiple of the smallest one's. Best are {', '.join(best)} parameters.\n\n"
+        f"Effect of size on {task} at the same training time, where only `budget.parameters` differs: {unit}, and "
+        f"tokens per second relative to the smallest size. Best sizes: {', '.join(best)} parameters.\n\n"
         f"{_markdown(lines)}"
     )
 
@@ -306,8 +307,8 @@ def _commands(study: Study) -> str:
 
 
 PICTURES = {
-    "study_scores.svg": "The score of each cell on each task, a dot a seed",
-    "study_speed.svg": "Scores against the time that a token takes, with the Pareto front",
+    "study_scores.svg": "The score of each cell on each task; one dot per seed",
+    "study_speed.svg": "Score against time per token, with the Pareto front",
 }
 
 
@@ -320,7 +321,7 @@ def pictures(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _drawn_scores(study: Study) -> str:
-    """A line a cell, a panel a task, a dot a seed."""
+    """One row per cell, one panel per task, one dot per seed."""
     step, names, width, gap, top = 17, 130, 210, 24, 46
     bottom = top + step * len(study.cells)
     heights = {cell: top + step * (place + 0.5) for place, cell in enumerate(study.cells)}
@@ -359,7 +360,7 @@ def _circle(x: float, y: float, colour: str, about: str) -> str:
 
 
 def _drawn_speed(study: Study) -> str:
-    """A plot a task, side by side."""
+    """One plot per task, side by side."""
     parts = []
     for number, column in enumerate(study.run):
         points = {cell: (1e6 / column.speed(cell), column.mean(cell)) for cell in column.scores}
@@ -368,6 +369,6 @@ def _drawn_speed(study: Study) -> str:
             Dot(cell, _colour(cell), x, y, math.nan, math.nan, (x, y) in front or cell in (PLAIN, REFERENCE))
             for cell, (x, y) in points.items()
         ]
-        plot = Plot(column.task, "microseconds a token, training", column.axis, [], dots, front, logarithmic=True)
+        plot = Plot(column.task, "microseconds per token in training", column.axis, [], dots, front, logarithmic=True)
         parts.append(f'<svg x="{number * WIDTH}" width="{WIDTH}" height="{HEIGHT}">{plot.svg()}</svg>')
     return document(len(parts) * WIDTH, HEIGHT, "".join(parts))

@@ -92,19 +92,20 @@ def check_equation(create: CellFactory, equation: Equation, options: dict[str, A
 
 
 def check_scan_equals_stepping(create: CellFactory) -> str:
-    """By every engine that runs the cell, a whole sequence is one step after the other: outputs, last state and all
-    gradients. The remark names the engines.
+    """On every engine, a scan over a sequence equals single steps: outputs, last state and all gradients.
+
+    The remark names the engines.
     """
     cell, names = _randomised(create), []
     for engine in _engines(cell):
         _assert_same_run(cell, cell.scan, functools.partial(_stepped, cell), None)
-        names.append("reference alone" if engine == "auto" else engine)
+        names.append("reference only" if engine == "auto" else engine)
     return ", ".join(names)
 
 
 def check_lengths(create: CellFactory) -> str:
-    """Rows of unlike lengths, by every engine: gradients as the reference's, each row as if it were alone, zero outputs
-    at padding, and a row of length zero keeps its state.
+    """On every engine, rows of different lengths equal each row alone, outputs at padding are zero, gradients are those
+    of the reference, and a row of length zero keeps its state.
     """
     cell = _randomised(create)
     for _ in _engines(cell):
@@ -131,8 +132,8 @@ def _check_lengths(cell: Cell) -> None:
 
 
 def check_padding(create: CellFactory) -> str:
-    """What stands at padded steps, be it NaN or infinite, has no influence: not on outputs, to the last bit, nor on the
-    last state or a gradient.
+    """The contents of padded steps, even NaN or infinity, have no influence on outputs (bit for bit), last state or
+    gradients.
     """
     cell, lengths = _randomised(create), torch.tensor(LENGTHS)
     x = _some_input()
@@ -158,7 +159,7 @@ def _padded_run(cell: Cell, x: Tensor, lengths: Tensor) -> list[Tensor]:
 
 
 def check_halves(create: CellFactory) -> str:
-    """Two halves of a sequence, the state handed on, are the whole."""
+    """Two halves of a sequence, with the state carried over, equal the whole."""
     cell = _randomised(create)
     x, state = _some_input(), _some_state(cell)
     for _ in _engines(cell):
@@ -171,7 +172,7 @@ def check_halves(create: CellFactory) -> str:
 
 
 def check_bidirectional(create: CellFactory) -> str:
-    """In both directions, two layers deep, a padded batch is each row alone: rows turn around inside their lengths."""
+    """In a bidirectional network of two layers, a padded batch equals each row alone: lengths bound the reversal."""
     network = Recurrent(create, I, H, num_layers=2, bidirectional=True).double()
     x = _some_input()
     outputs, _ = network(x, torch.tensor(LENGTHS))
@@ -182,7 +183,7 @@ def check_bidirectional(create: CellFactory) -> str:
 
 
 def check_gradcheck(create: CellFactory) -> str:
-    """Gradients by input and state are those that finite differences give, with lengths."""
+    """Gradients with respect to input and state agree with finite differences, with lengths."""
     cell = _randomised(create)
     lengths = torch.tensor([3, 2])
 
@@ -196,7 +197,7 @@ def check_gradcheck(create: CellFactory) -> str:
 
 
 def check_double_backward(create: CellFactory) -> str:
-    """Second derivatives by input and parameters are those that finite differences give; in float32, too, they exist.
+    """Second derivatives with respect to input and parameters agree with finite differences, and exist in float32.
 
     The remark "reference" says that the fast `scan` has none in float32 and `Cell.unroll` was taken.
     """
@@ -220,7 +221,7 @@ def check_double_backward(create: CellFactory) -> str:
 
 
 def check_per_sample_gradients(create: CellFactory) -> str:
-    """`torch.func.vmap` over `grad` gives the gradients of each row alone, in float32, where torch's kernels run.
+    """`torch.func.vmap` over `grad` gives the gradients of each row alone, in float32, where torch's kernels are used.
 
     The remark "reference" says that the fast `scan` refuses and `Cell.unroll` was taken.
     """
@@ -243,8 +244,8 @@ def check_per_sample_gradients(create: CellFactory) -> str:
 
 
 def check_bfloat16(create: CellFactory) -> str:
-    """In bfloat16, outputs and gradients are near those of float64 with the same rounded numbers: their distance is
-    below a twentieth, a tenth for gradients, of their length.
+    """In bfloat16, outputs and gradients are close to those in float64 with the same rounded values: the relative error
+    is below 5 % for outputs and 10 % for gradients.
     """
     cell = create(I, H).bfloat16()
     x = _some_input().bfloat16()
@@ -265,7 +266,7 @@ def check_bfloat16(create: CellFactory) -> str:
 
 
 def check_state_dict(create: CellFactory) -> str:
-    """Weights go through safetensors into a fresh cell, which then computes the same, to the last bit."""
+    """Weights saved by safetensors and loaded into a new cell give the same outputs, bit for bit."""
     cell, copy = _randomised(create), create(I, H).double()
     copy.load_state_dict(safetensors.torch.load(safetensors.torch.save(cell.state_dict())))
     x = _some_input()

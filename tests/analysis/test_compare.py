@@ -193,7 +193,11 @@ def test_each_data_set_has_its_table(tmp_path: Path) -> None:
     [
         ([0.50, 0.70], [0.60, 0.60], "cannot be told apart at 2 seeds: accuracy "),
         ([0.50], [0.60], "lstm and gru cannot be told apart at 1 seed."),
-        ([0.50, 0.60, 0.55], [0.60, 0.65, 0.70], "lstm is ahead of gru at each of 3 seeds, too few to rule out luck: "),
+        (
+            [0.50, 0.60, 0.55],
+            [0.60, 0.65, 0.70],
+            "lstm is ahead of gru at each of 3 seeds, too few to rule out chance: ",
+        ),
         ([0.50] * 6, [0.6, 0.7, 0.8, 0.6, 0.7, 0.8], "lstm is better than gru at 6 seeds: accuracy 0.2000 on average "),
     ],
 )
@@ -208,7 +212,7 @@ def test_the_best_against_each_other_one_of_many(tmp_path: Path) -> None:
     write_sweep(tmp_path, {"a": [0.6, 0.6], "b": [0.7, 0.7], "c": [0.9, 0.9], "d": [0.8, 0.95], "e": [0.5]})
     assert sentences(table_of(tmp_path)) == [
         "c cannot be told apart from d, e.",
-        "With too few seeds to rule out luck, c is ahead at each of them of b, a.",
+        "With too few seeds to rule out chance, c is ahead at each of them of b, a.",
     ]
     for seed in range(2, 6):
         for cell, accuracy in zip("abcd", (0.9, 0.7, 0.9, 0.8), strict=True):
@@ -361,7 +365,7 @@ def test_what_lacks_the_metric_is_named(tmp_path: Path) -> None:
     tracker.close()
     table = table_of(tmp_path)
     assert ([row.label for row in table.rows], table.unscored) == (["gru"], ["another"])
-    assert "Left out, without accuracy: another." in as_text([table], [])
+    assert "Left out because they lack accuracy: another." in as_text([table], [])
 
 
 def test_a_thousand_runs(tmp_path: Path) -> None:

@@ -131,13 +131,15 @@ def test_the_page_says_what_the_table_holds() -> None:
     assert "| gru | 0.8 ± 0.14 | 1 ± 0 | not run | 1.5 | 0.75 |" in page
     assert "| sru | not run | 1.5 | not run |  | 0.75 |" in page
     assert "Not run on any task: mgu." in page
-    assert "- To try first of 3 cells, by the mean rank over 2 tasks: " in page
+    assert "- Best mean rank of 3 cells over 2 tasks: " in page
     # the pooled variance of a is 0.02 / 3, of differences of two means of two seeds as much
-    assert "A: lstm is best with 0.8 points; differences up to 0.16 may be luck, and within that: gru." in page
-    assert "B: gru is best with 1 points; differences up to 0 may be luck, and no other cell is within that." in page
-    assert "What gates buy on b, in points: against elman, lstm gains 1, gru gains 2." in page
-    assert "(sru): the best of them, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
-    assert "one layer of each, at 200k parameters and 90 seconds of training, by the same settings" in page
+    assert "A: lstm is best with 0.8 points; differences up to 0.16 may be due to chance; as close are gru." in page
+    assert (
+        "B: gru is best with 1 points; differences up to 0 may be due to chance; no other cell is that close." in page
+    )
+    assert "Gains from gates on b, in points: compared with elman, lstm gains 1, gru gains 2." in page
+    assert "(sru): the best, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
+    assert "with one layer, at 200k parameters and 90 seconds of training, and the same settings" in page
     assert f"    seqzoo train task=b {BUDGET} cell=... seed=..." in page
 
 
@@ -153,11 +155,13 @@ def test_what_may_be_luck_is_told() -> None:
     # the pooled variance is 0.02 / 4, so that means of two differ by luck up to 2 sqrt(0.005)
     scores = {"elman": [0.5, 0.5], "lstm": [0.6, 0.6], "gru": [0.7, 0.9], "sru": [0.65, 0.65]}
     page = study.section(table({"a": scores}, {"a": "higher"}))
-    assert "What gates buy on a, in points: against elman, lstm gains 0.1 (may be luck), gru gains 0.3." in page
-    assert "sru, is 0.05 points ahead of lstm, which may be luck; they read" in page
+    assert (
+        "Gains from gates on a, in points: compared with elman, lstm gains 0.1 (may be chance), gru gains 0.3." in page
+    )
+    assert "sru, is 0.05 points ahead of lstm, which may be chance; they read" in page
     scores = {"lstm": [0.7, 0.9], "gru": [0.75, 0.75], "mgu": [0.7, 0.7], "sru": [0.2, 0.2]}
     page = study.section(table({"a": scores}, {"a": "higher"}))
-    assert "differences up to 0.14 may be luck, and all other cells are within that but sru." in page
+    assert "differences up to 0.14 may be due to chance; all other cells are that close except sru." in page
 
 
 def test_what_size_buys_stands_apart() -> None:
@@ -166,7 +170,7 @@ def test_what_size_buys_stands_apart() -> None:
     for row in small:
         row |= {"size": "50k", "tokens_per_second": "6000", "command": row["command"].replace("200k", "50k")}
     page = study.section([*rows, *small])
-    assert "Best are gru with 200k parameters." in page
+    assert "Best sizes: gru with 200k parameters." in page
     assert "| cell | 50k parameters | 200k parameters |" in page
     assert "| gru | 1.25, 1.00x | 1 ± 0, 0.50x |" in page
     assert page.count("9") == study.section(rows).count("9"), "a cell of one size has nothing to be compared with"

@@ -16,7 +16,7 @@ from seqzoo.cells.cell import Cell
 from seqzoo.contracts.batch import State
 from seqzoo.kernels.fused.cpu import native
 
-ENGINES = "fused" if native.compiler() else "reference alone"
+ENGINES = "fused" if native.compiler() else "reference only"
 MODULE = '''
 from tests.analysis.test_testing import Plain
 
