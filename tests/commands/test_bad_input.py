@@ -73,21 +73,21 @@ def test_a_folder_in_place_of_a_file(command: Callable, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "\n\n \n"])
 def test_an_empty_file(command: Callable, tmp_path: Path, content: str) -> None:
     (tmp_path / "empty.conll").write_text(content)
-    assert sentence(command, *tagging(train="empty.conll")) == "empty.conll is empty: give a file that holds text."
+    assert sentence(command, *tagging(train="empty.conll")) == "empty.conll is empty: give a file with text."
 
 
 def test_a_conll_line_with_too_few_columns(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "few.conll").write_text(TAGGED + "the\tDET\ncat\n\n")
     line = TAGGED.count("\n") + 2
     assert sentence(command, *tagging(train="few.conll")) == (
-        f"few.conll:{line}: 1 columns where at least 2 are needed: mend the line, or choose other columns."
+        f"few.conll:{line}: 1 columns where at least 2 are needed: correct the line, or choose other columns."
     )
 
 
 def test_source_and_target_of_different_lengths(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("x y\n" * 19)
     assert sentence(command, *parallel("source.txt", "short.txt")) == (
-        "source.txt has 20 lines, but short.txt has 19: parallel files need a line each for every pair."
+        "source.txt has 20 lines, but short.txt has 19: parallel files need one line per pair each."
     )
 
 
@@ -140,7 +140,10 @@ def test_a_sentence_without_tokens(command: Callable, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (r'{"text": "cut \ud83d", "label": "good"}', r"\ud83d is half of a character: mend the text"),
+        (
+            r'{"text": "cut \ud83d", "label": "good"}',
+            r"\ud83d is half of a character (an unpaired surrogate): correct the text",
+        ),
         ('{"text": "fine", "label": null}', "'label' is null: remove the row, or fill it in."),
     ],
 )

@@ -349,9 +349,9 @@ def test_options_of_recipes_may_be_idle(overrides: str) -> None:
         ("task.decoder.dropout=1", "task.decoder.dropout is 1: it is a probability, 0 <= dropout < 1"),
         (
             "data.vocabulary_size=2",
-            "data.vocabulary_size is 2: 4 ids are special tokens, so that it must be at least 5",
+            "data.vocabulary_size is 2: it must be at least 5, since 4 ids are special tokens",
         ),
-        ("task=tagging data.vocabulary_size=2", "data.vocabulary_size is 2: 2 ids are special tokens"),
+        ("task=tagging data.vocabulary_size=2", "data.vocabulary_size is 2: it must be at least 3"),
         ("task.decoder.embedding_size=0", "task.decoder.embedding_size is 0: it must be at least 1"),
         ("task.decoder.attention=additive task.decoder.attention_size=0", "task.decoder.attention_size is 0: it must"),
         ("task=verse data=tang_poetry data.source.files=1", "data.source.files is 1: it must be a mapping"),

@@ -1,1 +1,1 @@
-"""Where data are and how bytes are read: locations, downloads, formats, pictures; what they mean is in `files`."""
+"""Locations, downloads and file formats. The data sets that are made of them are in `files`."""

@@ -1,5 +1,5 @@
-"""CoNLL in, CoNLL out: sentences apart by blank lines, a token a line. Tags are read from a column, or written into it
-where the lines otherwise stay as they are.
+"""Reading and writing CoNLL and CoNLL-U: one token per line, and a blank line after each sentence. Writing replaces the
+tags and keeps all else.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ Column = str | int | None
 
 @dataclass
 class Sentence:
-    """A sentence: its lines, with comments, ranges, empty nodes and the blank line behind it, and its tokens.
+    """A sentence of a CoNLL file.
 
-    first: the number of its first line, from 1.
-    places: which of the lines hold tokens.
-    fields: where the fields of each of these begin and end.
+    Attributes:
+        first: the number of its first line, from 1.
+        lines: all of its lines, with comments, ranges, empty nodes and the blank line at its end.
+        places: the indices of the lines that hold tokens.
+        fields: begin and end of each field of these lines.
+        tokens: its tokens.
     """
 
     first: int
@@ -39,18 +42,18 @@ class Sentence:
     tokens: list[str] = field(default_factory=list)
 
     def text(self, token: int, column: int) -> str:
-        """A field of a token. Space that it consists of, such as that of Chinese text, stays."""
+        """A field of a token, stripped; a field of whitespace, such as an ideographic space, is kept."""
         start, end = self.fields[token][column]
         text = self.lines[self.places[token]][start:end]
         return text.strip() or text.strip(" ")
 
     def line(self, token: int) -> int:
-        """The number of the line of a token."""
+        """The line number of a token."""
         return self.first + self.places[token]
 
 
 class TaggedSentence(NamedTuple):
-    """where: file and line of the first token."""
+    """A sentence with its tags; where: file and line of its first token."""
 
     tokens: list[str]
     tags: list[str]
@@ -58,33 +61,33 @@ class TaggedSentence(NamedTuple):
 
 
 def token_and_tag(columns: Mapping[str, Column]) -> tuple[Column, Column]:
-    """`data.columns` -> the columns of token and tag, as `Conll` reads them."""
+    """The columns of token and tag from the option `data.columns`, as of `Conll`."""
     for name in columns:
         if name not in ("token", "tag"):
-            raise ValueError(f"columns has no {name!r}: it names those of token and tag")
+            raise ValueError(f"columns has no {name!r}: it has token and tag")
     return columns.get("token"), columns.get("tag")
 
 
 class Conll:
-    """Where tokens and tags are.
+    """The format of a CoNLL file.
 
-    Fields are apart by tabs where any line of the sentence has one, else by spaces; between tabs, nothing is a field,
-    too. In CoNLL-U, comments, ranges (`1-2`) and empty nodes (`8.1`) are not tokens.
+    Fields are separated by tabs where any line of the sentence has one, otherwise by spaces. Fields between tabs may be
+    empty. In CoNLL-U, comments, ranges (`1-2`) and empty nodes (`8.1`) are not tokens.
 
     Args:
-        token, tag: numbers from 0 (-1 is the last), or names of CoNLL-U (form, lemma, upos, xpos, ...). Without a
-            token's, it is `form` in CoNLL-U, else the first. Without a tag's, and where it is -1, it is `upos` in
-            CoNLL-U, else the last.
-        conllu: whether the lines are CoNLL-U, which a column with a name says, too.
+        token: column of the token: a number from 0 (-1 is the last), or a name of CoNLL-U (form, lemma, upos, ...).
+            None: `form` in CoNLL-U, otherwise the first column.
+        tag: column of the tag. None or -1: `upos` in CoNLL-U, otherwise the last column.
+        conllu: the file is CoNLL-U, which named columns imply.
 
     Raises:
-        DataError: for a column that CoNLL-U does not have.
+        DataError: CoNLL-U does not have the column.
     """
 
     def __init__(self, token: Column = None, tag: Column = None, conllu: bool = False):
         self.conllu = conllu or isinstance(token, str) or isinstance(tag, str)
         self.assumed = self.conllu and tag in (None, -1)
-        """Whether the tags' column follows from the format alone."""
+        """Whether the column of the tags is the default of CoNLL-U."""
         if token is None:
             token = "form" if self.conllu else 0
         if tag in (None, -1):
@@ -92,7 +95,11 @@ class Conll:
         self.token, self.tag = _number_of(token), _number_of(tag)
 
     def read(self, lines: Iterable[str]) -> Iterator[Sentence]:
-        """Sentences; together they hold every line. Raises DataError with the line that holds no token."""
+        """Read sentences, which together contain all lines.
+
+        Raises:
+            DataError: a line lacks the column of the token.
+        """
         sentence = Sentence(1)
         for number, line in enumerate(lines, start=1):
             sentence.lines.append(line)
@@ -103,13 +110,18 @@ class Conll:
             yield self._cut(sentence)
 
     def tagged(self, path: str, lines: Iterable[str]) -> list[TaggedSentence]:
-        """The sentences of a file, whose tags are all there.
+        """Read the sentences of a file with their tags.
+
+        Args:
+            path: of the file, for messages.
+            lines: of the file.
 
         Raises:
-            DataError: with the line whose fields are fewer than needed, more than those before, or empty.
+            DataError: a line has too few columns, another number than the first line of its sentence, or an empty token
+                or tag; or the file has no sentences or tags.
         """
         columns = (self.token, self.tag)
-        # counted from both ends, so that a column from the front and one from the end are never the same
+        # counted from both ends, so that a column from the front and one from the end never coincide
         needed = max(column + 1 if column >= 0 else 0 for column in columns)
         needed += max(-column if column < 0 else 0 for column in columns)
         tagged = []
@@ -120,13 +132,13 @@ class Conll:
                 where = f"{path}:{sentence.line(token)}"
                 if len(fields) < needed:
                     raise DataError(
-                        f"{where}: {len(fields)} columns where at least {needed} are needed: mend the line, "
-                        "or choose other columns."
+                        f"{where}: {len(fields)} columns where at least {needed} are needed: correct the line, or "
+                        "choose other columns."
                     )
                 if len(fields) != len(sentence.fields[0]):
                     raise DataError(
                         f"{where}: {len(fields)} columns, but {len(sentence.fields[0])} in the first line of the "
-                        "sentence: mend the line that is wrong, or remove it if it is a comment."
+                        "sentence: correct one of them, or remove the line if it is a comment."
                     )
             tags = [sentence.text(token, self.tag) for token in range(len(sentence.tokens))]
             for name, texts in (("token", sentence.tokens), ("tag", tags)):
@@ -134,7 +146,9 @@ class Conll:
                     raise self._empty(path, sentence, name, texts.index(""))
             tagged.append(TaggedSentence(sentence.tokens, tags, f"{path}:{sentence.line(0)}"))
         if not tagged:
-            raise DataError(f"{path} holds no sentences: expected a token a line and a blank line after each sentence.")
+            raise DataError(
+                f"{path} has no sentences: expected one token per line and a blank line after each sentence."
+            )
         if self.conllu and all(tag == "_" for sentence in tagged for tag in sentence.tags):
             raise DataError(
                 f"{path} has no tags: its column {CONLLU_COLUMNS[self.tag]} is _ everywhere. Choose another one with "
@@ -143,14 +157,14 @@ class Conll:
         return tagged
 
     def write(self, sentence: Sentence, tags: list[str]) -> list[str]:
-        """The lines with these tags, in the place of those that were there or in a column more."""
+        """The lines of a sentence with these tags in the column of the tags, which is added where there is none."""
         lines = list(sentence.lines)
         for token, tag in enumerate(tags):
             lines[sentence.places[token]] = self._with_tag(sentence, token, tag)
         return lines
 
     def _cut(self, sentence: Sentence) -> Sentence:
-        """The sentence with its fields and tokens."""
+        """Fill in the fields and tokens of a sentence."""
         sentence.places = [place for place, line in enumerate(sentence.lines) if self._has_token(line)]
         lines = [sentence.lines[place] for place in sentence.places]
         tabs = any("\t" in line for line in lines)
@@ -158,7 +172,7 @@ class Conll:
         for token, fields in enumerate(sentence.fields):
             if not -len(fields) <= self.token < len(fields):
                 raise DataError(
-                    f"Line {sentence.line(token)}: {len(fields)} columns, and none for the token: mend the line."
+                    f"Line {sentence.line(token)}: {len(fields)} columns, and none for the token: correct the line."
                 )
             sentence.tokens.append(sentence.text(token, self.token))
         return sentence
@@ -176,8 +190,8 @@ class Conll:
             return line + (" " if count > 1 and "\t" not in line else "\t") + tag
         if not 0 <= place < count:
             raise DataError(
-                f"Line {sentence.line(token)}: {count} columns, and none for the tag: mend the line, or choose other "
-                "columns."
+                f"Line {sentence.line(token)}: {count} columns, and none for the tag: correct the line, or choose "
+                "other columns."
             )
         start, end = fields[place]
         return f"{line[:start]}{tag}{line[end:]}"
@@ -190,8 +204,11 @@ class Conll:
 
 
 def begin_as_conllu(lines: Iterable[str], name: str = "") -> tuple[bool, Iterator[str]]:
-    """Whether lines are CoNLL-U, and the same lines: their file's name ends in .conllu, or the words of their first
-    sentence have ten fields apart by tabs, of which the first counts them.
+    """Whether lines are CoNLL-U: the name of the file ends in .conllu, or the lines of the first sentence have ten
+    tab-separated fields, of which the first is a number.
+
+    Returns:
+        The answer, and all the lines.
     """
     lines = iter(lines)
     first: list[str] = []
@@ -205,7 +222,11 @@ def begin_as_conllu(lines: Iterable[str], name: str = "") -> tuple[bool, Iterato
 
 
 def read_conll(path: str, columns: Mapping[str, Column], encoding: str = "utf-8") -> tuple[Conll, list[TaggedSentence]]:
-    """The tagged sentences of a file, and where its tokens and tags are; columns: as of `token_and_tag`."""
+    """Read a file; columns: as of `token_and_tag`.
+
+    Returns:
+        Its format and its tagged sentences.
+    """
     conllu, lines = begin_as_conllu(read_lines(path, encoding), unpacked_name(path))
     conll = Conll(*token_and_tag(columns), conllu)
     return conll, conll.tagged(path, lines)

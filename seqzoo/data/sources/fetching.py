@@ -1,4 +1,4 @@
-"""Public data files from the net, checked against their checksums. `pooch` does the work."""
+"""Downloads of public data files with checksums, by `pooch`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,24 @@ from seqzoo.data.sources.source import Source
 def fetch(
     source: dict, root: str | None = None, downloader: Callable[[str, str, Any], None] | None = None
 ) -> list[Path]:
-    """Download what is not there yet into `data_root(root)`; the paths of all files.
+    """Download missing files into `data_root(root)`.
 
-    downloader: called with address, file and pooch; pooch's own, with a progress bar, where it is None.
-    Raises DataError where the net does not answer or a checksum differs.
+    Args:
+        source: as of `Source.from_plain`.
+        root: as of `data_root`.
+        downloader: called with URL, file and pooch; None: that of pooch, with a progress bar.
+
+    Returns:
+        The paths of all files.
+
+    Raises:
+        DataError: a download failed, or a checksum differs.
     """
     origin, folder = Source.from_plain(source), data_root(root)
     if origin.url is None:
-        raise DataError(f"{origin.name} cannot be fetched: put {', '.join(origin.files)} into {folder}. {origin.about}")
+        raise DataError(
+            f"{origin.name} cannot be downloaded: put {', '.join(origin.files)} into {folder}. {origin.about}"
+        )
     addresses = {name: f"{origin.url.rstrip('/')}/{PurePosixPath(name).name}" for name in origin.files}
     store = _pooch().create(
         path=folder,
@@ -36,7 +46,7 @@ def fetch(
             paths.append(Path(store.fetch(name, downloader=downloader, progressbar=downloader is None)))
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{name} could not be fetched from {addresses[name]} ({error}): try again, or put it at "
+                f"{name} could not be downloaded from {addresses[name]} ({error}): try again, or put it at "
                 f"{folder / name} yourself (sha256 {checksum})."
             ) from error
     return paths
@@ -46,5 +56,5 @@ def _pooch() -> Any:
     try:
         import pooch
     except ImportError:
-        raise DataError(f"Fetching data needs {not_installed('pooch')}") from None
+        raise DataError(f"Downloading data needs {not_installed('pooch')}") from None
     return pooch

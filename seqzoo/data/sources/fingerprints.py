@@ -1,4 +1,4 @@
-"""Which files a run read, and whether they are still the same."""
+"""Fingerprints of the files that a run read, to tell whether they have changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqzoo.contracts.errors import CheckpointError
 from seqzoo.contracts.parts import DataModule, ReadFiles
 
 LARGE = 100_000_000
-"""Bytes. Of a larger file, the fingerprint is of SAMPLES pieces, so that it costs little beside reading it."""
+"""Bytes above which a fingerprint is computed from SAMPLES pieces of the file alone."""
 SAMPLES = 64
 PIECE = 2**20
 
@@ -21,7 +21,10 @@ PIECE = 2**20
 class FileRecord(NamedTuple):
     """Files as a run read them.
 
-    name: in the configuration; path: absolute; fingerprint: of their content.
+    Attributes:
+        name: in the configuration.
+        path: absolute.
+        fingerprint: of their content.
     """
 
     name: str
@@ -30,19 +33,20 @@ class FileRecord(NamedTuple):
 
 
 def records(data: DataModule) -> list[dict[str, str]]:
-    """What a data module has read, as plain data for the configuration of a run."""
+    """The records of what a data module has read, as plain data for the configuration of a run."""
     return [FileRecord(name, read.path, fingerprint(read))._asdict() for name, read in data.files.items()]
 
 
 def saved_records(saved: Sequence[Mapping[str, Any]]) -> list[FileRecord]:
-    """The records that the configuration of a run holds; runs of older versions have none.
+    """The records in the configuration of a run; none in runs of older versions.
 
-    Raises CheckpointError where they are damaged.
+    Raises:
+        CheckpointError: they are damaged.
     """
     try:
-        found = [FileRecord(**record) for record in saved]
-        if all(isinstance(text, str) for record in found for text in record):
-            return found
+        file_records = [FileRecord(**record) for record in saved]
+        if all(isinstance(text, str) for record in file_records for text in record):
+            return file_records
     except TypeError:
         pass
     raise CheckpointError(
@@ -51,13 +55,13 @@ def saved_records(saved: Sequence[Mapping[str, Any]]) -> list[FileRecord]:
 
 
 def changed(data: DataModule, saved: Sequence[FileRecord]) -> list[str]:
-    """The paths of what a data module has read that is not what the run read when it started."""
-    known = {record.name: record.fingerprint for record in saved}
-    return [read.path for name, read in data.files.items() if name in known and fingerprint(read) != known[name]]
+    """The paths of files that a data module has read and that have changed since the run started."""
+    before = {record.name: record.fingerprint for record in saved}
+    return [read.path for name, read in data.files.items() if name in before and fingerprint(read) != before[name]]
 
 
 def fingerprint(read: ReadFiles) -> str:
-    """Equal for equal content, wherever it lies: of one file its digest, of several that of their names and digests."""
+    """A hash of the content of one file, or of the names and contents of several, wherever they are stored."""
     if len(read.files) == 1:
         return _digest(read.files[0])
     folder = read.path if Path(read.path).is_dir() else str(Path(read.path).parent)
@@ -66,14 +70,14 @@ def fingerprint(read: ReadFiles) -> str:
 
 
 def _digest(path: str) -> str:
-    found = Path(path).stat()
-    of = whole_digest if found.st_size <= LARGE else _sampled_digest
-    return of(path, found.st_mtime_ns, found.st_size)
+    status = Path(path).stat()
+    digest = whole_digest if status.st_size <= LARGE else _sampled_digest
+    return digest(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=100_000)
 def whole_digest(path: str, changed: int, size: int) -> str:
-    """Of the content of a file; when it was changed, and its size, only keep it from being read twice."""
+    """The digest of the content of a file; modification time and size are keys of the cache alone."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while data := file.read(PIECE):
@@ -83,7 +87,7 @@ def whole_digest(path: str, changed: int, size: int) -> str:
 
 @lru_cache
 def _sampled_digest(path: str, changed: int, size: int) -> str:
-    """Of the size and of evenly spaced pieces, the first and the last one among them."""
+    """The digest of the size and of evenly spaced pieces, with the first and the last one."""
     digest = hashlib.sha256(str(size).encode())
     with Path(path).open("rb") as file:
         for number in range(SAMPLES):

@@ -1,4 +1,4 @@
-"""The bytes of files: plain ones, packed ones (.gz, .xz), and members of zip archives (`fra-eng.zip::fra.txt`)."""
+"""Reading bytes of plain and compressed files (.gz, .xz) and of members of zip archives (`fra-eng.zip::fra.txt`)."""
 
 from __future__ import annotations
 
@@ -14,49 +14,51 @@ from typing import IO, Any
 from seqzoo.contracts.errors import DataError, closest
 
 PIECE = 2**22
-"""Bytes that are read at a time."""
+"""Bytes that are read at once."""
 
 LARGEST_RATIO = 100
 UNCHECKED = 2**28
-"""A packed file may unpack to LARGEST_RATIO times its size, and any file to so many bytes: texts and pictures shrink to
-a tenth, and what shrinks to a thousandth was made to fill the memory.
+"""A compressed file above UNCHECKED bytes may expand to LARGEST_RATIO times its size: real data compress to about a
+tenth, and a file that expands much further was made to fill the memory.
 """
 
 
 @contextmanager
 def open_bytes(path: str) -> Iterator[IO[bytes]]:
-    """A file, unpacked where it is .gz, .xz or a member of a .zip, to be read bit by bit.
+    """Open a file to be read piece by piece; .gz, .xz and members of .zip are decompressed.
 
     Raises:
-        DataError: where it cannot be read or unpacked, also while it is read.
+        DataError: the file cannot be read or decompressed; also while it is read.
     """
     with ExitStack() as stack:
-        with _told(path):
+        with _as_data_errors(path):
             file, packed_size = _opened(path, stack)
         yield io.BufferedReader(_Checked(path, file, packed_size), 2**16)
 
 
 def read_bytes(path: str) -> bytes:
-    """The whole file, as of `open_bytes`."""
+    """The whole content of a file, see `open_bytes`."""
     with open_bytes(path) as file:
         return b"".join(iter(lambda: file.read(PIECE), b""))
 
 
 def unpacked_name(path: str) -> str:
-    """The name of what `open_bytes` reads, which says of what form it is: that of the member of an archive, or the path
-    without .gz and .xz. Raises DataError as `open_bytes`.
+    """The name whose suffix tells the format: that of the member of an archive, or the path without .gz and .xz.
+
+    Raises:
+        DataError: as `open_bytes`.
     """
     archive, _, member = path.partition("::")
     if not archive.endswith(".zip"):
         return archive.removesuffix(".gz").removesuffix(".xz")
     if member:
         return member
-    with _told(path), zipfile.ZipFile(archive) as opened:
+    with _as_data_errors(path), zipfile.ZipFile(archive) as opened:
         return _member_of(opened, archive, member)
 
 
 def _opened(path: str, stack: ExitStack) -> tuple[Any, int | None]:
-    """The unpacked file, and the size that it has packed; None where it is not packed."""
+    """The decompressed file, and its compressed size; None where it is not compressed."""
     archive, _, member = path.partition("::")
     if archive.endswith(".zip"):
         opened = stack.enter_context(zipfile.ZipFile(archive))
@@ -70,18 +72,18 @@ def _opened(path: str, stack: ExitStack) -> tuple[Any, int | None]:
 def _member_of(opened: zipfile.ZipFile, archive: str, member: str) -> str:
     names = [name for name in opened.namelist() if not name.endswith("/")]
     if not names:
-        raise DataError(f"{archive} holds no files: give another archive.")
+        raise DataError(f"{archive} has no files: give another archive.")
     if not member and len(names) == 1:
         return names[0]
     if not member:
-        raise DataError(f"{archive} holds several files: name one, as in {archive}::{names[-1]}.{closest('', names)}")
+        raise DataError(f"{archive} has several files: give one, as in {archive}::{names[-1]}.{closest('', names)}")
     if member not in names:
-        raise DataError(f"{archive} holds no file {member!r}.{closest(member, names)}")
+        raise DataError(f"{archive} has no file {member!r}.{closest(member, names)}")
     return member
 
 
 class _Checked(io.RawIOBase):
-    """Reads from a file; what goes wrong, and more than a file of its size can hold, is a DataError."""
+    """Reads from a file. Errors, and a suspicious ratio of compression, raise DataError."""
 
     def __init__(self, path: str, file: IO[bytes], packed_size: int | None):
         self.path, self.file = path, file
@@ -92,21 +94,21 @@ class _Checked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        with _told(self.path):
+        with _as_data_errors(self.path):
             data = self.file.read(len(buffer))
         self.position += len(data)
         if self.largest is not None and self.position > self.largest:
             raise DataError(
-                f"{self.path} unpacks to more than {self.largest:,} bytes, {LARGEST_RATIO} times its size: "
-                "unpack it yourself if that is meant."
+                f"{self.path} expands to more than {self.largest:,} bytes, {LARGEST_RATIO} times its size: "
+                "decompress it yourself if that is intended."
             )
         buffer[: len(data)] = data
         return len(data)
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
-    """Say of a file that it cannot be read, and why."""
+def _as_data_errors(path: str) -> Iterator[None]:
+    """Raise errors in reading a file as DataError with the reason."""
     try:
         yield
     except DataError:
@@ -114,9 +116,9 @@ def _told(path: str) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"There is no file {path}.") from None
     except IsADirectoryError:
-        raise DataError(f"{path} is a folder, not a file: name the file in it.") from None
-    except Exception as error:  # each format of archives breaks in its own ways
+        raise DataError(f"{path} is a folder, not a file: give a file in it.") from None
+    except Exception as error:  # each format of archives has its own exceptions
         reason = (isinstance(error, OSError) and error.strerror) or str(error)[:100] or type(error).__name__
         if "encrypted" in reason:
-            raise DataError(f"{path} is encrypted: unpack it with its password, and give what is in it.") from None
-        raise DataError(f"{path} cannot be read ({reason}): is it whole?") from None
+            raise DataError(f"{path} is encrypted: decompress it with its password first.") from None
+        raise DataError(f"{path} cannot be read ({reason}): is it complete?") from None

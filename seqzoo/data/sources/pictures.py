@@ -1,4 +1,4 @@
-"""Pictures: from files of any kind to RGB of one size, and changed at random for training."""
+"""Reading pictures as RGB of one size, reading features of pictures, and random augmentation."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from torch.nn import functional as F
 
 from seqzoo.contracts.errors import DataError
 
-# what Pillow logs of damaged files is told here in other words; with a handler, Python does not print it
+# errors in damaged files are raised as DataError; without a handler, Python would also print what Pillow logs
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 MOST_PIXELS = 50_000_000
-"""Of a picture that is read: a larger one is a mistake, or meant to fill the memory."""
+"""Maximum size of a picture file, against decompression bombs."""
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-"""Those of photographs and drawings. Pillow has others that start programs (EPS) or go through old code."""
+"""The accepted formats. Pillow has others that start programs (EPS) or are rarely tested."""
 
 
 class Pictures(Protocol):
@@ -33,26 +33,41 @@ class Pictures(Protocol):
     def __len__(self) -> int: ...
 
     def gather(self, rows: list[int]) -> Tensor:
-        """Row numbers -> (B, C, Y, X), 0 to 1."""
+        """The pictures of some rows, (B, C, Y, X), 0 to 1."""
 
 
 def read_picture(path: str | Path, size: int) -> Tensor:
-    """(3, size, size) bytes: the middle square, turned as the camera was held. Grey, CMYK and palettes become RGB; what
-    is transparent becomes white; of several frames the first is taken.
+    """Read a picture: its central square, rotated by its Exif orientation, in RGB on white. Of several frames the first
+    is read.
 
-    Raises DataError for a file that is missing, damaged, not of FORMATS, or huge.
+    Args:
+        path: of the file.
+        size: height and width to scale to.
+
+    Returns:
+        (3, size, size), bytes.
+
+    Raises:
+        DataError: the file is missing, damaged, too large, or not one of FORMATS.
     """
     with _opened(path) as image:
-        image.draft("RGB", (size, size))  # a JPEG is decoded no larger than need be
+        image.draft("RGB", (size, size))  # decode a JPEG at a reduced size where possible
         whole = ImageOps.fit(_as_rgb(ImageOps.exif_transpose(image)), (size, size))
     return torch.from_numpy(numpy.array(whole)).permute(2, 0, 1)
 
 
 def read_features(path: Path) -> Tensor:
-    """(R, F) features of the regions of a picture, where PATH.npy or, below a folder that is a file, FILE.safetensors
-    has them, or PATH itself, which ends with .npy; (F,) counts as one region.
+    """Read the features of the regions of a picture.
 
-    Raises DataError where there are none, and where they are not finite numbers of this shape.
+    Args:
+        path: PICTURE, whose features are in PICTURE.npy; a .npy file; or FILE.safetensors/NAME for a tensor of a
+            .safetensors file.
+
+    Returns:
+        (R, F); features (F,) are those of one region.
+
+    Raises:
+        DataError: there are no features, or they have another shape or are not finite numbers.
     """
     file = feature_file(path)
     packed = file if file.suffix == ".safetensors" else None
@@ -76,7 +91,7 @@ def read_features(path: Path) -> Tensor:
         raise DataError(f"There is no {file}, for the features of {path.name}.") from None
     except DataError:
         raise
-    except Exception as error:  # numpy's reader breaks in many ways
+    except Exception as error:  # numpy raises many kinds of exceptions for damaged files
         raise DataError(f"{file} cannot be read as features of pictures ({str(error)[:100]}).") from None
     if features.dim() not in (1, 2) or not features.numel():
         size = " x ".join(map(str, features.shape)) or "a single number"
@@ -90,7 +105,7 @@ def read_features(path: Path) -> Tensor:
 
 
 def feature_file(path: Path) -> Path:
-    """The file that has the features of a picture, or of a tensor in a .safetensors file."""
+    """The file with the features of a picture, see `read_features`."""
     packed = next((parent for parent in path.parents if parent.suffix == ".safetensors"), None)
     if packed is not None:
         return packed
@@ -98,40 +113,48 @@ def feature_file(path: Path) -> Path:
 
 
 def given_features(path: Path, width: int) -> Tensor:
-    """As `read_features`, for a model that reads so many of each region. Raises DataError for anything else."""
+    """Features that a user gives for a prediction.
+
+    Args:
+        path: as of `read_features`.
+        width: F, of the model.
+
+    Raises:
+        DataError: as `read_features`, or the regions have another number of features.
+    """
     try:
-        found = read_features(path)
+        features = read_features(path)
     except DataError as error:
         expected = "The model reads features of pictures, so give PICTURE.npy or FILE.safetensors/PICTURE"
         raise DataError(f"{expected}: {str(error)[0].lower()}{str(error)[1:]}") from None
-    if found.shape[1] != width:
-        size = " x ".join(map(str, found.shape))
-        advice = ", as if it were transposed: give regions x features" if found.shape[0] == width else ""
-        raise DataError(f"{path} has {size} features, and the model reads {width} of each region{advice}.")
-    return found
+    if features.shape[1] != width:
+        size = " x ".join(map(str, features.shape))
+        advice = ". It seems to be transposed: give regions x features" if features.shape[0] == width else ""
+        raise DataError(f"{path} has {size} features, but the model reads {width} per region{advice}.")
+    return features
 
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """A picture; what goes wrong with it, here and later, is told as DataError."""
+    """Open a picture. Errors, also while it is decoded, are raised as DataError."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, about sizes and details that are seen to here
+            warnings.simplefilter("ignore")  # of Pillow, about sizes and metadata
             with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise Image.DecompressionBombError
                 yield image
     except UnidentifiedImageError:
-        raise DataError(f"{path} is not a picture of these formats: {', '.join(FORMATS)}. Convert it.") from None
+        raise DataError(f"{path} is not a picture in one of the formats {', '.join(FORMATS)}: convert it.") from None
     except Image.DecompressionBombError:
         raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels: scale it down.") from None
     except FileNotFoundError:
         raise DataError(f"There is no picture {path}.") from None
     except IsADirectoryError:
-        raise DataError(f"{path} is a folder: name a picture in it.") from None
-    except Exception as error:  # each format breaks in its own ways
+        raise DataError(f"{path} is a folder: give a picture in it.") from None
+    except Exception as error:  # each format has its own exceptions
         raise DataError(
-            f"{path} is damaged ({str(error)[:100] or type(error).__name__}): give a whole picture."
+            f"{path} is damaged ({str(error)[:100] or type(error).__name__}): give a complete picture."
         ) from None
 
 
@@ -146,12 +169,21 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def vary(pictures: Tensor, generator: torch.Generator, flip: float, crop: float, colour: float) -> Tensor:
-    """(B, C, Y, X), 0 to 1 -> the same, each row changed at random: its left and right swapped with probability `flip`,
-    up to the share `crop` of its rows and columns cut off, brightness, contrast and each channel up to `colour` off.
+    """Augment pictures at random, each row by itself.
+
+    Args:
+        pictures: (B, C, Y, X), 0 to 1.
+        generator: of random numbers.
+        flip: probability of a horizontal flip.
+        crop: maximum share of rows and columns that is cropped before scaling back.
+        colour: maximum change of brightness, contrast and the channels, as a share.
+
+    Returns:
+        (B, C, Y, X), 0 to 1.
     """
 
     def drawn(*shape: int) -> Tensor:
-        """From -1 to 1."""
+        """Uniform random numbers from -1 to 1."""
         return 2 * torch.rand(shape, generator=generator) - 1
 
     rows, channels = pictures.shape[:2]

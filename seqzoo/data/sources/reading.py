@@ -1,6 +1,6 @@
-"""Text files to lines, rows and pairs; every complaint names the file and the line.
+"""Reading text files as lines, rows and pairs. Errors are reported with the file and the line number.
 
-A path may end in .gz or .xz, or name a file inside a zip archive: `fra-eng.zip::fra.txt`.
+A path may end in .gz or .xz, or name a file in a zip archive: `fra-eng.zip::fra.txt`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from seqzoo.data.sources.packed import PIECE, open_bytes
 
 _TREE = re.compile(r"\(\S*|\)|[^\s()]+")
 DEEPEST_TREE = 1000
-"""Phrases within each other; those of real sentences are not a hundred deep."""
+"""Maximum depth of a tree; those of real sentences are less than a hundred deep."""
 
 _PACKED = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"PK\x03\x04": ".zip"}
-"""What packed files begin with -> how their names end."""
+"""The first bytes of compressed files, and their suffixes."""
 _WIDE = {
     codecs.BOM_UTF32_LE: "utf-32",  # begins like the next one
     codecs.BOM_UTF16_LE: "utf-16",
@@ -32,20 +32,20 @@ _NOT_OF_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode
 
 
 class Row(NamedTuple):
-    """The wanted fields of one row, and file:line."""
+    """Fields of a row, and file:line, for messages."""
 
     fields: list[str]
     where: str
 
 
 def read_text(path: str, encoding: str = "utf-8") -> str:
-    """The whole text; line ends are \\n, a byte order mark is gone."""
+    """The whole text of a file, with line ends \\n and without a byte order mark."""
     return "".join(read_pieces(path, encoding))
 
 
 def read_pieces(path: str, encoding: str = "utf-8") -> Iterator[str]:
-    """The same text in pieces that end where lines end: no more of it is in memory than PIECE, or a line."""
-    unfinished: list[str] = []  # of a line whose end has not been read
+    """The same text in pieces of whole lines, of about PIECE bytes each."""
+    unfinished: list[str] = []  # the beginning of a line whose end has not been read
     filled, first = False, True
     for text in _decoded(path, encoding):
         end = text.rfind("\n") + 1
@@ -67,13 +67,13 @@ def read_pieces(path: str, encoding: str = "utf-8") -> Iterator[str]:
     if piece:
         yield piece
     if not filled and (not piece or piece.isspace()):
-        raise DataError(f"{path} is empty: give a file that holds text.")
+        raise DataError(f"{path} is empty: give a file with text.")
 
 
 def _decoded(path: str, encoding: str) -> Iterator[str]:
-    """The characters of about PIECE bytes at a time."""
+    """The decoded text in pieces of about PIECE bytes."""
     decoder = _decoder(encoding)
-    lines = position = 0  # of what comes next
+    lines = position = 0  # before the current piece
     with open_bytes(path) as file:
         data: bytes | None = None
         while data != b"":
@@ -83,9 +83,9 @@ def _decoded(path: str, encoding: str) -> Iterator[str]:
             state = decoder.getstate()
             try:
                 text = decoder.decode(data, final=not data)
-                text.encode()  # some encodings can write half of a surrogate pair, which no other can hold
+                text.encode()  # some encodings accept unpaired surrogates, which UTF-8 cannot represent
             except UnicodeDecodeError as error:
-                # the decoder's object begins with bytes of the piece before, or without this one's byte order mark
+                # error.object may begin with bytes of the previous piece, or lack the byte order mark of this one
                 start = len(data) - len(error.object) + error.start
                 decoder.setstate(state)
                 lines += decoder.decode(data[: max(0, start)]).count("\n")
@@ -96,7 +96,9 @@ def _decoded(path: str, encoding: str) -> Iterator[str]:
                 ) from None
             except UnicodeEncodeError as error:
                 lines += text.count("\n", 0, error.start)
-                raise DataError(f"{path}:{lines + 1}: a character that does not exist: mend the line.") from None
+                raise DataError(
+                    f"{path}:{lines + 1}: an unpaired surrogate is not a character: correct the line."
+                ) from None
             lines += text.count("\n")
             position += len(data)
             if text:
@@ -105,7 +107,7 @@ def _decoded(path: str, encoding: str) -> Iterator[str]:
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder:
     try:
-        "".encode(encoding)  # refuses what is not for text, such as hex
+        "".encode(encoding)  # fails for codecs that are not text encodings, such as hex
         if codecs.lookup(encoding).name in _NOT_OF_FILES:
             raise LookupError
         return codecs.getincrementaldecoder(encoding)()
@@ -114,65 +116,75 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
 
 
 def _check_beginning(path: str, data: bytes, encoding: str) -> None:
-    """Refuse what cannot be text of this encoding, though its bytes may be."""
+    """Raise DataError for compressed files and files of another encoding, whose bytes may nevertheless decode."""
     for begin, suffix in _PACKED.items():
         if data.startswith(begin):
-            raise DataError(f"{path} is packed, as {suffix} files are: let its name end in {suffix}, or unpack it.")
+            raise DataError(f"{path} is a compressed {suffix} file: give its name this suffix, or decompress it.")
     name = codecs.lookup(encoding).name
     if name in _WIDE.values() and not data.startswith(tuple(_WIDE)):
         raise DataError(
-            f"{path} is not {name}, whose files begin with a byte order mark: set data.encoding to what it is written "
-            f"in (often utf-8, or {name}-le)."
+            f"{path} is not {name}, whose files begin with a byte order mark: set data.encoding to its encoding (often "
+            f"utf-8, or {name}-le)."
         )
     if name.startswith(("utf-16", "utf-32")):
         return
     for begin, name in _WIDE.items():
         if data.startswith(begin):
-            raise DataError(f"{path} begins as {name} files do, and {encoding} is not that: set data.encoding={name}.")
+            raise DataError(f"{path} begins like a {name} file, but is read as {encoding}: set data.encoding={name}.")
     if 4 * data.count(0) > len(data):
         raise DataError(
-            f"{path} has a NUL in every few bytes: it is not text, or it is utf-16 (set data.encoding to utf-16-le or "
-            "utf-16-be)."
+            f"{path} consists of NUL bytes in large part: it is not text, or it is utf-16 (set data.encoding to "
+            "utf-16-le or utf-16-be)."
         )
 
 
 def parse_json(text: str, where: str, expected: str) -> Any:
-    """The content of JSON.
+    """Parse JSON.
+
+    Args:
+        text: the JSON.
+        where: file or line, for the message.
+        expected: what it should contain, for the message.
 
     Raises:
-        DataError: for what is not JSON, is nested too deep, or has numbers or characters that Python cannot hold.
+        DataError: it is not JSON, is nested too deep, or has a number with too many digits.
     """
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: not JSON ({error}): expected {expected}.") from None
-    except (RecursionError, ValueError) as error:  # ValueError: of a number of thousands of digits
+    except (RecursionError, ValueError) as error:  # ValueError: a number with thousands of digits
         reason = "nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
         raise DataError(f"{where}: this JSON cannot be read ({reason}): expected {expected}.") from None
 
 
 def check_characters(text: str, where: str) -> None:
-    """Raises DataError for a text that no encoding can hold: JSON can write half of a surrogate pair."""
+    """Check that a text can be encoded.
+
+    Raises:
+        DataError: it has an unpaired surrogate, which JSON can represent.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"{where}: \\u{ord(text[error.start]):04x} is half of a character: mend the text, which was cut there."
+            f"{where}: \\u{ord(text[error.start]):04x} is half of a character (an unpaired surrogate): correct the "
+            "text, which may have been truncated there."
         ) from None
 
 
 def read_lines(path: str, encoding: str = "utf-8") -> list[str]:
-    """Lines end at \\n alone: str.splitlines would also cut at U+0085 and U+2028, which texts contain."""
+    """The lines of a file. Only \\n ends a line: str.splitlines would also split at U+0085 and U+2028."""
     return read_text(path, encoding).removesuffix("\n").split("\n")
 
 
 def read_with_label(path: str, label: str, encoding: str = "utf-8") -> list[Row]:
-    """Lines of text -> rows of this label and text."""
+    """Read lines of text as rows of this label and the text."""
     return [Row([label, line.strip()], f"{path}:{number}") for number, line in filled_lines(path, encoding)]
 
 
 def read_labelled_lines(path: str, encoding: str = "utf-8") -> list[Row]:
-    """Lines of "LABEL text" -> rows of label and text."""
+    """Read lines of "LABEL text" as rows of label and text."""
     rows = []
     for number, line in filled_lines(path, encoding):
         label, *text = line.split(maxsplit=1)
@@ -183,8 +195,12 @@ def read_labelled_lines(path: str, encoding: str = "utf-8") -> list[Row]:
 
 
 def read_target_lines(path: str, encoding: str = "utf-8") -> list[Row]:
-    """Three lines an example, a text with $T$ in the place of its target, the target, and the label -> rows of label
-    and text with the target marked. Where $T$ stands several times, the first one is marked.
+    """Read examples of three lines: a text with $T$ in place of its target, the target, and the label.
+
+    Where $T$ occurs several times, the first one is marked.
+
+    Returns:
+        Rows of label and text with the marked target.
 
     Source: the form of Dong et al., Adaptive Recursive Neural Network for Target-dependent Twitter Sentiment
     Classification, 2014 (https://aclanthology.org/P14-2009).
@@ -196,25 +212,27 @@ def read_target_lines(path: str, encoding: str = "utf-8") -> list[Row]:
     for (number, text), (_, target), (_, label) in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
         before, place, after = text.strip().partition("$T$")
         if not place:
-            raise DataError(f"{path}:{number}: no $T$ in {text[:40]!r}: write it in the place of the target.")
+            raise DataError(f"{path}:{number}: no $T$ in {text[:40]!r}: write it in place of the target.")
         marked = mark(before, target.strip(), after.replace("$T$", target.strip()))
         rows.append(Row([label.strip(), marked], f"{path}:{number}"))
     return rows
 
 
 def read_trees(path: str, encoding: str = "utf-8") -> list[Row]:
-    """Trees in brackets, one a line, "(3 (2 It) (4 shines))" -> a row of label and words for every node: the whole
-    first, then its phrases. Words are lower-cased.
+    """Read bracketed trees, one per line: "(3 (2 It) (4 shines))".
+
+    Returns:
+        A row of label and lower-cased words for each node, the root before its phrases.
     """
     rows: list[Row] = []
     for number, line in filled_lines(path, encoding):
         words: list[str] = []
-        nodes: list[tuple[int, str, int]] = []  # those still open: row, label, first word
+        nodes: list[tuple[int, str, int]] = []  # open nodes: row, label, first word
         start, sound = len(rows), True
         for piece in _TREE.findall(line):
             if piece.startswith("("):
                 if len(nodes) == DEEPEST_TREE:
-                    raise DataError(f"{path}:{number}: a tree of more than {DEEPEST_TREE:,} phrases within each other.")
+                    raise DataError(f"{path}:{number}: the tree is more than {DEEPEST_TREE:,} levels deep.")
                 nodes.append((len(rows), piece[1:], len(words)))
                 rows.append(Row(["", ""], f"{path}:{number}"))
             elif not nodes:
@@ -230,12 +248,12 @@ def read_trees(path: str, encoding: str = "utf-8") -> list[Row]:
 
 
 def read_parallel(source: str, target: str, encoding: str = "utf-8") -> list[Row]:
-    """The lines of two files side by side, without the space around them."""
+    """Read two files aligned by line as rows of two stripped texts."""
     sources, targets = read_lines(source, encoding), read_lines(target, encoding)
     if len(sources) != len(targets):
         raise DataError(
             f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}: "
-            "parallel files need a line each for every pair."
+            "parallel files need one line per pair each."
         )
     pairs = zip(sources, targets, strict=True)
     return [
@@ -244,5 +262,5 @@ def read_parallel(source: str, target: str, encoding: str = "utf-8") -> list[Row
 
 
 def filled_lines(path: str, encoding: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers from 1."""
+    """The lines that are not blank, with their line numbers."""
     return ((number, line) for number, line in enumerate(read_lines(path, encoding), start=1) if line.strip())

@@ -1,4 +1,4 @@
-"""Where the files of a data set come from."""
+"""Where the files of a data set can be downloaded."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from seqzoo.contracts.options import fits
 
 @dataclass(frozen=True)
 class Source:
-    """Where the files of a data set come from: the `source` of a data YAML.
+    """The origin of the files of a data set, the option `source` of a data YAML.
 
-    name: of the YAML, for `seqzoo data fetch NAME`.
-    files: path below the data folder -> sha256.
-    url: the folder on the net that holds them under their last names; None where somebody must prepare them by hand.
-    about: origin and licence, in a sentence.
+    Attributes:
+        name: of the YAML, for `seqzoo data fetch NAME`.
+        files: the sha256 of each file by its path below the data folder.
+        url: the folder to download the files from; None where they must be prepared by hand.
+        about: origin and licence, in a sentence.
     """
 
     name: str
@@ -26,10 +27,15 @@ class Source:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Source:
-        known = ("name", "files", "url", "about")
+        """Build a source from plain data.
+
+        Raises:
+            DataError: a key is unknown or missing, or a value has the wrong type.
+        """
+        keys = ("name", "files", "url", "about")
         for key in plain:
-            if key not in known:
-                raise DataError(f"data.source has no key {key!r}.{closest(str(key), known)}")
+            if key not in keys:
+                raise DataError(f"data.source has no key {key!r}.{closest(str(key), keys)}")
         if "name" not in plain or "files" not in plain:
             raise DataError("data.source needs a name and files: {path: sha256}.")
         if not fits(plain["files"], dict[str, str]):

@@ -1,4 +1,4 @@
-"""Tables of texts: .csv, .jsonl, or tab separated."""
+"""Reading tables of texts: .csv, .jsonl, or tab-separated."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from seqzoo.data.sources.reading import Row, check_characters, filled_lines, par
 
 
 def read_table(path: str, columns: list[str | int], encoding: str = "utf-8", lists: bool = False) -> list[Row]:
-    """The wanted columns of a .csv, .jsonl or else tab separated file, without the space around a field.
+    """Read some columns of a table, with stripped fields.
 
     Args:
-        path: in a tab separated file quotes are characters like others, and no field has a tab or a line end.
-        columns: names, found in the first line (in every line of .jsonl); or numbers, from 0, of a file without a
-            header.
+        path: of a .csv, .jsonl or otherwise tab-separated file. In a tab-separated file quotes have no meaning, and
+            fields cannot contain tabs or line ends.
+        columns: names in the header, or keys of .jsonl; or numbers from 0 for a file without a header.
         encoding: of the file.
-        lists: whether a field of .jsonl may be a list of texts, which are then the lines of one.
+        lists: a field of .jsonl may be a list of texts, which become the lines of one text.
 
     Raises:
-        DataError: with file and line of a row that has more or fewer fields than the others, or whose wanted fields are
-            not texts, numbers or booleans.
+        DataError: a row has another number of fields than the others, or a field is not a text, number or boolean.
     """
     inner = unpacked_name(path)
     if inner.endswith((".jsonl", ".json")):
@@ -43,10 +42,16 @@ def read_table(path: str, columns: list[str | int], encoding: str = "utf-8", lis
 
 
 def json_field(value: Any, where: str, name: str, lists: bool = False) -> str:
-    """A field as text: numbers and booleans as JSON writes them.
+    """A value from JSON as text; numbers and booleans in the notation of JSON.
+
+    Args:
+        value: of the field.
+        where: file and line, for messages.
+        name: of the field, for messages.
+        lists: as of `read_table`.
 
     Raises:
-        DataError: for anything else, such as null, and for a number that is not finite.
+        DataError: it is neither a text nor a finite number nor a boolean.
     """
     if lists and isinstance(value, list):
         return "\n".join(json_field(part, where, name) for part in value)
@@ -59,7 +64,7 @@ def json_field(value: Any, where: str, name: str, lists: bool = False) -> str:
         kind = "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
         raise DataError(f"{where}: {name!r} is {kind}, expected a text, a number, true or false.")
     if not math.isfinite(value):
-        raise DataError(f"{where}: {name!r} is {value}, which is not a finite number: mend or remove the row.")
+        raise DataError(f"{where}: {name!r} is {value}, which is not a finite number: correct or remove the row.")
     return json.dumps(value)
 
 
@@ -71,7 +76,7 @@ def _json_row(path: str, number: int, line: str, columns: list[str | int], lists
     for column in columns:
         if isinstance(column, int):
             names = ", ".join(name[:40] for name in values)[:100]
-            raise DataError(f"{where}: column {column} is a number, and JSON has names: name a key of {names}.")
+            raise DataError(f"{where}: column {column} is a number, but JSON has names: give one of {names}.")
         if column not in values:
             raise DataError(f"{where}: no key {column!r}.{closest(str(column), [key[:40] for key in values])}")
     return Row([json_field(values[column], where, str(column), lists) for column in columns], where)
@@ -82,7 +87,7 @@ def _tab_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _csv_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, with the number of the line that each begins in."""
+    """The rows that are not blank, each with the number of its first line."""
     reader = csv.reader(io.StringIO(read_text(path, encoding), newline="\n"), strict=True)
     limit = csv.field_size_limit(sys.maxsize)  # documents may be long
     number = 1
@@ -93,16 +98,16 @@ def _csv_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
             number = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"{path}:{reader.line_num}: not CSV ({error}): mend the quotes or the end of this line."
+            f"{path}:{reader.line_num}: not CSV ({error}): correct the quotes or the end of this line."
         ) from None
     finally:
         csv.field_size_limit(limit)
 
 
 def _check_widths(path: str, rows: list[tuple[int, list[str]]], columns: list[str | int], comma: bool) -> None:
-    """Raises DataError for the first row that has another number of fields than the first one."""
+    """Raise DataError for the first row whose number of fields is not that of the first row."""
     if not rows:
-        raise DataError(f"{path} holds no rows: give a file with some.")
+        raise DataError(f"{path} has no rows: give a file with rows.")
     first = rows[0][1]
     named = any(isinstance(column, str) for column in columns)
     for number, fields in rows:
@@ -112,13 +117,13 @@ def _check_widths(path: str, rows: list[tuple[int, list[str]]], columns: list[st
             f"the header has {len(first)} ({', '.join(first)[:80]})" if named else f"the first row has {len(first)}"
         )
         if len(fields) < len(first):
-            advice = "Mend the row: an empty field needs its separator, too."
+            advice = "Correct the row: an empty field also needs its separator."
         elif comma:
             advice = "Quote the text if it contains commas."
         else:
             advice = "Remove the tabs inside the texts."
         if not comma and any(field.startswith('"') and field.count('"') % 2 for field in fields):
-            advice = "Quotes do not hold a field together here: give a .csv file, or texts without tabs and line ends."
+            advice = "Quotes have no meaning here: give a .csv file, or texts without tabs and line ends."
         raise DataError(f"{path}:{number}: the row has {_count(len(fields))}, {others}. {advice}")
 
 
@@ -139,5 +144,5 @@ def _place_of(path: str, header: list[str], column: str | int) -> int:
     if "Did you mean" not in advice:
         advice += " Without a header, columns have numbers from 0."
     if len(header) == 1 and any(mark in header[0] for mark in ";,|\t"):
-        advice += " Are its fields apart by another mark than its name says? .csv means commas, all others tabs."
+        advice += " Does its suffix tell the wrong separator? .csv means commas, all others tabs."
     raise DataError(f"{path} has no column {column!r}.{advice}")

@@ -1,1 +1,1 @@
-"""Text becomes ids and back: tokenizers, vocabularies, codecs, vectors of words."""
+"""Text to ids and back: tokenizers, vocabularies, codecs, pretrained word vectors. Files are read in `sources`."""

@@ -1,4 +1,4 @@
-"""Text to ids and back, and the plain data that a run saves of it."""
+"""Codecs: text to ids and back, and their serialised form in a run directory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ from seqzoo.data.text.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Voca
 
 
 class TextCodec:
-    """Text through a tokenizer and a vocabulary.
+    """A tokenizer and a vocabulary.
 
-    bos, eos: the ids of `<bos>` and `<eos>`, None where the vocabulary has none.
-    backwards: whether a text is read from its end.
+    Args:
+        name: of the tokenizer.
+        vocabulary: of its tokens.
+        tokenizer: None: `get_tokenizer(name)`.
+
+    Attributes:
+        bos, eos: the ids of `<bos>` and `<eos>`; None where the vocabulary does not have them.
+        backwards: whether texts are read from their end.
     """
 
     def __init__(self, name: str, vocabulary: Vocabulary, tokenizer: Tokenizer | None = None):
@@ -31,7 +37,7 @@ class TextCodec:
         self.vocabulary = vocabulary
         specials = {token: i for i, token in enumerate(vocabulary.tokens[: vocabulary.specials])}
         self.bos = specials.get(BOS)
-        # For running text <eos> is a line end, which its tokenizer writes out: not special, and not silent.
+        # in running text <eos> is a line end, which is part of the text and therefore not special
         self.eos = vocabulary.ids.get(EOS) if isinstance(self.tokenizer, Lines) else specials.get(EOS)
         self._silent = {i for token, i in specials.items() if token != UNKNOWN}
 
@@ -44,18 +50,22 @@ class TextCodec:
         min_frequency: int = 1,
         max_size: int | None = None,
     ) -> TextCodec:
-        """The codec of training texts: their tokens counted, or the pieces of their words learned. A list of tokens
-        stays as it is.
+        """Build a codec from training texts, by counting tokens or learning subwords.
 
-        tokenizer: a name of `get_tokenizer`, or `bpe` or `unigram`; behind `lines:`, for running text.
+        Args:
+            tokenizer: a name of `get_tokenizer`, or `bpe` or `unigram`, with the prefix `lines:` for running text.
+            texts: strings, or lists of tokens, which are not tokenized.
+            specials: the special tokens.
+            min_frequency: rarer tokens are unknown.
+            max_size: maximum size of the vocabulary; None: no limit.
         """
         if inner_name(tokenizer) in SUBWORDS:
             return cls._learn_subwords(tokenizer, texts, list(specials), min_frequency, max_size)
-        found = get_tokenizer(tokenizer)
+        splitter = get_tokenizer(tokenizer)
         counts: Counter[str] = Counter()
         for text in texts:
-            counts.update(found.split(text) if isinstance(text, str) else text)
-        return cls(tokenizer, Vocabulary.from_counts(counts, specials, min_frequency, max_size), found)
+            counts.update(splitter.split(text) if isinstance(text, str) else text)
+        return cls(tokenizer, Vocabulary.from_counts(counts, specials, min_frequency, max_size), splitter)
 
     @classmethod
     def _learn_subwords(
@@ -71,7 +81,7 @@ class TextCodec:
         return cls(name, vocabulary, wrapped(name, subwords))
 
     def with_words(self, words: Iterable[str]) -> TextCodec:
-        """The same with more tokens in its vocabulary, behind the others."""
+        """A copy with further tokens at the end of the vocabulary."""
         vocabulary = Vocabulary([*self.vocabulary.tokens, *words], self.vocabulary.specials)
         return TextCodec(self.name, vocabulary, self.tokenizer)
 
@@ -84,7 +94,7 @@ class TextCodec:
         return len(self.vocabulary)
 
     def split(self, text: str | list[str]) -> list[str]:
-        """The tokens of a text; a list of tokens stays as it is."""
+        """The tokens of a text; a list of tokens is returned as it is."""
         return self.tokenizer.split(text) if isinstance(text, str) else text
 
     def encode(self, text: str | list[str]) -> list[int]:
@@ -106,9 +116,11 @@ class TextCodec:
 
 
 class LabelCodec:
-    """Classes or tags: every label is known, none is special.
+    """Labels and their ids, without special or unknown ones.
 
-    scheme: of tags that mark spans (`seqzoo.contracts.span_notation`).
+    Args:
+        labels: in the order of their ids.
+        scheme: of tags that mark spans (`seqzoo.contracts.span_notation`).
     """
 
     unit = "labels"
@@ -117,14 +129,14 @@ class LabelCodec:
         self.labels, self.scheme = list(labels), scheme
         self.ids = {label: i for i, label in enumerate(self.labels)}
         if len(self.ids) != len(self.labels):
-            raise DataError("A list of labels names a label twice: give every label once.")
+            raise DataError("A label occurs twice in the list of labels: give every label once.")
 
     @property
     def size(self) -> int:
         return len(self.labels)
 
     def encode(self, text: str | list[str]) -> list[int]:
-        """One label or a list of them -> ids."""
+        """The ids of one label or of a list of labels."""
         try:
             return [self.ids[label] for label in ([text] if isinstance(text, str) else text)]
         except KeyError as error:
@@ -146,7 +158,12 @@ class LabelCodec:
 
 
 def check_tokenizer(name: str, vocabulary_size: int | None) -> None:
-    """Raises DataError where there is no such tokenizer, ValueError where it needs another size."""
+    """Check the name of a tokenizer.
+
+    Raises:
+        DataError: there is no such tokenizer.
+        ValueError: it learns subwords, and the size of the vocabulary is null or below 100.
+    """
     if inner_name(name) in SUBWORDS:
         _subwords_size(vocabulary_size)
     else:
@@ -160,19 +177,19 @@ def _subwords_size(vocabulary_size: int | None) -> int:
 
 
 def _texts(texts: Iterable[str | list[str]], running: bool) -> Iterator[str]:
-    """What subwords are learned from; of running text, its lines."""
+    """The texts that subwords are learned from; the lines of running text."""
     for text in texts:
         if not isinstance(text, str):
-            raise DataError("Subwords are learned from texts, and this data has its tokens already: choose words.")
+            raise DataError("Subwords are learned from text, but this data is tokenized already: choose words.")
         yield from text.split("\n") if running else (text,)
 
 
 FORMER_NAMES = {"lines": "lines:whitespace", "subwords": "bpe", "reversed_characters": "reversed:characters"}
-"""Tokenizers as older runs have saved them."""
+"""The names of tokenizers in older runs, and their names now."""
 
 
 class CharacterCodec:
-    """A token to the ids of its characters, of a long one those of its beginning and its end: `limit` in all."""
+    """The ids of the characters of a token; of a token longer than `limit`, those of its beginning and its end."""
 
     unit = "characters"
 
@@ -184,7 +201,7 @@ class CharacterCodec:
         return len(self.vocabulary)
 
     def written(self, tokens: list[str]) -> list[str]:
-        """Each token itself."""
+        """The form of each token that is spelled: here the token itself."""
         return tokens
 
     def encode(self, text: str | list[str]) -> list[int]:
@@ -207,8 +224,8 @@ class CharacterCodec:
 
 
 class PlaceCodec(CharacterCodec):
-    """Of a Chinese character no character but a letter, for its place in its word: B, M, E, or S alone. Rows are cut
-    into words by the tokenizer `chinese_words`.
+    """The position of a Chinese character in its word: B (begin), M (middle), E (end) or S (single). Words are those of
+    the tokenizer `chinese_words`.
 
     Source: the "softword" of Zhang & Yang, Chinese NER Using Lattice LSTM, 2018 (https://aclanthology.org/P18-1144).
     """
@@ -228,7 +245,7 @@ class PlaceCodec(CharacterCodec):
 
 
 _PLACES = {(True, False): "B", (False, False): "M", (False, True): "E", (True, True): "S"}
-"""Of a token whose beginning is that of a word or not, and whose end is."""
+"""The position of a token, by whether it begins where a word begins and ends where a word ends."""
 
 
 _PARTS: dict[str, Any] = {
@@ -239,7 +256,7 @@ _PARTS: dict[str, Any] = {
     "limit": int,
     "specials": int,
 }
-"""What a saved codec may hold."""
+"""The types of the parts of a saved codec."""
 
 
 def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | CharacterCodec:
@@ -247,10 +264,10 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
     kind = plain.get("kind")
     for name, hint in _PARTS.items():
         if name in plain and not fits(plain[name], hint):
-            raise DataError(f"The saved {name} of a codec are not what they should be: {shown(plain[name])}.")
+            raise DataError(f"The saved {name} of a codec have the wrong type: {shown(plain[name])}.")
     if kind == "text":
         name = FORMER_NAMES.get(plain["tokenizer"], plain["tokenizer"])
-        # in the vocabulary of running text <eos> may be the most frequent word
+        # an older run did not save `specials`; in running text <eos> is not one of them, even where it comes first
         specials = plain.get("specials", len(SOURCE_SPECIALS) if name.startswith(LINES) else None)
         vocabulary, inner = Vocabulary(plain["tokens"], specials), inner_name(name)
         if inner not in SUBWORDS:
@@ -263,7 +280,7 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
     if kind == "places":
         return PlaceCodec()
     kinds = ["text", "labels", "characters", "places"]
-    raise DataError(f"There is no codec of the kind {shown(kind)}.{closest(str(kind), kinds)}")
+    raise DataError(f"There is no kind of codec {shown(kind)}.{closest(str(kind), kinds)}")
 
 
 def _restored(name: str, vocabulary: Vocabulary, plain: dict[str, Any]) -> Subwords:
@@ -273,13 +290,13 @@ def _restored(name: str, vocabulary: Vocabulary, plain: dict[str, Any]) -> Subwo
         subwords.split("a")
     except DataError:
         raise
-    except Exception as error:  # the library has one of its own for pieces that do not fit together
+    except Exception as error:  # the exceptions of the library have no common base class
         raise DataError(f"The saved tokenizer {name} is damaged ({str(error)[:100]}).") from None
     return subwords
 
 
 def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
-    """A DataSpec as what JSON can hold."""
+    """A DataSpec as plain data for JSON."""
 
     def plain(codec: Codec | None) -> dict[str, Any] | None:
         return None if codec is None else codec.to_plain()
@@ -301,9 +318,9 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
 
 
 def coverage(spec: DataSpec) -> dict[str, Any] | None:
-    """How much of the training split has a vector, as what JSON can hold; None where there are no vectors."""
-    found = spec.vectors
-    return None if found is None else {"words": found.words, "found": found.found, "share": found.share}
+    """How much of the training split has a pretrained vector, as plain data; None without pretrained vectors."""
+    vectors = spec.vectors
+    return None if vectors is None else {"words": vectors.words, "found": vectors.found, "share": vectors.share}
 
 
 _FORM: dict[str, Any] = {
@@ -319,12 +336,16 @@ _FORM: dict[str, Any] = {
 }
 _OLDER: dict[str, Any] = {"per_step": False, "marked": False, "character_size": 0, "characters": None}
 _OLDER |= dict.fromkeys(("class_counts", "vectors", "picture"))
-"""What runs of older versions did not save."""
+"""The values of what runs of older versions did not save."""
 LARGEST_SIZE = 2**31 - 1
 
 
 def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
-    """The inverse of `spec_to_plain`. Raises DataError where something is missing, or is not what its place needs."""
+    """The inverse of `spec_to_plain`.
+
+    Raises:
+        DataError: a part is missing, has the wrong type, or contradicts another one.
+    """
 
     def codec(part: dict[str, Any] | None) -> Codec | None:
         return None if part is None else codec_from_plain(part)
@@ -338,9 +359,10 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
         if not all(0 <= size <= LARGEST_SIZE for size in [*sizes, *(plain["picture"] or [])]):
             raise ValueError(f"the sizes are {sizes}")
         inputs, targets, characters = (codec(plain[name]) for name in ("inputs", "targets", "characters"))
-        for name, size, own in zip(("input", "output", "character"), sizes, (inputs, targets, characters), strict=True):
-            if own is not None and own.size != size:
-                raise ValueError(f"{name}_size is {size}, and there are {own.size}")
+        codecs = (inputs, targets, characters)
+        for name, size, saved in zip(("input", "output", "character"), sizes, codecs, strict=True):
+            if saved is not None and saved.size != size:
+                raise ValueError(f"{name}_size is {size}, but its codec has {saved.size}")
         return DataSpec(
             plain["task"],
             plain["input_size"],

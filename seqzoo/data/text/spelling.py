@@ -1,4 +1,4 @@
-"""Tokens as they are written: what an encoder of characters reads."""
+"""The characters of tokens, for encoders that read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqzoo.data.batching.ragged import Ragged
 
 
 class Spellings:
-    """Rows of tokens. Each different token is kept once, and once in a batch, however often it occurs."""
+    """The characters of the tokens of all rows. Each distinct token is stored once, and once per batch."""
 
     def __init__(self, rows: Iterable[list[str]], codec: SpellingCodec):
         ids: dict[str, int] = {}
@@ -20,6 +20,6 @@ class Spellings:
         self.forms = Ragged(codec.encode(form) for form in ids)
 
     def gather(self, rows: list[int]) -> Spelling:
-        """The spelling of a batch of rows, by their numbers."""
+        """The spelling of a batch, from the numbers of its rows."""
         used, index = torch.unique(self.rows.gather(rows)[0], return_inverse=True)
         return Spelling(self.forms.gather(used.tolist())[0], index)

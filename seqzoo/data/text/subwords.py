@@ -1,4 +1,4 @@
-"""Words in pieces that are learned from texts: byte pairs or a unigram model."""
+"""Subword tokenizers that are learned from texts: byte-pair encoding and unigram models."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from seqzoo.data.text.tokenizing import Tokenizer
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS, UNKNOWN
 
 SPACE = "▁"
-"""Stands for the space before a word, so that joining the pieces loses nothing."""
+"""Marks the beginning of a word in place of the space before it, so that joining pieces is lossless."""
 
 CACHED = 2**16
-"""Words whose pieces are kept: the same few make up most of any text."""
+"""Number of words whose pieces are cached."""
 
 
 class Subwords(Tokenizer):
-    """A word is what stands between spaces; a piece that begins one begins with ▁.
+    """The base of subword tokenizers. Words are separated by spaces; the first piece of a word begins with ▁.
 
-    parameter: the key in `spec.json` of what is learned besides the pieces.
-    Raises DataError where the library `tokenizers` is not installed.
+    Attributes:
+        parameter: the key in `spec.json` of what is learned besides the pieces.
+
+    Raises:
+        DataError: the library `tokenizers` is not installed.
     """
 
     unit = "pieces of words"
@@ -35,11 +38,11 @@ class Subwords(Tokenizer):
         self._model = model
 
         def pieces_of(word: str) -> list[str]:
-            found = model.encode(SPACE + word)
-            if UNKNOWN not in found.tokens:
-                return found.tokens
-            # as it was written, so that it can be shown or copied
-            places = zip(found.tokens, found.offsets, strict=True)
+            encoding = model.encode(SPACE + word)
+            if UNKNOWN not in encoding.tokens:
+                return encoding.tokens
+            # unknown pieces as they are in the text, so that they can be shown or copied
+            places = zip(encoding.tokens, encoding.offsets, strict=True)
             return [(SPACE + word)[slice(*place)] if piece == UNKNOWN else piece for piece, place in places]
 
         self._pieces_of = lru_cache(CACHED)(pieces_of)
@@ -47,17 +50,26 @@ class Subwords(Tokenizer):
     @classmethod
     @abstractmethod
     def learn(cls, texts: Iterable[str], size: int, min_frequency: int = 1) -> tuple[Subwords, list[str]]:
-        """The tokenizer of at most `size` pieces, and the pieces, without `<unk>`."""
+        """Learn a tokenizer.
+
+        Args:
+            texts: training texts.
+            size: maximum number of pieces.
+            min_frequency: see the subclass.
+
+        Returns:
+            The tokenizer, and its pieces without `<unk>`.
+        """
 
     @classmethod
     @abstractmethod
     def restore(cls, pieces: Sequence[str], learned: Sequence) -> Subwords:
-        """The tokenizer of a vocabulary, whose pieces come before words from elsewhere, and of `learned`."""
+        """The tokenizer of a saved run; pieces: its vocabulary, learned: the value of `learned`."""
 
     @property
     @abstractmethod
     def learned(self) -> list:
-        """What JSON can hold, besides the pieces."""
+        """What is learned besides the pieces, as plain data."""
 
     def split(self, text: str) -> list[str]:
         pieces_of = self._pieces_of
@@ -71,12 +83,14 @@ class Subwords(Tokenizer):
 
 
 class BytePairs(Subwords):
-    """Pieces by merging, again and again, the pair of them that is most frequent (byte-pair encoding).
+    """Byte-pair encoding: the most frequent pair of pieces is merged repeatedly.
 
-    Sennrich, Haddow & Birch, Neural Machine Translation of Rare Words with Subword Units, 2016,
+    Args:
+        pieces: all pieces, with `<unk>`.
+        merges: pairs of pieces that are merged, in the order in which they were learned.
+
+    Source: Sennrich, Haddow & Birch, Neural Machine Translation of Rare Words with Subword Units, 2016,
     https://aclanthology.org/P16-1162
-
-    pieces: all there are, `<unk>` among them; merges: pairs of pieces that become one, the earliest learned first.
     """
 
     parameter = "merges"
@@ -88,16 +102,16 @@ class BytePairs(Subwords):
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int, min_frequency: int = 1) -> tuple[Subwords, list[str]]:
-        """Characters are pieces, too. Pairs rarer than `min_frequency` are not merged."""
+        """As of `Subwords`. All characters are pieces; pairs rarer than `min_frequency` are not merged."""
         library = _tokenizers()
         model = cls._around(library.models.BPE(unk_token=UNKNOWN), prepend="always")
         trainer = library.trainers.BpeTrainer(
             vocab_size=size + 1, min_frequency=min_frequency, special_tokens=[UNKNOWN], show_progress=False
         )
         model.train_from_iterator(texts, trainer)
-        found = json.loads(model.to_str())["model"]
-        pieces = sorted(found["vocab"], key=found["vocab"].__getitem__)
-        return cls(pieces, found["merges"]), [piece for piece in pieces if piece != UNKNOWN]
+        learned = json.loads(model.to_str())["model"]
+        pieces = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
+        return cls(pieces, learned["merges"]), [piece for piece in pieces if piece != UNKNOWN]
 
     @classmethod
     def restore(cls, pieces: Sequence[str], learned: Sequence) -> BytePairs:
@@ -111,17 +125,19 @@ class BytePairs(Subwords):
     def _around(model: Any, prepend: str = "never") -> Any:
         library = _tokenizers()
         tokenizer, cut = library.Tokenizer(model), library.pre_tokenizers
-        # marks are apart, so that "dog." is no other word than "dog"
+        # punctuation is separate, so that "dog." is not a different word than "dog"
         tokenizer.pre_tokenizer = cut.Sequence([cut.Metaspace(SPACE, prepend), cut.Punctuation("isolated")])
         return tokenizer
 
 
 class Unigram(Subwords):
-    """Pieces with a probability each; a word is cut where the product of its pieces' probabilities is greatest.
+    """A unigram language model of pieces: a word is split so that its probability is highest.
 
-    Kudo, Subword Regularization, 2018, https://aclanthology.org/P18-1007. The size alone says what is rare.
+    Args:
+        pieces: without special tokens.
+        scores: their log-probabilities.
 
-    pieces: without special tokens; scores: their log-probabilities.
+    Source: Kudo, Subword Regularization, 2018, https://aclanthology.org/P18-1007
     """
 
     parameter = "scores"
@@ -134,9 +150,10 @@ class Unigram(Subwords):
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int, min_frequency: int = 1) -> tuple[Subwords, list[str]]:
-        # The trainer of the library `tokenizers` gives other pieces each time.
+        """As of `Subwords`. `min_frequency` is not used; the size decides what is rare."""
+        # the trainer of the library `tokenizers` is not deterministic
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the code that binds it to Python
+            warnings.simplefilter("ignore")  # deprecations of SWIG
             try:
                 import sentencepiece
             except ImportError:
@@ -155,7 +172,7 @@ class Unigram(Subwords):
                 bos_id=-1,
                 eos_id=-1,
                 unk_id=0,
-                num_threads=1,  # the order of sums is always the same
+                num_threads=1,  # for a fixed order of summation
                 minloglevel=2,
             )
         except RuntimeError as error:

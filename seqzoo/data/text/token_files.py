@@ -1,4 +1,4 @@
-"""Text that need not fit into memory: read piece by piece, its ids in a file that is made once."""
+"""Texts that need not fit into memory: read piece by piece, with their ids cached in a file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ from seqzoo.data.sources.reading import read_pieces
 from seqzoo.data.text.codec import TextCodec, codec_from_plain
 
 VERSION = 2
-"""Another number where a tokenizer cuts otherwise than before: what was made of files is then made anew."""
+"""To be raised whenever a tokenizer changes, so that cached ids are computed again."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The text of a file, or a part of it, in pieces that end where lines end. Each iteration reads it anew.
+    """The text of a file, or a part of it, in pieces of whole lines. Each iteration reads the file again.
 
-    closed: a last line without an end gets one; start, end: of the part, in characters.
+    Attributes:
+        path: of the file.
+        encoding: of the file.
+        closed: add a line end to a last line without one.
+        start, end: of the part, in characters; None: to the end of the file.
     """
 
     path: str
@@ -54,11 +58,14 @@ class Pieces:
             yield f"{piece}\n" if self.closed and not piece.endswith("\n") else piece
 
     def cut(self, share: float, at_line: bool) -> tuple[Pieces, Pieces]:
-        """The first `share` of the characters, and the others; at_line: cut where the line there begins, or behind the
-        first line.
+        """Split the text in two.
+
+        Args:
+            share: of the characters in the first part.
+            at_line: split at the beginning of a line.
 
         Raises:
-            DataError: where one of them would be empty.
+            DataError: a part would be empty.
         """
         length = sum(map(len, self))
         place = int(length * share)
@@ -73,21 +80,21 @@ class Pieces:
         if not 0 < place < length:
             part = "line" if at_line else "character"
             raise DataError(
-                f"{self.path} has one {part}, which cannot be cut into a training and a validation text: give more, or "
-                "a file with data.validation."
+                f"{self.path} has only one {part}, which cannot be split into a training and a validation text: give "
+                "more text, or a validation file with data.validation."
             )
         return replace(self, end=place), replace(self, start=place)
 
     def fingerprint(self) -> str:
-        """Equal for equal texts, whatever the file is called."""
+        """A key of the text that does not depend on the name of the file."""
         archive, _, member = self.path.partition("::")
-        found = Path(archive).stat()
-        parts = (whole_digest(archive, found.st_mtime_ns, found.st_size), member, self.encoding, self.closed)
+        status = Path(archive).stat()
+        parts = (whole_digest(archive, status.st_mtime_ns, status.st_size), member, self.encoding, self.closed)
         return repr((*parts, self.start, self.end, VERSION))
 
 
 def encode_pieces(codec: TextCodec, pieces: Iterable[str], limit: int | None = None) -> Iterator[np.ndarray]:
-    """The ids of a text, at most `limit` of them, in arrays of the smallest type of whole numbers that holds them."""
+    """The first `limit` ids of a text, in arrays of the smallest integer type that holds all ids."""
     kind = np.uint8 if codec.size <= 2**8 else np.int16 if codec.size <= 2**15 else np.int32
     for piece in pieces:
         ids = np.array(codec.encode(piece)[:limit], dtype=kind)
@@ -99,13 +106,19 @@ def encode_pieces(codec: TextCodec, pieces: Iterable[str], limit: int | None = N
 
 
 class Store:
-    """What was made of large files, in a folder. Whoever needs the same at the same time waits until it is there."""
+    """A cache of what is computed from large files. Processes that need the same entry wait for the first of them."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     def codec(self, pieces: Pieces, options: list, learn: Callable[[Iterable[str]], TextCodec]) -> TextCodec:
-        """What `learn` makes of a text; `options` say what else it depends on."""
+        """The codec that `learn` builds from a text.
+
+        Args:
+            pieces: the text.
+            options: all else that the codec depends on.
+            learn: called where the cache does not have the codec.
+        """
 
         def write(file: IO[bytes]) -> None:
             file.write(json.dumps(learn(_watched(pieces, "vocabulary of")).to_plain()).encode())
@@ -114,7 +127,7 @@ class Store:
         return cast(TextCodec, codec_from_plain(json.loads(path.read_text(encoding="utf-8"))))
 
     def ids(self, pieces: Pieces, codec: TextCodec) -> Tensor:
-        """The ids of a text, (N,), mapped from their file: what is not read takes no memory."""
+        """The ids of a text, (N,), memory-mapped from their file."""
 
         def write(file: IO[bytes]) -> None:
             for ids in encode_pieces(codec, _watched(pieces, "encoding")):
@@ -146,7 +159,7 @@ def _key(pieces: Pieces, options: list | dict) -> str:
 
 
 def _watched(pieces: Pieces, what: str) -> Iterator[str]:
-    """The pieces, with a bar on a terminal."""
+    """The pieces, with a progress bar on a terminal."""
     with tqdm(desc=f"{what} {Path(pieces.path).name}", unit=" characters", unit_scale=True, disable=None) as bar:
         for piece in pieces:
             yield piece

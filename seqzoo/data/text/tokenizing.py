@@ -1,4 +1,4 @@
-"""Text to tokens and back, by name: `get_tokenizer("characters").split("abc")`."""
+"""Tokenizers by name: `get_tokenizer("characters").split("abc")`."""
 
 from __future__ import annotations
 
@@ -15,42 +15,51 @@ from seqzoo.data.text import torchtext_adapter
 from seqzoo.data.text.vocabulary import EOS, UNKNOWN
 
 LINES = "lines:"
-"""Before the name of a tokenizer that reads running text by lines."""
+"""Prefix of the name of a tokenizer that reads running text by lines."""
 
 REVERSED = "reversed:"
-"""Before the name of a tokenizer whose last token is read first."""
+"""Prefix of the name of a tokenizer whose tokens are read from the last to the first."""
 
 
 class Tokenizer(ABC):
-    """unit: what a token is, in the plural."""
+    """The base of tokenizers.
+
+    Attributes:
+        unit: what a token is, in the plural.
+    """
 
     unit: str = "words"
 
     @abstractmethod
-    def split(self, text: str) -> list[str]: ...
+    def split(self, text: str) -> list[str]:
+        """The tokens of a text."""
 
     def join(self, tokens: list[str]) -> str:
-        """Text for a person; equal to what was split only where the tokenizer loses nothing."""
+        """A readable text of tokens; the original text only if the tokenizer is lossless."""
         return " ".join(tokens)
 
     def to_plain(self) -> dict[str, Any]:
-        """What it has learned and a run must save, besides its name and the vocabulary."""
+        """Learned parameters that a run saves besides the name of the tokenizer and the vocabulary."""
         return {}
 
 
 class Whitespace(Tokenizer):
+    """Tokens separated by whitespace."""
+
     def split(self, text: str) -> list[str]:
         return text.split()
 
 
 class LowerCase(Whitespace):
-    """Whitespace, and every letter small: words that differ in case alone are one."""
+    """Lower-cased tokens separated by whitespace."""
 
     def split(self, text: str) -> list[str]:
         return text.lower().split()
 
 
 class Characters(Tokenizer):
+    """Single characters, with spaces."""
+
     unit = "characters"
 
     def split(self, text: str) -> list[str]:
@@ -61,7 +70,7 @@ class Characters(Tokenizer):
 
 
 class Words(Tokenizer):
-    """Runs of letters and digits, and each other mark on its own; case stays."""
+    """Runs of letters and digits, and each punctuation mark by itself. Case is kept."""
 
     pattern = re.compile(r"\w+|[^\w\s]")
 
@@ -73,7 +82,7 @@ class Words(Tokenizer):
 
 
 class BasicEnglish(Tokenizer):
-    """Lower case, punctuation apart, quotes and colons gone: equal to torchtext's tokenizer of this name."""
+    """Lower-cased words and punctuation marks, without quotes and colons, as torchtext's tokenizer of this name."""
 
     def split(self, text: str) -> list[str]:
         text = text.lower().replace('"', "").replace("<br />", " ")
@@ -83,6 +92,8 @@ class BasicEnglish(Tokenizer):
 
 
 class FromFunction(Tokenizer):
+    """The tokens that a function returns."""
+
     def __init__(self, function: Callable[[str], list[str]]):
         self.function = function
 
@@ -91,9 +102,10 @@ class FromFunction(Tokenizer):
 
 
 class ChineseWords(Tokenizer):
-    """The words of Chinese text, by the library jieba; nothing is lost, spaces are tokens.
+    """The words of Chinese text by the library jieba. Spaces are tokens, so that the tokenizer is lossless.
 
-    Raises DataError where jieba is not installed.
+    Raises:
+        DataError: jieba is not installed.
     """
 
     def __init__(self) -> None:
@@ -110,20 +122,20 @@ class ChineseWords(Tokenizer):
 def _jieba() -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old ways to write patterns, where it is compiled for the first time
+            warnings.simplefilter("ignore")  # invalid escape sequences, when it is compiled for the first time
             import jieba
     except ImportError:
         raise DataError(f"Chinese words need {not_installed('jieba')}") from None
     jieba.setLogLevel("WARNING")
     segmenter = jieba.Tokenizer()
-    # the place of its own choice is open to everybody on this machine
+    # its default cache folder is writable by all users of the machine
     segmenter.tmp_dir = str(user_cache("jieba"))
     return segmenter
 
 
 class Unbracketed(Tokenizer):
-    """Whitespace, without the round brackets of ListOps, which only repeat what the square ones say (Nangia & Bowman
-    2018, https://aclanthology.org/N18-4013).
+    """Tokens separated by whitespace without the round brackets of ListOps, which repeat the square ones (Nangia &
+    Bowman 2018, https://aclanthology.org/N18-4013).
     """
 
     def split(self, text: str) -> list[str]:
@@ -131,8 +143,8 @@ class Unbracketed(Tokenizer):
 
 
 class Lines(Tokenizer):
-    """Running text: the lines of a text by another tokenizer, and the token `<eos>` for each line end. A word `<eos>`
-    of the text is unknown.
+    """Running text: each line is split by another tokenizer, and each line end is the token `<eos>`. A word `<eos>` in
+    the text is unknown.
     """
 
     def __init__(self, inner: Tokenizer):
@@ -165,8 +177,8 @@ def _without_ends(words: list[str]) -> list[str]:
 
 
 class Reversed(Tokenizer):
-    """The last token first, so that the beginnings of what is read and of what is written are close together (Sutskever
-    et al. 2014, https://arxiv.org/abs/1409.3215).
+    """The tokens in reverse order, which brings the beginnings of source and target close together (Sutskever et al.
+    2014, https://arxiv.org/abs/1409.3215).
     """
 
     def __init__(self, inner: Tokenizer):
@@ -194,25 +206,31 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
 
 
 def inner_name(name: str) -> str:
-    """Without `lines:` and `reversed:`."""
+    """The name of a tokenizer without the prefixes `lines:` and `reversed:`."""
     return name.removeprefix(LINES).removeprefix(REVERSED)
 
 
 def reads_backwards(name: str) -> bool:
-    """Whether a text is read from its end."""
+    """Whether the tokenizer of this name reads texts from their end."""
     return name.removeprefix(LINES).startswith(REVERSED)
 
 
 def wrapped(name: str, inner: Tokenizer) -> Tokenizer:
-    """A tokenizer as `lines:` and `reversed:` before its name say."""
+    """Apply the prefixes `lines:` and `reversed:` of a name to the tokenizer of the rest of the name."""
     if reads_backwards(name):
         inner = Reversed(inner)
     return Lines(inner) if name.startswith(LINES) else inner
 
 
 def get_tokenizer(name: str) -> Tokenizer:
-    """One of TOKENIZERS or `torchtext:NAME` for any tokenizer of torchtext; `lines:NAME` for running text,
-    `reversed:NAME` from the end.
+    """Create a tokenizer.
+
+    Args:
+        name: one of TOKENIZERS, or `torchtext:NAME` for a tokenizer of torchtext; with the prefix `lines:` for running
+            text, with `reversed:` to read from the end.
+
+    Raises:
+        DataError: there is no such tokenizer.
     """
     if inner_name(name) != name:
         return wrapped(name, get_tokenizer(inner_name(name)))

@@ -1,4 +1,4 @@
-"""The only file that imports torchtext, and only when it is asked for something."""
+"""Tokenizers of torchtext, which is imported here alone and only when one is created."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ Split = Callable[[str], list[str]]
 
 
 def tokenizer(name: str) -> Split:
-    """A tokenizer of torchtext, by its name there: basic_english, toktok, moses, revtok, subword, spacy."""
+    """Create a tokenizer of torchtext.
+
+    Args:
+        name: basic_english, toktok, moses, revtok, subword or spacy.
+
+    Raises:
+        DataError: torchtext or a package that the tokenizer needs is missing, or there is no such tokenizer.
+    """
     try:
         from torchtext.data.utils import get_tokenizer
     except (ImportError, OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Vectors of words that were learned elsewhere, from the text files of GloVe, word2vec and fastText."""
+"""Pretrained word vectors from the text files of GloVe, word2vec and fastText."""
 
 from __future__ import annotations
 
@@ -16,17 +16,22 @@ from seqzoo.data.sources.packed import open_bytes
 from seqzoo.data.text.vocabulary import UNKNOWN, Vocabulary
 
 LONGEST_SIZE = 5
-"""Digits of the number of numbers in a vector."""
+"""Maximum number of digits of the width of the vectors."""
 
 
 class VectorFile:
-    """The vectors of some words, from a file with "WORD NUMBER ... NUMBER" a line. In word2vec's and fastText's a line
-    before counts words and numbers. The file is read once, line by line, and only wanted rows become numbers.
+    """Word vectors from a file with lines of "WORD NUMBER ... NUMBER", after a header in word2vec's and fastText's.
 
-    wanted: words, each read as it is and in lower case; None for all of the file.
-    ids: word -> its row of `values`, (N, E).
+    Args:
+        path: of the file, which is read line by line.
+        wanted: the words to keep, also in lower case; None: all of the file.
 
-    Raises DataError with the line that is not of this form.
+    Attributes:
+        ids: the row of each word.
+        values: the vectors, (N, E).
+
+    Raises:
+        DataError: a line has another form; the message names it.
     """
 
     def __init__(self, path: str, wanted: Collection[str] | None = None):
@@ -42,9 +47,7 @@ class VectorFile:
                     continue
                 numbers = rest.split()
                 if len(numbers) < size:
-                    raise DataError(
-                        f"{path}:{number}: {len(numbers)} numbers, not {size}: is the file whole, and text?"
-                    )
+                    raise DataError(f"{path}:{number}: {len(numbers)} numbers, not {size}: is it a complete text file?")
                 name = word.decode(errors="replace")
                 if len(numbers) == size and name not in self.ids:  # more: a word with spaces inside
                     self.ids[name] = len(rows)
@@ -53,23 +56,26 @@ class VectorFile:
         self.values = torch.from_numpy(_numbers(path, rows, places, size))
 
     def row(self, word: str) -> int | None:
-        """Where the vector of a word is: of the word as it is, else of its lower case."""
+        """The row of a word or, if it has none, of the word in lower case; None if both are missing."""
         exact = self.ids.get(word)
         return self.ids.get(word.lower()) if exact is None else exact
 
     def of(self, vocabulary: Vocabulary, counts: Counter[str]) -> WordVectors:
-        """The vectors of a vocabulary, of whose special tokens only `<unk>` may have one; the coverage is that of the
-        counted words.
+        """The vectors of a vocabulary.
+
+        Args:
+            vocabulary: of its special tokens only `<unk>` can have a vector.
+            counts: of the training words, for the coverage.
         """
         tokens = [(i, word) for i, word in enumerate(vocabulary.tokens) if i >= vocabulary.specials or word == UNKNOWN]
         pairs = [(i, row) for i, token in tokens if (row := self.row(token)) is not None]
         ids, rows = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
-        found = [count for word, count in counts.items() if self.row(word) is not None]
-        return WordVectors(len(counts), len(found), sum(found) / max(1, counts.total()), ids, self.values[rows])
+        covered = [count for word, count in counts.items() if self.row(word) is not None]
+        return WordVectors(len(counts), len(covered), sum(covered) / max(1, counts.total()), ids, self.values[rows])
 
 
 def _numbers(path: str, rows: list[str], places: list[int], size: int) -> numpy.ndarray:
-    """(N, size) numbers of the rows, which are in these lines."""
+    """Parse the rows as (N, size) numbers; places: their line numbers, for messages."""
     if not rows:
         return numpy.zeros((0, size), numpy.float32)
     try:
@@ -82,8 +88,8 @@ def _numbers(path: str, rows: list[str], places: list[int], size: int) -> numpy.
     for row, place in zip(rows, places, strict=True):
         for number in row.split():
             if not _is_finite(number):
-                raise DataError(f"{path}:{place}: {number[:40]!r} in the vector is not a finite number: mend the line.")
-    raise DataError(f"{path}: not every vector is made of {size} numbers: is the file whole, and text?")
+                raise DataError(f"{path}:{place}: {number[:40]!r} is not a finite number: correct the line.")
+    raise DataError(f"{path}: not every vector has {size} numbers: is it a complete text file?")
 
 
 def _is_finite(number: str) -> bool:
@@ -94,13 +100,13 @@ def _is_finite(number: str) -> bool:
 
 
 def _begin(path: str, file: IO[bytes]) -> tuple[int, Iterator[tuple[int, bytes]]]:
-    """How many numbers a vector has, and the numbered lines of vectors."""
+    """The width of the vectors, and the numbered lines after the header."""
     first = file.readline()
     fields = first.split()
     if len(fields) < 2:
         raise DataError(f"{path}:1: expected a word and its vector: give a text file of vectors.")
     if len(fields) == 2 and all(field.isdigit() for field in fields):
         if len(fields[1]) > LONGEST_SIZE or int(fields[1]) == 0:
-            raise DataError(f"{path}:1: vectors of {fields[1].decode()[:40]} numbers: mend the first line.")
+            raise DataError(f"{path}:1: vectors of {fields[1].decode()[:40]} numbers: correct the first line.")
         return int(fields[1]), enumerate(file, 2)
     return len(fields) - 1, enumerate(chain([first], file), 1)

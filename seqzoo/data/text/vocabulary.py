@@ -1,4 +1,4 @@
-"""An ordered list of tokens: the place of a token is its id."""
+"""Vocabularies: the id of a token is its position in a list."""
 
 from __future__ import annotations
 
@@ -14,22 +14,28 @@ TARGET_SPECIALS = (PAD, UNKNOWN, BOS, EOS)
 
 
 def check_vocabulary_size(size: int | None, special_tokens: int) -> None:
-    """Raises ValueError where a vocabulary of this size would have no token besides the special ones."""
+    """Check the size of a vocabulary.
+
+    Raises:
+        ValueError: the vocabulary would have no tokens besides the special ones.
+    """
     if size is not None and size <= special_tokens:
         raise ValueError(
-            f"vocabulary_size is {size}: {special_tokens} ids are special tokens, so that it must be at least "
-            f"{special_tokens + 1}, or null"
+            f"vocabulary_size is {size}: it must be at least {special_tokens + 1}, since {special_tokens} ids are "
+            "special tokens, or null"
         )
 
 
 class Vocabulary:
-    """Special tokens first, then the others. An unknown token has the id of `<unk>`, and so has a word of a text that
-    is spelled like a special token: no text can reach a special id.
+    """Special tokens, then all others. Unknown words have the id of `<unk>`, and so have words of a text that are
+    spelled like a special token, so that no text can contain a special id.
 
     Args:
-        tokens: all tokens, the special ones among them; a plain list, which a run saves.
-        specials: number of special tokens, the first of the list. None: those of targets where it begins with them,
-            else those of sources.
+        tokens: all tokens in the order of their ids, with the special tokens first.
+        specials: number of special tokens; None: as many as the list begins with.
+
+    Raises:
+        DataError: a token occurs twice, or there is no `<unk>`.
     """
 
     def __init__(self, tokens: Iterable[str], specials: int | None = None):
@@ -38,7 +44,7 @@ class Vocabulary:
         self.specials = _leading_specials(self.tokens) if specials is None else specials
         self._words = {token: i for token, i in self.ids.items() if i >= self.specials}
         if len(self.ids) != len(self.tokens):
-            raise DataError("A vocabulary names a token twice: give every token once.")
+            raise DataError("A token occurs twice in a vocabulary: give every token once.")
         if UNKNOWN not in self.ids:
             raise DataError(f"A vocabulary lacks the token {UNKNOWN!r}: add it.")
 
@@ -50,11 +56,18 @@ class Vocabulary:
         min_frequency: int = 1,
         max_size: int | None = None,
     ) -> Vocabulary:
-        """The most frequent tokens first, equally frequent ones alphabetically; `max_size` counts the specials too."""
+        """Build a vocabulary in order of falling frequency, then alphabetically.
+
+        Args:
+            counts: of the tokens.
+            specials: the special tokens.
+            min_frequency: rarer tokens are left out.
+            max_size: maximum size, with the special tokens; None: no limit.
+        """
         specials = list(specials)
         if max_size is not None and max_size <= len(specials):
             raise DataError(
-                f"vocabulary_size={max_size} leaves no room beside {len(specials)} special tokens: raise it."
+                f"vocabulary_size={max_size} is too small for {len(specials)} special tokens and others: raise it."
             )
         frequent = [token for token, count in counts.items() if count >= min_frequency and token not in specials]
         frequent.sort(key=lambda token: (-counts[token], token))
@@ -74,6 +87,6 @@ class Vocabulary:
 
 
 def _leading_specials(tokens: list[str]) -> int:
-    """Of a list that older runs have saved, or that somebody wrote."""
+    """The number of special tokens of a list that does not come with it, such as that of an older run."""
     groups = (TARGET_SPECIALS, SOURCE_SPECIALS)
     return next((len(group) for group in groups if tuple(tokens[: len(group)]) == group), 0)

@@ -217,10 +217,10 @@ def test_features_stand_in_for_pictures(packed: bool, folder: Path) -> None:
     with pytest.raises(DataError, match=r"Line 2: The model reads features of pictures, so give PICTURE.npy or"):
         encode_inputs(data.spec, [names[0], str(folder / "images" / "a.png")])
     numpy.save(folder / "wide.npy", numpy.zeros((3, 6)))
-    with pytest.raises(DataError, match=r"wide.npy has 3 x 6 features, and the model reads 5 of each region\."):
+    with pytest.raises(DataError, match=r"wide.npy has 3 x 6 features, but the model reads 5 per region\."):
         encode_inputs(data.spec, [str(folder / "wide.npy")])
     numpy.save(folder / "wide.npy", numpy.zeros((5, 3)))
-    with pytest.raises(DataError, match=r"wide.npy has 5 x 3 features, .*, as if it were transposed: give regions x"):
+    with pytest.raises(DataError, match=r"wide.npy has 5 x 3 features, .*It seems to be transposed: give regions x"):
         encode_inputs(data.spec, [str(folder / "wide.npy")])
     with pytest.raises(DataError, match="Line 2 is empty: give the name of a file"):
         encode_inputs(data.spec, [names[0], ""])

@@ -155,7 +155,7 @@ def test_labels_in_the_names_of_files(monkeypatch: pytest.MonkeyPatch, tmp_path:
     ]
     with pytest.raises(DataError, match=r"There are no files x\*.txt in .*: put it there"):
         ClassificationFiles(train="x*.txt", format="label_in_name").load()
-    with pytest.raises(DataError, match=r"names no files by their labels: write one \* in its last part"):
+    with pytest.raises(DataError, match=r"has no place for the label: write one \* in its last part"):
         ClassificationFiles(train="rt.pos.txt", format="label_in_name").load()
 
 
@@ -252,7 +252,7 @@ def test_columns_of_conllu(tmp_path: Path) -> None:
     ]
     data = TaggingFiles(train=train, validation=train, columns={"token": "lemma", "tag": 3})
     assert data.read()["train"][0].source == ["the", "cat"]
-    with pytest.raises(ValueError, match="columns has no 'tags': it names those of token and tag"):
+    with pytest.raises(ValueError, match="columns has no 'tags': it has token and tag"):
         TaggingFiles(train=train, columns={"tags": "upos"})
 
 

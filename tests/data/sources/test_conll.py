@@ -169,7 +169,7 @@ def test_conll_by_number(tmp_path: Path, text: str) -> None:
         ("a O\nb\n", {"tag": 1}, "a:2: 1 columns where at least 2 are needed"),
         ("go\n", {}, "a:1: 1 columns where at least 2 are needed"),  # the token is no tag
         ("1\tdo\n", {"tag": "upos"}, "a:1: 2 columns where at least 4 are needed"),
-        ("# only\n", {"tag": "upos"}, "holds no sentences"),
+        ("# only\n", {"tag": "upos"}, "has no sentences"),
         (
             "go\tO\t\n",
             {"tag": -1},

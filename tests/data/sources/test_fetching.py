@@ -39,7 +39,7 @@ def test_a_wrong_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def download(url: str, file: str, _: Any) -> None:
         Path(file).write_bytes(b"<html>not found</html>")
 
-    with pytest.raises(DataError, match=r"toy/a.txt could not be fetched from https://example.org/folder/a.txt"):
+    with pytest.raises(DataError, match=r"toy/a.txt could not be downloaded from https://example.org/folder/a.txt"):
         fetch(SOURCE, str(tmp_path), download)
     assert not (tmp_path / "toy" / "a.txt").exists()
 
@@ -53,7 +53,7 @@ def test_no_network(tmp_path: Path) -> None:
 
 
 def test_a_set_that_somebody_must_prepare(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"toy cannot be fetched: put toy/a.txt into .*. Ask the authors."):
+    with pytest.raises(DataError, match=r"toy cannot be downloaded: put toy/a.txt into .*. Ask the authors."):
         fetch({"name": "toy", "files": SOURCE["files"], "about": "Ask the authors."}, str(tmp_path))
 
 

@@ -43,7 +43,7 @@ def test_a_mark_is_no_token(text: str, tokens: list[str], span: tuple[int, int])
     [
         ("no target", "No target is marked"),
         ("[[one]] and [[two]]", "More than one target is marked"),
-        ("an empty [[ ]] one", "The marked target holds no token"),
+        ("an empty [[ ]] one", "The marked target has no tokens"),
     ],
 )
 def test_a_text_marks_one_target(text: str, complaint: str) -> None:

@@ -120,18 +120,18 @@ def cut(path: Path) -> None:
         (
             "text.jpg",
             lambda path: path.write_text("no picture"),
-            "text.jpg is not a picture of these formats: JPEG, PNG",
+            "text.jpg is not a picture in one of the formats JPEG, PNG",
         ),
-        ("empty.png", lambda path: path.write_bytes(b""), "empty.png is not a picture of these formats"),
+        ("empty.png", lambda path: path.write_bytes(b""), "empty.png is not a picture in one of the formats"),
         (
             "eps.jpg",
             lambda path: Image.new("RGB", (8, 8)).save(path, "EPS"),
-            "eps.jpg is not a picture of these formats",
+            "eps.jpg is not a picture in one of the formats",
         ),
         ("cut.jpg", cut, "cut.jpg is damaged"),
         ("cut.png", cut, "cut.png is damaged"),
         ("huge.png", huge, f"huge.png has more than {MOST_PIXELS:,} pixels: scale it down"),
-        ("folder.png", Path.mkdir, "folder.png is a folder: name a picture in it"),
+        ("folder.png", Path.mkdir, "folder.png is a folder: give a picture in it"),
     ],
 )
 def test_what_cannot_be_read_is_told(name: str, write: Callable[[Path], None], message: str, tmp_path: Path) -> None:

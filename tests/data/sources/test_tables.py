@@ -40,7 +40,7 @@ def test_mistakes_in_tables(tmp_path: Path) -> None:
         read_table(write(tmp_path / "b.tsv", "label\ttext\n1\ta\n1\n"), ["text", "label"])
     with pytest.raises(DataError, match=r"c.jsonl:2: not JSON"):
         read_table(write(tmp_path / "c.jsonl", '{"text": "a"}\n{"text"\n'), ["text"])
-    with pytest.raises(DataError, match=r"d.jsonl:1: column 0 is a number, and JSON has names: name a key of texts"):
+    with pytest.raises(DataError, match=r"d.jsonl:1: column 0 is a number, but JSON has names: give one of texts"):
         read_table(write(tmp_path / "d.jsonl", '{"texts": "a"}\n'), [0])
     with pytest.raises(DataError, match=r"d.jsonl:1: no key 'text'. Did you mean 'texts'"):
         read_table(write(tmp_path / "d.jsonl", '{"texts": "a"}\n'), ["text"])
@@ -74,10 +74,10 @@ def test_the_name_within_an_archive_says_what_it_is(tmp_path: Path, member: str)
             "a.tsv",
             'text\tlabel\n"two\nlines"\tpos\n',
             ["text"],
-            r"a.tsv:2: .* Quotes do not hold a field together here",
+            r"a.tsv:2: .* Quotes have no meaning here",
         ),
         ("a.csv", "a film,pos\n", ["text"], r"There are: a film, pos. Without a header, columns have numbers from 0"),
-        ("a.csv", "text;label\na;pos\n", ["text"], r"apart by another mark than its name says"),
+        ("a.csv", "text;label\na;pos\n", ["text"], r"Does its suffix tell the wrong separator"),
         ("a.csv", "text,text,label\na,b,pos\n", ["text"], r"has 2 columns 'text': rename them"),
         ("a.csv", "a,pos\n", [0, 2], r"has no column 2: its rows have 2 fields, counted from 0"),
     ],

@@ -122,7 +122,7 @@ def test_a_spec_survives_json() -> None:
 
 
 def test_an_unknown_kind_of_codec() -> None:
-    with pytest.raises(DataError, match="no codec of the kind 'txt'"):
+    with pytest.raises(DataError, match="no kind of codec 'txt'"):
         codec_from_plain({"kind": "txt"})
 
 

@@ -103,7 +103,7 @@ def test_a_unigram_model_of_too_little() -> None:
 
 
 def test_subwords_of_tokens(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Subwords are learned from texts, and this data has its tokens already"):
+    with pytest.raises(DataError, match="Subwords are learned from text, but this data is tokenized already"):
         TextCodec.learn("bpe", [["a", "b"]], max_size=100)
     with pytest.raises(ValueError, match="tokenizer=bpe splits words, but tags belong to whole words"):
         TaggingFiles(train=str(tmp_path / "a"), tokenizer="bpe", vocabulary_size=100)

@@ -36,7 +36,7 @@ def test_unknown_tokens_get_the_unknown_id() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(DataError, match="vocabulary_size=2 leaves no room beside 2 special tokens"):
+    with pytest.raises(DataError, match="vocabulary_size=2 is too small for 2 special tokens"):
         Vocabulary.from_counts(COUNTS, max_size=2)
     with pytest.raises(DataError, match="twice"):
         Vocabulary(["<unk>", "a", "a"])
