@@ -40,10 +40,13 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.errors import ConfigError, SeqzooError, closest
 from seqzoo.contracts.options import check_options
 from seqzoo.contracts.state import flatten, map_state, reorder, unflatten
+from seqzoo.contracts.steps import Steps
 from seqzoo.network.backbones.recurrent import Recurrent
 
 B, T, I, H = 3, 7, 4, 5  # noqa: E741
 LENGTHS = [7, 4, 1]
+RESETS = [(0, 3), (1, 0), (1, 1), (1, 3), (1, 5)]
+"""(row, step); the last one is at a padded step, where it has no influence."""
 
 Equation = Callable[[numpy.ndarray, tuple, dict[str, numpy.ndarray], dict[str, Any]], tuple[numpy.ndarray, tuple]]
 """One step in NumPy: x (B, I), the flat state, parameters and buffers by name, the options of the YAML -> the output
@@ -156,6 +159,38 @@ def _padded_run(cell: Cell, x: Tensor, lengths: Tensor) -> list[Tensor]:
     total = outputs.sum() + sum((3 * part).sin().sum() for part in flatten(after))
     gradients = torch.autograd.grad(total, [x, *cell.parameters()])
     return [outputs, *flatten(after), *gradients]
+
+
+def check_resets(create: CellFactory) -> str:
+    """Where the state starts anew inside rows, by every engine, each segment is a row of its own: outputs, last state
+    and all gradients.
+    """
+    cell = _randomised(create)
+    resets = torch.zeros(B, T, dtype=torch.bool)
+    for row, step in RESETS:
+        resets[row, step] = True
+    for lengths in (torch.tensor(LENGTHS), None):
+        steps = Steps(lengths, resets)
+        for _ in itertools.chain(_engines(cell), _reference(cell)):
+            _assert_same_run(cell, cell.scan, functools.partial(_cut_by_hand, cell), steps)
+    return ""
+
+
+def _cut_by_hand(cell: Cell, x: Tensor, state: State, steps: Steps) -> tuple[Tensor, State]:
+    """Each row on its own, from reset to reset."""
+    rows, after = [], []
+    for row in range(B):
+        length = T if steps.lengths is None else LENGTHS[row]
+        cuts = [0, *(step for other, step in RESETS if other == row and 0 < step < length), length]
+        pieces, only = [x.new_zeros(1, T - length, cell.output_size)], torch.tensor([row])
+        state_of_row = cell.initial_state(1) if (row, 0) in RESETS else reorder(state, only)
+        for begin, end in itertools.pairwise(cuts):
+            state_of_row = cell.initial_state(1) if begin > 0 else state_of_row
+            outputs, state_of_row = cell.scan(x[only, begin:end], state_of_row)
+            pieces.insert(-1, outputs)
+        rows.append(torch.cat(pieces, 1))
+        after.append(state_of_row)
+    return torch.cat(rows), map_state(lambda *parts: torch.cat(parts), *after)
 
 
 def check_halves(create: CellFactory) -> str:
@@ -278,6 +313,7 @@ CHECKS: dict[str, Callable[[CellFactory], str]] = {
     "scan": check_scan_equals_stepping,
     "lengths": check_lengths,
     "padding": check_padding,
+    "resets": check_resets,
     "halves": check_halves,
     "bidirectional": check_bidirectional,
     "gradcheck": check_gradcheck,
@@ -337,13 +373,13 @@ def _stepped(cell: Cell, x: Tensor, state: State, lengths: None) -> tuple[Tensor
     return torch.stack(outputs, 1), state
 
 
-def _assert_same_run(cell: Cell, one: Scan, other: Scan, lengths: Tensor | None) -> None:
+def _assert_same_run(cell: Cell, one: Scan, other: Scan, steps: Steps | Tensor | None) -> None:
     """Outputs, last states, and the gradients of a weighted sum of all of them, so that no part can hide."""
     x = _some_input().requires_grad_()
     state = map_state(lambda part: part.requires_grad_(), _some_state(cell))
     runs = []
     for scan in (one, other):
-        outputs, after = scan(x, state, lengths)
+        outputs, after = scan(x, state, steps)
         weights = torch.linspace(0.5, 1.5, outputs.numel(), dtype=outputs.dtype).view_as(outputs)
         total = (outputs * weights).sum() + sum((3 * part).sin().sum() for part in flatten(after))
         gradients = torch.autograd.grad(total, [x, *flatten(state), *cell.parameters()])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import State
+from seqzoo.contracts.steps import Steps, supported
 from seqzoo.kernels import engines, inputs
 from seqzoo.kernels.inputs import misshaped
+from seqzoo.kernels.segments import Segments
 from seqzoo.kernels.unroll import reference
 
 
@@ -26,6 +29,7 @@ class Cell(nn.Module):
         >>> outputs, state = cell.scan(torch.randn(8, 50, 128))  # (B, T, I) -> (B, T, O)
 
     engine: auto, or the one to take: reference, fused or torch (`seqzoo.kernels.engines`).
+    supports: the fields of `Steps` that `scan` reads besides lengths.
     torch_first: where `torch_scan` is taken before the compiled step: "cuda", and "cpu" for rows that are equally long.
     """
 
@@ -33,6 +37,7 @@ class Cell(nn.Module):
     hidden_size: int
     output_size: int
     engine: str = "auto"
+    supports: ClassVar[Collection[str]] = ("resets",)
     torch_first: ClassVar[tuple[str, ...]] = ("cuda",)
 
     @abstractmethod
@@ -47,14 +52,15 @@ class Cell(nn.Module):
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """(B, P) and a state -> (B, O) and the next state: the equations."""
 
-    def scan(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def scan(self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None) -> tuple[Tensor, State]:
         """Run the cell over whole sequences, by its fastest engine; hooks of the module are called.
 
         Args:
             x: input, shape (B, T, I), T at least 1. Padded steps have no influence, whatever they hold.
             state: as `initial_state` or an earlier call returned it; None: the initial one.
-            lengths: number of real steps of each row, whole numbers from 0 to T, shape (B,); None: all steps are real.
-                Values on a GPU are clamped to that range instead of checked, which would have to wait for it.
+            steps: lengths, shape (B,), or Steps with lengths and resets; None: all steps are real, in one piece. Where
+                `resets` is True the cell goes on from its initial state, and no gradient passes. Lengths on a GPU are
+                clamped to the range from 0 to T instead of checked, which would have to wait for them.
 
         Returns:
             Outputs (B, T, O), zero at padded steps, and the state after each row's last real step.
@@ -64,11 +70,28 @@ class Cell(nn.Module):
         """
         if not isinstance(x, Tensor) or x.dim() != 3:  # a call would take two dimensions for one step
             raise misshaped(self, x)
-        return self(x, state, lengths)
+        return self.by_segments(self, x, state, steps)
 
-    def unroll(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+    def unroll(
+        self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """`scan`, a step after the other: what every engine is held to."""
-        return reference(self, x, state, lengths)
+        return self.by_segments(functools.partial(reference, self), x, state, steps)
+
+    def by_segments(
+        self, run: CellScan, x: Tensor, state: State | None, steps: Steps | Tensor | None
+    ) -> tuple[Tensor, State]:
+        """Run the segments between resets as rows of their own, by `run`, which is given lengths alone."""
+        if not isinstance(steps, Steps):
+            return run(x, state, steps)
+        steps = supported(steps, self)
+        if steps.resets is None:
+            return run(x, state, steps.lengths)
+        state, _ = self.checked(x, state, steps.lengths)
+        segments = Segments(x, steps)
+        entering = segments.enter(state, self.initial_state(segments.count))
+        outputs, after = run(segments.cut(x), entering, segments.steps.lengths)
+        return segments.join(outputs), segments.leave(after)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
         """`scan` by a kernel of torch's own, or in parallel over time; None where there is no such way."""
@@ -77,7 +100,8 @@ class Cell(nn.Module):
     def forward(
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None, by: CellScan | None = None
     ) -> tuple[Tensor, State]:
-        """One step of (B, I), as a decoder calls it, or `scan` of (B, T, I).
+        """One step of (B, I), as a decoder calls it, or `scan` of (B, T, I) without resets. Whoever goes step by step
+        puts `initial_state` where the state starts anew (`seqzoo.contracts.state.where`).
 
         by: what computes the result instead. A cell that wraps another calls it with `by`, so that the hooks of the
             cell inside are called, too.
@@ -98,7 +122,7 @@ class Cell(nn.Module):
 
 
 CellScan = Callable[..., tuple[Tensor, State]]
-"""x, state and lengths -> outputs and the next state, as `Cell.scan`."""
+"""x, state and lengths -> outputs and the next state, as `Cell.scan` without resets."""
 
 
 CellFactory = Callable[[int, int], Cell]

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.steps import Steps
 
 State = tuple
 """Nested tuples of batch-first tensors. Never kept on a module: it comes in and goes out. `seqzoo.contracts.state`
@@ -63,6 +64,7 @@ class Batch:
         windows of random lengths take steps as long as they are.
     continues: (B,) the row of the batch before that each row goes on from, -1 where it begins anew; None: where batches
         continue each other, each row goes on from the one in its place.
+    resets, elapsed, parents, grid: as of `Steps`, what else is known of the steps; None where nothing is.
     spans: (B, 2), the first step of each row's target and the step after its last, where the answer is about a part of
         what is read.
     spelling: how the tokens of `inputs` are written, where an encoder reads that.
@@ -81,6 +83,16 @@ class Batch:
     spelling: Spelling | None = None
     references: list[list[str]] | None = None
     tokens: list[list[str]] | None = None
+    resets: Tensor | None = None
+    elapsed: Tensor | None = None
+    parents: Tensor | None = None
+    grid: tuple[int, int] | None = None
+
+    @property
+    def steps(self) -> Steps:
+        """What a backbone is told beside the inputs."""
+        lengths = self.lengths if self.padded else None
+        return Steps(lengths, self.resets, self.elapsed, self.parents, self.grid)
 
     @property
     def size(self) -> int:

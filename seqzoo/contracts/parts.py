@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction, Spelling, State
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.steps import Steps
 
 EXAMPLE_LETTERS = 8
 """Of a word that is spelled in `Task.example_batch`."""
@@ -53,12 +54,33 @@ class Backbone(nn.Module):
     two_sided: bool = False
     keeps_time: bool = True
 
+    @property
+    def supports(self) -> Collection[str]:
+        """The fields of `Steps` that `forward` reads besides lengths."""
+        return ()
+
     @abstractmethod
     def initial_state(self, batch_size: int) -> State: ...
 
     @abstractmethod
-    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        """(B, T, I) -> (B, T, O), zero at padded steps, and the state after each row's last real step."""
+    def forward(
+        self, x: Tensor, steps: Steps | Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """Read whole sequences.
+
+        Args:
+            x: input, shape (B, T, I).
+            steps: lengths, shape (B,), or Steps; None: all steps are real. `supported(steps, self)` makes Steps of
+                any of them, and refuses what the network does not read.
+            state: as `initial_state` or an earlier call returned it; None: the initial one.
+
+        Returns:
+            Outputs (B, T, O), zero at padded steps, and the state after each row's last real step; of a network that
+            reads backwards, too, that half's state is the one after the first step.
+
+        Raises:
+            ValueError: shapes, types, devices or lengths do not fit, or `steps` has a field that is not supported.
+        """
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Real steps of each row's input -> of its output, (B,) both."""
@@ -244,11 +266,13 @@ class DataModule:
 
     stateful: batch k + 1 continues batch k row by row (truncated back-propagation through time).
     numbers: inputs are (B, T, I) features, not ids.
+    structure: the fields of `Steps` besides lengths that its batches have, which a backbone must support.
     remarks: what a person should know of the data that was read; a run shows them at its start.
     """
 
     stateful: bool = False
     numbers: bool = False
+    structure: Sequence[str] = ()
     remarks: Sequence[str] = ()
     spec: DataSpec
 

@@ -99,7 +99,7 @@ def recording(cell: Cell) -> Iterator[Recording]:
 
     outer = vars(cell).get("scan")
     # within a call of the cell, so that its hooks are called
-    cell.scan = functools.partial(cell, by=scan)  # type: ignore[method-assign]
+    cell.scan = functools.partial(cell.by_segments, functools.partial(cell, by=scan))  # type: ignore[method-assign]
     try:
         yield noted
     finally:

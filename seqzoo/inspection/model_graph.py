@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from seqzoo.cells.cell import Cell
 from seqzoo.contracts.batch import Batch, State
 from seqzoo.contracts.state import flatten
+from seqzoo.contracts.steps import Steps
 from seqzoo.network.model import Model
 from seqzoo.network.restoring import evaluating
 
@@ -95,9 +96,9 @@ class _Noting(TorchFunctionMode):
         """The cell's own way over a sequence, and of its first steps the equations, which are noted."""
         scan = cell.scan
 
-        def noted(x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        def noted(x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None) -> tuple[Tensor, State]:
             with torch._C.DisableTorchFunction():
-                outputs, after = scan(x, state, lengths)
+                outputs, after = scan(x, state, steps)
             scope = name.replace(".", "/")
             self._scopes.append(scope)
             state = cell.initial_state(x.shape[0]) if state is None else state

@@ -42,12 +42,18 @@ def _checked_state(cell: Stepping, x: Tensor, state: State | None) -> State:
     if torch.jit.is_tracing():
         return first if state is None else state
     if state is not None:
-        state = tuple(state) if isinstance(state, (list, tuple)) else (state,)
-        if _shapes(state) != _shapes(first):
-            raise ValueError(f"the state has shapes {_shapes(state)!s:.110}: it must have {_shapes(first)!s:.110}")
+        state = checked_state(state, first)
     if not traced():
         _check_types(cell, x, state, first)
     return first if state is None else state
+
+
+def checked_state(state: Any, first: State) -> State:
+    """A state as nested tuples. Raises ValueError where it has not the shapes of the first one."""
+    state = tuple(state) if isinstance(state, (list, tuple)) else (state,)
+    if _shapes(state) != _shapes(first):
+        raise ValueError(f"the state has shapes {_shapes(state)!s:.110}: it must have {_shapes(first)!s:.110}")
+    return state
 
 
 def _check_types(cell: Stepping, x: Tensor, state: State | None, first: State) -> None:

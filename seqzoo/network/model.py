@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from seqzoo.contracts.batch import Batch, Features, State
 from seqzoo.contracts.parts import Backbone, Encoder, Task
 from seqzoo.contracts.state import resume
+from seqzoo.contracts.steps import supported
 
 
 class Model(nn.Module):
@@ -19,12 +20,12 @@ class Model(nn.Module):
 
     def encode(self, batch: Batch, state: State | None = None) -> Features:
         """A batch -> what the head reads; `state` continues an earlier batch."""
-        lengths = batch.lengths if batch.padded else None
+        steps = supported(batch.steps, self.backbone)
         if state is not None and batch.continues is not None:
             state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
         read = (batch.inputs,) if batch.spelling is None else (batch.inputs, batch.spelling)
-        outputs, state = self.backbone(self.encoder(*read), lengths, state)
-        lengths = None if lengths is None else self.backbone.output_lengths(lengths)
+        outputs, state = self.backbone(self.encoder(*read), steps, state)
+        lengths = None if steps.lengths is None else self.backbone.output_lengths(steps.lengths)
         last = self.backbone.last(outputs, lengths)
         of_span = None if batch.spans is None else self._last_of(batch.spans, outputs)
         return Features(outputs, last, state, lengths, of_span)

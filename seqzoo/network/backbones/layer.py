@@ -5,6 +5,7 @@ Schuster & Paliwal, Bidirectional Recurrent Neural Networks, 1997, https://doi.o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import cast
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from seqzoo.cells.cell import Cell, CellFactory
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import flatten
+from seqzoo.contracts.steps import Steps, supported
 from seqzoo.network.backbones.streams import side_by_side
 
 
@@ -28,19 +30,28 @@ class Layer(nn.ModuleList):
         self.output_size = sum(direction.output_size for direction in self.directions)
 
     @property
+    def supports(self) -> Collection[str]:
+        """In both directions nothing, in one what its cell does."""
+        return () if len(self) > 1 else self.directions[0].supports
+
+    @property
     def directions(self) -> list[Cell]:
         return cast("list[Cell]", list(self))
 
     def initial_state(self, batch_size: int) -> State:
         return tuple(cell.initial_state(batch_size) for cell in self.directions)
 
-    def scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """(B, T, I) -> (B, T, O), zero at padded steps, and the state after each row's last real step."""
+    def scan(self, x: Tensor, state: State, steps: Steps | Tensor | None) -> tuple[Tensor, State]:
+        """(B, T, I) -> (B, T, O), zero at padded steps, and the state after each row's last real step.
+
+        Both directions read lengths alone: a backbone cuts rows at resets for all its layers at once.
+        """
         ahead, *behind = self.directions
         if not behind:
-            outputs, after = ahead.scan(x, state[0], lengths)
+            outputs, after = ahead.scan(x, state[0], steps)
             return outputs, (after,)
-        _, lengths = ahead.checked(x, state[0], lengths)  # before rows are turned around
+        steps = supported(steps, self)
+        _, lengths = ahead.checked(x, state[0], steps.lengths)  # before rows are turned around
 
         def backwards() -> tuple[Tensor, State]:
             order = reversal(x, lengths)

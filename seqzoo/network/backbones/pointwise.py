@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from seqzoo.cells.cell import CellFactory
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import checked_lengths, largest_of, zero_padding
 from seqzoo.contracts.parts import Backbone
+from seqzoo.contracts.steps import Steps, supported
 from seqzoo.network.backbones.stack import check_depth
 from seqzoo.network.locked_dropout import create_dropout
 
@@ -39,10 +41,18 @@ class Pointwise(Backbone):
         self.dropout = create_dropout(dropout)
         self.output_size = hidden_size
 
+    @property
+    def supports(self) -> Collection[str]:
+        """Resets: there is no state."""
+        return ("resets",)
+
     def initial_state(self, batch_size: int) -> State:
         return ()
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, steps: Steps | Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        lengths = supported(steps, self).lengths
         if lengths is not None:
             lengths = checked_lengths(lengths, x.shape, x.device)
         x, after = self.step(zero_padding(x, lengths), ())

@@ -7,6 +7,7 @@ Bahdanau, Chorowski, Serdyuk, Brakel & Bengio, End-to-End Attention-based Large 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from seqzoo.cells.cell import CellFactory
 from seqzoo.contracts.batch import State
+from seqzoo.contracts.steps import Steps
 from seqzoo.network.backbones.stack import Stack, build_layers, repeated
 
 
@@ -65,8 +67,13 @@ class Pyramidal(Stack):
     def _shortened(self, lengths: Tensor) -> Tensor:
         return (lengths + self.factor - 1).div(self.factor, rounding_mode="floor")
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        state = self.initial_state(x.shape[0]) if state is None else state
+    @property
+    def supports(self) -> Collection[str]:
+        """Nothing: an output may stand for steps on both sides of a reset."""
+        return ()
+
+    def run(self, x: Tensor, steps: Steps, state: State) -> tuple[Tensor, State]:
+        lengths = steps.lengths
         following = []
         for depth, (layer, states) in enumerate(zip(self.layers, state, strict=True)):
             if depth > 0:

@@ -14,6 +14,7 @@ from seqzoo.cells.cell import CellFactory
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import checked_lengths, largest_of
 from seqzoo.contracts.parts import Backbone
+from seqzoo.contracts.steps import Steps, supported
 from seqzoo.network.backbones.layer import Layer
 from seqzoo.network.backbones.stack import build_layers
 from seqzoo.network.locked_dropout import create_dropout
@@ -46,21 +47,24 @@ class ReNet(Backbone):
     def initial_state(self, batch_size: int) -> State:
         return ()
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        steps, columns = x.shape[1], self.columns
-        grid = F.pad(x, (0, 0, 0, -steps % columns)).unflatten(1, (-1, columns))
+    def forward(
+        self, x: Tensor, steps: Steps | Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        lengths = supported(steps, self).lengths
+        places, columns = x.shape[1], self.columns
+        grid = F.pad(x, (0, 0, 0, -places % columns)).unflatten(1, (-1, columns))
         rows_end = columns_end = None
         if lengths is not None:
             lengths = checked_lengths(lengths, x.shape, x.device)
-        if lengths is not None or steps % columns:
-            lengths = x.new_full((len(x),), steps, dtype=torch.long) if lengths is None else lengths
+        if lengths is not None or places % columns:
+            lengths = x.new_full((len(x),), places, dtype=torch.long) if lengths is None else lengths
             rows = torch.arange(grid.shape[1], device=x.device)
             rows_end = (lengths[:, None] - columns * rows).clamp(0, columns)
-            places = torch.arange(columns, device=x.device)
-            columns_end = (lengths[:, None] + columns - 1 - places).div(columns, rounding_mode="floor")
+            column = torch.arange(columns, device=x.device)
+            columns_end = (lengths[:, None] + columns - 1 - column).div(columns, rounding_mode="floor")
         read = sweep(self.across, grid, rows_end)
         read = sweep(self.down, self.dropout(read).transpose(1, 2), columns_end).transpose(1, 2)
-        return read.flatten(1, 2)[:, :steps], ()
+        return read.flatten(1, 2)[:, :places], ()
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         raise ValueError("a network that sweeps over a grid cannot go step by step: all of it must be known first")

@@ -5,7 +5,7 @@ Graves, Mohamed & Hinton, Speech Recognition with Deep Recurrent Neural Networks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar, cast
 
 import torch
@@ -15,6 +15,9 @@ from seqzoo.cells.cell import CellFactory
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.parts import Backbone
 from seqzoo.contracts.state import flatten, map_state
+from seqzoo.contracts.steps import Steps, supported
+from seqzoo.kernels.inputs import checked_state
+from seqzoo.kernels.segments import Segments
 from seqzoo.network.backbones.layer import Layer
 from seqzoo.network.locked_dropout import create_dropout
 
@@ -46,6 +49,12 @@ class Stack(Backbone):
             zeros = flatten(self._zero_state(1))
             self.first_state = nn.ParameterList(tensor.clone() for tensor in zeros if tensor.dim() > 1)
 
+    @property
+    def supports(self) -> Collection[str]:
+        """Resets, and the time between steps where all layers do."""
+        timed = all("elapsed" in layer.supports for layer in self.layers)
+        return ("resets", "elapsed") if timed else ("resets",)
+
     def _zero_state(self, batch_size: int) -> State:
         return tuple(layer.initial_state(batch_size) for layer in self.layers)
 
@@ -63,11 +72,27 @@ class Stack(Backbone):
         """
         return outputs
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        state = self.initial_state(x.shape[0]) if state is None else state
+    def forward(
+        self, x: Tensor, steps: Steps | Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        steps = supported(steps, self)
+        if steps.resets is not None:
+            return self._over_segments(x, steps, state)
+        return self.run(x, steps, self.initial_state(x.shape[0]) if state is None else state)
+
+    def _over_segments(self, x: Tensor, steps: Steps, state: State | None) -> tuple[Tensor, State]:
+        """As `forward`, with resets: both directions of all layers run on the segments between them."""
+        segments, own = Segments(x, steps), self.initial_state(x.shape[0])
+        initial = self.initial_state(segments.count)
+        entering = _by_direction(segments.enter, checked_state(own if state is None else state, own), initial)
+        outputs, after = self.run(segments.cut(x), segments.steps, entering)
+        return segments.join(outputs), _by_direction(segments.leave, after)
+
+    def run(self, x: Tensor, steps: Steps, state: State) -> tuple[Tensor, State]:
+        """All layers over rows that nothing interrupts."""
         following = []
         for depth, (layer, states) in enumerate(zip(self.layers, state, strict=True)):
-            outputs, after = layer.scan(x if depth == 0 else self.dropout(x), states, lengths)
+            outputs, after = layer.scan(x if depth == 0 else self.dropout(x), states, steps)
             x = self.connect(depth, outputs, x)
             following.append(after)
         return x, tuple(following)
@@ -86,6 +111,14 @@ class Stack(Backbone):
         if not behind:
             return last
         return torch.cat([last[:, : ahead.output_size], outputs[:, 0, ahead.output_size :]], dim=-1)
+
+
+def _by_direction(change: Callable[..., State], *states: State) -> State:
+    """`change` for each layer and direction; backwards is the second one, where there are two."""
+    return tuple(
+        tuple(change(*parts, backwards=bool(number)) for number, parts in enumerate(zip(*layers, strict=True)))
+        for layers in zip(*states, strict=True)
+    )
 
 
 def repeated(cell: CellFactory, num_layers: int) -> list[CellFactory]:

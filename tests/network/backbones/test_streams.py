@@ -29,7 +29,7 @@ def test_two_directions_on_a_gpu(cell: str) -> None:
         network.to(device)
         leaf = x.to(device).requires_grad_()
         for _ in range(5):  # memory that is freed too early shows when it is used again
-            outputs, state = network(leaf, lengths=lengths.to(device))
+            outputs, state = network(leaf, lengths.to(device))
             state = (state,) if isinstance(state, Tensor) else state
             total = outputs.sin().sum() + sum(part.sin().sum() for part in flatten(state))
             found = torch.autograd.grad(total, [leaf, *network.parameters()])
