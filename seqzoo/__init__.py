@@ -23,6 +23,7 @@ Parts to build on
     Task                head, loss, metrics and answers of a kind of task
     DataModule          the batches of a data set; DataSpec says their sizes
     Batch               padded sequences with their lengths and targets
+    Steps               what is known of the steps of a batch: lengths, resets and more
     Metric              a running sum that becomes one number
     Loss, Prediction    what a task returns for a batch, and for a row
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from seqzoo.contracts.batch import Batch, Loss, Prediction, State
     from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
     from seqzoo.contracts.spec import DataSpec
+    from seqzoo.contracts.steps import Steps
     from seqzoo.rnn import GRU, LSTM, RNN, Elman, from_torch
     from seqzoo.runs.calls import evaluate, train
     from seqzoo.runs.loaded import Loaded, load
@@ -52,8 +54,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Loaded", "Loss",
-    "Metric", "Prediction", "State", "Task", "build", "cell_info", "compose", "create_cell", "evaluate", "from_torch",
-    "list_cells", "list_tasks", "load", "train",
+    "Metric", "Prediction", "State", "Steps", "Task", "build", "cell_info", "compose", "create_cell", "evaluate",
+    "from_torch", "list_cells", "list_tasks", "load", "train",
 ]  # fmt: skip
 
 # imported when first asked for: `seqzoo list` answers without torch
@@ -69,6 +71,7 @@ _HOMES = {
     **dict.fromkeys(("Batch", "Loss", "Prediction", "State"), "seqzoo.contracts.batch"),
     **dict.fromkeys(("Backbone", "DataModule", "Encoder", "Metric", "Task"), "seqzoo.contracts.parts"),
     "DataSpec": "seqzoo.contracts.spec",
+    "Steps": "seqzoo.contracts.steps",
 }
 
 

@@ -22,6 +22,7 @@ from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import checked_lengths
 from seqzoo.contracts.options import parameters
 from seqzoo.contracts.state import flatten, unflatten
+from seqzoo.contracts.steps import Steps
 from seqzoo.network.backbones.recurrent import Recurrent
 from seqzoo.network.backbones.stack import MOST_LAYERS
 
@@ -107,7 +108,11 @@ class RNN(nn.Module):
         self.output_size = self.backbone.output_size
 
     def forward(
-        self, input: Tensor | PackedSequence, hx: RNNState | None = None, lengths: Tensor | None = None
+        self,
+        input: Tensor | PackedSequence,
+        hx: RNNState | None = None,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, RNNState]:
         """Run all layers over sequences.
 
@@ -117,6 +122,9 @@ class RNN(nn.Module):
             hx: the state to start from, as an earlier call returned it; None: the initial one.
             lengths: number of real steps of each row, whole numbers from 0 to T, shape (B,); None: all are real.
                 Padded steps have no influence, whatever they hold.
+            resets: True where a row goes on from the initial state, such as at the first step of an episode, and no
+                gradient passes: shape (T, B), with batch_first (B, T), without a batch (T,); None: nowhere. The
+                backward direction is cut at the same places.
 
         Returns:
             Outputs (T, B, O) or (B, T, O), zero at padded steps, and the state after each row's last real step:
@@ -132,19 +140,24 @@ class RNN(nn.Module):
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError("lengths are given with a PackedSequence, which has its own: leave them out")
+            if resets is not None:
+                raise ValueError("resets are given with a PackedSequence: give a padded input and lengths instead")
             padded, real = pad_packed_sequence(input, batch_first=True)
             outputs, after = self._over_rows(padded, hx, real)
             in_order = input.sorted_indices is None
             return pack_padded_sequence(outputs, real, batch_first=True, enforce_sorted=in_order), after
         if lengths is not None:
             lengths = _as_lengths(lengths)
+        if resets is not None:
+            _check_resets(resets, input)
         if input.dim() == 2:
             first = None if hx is None else _each(hx, lambda tensor: tensor[:, None] if tensor.dim() else tensor)
-            outputs, after = self._over_rows(input[None], first, lengths)
+            outputs, after = self._over_rows(input[None], first, lengths, None if resets is None else resets[None])
             return outputs[0], _each(after, lambda tensor: tensor[:, 0])
         if self.batch_first:
-            return self._over_rows(input, hx, lengths)
-        outputs, after = self._over_rows(input.transpose(0, 1), hx, lengths)
+            return self._over_rows(input, hx, lengths, resets)
+        by_row = None if resets is None else resets.transpose(0, 1)
+        outputs, after = self._over_rows(input.transpose(0, 1), hx, lengths, by_row)
         return outputs.transpose(0, 1), after
 
     def flatten_parameters(self) -> None:
@@ -179,11 +192,14 @@ class RNN(nn.Module):
         if shape[-1] != self.input_size or shape[time] == 0:
             raise RuntimeError(told)
 
-    def _over_rows(self, x: Tensor, state: RNNState | None, lengths: Tensor | None) -> tuple[Tensor, RNNState]:
+    def _over_rows(
+        self, x: Tensor, state: RNNState | None, lengths: Tensor | None, resets: Tensor | None = None
+    ) -> tuple[Tensor, RNNState]:
         """(B, T, I) -> (B, T, O), and states in torch's layout."""
         if lengths is not None:
             lengths = checked_lengths(lengths, x.shape, lengths.device).to(x.device)
-        outputs, after = self.backbone(x, lengths, None if state is None else self._split(state, x.shape[0]))
+        steps = lengths if resets is None else Steps(lengths, resets.to(x.device))
+        outputs, after = self.backbone(x, steps, None if state is None else self._split(state, x.shape[0]))
         return outputs, self._merge(after)
 
     def _merge(self, state: tuple) -> RNNState:
@@ -506,6 +522,15 @@ def _check_dense(tensor: Tensor, name: str) -> None:
         )
     if tensor.layout != torch.strided:
         raise ValueError(f"{name} is a tensor of layout {tensor.layout}: make it dense by .to_dense()")
+
+
+def _check_resets(resets: Any, x: Tensor) -> None:
+    """Raises TypeError or RuntimeError where resets are not a truth value for each step."""
+    if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
+        kind = resets.dtype if isinstance(resets, Tensor) else f"a {type(resets).__name__}"
+        raise TypeError(f"resets are {kind}: they must be a tensor of torch.bool")
+    if not torch.jit.is_tracing() and resets.shape != x.shape[:-1]:
+        raise RuntimeError(f"resets are {tuple(resets.shape)}: they must be {tuple(x.shape[:-1])}, one for each step")
 
 
 def _as_lengths(lengths: Any) -> Tensor:

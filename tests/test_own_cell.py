@@ -133,4 +133,4 @@ def test_it_is_held_to_every_check_in_tests_of_ones_own(tmp_path: Path) -> None:
     verdicts = re.findall(r"^(PASSED|FAILED) test_(right|wrong)\.py::test_my_cell\[(.+?)\]", done.stdout, re.MULTILINE)
     assert len(verdicts) == 2 * len(CHECKS), done.stdout
     failed = {(which, check) for verdict, which, check in verdicts if verdict == "FAILED"}
-    assert failed == {("wrong", "lengths"), ("wrong", "padding")}
+    assert failed == {("wrong", "lengths"), ("wrong", "padding"), ("wrong", "resets")}

@@ -16,6 +16,7 @@ from seqzoo.configuration.experiment import Experiment
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.steps import unsupported
 from seqzoo.network.model import Model
 
 
@@ -47,6 +48,9 @@ def outline(experiment: Experiment) -> Outline:
     except ConfigError as error:  # no mistake yet: the data may be smaller than its upper limits
         unmet = str(error)
     model = _on_meta(experiment, data, spec)
+    mistakes = unsupported(data.structure, model.backbone, f"backbone={experiment.choices['backbone']}")
+    if mistakes:
+        raise ConfigError(mistakes)
     return Outline(model, spec, _cost(model, experiment, data), *_shape(data), data.numbers, unmet)
 
 

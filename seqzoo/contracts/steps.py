@@ -63,7 +63,7 @@ def supported(steps: Steps | Tensor | None, reader: Reader) -> Steps:
 def unsupported(structure: Iterable[str], reader: Reader, name: str) -> list[str]:
     """A sentence for each of these fields that the reader does not support."""
     return [
-        f"{name} does not support `{field}` ({MEANINGS[field]}): choose one that does, or leave it out of the batch"
+        f"{name} does not support `{field}` ({MEANINGS[field]}): choose one that does, or data without it"
         for field in structure
         if field not in reader.supports
     ]

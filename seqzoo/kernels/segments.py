@@ -84,10 +84,10 @@ def _checked_resets(resets: Tensor | None, x: Tensor) -> Tensor:
     if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
         kind = resets.dtype if isinstance(resets, Tensor) else f"a {type(resets).__name__}"
         raise ValueError(f"resets are {kind}: they must be a tensor of torch.bool, True where the state starts anew")
+    if resets.is_meta or torch.jit.is_tracing():
+        raise ValueError("rows are cut by the values of resets, which are not there on meta or while tracing")
     if resets.shape != x.shape[:2]:
         raise ValueError(f"resets are {tuple(resets.shape)}: the input has {tuple(x.shape[:2])} rows and steps")
     if resets.device != x.device:
         raise ValueError(f"resets are on {resets.device} and the input on {x.device}: move one to the other")
-    if resets.is_meta or torch.jit.is_tracing():
-        raise ValueError("rows are cut by the values of resets, which are not there on meta or while tracing")
     return resets

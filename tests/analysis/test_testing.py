@@ -103,8 +103,8 @@ def test_a_sound_cell_passes() -> None:
     ("create", "expected"),
     [
         (ScansOtherwise, {"scan", "lengths"}),
-        (ForgetsItsState, {"scan", "lengths", "halves"}),
-        (IgnoresLengths, {"lengths", "padding"}),
+        (ForgetsItsState, {"scan", "lengths", "halves", "resets"}),
+        (IgnoresLengths, {"lengths", "padding", "resets"}),
         (CutsTheGradient, {"scan", "lengths"}),
         (DrawsWeightsThatAreNotSaved, {"state dict"}),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.parts import Backbone
 from seqzoo.contracts.state import flatten, map_state, reorder
+from seqzoo.contracts.steps import Steps
 from seqzoo.network.backbones.recurrent import Recurrent
 from seqzoo.network.locked_dropout import LockedDropout
 
@@ -102,6 +104,51 @@ def test_step_is_forward(backbone: Backbone) -> None:
         output, state = backbone.step(x[:, t], state)
         torch.testing.assert_close(output, outputs[:, t])
     assert_states_equal(state, after)
+
+
+@pytest.mark.parametrize("carried", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "clockwork", "min_gru"])
+@pytest.mark.parametrize("name", names("backbone"))
+def test_a_state_that_starts_anew_cuts_rows(name: str, cell: str, carried: bool) -> None:
+    """In both directions of all layers: outputs, last states and gradients are those of the segments one by one."""
+    learned = {"learn_initial_state": True} if "learn_initial_state" in options_of("backbone", name) else {}
+    backbone, x = build(name, cell, dropout=0.0, **learned), some_input().requires_grad_()
+    resets = torch.zeros(B, T, dtype=torch.bool)
+    resets[0, 2] = resets[0, 3] = resets[1, 0] = resets[1, 1] = resets[2, 4] = True
+    steps = Steps(LENGTHS, resets)
+    if "resets" not in backbone.supports:
+        with pytest.raises(ValueError, match=f"{type(backbone).__name__} does not support `resets`"):
+            backbone(x, steps)
+        return
+    state = map_state(lambda zero: torch.randn_like(zero).requires_grad_(), backbone.initial_state(B))
+    runs = []
+    for run in (backbone, functools.partial(cut_by_hand, backbone)):
+        outputs, after = run(x, steps, state if carried else None)
+        total = sum(((part + 1) ** 3).sum() for part in [outputs, *flatten(after)])
+        leaves = [x, *backbone.parameters(), *(flatten(state) if carried else [])]
+        gradients = torch.autograd.grad(total, leaves, materialize_grads=True)
+        runs.append([outputs, *flatten(after), *gradients])
+    torch.testing.assert_close(runs[0], runs[1])
+
+
+def cut_by_hand(backbone: Backbone, x: Tensor, steps: Steps, state: State | None) -> tuple[Tensor, State]:
+    rows, after = [], []
+    for row, length in enumerate(LENGTHS.tolist()):
+        own = backbone.initial_state(B) if state is None else state
+        given, initial = reorder(own, torch.tensor([row])), backbone.initial_state(1)
+        cuts = [0, *(t for t in range(1, length) if steps.resets[row, t]), length]
+        forwards = initial if steps.resets[row, 0] and length else given
+        pieces, ends = [], []
+        for begin, end in pairwise(cuts):
+            backwards = given if end == length else initial
+            entering = tuple((a[0], *b[1:]) for a, b in zip(forwards, backwards, strict=True))
+            outputs, left = backbone(x[row : row + 1, begin:end], None, entering)
+            pieces.append(outputs)
+            ends.append(left)
+            forwards = initial
+        rows.append(torch.cat([*pieces, x.new_zeros(1, T - length, backbone.output_size)], 1))
+        after.append(tuple((a[0], *b[1:]) for a, b in zip(ends[-1], ends[0], strict=True)))
+    return torch.cat(rows), map_state(lambda *parts: torch.cat(parts), *after) if after[0] else ()
 
 
 def test_the_first_state_can_be_learned(cell: str) -> None:
