@@ -258,7 +258,8 @@ def check_double_backward(create: CellFactory) -> str:
 def check_per_sample_gradients(create: CellFactory) -> str:
     """`torch.func.vmap` over `grad` gives the gradients of each row alone, in float32, where torch's kernels are used.
 
-    The remark "reference" says that the fast `scan` refuses and `Cell.unroll` was taken.
+    The remark "reference" says that the fast `scan` refuses and `Cell.unroll` was taken; another one, that the step
+    branches on its data, which torch transforms for no cell.
     """
     cell = _randomised(create).float()
     x = _some_input().float()
@@ -275,7 +276,12 @@ def check_per_sample_gradients(create: CellFactory) -> str:
             mine = [together[1][row : row + 1], *(together[0][name][row] for name in parameters)]
             _assert_equal(mine, alone, f"the gradients of row {row}", rtol=1e-3, atol=1e-4)
 
-    return _scan_or_reference(cell, compare)
+    try:
+        return _scan_or_reference(cell, compare)
+    except RuntimeError as error:
+        if "data-dependent control flow" not in str(error):
+            raise
+        return "none, as vmap cannot follow a branch on data"
 
 
 def check_bfloat16(create: CellFactory) -> str:

@@ -1,0 +1,95 @@
+"""Parts of one's own, one a file in `own_parts/`, none of which touches seqzoo: they train, are evaluated, predict and
+are checked from the command line. A new kind of part is a file there, its names in PARTS and, if it has one, its YAML.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from seqzoo.analysis.testing import CHECKS, verdict
+
+FOLDER = Path(__file__).with_name("own_parts")
+PARTS = [path.stem for path in sorted(FOLDER.glob("*.py"))]
+OWN = ("--config-dir", str(FOLDER / "conf"), f"allow_modules=[{','.join(PARTS)}]")
+ALLOW = [argument for part in PARTS for argument in ("--allow-module", part)]
+CTC = ("task=ctc", "cell=skipping", "backbone.hidden_size=32", "training.threads=1")
+
+
+@pytest.fixture(autouse=True)
+def own_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(FOLDER)
+    yield
+    for part in PARTS:
+        sys.modules.pop(part, None)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_is_short(part: str) -> None:
+    text = (FOLDER / f"{part}.py").read_text()
+    assert len(text.splitlines()) < 60
+
+
+def test_a_cell_a_task_data_and_a_metric_run_together(command: Callable, tmp_path: Path) -> None:
+    checked = command("check", *OWN, *CTC)
+    assert (checked.status, checked.err) == (0, "")
+    assert "unknown: torch cannot run aten." in checked.out or "unknown: a tensor's value is read" in checked.out
+    trained = command("train", *OWN, *CTC, "hydra.run.dir=run")
+    assert trained.status == 0, trained.err
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test"]["letter_errors"] < 0.05
+    assert metrics["higher_is_better"] == {"letter_errors": False, "exact_match": True}
+
+    refused = command("evaluate", "run")
+    assert refused.status == 2
+    assert "outside seqzoo: if you trust it, add" in refused.err
+    evaluated = json.loads(command("evaluate", "run", *ALLOW).out)
+    assert evaluated["letter_errors"] == pytest.approx(metrics["test"]["letter_errors"])
+    assert command("predict", "run", "aaabbbccc", *ALLOW).out == "abc\n"
+    resumed = command("train", *OWN, "resume=run", "training.steps=130")
+    assert resumed.status == 0, resumed.err
+
+    for flags, reason in {
+        ("--score",): "task=ctc does not score texts: it writes no tokens",
+        ("--stream",): "only what writes token by token can be streamed, and task=ctc does not",
+        ("--n-best", "2"): "n_best is 2: task=ctc gives one answer to each text",
+        ("--explain",): "task=ctc cannot explain its predictions",
+        ("--with", "run"): "run and run cannot answer together: their tasks do not both write their answers",
+        ("--conll",): "--conll writes a tag for each token, and the run, of task=ctc, has none to give",
+    }.items():
+        done = command("predict", "run", "aab", *flags, *ALLOW)
+        assert (done.status, done.err) == (2, f"seqzoo: {reason}\n")
+
+
+def test_a_constraint_holds_however_answers_are_found(command: Callable) -> None:
+    chosen = ("task=transduction", "data=stuttering", "debug=tiny", "hydra.run.dir=run")
+    assert command("train", *OWN, *chosen).status == 0
+    texts = ["aab", "ccdda", "eb"]
+    ours = ["--set", "search.constraints=[no_letter_twice.NoLetterTwice]", "--set", "search.min_length=5"]
+    for search in ([], ["--set", "search.beam_size=3"], ["--set", "search.temperature=1.0"]):
+        done = command("predict", "run", *texts, *ours, *search, *ALLOW)
+        assert (done.status, done.err) == (0, "")
+        answers = done.out.splitlines()
+        assert len(answers) == 3
+        assert all(sorted(answer) == list("abcde") for answer in answers)
+    unmet = command("predict", "run", *texts, *ours[:2], "--set", "search.min_length=6", *ALLOW)
+    assert (unmet.status, unmet.err) == (
+        2, "seqzoo: Line 1: no text keeps to min_length=6 and every letter once: loosen it.\n",
+    )  # fmt: skip
+    refused = command("predict", "run", *texts, *ours, "--allow-module", "stuttering")
+    assert (refused.status, refused.err[:78]) == (
+        2, "seqzoo: task.search.constraints is 'no_letter_twice.NoLetterTwice', outside se",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_cell_is_held_to_every_check(check: str) -> None:
+    from skipping import Skipping
+
+    passed, remark = verdict(CHECKS[check], partial(Skipping, threshold=0.8))
+    assert passed, remark
