@@ -497,9 +497,10 @@ def _remove_biases(backbone: Recurrent) -> None:
     for module in backbone.modules():
         if isinstance(module, Cell):
             for biases in (module._parameters, module._buffers):
-                for name in [name for name in biases if name.startswith("bias")]:
-                    zeros = torch.zeros_like(biases.pop(name), requires_grad=False)
-                    module.register_buffer(name, zeros, persistent=False)
+                for name, bias in [*biases.items()]:
+                    if name.startswith("bias") and bias is not None:
+                        del biases[name]
+                        module.register_buffer(name, torch.zeros_like(bias, requires_grad=False), persistent=False)
 
 
 def _as_tensors(state: Any) -> RNNState | None:

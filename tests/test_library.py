@@ -84,22 +84,45 @@ def test_an_interrupted_training_interrupts_the_program(
         seqzoo.train("cell=gru")
 
 
-PROGRAM = """import torch
+PROGRAM = """# mypy: disallow-any-generics, disallow-subclassing-any, disallow-untyped-calls, warn-return-any
+# pyright: strict
+import torch
 
 import seqzoo
 
+
+class Leaky(seqzoo.Cell):
+    def __init__(self, input_size: int, hidden_size: int):
+        super().__init__()
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.weight = torch.nn.Parameter(torch.randn(hidden_size, input_size))
+
+    def initial_state(self, batch_size: int) -> seqzoo.State:
+        return (self.weight.new_zeros(batch_size, self.hidden_size),)
+
+    def step(self, p: torch.Tensor, state: seqzoo.State) -> tuple[torch.Tensor, seqzoo.State]:
+        h: torch.Tensor = torch.tanh(p @ self.weight.t() + state[0])
+        return h, (h,)
+
+
+outputs, state = Leaky(8, 16).scan(torch.randn(2, 5, 8))
+first: torch.Tensor = outputs[0] + state[0]
 names: list[str] = seqzoo.list_cells("*gru*")
 rnn = seqzoo.RNN(names[0], 8, 16, num_layers=2, dtype=torch.float64)
 lstm: torch.nn.Module = seqzoo.from_torch(torch.nn.LSTM(8, 16)).to_torch()
+model, data = seqzoo.build("task=tagging", "cell=gru")
+batch: seqzoo.Batch = next(data.batches("train"))
+loss: seqzoo.Loss = model.task.loss(model.task(model.encode(batch), batch), batch)
 run = seqzoo.train("task=tagging")
 accuracy: float = seqzoo.evaluate(run.folder, "validation")["accuracy"]
 answers: list[seqzoo.Prediction] = seqzoo.load(run.folder).predict(["a text"])
-wrong: int = seqzoo.list_tasks()
-seqzoo.RNN("lstm", "8", 16)
-seqzoo.evaluate(run.metrics)
-seqzoo.Lstm
+wrong: int = seqzoo.list_tasks()  # wrong
+seqzoo.RNN("lstm", "8", 16)  # wrong
+seqzoo.evaluate(run.metrics)  # wrong
+batch.targets.sum()  # wrong: there may be none
+seqzoo.Lstm  # wrong
 """
-WRONG_LINES = [11, 12, 13, 14]
+WRONG_LINES = [number for number, line in enumerate(PROGRAM.splitlines(), start=1) if "# wrong" in line]
 
 
 def lines_with_errors(command: list[str], folder: Path) -> list[int]:

@@ -109,7 +109,7 @@ def _check_parts(parts: Parts) -> list[str]:
     }
     stand_ins |= dict.fromkeys(("input_size", "feature_size"), 8)
     widths = parts.backbone.get("hidden_size")
-    width = widths[0] if isinstance(widths, list) and widths else widths
+    width: Any = widths[0] if isinstance(widths, list) and widths else widths
     # the real one: a cell may have options that must fit it
     stand_ins["hidden_size"] = width if fits(width, int) and 0 < width <= WIDEST else 8
     for group in COMPONENTS:

@@ -74,7 +74,7 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
     if config is None:  # again, first without options, to tell which of them there are
         chosen = _composed(groups, [], mistakes)
         if chosen is not None:
-            options = [option for option in options if _exists(option.input_line, chosen, mistakes)]
+            options = [option for option in options if _exists(str(option.input_line), chosen, mistakes)]
         together: list[str] = []
         config = _composed(groups, options, together) if options else chosen
         if config is None and chosen is not None:
@@ -406,7 +406,7 @@ def _resolved(config: Any) -> dict[str, Any]:
         try:
             return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
         except InterpolationKeyError as error:
-            OmegaConf.update(config, error.full_key, MISSING)
+            OmegaConf.update(config, str(error.full_key), MISSING)
 
 
 def register_resolvers() -> None:

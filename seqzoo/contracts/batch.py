@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from torch import Tensor
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.steps import Steps
 
-State = tuple
+State: TypeAlias = tuple[Any, ...]
 """Nested tuples of batch-first tensors. Never kept on a module: it comes in and goes out. `seqzoo.contracts.state`
 detaches, reorders and freezes any of them. A tensor (B,) without features counts something, such as steps: it is
 carried, and never learned, mixed or bridged.
@@ -108,6 +108,17 @@ class Batch:
         if self.targets is None:
             raise DataError("The batch has no targets to learn from or compare with: give it some.")
         return self.targets
+
+    @property
+    def required_target_lengths(self) -> Tensor:
+        """`target_lengths`, for whoever reads targets of another length than the inputs.
+
+        Raises:
+            DataError: where the batch has none.
+        """
+        if self.target_lengths is None:
+            raise DataError("The batch does not say how long its targets are: give target_lengths.")
+        return self.target_lengths
 
     def first(self, rows: int) -> Batch:
         """The first rows alone."""

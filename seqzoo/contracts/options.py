@@ -10,7 +10,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeGuard, Union, get_args, get_origin, get_type_hints
 
 from seqzoo.contracts.errors import closest
 
@@ -52,7 +52,7 @@ def _constructors(constructor: type) -> Iterator[Callable]:
                 return
 
 
-def is_group(hint: Any) -> bool:
+def is_group(hint: Any) -> TypeGuard[type]:
     """Whether an option is a group of options: a dataclass, whose signature is their schema."""
     return isinstance(hint, type) and is_dataclass(hint)
 

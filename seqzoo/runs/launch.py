@@ -76,7 +76,7 @@ def launch(flags: list[str], overrides: list[str]) -> Sweep | None:
         if flags:  # Hydra's own show or change what it composes
             single = _Single(None)
             _run_hydra(single, flags, overrides)
-            until_stopped(single.finished)
+            until_stopped(single.check)
         else:
             until_stopped(lambda: train_one(overrides))
         return None
@@ -124,16 +124,18 @@ def train_one(overrides: Sequence[str]) -> FinishedRun:
         raise ConfigError(mistakes)
     single = _Single(experiment)
     _run_single(single, [*overrides])
-    return single.finished()
+    single.check()
+    return single.run
 
 
 class _Single:
     """One run as Hydra calls it. Hydra would print a traceback of what it raises, so that it is kept.
 
     experiment: the checked configuration; None to compose and check here.
+    run: there once a training has ended well.
     """
 
-    run: FinishedRun | None = None
+    run: FinishedRun
     error: Exception | None = None
 
     def __init__(self, experiment: Experiment | None):
@@ -159,11 +161,10 @@ class _Single:
         finally:
             _remove_empty(folder)
 
-    def finished(self) -> FinishedRun | None:
-        """The run, where there was one; raises what ended it."""
+    def check(self) -> None:
+        """Raises what ended the run, where it did not end well."""
         if self.error is not None:
             raise self.error
-        return self.run
 
 
 def _remove_empty(folder: Path) -> None:
@@ -343,7 +344,7 @@ def _run_single(single: _Single, overrides: list[str]) -> None:
 
     composing.register_resolvers()
     with initialize_config_dir(str(registry.CONF_DIR), job_name="seqzoo train", version_base="1.3"):
-        hydra = GlobalHydra.instance().hydra
+        hydra: Any = GlobalHydra.instance().hydra
         try:
             hydra.run("config", single, [*overrides, *registry.search_path()])
         except (OmegaConfBaseException, FileExistsError, NotADirectoryError, PermissionError) as error:

@@ -83,7 +83,7 @@ class Classification(Task):
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         """Class weights and smoothing are for training alone: a held-out loss is that of the answers."""
-        targets, weights = batch.targets, self.class_weights if self.training else None
+        targets, weights = batch.required_targets, self.class_weights if self.training else None
         count = torch.tensor(len(targets), device=targets.device) if weights is None else weights[targets].sum()
         # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
         scores = scores.float()
@@ -119,7 +119,7 @@ class Classification(Task):
         best, answers = ranked.topk(min(count, ranked.shape[1]), -1)
         rows = zip(answers.tolist(), best.tolist(), strict=True)
         return [
-            [Prediction(self.spec.targets.decode([answer]), score) for answer, score in zip(*row, strict=True)]
+            [Prediction(self.spec.target_codec.decode([answer]), score) for answer, score in zip(*row, strict=True)]
             for row in rows
         ]
 
@@ -172,7 +172,7 @@ class Classification(Task):
         ]
 
     def references(self, batch: Batch) -> list:
-        return [self.spec.targets.decode([label]) for label in batch.targets.tolist()]
+        return [self.spec.target_codec.decode([label]) for label in batch.required_targets.tolist()]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """text, or the number of steps of numeric inputs -> class   (right: class, where the answer is wrong)."""
@@ -214,7 +214,7 @@ class CumulativeLink(nn.Module):
 
 
 def _labels(spec: DataSpec) -> list[str]:
-    return [spec.targets.decode([i]) for i in range(spec.output_size)]
+    return [spec.target_codec.decode([i]) for i in range(spec.output_size)]
 
 
 def _values(spec: DataSpec, why: str) -> Tensor:

@@ -59,7 +59,7 @@ class Cloze(Task):
         return self.head(self.dropout(torch.cat(sides, dim=-1)))
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        return cross_entropy(scores, batch.targets, batch.lengths if batch.padded else None)
+        return cross_entropy(scores, batch.required_targets, batch.lengths if batch.padded else None)
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
@@ -103,7 +103,7 @@ class Cloze(Task):
 
     def _text(self, ids: list[int], written: list[str] | None) -> str:
         """What the vocabulary does not know stays as it was written, if that is known; no blank is filled with it."""
-        codec = self.spec.inputs
+        codec = self.spec.input_codec
         if written is None:
             return codec.decode(ids)
         pairs = zip(ids, written, strict=True)
@@ -116,10 +116,13 @@ class Cloze(Task):
         return log_probabilities
 
     def _words(self, ids: Tensor) -> list[str]:
-        return [self.spec.targets.decode([token]) for token in ids.tolist()]
+        return [self.spec.target_codec.decode([token]) for token in ids.tolist()]
 
     def references(self, batch: Batch) -> list:
-        return [self._words(row[:length]) for row, length in zip(batch.targets, batch.lengths.tolist(), strict=True)]
+        return [
+            self._words(row[:length])
+            for row, length in zip(batch.required_targets, batch.lengths.tolist(), strict=True)
+        ]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """word, or ANSWER(WORD) where another word was expected at its place. A filled text as it is."""

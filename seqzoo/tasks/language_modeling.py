@@ -107,7 +107,9 @@ class LanguageModeling(Task):
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         dropped = self.dropout(scores)
-        targets = ignore_padding(batch.targets, batch.lengths) if batch.padded else batch.targets
+        targets = batch.required_targets
+        if batch.padded:
+            targets = ignore_padding(targets, batch.lengths)
         total = self.head.loss(dropped.flatten(0, 1), targets.flatten())
         if self.training and (self.alpha or self.beta):
             total = total + self._penalty(scores, dropped, batch)
@@ -134,7 +136,7 @@ class LanguageModeling(Task):
     @property
     def line_end(self) -> str:
         """What ends a line of the training text; empty where it knows no lines."""
-        return "" if self.spec.inputs.encode("\n") in ([], [UNKNOWN]) else "\n"
+        return "" if self.spec.input_codec.encode("\n") in ([], [UNKNOWN]) else "\n"
 
     def prompt(self, text: str) -> str:
         """As the beginning of a line: from its zero state alone a model has seen little."""
@@ -149,12 +151,12 @@ class LanguageModeling(Task):
 
     def stream(self, model: Any, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
         """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is known."""
-        pieces = in_pieces(self.spec.targets.decode, write)
+        pieces = in_pieces(self.spec.target_codec.decode, write)
         [[best, *_]] = self._predictions(self.hypotheses(model, batch, others=others, stream=pieces))
         return best
 
     def _predictions(self, rows: list[list[Hypothesis]]) -> list[list[Prediction]]:
-        return [[Prediction(self.spec.targets.decode(one.ids), one.score) for one in row] for row in rows]
+        return [[Prediction(self.spec.target_codec.decode(one.ids), one.score) for one in row] for row in rows]
 
     def scored(self, text: str) -> str:
         """A text with its line end; without any, the first token of a text is given."""
@@ -186,7 +188,7 @@ class LanguageModeling(Task):
         # row by row: the probabilities of all tokens at all steps of a batch may be too many
         rows = [
             self.head.log_probabilities(row).gather(1, right[:, None])[:, 0]
-            for row, right in zip(outputs, batch.targets, strict=True)
+            for row, right in zip(outputs, batch.required_targets, strict=True)
         ]
         return torch.stack(rows).masked_fill(~mask(batch.lengths, outputs.shape[1]), 0.0)
 
@@ -244,7 +246,7 @@ class LanguageModeling(Task):
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """prompt | continuation"""
-        texts = [self.spec.inputs.join(tokens) for tokens in self.tokens_read(batch)]
+        texts = [self.spec.input_codec.join(tokens) for tokens in self.tokens_read(batch)]
         return [f"{text} | {p.answer}" for text, p in zip(texts, predictions, strict=True)]
 
 

@@ -43,7 +43,7 @@ class Regression(Task):
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
-        errors = (scores.float() - batch.targets).square()
+        errors = (scores.float() - batch.required_targets).square()
         if not (self.spec.per_step and batch.padded):
             return Loss(errors.sum(), torch.tensor(errors.numel(), device=errors.device))
         real = mask(batch.lengths, errors.shape[1])
@@ -61,7 +61,7 @@ class Regression(Task):
         return [Prediction(answer, 0.0) for answer in self._texts(scores, batch.lengths)]
 
     def references(self, batch: Batch) -> list:
-        return self._texts(batch.targets, batch.lengths)
+        return self._texts(batch.required_targets, batch.lengths)
 
     def _texts(self, numbers: Tensor, lengths: Tensor) -> list:
         rows = numbers.float().tolist()

@@ -69,8 +69,8 @@ class Tagging(Task):
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         if self.chain is None:
-            return cross_entropy(scores, batch.targets, batch.lengths if batch.padded else None)
-        return Loss(-self.chain(scores.float(), batch.targets, batch.lengths).sum(), batch.lengths.sum())
+            return cross_entropy(scores, batch.required_targets, batch.lengths if batch.padded else None)
+        return Loss(-self.chain(scores.float(), batch.required_targets, batch.lengths).sum(), batch.lengths.sum())
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
@@ -105,11 +105,11 @@ class Tagging(Task):
         return transitions.masked_fill(self.forbidden, float("-inf")) if self.constrained else transitions
 
     def references(self, batch: Batch) -> list:
-        rows = zip(batch.targets.tolist(), batch.lengths.tolist(), strict=True)
+        rows = zip(batch.required_targets.tolist(), batch.lengths.tolist(), strict=True)
         return [self._names(row[:length]) for row, length in rows]
 
     def _names(self, ids: list[int]) -> list[str]:
-        return [self.spec.targets.decode([i]) for i in ids]
+        return [self.spec.target_codec.decode([i]) for i in ids]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """word/TAG, or word/ANSWER(TAG) where the answer is wrong."""

@@ -109,8 +109,8 @@ class Transduction(Task):
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         if self.training and self.critic is not None and self.critic.begins():
-            return self._criticised(features, batch)
-        outputs, weights = self._decoded(features, batch, batch.targets)
+            return self._criticised(self.critic, features, batch)
+        outputs, weights = self._decoded(features, batch, batch.required_targets)
         return torch.cat([outputs, weights], dim=-1) if self._loss_reads_weights and weights is not None else outputs
 
     @property
@@ -143,11 +143,10 @@ class Transduction(Task):
 
         return self.decoder(tokens, state, memory, choose)
 
-    def _criticised(self, features: Features, batch: Batch) -> Tensor:
+    def _criticised(self, critic: Critic, features: Features, batch: Batch) -> Tensor:
         """(B,) loss of each row: an answer is drawn, and made more probable as far as it is better than the most
         probable one. All three come from the decoder without dropout: it scores what it drew as it drew it.
         """
-        assert self.critic is not None
         limits, _ = form_of(batch, self.spec, self.search, self._reads_text)
         self.decoder.eval()
         try:
@@ -158,14 +157,15 @@ class Transduction(Task):
             scores = self._scores_of_drawn(features, batch, drawn, limits)
         finally:
             self.decoder.train()
-        texts, others = ([self.spec.targets.decode(one.ids) for one in found] for found in (drawn, greedy))
-        advantages = features.last.new_tensor(self.critic.advantages(texts, others, self.references(batch)))
+        texts, others = ([self.spec.target_codec.decode(one.ids) for one in found] for found in (drawn, greedy))
+        advantages = features.last.new_tensor(critic.advantages(texts, others, self.references(batch)))
         loss = -advantages * scores
-        if self.critic.options.likelihood:
-            decoded = self._decoded(features, batch, batch.targets)
-            right = self.decoder.target_log_probabilities(decoded, self._source(batch), batch.targets)
-            right = right.masked_fill(~mask(batch.target_lengths, right.shape[1]), 0.0)
-            loss = loss - self.critic.options.likelihood * right.sum(1)
+        if critic.options.likelihood:
+            targets = batch.required_targets
+            decoded = self._decoded(features, batch, targets)
+            right = self.decoder.target_log_probabilities(decoded, self._source(batch), targets)
+            right = right.masked_fill(~mask(batch.required_target_lengths, right.shape[1]), 0.0)
+            loss = loss - critic.options.likelihood * right.sum(1)
         return loss
 
     def _scores_of_drawn(self, features: Features, batch: Batch, drawn: list[Hypothesis], limits: Tensor) -> Tensor:
@@ -179,15 +179,15 @@ class Transduction(Task):
         return scores.masked_fill(~real, 0.0).sum(1)
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        lengths, head = batch.target_lengths, self.decoder.head
+        targets, lengths, head = batch.required_targets, batch.required_target_lengths, self.decoder.head
         if scores.dim() == 1:
             return Loss(scores.sum(), lengths.sum())
         smoothing = self.label_smoothing if self.training else 0.0
         outputs, weights = scores[..., : head.in_features], scores[..., head.in_features :]
         if self.decoder.gate is None:
-            loss = linear_cross_entropy(outputs, head.weight, head.bias, batch.targets, lengths, smoothing)
+            loss = linear_cross_entropy(outputs, head.weight, head.bias, targets, lengths, smoothing)
         else:
-            found = self.decoder.target_log_probabilities(Decoded(outputs, weights), self._source(batch), batch.targets)
+            found = self.decoder.target_log_probabilities(Decoded(outputs, weights), self._source(batch), targets)
             loss = Loss(-found.masked_fill(~mask(lengths, found.shape[1]), 0.0).sum(), lengths.sum())
         if self.training and self.coverage_loss:
             before = weights.cumsum(1) - weights
@@ -264,7 +264,7 @@ class Transduction(Task):
         by token, or at once where a beam searches. What is unknown and copied from the source stays unknown in it.
         """
         features = model.encode(batch)
-        pieces = in_pieces(self.spec.targets.decode, write, END)
+        pieces = in_pieces(self.spec.target_codec.decode, write, END)
         found = self.hypotheses(model, batch, features, others=others, stream=pieces)
         [[best]] = self._predictions(found, features, batch)
         return best
@@ -301,7 +301,7 @@ class Transduction(Task):
                 weights = self._attended(features, batch, ids)
             for row, tokens in enumerate(self._tokens(ids, weights, batch)):
                 if nth < len(rows[row]):
-                    predictions[row].append(Prediction(self.spec.targets.join(tokens), answers[row].score))
+                    predictions[row].append(Prediction(self.spec.target_codec.join(tokens), answers[row].score))
         return predictions
 
     def _attended(self, features: Features, batch: Batch, answers: list[list[int]]) -> Tensor:
@@ -315,7 +315,7 @@ class Transduction(Task):
 
         weights: as of `_attended`; None where nothing unknown was copied.
         """
-        tokens = [[token for i in ids for token in self.spec.targets.tokens([i])] for ids in answers]
+        tokens = [[token for i in ids for token in self.spec.target_codec.tokens([i])] for ids in answers]
         if self.decoder.gate is None or weights is None:
             return tokens
         weights = weights.masked_fill((self.same[batch.inputs] != UNKNOWN)[:, None], -1.0)
@@ -344,17 +344,17 @@ class Transduction(Task):
                 weights = weights[:, : features.lengths[row]]
             # a backbone may put out fewer steps than it reads
             read = read if len(read) == weights.shape[1] else [str(step + 1) for step in range(weights.shape[1])]
-            written = [*(self.spec.targets.join([token]) for token in tokens), "<eos>"]
+            written = [*(self.spec.target_codec.join([token]) for token in tokens), "<eos>"]
             picture = None if self.spec.picture is None else batch.inputs[row]
             backwards = getattr(self.spec.inputs, "backwards", False)
             found.append(Alignment(read, written, weights[: len(written)], picture, backwards))
         return found
 
     def _text(self, row: list[int]) -> str:
-        return self.spec.targets.decode(row[: row.index(END)] if END in row else row)
+        return self.spec.target_codec.decode(row[: row.index(END)] if END in row else row)
 
     def references(self, batch: Batch) -> list:
-        return batch.references or [self._text(row) for row in batch.targets.tolist()]
+        return batch.references or [self._text(row) for row in batch.required_targets.tolist()]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """source -> answer, with a right one where it is another."""

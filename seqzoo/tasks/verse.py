@@ -71,7 +71,7 @@ class Verse(LanguageModeling):
 
     def prompt(self, text: str) -> str:
         """Raises DataError for characters that the model has never read."""
-        unknown = [c for line in lines_of(text) for c in line if self.spec.inputs.encode(c) == [UNKNOWN]]
+        unknown = [c for line in lines_of(text) for c in line if self.spec.input_codec.encode(c) == [UNKNOWN]]
         if unknown:
             raise DataError(
                 f"The model does not know {' '.join(dict.fromkeys(unknown))}: write the characters of its poems, "
@@ -100,7 +100,7 @@ class Verse(LanguageModeling):
             rhyming,
             endings,
             texts,
-            self.spec.inputs.decode,
+            self.spec.input_codec.decode,
         )
         return [form for form, _ in planned], template
 
@@ -150,18 +150,18 @@ class Verse(LanguageModeling):
         return [line - 1 for line in chosen] if len(chosen) > 1 else []
 
     def _known(self, text: str) -> list[int]:
-        return [token for token in self.spec.inputs.encode(text) if token != UNKNOWN]
+        return [token for token in self.spec.input_codec.encode(text) if token != UNKNOWN]
 
     def _texts(self, batch: Batch) -> list[str]:
         """What is given of each poem."""
         rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
         known = ([token for token in row[:length] if token != UNKNOWN] for row, length in rows)
-        return [self.spec.inputs.decode(row).strip() for row in known]
+        return [self.spec.input_codec.decode(row).strip() for row in known]
 
     @functools.cached_property
     def _characters_known(self) -> tuple[Tensor, Tensor]:
         """(V,) tokens that are characters of verse, and (V, C) which rhymes each has."""
-        texts = [self.spec.inputs.decode([token]) for token in range(self.spec.input_size)]
+        texts = [self.spec.input_codec.decode([token]) for token in range(self.spec.input_size)]
         free = torch.tensor([lines_of(text) == [text] and len(text) == 1 and not text.isascii() for text in texts])
         rhymes = torch.zeros(len(texts), len(RHYMES), dtype=torch.bool)
         if self.rhyme != []:
@@ -179,7 +179,7 @@ class Verse(LanguageModeling):
             self.plan([form.header])
         except DataError:
             return False
-        return UNKNOWN not in self.spec.inputs.encode(form.header)
+        return UNKNOWN not in self.spec.input_codec.encode(form.header)
 
     def _read(self, texts: list[str], device: torch.device) -> Batch:
         rows = [torch.tensor(self._known(text), device=device) for text in texts]

@@ -128,8 +128,7 @@ class NeuralCache:
         """(B, T, O) features and (B, T) log-probabilities of the targets -> (B, T) the same, the memory mixed in, 0 at
         padded steps. The batch is remembered.
         """
-        targets, steps = batch.targets, scores.shape[1]
-        assert targets is not None
+        targets, steps = batch.required_targets, scores.shape[1]
         before, tokens = self._before(outputs, batch)
         keys, followed = torch.cat([before, outputs], 1), torch.cat([tokens, targets], 1)
         # step t may look at the `size` entries before its own, which stands at size + t; -1 is an empty entry

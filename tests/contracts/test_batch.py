@@ -17,6 +17,13 @@ def test_targets_that_are_missing() -> None:
         _ = Batch(torch.ones(2, 3), torch.tensor([3, 2])).required_targets
 
 
+def test_lengths_of_targets_that_are_missing() -> None:
+    lengths = torch.tensor([3, 2])
+    assert Batch(torch.ones(2, 3), lengths, target_lengths=lengths).required_target_lengths is lengths
+    with pytest.raises(DataError, match="does not say how long its targets are"):
+        _ = Batch(torch.ones(2, 3), lengths, lengths).required_target_lengths
+
+
 def test_a_vocabulary_that_is_missing() -> None:
     spec = DataSpec("regression", 3, 1)
     with pytest.raises(DataError, match="The inputs have no vocabulary: they are numbers"):

@@ -67,10 +67,10 @@ def form_of(batch: Batch, spec: DataSpec, search: Search, rewrites: bool) -> tup
 
 
 def _known(spec: DataSpec, name: str, text: str) -> list[int]:
-    assert spec.targets is not None
-    ids = spec.targets.encode(text)
+    codec = spec.target_codec
+    ids = codec.encode(text)
     if UNKNOWN in ids or not ids:
-        raise DataError(f"{name} has {text!r}, of which the model knows only {spec.targets.decode(ids)!r}: reword it")
+        raise DataError(f"{name} has {text!r}, of which the model knows only {codec.decode(ids)!r}: reword it")
     return ids
 
 
@@ -90,9 +90,7 @@ def same_tokens(spec: DataSpec) -> Tensor:
 
 def _couplets(batch: Batch, spec: DataSpec) -> Template:
     """What the second line of each couplet keeps to."""
-    sources, targets = spec.inputs, spec.targets
-    assert sources is not None
-    assert targets is not None
+    sources, targets = spec.input_codec, spec.target_codec
     letters = torch.tensor([any(c.isalnum() for c in targets.decode([token])) for token in range(targets.size)])
     letters[[*NEVER_WRITTEN, END]] = False
     free, places, lines = letters.repeat(batch.size, 1), [], []

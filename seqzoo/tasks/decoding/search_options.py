@@ -126,6 +126,7 @@ class Search:
             start, step, limits, end, size, n_best, self.length_penalty, penalty, constraints, self.groups,
             self.diversity,
         )  # fmt: skip
-        for row, (best, *_) in enumerate(rows if stream is not None else []):
-            stream([row] * len(best.ids), best.ids)
+        if stream is not None:
+            for row, (best, *_) in enumerate(rows):
+                stream([row] * len(best.ids), best.ids)
         return rows

@@ -87,7 +87,7 @@ class Template(Constraint):
     def _rhymes(self, row: int, written: list[int]) -> list[int]:
         """The rhyming tokens that are known."""
         text = [*written, *self.places[row][len(written) :]]
-        return [text[place] for place in self.rhyming[row] if text[place] is not None]
+        return [token for place in self.rhyming[row] if (token := text[place]) is not None]
 
     def _common(self, row: int, written: list[int]) -> Tensor:
         """(C,), True for the endings that all of them have."""

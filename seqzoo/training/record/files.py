@@ -119,9 +119,10 @@ def _loader() -> Any:
 
     known = base.yaml_constructors
     tags = {kind: f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "str", "seq", "map", "int", "float")}
-    plain = {tag: known[tag] for tag in (None, *tags.values())}
-    numbers = {tags[kind]: number(known[tags[kind]]) for kind in ("int", "float")}
-    return type("Loader", (base,), {"yaml_constructors": {**plain, **numbers}})
+    constructors = {tag: known[tag] for tag in (None, *tags.values())}
+    for kind in ("int", "float"):
+        constructors[tags[kind]] = number(known[tags[kind]])
+    return type("Loader", (base,), {"yaml_constructors": constructors})
 
 
 def _not_plain(value: Any, depth: int = 0) -> str:
