@@ -541,7 +541,7 @@ def _as_lengths(lengths: Any) -> Tensor:
     try:
         return torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise ValueError(f"lengths are {lengths!r:.60}: they must be whole numbers, one a row") from error
+        raise ValueError(f"lengths are {lengths!r:.60}: they must be whole numbers, one per row") from error
 
 
 def _each(state: RNNState, function: Any) -> RNNState:

@@ -39,8 +39,8 @@ SYMBOLS = "encoder.initial_std=1"
 class Rung:
     """A task at growing lengths.
 
-    overrides: of the task at a length. blind: the mean loss, in nats or squared, of the best answer without memory.
-    steps: how far back the task reaches. meaning: what who solves it can do.
+    overrides: options of the task at a length. blind: mean loss (nats or squared error) of the best answer without
+    memory. steps: how many steps back the task reaches. meaning: what a cell that solves it can do.
     """
 
     name: str
@@ -64,7 +64,7 @@ LADDER = (
         ],
         lambda delay: COPIED * math.log(ALPHABET) / (delay + 2 * COPIED),
         lambda delay: delay + COPIED,
-        f"writes {COPIED} symbols down after a pause of {{}} steps",
+        f"reproduces {COPIED} symbols after a delay of {{}} steps",
     ),
     Rung(
         "adding",
@@ -86,7 +86,7 @@ LADDER = (
         ],
         lambda pairs: math.log(VALUES),
         lambda pairs: 2 * pairs,
-        "says which value stood behind one of {} keys",
+        "recalls the value of one of {} keys",
     ),
     Rung(
         "parity",
@@ -97,7 +97,7 @@ LADDER = (
         ],
         lambda bits: math.log(2),
         lambda bits: bits,
-        "knows whether ones were odd after {} bits, trained on half as many",
+        "computes the parity of {} bits, trained on half as many",
     ),
 )  # fmt: skip
 
@@ -105,8 +105,8 @@ LADDER = (
 class Attempt(NamedTuple):
     """A rung at one length.
 
-    score: the share of the memoryless loss that has gone, 1 at best; nan where the training failed.
-    command: trains it again.
+    score: relative reduction of the loss without memory, 1 at best; nan if the training failed.
+    command: the command that repeats the training.
     """
 
     rung: Rung
@@ -167,8 +167,8 @@ def _attempt(rung: Rung, length: int, overrides: list[str], folder: Path) -> Att
 
 
 def report(attempts: list[Attempt]) -> str:
-    """The longest solved length of each rung, a line each, and a sentence."""
-    rows = [("task", "steps", "score", "what is solved", "what is not")]
+    """The longest solved length of each task, one line each, and a conclusion."""
+    rows = [("task", "steps", "score", "solved", "not solved")]
     carried: dict[str, int] = {}
     for rung in LADDER:
         own = [attempt for attempt in attempts if attempt.rung is rung]
@@ -188,17 +188,17 @@ def report(attempts: list[Attempt]) -> str:
 
 
 def _verdict(cell: str, carried: dict[str, int]) -> str:
-    """One task may suit a cell by chance, and none suits every cell: what counts is how far two of them are solved."""
+    """The longest lag at which two tasks are solved: one may suit a cell by chance, and none suits every cell."""
     (task, most), (_, second) = sorted(carried.items(), key=lambda item: -item[1])[:2]
     if second:
-        return f"{cell} carries about {second} steps: at this lag two of the four tasks are solved."
+        return f"{cell} remembers about {second} steps: it solves two of the four tasks at this lag."
     if most:
-        return f"{cell} carries about {most} steps, but in one task alone: {task}."
-    return f"{cell} carries hardly a step: none of the four tasks is solved at its shortest."
+        return f"{cell} remembers about {most} steps, but in a single task: {task}."
+    return f"{cell} remembers hardly any step: it solves none of the four tasks at the shortest length."
 
 
 def write(attempts: list[Attempt], path: Path) -> None:
-    """A table with a line for each attempt."""
+    """Write a table with a row for each attempt."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["cell", "task", "length", "steps", "score", "solved", "seconds", "command"])

@@ -19,7 +19,7 @@ PRICES = {
     "seconds": "seconds of training",
     "cpu_seconds": "CPU seconds of training",
     "training_bytes": "bytes of memory to train",
-    "flops_per_token": "FLOPs a token",
+    "flops_per_token": "FLOPs per token",
     "parameters": "parameters",
 }
 POINTS = 80

@@ -75,7 +75,7 @@ def count_weights(model: nn.Module) -> int:
 
 
 def count_flops(model: Model, numbers: bool) -> float:
-    """FLOPs a token of a forward pass, in matrix products. Raises UnknownCost."""
+    """FLOPs per token of a forward pass, in matrix products. Raises UnknownCost."""
     batch = _batch(model, 1, STEPS, numbers)
     with torch.no_grad(), _Counter() as counter:
         scores, _ = model(batch)

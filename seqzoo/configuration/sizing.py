@@ -59,7 +59,7 @@ def describe_inputs(spec: DataSpec, numbers: bool) -> str:
     if spec.picture is not None:
         return "pictures of {} x {} x {}".format(*spec.picture)
     if numbers:
-        return f"{spec.input_size:,} numbers a step"
+        return f"{spec.input_size:,} feature{'s' * (spec.input_size != 1)} per step"
     return f"{spec.input_size:,} input ids" + f", {spec.character_size:,} characters" * bool(spec.character_size)
 
 
@@ -95,12 +95,12 @@ def within_budget(experiment: Experiment, data: DataModule, spec: DataSpec) -> E
             with _told_as_misfit(experiment, data, model):
                 return count_flops(model, data.numbers)
         except UnknownCost as error:
-            reason = f"budget.flops needs the FLOPs a token, which are unknown here: {error}; give budget.parameters"
+            reason = f"budget.flops needs the FLOPs per token, which are unknown here: {error}; give budget.parameters"
             raise UnknownCost([reason]) from error
 
     width, reached = nearest(measured, target)
     if abs(reached / target - 1) > budget.tolerance:
-        what = "weights" if name == "parameters" else "FLOPs a token"
+        what = "weights" if name == "parameters" else "FLOPs per token"
         parts = ", ".join(f"{group}={experiment.choices[group]}" for group in ("cell", "backbone", "task", "data"))
         mistake = (
             f"budget.{name} is {target:,.0f}: {parts} comes to {reached:,.0f} {what} at best "

@@ -35,7 +35,7 @@ def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device,
         ValueError: lengths are not whole numbers in that range, not one a row, or on another device.
     """
     if not isinstance(lengths, Tensor):
-        raise ValueError(f"lengths are a {type(lengths).__name__}: they must be a tensor of whole numbers, one a row")
+        raise ValueError(f"lengths are a {type(lengths).__name__}: they must be a tensor of whole numbers, one per row")
     if lengths.dtype not in WHOLE_NUMBERS:
         raise ValueError(f"lengths are {lengths.dtype}: they must be whole numbers, such as torch.int64")
     if torch.jit.is_tracing():

@@ -285,7 +285,7 @@ def describe_cost(experiment: Experiment, cost: Cost) -> list[tuple[str, str]]:
     flops = "unknown" if cost.flops_per_token is None else f"{cost.flops_per_token:,.0f}"
     reason = f" ({cost.unknown})" if cost.unknown else ""
     rows = [
-        ("model", f"{cost.parameters:,} parameters, {flops} FLOPs a token{reason}"),
+        ("model", f"{cost.parameters:,} parameters, {flops} FLOPs per token{reason}"),
         (
             "memory",
             f"{memory_to_train(cost)} during training; recurrent state of a sequence: {cost.state_bytes:,} bytes",
@@ -294,7 +294,7 @@ def describe_cost(experiment: Experiment, cost: Cost) -> list[tuple[str, str]]:
     width = experiment.budget.width
     if width is not None:
         name, target = width
-        reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs a token")
+        reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs per token")
         assert reached is not None  # a budget of FLOPs was kept by counting them
         hidden = experiment.backbone["hidden_size"]
         rows.append(

@@ -104,25 +104,27 @@ def test_the_report_by_hand() -> None:
         attempt(COPY, 5, 0.98), attempt(COPY, 10, 0.95), attempt(COPY, 20, 0.5), attempt(ADDING, 10, 0.2),
         attempt(RECALL, 2, 0.91), attempt(RECALL, 4, 0.89), attempt(PARITY, 20, 1.0), attempt(PARITY, 40, 1.0),
     ]  # fmt: skip
-    width, parity = 66, "knows whether ones were odd after 40 bits, trained on half as many"
+    width, parity = 55, "computes the parity of 40 bits, trained on half as many"
     assert report(attempts).splitlines() == [
-        f"task    steps  score  {'what is solved'.ljust(width)}  what is not",
-        f"copy       13  0.950  {'writes 3 symbols down after a pause of 10 steps'.ljust(width)}  20 (score 0.500)",
+        f"task    steps  score  {'solved'.ljust(width)}  not solved",
+        f"copy       13  0.950  {'reproduces 3 symbols after a delay of 10 steps'.ljust(width)}  20 (score 0.500)",
         f"adding      0         {'nothing'.ljust(width)}  10 (score 0.200)",
-        f"recall      4  0.910  {'says which value stood behind one of 2 keys'.ljust(width)}  4 (score 0.890)",
+        f"recall      4  0.910  {'recalls the value of one of 2 keys'.ljust(width)}  4 (score 0.890)",
         f"parity     40  1.000  {parity}  the ladder ends here",
         "",
         "8 trainings, 10 s",
-        "gru carries about 13 steps: at this lag two of the four tasks are solved.",
+        "gru remembers about 13 steps: it solves two of the four tasks at this lag.",
     ]
 
 
 def test_one_task_or_none_is_said() -> None:
     failed = [attempt(rung, rung.lengths[0], 0.1) for rung in LADDER]
-    assert report(failed).endswith("gru carries hardly a step: none of the four tasks is solved at its shortest.")
+    assert report(failed).endswith(
+        "gru remembers hardly any step: it solves none of the four tasks at the shortest length."
+    )
     one = [attempt(ADDING, 10, 0.95), *failed]
     one.sort(key=lambda a: -a.score)
-    assert report(one).endswith("gru carries about 10 steps, but in one task alone: adding.")
+    assert report(one).endswith("gru remembers about 10 steps, but in a single task: adding.")
 
 
 def test_the_command_prints_and_keeps(command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +135,7 @@ def test_the_command_prints_and_keeps(command: Callable, tmp_path: Path, monkeyp
     lines = done.out.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["copy", "adding", "recall", "parity"]
     assert lines[-1] == "wrote kept/ladder.csv; the runs are in the same folder"
-    assert lines[-2] == "gru carries hardly a step: none of the four tasks is solved at its shortest."
+    assert lines[-2] == "gru remembers hardly any step: it solves none of the four tasks at the shortest length."
     with (tmp_path / "kept" / "ladder.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["task"], row["length"], row["solved"]) for row in rows] == [

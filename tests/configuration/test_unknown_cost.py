@@ -63,7 +63,7 @@ def test_it_trains_and_the_tables_say_unknown(chosen: str, reason: str, command:
     assert checked.out.endswith("no mistakes\n")
     trained = command("train", *SMALL, *chosen.split(), "hydra.run.dir=run")
     assert trained.status == 0, trained.err
-    assert f" parameters, unknown FLOPs a token ({reason})" in trained.out
+    assert f" parameters, unknown FLOPs per token ({reason})" in trained.out
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["flops_per_token"] is None
     assert metrics["training_bytes"] is None
@@ -77,5 +77,5 @@ def test_a_budget_of_weights_is_kept_and_one_of_operations_is_refused(command: C
     assert command("check", *chosen, "budget.parameters=20k").status == 0
     refused = command("check", *chosen, "budget.flops=20k")
     assert (refused.status, refused.err) == (
-        2, f"seqzoo: budget.flops needs the FLOPs a token, which are unknown here: {READ}; give budget.parameters\n",
+        2, f"seqzoo: budget.flops needs the FLOPs per token, which are unknown here: {READ}; give budget.parameters\n",
     )  # fmt: skip

@@ -70,7 +70,7 @@ def json_field(value: Any, where: str, name: str, lists: bool = False) -> str:
 
 def _json_row(path: str, number: int, line: str, columns: list[str | int], lists: bool) -> Row:
     where = f"{path}:{number}"
-    values = parse_json(line, where, "one object a line")
+    values = parse_json(line, where, "one object per line")
     if not isinstance(values, dict):
         raise DataError(f'{where}: found {line[:40]!r}, expected an object such as {{"text": ..., "label": ...}}.')
     for column in columns:

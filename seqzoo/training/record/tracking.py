@@ -18,7 +18,7 @@ LAYOUT = {
         "loss": ["train/loss", "valid/loss"],
         "scores": ["valid/(?!loss)"],
         "norm of the gradient": ["train/gradient_norm"],
-        "tokens a second": ["train/tokens_per_second"],
+        "tokens per second": ["train/tokens_per_second"],
     },
     "recurrence": {
         "gates: share above 0.9": ["recurrence/gate_.*/open"],

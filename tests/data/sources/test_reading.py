@@ -160,12 +160,12 @@ def test_archives_that_cannot_be_read(tmp_path: Path) -> None:
     [
         ("[" * 100_000, "nested too deep"),
         ("9" * 5000, "a number has too many digits"),
-        ("{", r"a:3: not JSON \(.*\): expected one object a line"),
+        ("{", r"a:3: not JSON \(.*\): expected one object per line"),
     ],
 )
 def test_json_that_python_does_not_read(text: str, told: str) -> None:
     with pytest.raises(DataError, match=told):
-        parse_json(text, "a:3", "one object a line")
+        parse_json(text, "a:3", "one object per line")
 
 
 def test_half_a_character() -> None:
