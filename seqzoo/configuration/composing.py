@@ -53,9 +53,6 @@ def config_dir_arguments() -> list[str]:
 def compose(*overrides: str) -> dict[str, Any]:
     """One plain configuration, resolved, with the names that were chosen under `choices`.
 
-    Example:
-        >>> seqzoo.compose("task=tagging", "cell=gru")["training"]["learning_rate"]
-
     Raises ConfigError with every mistake in the overrides.
     """
     config, mistakes = examine(*overrides)

@@ -154,7 +154,7 @@ def test_the_task_alone_is_an_experiment_that_reads_numbers() -> None:
     config, mistakes = examine("task=regression")
     assert mistakes == []
     assert config.choices["encoder"] == "features"
-    assert compose("task=tagging")["choices"]["encoder"] == "tokens"
+    assert compose("task=tagging").choices["encoder"] == "tokens"
 
 
 def test_mistakes_are_sentences() -> None:
