@@ -264,7 +264,7 @@ def test_what_an_optimizer_does_is_said_by_the_configuration_alone(run: Path) ->
 
 
 def test_fewer_gpus_have_the_random_states_that_there_are_for_them(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = read_config(run)
+    config = runs.parse(read_config(run))
     data = runs.build_data(config)
     data.load()
     session = runs.Session(runs.build_model(config, data.spec), config.training, torch.device("cpu"), 4)

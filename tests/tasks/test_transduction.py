@@ -470,7 +470,7 @@ def test_a_drawn_answer_is_scored_as_it_was_drawn(options: dict[str, Any]) -> No
     batch.inputs[:, 0] = UNKNOWN
     task, features = model.task, model.eval().encode(batch)
     model.train()
-    limits, _ = form_of(batch, SPEC, task.search)
+    limits, _ = form_of(batch, SPEC, task.search, True)
     tokens = [5, UNKNOWN if options else 6, 4, 7]  # what is unknown is copied alone
     answers = [Hypothesis(tokens[:length], 0.0, 0.0) for length in (4, 0, 2, 1)]
     seen: list[Tensor] = []
@@ -582,7 +582,7 @@ def test_required_words_and_places() -> None:
         model.task.decode(model, batch)
     for search in (Search(same_length=True), Search(couplet=True)):
         with pytest.raises(DataError, match="is for texts that are rewritten, and here none is"):
-            form_of(batch, replace(SPEC, inputs=None), search)
+            form_of(batch, replace(SPEC, inputs=None), search, False)
 
 
 def test_answers_may_be_drawn() -> None:

@@ -115,12 +115,12 @@ def test_an_epoch_begins_without_the_state_of_the_one_before(tmp_path: Path, mon
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path: Path) -> None:
     config = tiny("tagging")
     whole = runs.start(config, tmp_path / "whole")
-    runs.Run.create(tmp_path / "cut", config)
+    runs.Run.create(tmp_path / "cut", config.to_plain())
     assert runs.resume(tmp_path / "cut", [])["test"] == whole["test"]
 
 
 def test_a_continued_run_keeps_the_points_up_to_its_checkpoint(tmp_path: Path) -> None:
-    run = runs.Run.create(tmp_path / "run", tiny("tagging"))
+    run = runs.Run.create(tmp_path / "run", tiny("tagging").to_plain())
     points = [{"step": step, "train/loss": 1.0 / step} for step in (5, 10, 15)]
     (tmp_path / "run" / CURVES).write_text("".join(json.dumps(point) + "\n" for point in points))
     run.forget_after(10)
