@@ -24,6 +24,7 @@ Parts to build on
     DataModule          the batches of a data set; DataSpec says their sizes
     Batch               padded sequences with their lengths and targets
     Steps               what is known of the steps of a batch: lengths, resets and more
+    LearningRule        where the gradients of a training come from
     Metric              a running sum that becomes one number
     Loss, Prediction    what a task returns for a batch, and for a row
 
@@ -47,15 +48,16 @@ if TYPE_CHECKING:
     from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
     from seqzoo.contracts.spec import DataSpec
     from seqzoo.contracts.steps import Steps
+    from seqzoo.learning.rule import LearningRule
     from seqzoo.rnn import GRU, LSTM, RNN, Elman, from_torch
     from seqzoo.runs.calls import evaluate, train
     from seqzoo.runs.loaded import Loaded, load
 
 __version__ = "0.1.0"
 __all__ = [
-    "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Loaded", "Loss",
-    "Metric", "Prediction", "State", "Steps", "Task", "build", "cell_info", "compose", "create_cell", "evaluate",
-    "from_torch", "list_cells", "list_tasks", "load", "train",
+    "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "LearningRule",
+    "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Task", "build", "cell_info", "compose", "create_cell",
+    "evaluate", "from_torch", "list_cells", "list_tasks", "load", "train",
 ]  # fmt: skip
 
 # imported when first asked for: `seqzoo list` answers without torch
@@ -72,6 +74,7 @@ _HOMES = {
     **dict.fromkeys(("Backbone", "DataModule", "Encoder", "Metric", "Task"), "seqzoo.contracts.parts"),
     "DataSpec": "seqzoo.contracts.spec",
     "Steps": "seqzoo.contracts.steps",
+    "LearningRule": "seqzoo.learning.rule",
 }
 
 

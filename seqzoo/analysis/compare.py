@@ -23,8 +23,8 @@ ALPHA = 1 - LEVEL
 FEW = 4
 """Rows up to which a sentence is said of every pair."""
 # what tells configurations apart, the most telling first
-CHOICES = ("cell", "backbone", "encoder", "training", "experiment")
-SECTIONS = ("cell", "backbone", "encoder", "task", "data", "training", "budget")
+CHOICES = ("cell", "backbone", "encoder", "learning", "training", "experiment")
+SECTIONS = ("cell", "backbone", "encoder", "task", "data", "learning", "training", "budget")
 COSTS = {
     "parameters": "parameters",
     "flops_per_token": "FLOPs/token",

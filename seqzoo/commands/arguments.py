@@ -27,7 +27,7 @@ def help_options(command: str, overrides: list[str]) -> None:
     print("\nbudget")
     for option, default, what in registry.common_help("budget"):
         print(f"  {f'budget.{option}={default}':42} {what}")
-    for group in ("cell", "backbone", "encoder", "task", "data", "training"):
+    for group in ("cell", "backbone", "encoder", "task", "data", "learning", "training"):
         print(f"\n{group}={config['choices'][group]}")
         for option, default, what in registry.every_option(group, config["choices"][group]):
             print(f"  {f'{group}.{option}={default}':42} {what}")

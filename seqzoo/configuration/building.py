@@ -17,6 +17,7 @@ from seqzoo.configuration.experiment import Parts
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.learning.rule import LearningRule
 from seqzoo.network.model import Model
 
 
@@ -84,6 +85,11 @@ def refuse_too_large(build: Callable[[], nn.Module]) -> None:
 def cell_factory(name: str, **options: Any) -> CellFactory:
     """(input_size, hidden_size) -> a cell of the catalogue."""
     return make_cell_factory({**composing.load("cell", name), **options}, (), "cell")
+
+
+def build_rule(parts: Parts) -> LearningRule:
+    """The learning rule of a configuration."""
+    return make("learning", parts.learning, {}, parts.allow_modules)
 
 
 def task_name(task: Task | type[Task], choices: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ from seqzoo.contracts.options import Options, check_options, fits, is_group, lea
 from seqzoo.contracts.parts import Backbone, BackboneFactory, DataModule, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.engines import Execution
+from seqzoo.learning.rule import LearningRule
 
 PACKAGES = {
     "data": "seqzoo.data",
@@ -32,6 +33,7 @@ PACKAGES = {
     "cell": "seqzoo.cells",
     "backbone": "seqzoo.network.backbones",
     "task": "seqzoo.tasks",
+    "learning": "seqzoo.learning",
 }
 
 
@@ -41,6 +43,7 @@ CONTRACTS: dict[str, type] = {
     "cell": Cell,
     "backbone": Backbone,
     "task": Task,
+    "learning": LearningRule,
 }
 
 
@@ -51,6 +54,7 @@ PROVIDED = {
     "encoder": ("input_size", "spec"),
     "task": ("feature_size", "spec", "encoder_state", "embedding"),
     "data": (),
+    "learning": (),
 }
 
 

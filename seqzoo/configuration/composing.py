@@ -245,8 +245,9 @@ def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) 
             return f": it is {' or '.join(map(repr, same[:3]))}."
     near_here = difflib.get_close_matches(name, node, n=1, cutoff=0.6)
     ends = {path.rpartition(".")[2]: path for path in sorted(everywhere, key=lambda path: -path.count("."))}
-    near = [] if near_here else difflib.get_close_matches(name, ends, n=1, cutoff=0.7)
-    if near:
+    # a group of options is as good a guess as any single option
+    near = [] if above and near_here else difflib.get_close_matches(name, [*near_here, *ends], n=1, cutoff=0.7)
+    if near and near != near_here:
         return f". Did you mean {ends[near[0]]!r}?"
     return f".{closest(name, [option for option in node if option != 'class'])}"
 

@@ -12,9 +12,10 @@ from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import Options, check_options, fits, shown
+from seqzoo.training.record.older import BPTT
 from seqzoo.training.settings import Training, out_of_range
 
-COMPONENTS = ("data", "encoder", "cell", "backbone", "task")
+COMPONENTS = ("data", "encoder", "cell", "backbone", "task", "learning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Parts:
     cell: Options = field(default_factory=dict)
     backbone: Options = field(default_factory=dict)
     task: Options = field(default_factory=dict)
+    learning: Options = field(default_factory=lambda: dict(BPTT))
     choices: Mapping[str, str] = field(default_factory=dict)
     allow_modules: Sequence[str] = ()
 

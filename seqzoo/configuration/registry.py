@@ -20,7 +20,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 
-GROUPS = ("cell", "backbone", "encoder", "task", "data", "training", "experiment", "debug")
+GROUPS = ("cell", "backbone", "encoder", "task", "data", "learning", "training", "experiment", "debug")
 
 
 def use_config_dir(folder: str | Path) -> None:

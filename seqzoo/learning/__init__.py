@@ -1,1 +1,3 @@
-"""How weights are had other than by the training loop: readouts in closed form."""
+"""How gradients are had, one learning rule per file; and readouts in closed form. What is done with gradients is in
+training/.
+"""

@@ -18,7 +18,7 @@ import torch
 from seqzoo import __version__
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
-from seqzoo.configuration.building import build_data, build_model, task_name
+from seqzoo.configuration.building import build_data, build_model, build_rule, task_name
 from seqzoo.configuration.checking import check
 from seqzoo.configuration.cost import Cost, memory_to_train
 from seqzoo.configuration.experiment import Experiment, parse
@@ -39,6 +39,7 @@ from seqzoo.training.evaluation import evaluate
 from seqzoo.training.loop import Stopped, fit
 from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
 from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, read_config, read_json
+from seqzoo.training.record.older import BPTT
 from seqzoo.training.record.run import Run, format_number, format_seconds, format_speed, format_table
 from seqzoo.training.record.tracking import Ending, Tracker
 from seqzoo.training.session import Position, Session, check_progress, count_updates, is_over
@@ -192,7 +193,8 @@ def _train(
     if checkpoint is None:
         model.encoder.load_pretrained()
     threads = _set_threads(settings.threads, model, data, checkpoint)
-    session = Session(model, settings, device, count_updates(data, settings), experiment.budget.seconds)
+    updates, rule = count_updates(data, settings), build_rule(experiment)
+    session = Session(model, settings, device, updates, experiment.budget.seconds, rule)
     if checkpoint is not None:
         with continuing(run.folder / LAST):
             fill(model, checkpoint["model"], run.folder / LAST)
@@ -264,6 +266,7 @@ def _introduce(run: Run, experiment: Experiment, data: DataModule, session: Sess
         *_describe_vectors(data.spec),
         *describe_cost(experiment, cost),
         ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
+        *([] if experiment.learning == BPTT else [("learning", experiment.choices["learning"])]),
         ("training", _describe_end(session)),
         ("folder", str(run.folder)),
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqzoo.contracts.options import Options
+from seqzoo.training.record.older import BPTT
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,12 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-GROUPS = ("cell", "backbone", "encoder", "task", "data", "training")
+def _groups(config: Options) -> list[str]:
+    """The sections that decide what is learned. The usual learning rule is left out, so that the name of a
+    configuration is the one that it had when there was no other rule.
+    """
+    rule = [] if config.get("learning", BPTT) == BPTT else ["learning"]
+    return ["cell", "backbone", "encoder", "task", "data", *rule, "training"]
 
 
 def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, Any]:
@@ -84,12 +90,12 @@ def fingerprint(config: Options) -> str:
 
 def _scored(config: Options) -> dict[str, Any]:
     """The options of each group that can change a score."""
-    return {group: {k: v for k, v in config[group].items() if k not in HOUSEKEEPING} for group in GROUPS}
+    return {group: {k: v for k, v in config[group].items() if k not in HOUSEKEEPING} for group in _groups(config)}
 
 
 def group_name(config: Options) -> str:
     """One name for the seeds of a plain configuration."""
-    learned = {group: config[group] for group in GROUPS}
+    learned = {group: config[group] for group in _groups(config)}
     learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
     learned["training"] = {key: value for key, value in learned["training"].items() if key not in HOUSEKEEPING}
     budget = {name: value for name, value in config.get("budget", {}).items() if name != "tolerance" and value}

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.parts import DataModule
-from seqzoo.contracts.state import detach
-from seqzoo.training.device import autocast
 from seqzoo.training.diagnostics import Diagnostics
 from seqzoo.training.evaluation import decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
@@ -106,12 +104,9 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     session.add_data(group)
     totals, counts = [], []
     for batch in group:
-        with autocast(settings.precision, session.device):
-            scores, state = model(batch, session.state)
-            loss = model.task.loss(scores, batch)
-        session.state = detach(state) if stateful else None
-        session.scaler.scale(loss.total).backward()
-        totals.append(loss.total.detach())
+        loss, state = session.rule.gradients(session.objective, batch, session.state)
+        session.state = state if stateful else None
+        totals.append(loss.total)
         counts.append(loss.count)
     session.scaler.unscale_(session.optimizer)
     total, count = torch.stack(totals).sum(), torch.stack(counts).sum()

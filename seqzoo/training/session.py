@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy
@@ -15,8 +16,11 @@ from seqzoo.contracts.errors import TrainingError
 from seqzoo.contracts.options import check_options
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.state import map_state
+from seqzoo.learning.bptt import BackpropagationThroughTime
+from seqzoo.learning.rule import LearningRule, Objective
 from seqzoo.network.model import Model
 from seqzoo.training.averaging import Averaging
+from seqzoo.training.device import autocast
 from seqzoo.training.optimizer import Schedule, build_optimizer, restore_optimizer
 from seqzoo.training.record.checkpoint import check_form, mapping
 from seqzoo.training.settings import Training, out_of_range
@@ -86,7 +90,7 @@ class Session:
     """running_total, running_count: the loss since the last log; bad_step: the first update whose loss was not finite,
     or -1; bad_inputs, bad_targets: the first one that read such numbers. They stay on the device, so that a step does
     not wait for it. last_train_loss: the mean that was logged last. total_steps: what `count_updates` gives; seconds:
-    of updates in all, None for no limit.
+    of updates in all, None for no limit. rule: where gradients come from.
     """
 
     model: Model
@@ -94,6 +98,7 @@ class Session:
     device: torch.device
     total_steps: int | None
     seconds: float | None = None
+    rule: LearningRule = field(default_factory=BackpropagationThroughTime)
     position: Position = field(default_factory=Position)
     state: State | None = None
     last_train_loss: float = float("nan")
@@ -104,6 +109,9 @@ class Session:
         self.schedule = Schedule(self.settings, self.total_steps)
         self.averaging = Averaging(self.model, self.settings)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings.precision == "fp16")
+        self.objective = Objective(
+            self.model, partial(autocast, self.settings.precision, self.device), self.scaler.scale
+        )
         self.running_total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.running_count = torch.zeros((), dtype=torch.float64, device=self.device)
         self.bad_step = torch.full((), -1, dtype=torch.long, device=self.device)
@@ -191,6 +199,7 @@ class Session:
             "schedule": {"factor": self.schedule.factor, "waited": self.schedule.waited},
             "position": asdict(self.position),
             "state": self.state,
+            "rule": self.rule.content(),
             "running": [self.running_total, self.running_count],
             "last_train_loss": self.last_train_loss,
             "threads": torch.get_num_threads(),
@@ -219,6 +228,7 @@ class Session:
         self.schedule.factor = content["schedule"]["factor"]
         self.schedule.waited = content["schedule"]["waited"]
         self.state = self._restored_state(content["state"])
+        self.rule.restore(mapping({"rule": {}, **content}, "rule"))  # older checkpoints have none
         self.running_total, self.running_count = (tensor.to(self.device) for tensor in content["running"])
         self.last_train_loss = content["last_train_loss"]
         self._restore_random(mapping(content, "random"), own["random"])

@@ -49,7 +49,7 @@ def load_training(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo (a tensor is larger than the file)")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this version of seqzoo: its format is not {FORMAT}")
-    for part in ("optimizer", "averaging", "state", "running"):  # weights are seen to by `fill`
+    for part in ("optimizer", "averaging", "state", "rule", "running"):  # weights are seen to by `fill`
         if any(tensor.isnan().any() for tensor in _tensors(content.get(part))):
             raise CheckpointError(
                 f"{path} is useless: its {part} holds numbers that are NaN; take a copy from before, or train anew "

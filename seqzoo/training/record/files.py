@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, TypeGuard
 from seqzoo.contracts import disk
 from seqzoo.contracts.errors import CheckpointError
 from seqzoo.contracts.locks import holder, lock
-from seqzoo.training.record.older import grouped
+from seqzoo.training.record.older import grouped, with_learning_rule
 
 CONFIG, SPEC, LOG, CURVES, METRICS = "config.yaml", "spec.json", "train.log", "curves.jsonl", "metrics.json"
 TRACE, LOCK = "trace.json", ".lock"
@@ -33,6 +33,7 @@ WRITTEN = (CONFIG, SPEC, LOG, CURVES, METRICS, TRACE, LOCK, PROJECTOR, VECTORS, 
 EVENTS = "events.out.tfevents."
 GROUPS = ("cell", "backbone", "encoder", "task", "data", "training")
 SECTIONS = {"choices": dict, "overrides": list, "seed": int, **dict.fromkeys(GROUPS, dict)}
+NEWER = ("learning", "budget")  # sections that runs of older versions do not have
 CHOSEN = ("cell", "backbone", "task", "data")
 
 MEBIBYTE = 2**20
@@ -66,14 +67,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     wrong = _not_plain(config) or _not_a_configuration(config)
     if wrong:
         raise CheckpointError(f"{path} is not a configuration of seqzoo: {wrong}")
-    return grouped(config)
+    return with_learning_rule(grouped(config))
 
 
 def _not_a_configuration(config: Any) -> str:
     """What the sections of a configuration lack; an empty text where there is nothing wrong."""
     if not isinstance(config, dict):
         return "it holds no mapping"
-    for name, kind in {**SECTIONS, **({"budget": dict} if "budget" in config else {})}.items():
+    for name, kind in {**SECTIONS, **{name: dict for name in NEWER if name in config}}.items():
         if not isinstance(config.get(name), kind) or isinstance(config[name], bool):
             return f"its {name} is {quoted(config[name])}" if name in config else f"it has no {name}"
     choices, overrides = config["choices"], config["overrides"]

@@ -24,6 +24,17 @@ WRITING = {
 PARTS_OF_DECODER = ("embedding", "bridge", "attention", "combine", "head")
 
 
+BPTT = {"class": "BackpropagationThroughTime", "carry_state": True}
+"""How every run was trained before there were learning rules, and how one is trained by default."""
+
+
+def with_learning_rule(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a run with the learning rule that it was trained by."""
+    if "learning" in config:
+        return config
+    return {**config, "learning": dict(BPTT), "choices": {**config["choices"], "learning": "bptt"}}
+
+
 def grouped(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a run with the options of its task in groups, and its metrics by the names that they have
     now.

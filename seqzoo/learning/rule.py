@@ -1,0 +1,72 @@
+"""The contract of a learning rule: where the gradients of a training come from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from seqzoo.contracts.batch import Batch, Loss, State
+from seqzoo.network.model import Model
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a model on a batch, in the precision of its training.
+
+    Args:
+        model: the model; the gradients of its parameters are wanted.
+        autocast: begins a region of that precision.
+        scaled: multiplies a loss, or a gradient that was not computed from a scaled one, by the factor that keeps small
+            gradients from vanishing in fp16; 1 in other precisions.
+    """
+
+    model: Model
+    autocast: Callable[[], AbstractContextManager]
+    scaled: Callable[[Tensor], Tensor]
+
+    def loss(self, batch: Batch, state: State | None) -> tuple[Loss, State]:
+        """The loss, a sum over the targets of the batch, and the state after it.
+
+        Args:
+            batch: on the device of the model.
+            state: where the backbone starts; None: from its initial state.
+        """
+        with self.autocast():
+            scores, state = self.model(batch, state)
+            return self.model.task.loss(scores, batch), state
+
+
+class LearningRule:
+    """Where the gradients of a training come from: `LearningRule(**options)`, a name of `conf/learning`.
+
+    The loop asks for the gradients of one batch after the other; adding up batches, clipping, the learning rate and the
+    optimizer are the same for every rule. A rule may keep tensors of its own from batch to batch, such as influence
+    matrices or a running mean of losses: they are attributes, and `content` and `restore` save them.
+    """
+
+    @abstractmethod
+    def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:
+        """Add the gradients of a batch's loss, a sum over its targets, to `grad` of the model's parameters.
+
+        Nothing here should wait for a GPU.
+
+        Args:
+            objective: the model and its loss. Gradients are `objective.scaled`.
+            batch: on the device of the model.
+            state: what the batch before handed on, where batches continue each other; None: the batch begins anew.
+
+        Returns:
+            The loss, detached, and the state that the next batch may continue from, detached.
+        """
+
+    def content(self) -> dict[str, Any]:
+        """Tensors and plain data that a checkpoint keeps of the rule; empty for a rule that remembers nothing."""
+        return {}
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """The inverse of `content`. Raises ValueError or LookupError for what is not the content of such a rule."""
