@@ -1,3 +1,1 @@
-"""How gradients are had, one learning rule per file; and readouts in closed form. What is done with gradients is in
-training/.
-"""
+"""How gradients are computed, one learning rule per file, and readouts in closed form; training/ applies gradients."""

@@ -11,6 +11,9 @@ import torch
 
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.experiment import compose
+from seqzoo.contracts.batch import Batch, Loss, State
+from seqzoo.learning.bptt import BackpropagationThroughTime
+from seqzoo.learning.rule import Objective
 from seqzoo.training import loop
 from seqzoo.training.record.checkpoint import fill, load_training, save_training
 from seqzoo.training.session import Session
@@ -31,6 +34,22 @@ def assert_same(found: Any, expected: Any, path: str = "content") -> None:
         assert found == expected, path
 
 
+class Counting(BackpropagationThroughTime):
+    """Remembers how many batches there were."""
+
+    batches = 0
+
+    def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:
+        self.batches += 1
+        return super().gradients(objective, batch, state)
+
+    def content(self) -> dict:
+        return {"batches": self.batches}
+
+    def restore(self, content: dict) -> None:
+        self.batches = content["batches"]
+
+
 def test_a_restored_session_has_all_that_was_saved(tmp_path: Path) -> None:
     """Every part is unlike that of a new session, in which nothing has happened yet."""
     config = compose(
@@ -42,7 +61,8 @@ def test_a_restored_session_has_all_that_was_saved(tmp_path: Path) -> None:
     data.load()
 
     def new() -> Session:
-        return Session(build_model(config, data.spec), config.training, torch.device("cpu"), total_steps=50)
+        model = build_model(config, data.spec)
+        return Session(model, config.training, torch.device("cpu"), total_steps=50, rule=Counting())
 
     saved, fresh = new(), new()
     for batch, _ in zip(data.batches("train"), range(3), strict=False):
