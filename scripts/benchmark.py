@@ -1,10 +1,10 @@
-"""Time every way over a sequence side by side, in one process, one after the other in turns.
+"""Time all implementations of a scan over a sequence, alternating in one process.
 
 python scripts/benchmark.py                   # writes results/speed_cpu.csv, docs/SPEED.md and docs/speed_cpu.png
 python scripts/benchmark.py --device cuda     # the same for a GPU, into results/speed_gpu.csv
 
-Before anything is timed, the ways that hold the same weights must give the same outputs and gradients. Peers join where
-they are installed: pip install keras sru torchrecurrent (and KERAS_BACKEND=torch), on a GPU flashrnn, too.
+Before they are timed, implementations with the same weights must give the same outputs and gradients. Other libraries
+are included if they are installed: pip install keras sru torchrecurrent (and KERAS_BACKEND=torch), on a GPU flashrnn.
 """
 
 from __future__ import annotations
@@ -467,7 +467,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", choices=list(TABLES), default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=list(GROUPS), help="what to measure; bfloat16 on a GPU alone")
+    parser.add_argument("--only", nargs="+", choices=list(GROUPS), help="what to measure; bfloat16 only on a GPU")
     chosen = parser.parse_args()
     device = torch.device(chosen.device)
     if device.type == "cuda" and not torch.cuda.is_available():

@@ -1,10 +1,10 @@
 """Measure what reading text costs, and write results/data_speed.csv.
 
-python scripts/benchmark_data.py                       # a million tokens made to ids by each tokenizer, and by peers
-python scripts/benchmark_data.py --corpus corpus.txt   # and a training on that file (scripts/make_corpus.py makes one)
+python scripts/benchmark_data.py                       # encode a million tokens by each tokenizer, and by peers
+python scripts/benchmark_data.py --corpus corpus.txt   # also train on that file (scripts/make_corpus.py makes one)
 
-Seconds are those of the processor, on one thread, the least of three, for vocabulary and ids. The
-peers read words apart by space. Memory is measured on Linux.
+Seconds are CPU time on one thread, the minimum of three repetitions, for building the vocabulary and encoding. The
+peers split words at spaces. Memory is measured on Linux.
 """
 
 from __future__ import annotations
@@ -143,9 +143,11 @@ def training(corpus: Path, tokenizer: str) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, help="a file to train on")
-    parser.add_argument("--tokenizers", nargs="*", default=["characters", "whitespace"], help="of that training")
-    parser.add_argument("--to", type=Path, default=TABLE, help="the table")
+    parser.add_argument("--corpus", type=Path, help="file to train on")
+    parser.add_argument(
+        "--tokenizers", nargs="*", default=["characters", "whitespace"], help="tokenizers of that training"
+    )
+    parser.add_argument("--to", type=Path, default=TABLE, help="output table")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -1,11 +1,10 @@
-"""Time updates of a tagger beside flair's, updates of a translator beside JoeyNMT's, and both translators' beam search:
-the same layers, the same batches, for the search the same weights, too.
+"""Time seqzoo against toolkits: updates of a tagger against flair, updates and beam search of a translator against
+JoeyNMT, with the same layers and batches, and for beam search the same weights.
 
 python scripts/benchmark_toolkits.py     # writes results/speed_toolkits.csv and docs/SPEED.md
 
-Needs pip install flair joeynmt, and the data sets ud_english_ewt and multi30k under SEQZOO_DATA. Both programs see the
-same sentences in the same batches, in turns, from ids or tokens that lie ready: reading and cutting batches is not
-timed.
+Needs pip install flair joeynmt, and the data sets ud_english_ewt and multi30k under SEQZOO_DATA. Both programs get the
+same sentences in the same batches, alternating, from prepared ids or tokens: reading and batching are not timed.
 """
 
 from __future__ import annotations
@@ -266,9 +265,9 @@ def measure(contest: Contest) -> Iterator[tuple[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--batches", type=int, default=40, help="of an epoch, spread over it")
+    parser.add_argument("--batches", type=int, default=40, help="number of batches, evenly spaced over an epoch")
     parser.add_argument(
-        "--only", nargs="*", default=[], help="some of tagging, translation, translation_fed, beam; prints"
+        "--only", nargs="*", default=[], help="some of tagging, translation, translation_fed, beam; only prints"
     )
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -1,11 +1,11 @@
-"""What a captioner has to beat, into results/generation.csv: one caption for all pictures, and the nearest picture's.
+"""Baselines for captioning, written to results/generation.csv: one caption for all pictures, or the nearest picture's.
 
-python scripts/caption_baselines.py                   # of flickr8k and flickr8k_chinese
+python scripts/caption_baselines.py                   # for flickr8k and flickr8k_chinese
 python scripts/caption_baselines.py flickr8k_chinese
 
-constant: the training caption that scores best on the validation split, for each metric another one.
-nearest: of the training picture with the nearest pixels (16 x 16), or of the five nearest, the caption that is most
-    like the others (Devlin et al., Exploring Nearest Neighbor Approaches for Image Captioning, 2015,
+constant: the training caption that scores best on the validation split, chosen for each metric.
+nearest: of the captions of the training picture with the nearest pixels (16 x 16), or of the five nearest, the one
+    that is most similar to the others (Devlin et al., Exploring Nearest Neighbor Approaches for Image Captioning, 2015,
     https://arxiv.org/abs/1505.04467).
 """
 
@@ -38,7 +38,7 @@ from seqzoo.runs.provenance import commit, hardware
 DATA = ("flickr8k", "flickr8k_chinese")
 METRICS = ("bleu_1", "bleu_4", "rouge_l", "cider_d")
 TRIED = 60
-"""So many captions are scored as constants: those that share most runs of words with the validation captions."""
+"""Number of captions scored as constants: those that share most n-grams with the validation captions."""
 
 
 class Split(NamedTuple):
@@ -107,8 +107,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", nargs="*", help=f"names of conf/data; {', '.join(DATA)} by default")
     parser.add_argument("--only", choices=BASELINES, help="one baseline; all by default")
-    parser.add_argument("--runs", type=Path, default=Path("runs/caption_baselines"), help="folder of the metrics")
-    parser.add_argument("--to", type=Path, default=RESULTS / "generation.csv", help="the table")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/caption_baselines"), help="output folder of the metrics"
+    )
+    parser.add_argument("--to", type=Path, default=RESULTS / "generation.csv", help="output table")
     chosen = parser.parse_args()
     for name in chosen.data or DATA:
         unchanged = ("data.flip=0", "data.crop=0", "data.colour=0")

@@ -1,4 +1,4 @@
-"""Two benchmarks of echo state networks, solved by ridge regression in seconds, into results/long_memory.csv.
+"""Two benchmarks of echo state networks, solved by ridge regression in seconds, written to results/long_memory.csv.
 
 python scripts/echo_state.py                        # both
 python scripts/echo_state.py mackey_glass --seed 1  # one, with another reservoir
@@ -74,9 +74,9 @@ BENCHMARKS = {"mackey_glass": (score_mackey_glass, 1_000), "narma10": (score_nar
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("benchmarks", nargs="*", help=f"{', '.join(BENCHMARKS)}; all by default")
-    parser.add_argument("--seed", type=int, default=0, help="of the reservoir")
-    parser.add_argument("--runs", type=Path, default=Path("runs/echo_state"), help="folder of the metrics")
-    parser.add_argument("--to", type=Path, default=RESULTS / "long_memory.csv", help="the table")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the reservoir")
+    parser.add_argument("--runs", type=Path, default=Path("runs/echo_state"), help="output folder of the metrics")
+    parser.add_argument("--to", type=Path, default=RESULTS / "long_memory.csv", help="output table")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.benchmarks if name not in BENCHMARKS]
     if unknown:

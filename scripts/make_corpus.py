@@ -12,7 +12,7 @@ from pathlib import Path
 from seqzoo.data.generated.english import English
 
 SENTENCES = 100_000
-"""Different ones; what is longer draws them again and again in random order."""
+"""Number of distinct sentences; longer texts repeat them in random order."""
 
 
 def write_corpus(path: Path, size: int, sentences: int = SENTENCES) -> None:

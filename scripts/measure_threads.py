@@ -1,8 +1,8 @@
-"""Where a second CPU thread begins to pay on this machine: the ratio of one thread's time to that of all, by size.
+"""Measure from which size on more CPU threads are faster: the time on one thread divided by that on all, by size.
 
     python scripts/measure_threads.py
 
-Above 1 all threads are faster. seqzoo.training.device.WORK_PER_THREAD was read off this table.
+Above 1 all threads are faster. seqzoo.training.device.WORK_PER_THREAD was chosen from this table.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def _grouped(rows: list[Row], key: Callable[[Row], Any]) -> list[tuple[Any, list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="*", type=Path, help="finished run directories")
-    parser.add_argument("--to", type=Path, default=RESULTS / "core_tasks.csv", help="the table")
+    parser.add_argument("--to", type=Path, default=RESULTS / "core_tasks.csv", help="table to add the runs to")
     chosen = parser.parse_args()
     if chosen.runs:
         record(chosen.runs, chosen.to)

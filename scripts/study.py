@@ -1,11 +1,11 @@
-"""The zoo's own comparison: all cells on five tasks, at one size, trained for one time, and a few cells at other sizes.
+"""The zoo's own comparison: all cells on five tasks, at equal size and training time, and a few cells at other sizes.
 `make study` runs all of it.
 
-python scripts/study.py --cells lstm,gru --tasks tagging --seeds 0    # a part of it
-python scripts/study.py --record                                      # only take what has finished into the table
+python scripts/study.py --cells lstm,gru --tasks tagging --seeds 0    # some of it
+python scripts/study.py --record                                      # only write finished runs to the table
 
-What is done is left out, what was cut goes on: stop it as you like, and start it again. What readers ask for first is
-trained first. results/study.csv is written from the run directories; `scripts/record_results.py` makes its page.
+Finished runs are skipped and interrupted ones resumed, so it can be stopped and started at any time. The most relevant
+cells come first. results/study.csv is written from the run directories; `scripts/record_results.py` makes its page.
 """
 
 from __future__ import annotations
@@ -156,11 +156,13 @@ def train(wanted: list[Job], runs: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--cells", type=lambda text: text.split(","), help="names with commas; default: all")
+    parser.add_argument("--cells", type=lambda text: text.split(","), help="names separated by commas; default: all")
     parser.add_argument("--tasks", type=lambda text: text.split(","), help=f"default: {','.join(TASKS)}")
     parser.add_argument("--seeds", type=lambda text: [int(part) for part in text.split(",")], help="default: 0,1,2")
-    parser.add_argument("--runs", type=Path, default=Path("runs", "study"), help="default: runs/study")
-    parser.add_argument("--record", action="store_true", help="train nothing, only write the table")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs", "study"), help="output folder of the runs (default: runs/study)"
+    )
+    parser.add_argument("--record", action="store_true", help="do not train, only write the table")
     chosen = parser.parse_args()
     table = record(chosen.runs)
     wanted = [
