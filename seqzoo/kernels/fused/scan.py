@@ -243,11 +243,11 @@ class _Scan(torch.autograd.Function):
             **{f"last_state{k}": part for k, part in enumerate(last)},
         }
         if learns:
-            tape = buffers["tape"] = rows.new(p, program.plan.widths["tape"])
+            buffers["tape"] = rows.new(p, program.plan.widths["tape"])
         program.run("forward" if learns else "infer", rows, buffers, fixed)
         if learns:
             ctx.program, ctx.rows, ctx.num_states = program, rows, num_states
-            ctx.save_for_backward(tape, p, *state, *fixed)
+            ctx.save_for_backward(buffers["tape"], p, *state, *fixed)
         return outputs, *last
 
     @staticmethod
