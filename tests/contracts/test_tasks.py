@@ -22,6 +22,7 @@ from seqzoo.configuration.composing import merged
 from seqzoo.configuration.experiment import Parts
 from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import END, PAD, UNKNOWN, Batch, Features
+from seqzoo.contracts.class_index import class_of
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.verse_notation import FRAME
@@ -45,6 +46,7 @@ VERSES = TextCodec.learn("characters", [SOME_CHARACTERS, SOME_CHARACTERS, [*FRAM
 TARGET = TextCodec.learn("characters", LETTERS, TARGET_SPECIALS)
 LABELS = LabelCodec(["X", "Y", "Z"])
 BLANKED = TextCodec.learn("characters", LETTERS, (*SOURCE_SPECIALS, "_"))
+# by the kind of data; a task that needs data of its own has them by its name
 SPECS = {
     "cloze": DataSpec("cloze", BLANKED.size, BLANKED.size, BLANKED, BLANKED),
     "classification": DataSpec("classification", SOURCE.size, LABELS.size, SOURCE, LABELS),
@@ -57,6 +59,10 @@ SPECS = {
 }
 
 compose, load = functools.cache(experiment.compose), functools.cache(composing.load)
+
+
+def spec_of(task: str) -> DataSpec:
+    return SPECS.get(task) or SPECS[class_of("seqzoo.tasks", load("task", task)["class"]).reads]
 
 
 def build(task: str, cell: str, backbone: str = "unidirectional", **task_options: Any) -> Model:
@@ -73,25 +79,26 @@ def build(task: str, cell: str, backbone: str = "unidirectional", **task_options
         task=merged(config.task, task_options),
         choices={**config.choices, "backbone": backbone},
     )
-    return build_model(parts, SPECS[config.choices["task"]])
+    return build_model(parts, spec_of(task))
 
 
 def some_batch(task: str) -> Batch:
     """Rows of different lengths, and targets that do not follow from anything: they must be learned by heart."""
     inputs = torch.randint(2, SOURCE.size, (B, T)).masked_fill(torch.arange(T) >= LENGTHS[:, None], PAD)
     inputs[:, 0] = torch.arange(2, 2 + B)  # so that the rows differ from the first step on
-    if task == "classification":
+    spec = spec_of(task)
+    if spec.kind == "classification":
         return Batch(inputs, LENGTHS, torch.tensor([0, 1, 2, 1]))
-    if task == "cloze":
+    if spec.kind == "cloze":
         inputs = inputs + (inputs > PAD).long()  # no blanks
         return Batch(inputs, LENGTHS, inputs)
-    if task == "tagging":
+    if spec.kind == "tagging":
         return Batch(inputs, LENGTHS, torch.randint(0, 3, (B, T)))
     if writes_on(task):
         return Batch(inputs, LENGTHS, torch.randint(2, SOURCE.size, (B, T)))
-    if task == "regression":
+    if spec.kind == "regression":
         return Batch(torch.randn(B, T, 3), LENGTHS, torch.randn(B, T, 2))
-    if task == "captioning":
+    if spec.picture is not None:
         pictures, lengths = torch.rand(B, 3, 12, 12), torch.ones_like(LENGTHS)
         return dataclasses.replace(some_batch("transduction"), inputs=pictures, lengths=lengths, padded=False)
     targets = torch.randint(4, TARGET.size, (B, U))
@@ -124,13 +131,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def is_its_own(task: str) -> bool:
-    kind = SPECS[task].kind
+    kind = spec_of(task).kind
     return task == kind or load("task", task)["class"] != load("task", kind)["class"]
 
 
 def writes_on(task: str) -> bool:
     """Whether it continues texts, which has no right answer."""
-    return SPECS[task].kind == "language_modeling"
+    return spec_of(task).kind == "language_modeling"
 
 
 def backbone_for(task: str) -> str:
@@ -168,7 +175,16 @@ def test_half_batches_sum_to_the_whole(task: str, cell: str) -> None:
     first, second = loss_of(model, rows(batch, slice(0, 1))), loss_of(model, rows(batch, slice(1, B)))
     torch.testing.assert_close(first[0] + second[0], whole)
     targets = {"classification": B, "transduction": TARGET_LENGTHS.sum(), "regression": 2 * LENGTHS.sum()}
-    assert first[1] + second[1] == count == targets.get(SPECS[task].kind, LENGTHS.sum())
+    assert first[1] + second[1] == count == targets.get(spec_of(task).kind, LENGTHS.sum())
+
+
+def test_the_example_batch_has_a_loss(task: str) -> None:
+    model, spec = build(task, "gru", backbone_for(task)), spec_of(task)
+    batch = model.task.example_batch(2, T, numbers=spec.inputs is None)
+    assert batch.size == 2
+    total, count = loss_of(model, batch)
+    assert math.isfinite(total.item())
+    assert count > 0
 
 
 @SOME_PAIRS
@@ -255,10 +271,10 @@ def test_saved_weights_give_the_same_scores(task: str, cell: str, tmp_path: Path
 def test_every_parameter_learns_with_every_backbone_that_fits(task: str, backbone: str) -> None:
     batch = some_batch(task)
     # a decoder that starts from the state alone would leave a gate above the last layer unread
-    options = {"decoder": {"context": "every_step"}} if SPECS[task].kind == "transduction" else {}
+    options = {"decoder": {"context": "every_step"}} if spec_of(task).kind == "transduction" else {}
     made = load("backbone", backbone)
     refusal = None
-    if SPECS[task].kind not in ("classification", "transduction") and made["class"] == "Pyramidal":
+    if spec_of(task).kind not in ("classification", "transduction") and made["class"] == "Pyramidal":
         refusal = "puts out fewer steps than it reads"
     elif writes_on(task) and (made.get("bidirectional") or made["class"] == "ReNet"):
         refusal = "sees what is ahead"
