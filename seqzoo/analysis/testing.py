@@ -162,8 +162,8 @@ def _padded_run(cell: Cell, x: Tensor, lengths: Tensor) -> list[Tensor]:
 
 
 def check_resets(create: CellFactory) -> str:
-    """Where the state starts anew inside rows, by every engine, each segment is a row of its own: outputs, last state
-    and all gradients.
+    """On every engine, rows with resets equal their segments, each scanned on its own: outputs, last state and all
+    gradients.
     """
     cell = _randomised(create)
     resets = torch.zeros(B, T, dtype=torch.bool)

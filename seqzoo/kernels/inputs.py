@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import checked_lengths
+from seqzoo.contracts.steps import Steps
 from seqzoo.contracts.transforms import autocast_dtype, traced
 from seqzoo.kernels.stepping import Stepping
 
@@ -25,6 +26,8 @@ def check(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | None
     state = _checked_state(cell, x, state)
     if lengths is None:
         return state, None
+    if isinstance(lengths, Steps):
+        raise ValueError(f"a call of {type(cell).__name__} takes lengths alone: hand Steps to its `scan`")
     if x.dim() == 2:
         raise ValueError(f"lengths are given with an input {tuple(x.shape)}: only sequences (B, T, I) have lengths")
     return state, checked_lengths(lengths, x.shape, x.device)

@@ -84,8 +84,11 @@ def _checked_resets(resets: Tensor | None, x: Tensor) -> Tensor:
     if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
         kind = resets.dtype if isinstance(resets, Tensor) else f"a {type(resets).__name__}"
         raise ValueError(f"resets are {kind}: they must be a tensor of torch.bool, True where the state starts anew")
-    if resets.is_meta or torch.jit.is_tracing():
-        raise ValueError("rows are cut by the values of resets, which are not there on meta or while tracing")
+    if resets.is_meta or torch.jit.is_tracing() or torch.compiler.is_exporting():
+        raise ValueError(
+            "rows are cut by the values of resets, which a trace, an export or the meta device does not have: cut the "
+            "rows before, or go step by step"
+        )
     if resets.shape != x.shape[:2]:
         raise ValueError(f"resets are {tuple(resets.shape)}: the input has {tuple(x.shape[:2])} rows and steps")
     if resets.device != x.device:

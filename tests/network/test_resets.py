@@ -229,6 +229,12 @@ def test_other_resets_are_refused(resets: Tensor, message: str) -> None:
             run(x, steps=Steps(resets=resets))
 
 
+def test_a_call_of_a_cell_takes_lengths_alone() -> None:
+    cell = seqzoo.create_cell("gru", INPUT, H)
+    with pytest.raises(ValueError, match=r"a call of GRU takes lengths alone: hand Steps to its `scan`"):
+        cell(torch.randn(B, T, INPUT), None, Steps(resets=first_steps()))
+
+
 def test_a_state_of_other_rows_is_refused() -> None:
     network, x = Recurrent(cell_factory("gru"), INPUT, H), torch.randn(B, T, INPUT)
     with pytest.raises(ValueError, match=r"the state has shapes .*: it must have "):
@@ -237,9 +243,11 @@ def test_a_state_of_other_rows_is_refused() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
 def test_values_are_needed_to_cut_by() -> None:
-    rnn, resets = seqzoo.RNN("gru", INPUT, H), first_steps().T
+    rnn, x, resets = seqzoo.RNN("gru", INPUT, H), torch.randn(T, B, INPUT), first_steps().T
     with pytest.raises(ValueError, match="rows are cut by the values of resets"):
-        torch.jit.trace(lambda x: rnn(x, resets=resets)[0], torch.randn(T, B, INPUT))
+        torch.jit.trace(lambda x: rnn(x, resets=resets)[0], x)
+    with pytest.raises(ValueError, match="rows are cut by the values of resets"):
+        torch.export.export(rnn, (x,), {"resets": resets}, strict=False)
 
 
 def test_a_batch_keeps_its_resets() -> None:
