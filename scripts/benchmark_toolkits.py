@@ -1,5 +1,6 @@
-"""Time seqzoo against toolkits: updates of a tagger against flair, updates and beam search of a translator against
-JoeyNMT, with the same layers and batches, and for beam search the same weights.
+"""Time taggers of seqzoo and flair, and translators of seqzoo and JoeyNMT.
+
+Updates and beam search have the same layers and batches, and beam search the same weights, too.
 
 python scripts/benchmark_toolkits.py     # writes results/speed_toolkits.csv and docs/SPEED.md
 
