@@ -41,7 +41,7 @@ class Pooling(nn.Module):
 
     def __init__(self, feature_size: int, names: PoolingName | list[PoolingName]):
         super().__init__()
-        self.names = [names] if isinstance(names, str) else names
+        self.names: list[PoolingName] = [names] if isinstance(names, str) else names
         if not self.names or len(set(self.names)) < len(self.names):
             raise ValueError(f"pooling is {names}: name at least one pooling, and none twice")
         self.output_size = feature_size * len(self.names)
