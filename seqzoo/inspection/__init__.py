@@ -1,1 +1,1 @@
-"""What a network does, measured and drawn: dynamics, attention, states, graphs; it changes no weight."""
+"""Analysis of a trained network: dynamics, attention, states, graphs, measured or drawn. It changes no weights."""

@@ -1,4 +1,4 @@
-"""Pictures of what a model saw, attended to and confuses (by matplotlib), and coloured text for a terminal."""
+"""Figures of inputs, attention, states and confusions by matplotlib, and coloured text for a terminal."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from seqzoo.contracts.batch import Alignment, Explanation
 from seqzoo.contracts.errors import ConfigError, not_installed, printable
 
 COLUMNS = 80
-"""Characters a line of text in a picture; a Chinese one is two."""
+"""Characters per line of text in a figure; a Chinese character counts as two."""
 
 PANELS = 6
-"""Pictures side by side."""
+"""Maximum number of pictures side by side."""
 
 CHINESE_FONTS = (
     "Noto Sans Mono CJK SC",
@@ -37,19 +37,28 @@ CHINESE_FONTS = (
 
 
 def can_draw() -> bool:
+    """Whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def need_matplotlib() -> None:
+    """Raise ConfigError where matplotlib is not installed."""
     if not can_draw():
         raise ConfigError([f"drawing needs {not_installed('matplotlib')}"])
 
 
 def draw(alignment: Alignment) -> Any:
-    """A matplotlib figure. Of an answer that is written token by token: a row for each of them, a column for each step
-    that it could attend to; the darker, the more. Of one answer for all that was read: the text itself, each word on a
-    ground that is the darker, the more it weighs. Of a picture: the picture once for each word, as light as each of its
-    regions weighs. Raises ConfigError where matplotlib is not installed.
+    """Draw attention weights.
+
+    For an answer of several tokens, a matrix with a row for each of them and a column for each input step; for a single
+    answer, the text with a background by the weight of each word; for a picture, the picture once for each word of the
+    caption, with its regions lightened by their weights.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
     """
     need_matplotlib()
     if alignment.picture is not None:
@@ -93,7 +102,7 @@ def _draw_text(alignment: Alignment) -> Any:
     style: dict[str, Any] = {"family": _fonts(), "fontsize": 11, "va": "center", "parse_math": False}
     axes.text(0, 0.5, f"-> {alignment.written[0]}", **style)
     for word, shade, (x, y) in zip(alignment.read, shades, places, strict=True):
-        # orange, on which black text stays legible
+        # orange, on which black text is legible
         ground = {"facecolor": (1.0, 0.6, 0.0, 0.9 * shade), "edgecolor": "none", "pad": 1.0}
         axes.text(x, y + 1.5, word, bbox=ground, **style)
     return figure
@@ -112,16 +121,16 @@ def _draw_over_picture(alignment: Alignment, picture: Tensor) -> Any:
 
 
 def draw_pictures(pictures: Tensor, lines: list[str]) -> Any:
-    """(N, C, Y, X), or clips (N, T, C, Y, X), 0 to 1, and what is written below each -> a matplotlib figure."""
+    """Draw pictures (N, C, Y, X) or clips (N, T, C, Y, X), 0 to 1, with a line below each, as a matplotlib figure."""
     return _draw_panels([(_pixels(picture), line) for picture, line in zip(pictures, lines, strict=True)])
 
 
 def _draw_panels(panels: list[tuple[Any, str]]) -> Any:
-    """Pictures with a text below each, PANELS a row."""
+    """Pictures with a text below each, PANELS per row."""
     from matplotlib.figure import Figure
 
     rows, columns = panels[0][0].shape[:2]
-    wide = min(max(round(columns / rows), 1), PANELS)  # the frames of a clip stand side by side
+    wide = min(max(round(columns / rows), 1), PANELS)  # the frames of a clip are side by side
     across = min(len(panels), PANELS // wide)
     down = -(-len(panels) // across)
     texts = [textwrap.fill(text, wide * (28 if _width(text) == len(text) else 14)) for _, text in panels]
@@ -138,7 +147,7 @@ def _draw_panels(panels: list[tuple[Any, str]]) -> Any:
 
 
 def _pixels(picture: Tensor) -> Any:
-    """(C, Y, X), or the frames of a clip, (T, C, Y, X), side by side -> the (Y, X, 3) of matplotlib."""
+    """A picture (C, Y, X), or the frames (T, C, Y, X) of a clip side by side, as (Y, X, 3) for matplotlib."""
     if picture.dim() == 4:
         picture = torch.cat(list(picture), dim=2)
     shown = picture.detach().float().cpu().permute(1, 2, 0).numpy()
@@ -146,8 +155,15 @@ def _pixels(picture: Tensor) -> Any:
 
 
 def draw_confusion(classes: list[str], counts: list[list[int]]) -> Any:
-    """A matplotlib figure: a row for each right class, a column for each answer; the darker, the larger its share of
-    the row. Where there are few classes, each field holds its count; an empty one stands for none.
+    """Draw a confusion matrix, with a row for each correct class, normalised by rows. Up to COUNTED classes, the counts
+    are written into it.
+
+    Args:
+        classes: their names.
+        counts: counts[i][j] is how often class j was predicted where class i was correct.
+
+    Returns:
+        A matplotlib figure.
     """
     from matplotlib.figure import Figure
 
@@ -170,12 +186,12 @@ def draw_confusion(classes: list[str], counts: list[list[int]]) -> Any:
 
 
 COUNTED = 20
-"""Up to so many classes the counts are written into a confusion matrix."""
+"""Maximum number of classes for which the counts are written into a confusion matrix."""
 
 
 def draw_memory(state_norms: list[float], gradient_norms: list[float]) -> Any:
-    """A matplotlib figure: the norm of the state after each step, and of the loss's gradient by the steps between it
-    and the end of the row.
+    """Draw the norm of the state after each step, and the norm of the gradient of the loss with respect to the state by
+    the lag to the end of the row, as a matplotlib figure.
     """
     from matplotlib.figure import Figure
 
@@ -183,7 +199,7 @@ def draw_memory(state_norms: list[float], gradient_norms: list[float]) -> Any:
     forwards, backwards = figure.add_axes((0.08, 0.17, 0.38, 0.78)), figure.add_axes((0.6, 0.17, 0.38, 0.78))
     forwards.plot(range(1, len(state_norms) + 1), state_norms)
     forwards.set(xlabel="step", ylabel="norm of the state")
-    # the axis itself: a logarithmic one is drawn five times as slowly
+    # logarithms on a linear axis, since a logarithmic axis is drawn five times as slowly
     lags = [lag for lag, norm in enumerate(gradient_norms, start=1) if 0 < norm < math.inf]
     backwards.plot(lags, [math.log10(gradient_norms[lag - 1]) for lag in lags])
     backwards.set(xlabel="lag (steps before the end)", ylabel="log10 of the gradient's norm")
@@ -193,12 +209,22 @@ def draw_memory(state_norms: list[float], gradient_norms: list[float]) -> Any:
 
 
 def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "") -> Any:
-    """A matplotlib figure, a panel for each of `states`, (T, units): a row a unit, a column a step, which `read` names.
-    What lies between 0 and 1 is a gate: the darker, the further open. Else blue is below 0 and red above, each panel by
-    its largest number, which stands below its name. Of many units only UNITS are drawn, those that change most over
-    the text, and the title says so. All panels are one image, which is drawn five times as fast as several.
+    """Draw states as heat maps, a row for each unit and a column for each step.
 
-    Raises ConfigError where matplotlib is not installed.
+    Values between 0 and 1 are gates, drawn from white to black. Others are blue below 0 and red above, scaled by the
+    largest absolute value of the panel, which is below its name. At most UNITS units are drawn, those that change most.
+    All panels are one image, which is drawn five times as fast as several.
+
+    Args:
+        read: the labels of the steps.
+        states: (T, units) by name, a panel for each.
+        title: of the figure.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
     """
     need_matplotlib()
     from matplotlib.figure import Figure
@@ -243,7 +269,7 @@ def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "") 
 
 
 def _scale(values: Tensor) -> str:
-    """What the strongest colour of a panel stands for."""
+    """The label of the colour scale of a panel."""
     return "0 to 1" if _is_gate(values) else f"\u00b1{float(values.abs().max()):.2g}"
 
 
@@ -252,7 +278,7 @@ def _is_gate(values: Tensor) -> bool:
 
 
 def _coloured(values: Tensor) -> Tensor:
-    """(units, T) -> (units, T, 3)"""
+    """Values (units, T) as colours (units, T, 3)."""
     if _is_gate(values):
         return (1 - values)[..., None].expand(-1, -1, 3)
     shares = values / values.abs().max()
@@ -262,14 +288,18 @@ def _coloured(values: Tensor) -> Tensor:
 
 
 UNITS = 32
-"""Up to so many units of a layer can be told apart in a picture."""
+"""Maximum number of units that are drawn."""
 
 LABELLED = 150
-"""Up to so many steps are named in a picture."""
+"""Maximum number of steps that are labelled."""
 
 
 def save(figure: Any, path: Path) -> None:
-    """Into a file, whose ending says its format. Raises ConfigError where it cannot be written."""
+    """Save a figure in the format of the suffix of the path.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
     try:
         with any_script():
             disk.write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png"))
@@ -280,14 +310,14 @@ def save(figure: Any, path: Path) -> None:
 
 @contextmanager
 def any_script() -> Iterator[None]:
-    """A script that the font lacks is drawn as boxes, without a warning."""
+    """A context without matplotlib's warnings about characters that the font lacks, which are drawn as boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         yield
 
 
 def coloured(explanation: Explanation) -> str:
-    """The words on grounds of colour, for a terminal: green for the answer, red against it; the stronger, the more."""
+    """The words on coloured backgrounds for a terminal: green if they support the answer, red if they oppose it."""
     strongest = max(float(explanation.weights.abs().max()), 1e-12)
     words = []
     for word, weight in zip(explanation.read, explanation.weights.tolist(), strict=True):
@@ -298,13 +328,13 @@ def coloured(explanation: Explanation) -> str:
 
 
 def plain(explanation: Explanation) -> str:
-    """The words with their weights, where there are no colours."""
+    """The words with their weights, without colours."""
     weights = zip(explanation.read, explanation.weights.tolist(), strict=True)
     return " ".join(f"{printable(word)} ({weight:.2f})" for word, weight in weights)
 
 
 def separator(tokens: list[str]) -> str:
-    """What stands between tokens: nothing where all are characters."""
+    """The separator between tokens: a space, or nothing where all tokens are characters."""
     return " " if any(len(token) > 1 for token in tokens) else ""
 
 

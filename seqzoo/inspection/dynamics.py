@@ -1,4 +1,5 @@
-"""What a recurrent cell does with its state: gates, Jacobians, exponents, memory. Of any cell, by its `step` alone.
+"""Dynamics of recurrent cells: gates, Jacobians, Lyapunov exponents, memory capacity. They need the `step` of a cell
+alone.
 
 Bengio, Simard & Frasconi, Learning Long-Term Dependencies with Gradient Descent is Difficult, 1994 (gradients and the
 singular values of the step's Jacobian), https://doi.org/10.1109/72.279181
@@ -34,17 +35,20 @@ from seqzoo.learning.ridge import ridge
 from seqzoo.network.model import Model
 
 OPEN, SHUT = 0.9, 0.1
-"""Beyond these a gate counts as saturated."""
+"""Gates above or below these values count as saturated."""
 
 
 @dataclass
 class Recording:
-    """What a cell did over the rows of a batch, with its graph.
+    """The states and gates of a cell over a batch, with the autograd graph.
 
-    entered, left: the state before each step, and what the step made of it.
-    outputs: (B, T, O). lengths: (B,), of the rows.
-    gates: name -> (B, T, H), every sigmoid of a step; by the letter of the cell, or its number.
-    kept: (B, T, H), the share of the state that a step keeps; None where no gate says so.
+    Attributes:
+        entered: the state before each step.
+        left: the state after each step.
+        outputs: (B, T, O)
+        lengths: (B,)
+        gates: each sigmoid of a step, (B, T, H), by the letter of the gate or by its number.
+        kept: the share of the state that each step keeps, (B, T, H); None where no gate determines it.
     """
 
     entered: list[State] = field(default_factory=list)
@@ -56,52 +60,53 @@ class Recording:
 
     @property
     def real(self) -> Tensor:
-        """(B, T), True where a step is real."""
+        """A mask (B, T), False at padded steps."""
         return mask(self.lengths, len(self.entered))
 
 
 def first_cell(model: Model) -> Cell | None:
-    """The cell that reads what the encoder makes of the inputs; None where the backbone has none."""
+    """The first cell of the backbone, which reads the encoded inputs; None where it has no cells."""
     return next((module for module in model.backbone.modules() if isinstance(module, Cell)), None)
 
 
 @contextmanager
 def recording(cell: Cell) -> Iterator[Recording]:
-    """As long as it lasts, the cell goes over sequences step by step and notes what it does; the last one counts. The
-    numbers are those of `Cell.unroll`, gradients included.
+    """A context in which a cell runs step by step and its states and gates are recorded; the last sequence counts.
+
+    Outputs and gradients are those of `Cell.unroll`.
     """
-    noted = Recording()
+    recorded = Recording()
 
     def scan(x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         state = map_state(_leaf, cell.initial_state(x.shape[0]) if state is None else state)
         entered, left, outputs, sigmoids, kept = [], [], [], [], []
         for t, p in enumerate(cell.project(zero_padding(x, lengths)).unbind(1)):
-            # what enters a step has only that step behind it, although h may have been computed from c
+            # a new view for each step, so that the gradient by one part of a state does not include that by another
             state = map_state(lambda part: part.view_as(part), state)
-            with _Listening(cell) as heard:
+            with _GateRecorder(cell) as recorder:
                 output, following = cell.step(p, state)
             entered.append(state)
             left.append(following)
-            sigmoids.append(heard.sigmoids)
-            kept += heard.kept
+            sigmoids.append(recorder.sigmoids)
+            kept += recorder.kept
             if lengths is not None:
                 real = lengths > t
                 output, following = where(real, (output, following), (torch.zeros_like(output), state))
             outputs.append(output)
             state = following
-        noted.entered, noted.left, noted.outputs = entered, left, torch.stack(outputs, 1)
-        noted.lengths = x.new_full((x.shape[0],), x.shape[1], dtype=torch.long) if lengths is None else lengths
+        recorded.entered, recorded.left, recorded.outputs = entered, left, torch.stack(outputs, 1)
+        recorded.lengths = x.new_full((x.shape[0],), x.shape[1], dtype=torch.long) if lengths is None else lengths
         names = _names(cell, x[:, 0], len(sigmoids[0]))
         gates = [torch.stack(steps, 1).detach() for steps in zip(*sigmoids, strict=True)]
-        noted.gates = dict(zip(names, gates, strict=True))
-        noted.kept = torch.stack(kept, 1).detach() if kept else _kept(cell, noted.gates)
-        return noted.outputs, state
+        recorded.gates = dict(zip(names, gates, strict=True))
+        recorded.kept = torch.stack(kept, 1).detach() if kept else _kept(cell, recorded.gates)
+        return recorded.outputs, state
 
     outer = vars(cell).get("scan")
-    # within a call of the cell, so that its hooks are called
+    # through a call of the module, so that its hooks run
     cell.scan = functools.partial(cell.by_segments, functools.partial(cell, by=scan))  # type: ignore[method-assign]
     try:
-        yield noted
+        yield recorded
     finally:
         if outer is None:
             del cell.scan
@@ -109,10 +114,12 @@ def recording(cell: Cell) -> Iterator[Recording]:
             cell.scan = outer  # type: ignore[method-assign]
 
 
-class _Listening(TorchFunctionMode):
-    """Notes the sigmoids of a step, and the coefficient of a linear cell's state.
+class _GateRecorder(TorchFunctionMode):
+    """Records the sigmoids of a step, and the state coefficient of a linear cell.
 
-    sigmoids: (B, H) each, in the order of the code. kept: [(B, H)] of a linear cell, else empty.
+    Attributes:
+        sigmoids: (B, H) each, in the order of the code.
+        kept: one tensor (B, H) for a linear cell, otherwise empty.
     """
 
     def __init__(self, cell: Cell):
@@ -122,16 +129,16 @@ class _Listening(TorchFunctionMode):
         self._width = cell.hidden_size
         self._linear: Any = next((part for part in cell.modules() if hasattr(part, "coefficients")), None)
 
-    def __enter__(self) -> _Listening:
+    def __enter__(self) -> _GateRecorder:
         if self._linear is not None:
             coefficients = self._linear.coefficients
 
-            def noting(p: Tensor) -> tuple[Tensor, Tensor]:
+            def recording_coefficients(p: Tensor) -> tuple[Tensor, Tensor]:
                 a, b = coefficients(p)
                 self.kept.append(a.abs().expand(p.shape[0], -1))
                 return a, b
 
-            self._linear.coefficients = noting
+            self._linear.coefficients = recording_coefficients
         super().__enter__()
         return self
 
@@ -152,71 +159,96 @@ class _Listening(TorchFunctionMode):
 
 
 def _names(cell: Cell, x: Tensor, count: int) -> list[str]:
-    """Of the sigmoids of a step. A gate has the letter whose bias opens and shuts it. x: (B, I)"""
+    """The names of the sigmoids of a step: the letter of the gate whose bias opens and closes it, otherwise a number.
+
+    Args:
+        cell: with its biases.
+        x: any input, (B, I).
+        count: number of sigmoids.
+    """
     names = [str(number + 1) for number in range(count)]
-    named = _named(cell)
-    # weights are shared with the copies, biases are not
+    gated = _gated_part(cell)
+    # the copies share weights, but not biases
     shared = {id(weight): weight for weight in cell.parameters() if weight.dim() > 1}
-    for letter in [] if named is None else named.gates:
-        moved = []
+    for letter in [] if gated is None else gated.gates:
+        sigmoids = []
         for bias in (100.0, -100.0):
             changed = copy.deepcopy(cell, dict(shared))
-            _named(changed).set_bias(letter, bias)
-            with torch.no_grad(), _Listening(changed) as heard:
+            _gated_part(changed).set_bias(letter, bias)
+            with torch.no_grad(), _GateRecorder(changed) as recorder:
                 changed(x)
-            moved.append(heard.sigmoids)
-        for place, (opened, shut) in enumerate(zip(*moved, strict=True)):
-            if bool((opened > 0.99).all() and (shut < 0.01).all()):
-                names[place] = letter
+            sigmoids.append(recorder.sigmoids)
+        for i, (opened, closed) in enumerate(zip(*sigmoids, strict=True)):
+            if bool((opened > 0.99).all() and (closed < 0.01).all()):
+                names[i] = letter
     return names
 
 
-def _named(cell: Cell) -> Any:
-    """The part of a cell that has letters for its gates."""
+def _gated_part(cell: Cell) -> Any:
+    """The part of a cell that has named gates; None where there is none."""
     return next((part for part in cell.modules() if hasattr(part, "set_bias")), None)
 
 
 def _kept(cell: Cell, gates: dict[str, Tensor]) -> Tensor | None:
-    named = _named(cell)
-    if named is None:
+    gated = _gated_part(cell)
+    if gated is None:
         return None
-    if named.keep_gate in gates:
-        return gates[named.keep_gate]
-    return 1 - gates[named.write_gate] if named.write_gate in gates else None
+    if gated.keep_gate in gates:
+        return gates[gated.keep_gate]
+    return 1 - gates[gated.write_gate] if gated.write_gate in gates else None
 
 
 def _leaf(part: Tensor) -> Tensor:
-    """A part of a state that gradients can reach."""
+    """A part of a state as a leaf that requires a gradient."""
     return part.detach().requires_grad_(part.is_floating_point() or part.is_complex())
 
 
 def saturation(gate: Tensor, real: Tensor) -> tuple[float, float]:
-    """(B, T, H), (B, T) -> the shares of a gate's values below SHUT and above OPEN (Karpathy, Johnson & Fei-Fei,
-    Visualizing and Understanding Recurrent Networks, 2015, https://arxiv.org/abs/1506.02078).
+    """The shares of the values of a gate below SHUT and above OPEN.
+
+    Args:
+        gate: (B, T, H)
+        real: (B, T), False at padded steps.
+
+    Source: Karpathy, Johnson & Fei-Fei, Visualizing and Understanding Recurrent Networks, 2015,
+    https://arxiv.org/abs/1506.02078
     """
     values = gate[real]
     return float((values < SHUT).double().mean()), float((values > OPEN).double().mean())
 
 
 def time_constants(kept: Tensor, real: Tensor) -> Tensor:
-    """(B, T, H), (B, T) -> (H,): the steps over which each unit forgets all but 1/e, -1 / mean log f."""
+    """The time constant of each unit, (H,): -1 / mean log f, the steps until 1/e of the state is left.
+
+    Args:
+        kept: f, (B, T, H), the share of the state that each step keeps.
+        real: (B, T), False at padded steps.
+    """
     return -1 / kept[real].double().log().mean(0).clamp(max=-1e-12)
 
 
 def state_norms(recorded: Recording) -> Tensor:
-    """(T,): the mean norm of the state after each step, over the rows that are as long."""
+    """The mean norm of the state after each step, (T,), over the rows that have this step."""
     norms = torch.stack([_vector(state).detach().norm(dim=1) for state in recorded.left], 1)
     return _mean_over_rows(norms, recorded.real)
 
 
 def gradients_by_lag(loss: Tensor, recorded: Recording) -> Tensor:
-    """(T,): the mean norm of the loss's gradient by the state 1 to T steps before the end of a row, over the rows that
-    are as long. In float64: the square of what has exploded overflows float32 long before it does itself.
+    """The mean norm of the gradient of a loss with respect to the state, by the lag to the end of the row.
+
+    The norms are computed in float64, since squares of exploding gradients overflow float32.
+
+    Args:
+        loss: with the graph of the recording.
+        recorded: from `recording`.
+
+    Returns:
+        (T,), for lags 1 to T, over the rows that are as long.
     """
     parts = [_features(state) for state in recorded.entered]
-    wanted = [part for step in parts for part in step]
-    found = iter(torch.autograd.grad(loss, wanted, retain_graph=True, materialize_grads=True))
-    steps = [_side_by_side(list(islice(found, len(step)))) for step in parts]
+    flat = [part for step in parts for part in step]
+    gradients = iter(torch.autograd.grad(loss, flat, retain_graph=True, materialize_grads=True))
+    steps = [_side_by_side(list(islice(gradients, len(step)))) for step in parts]
     norms = torch.stack([gradient.abs().double().norm(dim=1) for gradient in steps], 1)
     lags = torch.arange(1, len(steps) + 1, device=norms.device)
     reached = lags <= recorded.lengths[:, None]
@@ -225,14 +257,19 @@ def gradients_by_lag(loss: Tensor, recorded: Recording) -> Tensor:
 
 
 def _mean_over_rows(values: Tensor, real: Tensor) -> Tensor:
-    """(B, T) twice -> (T,), as far as the longest row."""
+    """The mean over real steps, (B, T) and (B, T) -> (T,), up to the longest row."""
     longest = int(real.sum(1).max())
     return (torch.where(real, values, 0).sum(0) / real.sum(0))[:longest]
 
 
 class Jacobian:
-    """Of one step of a recording, the state after it by the state before it, for each row; never written out: only
-    products with it are computed. Counters are left out.
+    """The Jacobian of a step, the state after it with respect to the state before it, for each row.
+
+    Only products with it are computed. Counters are left out.
+
+    Args:
+        recorded: from `recording`.
+        step: from 0.
     """
 
     def __init__(self, recorded: Recording, step: int):
@@ -243,13 +280,13 @@ class Jacobian:
         self._pulled: Tensor | None = None
 
     def transposed(self, u: Tensor) -> Tensor:
-        """(B, N) -> (B, N): J^T u"""
+        """J^T u: (B, N) -> (B, N)."""
         return _side_by_side(
             torch.autograd.grad(self._left, self._entered, u, retain_graph=True, materialize_grads=True)
         )
 
     def times(self, v: Tensor) -> Tensor:
-        """(B, N) -> (B, N): J v, the derivative of J^T u by u."""
+        """J v, the derivative of J^T u with respect to u: (B, N) -> (B, N)."""
         if self._pulled is None:
             pulled = torch.autograd.grad(self._left, self._entered, self._u, create_graph=True, materialize_grads=True)
             self._pulled = _side_by_side(pulled)
@@ -260,7 +297,7 @@ class Jacobian:
 
 
 def largest_singular_value(jacobian: Jacobian, iterations: int = 20) -> Tensor:
-    """(B,), by power iteration on J^T J: a lower bound that is close where the largest ones are close to each other."""
+    """The largest singular value of each row, (B,), by power iteration on J^T J, which converges from below."""
     v = _start(jacobian)
     for _ in range(iterations):
         u = jacobian.times(v)
@@ -270,8 +307,9 @@ def largest_singular_value(jacobian: Jacobian, iterations: int = 20) -> Tensor:
 
 
 def spectral_radius(jacobian: Jacobian, iterations: int = 60) -> Tensor:
-    """(B,), the size of the largest eigenvalue, by power iteration. A complex pair turns the vector, so that its length
-    swings: the mean growth of the later half is taken.
+    """The spectral radius of each row, (B,), by power iteration.
+
+    A complex pair of eigenvalues makes the norm oscillate, so that the growth is averaged over the second half.
     """
     v, growth = _start(jacobian), []
     for _ in range(iterations):
@@ -282,11 +320,10 @@ def spectral_radius(jacobian: Jacobian, iterations: int = 60) -> Tensor:
 
 
 def lyapunov_exponent(recorded: Recording) -> Tensor:
-    """(B,): an estimate of the largest exponent, per step, along each row: above 0 neighbouring states part, below 0
-    they meet. Only as good as the row is long.
+    """An estimate of the largest Lyapunov exponent of each row, (B,), per step; long rows give better estimates.
 
-    A vector is carried back through the row by the transposed Jacobians, which have the exponents of the Jacobians, and
-    its growth is averaged; the first quarter of the way, in which it finds its direction, is left out.
+    A vector is propagated back through the row by the transposed Jacobians, which have the same exponents, and its
+    growth is averaged without the first quarter, in which it aligns.
     """
     steps = len(recorded.entered)
     v = _start(Jacobian(recorded, steps - 1))
@@ -303,11 +340,18 @@ def lyapunov_exponent(recorded: Recording) -> Tensor:
 
 @torch.no_grad()
 def memory_capacity(cell: Cell, max_lag: int | None = None) -> Tensor:
-    """(max_lag,): how well the input of k steps ago, k = 1, 2, ..., can be read from the state by a linear readout,
-    as the share of its variance; their sum is the capacity, at most the number of units.
+    """The memory function of a cell: the share of the variance of the input k steps ago that a linear readout of the
+    output explains. Its sum over k is the memory capacity, at most the number of units.
 
-    The input is white noise, uniform in +-0.5, the same on all inputs; the readout is fitted on one half of the steps
-    and scored on the other. max_lag: by default twice the units, 300 at most.
+    The input is white noise, uniform in [-0.5, 0.5] and the same for all input features. The readout is fitted on one
+    half of the steps and evaluated on the other.
+
+    Args:
+        cell: any.
+        max_lag: largest k; None: twice the number of units, at most 300.
+
+    Returns:
+        (max_lag,), for k = 1, 2, ...
     """
     units = cell.output_size
     lags = min(2 * units, 300) if max_lag is None else max_lag
@@ -323,7 +367,7 @@ def memory_capacity(cell: Cell, max_lag: int | None = None) -> Tensor:
 
 
 def _features(state: State) -> list[Tensor]:
-    """The parts of a state that are no counters."""
+    """The parts of a state that are not counters."""
     return [part for part in flatten(state) if part.dim() > 1]
 
 
@@ -332,7 +376,7 @@ def _side_by_side(parts: Any) -> Tensor:
 
 
 def _vector(state: State) -> Tensor:
-    """(B, N)"""
+    """All features of a state as a vector, (B, N)."""
     return _side_by_side(_features(state))
 
 

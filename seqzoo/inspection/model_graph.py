@@ -1,4 +1,4 @@
-"""A model as TensorBoard's page of graphs draws it: what torch is asked to do with a batch, up to its loss."""
+"""The graph of a model for TensorBoard: the operations of a batch up to its loss."""
 
 from __future__ import annotations
 
@@ -19,42 +19,48 @@ from seqzoo.network.model import Model
 from seqzoo.network.restoring import evaluating
 
 STEPS = 2
-"""So many steps of a cell are drawn; the others are alike."""
+"""Number of steps of a cell that are drawn; the others are equal."""
 
 
 def graph_of(model: Model, batch: Batch) -> Any:
-    """A GraphDef. A node is named by its module, as in encoder/embedding/embedding; the numbers of a training are left
-    as they are.
+    """Trace a model.
+
+    Args:
+        model: whose mode and random state are restored.
+        batch: any.
+
+    Returns:
+        A GraphDef, whose nodes are named after their modules, as in encoder/embedding/embedding.
     """
     from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.versions_pb2 import VersionDef
 
     devices = [batch.inputs.device] if batch.inputs.device.type == "cuda" else []
-    noting = _Noting(model)
-    with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=devices), noting:
-        noting.source("inputs", batch.inputs)
-        noting.source("lengths", batch.lengths)
+    tracer = _Tracer(model)
+    with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=devices), tracer:
+        tracer.source("inputs", batch.inputs)
+        tracer.source("lengths", batch.lengths)
         scores, _ = model(batch)
-        noting.enter("loss")
+        tracer.enter("loss")
         model.task.loss(scores, batch)
-    return GraphDef(node=noting.nodes, versions=VersionDef(producer=22))
+    return GraphDef(node=tracer.nodes, versions=VersionDef(producer=22))
 
 
-class _Noting(TorchFunctionMode):
-    """nodes: a NodeDef for each call of torch and each parameter."""
+class _Tracer(TorchFunctionMode):
+    """Records operations of torch; nodes: a NodeDef for each operation and each parameter."""
 
     def __init__(self, model: Model):
         super().__init__()
         self.nodes: list[Any] = []
         self._scopes = [""]
         self._counts: Counter[str] = Counter()
-        # tensor -> the nodes that made it; tensors are kept, so that no other gets their id
+        # the nodes that made each tensor, by its id; the tensors are kept, so that ids are not reused
         self._makers: dict[int, list[str]] = {}
         self._kept: list[Tensor] = []
         self._parameters = {id(tensor): name for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
         self._model, self._undo = model, ExitStack()
 
-    def __enter__(self) -> _Noting:
+    def __enter__(self) -> _Tracer:
         with ExitStack() as undo:
             for name, module in self._model.named_modules():
                 undo.callback(module.register_forward_pre_hook(self._entering(name)).remove)
@@ -93,10 +99,12 @@ class _Noting(TorchFunctionMode):
         return result
 
     def _scan(self, cell: Cell, name: str) -> Any:
-        """The cell's own way over a sequence, and of its first steps the equations, which are noted."""
+        """The scan of a cell, which is not traced, followed by its first steps, which are."""
         scan = cell.scan
 
-        def noted(x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None) -> tuple[Tensor, State]:
+        def scan_and_trace(
+            x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
+        ) -> tuple[Tensor, State]:
             with torch._C.DisableTorchFunction():
                 outputs, after = scan(x, state, steps)
             scope = name.replace(".", "/")
@@ -109,11 +117,11 @@ class _Noting(TorchFunctionMode):
                 made.append(output)
             self._scopes.pop()
             self._alias(outputs, [maker for tensor in made for maker in self._makers.get(id(tensor), [])])
-            for left, noted_left in zip(flatten(after), flatten(state), strict=True):
-                self._alias(left, self._makers.get(id(noted_left), []))
+            for left, traced in zip(flatten(after), flatten(state), strict=True):
+                self._alias(left, self._makers.get(id(traced), []))
             return outputs, after
 
-        return noted
+        return scan_and_trace
 
     def _alias(self, tensor: Tensor, makers: list[str]) -> None:
         self._makers[id(tensor)] = makers

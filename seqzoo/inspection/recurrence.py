@@ -1,4 +1,4 @@
-"""What the cell that reads the inputs does with its state, over some rows of a model's data."""
+"""The dynamics of the first cell of a model over some rows of its data."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ from seqzoo.network.model import Model
 
 
 class Recurrence(NamedTuple):
-    """What the cell that reads the inputs does over some rows.
+    """The dynamics of a cell over some rows.
 
-    numbers: by their tags. time_constants: (H,) steps, None where no gate says what is kept.
-    state_norms, gradient_norms: (T,), after each step, and by the steps before the end of a row.
-    read: T labels of the first row; states: of it, name -> (T, H), the outputs first, then the gates.
+    Attributes:
+        numbers: by their TensorBoard tags.
+        time_constants: (H,), in steps; None where no gate determines them.
+        state_norms: (T,), after each step.
+        gradient_norms: (T,), by the lag to the end of the row.
+        read: the labels of the steps of the first row.
+        states: outputs and gates of the first row, (T, H), by name.
     """
 
     numbers: dict[str, float]
@@ -40,7 +44,11 @@ class Recurrence(NamedTuple):
 
 
 def recurrence(model: Model, batch: Batch) -> Recurrence:
-    """The model is in evaluation mode; its gradients stay as they are."""
+    """Analyse the first cell of a model, which is in evaluation mode. Gradients of parameters are not changed.
+
+    Raises:
+        ValueError: the backbone has no cell.
+    """
     cell = first_cell(model)
     if cell is None:
         raise ValueError("the backbone has no cell to look at")
@@ -68,14 +76,14 @@ def recurrence(model: Model, batch: Batch) -> Recurrence:
 
 
 def labels(model: Model, batch: Batch, steps: int) -> list[str]:
-    """What the cell reads at each step of the first row: tokens, or the numbers of the steps."""
+    """The labels of the steps of the first row: its tokens, or the numbers of the steps."""
     if model.task.spec.inputs is None or int(batch.lengths[0]) != steps:
         return [str(step + 1) for step in range(steps)]
     return [label.replace("\n", "\\n") for label in model.task.labels_read(batch.first(1))[0]]
 
 
 def _loss_at_the_end(model: Model, batch: Batch) -> Tensor:
-    """The loss as far as it depends on what the network puts out at the last step of each row."""
+    """The loss as a function of the output at the last step of each row alone; other outputs are detached."""
     features = model.encode(batch)
     steps = torch.arange(features.outputs.shape[1], device=features.outputs.device)
     last = len(steps) if features.lengths is None else features.lengths[:, None]

@@ -1,7 +1,7 @@
-"""A language model that goes on learning from the text it is scored on, by its weights or by a memory.
+"""Adaptive evaluation of language models: dynamic evaluation and the neural cache.
 
-What is predicted has not been seen: a step's target is used only after its loss has been counted. Scores are named
-after what was done, `perplexity_cache` or `perplexity_dynamic`, since they are no scores of the model alone.
+A target is used for adaptation only after its loss has been computed. The scores are named after the kind of
+adaptation, `perplexity_cache` or `perplexity_dynamic`, since they are not scores of the model alone.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ from seqzoo.training.device import autocast
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How a model adapts to the text it reads; all zero: not at all.
+    """How a language model adapts to the text that it is evaluated on.
 
-    cache: how many of the last steps are remembered: the features of each, and the token that followed.
-    cache_flatness: what the product of two steps' features is multiplied by; 0 makes the memory a count of tokens.
-    cache_weight: the share of the memory in the probability of the next token.
-    dynamic: the learning rate by which weights follow the gradient of each window once it has been scored.
-    dynamic_decay: the share of the way back to the trained weights that they go after each window.
+    Args:
+        cache: number of past steps in the neural cache, with the features of each and the token that followed. 0: no
+            cache.
+        cache_flatness: theta, the factor on the dot products of features; 0 makes the cache a unigram model.
+        cache_weight: lambda, the weight of the cache in the mixture with the model.
+        dynamic: learning rate of dynamic evaluation, which updates the weights after each window. 0: none.
+        dynamic_decay: the share by which the weights return to the trained ones after each window.
+
+    Raises:
+        ValueError: an option is out of its range.
     """
 
     cache: int = 0
@@ -50,16 +55,23 @@ class Adaptation:
 
     @property
     def name(self) -> str:
+        """The suffix of the names of adapted scores."""
         return "_dynamic" * bool(self.dynamic) + "_cache" * bool(self.cache)
 
 
 def evaluate_adapting(
     model: Model, data: DataModule, split: str, device: torch.device, precision: str, adaptation: Adaptation
 ) -> dict[str, float]:
-    """The metrics of a language model that adapts while it reads a split, with what was done in their names. The model
-    ends as it began.
+    """Evaluate a language model that adapts while it reads a split. Its weights are restored at the end.
 
-    Krause et al., Dynamic Evaluation of Neural Sequence Models, 2018 (here by plain gradient descent),
+    Args:
+        model, data, split, device, precision: as of `seqzoo.training.evaluation.evaluate`.
+        adaptation: how it adapts.
+
+    Returns:
+        The metrics of the task, with the suffix `adaptation.name`.
+
+    Source: Krause et al., Dynamic Evaluation of Neural Sequence Models, 2018 (here by plain gradient descent),
     https://arxiv.org/abs/1709.07432
     Grave et al., Improving Neural Language Models with a Continuous Cache, 2017, https://arxiv.org/abs/1612.04426
     """
@@ -92,7 +104,7 @@ def evaluate_adapting(
 
 @contextmanager
 def _restored_weights(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Parameters and their gradients are afterwards what they were before; yields copies of the parameters."""
+    """Restore parameters and their gradients at the end; yields copies of the parameters."""
     parameters = list(model.parameters())
     gradients = [parameter.grad for parameter in parameters]
     try:
@@ -106,7 +118,14 @@ def _restored_weights(model: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def follow(model: nn.Module, trained: list[Tensor], rate: float, decay: float) -> None:
-    """A step against the gradient, whose norm is held below 1, and one towards the trained weights."""
+    """A gradient step, with the norm clipped to 1, and a step back towards the trained weights.
+
+    Args:
+        model: with gradients.
+        trained: the trained weights.
+        rate: learning rate.
+        decay: the share of the way back.
+    """
     nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], 1.0)
     for parameter, value in zip(model.parameters(), trained, strict=True):
         if parameter.grad is not None:
@@ -115,9 +134,12 @@ def follow(model: nn.Module, trained: list[Tensor], rate: float, decay: float) -
 
 
 class NeuralCache:
-    """The last `size` steps of each row: a step that was like this one was followed by its token.
+    """The neural cache of Grave et al. 2017.
 
-    flatness: theta, weight: lambda of Grave et al. 2017.
+    Args:
+        size: number of past steps.
+        flatness: theta.
+        weight: lambda.
     """
 
     def __init__(self, size: int, flatness: float, weight: float):
@@ -125,17 +147,24 @@ class NeuralCache:
         self.memory: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, outputs: Tensor, scores: Tensor, batch: Batch) -> Tensor:
-        """(B, T, O) features and (B, T) log-probabilities of the targets -> (B, T) the same, the memory mixed in, 0 at
-        padded steps. The batch is remembered.
+        """Mix the probabilities of the cache into those of the model, and add the batch to the cache.
+
+        Args:
+            outputs: features, (B, T, O).
+            scores: log-probabilities of the targets, (B, T).
+            batch: with the targets.
+
+        Returns:
+            Log-probabilities of the mixture, (B, T), 0 at padded steps.
         """
         targets, steps = batch.required_targets, scores.shape[1]
         before, tokens = self._before(outputs, batch)
         keys, followed = torch.cat([before, outputs], 1), torch.cat([tokens, targets], 1)
-        # step t may look at the `size` entries before its own, which stands at size + t; -1 is an empty entry
+        # step t, at entry size + t, sees the `size` entries before its own; a token of -1 marks an empty entry
         entry, now = torch.arange(self.size + steps, device=outputs.device), torch.arange(steps, device=outputs.device)
         seen = (entry >= now[:, None]) & (entry < self.size + now[:, None]) & (followed >= 0)[:, None]
-        likeness = self.flatness * torch.einsum("bto,bso->bts", outputs.float(), keys.float())
-        weights = likeness.masked_fill(~seen, float("-inf")).softmax(-1).nan_to_num(0.0)  # nothing is seen at first
+        similarity = self.flatness * torch.einsum("bto,bso->bts", outputs.float(), keys.float())
+        weights = similarity.masked_fill(~seen, float("-inf")).softmax(-1).nan_to_num(0.0)  # nan: an empty cache
         remembered = (weights * (followed[:, None] == targets[..., None])).sum(-1)
         mixed = torch.logaddexp(scores + math.log(1 - self.weight), (self.weight * remembered).log())
         mixed = torch.where(seen.any(-1), mixed, scores)
@@ -144,7 +173,7 @@ class NeuralCache:
         return mixed.masked_fill(now >= batch.lengths[:, None], 0.0)
 
     def _before(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(B, size, O) features and (B, size) tokens of each row's last steps."""
+        """Features (B, size, O) and tokens (B, size) of the last steps of each row."""
         rows, width = outputs.shape[0], outputs.shape[2]
         empty = outputs.new_zeros(rows, self.size, width), batch.inputs.new_full((rows, self.size), -1)
         if self.memory is None:

@@ -1,4 +1,4 @@
-"""Weights averaged over updates: what is validated, kept as the best and scored, while training goes on with its own.
+"""Averages of the weights over updates, which are validated, saved as the best and scored; training uses the others.
 
 ema: an exponential moving average (Polyak & Juditsky 1992, https://doi.org/10.1137/0330046, with a memory).
 swa: an equal mean of the last part of a training (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407).
@@ -21,11 +21,18 @@ from seqzoo.training.settings import Training
 
 
 class Averaging:
-    """The averages of a model's trained parameters and of its buffers of real numbers, such as the statistics of a
-    BatchNorm, which belong to the weights that they were gathered with.
+    """Averages of the trained parameters of a model and of its floating-point buffers, such as the statistics of
+    BatchNorm.
 
-    weights: the averages, in the order of `averaged`; none before `started`. count: updates in them.
-    ranks: of all validations so far, more is better.
+    Args:
+        model: to average.
+        settings: the options.
+
+    Attributes:
+        averaged: the parameters and buffers.
+        weights: their averages; empty before `started`.
+        count: number of updates in the averages.
+        ranks: of all validations so far; higher is better.
     """
 
     def __init__(self, model: nn.Module, settings: Training):
@@ -41,7 +48,7 @@ class Averaging:
 
     @torch.no_grad()
     def after_update(self, progress: float) -> None:
-        """Take the model's weights in. progress: the share of the training that is done."""
+        """Add the current weights to the average; progress: the share of the training that is done."""
         if self.settings.average == "swa" and progress >= self.settings.average_from:
             self.started = True
         if not self.started:
@@ -52,12 +59,12 @@ class Averaging:
             return
         share = 1 / self.count
         if self.settings.average == "ema":
-            # a shorter memory at first forgets the weights that a training begins with
+            # a shorter memory at first, to forget the initial weights
             share = max(1 - self.settings.average_decay, 9 / (9 + self.count))
         torch._foreach_lerp_(self.weights, self.averaged, share)
 
     def after_validation(self, rank: list[float]) -> bool:
-        """Whether this validation starts the average: it is worse than the best but the last `nonmonotone` ones."""
+        """Whether this validation starts nt_asgd: it is worse than the best one before the last `nonmonotone`."""
         earlier = self.ranks[: -self.settings.nonmonotone]
         self.ranks.append(rank)
         if self.settings.average != "nt_asgd" or self.started or not earlier or rank >= max(earlier):
@@ -67,7 +74,7 @@ class Averaging:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The model has the averages, where there are any; afterwards its own weights again."""
+        """A context in which the model has the averaged weights, where there are any."""
         if not self.weights:
             yield
             return
@@ -78,9 +85,15 @@ class Averaging:
             yield
 
     def content(self) -> dict[str, Any]:
+        """What a checkpoint saves."""
         return {"started": self.started, "weights": self.weights, "count": self.count, "ranks": self.ranks}
 
     def restore(self, content: dict[str, Any]) -> None:
+        """Load what `content` returned.
+
+        Raises:
+            ValueError: it does not have the form of this model's averages.
+        """
         for name, like in self.content().items():
             if type(content[name]) is not type(like):
                 raise ValueError(f"averaging.{name} is {content[name]!r}")

@@ -1,4 +1,4 @@
-"""Where and how the arithmetic is done: device, precision, threads, seeds."""
+"""Device, precision, number of threads, seeds, determinism."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def select_device(name: str) -> torch.device:
-    """auto (a CUDA GPU where there is one), cpu, cuda (the current GPU) or cuda:NUMBER."""
+    """The device of a name.
+
+    Args:
+        name: auto (a CUDA GPU if there is one), cpu, cuda (the current GPU) or cuda:NUMBER.
+
+    Raises:
+        ConfigError: the name is not one of these, or torch does not see this GPU.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
@@ -25,13 +32,16 @@ def select_device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError([f"training.device is {name}, but torch sees {torch.cuda.device_count()} CUDA GPUs here"])
-    # by its number, since which one is the current GPU is another matter in another thread
+    # with its number, since each thread has a current GPU of its own
     return torch.device(name, torch.cuda.current_device()) if name == "cuda" else device
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """On a CPU, low precision is refused: recurrent layers in bf16 end the process where AMX is advertised and
-    forbidden.
+    """Check that a device supports a precision. On a CPU it is fp32 alone: recurrent layers in bf16 crash the process
+    on machines that report AMX but do not allow it.
+
+    Raises:
+        ConfigError: it does not.
     """
     if precision != "fp32" and device.type != "cuda":
         raise ConfigError(
@@ -42,33 +52,34 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
-    """The context of the forward pass."""
+    """The autocast context of the forward pass."""
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=DTYPES[precision])
 
 
 def available_cores() -> int:
-    """Cores that this process may use: a container, a scheduler or, by OMP_NUM_THREADS, whoever runs several such
-    processes side by side may have given it fewer than the machine has.
-    """
+    """The number of cores that this process may use, which affinity or OMP_NUM_THREADS may limit."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(share)) if share.isdecimal() and int(share) else cores
 
 
 def idle_cores() -> int:
-    """Available cores that the last minute's load leaves free; at least one."""
+    """The number of available cores that the load of the last minute leaves idle; at least 1."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return max(1, round(available_cores() - load))
 
 
 def choose_threads(backbone: Backbone, rows: int) -> int:
-    """By the work of one recurrent step, and by the cores that are idle.
+    """Choose the number of threads by the work of a recurrent step and the number of idle cores.
 
-    Threads meet at every step. Below WORK_PER_THREAD multiplications each, meeting costs more than it saves
-    (`scripts/measure_threads.py` shows where that begins). Beside a busy program they wait for each other, and
-    several are many times slower than one.
+    Threads synchronise at every step. Below WORK_PER_THREAD multiplications per thread this costs more than it saves,
+    as `scripts/measure_threads.py` shows. On busy cores, several threads are many times slower than one.
+
+    Args:
+        backbone: the recurrent network.
+        rows: of a batch.
     """
     recurrent = max((p.numel() for p in backbone.parameters() if p.dim() == 2), default=0)
     return max(1, min(idle_cores(), rows * recurrent // WORK_PER_THREAD))
@@ -78,14 +89,15 @@ WORK_PER_THREAD = 1_000_000
 
 
 def seed_everything(seed: int) -> None:
+    """Seed the random generators of Python, NumPy and torch."""
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
 def make_deterministic(deterministic: bool) -> None:
-    """On CUDA, ask for the same numbers each time; on a CPU they are the same anyway for one number of threads."""
+    """Use deterministic algorithms. On a CPU results are always reproducible for the same number of threads."""
     if deterministic and torch.cuda.is_available():
-        # read by cuBLAS when it starts
+        # cuBLAS reads it at its start
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)

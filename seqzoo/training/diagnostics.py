@@ -1,4 +1,4 @@
-"""Pages of TensorBoard that cost more than a number: what the cell does with its state, what answers attended to."""
+"""Diagnostics in TensorBoard during training: dynamics of the recurrent cell, attention, pictures, the graph."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ from seqzoo.training.record.run import Run
 from seqzoo.training.session import Session
 
 ROWS = 8
-"""So many rows of a validation batch are looked at, the same ones every time."""
+"""Number of rows of the validation split that are analysed, the same ones every time."""
 
 
 class TimeShare:
-    """Work as often as a share of the time allows; 0: never, 1: always. expected: its seconds, until it was timed."""
+    """Limits recurring work to a share of the elapsed time.
+
+    Args:
+        share: 0: never, 1: always.
+        expected: seconds that the work takes, until it has been timed.
+        clock: returns seconds.
+    """
 
     def __init__(self, share: float, expected: float, clock: Callable[[], float]):
         self.share, self.spent = share, 0.0
@@ -44,56 +50,62 @@ class TimeShare:
 
 
 class Diagnostics:
-    """Looks at a model at validation points: numbers and pictures, each as often as half of a share of the time allows.
+    """Analyses a model at validation points, without influence on the training.
 
-    Nothing in a training depends on it.
+    Args:
+        share: of the training time that numbers and pictures may take together.
+        clock: returns seconds.
     """
 
     def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter):
         half = share if share == 1 else share / 2
         self._clock, self._began = clock, clock()
         self._numbers, self._pictures = TimeShare(half, 0.1, clock), TimeShare(half, 1.0, clock)
-        self._told = False
+        self._wrote_constants = False
 
     def look(self, session: Session, data: DataModule, run: Run, examples: list[str]) -> None:
-        """Where it is time to: numbers and pictures of the first rows of the validation split.
+        """Write numbers and pictures of the first rows of the validation split, if their share of the time allows it.
 
-        examples: what `decoded_examples` says of them.
+        Args:
+            session: of the training.
+            data: its data.
+            run: to write to.
+            examples: the lines of `decoded_examples`.
         """
         recurrent = first_cell(session.model) is not None
         numbers, pictures = recurrent and self._numbers.is_enough, self._pictures.is_enough and can_draw()
         if not (numbers or pictures):
             return
         device, step = session.device, session.position.step
-        found: Recurrence | None = None
+        analysis: Recurrence | None = None
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             try:
                 if numbers:
                     with self._numbers.spending():
-                        found = _look(session, data)
-                        run.log_recurrence(found, step)
-                        self._tell_once(session, data, run)
+                        analysis = _analysis(session, data)
+                        run.log_recurrence(analysis, step)
+                        self._write_constants(session, data, run)
                 if pictures:
                     with self._pictures.spending():
                         if recurrent:
-                            run.draw_recurrence(found or _look(session, data), step)
+                            run.draw_recurrence(analysis or _analysis(session, data), step)
                         if examples and data.spec.picture is not None:
                             run.draw_pictures(
                                 shown(session.model, data, "validation", len(examples)).inputs, examples, step
                             )
                         count = session.settings.examples
                         run.draw_alignments(alignments(session.model, data, "validation", device, count), step)
-            except Exception as error:  # a cell of one's own may do what has no derivative; no page is worth a training
-                run.log(f"no more pages on recurrence: {' '.join(str(error).split()) or type(error).__name__}")
+            except Exception as error:  # whatever a user's cell raises here must not end the training
+                run.log(f"diagnostics are switched off: {' '.join(str(error).split()) or type(error).__name__}")
                 self._numbers.share = self._pictures.share = 0.0
         spent = self._numbers.spent + self._pictures.spent
         run.tracker.scalar("recurrence/share_of_time", spent / max(self._clock() - self._began, 1e-9), step)
 
-    def _tell_once(self, session: Session, data: DataModule, run: Run) -> None:
-        """What no training changes: the graph of the model, the capacity of a reservoir."""
-        if self._told:
+    def _write_constants(self, session: Session, data: DataModule, run: Run) -> None:
+        """Write once what training does not change: the graph of the model, the memory capacity of a reservoir."""
+        if self._wrote_constants:
             return
-        self._told = True
+        self._wrote_constants = True
         run.tracker.graph(graph_of(session.model, _rows(session, data)))
         cell = first_cell(session.model)
         if cell is not None and not all(getattr(part, "trainable", True) for part in cell.modules()):
@@ -102,11 +114,11 @@ class Diagnostics:
             run.tracker.scalar("recurrence/memory_capacity", capacity, session.position.step)
 
 
-def _look(session: Session, data: DataModule) -> Recurrence:
+def _analysis(session: Session, data: DataModule) -> Recurrence:
     with evaluating(session.model):
         return recurrence(session.model, _rows(session, data))
 
 
 def _rows(session: Session, data: DataModule) -> Batch:
-    # with targets, which the prompts that a language model is shown by lack
+    # a batch with targets, unlike the prompts of `samples`
     return middle(data, "validation").first(ROWS).to(session.device)

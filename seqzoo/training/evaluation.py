@@ -1,4 +1,4 @@
-"""Scores on a whole split, and a few decoded examples."""
+"""Evaluation on a whole split, and a few decoded examples."""
 
 from __future__ import annotations
 
@@ -20,8 +20,18 @@ def evaluate(
     precision: str = "fp32",
     confusion: Report | None = None,
 ) -> dict[str, float]:
-    """The task's metrics and the mean loss (`loss_nats` where it is a likelihood, else `loss`), over every example of a
-    split once; `confusion` counts the answers as well.
+    """Compute the metrics of the task and the mean loss on a split.
+
+    Args:
+        model: in any mode, which is restored.
+        data: loaded.
+        split: "train", "validation" or "test".
+        device: of the model.
+        precision: fp32, bf16 or fp16.
+        confusion: updated with the predictions, where given.
+
+    Returns:
+        The scores by name, with the mean loss as `loss_nats` where it is a negative log-likelihood, else as `loss`.
     """
     with evaluating(model), torch.no_grad():
         return _scores(model, data, split, device, precision, confusion)
@@ -66,7 +76,7 @@ def decoded_examples(model: Model, data: DataModule, split: str, device: torch.d
 
 @torch.no_grad()
 def alignments(model: Model, data: DataModule, split: str, device: torch.device, count: int) -> list[Alignment]:
-    """What the answers of `decoded_examples` attended to, where a task attends to anything."""
+    """The attention weights of the answers of `decoded_examples`; none for a task without attention."""
     if count == 0 or not isinstance(model.task, Aligns):
         return []
     with evaluating(model):
@@ -74,10 +84,10 @@ def alignments(model: Model, data: DataModule, split: str, device: torch.device,
 
 
 def shown(model: Model, data: DataModule, split: str, count: int) -> Batch:
-    """What a task shows of the batch in the middle of a split, the same rows every time."""
+    """The rows of the middle batch of a split that the task shows, the same ones every time."""
     return model.task.samples(middle(data, split), count)
 
 
 def middle(data: DataModule, split: str) -> Batch:
-    """The batch in the middle of a split."""
+    """The middle batch of a split."""
     return next(iter(data.batches(split, start=data.num_batches(split) // 2)))

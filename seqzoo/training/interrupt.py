@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP end a training after the step that is running."""
+"""SIGINT, SIGTERM and SIGHUP end a training after the current update."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from types import FrameType
 
 
 class StopSignals:
-    """While entered, remembers the first signal in `received`; a second one acts at once, as if nobody were
-    listening.
-    """
+    """A context that stores the first signal in `received`. A second signal has its usual effect."""
 
     def __init__(self) -> None:
         self.received: int | None = None
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> StopSignals:
-        # only the main thread may listen; elsewhere a training cannot be stopped this way
+        # only the main thread can install handlers; in other threads a training cannot be stopped this way
         if threading.current_thread() is threading.main_thread():
             numbers = [signal.SIGINT, signal.SIGTERM]
-            # nohup asks for it to be ignored; Windows has none
+            # nohup ignores it; Windows does not have it
             if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
                 numbers.append(signal.SIGHUP)
             for number in numbers:

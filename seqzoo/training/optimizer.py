@@ -1,4 +1,4 @@
-"""The optimizer, and the learning rate as a function of the step."""
+"""The optimizer, and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seqzoo.training.settings import Training
 
 
 def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimizer:
-    """Weight decay acts on matrices and embeddings; biases and norms, which have one dimension, are left alone."""
+    """Create the optimizer. Weight decay applies to matrices and embeddings, not to biases and normalisation."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": settings.weight_decay},
@@ -33,9 +33,15 @@ def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimiz
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, settings: Training, state: dict[int, Any]) -> None:
-    """Put in what a checkpoint holds of each parameter; the options stay those of the settings.
+    """Load the state of the optimizer from a checkpoint; the options remain those of the settings.
 
-    Raises ValueError where it is not what this optimizer keeps.
+    Args:
+        optimizer: from `build_optimizer`.
+        settings: its options.
+        state: of each parameter, by its number.
+
+    Raises:
+        ValueError: the state is not that of this optimizer.
     """
     parameters = [parameter.data for group in optimizer.param_groups for parameter in group["params"]]
     example = nn.Linear(2, 3)
@@ -45,17 +51,21 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, settings: Training, stat
     for number, values in state.items():
         if number not in range(len(parameters)):
             raise ValueError(f"optimizer.state has {number!r}, and there are {len(parameters)} parameters")
-        own = parameters[number]
-        like = {k: own if v.shape == example.weight.shape else v for k, v in kept.state[example.weight].items()}
+        parameter = parameters[number]
+        like = {k: parameter if v.shape == example.weight.shape else v for k, v in kept.state[example.weight].items()}
         check_form(values, like, f"optimizer.state.{number}")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 @dataclass
 class Schedule:
-    """A factor on the learning rate. Only plateau has a memory: `factor` and `waited`.
+    """The learning rate schedule.
 
-    total: updates in all, where linear and cosine end; None where time alone ends a training.
+    Attributes:
+        settings: the options.
+        total: the number of updates, at which linear and cosine end; None where only a time budget ends the training.
+        factor: the current factor of plateau.
+        waited: validations without improvement since plateau last reduced the rate.
     """
 
     settings: Training
@@ -64,7 +74,12 @@ class Schedule:
     waited: int = 0
 
     def rate(self, step: int, spent: float = 0.0) -> float:
-        """The learning rate of update `step`, counted from 0, when this share of a budget of seconds is spent."""
+        """The learning rate of an update.
+
+        Args:
+            step: its number, from 0.
+            spent: the share of the time budget that is spent.
+        """
         settings = self.settings
         if step < settings.warmup_steps:
             return settings.learning_rate * (step + 1) / settings.warmup_steps
@@ -79,6 +94,7 @@ class Schedule:
         return settings.learning_rate * (settings.final_rate + (1 - settings.final_rate) * falling)
 
     def after_validation(self, improved: bool) -> None:
+        """Reduce the rate of plateau after `plateau_patience` validations without improvement."""
         if self.settings.schedule != "plateau":
             return
         self.waited = 0 if improved else self.waited + 1

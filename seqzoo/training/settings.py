@@ -1,21 +1,22 @@
-"""The options of a training, typed, and the values they may have."""
+"""The options of training and the ranges of their values."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from seqzoo.contracts.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass
 class Training:
-    """The closed part of a configuration; `conf/training/base.yaml` says what each option does."""
+    """The section `training` of a configuration; `conf/training/base.yaml` documents the options.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
 
     acts_with: ClassVar[dict[str, str]] = {
         "momentum": "optimizer=sgd,rmsprop",
@@ -60,9 +61,9 @@ class Training:
     deterministic: bool
 
     def __post_init__(self) -> None:
-        wrong = out_of_range(vars(self))
-        if wrong:
-            raise ConfigError(wrong)
+        mistakes = out_of_range(vars(self))
+        if mistakes:
+            raise ConfigError(mistakes)
 
 
 AT_LEAST = {
@@ -82,23 +83,23 @@ AT_MOST = {"learning_rate": 1000, "weight_decay": 1000}
 
 
 def out_of_range(training: Mapping[str, Any]) -> list[str]:
-    """Mistakes in the values of a training section whose types are right; it may lack some."""
+    """The values that are out of their range, a message for each. Types are right; options may be missing."""
     numbers = {name: value for name, value in training.items() if isinstance(value, (int, float))}
-    wrong = []
+    mistakes = []
     for name, value in numbers.items():
-        # written so that nan is wrong, too
+        # written so that nan is out of range, too
         if name in AT_LEAST and not value >= AT_LEAST[name]:
-            wrong.append(f"training.{name} is {value}: it must be at least {AT_LEAST[name]}")
+            mistakes.append(f"training.{name} is {value}: it must be at least {AT_LEAST[name]}")
         if name in AT_MOST and value > AT_MOST[name]:
-            wrong.append(f"training.{name} is {value}: it must be at most {AT_MOST[name]:,}")
+            mistakes.append(f"training.{name} is {value}: it must be at most {AT_MOST[name]:,}")
         if name in SHARES and not 0 <= value <= 1:
-            wrong.append(f"training.{name} is {value}: it must be between 0 and 1")
+            mistakes.append(f"training.{name} is {value}: it must be between 0 and 1")
         if name in POSITIVE and not value > 0:
-            wrong.append(f"training.{name} is {value}: it must be above 0, or null for no clipping")
+            mistakes.append(f"training.{name} is {value}: it must be above 0, or null for no clipping")
     device = training.get("device", "auto")
     if device not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", device):
-        wrong.append(f"training.device is {device!r}: it must be auto, cpu, cuda or cuda:NUMBER")
+        mistakes.append(f"training.device is {device!r}: it must be auto, cpu, cuda or cuda:NUMBER")
     betas = training.get("betas", [0.9, 0.999])
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        wrong.append(f"training.betas is {betas}: it must list two numbers, each at least 0 and below 1")
-    return wrong
+        mistakes.append(f"training.betas is {betas}: it must list two numbers, each at least 0 and below 1")
+    return mistakes

@@ -209,7 +209,7 @@ def test_a_run_directory_is_never_overwritten(runs: dict[str, Path], command: Ca
     done = command("train", "task=tagging", *SMALL, f"hydra.run.dir={runs['tagging']}")
     assert done.status == 2
     advice = f"continue it with {program('seqzoo')} train resume={runs['tagging']}, or"
-    assert done.err.startswith(f"seqzoo: {runs['tagging']} holds a run already (config.yaml): {advice}")
+    assert done.err.startswith(f"seqzoo: {runs['tagging']} already contains a run (config.yaml): {advice}")
     assert content(runs["tagging"]) == before
 
 
@@ -405,6 +405,6 @@ def test_the_folder_of_a_run_has_the_names_that_aliases_stand_for(command: Calla
     assert "lstm" in compared
     assert "default" not in compared
     told = command("predict", "runs/addition_lstm_default/transduction", "1+1").err
-    assert f"; below it there is runs/addition_lstm_default/transduction/{run.name}" in told
+    assert f"; run directories below it: runs/addition_lstm_default/transduction/{run.name}" in told
     quoted = command("train", f"resume='{old / run.name}'")
     assert "has finished" in quoted.err

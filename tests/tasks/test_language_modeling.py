@@ -78,9 +78,9 @@ def test_a_beam_finds_the_most_probable_continuation_that_keeps_to_what_is_asked
         assert [one.score for one in found] == pytest.approx([scores[text] for text in best], abs=1e-4)
     for search in (Search(same_length=True), Search(couplet=True)):
         model.task.search = search
-        with pytest.raises(DataError, match="is for texts that are rewritten, and here none is"):
+        with pytest.raises(DataError, match="is for tasks that rewrite a source text"):
             model.task.decode(model, batch)
-    with pytest.raises(ConfigError, match="same_length is for texts that are rewritten"):
+    with pytest.raises(ConfigError, match="same_length is for tasks that rewrite a source text"):
         build("+task.search.same_length=true")
 
 

@@ -578,10 +578,10 @@ def test_required_words_and_places() -> None:
     with pytest.raises(DataError, match="words has 'xy', of which the model knows only '<unk><unk>': reword it"):
         model.task.decode(model, batch)
     model.task.search = Search(places={4: "ab"}, same_length=True)
-    with pytest.raises(DataError, match=r"Row 2: places=.4: 'ab'. needs an answer of 5 tokens, which has 4 at most"):
+    with pytest.raises(DataError, match=r"Row 2: places=.4: 'ab'. needs 5 tokens, but an answer has at most 4"):
         model.task.decode(model, batch)
     for search in (Search(same_length=True), Search(couplet=True)):
-        with pytest.raises(DataError, match="is for texts that are rewritten, and here none is"):
+        with pytest.raises(DataError, match="is for tasks that rewrite a source text"):
             form_of(batch, replace(SPEC, inputs=None), search, False)
 
 

@@ -1,4 +1,4 @@
-"""Search over any step function and state: greedy, sampling, beam, forced; of one model or several."""
+"""Decoding with any step function: greedy, sampling, beam search, forced, constraints, ensembles. It knows no task."""
 
 from seqzoo.tasks.decoding.beam import beam_search
 from seqzoo.tasks.decoding.constraints import UNCONSTRAINED, Constraint, Length, NoRepeat, Places, Together, Unmet

@@ -1,4 +1,4 @@
-"""What a text that is written has to keep to, whichever way it is searched."""
+"""Constraints on generated texts, which hold for every kind of search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ NEVER = float("-inf")
 
 
 class Unmet(DataError):
-    """What is asked of a text cannot be met. row: of the batch, from 0; text: what, in a sentence."""
+    """A constraint cannot be met.
+
+    Args:
+        row: of the batch, from 0.
+        text: which constraint, in a sentence.
+    """
 
     def __init__(self, row: int, text: str):
         super().__init__(f"Row {row + 1}: {text}")
@@ -22,37 +27,48 @@ class Unmet(DataError):
 
 
 class Constraint(ABC):
-    """What a search asks before each token. written: (N, u) tokens so far; rows: (N,) the row of each; end: the token
-    that ends a text, if one does. One that `search.constraints` names is constructed as `MyConstraint(batch, spec)`.
+    """The base of constraints, which a search applies before each token. A class that `search.constraints` names is
+    constructed as `MyConstraint(batch, spec)`.
+
+    The arguments of its methods are the tokens written so far, (N, u), the row of each hypothesis, (N,), and the token
+    that ends a text, or None.
     """
 
     @abstractmethod
     def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
-        """(N, V) of the next token -> the same with -inf at what may not follow."""
+        """Forbid tokens: log-probabilities (N, V) of the next token -> the same with -inf for forbidden tokens."""
 
     @property
     def amount(self) -> int:
-        """Tokens that are required, wherever they stand, of a row at most."""
+        """The maximum over the rows of the number of tokens that are required at any position."""
         return 0
 
     def banks(self, written: Tensor, rows: Tensor, vocabulary: int) -> Tensor:
-        """(N, V), how many of them will have been written with each next token; asked where there are any. A beam
-        search keeps hypotheses of every amount.
+        """How many required tokens will have been written after each next token, (N, V).
+
+        A beam search keeps hypotheses of every number. It is called only where `amount` is above 0.
         """
         raise NotImplementedError
 
     @abstractmethod
     def wanted(self, row: int) -> str:
-        """What is asked of a row, in words; empty where it is nothing."""
+        """A description of the constraint on a row for messages; empty where there is none."""
 
     def unmet(self, row: int, log_probabilities: Tensor, written: Tensor, end: int | None) -> DataError:
-        """What to say where nothing may follow any of the (n, u) texts of a row, which have these (n, V)."""
-        return Unmet(row, f"no text keeps to {self.wanted(row) or 'what may be written'}: loosen it.")
+        """The error to raise where no token may follow any hypothesis of a row.
+
+        Args:
+            row: of the batch.
+            log_probabilities: of the hypotheses, (n, V), before constraints.
+            written: the hypotheses, (n, u).
+            end: the token that ends a text.
+        """
+        return Unmet(row, f"no text satisfies {self.wanted(row) or 'the constraints'}: loosen it.")
 
 
 @dataclass(frozen=True)
 class Together(Constraint):
-    """Several constraints at once. An error names those that leave nothing by themselves or, where none does, all."""
+    """Several constraints. An error names those that are unsatisfiable by themselves or, if none is, all of them."""
 
     parts: tuple[Constraint, ...] = ()
 
@@ -81,16 +97,21 @@ UNCONSTRAINED = Together()
 
 
 def check_room(row: int, needed: int, limit: int, name: str) -> None:
+    """Raise `Unmet` where a constraint needs more tokens than a text may have."""
     if needed > limit:
         raise Unmet(
-            row,
-            f"{name} needs an answer of {needed} tokens, which has {limit} at most: ask for less, or raise max_length.",
+            row, f"{name} needs {needed} tokens, but an answer has at most {limit}: ask for less, or raise max_length."
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Length(Constraint):
-    """Tokens of each row before its end: (B,) at least, and (B,) at most, or None: as many as it likes."""
+    """The number of tokens of a text without its end.
+
+    Args:
+        shortest: minimum of each row, (B,).
+        longest: maximum of each row, (B,); None: no maximum.
+    """
 
     shortest: Tensor
     longest: Tensor | None = None
@@ -100,10 +121,10 @@ class Length(Constraint):
             return log_probabilities
         ends = torch.arange(log_probabilities.shape[1], device=rows.device) == end
         length = written.shape[1]
-        no = (self.shortest[rows] > length)[:, None] & ends
+        forbidden = (self.shortest[rows] > length)[:, None] & ends
         if self.longest is not None:
-            no = no | ((self.longest[rows] <= length)[:, None] & ~ends)
-        return log_probabilities.masked_fill(no, NEVER)
+            forbidden = forbidden | ((self.longest[rows] <= length)[:, None] & ~ends)
+        return log_probabilities.masked_fill(forbidden, NEVER)
 
     def wanted(self, row: int) -> str:
         least, most = int(self.shortest[row]), None if self.longest is None else int(self.longest[row])
@@ -114,7 +135,7 @@ class Length(Constraint):
 
 @dataclass(frozen=True)
 class NoRepeat(Constraint):
-    """No run of so many tokens is written twice."""
+    """No n-gram is written twice; size: n."""
 
     size: int
 
@@ -122,7 +143,7 @@ class NoRepeat(Constraint):
         runs = written.shape[1] - self.size + 1
         if runs < 1:
             return log_probabilities
-        # runs whose beginning is what stands at the end now
+        # earlier n-grams that begin with the last n - 1 tokens
         same = torch.ones(len(written), runs, dtype=torch.bool, device=written.device)
         for place in range(self.size - 1):
             same &= written[:, place : place + runs] == written[:, runs + place, None]
@@ -136,36 +157,40 @@ class NoRepeat(Constraint):
 
 
 class Places(Constraint):
-    """Tokens that have to stand at places, counted from 0: for each of the B rows {place: token}.
+    """Tokens that are fixed at some positions.
 
-    limits: (B,) tokens that a text has at most.
-    name: what an error calls the places.
+    Args:
+        places: for each of the B rows, the token of each fixed position, from 0.
+        limits: maximum number of tokens of each row, (B,).
+        name: of the constraint, for messages.
 
-    Raises DataError where a place is beyond the end of a text.
+    Raises:
+        DataError: a position is beyond the limit.
     """
 
     def __init__(self, places: list[dict[int, int]], limits: Tensor, name: str):
         self.name = name
-        for row, (given, limit) in enumerate(zip(places, limits.tolist(), strict=True)):
-            check_room(row, max(given, default=-1) + 1, limit, name)
-        length = max((place + 1 for given in places for place in given), default=0)
+        for row, (fixed, limit) in enumerate(zip(places, limits.tolist(), strict=True)):
+            check_room(row, max(fixed, default=-1) + 1, limit, name)
+        length = max((place + 1 for fixed in places for place in fixed), default=0)
         self.tokens = torch.full((len(places), length), -1)
-        for row, given in enumerate(places):
-            for place, token in given.items():
+        for row, fixed in enumerate(places):
+            for place, token in fixed.items():
                 self.tokens[row, place] = token
-        self.last = torch.tensor([max(given, default=-1) for given in places])
+        self.last = torch.tensor([max(fixed, default=-1) for fixed in places])
 
     def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
         length = written.shape[1]
         if length >= self.tokens.shape[1]:
             return log_probabilities
-        own = rows.to(self.tokens.device)
-        required, later = self.tokens[own, length].to(rows.device)[:, None], self.last[own].to(rows.device) >= length
+        index = rows.to(self.tokens.device)
+        required = self.tokens[index, length].to(rows.device)[:, None]
+        unfinished = self.last[index].to(rows.device) >= length
         tokens = torch.arange(log_probabilities.shape[1], device=rows.device)
-        no = (required >= 0) & (tokens != required)
+        forbidden = (required >= 0) & (tokens != required)
         if end is not None:
-            no = no | (later[:, None] & (tokens == end))
-        return log_probabilities.masked_fill(no, NEVER)
+            forbidden = forbidden | (unfinished[:, None] & (tokens == end))
+        return log_probabilities.masked_fill(forbidden, NEVER)
 
     def wanted(self, row: int) -> str:
         return self.name if int(self.last[row]) >= 0 else ""

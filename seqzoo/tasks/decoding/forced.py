@@ -1,4 +1,4 @@
-"""The score of a given text."""
+"""Forced decoding: the score of a given text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,26 @@ from seqzoo.tasks.decoding.hypothesis import Start, Step, check_numbers
 
 
 def forced_decoding(start: Start, step: Step, targets: Tensor, lengths: Tensor) -> Tensor:
-    """(B, U) targets, of which (B,) count -> (B, U) log-probability of each, 0 beyond the length."""
+    """Log-probabilities of given targets.
+
+    Args:
+        start: the first log-probabilities, state and memory.
+        step: one step of the model.
+        targets: (B, U).
+        lengths: (B,), of the targets.
+
+    Returns:
+        (B, U), 0 at padded steps.
+
+    Raises:
+        DataError: the scores of the model are NaN.
+    """
     log_probabilities, state, memory = start
-    found = []
+    scores = []
     for u in range(targets.shape[1]):
         if u > 0:
             log_probabilities, state = step(targets[:, u - 1], state, memory)
         check_numbers(log_probabilities)
-        scores = log_probabilities.gather(1, targets[:, u, None])[:, 0]
-        found.append(scores.masked_fill(u >= lengths, 0.0))
-    return torch.stack(found, dim=1)
+        score = log_probabilities.gather(1, targets[:, u, None])[:, 0]
+        scores.append(score.masked_fill(u >= lengths, 0.0))
+    return torch.stack(scores, dim=1)

@@ -1,4 +1,4 @@
-"""What an answer has to keep to, by the options of a search and the sources of a batch."""
+"""The constraints on answers that follow from the options of a search and the sources of a batch."""
 
 from __future__ import annotations
 
@@ -13,34 +13,47 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.tasks.decoding import Constraint, Length, NoRepeat, Places, Search, Template, Together, Words
 
-# an unknown token is no answer, even where the reference has one
+# an unknown token is not an answer, even where the reference has one
 NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
 
 
 def check_form(search: Search, rewrites: bool) -> None:
-    """Raises DataError where what is asked for needs a text that is rewritten."""
+    """Check that options of a search suit the task; rewrites: it rewrites a source text.
+
+    Raises:
+        DataError: an option needs a source text.
+    """
     for name in ("same_length", "couplet"):
         if getattr(search, name) and not rewrites:
-            raise DataError(f"search.{name} is for texts that are rewritten, and here none is")
+            raise DataError(f"search.{name} is for tasks that rewrite a source text, which this one does not")
 
 
 def form_of(batch: Batch, spec: DataSpec, search: Search, rewrites: bool) -> tuple[Tensor, Constraint]:
-    """(B,) tokens of an answer at most, and what it keeps to. By each row's own length, so that an answer does not
-    depend on the rows beside it; what is continued, and a source without tokens, such as a picture, says nothing of it.
+    """The limits and constraints of the answers to a batch.
 
-    Raises DataError for text that the model does not know, and where there is no room for it.
+    Args:
+        batch: of sources.
+        spec: of the model.
+        search: the options.
+        rewrites: the task rewrites source texts, whose lengths then limit the answers.
+
+    Returns:
+        The maximum number of tokens of each answer, (B,), and the constraint.
+
+    Raises:
+        DataError: a text in the options has unknown tokens, or there is too little room for it.
     """
     check_form(search, rewrites)
     if search.couplet:
         return batch.lengths, _couplets(batch, spec)
     rows, lengths = batch.size, batch.lengths
-    prefix = dict(enumerate(_known(spec, "prefix", search.prefix))) if search.prefix else {}
+    prefix = dict(enumerate(_ids_of(spec, "prefix", search.prefix))) if search.prefix else {}
     places = {
         place - 1 + number: token
         for place, text in (search.places or {}).items()
-        for number, token in enumerate(_known(spec, "places", text))
+        for number, token in enumerate(_ids_of(spec, "places", text))
     }
-    words = [_known(spec, "words", word) for word in search.words]
+    words = [_ids_of(spec, "words", word) for word in search.words]
     if search.same_length:
         limits = lengths
     elif not rewrites:
@@ -61,12 +74,12 @@ def form_of(batch: Batch, spec: DataSpec, search: Search, rewrites: bool) -> tup
         parts.append(Places([places] * rows, limits, f"places={search.places}"))
     if words:
         parts.append(Words([words] * rows, limits, f"words={search.words}"))
-    own = cast("list[Callable[[Batch, DataSpec], Constraint]]", search.constraints)
-    parts += [constraint(batch, spec) for constraint in own]
-    return limits + search.same_length, Together(tuple(parts))  # an end needs a place, too
+    factories = cast("list[Callable[[Batch, DataSpec], Constraint]]", search.constraints)
+    parts += [create(batch, spec) for create in factories]
+    return limits + search.same_length, Together(tuple(parts))  # the end also needs a position
 
 
-def _known(spec: DataSpec, name: str, text: str) -> list[int]:
+def _ids_of(spec: DataSpec, name: str, text: str) -> list[int]:
     codec = spec.target_codec
     ids = codec.encode(text)
     if UNKNOWN in ids or not ids:
@@ -75,10 +88,9 @@ def _known(spec: DataSpec, name: str, text: str) -> list[int]:
 
 
 def same_tokens(spec: DataSpec) -> Tensor:
-    """(V,), the id of each token of the source in the vocabulary of the answers.
+    """The id of each token of the source vocabulary in the target vocabulary, (V,).
 
-    Where tokens of one side are words, say, and those of the other are pieces of words, as in older runs: the id of its
-    text as one token.
+    Where the units differ, as words and subwords in older runs, it is the id of the text of the token.
     """
     if spec.inputs is None or spec.targets is None:  # pictures, or before the data has been read
         return torch.full((spec.input_size,), UNKNOWN)
@@ -89,7 +101,7 @@ def same_tokens(spec: DataSpec) -> Tensor:
 
 
 def _couplets(batch: Batch, spec: DataSpec) -> Template:
-    """What the second line of each couplet keeps to."""
+    """The template of the second line of each couplet."""
     sources, targets = spec.input_codec, spec.target_codec
     letters = torch.tensor([any(c.isalnum() for c in targets.decode([token])) for token in range(targets.size)])
     letters[[*NEVER_WRITTEN, END]] = False

@@ -1,4 +1,4 @@
-"""One hypothesis a row, token by token: the most probable one, or one that is drawn."""
+"""Greedy decoding and sampling: one hypothesis per row, token by token."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from seqzoo.tasks.decoding.hypothesis import Hypothesis, Start, Step, check_numb
 from seqzoo.tasks.decoding.streaming import Stream
 
 Choose = Callable[[Tensor], Tensor]
-"""(N, V) log-probabilities -> (N,) tokens"""
+"""Chooses the next tokens: log-probabilities (N, V) -> tokens (N,)."""
 
 
 def most_probable(log_probabilities: Tensor) -> Tensor:
+    """The most probable tokens: (N, V) -> (N,)."""
     return log_probabilities.argmax(-1)
 
 
@@ -29,19 +30,25 @@ def generate(
     constraints: Constraint = UNCONSTRAINED,
     stream: Stream | None = None,
 ) -> list[Hypothesis]:
-    """One hypothesis for each row; those that have ended leave the batch.
+    """Generate one hypothesis per row. Finished rows leave the batch.
 
-    limits: (B,) tokens after which a row stops without an end, at least 1.
-    choose: greedy as it is; `sampling.sampler` draws.
-    stream: sees what is written, at every step.
+    Args:
+        start: the first log-probabilities, state and memory.
+        step: one step of the model.
+        limits: maximum number of tokens of each row, (B,), at least 1; a hypothesis stops there without an end.
+        end: the token that ends a text; None: there is none.
+        choose: greedy by default; `sampling.sampler` samples.
+        constraints: on the texts.
+        stream: called with the tokens of each step.
 
-    Raises DataError where the constraints leave nothing to write, and where the model's scores are not numbers.
+    Raises:
+        DataError: no text meets the constraints, or the scores of the model are NaN.
     """
     log_probabilities, state, memory = start
     rows = torch.arange(len(limits), device=limits.device)
     written = rows.new_empty(len(rows), 0)
     scores = log_probabilities.new_zeros(len(rows))
-    found: dict[int, Hypothesis] = {}
+    finished: dict[int, Hypothesis] = {}
     for length in range(1, int(limits.max()) + 1):
         check_numbers(log_probabilities)
         allowed = constraints(log_probabilities, written, rows, end)
@@ -57,11 +64,11 @@ def generate(
         if done.any():
             for i in done.nonzero()[:, 0].tolist():
                 ids, score = written[i].tolist(), float(scores[i])
-                found[int(rows[i])] = Hypothesis(ids[:-1] if ended[i] else ids, score, score)
+                finished[int(rows[i])] = Hypothesis(ids[:-1] if ended[i] else ids, score, score)
             if done.all():
                 break
             stay = (~done).nonzero()[:, 0]
             rows, written, scores, token = rows[stay], written[stay], scores[stay], token[stay]
             state, memory = reorder(state, stay), reorder(memory, stay)
         log_probabilities, state = step(token, state, memory)
-    return [found[row] for row in range(len(limits))]
+    return [finished[row] for row in range(len(limits))]

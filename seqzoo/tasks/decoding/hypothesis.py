@@ -1,6 +1,6 @@
-"""What every way to decode knows: where it begins, how it goes on, and what it finds.
+"""The types that all kinds of decoding share: a start, a step and hypotheses.
 
-A search knows no cell and no task. B rows are searched, each by one or several hypotheses, N in all.
+Decoding depends on no cell and no task. Letters: B rows are decoded, with N hypotheses in all.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.errors import DataError
 
 Step = Callable[[Tensor, State, State], tuple[Tensor, State]]
-"""(N,) tokens, the state and the memory of each -> (N, V) log-probabilities of the next token, -inf where it is never
-written, and the next state."""
+"""One step of a model: tokens (N,), their states and the memory -> log-probabilities (N, V) of the next token, with
+-inf for tokens that are never written, and the next state."""
 
 
 class Start(NamedTuple):
-    """log_probabilities: (B, V), float32, of the first token.
+    """Where decoding begins.
 
-    state: after which they hold; reordered with the hypotheses.
-    memory: nested tuples as a state, of what all hypotheses of a row share, such as what a decoder attends to; it is
-        reordered only when hypotheses leave.
+    Attributes:
+        log_probabilities: of the first token, (B, V), float32.
+        state: of the model before the first token; it is reordered with the hypotheses.
+        memory: nested tuples like a state of what all hypotheses of a row share, such as what a decoder attends to; it
+            is reordered only when hypotheses leave the batch.
     """
 
     log_probabilities: Tensor
@@ -32,17 +34,25 @@ class Start(NamedTuple):
 
 
 def check_numbers(log_probabilities: Tensor) -> None:
-    """Raises DataError where one is not a number: whatever is chosen among such would look like an answer."""
+    """Check the scores of a model.
+
+    Raises:
+        DataError: one is NaN.
+    """
     if bool(log_probabilities.isnan().any()):
         raise DataError(
-            "The model's scores are not numbers (NaN), so it has no answer: its weights, or the features it reads, are "
-            "damaged or too large."
+            "The model's scores are not numbers (NaN), so that there is no answer: its weights or the input features "
+            "are damaged or too large."
         )
 
 
 class Hypothesis(NamedTuple):
-    """ids: as written, without the end; score: their log-probability in nats, the end's included where one was written;
-    rank: what the hypotheses of a row are sorted by.
+    """A text that a search has found.
+
+    Attributes:
+        ids: its tokens, without the end.
+        score: its log-probability in nats, with that of the end if there is one.
+        rank: by which the hypotheses of a row are sorted.
     """
 
     ids: list[int]

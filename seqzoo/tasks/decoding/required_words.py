@@ -1,6 +1,6 @@
-"""Words that a text has to have, anywhere.
+"""Words that a text must contain.
 
-Hokamp & Liu, Lexically Constrained Decoding for Sequence Generation Using Grid Beam Search, 2017,
+Source: Hokamp & Liu, Lexically Constrained Decoding for Sequence Generation Using Grid Beam Search, 2017,
 https://aclanthology.org/P17-1141
 Post & Vilar, Fast Lexically Constrained Decoding with Dynamic Beam Allocation, 2018 (a beam of one size, shared out
 over the amounts that have been written), https://aclanthology.org/N18-1119
@@ -20,14 +20,16 @@ OTHER = -1  # a token of no word
 
 
 class Words(Constraint):
-    """words: for each of the B rows the words, each of one token or several, one after the other. They may overlap, as
-    "a red" and "red star" in "a red star".
+    """Words that each text must contain, in any order. They may overlap, as "a red" and "red star" in "a red star".
 
-    limits: (B,) tokens that a text has at most; nothing is written that would leave too little room for what is
-    missing.
-    name: what an error calls the words.
+    Args:
+        words: for each of the B rows the words, each a list of consecutive tokens.
+        limits: maximum number of tokens of each row, (B,). Tokens that leave too little room for the missing words are
+            forbidden.
+        name: of the constraint, for messages.
 
-    Raises DataError where there is no room for them.
+    Raises:
+        DataError: the words need more tokens than the limit.
     """
 
     def __init__(self, words: list[list[list[int]]], limits: Tensor, name: str):
@@ -38,17 +40,17 @@ class Words(Constraint):
             check_room(row, total, limit, name)
 
     def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
-        no = torch.zeros_like(log_probabilities, dtype=torch.bool)
+        forbidden = torch.zeros_like(log_probabilities, dtype=torch.bool)
         for hypothesis, (row, text) in enumerate(zip(rows.tolist(), written.tolist(), strict=True)):
             words, room = self.words[row], self.limits[row] - len(text) - 1
             if end is not None:
-                no[hypothesis, end] = _missing(words, text) > 0
+                forbidden[hypothesis, end] = _missing(words, text) > 0
             if 0 <= room < _missing(words, [*text, OTHER]):
-                enough = [token for token, missing in _after(words, text).items() if missing <= room]
-                keep = no[hypothesis, enough]
-                no[hypothesis] = True
-                no[hypothesis, enough] = keep
-        return log_probabilities.masked_fill(no, NEVER)
+                fitting = [token for token, missing in _after(words, text).items() if missing <= room]
+                keep = forbidden[hypothesis, fitting]
+                forbidden[hypothesis] = True
+                forbidden[hypothesis, fitting] = keep
+        return log_probabilities.masked_fill(forbidden, NEVER)
 
     @property
     def amount(self) -> int:
@@ -71,18 +73,18 @@ Word = tuple[int, ...]
 
 
 def _different(words: list[list[int]]) -> list[Word]:
-    """Those that are not part of another one."""
+    """The distinct words that are not part of another one."""
     different = [*dict.fromkeys(map(tuple, words))]
     return [word for word in different if not any(word != other and _within(word, other) for other in different)]
 
 
 def _after(words: list[Word], text: list[int]) -> dict[int, int]:
-    """What will be missing with each token that is of some use."""
+    """The number of missing tokens after each token that is part of a word."""
     return {token: _missing(words, [*text, token]) for word in words for token in word}
 
 
 def _missing(words: list[Word], text: list[int]) -> int:
-    """Tokens that have to follow a text, at the least, until it has all words."""
+    """The minimum number of tokens that must follow a text until it contains all words."""
     missing = frozenset(word for word in words if not _within(word, text))
     longest = max(map(len, missing), default=0)
     return sum(map(len, missing)) - (_saved(tuple(text[-longest:]), missing) if missing else 0)
@@ -90,8 +92,8 @@ def _missing(words: list[Word], text: list[int]) -> int:
 
 @lru_cache(2**16)
 def _saved(before: Word, words: frozenset[Word]) -> int:
-    """Tokens that a text which ends like this and the words have in common, in the order in which these are most."""
-    # what overlaps with nothing may stand anywhere
+    """The maximum over all orders of the words of the number of tokens that overlap, with the text and each other."""
+    # words without overlap may have any place
     linked = frozenset(
         word
         for word in words
@@ -105,5 +107,5 @@ def _within(word: Sequence[int], text: Sequence[int]) -> bool:
 
 
 def _begun(word: Word, text: Word) -> int:
-    """Tokens of the longest beginning of a word that the text ends with."""
+    """The length of the longest prefix of a word that is a suffix of the text."""
     return next((n for n in range(min(len(word), len(text)), 0, -1) if text[-n:] == word[:n]), 0)

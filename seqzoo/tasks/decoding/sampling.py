@@ -1,4 +1,4 @@
-"""Tokens drawn from a distribution that was sharpened or cut."""
+"""Sampling with temperature, top-k and top-p."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from seqzoo.tasks.decoding.generate import Choose, most_probable
 
 
 def sampler(temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0) -> Choose:
-    """How tokens are drawn, for `generate`.
+    """Create a function that samples tokens, for `generate`.
 
-    temperature: log-probabilities are divided by it; 0 takes the most probable token.
-    top_k: of so many most probable tokens only (Fan et al., Hierarchical Neural Story Generation, 2018,
-        https://aclanthology.org/P18-1082).
-    top_p: of the fewest most probable tokens whose probabilities sum to at least this (Holtzman et al., The Curious
-        Case of Neural Text Degeneration, 2020, https://arxiv.org/abs/1904.09751).
+    Args:
+        temperature: divisor of the log-probabilities; 0 takes the most probable token.
+        top_k: sample from the k most probable tokens (Fan et al., Hierarchical Neural Story Generation, 2018,
+            https://aclanthology.org/P18-1082); None: from all.
+        top_p: nucleus sampling: sample from the smallest set of most probable tokens with at least this probability
+            (Holtzman et al., The Curious Case of Neural Text Degeneration, 2020, https://arxiv.org/abs/1904.09751).
+
+    Raises:
+        ValueError: an option is out of its range.
     """
     if not temperature >= 0:
         raise ValueError(f"temperature is {temperature}: it is 0 (the most probable token) or more")
@@ -27,7 +31,7 @@ def sampler(temperature: float = 1.0, top_k: int | None = None, top_p: float = 1
         return most_probable
 
     def draw(log_probabilities: Tensor) -> Tensor:
-        # the most probable token stays at 0: however small the temperature, one has a probability
+        # relative to the most probable token, so that its probability cannot underflow at any temperature
         below = log_probabilities - log_probabilities.amax(-1, keepdim=True)
         probabilities = (below / max(temperature, 1e-30)).softmax(-1)
         if top_k is None and top_p == 1:

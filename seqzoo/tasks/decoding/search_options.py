@@ -1,4 +1,4 @@
-"""How an answer is searched, as a group of options."""
+"""The options of decoding."""
 
 from __future__ import annotations
 
@@ -21,20 +21,27 @@ LEAVE_OUT = "leave out words, places, prefix, no_repeat, min_length and constrai
 
 @dataclass(frozen=True)
 class Search:
-    """beam_size: hypotheses that are searched side by side; 1 takes the most probable token.
+    """The options of decoding.
 
-    groups, diversity: of diverse beam search; length_penalty, coverage_penalty: alpha and beta of Wu et al., 2016; see
-        `seqzoo.tasks.decoding.beam`.
-    temperature, top_k, top_p: above 0, tokens are drawn, see `seqzoo.tasks.decoding.sampling`.
-    max_length: tokens after which an answer stops without an end; min_length: tokens that it has at least.
-    same_length: an answer has as many tokens as its source.
-    couplet: it also has the punctuation of its source at the same places, and elsewhere no token that stands in it
-        twice, or in its source.
-    no_repeat: no run of so many tokens twice, 0: it may be.
-    prefix: what every answer begins with.
-    words: what every answer has, anywhere. The beam is then so wide that it holds hypotheses of every amount.
-    places: what stands at which token of every answer, from 1.
-    constraints: classes of one's own, which are constructed with each Batch that is answered and the DataSpec.
+    Args:
+        beam_size: size of the beam; 1: greedy decoding.
+        groups, diversity: of diverse beam search, see `seqzoo.tasks.decoding.beam`.
+        length_penalty, coverage_penalty: alpha and beta of Wu et al., 2016, see `seqzoo.tasks.decoding.beam`.
+        temperature, top_k, top_p: of sampling, with a temperature above 0, see `seqzoo.tasks.decoding.sampling`.
+        max_length: maximum number of tokens of an answer.
+        min_length: minimum number of tokens of an answer.
+        same_length: an answer has as many tokens as its source.
+        couplet: in addition, it has the punctuation of its source at the same positions, and no other token occurs
+            twice in it or in its source.
+        no_repeat: n; no n-gram occurs twice. 0: no constraint.
+        prefix: the beginning of every answer.
+        words: words that every answer contains; the beam is widened so that it holds hypotheses with any number of
+            them.
+        places: the tokens at some positions of every answer, from 1.
+        constraints: classes of constraints, which are constructed with each Batch to be answered and the DataSpec.
+
+    Raises:
+        ValueError: an option is out of its range, or two do not go together.
     """
 
     acts_with: ClassVar[dict[str, str]] = {
@@ -109,10 +116,15 @@ class Search:
         constraints: Constraint = UNCONSTRAINED,
         stream: Stream | None = None,
     ) -> list[list[Hypothesis]]:
-        """The `n_best` hypotheses of each row, best first: by a beam of `beam_size` or, where more are asked for, of as
-        many; where tokens are drawn, so many that were drawn.
+        """Decode with these options.
 
-        limits, end, penalty, constraints: as of `beam_search`; stream: sees the best of each row.
+        Args:
+            start, step, limits, end, penalty, constraints: as of `beam_search`.
+            n_best: number of hypotheses per row; the beam has at least this size.
+            stream: called with the tokens of the best hypothesis of each row.
+
+        Returns:
+            The `n_best` hypotheses of each row, best first; with a temperature, that many samples.
         """
         size = max(self.beam_size, n_best)
         if constraints.amount:

@@ -1,16 +1,21 @@
-"""Text that is shown while it is written."""
+"""Streaming: showing a text while it is generated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Stream = Callable[[list[int], list[int]], None]
-"""Called with the rows that wrote and their tokens: at every step or, where the best of several hypotheses is known
-only at the end, once for each row."""
+"""Called with row numbers and a token for each: at every step, or once per row at the end of a beam search."""
 
 
 def in_pieces(decode: Callable[[list[int]], str], write: Callable[[str], None], end: int | None = None) -> Stream:
-    """Of one row: hands each piece of its text to `write`."""
+    """Create a stream that passes each new piece of the text of a single row to a function.
+
+    Args:
+        decode: ids to text.
+        write: called with each piece.
+        end: the token that ends a text, which is not shown.
+    """
     ids: list[int] = []
     shown = ""
 

@@ -1,1 +1,1 @@
-"""What a run directory holds: how it is written while a training goes on, and read back."""
+"""Run directories: files, checkpoints, logs and TensorBoard events, written and read. Who starts runs is in `runs`."""

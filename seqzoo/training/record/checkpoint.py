@@ -1,7 +1,7 @@
-"""Checkpoints that are never half-written, and that cannot run code when they are read.
+"""Checkpoints, which are written atomically and cannot run code when they are read.
 
-`last.pt` holds all that continues a training, in one file, so that its parts cannot disagree. `best.safetensors` holds
-weights. Both are tensors and plain data alone.
+`last.pt` contains all that is needed to resume a training, in one file, so that its parts are consistent.
+`best.safetensors` contains the weights. Both consist of tensors and plain data.
 """
 
 from __future__ import annotations
@@ -28,16 +28,20 @@ FORMAT = "seqzoo-checkpoint-1"
 
 
 def save_training(path: Path, content: dict[str, Any]) -> None:
-    """Tensors, numbers, text, lists, tuples and mappings of them."""
+    """Save the state of a training: tensors, numbers, texts, and lists, tuples and mappings of them."""
     write_atomically(path, lambda file: torch.save({"format": FORMAT, **content}, file))
 
 
 def load_training(path: Path) -> dict[str, Any]:
-    """What `save_training` wrote, on the CPU. Raises CheckpointError for a damaged file or one of another program."""
+    """Load what `save_training` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: the file is damaged or of another program, or has NaN in its tensors.
+    """
     with _reading(path) as file:
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
-            # what is compressed, or lies over other parts, could be a thousand times as large as the file
+            # compressed or overlapping parts could expand to a thousand times the size of the file
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or _size(parts) > _end(file):
                 raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo (its parts are compressed)")
             damaged = archive.testzip()
@@ -49,17 +53,17 @@ def load_training(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo (a tensor is larger than the file)")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this version of seqzoo: its format is not {FORMAT}")
-    for part in ("optimizer", "averaging", "state", "rule", "running"):  # weights are seen to by `fill`
+    for part in ("optimizer", "averaging", "state", "rule", "running"):  # `fill` checks the weights
         if any(tensor.isnan().any() for tensor in _tensors(content.get(part))):
             raise CheckpointError(
-                f"{path} is useless: its {part} holds numbers that are NaN; take a copy from before, or train anew "
-                "with a lower training.learning_rate"
+                f"{path} cannot be used: its {part} has NaN; take an earlier copy, or train again with a lower "
+                "training.learning_rate"
             )
     return content
 
 
 def _is_whole(tensor: Tensor) -> bool:
-    """Whether a tensor has a number for each of its places: one number may be said to be a billion."""
+    """Whether a tensor stores all of its elements: strides of 0 could make a billion of one number."""
     if tensor.layout != torch.strided or tensor.is_quantized:
         return False
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
@@ -75,7 +79,7 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
 
 @contextmanager
 def continuing(path: Path) -> Iterator[None]:
-    """Raises CheckpointError where what was read from a checkpoint, and is taken inside, is not what it should be."""
+    """A context that raises errors in using the content of a checkpoint as CheckpointError."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
@@ -84,19 +88,27 @@ def continuing(path: Path) -> Iterator[None]:
 
 
 def mapping(content: dict[str, Any], name: str) -> dict[Any, Any]:
-    """A part of a checkpoint that is a mapping. Raises ValueError for anything else, KeyError where it is absent."""
+    """A part of a checkpoint that must be a mapping.
+
+    Raises:
+        ValueError: it is something else.
+        KeyError: it is missing.
+    """
     if not isinstance(content[name], dict):
         raise ValueError(f"{name} is a {type(content[name]).__name__}, not a mapping")
     return content[name]
 
 
 def check_form(value: Any, like: Any, name: str) -> None:
-    """Raises ValueError unless a value has the form of another one: types, names, shapes and lengths, all but numbers.
+    """Check that a value has the same types, names, shapes and lengths as another one.
 
     Args:
         value: from a checkpoint.
         like: what this training would have saved in its place.
         name: of the value, for the message.
+
+    Raises:
+        ValueError: it does not.
     """
     if isinstance(like, float) and type(value) is int:
         return
@@ -128,12 +140,12 @@ def _end(file: BinaryIO) -> int:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    """A checkpoint, opened. Raises CheckpointError for whatever is wrong with it."""
+    """Open a checkpoint. Errors, also while it is read, are raised as CheckpointError."""
     if not os.path.lexists(path):
         raise CheckpointError(f"there is no checkpoint {path}")
     try:
         if path.parent.name == CHECKPOINTS:
-            disk.refuse_link(path.parent)  # a run directory's own folder
+            disk.refuse_link(path.parent)  # the folder of checkpoints in a run directory
         with disk.open_to_read(path, LARGEST_CHECKPOINT) as file:
             yield file
     except CheckpointError:
@@ -145,7 +157,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
 
 
 def save_weights(path: Path, model: nn.Module, metadata: dict[str, str]) -> None:
-    """The model's weights; tied ones once."""
+    """Save the weights of a model, tied ones once."""
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in model.state_dict().items():
@@ -157,19 +169,28 @@ def save_weights(path: Path, model: nn.Module, metadata: dict[str, str]) -> None
 
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
-    """Fill a model from `save_weights`; returns the metadata."""
+    """Load what `save_weights` wrote into a model.
+
+    Returns:
+        The metadata.
+
+    Raises:
+        CheckpointError: the file is damaged, or of another model.
+    """
     with _weights(path) as file:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     if metadata.get("crc32") != _checksum(tensors):
-        raise CheckpointError(f"{path} is damaged: its checksum does not agree with its content")
+        raise CheckpointError(f"{path} is damaged: its checksum does not match its content")
     fill(model, tensors, path)
     return metadata
 
 
 def check_weights(path: Path, model: nn.Module) -> None:
-    """Raises CheckpointError unless the weights in a file are those of a model, which may be on the meta device: a
-    model that is too large for its own weights is never made.
+    """Check that the weights in a file are those of a model, which may be on the meta device, before it is allocated.
+
+    Raises:
+        CheckpointError: they are not.
     """
     with _weights(path) as file:
         parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
@@ -178,8 +199,8 @@ def check_weights(path: Path, model: nn.Module) -> None:
 
 @contextmanager
 def _weights(path: Path) -> Iterator[Any]:
-    """A file of `save_weights`, opened."""
-    # safetensors opens a path by itself, which has been found to be that of a regular file
+    """Open a file of `save_weights`."""
+    # safetensors opens the path again, which `_reading` has checked to be a regular file
     with _reading(path), safetensors.safe_open(path, "pt") as file:
         if (file.metadata() or {}).get("format") != FORMAT:
             raise CheckpointError(f"{path} is not a checkpoint of this version of seqzoo: its format is not {FORMAT}")
@@ -187,38 +208,42 @@ def _weights(path: Path) -> Iterator[Any]:
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Copy tensors into a model that must have the same ones. A tied weight may be missing under its second name."""
+    """Copy tensors into a model. The second name of a tied weight may be missing.
+
+    Raises:
+        CheckpointError: the model has other tensors, or some are not finite.
+    """
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise CheckpointError(f"{path} is damaged: what it has of the model is not tensors by their names")
+        raise CheckpointError(f"{path} is damaged: the weights of the model are not a mapping of tensors")
     _compare(model, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
-    tensors, own = renamed(tensors), model.state_dict()
-    other = [name for name, tensor in tensors.items() if tensor.dtype != own[name].dtype]
+    tensors, current = renamed(tensors), model.state_dict()
+    other = [name for name, tensor in tensors.items() if tensor.dtype != current[name].dtype]
     if other:
-        kinds = f"{tensors[other[0]].dtype}, not {own[other[0]].dtype}"
-        raise CheckpointError(f"{path} belongs to another model: the numbers of {other[0]} are {kinds}")
+        dtypes = f"{tensors[other[0]].dtype}, not {current[other[0]].dtype}"
+        raise CheckpointError(f"{path} belongs to another model: the numbers of {other[0]} are {dtypes}")
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     for name, tensor in tensors.items():
-        # a buffer may be infinite on purpose, as a mask is
-        wrong = ~tensor.isfinite() if name in parameters else tensor.isnan()
-        if wrong.any():
+        # a buffer, such as a mask, may be infinite on purpose
+        damaged = ~tensor.isfinite() if name in parameters else tensor.isnan()
+        if damaged.any():
             raise CheckpointError(
-                f"{path} is useless: {int(wrong.sum()):,} of the {tensor.numel():,} numbers of {name} are not finite; "
-                "take a copy from before, or train anew with a lower training.learning_rate"
+                f"{path} cannot be used: {int(damaged.sum()):,} of the {tensor.numel():,} numbers of {name} are not "
+                "finite; take an earlier copy, or train again with a lower training.learning_rate"
             )
     model.load_state_dict(tensors, strict=False)
 
 
 def _compare(model: nn.Module, shapes: dict[str, tuple[int, ...]], path: Path) -> None:
-    """Raises CheckpointError unless tensors of these names and shapes are those of a model."""
-    shapes, own = renamed(shapes), model.state_dict(keep_vars=True)
-    present = {id(own[name]) for name in shapes if name in own}
-    absent = [name for name in own if name not in shapes and id(own[name]) not in present]
-    foreign = [name for name in shapes if name not in own]
-    other = [name for name, shape in shapes.items() if name in own and tuple(own[name].shape) != shape]
-    if absent or foreign or other:
+    """Raise CheckpointError unless tensors of these names and shapes are those of a model."""
+    shapes, expected = renamed(shapes), model.state_dict(keep_vars=True)
+    present = {id(expected[name]) for name in shapes if name in expected}
+    missing = [name for name in expected if name not in shapes and id(expected[name]) not in present]
+    foreign = [name for name in shapes if name not in expected]
+    other = [name for name, shape in shapes.items() if name in expected and tuple(expected[name].shape) != shape]
+    if missing or foreign or other:
         raise CheckpointError(
-            f"{path} belongs to another model: {len(absent)} tensors are missing, {len(foreign)} too many, "
-            f"{len(other)} of another shape, {(absent + foreign + other)[0]} among them"
+            f"{path} belongs to another model: {len(missing)} tensors are missing, {len(foreign)} too many, "
+            f"{len(other)} of another shape, {(missing + foreign + other)[0]} among them"
         )
 
 

@@ -1,10 +1,10 @@
-"""What a run directory holds, and how it is read and written. Nothing here imports torch: comparing starts at once.
+"""The files of a run directory, and how they are read and written. Nothing here imports torch, so that `seqzoo compare`
+starts at once.
 
 config.yaml  spec.json  train.log  curves.jsonl  metrics.json  events.out.tfevents...  trace.json  .lock
 projector_config.pbtxt  embeddings.tsv  tokens.tsv  checkpoints/{last.pt,best.safetensors}
 
-A run directory may come from anybody: what is read is plain data within bounds, and nothing is read or written through
-a link.
+A run directory may come from a stranger: only plain data of limited size is read, and links are never followed.
 """
 
 from __future__ import annotations
@@ -40,23 +40,27 @@ MEBIBYTE = 2**20
 LARGEST = {CONFIG: MEBIBYTE, METRICS: 64 * MEBIBYTE, SPEC: 512 * MEBIBYTE, CURVES: 512 * MEBIBYTE}
 LARGEST_EVENTS = 2048 * MEBIBYTE
 LARGEST_CHECKPOINT = 1024**2 * MEBIBYTE
-"""Bytes that a file may have."""
+"""Maximum sizes of files, in bytes."""
 DEEPEST = 40
-"""Levels of lists and mappings in each other."""
+"""Maximum depth of nested lists and mappings."""
 LONGEST_NUMBER = 40
-"""Characters of a number."""
+"""Maximum number of characters of a number."""
 MOST_VALUES = 3_000_000
-"""In a JSON file: a table of confusions among a thousand classes has a million."""
+"""Maximum number of values of a JSON file: a confusion matrix of a thousand classes has a million."""
 MOST_EVENTS = 20_000
-"""Parts of a YAML document: values, keys, beginnings and ends of lists and mappings. A configuration has hundreds."""
+"""Maximum number of parse events of a YAML document; a configuration has hundreds."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration a run was started with, resolved. Raises CheckpointError where there is none."""
+    """The resolved configuration of a run.
+
+    Raises:
+        CheckpointError: the folder is not a run directory, or its configuration is damaged.
+    """
     path = folder / CONFIG
     if not os.path.lexists(path):
         below = [path.parent for depth in ("*", "*/*") for path in islice(folder.glob(f"{depth}/{CONFIG}"), 3)]
-        advice = f"; below it there is {', '.join(map(str, sorted(below)[:3]))}" if below else ""
+        advice = f"; run directories below it: {', '.join(map(str, sorted(below)[:3]))}" if below else ""
         raise CheckpointError(f"{folder} is not a run directory: there is no {CONFIG} in it{advice}")
     import yaml
 
@@ -64,16 +68,16 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = _load_yaml(_read(path).decode())
     except (yaml.YAMLError, ValueError, LookupError) as error:
         raise CheckpointError(f"{path} cannot be read as a configuration: {' '.join(str(error).split())}") from error
-    wrong = _not_plain(config) or _not_a_configuration(config)
-    if wrong:
-        raise CheckpointError(f"{path} is not a configuration of seqzoo: {wrong}")
+    fault = _fault_of_plain_data(config) or _fault_of_configuration(config)
+    if fault:
+        raise CheckpointError(f"{path} is not a configuration of seqzoo: {fault}")
     return with_learning_rule(grouped(config))
 
 
-def _not_a_configuration(config: Any) -> str:
-    """What the sections of a configuration lack; an empty text where there is nothing wrong."""
+def _fault_of_configuration(config: Any) -> str:
+    """What is wrong with the sections of a configuration; empty where nothing is."""
     if not isinstance(config, dict):
-        return "it holds no mapping"
+        return "it is not a mapping"
     for name, kind in {**SECTIONS, **{name: dict for name in NEWER if name in config}}.items():
         if not isinstance(config.get(name), kind) or isinstance(config[name], bool):
             return f"its {name} is {quoted(config[name])}" if name in config else f"it has no {name}"
@@ -84,7 +88,7 @@ def _not_a_configuration(config: Any) -> str:
 
 
 def _load_yaml(text: str) -> Any:
-    """The value of a YAML document. Aliases, which seqzoo never writes, could make a gigabyte of a hundred bytes."""
+    """The value of a YAML document without aliases, which could expand a hundred bytes to a gigabyte."""
     import yaml
 
     depth = 0
@@ -97,17 +101,17 @@ def _load_yaml(text: str) -> Any:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > DEEPEST:  # the parser would run out of its stack
+        if depth > DEEPEST:  # the parser would overflow its stack
             raise yaml.YAMLError(f"it is nested more than {DEEPEST} levels deep")
     return yaml.load(text, _loader())
 
 
 @functools.cache
 def _loader() -> Any:
-    """A loader of texts, short numbers, booleans, nulls, lists and mappings."""
+    """A YAML loader of texts, short numbers, booleans, nulls, lists and mappings."""
     import yaml
 
-    # ten times as fast, where PyYAML was built with it
+    # the C loader is ten times as fast, where PyYAML was built with it
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     def number(construct: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -118,27 +122,27 @@ def _loader() -> Any:
 
         return short
 
-    known = base.yaml_constructors
+    default = base.yaml_constructors
     tags = {kind: f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "str", "seq", "map", "int", "float")}
-    constructors = {tag: known[tag] for tag in (None, *tags.values())}
+    constructors = {tag: default[tag] for tag in (None, *tags.values())}
     for kind in ("int", "float"):
-        constructors[tags[kind]] = number(known[tags[kind]])
+        constructors[tags[kind]] = number(default[tags[kind]])
     return type("Loader", (base,), {"yaml_constructors": constructors})
 
 
-def _not_plain(value: Any, depth: int = 0) -> str:
-    """What of a value JSON could not hold, or no number of seqzoo is; an empty text where there is nothing wrong."""
+def _fault_of_plain_data(value: Any, depth: int = 0) -> str:
+    """Why a value is not plain data as seqzoo writes it; empty where it is."""
     if depth > DEEPEST:
         return f"it is nested more than {DEEPEST} levels deep"
     if isinstance(value, dict):
-        keys = (_not_plain(key) if isinstance(key, str) else f"{quoted(key)} is not a name" for key in value)
-        return next(filter(None, keys), "") or _not_plain(list(value.values()), depth)
+        keys = (_fault_of_plain_data(key) if isinstance(key, str) else f"{quoted(key)} is not a name" for key in value)
+        return next(filter(None, keys), "") or _fault_of_plain_data(list(value.values()), depth)
     if isinstance(value, list):
-        return next(filter(None, (_not_plain(item, depth + 1) for item in value)), "")
+        return next(filter(None, (_fault_of_plain_data(item, depth + 1) for item in value)), "")
     if isinstance(value, str):
-        return "" if value.isascii() or _is_unicode(value) else f"{quoted(value)} has half of a character (a surrogate)"
+        return "" if value.isascii() or _is_unicode(value) else f"{quoted(value)} has an unpaired surrogate"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return "it has a whole number of more than 64 bits"
+        return "it has an integer of more than 64 bits"
     return "" if isinstance(value, int | float | None) else f"{quoted(value)} is neither a number nor a text"
 
 
@@ -151,7 +155,11 @@ def _is_unicode(text: str) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Raises CheckpointError where the file is absent or damaged."""
+    """Read a JSON file of a run.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
     if not os.path.lexists(path):
         raise CheckpointError(f"{path.parent} has no {path.name}: the run did not get that far")
     text = _read(path)
@@ -161,17 +169,23 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
-    wrong = _not_plain(content) if isinstance(content, dict) else "it holds no mapping"
-    if wrong:
-        raise CheckpointError(f"{path} is damaged: {wrong}")
+    fault = _fault_of_plain_data(content) if isinstance(content, dict) else "it is not a mapping"
+    if fault:
+        raise CheckpointError(f"{path} is damaged: {fault}")
     return content
 
 
 def read_curves(folder: Path) -> list[dict[str, float]]:
-    """The points of a run's curves, oldest first: {"step", "tokens", "seconds", and what was measured: "train/loss"}.
+    """Read the learning curves of a run.
 
-    seconds: of training, validation included. A line that was cut while it was written is left out; without a file
-    there are no points. Raises CheckpointError where the file cannot be read.
+    Incomplete lines are skipped; a missing file has no points.
+
+    Returns:
+        Points in order: "step", "tokens", "seconds" (of training, with validation), and measurements such as
+        "train/loss".
+
+    Raises:
+        CheckpointError: the file cannot be read.
     """
     if not os.path.lexists(folder / CURVES):
         return []
@@ -189,8 +203,8 @@ def read_curves(folder: Path) -> list[dict[str, float]]:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value from JSON is a number, and a whole one has 64 bits."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and not _not_plain(value)
+    """Whether a value from JSON is a number that fits into 64 bits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and not _fault_of_plain_data(value)
 
 
 def _read(path: Path) -> bytes:
@@ -198,7 +212,11 @@ def _read(path: Path) -> bytes:
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """The content of a file of up to `limit` bytes. Raises CheckpointError where it cannot be read."""
+    """The content of a file of at most `limit` bytes.
+
+    Raises:
+        CheckpointError: it cannot be read, or is larger.
+    """
     try:
         return disk.read_bytes(path, limit)
     except OSError as error:
@@ -207,68 +225,78 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raises CheckpointError where what is done inside cannot write a file of a run."""
+    """A context that raises errors in writing a file of a run as CheckpointError."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
-        kept = "the one written before is intact" if path.exists() else "there was none before"
+    except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError for a full disk
+        kept = "its previous content is intact" if path.exists() else "it did not exist before"
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise CheckpointError(
-            f"{path} could not be written ({reason}); {kept}: make that possible, then continue with resume="
+            f"{path} could not be written ({reason}); {kept}: resolve this, then continue with resume="
         ) from error
 
 
 @contextmanager
 def _claiming(folder: Path) -> Iterator[None]:
-    """Raises CheckpointError where a run directory cannot be written to. Nothing in it has been changed by then."""
+    """A context that raises CheckpointError where a run directory cannot be written to, before anything is changed."""
     try:
         yield
     except OSError as error:
         path = error.filename or folder
         raise CheckpointError(
-            f"{path} cannot be written ({error.strerror}), and a training writes into its run directory: make that "
-            "possible, or continue a copy of the directory"
+            f"{path} cannot be written ({error.strerror}), but a training writes into its run directory: change the "
+            "permissions, or continue a copy of the directory"
         ) from error
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """`write` fills a temporary file beside `path`, which takes the name only when it is whole and on the disk.
+    """Write a file completely or not at all.
 
-    Raises CheckpointError when the disk does not take it; what `path` held before is then still there.
+    Args:
+        path: of the file.
+        write: called with a temporary file, which is renamed when it is complete.
+
+    Raises:
+        CheckpointError: it cannot be written; the previous content is then intact.
     """
     with writing(path):
         disk.write_whole(path, write)
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_atomically`, of text."""
+    """As `write_atomically`, with text."""
     with writing(path):
         disk.write_text(path, text)
 
 
 def append(path: Path, text: str) -> None:
-    """Add text to a file. Raises CheckpointError when the disk does not take it."""
+    """Append text to a file.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
     with writing(path):
         disk.append(path, text)
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Have a run directory, made where there is none, for this process alone.
+    """A context in which this process alone uses a run directory, which is created where there is none.
 
-    Raises CheckpointError while another process has it, and where the place of a file that seqzoo will write is taken
-    by something else: before anything is computed in vain.
+    Raises:
+        CheckpointError: another process uses it, or the place of a file that seqzoo will write is taken by a folder or
+            a link.
     """
     with ExitStack() as stack:
         with _claiming(folder):
             disk.refuse_link(folder / CHECKPOINTS)
             for name in WRITTEN:
                 disk.refuse_others(folder / name)
-            is_mine = stack.enter_context(lock(folder / LOCK))
-        if not is_mine:
+            acquired = stack.enter_context(lock(folder / LOCK))
+        if not acquired:
             raise CheckpointError(
                 f"{folder} is being trained by {holder(folder / LOCK)}: wait until it ends, or stop it, then resume"
             )
         for stale in (*folder.glob(f".*{disk.PART}"), *(folder / CHECKPOINTS).glob(f".*{disk.PART}")):
-            stale.unlink()  # left behind by a process that was killed
+            stale.unlink()  # temporary files of a process that was killed
         yield

@@ -1,4 +1,4 @@
-"""Runs of older versions, as this version reads them. Nothing here imports torch."""
+"""Conversion of runs of older versions. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# before options of task=transduction were grouped, its decoder was the backbone alone
+# before the options of task=transduction were grouped, `decoder` was the backbone alone
 OF_DECODER = (
     "context", "attention", "attention_size", "attention_heads", "input_feeding", "embedding_size", "embedding_std",
     "tied_embeddings", "dropout",
@@ -16,7 +16,7 @@ OF_SEARCH = (
     "beam_size", "length_penalty", "coverage_penalty", "max_length", "min_length", "same_length", "no_repeat", "prefix",
 )  # fmt: skip
 OF_SAMPLING = {"scheduled_sampling": "kind", "sampling_steps": "steps", "sampling_limit": "limit"}
-# and of task=language_modeling and verse
+# the same for task=language_modeling and verse
 WRITING = {
     "temperature": "temperature", "top_k": "top_k", "top_p": "top_p", "no_repeat": "no_repeat",
     "sample_length": "max_length", "beam_size": "beam_size",
@@ -36,9 +36,7 @@ def with_learning_rule(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def grouped(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a run with the options of its task in groups, and its metrics by the names that they have
-    now.
-    """
+    """The configuration of a run with the options of its task in groups, and with the current names of metrics."""
     task = config["task"]
     if isinstance(task.get("metrics"), list) and not _has_likelihood(task):
         metrics = ["loss" if name == "loss_nats" else name for name in task["metrics"]]
@@ -62,7 +60,7 @@ def _has_likelihood(task: dict[str, Any]) -> bool:
 
 
 def named_losses(metrics: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
-    """The scores of a run by the names that they have now: only likelihoods are called loss_nats."""
+    """The scores of a run by their current names: only negative log-likelihoods are called loss_nats."""
     if _has_likelihood(task):
         return metrics
     return {
@@ -74,11 +72,11 @@ def named_losses(metrics: dict[str, Any], task: dict[str, Any]) -> dict[str, Any
 
 
 def _with_search(config: dict[str, Any]) -> dict[str, Any]:
-    """Of a language model: what was said of its writing is below `search`."""
+    """The configuration of a language model with the options of its decoding below `search`."""
     task = config["task"]
     search = {new: task[old] for old, new in WRITING.items() if old in task}
     if search.get("beam_size", 1) > 1:
-        search["temperature"] = 0.0  # a beam drew nothing
+        search["temperature"] = 0.0  # a beam did not sample
     rest = {name: value for name, value in task.items() if name not in WRITING}
     pattern = re.compile(rf"^(\+*|~)task\.({'|'.join(WRITING)})(?==|$)")
     overrides = [pattern.sub(lambda m: f"{m[1]}task.search.{WRITING[m[2]]}", text) for text in config["overrides"]]
@@ -86,7 +84,7 @@ def _with_search(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moved(override: str) -> str:
-    """An override of an option that is in a group now."""
+    """An override with the current name of its option."""
     match = re.match(r"(\+*|~)task\.(\w+)(.*)", override, re.DOTALL)
     if match is None:
         return override
@@ -103,15 +101,15 @@ def _moved(override: str) -> str:
 
 
 def renamed(tensors: dict[str, T]) -> dict[str, T]:
-    """The weights of a model by the names that they have now."""
+    """The weights of a model by their current names."""
     if "task.embedding.weight" not in tensors:
         return tensors
-    found = {}
+    current = {}
     for name, tensor in tensors.items():
         first, _, rest = name.removeprefix("task.").partition(".")
         if name.startswith("task.decoder."):
             name = f"task.decoder.backbone.{rest}"
         elif name.startswith("task.") and first in PARTS_OF_DECODER:
             name = f"task.decoder.{first}.{rest}"
-        found[name] = tensor
-    return found
+        current[name] = tensor
+    return current

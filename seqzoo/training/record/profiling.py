@@ -1,4 +1,4 @@
-"""Where the time of an update goes."""
+"""Profiling of updates with torch.profiler."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from seqzoo.training.record.files import TRACE, write_atomically
 from seqzoo.training.record.run import Run
 
 WARM_UP = 5
-"""Updates before the first one that counts: compiled code and memory are found in them."""
+"""Updates before the profiled ones, in which code is compiled and memory is allocated."""
 ROWS = 15
 
 
 @contextmanager
 def profiled(updates: int, run: Run) -> Iterator[Callable[[], None]]:
-    """What it yields is to be called after each update. Of so many of them a trace is written, for chrome://tracing or
-    https://ui.perfetto.dev, and a table to the log; 0: nothing is done.
+    """A context that profiles updates. It writes a trace, for chrome://tracing or https://ui.perfetto.dev, and logs a
+    table.
+
+    Args:
+        updates: number of profiled updates; 0: none.
+        run: to write to.
+
+    Returns:
+        A function to call after each update.
     """
     if not updates:
         yield lambda: None

@@ -1,4 +1,4 @@
-"""A run directory while it is filled, and what is shown meanwhile."""
+"""The run directory of a training in progress: log, curves, TensorBoard, checkpoints, progress bar."""
 
 from __future__ import annotations
 
@@ -52,19 +52,20 @@ from seqzoo.training.record.tracking import Tracker
 from seqzoo.training.session import Session
 
 SHOWN_CLASSES = 20
-"""Up to so many classes are told one by one."""
+"""Maximum number of classes whose scores are logged one by one."""
 DRAWN_CLASSES = 100
-"""Up to so many fit into a picture; tag sets of morphology have hundreds."""
+"""Maximum number of classes of a drawn confusion matrix; tag sets of morphology have hundreds."""
 
 PROJECTED = 1000
-"""So many tokens lie in the projector."""
+"""Number of tokens in the projector of TensorBoard."""
 
 
 class Run:
-    """`folder` belongs to one training of one process until `close`, or the end of a `with`. `create` refuses a folder
-    that holds a run.
+    """A run directory that one process writes to, until `close` or the end of a `with`.
 
-    tracker: what TensorBoard is told; there as soon as a training begins.
+    Attributes:
+        folder: the directory.
+        tracker: writes TensorBoard events; set when the training begins.
     """
 
     tracker: Tracker
@@ -87,11 +88,15 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, config: Mapping[str, Any]) -> Run:
-        """Make the directory and write its configuration."""
+        """Create the directory and write its configuration.
+
+        Raises:
+            CheckpointError: the folder already contains a run, or cannot be written to.
+        """
         taken = [name for name in (CONFIG, METRICS, LAST, BEST) if os.path.lexists(folder / name)]
         if taken:
             raise CheckpointError(
-                f"{folder} holds a run already ({taken[0]}): continue it with {program('seqzoo')} train "
+                f"{folder} already contains a run ({taken[0]}): continue it with {program('seqzoo')} train "
                 f"resume={shlex.quote(str(folder))}, or give another folder with hydra.run.dir="
             )
         run = cls(folder)
@@ -106,24 +111,24 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> tuple[Run, dict[str, Any]]:
-        """An existing run and its configuration."""
+        """Open an existing run; returns it and its configuration."""
         config = read_config(folder)
         return cls(folder), config
 
     def forget_after(self, step: int) -> None:
-        """Take back the points of later updates, which a continued run measures again."""
+        """Remove the points of updates after `step`, which a resumed run measures again."""
         points = [point for point in read_curves(self.folder) if point["step"] <= step]
         write_text(self.folder / CURVES, "".join(map(_line, points)))
 
     def log(self, text: str) -> None:
-        """To the terminal, above the progress bar, and to the log."""
+        """Write to the terminal, above the progress bar, and to the log file."""
         try:
             tqdm.write(printable_lines(text), file=sys.stdout)
             sys.stdout.flush()
         except BrokenPipeError:
             raise
         except OSError:
-            pass  # a terminal that was closed, or a full disk: the log has it, too
+            pass  # a closed terminal or a full disk; the log file has the text, too
         now = datetime.datetime.now().isoformat(" ", "milliseconds")
         append(self.folder / LOG, "".join(f"{now} {line}\n" for line in text.split("\n")))
 
@@ -139,7 +144,7 @@ class Run:
 
     @contextmanager
     def progress_bar(self, session: Session) -> Iterator[tqdm]:
-        """Updates done, speed and time left; on a terminal only. The loss is put beside it by `log_update`."""
+        """A context with a progress bar on a terminal; `log_update` adds loss and speed to it."""
         with tqdm(
             total=session.total_steps,
             initial=session.position.step,
@@ -188,34 +193,35 @@ class Run:
             self.tracker.text("valid/examples", text, position.step)
 
     def _add_point(self, values: dict[str, float], session: Session) -> None:
-        """To TensorBoard, and as one line to the curves, which are read a hundred times as fast."""
+        """Write to TensorBoard and to the file of curves, which is read a hundred times as fast."""
         position = session.position
         self.tracker.scalars(values, position.step)
         point = {"step": position.step, "tokens": position.tokens, "seconds": round(position.seconds, 3), **values}
         append(self.folder / CURVES, _line(point))
 
     def draw_pictures(self, pictures: Tensor, lines: list[str], step: int) -> None:
-        """What was read and what is written of it."""
+        """Draw input pictures with their captions."""
         self._picture("valid/pictures", draw_pictures(pictures, lines), step)
 
     def draw_alignments(self, alignments: list[Alignment], step: int) -> None:
         for number, alignment in enumerate(alignments):
             self._picture(f"valid/attention_{number + 1}", draw(alignment), step)
 
-    def log_recurrence(self, found: Recurrence, step: int) -> None:
-        """What the cell does with its state: curves and a histogram."""
-        self.tracker.scalars({tag: value for tag, value in found.numbers.items() if math.isfinite(value)}, step)
-        if found.time_constants is not None:
-            # of their logarithms: they reach from one step to thousands
-            self.tracker.histogram("recurrence/log10_time_constant", found.time_constants.log10(), step)
+    def log_recurrence(self, analysis: Recurrence, step: int) -> None:
+        """Write curves and a histogram of the dynamics of the recurrent cell."""
+        self.tracker.scalars({tag: value for tag, value in analysis.numbers.items() if math.isfinite(value)}, step)
+        if analysis.time_constants is not None:
+            # on a logarithmic scale, since they range from one step to thousands
+            self.tracker.histogram("recurrence/log10_time_constant", analysis.time_constants.log10(), step)
 
-    def draw_recurrence(self, found: Recurrence, step: int) -> None:
-        picture = draw_memory(found.state_norms.tolist(), found.gradient_norms.tolist())
+    def draw_recurrence(self, analysis: Recurrence, step: int) -> None:
+        """Draw the norms of states and gradients, and the states."""
+        picture = draw_memory(analysis.state_norms.tolist(), analysis.gradient_norms.tolist())
         self._picture("recurrence/memory", picture, step)
-        self._picture("recurrence/states", draw_states(found.read, found.states), step)
+        self._picture("recurrence/states", draw_states(analysis.read, analysis.states), step)
 
     def log_report(self, split: str, confusion: Report, step: int) -> None:
-        """Scores by class, where they are few enough to read, and a picture of the confusion matrix."""
+        """Log the scores of the classes, if they are few, and draw the confusion matrix."""
         by_class = confusion.by_class()
         if len(by_class) <= SHOWN_CLASSES:
             rows = [
@@ -233,7 +239,7 @@ class Run:
             self.tracker.precision_recall(f"final/{split}", confusion.right, confusion.probabilities, step)
 
     def log_embeddings(self, model: Model, tokens: list[str]) -> None:
-        """The vectors of the most frequent tokens, where the model has one for each. tokens: by their ids."""
+        """Write the embeddings of the most frequent tokens for the projector; tokens: all, by their ids."""
         for part in model.encoder.modules():
             if isinstance(part, nn.Embedding) and part.num_embeddings == len(tokens):
                 self.tracker.embeddings(tokens[:PROJECTED], part.weight.detach()[:PROJECTED])
@@ -255,7 +261,7 @@ def format_number(value: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """12:34, 01:12:34 or 172:12:34."""
+    """Seconds as 12:34, 01:12:34 or 172:12:34."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     clock = f"{minutes:02}:{seconds:02}"
@@ -263,13 +269,13 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_speed(session: Session) -> str:
-    """Tokens a second, with the clock: times are wall-clock times, and other programs slow a CPU down."""
+    """Tokens per second; on a CPU per second of CPU time, since other programs may use it, too."""
     clock = "CPU second" if session.device.type == "cpu" else "second"
     return f"{session.tokens_per_second:,.0f} tokens per {clock}"
 
 
 def format_table(rows: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
-    below = "\n".ljust(width + 5)  # a second line of a value begins where the first one does
+    below = "\n".ljust(width + 5)  # further lines of a value are aligned with the first one
     values = [(name, value.replace("\n", below)) for name, value in rows]
     return "\n".join(f"  {name.ljust(width)}  {value}" for name, value in values)

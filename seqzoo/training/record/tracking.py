@@ -1,4 +1,4 @@
-"""What a training tells TensorBoard."""
+"""Writing of TensorBoard events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAYOUT = {
         "largest Lyapunov exponent": ["recurrence/lyapunov_exponent"],
     },
 }
-"""The page of custom scalars: category -> chart -> patterns of the curves that lie over each other in it."""
+"""The page of custom scalars: the patterns of the curves of each chart, by category."""
 
 Hyperparameter: TypeAlias = bool | int | float | str
 Ending: TypeAlias = Literal["success", "failure"]
@@ -40,23 +40,23 @@ class Tracker:
     Its columns are left to TensorBoard, which joins the hyperparameters and scalars of all runs as long as no run lists
     columns of its own: the page would take the list of whichever run it finds first.
 
-    run_dir: the directory of the run; made where there is none.
-    hyperparameters: the configuration, flat and without the seed.
-    group: a name of the configuration without the seed; the page averages runs of one group in one row.
-    purge_step: the first step that a resumed training does anew, one after that of its checkpoint; what the directory
-        holds from there on is hidden.
+    Args:
+        run_dir: the directory of the run; created where there is none.
+        hyperparameters: the flat configuration without the seed.
+        group: a name of the configuration without the seed; the page averages the runs of a group in one row.
+        purge_step: the first step of a resumed training; earlier events from this step on are hidden.
     """
 
     def __init__(
         self, run_dir: Path, hyperparameters: Mapping[str, Hyperparameter], group: str, purge_step: int | None = None
     ):
-        # TensorBoard takes a quarter of a second to import.
+        # importing TensorBoard takes a quarter of a second
         from tensorboard.plugins.hparams import plugin_data_pb2
         from torch.utils.tensorboard import SummaryWriter
 
         start = plugin_data_pb2.SessionStartInfo(group_name=group, start_time_secs=time.time())
         for name, value in hyperparameters.items():
-            # A bool is an int as well, so it has to be asked for first.
+            # bool first, since it is a subclass of int
             if isinstance(value, bool):
                 start.hparams[name].bool_value = value
             elif isinstance(value, str):
@@ -64,9 +64,9 @@ class Tracker:
             else:
                 start.hparams[name].number_value = value
 
-        # TensorBoard purges at every start of a session but the first, so a new run has to have one too.
+        # TensorBoard purges at every start of a session but the first, so that a new run also needs one
         self._folder = run_dir
-        # the rest of the name is time, machine and process, which somebody could foretell and make a link of
+        # a random suffix, since a predictable name could be made a link by someone else
         suffix = f".{secrets.token_hex(4)}"
         with writing(run_dir):
             self._writer: Any = SummaryWriter(
@@ -91,20 +91,27 @@ class Tracker:
         self._writer.add_histogram(tag, values, step)
 
     def text(self, tag: str, text: str, step: int) -> None:
-        """Markdown for a person."""
+        """A text in Markdown."""
         self._writer.add_text(tag, text, step)
 
     def precision_recall(self, tag: str, right: list[bool], probabilities: list[float], step: int) -> None:
-        """The curve of a yes or no: what was right, and how probable a yes seemed."""
+        """A precision-recall curve.
+
+        Args:
+            tag: of the curve.
+            right: whether each example is of the positive class.
+            probabilities: of the positive class.
+            step: of the training.
+        """
         self._writer.add_pr_curve(tag, numpy.array(right), numpy.array(probabilities), step)
 
     def embeddings(self, labels: list[str], vectors: Tensor) -> None:
-        """Vectors (N, E) with their labels, for the projector, as files beside the events; the last ones count."""
+        """Write vectors (N, E) and their labels for the projector, in place of earlier ones."""
         from google.protobuf import text_format  # type: ignore[import-untyped]
         from tensorboard.plugins.projector import ProjectorConfig
 
         rows = ["\t".join(f"{value:.4g}" for value in row) for row in vectors.tolist()]
-        # a line a label: none may be empty or hold a line break
+        # one label per line, none of them empty
         names = [
             label.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r").strip() or "␣" for label in labels
         ]
@@ -114,7 +121,7 @@ class Tracker:
             write_text(self._folder / name, "\n".join(lines) + "\n")
 
     def graph(self, definition: Any) -> None:
-        """A GraphDef."""
+        """The graph of a model, a GraphDef."""
         from tensorboard.compat.proto.event_pb2 import Event
 
         self._writer.file_writer.add_event(Event(graph_def=definition.SerializeToString()))
@@ -124,8 +131,9 @@ class Tracker:
         self._writer.add_figure(tag, figure, step)
 
     def close(self, ending: Ending | None = None) -> None:
-        """Write what is left. Without an ending the run counts as unfinished. TensorBoard keeps the first ending it
-        reads, so a run that may be resumed must not have one yet."""
+        """Flush and close. Without an ending the run counts as unfinished; TensorBoard keeps the first ending that it
+        reads, so that a run that may be resumed must not have one.
+        """
         if ending is not None:
             from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 

@@ -343,10 +343,10 @@ def test_an_ensemble_writes_by_the_mean_of_probabilities() -> None:
     ("constraints", "message"),
     [
         # 3 tokens besides the end, none twice, are no 5
-        ([Length(limits(steps=5)), NoRepeat(1)], "Row 1: no text keeps to min_length=5 and no_repeat=1: loosen it"),
+        ([Length(limits(steps=5)), NoRepeat(1)], "Row 1: no text satisfies min_length=5 and no_repeat=1: loosen it"),
         ([NoRepeat(1), Places([{}, {0: 1, 1: 1}, {}], limits(), "places")],
-         "Row 2: no text keeps to no_repeat=1 and places: loosen it"),
-        ([NoRepeat(2), Places([{}, {}, {0: 99}], limits(), "places")], "Row 3: no text keeps to places: loosen it"),
+         "Row 2: no text satisfies no_repeat=1 and places: loosen it"),
+        ([NoRepeat(2), Places([{}, {}, {0: 99}], limits(), "places")], "Row 3: no text satisfies places: loosen it"),
     ],
 )  # fmt: skip
 def test_a_constraint_that_cannot_be_met_is_told(constraints: list[Constraint], message: str) -> None:
@@ -355,7 +355,7 @@ def test_a_constraint_that_cannot_be_met_is_told(constraints: list[Constraint], 
 
 
 def test_there_is_room_for_what_is_required() -> None:
-    with pytest.raises(DataError, match="Row 2: words needs an answer of 4 tokens, which has 3 at most: ask for less"):
+    with pytest.raises(DataError, match="Row 2: words needs 4 tokens, but an answer has at most 3: ask for less"):
         Words([[[1]], [[1, 2], [0, 1], [0, 0]]], limits(2), "words")
-    with pytest.raises(DataError, match="Row 1: places needs an answer of 8 tokens, which has 3 at most"):
+    with pytest.raises(DataError, match="Row 1: places needs 8 tokens, but an answer has at most 3"):
         Places([{7: 1}], limits(1), "places")

@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CheckpointError, match=r"No space left.*the one written before is intact"):
+    with pytest.raises(CheckpointError, match=r"No space left.*its previous content is intact"):
         save_training(path, {"number": 2})
     monkeypatch.undo()
     assert load_training(path)["number"] == 1
@@ -216,7 +216,7 @@ def test_a_checkpoint_with_nan_is_refused(part: str, tmp_path: Path) -> None:
     load_training(tmp_path / "last.pt")
     spoiled = {"a": [(torch.zeros(2), torch.tensor([1.0, float("nan")]))]}
     save_training(tmp_path / "last.pt", {**content, part: spoiled})
-    with pytest.raises(CheckpointError, match=rf"last.pt is useless: its {part} holds numbers that are NaN"):
+    with pytest.raises(CheckpointError, match=rf"last.pt cannot be used: its {part} has NaN"):
         load_training(tmp_path / "last.pt")
 
 
@@ -235,7 +235,7 @@ def test_every_reader_of_a_run_refuses_weights_that_are_nan(command: Callable[..
     for arguments in (["evaluate", "run"], ["predict", "run", "the cat"], ["train", "resume=run", "training.steps=4"]):
         done = command(*arguments)
         assert (done.status, done.err.count("\n")) == (2, 1), done.err
-        assert "are not finite; take a copy from before" in done.err
+        assert "are not finite; take an earlier copy" in done.err
         assert len(done.err) <= 300
 
 
