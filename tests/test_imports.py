@@ -64,6 +64,13 @@ def test_imports_point_down(path: Path) -> None:
         assert used <= allowed
 
 
+def test_no_room_after_tasks_knows_one_by_name() -> None:
+    """They ask for capabilities (`contracts/capabilities.py`), and import of the tasks what a search raises alone."""
+    later = [path for path in FILES if room(path) in ROOMS[ROOMS.index("tasks") + 1 :]]
+    used = {name for path in later for name in imports(parsed(path)) if name.startswith("seqzoo.tasks.")}
+    assert {name for name in used if not name.startswith("seqzoo.tasks.decoding.")} == set()
+
+
 def test_no_two_files_import_each_other() -> None:
     names = {".".join(("seqzoo", *path.relative_to(ROOT).with_suffix("").parts)): path for path in FILES}
     arrows = {
