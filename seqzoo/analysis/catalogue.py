@@ -194,11 +194,11 @@ def cell_info(name: str) -> CellInfo:
     summary, cell_class = registry.summary("cell", name), _class_of(name)
     cited, equations, notes = parse(_docstring(cell_class))
     own = papers_in(" ".join(line[2:] for line in _yaml(name).splitlines()[1:] if line.startswith("# ")))
-    found = [*own, *(paper for paper in cited if paper not in own)]
+    papers = [*own, *(paper for paper in cited if paper not in own)]
     # a variant of an older cell is named after its own paper
-    found.sort(key=lambda paper: not (paper.first_author in summary and str(paper.year) in summary))
+    papers.sort(key=lambda paper: not (paper.first_author in summary and str(paper.year) in summary))
     options = tuple(Option(*option) for option in registry.every_option("cell", name))
-    return CellInfo(name, summary, cell_class, tuple(found), equations, notes, options)
+    return CellInfo(name, summary, cell_class, tuple(papers), equations, notes, options)
 
 
 def parse(docstring: str) -> tuple[tuple[Paper, ...], str, str]:

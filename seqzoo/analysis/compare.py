@@ -241,24 +241,24 @@ def _seconds_until(run: RunRecord, metric: str, good_enough: float, higher: bool
     return math.nan
 
 
-def sentence(table: Table, one: Row, other: Row) -> str:
+def sentence(table: Table, better: Row, other: Row) -> str:
     """Compare two rows in one sentence."""
-    found = table.difference(one, other)
-    # by the seeds that both have
-    if found.summary.mean < 0:
-        one, other, found = other, one, table.difference(other, one)
-    summary, count = found.summary, found.summary.size
-    names = f"{one.label} and {other.label}"
+    difference = table.difference(better, other)
+    # the order of the table is by all seeds, the difference by those that both have
+    if difference.summary.mean < 0:
+        better, other, difference = other, better, table.difference(other, better)
+    summary, count = difference.summary, difference.summary.size
+    names = f"{better.label} and {other.label}"
     by = f"{table.metric} {shown(summary.mean)} on average ({shown(summary.low)} to {shown(summary.high)})"
     if count == 0:
         return f"{names} have no seed in common."
     if count == 1:
         return f"{names} cannot be told apart at 1 seed."
-    if found.verdict == "better":
-        return f"{one.label} is better than {other.label} at {count} seeds: {by}, p = {found.p:.2g}."
-    if found.verdict == "ahead":
-        return f"{one.label} is ahead of {other.label} at each of {count} seeds, too few to rule out chance: {by}."
-    return f"{names} cannot be told apart at {count} seeds: {by}, p = {found.p:.2g}."
+    if difference.verdict == "better":
+        return f"{better.label} is better than {other.label} at {count} seeds: {by}, p = {difference.p:.2g}."
+    if difference.verdict == "ahead":
+        return f"{better.label} is ahead of {other.label} at each of {count} seeds, too few to rule out chance: {by}."
+    return f"{names} cannot be told apart at {count} seeds: {by}, p = {difference.p:.2g}."
 
 
 def sentences(table: Table) -> list[str]:
@@ -278,9 +278,9 @@ def _verdicts(table: Table) -> list[str]:
     best = table.rows[0]
     verdicts: dict[str, list[str]] = {"alike": [], "ahead": [], "better": []}
     for row in table.rows[1:]:
-        found = table.difference(best, row)
+        difference = table.difference(best, row)
         # by the seeds that both have, another one may be better
-        verdicts[found.verdict if found.summary.mean > 0 else "alike"].append(row.label)
+        verdicts[difference.verdict if difference.summary.mean > 0 else "alike"].append(row.label)
     said = {
         "alike": f"{best.label} cannot be told apart from",
         "ahead": f"With too few seeds to rule out chance, {best.label} is ahead at each of them of",

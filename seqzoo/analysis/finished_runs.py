@@ -56,8 +56,8 @@ class RunRecord:
 
     def scores(self, split: str) -> dict[str, float]:
         """The metrics of a split, the one that picks the best checkpoint first."""
-        found = self.metrics.get(split)
-        numbers = found.items() if isinstance(found, dict) else ()
+        scores = self.metrics.get(split)
+        numbers = scores.items() if isinstance(scores, dict) else ()
         return {printable(name): float(value) for name, value in numbers if is_number(value)}
 
     @property

@@ -132,8 +132,8 @@ def _against_cost(table: Table, price: str, colours: dict[str, str]) -> Plot:
         dots.append(
             Dot(row.label, colours[row.label], row.costs[price], summary.mean, summary.low, summary.high, named)
         )
-    known = [dot.x for dot in dots if dot.x > 0]
-    spread = bool(known) and max(known) > 8 * min(known)
+    positive = [dot.x for dot in dots if dot.x > 0]
+    spread = bool(positive) and max(positive) > 8 * min(positive)
     return Plot(f"by {PRICES[price]}", PRICES[price], table.metric, [], dots, front, spread)
 
 
@@ -179,16 +179,16 @@ def _difference_grid(table: Table) -> str:
     """Row minus column, positive where the row is better."""
     rows = []
     others = table.rows[: len(COLOURS)]
-    for one in table.rows:
-        line = [one.label]
+    for row in table.rows:
+        line = [row.label]
         for other in others:
-            found = table.difference(one, other)
-            told = f"{found.summary.mean:+.4f} (p {found.p:.2g})" if found.summary.size else "-"
-            line.append("" if one is other else told)
+            difference = table.difference(row, other)
+            text = f"{difference.summary.mean:+.4f} (p {difference.p:.2g})" if difference.summary.size else "-"
+            line.append("" if row is other else text)
         rows.append(line)
     best = "" if len(others) == len(table.rows) else f", against the best {len(others)}"
-    told = f"<p class='soft'>{_text(table.metric)}: row minus column{best}; positive where the row is better.</p>"
-    return told + _grid(["", *(row.label for row in others)], rows, {})
+    about = f"<p class='soft'>{_text(table.metric)}: row minus column{best}; positive where the row is better.</p>"
+    return about + _grid(["", *(row.label for row in others)], rows, {})
 
 
 def _configurations(table: Table) -> list[str]:

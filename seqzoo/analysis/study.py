@@ -1,4 +1,4 @@
-"""The zoo's own comparison as a page: a table of cells and tasks, what it says in plain words, and two pictures."""
+"""The comparison of all cells on the core tasks as a page: a table, conclusions and two figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARALLEL = ("min_gru", "min_lstm", "sru", "sru_peephole", "qrnn", "lru", "hgrn")
 
 @dataclass
 class Column:
-    """What was measured on one task at one size. scores, speeds: of each cell, a number a seed."""
+    """The measurements on one task at one size; scores, speeds: a number per seed, by cell."""
 
     task: str
     data: str
@@ -89,8 +89,8 @@ class Study:
         most = max((len(column.scores) for column in self.run), default=0)
         self.ranked = [column for column in self.run if len(column.scores) > most / 2]
         everywhere = [set(column.scores) for column in self.ranked]
-        known = sorted(set.intersection(*everywhere)) if everywhere else []  # equals stand by name
-        self.compared = sorted(known, key=self.mean_rank)
+        complete = sorted(set.intersection(*everywhere)) if everywhere else []  # ties are sorted by name
+        self.compared = sorted(complete, key=self.mean_rank)
         rest = dict.fromkeys(cell for column in self.run for cell in column.scores if cell not in self.compared)
         self.cells = [*self.compared, *rest]
         self.untouched = [cell for cell in dict.fromkeys(row["cell"] for row in rows) if cell not in self.cells]
@@ -144,8 +144,8 @@ def section(rows: Sequence[Row]) -> str:
 
 
 def _budget(study: Study) -> str:
-    found = (re.search(r" budget\.seconds=(\S+)", row["command"]) for row in study.done)
-    return "".join(f" and {value} seconds of training" for value in sorted({match[1] for match in found if match}))
+    matches = (re.search(r" budget\.seconds=(\S+)", row["command"]) for row in study.done)
+    return "".join(f" and {value} seconds of training" for value in sorted({match[1] for match in matches if match}))
 
 
 def _table(study: Study) -> str:

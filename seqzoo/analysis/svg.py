@@ -199,8 +199,8 @@ def pareto_front(points: Sequence[tuple[float, float]], higher_is_better: bool) 
     """The points that no other one beats in both: the least cost, x, for the score, y; from cheap to dear."""
     front: list[tuple[float, float]] = []
     sign = 1 if higher_is_better else -1
-    known = [point for point in points if all(map(math.isfinite, point))]
-    for x, y in sorted(known, key=lambda point: (point[0], -sign * point[1])):
+    finite = [point for point in points if all(map(math.isfinite, point))]
+    for x, y in sorted(finite, key=lambda point: (point[0], -sign * point[1])):
         if not front or sign * y > sign * front[-1][1]:
             front.append((x, y))
     return front

@@ -349,7 +349,7 @@ def _some_state(cell: Cell, rows: int = B) -> State:
 
 def _engines(cell: Cell) -> Iterator[str]:
     """Sets the cell to every engine that runs it, one after the other; where there is none, to auto: the reference."""
-    found, own = [], cell.engine
+    engines, previous = [], cell.engine
     try:
         for engine in ("fused", "torch"):
             cell.engine = engine
@@ -357,12 +357,12 @@ def _engines(cell: Cell) -> Iterator[str]:
                 cell.scan(_some_input())
             except ValueError:
                 continue
-            found.append(engine)
-        for engine in found or ["auto"]:
+            engines.append(engine)
+        for engine in engines or ["auto"]:
             cell.engine = engine
             yield engine
     finally:
-        cell.engine = own
+        cell.engine = previous
 
 
 def _reference(cell: Cell) -> Iterator[str]:
@@ -440,8 +440,8 @@ def _assert_gradients(check: Callable[..., bool], function: Callable, inputs: tu
 
 
 def _assert_equal(mine: Any, others: Any, what: str, rtol: float | None = None, atol: float | None = None) -> None:
-    for one, other in zip(mine, others, strict=True):
-        torch.testing.assert_close(one, other, rtol=rtol, atol=atol, msg=lambda text: f"{what}: {text}")
+    for actual, expected in zip(mine, others, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol, msg=lambda text: f"{what}: {text}")
 
 
 def _assert_exactly_equal(mine: Any, others: Any, what: str) -> None:
