@@ -1,1 +1,1 @@
-"""What all parts agree on: batches, specifications, parts, states, masks, notations and errors; no part itself."""
+"""Shared data types and base classes: batches, states, specifications, masks, notations and errors; no models."""

@@ -1,11 +1,11 @@
-"""The contracts of seqzoo: read this page first.
+"""Batches and what models make of them; the best module to read first.
 
-A batch goes through an encoder (ids or pictures become features), a backbone (a cell unrolled over time and depth) and
-a task (the head, its loss, its metrics, its decoding). A cell knows one time step and nothing else; unrolling,
-stacking, searching and training are written once, for every cell.
+A batch passes an encoder (ids or pictures become features), a backbone (a cell unrolled over time and stacked in
+layers) and a task (head, loss, metrics and decoding). A cell defines one time step; unrolling, stacking, search and
+training are written once for all cells.
 
-Letters, in every shape comment: B batch, T time, I input, H hidden, P projected, O output, V vocabulary, K classes, U
-target length. Batch comes first, padding is on the right, a mask is True where a step is real.
+Letters in shape comments: B batch, T time, I input, H hidden, P projected, O output, V vocabulary, K classes, U target
+length. Tensors are batch first and padded on the right; masks are True at real steps.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.steps import Steps
 
 State: TypeAlias = tuple[Any, ...]
-"""Nested tuples of batch-first tensors. Never kept on a module: it comes in and goes out. `seqzoo.contracts.state`
-detaches, reorders and freezes any of them. A tensor (B,) without features counts something, such as steps: it is
-carried, and never learned, mixed or bridged.
+"""Nested tuples of batch-first tensors, passed in and returned, never stored on a module. The functions of
+`seqzoo.contracts.state` work on any of them. A tensor (B,) without features is a counter, such as of steps: it is
+carried along, but never learned, interpolated or passed through a bridge.
 """
 
 
 PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
-"""The first ids of every vocabulary: of padding, of rare tokens, and of the begin and end of text that is written."""
+"""The first ids of every vocabulary: padding, unknown tokens, begin and end of generated text."""
 
 
 BLANK = 2
-"""Of a token that is missing, in the vocabularies of task=cloze, in which no text is written."""
+"""The id of a missing token in the vocabularies of task=cloze, which generates no text."""
 
 
 class Spelling(NamedTuple):
-    """How the tokens of a batch are written.
+    """The characters of the tokens of a batch.
 
-    forms: (W, L) ids of the characters of its different tokens, zero behind the last one.
-    tokens: (B, T), which of them each token is.
+    forms: (W, L) character ids of the different tokens of the batch, padded with zeros.
+    tokens: (B, T) the index of each token in `forms`.
     """
 
     forms: Tensor
@@ -48,28 +48,28 @@ class Spelling(NamedTuple):
 
 @dataclass
 class Batch:
-    """Sequences of one batch, padded on the right.
+    """A batch of sequences, padded on the right.
 
     Example:
         >>> batch = seqzoo.Batch(inputs=torch.tensor([[5, 6, 7], [5, 8, 0]]), lengths=torch.tensor([3, 2]))
 
     inputs: (B, T) ids, (B, T, I) features, (B, C, Y, X) pictures of C channels, 0 to 1, or (B, T, C, Y, X) clips.
-    lengths: (B,) real steps of each row; the only source of masks. A picture is one step.
-    targets: (B,) classes, (B, T) aligned ids, (B, U) ids of another length, (B, D) numbers a row or (B, T, D) a step;
-        None when there is nothing to learn from.
-    target_lengths: (B,) where the targets have a length of their own.
-    padded: False promises that every length is T, which spares a mask (known on the host, so that no device has to be
-        asked).
-    learning_rate_scale: what the rate is multiplied by in the update of this batch, where batches differ on purpose:
-        windows of random lengths take steps as long as they are.
-    continues: (B,) the row of the batch before that each row goes on from, -1 where it begins anew; None: where batches
-        continue each other, each row goes on from the one in its place.
-    resets, elapsed, parents, grid: as of `Steps`, what else is known of the steps; None where nothing is.
-    spans: (B, 2), the first step of each row's target and the step after its last, where the answer is about a part of
-        what is read.
-    spelling: how the tokens of `inputs` are written, where an encoder reads that.
-    references: all right answers of each row as text, where they are texts; `targets` has one of them.
-    tokens: of `inputs`, as they were written; None where nobody asks for them.
+    lengths: (B,) number of real steps of each row; all masks are derived from it. A picture is one step.
+    targets: (B,) classes, (B, T) ids aligned with the inputs, (B, U) ids of another length, (B, D) numbers per row or
+        (B, T, D) numbers per step; None: no targets.
+    target_lengths: (B,) number of real steps of the targets where it differs from that of the inputs.
+    padded: False guarantees that every length is T, so that no mask is needed. It is known on the host, without waiting
+        for the device.
+    learning_rate_scale: factor of the learning rate in the update of this batch. Windows of random length scale it with
+        their length.
+    continues: (B,) the row of the previous batch that each row continues, -1 for a new sequence; None: where batches
+        continue each other, row i continues row i.
+    resets, elapsed, parents, grid: as in `Steps`.
+    spans: (B, 2) the first step of each row's target and the step after its last one, where the answer concerns a part
+        of the input.
+    spelling: characters of the tokens of `inputs`, for encoders that read characters.
+    references: all correct answers of each row as text, where answers are texts; `targets` holds one of them.
+    tokens: the tokens of `inputs` as text; None: not kept.
     """
 
     inputs: Tensor
@@ -90,7 +90,7 @@ class Batch:
 
     @property
     def steps(self) -> Steps:
-        """What a backbone is told beside the inputs."""
+        """Lengths and structure, the second argument of a backbone."""
         lengths = self.lengths if self.padded else None
         return Steps(lengths, self.resets, self.elapsed, self.parents, self.grid)
 
@@ -100,10 +100,10 @@ class Batch:
 
     @property
     def required_targets(self) -> Tensor:
-        """`targets`, for whoever learns from them or compares with them.
+        """`targets`, not None.
 
         Raises:
-            DataError: where the batch has none.
+            DataError: the batch has no targets.
         """
         if self.targets is None:
             raise DataError("The batch has no targets to learn from or compare with: give it some.")
@@ -111,17 +111,17 @@ class Batch:
 
     @property
     def required_target_lengths(self) -> Tensor:
-        """`target_lengths`, for whoever reads targets of another length than the inputs.
+        """`target_lengths`, not None.
 
         Raises:
-            DataError: where the batch has none.
+            DataError: the batch has no target lengths.
         """
         if self.target_lengths is None:
             raise DataError("The batch does not say how long its targets are: give target_lengths.")
         return self.target_lengths
 
     def first(self, rows: int) -> Batch:
-        """The first rows alone."""
+        """The first `rows` rows."""
         batch = replace(self, spelling=None).map(lambda tensor: tensor[:rows])
         if self.spelling is not None:
             batch.spelling = self.spelling._replace(tokens=self.spelling.tokens[:rows])
@@ -132,10 +132,11 @@ class Batch:
         return batch
 
     def to(self, device: torch.device) -> Batch:
+        """The batch on another device."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch with every tensor changed."""
+        """The batch with `change` applied to every tensor."""
         changed: dict[str, Any] = {name: change(part) for name, part in vars(self).items() if isinstance(part, Tensor)}
         if self.spelling is not None:
             changed["spelling"] = Spelling(*map(change, self.spelling))
@@ -143,23 +144,25 @@ class Batch:
 
 
 class Loss(NamedTuple):
-    """A sum over real targets and how many there were. Never a mean: whoever needs one divides once, so that padding,
-    accumulation and distribution cannot skew it. Both are tensors without dimensions."""
+    """The sum of the losses of all real targets and their number, two scalar tensors.
+
+    The mean is taken once, at the end, so that padding, gradient accumulation and distribution cannot skew it.
+    """
 
     total: Tensor
     count: Tensor  # type: ignore[assignment]
 
 
 class Features(NamedTuple):
-    """What a backbone made of a batch.
+    """The outputs of a backbone for a batch.
 
     outputs: (B, T, O), zero at padded steps.
-    last: (B, O), the output once all has been read: the forward half at the last real step, the backward half at the
+    last: (B, O), the output after the whole row: the forward half at the last real step, the backward half at the
         first.
     state: the state after each row's last real step.
-    lengths: (B,) real steps of the outputs, or None when no row is padded.
-    of_span: (B, O), the output once the steps of the row's span have been read: the forward half at its last step, the
-        backward half at its first. None where the batch has no spans.
+    lengths: (B,) number of real steps of the outputs; None: no row is padded.
+    of_span: (B, O), the output after the row's span: the forward half at its last step, the backward half at its first.
+        None: the batch has no spans.
     """
 
     outputs: Tensor
@@ -170,22 +173,25 @@ class Features(NamedTuple):
 
     @property
     def target(self) -> Tensor:
-        """(B, O), the output once what the answer is about has been read: a span or, without spans, all."""
+        """(B, O), the output that the answer is predicted from: `of_span` or, without spans, `last`."""
         return self.last if self.of_span is None else self.of_span
 
 
 class Prediction(NamedTuple):
-    """answer: text, or one text a step; score: its log-probability in nats."""
+    """answer: a text, or one text per step; score: its log-probability in nats."""
 
     answer: str | list[str]
     score: float
 
 
 class Alignment(NamedTuple):
-    """What an answer attended to. read: S labels; written: U labels; weights: (U, S), each row sums to 1.
+    """Attention weights of an answer.
 
-    picture: (C, Y, X), 0 to 1, where that was read; its regions, row by row, are the S steps.
-    backwards: whether a text was read from its end.
+    read: S labels of the input steps.
+    written: U labels of the output steps.
+    weights: (U, S), each row sums to 1.
+    picture: (C, Y, X), 0 to 1, the input where it is a picture; its regions, row by row, are the S steps.
+    backwards: True: the text was read from its end.
     """
 
     read: list[str]
@@ -196,8 +202,11 @@ class Alignment(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What an answer rests on. method: how it was found; read: S labels; weights: (S,), whose sizes sum to 1; where the
-    method tells signs, a negative one speaks against the answer.
+    """The contribution of each input step to an answer.
+
+    method: the name of the attribution method.
+    read: S labels of the input steps.
+    weights: (S,), absolute values sum to 1. If the method gives signs, negative ones are evidence against the answer.
     """
 
     method: str

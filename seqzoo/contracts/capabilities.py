@@ -1,7 +1,7 @@
-"""What a task may be able to do besides predicting, one small protocol each; whoever needs it asks for the protocol.
+"""Optional capabilities of a task, one small protocol each.
 
-A task has a capability by having its methods: there is nothing to declare. Where several models write one answer,
-`others` are the models beside the task's own, each with the rows as it reads them.
+A task has a capability if it has the protocol's methods; nothing is registered. `others` are the further models of an
+ensemble that write one answer together, each with the batch in its own encoding.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Others = Sequence[tuple[Any, Batch]]
 
 
 class TokenScore(NamedTuple):
-    """score: the log-probability of the token after those before it, in nats."""
+    """score: the log-probability of the token given those before it, in nats."""
 
     token: str
     score: float
@@ -25,29 +25,29 @@ class TokenScore(NamedTuple):
 
 @runtime_checkable
 class Ranks(Protocol):
-    """It finds several answers."""
+    """A task that can return several answers per row."""
 
     def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
-        """Up to `n_best` different predictions of each row, best first."""
+        """Up to `n_best` different predictions for each row, best first."""
 
 
 @runtime_checkable
 class Writes(Protocol):
-    """It writes its answers token by token: they can be shown as they come, and models can write together."""
+    """A task that generates its answers token by token, which allows streaming and ensembles."""
 
     def candidates(self, model: Any, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
-        """Up to `n_best` different predictions of each row, best first."""
+        """Up to `n_best` different predictions for each row, best first."""
 
     def stream(self, model: Any, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
-        """The prediction of a batch of one row, whose text is handed to `write` piece by piece once it is known."""
+        """Predict a batch of one row; `write` is called with each piece of the text once it is final."""
 
 
 @runtime_checkable
 class ScoresTexts(Protocol):
-    """It predicts each token of a text from those before it."""
+    """A task that predicts each token of a text from those before it."""
 
     def scored(self, text: str) -> str:
-        """A text that is to be scored, with what ends it."""
+        """The text to score, with its end marker."""
 
     def score_texts(self, model: Any, batch: Batch, others: Others = ()) -> list[list[TokenScore]]:
         """The score of each token of each row."""
@@ -58,44 +58,44 @@ class ScoresTexts(Protocol):
 
 @runtime_checkable
 class ScoresAnswers(Protocol):
-    """It knows the probability of an answer that is given to it."""
+    """A task that can compute the probability of a given answer."""
 
     def score_answers(
         self, model: Any, batch: Batch, answers: list[str], others: Others = ()
     ) -> list[list[TokenScore]]:
-        """The score of each token of an answer to each row, and of its end."""
+        """The score of each token of each row's answer, and of its end."""
 
 
 @runtime_checkable
 class Aligns(Protocol):
-    """It knows what each answer attended to.
+    """A task whose answers have attention weights.
 
-    alignment_needs: what a run must have for that, as a noun.
+    alignment_needs: what the model must have for that, as a noun phrase for messages.
     """
 
     alignment_needs: str
 
     def alignments(self, model: Any, batch: Batch, others: Others = ()) -> list[Alignment]:
-        """One for each row; empty where the run lacks what is needed."""
+        """The attention weights for each row; empty where the model has none."""
 
 
 @runtime_checkable
 class Explains(Protocol):
-    """It knows what each answer rests on.
+    """A task that can attribute its answers to input steps.
 
-    explanation_needs: what a run must have for that, as a noun.
+    explanation_needs: what the model must have for that, as a noun phrase for messages.
     """
 
     explanation_needs: str
 
     def explain(self, model: Any, batch: Batch, n_best: int = 1) -> list[list[Explanation]]:
-        """One for each of the `n_best` answers of each row, as many as `candidates` gives; empty where the run lacks
-        what is needed.
+        """An explanation for each of the `n_best` answers of each row, as many as `candidates` returns; empty where the
+        model cannot explain them.
         """
 
 
 class Report(Protocol):
-    """Which class was answered for which, counted over a split."""
+    """A confusion matrix over a split."""
 
     classes: list[str]
     counts: list[list[int]]
@@ -107,7 +107,7 @@ class Report(Protocol):
 
 @runtime_checkable
 class Reports(Protocol):
-    """Its answers are classes, or one class a step."""
+    """A task whose answers are classes, one per row or one per step."""
 
     def report(self) -> Report:
-        """A fresh count."""
+        """An empty confusion matrix."""

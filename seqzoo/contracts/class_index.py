@@ -1,4 +1,4 @@
-"""The classes of a package, found in the files that define them: there is no list to keep beside the files."""
+"""Index of the classes of a package, built from its source files, so that no list has to be kept beside them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 
 @functools.cache
 def modules(package: str) -> dict[str, str]:
-    """The module that defines each public class of a package and of the folders in it; imports none of them."""
+    """The module that defines each public class of a package and its subfolders, without importing them."""
     folder = Path(importlib.import_module(package).__path__[0])
-    homes: dict[str, str] = {}
+    module_of: dict[str, str] = {}
     for file in sorted(folder.rglob("*.py")):
         module = ".".join((package, *file.relative_to(folder).with_suffix("").parts))
         for name in re.findall(r"^class ([A-Z]\w+)", file.read_text(encoding="utf-8"), re.MULTILINE):
-            homes.setdefault(name, module)
-    return homes
+            module_of.setdefault(name, module)
+    return module_of
 
 
 def class_of(package: str, name: str) -> Any:
-    """A class of a package by its name, for the package's `__getattr__`: its file is imported when first asked for.
+    """A class of a package by name, for the package's `__getattr__`; its module is imported on first use.
 
     Raises:
-        AttributeError: no file of the package defines such a class.
+        AttributeError: no file of the package defines the class.
     """
     if name.startswith("_") or name not in modules(package):
         raise AttributeError(f"module {package!r} has no attribute {name!r}")

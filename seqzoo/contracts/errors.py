@@ -1,4 +1,4 @@
-"""Mistakes of a user, told in one sentence each: what is wrong, where, and what to do."""
+"""Errors for users, one sentence each: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LONGEST_LIST = 150
 
 
 def shortened(sentence: str) -> str:
-    """A sentence of at most `LONGEST_SENTENCE` characters that any terminal can show.
+    """Shorten a sentence to `LONGEST_SENTENCE` characters and escape what a terminal cannot show.
 
-    What it quotes is cut in the middle, so that what is wrong and what to do about it stay readable.
+    Long quotations are cut in the middle, so that the error and the advice stay readable.
     """
     sentence = printable(sentence)
     for quote in (r"\S{%d,}", r"'[^']{%d,}'", r'"[^"]{%d,}"'):
@@ -34,9 +34,9 @@ def _cut(text: str, longest: int) -> str:
 
 
 class SeqzooError(Exception):
-    """A mistake that a user can mend. The command line prints its text and no traceback.
+    """An error that the user can fix. The command line prints its text without a traceback.
 
-    A sentence is shortened; a report of several lines stays as it is.
+    A single sentence is shortened; a text of several lines is not.
     """
 
     def __init__(self, text: str = ""):
@@ -44,7 +44,7 @@ class SeqzooError(Exception):
 
 
 class ConfigError(SeqzooError):
-    """One or several mistakes in a configuration, all told at once."""
+    """One or several errors in a configuration, reported together."""
 
     def __init__(self, mistakes: Iterable[str]):
         self.mistakes = [shortened(mistake) for text in mistakes for mistake in text.split("\n")]
@@ -52,19 +52,19 @@ class ConfigError(SeqzooError):
 
 
 class DataError(SeqzooError):
-    """A file that is not there or does not hold what it should."""
+    """Data that is missing or malformed."""
 
 
 class CheckpointError(SeqzooError):
-    """A checkpoint or run directory that cannot be written, read or continued."""
+    """A checkpoint or run directory that cannot be written, read or resumed."""
 
 
 class TrainingError(SeqzooError):
-    """A training that cannot go on."""
+    """Training that cannot continue."""
 
 
 def closest(name: str, names: Iterable[str]) -> str:
-    """' Did you mean "lstm" or "lem"?' or the names there are, for the end of a sentence."""
+    """The end of a sentence about an unknown name: ` Did you mean 'lstm' or 'lem'?` or the list of valid names."""
     names = sorted(names)
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     if near:
@@ -79,18 +79,17 @@ def closest(name: str, names: Iterable[str]) -> str:
 
 
 def program(name: str) -> str:
-    """How a program of this environment is started from a shell, for a command that can be pasted.
+    """The shell command that starts a program of this environment, for messages that can be pasted.
 
     Args:
         name: `seqzoo`, or a program that is installed beside it, such as `tensorboard`.
 
     Returns:
-        The name, where the PATH leads to the program of this environment; else the path of its script; else
-        `python -m` with its module.
+        The name if PATH resolves it to this environment, else the path of its script, else `python -m` with its module.
     """
     scripts = Path(sysconfig.get_path("scripts"))
-    called = shutil.which(name)
-    if called is not None and scripts.resolve() in (Path(called).parent.resolve(), Path(called).resolve().parent):
+    on_path = shutil.which(name)
+    if on_path is not None and scripts.resolve() in (Path(on_path).parent.resolve(), Path(on_path).resolve().parent):
         return name
     script = shutil.which(name, path=str(scripts))
     if script is not None:
@@ -101,26 +100,24 @@ def program(name: str) -> str:
 
 def _path_from_here(path: str) -> str:
     folder = Path.cwd()
-    below = folder in Path(path).parents[1:]  # the name alone would be looked for on the PATH
+    below = folder in Path(path).parents[1:]  # the shell would search PATH for a bare name
     return shlex.quote(str(Path(path).relative_to(folder)) if below else path)
 
 
 def not_installed(package: str) -> str:
-    """'optuna, which is not installed: pip install optuna', for the end of a sentence about an optional package."""
+    """The end of a sentence about an optional package: 'optuna, which is not installed: pip install optuna'."""
     return f"{package}, which is not installed: {program('pip')} install {package}"
 
 
-# controls, marks that turn the direction of text, line ends of their own, halves of characters
+# control characters, line separators, marks of text direction, surrogates
 _NOT_FOR_TERMINALS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """A line from elsewhere as a terminal can show it: what would act on the terminal is written as an escape, which
-    JSON reads as the same character.
-    """
+    """Escape the characters of a line that would act on a terminal, as JSON escapes them."""
     return _NOT_FOR_TERMINALS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def printable_lines(text: str) -> str:
-    """`printable`, of each line of a text."""
+    """`printable` for each line of a text."""
     return "\n".join(map(printable, text.split("\n")))

@@ -1,4 +1,4 @@
-"""What only one process may have at a time: locks on files, which end with the process that holds them."""
+"""Locks between processes, held on files; the operating system releases them when a process ends."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def lock(path: Path, wait: bool = False) -> Iterator[bool]:
     """Hold a lock until the end of the context.
 
     Args:
-        path: the file of the lock, which then names this process.
-        wait: until no other process has it.
+        path: the lock file; the process that holds the lock writes its name there.
+        wait: wait until the lock is free.
 
     Yields:
-        Whether this process has it: False while another one does.
+        True if this process holds the lock, False if another one does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with disk.open_to_update(path) as file:
-        if sys.platform != "win32":  # there nobody keeps two processes apart
+        if sys.platform != "win32":  # no locking on Windows
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 yield False
                 return
-            except OSError:  # a file system without locks keeps nobody apart
+            except OSError:  # a file system without locks: go on without
                 pass
         file.truncate()
         file.write(f"process {os.getpid()} on {platform.node()}".encode())
@@ -44,7 +44,7 @@ def lock(path: Path, wait: bool = False) -> Iterator[bool]:
 
 
 def holder(path: Path) -> str:
-    """Who has a lock, for a sentence: "process 4711 on a machine"."""
+    """The process that holds a lock, for messages: "process 4711 on a machine"."""
     try:
         return disk.read_bytes(path, 1000).decode(errors="replace") or "another process"
     except OSError:
@@ -53,7 +53,7 @@ def holder(path: Path) -> str:
 
 @contextmanager
 def least_used(names: Sequence[str], folder: Path) -> Iterator[str]:
-    """The first name that the fewest hold; each of as many holders as there are names has one of its own."""
+    """Hold the name with the fewest holders, the first one among equals; N processes share N names one each."""
     for place in itertools.count():
         for name in names:
             with lock(folder / f"{name}-{place}.lock") as free:

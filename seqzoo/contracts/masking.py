@@ -1,4 +1,4 @@
-"""What is made of real steps alone, from lengths; where these are None, all steps are real."""
+"""Masks, means, softmax and cross-entropy over the real steps of padded batches; lengths None: all steps are real."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqzoo.contracts.transforms import transformed
 
 WHOLE_NUMBERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 IGNORED = -100
-"""Instead of a target: none is wanted. torch's own losses know the number."""
+"""The target at steps without one; the default `ignore_index` of torch's losses."""
 
 
 def mask(lengths: Tensor, steps: int) -> Tensor:
@@ -22,17 +22,20 @@ def mask(lengths: Tensor, steps: int) -> Tensor:
 
 
 def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device, least: int = 0) -> Tensor:
-    """The lengths of the rows of an input as int64.
+    """Check the lengths of the rows of an input and convert them to int64.
 
     Args:
-        lengths: whole numbers from `least` to T, shape (B,). Values on a GPU, and where torch transforms what is
-            computed, are clamped to that range: to look at them would mean to wait, or cannot be.
-        shape: of the input, (B, T, ...).
-        device: of the input.
-        least: smallest length that makes sense.
+        lengths: whole numbers from `least` to T, shape (B,). On a GPU, and under tracing or transformations, values are
+            clamped to that range instead of checked, because reading them would synchronise or is impossible.
+        shape: shape of the input, (B, T, ...).
+        device: device of the input.
+        least: smallest valid length.
+
+    Returns:
+        Lengths, int64, shape (B,).
 
     Raises:
-        ValueError: lengths are not whole numbers in that range, not one a row, or on another device.
+        ValueError: wrong type, shape, range or device.
     """
     if not isinstance(lengths, Tensor):
         raise ValueError(f"lengths are a {type(lengths).__name__}: they must be a tensor of whole numbers, one per row")
@@ -50,27 +53,27 @@ def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device,
         return lengths.clamp(least, steps)
     smallest, largest = (int(end) for end in lengths.aminmax()) if rows else (least, least)
     if smallest < least or largest > steps:
-        wrong = smallest if smallest < least else largest
-        raise ValueError(f"lengths have {wrong}: the input has {steps} steps, so that they must be {least} to {steps}")
+        outside = smallest if smallest < least else largest
+        raise ValueError(f"lengths contain {outside}: the input has {steps} steps, so they must be {least} to {steps}")
     return lengths
 
 
 def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """(B, T, ...) with zero at padded steps, whatever stood there, NaN included; no gradient passes these."""
+    """(B, T, ...) with padded steps set to zero, whatever their values, NaN included, and without gradient there."""
     if lengths is None:
         return x
     return x.masked_fill(~mask(lengths, x.shape[1]).view(*x.shape[:2], *[1] * (x.dim() - 2)), 0)
 
 
 def mean_of(outputs: Tensor, lengths: Tensor | None) -> Tensor:
-    """(B, T, F) -> (B, F); zero for a row without real steps."""
+    """(B, T, F) -> (B, F), the mean over time; zero for a row without real steps."""
     if lengths is None:
         return outputs.mean(1)
     return zero_padding(outputs, lengths).sum(1) / lengths.clamp(min=1)[:, None]
 
 
 def largest_of(outputs: Tensor, lengths: Tensor | None) -> Tensor:
-    """(B, T, F) -> (B, F), the largest of each feature; zero for a row without real steps."""
+    """(B, T, F) -> (B, F), the maximum over time; zero for a row without real steps."""
     if lengths is not None:
         padded = ~mask(lengths, outputs.shape[1])
         outputs = outputs.masked_fill(padded[..., None], float("-inf")).masked_fill((lengths < 1)[:, None, None], 0)
@@ -78,9 +81,14 @@ def largest_of(outputs: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def softmax_over(scores: Tensor, real: Tensor | None) -> Tensor:
-    """(..., S) -> (..., S) weights that sum to 1 over the real steps; zero elsewhere, and where no step is real.
+    """Softmax over the real steps.
 
-    real: what `scores` can be broadcast with, True where a step is; None: all are.
+    Args:
+        scores: shape (..., S).
+        real: True at real steps, broadcastable to the shape of `scores`; None: all steps are real.
+
+    Returns:
+        Weights (..., S) that sum to 1 over the real steps and are 0 elsewhere; all 0 where no step is real.
     """
     if real is None:
         return scores.softmax(-1)
@@ -90,20 +98,27 @@ def softmax_over(scores: Tensor, real: Tensor | None) -> Tensor:
 
 
 def ignore_padding(targets: Tensor, lengths: Tensor) -> Tensor:
-    """(B, T) -> (B, T), IGNORED at padded steps. Leaving those out, a GPU would have to wait for their number."""
+    """(B, T) -> (B, T), IGNORED at padded steps. Selecting the real ones would make a GPU wait for their number."""
     return targets.masked_fill(~mask(lengths, targets.shape[1]), IGNORED)
 
 
 def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, label_smoothing: float = 0.0) -> Loss:
-    """scores: (B, T, K), targets: (B, T) -> nats summed over the real steps, and how many; lengths None: all are.
+    """Cross-entropy over the real steps.
 
-    label_smoothing: share of the right answer's probability that is spread over all K.
+    Args:
+        scores: logits, shape (B, T, K).
+        targets: class ids, shape (B, T).
+        lengths: number of real steps of each row, shape (B,); None: all steps are real.
+        label_smoothing: share of the target's probability that is spread over all K classes.
+
+    Returns:
+        The sum in nats and the number of real steps.
     """
     if lengths is not None:
         scores, targets = zero_padding(scores, lengths), ignore_padding(targets, lengths)
         count = lengths.sum()
     else:
-        # torch.tensor would make a GPU wait for the host
+        # torch.tensor would copy from the host, which synchronises a GPU
         count = torch.full((), targets.numel(), device=targets.device)
     # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
     total = F.cross_entropy(

@@ -1,4 +1,4 @@
-"""A constructor's signature is the schema of its options: what may be given, and of what type."""
+"""Validation of options: the signature of a constructor is the schema of its options, names and types."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ from typing import Any, Literal, NamedTuple, TypeGuard, Union, get_args, get_ori
 from seqzoo.contracts.errors import closest
 
 Options = Mapping[str, Any]
-"""The options of a component or a group, as its YAML gives them: plain values, lists and mappings."""
+"""The options of a component or a group as in its YAML: plain values, lists and mappings."""
 LARGEST = 2**63 - 1
-"""Of whole numbers: torch counts in 64 bits."""
+"""The largest whole number that an option can have; torch's integers have 64 bits."""
 
 
 @functools.cache
 def parameters(constructor: type) -> dict[str, inspect.Parameter]:
-    """The named parameters of a class. What it collects by `**` goes to the class it builds on, whose follow."""
-    collected = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    found: dict[str, inspect.Parameter] = {}
-    for written in _constructors(constructor):
-        _, *named = inspect.signature(written).parameters.values()  # the first is self
-        found = {parameter.name: parameter for parameter in named if parameter.kind not in collected} | found
-    return found
+    """The named parameters of a constructor; where it takes `**options`, also those of its base class."""
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    named: dict[str, inspect.Parameter] = {}
+    for init in _constructors(constructor):
+        _, *after_self = inspect.signature(init).parameters.values()
+        named = {parameter.name: parameter for parameter in after_self if parameter.kind not in variadic} | named
+    return named
 
 
 @functools.cache
 def type_hints(constructor: type) -> dict[str, Any]:
-    """Type hints of the same parameters, resolved where each was written."""
+    """The type hints of `parameters`, each resolved in the module that defines it."""
     if is_dataclass(constructor):
         return get_type_hints(constructor)
     hints: dict[str, Any] = {}
-    for written in _constructors(constructor):
-        hints = get_type_hints(written) | hints
+    for init in _constructors(constructor):
+        hints = get_type_hints(init) | hints
     return hints
 
 
 def _constructors(constructor: type) -> Iterator[Callable]:
-    """The `__init__` of a class, and of those it builds on as long as each hands on what it does not name."""
+    """The `__init__` of a class and of its bases, as long as each one takes `**options` for the next."""
     for base in constructor.__mro__:
         if "__init__" in vars(base):
-            written = vars(base)["__init__"]
-            yield written
-            if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(written).parameters.values()):
+            init = vars(base)["__init__"]
+            yield init
+            if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(init).parameters.values()):
                 return
 
 
 def is_group(hint: Any) -> TypeGuard[type]:
-    """Whether an option is a group of options: a dataclass, whose signature is their schema."""
+    """Whether a type stands for a group of options: a dataclass."""
     return isinstance(hint, type) and is_dataclass(hint)
 
 
 def leaves(constructor: type, options: Options, above: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(path, type, value) of options and of those in their groups."""
+    """(path, type, value) of all options, those in groups included."""
     hints = type_hints(constructor)
     for name, value in options.items():
         if is_group(hints.get(name)) and isinstance(value, dict):
@@ -74,30 +74,36 @@ def check_options(
     provided: Iterable[str] = (),
     common: Iterable[str] = (),
 ) -> dict[str, str]:
-    """The options with a mistake, those of a group by their path, and a sentence for each: unknown names, missing ones,
-    wrong types.
+    """Check options against a constructor: unknown names, missing options, wrong types.
 
-    provided: names that are not options, because they come from elsewhere.
-    common: options that are checked elsewhere, which a name that is not known may have meant.
+    Args:
+        where: path of the component, for messages.
+        constructor: class or dataclass whose parameters are the options.
+        options: values by name.
+        provided: parameters that are not options because the caller passes them.
+        common: options that are checked elsewhere; suggested for unknown names.
+
+    Returns:
+        A sentence for each wrong option, by its path within the component; empty: all are valid.
     """
-    known, hints, provided = parameters(constructor), type_hints(constructor), set(provided)
+    accepted, hints, provided = parameters(constructor), type_hints(constructor), set(provided)
     mistakes = {}
     for name, value in options.items():
-        if name not in known or name in provided:
-            may = [other for other in [*known, *common] if other not in provided]
-            inside = {
+        if name not in accepted or name in provided:
+            candidates = [other for other in [*accepted, *common] if other not in provided]
+            in_groups = {
                 option: f"{group}.{option}"
-                for group in known
+                for group in accepted
                 if is_group(hints.get(group)) and group not in provided
                 for option in parameters(hints[group])
             }
-            near = difflib.get_close_matches(name, [*may, *inside], n=1, cutoff=0.7)
-            if name in inside:
-                advice = f": it is '{where}.{inside[name]}'."
-            elif near and near[0] not in may:
-                advice = f". Did you mean '{where}.{inside[near[0]]}'?"
+            near = difflib.get_close_matches(name, [*candidates, *in_groups], n=1, cutoff=0.7)
+            if name in in_groups:
+                advice = f": it is '{where}.{in_groups[name]}'."
+            elif near and near[0] not in candidates:
+                advice = f". Did you mean '{where}.{in_groups[near[0]]}'?"
             else:
-                advice = f".{closest(name, may)}"
+                advice = f".{closest(name, candidates)}"
             mistakes[name] = f"there is no option '{where}.{name}'{advice}"
         elif value == "???":
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
@@ -106,17 +112,17 @@ def check_options(
                 f"{where}.{name} is {shown(value)}: it must be {describe(hints[name])}{_advice(value, hints[name])}"
             )
         elif is_group(hints.get(name)):
-            inside = check_options(f"{where}.{name}", hints[name], value)
-            mistakes |= {f"{name}.{option}": mistake for option, mistake in inside.items()}
-    for name, parameter in known.items():
+            of_group = check_options(f"{where}.{name}", hints[name], value)
+            mistakes |= {f"{name}.{option}": mistake for option, mistake in of_group.items()}
+    for name, parameter in accepted.items():
         if parameter.default is parameter.empty and name not in options and name not in provided:
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
     return mistakes
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value (from YAML) is of the annotated type. An int is a float; a bool is not a number, nor is
-    nan, an infinite one or a whole number that takes more than 64 bits.
+    """Whether a plain value (from YAML) has the annotated type. Ints are valid floats; bools, nan, infinities and
+    whole numbers of more than 64 bits are not valid numbers.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
@@ -147,7 +153,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _advice(value: Any, hint: Any) -> str:
-    """What may have been meant by a value that does not fit."""
+    """A hint at what a value of the wrong type may have been meant to be."""
     numbers = [*_numbers(value)]
     if numbers and "text" in describe(hint):
         return ', numbers in quotes, as "12"'
@@ -184,9 +190,9 @@ def describe(hint: Any) -> str:
 class UnmetCondition(NamedTuple):
     """An option whose condition does not hold.
 
-    path: the option, and its value.
-    other, actual: the option that it depends on, by its full path, and that one's value.
-    wanted: what the other would have to be, in words.
+    path, value: full path and value of the option.
+    other, actual: full path and value of the option that it depends on.
+    wanted: what the other option would have to be, in words.
     """
 
     path: str
@@ -202,26 +208,29 @@ class UnmetCondition(NamedTuple):
 def unmet(declared: str, constructor: type, options: Options, where: str, config: Options) -> Iterator[UnmetCondition]:
     """The options of a component whose conditions do not hold.
 
-    A class declares conditions for its options, by their names:
+    A class declares conditions for its options by name:
 
-        acts_with = {"momentum": "optimizer=sgd,rmsprop"}  # without it, the option has no effect
-        needs = {"freeze": "data.vectors!=null"}           # without it, the option does harm
+        acts_with = {"momentum": "optimizer=sgd,rmsprop"}  # otherwise the option has no effect
+        needs = {"freeze": "data.vectors!=null"}           # otherwise the option does harm
 
-    A condition compares another option (of the same component, or by its full path) with values: `=` any of them, `!=`
-    none of them, `>` a number. Several are joined by " and "; by " or " where one is enough. An option that is off
-    (null, false, 0, none or empty) needs nothing.
+    A condition compares another option (of the same component, or by its full path) with values: `=` one of them, `!=`
+    none of them, `>` a number. Conditions are combined by " and " and " or ", where " or " binds more tightly. Options
+    that are off (null, false, 0, none or empty) are not checked.
 
     Args:
-        declared: the name of the class attribute that holds the conditions, acts_with or needs.
+        declared: name of the class attribute with the conditions, acts_with or needs.
         constructor: the class, or the dataclass of a group of options.
-        options: its options.
-        where: their path.
+        options: the options of the component.
+        where: path of the component.
         config: the whole configuration, for options of other components.
+
+    Yields:
+        One `UnmetCondition` per option.
     """
-    hints, known = type_hints(constructor), parameters(constructor)
+    hints, accepted = type_hints(constructor), parameters(constructor)
 
     def value_of(name: str) -> Any:
-        return options.get(name, known[name].default if name in known else None)
+        return options.get(name, accepted[name].default if name in accepted else None)
 
     conditions: dict[str, str] = {}
     for base in reversed(constructor.__mro__):
@@ -247,7 +256,7 @@ def unmet(declared: str, constructor: type, options: Options, where: str, config
 
 
 def plain(value: Any) -> str:
-    """A value as it is written in YAML."""
+    """A value as YAML writes it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
@@ -260,7 +269,7 @@ def unquoted(value: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in a sentence: as in YAML, with texts in quotes."""
+    """A value for messages: as in YAML, strings in quotes."""
     if isinstance(value, list):
         return f"[{', '.join(map(shown, value))}]"
     return repr(value) if isinstance(value, str | dict) else plain(value)
@@ -279,7 +288,7 @@ def _wanted(path: str, sign: str, values: list[str]) -> str:
 
 
 def value_at(config: Options, path: str) -> Any:
-    """The value of an option; None where there is none."""
+    """The value of an option by its path; None if it does not exist."""
     node: Any = config
     for part in path.split("."):
         node = node.get(part) if isinstance(node, dict) else None

@@ -1,4 +1,4 @@
-"""The parts of a model and its data, as every other room knows them: encoder, backbone, metric, task, data module."""
+"""Base classes of the parts of a model and its data: encoder, backbone, metric, task, data module."""
 
 from __future__ import annotations
 
@@ -15,38 +15,41 @@ from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.steps import Steps
 
 EXAMPLE_LETTERS = 8
-"""Of a word that is spelled in `Task.example_batch`."""
+"""Length of the words in `Task.example_batch`, in characters."""
 
 
 class Encoder(nn.Module):
-    """Ids, features or pictures become the vectors that a backbone reads: `Encoder(input_size, **options)`. Each step
-    on its own; a picture becomes a vector for each of its regions.
+    """Maps ids, features or pictures to the vectors that a backbone reads: `Encoder(input_size, **options)`.
 
-    A constructor that names `spec` is handed the DataSpec.
+    Each step is encoded on its own; a picture becomes one vector per region. A constructor with a parameter `spec`
+    receives the DataSpec.
 
     output_size: width of the vectors.
-    reads_characters: True where `forward` takes the Spelling of the inputs, too.
+    reads_characters: True: `forward` also takes the Spelling of the inputs.
     """
 
     output_size: int
     reads_characters: ClassVar[bool] = False
 
     def load_pretrained(self) -> None:
-        """Takes the weights that its options name to start from: where a training begins, not where a model is only
-        measured, or is given its own. Raises DataError where they cannot be had.
+        """Load the pretrained weights that the options name. Called when training starts, not when a model is only
+        measured or loaded from a checkpoint.
+
+        Raises:
+            DataError: the weights are not available.
         """
 
 
 class Backbone(nn.Module):
-    """A cell becomes a network over (B, T, I): `Backbone(cell, input_size, **options)`, where `cell` is a CellFactory.
+    """A network of cells over (B, T, I): `Backbone(cell, input_size, **options)`, where `cell` is a CellFactory.
 
     Example:
         >>> model, data = seqzoo.build("task=tagging", "backbone=bidirectional")
         >>> outputs, state = model.backbone(torch.randn(8, 50, model.encoder.output_size))
 
-    causal: True where output t depends on inputs 0..t only; then `step` exists and equals `forward`.
-    two_sided: True where the first half of output t depends on inputs 0..t only, the second half on inputs t.. only.
-    keeps_time: False where outputs are fewer than inputs; `output_lengths` says how many.
+    causal: True: output t depends on inputs 0..t only; `step` then exists and agrees with `forward`.
+    two_sided: True: the first half of output t depends on inputs 0..t only, the second half on inputs t.. only.
+    keeps_time: False: there are fewer outputs than inputs; `output_lengths` gives their number.
     """
 
     output_size: int
@@ -60,38 +63,39 @@ class Backbone(nn.Module):
         return ()
 
     @abstractmethod
-    def initial_state(self, batch_size: int) -> State: ...
+    def initial_state(self, batch_size: int) -> State:
+        """The state before the first step."""
 
     @abstractmethod
     def forward(
         self, x: Tensor, steps: Steps | Tensor | None = None, state: State | None = None
     ) -> tuple[Tensor, State]:
-        """Read whole sequences.
+        """Run the network over whole sequences.
 
         Args:
             x: input, shape (B, T, I).
-            steps: lengths, shape (B,), or Steps; None: all steps are real. `supported(steps, self)` makes Steps of
-                any of them, and refuses what the network does not read.
-            state: as `initial_state` or an earlier call returned it; None: the initial one.
+            steps: lengths, shape (B,), or Steps; None: all steps are real. `supported(steps, self)` converts each of
+                them to Steps and rejects fields that the network does not read.
+            state: from `initial_state` or an earlier call; None: the initial state.
 
         Returns:
-            Outputs (B, T, O), zero at padded steps, and the state after each row's last real step; of a network that
-            reads backwards, too, that half's state is the one after the first step.
+            Outputs (B, T, O), zero at padded steps, and the state after each row's last real step. In a bidirectional
+            network the state of the backward half is that after the first step.
 
         Raises:
-            ValueError: shapes, types, devices or lengths do not fit, or `steps` has a field that is not supported.
+            ValueError: wrong shapes, types, devices or lengths, or a field of `steps` that is not supported.
         """
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Real steps of each row's input -> of its output, (B,) both."""
+        """The number of real outputs of each row (B,), from its number of real inputs (B,)."""
         return lengths
 
     @abstractmethod
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """(B, I) -> (B, O) and the next state."""
+        """Run one time step: (B, I) -> (B, O) and the next state."""
 
     def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
-        """(B, T, O) and the outputs' own lengths -> (B, O): the output once all has been read."""
+        """The output after the whole row: outputs (B, T, O) and their lengths (B,) -> (B, O)."""
         if lengths is None:
             return outputs[:, -1]
         index = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, outputs.shape[-1])
@@ -103,11 +107,13 @@ BackboneFactory = Callable[[int], Backbone]
 
 
 class Metric:
-    """A running sum that becomes one number: `Metric()` has counted nothing.
+    """A running sum that becomes one number; `Metric()` is an empty one.
 
-    name: of the score; by it `task.metrics` names a metric of seqzoo.
-    from_predictions: it reads answers, so that somebody must decode; scores_alone: one answer has a score of its own.
-    loss_unit: the `Task.loss_unit` of the losses that it is computed from; None for any.
+    name: name of the score; the option `task.metrics` lists metrics of seqzoo by this name.
+    higher_is_better: whether the best checkpoint is the one with the highest score.
+    from_predictions: True: it is computed from answers, which requires decoding.
+    scores_alone: True: it is defined for a single answer.
+    loss_unit: the `Task.loss_unit` of the losses that it is computed from; None: any.
     """
 
     name: str
@@ -118,11 +124,11 @@ class Metric:
 
     @abstractmethod
     def update(self, loss: Loss, answers: list, references: list) -> None:
-        """Count one batch: its loss, and its answers and references, which are empty where nobody decoded."""
+        """Add one batch: its loss, and its answers and references, which are empty without decoding."""
 
     @abstractmethod
     def compute(self) -> float:
-        """The number for all that has been counted; nan where that is nothing."""
+        """The score over all batches so far; nan without any."""
 
 
 class Task(nn.Module):
@@ -135,16 +141,16 @@ class Task(nn.Module):
         >>> total, count = model.task.loss(scores, batch)
         >>> model.task.decode(model, batch)[0].answer
 
-    reads: the `DataSpec.kind` of the batches that it reads; several tasks may read one kind.
-    example_answers: some `Prediction.answer`, on which a metric is tried before data is read; none where no answer is
-        right or wrong; None where that is not known.
-    skips_empty_text: True where an empty text has an empty answer, without the model.
-    loss_unit: of `loss` outside training: "nats" where it is a negative log-likelihood, "squared error", or "" for any
+    reads: the `DataSpec.kind` of its batches; several tasks may read the same kind.
+    example_answers: values of `Prediction.answer` on which metrics are tried before data is read; empty: no answer is
+        right or wrong; None: unknown.
+    skips_empty_text: True: the answer to an empty text is empty, without running the model.
+    loss_unit: unit of `loss` outside training: "nats" for a negative log-likelihood, "squared error", or "" for any
         other objective.
-    needs_causal: True where a backbone that looks ahead would see the answer.
-    needs_two_sides: True where what a backbone has read before a step and after it must be apart.
-    needs_every_step: True where each step of the input has an answer of its own.
-    legend: how a line of `show` is read. Brackets hold what is right, wherever there are any.
+    needs_causal: True: a backbone that looks ahead would see the answer.
+    needs_two_sides: True: the backbone must keep the context before a step and that after it apart.
+    needs_every_step: True: each input step has an answer of its own.
+    legend: how to read a line of `show`. Correct answers are in brackets.
     """
 
     reads: ClassVar[str]
@@ -159,29 +165,30 @@ class Task(nn.Module):
 
     @abstractmethod
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        """Features -> what `loss` reads: scores before any softmax or, where scores of a large vocabulary need not be
-        written out, the features they come from."""
+        """The input of `loss`: logits or, where those of a large vocabulary are never materialised, the features that
+        they are computed from."""
 
     @abstractmethod
-    def loss(self, scores: Tensor, batch: Batch) -> Loss: ...
+    def loss(self, scores: Tensor, batch: Batch) -> Loss:
+        """The sum of the losses of a batch, from what `forward` returned, and the number of targets."""
 
     @property
     def loss_name(self) -> str:
-        """The name of the mean loss among the scores."""
+        """Name of the mean loss among the scores."""
         return "loss_nats" if self.loss_unit == "nats" else "loss"
 
     @property
     def training_loss_name(self) -> str:
-        """The name of the mean training loss: `loss` where it is more than a likelihood, such as one with penalties."""
+        """Name of the mean training loss: `loss` where it is not a plain likelihood, for example with penalties."""
         return self.loss_name
 
     def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
-        """A batch of random content, such as the task reads in training: costs are counted with one.
+        """A random batch of the form that the task reads in training, used to count costs.
 
         Args:
-            rows: how many; all are full.
-            steps: of each row. Targets have as many.
-            numbers: inputs are features, not ids.
+            rows: number of rows, all without padding.
+            steps: length of inputs and targets.
+            numbers: True: inputs are features, not ids.
         """
         spec, length = self.spec, steps
         if spec.picture is not None:
@@ -201,24 +208,26 @@ class Task(nn.Module):
 
     @abstractmethod
     def metrics(self) -> list[Metric]:
-        """Fresh counters; the first one picks the best checkpoint."""
+        """New, empty metrics; the first one selects the best checkpoint."""
 
     def check_start(self) -> None:
-        """Called where a training begins, not where a finished run is read. Raises ConfigError for data that it cannot
-        learn from with its options.
+        """Check the data before training; not called when a finished run is loaded.
+
+        Raises:
+            ConfigError: the task cannot learn from this data with its options.
         """
 
     def prompt(self, text: str) -> str:
-        """A text that a person gives to predict from, as the model is to read it."""
+        """Convert a text that a user typed to the form that the model reads."""
         return text
 
     @abstractmethod
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        """Predictions that a person can read, one a row; `features` spares encoding the batch again."""
+        """Readable predictions, one per row; pass `features` to avoid encoding the batch again."""
 
     def tokens_read(self, batch: Batch) -> list[list[str]]:
-        """The tokens of each row of ids: as they were written where the batch knows that, else as the vocabulary has
-        them. `spec.inputs.join` makes text of them.
+        """The input tokens of each row: `batch.tokens` if given, else from the vocabulary. `spec.inputs.join` joins
+        them to a text.
         """
         if batch.tokens is not None:
             return batch.tokens
@@ -226,30 +235,31 @@ class Task(nn.Module):
         return [[(self.spec.input_codec.tokens([token]) or [""])[0] for token in ids[:length]] for ids, length in rows]
 
     def labels_read(self, batch: Batch) -> list[list[str]]:
-        """`tokens_read`, each as a text of its own: of a piece of a word without its mark."""
+        """`tokens_read` as labels: subword markers are removed."""
         return [[self.spec.input_codec.join([token]) for token in row] for row in self.tokens_read(batch)]
 
     def classes(self) -> list[str]:
-        """What every answer is one of, or each of its steps; empty where answers are no classes."""
+        """The classes of answers, or of their steps; empty if answers are not classes."""
         return []
 
     @abstractmethod
     def references(self, batch: Batch) -> list:
-        """The right answers, in the form of `Prediction.answer`."""
+        """The correct answers, in the form of `Prediction.answer`."""
 
     def samples(self, batch: Batch, count: int) -> Batch:
-        """The rows of a validation batch whose predictions are shown to a person."""
+        """The rows of a validation batch whose predictions are shown in the log."""
         return batch.first(count)
 
     @abstractmethod
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """One line a row for a person: what was read, what was answered, what was right."""
+        """One readable line per row: input, prediction, reference."""
 
 
 class ReadFiles(NamedTuple):
-    """What was read under one name of a configuration.
+    """The files that were read for one option of a configuration.
 
-    path: absolute: a file, a `::member` of an archive, a folder, or a pattern; files: all that were read of it.
+    path: absolute path of a file, a `::member` of an archive, a folder or a pattern.
+    files: all files that were read from it.
     """
 
     path: str
@@ -257,17 +267,17 @@ class ReadFiles(NamedTuple):
 
 
 class DataModule:
-    """Batches of one data set: `DataModule(**options)` reads nothing, `load` does.
+    """Batches of one data set. `DataModule(**options)` reads no data; `load` does.
 
     Example:
         >>> model, data = seqzoo.build("task=tagging")
         >>> data.splits()
         >>> for batch in data.batches("train", epoch=0):
 
-    stateful: batch k + 1 continues batch k row by row (truncated back-propagation through time).
-    numbers: inputs are (B, T, I) features, not ids.
-    structure: the fields of `Steps` besides lengths that its batches have, which a backbone must support.
-    remarks: what a person should know of the data that was read; a run shows them at its start.
+    stateful: True: batch k + 1 continues batch k row by row (truncated backpropagation through time).
+    numbers: True: inputs are features (B, T, I), not ids.
+    structure: the fields of `Steps` besides lengths that its batches have; the backbone must support them.
+    remarks: notes on the data that was read, logged at the start of a run.
     """
 
     stateful: bool = False
@@ -278,37 +288,44 @@ class DataModule:
 
     @cached_property
     def files(self) -> dict[str, ReadFiles]:
-        """What `load` has read, by its names in the configuration."""
+        """The files that `load` has read, by option name."""
         return {}
 
     @cached_property
     def places(self) -> dict[str, str]:
-        """The paths that a run read when it started, by the same names; `load` looks there first."""
+        """The paths that the run read when it started, by option name; `load` looks there first."""
         return {}
 
     @abstractmethod
     def expected_spec(self) -> DataSpec:
-        """The sizes as far as they are known before reading anything: upper limits."""
+        """The sizes as far as they are known before any data is read: upper bounds."""
 
     @abstractmethod
     def load(self, spec: DataSpec | None = None) -> None:
-        """Read or generate; afterwards `spec` is set. A given spec, of a finished run, is kept as it is."""
+        """Read or generate the data and set `spec`.
+
+        Args:
+            spec: that of a finished run, which is then kept; None: built from the data.
+        """
 
     @abstractmethod
     def splits(self) -> dict[str, int]:
-        """Examples of "train", "validation" and, where there is one, "test"."""
+        """The number of examples in "train", "validation" and, if there is one, "test"."""
 
     @abstractmethod
-    def num_batches(self, split: str, epoch: int = 0) -> int: ...
+    def num_batches(self, split: str, epoch: int = 0) -> int:
+        """The number of batches of a split in an epoch."""
 
     @abstractmethod
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        """The same seed, split and epoch give the same batches in the same order; `start` leaves out the first ones at
-        no cost.
+        """The batches of a split. The same seed, split and epoch give the same batches in the same order.
+
+        Args:
+            split: a name of `splits`.
+            epoch: number of the epoch, from 0.
+            start: number of batches to skip at the beginning, without the cost of building them.
         """
 
     def padding_share(self) -> float | None:
-        """The share of the training inputs' steps that is padding, in the first epoch; None where all rows are equally
-        long.
-        """
+        """The share of padded steps in the training inputs of the first epoch; None: rows are never padded."""
         return None

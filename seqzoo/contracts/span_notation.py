@@ -1,4 +1,4 @@
-"""Tags that mark spans, such as B-PER I-PER O: what they say, how they are written, and what may not follow what."""
+"""Tagging schemes for spans (IOB1, BIO, BIOES, BMES, BILOU): parsing, writing, conversion and valid transitions."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ Span = tuple[str, int, int]
 
 OUTSIDE = "O"
 SCHEMES = {"iob1": "IIII", "bio": "BIIB", "bioes": "BIES", "bmes": "BMES", "bilou": "BILU"}
-"""What a scheme writes before the type: at the first, an inner and the last token of a span, and at the only one. iob1
-has a B, too: at the first token of a span that touches one of the same type.
+"""The prefixes of a scheme: of the first, an inner, the last and the only token of a span. IOB1 also writes B, at the
+first token of a span that directly follows one of the same type.
 """
 ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
-"""What a tag begins with -> begin, inside, end or single; everything else is outside of any span."""
+"""Prefix -> begin, inside, end or single; all other tags are outside of spans."""
 
 
 class Tag(NamedTuple):
-    """role: B, I, E, S, or O outside of any span; kind: the span's type."""
+    """role: B, I, E, S, or O outside of spans; kind: the type of the span."""
 
     role: str
     kind: str
 
 
 def parse(tag: str) -> Tag:
+    """Split a tag such as B-PER into role and type."""
     prefix, _, kind = tag.partition("-")
     role = ROLES.get(prefix, OUTSIDE)
     return Tag(role, "" if role == OUTSIDE else kind)
 
 
 def spans(tags: list[str]) -> Iterator[Span]:
-    """The spans of a row of tags in any scheme, broken ones read as conlleval reads them: a span also begins at an
-    inside or an end that continues nothing or another type, and it ends wherever the next tag does not continue it.
+    """The spans of a row of tags in any scheme.
+
+    Invalid sequences are read as conlleval does: an inside or end tag that continues no span of its type begins one,
+    and a span ends where the next tag does not continue it.
     """
     kind, start = "", -1  # start is -1 outside a span
     previous = OUTSIDE
@@ -49,56 +52,56 @@ def spans(tags: list[str]) -> Iterator[Span]:
 
 
 def scheme_of(rows: Iterable[list[str]]) -> str | None:
-    """The scheme that rows of tags are written in; None where they mark no spans, as parts of speech do not.
+    """Detect the scheme of rows of tags; None if they do not mark spans, such as parts of speech.
 
-    Rows of B and I alone are iob1 where spans begin with I, and with B only behind one of the same type; else bio.
+    Rows with only B and I are IOB1 if spans begin with I, or with B directly after a span of their type; else BIO.
     """
     prefixes: set[str] = set()
-    begins_inside = begins_anew = False
+    begins_with_i = begins_with_b = False
     for row in rows:
         previous = Tag(OUTSIDE, "")
         for tag in row:
             current = parse(tag)
             if current.role == OUTSIDE != tag:
                 return None
-            touches = previous.role != OUTSIDE and previous.kind == current.kind
-            begins_inside |= current.role == "I" and not touches
-            begins_anew |= current.role == "B" and not touches
+            follows_same = previous.role != OUTSIDE and previous.kind == current.kind
+            begins_with_i |= current.role == "I" and not follows_same
+            begins_with_b |= current.role == "B" and not follows_same
             prefixes.add(tag[0])
             previous = current
-    for scheme, telling in {"bmes": "M", "bilou": "LU", "bioes": "ES", "bio": "BI"}.items():
-        if prefixes & set(telling):
-            return "iob1" if scheme == "bio" and begins_inside and not begins_anew else scheme
+    for scheme, distinctive in {"bmes": "M", "bilou": "LU", "bioes": "ES", "bio": "BI"}.items():
+        if prefixes & set(distinctive):
+            return "iob1" if scheme == "bio" and begins_with_i and not begins_with_b else scheme
     return None
 
 
 def tags_of(kinds: Iterable[str], scheme: str) -> list[str]:
-    """All tags that a scheme has for spans of these types, and the one outside."""
+    """All tags of a scheme for spans of these types, O included."""
     letters = sorted({*SCHEMES[scheme], "B"})
     return [OUTSIDE, *(f"{letter}-{kind}" if kind else letter for kind in sorted(kinds) for letter in letters)]
 
 
-def write(found: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """Spans in their order, none over another -> so many tags."""
+def write(ordered_spans: Iterable[Span], length: int, scheme: str) -> list[str]:
+    """The tags of a row of `length` steps with these spans, which are in order and do not overlap."""
     first, inner, last, only = list(SCHEMES[scheme])
     tags = [OUTSIDE] * length
-    touched: tuple[str, int] | None = None  # the type of the span before, and the step behind it
-    for kind, start, end in found:
+    previous: tuple[str, int] | None = None  # type of the previous span and the step after it
+    for kind, start, end in ordered_spans:
         letters = [first, *[inner] * (end - start - 1), last] if end > start else [only]
-        if scheme == "iob1" and (kind, start) == touched:
+        if scheme == "iob1" and (kind, start) == previous:
             letters[0] = "B"
         tags[start : end + 1] = [f"{letter}-{kind}" if kind else letter for letter in letters]
-        touched = (kind, end + 1)
+        previous = (kind, end + 1)
     return tags
 
 
 def convert(tags: list[str], scheme: str) -> list[str]:
-    """The same spans in another scheme, or, of a broken row, in its own."""
+    """Rewrite tags in a scheme; with the scheme they are in, this repairs invalid sequences."""
     return write(spans(tags), len(tags), scheme)
 
 
 def may_follow(previous: str, tag: str, scheme: str) -> bool:
-    """Whether a tag may stand behind another; O stands for the begin and the end of a row, too."""
+    """Whether a tag may follow another one; the begin and end of a row count as O."""
     (role, kind), (next_role, next_kind) = parse(previous), parse(tag)
     if scheme == "iob1":
         return next_role != "B" or (role != OUTSIDE and kind == next_kind)
@@ -108,6 +111,6 @@ def may_follow(previous: str, tag: str, scheme: str) -> bool:
 
 
 def is_broken(tags: list[str], scheme: str) -> bool:
-    """Whether a tag stands where its scheme allows none such."""
+    """Whether a row has a transition that its scheme does not allow."""
     bounded = [OUTSIDE, *tags, OUTSIDE]
     return not all(may_follow(*pair, scheme) for pair in pairwise(bounded))

@@ -1,4 +1,4 @@
-"""What a model must know of its data: sizes, codecs and vectors."""
+"""The description of a data set that a model is built from: sizes, codecs and word vectors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from seqzoo.contracts.errors import DataError
 
 
 class Codec(Protocol):
-    """Text to ids and back; `seqzoo.data.text.codec` holds the ones there are.
+    """Converts text to ids and back; implementations are in `seqzoo.data.text.codec`.
 
-    unit: what a token is, in the plural: words, characters, pieces of words, ...
+    unit: the kind of token, in the plural: words, characters, pieces of words, ...
+    size: size of the vocabulary.
     """
 
     @property
@@ -28,19 +29,19 @@ class Codec(Protocol):
 
 
 class SpellingCodec(Codec, Protocol):
-    """How a token is written, to ids and back."""
+    """Converts the spelling of a token to ids and back."""
 
     def written(self, tokens: list[str]) -> list[str]:
-        """What is encoded of each token of a row."""
+        """The text that is encoded for each token of a row."""
 
 
 @dataclass(frozen=True, eq=False)
 class WordVectors:
-    """Vectors of words that were learned elsewhere: what an encoder starts from.
+    """Pretrained word vectors that an encoder starts from.
 
-    words, found, share: different words of the training split, how many of them have a vector, and what share of its
-        tokens these are; saved with a run.
-    ids, values: (N,) ids of the vocabulary and their vectors (N, E); None in a finished run, whose weights have them.
+    words, found, share: number of different words in the training split, number of those with a vector, and their share
+        of its tokens; saved with a run.
+    ids, values: (N,) ids of the vocabulary and their vectors (N, E); None in a finished run, whose weights hold them.
     """
 
     words: int
@@ -52,19 +53,19 @@ class WordVectors:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a model must know of its data; saved with a run, so that a model loads without its data.
+    """The description of a data set that a model is built from; saved with a run, so that a model loads without data.
 
-    kind: what its batches hold, such as "tagging" (a label for each step); tasks say which kind they read.
-    input_size: how many different ids there are, or features a step.
-    output_size: classes, tags, ids of the target vocabulary, or numbers a target.
-    inputs, targets: text to ids and back; None before the data has been read, and where there are numbers.
-    per_step: of numbers as targets: whether each step has its own.
-    marked: whether each input marks its target, as `seqzoo.data.sources.marked_text` reads it.
-    class_counts: training examples of each class, where targets are classes and they have been counted.
-    vectors: of the words of `inputs`, where the data brings some.
-    character_size: how many different ids there are in `Batch.spelling`; 0 where batches have none.
-    characters: a token to the ids of its characters, or of what is spelled in place of them.
-    picture: [C, Y, X], the size of a picture, or of each frame of a clip, where inputs are pictures; input_size is C.
+    kind: form of the batches, such as "tagging" (a label for each step); a task names the kind that it reads.
+    input_size: size of the input vocabulary, or number of features per step.
+    output_size: number of classes or tags, size of the target vocabulary, or numbers per target.
+    inputs, targets: codecs; None before the data has been read, and for numbers.
+    per_step: for numeric targets: whether each step has its own.
+    marked: whether inputs mark their target span, as `seqzoo.data.sources.marked_text` reads it.
+    class_counts: number of training examples of each class; None: not counted, or targets are not classes.
+    vectors: pretrained vectors of the words of `inputs`, if the data provides any.
+    character_size: size of the character vocabulary of `Batch.spelling`; 0: batches have no spelling.
+    characters: codec of the characters of a token, or of what is used in their place.
+    picture: [C, Y, X], size of a picture or of each frame of a clip, for picture inputs; input_size is then C.
     """
 
     kind: str
@@ -82,24 +83,24 @@ class DataSpec:
 
     @property
     def given_as_files(self) -> bool:
-        """Whether an input is a file, a picture or its features, and not a text or a line of numbers."""
+        """Whether an input is a file (a picture or its features) and not a text or a line of numbers."""
         return self.inputs is None and self.kind == "transduction"
 
     @property
     def input_codec(self) -> Codec:
-        """`inputs`, for whoever reads text.
+        """`inputs`, not None.
 
         Raises:
-            DataError: where there is none.
+            DataError: the inputs have no vocabulary.
         """
         return _required(self.inputs, "inputs")
 
     @property
     def target_codec(self) -> Codec:
-        """`targets`, for whoever writes text.
+        """`targets`, not None.
 
         Raises:
-            DataError: where there is none.
+            DataError: the targets have no vocabulary.
         """
         return _required(self.targets, "targets")
 

@@ -1,4 +1,4 @@
-"""States of every cell are nested tuples of batch-first tensors; what is done to all of them is written here, once."""
+"""Functions on states, which are nested tuples of batch-first tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seqzoo.contracts.batch import State
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:
-    """Apply `function` to the tensors of states of equal structure, position by position."""
+    """Apply `function` to corresponding tensors of states with the same structure."""
     return tuple(
         map_state(function, *parts) if isinstance(parts[0], tuple) else function(*parts)
         for parts in zip(*states, strict=True)
@@ -30,17 +30,17 @@ def unflatten(tensors: list[Tensor], like: State) -> State:
 
 
 def detach(state: State) -> State:
-    """Cut the graph: what truncated back-propagation does between two pieces of a sequence."""
+    """Detach a state from the graph, as truncated backpropagation does between two segments of a sequence."""
     return map_state(Tensor.detach, state)
 
 
 def reorder(state: State, index: Tensor) -> State:
-    """Row i of the result is row index[i]: beams that survive, or batches that shrink. index: (N,)."""
+    """Select rows: row i of the result is row index[i] of the state. index: (N,)."""
     return map_state(lambda tensor: tensor.index_select(0, index), state)
 
 
 def where(condition: Tensor, chosen: State, otherwise: State) -> State:
-    """Row by row: `chosen` where condition (B,) is True, else `otherwise`."""
+    """Select row by row: `chosen` where condition (B,) is True, else `otherwise`."""
     return map_state(lambda a, b: torch.where(condition.view(-1, *[1] * (a.dim() - 1)), a, b), chosen, otherwise)
 
 

@@ -1,4 +1,4 @@
-"""What is known of the steps of a batch besides their content."""
+"""Lengths and structure of the steps of a batch."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 class Steps(NamedTuple):
-    """Which steps are real, and how they hang together; goes with x to backbones and cells.
+    """Lengths and structure of the steps of a batch, passed to backbones and cells along with x.
 
-    A field that is None says nothing. Whoever is given a field that it does not support refuses it (`supported`).
+    Fields that are None are not given. Backbones and cells reject fields that they do not support (`supported`).
 
-    lengths: (B,), number of real steps of each row, whole numbers from 0 to T; None: all steps are real.
-    resets: (B, T), True where the state starts anew before a step, such as the first of an episode or a document: the
-        network goes on there from its initial state, and no gradient passes. Padded steps have no influence.
-    elapsed: (B, T), time since the step before.
+    lengths: (B,), number of real steps of each row, from 0 to T; None: all steps are real.
+    resets: (B, T), True where the state is reset to the initial state before the step, such as at the first step of an
+        episode or a document; no gradient passes there. Values at padded steps are ignored.
+    elapsed: (B, T), time since the previous step.
     parents: (B, T), the step of each node's parent, -1 at a root; children come before parents.
-    grid: rows and columns of a grid whose places are the steps, row after row.
+    grid: numbers of rows and columns of a grid whose cells are the steps, row by row.
     """
 
     lengths: Tensor | None = None
@@ -29,7 +29,7 @@ class Steps(NamedTuple):
 
     @property
     def structure(self) -> list[str]:
-        """The names of the fields that are given, lengths aside."""
+        """The names of the fields that are given, except lengths."""
         return [name for name in MEANINGS if getattr(self, name) is not None]
 
 
@@ -50,7 +50,11 @@ class Reader(Protocol):
 
 
 def supported(steps: Steps | Tensor | None, reader: Reader) -> Steps:
-    """`steps` as Steps; a tensor is lengths. Raises ValueError where they have a field that the reader cannot use."""
+    """Convert lengths or None to Steps, and check that the reader supports all fields.
+
+    Raises:
+        ValueError: `steps` has a field that the reader does not support.
+    """
     if steps is None:
         return ALL_REAL
     if not isinstance(steps, Steps):
@@ -61,7 +65,7 @@ def supported(steps: Steps | Tensor | None, reader: Reader) -> Steps:
 
 
 def unsupported(structure: Iterable[str], reader: Reader, name: str) -> list[str]:
-    """A sentence for each of these fields that the reader does not support."""
+    """An error message for each of these fields that the reader does not support."""
     return [
         f"{name} does not support `{field}` ({MEANINGS[field]}): choose one that does, or data without it"
         for field in structure

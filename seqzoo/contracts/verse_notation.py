@@ -1,7 +1,7 @@
 """Regular Chinese verse: how a poem is written as text, and which characters rhyme.
 
-Lines are equally long. A poem is one line of text that begins with its form, so that who reads it knows the form from
-the start: `5x4床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。`
+All lines of a poem have the same length. A poem is one line of text that begins with its form, so that the model knows
+the form from the start: `5x4床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。`
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from seqzoo.contracts.errors import DataError, not_installed
 
 MARKS = "，。"
-"""What closes a line, in turn; the last line has the second one."""
+"""The marks that end the lines, alternating; the last line ends with the second one."""
 
 FRAME = "\nx" + MARKS
-"""What a text of poems consists of, besides digits and the characters of verse."""
+"""The characters of a text of poems besides digits and Chinese characters."""
 
 # The finals of each rhyme of the standard for modern Mandarin, without the vowels that lead to the rhyme: 中华诗词学会,
 # 中华新韵, 2005. What Tang poets rhymed sounded otherwise; most of it rhymes still.
@@ -38,7 +38,7 @@ RHYMES = (
 
 
 class Form(NamedTuple):
-    """A poem of so many lines of so many characters."""
+    """The form of a poem: the number of characters per line and of lines."""
 
     characters: int
     lines: int
@@ -48,25 +48,26 @@ class Form(NamedTuple):
         return f"{self.characters}x{self.lines}"
 
     def mark(self, line: int) -> str:
-        """What closes a line, counted from 0."""
+        """The mark that ends a line, counted from 0."""
         return MARKS[1] if line == self.lines - 1 else MARKS[line % 2]
 
 
 def poem(lines: list[str]) -> str:
-    """Lines of characters as the text that a model reads."""
+    """The text of a poem, from its lines without marks."""
     form = Form(len(lines[0]), len(lines))
     return form.header + "".join(line + form.mark(number) for number, line in enumerate(lines))
 
 
 def lines_of(text: str) -> list[str]:
-    """The runs of characters between marks, spaces, quotes and whatever else is no character."""
+    """The lines of a text: the runs of letters between marks, spaces, quotes and other characters."""
     return re.findall(r"[^\W\d_]+", text)
 
 
 def rhymes_of(character: str) -> set[int]:
-    """The places in `RHYMES` of all readings of a character, whichever tone they have.
+    """The indices in `RHYMES` of all readings of a character, regardless of tone.
 
-    Raises DataError where the library pypinyin is not installed.
+    Raises:
+        DataError: the library pypinyin is not installed.
     """
     try:
         from pypinyin import Style, pinyin

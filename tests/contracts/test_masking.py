@@ -54,7 +54,7 @@ def test_padding_becomes_zero_whatever_stood_there() -> None:
 @pytest.mark.parametrize("wrong", [-1, 5])
 def test_lengths_are_from_zero_to_the_number_of_steps(wrong: int) -> None:
     assert checked_lengths(torch.tensor([0, 4], dtype=torch.int8), (2, 4), torch.device("cpu")).tolist() == [0, 4]
-    with pytest.raises(ValueError, match=f"lengths have {wrong}: the input has 4 steps, so that they must be 0 to 4"):
+    with pytest.raises(ValueError, match=f"lengths contain {wrong}: the input has 4 steps, so they must be 0 to 4"):
         checked_lengths(torch.tensor([2, wrong]), (2, 4), torch.device("cpu"))
 
 

@@ -291,7 +291,7 @@ def claimed(folder: Path) -> Iterator[None]:
         with _claiming(folder):
             disk.refuse_link(folder / CHECKPOINTS)
             for name in WRITTEN:
-                disk.refuse_others(folder / name)
+                disk.refuse_irregular(folder / name)
             acquired = stack.enter_context(lock(folder / LOCK))
         if not acquired:
             raise CheckpointError(
