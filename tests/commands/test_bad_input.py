@@ -160,7 +160,7 @@ def test_a_sentence_of_100_000_tokens(command: Callable, tmp_path: Path) -> None
     (tmp_path / "long.conll").write_text(TAGGED + "the\tDET\n" * 100_000)
     line = TAGGED.count("\n") + 1
     assert sentence(command, *tagging(train="long.conll")) == (
-        f"long.conll:{line}: The source has 100,000 tokens, more than data.max_length=1,000: raise it, or cut with "
+        f"long.conll:{line}: The source has 100,000 tokens, more than data.max_length=1,000: raise it, or set "
         "data.truncate=true."
     )
     cut = [*tagging(train="long.conll"), "data.truncate=true", "data.max_length=20", "training.steps=1"]
