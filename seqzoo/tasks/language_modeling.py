@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,30 +10,19 @@ from torch import Tensor, nn
 from seqzoo.contracts.batch import PAD, UNKNOWN, Batch, Features, Loss, Prediction, State
 from seqzoo.contracts.capabilities import Others, TokenScore
 from seqzoo.contracts.masking import ignore_padding, mask
-from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.parts import Metric
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.text.codec import TextCodec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
 from seqzoo.network.locked_dropout import create_dropout
-from seqzoo.tasks.decoding import (
-    Constraint,
-    Hypothesis,
-    Search,
-    Start,
-    Step,
-    Stream,
-    Unmet,
-    ensemble,
-    in_pieces,
-    mean_log,
-)  # fmt: skip
-from seqzoo.tasks.decoding.forms import check_form, form_of
+from seqzoo.tasks.decoding import Search, Start, Step, Unmet, mean_log
+from seqzoo.tasks.decoding.forms import check_form
+from seqzoo.tasks.writing import WritingTask, token_scores
 
 PROMPT_LENGTH = 20  # tokens of a validation text that are continued for a person to read
 
 
-class LanguageModeling(Task):
+class LanguageModeling(WritingTask):
     """`forward` gives features, (B, T, O): the head works in `loss`, where it knows what is right, and in `decode`.
 
     metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
@@ -142,22 +130,6 @@ class LanguageModeling(Task):
         """As the beginning of a line: from its zero state alone a model has seen little."""
         return self.line_end + text
 
-    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        """Continue each row; the score is the log-probability of what was written."""
-        return [best for best, *_ in self._predictions(self.hypotheses(model, batch, features))]
-
-    def candidates(self, model: Any, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
-        return self._predictions(self.hypotheses(model, batch, None, n_best, others))
-
-    def stream(self, model: Any, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
-        """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is known."""
-        pieces = in_pieces(self.spec.target_codec.decode, write)
-        [[best, *_]] = self._predictions(self.hypotheses(model, batch, others=others, stream=pieces))
-        return best
-
-    def _predictions(self, rows: list[list[Hypothesis]]) -> list[list[Prediction]]:
-        return [[Prediction(self.spec.target_codec.decode(one.ids), one.score) for one in row] for row in rows]
-
     def scored(self, text: str) -> str:
         """A text with its line end; without any, the first token of a text is given."""
         return text + self.line_end
@@ -175,12 +147,8 @@ class LanguageModeling(Task):
         # the vocabulary is one, so that each model may read what this one has
         models = [model, *(one for one, _ in others)]
         scores = mean_log([one.task.target_scores(one.encode(batch).outputs, batch) for one in models])
-        tokens = cast(TextCodec, self.spec.inputs).vocabulary.tokens
-        rows = zip(targets.tolist(), scores.tolist(), batch.lengths.tolist(), strict=True)
-        return [
-            [TokenScore(tokens[token], score) for token, score in zip(ids[:length], row[:length], strict=True)]
-            for ids, row, length in rows
-        ]
+        rows = zip(targets.tolist(), batch.lengths.tolist(), strict=True)
+        return token_scores(self.spec.input_codec, [ids[:length] for ids, length in rows], scores)
 
     @torch.no_grad()
     def target_scores(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -192,38 +160,10 @@ class LanguageModeling(Task):
         ]
         return torch.stack(rows).masked_fill(~mask(batch.lengths, outputs.shape[1]), 0.0)
 
-    @torch.no_grad()
-    def hypotheses(
-        self,
-        model: Any,
-        batch: Batch,
-        features: Features | None = None,
-        n_best: int = 1,
-        others: Others = (),
-        stream: Stream | None = None,
-    ) -> list[list[Hypothesis]]:
-        """The `n_best` continuations of each row, best first.
-
-        others: models that write with this one, each with the same rows as it reads them; stream: sees the best ones.
-        """
-        if batch.size == 0:
-            return []
-        read, limits, constraints = self._asked(batch)
-        if read is not batch:
-            features, others = None, [(one, read) for one, _ in others]
-        starts = [self._start(features or model.encode(read))]
-        starts += [one.task._start(one.encode(own)) for one, own in others]
-        start, step = ensemble(starts, [self._step(model), *(one.task._step(one) for one, _ in others)])
-        return self.search.find(start, step, limits, None, n_best, constraints=constraints, stream=stream)
-
-    def _asked(self, batch: Batch) -> tuple[Batch, Tensor, Constraint]:
-        """What is read before the first token is written, (B,) how many are, and what they keep to."""
-        return batch, *form_of(batch, self.spec, self.search, rewrites=False)
-
-    def _start(self, features: Features) -> Start:
+    def start(self, features: Features, batch: Batch) -> Start:
         return Start(self._log_probabilities(features.last), features.state)
 
-    def _step(self, model: Any) -> Step:
+    def step(self, model: Any) -> Step:
         def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
             output, state = model.step(token, state)
             return self._log_probabilities(output), state

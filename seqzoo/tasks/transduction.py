@@ -4,8 +4,7 @@ Learning with Neural Networks, 2014, https://arxiv.org/abs/1409.3215).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,32 +14,30 @@ from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, F
 from seqzoo.contracts.capabilities import Others, TokenScore
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.parts import Metric
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.text.codec import TextCodec
 from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
 from seqzoo.network.heads.attention import Memory
 from seqzoo.network.heads.decoder import Decoded, Decoder, DecoderOptions
 from seqzoo.network.heads.linear_cross_entropy import linear_cross_entropy
 from seqzoo.tasks.decoding import (
     Hypothesis,
+    Penalty,
     Search,
     Start,
     Step,
-    Stream,
     Unmet,
-    ensemble,
     forced_decoding,
     generate,
-    in_pieces,
     sampler,
 )
-from seqzoo.tasks.decoding.forms import NEVER_WRITTEN, form_of, same_tokens
+from seqzoo.tasks.decoding.forms import NEVER_WRITTEN, same_tokens
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
 from seqzoo.tasks.self_critical import Critic, SelfCritical
+from seqzoo.tasks.writing import WritingTask, token_scores
 
 
-class Transduction(Task):
+class Transduction(WritingTask):
     """`forward` gives what the head reads, (B, U, W), each step given the right tokens before it (teacher forcing), and
     behind it, where the loss asks for it, what was attended to, (B, U, S). The head's scores are mostly never held at
     once. Where training is self-critical, it gives the loss of each row, (B,).
@@ -97,7 +94,7 @@ class Transduction(Task):
         self.scheduled_sampling = None if scheduled_sampling.kind == "none" else ScheduledSampling(scheduled_sampling)
 
     @property
-    def _reads_text(self) -> bool:
+    def rewrites(self) -> bool:
         return self.spec.inputs is not None
 
     def check_start(self) -> None:
@@ -147,11 +144,11 @@ class Transduction(Task):
         """(B,) loss of each row: an answer is drawn, and made more probable as far as it is better than the most
         probable one. All three come from the decoder without dropout: it scores what it drew as it drew it.
         """
-        limits, _ = form_of(batch, self.spec, self.search, self._reads_text)
+        _, limits, _ = self.form(batch)
         self.decoder.eval()
         try:
             with torch.no_grad():
-                start = self._start(features, batch)
+                start = self.start(features, batch)
                 drawn = generate(start, self.next_token, limits, END, sampler())
                 greedy = generate(start, self.next_token, limits, END)
             scores = self._scores_of_drawn(features, batch, drawn, limits)
@@ -213,33 +210,18 @@ class Transduction(Task):
         log_probabilities[:, NEVER_WRITTEN if self.decoder.gate is None else [PAD, BEGIN]] = float("-inf")
         return log_probabilities, state
 
-    @torch.no_grad()
-    def hypotheses(
-        self,
-        model: Any,
-        batch: Batch,
-        features: Features | None = None,
-        n_best: int = 1,
-        others: Others = (),
-        stream: Stream | None = None,
-    ) -> list[list[Hypothesis]]:
-        """The `n_best` answers of each row, best first.
+    @property
+    def end(self) -> int | None:
+        return None if self.search.couplet else END
 
-        others: models that write with this one, each with the same rows as it reads them; stream: sees the best ones.
-        """
-        start, step = self._beginning(features or model.encode(batch), batch, others)
-        penalty = self._not_attended if self.search.coverage_penalty else None
-        if penalty is not None and others:  # states and memories are those of all models
-            penalty = lambda state, memory: self._not_attended(state[0], memory[0])  # noqa: E731
-        limits, constraints = form_of(batch, self.spec, self.search, self._reads_text)
-        end = None if self.search.couplet else END
-        return self.search.find(start, step, limits, end, n_best, penalty, constraints, stream)
+    @property
+    def penalty(self) -> Penalty | None:
+        return self._not_attended if self.search.coverage_penalty else None
 
-    def _beginning(self, features: Features, batch: Batch, others: Others) -> tuple[Start, Step]:
-        starts = [self._start(features, batch), *(one.task._start(one.encode(own), own) for one, own in others)]
-        return ensemble(starts, [self.next_token, *(one.task.next_token for one, _ in others)])
+    def step(self, model: Any) -> Step:
+        return self.next_token
 
-    def _start(self, features: Features, batch: Batch) -> Start:
+    def start(self, features: Features, batch: Batch) -> Start:
         state, memory = self.decoder.start(features, self._source(batch))
         log_probabilities, state = self.next_token(batch.lengths.new_full((batch.size,), BEGIN), state, memory)
         return Start(log_probabilities, state, memory)
@@ -250,49 +232,25 @@ class Transduction(Task):
         logarithms = attended[:, 1].clamp(1e-9, 1.0).log().masked_fill(~real, 0.0)
         return self.search.coverage_penalty * logarithms.sum(-1)
 
-    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        features = features or model.encode(batch)
-        rows = self._predictions(self.hypotheses(model, batch, features), features, batch)
-        return [best for best, *_ in rows]
-
-    def candidates(self, model: Any, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
-        features = model.encode(batch)
-        return self._predictions(self.hypotheses(model, batch, features, n_best, others), features, batch)
-
-    def stream(self, model: Any, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
-        """`decode` of a batch of one row, whose text is handed to `write` piece by piece as soon as it is known: token
-        by token, or at once where a beam searches. What is unknown and copied from the source stays unknown in it.
-        """
-        features = model.encode(batch)
-        pieces = in_pieces(self.spec.target_codec.decode, write, END)
-        found = self.hypotheses(model, batch, features, others=others, stream=pieces)
-        [[best]] = self._predictions(found, features, batch)
-        return best
-
     @torch.no_grad()
     def score_answers(
         self, model: Any, batch: Batch, answers: list[str], others: Others = ()
     ) -> list[list[TokenScore]]:
         """Forced decoding. Raises DataError for an answer with tokens that the model cannot write."""
-        codec = cast(TextCodec, self.spec.targets)
-        ids = [codec.encode(answer) for answer in answers]
+        codec = self.spec.target_codec
+        ids = [[*codec.encode(answer), END] for answer in answers]
         for row, (tokens, answer) in enumerate(zip(ids, answers, strict=True)):
             if UNKNOWN in tokens:
                 known = codec.decode(tokens)
                 raise Unmet(row, f"of the answer {answer!r} the model knows only {known!r}, so it has no score.")
-        start, step = self._beginning(model.encode(batch), batch, others)
-        rows = [batch.lengths.new_tensor([*answer, END]) for answer in ids]
+        start, step = self.beginning(model, batch, model.encode(batch), others)
+        rows = [batch.lengths.new_tensor(tokens) for tokens in ids]
         lengths = batch.lengths.new_tensor([len(row) for row in rows])
         scores = forced_decoding(start, step, pad_sequence(rows, batch_first=True), lengths)
-        written = codec.vocabulary.tokens
-        return [
-            [TokenScore(written[token], score) for token, score in zip([*answer, END], row, strict=False)]
-            for answer, row in zip(ids, scores.tolist(), strict=True)
-        ]
+        return token_scores(codec, ids, scores)
 
     @torch.no_grad()
-    def _predictions(self, rows: list[list[Hypothesis]], features: Features, batch: Batch) -> list[list[Prediction]]:
-        """Hypotheses as text."""
+    def predictions(self, rows: list[list[Hypothesis]], features: Features, batch: Batch) -> list[list[Prediction]]:
         predictions: list[list[Prediction]] = [[] for _ in rows]
         for nth in range(max(map(len, rows), default=0)):
             answers = [row[min(nth, len(row) - 1)] for row in rows]
@@ -332,8 +290,8 @@ class Transduction(Task):
         """others: as of `hypotheses`; what all have written is shown as this one attends to it."""
         if self.decoder.attention is None:
             return []
-        features = model.encode(batch)
-        answers = [best.ids for best, *_ in self.hypotheses(model, batch, features, others=others)]
+        rows, features = self.hypotheses(model, batch, others=others)
+        answers = [best.ids for best, *_ in rows]
         attended = self._attended(features, batch, answers)
         texts = [[]] * batch.size if self.spec.inputs is None else self.labels_read(batch)
         found = []

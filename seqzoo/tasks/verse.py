@@ -79,7 +79,7 @@ class Verse(LanguageModeling):
             )
         return super().prompt(text)
 
-    def _asked(self, batch: Batch) -> tuple[Batch, Tensor, Template]:
+    def form(self, batch: Batch) -> tuple[Batch, Tensor, Template]:
         forms, template = self.plan(self._texts(batch), batch.inputs.device)
         # only the form is read: what is given is written by the search, as all else
         read = self._read([f"\n{form.header}" for form in forms], batch.inputs.device)

@@ -353,7 +353,8 @@ def test_unknown_words_of_an_answer_are_filled_in_their_order() -> None:
     answer = [UNKNOWN, 5, UNKNOWN, UNKNOWN]
     weights = torch.tensor([[[0.6, 0.4, 0, 0], [0, 0, 1, 0], [0.1, 0.2, 0.6, 0.1], [0.1, 0.2, 0.3, 0.4]]])
     assert model.task._tokens([answer], weights, batch) == [["<unk>", "eins", "zebra", "<eos>"]]
-    model.task.hypotheses = lambda *_, **__: [[Hypothesis(answer, -1.0, -1.0)]]
+    features = model.encode(batch)
+    model.task.hypotheses = lambda *_, **__: ([[Hypothesis(answer, -1.0, -1.0)]], features)
     model.task.attention_weights = lambda *_: torch.nn.functional.pad(weights, (0, 0, 0, 1))
     [[prediction]] = model.task.candidates(model, batch, 1)
     assert prediction.answer == "<unk> eins zebra <eos>"
@@ -435,7 +436,7 @@ def test_self_critical_training_follows_what_is_drawn() -> None:
     model.eval()
     torch.manual_seed(5)
     task.search = Search(temperature=1.0)
-    drawn = task.hypotheses(model, batch, features)
+    drawn, _ = task.hypotheses(model, batch, features)
     task.search = Search()
     greedy, rights = task.decode(model, batch, features), task.references(batch)
     expected = 0.5 * task.loss(task(features, batch), batch).total
@@ -507,7 +508,7 @@ def sentence_chrf(answer: str, right: str) -> float:
 def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
     model, batch = build("bidirectional", attention="general", search={"beam_size": 4}).eval(), copying()
     features = model.encode(batch)
-    rows = model.task.hypotheses(model, batch, n_best=4)
+    rows, _ = model.task.hypotheses(model, batch, n_best=4)
     for row, found in enumerate(rows):
         assert len(found) == 4
         assert found == sorted(found, key=lambda hypothesis: -hypothesis.rank)
@@ -589,7 +590,7 @@ def test_answers_may_be_drawn() -> None:
     model, batch = build(search={"temperature": 5.0}).eval(), copying()
     answers = {tuple(p.answer for p in model.task.decode(model, batch)) for _ in range(4)}
     assert len(answers) == 4
-    for row in model.task.hypotheses(model, batch, n_best=3):
+    for row in model.task.hypotheses(model, batch, n_best=3)[0]:
         assert [one.score for one in row] == sorted((one.score for one in row), reverse=True)
         assert len(row) == 3
     model.task.search = Search(temperature=5.0, top_k=1)

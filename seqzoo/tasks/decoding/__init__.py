@@ -2,10 +2,10 @@
 
 from seqzoo.tasks.decoding.beam import beam_search
 from seqzoo.tasks.decoding.constraints import UNCONSTRAINED, Constraint, Length, NoRepeat, Places, Together, Unmet
-from seqzoo.tasks.decoding.ensemble import ensemble, mean_log
+from seqzoo.tasks.decoding.ensemble import ensemble, mean_log, of_first
 from seqzoo.tasks.decoding.forced import forced_decoding
 from seqzoo.tasks.decoding.generate import generate
-from seqzoo.tasks.decoding.hypothesis import Hypothesis, Start, Step, check_numbers
+from seqzoo.tasks.decoding.hypothesis import Hypothesis, Penalty, Start, Step, check_numbers
 from seqzoo.tasks.decoding.required_words import Words
 from seqzoo.tasks.decoding.sampling import sampler
 from seqzoo.tasks.decoding.search_options import Search
@@ -18,6 +18,7 @@ __all__ = [
     "Hypothesis",
     "Length",
     "NoRepeat",
+    "Penalty",
     "Places",
     "Search",
     "Start",
@@ -34,5 +35,6 @@ __all__ = [
     "generate",
     "in_pieces",
     "mean_log",
+    "of_first",
     "sampler",
 ]

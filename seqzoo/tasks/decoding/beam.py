@@ -8,15 +8,12 @@ https://arxiv.org/abs/1610.02424
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import reorder
 from seqzoo.tasks.decoding.constraints import NEVER, UNCONSTRAINED, Constraint
-from seqzoo.tasks.decoding.hypothesis import Hypothesis, Start, Step, check_numbers
+from seqzoo.tasks.decoding.hypothesis import Hypothesis, Penalty, Start, Step, check_numbers
 
 
 def beam_search(
@@ -27,7 +24,7 @@ def beam_search(
     size: int,
     n_best: int = 1,
     length_penalty: float = 0.0,
-    penalty: Callable[[State, State], Tensor] | None = None,
+    penalty: Penalty | None = None,
     constraints: Constraint = UNCONSTRAINED,
     groups: int = 1,
     diversity: float = 0.0,
@@ -46,8 +43,7 @@ def beam_search(
         n_best: number of hypotheses to return.
         length_penalty: alpha of the rank, score / ((5 + length) / 6)^alpha, where the length includes the end. 0
             prefers short texts.
-        penalty: called with a state and a memory; returns (N,) numbers of at most 0 that are added to the ranks, such
-            as a coverage penalty.
+        penalty: added to the ranks, such as a coverage penalty.
         constraints: on the texts.
         groups: number of groups of `size / groups` hypotheses, which are searched one after the other at each step.
         diversity: nats that a token costs a group for each earlier group that has chosen it at this step. Scores remain

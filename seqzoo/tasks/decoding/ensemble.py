@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import State
-from seqzoo.tasks.decoding.hypothesis import Start, Step
+from seqzoo.tasks.decoding.hypothesis import Penalty, Start, Step
 
 
 def ensemble(starts: Sequence[Start], steps: Sequence[Step]) -> tuple[Start, Step]:
@@ -28,6 +28,11 @@ def ensemble(starts: Sequence[Start], steps: Sequence[Step]) -> tuple[Start, Ste
 
     first = mean_log([start.log_probabilities for start in starts])
     return Start(first, tuple(start.state for start in starts), tuple(start.memory for start in starts)), step
+
+
+def of_first(penalty: Penalty) -> Penalty:
+    """A penalty that reads the state and the memory of the first model of an ensemble."""
+    return lambda state, memory: penalty(state[0], memory[0])
 
 
 def mean_log(log_probabilities: list[Tensor]) -> Tensor:

@@ -18,6 +18,10 @@ Step = Callable[[Tensor, State, State], tuple[Tensor, State]]
 -inf for tokens that are never written, and the next state."""
 
 
+Penalty = Callable[[State, State], Tensor]
+"""States and the memory of hypotheses -> numbers of at most 0, (N,), that are added to their ranks."""
+
+
 class Start(NamedTuple):
     """Where decoding begins.
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
 
-from seqzoo.contracts.batch import State
 from seqzoo.tasks.decoding.beam import beam_search
 from seqzoo.tasks.decoding.constraints import UNCONSTRAINED, Constraint
 from seqzoo.tasks.decoding.generate import generate
-from seqzoo.tasks.decoding.hypothesis import Hypothesis, Start, Step
+from seqzoo.tasks.decoding.hypothesis import Hypothesis, Penalty, Start, Step
 from seqzoo.tasks.decoding.sampling import sampler
 from seqzoo.tasks.decoding.streaming import Stream
 
@@ -112,7 +110,7 @@ class Search:
         limits: Tensor,
         end: int | None,
         n_best: int = 1,
-        penalty: Callable[[State, State], Tensor] | None = None,
+        penalty: Penalty | None = None,
         constraints: Constraint = UNCONSTRAINED,
         stream: Stream | None = None,
     ) -> list[list[Hypothesis]]:
