@@ -79,7 +79,7 @@ class Cell(nn.Module):
         return self.by_segments(functools.partial(reference, self), x, state, steps)
 
     def by_segments(
-        self, run: CellScan, x: Tensor, state: State | None, steps: Steps | Tensor | None
+        self, run: CellScan, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Run the segments between resets as rows of their own, by `run`, which is given lengths alone."""
         if not isinstance(steps, Steps):
