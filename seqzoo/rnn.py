@@ -23,6 +23,7 @@ from seqzoo.contracts.masking import checked_lengths
 from seqzoo.contracts.options import parameters
 from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.contracts.steps import Steps
+from seqzoo.contracts.transforms import jit_traced
 from seqzoo.network.backbones.recurrent import Recurrent
 from seqzoo.network.backbones.stack import MOST_LAYERS
 
@@ -181,8 +182,8 @@ class RNN(nn.Module):
             raise TypeError(f"RNN reads a tensor or a PackedSequence: the input is a {type(x).__name__}")
         values = x.data if isinstance(x, PackedSequence) else x
         _check_dense(values, "the input")
-        shape, batched = values.shape, values is x and x.dim() == 3
-        if torch.jit.is_tracing():
+        shape, batched = values.shape, isinstance(x, Tensor) and x.dim() == 3
+        if jit_traced():
             return
         time = 1 if batched and self.batch_first else 0
         order = f"(B, T, {self.input_size})" if self.batch_first else f"(T, B, {self.input_size})"
@@ -219,7 +220,7 @@ class RNN(nn.Module):
         like = self.backbone.initial_state(batch_size)
         merged = self._merge(like)
         expected = [tuple(part.shape) for part in ((merged,) if isinstance(merged, Tensor) else merged)]
-        if not torch.jit.is_tracing() and [tuple(part.shape) for part in parts] != expected:
+        if not jit_traced() and [tuple(part.shape) for part in parts] != expected:
             shapes = ", ".join(str(tuple(part.shape)) for part in parts)
             raise RuntimeError(f"the state has shapes {shapes}; it must have {', '.join(map(str, expected))}")
         slots = sum(len(layer) for layer in like)
@@ -530,7 +531,7 @@ def _check_resets(resets: Any, x: Tensor) -> None:
     if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
         kind = resets.dtype if isinstance(resets, Tensor) else f"a {type(resets).__name__}"
         raise TypeError(f"resets are {kind}: they must be a tensor of torch.bool")
-    if not torch.jit.is_tracing() and resets.shape != x.shape[:-1]:
+    if not jit_traced() and resets.shape != x.shape[:-1]:
         raise RuntimeError(f"resets are {tuple(resets.shape)}: they must be {tuple(x.shape[:-1])}, one for each step")
 
 

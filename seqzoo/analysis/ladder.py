@@ -168,7 +168,7 @@ def _attempt(rung: Rung, length: int, overrides: list[str], folder: Path) -> Att
 
 def report(attempts: list[Attempt]) -> str:
     """The longest solved length of each task, one line each, and a conclusion."""
-    rows = [("task", "steps", "score", "solved", "not solved")]
+    rows: list[tuple[str, ...]] = [("task", "steps", "score", "solved", "not solved")]
     carried: dict[str, int] = {}
     for rung in LADDER:
         own = [attempt for attempt in attempts if attempt.rung is rung]

@@ -37,7 +37,7 @@ class Cell(nn.Module):
     hidden_size: int
     output_size: int
     engine: str = "auto"
-    supports: ClassVar[Collection[str]] = ("resets",)
+    supports: Collection[str] = ("resets",)
     torch_first: ClassVar[tuple[str, ...]] = ("cuda",)
 
     @abstractmethod

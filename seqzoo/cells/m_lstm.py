@@ -46,7 +46,8 @@ class MLSTM(Cell):
         super().__init__()
         check_heads(heads, hidden_size)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
-        self.heads, self.forget_gate = heads, forget_gate
+        self.heads = heads
+        self.forget_gate: ForgetGate = forget_gate
         self.sizes = [*[hidden_size] * 4, heads, heads]
         self.weight_ih = nn.Parameter(torch.empty(sum(self.sizes), input_size))
         self.bias = nn.Parameter(torch.empty(sum(self.sizes)))

@@ -62,7 +62,8 @@ class SLSTM(GatedCell):
         **options: Any,
     ):
         check_heads(heads, hidden_size)
-        self.heads, self.forget_gate = heads, forget_gate
+        self.heads = heads
+        self.forget_gate: ForgetGate = forget_gate
         # an exponential forget gate keeps all at 0 already, and i counts by its ratio to what is stored
         self.keep_gate = "f" if forget_gate == "sigmoid" else None
         super().__init__(input_size, hidden_size, **options)

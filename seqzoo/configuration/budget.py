@@ -84,14 +84,15 @@ def nearest(measure: Callable[[int], float], target: float) -> Found:
 
     def at_least(width: int) -> Found:
         """The first width from there on that the model can have."""
-        for candidate in range(width, width + LARGEST_STEP):
+        last = width + LARGEST_STEP - 1
+        for candidate in range(width, last):
             try:
                 return Found(candidate, measured(candidate))
             except UnknownCost:
                 raise
-            except ConfigError as error:
-                refused = error
-        raise refused
+            except ConfigError:
+                continue
+        return Found(last, measured(last))
 
     below = above = at_least(1)
     while above.measured < target and above.width < WIDEST:

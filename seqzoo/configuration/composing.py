@@ -373,7 +373,7 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
 
 def _missing_defaults(error: Exception, overrides: tuple[str, ...]) -> str:
     """What a task of one's own lacks where it does not say what it runs with; what Hydra says of another file."""
-    chosen = dict(text.partition("=")[::2] for text in overrides)
+    chosen = {name: value for name, _, value in (text.partition("=") for text in overrides)}
     task = chosen.get("task", "")
     expected = {group: f"{group}/default/{task}.yaml" for group in ("backbone", "encoder", "data")}
     expected["training"] = f"training/{task}.yaml"

@@ -29,6 +29,7 @@ class Ranks(Protocol):
 
     def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
         """Up to `n_best` different predictions for each row, best first."""
+        ...
 
 
 @runtime_checkable
@@ -37,9 +38,11 @@ class Writes(Protocol):
 
     def candidates(self, model: Any, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
         """Up to `n_best` different predictions for each row, best first."""
+        ...
 
     def stream(self, model: Any, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
         """Predict a batch of one row; `write` is called with each piece of the text once it is final."""
+        ...
 
 
 @runtime_checkable
@@ -48,12 +51,15 @@ class ScoresTexts(Protocol):
 
     def scored(self, text: str) -> str:
         """The text to score, with its end marker."""
+        ...
 
     def score_texts(self, model: Any, batch: Batch, others: Others = ()) -> list[list[TokenScore]]:
         """The score of each token of each row."""
+        ...
 
     def target_scores(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(B, T, O) features -> (B, T): the log-probability of each target, in nats, 0 at padded steps."""
+        ...
 
 
 @runtime_checkable
@@ -64,6 +70,7 @@ class ScoresAnswers(Protocol):
         self, model: Any, batch: Batch, answers: list[str], others: Others = ()
     ) -> list[list[TokenScore]]:
         """The score of each token of each row's answer, and of its end."""
+        ...
 
 
 @runtime_checkable
@@ -77,6 +84,7 @@ class Aligns(Protocol):
 
     def alignments(self, model: Any, batch: Batch, others: Others = ()) -> list[Alignment]:
         """The attention weights for each row; empty where the model has none."""
+        ...
 
 
 @runtime_checkable
@@ -92,6 +100,7 @@ class Explains(Protocol):
         """An explanation for each of the `n_best` answers of each row, as many as `candidates` returns; empty where the
         model cannot explain them.
         """
+        ...
 
 
 class Report(Protocol):
@@ -111,3 +120,4 @@ class Reports(Protocol):
 
     def report(self) -> Report:
         """An empty confusion matrix."""
+        ...

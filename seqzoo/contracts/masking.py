@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.contracts.batch import Loss
-from seqzoo.contracts.transforms import transformed
+from seqzoo.contracts.transforms import jit_traced, transformed
 
 WHOLE_NUMBERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 IGNORED = -100
@@ -41,7 +41,7 @@ def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device,
         raise ValueError(f"lengths are a {type(lengths).__name__}: they must be a tensor of whole numbers, one per row")
     if lengths.dtype not in WHOLE_NUMBERS:
         raise ValueError(f"lengths are {lengths.dtype}: they must be whole numbers, such as torch.int64")
-    if torch.jit.is_tracing():
+    if jit_traced():
         return lengths.long()
     rows, steps = shape[:2]
     if lengths.shape != (rows,):

@@ -33,6 +33,7 @@ class SpellingCodec(Codec, Protocol):
 
     def written(self, tokens: list[str]) -> list[str]:
         """The text that is encoded for each token of a row."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

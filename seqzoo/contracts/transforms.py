@@ -6,9 +6,14 @@ import torch
 from torch.autograd import forward_ad
 
 
+def jit_traced() -> bool:
+    """Whether `torch.jit.trace` is recording operations."""
+    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]  # public, but not in its __all__
+
+
 def traced() -> bool:
     """Whether operations are being recorded: by `torch.compile`, `torch.export` or `torch.jit.trace`."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return torch.compiler.is_compiling() or jit_traced()
 
 
 def differentiated() -> bool:

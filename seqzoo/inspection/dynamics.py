@@ -78,29 +78,29 @@ def recording(cell: Cell) -> Iterator[Recording]:
     recorded = Recording()
 
     def scan(x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        state = map_state(_leaf, cell.initial_state(x.shape[0]) if state is None else state)
+        current: State = map_state(_leaf, cell.initial_state(x.shape[0]) if state is None else state)
         entered, left, outputs, sigmoids, kept = [], [], [], [], []
         for t, p in enumerate(cell.project(zero_padding(x, lengths)).unbind(1)):
             # a new view for each step, so that the gradient by one part of a state does not include that by another
-            state = map_state(lambda part: part.view_as(part), state)
+            current = map_state(lambda part: part.view_as(part), current)
             with _GateRecorder(cell) as recorder:
-                output, following = cell.step(p, state)
-            entered.append(state)
+                output, following = cell.step(p, current)
+            entered.append(current)
             left.append(following)
             sigmoids.append(recorder.sigmoids)
             kept += recorder.kept
             if lengths is not None:
                 real = lengths > t
-                output, following = where(real, (output, following), (torch.zeros_like(output), state))
+                output, following = where(real, (output, following), (torch.zeros_like(output), current))
             outputs.append(output)
-            state = following
+            current = following
         recorded.entered, recorded.left, recorded.outputs = entered, left, torch.stack(outputs, 1)
         recorded.lengths = x.new_full((x.shape[0],), x.shape[1], dtype=torch.long) if lengths is None else lengths
         names = _names(cell, x[:, 0], len(sigmoids[0]))
         gates = [torch.stack(steps, 1).detach() for steps in zip(*sigmoids, strict=True)]
         recorded.gates = dict(zip(names, gates, strict=True))
         recorded.kept = torch.stack(kept, 1).detach() if kept else _kept(cell, recorded.gates)
-        return recorded.outputs, state
+        return recorded.outputs, current
 
     outer = vars(cell).get("scan")
     # through a call of the module, so that its hooks run

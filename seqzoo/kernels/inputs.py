@@ -5,13 +5,12 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import checked_lengths
 from seqzoo.contracts.steps import Steps
-from seqzoo.contracts.transforms import autocast_dtype, traced
+from seqzoo.contracts.transforms import autocast_dtype, jit_traced, traced
 from seqzoo.kernels.stepping import Stepping
 
 SEQUENCES = "(B, T, {}), T at least 1"
@@ -21,7 +20,7 @@ def check(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | None
     """The state that sequences (B, T, I), or one step (B, I), start from, and lengths as int64. Raises ValueError."""
     if not isinstance(x, Tensor) or x.dim() not in (2, 3):
         raise misshaped(cell, x)
-    if not torch.jit.is_tracing() and (x.shape[-1] != cell.input_size or x.shape[1] == 0):
+    if not jit_traced() and (x.shape[-1] != cell.input_size or x.shape[1] == 0):
         raise misshaped(cell, x, "(B, {})" if x.dim() == 2 else SEQUENCES)
     state = _checked_state(cell, x, state)
     if lengths is None:
@@ -42,7 +41,7 @@ def misshaped(cell: Stepping, x: Any, wanted: str = SEQUENCES) -> ValueError:
 def _checked_state(cell: Stepping, x: Tensor, state: State | None) -> State:
     """`state`, or the first one. Raises ValueError."""
     first = cell.initial_state(x.shape[0])
-    if torch.jit.is_tracing():
+    if jit_traced():
         return first if state is None else state
     if state is not None:
         state = checked_state(state, first)

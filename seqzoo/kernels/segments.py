@@ -9,6 +9,7 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import checked_lengths, mask, zero_padding
 from seqzoo.contracts.state import reorder, where
 from seqzoo.contracts.steps import Steps
+from seqzoo.contracts.transforms import jit_traced
 
 
 class Segments:
@@ -84,7 +85,7 @@ def _checked_resets(resets: Tensor | None, x: Tensor) -> Tensor:
     if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
         kind = resets.dtype if isinstance(resets, Tensor) else f"a {type(resets).__name__}"
         raise ValueError(f"resets are {kind}: they must be a tensor of torch.bool, True where the state starts anew")
-    if resets.is_meta or torch.jit.is_tracing() or torch.compiler.is_exporting():
+    if resets.is_meta or jit_traced() or torch.compiler.is_exporting():
         raise ValueError(
             "rows are cut by the values of resets, which a trace, an export or the meta device does not have: cut the "
             "rows before, or go step by step"

@@ -37,8 +37,8 @@ class Objective:
             state: where the backbone starts; None: from its initial state.
         """
         with self.autocast():
-            scores, state = self.model(batch, state)
-            return self.model.task.loss(scores, batch), state
+            scores, after = self.model(batch, state)
+            return self.model.task.loss(scores, batch), after
 
 
 class LearningRule:

@@ -24,11 +24,11 @@ class Model(nn.Module):
         if state is not None and batch.continues is not None:
             state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
         read = (batch.inputs,) if batch.spelling is None else (batch.inputs, batch.spelling)
-        outputs, state = self.backbone(self.encoder(*read), steps, state)
+        outputs, after = self.backbone(self.encoder(*read), steps, state)
         lengths = None if steps.lengths is None else self.backbone.output_lengths(steps.lengths)
         last = self.backbone.last(outputs, lengths)
         of_span = None if batch.spans is None else self._last_of(batch.spans, outputs)
-        return Features(outputs, last, state, lengths, of_span)
+        return Features(outputs, last, after, lengths, of_span)
 
     def _last_of(self, spans: Tensor, outputs: Tensor) -> Tensor:
         """(B, O): the output once the steps of each span of the inputs, (B, 2), have been read."""

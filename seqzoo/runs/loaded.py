@@ -100,11 +100,8 @@ class Loaded:
         self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
     ) -> list[list[Prediction]]:
         """As `predict`, with up to `n_best` predictions of each text, best first."""
-        if n_best < 1:
-            raise ConfigError([f"n_best is {n_best}: ask for at least one"])
+        self._check_n_best(n_best)
         task = self.model.task
-        if n_best > 1 and not isinstance(task, Ranks):
-            raise ConfigError([f"n_best is {n_best}: {self._task_name} gives one answer to each text"])
 
         def answer(batch: Batch, others: Others) -> list[list[Prediction]]:
             if isinstance(task, Writes):
@@ -245,6 +242,13 @@ class Loaded:
     @property
     def _task_name(self) -> str:
         return task_name(self.model.task, self.config.choices)
+
+    def _check_n_best(self, n_best: int) -> None:
+        """Raises ConfigError where the task cannot give so many answers."""
+        if n_best < 1:
+            raise ConfigError([f"n_best is {n_best}: ask for at least one"])
+        if n_best > 1 and not isinstance(self.model.task, Ranks):
+            raise ConfigError([f"n_best is {n_best}: {self._task_name} gives one answer to each text"])
 
     def _of_each(
         self,

@@ -127,12 +127,12 @@ class WritingTask(Task):
         read, limits, constraints = self.form(batch)
         if read is not batch:
             features, others = None, [(other, read) for other, _ in others]
-        features = features or model.encode(read)
-        start, step = self.beginning(model, read, features, others)
+        encoded: Features = features or model.encode(read)
+        start, step = self.beginning(model, read, encoded, others)
         penalty = self.penalty
         if penalty is not None and others:
             penalty = of_first(penalty)
-        return self.search.find(start, step, limits, self.end, n_best, penalty, constraints, stream), features
+        return self.search.find(start, step, limits, self.end, n_best, penalty, constraints, stream), encoded
 
     def beginning(self, model: Any, batch: Batch, features: Features, others: Others) -> tuple[Start, Step]:
         """The start and the step of this model together with others."""

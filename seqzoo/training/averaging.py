@@ -61,7 +61,8 @@ class Averaging:
         if self.settings.average == "ema":
             # a shorter memory at first, to forget the initial weights
             share = max(1 - self.settings.average_decay, 9 / (9 + self.count))
-        torch._foreach_lerp_(self.weights, self.averaged, share)
+        # torch.optim.swa_utils calls it as well, although its underscore makes it private to a type checker
+        torch._foreach_lerp_(self.weights, self.averaged, share)  # pyright: ignore[reportPrivateImportUsage]
 
     def after_validation(self, rank: list[float]) -> bool:
         """Whether this validation starts nt_asgd: it is worse than the best one before the last `nonmonotone`."""

@@ -30,7 +30,7 @@ def on_device(groups: Iterable[list[Batch]], device: torch.device) -> Iterator[t
         return
     stream = torch.cuda.Stream(device)
 
-    def copied() -> Iterator[tuple[list[Batch], int, torch.cuda.Event]]:
+    def copied() -> Iterator[tuple[list[Batch], int, torch.cuda.Event | torch.Event]]:
         for group in groups:
             with torch.cuda.stream(stream):
                 arriving = [batch.map(torch.Tensor.pin_memory).to(device) for batch in group]

@@ -34,6 +34,7 @@ class Pictures(Protocol):
 
     def gather(self, rows: list[int]) -> Tensor:
         """The pictures of some rows, (B, C, Y, X), 0 to 1."""
+        ...
 
 
 def read_picture(path: str | Path, size: int) -> Tensor:

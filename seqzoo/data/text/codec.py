@@ -266,7 +266,8 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
         if name in plain and not fits(plain[name], hint):
             raise DataError(f"The saved {name} of a codec have the wrong type: {shown(plain[name])}.")
     if kind == "text":
-        name = FORMER_NAMES.get(plain["tokenizer"], plain["tokenizer"])
+        saved: str = plain["tokenizer"]
+        name = FORMER_NAMES.get(saved, saved)
         # an older run did not save `specials`; in running text <eos> is not one of them, even where it comes first
         specials = plain.get("specials", len(SOURCE_SPECIALS) if name.startswith(LINES) else None)
         vocabulary, inner = Vocabulary(plain["tokens"], specials), inner_name(name)
