@@ -93,7 +93,10 @@ class RNN(nn.Module):
 
         def build() -> Recurrent:
             factory = cell_factory(cell, **options)
-            return Recurrent(factory, input_size, hidden_size, num_layers, bidirectional, dropout)
+            return Recurrent(
+                factory, input_size, hidden_size=hidden_size, num_layers=num_layers, bidirectional=bidirectional,
+                dropout=dropout,
+            )  # fmt: skip
 
         try:
             refuse_too_large(build)

@@ -208,7 +208,7 @@ def check_halves(create: CellFactory) -> str:
 
 def check_bidirectional(create: CellFactory) -> str:
     """In a bidirectional network of two layers, a padded batch equals each row alone: lengths bound the reversal."""
-    network = Recurrent(create, I, H, num_layers=2, bidirectional=True).double()
+    network = Recurrent(create, I, hidden_size=H, num_layers=2, bidirectional=True).double()
     x = _some_input()
     outputs, _ = network(x, torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):

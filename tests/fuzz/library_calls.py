@@ -509,7 +509,7 @@ def _built(case: Case) -> None:
         steps.append(output)
     _same("outputs", [outputs], [torch.stack(steps, 1)], LOW)
     _same("state", flatten(after), flatten(own), LOW)
-    deep = Recurrent(lambda *sizes: copy.deepcopy(cell), 3, 4)
+    deep = Recurrent(lambda *sizes: copy.deepcopy(cell), 3, hidden_size=4)
     _same("outputs of a backbone", [deep(x, None, (((state),),))[0]], [outputs], LOW)
 
 

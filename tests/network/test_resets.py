@@ -39,7 +39,7 @@ def noise(*shape: int) -> Tensor:
 class Policy(nn.Module):
     def __init__(self, cell: str):
         super().__init__()
-        self.network = Recurrent(cell_factory(cell), INPUT, H, num_layers=2, learn_initial_state=True)
+        self.network = Recurrent(cell_factory(cell), INPUT, hidden_size=H, num_layers=2, learn_initial_state=True)
         self.head = nn.Linear(H, ACTIONS)
 
     def objective(self, x: Tensor, actions: Tensor, gains: Tensor, resets: Tensor | None = None) -> Tensor:
@@ -67,7 +67,7 @@ def test_episodes_side_by_side_are_episodes_one_by_one(cell: str) -> None:
 def test_an_episode_goes_on_in_the_next_window() -> None:
     """A window begins in the middle of an episode: with the state that was carried, unless its first step resets."""
     network, x, resets = (
-        Recurrent(cell_factory("gru"), INPUT, H, num_layers=2).double(),
+        Recurrent(cell_factory("gru"), INPUT, hidden_size=H, num_layers=2).double(),
         noise(B, T, INPUT),
         first_steps(),
     )
@@ -138,7 +138,7 @@ def by_rows(rnn: seqzoo.RNN, batch_first: bool = True) -> seqzoo.RNN:
 
 def test_without_a_reset_nothing_changes() -> None:
     """To the last bit, as in most windows of long episodes."""
-    network, x = Recurrent(cell_factory("lstm"), INPUT, H, bidirectional=True), torch.randn(B, T, INPUT)
+    network, x = Recurrent(cell_factory("lstm"), INPUT, hidden_size=H, bidirectional=True), torch.randn(B, T, INPUT)
     none = torch.zeros(B, T, dtype=torch.bool)
     for lengths in (None, torch.tensor([21, 0, 4])):
         outputs, state = network(x, Steps(lengths, none))
@@ -171,7 +171,7 @@ class TimedElman(Cell):
 
 
 def test_the_time_between_steps_reaches_a_cell_that_reads_it() -> None:
-    network = Recurrent(TimedElman, INPUT, H)
+    network = Recurrent(TimedElman, INPUT, hidden_size=H)
     x, elapsed, resets = torch.randn(B, T, INPUT), torch.rand(B, T), first_steps()
     outputs, _ = network(x, Steps(elapsed=elapsed, resets=resets))
     alone, _ = network(x[1:2, 4:13], Steps(elapsed=elapsed[1:2, 4:13]))
@@ -190,7 +190,7 @@ def test_the_time_between_steps_reaches_a_cell_that_reads_it() -> None:
 )
 def test_what_is_not_supported_is_refused(steps: Steps, meaning: str) -> None:
     x = torch.randn(B, T, INPUT)
-    both = Recurrent(TimedElman, INPUT, H, bidirectional=True)
+    both = Recurrent(TimedElman, INPUT, hidden_size=H, bidirectional=True)
     for name, reader in (("GRU", seqzoo.create_cell("gru", INPUT, H).scan), ("Recurrent", both)):
         with pytest.raises(ValueError, match=f"^{name} does not support {meaning}: choose one that does"):
             reader(x, steps=steps)
@@ -223,7 +223,7 @@ def test_data_that_a_backbone_cannot_read_is_refused_before_it_is_read(
     ids=["numbers", "transposed", "list"],
 )
 def test_other_resets_are_refused(resets: Tensor, message: str) -> None:
-    x, network = torch.randn(B, T, INPUT), Recurrent(cell_factory("gru"), INPUT, H)
+    x, network = torch.randn(B, T, INPUT), Recurrent(cell_factory("gru"), INPUT, hidden_size=H)
     for run in (network, network.layers[0].directions[0].scan):
         with pytest.raises(ValueError, match=message):
             run(x, steps=Steps(resets=resets))
@@ -236,7 +236,7 @@ def test_a_call_of_a_cell_takes_lengths_alone() -> None:
 
 
 def test_a_state_of_other_rows_is_refused() -> None:
-    network, x = Recurrent(cell_factory("gru"), INPUT, H), torch.randn(B, T, INPUT)
+    network, x = Recurrent(cell_factory("gru"), INPUT, hidden_size=H), torch.randn(B, T, INPUT)
     with pytest.raises(ValueError, match=r"the state has shapes .*: it must have "):
         network(x, Steps(resets=first_steps()), network.initial_state(2))
 

@@ -31,7 +31,7 @@ def test_threads_by_size_and_idle_cores(
 ) -> None:
     monkeypatch.setattr(device, "available_cores", lambda: cores)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
-    backbone = Recurrent(LSTM, 16, 100)  # 40,000 multiplications a row and step
+    backbone = Recurrent(LSTM, 16, hidden_size=100)  # 40,000 multiplications a row and step
     assert device.choose_threads(backbone, rows) == threads
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,35 +21,22 @@ from torch.nn import functional as F
 from seqzoo.cells.cell import Cell, CellFactory, CellScan
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import map_state, reorder
-from seqzoo.network.backbones.stack import Stack, build_layers, check_depth, repeated
+from seqzoo.network.backbones.stack import Stack, check_depth
 
 FURTHEST = 10_000
 
 
 class Dilated(Stack):
-    """State: a tuple over layers of tuples over directions of the last d states of the cell, the oldest first.
+    """State: a tuple over layers of tuples over directions of the last d states of the cell, the oldest first. With
+    `learn_initial_state` the first d states of each layer are parameters.
 
-    hidden_size: one width for all layers, or a list with one a layer (then `num_layers` must agree).
-    growth: M, how many times further back each layer reaches than the one below.
-    bidirectional: a second cell reads each row backwards inside its length; outputs are the two halves side by side.
-    dropout: on the input of every layer but the first, 0 to 1; `locked` keeps one mask for all steps of a row.
-    learn_initial_state: the first d states of each layer are parameters instead of zero.
+    Args:
+        growth: M, how many times further back each layer reaches than the one below.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"growth": "num_layers>1"}
 
-    def __init__(
-        self,
-        cell: CellFactory,
-        input_size: int,
-        hidden_size: int | list[int] = 128,
-        num_layers: int = 3,
-        growth: int = 2,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        locked: bool = False,
-        learn_initial_state: bool = False,
-    ):
+    def __init__(self, cell: CellFactory, input_size: int, num_layers: int = 3, growth: int = 2, **options: Any):
         if growth < 1:
             raise ValueError(f"growth is {growth}: it must be at least 1")
         check_depth(num_layers)
@@ -58,9 +45,8 @@ class Dilated(Stack):
                 f"growth is {growth}: layer {num_layers} would reach more than {FURTHEST:,} steps back, each with a "
                 "state of its own"
             )
-        cells = [functools.partial(dilate, own, growth**depth) for depth, own in enumerate(repeated(cell, num_layers))]
-        layers = build_layers(cells, input_size, hidden_size, bidirectional)
-        super().__init__(layers, dropout, locked, learn_initial_state)
+        cells = [functools.partial(dilate, cell, growth**depth) for depth in range(num_layers)]
+        super().__init__(cells, input_size, num_layers=num_layers, **options)
 
 
 def dilate(cell: CellFactory, dilation: int, input_size: int, hidden_size: int) -> Cell:

@@ -12,43 +12,28 @@ goes around any cell.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from seqzoo.cells.cell import CellFactory
-from seqzoo.network.backbones.stack import Stack, build_layers, repeated
+from seqzoo.network.backbones.stack import Stack
 
 
 class Highway(Stack):
     """A gate for each layer but the first. Where a layer's input and output differ in width, W x takes the place of x.
+    Dropout is on what the cells read; the highways around them have none.
 
-    hidden_size: one width for all layers, or a list with one a layer (then `num_layers` must agree).
-    bidirectional: a second cell reads each row backwards inside its length; outputs are the two halves side by side.
-    dropout: on what the cells of every layer but the first read, 0 to 1; the highway around them has none. `locked`
-        keeps one mask for all steps of a row.
-    gate_bias: b_r at the start; below 0 a layer hands on its input at first.
-    learn_initial_state: the first state is a parameter instead of zero.
+    Args:
+        gate_bias: b_r at the start; below 0 a layer hands on its input at first.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"gate_bias": "num_layers>1"}
 
-    def __init__(
-        self,
-        cell: CellFactory,
-        input_size: int,
-        hidden_size: int | list[int] = 128,
-        num_layers: int = 3,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        locked: bool = False,
-        gate_bias: float = -1.0,
-        learn_initial_state: bool = False,
-    ):
-        layers = build_layers(repeated(cell, num_layers), input_size, hidden_size, bidirectional)
-        super().__init__(layers, dropout, locked, learn_initial_state)
-        sizes = [(layer.input_size, layer.output_size) for layer in layers[1:]]
+    def __init__(self, cell: CellFactory, input_size: int, gate_bias: float = -1.0, **options: Any):
+        super().__init__(cell, input_size, **options)
+        sizes = [(layer.input_size, layer.output_size) for layer in self.layers[1:]]
         gates = [nn.Linear(read, made) for read, made in sizes]
         for gate in gates:
             nn.init.constant_(gate.bias, gate_bias)

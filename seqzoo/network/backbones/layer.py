@@ -26,7 +26,7 @@ class Layer(nn.ModuleList):
 
     def __init__(self, cell: CellFactory, input_size: int, hidden_size: int, bidirectional: bool):
         super().__init__(cell(input_size, hidden_size) for _ in range(2 if bidirectional else 1))
-        self.input_size = input_size
+        self.input_size = self.directions[0].input_size
         self.output_size = sum(direction.output_size for direction in self.directions)
 
     @property

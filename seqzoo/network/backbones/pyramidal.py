@@ -8,16 +8,16 @@ Bahdanau, Chorowski, Serdyuk, Brakel & Bengio, End-to-End Attention-based Large 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqzoo.cells.cell import CellFactory
+from seqzoo.cells.cell import Cell, CellFactory
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.steps import Steps
-from seqzoo.network.backbones.stack import Stack, build_layers, repeated
+from seqzoo.network.backbones.stack import Stack, check_depth
 
 
 class Pyramidal(Stack):
@@ -25,12 +25,9 @@ class Pyramidal(Stack):
 
     An output has seen all the steps it stands for, so that there is no `step`, in one direction neither.
 
-    hidden_size: one width for all layers, or a list with one a layer (then `num_layers` must agree).
-    factor: how many steps become one.
-    subsampling: concatenate (side by side, zeros after the end) or stride (the last of them that is real).
-    bidirectional: a second cell reads each row backwards inside its length; outputs are the two halves side by side.
-    dropout: on the input of every layer but the first, 0 to 1; `locked` keeps one mask for all steps of a row.
-    learn_initial_state: the first state is a parameter instead of zero.
+    Args:
+        factor: how many steps become one.
+        subsampling: concatenate (side by side, zeros after the end) or stride (the last of them that is real).
     """
 
     acts_with: ClassVar[dict[str, str]] = {"factor": "num_layers>1", "subsampling": "num_layers>1"}
@@ -41,21 +38,22 @@ class Pyramidal(Stack):
         self,
         cell: CellFactory,
         input_size: int,
-        hidden_size: int | list[int] = 128,
         num_layers: int = 3,
         factor: int = 2,
         subsampling: Literal["concatenate", "stride"] = "concatenate",
         bidirectional: bool = True,
-        dropout: float = 0.0,
-        locked: bool = False,
-        learn_initial_state: bool = False,
+        **options: Any,
     ):
         if factor < 2:
             raise ValueError(f"factor is {factor}: at least 2 steps become one")
+        check_depth(num_layers)
         wider = factor if subsampling == "concatenate" else 1
-        cells = repeated(cell, num_layers)
-        layers = build_layers(cells, input_size, hidden_size, bidirectional, lambda _, made: made * wider)
-        super().__init__(layers, dropout, locked, learn_initial_state)
+
+        def upper(input_size: int, hidden_size: int) -> Cell:
+            return cell(input_size * wider, hidden_size)
+
+        cells = [cell] + [upper] * (num_layers - 1)
+        super().__init__(cells, input_size, num_layers=num_layers, bidirectional=bidirectional, **options)
         self.causal = False
         self.factor, self.subsampling = factor, subsampling
 

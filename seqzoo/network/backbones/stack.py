@@ -26,18 +26,39 @@ MOST_LAYERS = 1000
 
 
 class Stack(Backbone):
-    """State: a tuple over layers of tuples over directions of the cell's state. Output: the last layer's.
+    """Recurrent layers, each of which reads the output of the one below. A subclass with other connections overrides
+    `connect` and `handed_up`.
 
-    A kind of network says by `connect` what a layer reads besides the output of the one below.
+    State: a tuple over layers of tuples over directions of the cell's state. Output: the last layer's.
 
-    dropout: on the input of every layer but the first, 0 to 1; `locked` keeps one mask for all steps of a row.
-    learn_initial_state: the first state is a parameter instead of zero.
+    Args:
+        cell: of all layers, or a list with one per layer, the lowest first.
+        input_size: of the lowest layer.
+        hidden_size: one width for all layers, or a list with one per layer (then `num_layers` must agree).
+        num_layers: number of layers.
+        bidirectional: a second cell reads each row backwards inside its length; outputs are the two side by side.
+        dropout: on the input of every layer but the first, 0 to 1.
+        locked: keep one dropout mask for all steps of a row.
+        learn_initial_state: the first state is a parameter instead of zero.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"dropout": "num_layers>1", "locked": "dropout>0"}
 
-    def __init__(self, layers: list[Layer], dropout: float, locked: bool, learn_initial_state: bool):
+    def __init__(
+        self,
+        cell: CellFactory | Sequence[CellFactory],
+        input_size: int,
+        hidden_size: int | list[int] = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        locked: bool = False,
+        learn_initial_state: bool = False,
+    ):
         super().__init__()
+        check_depth(num_layers)
+        cells = cell if isinstance(cell, Sequence) else [cell] * num_layers
+        layers = build_layers(cells, input_size, hidden_size, bidirectional, self.handed_up)
         self.causal = len(layers[-1]) == 1
         # a second layer reads both directions of the first
         self.two_sided = len(layers) == 1 and not self.causal
@@ -64,6 +85,10 @@ class Stack(Backbone):
             return zeros
         learned = iter(self.first_state)
         return map_state(lambda zero: next(learned).expand_as(zero) if zero.dim() > 1 else zero, zeros)
+
+    def handed_up(self, input_size: int, output_size: int) -> int:
+        """The width of what `connect` returns for a layer that is not the last."""
+        return output_size
 
     def connect(self, depth: int, outputs: Tensor, x: Tensor) -> Tensor:
         """What is handed up, (..., F), from what layer `depth` put out, (..., O), and what it was handed, (..., I).
@@ -119,12 +144,6 @@ def _by_direction(change: Callable[..., State], *states: State) -> State:
         tuple(change(*parts, backwards=bool(number)) for number, parts in enumerate(zip(*layers, strict=True)))
         for layers in zip(*states, strict=True)
     )
-
-
-def repeated(cell: CellFactory, num_layers: int) -> list[CellFactory]:
-    """The same cell for each of `num_layers` layers."""
-    check_depth(num_layers)
-    return [cell] * num_layers
 
 
 def check_depth(num_layers: int) -> None:

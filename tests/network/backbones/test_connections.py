@@ -24,7 +24,9 @@ def x() -> Tensor:
 
 @DIRECTIONS
 def test_a_gate_mixes_input_and_output(x: Tensor, bidirectional: bool) -> None:
-    network = Highway(cell_factory("lstm"), INPUT, [5, 5, 3], 3, bidirectional).double()
+    network = Highway(
+        cell_factory("lstm"), INPUT, hidden_size=[5, 5, 3], num_layers=3, bidirectional=bidirectional
+    ).double()
     zeros = network.initial_state(B)
 
     def layer(depth: int, below: Tensor) -> Tensor:
@@ -42,12 +44,12 @@ def test_a_gate_mixes_input_and_output(x: Tensor, bidirectional: bool) -> None:
 
 
 def test_gates_start_at_their_bias() -> None:
-    network = Highway(cell_factory("gru"), INPUT, 5, num_layers=3, gate_bias=-2.5)
+    network = Highway(cell_factory("gru"), INPUT, hidden_size=5, num_layers=3, gate_bias=-2.5)
     assert [gate.bias.unique().tolist() for gate in network.gates] == [[-2.5], [-2.5]]
 
 
 def test_a_closed_gate_hands_on_the_first_layer(x: Tensor) -> None:
-    deep = Highway(cell_factory("gru"), INPUT, 5, num_layers=3, gate_bias=-1e3).double()
+    deep = Highway(cell_factory("gru"), INPUT, hidden_size=5, num_layers=3, gate_bias=-1e3).double()
     torch.testing.assert_close(deep(x)[0], deep.layers[0][0].scan(x)[0])
 
 
@@ -55,7 +57,9 @@ def test_a_closed_gate_hands_on_the_first_layer(x: Tensor) -> None:
 def test_a_residual_layer_adds_what_it_read_where_widths_agree(x: Tensor, bidirectional: bool) -> None:
     """Never around the first layer, even where the widths agree."""
     widths, directions = [4, 4, 3, 3], 2 if bidirectional else 1
-    network = Recurrent(cell_factory("lstm"), INPUT, widths, 4, bidirectional, residual=True).double()
+    network = Recurrent(
+        cell_factory("lstm"), INPUT, residual=True, hidden_size=widths, num_layers=4, bidirectional=bidirectional
+    ).double()
     zeros = network.initial_state(B)
 
     def layer(depth: int, below: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ LENGTHS = torch.tensor([7, 5, 1])
 
 
 def build(**options: object) -> Pyramidal:
-    return Pyramidal(cell_factory("gru"), INPUT, H, **options).double().eval()
+    return Pyramidal(cell_factory("gru"), INPUT, hidden_size=H, **options).double().eval()
 
 
 @pytest.mark.parametrize(
