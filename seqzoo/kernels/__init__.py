@@ -1,1 +1,1 @@
-"""How a step runs over a whole sequence, fast; the equations are in `cells`, and need none of this."""
+"""Fast execution of a cell's step over whole sequences; the equations are in `cells` and do not depend on it."""

@@ -1,9 +1,9 @@
-"""Which way a cell goes over a sequence: the engines, and the choice among them.
+"""The engines that run a cell over a sequence, and the choice among them.
 
-reference: one step after the other, in Python. fused: the step compiled into a loop of its own (`kernels/fused`), for a
-CPU, or, where Triton is installed, for CUDA. torch: a kernel of torch's own, or a scan in parallel, where the cell has
-one. All give the same numbers; auto takes what `scripts/benchmark.py` measured as the fastest on a CPU. On a GPU, where
-nothing was measured yet, it takes what torch has, which is cuDNN or a scan in parallel, and compiles all other cells.
+reference: step by step in Python. fused: the step compiled into a loop over time (`kernels/fused`), for CPUs and, with
+Triton, for CUDA. torch: torch's own kernel or a parallel scan, for cells that have one. All give the same numbers. auto
+takes the engine that `scripts/benchmark.py` measured as the fastest on a CPU. On a GPU, where nothing was measured yet,
+it prefers torch (cuDNN or a parallel scan) and compiles all other cells.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ from seqzoo.kernels.stepping import Stepping
 
 @dataclass(frozen=True)
 class Execution:
-    """What every cell has besides its own options and changes no number.
+    """Options of every cell that do not change its results.
 
-    engine: the way over a sequence; auto: the fastest.
+    engine: how the cell is run over a sequence; auto: the fastest engine.
     """
 
     engine: Literal["auto", "reference", "fused", "torch"] = "auto"
 
 
 def scan(cell: Stepping, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-    """As `Cell.scan`, of inputs that have been checked. Where torch traces or transforms the computation, an engine
-    that knows nothing of that gives way to the reference. Raises ValueError where the engine that the cell is set to
-    cannot run it.
+    """`Cell.scan` for checked inputs. Where torch traces or transforms the computation, engines that do not support it
+    fall back to the reference.
+
+    Raises:
+        ValueError: the engine that was chosen for the cell cannot run it.
     """
-    computed = [module for module in cell.modules() if "parametrizations" in module._modules]
-    if not computed:
+    parametrized = [module for module in cell.modules() if "parametrizations" in module._modules]
+    if not parametrized:
         return _scan(cell, x, state, lengths)
-    with parametrize.cached():  # one value for all steps, also of what changes whenever it is asked for
-        for module in computed:
+    with parametrize.cached():  # one value for all steps, also if every access computes another one
+        for module in parametrized:
             for name in module.parametrizations:  # type: ignore[union-attr]
                 getattr(module, name)
         return _scan(cell, x, state, lengths)
@@ -56,20 +58,20 @@ def _scan(cell: Stepping, x: Tensor, state: State, lengths: Tensor | None) -> tu
         try:
             if not x.is_meta:
                 return fused_scan(cell, x, state, lengths)
-            # a model that is only counted runs nothing; whether its step can be compiled is told all the same
+            # on the meta device nothing is computed, but a step that cannot be compiled is still reported
             plan(cell, cell.project(x).shape[-1], state)
             return cell.unroll(x, state, lengths)
         except NotCompilable as error:
-            raise ValueError(f"engine is fused, which {type(cell).__name__} cannot be here: {error}") from error
+            raise ValueError(f"engine=fused cannot run {type(cell).__name__} here: {error}") from error
     if cell.engine == "torch":
         result = _by_torch(cell, x, state, lengths)
         if result is None and (x.is_meta or not transformed()):
-            raise ValueError(f"engine is torch, but torch has no way of its own for {type(cell).__name__}")
+            raise ValueError(f"engine=torch cannot run {type(cell).__name__}: it has no torch kernel or parallel scan")
         return result or cell.unroll(x, state, lengths)
     device = x.device.type
     torch_first = device in cell.torch_first and (device == "cuda" or lengths is None)
-    for way in (_by_torch, _compiled) if torch_first else (_compiled, _by_torch):
-        result = way(cell, x, state, lengths)
+    for engine in (_by_torch, _compiled) if torch_first else (_compiled, _by_torch):
+        result = engine(cell, x, state, lengths)
         if result is not None:
             return result
     return cell.unroll(x, state, lengths)
@@ -80,7 +82,7 @@ def _by_torch(cell: Stepping, x: Tensor, state: State, lengths: Tensor | None) -
 
 
 def _compiled(cell: Stepping, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
-    if x.shape[1] == 1:  # a single step is over before compiled code is found
+    if x.shape[1] == 1:  # looking up compiled code takes longer than a single step
         return None
     try:
         return fused_scan(cell, x, state, lengths)

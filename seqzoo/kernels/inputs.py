@@ -1,4 +1,4 @@
-"""What a cell is given, checked before compiled code or a kernel that looks at no shape reads beyond it."""
+"""Checks of the inputs of a cell, because compiled code and kernels do not check shapes before they read memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ SEQUENCES = "(B, T, {}), T at least 1"
 
 
 def check(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[State, Tensor | None]:
-    """The state that sequences (B, T, I), or one step (B, I), start from, and lengths as int64. Raises ValueError."""
+    """Check the inputs of a call with sequences (B, T, I) or one step (B, I).
+
+    Returns:
+        The state to start from and the lengths as int64.
+
+    Raises:
+        ValueError: wrong shapes, types, devices or lengths.
+    """
     if not isinstance(x, Tensor) or x.dim() not in (2, 3):
         raise misshaped(cell, x)
     if not jit_traced() and (x.shape[-1] != cell.input_size or x.shape[1] == 0):
@@ -26,20 +33,20 @@ def check(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | None
     if lengths is None:
         return state, None
     if isinstance(lengths, Steps):
-        raise ValueError(f"a call of {type(cell).__name__} takes lengths alone: hand Steps to its `scan`")
+        raise ValueError(f"a call of {type(cell).__name__} takes lengths only: pass Steps to its `scan`")
     if x.dim() == 2:
         raise ValueError(f"lengths are given with an input {tuple(x.shape)}: only sequences (B, T, I) have lengths")
     return state, checked_lengths(lengths, x.shape, x.device)
 
 
-def misshaped(cell: Stepping, x: Any, wanted: str = SEQUENCES) -> ValueError:
-    """The error that says what the cell reads."""
-    found = tuple(x.shape) if isinstance(x, Tensor) else f"a {type(x).__name__}, which is not a tensor"
-    return ValueError(f"{type(cell).__name__} reads {wanted.format(cell.input_size)}: the input is {found}")
+def misshaped(cell: Stepping, x: Any, expected: str = SEQUENCES) -> ValueError:
+    """The error for an input whose shape is not the expected one."""
+    actual = tuple(x.shape) if isinstance(x, Tensor) else f"a {type(x).__name__}, which is not a tensor"
+    return ValueError(f"{type(cell).__name__} reads {expected.format(cell.input_size)}: the input is {actual}")
 
 
 def _checked_state(cell: Stepping, x: Tensor, state: State | None) -> State:
-    """`state`, or the first one. Raises ValueError."""
+    """`state` as tuples, or the initial state. Raises ValueError."""
     first = cell.initial_state(x.shape[0])
     if jit_traced():
         return first if state is None else state
@@ -51,7 +58,11 @@ def _checked_state(cell: Stepping, x: Tensor, state: State | None) -> State:
 
 
 def checked_state(state: Any, first: State) -> State:
-    """A state as nested tuples. Raises ValueError where it has not the shapes of the first one."""
+    """Convert a state to nested tuples.
+
+    Raises:
+        ValueError: its shapes are not those of the initial state `first`.
+    """
     state = tuple(state) if isinstance(state, (list, tuple)) else (state,)
     if _shapes(state) != _shapes(first):
         raise ValueError(f"the state has shapes {_shapes(state)!s:.110}: it must have {_shapes(first)!s:.110}")
@@ -59,18 +70,18 @@ def checked_state(state: Any, first: State) -> State:
 
 
 def _check_types(cell: Stepping, x: Tensor, state: State | None, first: State) -> None:
-    """Raises ValueError where types or devices are mixed, in ways that autocast does not mend."""
+    """Raises ValueError for mixed devices, or mixed dtypes that autocast does not convert."""
     weight: Tensor | None = next(chain(cell.parameters(), cell.buffers()), None)
     if weight is not None and weight.device != x.device:
         raise ValueError(f"the input is on {x.device} and the cell on {weight.device}: move one to the other")
-    mixed = autocast_dtype(x.device.type) is not None
-    if weight is not None and not (weight.dtype == x.dtype or (mixed and x.is_floating_point())):
+    autocast = autocast_dtype(x.device.type) is not None
+    if weight is not None and not (weight.dtype == x.dtype or (autocast and x.is_floating_point())):
         raise ValueError(f"the input is {x.dtype} and the cell's weights are {weight.dtype}: convert one to the other")
-    for part, wanted in zip(_parts(state or ()), _parts(first), strict=False):
+    for part, initial in zip(_parts(state or ()), _parts(first), strict=False):
         if part.device != x.device:
             raise ValueError(f"the state is on {part.device} and the input on {x.device}: move one to the other")
-        if part.dtype not in (wanted.dtype, x.dtype) and not (mixed and part.is_floating_point()):
-            raise ValueError(f"the state is {part.dtype}: it must be {wanted.dtype}")
+        if part.dtype not in (initial.dtype, x.dtype) and not (autocast and part.is_floating_point()):
+            raise ValueError(f"the state is {part.dtype}: it must be {initial.dtype}")
 
 
 def _parts(state: State) -> list[Tensor]:

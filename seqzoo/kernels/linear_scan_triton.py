@@ -1,31 +1,31 @@
-"""The scan of `linear_scan.py` as a kernel for CUDA: chunks of steps by an associative scan, one after the other.
+"""The scan of `linear_scan.py` as a CUDA kernel: an associative scan over chunks of steps, one chunk after the other.
 
-A program takes some features of a row. Where rows and features are too few for a GPU, a sequence is cut into segments
-that run side by side, in the same three passes as on a CPU: what each does to whatever comes in, a scan of those, and
-each from its first state. Arithmetic is in 32 bits at least.
+A program computes some features of a row. If there are too few rows and features to fill a GPU, sequences are cut into
+segments that run in parallel, in the same three passes as on a CPU: reduce each segment to an affine map, scan the
+maps, run each segment from its initial state. Arithmetic has at least 32 bits.
 """
 
-# Triton reads the types of what follows: they are no strings
+# no `from __future__ import annotations`: Triton reads annotations as objects
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 STEPS, FEATURES = 64, 32
-# enough for every multiprocessor of a large GPU
+# number of programs that fills a large GPU
 PROGRAMS = 256
-# chunks of a segment, at least: shorter ones are not worth the passes
+# minimum number of chunks per segment; shorter segments are not worth the additional passes
 CHUNKS = 4
 
 
 @triton.jit
-def after_each_other(a, b, later_a, later_b):
-    """h -> a h + b, and then later_a h + later_b"""
+def composed(a, b, later_a, later_b):
+    """The composition of h -> a h + b and then h -> later_a h + later_b."""
     return a * later_a, later_a * b + later_b
 
 
 @triton.jit
-def after_each_other_complex(a, ai, b, bi, later_a, later_ai, later_b, later_bi):
+def composed_complex(a, ai, b, bi, later_a, later_ai, later_b, later_bi):
     return (
         a * later_a - ai * later_ai,
         a * later_ai + ai * later_a,
@@ -36,7 +36,7 @@ def after_each_other_complex(a, ai, b, bi, later_a, later_ai, later_b, later_bi)
 
 @triton.jit
 def final(x, STEPS: tl.constexpr):  # noqa: N803
-    """(STEPS, F) -> its last row, (1, F)"""
+    """The last row of (STEPS, F), as (1, F)."""
     return tl.sum(tl.where(tl.arange(0, STEPS)[:, None] == STEPS - 1, x, 0.0), 0, keep_dims=True)
 
 
@@ -47,38 +47,39 @@ def kernel(
     REAL: tl.constexpr, PARTS: tl.constexpr, BACKWARDS: tl.constexpr, ENDS: tl.constexpr,  # noqa: N803
     STEPS: tl.constexpr, FEATURES: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
-    """a, b: numbers of PARTS parts, side by side (strides count parts); h: (B, segments, F), states: (B, T, F).
+    """Run each segment from its initial state.
 
-    ENDS: what each segment does to its first state instead, into products and states, (B, segments, F) both.
+    a, b: (B, T, F); with PARTS = 2 complex numbers, whose strides count parts. h: (B, segments, F), states: (B, T, F).
+    ENDS: write the affine map of each segment instead, into products and states, both (B, segments, F).
     """
     row, segment, block = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     feature = block * FEATURES + tl.arange(0, FEATURES)[None, :]
-    known = feature < features
+    valid = feature < features
     end = ((row * segments + segment) * features + feature) * PARTS
     if ENDS:
         state = tl.zeros((1, FEATURES), REAL)
         product = state + 1.0
     else:
-        state = tl.load(h + end, mask=known, other=0.0).to(REAL)
+        state = tl.load(h + end, mask=valid, other=0.0).to(REAL)
     if PARTS == 2:
         if ENDS:
             state_i = tl.zeros((1, FEATURES), REAL)
             product_i = state_i
         else:
-            state_i = tl.load(h + end + 1, mask=known, other=0.0).to(REAL)
+            state_i = tl.load(h + end + 1, mask=valid, other=0.0).to(REAL)
     stop = tl.minimum((segment + 1) * length, steps)
     for start in range(segment * length, stop, STEPS):
         place = start + tl.arange(0, STEPS)[:, None]
-        inside = (place < stop) & known
+        inside = (place < stop) & valid
         t = (steps - 1 - place if BACKWARDS else place).to(tl.int64)
         of_a = a + row * a_row + t * a_step + feature * a_feature
         of_b = b + row * b_row + t * b_step + feature * b_feature
         of_states = states + ((row * steps + t) * features + feature) * PARTS
-        # beyond the end nothing changes
+        # beyond the end: the identity map
         x = tl.load(of_a, mask=inside, other=1.0).to(REAL)
         y = tl.load(of_b, mask=inside, other=0.0).to(REAL)
         if PARTS == 1:
-            x, y = tl.associative_scan((x, y), 0, after_each_other)
+            x, y = tl.associative_scan((x, y), 0, composed)
             if ENDS:
                 x, y = final(x, STEPS), final(y, STEPS)
                 state = x * state + y
@@ -90,7 +91,7 @@ def kernel(
         else:
             xi = tl.load(of_a + 1, mask=inside, other=0.0).to(REAL)
             yi = tl.load(of_b + 1, mask=inside, other=0.0).to(REAL)
-            x, xi, y, yi = tl.associative_scan((x, xi, y, yi), 0, after_each_other_complex)
+            x, xi, y, yi = tl.associative_scan((x, xi, y, yi), 0, composed_complex)
             if ENDS:
                 x, xi, y, yi = final(x, STEPS), final(xi, STEPS), final(y, STEPS), final(yi, STEPS)
                 state, state_i = x * state - xi * state_i + y, x * state_i + xi * state + yi
@@ -101,15 +102,15 @@ def kernel(
                 tl.store(of_states + 1, yi, mask=inside)
                 state, state_i = final(y, STEPS), final(yi, STEPS)
     if ENDS:
-        tl.store(states + end, state, mask=known)
-        tl.store(products + end, product, mask=known)
+        tl.store(states + end, state, mask=valid)
+        tl.store(products + end, product, mask=valid)
         if PARTS == 2:
-            tl.store(states + end + 1, state_i, mask=known)
-            tl.store(products + end + 1, product_i, mask=known)
+            tl.store(states + end + 1, state_i, mask=valid)
+            tl.store(products + end + 1, product_i, mask=valid)
 
 
 def scan(a: Tensor, b: Tensor, h: Tensor, backwards: bool) -> Tensor:
-    """a, b: (B, T, ...), h: (B, ...) -> states (B, T, ...), without derivatives; `backwards` from the last step on."""
+    """`linear_scan` without lengths and derivatives; `backwards`: from the last step to the first."""
     rows, steps = b.shape[:2]
     flat = b.reshape(rows, steps, -1)
     with torch.cuda.device_of(b):
@@ -118,7 +119,7 @@ def scan(a: Tensor, b: Tensor, h: Tensor, backwards: bool) -> Tensor:
 
 
 def _scan(a: Tensor, b: Tensor, h: Tensor, backwards: bool) -> Tensor:
-    """h: (B, 1, F)"""
+    """a, b: (B, T, F); h: (B, 1, F)."""
     rows, steps, features = b.shape
     programs = rows * triton.cdiv(features, FEATURES)
     segments = max(1, min(triton.cdiv(PROGRAMS, programs), steps // (CHUNKS * STEPS)))
@@ -129,7 +130,7 @@ def _scan(a: Tensor, b: Tensor, h: Tensor, backwards: bool) -> Tensor:
         exact = torch.promote_types(b.dtype, torch.float32)
         product, end = (b.new_empty(rows, segments, features, dtype=exact) for _ in range(2))
         _launch(a, b, h, end, product, length, backwards)
-        # segments are in the order in which they are taken
+        # segments are in the order of the scan
         ends = _scan(product, end, h, False)
         h = torch.cat([h.to(exact), ends[:, :-1]], dim=1)
     _launch(a, b, h, states, None, length, backwards)

@@ -1,4 +1,4 @@
-"""Rows cut where the state starts anew: each segment becomes a row of its own, and every engine runs it as such."""
+"""Rows cut at resets of the state: each segment becomes a row, so that every engine supports resets."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from seqzoo.contracts.transforms import jit_traced
 
 
 class Segments:
-    """The N segments of a batch's rows, in order; a row has at least one.
+    """The N segments of the rows of a batch, in order; each row has at least one.
+
+    All segments are computed in parallel, padded to the longest one. On a GPU their number requires a synchronisation.
 
     count: N.
-    steps: what is known of the segments' own steps.
-
-    A segment is computed in parallel with the others of its row. The padded batch of all segments is as wide as the
-    longest of them. On a GPU their number is waited for.
+    steps: lengths and structure of the segments.
 
     Raises:
-        ValueError: resets or lengths do not fit, or have no values to cut by.
+        ValueError: resets or lengths have a wrong shape, type or device, or no values (tracing, meta device).
     """
 
     def __init__(self, x: Tensor, steps: Steps):
@@ -48,7 +47,7 @@ class Segments:
             self.steps = Steps(lengths, elapsed=elapsed)
 
     def cut(self, x: Tensor) -> Tensor:
-        """(B, T, ...) -> (N, longest, ...)"""
+        """Cut rows into segments: (B, T, ...) -> (N, longest, ...)."""
         if self._whole:
             return x
         steps = torch.arange(self._longest, device=x.device)
@@ -57,7 +56,7 @@ class Segments:
         return x.flatten(0, 1).index_select(0, places.flatten()).unflatten(0, places.shape)
 
     def join(self, outputs: Tensor) -> Tensor:
-        """(N, longest, ...) -> (B, T, ...), zero at padded steps."""
+        """Join segments to rows: (N, longest, ...) -> (B, T, ...), zero at padded steps."""
         if self._whole:
             return outputs
         steps = torch.arange(self._segment.shape[1], device=outputs.device) - self._start[self._segment]
@@ -66,8 +65,12 @@ class Segments:
         return zero_padding(joined, self._row_lengths)
 
     def enter(self, state: State, initial: State, backwards: bool = False) -> State:
-        """The states that segments start from: a row's own, (B, ...), for its first one unless that is reset, and the
-        initial ones, (N, ...), for all others. Backwards a row starts with its last segment.
+        """The states that segments start from, (N, ...).
+
+        Args:
+            state: states of the rows, (B, ...), taken by the first segment of a row unless that begins with a reset.
+            initial: initial states, (N, ...), taken by all other segments.
+            backwards: the row is read from its end, so that its last segment comes first.
         """
         continues = torch.zeros_like(self._row, dtype=torch.bool)
         if backwards:
@@ -77,7 +80,7 @@ class Segments:
         return where(continues, reorder(state, self._row), initial)
 
     def leave(self, state: State, backwards: bool = False) -> State:
-        """The states after segments, (N, ...) -> the states after rows, (B, ...): that of the segment read last."""
+        """The states after rows, (B, ...), from those after segments, (N, ...): that of the segment read last."""
         return reorder(state, self._first if backwards else self._last)
 
 
@@ -87,8 +90,8 @@ def _checked_resets(resets: Tensor | None, x: Tensor) -> Tensor:
         raise ValueError(f"resets are {kind}: they must be a tensor of torch.bool, True where the state starts anew")
     if resets.is_meta or jit_traced() or torch.compiler.is_exporting():
         raise ValueError(
-            "rows are cut by the values of resets, which a trace, an export or the meta device does not have: cut the "
-            "rows before, or go step by step"
+            "rows are cut by the values of resets, which are not available while tracing or exporting or on the meta "
+            "device: cut the rows beforehand, or go step by step"
         )
     if resets.shape != x.shape[:2]:
         raise ValueError(f"resets are {tuple(resets.shape)}: the input has {tuple(x.shape[:2])} rows and steps")

@@ -1,4 +1,4 @@
-"""What the kernels know of a cell: how it makes one step, and the module that holds its weights."""
+"""The interface of a cell that the kernels depend on: its step and its weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqzoo.contracts.steps import Steps
 
 
 class Stepping(Protocol):
-    """The part of `seqzoo.cells.cell.Cell` that running it over a sequence needs."""
+    """The part of `seqzoo.cells.cell.Cell` that is needed to run it over a sequence."""
 
     engine: str
     torch_first: ClassVar[tuple[str, ...]]

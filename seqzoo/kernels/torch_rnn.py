@@ -1,9 +1,9 @@
 """torch's own recurrent kernels (oneDNN, cuDNN, ATen), with lengths and without packing.
 
-A packed sequence takes torch off its fastest paths (on a CPU a packed LSTM leaves oneDNN for a loop of steps). Where
-a cell has a gate that keeps the state, padding can keep it exactly instead: one more input that is 1 at padded steps
-alone, and whose weights drive that gate so far into saturation that it is 1, and the gate that writes 0, to the last
-bit. The state then passes padded steps unchanged and no gradient arises there.
+Packed sequences are not supported by torch's fastest kernels (on a CPU a packed LSTM runs as a loop of steps instead of
+in oneDNN). For a cell with a gate that keeps the state, there is another way: an additional input that is 1 at padded
+steps only, with weights so large that this gate is exactly 1, and the gate that writes exactly 0. The state then passes
+padded steps unchanged, without gradient.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor
 
 from seqzoo.contracts.transforms import autocast_dtype, differentiated
 
-# sigmoid of it is exactly 0 or 1 in every precision, and float16 still holds it
+# its sigmoid is exactly 0 or 1 in every precision, and float16 can represent it
 SATURATION = 1e4
 
 
 def usable(x: Tensor) -> bool:
-    """Whether torch's kernels know what is done here: not transformations of `torch.func`, nor, on processors without
-    arithmetic of 16 bits, such numbers, where oneDNN fails or ends the process.
+    """Whether torch's kernels support the computation: no transformations of `torch.func`, and 16-bit dtypes only on
+    processors with 16-bit arithmetic; oneDNN fails or aborts on others.
     """
     device = x.device.type
     dtype = autocast_dtype(device) or x.dtype
@@ -35,9 +35,16 @@ def usable(x: Tensor) -> bool:
 def lstm(
     x: Tensor, state: tuple[Tensor, Tensor], weights: Sequence[Tensor], lengths: Tensor | None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """x: (B, T, I); state: h and c, (B, H); weights: (4H, I), (4H, H), (4H,), (4H,), gates i f g o.
+    """Run torch's LSTM kernel.
 
-    -> (B, T, H), (h, c)
+    Args:
+        x: input, shape (B, T, I).
+        state: h and c, both (B, H).
+        weights: (4H, I), (4H, H), (4H,), (4H,), gates i f g o.
+        lengths: number of real steps of each row, shape (B,); None: all steps are real.
+
+    Returns:
+        Outputs (B, T, H), zero at padded steps, and (h, c) after each row's last real step.
     """
     h, c = state
     if lengths is not None:
@@ -52,21 +59,21 @@ def lstm(
 
 
 def gru(x: Tensor, h: Tensor, weights: Sequence[Tensor], lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    """x: (B, T, I); h: (B, H); weights: (3H, I), (3H, H), (3H,), (3H,), gates r z n. -> (B, T, H), (B, H)."""
+    """Run torch's GRU kernel. weights: (3H, I), (3H, H), (3H,), (3H,), gates r z n; all else as in `lstm`."""
     return _one_state(torch.gru, x, h, weights, lengths)
 
 
 def elman(
     x: Tensor, h: Tensor, weights: Sequence[Tensor], lengths: Tensor | None, activation: str
 ) -> tuple[Tensor, Tensor]:
-    """x: (B, T, I); h: (B, H); weights: (H, I), (H, H), (H,), (H,); activation: tanh or relu. -> (B, T, H), (B, H)."""
+    """Run torch's Elman kernel. weights: (H, I), (H, H), (H,), (H,); activation: tanh, relu; all else as in `lstm`."""
     return _one_state({"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[activation], x, h, weights, lengths)
 
 
 def _one_state(
     kernel: Callable, x: Tensor, h: Tensor, weights: Sequence[Tensor], lengths: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """A cell whose output is its state needs no freezing: its last state is its last real output."""
+    """For cells whose output is their state, the last state is the last real output, and nothing has to be kept."""
     outputs, last = kernel(x, h[None], _contiguous_chunk(weights), True, 1, 0.0, False, False, True)
     if lengths is None:
         return outputs, last[0]
@@ -76,11 +83,11 @@ def _one_state(
 def _freeze_padding(
     x: Tensor, weights: Sequence[Tensor], lengths: Tensor, saturation: tuple[float, ...]
 ) -> tuple[Tensor, list[Tensor]]:
-    """Add the input that is 1 at padded steps, and its column of weights: one constant a gate."""
+    """Add the input that is 1 at padded steps and its column of weights, one constant per gate."""
     input_weight = weights[0]
     padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
     gate = input_weight.shape[0] // len(saturation)
-    # filled on the device: numbers from the host would make a GPU wait for them
+    # filled on the device: copying from the host would synchronise a GPU
     column = torch.cat([input_weight.new_full((gate,), value) for value in saturation])
     return (
         torch.cat([x, padding[..., None].to(x.dtype)], dim=-1),
@@ -99,7 +106,7 @@ def _last_real(outputs: Tensor, lengths: Tensor, first: Tensor) -> Tensor:
 
 
 def _contiguous_chunk(weights: Sequence[Tensor]) -> list[Tensor]:
-    """cuDNN wants its weights in one piece of memory and copies them, with a warning, when they are not."""
+    """The weights in one block of memory, as cuDNN needs them; otherwise it copies them and warns."""
     if not weights[0].is_cuda:
         return list(weights)
     flat = torch.cat([weight.reshape(-1) for weight in weights])

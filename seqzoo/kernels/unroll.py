@@ -1,4 +1,4 @@
-"""The reference: a step after the other. Every faster way over a sequence is held to it."""
+"""The reference implementation: a cell step by step. All engines are tested against it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seqzoo.kernels.stepping import Stepping
 
 
 def reference(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
-    """As `Cell.scan`, a step after the other."""
+    """`Cell.scan` step by step."""
     state = cell.initial_state(x.shape[0]) if state is None else state
     return unroll(cell.step, cell.project(zero_padding(x, lengths)), state, lengths)
 
@@ -22,12 +22,20 @@ def reference(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | 
 def unroll(
     step: Callable[[Tensor, State], tuple[Tensor, State]], projected: Tensor, state: State, lengths: Tensor | None
 ) -> tuple[Tensor, State]:
-    """projected: (B, T, P) -> (B, T, O) and the state after each row's last real step; a padded step outputs zero.
+    """Run `step` over time.
 
-    What is projected must be finite at padded steps, too: their steps are taken, with gradients, and not used.
+    Args:
+        step: projected input (B, P) and state -> output (B, O) and next state.
+        projected: shape (B, T, P). It must be finite at padded steps, too: these are computed, and their result is
+            masked.
+        state: initial state.
+        lengths: number of real steps of each row, shape (B,); None: all steps are real.
+
+    Returns:
+        Outputs (B, T, O), zero at padded steps, and the state after each row's last real step.
     """
     outputs = []
-    # unbind: the gradients of slices, each as long as the sequence, would take its square
+    # unbind: the gradient of each slice would be as long as the sequence, quadratic in total
     for t, p in enumerate(projected.unbind(1)):
         output, following = step(p, state)
         if lengths is not None:

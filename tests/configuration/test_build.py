@@ -242,9 +242,9 @@ def test_an_engine_that_runs_the_cell_may_be_chosen(name: str) -> None:
 
 def test_an_engine_that_cannot_is_told_before_anything_runs() -> None:
     [mistake] = mistakes_of("cell=m_lstm", "cell.engine=fused")
-    assert "engine is fused, which MLSTM cannot be here: its state is not made of vectors" in mistake
+    assert "engine=fused cannot run MLSTM here: its state is not made of vectors" in mistake
     [mistake] = mistakes_of("cell=mgu", "cell.engine=torch")
-    assert "engine is torch, but torch has no way of its own for MGU" in mistake
+    assert "engine=torch cannot run MGU: it has no torch kernel or parallel scan" in mistake
 
 
 def test_create_cell_takes_options_and_refuses_others() -> None:

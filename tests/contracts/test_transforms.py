@@ -81,7 +81,7 @@ def test_drawn_by_tensorboard(name: str) -> None:
 @pytest.mark.parametrize("reentrant", [False, True])
 @pytest.mark.parametrize("name", SOME)
 def test_first_used_under_activation_checkpointing(name: str, reentrant: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "_programs", {})
     rnn, cell = network(name)
     x = torch.randn(B, T, INPUT, requires_grad=True)
     for lengths in (None, LENGTHS):
@@ -94,7 +94,7 @@ def test_first_used_under_activation_checkpointing(name: str, reentrant: bool, m
 
 def test_hooks_on_saved_tensors_see_nothing_of_what_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     cell, x, counts = seqzoo.create_cell("mgu", INPUT, H), torch.randn(B, T, INPUT), []
-    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "_programs", {})
     for _ in range(2):
         saved: list[Tensor] = []
         with torch.autograd.graph.saved_tensors_hooks(

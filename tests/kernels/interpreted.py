@@ -29,7 +29,7 @@ assert os.environ.get("TRITON_INTERPRET") == "1", "set TRITON_INTERPRET=1"
 B, T, INPUT = 4, 3, 2
 LENGTHS = torch.tensor([3, 0, 1, 2])
 factory = functools.cache(cell_factory)
-CUDA = fused.MACHINES["cuda"]
+CUDA = fused.TARGETS["cuda"]
 
 
 def is_compiled(name: str) -> bool:
@@ -45,8 +45,8 @@ def is_compiled(name: str) -> bool:
 @pytest.fixture(params=CUDA.ways, ids=lambda way: way.__name__.strip("_"))
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A CPU takes the way of a GPU."""
-    monkeypatch.setitem(fused.MACHINES, "cpu", CUDA._replace(ways=(request.param,)))
-    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setitem(fused.TARGETS, "cpu", CUDA._replace(backends=(request.param,)))
+    monkeypatch.setattr(fused, "_programs", {})
 
 
 def run(cell: Cell, scan: Callable[..., Any], lengths: Tensor | None) -> list[Tensor]:

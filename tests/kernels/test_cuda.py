@@ -53,12 +53,12 @@ def test_without_triton_the_next_engine_is_taken(monkeypatch: pytest.MonkeyPatch
     for module in ("resident", "stepwise", "launching"):
         monkeypatch.delitem(sys.modules, f"seqzoo.kernels.fused.cuda.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "triton", None)
-    monkeypatch.setitem(fused.MACHINES, "cpu", fused.MACHINES["cuda"])
-    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setitem(fused.TARGETS, "cpu", fused.TARGETS["cuda"])
+    monkeypatch.setattr(fused, "_programs", {})
     cell, x = seqzoo.create_cell("mgu", 3, 4), torch.randn(2, 5, 3)
     torch.testing.assert_close(cell.scan(x), cell.unroll(x))
     cell.engine = "fused"
-    with pytest.raises(ValueError, match="engine is fused, which MGU cannot be here: Triton is not installed"):
+    with pytest.raises(ValueError, match="engine=fused cannot run MGU here: Triton is not installed"):
         cell.scan(x)
 
 
@@ -66,16 +66,16 @@ def test_a_kernel_that_cannot_be_built_takes_the_next_way(monkeypatch: pytest.Mo
     def broken(plan: Any, dtype: Any) -> Any:
         raise NotCompilable("Triton fails")
 
-    native = fused.MACHINES["cpu"]
-    monkeypatch.setitem(fused.MACHINES, "cpu", native._replace(ways=(broken, *native.ways)))
-    monkeypatch.setattr(fused, "_known", {})
+    native = fused.TARGETS["cpu"]
+    monkeypatch.setitem(fused.TARGETS, "cpu", native._replace(backends=(broken, *native.backends)))
+    monkeypatch.setattr(fused, "_programs", {})
     cell, x = seqzoo.create_cell("mgu", 3, 4), torch.randn(2, 5, 3)
     torch.testing.assert_close(fused_scan(cell, x, cell.initial_state(2), None), cell.unroll(x))
-    monkeypatch.setitem(fused.MACHINES, "cpu", native._replace(ways=(broken,)))
-    fused._known.clear()
+    monkeypatch.setitem(fused.TARGETS, "cpu", native._replace(backends=(broken,)))
+    fused._programs.clear()
     torch.testing.assert_close(cell.scan(x), cell.unroll(x))
     cell.engine = "fused"
-    with pytest.raises(ValueError, match="engine is fused, which MGU cannot be here: Triton fails"):
+    with pytest.raises(ValueError, match="engine=fused cannot run MGU here: Triton fails"):
         cell.scan(x)
 
 

@@ -121,11 +121,11 @@ def test_code_that_gives_nan_is_not_used(monkeypatch: pytest.MonkeyPatch) -> Non
             if buffer is not None and not key.startswith(("projected", "grad_output", *read)):
                 buffer.fill_(float("nan"))
 
-    spoiled = fused.MACHINES["cpu"]._replace(ways=(lambda plan, dtype: spoil,))
-    monkeypatch.setitem(fused.MACHINES, "cpu", spoiled)
-    monkeypatch.setattr(fused, "_known", {})
+    spoiled = fused.TARGETS["cpu"]._replace(backends=(lambda plan, dtype: spoil,))
+    monkeypatch.setitem(fused.TARGETS, "cpu", spoiled)
+    monkeypatch.setattr(fused, "_programs", {})
     cell = seqzoo.create_cell("mgu", INPUT, H)
-    with pytest.raises(NotCompilable, match="its step does something that its operations do not show"):
+    with pytest.raises(NotCompilable, match="its step does something that tracing cannot see"):
         fused_scan(cell, torch.randn(B, T, INPUT), cell.initial_state(B), None)
 
 
@@ -225,7 +225,7 @@ def test_what_cannot_be_compiled_takes_the_reference(step: Step) -> None:
     cell = OneOff(step).double()
     torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))
     cell.engine = "fused"
-    with pytest.raises(ValueError, match="engine is fused, which OneOff cannot be here: "):
+    with pytest.raises(ValueError, match="engine=fused cannot run OneOff here: "):
         cell.scan(torch.zeros(B, T, INPUT, dtype=torch.float64))
 
 
@@ -306,7 +306,7 @@ def test_modified_cells_draw_the_same_numbers(modifiers: dict[str, float]) -> No
 def test_without_a_compiler_all_goes_on_and_it_is_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "_programs", {})
     monkeypatch.setattr(native.shutil, "which", lambda name: None)
     native.compiler.cache_clear()
     native.load.cache_clear()
@@ -387,7 +387,7 @@ def test_code_that_can_be_loaded_nowhere_leaves_the_next_engine(
 
     monkeypatch.setattr(native, "user_cache", lambda kind: tmp_path)
     monkeypatch.setattr(native, "Library", fail)
-    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "_programs", {})
     native.load.cache_clear()
     cell = seqzoo.create_cell("mgu", INPUT, H).double()
     with caplog.at_level(logging.WARNING):
@@ -439,11 +439,11 @@ def test_cells_of_equal_options_share_one_program() -> None:
 
 
 def test_compiled_steps_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "_known", {})
-    monkeypatch.setattr(fused, "MOST_PROGRAMS", 2)
+    monkeypatch.setattr(fused, "_programs", {})
+    monkeypatch.setattr(fused, "MAX_PROGRAMS", 2)
     x = torch.zeros(2, 3, INPUT)
     for size in (2, 3, 4):
         cell = seqzoo.create_cell("mgu", INPUT, size)
         last = fused.compiled(cell, x, cell.initial_state(2), None)
-    assert len(fused._known) == 2
+    assert len(fused._programs) == 2
     assert fused.compiled(cell, x, cell.initial_state(2), None) is last

@@ -156,19 +156,19 @@ def test_what_refers_to_itself_or_is_endless_is_read() -> None:
 
 
 def test_the_table_of_compiled_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "_known", {})
-    monkeypatch.setattr(fused, "MOST_PROGRAMS", 3)
+    monkeypatch.setattr(fused, "_programs", {})
+    monkeypatch.setattr(fused, "MAX_PROGRAMS", 3)
     monkeypatch.setattr(fused, "_program", lambda *given: given)
     cell, x = Scaled(0.0, float), torch.randn(2, 4, 3)
     for number in range(10):
         cell.scale = float(number)
         made = fused.compiled(cell, x, cell.initial_state(2), None)
         assert made is fused.compiled(cell, x, cell.initial_state(2), None)
-        assert len(fused._known) <= 3
+        assert len(fused._programs) <= 3
 
 
 def test_the_first_use_draws_the_same_random_numbers_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "_known", {})
+    monkeypatch.setattr(fused, "_programs", {})
     cell, x = seqzoo.create_cell("gru", 3, 4, zoneout=0.3), torch.randn(2, 4, 3)
     runs = []
     for _ in range(2):

@@ -231,7 +231,7 @@ def test_other_resets_are_refused(resets: Tensor, message: str) -> None:
 
 def test_a_call_of_a_cell_takes_lengths_alone() -> None:
     cell = seqzoo.create_cell("gru", INPUT, H)
-    with pytest.raises(ValueError, match=r"a call of GRU takes lengths alone: hand Steps to its `scan`"):
+    with pytest.raises(ValueError, match=r"a call of GRU takes lengths only: pass Steps to its `scan`"):
         cell(torch.randn(B, T, INPUT), None, Steps(resets=first_steps()))
 
 

@@ -1,8 +1,7 @@
-"""The step of a cell, compiled: torch's operations in, code for a CPU or a GPU out, with its gradients.
+"""A compiler for the step of a cell: from torch operations to code for a CPU or a GPU, with gradients.
 
-`tracing` reads a step, `graph` is what it is read into, `derivative` turns it around, `plan` says what to compute of it
-and when; `cpu` and `cuda` write code for that and run it, which `scan` makes a function that torch can differentiate;
-`interpretation` is the twin of the code in torch.
+`tracing` records a step as a `graph`, `derivative` derives its backward pass, `plan` schedules both; `cpu` and `cuda`
+generate code and run it, and `scan` wraps that in a differentiable function. `interpretation` runs the graph in torch.
 """
 
 from seqzoo.kernels.fused.scan import fused_scan

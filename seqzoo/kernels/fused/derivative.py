@@ -1,7 +1,7 @@
-"""The reverse of one step: from the gradients of its output and of the state after it, those of all that went in.
+"""The backward pass of one step: from the gradients of its output and next state to those of all of its inputs.
 
-What the reverse needs of the step itself is either cheap to compute again or saved: saved are results of products,
-functions such as tanh, and the state.
+Values of the forward pass that it needs are recomputed where that is cheap, else saved: results of products, functions
+such as tanh, and the state.
 """
 
 from __future__ import annotations
@@ -34,11 +34,15 @@ CHEAP = {
 
 @dataclass(frozen=True)
 class Reverse:
-    """saved: what each step must keep, nodes of the step's own graph, in the order of the indices of "saved" leaves.
+    """The backward pass of a step.
 
-    projected: the gradient of what the step reads of the input; state: of the state before the step; products: of each
-    product of the step, before the weight; vectors: stretches of fixed vectors, (index, offset) -> what each row adds
-    to their gradient; arguments: which saved nodes are the arguments of the step's products, in order.
+    graph: the graph of the gradients.
+    saved: nodes of the forward graph that each step must save, in the order of the indices of "saved" leaves.
+    projected: gradient of the projected input.
+    state: gradients of the state before the step.
+    products: gradient of the result of each product of the step.
+    vectors: (index, offset) of a part of a fixed vector -> the contribution of each row to its gradient.
+    arguments: for each product of the step, the indices of the saved nodes that make up its argument.
     """
 
     graph: Graph
@@ -51,14 +55,15 @@ class Reverse:
 
     @property
     def places(self) -> list[int]:
-        """Where each saved node begins, one after the other."""
+        """The offset of each saved node on the tape."""
         return [0, *accumulate(node.width for node in self.saved)][:-1]
 
 
 def reverse(step: Step, projected_size: int, state_sizes: list[int]) -> Reverse:
+    """Derive the backward pass of a step. Raises NotCompilable for an operation without a derivative here."""
     graph = step.graph
     order = in_order([step.output, *step.state], step.products)
-    own = set(order)
+    forward_nodes = set(order)
     forward_products = step.products
     gradients = _Gradients(graph)
     for index, (root, kind) in enumerate(
@@ -71,8 +76,8 @@ def reverse(step: Step, projected_size: int, state_sizes: list[int]) -> Reverse:
             offset += piece.width
 
     leaves: dict[tuple[str, int], dict[int, Node]] = {}
-    of_products: dict[int, Node] = {}
-    waiting = _uses_of_products(order)
+    product_gradients: dict[int, Node] = {}
+    pending = _uses_of_products(order)
     for node in reversed(order):
         if not isinstance(node, Leaf):
             gradient = gradients.of(node)
@@ -84,11 +89,11 @@ def reverse(step: Step, projected_size: int, state_sizes: list[int]) -> Reverse:
         if gradient is not None:
             leaves.setdefault((kind, index), {})[offset] = gradient
         if kind == "product":
-            waiting[index] -= 1
-            if not waiting[index]:
+            pending[index] -= 1
+            if not pending[index]:
                 product = forward_products[index]
                 whole = _assemble(graph, leaves.get(("product", index), {}), product.width)
-                of_products[index] = whole
+                product_gradients[index] = whole
                 back = graph.product(whole, product.weight, product.argument.width, transposed=True)
                 start = 0
                 for piece in product.argument.pieces:
@@ -98,7 +103,7 @@ def reverse(step: Step, projected_size: int, state_sizes: list[int]) -> Reverse:
     roots = [
         _assemble(graph, leaves.get(("projected", 0), {}), projected_size),
         *(_assemble(graph, leaves.get(("state", k), {}), size) for k, size in enumerate(state_sizes)),
-        *(of_products[k] for k in range(len(forward_products))),
+        *(product_gradients[k] for k in range(len(forward_products))),
     ]
     vectors = {
         (index, offset): gradient
@@ -106,11 +111,11 @@ def reverse(step: Step, projected_size: int, state_sizes: list[int]) -> Reverse:
         if kind == "vector"
         for offset, gradient in parts.items()
     }
-    return _saving(graph, own, forward_products, roots, vectors, len(state_sizes))
+    return _saving(graph, forward_nodes, forward_products, roots, vectors, len(state_sizes))
 
 
 def _uses_of_products(order: list[Node]) -> dict[int, int]:
-    """Of each product, how many leaves read it."""
+    """The number of leaves that read each product."""
     uses: dict[int, int] = {}
     for node in order:
         if is_product(node):
@@ -119,7 +124,7 @@ def _uses_of_products(order: list[Node]) -> dict[int, int]:
 
 
 def _assemble(graph: Graph, parts: dict[int, Node], width: int) -> Node:
-    """The gradient of something of which leaves read the stretches in `parts`; the rest is zero."""
+    """A gradient of `width` numbers from its `parts` by offset, zero elsewhere."""
     pieces, position = [], 0
     for offset in sorted(parts):
         if offset > position:
@@ -132,6 +137,8 @@ def _assemble(graph: Graph, parts: dict[int, Node], width: int) -> Node:
 
 
 class _Gradients:
+    """The sum of the gradients of each node so far."""
+
     def __init__(self, graph: Graph):
         self.graph = graph
         self._sums: dict[Node, Node] = {}
@@ -143,8 +150,8 @@ class _Gradients:
             gradient = self.graph.total(gradient)
         if gradient.width < node.width:
             gradient = self.graph.apply("add", self.graph.constant(0.0, node.width), gradient)
-        known = self._sums.get(node)
-        self._sums[node] = gradient if known is None else self.graph.apply("add", known, gradient)
+        total = self._sums.get(node)
+        self._sums[node] = gradient if total is None else self.graph.apply("add", total, gradient)
 
     def of(self, node: Node) -> Node | None:
         return self._sums.get(node)
@@ -152,7 +159,7 @@ class _Gradients:
 
 def _backpropagate(gradients: _Gradients, node: Node, g: Node) -> None:
     apply, add = gradients.graph.apply, gradients.add
-    a, b = node.args[0], node.args[-1]  # the same where there is one
+    a, b = node.args[0], node.args[-1]  # the same node for a single argument
     match node.op:
         case "add":
             add(a, g)
@@ -216,13 +223,13 @@ def _backpropagate(gradients: _Gradients, node: Node, g: Node) -> None:
 
 def _saving(
     graph: Graph,
-    own: set[Node],
+    forward_nodes: set[Node],
     products: Sequence[Product],
     roots: list[Node],
     vectors: dict[tuple[int, int], Node],
     num_states: int,
 ) -> Reverse:
-    """Put what is saved in the place of what the step computed."""
+    """Replace nodes of the forward pass by saved values."""
     saved: dict[Node, int] = {}
 
     def save(node: Node) -> Node:
@@ -230,7 +237,7 @@ def _saving(
         return backward.leaf("saved", index, 0, node.width)
 
     def replace(node: Node) -> Node | None:
-        if node not in own or node.op in CHEAP:
+        if node not in forward_nodes or node.op in CHEAP:
             return None
         if isinstance(node, Leaf) and node.source.kind in ("projected", "vector"):
             return None

@@ -1,9 +1,8 @@
-"""One step of a cell as a graph over rows: what is between reading the step of a cell and writing code for it.
+"""One step of a cell as a graph, the intermediate representation between tracing and code generation.
 
-A node is a vector of `width` numbers for each row of the batch; a width of 1 is a number that the others are broadcast
-against. The same node is never made twice. Slices and concatenations do not exist inside a graph: a slice of a sum is
-the sum of slices, down to the leaves, so that everything left is a leaf, an elementwise function, a sum over a row, or
-a product with a weight.
+A node is a vector of `width` numbers for each row of the batch; nodes of width 1 are broadcast, equal nodes are shared.
+Slices and concatenations are pushed down to the leaves (a slice of a sum is the sum of slices), so that a graph has
+only leaves, elementwise functions, sums over a row and products with a weight.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ from typing import NamedTuple, TypeGuard
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """op: "leaf", "concat", "constant", "sum", or the name of an elementwise function.
+    """A vector for each row of the batch.
 
-    args: what it is computed from, nodes or numbers.
+    op: "leaf", "concat", "constant", "sum", or the name of an elementwise function.
+    args: its arguments, nodes or numbers.
+    width: the length of the vector.
     """
 
     op: str
@@ -26,17 +27,21 @@ class Node:
 
     @property
     def nodes(self) -> list[Node]:
+        """The arguments that are nodes."""
         return [arg for arg in self.args if isinstance(arg, Node)]
 
     @property
     def pieces(self) -> list[Node]:
-        """What it is a concatenation of: itself, as a rule."""
+        """The parts of a concatenation; of any other node, the node itself."""
         return self.nodes if self.op == "concat" else [self]
 
 
 class Source(NamedTuple):
-    """kind: "projected", "state", "vector" (a weight that is a vector), "product", "saved", "grad_output" or
-    "grad_state"; which: index among the sources of this kind; offset: the first number of it that is read.
+    """What a leaf reads.
+
+    kind: "projected", "state", "vector" (a weight that is a vector), "product", "saved", "grad_output" or "grad_state".
+    which: index among the sources of this kind.
+    offset: the first number that is read.
     """
 
     kind: str
@@ -46,20 +51,20 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Leaf(Node):
-    """What a step reads."""
+    """A node that reads a source."""
 
     source: Source
 
 
 @dataclass(frozen=True, eq=False)
 class Constant(Node):
-    """The same number, `width` times."""
+    """A vector of `width` equal numbers."""
 
     value: float
 
 
 class Product(NamedTuple):
-    """argument (B, K) times a weight (K, N), or, where transposed, (B, N) times it turned around."""
+    """argument (B, K) @ weight (K, N), or, transposed, argument (B, N) @ weight.T."""
 
     argument: Node
     weight: int
@@ -68,19 +73,19 @@ class Product(NamedTuple):
 
 
 class Graph:
-    """Makes nodes. `products` are in an order in which they can be computed."""
+    """Creates and shares nodes. `products` are in an order in which they can be computed."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple, Node] = {}
+        self._nodes: dict[tuple, Node] = {}
         self.products: list[Product] = []
 
     def leaf(self, kind: str, index: int, offset: int, width: int) -> Node:
         source = Source(kind, index, offset)
-        return self._known.setdefault(("leaf", source, width), Leaf("leaf", (), width, source))
+        return self._nodes.setdefault(("leaf", source, width), Leaf("leaf", (), width, source))
 
     def constant(self, value: float, width: int) -> Node:
         value = float(value)
-        return self._known.setdefault(("constant", value, width), Constant("constant", (), width, value))
+        return self._nodes.setdefault(("constant", value, width), Constant("constant", (), width, value))
 
     def product(self, argument: Node, weight: int, width: int, transposed: bool = False) -> Node:
         product = Product(argument, weight, width, transposed)
@@ -101,7 +106,7 @@ class Graph:
         return result
 
     def apply(self, op: str, *args: Node | float) -> Node:
-        """An elementwise function; at least one argument is a node."""
+        """An elementwise function of at least one node."""
         args = tuple(arg.value if isinstance(arg, Constant) and arg.width == 1 else arg for arg in args)
         nodes = [arg for arg in args if isinstance(arg, Node)]
         width = max((node.width for node in nodes), default=1)
@@ -122,7 +127,7 @@ class Graph:
         return flat[0] if len(flat) == 1 else self._make("concat", tuple(flat), sum(part.width for part in flat))
 
     def part(self, node: Node, offset: int, width: int) -> Node:
-        """`width` numbers of each row, from `offset` on."""
+        """A slice of a node: `width` numbers from `offset` on."""
         if (offset, width) == (0, node.width):
             return node
         if isinstance(node, Leaf):
@@ -140,7 +145,7 @@ class Graph:
         return self.apply(node.op, *(self._piece(arg, offset, width, node.width) for arg in node.args))
 
     def rebuild(self, node: Node, change: Callable[[Node], Node]) -> Node:
-        """The same function of changed arguments."""
+        """The same operation on changed arguments."""
         if node.op == "concat":
             return self.concat(map(change, node.nodes))
         if node.op == "sum":
@@ -151,15 +156,15 @@ class Graph:
         return self.part(arg, offset, width) if isinstance(arg, Node) and arg.width == whole else arg
 
     def _simplify(self, op: str, args: tuple[Node | float, ...], width: int) -> Node | None:
-        """What needs no arithmetic; None: all the rest."""
+        """The result of an operation that needs no arithmetic, else None."""
         values = [_value(arg) for arg in args]
         if op in ("add", "sub", "mul", "div"):
-            one, other = args
+            left, right = args
             neutral = 0.0 if op in ("add", "sub") else 1.0
-            if values[1] == neutral and _width(one) == width and isinstance(one, Node):
-                return one
-            if values[0] == neutral and op in ("add", "mul") and _width(other) == width and isinstance(other, Node):
-                return other
+            if values[1] == neutral and _width(left) == width and isinstance(left, Node):
+                return left
+            if values[0] == neutral and op in ("add", "mul") and _width(right) == width and isinstance(right, Node):
+                return right
             if op == "mul" and 0.0 in values:
                 return self.constant(0.0, width)
         if op == "where" and isinstance(args[1], Node) and args[1] is args[2] and args[1].width == width:
@@ -168,11 +173,11 @@ class Graph:
 
     def _make(self, op: str, args: tuple[Node | float, ...], width: int) -> Node:
         key = (op, tuple(id(arg) if isinstance(arg, Node) else ("number", arg) for arg in args), width)
-        return self._known.setdefault(key, Node(op, args, width))
+        return self._nodes.setdefault(key, Node(op, args, width))
 
 
 def _cuts(node: Node) -> Iterator[int]:
-    """Where the pieces of a node end."""
+    """The offsets at which the pieces of a node end."""
     end = 0
     for piece in node.pieces:
         end += piece.width
@@ -190,12 +195,12 @@ def _width(arg: Node | float) -> int:
 
 
 def is_product(node: Node) -> TypeGuard[Leaf]:
-    """Whether it reads the result of a product."""
+    """Whether a node reads the result of a product."""
     return isinstance(node, Leaf) and node.source.kind == "product"
 
 
 def in_order(roots: Iterable[Node], products: Sequence[Product]) -> list[Node]:
-    """Every node that the roots need, what is needed first, first. A product is needed through its leaves."""
+    """The roots and all nodes that they depend on, in topological order; a leaf depends on its product's argument."""
     done: dict[Node, None] = {}
     waiting = [(piece, False) for root in reversed(list(roots)) for piece in reversed(root.pieces)]
     while waiting:
@@ -214,7 +219,7 @@ def in_order(roots: Iterable[Node], products: Sequence[Product]) -> list[Node]:
 
 
 class Rewriter:
-    """Nodes of one graph, in another: `replace` says what becomes of a node, or None for the same of its arguments."""
+    """Copies nodes to another graph. `replace` returns a replacement for a node, or None to copy it."""
 
     def __init__(self, graph: Graph, products: Sequence[Product], replace: Callable[[Node], Node | None]):
         self.graph, self._products, self._replace = graph, products, replace
@@ -227,7 +232,7 @@ class Rewriter:
         return self._done[node]
 
     def same(self, node: Node) -> Node:
-        """The same of rewritten arguments."""
+        """The copy of a node, with rewritten arguments."""
         if isinstance(node, Constant):
             return self.graph.constant(node.value, node.width)
         if is_product(node):
@@ -240,7 +245,7 @@ class Rewriter:
 
 
 def refined(graph: Graph, roots: list[Node]) -> tuple[Graph, list[Node]]:
-    """The same, where no two leaves overlap: each reads a whole stretch between two places where some leaf ends."""
+    """An equivalent graph in which no two leaves overlap: leaves are split wherever another one begins or ends."""
     while True:
         cuts: dict[tuple[str, int], set[int]] = {}
         leaves = [node for node in in_order(roots, graph.products) if isinstance(node, Leaf)]
@@ -254,7 +259,7 @@ def refined(graph: Graph, roots: list[Node]) -> tuple[Graph, list[Node]]:
 
 
 def _inside(leaf: Leaf, cuts: dict[tuple[str, int], set[int]]) -> list[int]:
-    """The cuts within a leaf, counted from its start."""
+    """The cuts inside a leaf, relative to its start."""
     kind, which, offset = leaf.source
     return sorted(cut - offset for cut in cuts[kind, which] if offset < cut < offset + leaf.width)
 

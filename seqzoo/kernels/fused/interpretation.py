@@ -1,4 +1,4 @@
-"""A graph computed by torch, node by node: the twin of the generated code, and where second derivatives come from."""
+"""Execution of a graph in torch, node by node: for second derivatives, and to test generated code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def interpreted(step: Step, fixed: Sequence[Tensor]) -> Callable[[Tensor, State], tuple[Tensor, State]]:
-    """What `Cell.step` does, of a flat state."""
+    """The traced `Cell.step` as a function of torch tensors, for a flat state."""
     order = in_order([step.output, *step.state], step.products)
 
     def run(p: Tensor, state: State) -> tuple[Tensor, State]:

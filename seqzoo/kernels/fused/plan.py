@@ -1,6 +1,6 @@
-"""What a step becomes before any code is written for it: three passes over its graphs, each cut at its products.
+"""The schedule of a step, from which all code is generated: three passes, each divided into stages at its products.
 
-Whoever writes code, in whatever language, starts from here; the buffers have the same names everywhere.
+Buffers have the same names in all backends.
 """
 
 from __future__ import annotations
@@ -22,8 +22,13 @@ from seqzoo.kernels.stepping import Stepping
 
 @dataclass
 class Pass:
-    """One direction of a step. stores: buffer of rows, first number, node; state: the nodes of the next state; sums:
-    vector, first number, node that each row adds.
+    """One direction of a step.
+
+    products: the products of its graph.
+    stores: (buffer of rows, offset, node) to write.
+    state: the nodes of the next state.
+    sums: (vector, offset, node) whose rows are added up.
+    backwards: whether it runs from the last step to the first.
     """
 
     name: str
@@ -39,18 +44,21 @@ class Pass:
 
     @property
     def state_kind(self) -> str:
-        """What a leaf that reads the state is called."""
+        """The kind of the leaves that read the state."""
         return "grad_state" if self.backwards else "state"
 
     @property
     def first_and_last(self) -> tuple[str, str]:
-        """The buffers that the state comes from, and goes to."""
+        """Names of the buffers of the initial and the final state."""
         return ("last_state", "first_state") if self.backwards else ("first_state", "last_state")
 
 
 class Stages:
-    """A pass, cut at its products. order: its nodes; used: the products that they need; of: how many products come
-    before a node, one after the other.
+    """A pass divided into stages at its products.
+
+    order: the nodes of the pass in topological order.
+    used: indices of the products that they depend on.
+    of: the stage of each node, the number of products that must be computed one after the other before it.
     """
 
     def __init__(self, part: Pass):
@@ -69,7 +77,7 @@ class Stages:
         return 1 + max(self.of.values(), default=0)
 
     def of_argument(self, index: int) -> int:
-        """The stage at whose end a product can be computed."""
+        """The stage after which a product can be computed."""
         return max(self.of[piece] for piece in self.products[index].argument.pieces)
 
     def leaves(self, kind: str) -> list[Leaf]:
@@ -77,8 +85,12 @@ class Stages:
 
 
 class Plan(NamedTuple):
-    """widths: numbers a row of each buffer of rows, and of "state0", "vector0", ...; of "saved0", ...: where it begins
-    on the tape; work: multiplications a row and step.
+    """The schedule of a step.
+
+    step: the traced step.
+    back: its backward pass.
+    widths: numbers per row of each buffer and of "state0", "vector0", ...; for "saved0", ... the offset on the tape.
+    work: multiplications per row and step.
     """
 
     step: Step
@@ -88,7 +100,7 @@ class Plan(NamedTuple):
 
     @property
     def passes(self) -> list[Pass]:
-        """Without gradients, with what the reverse needs, and the reverse."""
+        """Inference, forward with saved values, and backward."""
         step, back = self.step, self.back
         output = pieces("output", step.output)
         tape = [("tape", start, node) for start, node in zip(back.places, back.saved, strict=True)]
@@ -104,24 +116,24 @@ class Plan(NamedTuple):
         ]
 
     def same_gradient(self, index: int) -> bool:
-        """Where a product is only added to what was projected, both have one gradient."""
+        """Whether a product has the gradient of the projected input, because it is only added to it."""
         return self.back.products[index] is self.back.projected
 
     def argument(self, tape: Tensor, product: int) -> Tensor:
-        """(N, K): what the product was with, at every step."""
+        """The argument of a product at every step, (N, K)."""
         places, saved = self.back.places, self.back.saved
         parts = [tape[:, places[k] : places[k] + saved[k].width] for k in self.back.arguments[product]]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 def plan(cell: Stepping, projected_size: int, state: State) -> Plan:
-    """Raises NotCompilable."""
+    """Trace a cell and schedule its step. Raises NotCompilable."""
     step = trace(cell, projected_size, state)
     sizes = [part.shape[-1] for part in flatten(state)]
     back = reverse(step, projected_size, sizes)
     memo: dict[int, Any] = {}
     with torch.no_grad():
-        fixed = [one(cell, memo) for one in step.fixed]
+        fixed = [compute(cell, memo) for compute in step.fixed]
     widths = {
         "projected": projected_size,
         "grad_projected": projected_size,
@@ -138,9 +150,9 @@ def plan(cell: Stepping, projected_size: int, state: State) -> Plan:
 
 
 def pieces(buffer: str, node: Node) -> list[tuple[str, int, Node]]:
-    """Of each piece of a concatenation: buffer, first number, node."""
-    found, offset = [], 0
+    """(buffer, offset, node) for each piece of a concatenation."""
+    placed, offset = [], 0
     for piece in node.pieces:
-        found.append((buffer, offset, piece))
+        placed.append((buffer, offset, piece))
         offset += piece.width
-    return found
+    return placed

@@ -1,4 +1,4 @@
-"""Which steps of a batch are real, and in which order rows are taken."""
+"""The layout of the rows of a batch in buffers, and the order in which they are processed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from seqzoo.contracts.masking import mask
 
 
 class Rows:
-    """lengths: (B,); order: (B,) rows, the longest first; starts: (B,) where the steps of a row begin in buffers of
-    steps, (N, ...).
+    """The rows of a batch.
 
-    compact: such buffers hold the real steps alone, and `index` (N,) says which of all (B * T,) those are; otherwise
-    they hold every step, and nothing that a device computes must be known on the host.
+    lengths: (B,) number of real steps.
+    order: (B,) indices of the rows, longest first.
+    starts: (B,) offset of the first step of each row in buffers of steps, (N, ...).
+    index: (N,) positions of the real steps among all (B * T,), if `compact`.
+
+    With `compact`, buffers hold only real steps; otherwise all steps, which needs no synchronisation with the device.
     """
 
     def __init__(self, x: Tensor, lengths: Tensor | None, compact: bool):
@@ -34,7 +37,7 @@ class Rows:
             self.index = mask(self.lengths, self.steps).flatten().nonzero()[:, 0]
 
     def new(self, like: Tensor, width: int, padded: bool = False) -> Tensor:
-        """(N, width), or, padded, (B, T, width): zero where no real step writes."""
+        """A buffer (N, width), or, padded, (B, T, width), that is zero where no real step writes."""
         shape = (self.count, self.steps, width) if padded else (self._size, width)
         written = self.given is None or (self.index is not None and not padded)
         return like.new_empty(shape) if written else like.new_zeros(shape)
@@ -44,19 +47,19 @@ class Rows:
         return self.count * self.steps if self.index is None else self.index.shape[0]
 
     def real(self, x: Tensor) -> Tensor:
-        """(B, T, F) -> (N, F)"""
+        """(B, T, F) -> (N, F), the steps that buffers hold."""
         x = x.flatten(0, 1)
         return x if self.index is None else _Choose.apply(x, self.index)
 
     def padded(self, x: Tensor) -> Tensor:
-        """(N, F) -> (B, T, F)"""
+        """(N, F) -> (B, T, F), zero at padded steps."""
         if self.index is not None:
             x = x.new_zeros(self.count * self.steps, x.shape[1]).index_copy(0, self.index, x)
         return x.unflatten(0, (self.count, self.steps))
 
 
 class _Choose(torch.autograd.Function):
-    """x[index], where no index occurs twice: its gradient is copied and not added up, which takes far longer."""
+    """x[index] for distinct indices: its gradient is copied, which is much faster than adding up."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, index: Tensor) -> Tensor:

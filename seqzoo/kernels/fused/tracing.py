@@ -1,7 +1,7 @@
-"""Read the step of a cell: run it once, on two rows, and note what torch is asked to do.
+"""Tracing: run the step of a cell once, on two rows, and record the torch operations as a graph.
 
-What depends on parameters alone (a transposed weight, a bias cut in two, the exponential of a learned rate) is the same
-at every step: it is noted too, and computed once before a sequence, by torch and with its gradients.
+Values that depend on parameters only (a transposed weight, half of a bias, the exponential of a learned rate) are the
+same at every step. They are recorded separately and computed once per sequence, by torch and with gradients.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ ROWS = 2
 
 
 class NotCompilable(Exception):
-    """A step asks for something that the compiler does not know; the message says what."""
+    """The compiler does not support something in a step; the message says what."""
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """A tensor that no step changes: how to compute it from the cell, with a memo of what is computed already."""
+    """A tensor that is the same at every step: `compute` takes the cell and a memo of the tensors computed so far."""
 
     compute: Callable[[Stepping, dict[int, Any]], Any]
 
@@ -42,8 +42,11 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Step:
-    """output and state: after a step; products: those of the step; fixed: the weights that products and vectors have as
-    their indices.
+    """A traced step.
+
+    output, state: the nodes of the output and of the next state.
+    products: the products of the step.
+    fixed: the weights that the indices in products and "vector" leaves refer to.
     """
 
     graph: Graph
@@ -54,16 +57,25 @@ class Step:
 
 
 def trace(cell: Stepping, projected_size: int, state: State) -> Step:
-    """Raises NotCompilable. state: any state of the cell; only its shapes and types count."""
+    """Record the step of a cell.
+
+    Args:
+        cell: the cell.
+        projected_size: width of its projected input.
+        state: any state of the cell; only its shapes and types matter.
+
+    Raises:
+        NotCompilable: the step does something that is not supported.
+    """
     parts = flatten(state)
     if any(part.dim() != 2 for part in parts):
         raise NotCompilable("its state is not made of vectors")
     recorder = _Recorder(cell)
     rows = [part.new_zeros(ROWS, part.shape[1]) for part in parts]
     p = parts[0].new_zeros(ROWS, projected_size)
-    recorder.know(p, recorder.graph.leaf("projected", 0, 0, projected_size))
+    recorder.define(p, recorder.graph.leaf("projected", 0, 0, projected_size))
     for index, part in enumerate(rows):
-        recorder.know(part, recorder.graph.leaf("state", index, 0, part.shape[1]))
+        recorder.define(part, recorder.graph.leaf("state", index, 0, part.shape[1]))
     devices = [p.device] if p.is_cuda else []
     with torch.random.fork_rng(devices=devices), torch.no_grad(), recorder:
         output, after = cell.step(p, unflatten(rows, state))
@@ -73,19 +85,19 @@ def trace(cell: Stepping, projected_size: int, state: State) -> Step:
 
 
 class _Recorder(TorchDispatchMode):
-    """Knows for each tensor whether it is a row value (a node) or fixed."""
+    """Records for each tensor whether it is a row value (a node) or fixed."""
 
     def __init__(self, cell: Stepping):
         super().__init__()
         self.graph = Graph()
         self.used: list[Fixed] = []
         self._values: dict[int, Node | Fixed] = {}
-        self._kept: list[Any] = []  # so that no two tensors have the same id
+        self._tensors: list[Any] = []  # kept alive, so that no two tensors have the same id
         for name, tensor in [*cell.named_parameters(), *cell.named_buffers(), *_plain_tensors(cell)]:
-            self.know(tensor, Fixed(_attribute(name)))
+            self.define(tensor, Fixed(_attribute(name)))
 
-    def know(self, tensor: Tensor, value: Node | Fixed) -> None:
-        self._kept.append(tensor)
+    def define(self, tensor: Tensor, value: Node | Fixed) -> None:
+        self._tensors.append(tensor)
         self._values[id(tensor)] = value
 
     def row(self, tensor: Tensor) -> Node:
@@ -100,7 +112,7 @@ class _Recorder(TorchDispatchMode):
         tensors = [arg for arg in tree_flatten((args, kwargs))[0] if isinstance(arg, Tensor)]
         values = [self._values.get(id(tensor)) for tensor in tensors]
         if any(isinstance(value, Node) for value in values):
-            self._note(function, args, kwargs, result)
+            self._record(function, args, kwargs, result)
         elif all(isinstance(value, Fixed) for value in values):
             self._fix(function, args, kwargs, result)
         return result
@@ -108,37 +120,39 @@ class _Recorder(TorchDispatchMode):
     def _fix(self, function: Any, args: tuple, kwargs: dict, result: Any) -> None:
         mutable = function._schema.is_mutable
         if mutable or torch.Tag.nondeterministic_seeded in function.tags:
-            raise NotCompilable(f"{function} changes or draws numbers")
-        known = tree_map(lambda arg: self._values[id(arg)] if isinstance(arg, Tensor) else arg, (args, kwargs))
+            raise NotCompilable(f"{function} writes in place or draws random numbers")
+        sources = tree_map(lambda arg: self._values[id(arg)] if isinstance(arg, Tensor) else arg, (args, kwargs))
 
         def compute(cell: Stepping, memo: dict[int, Any]) -> Any:
-            own_args, own_kwargs = tree_map(lambda arg: arg(cell, memo) if isinstance(arg, Fixed) else arg, known)
-            return function(*own_args, **own_kwargs)
+            values, options = tree_map(lambda arg: arg(cell, memo) if isinstance(arg, Fixed) else arg, sources)
+            return function(*values, **options)
 
         whole = Fixed(compute)
         if isinstance(result, Tensor):
-            self.know(result, whole)
+            self.define(result, whole)
         elif isinstance(result, (list, tuple)):
             for index, tensor in enumerate(result):
-                self.know(tensor, Fixed(_part_of(whole, index)))
+                self.define(tensor, Fixed(_part_of(whole, index)))
         else:
-            raise NotCompilable(f"{function} reads numbers of a tensor, which may be others at the next call")
+            raise NotCompilable(f"{function} reads values of a tensor, which may differ at the next call")
 
-    def _note(self, function: Any, args: tuple, kwargs: dict, result: Any) -> None:
+    def _record(self, function: Any, args: tuple, kwargs: dict, result: Any) -> None:
         name = function.overloadpacket.__name__
         if name not in OPERATIONS:
             raise NotCompilable(f"it uses {name}")
         try:
             values = OPERATIONS[name](self, *(self._read(arg) for arg in args), **kwargs)
         except TypeError as error:
-            raise NotCompilable(f"it uses {name} in a way that is not known: {error}") from error
+            raise NotCompilable(f"it uses {name} in a way that is not supported: {error}") from error
         results = [result] if isinstance(result, Tensor) else list(result)
         values = [values] if isinstance(values, Node) else values
         for tensor, value in zip(results, values, strict=False):
             if value is not None:
                 if tensor.dim() != 2 or tuple(tensor.shape) != (ROWS, value.width):
-                    raise NotCompilable(f"{name} makes a tensor {tuple(tensor.shape)}, which is not one vector a row")
-                self.know(tensor, value)
+                    raise NotCompilable(
+                        f"{name} returns a tensor {tuple(tensor.shape)}, which is not one vector per row"
+                    )
+                self.define(tensor, value)
 
     def _read(self, arg: Any) -> Any:
         if isinstance(arg, (list, tuple)):
@@ -147,7 +161,7 @@ class _Recorder(TorchDispatchMode):
             return arg
         value = self._values.get(id(arg))
         if value is None:
-            raise NotCompilable("a tensor of its step comes from nowhere")
+            raise NotCompilable("its step reads a tensor that belongs neither to the cell nor to its inputs")
         return _Matrix(self, value, arg) if isinstance(value, Fixed) else value
 
     def index_of(self, fixed: Fixed) -> int:
@@ -174,10 +188,10 @@ class _Matrix:
 
 
 def _plain_tensors(cell: Stepping) -> Iterator[tuple[str, Tensor]]:
-    """Tensors that are attributes and no parameters, such as a weight that a hook or a parametrization computes."""
+    """Tensors that are plain attributes, such as a weight that a hook or a parametrization computes."""
     for name, module in cell.named_modules():
-        computed = list(getattr(module, "parametrizations", ()))
-        for attribute in (*vars(module), *computed):
+        parametrized = list(getattr(module, "parametrizations", ()))
+        for attribute in (*vars(module), *parametrized):
             value = getattr(module, attribute)
             if isinstance(value, Tensor):
                 yield f"{name}.{attribute}".strip("."), value
@@ -193,10 +207,10 @@ def _part_of(whole: Fixed, index: int) -> Callable[[Stepping, dict[int, Any]], T
 
 
 def _elementwise(op: str) -> Callable[..., Node]:
-    def note(recorder: _Recorder, *args: Any) -> Node:
+    def record(recorder: _Recorder, *args: Any) -> Node:
         return recorder.graph.apply(op, *(_operand(arg) for arg in args))
 
-    return note
+    return record
 
 
 def _operand(arg: Any) -> Node | float:
@@ -206,12 +220,12 @@ def _operand(arg: Any) -> Node | float:
 def _scaled(op: str) -> Callable[..., Node]:
     """a + alpha * b, a - alpha * b"""
 
-    def note(recorder: _Recorder, a: Any, b: Any, alpha: float = 1) -> Node:
+    def record(recorder: _Recorder, a: Any, b: Any, alpha: float = 1) -> Node:
         graph = recorder.graph
         other = _operand(b) if alpha == 1 else graph.apply("mul", _operand(b), alpha)
         return graph.apply(op, _operand(a), other)
 
-    return note
+    return record
 
 
 def _rsub(recorder: _Recorder, a: Any, b: Any, alpha: float = 1) -> Node:

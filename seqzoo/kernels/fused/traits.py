@@ -1,4 +1,4 @@
-"""What a step may decide by, besides the numbers in its tensors: cells that are alike in it share one compiled step."""
+"""Everything that the step of a cell can depend on besides the values of its tensors, as the key of compiled steps."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from seqzoo.kernels.fused.tracing import NotCompilable
 from seqzoo.kernels.stepping import Stepping
 
 EXACT = {bool, int, str, bytes, complex, type(None), torch.dtype, torch.device, BuiltinFunctionType}
-"""Types whose equality is that of what one computes with them, once the types are equal."""
+"""Types whose equal values give equal results."""
 CONTAINERS = {list, tuple, dict, set, frozenset}
-OF_A_CLASS = (bool, int, float, str, tuple, list, dict, set, numpy.ndarray)
+CLASS_VALUES = (bool, int, float, str, tuple, list, dict, set, numpy.ndarray)
 BOOKKEEPING = set(vars(nn.Module())) - {"training"}
-"""Attributes that every module has."""
+"""Attributes of every nn.Module."""
 MOST_VALUES, DEEPEST = 10_000, 50
-"""Limits of what is read of a cell before each use: values inside its attributes, numbers of arrays included, and
+"""Limits of what is compared before each use of a cell: values in its attributes, elements of arrays included, and
 levels of nesting."""
 
 
 def traits_of(cell: Stepping) -> Iterator[Hashable]:
-    """All attributes of the cell, of its classes and of the modules in it, by value, with what its methods read of
-    their modules, and the shapes of its tensors.
+    """All attributes of the cell, its classes and submodules, by value, with the globals that user-defined methods
+    read, and the shapes of its tensors.
 
-    Raises NotCompilable where they are too many.
+    Raises:
+        NotCompilable: there are too many values.
     """
     modules = list(cell.named_modules())
     reader = _Reader([module for _, module in modules])
@@ -39,22 +40,22 @@ def traits_of(cell: Stepping) -> Iterator[Hashable]:
         for attribute, value in vars(module).items():
             if attribute not in BOOKKEEPING:
                 yield attribute, reader.read(value)
-        yield from [reader.read(getattr(kind, attribute, None)) for attribute in _of_class(kind)]  # type: ignore[arg-type]
-        yield from [reader.read(method) for method in _own_methods(kind)]
+        yield from [reader.read(getattr(kind, attribute, None)) for attribute in _class_attributes(kind)]  # type: ignore[arg-type]
+        yield from [reader.read(method) for method in _user_methods(kind)]
         for attribute, tensor in (*module._parameters.items(), *module._buffers.items()):
             yield attribute, None if tensor is None else (tensor.shape, tensor.dtype)
 
 
 @functools.lru_cache(1024)
-def _of_class(kind: type) -> list[str]:
-    """The names of attributes that all of a class share; their values can be changed, too."""
+def _class_attributes(kind: type) -> list[str]:
+    """The names of class attributes; their values can be changed, too."""
     bases = kind.__mro__[: kind.__mro__.index(nn.Module)]
-    names = [name for base in bases for name, value in vars(base).items() if isinstance(value, OF_A_CLASS)]
+    names = [name for base in bases for name, value in vars(base).items() if isinstance(value, CLASS_VALUES)]
     return [name for name in dict.fromkeys(names) if not name.startswith("__")]
 
 
-def _own_methods(kind: type) -> Iterator[FunctionType]:
-    """The methods that a user wrote: one can be replaced, and what it reads of its module be changed."""
+def _user_methods(kind: type) -> Iterator[FunctionType]:
+    """User-defined methods: they can be replaced, and the globals that they read can change."""
     for base in kind.__mro__[: kind.__mro__.index(nn.Module)]:
         for value in vars(base).values():
             if type(value) is FunctionType and (value.__module__ or "").partition(".")[0] not in ("seqzoo", "torch"):
@@ -63,24 +64,24 @@ def _own_methods(kind: type) -> Iterator[FunctionType]:
 
 @functools.lru_cache(1024)
 def _names(code: CodeType) -> frozenset[str]:
-    """The names that a function looks up outside itself, with those of the functions within it."""
-    within = [_names(part) for part in code.co_consts if isinstance(part, CodeType)]
-    return frozenset(code.co_names).union(*within)
+    """The global names that a function and its inner functions look up."""
+    inner = [_names(part) for part in code.co_consts if isinstance(part, CodeType)]
+    return frozenset(code.co_names).union(*inner)
 
 
 def _globals_read(function: FunctionType) -> dict[str, Any]:
-    """What a function reads of its module: values, and other functions of it."""
-    around = function.__globals__
-    found = {name: around[name] for name in sorted(_names(function.__code__)) if name in around}
+    """The values and functions of its module that a function reads."""
+    names = function.__globals__
+    looked_up = {name: names[name] for name in sorted(_names(function.__code__)) if name in names}
     return {
         name: value
-        for name, value in found.items()
-        if isinstance(value, OF_A_CLASS) or (type(value) is FunctionType and value.__globals__ is around)
+        for name, value in looked_up.items()
+        if isinstance(value, CLASS_VALUES) or (type(value) is FunctionType and value.__globals__ is names)
     }
 
 
 class _Reader:
-    """Turns values into what is equal for values that no computation can tell apart."""
+    """Converts values to keys that are equal only if no computation can tell the values apart."""
 
     def __init__(self, modules: list[nn.Module]):
         self._above = {id(module): number for number, module in enumerate(modules)}
@@ -117,13 +118,13 @@ class _Reader:
         if kind is numpy.ndarray and value.dtype != object:
             return value.dtype.str, value.shape, value.tobytes()
         if kind is FunctionType:
-            around = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
-            return value.__code__, self.read((value.__defaults__, value.__kwdefaults__, around, _globals_read(value)))
+            closure = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
+            return value.__code__, self.read((value.__defaults__, value.__kwdefaults__, closure, _globals_read(value)))
         if kind is MethodType:
             return self.read(value.__func__), self.read(value.__self__)
-        try:  # as for a copy of it
+        try:  # as copy.copy does
             reduced = value.__reduce_ex__(4)
-        except Exception:  # of whatever cannot be copied
+        except Exception:  # from objects that cannot be copied
             return _Identity(value)
         if isinstance(reduced, str):
             return _Identity(value)
@@ -132,7 +133,7 @@ class _Reader:
 
 
 class _Identity:
-    """Equal to itself alone; keeps its object, so that nothing else can come to have its address."""
+    """Compares by identity; keeps the object alive, so that its address is not reused."""
 
     def __init__(self, value: object):
         self.value = value
