@@ -25,7 +25,7 @@ from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.contracts.steps import Steps
 from seqzoo.contracts.transforms import jit_traced
 from seqzoo.network.backbones.recurrent import Recurrent
-from seqzoo.network.backbones.stack import MOST_LAYERS
+from seqzoo.network.backbones.stack import MAX_LAYERS
 
 RNNState = Tensor | tuple[Tensor, ...]
 """The state of all layers: (num_layers * directions, B, H), or a tuple of such tensors for cells that keep several."""
@@ -478,8 +478,8 @@ def _check_arguments(sizes: dict[str, Any], switches: dict[str, Any], dropout: A
         least = 0 if name == "proj_size" else 1
         if size < least:
             raise ValueError(f"{name} is {size}: it must be at least {least}")
-    if sizes["num_layers"] > MOST_LAYERS:
-        raise ValueError(f"num_layers is {sizes['num_layers']:,}: it must be at most {MOST_LAYERS:,}")
+    if sizes["num_layers"] > MAX_LAYERS:
+        raise ValueError(f"num_layers is {sizes['num_layers']:,}: it must be at most {MAX_LAYERS:,}")
     if sizes["proj_size"] >= sizes["hidden_size"]:
         raise ValueError(f"proj_size is {sizes['proj_size']}: it must be below hidden_size, {sizes['hidden_size']}")
     for name, switch in switches.items():

@@ -1,4 +1,4 @@
-"""The equations of one time step, one cell a file; `cell.py` is their contract, `network` stacks them."""
+"""Recurrent cells, the equations of one time step, one per file; `cell.py` is the base class, `network` stacks them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The functions a cell may put on its sums, by their names in a YAML."""
+"""The activation functions of cells by their names in YAML files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Antisymmetric recurrent network: Euler steps of a differential equation that neither explodes nor forgets.
+"""Antisymmetric recurrent network: Euler steps of a stable differential equation.
 
 Chang, Chen, Haber & Chi, AntisymmetricRNN: A Dynamical System View on Recurrent Neural Networks, 2019,
 https://arxiv.org/abs/1902.09689
@@ -21,12 +21,12 @@ from seqzoo.contracts.batch import State
 
 
 class Antisymmetric(SkewCell):
-    """State: (h,), (B, H). Parts of the input h, z. The paper's A is W - W^T, which has H (H - 1) / 2 free numbers:
-    those are the parameters. They start as W - W^T does when W is normal with variance 1 / H.
+    """State: (h,), (B, H). Projected input: h, z. The paper's A is W - W^T, which has H (H - 1) / 2 free entries; these
+    are the parameters. They are initialised as W - W^T with W normal of variance 1 / H.
 
-    epsilon: the size of an Euler step.
-    gamma: diffusion; a little of it makes up for what Euler steps add to the state's length.
-    gating: the gate z, which uses the same M; false leaves it out.
+    epsilon: step size of the Euler method.
+    gamma: diffusion coefficient; compensates for the growth of the state under the Euler method.
+    gating: gated variant, whose gate z uses the same M; False: without a gate.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class Antisymmetric(SkewCell):
         gating: bool = True,
     ):
         if epsilon <= 0:
-            raise ValueError(f"epsilon is {epsilon}: a step must be above 0")
+            raise ValueError(f"epsilon is {epsilon}: it must be above 0")
         if gamma < 0:
-            raise ValueError(f"gamma is {gamma}: diffusion must be at least 0")
+            raise ValueError(f"gamma is {gamma}: it must be at least 0")
         super().__init__(input_size, hidden_size, num_parts=2 if gating else 1)
         self.epsilon, self.gamma, self.gating = epsilon, gamma, gating
         self.reset_parameters()
@@ -56,10 +56,10 @@ class Antisymmetric(SkewCell):
 
     def advance(self, p: Tensor, state: State, matrix: Tensor) -> tuple[Tensor, State]:
         (h,) = state
-        seen = F.linear(h, matrix)
+        recurrent = F.linear(h, matrix)
         if self.gating:
             x_h, x_z = p.chunk(2, dim=-1)
-            h = h + self.epsilon * torch.sigmoid(x_z + seen) * torch.tanh(x_h + seen)
+            h = h + self.epsilon * torch.sigmoid(x_z + recurrent) * torch.tanh(x_h + recurrent)
         else:
-            h = h + self.epsilon * torch.tanh(p + seen)
+            h = h + self.epsilon * torch.tanh(p + recurrent)
         return h, (h,)

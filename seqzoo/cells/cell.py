@@ -1,4 +1,4 @@
-"""The contract of a recurrent cell: an initial state and one step; scanning a sequence is written once, here."""
+"""The base class of recurrent cells: subclasses define an initial state and one step; scanning is defined here."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from seqzoo.kernels.unroll import reference
 class Cell(nn.Module):
     """One time step of a recurrent network: `Cell(input_size, hidden_size, **options)`.
 
-    A cell writes `initial_state` and `step`; all else has defaults. `unroll`, a step after the other, is the reference;
-    `scan` is the same by the fastest engine there is: mostly the step itself, compiled.
+    Subclasses define `initial_state` and `step`; all other methods have defaults. `unroll` runs a sequence step by step
+    and is the reference; `scan` does the same by the fastest engine, usually the compiled step.
 
     Example:
         >>> cell = seqzoo.create_cell("gru", 128, 256)
         >>> output, state = cell(torch.randn(8, 128), cell.initial_state(8))  # one step
         >>> outputs, state = cell.scan(torch.randn(8, 50, 128))  # (B, T, I) -> (B, T, O)
 
-    engine: auto, or the one to take: reference, fused or torch (`seqzoo.kernels.engines`).
+    engine: auto, reference, fused or torch (`seqzoo.kernels.engines`).
     supports: the fields of `Steps` that `scan` reads besides lengths.
-    torch_first: where `torch_scan` is taken before the compiled step: "cuda", and "cpu" for rows that are equally long.
+    torch_first: device types on which `torch_scan` is preferred to the compiled step; on a CPU only without padding.
     """
 
     input_size: int
@@ -42,46 +42,46 @@ class Cell(nn.Module):
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
-        """The state before the first step, each tensor (B, ...)."""
+        """The state before the first step; each tensor has shape (B, ...)."""
 
     def project(self, x: Tensor) -> Tensor:
-        """(..., I) -> (..., P): the part of a step that needs no state, done for all steps at once."""
+        """The part of a step that does not need the state, computed for all steps at once: (..., I) -> (..., P)."""
         return x
 
     @abstractmethod
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        """(B, P) and a state -> (B, O) and the next state: the equations."""
+        """The equations of one step: projected input (B, P) and state -> output (B, O) and next state."""
 
     def scan(self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None) -> tuple[Tensor, State]:
-        """Run the cell over whole sequences, by its fastest engine; hooks of the module are called.
+        """Run the cell over whole sequences by its fastest engine; module hooks are called.
 
         Args:
-            x: input, shape (B, T, I), T at least 1. Padded steps have no influence, whatever they hold.
-            state: as `initial_state` or an earlier call returned it; None: the initial one.
-            steps: lengths, shape (B,), or Steps with lengths and resets; None: all steps are real, in one piece. Where
-                `resets` is True the cell goes on from its initial state, and no gradient passes. Lengths on a GPU are
-                clamped to the range from 0 to T instead of checked, which would have to wait for them.
+            x: input, shape (B, T, I), T at least 1. The values of padded steps do not matter.
+            state: from `initial_state` or an earlier call; None: the initial state.
+            steps: lengths, shape (B,), or Steps with lengths and resets; None: all steps are real, without resets.
+                Where `resets` is True the cell continues from its initial state, and no gradient passes. Lengths on a
+                GPU are clamped to the range from 0 to T instead of checked, which would require a synchronisation.
 
         Returns:
             Outputs (B, T, O), zero at padded steps, and the state after each row's last real step.
 
         Raises:
-            ValueError: shapes, types, devices or lengths do not fit.
+            ValueError: wrong shapes, types, devices or lengths.
         """
-        if not isinstance(x, Tensor) or x.dim() != 3:  # a call would take two dimensions for one step
+        if not isinstance(x, Tensor) or x.dim() != 3:  # `forward` would take a matrix for a single step
             raise misshaped(self, x)
         return self.by_segments(self, x, state, steps)
 
     def unroll(
         self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """`scan`, a step after the other: what every engine is held to."""
+        """`scan` step by step, the reference for all engines."""
         return self.by_segments(functools.partial(reference, self), x, state, steps)
 
     def by_segments(
         self, run: CellScan, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Run the segments between resets as rows of their own, by `run`, which is given lengths alone."""
+        """Run the segments between resets as separate rows by `run`, which receives lengths only."""
         if not isinstance(steps, Steps):
             return run(x, state, steps)
         steps = supported(steps, self)
@@ -94,20 +94,28 @@ class Cell(nn.Module):
         return segments.join(outputs), segments.leave(after)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
-        """`scan` by a kernel of torch's own, or in parallel over time; None where there is no such way."""
+        """`scan` by a kernel of torch or in parallel over time; None if the cell has neither."""
         return None
 
     def forward(
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None, by: CellScan | None = None
     ) -> tuple[Tensor, State]:
-        """One step of (B, I), as a decoder calls it, or `scan` of (B, T, I) without resets. Whoever goes step by step
-        puts `initial_state` where the state starts anew (`seqzoo.contracts.state.where`).
+        """Run one step (B, I), as decoders do, or `scan` sequences (B, T, I) without resets.
 
-        by: what computes the result instead. A cell that wraps another calls it with `by`, so that the hooks of the
-            cell inside are called, too.
+        To reset rows between single steps, replace their state by `initial_state` (`seqzoo.contracts.state.where`).
+
+        Args:
+            x: input, shape (B, I) or (B, T, I).
+            state: as in `scan`.
+            lengths: number of real steps of each row, shape (B,), for sequences; None: all steps are real.
+            by: function that computes the result instead. A cell that wraps another one calls it with `by`, so that the
+                hooks of the inner cell are called, too.
+
+        Returns:
+            Outputs (B, O) or (B, T, O), and the next state.
 
         Raises:
-            ValueError: as of `scan`.
+            ValueError: wrong shapes, types, devices or lengths.
         """
         if by is not None:
             return by(x, state, lengths)
@@ -117,7 +125,7 @@ class Cell(nn.Module):
         return engines.scan(self, x, state, lengths)
 
     def checked(self, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[State, Tensor | None]:
-        """The state to start from, and the lengths as int64. Raises ValueError where anything does not fit."""
+        """Check the inputs; the state to start from and the lengths as int64. Raises ValueError."""
         return inputs.check(self, x, state, lengths)
 
 
@@ -130,4 +138,4 @@ CellFactory = Callable[[int, int], Cell]
 
 
 CellFactories = Sequence[CellFactory | None]
-"""What a list of cells in a YAML, `[lstm, null]`, becomes; None is the model's own cell."""
+"""A list of cells in a YAML, such as `[lstm, null]`; None stands for the cell of the model."""

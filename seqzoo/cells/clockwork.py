@@ -5,8 +5,8 @@ Koutnik, Greff, Gomez & Schmidhuber, A Clockwork RNN, 2014, https://arxiv.org/ab
     due = (t mod T_i = 0), for the units of module i, whose period is T_i = 2^i
     h' = tanh(W x + U h + b) where due, h elsewhere
 
-U is block-upper-triangular: a module hears those that are as slow as itself or slower. The first step is t = 0, at
-which all modules run.
+U is block upper triangular: a module has connections from itself and slower modules only. The first step is t = 0, at
+which all modules are updated.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from seqzoo.cells.gated import GatedCell
 from seqzoo.contracts.batch import State
 from seqzoo.kernels.unroll import unroll
 
-# beyond, float32 cannot count the steps of the longest period
-MOST_MODULES = 25
+# with more modules float32 cannot count the steps of the longest period
+MAX_MODULES = 25
 
 
 class Clockwork(GatedCell):
-    """State: h (B, H) and t (B,), the number of the step modulo the longest period, kept as a real number: it is
-    rounded where it is read. Output: h.
+    """State: h (B, H) and t (B,), the step modulo the longest period, stored as a real number and rounded when read.
+    Output: h.
 
-    The units are shared out over the modules as evenly as can be, fast ones first. Weights start as in `GatedCell`; the
-    blocks of U below the diagonal are never used. Layer normalisation would let fast modules be heard by slow ones, and
-    there is none.
+    Units are divided over the modules as evenly as possible, fast modules first. Weights are initialised as in
+    `GatedCell`; the blocks of U below the diagonal are not used. There is no layer normalisation, because it would
+    connect fast modules to slow ones.
 
-    num_modules: how many; as many as there are units where those are fewer.
-    activation: in the place of tanh.
+    num_modules: number of modules, at most hidden_size.
+    activation: activation instead of tanh.
     """
 
     gates = ("h",)
 
     def __init__(self, input_size: int, hidden_size: int, num_modules: int = 4, activation: Activation = "tanh"):
-        if not 1 <= num_modules <= MOST_MODULES:
-            raise ValueError(f"num_modules is {num_modules}: it must be 1 to {MOST_MODULES}")
+        if not 1 <= num_modules <= MAX_MODULES:
+            raise ValueError(f"num_modules is {num_modules}: it must be 1 to {MAX_MODULES}")
         super().__init__(input_size, hidden_size, activation=activation)
         self.num_modules = min(num_modules, hidden_size)
 
@@ -56,7 +56,7 @@ class Clockwork(GatedCell):
         return unroll(lambda p, carried: self._step(p, carried, u, periods), self.project(x), state, lengths)
 
     def _wiring(self) -> tuple[Tensor, Tensor]:
-        """U without what lies below its diagonal blocks, (H, H), and the period of each unit, (H,)."""
+        """U without the blocks below the diagonal, (H, H), and the period of each unit, (H,)."""
         module = torch.arange(self.hidden_size, device=self.weight_hh.device) * self.num_modules // self.hidden_size
         return self.weight_hh * (module[:, None] <= module), 2**module
 

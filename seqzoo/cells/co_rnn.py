@@ -1,4 +1,4 @@
-"""Coupled oscillatory recurrent network: damped, driven oscillators, one a unit.
+"""Coupled oscillatory recurrent network: a driven, damped oscillator per unit.
 
 Rusch & Mishra, Coupled Oscillatory Recurrent Neural Network (coRNN): An accurate and (gradient) stable architecture for
 learning long time dependencies, 2021, https://arxiv.org/abs/2010.00951
@@ -20,13 +20,14 @@ from seqzoo.contracts.batch import State
 class CoRNN(DrivenCell):
     """State: (y, z), position and velocity, both (B, H); the output is y. `weight_hh` (H, 2H) is U and V side by side.
 
-    All weights and the bias start uniform in +-1 / sqrt(I + 2H), as in the authors' code. What a unit puts out in T
-    steps is of the order of (dt T)^2, so dt goes with the length of the sequences: the defaults are for tens of steps
-    (a swing lasts about 20); the paper's for the 784 of sequential MNIST are dt 0.042, gamma 2.7, epsilon 4.7.
+    All weights and the bias are initialised uniform in +-1 / sqrt(I + 2H), as in the authors' code. The output after T
+    steps is of the order of (dt T)^2, so that dt depends on the length of the sequences. The defaults suit tens of
+    steps (a period is about 20); for the 784 steps of sequential MNIST the paper uses dt 0.042, gamma 2.7 and epsilon
+    4.7.
 
-    dt: the time step.
-    gamma: the square of the frequency.
-    epsilon: the damping.
+    dt: time step (Delta t).
+    gamma: squared frequency of the oscillators.
+    epsilon: damping of the oscillators.
     """
 
     num_states = 2

@@ -1,4 +1,4 @@
-"""LSTM with coupled input and forget gate: what is forgotten makes room for what is written.
+"""LSTM with coupled input and forget gate, i = 1 - f.
 
 Greff et al., LSTM: A Search Space Odyssey, 2017 (there "CIFG"), https://arxiv.org/abs/1503.04069
 
@@ -23,7 +23,7 @@ from seqzoo.contracts.batch import State
 class CoupledLSTM(LSTM):
     """State: (h, c), both (B, H). Gates f g o.
 
-    Options: the LSTM's.
+    Options: as in `LSTM`.
     """
 
     gates = ("f", "g", "o")
@@ -37,5 +37,5 @@ class CoupledLSTM(LSTM):
         h = torch.sigmoid(o) * self.read(c)
         return h, (h, c)
 
-    # torch's kernels have two gates there
+    # torch's kernels have separate input and forget gates
     torch_scan = Cell.torch_scan

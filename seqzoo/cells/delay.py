@@ -1,4 +1,4 @@
-"""Delay lines: what cells share that remember their last inputs as they were."""
+"""Delay lines, for cells whose state contains their last inputs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from torch.nn import functional as F
 
 
 def convolve(line: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(B, p - 1 + T, I) and (O, I, p) -> (B, T, O): the sum over k of W_k x_{t-k}.
+    """The sum over k of W_k x_{t-k} at every step: line (B, p - 1 + T, I) and weight (O, I, p) -> (B, T, O).
 
-    Steps lie in their order, the newest last, in the line as in the weights: W_k is weight[:, :, p - 1 - k].
+    The newest step is the last one, in the line and in the weights: W_k is weight[:, :, p - 1 - k].
     """
     return F.conv1d(line.transpose(1, 2), weight, bias).transpose(1, 2)
 
 
 def weigh(window: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(B, p, I) and (O, I, p) -> (B, O): the same for one step."""
+    """`convolve` for one step: window (B, p, I) and weight (O, I, p) -> (B, O)."""
     return F.linear(window.transpose(1, 2).flatten(1), weight.flatten(1), bias)
 
 
 def kept(line: Tensor, size: int, lengths: Tensor | None) -> Tensor:
-    """(B, size + T, I), the line before and all steps -> (B, size, I), the line after each row's last real step."""
+    """The delay line after each row's last real step: the old line and all steps (B, size + T, I) -> (B, size, I)."""
     if lengths is None:
         return line[:, line.shape[1] - size :]
     index = lengths[:, None] + torch.arange(size, device=line.device)

@@ -1,4 +1,4 @@
-"""What cells share that are driven by W x + b and have a recurrence of their own form."""
+"""Base class of cells with an input W x + b and a recurrence of any form."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from seqzoo.contracts.batch import State
 
 
 class DrivenCell(Cell):
-    """Parameters: `weight_ih` (GH, I) and `bias` (GH,), where G is the number of parts a step takes from the input.
+    """Parameters: `weight_ih` (GH, I) and `bias` (GH,), where G is the number of parts of the projected input.
 
-    Input weights start Xavier-uniform, part by part; the bias starts at zero. A cell calls `reset_parameters` once it
-    has all of its parameters.
+    Input weights are initialised Xavier-uniform, part by part, the bias with zeros. A subclass calls `reset_parameters`
+    when it has created all of its parameters.
 
-    gates, keep_gate, write_gate: as in `GatedCell`, of `bias`, where a gate keeps or writes the state.
+    gates, keep_gate, write_gate: as in `GatedCell`, for the parts of `bias`.
     """
 
     gates: tuple[str, ...] = ()
@@ -37,13 +37,13 @@ class DrivenCell(Cell):
         nn.init.zeros_(self.bias)
 
     def set_bias(self, gate: str, value: float | Tensor) -> None:
-        """value: a number or (H,)."""
+        """Set the bias of a gate to a number or a vector (H,)."""
         start = self.gates.index(gate) * self.hidden_size
         with torch.no_grad():
             self.bias[start : start + self.hidden_size] = value
 
     def initial_state(self, batch_size: int) -> State:
-        """One or more tensors (B, H): zeros."""
+        """`num_states` tensors of zeros, (B, H)."""
         return tuple(self.weight_ih.new_zeros(batch_size, self.hidden_size) for _ in range(self.num_states))
 
     def project(self, x: Tensor) -> Tensor:

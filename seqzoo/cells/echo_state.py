@@ -1,4 +1,4 @@
-"""Echo state network: a fixed random reservoir; only what reads it learns.
+"""Echo state network: a fixed random reservoir, of which only the readout is trained.
 
 Jaeger, The "Echo State" Approach to Analysing and Training Recurrent Neural Networks, 2001 (GMD Report 148),
 https://www.ai.rug.nl/minds/uploads/EchoStatesTechRep.pdf
@@ -7,9 +7,9 @@ Neurons, 2007 (the leak), https://doi.org/10.1016/j.neunet.2007.04.016
 
     h' = (1 - a) * h + a * tanh(W x + U h + b)
 
-W, U and b are drawn once and never trained. In the reports what reads the reservoir feeds back, too: its last output y
-is then part of x, after the inputs proper, the target in training, its own output
-in a closed loop (`seqzoo.learning.ridge`).
+W, U and b are drawn once and never trained. In the reports there is also feedback: the last output y of the readout is
+then part of x, after the other inputs; in training it is the target, in a closed loop the output
+(`seqzoo.learning.ridge`).
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from seqzoo.contracts.batch import State
 
 
 class EchoState(Cell):
-    """State: (h,), (B, H). Buffers `weight_ih` (H, I), `weight_hh` (H, H) and `bias` (H,), drawn by torch's random
-    numbers when the cell is built and saved with the state dict; no parameters.
+    """State: (h,), (B, H). Buffers: `weight_ih` (H, I), `weight_hh` (H, H) and `bias` (H,), drawn with torch's random
+    generator when the cell is built, and part of the state dict. There are no parameters.
 
-    Every unit hears the same number of random units, at least one, so that there is a loop and U has an eigenvalue
-    that is not zero; its weights are uniform and then scaled.
+    Every unit has the same number of recurrent weights, at least one, so that there is a cycle and U has a nonzero
+    eigenvalue. They are uniform and then scaled to the spectral radius.
 
-    spectral_radius: the largest absolute eigenvalue of U; below 1 what happened long ago is forgotten in practice.
-    leak: a; 1 for none, small for slow units.
-    input_scale: W is uniform between -input_scale and input_scale.
-    feedback_size: how many of the inputs, the last ones, are outputs that feed back.
-    feedback_scale: their columns of W are uniform between plus and minus this.
-    bias_scale: the same for b.
-    connectivity: share of the units that a unit hears.
+    spectral_radius: largest absolute eigenvalue of U; below 1 the influence of past inputs fades in practice.
+    leak: a, the leaking rate: 1 for no leak, smaller for slower units.
+    input_scale: input weights W are uniform in +- this.
+    feedback_size: number of inputs, the last ones, that are outputs fed back.
+    feedback_scale: feedback weights are uniform in +- this.
+    bias_scale: biases are uniform in +- this.
+    connectivity: share of each unit's recurrent weights that are not zero; at least one weight.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"feedback_scale": "feedback_size>0"}
 
     trainable = False
-    """No gradient ever changes this cell; a head on top of it learns."""
+    """The cell is never trained, only the head on top of it."""
 
     weight_ih: Tensor
     weight_hh: Tensor
@@ -71,7 +71,9 @@ class EchoState(Cell):
         if bias_scale < 0:
             raise ValueError(f"bias_scale is {bias_scale}: it must be at least 0")
         if not 0 <= feedback_size <= input_size:
-            raise ValueError(f"feedback_size is {feedback_size}: it is a part of the inputs, here {input_size}")
+            raise ValueError(
+                f"feedback_size is {feedback_size}: it must be 0 to the number of inputs, here {input_size}"
+            )
         super().__init__()
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.spectral_radius, self.leak, self.connectivity = spectral_radius, leak, connectivity
@@ -86,10 +88,10 @@ class EchoState(Cell):
         self.weight_ih.uniform_(-self.input_scale, self.input_scale)
         self.weight_ih[:, self.input_size - self.feedback_size :] *= self.feedback_scale / self.input_scale
         self.bias.uniform_(-self.bias_scale, self.bias_scale)
-        heard = max(1, round(self.connectivity * self.hidden_size))
-        chosen = torch.rand_like(self.weight_hh).topk(heard, dim=1).indices
+        connections = max(1, round(self.connectivity * self.hidden_size))
+        columns = torch.rand_like(self.weight_hh).topk(connections, dim=1).indices
         weights = torch.empty_like(self.weight_hh, dtype=torch.float64).uniform_(-1, 1)
-        weights = torch.zeros_like(weights).scatter(1, chosen, weights)
+        weights = torch.zeros_like(weights).scatter(1, columns, weights)
         radius = torch.linalg.eigvals(weights).abs().max()
         self.weight_hh.copy_(weights * (self.spectral_radius / radius))
 

@@ -4,8 +4,8 @@ Elman, Finding Structure in Time, 1990, https://doi.org/10.1207/s15516709cog1402
 
     h' = f(W x + U h + b)
 
-Le, Jaitly & Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, 2015 (the same with relu,
-started so that it copies its state), https://arxiv.org/abs/1504.00941
+Le, Jaitly & Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, 2015 (IRNN: with relu and
+identity recurrent weights at initialisation), https://arxiv.org/abs/1504.00941
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from seqzoo.kernels import torch_rnn
 class Elman(GatedCell):
     """State: (h,), (B, H).
 
-    layer_norm: normalise x W and h U.
+    layer_norm: layer normalisation of x W and h U.
     activation: f; sigmoid in the paper, tanh in torch.
     """
 

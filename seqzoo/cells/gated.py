@@ -1,4 +1,4 @@
-"""What every cell shares whose step is x W + h U + b, cut into gates: parameters, projection, first state."""
+"""Base class of cells whose step computes x W + h U + b for several gates."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from seqzoo.contracts.batch import State
 
 
 class GatedCell(Cell):
-    """Parameters in torch's own layout and names, so that weights copy across by name: `weight_ih` (GH, I), `weight_hh`
-    (GH, H), `bias_ih` and `bias_hh` (GH,), where G is the number of gates.
+    """Parameters have the names and layout of `torch.nn`: `weight_ih` (GH, I), `weight_hh` (GH, H), `bias_ih` and
+    `bias_hh` (GH,), where G is the number of gates.
 
-    Input weights start Xavier-uniform, recurrent ones orthogonal, gate by gate; biases start at zero.
+    Input weights are initialised Xavier-uniform, recurrent weights orthogonal, each gate by gate, biases with zeros.
 
-    gates: their letters, in the order of the parameters.
-    keep_gate, write_gate: the one that, open, keeps the state, and the one that writes into it; None where there is
-        none, as where one is 1 minus the other. `seqzoo.cells.initialisation` asks.
-    layer_norm: normalise x W and h U, each over all gates, before the biases are added (Ba, Kiros & Hinton, Layer
-        Normalization, 2016, https://arxiv.org/abs/1607.06450).
-    activation: on what is written, the tanh of the equations.
+    gates: the letters of the gates, in the order of the parameters.
+    keep_gate, write_gate: the gate that keeps the old state when open, and the gate that writes the new one; None if
+        there is none, for example because one is 1 minus the other. Used by `seqzoo.cells.initialisation`.
+    num_states: number of tensors (B, H) in the state.
+    layer_norm: layer normalisation of x W and h U, each over all gates, before the biases are added (Ba, Kiros &
+        Hinton, Layer Normalization, 2016, https://arxiv.org/abs/1607.06450).
+    activation: activation instead of the tanh of the equations.
 
-    torch's kernels know neither: a cell that has one takes the reference loop where they are changed.
+    torch's kernels support neither option; a cell with one of them is not run by engine=torch.
     """
 
     gates: tuple[str, ...]
@@ -55,7 +56,7 @@ class GatedCell(Cell):
         nn.init.zeros_(self.bias_hh)
 
     def set_bias(self, gate: str, value: float | Tensor) -> None:
-        """value: a number or (H,): what the two biases of a gate add up to."""
+        """Set the sum of the two biases of a gate to a number or a vector (H,)."""
         start = self.gates.index(gate) * self.hidden_size
         with torch.no_grad():
             self.bias_ih[start : start + self.hidden_size] = value
@@ -67,26 +68,26 @@ class GatedCell(Cell):
 
     @property
     def recurrent_matrices(self) -> list[Tensor]:
-        """The hidden-to-hidden weights, a matrix for each gate: where to write new ones."""
+        """Views of the hidden-to-hidden weights, one matrix per gate."""
         return list(self.weight_hh.detach().chunk(self.num_gates))
 
     @property
     def weights(self) -> list[Tensor]:
-        """In the order of torch's kernels."""
+        """The parameters in the order of torch's kernels."""
         return [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
 
     def initial_state(self, batch_size: int) -> State:
-        """h, or h and c, (B, H): zeros."""
+        """`num_states` tensors of zeros, (B, H)."""
         return tuple(self.weight_hh.new_zeros(batch_size, self.hidden_size) for _ in range(self.num_states))
 
     def project(self, x: Tensor) -> Tensor:
-        """(..., I) -> (..., GH)"""
+        """The input part of all gates: (..., I) -> (..., GH)."""
         if self.layer_norm:
             return self.norm_ih(F.linear(x, self.weight_ih)) + self.bias_ih
         return F.linear(x, self.weight_ih, self.bias_ih)
 
     def recur(self, h: Tensor) -> Tensor:
-        """(B, H) -> (B, GH)"""
+        """The recurrent part of all gates: (B, H) -> (B, GH)."""
         if self.layer_norm:
             return self.norm_hh(F.linear(h, self.weight_hh)) + self.bias_hh
         return F.linear(h, self.weight_hh, self.bias_hh)

@@ -1,4 +1,4 @@
-"""Gated recurrent unit, in the form of cuDNN and torch (the reset gate acts after the product).
+"""Gated recurrent unit as in cuDNN and torch (the reset gate is applied after the matrix product).
 
 Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014, https://arxiv.org/abs/1406.1078
 Chung et al., Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling, 2014, https://arxiv.org/abs/1412.3555
@@ -23,8 +23,8 @@ from seqzoo.kernels import torch_rnn
 class GRU(GatedCell):
     """State: (h,), (B, H). Gates in torch's order, r z n.
 
-    layer_norm: normalise x W and h U.
-    activation: on n.
+    layer_norm: layer normalisation of x W and h U.
+    activation: activation of n.
     """
 
     gates = ("r", "z", "n")

@@ -1,4 +1,4 @@
-"""Gated recurrent unit as first published: the reset gate acts on the state before the product.
+"""Gated recurrent unit as first published: the reset gate is applied to the state before the matrix product.
 
 Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014, https://arxiv.org/abs/1406.1078
 
@@ -19,10 +19,10 @@ from seqzoo.contracts.batch import State
 
 
 class GRUResetBefore(SplitGatedCell):
-    """State: (h,), (B, H). Gates in torch's order, r z n; torch's kernels know the reset after the product alone.
+    """State: (h,), (B, H). Gates in torch's order, r z n. torch's kernels only have the reset after the product.
 
-    layer_norm: normalise x W, the gates' h U, and the candidate's.
-    activation: on n.
+    layer_norm: layer normalisation of x W, of h U for the gates and of (r * h) U for the candidate.
+    activation: activation of n.
     """
 
     gates = ("r", "z", "n")

@@ -9,8 +9,8 @@ Qin, Yang & Zhong, Hierarchically Gated Recurrent Neural Network for Sequence Mo
     h' = lambda * exp(i theta) * h + (1 - lambda) * c
     y = W_o norm(g * [Re(h'), Im(h')]) + b_o
 
-In the paper gamma grows from layer to layer and is learned for all of them together; a cell knows nothing of other
-layers, and gamma is an option.
+In the paper gamma grows from layer to layer and is learned jointly for all layers. A cell has no access to other
+layers, so that gamma is an option here.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from seqzoo.cells.linear import LinearRecurrence, make_complex, side_by_side
 
 
 class HGRN(LinearRecurrence, DrivenCell):
-    """State: (real part, imaginary part) of h, both (B, H); (h,) where h is real. Output: y, (B, H).
+    """State: (real part, imaginary part) of h, both (B, H), or (h,) if h is real. Output: y, (B, H).
 
-    Parts of the input: mu, c (real, imaginary), g (real, imaginary). Weights start Xavier-uniform, biases at zero,
-    theta at 10000^(-2 k / H) for unit k.
+    Projected input: mu, c (real, imaginary), g (real, imaginary). Weights are initialised Xavier-uniform, biases with
+    zeros, theta with 10000^(-2 k / H) for unit k.
 
-    lower_bound: gamma, below which no forget gate falls; larger in higher layers.
-    complex_state: False leaves out theta and all imaginary parts.
+    lower_bound: gamma, the lower bound of the forget gate; larger in higher layers.
+    complex_state: False: without theta and imaginary parts.
     """
 
     gates = ("mu",)

@@ -1,4 +1,4 @@
-"""Independently recurrent network: each unit sees its own past only.
+"""Independently recurrent network: each unit is connected to its own past only.
 
 Li, Li, Cook, Zhu & Gao, Independently Recurrent Neural Network (IndRNN): Building a Longer and Deeper RNN, 2018,
 https://arxiv.org/abs/1803.04831
@@ -17,13 +17,13 @@ from seqzoo.contracts.batch import State
 
 
 class IndRNN(DrivenCell):
-    """State: (h,), (B, H). u is `weight_hh` (H,); units mix in the next layer alone.
+    """State: (h,), (B, H). u is `weight_hh` (H,); units are only mixed by the next layer.
 
-    u starts uniform between 0 and its limit (1 where there is none), so that the layer remembers over many time scales.
+    u is initialised uniform from 0 to its limit (1 without one), so that a layer covers many time scales.
 
     activation: f.
-    horizon: the number of steps T over which no gradient may grow more than twofold: |u| is held to 2^(1/T) wherever u
-        is used (the paper's constraint for relu); null: no limit.
+    horizon: number of steps T over which gradients may at most double: |u| is clamped to 2^(1/T) (the paper's
+        constraint for relu); null: no limit.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class IndRNN(DrivenCell):
         horizon: int | None = None,
     ):
         if horizon is not None and horizon < 1:
-            raise ValueError(f"horizon is {horizon}: it is a number of steps, at least 1, or null")
+            raise ValueError(f"horizon is {horizon}: it must be at least 1, or null")
         super().__init__(input_size, hidden_size)
         self.activation = activation
         self.limit = None if horizon is None else 2 ** (1 / horizon)

@@ -1,4 +1,4 @@
-"""How the weights of a cell start: recipes for any cell, applied to it once it is built.
+"""Initialisation of the weights of any cell, applied after it is built.
 
 Le, Jaitly & Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, 2015 (identity, small
 input weights), https://arxiv.org/abs/1504.00941
@@ -24,15 +24,15 @@ RECIPES = {"orthogonal": nn.init.orthogonal_, "identity": nn.init.eye_, "xavier"
 
 @dataclass(frozen=True)
 class Initialisation:
-    """Options that every cell has, besides its own; later ones act on what the earlier ones left.
+    """Options of every cell, applied in this order.
 
-    torch_init: weights and biases of the gates uniform in +-1 / sqrt(H), as `torch.nn` starts its own cells.
-    recurrent_init: of the hidden-to-hidden weights, gate by gate; null: the cell's own.
-    recurrent_gain: the hidden-to-hidden weights start this many times as large.
-    input_std: input weights start normal with this deviation; null: the cell's own.
-    chrono: how many steps to remember at most, T: the biases of the gate that keeps the state start at log(u), u
-        uniform from 1 to T - 1, and those of the gate that writes at -log(u), so that without input units forget over 2
-        to T steps; null: the cell's own.
+    torch_init: initialise weights and biases of the gates uniform in +-1 / sqrt(H), as `torch.nn` does.
+    recurrent_init: initialisation of the hidden-to-hidden weights, gate by gate; null: that of the cell.
+    recurrent_gain: factor of the hidden-to-hidden weights.
+    input_std: standard deviation of normal input weights; null: initialisation of the cell.
+    chrono: chrono initialisation for a maximum memory of T steps: the biases of the gate that keeps the state are
+        log(u), u uniform from 1 to T - 1, and those of the gate that writes -log(u), so that without input units forget
+        over 2 to T steps; null: off.
     """
 
     torch_init: bool = False
@@ -51,34 +51,38 @@ class Initialisation:
 
 
 @torch.no_grad()
-def initialise(cell: Cell, start: Initialisation) -> None:
-    """Put new numbers into a cell's parameters. Raises ValueError where it has none that a recipe could act on."""
-    if start.torch_init:
-        for weight in _part(cell, "weights", "torch_init", "is not built of gates as torch's cells are"):
+def initialise(cell: Cell, options: Initialisation) -> None:
+    """Initialise the parameters of a cell in place.
+
+    Raises:
+        ValueError: the cell does not have the parameters that an option initialises.
+    """
+    if options.torch_init:
+        for weight in _part(cell, "weights", "torch_init", "has no gates as in torch's cells"):
             nn.init.uniform_(weight, -(cell.hidden_size**-0.5), cell.hidden_size**-0.5)
-    if start.recurrent_init is not None:
+    if options.recurrent_init is not None:
         for matrix in _recurrent(cell, "recurrent_init"):
-            if start.recurrent_init == "identity" and matrix.shape[0] != matrix.shape[1]:
+            if options.recurrent_init == "identity" and matrix.shape[0] != matrix.shape[1]:
                 raise ValueError(
                     f"recurrent_init is identity, but the hidden-to-hidden weights of {type(cell).__name__} are "
-                    f"{matrix.shape[0]} x {matrix.shape[1]}: choose one that needs no square"
+                    f"{matrix.shape[0]} x {matrix.shape[1]}: choose orthogonal or xavier"
                 )
-            RECIPES[start.recurrent_init](matrix)
-    if start.recurrent_gain != 1:
+            RECIPES[options.recurrent_init](matrix)
+    if options.recurrent_gain != 1:
         for matrix in _recurrent(cell, "recurrent_gain"):
-            matrix.mul_(start.recurrent_gain)
-    if start.input_std is not None:
+            matrix.mul_(options.recurrent_gain)
+    if options.input_std is not None:
         if "weight_ih" not in dict(cell.named_parameters()):
             raise ValueError(f"input_std is set, but {type(cell).__name__} has no input weights to train")
-        nn.init.normal_(cell.get_parameter("weight_ih"), std=start.input_std)
-    if start.chrono is not None:
-        _spread_memory(cell, start.chrono)
+        nn.init.normal_(cell.get_parameter("weight_ih"), std=options.input_std)
+    if options.chrono is not None:
+        _spread_memory(cell, options.chrono)
 
 
 def _spread_memory(cell: Any, steps: int) -> None:
     keep, write = getattr(cell, "keep_gate", None), getattr(cell, "write_gate", None)
     if keep is None and write is None:
-        raise ValueError(f"chrono is set, but {type(cell).__name__} names no gate that keeps or writes its state")
+        raise ValueError(f"chrono is set, but {type(cell).__name__} has no gate that keeps or writes its state")
     bias = torch.empty(cell.hidden_size).uniform_(1, steps - 1).log_()
     if keep is not None:
         cell.set_bias(keep, bias)
@@ -87,7 +91,7 @@ def _spread_memory(cell: Any, steps: int) -> None:
 
 
 def _recurrent(cell: Cell, option: str) -> list[Tensor]:
-    return _part(cell, "recurrent_matrices", option, "has no hidden-to-hidden matrix of free numbers")
+    return _part(cell, "recurrent_matrices", option, "has no free hidden-to-hidden matrix")
 
 
 def _part(cell: Cell, name: str, option: str, why_not: str) -> list[Tensor]:

@@ -21,12 +21,12 @@ from seqzoo.contracts.batch import State
 
 
 class Janet(GatedCell):
-    """State: (h,), (B, H): the cell is the output. Gates s g.
+    """State: (h,), (B, H), both cell and output. Gates s g.
 
-    beta: above 0, more is written than was forgotten; 0 couples the two.
-    forget_bias: where the forget gate's bias starts; the paper takes chrono initialisation.
-    layer_norm: normalise x W and h U.
-    activation: on g.
+    beta: shift of the input gate; above 0 more is written than is forgotten.
+    forget_bias: initial bias of the forget gate; the paper uses chrono initialisation.
+    layer_norm: layer normalisation of x W and h U.
+    activation: activation of g.
     """
 
     gates = ("s", "g")
@@ -50,6 +50,6 @@ class Janet(GatedCell):
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state
         s, g = (p + self.recur(h)).chunk(2, dim=-1)
-        # 1 - sigmoid(a) = sigmoid(-a), without the rounding
+        # 1 - sigmoid(a) as sigmoid(-a), which has no cancellation
         h = torch.sigmoid(s) * h + torch.sigmoid(self.beta - s) * ACTIVATIONS[self.activation](g)
         return h, (h,)

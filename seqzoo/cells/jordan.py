@@ -1,4 +1,4 @@
-"""The network whose output, and not its hidden layer, feeds back.
+"""Jordan network: the output feeds back instead of the hidden layer.
 
 Jordan, Serial Order: A Parallel Distributed Processing Approach, 1986 (ICS Report 8604),
 https://apps.dtic.mil/sti/html/tr/ADA173989/index.html
@@ -6,7 +6,7 @@ https://apps.dtic.mil/sti/html/tr/ADA173989/index.html
     h = f(W x + U y + b)
     y' = g(V h + c)
 
-In the report the state units may also keep a part of themselves; here they are the last output alone.
+In the report the state units may also decay; here they are only the last output.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from seqzoo.contracts.masking import zero_padding
 
 
 class Jordan(Cell):
-    """State: (y,), (B, O): the last output. h is not part of it.
+    """State: (y,), (B, O), the last output without h.
 
-    Parameters: W `weight_ih` (H, I), U `weight_yh` (H, O), V `weight_hy` (O, H), b `bias_h`, c `bias_y`. W and V start
-    Xavier-uniform, U orthogonal, the biases at zero.
+    Parameters: W `weight_ih` (H, I), U `weight_yh` (H, O), V `weight_hy` (O, H), b `bias_h`, c `bias_y`. W and V are
+    initialised Xavier-uniform, U orthogonal, the biases with zeros.
 
-    As nothing but the output feeds back, a step does not need the one before it where the right outputs are known:
-    `scan_forced` trains all steps in parallel.
+    As only the output feeds back, teacher forcing makes the steps independent: `scan_forced` computes them in parallel.
 
-    output_size: O; null: as many as hidden units.
-    activation: f.
-    output_activation: g; identity for outputs that nothing bounds.
+    output_size: number of outputs O; null: as many as hidden units.
+    activation: f, activation of the hidden units.
+    output_activation: g, activation of the outputs; identity for unbounded outputs.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Jordan(Cell):
     ):
         if output_size is not None and output_size < 1:
             raise ValueError(
-                f"output_size is {output_size}: there is at least one output, or null for as many as units"
+                f"output_size is {output_size}: it must be at least 1, or null for as many as hidden units"
             )
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
@@ -86,18 +85,24 @@ class Jordan(Cell):
     def scan_forced(
         self, x: Tensor, outputs: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """All steps at once under teacher forcing: (B, T, I) and the right outputs (B, T, O) -> what the cell puts out,
-        (B, T, O), and the state after each row's last real step, which is the right output there.
+        """Compute all steps in parallel with teacher forcing: step t reads the target of step t - 1, step 0 the state.
 
-        Step t sees the right output of step t - 1, step 0 the state. A padded step outputs zero.
+        Args:
+            x: input, shape (B, T, I).
+            outputs: target outputs, shape (B, T, O).
+            state: as in `scan`.
+            lengths: number of real steps of each row, shape (B,); None: all steps are real.
+
+        Returns:
+            Outputs (B, T, O), zero at padded steps, and the state after each row's last real step, its target.
         """
         (first,), lengths = self.checked(x, state, lengths)
         x, outputs = zero_padding(x, lengths), zero_padding(outputs, lengths)
-        seen = torch.cat([first[:, None], outputs], dim=1)
-        y = self._output(self.project(x), seen[:, :-1])
+        previous = torch.cat([first[:, None], outputs], dim=1)
+        y = self._output(self.project(x), previous[:, :-1])
         if lengths is None:
-            return y, (seen[:, -1],)
-        return zero_padding(y, lengths), (seen[torch.arange(x.shape[0], device=x.device), lengths],)
+            return y, (previous[:, -1],)
+        return zero_padding(y, lengths), (previous[torch.arange(x.shape[0], device=x.device), lengths],)
 
     def _output(self, p: Tensor, y: Tensor) -> Tensor:
         """(..., H) and (..., O) -> (..., O)"""

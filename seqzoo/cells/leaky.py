@@ -1,4 +1,4 @@
-"""Leaky integrator: units that forget at speeds of their own.
+"""Leaky integrator units with a range of time constants.
 
 Jaeger, Lukosevicius, Popovici & Siewert, Optimization and Applications of Echo State Networks with Leaky-Integrator
 Neurons, 2007, https://doi.org/10.1016/j.neunet.2007.04.016
@@ -7,8 +7,8 @@ Tallec & Ollivier, Can Recurrent Neural Networks Warp Time?, 2018, https://arxiv
     alpha = 1 - exp(-1 / tau)
     h' = (1 - alpha) * h + alpha * f(W x + U h + b)
 
-tau is a unit's time constant in steps: what it holds falls to 1 / e in tau steps. This is the exact solution of
-tau dh/dt = -h + f(...) over one step, where alpha = 1 / tau is Euler's; they meet for long time constants.
+tau is the time constant of a unit in steps, in which its state decays to 1 / e. This is the exact solution of
+tau dh/dt = -h + f(...) over one step; the Euler method has alpha = 1 / tau, which is close for long time constants.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from seqzoo.contracts.batch import State
 
 
 class Leaky(GatedCell):
-    """State: (h,), (B, H). The logarithms of the time constants are `log_tau`, (H,): spaced evenly over the units, so
-    that one layer has all scales at once.
+    """State: (h,), (B, H). `log_tau` (H,) holds the logarithms of the time constants, evenly spaced over the units.
 
-    tau_min, tau_max: time constants of the first and of the last unit, in steps; equal for one scale.
-    learned: train the time constants, from there.
-    layer_norm: normalise x W and h U.
+    tau_min, tau_max: smallest and largest time constant, in steps, of the first and the last unit.
+    learned: learn the time constants, starting from these values.
+    layer_norm: layer normalisation of x W and h U.
     activation: f.
     """
 
@@ -47,7 +46,7 @@ class Leaky(GatedCell):
         **options: Any,
     ):
         if not 0 < tau_min <= tau_max:
-            raise ValueError(f"tau_min is {tau_min} and tau_max {tau_max}: it must hold that 0 < tau_min <= tau_max")
+            raise ValueError(f"tau_min is {tau_min} and tau_max {tau_max}: they must satisfy 0 < tau_min <= tau_max")
         super().__init__(input_size, hidden_size, **options)
         self.tau_min, self.tau_max, self.learned = tau_min, tau_max, learned
         if learned:
@@ -58,7 +57,7 @@ class Leaky(GatedCell):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        if hasattr(self, "log_tau"):  # not yet, when the parent calls
+        if hasattr(self, "log_tau"):  # not yet in the call of the base class
             first, last = math.log(self.tau_min), math.log(self.tau_max)
             self.log_tau.detach().copy_(torch.linspace(first, last, self.hidden_size))
 

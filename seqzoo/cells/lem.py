@@ -1,4 +1,4 @@
-"""Long expressive memory: a system of two coupled differential equations whose time steps are learned.
+"""Long expressive memory: two coupled differential equations with learned time steps.
 
 Rusch, Mishra, Erichson & Mahoney, Long Expressive Memory for Sequence Modeling, 2022, https://arxiv.org/abs/2110.04744
 
@@ -23,11 +23,11 @@ from seqzoo.contracts.batch import State
 class LEM(SplitGatedCell):
     """State: (y, z), both (B, H); the output is y. Gates d e z y.
 
-    All weights and biases start uniform in +-1 / sqrt(H), as in the authors' code.
+    All weights and biases are initialised uniform in +-1 / sqrt(H), as in the authors' code.
 
-    dt: the longest time step; above 1, y and z are not bounded by 1 any more.
-    layer_norm: normalise x W, the product of y, and that of z'.
-    activation: in the place of both tanh.
+    dt: maximum time step (Delta t); above 1, y and z are no longer bounded by 1.
+    layer_norm: layer normalisation of x W and of the products with y and with z'.
+    activation: activation instead of both tanh.
     """
 
     gates = ("d", "e", "z", "y")
@@ -35,7 +35,7 @@ class LEM(SplitGatedCell):
 
     def __init__(self, input_size: int, hidden_size: int, dt: float = 1.0, **options: Any):
         if dt <= 0:
-            raise ValueError(f"dt is {dt}: a time step must be above 0")
+            raise ValueError(f"dt is {dt}: it must be above 0")
         self.dt = dt
         super().__init__(input_size, hidden_size, **options)
 

@@ -1,4 +1,4 @@
-"""Light gated recurrent unit: no reset gate, relu, and the part that comes from the input normalised.
+"""Light gated recurrent unit: no reset gate, relu, normalised input part.
 
 Ravanelli, Brakel, Omologo & Bengio, Light Gated Recurrent Units for Speech Recognition, 2018,
 https://arxiv.org/abs/1803.10225
@@ -7,8 +7,8 @@ https://arxiv.org/abs/1803.10225
     n = relu(N(W_n x) + U_n h + b_n)
     h' = z * h + (1 - z) * n
 
-The paper's N is batch normalisation, whose statistics run over all rows and steps. Here N is layer normalisation over
-both gates: a row does not depend on the others, on padding, or on whether it is read at once or step by step.
+N is batch normalisation over all rows and steps in the paper. Here it is layer normalisation over both gates, so that a
+row does not depend on other rows, on padding, or on whether it is read at once or step by step.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from seqzoo.cells.ugrnn import UGRNN
 
 
 class LiGRU(UGRNN):
-    """State: (h,), (B, H), which nothing bounds. Gates z n.
+    """State: (h,), (B, H), unbounded. Gates z n.
 
-    layer_norm: N; without it the identity, and the state grows without bound easily.
-    activation: on n.
+    layer_norm: layer normalisation N; without it the state easily diverges.
+    activation: activation of n.
     """
 
     gates = ("z", "n")

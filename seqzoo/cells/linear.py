@@ -1,4 +1,4 @@
-"""What cells share whose state is a linear function of the last one: a sequence is one parallel scan."""
+"""Base class of cells with a linear recurrence, which run in parallel over time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from seqzoo.kernels.linear_scan import linear_scan
 
 
 class LinearRecurrence(Cell):
-    """h' = a * h + b, elementwise, where a and b depend on the input alone. A cell writes `coefficients` and, where its
-    output is not its state, `output`.
+    """h' = a * h + b, elementwise, where a and b depend on the input only. Subclasses define `coefficients` and, if the
+    output is not the state, `output`.
 
-    A state of one tensor is h; one of two is the real and the imaginary part of a complex h.
+    A state of one tensor is h; two tensors are the real and the imaginary part of a complex h.
     """
 
     @abstractmethod
     def coefficients(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., P) -> a and b, (..., H) each, complex where h is."""
+        """a and b, both (..., H) and complex if h is, from the projected input (..., P)."""
 
     def output(self, p: Tensor, h: Tensor) -> Tensor:
-        """(..., P) and h' (..., H) -> (..., O)"""
+        """The output (..., O), from the projected input (..., P) and h' (..., H)."""
         return h
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
@@ -45,16 +45,16 @@ class LinearRecurrence(Cell):
 
     @staticmethod
     def _unpack(h: Tensor, like: State) -> State:
-        # torch has no complex numbers of 16 bits: they are computed in 32 and kept in 16
+        # computed in float32, because 16-bit complex arithmetic is not supported, and stored in 16 bits
         return (h.real.to(like[0].dtype), h.imag.to(like[1].dtype)) if h.is_complex() else (h,)
 
 
 def make_complex(real: Tensor, imaginary: Tensor) -> Tensor:
-    """At least in float32."""
+    """A complex tensor of at least float32 precision from real and imaginary parts."""
     dtype = torch.promote_types(real.dtype, torch.float32)
     return torch.complex(real.to(dtype), imaginary.to(dtype))
 
 
 def side_by_side(h: Tensor) -> Tensor:
-    """Complex (..., H) -> real (..., 2H): the real parts, then the imaginary ones."""
+    """Concatenate real and imaginary parts: complex (..., H) -> real (..., 2H)."""
     return torch.cat([h.real, h.imag], dim=-1)

@@ -1,4 +1,4 @@
-"""The linear recurrent unit: a complex diagonal recurrence, stable by its parameters.
+"""Linear recurrent unit: a complex diagonal recurrence with a stable parametrization.
 
 Orvieto et al., Resurrecting Recurrent Neural Networks for Long Sequences, 2023, https://arxiv.org/abs/2303.06349
 
@@ -6,8 +6,8 @@ Orvieto et al., Resurrecting Recurrent Neural Networks for Long Sequences, 2023,
     h' = lambda * h + exp(gamma) * (B x)
     y = Re(C h') + D x
 
-h, B and C are complex. The nonlinear block that the paper puts around it (normalisation, gated linear unit, skip) is no
-part of the cell.
+h, B and C are complex. The nonlinear block around it in the paper (normalisation, gated linear unit, skip connection)
+is not part of the cell.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ class LRU(LinearRecurrence):
     """State: (real part, imaginary part) of h, both (B, H). Output: y, (B, H).
 
     Parameters are real: `nu`, `theta`, `gamma` (H,), `b_real`, `b_imag` and `d` (H, I), `c_real`, `c_imag` (H, H). As
-    in the paper, |lambda| starts uniform over the ring between r_min and r_max, its phase uniform, gamma where it keeps
-    the size of white noise, B, C and D normal.
+    in the paper, lambda is initialised uniformly on the ring between r_min and r_max with a uniform phase, gamma such
+    that white noise keeps its variance, B, C and D normal.
 
-    r_min, r_max: the ring; near 1 the memory is long.
-    max_phase: the largest phase at the start; small for long sequences.
+    r_min: smallest absolute eigenvalue at initialisation.
+    r_max: largest absolute eigenvalue at initialisation; closer to 1: longer memory.
+    max_phase: largest phase of the eigenvalues at initialisation; smaller for long sequences.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class LRU(LinearRecurrence):
         max_phase: float = 6.283,
     ):
         if not 0 <= r_min < r_max <= 1:
-            raise ValueError(f"r_min is {r_min} and r_max {r_max}: it must hold that 0 <= r_min < r_max <= 1")
+            raise ValueError(f"r_min is {r_min} and r_max {r_max}: they must satisfy 0 <= r_min < r_max <= 1")
         if max_phase <= 0:
             raise ValueError(f"max_phase is {max_phase}: it must be above 0")
         super().__init__()
@@ -60,7 +61,7 @@ class LRU(LinearRecurrence):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        # away from 0 and 1, where the logarithms below end
+        # away from 0 and 1, where the logarithms below diverge
         squared = torch.empty_like(self.nu).uniform_(self.r_min**2, self.r_max**2).clamp(1e-6, 1 - 1e-6)
         self.nu.copy_((-squared.log() / 2).log())
         self.theta.copy_(torch.empty_like(self.theta).uniform_(1e-6, self.max_phase).log())
@@ -72,12 +73,12 @@ class LRU(LinearRecurrence):
         nn.init.normal_(self.d, std=1 / math.sqrt(self.input_size))
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros, (B, H) twice."""
+        """Two tensors of zeros, (B, H)."""
         zeros = self.nu.new_zeros(batch_size, self.hidden_size)
         return zeros, zeros.clone()
 
     def project(self, x: Tensor) -> Tensor:
-        """(..., I) -> (..., 3H): exp(gamma) * B x, real and imaginary, and D x."""
+        """(..., I) -> (..., 3H): real and imaginary part of exp(gamma) * (B x), and D x."""
         scale = self.gamma.exp()[:, None]
         return F.linear(x, torch.cat([scale * self.b_real, scale * self.b_imag, self.d]))
 

@@ -29,10 +29,10 @@ from seqzoo.kernels import torch_rnn
 class LSTM(GatedCell):
     """State: (h, c), both (B, H). Gates in torch's order, i f g o.
 
-    forget_bias: where the forget gate's bias starts; 1 lets the gradient through from the first step on.
-    output_activation: on c' on its way to the output; identity for h' = o * c'.
-    layer_norm: normalise x W, h U and, on its way to the output, c'.
-    activation: on g.
+    forget_bias: initial bias of the forget gate; 0 in the original paper.
+    output_activation: activation of c' in the output; identity: h' = o * c'.
+    layer_norm: layer normalisation of x W, of h U, and of c' before the output.
+    activation: activation of g.
     """
 
     gates: tuple[str, ...] = ("i", "f", "g", "o")
@@ -59,12 +59,12 @@ class LSTM(GatedCell):
         self.set_bias("f", self.forget_bias)
 
     def read(self, c: Tensor) -> Tensor:
-        """(B, H) -> (B, H): what the output gate sees of c'."""
+        """The value of c' that the output gate multiplies, (B, H)."""
         return ACTIVATIONS[self.output_activation](self.norm_c(c) if self.layer_norm else c)
 
     @property
     def is_torchs(self) -> bool:
-        """Whether it is the LSTM that torch's kernels know."""
+        """Whether the options are those of `torch.nn.LSTM`, which torch's kernels support."""
         return not self.layer_norm and self.activation == self.output_activation == "tanh"
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:

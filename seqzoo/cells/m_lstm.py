@@ -1,8 +1,8 @@
-"""mLSTM, the matrix memory of xLSTM: exponential gates over key-value pairs; nothing in it waits for the last output.
+"""mLSTM, the matrix memory of xLSTM: exponential gates over key-value pairs, without hidden-to-hidden connections.
 
 Beck et al., xLSTM: Extended Long Short-Term Memory, 2024, https://arxiv.org/abs/2405.04517
 
-For each head, of D units:
+For each head of D units:
 
     q = W_q x + b_q    k = (W_k x + b_k) / sqrt(D)    v = W_v x + b_v
     i~ = w_i x + b_i   f~ = w_f x + b_f               o = sigmoid(W_o x + b_o)
@@ -13,8 +13,8 @@ For each head, of D units:
     n' = f n + i k
     h' = o * C' q / max(|n' q|, exp(-m'))
 
-C and n are the paper's without stabiliser, divided by exp(m): there the limit of the denominator is 1. In the authors'
-code i and f see q, k and v instead of x, and a normalisation of each head follows.
+C and n are the unstabilised ones of the paper divided by exp(m); the lower bound of the denominator there is 1. In the
+authors' code i and f depend on q, k and v instead of x, and each head is normalised afterwards.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ from seqzoo.cells.cell import Cell
 from seqzoo.cells.s_lstm import ForgetGate, check_heads, exponential_gates
 from seqzoo.contracts.batch import State
 
-# the authors' too: what C q is divided by at least, however large m
+# lower bound of the denominator of C q for any m, as in the authors' code
 SMALLEST = 1e-6
 
 
 class MLSTM(Cell):
-    """State: (C, n, m). C: (B, H, D), the heads' matrices one below the other, a row a value and a column a key;
-    n: (B, H); m: (B, heads). Output: h. `weight_ih` (4H + 2 heads, I) and `bias` hold q k v o i f.
+    """State: (C, n, m). C: (B, H, D), the matrices of all heads stacked, rows for values and columns for keys; n:
+    (B, H); m: (B, heads). Output: h. `weight_ih` (4H + 2 heads, I) and `bias` hold q k v o i f.
 
-    As in the authors' code the weights of i and f start at zero, the biases of i normal with deviation 0.1 and those of
-    f evenly from 3 to 6, head by head, or at 0 (f = 1) where it is exponential; the other weights are Xavier-uniform.
+    As in the authors' code the weights of i and f are initialised with zeros, the biases of i normal with standard
+    deviation 0.1, those of f evenly spaced from 3 to 6 over the heads, or 0 (f = 1) for an exponential forget gate. The
+    other weights are Xavier-uniform.
 
-    heads: memories side by side; they must divide hidden_size.
-    forget_gate: sigmoid, as in the authors' code, or exponential; the paper allows both.
+    heads: number of heads; must divide hidden_size.
+    forget_gate: activation of the forget gate: sigmoid, as in the authors' code, or exponential; the paper allows both.
     """
 
     def __init__(self, input_size: int, hidden_size: int, heads: int = 1, forget_gate: ForgetGate = "sigmoid"):

@@ -1,4 +1,4 @@
-"""Minimal gated unit: a GRU whose two gates are one.
+"""Minimal gated unit: a GRU with a single gate for reset and update.
 
 Zhou, Wu, Zhang & Zhou, Minimal Gated Unit for Recurrent Neural Networks, 2016, https://arxiv.org/abs/1603.09420
 
@@ -20,8 +20,8 @@ from seqzoo.contracts.batch import State
 class MGU(SplitGatedCell):
     """State: (h,), (B, H). Gates f n.
 
-    layer_norm: normalise x W, the gate's h U, and the candidate's.
-    activation: on n.
+    layer_norm: layer normalisation of x W, of h U for the gate and of (f * h) U for the candidate.
+    activation: activation of n.
     """
 
     gates = ("f", "n")

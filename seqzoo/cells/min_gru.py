@@ -1,4 +1,4 @@
-"""The minimal GRU: no gate sees the state, so that all steps run in parallel.
+"""Minimal GRU: the gates do not depend on the state, so that all steps run in parallel.
 
 Feng, Tung, Ahmed, Bengio & Hajimirsadeghi, Were RNNs All We Needed?, 2024, https://arxiv.org/abs/2410.01201
 
@@ -6,8 +6,8 @@ Feng, Tung, Ahmed, Bengio & Hajimirsadeghi, Were RNNs All We Needed?, 2024, http
     n = W_n x + b_n
     h' = (1 - z) * h + z * n
 
-The paper trains on logarithms, for which it keeps n positive: n = g(W_n x + b_n), g(a) = a + 1/2 for a >= 0, else
-sigmoid(a). The scan here needs no logarithm; g is an option.
+The paper computes the scan on logarithms, which requires a positive n: n = g(W_n x + b_n), g(a) = a + 1/2 for a >= 0,
+else sigmoid(a). The scan here does not need logarithms; g is an option.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from seqzoo.cells.linear import LinearRecurrence
 
 
 class MinGRU(LinearRecurrence, DrivenCell):
-    """State: (h,), (B, H). Parts of the input: z n. Input weights start Xavier-uniform, biases at zero.
+    """State: (h,), (B, H). Projected input: z n. Weights are initialised Xavier-uniform, biases with zeros.
 
-    positive: n = g(...), as in the paper's logarithmic form.
+    positive: n = g(...), as in the log-space version of the paper.
     """
 
     gates = ("z", "n")
@@ -40,5 +40,5 @@ class MinGRU(LinearRecurrence, DrivenCell):
 
 
 def above_zero(a: Tensor) -> Tensor:
-    """g: continuous, positive, and the identity but for a constant where a >= 0."""
+    """g(a) = a + 1/2 for a >= 0, else sigmoid(a): continuous and positive."""
     return torch.where(a >= 0, a + 0.5, torch.sigmoid(a))

@@ -1,4 +1,4 @@
-"""The minimal LSTM: no gate sees the state, so that all steps run in parallel.
+"""Minimal LSTM: the gates do not depend on the state, so that all steps run in parallel.
 
 Feng, Tung, Ahmed, Bengio & Hajimirsadeghi, Were RNNs All We Needed?, 2024, https://arxiv.org/abs/2410.01201
 
@@ -20,9 +20,9 @@ from seqzoo.cells.min_gru import above_zero
 
 
 class MinLSTM(LinearRecurrence, DrivenCell):
-    """State: (h,), (B, H). Parts of the input: f i n. Input weights start Xavier-uniform, biases at zero.
+    """State: (h,), (B, H). Projected input: f i n. Weights are initialised Xavier-uniform, biases with zeros.
 
-    forget_bias: where the forget gate's bias starts; the paper learns faster with more.
+    forget_bias: initial bias of the forget gate; in the paper larger values learn faster.
     positive: n = g(...), as in `min_gru`.
     """
 
@@ -40,6 +40,6 @@ class MinLSTM(LinearRecurrence, DrivenCell):
 
     def coefficients(self, p: Tensor) -> tuple[Tensor, Tensor]:
         f, i, n = p.chunk(3, dim=-1)
-        # log(f) - log(i): the quotients themselves are 0 / 0 where both gates are shut
-        share = F.softplus(-i) - F.softplus(-f)
-        return torch.sigmoid(share), torch.sigmoid(-share) * (above_zero(n) if self.positive else n)
+        # by log(f) - log(i), because the quotients are 0 / 0 if both gates are closed
+        log_ratio = F.softplus(-i) - F.softplus(-f)
+        return torch.sigmoid(log_ratio), torch.sigmoid(-log_ratio) * (above_zero(n) if self.positive else n)

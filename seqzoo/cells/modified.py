@@ -1,4 +1,4 @@
-"""What can be done to the state of any cell while it runs, written once for all of them.
+"""Regularisation of the state of any cell: zoneout, recurrent dropout, weight drop and gradient clipping.
 
 Krueger et al., Zoneout: Regularizing RNNs by Randomly Preserving Hidden Activations, 2017, https://arxiv.org/abs/1606.01305
 Gal & Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016,
@@ -27,11 +27,11 @@ from seqzoo.contracts.state import flatten, map_state
 
 @dataclass(frozen=True)
 class Modifiers:
-    """Options that every cell has, besides its own.
+    """Options of every cell.
 
-    zoneout: probability that a unit of the state keeps its last value; in evaluation the mean of both is taken.
-    recurrent_dropout: on the first part of the state (h) on its way into the step, one mask for the whole sequence.
-    weight_drop: on `weight_hh`, one mask for the whole sequence; a step on its own uses all weights.
+    zoneout: zoneout probability, that a unit of the state keeps its last value; in evaluation the expectation is used.
+    recurrent_dropout: dropout on the first tensor of the state (h) before the step, with one mask per sequence.
+    weight_drop: dropout on `weight_hh`, with one mask per sequence; single steps use all weights.
     clip_state_gradient: clip each element of the state's gradient to +- this value at every step; null: no clipping.
     """
 
@@ -50,15 +50,16 @@ class Modifiers:
 
 
 def modify(cell: Cell, modifiers: Modifiers) -> Cell:
-    """The cell itself where there is nothing to modify.
+    """A cell with modifiers; the cell itself if none is set.
 
-    Raises ValueError where the cell has nothing for a modifier to act on.
+    Raises:
+        ValueError: the cell does not have the weights that a modifier acts on.
     """
     return cell if modifiers == Modifiers() else ModifiedCell(cell, modifiers)
 
 
 class ModifiedCell(Cell):
-    """A cell with modifiers. Where they do nothing, as dropout in evaluation, its own fast `scan` is used."""
+    """A cell with modifiers. Where they have no effect, such as dropout in evaluation, `scan` of the cell is used."""
 
     def __init__(self, cell: Cell, modifiers: Modifiers):
         super().__init__()
@@ -71,8 +72,8 @@ class ModifiedCell(Cell):
         return self.cell.initial_state(batch_size)
 
     def project(self, x: Tensor) -> Tensor:
-        """In training with zoneout, what decides whether each number of the state is kept comes after what the cell
-        projects, so that a step itself draws no numbers.
+        """The projected input of the cell. In training with zoneout, a uniform random number for each unit of the state
+        is appended, so that the step itself is deterministic.
         """
         p = self.cell.project(x)
         if not self._draws:
@@ -98,7 +99,7 @@ class ModifiedCell(Cell):
         return torch.func.functional_call(_Scan(self), dropped, (x, state, lengths))
 
     def masked_step(self, p: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
-        """mask: (B, H), what recurrent dropout leaves of h; None: all."""
+        """`step` with the mask (B, H) of recurrent dropout on h; None: no dropout."""
         limit = self.modifiers.clip_state_gradient
         if limit is not None:
             state = map_state(lambda part: _ClipGradient.apply(part, limit), state)
@@ -110,7 +111,7 @@ class ModifiedCell(Cell):
         if not self.modifiers.zoneout:
             return output, following
         kept = self._zone_out(following, state, noise)
-        # a cell that puts out its state puts out what is kept of it
+        # a cell whose output is its state also outputs the mixed state
         return (kept[0] if output is following[0] else output), kept
 
     @property
@@ -132,36 +133,36 @@ class ModifiedCell(Cell):
         return outputs, tuple(after)
 
     def _zone_out(self, new: State, old: State, noise: Tensor | None) -> State:
-        """noise: (B, numbers of the state) from 0 to 1; None: the mean."""
+        """Mix old and new state. noise: (B, size of the state), uniform from 0 to 1; None: the expectation."""
         start = 0
 
         def mix(new: Tensor, old: Tensor) -> Tensor:
             nonlocal start
-            if new.dim() == 1:  # a counter goes on
+            if new.dim() == 1:  # counters are not mixed
                 return new
             if noise is None:
                 return torch.lerp(new, old, self.modifiers.zoneout)
-            own = noise[:, start : start + math.prod(new.shape[1:])]
-            start += own.shape[1]
-            return torch.where((own if new.dim() == 2 else own.view_as(new)) < self.modifiers.zoneout, old, new)
+            values = noise[:, start : start + math.prod(new.shape[1:])]
+            start += values.shape[1]
+            return torch.where((values if new.dim() == 2 else values.view_as(new)) < self.modifiers.zoneout, old, new)
 
         return map_state(mix, new, old)
 
 
 def _size(state: State) -> int:
-    """Numbers a row, counters aside."""
+    """Size of a state per row, without counters."""
     return sum(math.prod(part.shape[1:]) for part in flatten(state) if part.dim() > 1)
 
 
 class _Masked(Cell):
-    """A modified cell whose mask of recurrent dropout is the first part of its state, the same at every step."""
+    """A modified cell with the mask of recurrent dropout as the first tensor of its state, constant over time."""
 
     def __init__(self, owner: ModifiedCell):
         super().__init__()
         self.owner, self.engine, self.input_size = owner, owner.engine, owner.input_size
 
     def initial_state(self, batch_size: int) -> State:
-        """Nothing dropped."""
+        """A mask without dropout, and the state of the cell."""
         state = self.owner.initial_state(batch_size)
         return torch.ones_like(state[0]), *state
 
@@ -175,7 +176,7 @@ class _Masked(Cell):
 
 
 class _Scan(nn.Module):
-    """A module whose call is a modified cell's scan, which `functional_call` needs to put other weights in."""
+    """A module whose call is the scan of a modified cell, for `functional_call` with other weights."""
 
     def __init__(self, owner: ModifiedCell):
         super().__init__()
@@ -186,7 +187,7 @@ class _Scan(nn.Module):
 
 
 class _ClipGradient(torch.autograd.Function):
-    """The identity, whose gradient is clipped."""
+    """The identity with a clipped gradient."""
 
     generate_vmap_rule = True
 

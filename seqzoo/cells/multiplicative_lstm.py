@@ -10,8 +10,8 @@ Krause, Murray, Renals & Lu, Multiplicative LSTM for Sequence Modelling, 2016, h
     c' = f * c + i * g
     h' = o * tanh(c')
 
-The gates are those of the authors' later code (chainer) and of most others. Their first one (MATLAB) leaves g linear,
-`activation=identity` here, and has the output gate inside, h' = tanh(o * c' + b).
+The gates are those of the authors' later code (Chainer) and of most implementations. In their first code (MATLAB) g is
+linear, here `activation=identity`, and the output gate is inside: h' = tanh(o * c' + b).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from seqzoo.contracts.batch import State
 
 class MultiplicativeLSTM(LSTM):
     """State: (h, c), both (B, H). Gates in torch's order, i f g o; `weight_mx` (H, I) is W_m and `weight_mh` (H, H) is
-    U_m. They start as the gates' weights do: Xavier-uniform and orthogonal.
+    U_m, initialised Xavier-uniform and orthogonal.
 
-    Options: the LSTM's; layer_norm normalises m U, not m.
+    Options: as in `LSTM`; layer_norm normalises m U, not m.
     """
 
     def __init__(self, input_size: int, hidden_size: int, **options: Any):
@@ -42,13 +42,13 @@ class MultiplicativeLSTM(LSTM):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        if hasattr(self, "weight_mx"):  # not yet, when the parent calls
+        if hasattr(self, "weight_mx"):  # not yet in the call of the base class
             nn.init.xavier_uniform_(self.weight_mx)
 
     @property
     def recurrent_matrices(self) -> list[Tensor]:
-        own = [self.weight_mh.detach()] if hasattr(self, "weight_mh") else []
-        return super().recurrent_matrices + own
+        factor = [self.weight_mh.detach()] if hasattr(self, "weight_mh") else []
+        return super().recurrent_matrices + factor
 
     @property
     def weights(self) -> list[Tensor]:
@@ -64,5 +64,5 @@ class MultiplicativeLSTM(LSTM):
         m = x_m * F.linear(h, self.weight_mh)
         return super().step(gates, (m, c))
 
-    # torch's kernels have no m
+    # torch's kernels do not support m
     torch_scan = Cell.torch_scan

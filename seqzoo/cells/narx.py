@@ -1,4 +1,4 @@
-"""Nonlinear autoregressive network with exogenous inputs: the last inputs and the last outputs.
+"""Nonlinear autoregressive network with exogenous inputs: the last inputs and outputs through one hidden layer.
 
 Lin, Horne, Tino & Giles, Learning Long-Term Dependencies in NARX Recurrent Neural Networks, 1996,
 https://doi.org/10.1109/72.548162
@@ -8,7 +8,7 @@ https://doi.org/10.1109/3477.558801
     h = f(sum over k = 0 ... p - 1 of W_k x_{t-k} + sum over k = 1 ... q of U_k y_{t-k} + b)
     y = g(V h + c)
 
-With p = q = 1 it is Jordan's network.
+With p = q = 1 it is the Jordan network.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from seqzoo.kernels.unroll import unroll
 
 
 class NARX(Cell):
-    """State: the last q outputs (B, q, O) and the last p - 1 inputs (B, p - 1, I), each in their order. Output: y.
+    """State: the last q outputs (B, q, O) and the last p - 1 inputs (B, p - 1, I), oldest first. Output: y.
 
     Parameters: W `weight_ih` (H, I, p), U `weight_yh` (H, O, q), the newest step last, V `weight_hy` (O, H), b
-    `bias_h`, c `bias_y`. Weights start Xavier-uniform, biases at zero.
+    `bias_h`, c `bias_y`. Weights are initialised Xavier-uniform, biases with zeros.
 
-    A step puts its own output into the line (closed loop). Where the right outputs are known, `scan_forced` puts those
-    in, and all steps run in parallel.
+    A step feeds its own output back (closed loop). With known targets `scan_forced` feeds these back instead (teacher
+    forcing), and all steps are computed in parallel.
 
-    input_window: p. output_window: q.
-    output_size: O; null: as many as hidden units.
-    activation: f.
-    output_activation: g; identity for outputs that nothing bounds.
+    input_window: p, number of last inputs that are read.
+    output_window: q, number of last outputs that feed back.
+    output_size: number of outputs O; null: as many as hidden units.
+    activation: f, activation of the hidden units.
+    output_activation: g, activation of the outputs; identity for unbounded outputs.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class NARX(Cell):
         return y, (ys, line[:, 1:])
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """The inputs' part of all steps is one convolution; the outputs' part is not known before."""
+        """The input part of all steps is one convolution; the feedback runs step by step."""
         ys, xs = state
         line = torch.cat([xs, x], dim=1)
         y, (ys,) = unroll(self._step, convolve(line, self.weight_ih, self.bias_h), (ys,), lengths)
@@ -95,29 +96,35 @@ class NARX(Cell):
     def scan_forced(
         self, x: Tensor, outputs: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """All steps at once under teacher forcing: (B, T, I) and the right outputs (B, T, O) -> what the cell puts out,
-        (B, T, O), and the state after each row's last real step, with the right outputs in it.
+        """Compute all steps in parallel with teacher forcing: step t reads the targets of the q steps before t, and the
+        outputs in the state before the first step.
 
-        Step t sees the right outputs of the q steps before t; those before the first step are the state's. A padded
-        step outputs zero.
+        Args:
+            x: input, shape (B, T, I).
+            outputs: target outputs, shape (B, T, O).
+            state: as in `scan`.
+            lengths: number of real steps of each row, shape (B,); None: all steps are real.
+
+        Returns:
+            Outputs (B, T, O), zero at padded steps, and the state after each row's last real step, with its targets.
         """
         (ys, xs), lengths = self.checked(x, state, lengths)
         x, outputs = zero_padding(x, lengths), zero_padding(outputs, lengths)
-        line, seen = torch.cat([xs, x], dim=1), torch.cat([ys, outputs], dim=1)
-        from_outputs = convolve(seen[:, :-1], self.weight_yh)
+        line, feedback = torch.cat([xs, x], dim=1), torch.cat([ys, outputs], dim=1)
+        from_outputs = convolve(feedback[:, :-1], self.weight_yh)
         y = self._output(convolve(line, self.weight_ih, self.bias_h) + from_outputs)
         return zero_padding(y, lengths), (
-            kept(seen, self.output_window, lengths),
+            kept(feedback, self.output_window, lengths),
             kept(line, self.input_window - 1, lengths),
         )
 
     def _step(self, from_inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """(B, H) and the last outputs."""
+        """One step from the input part (B, H) and the last outputs."""
         (ys,) = state
         y = self._output(from_inputs + weigh(ys, self.weight_yh))
         return y, (torch.cat([ys[:, 1:], y[:, None]], dim=1),)
 
     def _output(self, sums: Tensor) -> Tensor:
-        """(..., H) -> (..., O)"""
+        """The output (..., O), from the sums of the hidden units (..., H)."""
         h = ACTIVATIONS[self.activation](sums)
         return ACTIVATIONS[self.output_activation](F.linear(h, self.weight_hy, self.bias_y))

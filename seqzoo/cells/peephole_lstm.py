@@ -1,4 +1,4 @@
-"""LSTM with peepholes: every gate sees the cell.
+"""LSTM with peephole connections from the cell to the gates.
 
 Gers & Schmidhuber, Recurrent Nets that Time and Count, 2000, https://doi.org/10.1109/IJCNN.2000.861302
 
@@ -26,9 +26,9 @@ from seqzoo.contracts.batch import State
 class PeepholeLSTM(LSTM):
     """State: (h, c), both (B, H). Gates in torch's order, i f g o; `peepholes` (3, H) are p_i, p_f and p_o.
 
-    Peepholes start at zero, where the cell is the plain LSTM.
+    Peepholes are initialised with zeros, which is the plain LSTM.
 
-    Options: the LSTM's.
+    Options: as in `LSTM`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, **options: Any):
@@ -38,7 +38,7 @@ class PeepholeLSTM(LSTM):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        if hasattr(self, "peepholes"):  # not yet, when the parent calls
+        if hasattr(self, "peepholes"):  # not yet in the call of the base class
             nn.init.zeros_(self.peepholes)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:

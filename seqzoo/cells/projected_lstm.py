@@ -1,4 +1,4 @@
-"""LSTM with a recurrent projection layer: a wide cell, of which a narrow r is put out and fed back.
+"""LSTM with a recurrent projection layer: the output and recurrent input r is a projection of the cell's output.
 
 Sak, Senior & Beaufays, Long Short-Term Memory Based Recurrent Neural Network Architectures for Large Vocabulary Speech
 Recognition, 2014, https://arxiv.org/abs/1402.1128
@@ -29,10 +29,10 @@ from seqzoo.kernels import torch_rnn
 
 
 class ProjectedLSTM(LSTM):
-    """State: (r, c), (B, P) and (B, H). Output: r. Parameters as `nn.LSTM(proj_size=P)` names them: `weight_hh` (4H, P)
-    and, for W_p, `weight_hr` (P, H), which starts Xavier-uniform.
+    """State: (r, c), (B, P) and (B, H). Output: r. Parameters as in `nn.LSTM(proj_size=P)`: `weight_hh` (4H, P) and,
+    for W_p, `weight_hr` (P, H), initialised Xavier-uniform.
 
-    projection_size: P, 1 to H; null: half of H, rounded up. The other options: the LSTM's.
+    projection_size: P, 1 to H; null: half of H, rounded up. Other options: as in `LSTM`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, projection_size: int | None = None, **options: Any):
@@ -64,11 +64,11 @@ class ProjectedLSTM(LSTM):
         return r, (r, c)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
-        # torch knows a projection by r being narrower than c
+        # torch's kernel only projects if r is narrower than c
         if not self.is_torchs or self.output_size == self.hidden_size or not torch_rnn.usable(x):
             return None
         r, c = state
         with warnings.catch_warnings():
-            # torch says once that oneDNN is not used here; its own kernel is still three times as fast as stepping
+            # torch warns that oneDNN is not used; its own kernel is still three times as fast as single steps
             warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
             return torch_rnn.lstm(x, (r, c), self.weights, lengths)

@@ -8,7 +8,7 @@ Bradbury, Merity, Xiong & Socher, Quasi-Recurrent Neural Networks, 2017, https:/
     c' = f * c + (1 - f) * z
     h' = o * c'
 
-f-pooling has no o: h' = c'. ifo-pooling has one more gate i, in the place of 1 - f.
+f-pooling has no o: h' = c'. ifo-pooling has an additional gate i instead of 1 - f.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from seqzoo.kernels import engines
 class QRNN(DrivenCell):
     """State: c (B, H), and the last window - 1 inputs (B, window - 1, I). Output: h', (B, H).
 
-    Parts: z f, then o, then i. Weights `weight_ih` (GH, I, window), the newest input last, start Xavier-uniform, biases
-    at zero.
+    Gates: z f, then o, then i. Weights `weight_ih` (GH, I, window), the newest input last, are initialised
+    Xavier-uniform, biases with zeros.
 
-    window: how many inputs the convolution sees.
+    window: width of the convolution.
     pooling: f, fo or ifo.
     """
 
@@ -56,7 +56,7 @@ class QRNN(DrivenCell):
         )
 
     def project(self, x: Tensor) -> Tensor:
-        """(..., I): a step needs the inputs before, too."""
+        """The input itself (..., I), because a step also needs previous inputs."""
         return x
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
@@ -66,8 +66,8 @@ class QRNN(DrivenCell):
         return h, (c, line[:, 1:])
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """All windows in one product, which leaves steps in their order, as the pooling wants them and a convolution
-        does not; the pooling is a cell of its own, by its own fastest engine.
+        """All windows in one matrix product, which, unlike a convolution, keeps the memory layout that the pooling
+        needs; the pooling is a separate cell with its own engine.
         """
         c, past = state
         line = torch.cat([past, x], dim=1)
@@ -79,7 +79,7 @@ class QRNN(DrivenCell):
 
 
 class Pool(LinearRecurrence):
-    """What remains of a step once its parts are there: (B, GH) and the state c, (B, H)."""
+    """The pooling as a cell: reads all gates (B, GH), with the state c, (B, H)."""
 
     def __init__(self, hidden_size: int, pooling: str):
         super().__init__()

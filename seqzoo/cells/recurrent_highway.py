@@ -1,12 +1,12 @@
-"""Recurrent highway network: several highway layers between one step and the next.
+"""Recurrent highway network: several highway layers per time step.
 
 Zilly, Srivastava, Koutnik & Schmidhuber, Recurrent Highway Networks, 2017, https://arxiv.org/abs/1607.03474
 
     s_0 = h
-    for l = 1 ... L, where only the first layer sees the input:
+    for l = 1 ... L, where only the first layer reads the input:
         n = tanh(W_n x [l = 1] + U_n,l s_{l-1} + b_n,l)
         t = sigmoid(W_t x [l = 1] + U_t,l s_{l-1} + b_t,l)
-        c = 1 - t, or with a gate of its own sigmoid(W_c x [l = 1] + U_c,l s_{l-1} + b_c,l)
+        c = 1 - t, or as a separate gate sigmoid(W_c x [l = 1] + U_c,l s_{l-1} + b_c,l)
         s_l = n * t + s_{l-1} * c
     h' = s_L
 """
@@ -21,21 +21,21 @@ from seqzoo.cells.activations import ACTIVATIONS, Activation
 from seqzoo.cells.driven import DrivenCell
 from seqzoo.contracts.batch import State
 
-DEEPEST = 1_000
+MAX_DEPTH = 1_000
 
 
 class RecurrentHighway(DrivenCell):
-    """State: (h,), (B, H). Gates n t, and c where it is not coupled.
+    """State: (h,), (B, H). Gates n t, and c if it is not coupled.
 
-    Parameters: `weight_ih` (GH, I), `bias` (GH,), `weight_hh` (L, GH, H), `bias_hh` (L, GH). Input weights start
-    Xavier-uniform, recurrent ones orthogonal, gate by gate; biases at zero but for those of t.
+    Parameters: `weight_ih` (GH, I), `bias` (GH,), `weight_hh` (L, GH, H), `bias_hh` (L, GH). Input weights are
+    initialised Xavier-uniform, recurrent weights orthogonal, each gate by gate; biases with zeros except those of t.
 
-    depth: L.
-    coupled: c = 1 - t.
-    transform_bias: where the biases of t start; below zero the state passes through at first, deep ones want less.
-    layer_norm: normalise x W and, in each layer by a norm of its own, s U (Ba, Kiros & Hinton, Layer Normalization,
-        2016, https://arxiv.org/abs/1607.06450); the paper has none.
-    activation: on n.
+    depth: number of highway layers L.
+    coupled: coupled gates, c = 1 - t.
+    transform_bias: initial bias of the transform gate t; negative values carry the state through, lower for deep cells.
+    layer_norm: layer normalisation of x W and, separately in each layer, of s U (Ba, Kiros & Hinton, Layer
+        Normalization, 2016, https://arxiv.org/abs/1607.06450); not in the paper.
+    activation: activation of n.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class RecurrentHighway(DrivenCell):
         layer_norm: bool = False,
         activation: Activation = "tanh",
     ):
-        if not 1 <= depth <= DEEPEST:
-            raise ValueError(f"depth is {depth}: it must be between 1 and {DEEPEST:,}")
+        if not 1 <= depth <= MAX_DEPTH:
+            raise ValueError(f"depth is {depth}: it must be between 1 and {MAX_DEPTH:,}")
         super().__init__(input_size, hidden_size, num_parts=2 if coupled else 3)
         self.depth, self.coupled, self.transform_bias = depth, coupled, transform_bias
         self.layer_norm, self.activation = layer_norm, activation
@@ -70,7 +70,7 @@ class RecurrentHighway(DrivenCell):
 
     @property
     def recurrent_matrices(self) -> list[Tensor]:
-        """A matrix for each layer and gate."""
+        """One matrix per layer and gate."""
         return [gate for layer in self.weight_hh.detach() for gate in layer.chunk(self.num_parts)]
 
     def project(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""sLSTM, the scalar memory of xLSTM: exponential gates, a normaliser, and a stabiliser that keeps both finite.
+"""sLSTM, the scalar memory of xLSTM: exponential gates with a normaliser and a stabiliser.
 
 Beck et al., xLSTM: Extended Long Short-Term Memory, 2024, https://arxiv.org/abs/2405.04517
 
@@ -11,8 +11,8 @@ Beck et al., xLSTM: Extended Long Short-Term Memory, 2024, https://arxiv.org/abs
     n' = f * n + i
     h' = o * c' / n'
 
-c and n are the paper's without stabiliser, divided by exp(m), which the quotient does not feel. Where nothing is stored
-yet, n = 0, there is nothing to keep and m' = i~; from then on n >= 1 in every unit.
+c and n are the unstabilised ones of the paper divided by exp(m), which cancels in c' / n'. In the initial state, n = 0,
+there is nothing to keep and m' = i~; afterwards n >= 1 in every unit.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ ForgetGate = Literal["sigmoid", "exponential"]
 
 
 def exponential_gates(i: Tensor, f: Tensor, m: Tensor, forget_gate: ForgetGate) -> tuple[Tensor, Tensor, Tensor]:
-    """i~, f~ and m -> i, f and m', all of one shape."""
+    """The gates i and f and the stabiliser m', from i~, f~ and m of the same shape."""
     kept = m + (F.logsigmoid(f) if forget_gate == "sigmoid" else f)
     following = torch.maximum(kept, i)
     return torch.exp(i - following), torch.exp(kept - following), following
 
 
 class SLSTM(GatedCell):
-    """State: (h, c, n, m), each (B, H). Gates i f z o; `weight_hh` is R, (4H, H / heads): a gate's rows of one head see
-    that head's part of h.
+    """State: (h, c, n, m), each (B, H). Gates i f z o. `weight_hh` is R, (4H, H / heads), block diagonal: the rows of a
+    head are multiplied with that head's part of h.
 
-    The forget gate's biases start evenly from 3 to 6, one of the ways in the authors' code, or at 0 (f = 1) where it is
-    exponential; R starts orthogonal, head by head, where that code has zeros.
+    The biases of the forget gate are initialised evenly spaced from 3 to 6, one of the options in the authors' code, or
+    with 0 (f = 1) for an exponential one; R is orthogonal, head by head, where that code has zeros.
 
-    heads: parts of h that do not see each other; they must divide hidden_size.
-    forget_gate: sigmoid, as in the authors' code, or exponential; the paper allows both.
-    layer_norm: normalise x W and h R.
-    activation: on z.
+    heads: number of heads, between which there are no recurrent connections; must divide hidden_size.
+    forget_gate: activation of the forget gate: sigmoid, as in the authors' code, or exponential; the paper allows both.
+    layer_norm: layer normalisation of x W and h R.
+    activation: activation of z.
     """
 
     gates = ("i", "f", "z", "o")
@@ -64,7 +64,7 @@ class SLSTM(GatedCell):
         check_heads(heads, hidden_size)
         self.heads = heads
         self.forget_gate: ForgetGate = forget_gate
-        # an exponential forget gate keeps all at 0 already, and i counts by its ratio to what is stored
+        # an exponential forget gate keeps everything at bias 0, and i acts relative to the normaliser
         self.keep_gate = "f" if forget_gate == "sigmoid" else None
         super().__init__(input_size, hidden_size, **options)
         self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size // heads))
@@ -77,7 +77,7 @@ class SLSTM(GatedCell):
 
     @property
     def recurrent_matrices(self) -> list[Tensor]:
-        """A matrix for each gate and head."""
+        """One matrix per gate and head."""
         return list(self.weight_hh.detach().chunk(4 * self.heads))
 
     def recur(self, h: Tensor) -> Tensor:
@@ -95,11 +95,12 @@ class SLSTM(GatedCell):
         i, f, m = exponential_gates(i, f, m, self.forget_gate)
         c = f * c + i * ACTIVATIONS[self.activation](z)
         n = f * n + i
-        # the limit is met by every state that steps lead to, and keeps one that was given finite
+        # n >= 1 after every step; the bound keeps states from the caller finite
         h = torch.sigmoid(o) * c / n.clamp(min=1)
         return h, (h, c, n, m)
 
 
 def check_heads(heads: int, hidden_size: int) -> None:
+    """Raises ValueError if the number of heads does not divide hidden_size."""
     if heads < 1 or hidden_size % heads:
         raise ValueError(f"heads is {heads}: it must be at least 1 and divide hidden_size, here {hidden_size}")

@@ -1,4 +1,4 @@
-"""What cells share whose recurrence is a function of a skew-symmetric matrix A = -A^T."""
+"""Base class of cells whose recurrent matrix is a function of a skew-symmetric matrix A = -A^T."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from seqzoo.kernels.unroll import unroll
 
 
 class SkewCell(DrivenCell):
-    """`skew` (H (H - 1) / 2,): A above its diagonal, row by row. A subclass says which matrix the recurrence takes from
-    it (`recurrence`) and what a step is with that (`advance`); over a sequence the matrix is computed once.
+    """Parameter `skew` (H (H - 1) / 2,): the entries of A above the diagonal, row by row.
+
+    Subclasses define the recurrent matrix (`recurrence`), which is computed once per sequence, and a step with it
+    (`advance`).
     """
 
-    torch_first = ()  # it goes step by step
+    torch_first = ()  # torch_scan runs step by step
 
     def __init__(self, input_size: int, hidden_size: int, num_parts: int = 1):
         super().__init__(input_size, hidden_size, num_parts)
@@ -25,15 +27,15 @@ class SkewCell(DrivenCell):
 
     @abstractmethod
     def recurrence(self) -> Tensor:
-        """(H, H)"""
+        """The recurrent matrix, (H, H)."""
 
     @abstractmethod
     def advance(self, p: Tensor, state: State, matrix: Tensor) -> tuple[Tensor, State]:
-        """A step with the matrix of `recurrence`."""
+        """One step with the matrix from `recurrence`."""
 
     @property
     def above_diagonal(self) -> tuple[Tensor, Tensor]:
-        """Row and column of each number of `skew`."""
+        """Rows and columns of the entries of `skew`."""
         rows, columns = torch.triu_indices(self.hidden_size, self.hidden_size, 1, device=self.skew.device).unbind()
         return rows, columns
 

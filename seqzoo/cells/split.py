@@ -1,4 +1,4 @@
-"""What gated cells share whose last product is not with h but with what the other gates made of the state."""
+"""Base class of gated cells whose last gate is multiplied with the result of the other gates instead of h."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from seqzoo.cells.gated import GatedCell
 
 
 class SplitGatedCell(GatedCell):
-    """`recur` in two parts, over the rows of the same parameters.
+    """`recur` in two parts, over rows of the same parameters.
 
-    layer_norm: as in `GatedCell`, but the two products are normalised apart.
+    layer_norm: as in `GatedCell`, but the two products are normalised separately.
     """
 
     def recur_gates(self, h: Tensor) -> Tensor:
-        """(B, H) -> (B, (G - 1)H): all gates but the last."""
+        """The recurrent part of all gates except the last: (B, H) -> (B, (G - 1)H)."""
         return self._recur(h, slice(0, -self.hidden_size))
 
     def recur_last(self, h: Tensor) -> Tensor:
-        """(B, H) -> (B, H): the last gate."""
+        """The recurrent part of the last gate: (B, H) -> (B, H)."""
         return self._recur(h, slice(-self.hidden_size, None))
 
     def _recur(self, h: Tensor, rows: slice) -> Tensor:

@@ -7,8 +7,8 @@ Lei, Zhang, Wang, Dai & Artzi, Simple Recurrent Units for Highly Parallelizable 
     c' = f * c + (1 - f) * (W x)
     h' = r * g(c') + (1 - r) * alpha * x
 
-Here v = 0, as in the paper's first version: then all steps run in parallel. With v (`peephole`) the gates see the
-state, and one step follows the other.
+By default v = 0, as in the first version of the paper, so that all steps run in parallel. With v (`peephole`) the gates
+depend on the state, and steps are sequential.
 """
 
 from __future__ import annotations
@@ -26,15 +26,14 @@ from seqzoo.contracts.batch import State
 
 
 class SRU(LinearRecurrence, DrivenCell):
-    """State: (c,), (B, H). Output: h', (B, H). Parts of the input: W x, f, r and, where I is not H, x brought to size H
-    by a matrix of its own.
+    """State: (c,), (B, H). Output: h', (B, H). Projected input: W x, f, r and x, for I != H projected to size H.
 
-    Input weights start uniform with variance 1 / I, v at zero.
+    Weights are initialised uniform with variance 1 / I, v with zeros.
 
     activation: g; identity as in the paper, tanh as in its first version.
-    highway_bias: where b_r starts.
-    rescale: alpha = sqrt(1 + 2 exp(highway_bias)), which keeps the size of the inputs from layer to layer; else 1.
-    peephole: the terms v * c; not parallel.
+    highway_bias: initial bias b_r of the highway gate.
+    rescale: alpha = sqrt(1 + 2 exp(highway_bias)), which keeps the scale of the inputs from layer to layer; False: 1.
+    peephole: with the terms v * c; no longer parallel in time.
     """
 
     gates = ("f", "r")

@@ -1,11 +1,11 @@
-"""Time-delay network: the last inputs, and nothing older.
+"""Time-delay neural network: a causal convolution over the last inputs.
 
 Waibel, Hanazawa, Hinton, Shikano & Lang, Phoneme Recognition Using Time-Delay Neural Networks, 1989,
 https://doi.org/10.1109/29.21701
 
     y = f(sum over k = 0 ... p - 1 of W_k x_{t-k} + b)
 
-Layers of it see p - 1 steps further back each.
+Each layer extends the receptive field by p - 1 steps.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from seqzoo.contracts.masking import zero_padding
 
 
 class TDNN(DrivenCell):
-    """State: (x_{t-p+1} ... x_{t-1},), (B, p - 1, I), in their order. Output: y, (B, H). A sequence is one convolution.
+    """State: (x_{t-p+1} ... x_{t-1},), (B, p - 1, I). Output: y, (B, H). A sequence is one convolution.
 
-    Weights `weight_ih` (H, I, p), the newest input last, start Xavier-uniform, the bias at zero.
+    Weights `weight_ih` (H, I, p), the newest input last, are initialised Xavier-uniform, the bias with zeros.
 
-    window: p.
+    window: p, width of the convolution.
     activation: f; sigmoid in the paper.
     """
 
@@ -48,7 +48,7 @@ class TDNN(DrivenCell):
         return (self.weight_ih.new_zeros(batch_size, self.window - 1, self.input_size),)
 
     def project(self, x: Tensor) -> Tensor:
-        """(..., I): a step needs the inputs before, too."""
+        """The input itself (..., I), because a step also needs previous inputs."""
         return x
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:

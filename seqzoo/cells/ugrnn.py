@@ -1,9 +1,9 @@
-"""Update gate recurrent network: a single gate, between keeping and computing anew.
+"""Update gate recurrent network: a single gate interpolates between the old state and a candidate.
 
 Collins, Sohl-Dickstein & Sussillo, Capacity and Trainability in Recurrent Neural Networks, 2017,
 https://arxiv.org/abs/1611.09913
-Ravanelli, Brakel, Omologo & Bengio, Improving Speech Recognition by Revising Gated Recurrent Units, 2017 (the same from
-the other side, a GRU without its reset gate), https://arxiv.org/abs/1710.00641
+Ravanelli, Brakel, Omologo & Bengio, Improving Speech Recognition by Revising Gated Recurrent Units, 2017 (the same
+as a GRU without reset gate), https://arxiv.org/abs/1710.00641
 
     g = sigmoid(W_g x + U_g h + b_g)
     c = s(W_c x + U_c h + b_c)
@@ -25,8 +25,8 @@ from seqzoo.contracts.batch import State
 class UGRNN(GatedCell):
     """State: (h,), (B, H). Gates g c.
 
-    gate_bias: where the gate's bias starts; above 0 the state is kept at first.
-    layer_norm: normalise x W and h U.
+    gate_bias: initial bias of the gate; above 0 the state is mostly kept.
+    layer_norm: layer normalisation of x W and h U.
     activation: s.
     """
 

@@ -1,4 +1,4 @@
-"""Recurrent network with an orthogonal recurrence, the real unitary: the exponential of a skew-symmetric matrix.
+"""Recurrent network with an orthogonal recurrent matrix (real unitary), the exponential of a skew-symmetric matrix.
 
 Lezcano-Casado & Martinez-Rubio, Cheap Orthogonal Constraints in Neural Networks: A Simple Parametrization of the
 Orthogonal and Unitary Group, 2019 (expRNN), https://arxiv.org/abs/1901.08428
@@ -26,13 +26,13 @@ from seqzoo.contracts.batch import State
 
 
 class Unitary(SkewCell):
-    """State: (h,), (B, H). `bias` is modReLU's, the only one; it starts uniform in +-0.01.
+    """State: (h,), (B, H). The only `bias` is that of modReLU, initialised uniform in +-0.01.
 
-    Q stays orthogonal whatever an optimiser does to A (whose learning rate is a tenth of the others' in the paper). The
-    exponential is computed once a sequence, but at every step where the cell is called step by step.
+    Q remains orthogonal under any update of A (its learning rate in the paper is a tenth of that of other parameters).
+    The exponential is computed once per sequence, or at every call if the cell is called step by step.
 
-    initialisation: of A, whose start turns units 2k and 2k + 1 against each other by an angle each: henaff, uniform in
-        +-pi; cayley, -tan(u / 2) with u uniform in 0..pi/2.
+    initialisation: rotation angles of the pairs of units 2k, 2k + 1 in A: henaff: uniform in +-pi; cayley: -tan(u / 2)
+        with u uniform in 0..pi/2.
     """
 
     def __init__(self, input_size: int, hidden_size: int, initialisation: Literal["henaff", "cayley"] = "henaff"):
@@ -59,7 +59,7 @@ class Unitary(SkewCell):
     def recurrence(self) -> Tensor:
         """Q, (H, H)"""
         matrix = self.skew_matrix()
-        # half precision has no exponential, and would not keep it orthogonal
+        # the exponential is not available in half precision, in which Q would not be orthogonal either
         exact = matrix if matrix.dtype == torch.float64 else matrix.float()
         return torch.matrix_exp(exact).to(matrix.dtype)
 

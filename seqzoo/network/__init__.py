@@ -1,1 +1,1 @@
-"""From ids to what a task reads: encoders, backbones, heads and the model; what is asked of it is in `tasks`."""
+"""The model: encoders, backbones and the modules that heads are built from; losses and decoding are in `tasks`."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 class LockedDropout(nn.Module):
-    """(B, T, F) -> (B, T, F): what is dropped at one step is dropped at all steps of the row."""
+    """Dropout on (B, T, F) with one mask for all steps of a row (variational dropout)."""
 
     def __init__(self, p: float):
         super().__init__()
@@ -23,7 +23,11 @@ class LockedDropout(nn.Module):
 
 
 def create_dropout(rate: float, locked: bool = False) -> nn.Module:
-    """Dropout of single numbers, or `LockedDropout`. Raises ValueError where it would leave nothing."""
+    """Element-wise dropout, or `LockedDropout`.
+
+    Raises:
+        ValueError: the rate is not a probability below 1.
+    """
     if not 0 <= rate < 1:
         raise ValueError(f"dropout is {rate}: it is a probability, 0 <= dropout < 1")
     return LockedDropout(rate) if locked else nn.Dropout(rate)

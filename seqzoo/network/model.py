@@ -1,4 +1,4 @@
-"""Encoder -> backbone -> task: the whole model, as research code imports it."""
+"""The whole model: encoder, backbone and task."""
 
 from __future__ import annotations
 
@@ -12,14 +12,27 @@ from seqzoo.contracts.steps import supported
 
 
 class Model(nn.Module):
-    """encoder: ids, features or pictures -> (B, T, I); backbone: (B, T, I) -> (B, T, O); task: the head."""
+    """An encoder, a backbone and a task.
+
+    encoder: ids, features or pictures -> (B, T, I).
+    backbone: (B, T, I) -> (B, T, O).
+    task: the head, with loss, metrics and decoding.
+    """
 
     def __init__(self, encoder: Encoder, backbone: Backbone, task: Task):
         super().__init__()
         self.encoder, self.backbone, self.task = encoder, backbone, task
 
     def encode(self, batch: Batch, state: State | None = None) -> Features:
-        """A batch -> what the head reads; `state` continues an earlier batch."""
+        """Run encoder and backbone.
+
+        Args:
+            batch: the inputs.
+            state: the state after the previous batch; None: the initial state.
+
+        Returns:
+            The features that the head reads, with the next state.
+        """
         steps = supported(batch.steps, self.backbone)
         if state is not None and batch.continues is not None:
             state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
@@ -31,7 +44,7 @@ class Model(nn.Module):
         return Features(outputs, last, after, lengths, of_span)
 
     def _last_of(self, spans: Tensor, outputs: Tensor) -> Tensor:
-        """(B, O): the output once the steps of each span of the inputs, (B, 2), have been read."""
+        """The output (B, O) after each span of the inputs, (B, 2)."""
         first = self.backbone.output_lengths(spans[:, 0] + 1) - 1
         end = self.backbone.output_lengths(spans[:, 1])
         steps = first[:, None] + torch.arange(outputs.shape[1], device=outputs.device)
@@ -39,10 +52,10 @@ class Model(nn.Module):
         return self.backbone.last(outputs.gather(1, index), end - first)
 
     def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
-        """A batch -> the task's scores, and the state after it."""
+        """The scores of the task for a batch, and the next state."""
         features = self.encode(batch, state)
         return self.task(features, batch), features.state
 
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step: (B,) ids or (B, I) features -> (B, O) backbone outputs, and the next state."""
+        """Run one time step: ids (B,) or features (B, I) -> backbone outputs (B, O) and the next state."""
         return self.backbone.step(self.encoder(inputs), state)

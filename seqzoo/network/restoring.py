@@ -1,4 +1,4 @@
-"""What is changed for a while and given back, whatever happens meanwhile."""
+"""Context managers that restore tensors and training modes on exit, also after an exception."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 @contextmanager
 def restored(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Tensors that may be changed inside the context have their values again after it; yields copies of these."""
+    """Restore the values of tensors on exit; yields copies of the values on entry."""
     before = [tensor.detach().clone() for tensor in tensors]
     try:
         yield before
     finally:
-        # in place, so that whoever holds a tensor, or has counted its changes, sees this one
+        # in place, so that other references see it and the version counter of autograd records it
         with torch.no_grad():
             for tensor, value in zip(tensors, before, strict=True):
                 tensor.copy_(value)
@@ -24,7 +24,7 @@ def restored(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Inside the context, the model is in evaluation mode; after it, each module is in its own mode again."""
+    """Put a model in evaluation mode; on exit restore the mode of each module."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         model.eval()

@@ -1,4 +1,4 @@
-"""How much each step of an input adds to a score, from its gradient."""
+"""The contribution of each input step to a score, from gradients."""
 
 from __future__ import annotations
 
@@ -12,27 +12,34 @@ from seqzoo.contracts.batch import Batch
 
 
 def gradient_times_input(model: Any, batch: Batch, score: Callable[[Tensor], Tensor]) -> Tensor:
-    """(B, T): the inner product of each step's vector, as the encoder gives it, with the gradient of its row's score.
-    The sum over a row is the change of a linear model's score against inputs of zero.
+    """Gradient times input: the inner product of each encoded step with the gradient of the score of its row.
 
-    score: the task's scores -> (B,), or their sum.
+    For a linear model the sum over a row is the difference between its score and that of zero inputs.
+
+    Args:
+        model: a `Model`.
+        batch: the inputs.
+        score: scores of the task -> the scores to explain, (B,), or their sum.
+
+    Returns:
+        Contributions, shape (B, T).
 
     Source: Simonyan, Vedaldi & Zisserman, Deep Inside Convolutional Networks, 2014, https://arxiv.org/abs/1312.6034;
     Denil, Demiraj & de Freitas, Extraction of Salient Sentences from Labelled Documents, 2014,
     https://arxiv.org/abs/1412.6815
     """
-    kept: list[Tensor] = []
+    encoded: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        kept.append(output.detach().requires_grad_())
-        return kept[0]
+        encoded.append(output.detach().requires_grad_())
+        return encoded[0]
 
     hook = model.encoder.register_forward_hook(keep)
     try:
-        # cuDNN has no backward pass outside training
+        # cuDNN has no backward pass in evaluation mode
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             scores, _ = model(batch)
-            [gradient] = torch.autograd.grad(score(scores).sum(), kept)
+            [gradient] = torch.autograd.grad(score(scores).sum(), encoded)
     finally:
         hook.remove()
-    return (kept[0] * gradient).sum(-1).detach()
+    return (encoded[0] * gradient).sum(-1).detach()

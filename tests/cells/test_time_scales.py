@@ -174,5 +174,5 @@ def test_an_echo_state_network_hears_its_outputs_at_a_scale_of_their_own() -> No
     assert torch.equal(cell.weight_ih[:, :2], plain.weight_ih[:, :2])
     assert 0.009 < cell.weight_ih[:, 2].abs().max() <= 0.01
     assert torch.equal(cell.weight_hh, plain.weight_hh)
-    with pytest.raises(ConfigError, match="feedback_size is 4: it is a part of the inputs, here 3"):
+    with pytest.raises(ConfigError, match="feedback_size is 4: it must be 0 to the number of inputs, here 3"):
         seqzoo.create_cell("echo_state", 3, 200, feedback_size=4)

@@ -95,7 +95,7 @@ MISTAKES = {
         "first_input, every_step or a list, each one of first_state, mean_state, max_state, own_state, first_input, "
         "every_step"
     ),
-    "task.decoder.backbone.hidden_size=0": "task.decoder.backbone.hidden_size is 0: a layer has at least one unit",
+    "task.decoder.backbone.hidden_size=0": "task.decoder.backbone.hidden_size is 0: it must be at least 1",
     "task.decoder.backbone.cell=elmann": "there is no cell named 'elmann'. Did you mean 'elman'?",
     "task.decoder.backbone.cell={class: Elmann}": (
         "task.decoder.backbone.cell.class is 'Elmann': there is no such cell. Did you mean 'Elman'?"
@@ -155,7 +155,7 @@ def test_every_mistake_is_told_at_once() -> None:
         "training.optimizer is 'adamm': it must be one of adamw, adam, sgd, rmsprop, adagrad",
         "training.epochs is 0: it must be at least 1",
         "data.window=0 is too small: it must be at least 1",
-        "encoder.embedding_size is 0: a vector has at least one number",
+        "encoder.embedding_size is 0: it must be at least 1",
         "backbone.hidden_size is 'wide': it must be a whole number or a list, each a whole number",
         "task.search.temperature is -1: it is 0 (the most probable token) or more",
         "There is no metric 'accurcy'. Did you mean 'accuracy'?",
@@ -364,7 +364,7 @@ def test_options_of_recipes_may_be_idle(overrides: str) -> None:
         ("data.train_size=1000000000", "data.train_size=1000000000 must be between 1 and 100,000,000"),
         ("training.threads=100000", "training.threads is 100000: this machine has "),
         ("training.epochs=9223372036854775808", "training.epochs is 9223372036854775808: it must be a whole number or"),
-        ("backbone.num_layers=1000000", "backbone.num_layers is 1,000,000: a network has 1,000 layers at most"),
+        ("backbone.num_layers=1000000", "backbone.num_layers is 1,000,000: it must be at most 1,000"),
         ("backbone.hidden_size=1000000", "the model needs about "),
         ("backbone.hidden_size=1048577", "hidden_size is 1.049e+06: a cell has at most 1,048,576"),
         ("backbone.hidden_size=4611686018427387904", "backbone has a size that no tensor can have"),

@@ -284,7 +284,7 @@ def test_widths_may_differ_by_layer() -> None:
     [
         ({"num_layers": 0}, "num_layers is 0"),
         ({"hidden_size": 0}, "hidden_size is 0"),
-        ({"hidden_size": [4, 4]}, "lists 2 widths for num_layers=1"),
+        ({"hidden_size": [4, 4]}, "lists 2 sizes for num_layers=1"),
         ({"dropout": 1.0}, "dropout is 1.0"),
     ],
 )

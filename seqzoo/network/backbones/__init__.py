@@ -1,4 +1,4 @@
-"""A cell becomes a network over (B, T, I), one way of stacking a file."""
+"""Backbones: networks of cells over (B, T, I), one architecture per file."""
 
 from __future__ import annotations
 

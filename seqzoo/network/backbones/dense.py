@@ -1,4 +1,4 @@
-"""Layers that read the outputs of all layers below them.
+"""Densely connected layers, each of which reads the outputs of all layers below.
 
 Ding, Zhou, Yu & Liu, Densely Connected Bidirectional LSTM with Applications to Sentence Classification, 2018,
 https://arxiv.org/abs/1802.00889
@@ -14,11 +14,11 @@ from seqzoo.network.backbones.stack import Stack
 
 
 class Dense(Stack):
-    """Layer l reads the network's input and the outputs of the layers below, side by side; I + (l - 1) H features with
-    one width and one direction. Output: the last layer's alone.
+    """Layer l reads the input of the network concatenated with the outputs of all layers below, I + (l - 1) H features
+    with equal sizes and one direction. The output is that of the last layer only.
     """
 
-    def handed_up(self, input_size: int, output_size: int) -> int:
+    def next_input_size(self, input_size: int, output_size: int) -> int:
         return input_size + output_size
 
     def connect(self, depth: int, outputs: Tensor, x: Tensor) -> Tensor:

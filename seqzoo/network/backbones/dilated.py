@@ -1,11 +1,11 @@
-"""Layers that skip back over more and more steps.
+"""Dilated layers: recurrent connections that skip more steps from layer to layer.
 
 Chang et al., Dilated Recurrent Neural Networks, 2017, https://arxiv.org/abs/1710.02224
 
-    h_t = cell(x_t, h_{t-d}), where d = 1, M, M^2, ... for the layers from below
+    h_t = cell(x_t, h_{t-d}), where d = 1, M, M^2, ... from the lowest layer up
 
-A path through time is as many times shorter as d, and so is the scan: the d sequences of every d-th step do not know
-of each other and run side by side.
+Paths through time are shorter by the factor d, and so is the scan: the d sequences of every d-th step are independent
+and run in parallel.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import map_state, reorder
 from seqzoo.network.backbones.stack import Stack, check_depth
 
-FURTHEST = 10_000
+MAX_DILATION = 10_000
 
 
 class Dilated(Stack):
-    """State: a tuple over layers of tuples over directions of the last d states of the cell, the oldest first. With
-    `learn_initial_state` the first d states of each layer are parameters.
+    """State: a tuple over layers of tuples over directions of the last d states of the cell, oldest first. With
+    `learn_initial_state` the d initial states of each layer are learned.
 
     Args:
-        growth: M, how many times further back each layer reaches than the one below.
+        growth: M, factor by which the dilation grows from layer to layer.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"growth": "num_layers>1"}
@@ -40,22 +40,22 @@ class Dilated(Stack):
         if growth < 1:
             raise ValueError(f"growth is {growth}: it must be at least 1")
         check_depth(num_layers)
-        if growth > 1 and (num_layers - 1) * math.log(growth) > math.log(FURTHEST):
+        if growth > 1 and (num_layers - 1) * math.log(growth) > math.log(MAX_DILATION):
             raise ValueError(
-                f"growth is {growth}: layer {num_layers} would reach more than {FURTHEST:,} steps back, each with a "
-                "state of its own"
+                f"growth is {growth}: layer {num_layers} would have a dilation above {MAX_DILATION:,}; "
+                "choose fewer layers or a smaller growth"
             )
         cells = [functools.partial(dilate, cell, growth**depth) for depth in range(num_layers)]
         super().__init__(cells, input_size, num_layers=num_layers, **options)
 
 
 def dilate(cell: CellFactory, dilation: int, input_size: int, hidden_size: int) -> Cell:
-    """A cell that continues from `dilation` steps before; with 1 the cell itself would do, but states have one form."""
+    """A cell whose recurrent connection skips to `dilation` steps before; also for 1, so that states have one form."""
     return DilatedCell(cell(input_size, hidden_size), dilation)
 
 
 class DilatedCell(Cell):
-    """State: the last d states of `cell`, the oldest first."""
+    """State: the last d states of `cell`, oldest first."""
 
     def __init__(self, cell: Cell, dilation: int):
         super().__init__()
@@ -93,6 +93,6 @@ class DilatedCell(Cell):
         real = (lengths[:, None] + d - 1 - k).div(d, rounding_mode="floor").flatten()
         outputs, after = self.cell.scan(folded, first, None if whole else real)
         outputs = outputs.unflatten(0, (rows, d)).transpose(1, 2).flatten(1, 2)[:, :steps]
-        # the oldest state is of the sequence whose turn is next
+        # the oldest state belongs to the sequence that the next step continues
         order = (lengths[:, None] + k) % d + d * torch.arange(rows, device=x.device)[:, None]
         return outputs, tuple(reorder(after, index) for index in order.unbind(1))

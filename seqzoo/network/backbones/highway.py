@@ -1,4 +1,4 @@
-"""Layers with highways around them: a learned gate mixes what a layer read with what it made of it.
+"""Highway layers: a learned gate interpolates between the input and the output of a layer.
 
 Srivastava, Greff & Schmidhuber, Highway Networks, 2015, https://arxiv.org/abs/1505.00387
 He, Lee, Lewis & Zettlemoyer, Deep Semantic Role Labeling, 2017 (around recurrent layers), https://aclanthology.org/P17-1044
@@ -6,8 +6,8 @@ He, Lee, Lewis & Zettlemoyer, Deep Semantic Role Labeling, 2017 (around recurren
     r = sigmoid(W_r x + b_r)
     y = r * layer(x) + (1 - r) * x
 
-The highway of Zhang et al., 2016 (https://arxiv.org/abs/1510.08983) joins the memories of LSTM layers instead; this one
-goes around any cell.
+The highway of Zhang et al., 2016 (https://arxiv.org/abs/1510.08983) connects the memories of LSTM layers; this one
+works with any cell.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from seqzoo.network.backbones.stack import Stack
 
 
 class Highway(Stack):
-    """A gate for each layer but the first. Where a layer's input and output differ in width, W x takes the place of x.
-    Dropout is on what the cells read; the highways around them have none.
+    """A gate for each layer but the first. If input and output of a layer differ in size, x is replaced by W x.
+    Dropout is applied to the input of the cells, not to the highway connection.
 
     Args:
-        gate_bias: b_r at the start; below 0 a layer hands on its input at first.
+        gate_bias: initial bias b_r of the gate; below 0 a layer mostly passes on its input at first.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"gate_bias": "num_layers>1"}
@@ -34,13 +34,14 @@ class Highway(Stack):
     def __init__(self, cell: CellFactory, input_size: int, gate_bias: float = -1.0, **options: Any):
         super().__init__(cell, input_size, **options)
         sizes = [(layer.input_size, layer.output_size) for layer in self.layers[1:]]
-        gates = [nn.Linear(read, made) for read, made in sizes]
+        gates = [nn.Linear(in_size, out_size) for in_size, out_size in sizes]
         for gate in gates:
             nn.init.constant_(gate.bias, gate_bias)
         self.gates = nn.ModuleList(gates)
         # without a bias, so that padded steps stay zero
         self.carries = nn.ModuleList(
-            nn.Identity() if read == made else nn.Linear(read, made, bias=False) for read, made in sizes
+            nn.Identity() if in_size == out_size else nn.Linear(in_size, out_size, bias=False)
+            for in_size, out_size in sizes
         )
 
     def connect(self, depth: int, outputs: Tensor, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""One layer: a cell over time, in one direction or in both.
+"""One layer: a cell over time, in one direction or both.
 
 Schuster & Paliwal, Bidirectional Recurrent Neural Networks, 1997, https://doi.org/10.1109/78.650093
 """
@@ -19,9 +19,9 @@ from seqzoo.network.backbones.streams import side_by_side
 
 
 class Layer(nn.ModuleList):
-    """A cell that reads forwards and, if `bidirectional`, a second one that reads each row backwards inside its length.
+    """A cell that reads forwards and, if `bidirectional`, a second one that reads the real steps of each row backwards.
 
-    State: a tuple over directions of the cell's state. Output: (B, T, O), the directions side by side.
+    State: a tuple over directions of the cell's state. Output: (B, T, O), both directions concatenated.
     """
 
     def __init__(self, cell: CellFactory, input_size: int, hidden_size: int, bidirectional: bool):
@@ -31,7 +31,7 @@ class Layer(nn.ModuleList):
 
     @property
     def supports(self) -> Collection[str]:
-        """In both directions nothing, in one what its cell does."""
+        """The fields that the cell supports; none in both directions."""
         return () if len(self) > 1 else self.directions[0].supports
 
     @property
@@ -42,16 +42,16 @@ class Layer(nn.ModuleList):
         return tuple(cell.initial_state(batch_size) for cell in self.directions)
 
     def scan(self, x: Tensor, state: State, steps: Steps | Tensor | None) -> tuple[Tensor, State]:
-        """(B, T, I) -> (B, T, O), zero at padded steps, and the state after each row's last real step.
+        """Run over sequences: (B, T, I) -> (B, T, O), zero at padded steps, and the state after the last real steps.
 
-        Both directions read lengths alone: a backbone cuts rows at resets for all its layers at once.
+        A bidirectional layer only reads lengths, because a backbone cuts rows at resets for all layers at once.
         """
         ahead, *behind = self.directions
         if not behind:
             outputs, after = ahead.scan(x, state[0], steps)
             return outputs, (after,)
         steps = supported(steps, self)
-        _, lengths = ahead.checked(x, state[0], steps.lengths)  # before rows are turned around
+        _, lengths = ahead.checked(x, state[0], steps.lengths)  # before rows are reversed
 
         def backwards() -> tuple[Tensor, State]:
             order = reversal(x, lengths)
@@ -63,17 +63,15 @@ class Layer(nn.ModuleList):
         return torch.cat([outputs, back], dim=-1), (after, back_after)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """(B, I) -> (B, O) and the next state. Raises ValueError where there are two directions."""
+        """Run one step: (B, I) -> (B, O) and the next state. Raises ValueError if the layer is bidirectional."""
         if len(self) > 1:
-            raise ValueError("a bidirectional network cannot go step by step: the end must be known first")
+            raise ValueError("a bidirectional network cannot go step by step: it needs the whole sequence")
         output, after = self.directions[0](x, state[0])
         return output, (after,)
 
 
 def reversal(x: Tensor, lengths: Tensor | None) -> Tensor | None:
-    """x: (B, T, ...) -> (B, T) indices that turn each row around inside its length and leave the padding where it
-    is.
-    """
+    """Indices (B, T) that reverse the real steps of each row of x (B, T, ...) and leave padded steps in place."""
     if lengths is None:
         return None
     steps = torch.arange(x.shape[1], device=x.device)
@@ -81,5 +79,5 @@ def reversal(x: Tensor, lengths: Tensor | None) -> Tensor | None:
 
 
 def reverse(x: Tensor, order: Tensor | None) -> Tensor:
-    """(B, T, F) -> (B, T, F), turned around by `reversal`; its own inverse."""
+    """(B, T, F) -> (B, T, F), reversed by the indices of `reversal`; its own inverse."""
     return x.flip(1) if order is None else x.gather(1, order[..., None].expand_as(x))

@@ -9,15 +9,15 @@ from seqzoo.network.backbones.stack import Stack, check_depth
 
 
 class Mixed(Stack):
-    """A stack whose layers have cells of their own.
+    """A stack of layers with different cells.
 
     Args:
-        cell: the model's own.
-        cells: one per layer, the lowest first; None: `cell`.
+        cell: the cell of the model.
+        cells: one per layer, lowest first; None: `cell`.
     """
 
     def __init__(self, cell: CellFactory, input_size: int, cells: CellFactories, num_layers: int = 2, **options: Any):
         check_depth(num_layers)
         if len(cells) != num_layers:
-            raise ValueError(f"cells lists {len(cells)} for num_layers={num_layers}: give one a layer")
+            raise ValueError(f"cells lists {len(cells)} for num_layers={num_layers}: give one per layer")
         super().__init__([own or cell for own in cells], input_size, num_layers=num_layers, **options)

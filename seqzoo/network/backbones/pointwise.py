@@ -1,4 +1,4 @@
-"""No recurrence: what stands in for it where steps have no order, as the regions of a picture have none."""
+"""Layers without recurrence, for steps without order, such as the regions of a picture."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from seqzoo.network.locked_dropout import create_dropout
 
 
 class Pointwise(Backbone):
-    """Layers that read each step on its own, whatever the cell. State: (). Since no step has seen the others, `last` is
-    the largest of each feature over all steps.
+    """Layers that read each step independently; the cell is not used. State: (). `last` is the maximum of each feature
+    over all steps.
 
-    hidden_size: width of all layers.
-    dropout: on the input of every layer but the first, 0 to 1.
+    hidden_size: units per layer.
+    num_layers: number of layers.
+    dropout: dropout on the input of every layer but the first.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"dropout": "num_layers>1"}
@@ -35,7 +36,7 @@ class Pointwise(Backbone):
         super().__init__()
         check_depth(num_layers)
         if hidden_size < 1:
-            raise ValueError(f"hidden_size is {hidden_size}: a layer has at least one unit")
+            raise ValueError(f"hidden_size is {hidden_size}: it must be at least 1")
         widths = [input_size] + num_layers * [hidden_size]
         self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
         self.dropout = create_dropout(dropout)

@@ -1,8 +1,8 @@
-"""Layers that read fewer and fewer steps: hierarchical subsampling.
+"""Pyramidal layers, each with fewer steps than the one below (hierarchical subsampling).
 
-Chan, Jaitly, Le & Vinyals, Listen, Attend and Spell, 2015 (neighbours side by side), https://arxiv.org/abs/1508.01211
+Chan, Jaitly, Le & Vinyals, Listen, Attend and Spell, 2015 (concatenation), https://arxiv.org/abs/1508.01211
 Bahdanau, Chorowski, Serdyuk, Brakel & Bengio, End-to-End Attention-based Large Vocabulary Speech Recognition, 2016
-(one step of several), https://arxiv.org/abs/1508.04395
+(one of several steps), https://arxiv.org/abs/1508.04395
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from seqzoo.network.backbones.stack import Stack, check_depth
 
 
 class Pyramidal(Stack):
-    """(B, T, I) -> (B, T', O), where every layer but the first divides the steps by `factor` and rounds up.
+    """(B, T, I) -> (B, T', O), where every layer but the first divides the number of steps by `factor`, rounded up.
 
-    An output has seen all the steps it stands for, so that there is no `step`, in one direction neither.
+    As an output depends on all the steps that it replaces, there is no `step`, not even in one direction.
 
     Args:
-        factor: how many steps become one.
-        subsampling: concatenate (side by side, zeros after the end) or stride (the last of them that is real).
+        factor: number of steps that are merged into one in every layer but the first.
+        subsampling: concatenate (the merged steps, with zeros after the end) or stride (keep only the last real step).
     """
 
     acts_with: ClassVar[dict[str, str]] = {"factor": "num_layers>1", "subsampling": "num_layers>1"}
@@ -45,7 +45,7 @@ class Pyramidal(Stack):
         **options: Any,
     ):
         if factor < 2:
-            raise ValueError(f"factor is {factor}: at least 2 steps become one")
+            raise ValueError(f"factor is {factor}: it must be at least 2")
         check_depth(num_layers)
         wider = factor if subsampling == "concatenate" else 1
 
@@ -67,7 +67,7 @@ class Pyramidal(Stack):
 
     @property
     def supports(self) -> Collection[str]:
-        """Nothing: an output may stand for steps on both sides of a reset."""
+        """None, because an output may merge steps on both sides of a reset."""
         return ()
 
     def run(self, x: Tensor, steps: Steps, state: State) -> tuple[Tensor, State]:
@@ -82,7 +82,7 @@ class Pyramidal(Stack):
         return x, tuple(following)
 
     def _subsample(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        """(B, T, F) -> (B, T', F), or (B, T', factor F) side by side; T' = T / factor, rounded up."""
+        """(B, T, F) -> (B, T', F), or (B, T', factor F) by concatenation; T' = T / factor, rounded up."""
         steps = x.shape[1]
         if self.subsampling == "concatenate":
             return F.pad(x, (0, 0, 0, -steps % self.factor)).unflatten(1, (-1, self.factor)).flatten(2)
@@ -93,4 +93,4 @@ class Pyramidal(Stack):
         return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        raise ValueError("a pyramidal network cannot go step by step: an output stands for several inputs")
+        raise ValueError("a pyramidal network cannot go step by step: each output merges several inputs")

@@ -1,4 +1,4 @@
-"""A cell unrolled over time: deep, in one or both directions, with residual connections.
+"""Stacked recurrent layers, in one or both directions, optionally with residual connections.
 
 Wu et al., Google's Neural Machine Translation System, 2016 (residual layers), https://arxiv.org/abs/1609.08144
 """
@@ -17,7 +17,7 @@ class Recurrent(Stack):
     """A stack in which each layer reads the output of the one below.
 
     Args:
-        residual: every layer but the first adds its input to its output, where the two have one width.
+        residual: residual connections around every layer but the first whose input and output have the same size.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"residual": "num_layers>1"}

@@ -1,4 +1,4 @@
-"""Sweeps over a grid, such as the regions of a picture: along its rows, then along its columns.
+"""Bidirectional sweeps over a grid, such as the regions of a picture: along rows, then along columns.
 
 Visin, Kastner, Cho, Matteucci, Courville & Bengio, ReNet: A Recurrent Neural Network Based Alternative to Convolutional
 Networks, 2015, https://arxiv.org/abs/1505.00393
@@ -21,14 +21,14 @@ from seqzoo.network.locked_dropout import create_dropout
 
 
 class ReNet(Backbone):
-    """(B, T, I) -> (B, T, O), where the steps are the places of a grid, a row after the other; the last row may end
-    early. A layer reads each row on its own, in both directions, and a second one each column of what that puts out,
-    so that every output knows what stands to its left, to its right, above and below. State: (). Since outputs have no
-    order, `last` is the largest of each feature over all of them.
+    """(B, T, I) -> (B, T, O), where the steps are the cells of a grid, row by row; the last row may be incomplete.
 
-    hidden_size: units of each direction; outputs are twice as wide.
-    columns: of the grid.
-    dropout: on the input of the second layer, 0 to 1.
+    A bidirectional layer reads each row independently, and a second one reads each column of its outputs, so that every
+    output depends on the whole grid. State: (). `last` is the maximum of each feature over the grid.
+
+    hidden_size: hidden units per direction; outputs are twice as wide.
+    columns: number of columns of the grid.
+    dropout: dropout on the input of the sweep along columns.
     """
 
     causal = False
@@ -38,7 +38,7 @@ class ReNet(Backbone):
     ):
         super().__init__()
         if columns < 1:
-            raise ValueError(f"columns is {columns}: a grid has at least one")
+            raise ValueError(f"columns is {columns}: it must be at least 1")
         self.across, self.down = build_layers([cell, cell], input_size, hidden_size, bidirectional=True)
         self.columns = columns
         self.dropout = create_dropout(dropout)
@@ -62,19 +62,19 @@ class ReNet(Backbone):
             rows_end = (lengths[:, None] - columns * rows).clamp(0, columns)
             column = torch.arange(columns, device=x.device)
             columns_end = (lengths[:, None] + columns - 1 - column).div(columns, rounding_mode="floor")
-        read = sweep(self.across, grid, rows_end)
-        read = sweep(self.down, self.dropout(read).transpose(1, 2), columns_end).transpose(1, 2)
-        return read.flatten(1, 2)[:, :places], ()
+        outputs = sweep(self.across, grid, rows_end)
+        outputs = sweep(self.down, self.dropout(outputs).transpose(1, 2), columns_end).transpose(1, 2)
+        return outputs.flatten(1, 2)[:, :places], ()
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        raise ValueError("a network that sweeps over a grid cannot go step by step: all of it must be known first")
+        raise ValueError("a network that sweeps over a grid cannot go step by step: it needs the whole grid")
 
     def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
         return largest_of(outputs, lengths)
 
 
 def sweep(layer: Layer, x: Tensor, lengths: Tensor | None) -> Tensor:
-    """(B, N, T, I), N lines of each of the batch, of lengths (B, N) -> (B, N, T, O)."""
+    """Run a layer over the N lines of each grid, with lengths (B, N): (B, N, T, I) -> (B, N, T, O)."""
     lines = x.flatten(0, 1)
     outputs, _ = layer.scan(lines, layer.initial_state(len(lines)), None if lengths is None else lengths.flatten())
     return outputs.unflatten(0, x.shape[:2])

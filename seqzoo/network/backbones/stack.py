@@ -1,4 +1,4 @@
-"""Layers above each other: what every backbone of recurrent layers shares.
+"""Base class of backbones of stacked recurrent layers.
 
 Graves, Mohamed & Hinton, Speech Recognition with Deep Recurrent Neural Networks, 2013, https://arxiv.org/abs/1303.5778
 """
@@ -21,25 +21,25 @@ from seqzoo.kernels.segments import Segments
 from seqzoo.network.backbones.layer import Layer
 from seqzoo.network.locked_dropout import create_dropout
 
-MOST_LAYERS = 1000
-"""Of a network: to build more takes minutes."""
+MAX_LAYERS = 1000
+"""More layers would take minutes to build."""
 
 
 class Stack(Backbone):
     """Recurrent layers, each of which reads the output of the one below. A subclass with other connections overrides
-    `connect` and `handed_up`.
+    `connect` and `next_input_size`.
 
-    State: a tuple over layers of tuples over directions of the cell's state. Output: the last layer's.
+    State: a tuple over layers of tuples over directions of the cell's state. Output: that of the last layer.
 
     Args:
-        cell: of all layers, or a list with one per layer, the lowest first.
-        input_size: of the lowest layer.
-        hidden_size: one width for all layers, or a list with one per layer (then `num_layers` must agree).
+        cell: one for all layers, or a list with one per layer, lowest first.
+        input_size: input size of the lowest layer.
+        hidden_size: hidden units per layer, or a list with one size per layer (as many as `num_layers`).
         num_layers: number of layers.
-        bidirectional: a second cell reads each row backwards inside its length; outputs are the two side by side.
-        dropout: on the input of every layer but the first, 0 to 1.
-        locked: keep one dropout mask for all steps of a row.
-        learn_initial_state: the first state is a parameter instead of zero.
+        bidirectional: add a second cell per layer that reads backwards; outputs are concatenated.
+        dropout: dropout on the input of every layer but the first.
+        locked: one dropout mask for all steps of a sequence (variational dropout).
+        learn_initial_state: learn the initial state; False: zero.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"dropout": "num_layers>1", "locked": "dropout>0"}
@@ -58,7 +58,7 @@ class Stack(Backbone):
         super().__init__()
         check_depth(num_layers)
         cells = cell if isinstance(cell, Sequence) else [cell] * num_layers
-        layers = build_layers(cells, input_size, hidden_size, bidirectional, self.handed_up)
+        layers = build_layers(cells, input_size, hidden_size, bidirectional, self.next_input_size)
         self.causal = len(layers[-1]) == 1
         # a second layer reads both directions of the first
         self.two_sided = len(layers) == 1 and not self.causal
@@ -72,7 +72,7 @@ class Stack(Backbone):
 
     @property
     def supports(self) -> Collection[str]:
-        """Resets, and the time between steps where all layers do."""
+        """Resets, and elapsed time if all layers support it."""
         timed = all("elapsed" in layer.supports for layer in self.layers)
         return ("resets", "elapsed") if timed else ("resets",)
 
@@ -86,14 +86,15 @@ class Stack(Backbone):
         learned = iter(self.first_state)
         return map_state(lambda zero: next(learned).expand_as(zero) if zero.dim() > 1 else zero, zeros)
 
-    def handed_up(self, input_size: int, output_size: int) -> int:
-        """The width of what `connect` returns for a layer that is not the last."""
+    def next_input_size(self, input_size: int, output_size: int) -> int:
+        """The size of what `connect` returns for a layer that is not the last."""
         return output_size
 
     def connect(self, depth: int, outputs: Tensor, x: Tensor) -> Tensor:
-        """What is handed up, (..., F), from what layer `depth` put out, (..., O), and what it was handed, (..., I).
+        """The input of the next layer (..., F), from the outputs (..., O) and the input (..., I) of layer `depth`.
 
-        Without a time dimension, too: steps are not mixed. What the last layer hands up is zero at padded steps.
+        It is applied to each step independently, with or without a time dimension. The result for the last layer must
+        be zero at padded steps.
         """
         return outputs
 
@@ -106,15 +107,15 @@ class Stack(Backbone):
         return self.run(x, steps, self.initial_state(x.shape[0]) if state is None else state)
 
     def _over_segments(self, x: Tensor, steps: Steps, state: State | None) -> tuple[Tensor, State]:
-        """As `forward`, with resets: both directions of all layers run on the segments between them."""
-        segments, own = Segments(x, steps), self.initial_state(x.shape[0])
+        """`forward` with resets: both directions of all layers run on the segments between them."""
+        segments, first = Segments(x, steps), self.initial_state(x.shape[0])
         initial = self.initial_state(segments.count)
-        entering = _by_direction(segments.enter, checked_state(own if state is None else state, own), initial)
+        entering = _by_direction(segments.enter, checked_state(first if state is None else state, first), initial)
         outputs, after = self.run(segments.cut(x), segments.steps, entering)
         return segments.join(outputs), _by_direction(segments.leave, after)
 
     def run(self, x: Tensor, steps: Steps, state: State) -> tuple[Tensor, State]:
-        """All layers over rows that nothing interrupts."""
+        """Run all layers over rows without resets."""
         following = []
         for depth, (layer, states) in enumerate(zip(self.layers, state, strict=True)):
             outputs, after = layer.scan(x if depth == 0 else self.dropout(x), states, steps)
@@ -139,7 +140,7 @@ class Stack(Backbone):
 
 
 def _by_direction(change: Callable[..., State], *states: State) -> State:
-    """`change` for each layer and direction; backwards is the second one, where there are two."""
+    """Apply `change` for each layer and direction; the second direction is backwards."""
     return tuple(
         tuple(change(*parts, backwards=bool(number)) for number, parts in enumerate(zip(*layers, strict=True)))
         for layers in zip(*states, strict=True)
@@ -147,11 +148,11 @@ def _by_direction(change: Callable[..., State], *states: State) -> State:
 
 
 def check_depth(num_layers: int) -> None:
-    """Raises ValueError for a number of layers that no network has."""
+    """Raises ValueError if the number of layers is below 1 or above `MAX_LAYERS`."""
     if num_layers < 1:
-        raise ValueError(f"num_layers is {num_layers}: a network has at least one layer")
-    if num_layers > MOST_LAYERS:
-        raise ValueError(f"num_layers is {num_layers:,}: a network has {MOST_LAYERS:,} layers at most")
+        raise ValueError(f"num_layers is {num_layers}: it must be at least 1")
+    if num_layers > MAX_LAYERS:
+        raise ValueError(f"num_layers is {num_layers:,}: it must be at most {MAX_LAYERS:,}")
 
 
 def build_layers(
@@ -159,20 +160,24 @@ def build_layers(
     input_size: int,
     hidden_size: int | list[int],
     bidirectional: bool,
-    handed_up: Callable[[int, int], int] = lambda _, output_size: output_size,
+    next_input_size: Callable[[int, int], int] = lambda _, output_size: output_size,
 ) -> list[Layer]:
-    """A layer for each cell, the lowest first.
+    """Build a stack of layers.
 
-    hidden_size: one width for all layers, or a list with one a layer.
-    handed_up: (I, O) of a layer -> what the one above reads.
+    Args:
+        cells: the cell of each layer, lowest first.
+        input_size: input size of the first layer.
+        hidden_size: one size for all layers, or a list with one size per layer.
+        bidirectional: add a backward cell to each layer.
+        next_input_size: input and output size of a layer -> input size of the next one.
     """
-    widths = [hidden_size] * len(cells) if isinstance(hidden_size, int) else list(hidden_size)
-    if len(widths) != len(cells):
-        raise ValueError(f"hidden_size lists {len(widths)} widths for num_layers={len(cells)}: give one a layer")
-    if min(widths) < 1:
-        raise ValueError(f"hidden_size is {hidden_size}: a layer has at least one unit")
+    sizes = [hidden_size] * len(cells) if isinstance(hidden_size, int) else list(hidden_size)
+    if len(sizes) != len(cells):
+        raise ValueError(f"hidden_size lists {len(sizes)} sizes for num_layers={len(cells)}: give one per layer")
+    if min(sizes) < 1:
+        raise ValueError(f"hidden_size is {hidden_size}: it must be at least 1")
     layers = []
-    for cell, width in zip(cells, widths, strict=True):
-        layers.append(Layer(cell, input_size, width, bidirectional))
-        input_size = handed_up(input_size, layers[-1].output_size)
+    for cell, size in zip(cells, sizes, strict=True):
+        layers.append(Layer(cell, input_size, size, bidirectional))
+        input_size = next_input_size(input_size, layers[-1].output_size)
     return layers

@@ -1,4 +1,4 @@
-"""What is not a vector yet (ids, spellings, pictures) becomes features, one kind a file."""
+"""Encoders: ids, characters, pictures or features become the vectors that a backbone reads."""
 
 from __future__ import annotations
 

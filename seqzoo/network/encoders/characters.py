@@ -1,4 +1,4 @@
-"""Words by their vector and by how they are written, so that a word that is not in the vocabulary is not a blank."""
+"""Word embeddings combined with representations of each word's characters, which unknown words have, too."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from seqzoo.network.encoders.tokens import TokenEncoder
 
 
 class WordsAndCharacters(TokenEncoder):
-    """(B, T) ids and their spelling -> (B, T, E + F): the vector of a word beside what `read` makes of its characters.
+    """Ids (B, T) and their spelling -> (B, T, E + F), the word embedding concatenated with that of its characters.
 
-    character_embedding_size: width of a character's vector, C.
+    character_embedding_size: size C of the character embeddings.
     """
 
     reads_characters = True
@@ -26,7 +26,7 @@ class WordsAndCharacters(TokenEncoder):
     def __init__(self, input_size: int, spec: DataSpec, character_embedding_size: int = 30, **options: Any):
         super().__init__(input_size, spec=spec, **options)
         if not spec.character_size:
-            raise ValueError("the data spells no words: give data.characters=20, or data.word_places=true")
+            raise ValueError("the data has no characters of words: give data.characters=20, or data.word_places=true")
         if character_embedding_size < 1:
             raise ValueError(f"character_embedding_size is {character_embedding_size}: it must be at least 1")
         self.characters = nn.Embedding(spec.character_size, character_embedding_size, padding_idx=PAD)
@@ -35,22 +35,22 @@ class WordsAndCharacters(TokenEncoder):
 
     @abstractmethod
     def read(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        """(W, L, C), zero behind the last character, and (W,) -> (W, F)."""
+        """Encode W words: character embeddings (W, L, C), padded with zeros, and lengths (W,) -> (W, F)."""
 
     def forward(self, inputs: Tensor, spelling: Spelling) -> Tensor:  # type: ignore[override]
         forms = spelling.forms
-        read = self.read(self.dropout(self.characters(forms)), (forms != PAD).sum(1).clamp(min=1))
-        return self.dropout(torch.cat([self.look_up(inputs), read[spelling.tokens]], -1))
+        of_words = self.read(self.dropout(self.characters(forms)), (forms != PAD).sum(1).clamp(min=1))
+        return self.dropout(torch.cat([self.look_up(inputs), of_words[spelling.tokens]], -1))
 
 
 class ConvolvedCharacters(WordsAndCharacters):
-    """Runs of characters through filters, the largest answer of each over the word. Runs may begin before the word and
-    end behind it, where characters are zero: beginnings and endings of words are runs of their own.
+    """A convolution over the characters of each word with max pooling. Words are padded with zeros on both sides, so
+    that filters can recognise prefixes and suffixes.
 
     Ma & Hovy, End-to-end Sequence Labeling via Bi-directional LSTM-CNNs-CRF, 2016, https://aclanthology.org/P16-1101
 
-    widths: characters in a run, one or several.
-    filters: for each width.
+    widths: kernel widths in characters, one or several.
+    filters: number of filters per width.
     """
 
     def __init__(
@@ -66,21 +66,21 @@ class ConvolvedCharacters(WordsAndCharacters):
         self.output_size += filters * len(widths)
 
     def read(self, characters: Tensor, lengths: Tensor) -> Tensor:
-        columns, found = characters.transpose(1, 2), []
+        columns, pooled = characters.transpose(1, 2), []
         for convolve in self.filters:
-            answers = convolve(columns)
-            runs = lengths + convolve.padding[0]  # type: ignore[index]
-            beyond = torch.arange(answers.shape[2], device=answers.device) >= runs[:, None]
-            found.append(answers.masked_fill(beyond[:, None], float("-inf")).max(2).values)
-        return torch.cat(found, 1).relu()
+            responses = convolve(columns)
+            valid = lengths + convolve.padding[0]  # type: ignore[index]
+            beyond = torch.arange(responses.shape[2], device=responses.device) >= valid[:, None]
+            pooled.append(responses.masked_fill(beyond[:, None], float("-inf")).max(2).values)
+        return torch.cat(pooled, 1).relu()
 
 
 class RecurrentCharacters(WordsAndCharacters):
-    """Characters through a recurrent network, and its output once the word has been read.
+    """A recurrent network over the characters of each word; its last output represents the word.
 
     Lample et al., Neural Architectures for Named Entity Recognition, 2016, https://aclanthology.org/N16-1030
 
-    reader: a backbone, of any cell.
+    reader: the backbone over the characters.
     """
 
     def __init__(self, input_size: int, spec: DataSpec, reader: BackboneFactory, **options: Any):

@@ -1,4 +1,4 @@
-"""Inputs that are vectors already."""
+"""The encoder of inputs that are vectors already."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from seqzoo.network.locked_dropout import create_dropout
 
 
 class FeatureEncoder(Encoder):
-    """(B, T, I) -> (B, T, I): passes features on.
+    """(B, T, I) -> (B, T, I), unchanged except for dropout.
 
-    dropout: on the features, 0 to 1.
+    dropout: dropout on the features.
     """
 
     def __init__(self, input_size: int, dropout: float = 0.0):

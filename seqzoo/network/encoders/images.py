@@ -1,4 +1,4 @@
-"""Pictures become vectors: one for each region of a picture, or one for each frame of a clip."""
+"""Encoders of pictures and clips: one vector per region of a picture, or one per frame of a clip."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from seqzoo.network.locked_dropout import create_dropout
 
 
 class PictureEncoder(Encoder):
-    """(B, C, Y, X) pictures, 0 to 1 -> (B, R, F), their regions row by row; (B, T, C, Y, X) clips -> (B, T, F), each
-    frame the mean of its regions.
+    """Pictures (B, C, Y, X), 0 to 1 -> (B, R, F), regions row by row; clips (B, T, C, Y, X) -> (B, T, F), the mean over
+    the regions of each frame.
 
-    dropout: on the features, 0 to 1.
+    dropout: dropout on the features.
     """
 
     def __init__(self, output_size: int, dropout: float):
@@ -34,7 +34,7 @@ class PictureEncoder(Encoder):
 
     @abstractmethod
     def regions(self, pictures: Tensor) -> Tensor:
-        """(N, C, Y, X) -> (N, R, F)"""
+        """The features of the regions of pictures: (N, C, Y, X) -> (N, R, F)."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         clips = inputs.dim() == 5
@@ -43,20 +43,20 @@ class PictureEncoder(Encoder):
 
 
 class ImageCNN(PictureEncoder):
-    """A small network that is trained with the rest. A picture may have any size; a stage halves its rows and columns.
+    """A small convolutional network, trained jointly. Pictures may have any size; each stage halves rows and columns.
 
-    Each stage is a convolution of stride 2 and residual blocks, normalised over the batch (by groups of channels within
-    a picture, drawn shapes were learned far slower).
+    A stage is a convolution of stride 2 and residual blocks with batch normalisation (with group normalisation, drawn
+    shapes were learned far slower).
 
     He et al., Deep Residual Learning for Image Recognition, 2016, https://arxiv.org/abs/1512.03385
-    Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution, 2018 (the places),
+    Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution, 2018 (coordinates),
     https://arxiv.org/abs/1807.03247
 
-    channels: of each stage; the last one's are the features F.
-    places: how the network sees where things are, by two numbers from -1 to 1: regions, each region's own, two more
-        features; or pixels, two more channels of the picture, as frames need, which are means of their regions.
-    blocks: residual ones of each stage, behind its first convolution.
-    dropout: on the features, 0 to 1.
+    channels: channels of each stage; the last number is the number of features per region.
+    blocks: number of residual blocks in each stage, after its first convolution.
+    places: coordinates from -1 to 1 as inputs: regions (two more features per region) or pixels (two more channels per
+        pixel, for clips, whose frames are means over regions).
+    dropout: dropout on the features.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class ImageCNN(PictureEncoder):
 
     def regions(self, pictures: Tensor) -> Tensor:
         centred = 2 * pictures - 1
-        maps = _placed(self.layers(centred)) if self.of_regions else self.layers(_placed(centred))
+        maps = _with_coordinates(self.layers(centred)) if self.of_regions else self.layers(_with_coordinates(centred))
         return maps.flatten(2).transpose(1, 2)
 
 
@@ -100,12 +100,12 @@ class _Residual(nn.Module):
 
 
 def _convolution(width: int, out: int, stride: int = 1) -> nn.Module:
-    # the normalisation would take a bias away
+    # no bias, which the normalisation would cancel
     return nn.Sequential(nn.Conv2d(width, out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out))
 
 
-def _placed(maps: Tensor) -> Tensor:
-    """(N, C, Y, X) -> (N, C + 2, Y, X), with how far down and how far right each place is."""
+def _with_coordinates(maps: Tensor) -> Tensor:
+    """Append vertical and horizontal coordinates: (N, C, Y, X) -> (N, C + 2, Y, X)."""
     number, _, rows, columns = maps.shape
     down, right = (torch.linspace(-1, 1, size, device=maps.device) for size in (rows, columns))
     places = torch.stack([down[:, None].expand(rows, columns), right.expand(rows, columns)])
@@ -113,42 +113,41 @@ def _placed(maps: Tensor) -> Tensor:
 
 
 class ImageNetFeatures(PictureEncoder):
-    """1,280 features of each region of 32 x 32 pixels, by a network that was trained on ImageNet and is not trained
-    further.
+    """1,280 features per region of 32 x 32 pixels, from a frozen network pretrained on ImageNet.
 
-    What it makes of a picture is kept in the user's cache, 2.5 kB a region, so that it is computed once; where training
-    pictures vary without end, so would the cache (data.crop, data.colour).
+    Features are stored in the user's cache, 2.5 kB per region, so that they are computed once per picture. With random
+    augmentation of the training pictures (data.crop, data.colour) the cache grows without bound.
 
-    dropout: on the features, 0 to 1.
+    dropout: dropout on the features.
     """
 
     def __init__(self, input_size: int, dropout: float = 0.0):
         if input_size != 3:
-            raise ValueError(f"the network knows pictures of 3 channels, and these have {input_size}")
+            raise ValueError(f"the network reads pictures of 3 channels, and these have {input_size}")
         super().__init__(FEATURES, dropout)
-        self._network: list[EfficientNetLite0] = []  # in a list, so that its weights are none of the model's
+        self._network: list[EfficientNetLite0] = []  # in a list, so that its weights are not parameters of the model
 
     @torch.no_grad()
     def regions(self, pictures: Tensor) -> Tensor:
         if pictures.is_meta:
             regions = math.prod(-(-size // STRIDE) for size in pictures.shape[2:])
             return pictures.new_empty(len(pictures), regions, FEATURES)
-        known = (255 * pictures).round().byte().cpu()
+        pixels = (255 * pictures).round().byte().cpu()
         folder = user_cache("imagenet_features")
-        files = [folder / f"{hashlib.sha1(picture.numpy().tobytes()).hexdigest()}.npy" for picture in known]
+        files = [folder / f"{hashlib.sha1(picture.numpy().tobytes()).hexdigest()}.npy" for picture in pixels]
         missing = [row for row, file in enumerate(files) if not file.is_file()]
         if missing:
             if not self._network:
                 self._network.append(load_efficientnet())
-            for row, found in zip(missing, self._network[0](known[missing] / 255), strict=True):
-                _keep(files[row], found.flatten(1).T.half())
-        found = numpy.stack([numpy.load(file) for file in files])
-        return torch.from_numpy(found).to(pictures)
+            for row, maps in zip(missing, self._network[0](pixels[missing] / 255), strict=True):
+                _store(files[row], maps.flatten(1).T.half())
+        features = numpy.stack([numpy.load(file) for file in files])
+        return torch.from_numpy(features).to(pictures)
 
 
-def _keep(file: Path, features: Tensor) -> None:
-    """Written aside first, so that a run beside this one never reads half of it."""
-    aside = file.with_suffix(f".{os.getpid()}")
-    with aside.open("wb") as opened:
+def _store(file: Path, features: Tensor) -> None:
+    """Write a file atomically, because other processes may read it."""
+    temporary = file.with_suffix(f".{os.getpid()}")
+    with temporary.open("wb") as opened:
         numpy.save(opened, features.numpy())
-    aside.replace(file)
+    temporary.replace(file)

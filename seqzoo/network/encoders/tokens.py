@@ -1,4 +1,4 @@
-"""Token ids become vectors."""
+"""Embeddings of tokens."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from seqzoo.network.locked_dropout import create_dropout
 
 
 class TokenEncoder(Encoder):
-    """(B, T) or (B,) ids -> (B, T, E) or (B, E).
+    """Embeddings: ids (B, T) or (B,) -> (B, T, E) or (B, E).
 
-    spec: brings vectors to start from, where the data has some. A word without one starts random, as far spread as they
-        are.
-    embedding_size: width of a token's vector.
-    initial_std: spread of the vectors at the start; small ones suit large vocabularies, whose rare words hardly move.
-    freeze: the vectors are not trained.
-    embedding_dropout: share of the tokens of the vocabulary whose vectors are zero for a batch, wherever they stand
-        (Gal & Ghahramani 2016, https://arxiv.org/abs/1512.05287).
-    dropout: on the numbers of the vectors, 0 to 1; `locked` keeps one mask for all steps of a row.
+    spec: with pretrained vectors, if the data has some. Words without one are initialised normal with the standard
+        deviation of these vectors.
+    embedding_size: size of the embeddings.
+    initial_std: standard deviation of the initial embeddings; small values suit large vocabularies, in which rare words
+        are hardly trained.
+    freeze: do not train the embeddings.
+    embedding_dropout: share of the vocabulary whose embeddings are zeroed for a whole batch (Gal & Ghahramani 2016,
+        https://arxiv.org/abs/1512.05287).
+    dropout: element-wise dropout on the embeddings.
+    locked: one dropout mask for all steps of a sequence (variational dropout).
     """
 
     needs: ClassVar[dict[str, str]] = {"freeze": "data.vectors!=null"}
@@ -43,7 +45,7 @@ class TokenEncoder(Encoder):
     ):
         super().__init__()
         if embedding_size < 1:
-            raise ValueError(f"embedding_size is {embedding_size}: a vector has at least one number")
+            raise ValueError(f"embedding_size is {embedding_size}: it must be at least 1")
         if not 0 <= initial_std <= 1_000:
             raise ValueError(f"initial_std is {initial_std}: it must be between 0 and 1,000")
         if not 0 <= embedding_dropout < 1:
@@ -58,7 +60,7 @@ class TokenEncoder(Encoder):
 
     @torch.no_grad()
     def start_from(self, vectors: WordVectors) -> None:
-        """Take vectors over; those of a finished run are in its weights."""
+        """Initialise with pretrained vectors; does nothing in a finished run, whose weights hold them."""
         if vectors.ids is None or vectors.values is None or not len(vectors.ids):
             return
         weight, size = self.embedding.weight, vectors.values.shape[1]
@@ -74,7 +76,7 @@ class TokenEncoder(Encoder):
         return self.dropout(self.look_up(inputs))
 
     def look_up(self, inputs: Tensor) -> Tensor:
-        """The vectors of ids."""
+        """The embeddings of ids, with embedding dropout."""
         vectors = self.embedding(inputs)
         if not self.training or not self.embedding_dropout:
             return vectors

@@ -1,4 +1,4 @@
-"""Pictures by any of torchvision's convolutional networks, where a user has torchvision."""
+"""Pictures through a convolutional network of torchvision, an optional dependency."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from torch import Tensor, nn
 from seqzoo.contracts.errors import ConfigError, DataError, not_installed
 from seqzoo.network.encoders.images import PictureEncoder
 
-# of the pictures of ImageNet, as all of torchvision's weights expect them
+# mean and standard deviation of the channels of ImageNet, with which torchvision's networks were trained
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class TorchvisionFeatures(PictureEncoder):
-    """What a network of torchvision's makes of pictures before it pools and classifies.
+    """The last feature map of a network of torchvision, before pooling and classification.
 
-    network: a name of `torchvision.models.list_models()` whose last map is (N, F, y, x), such as resnet18, densenet121
-        or mobilenet_v3_small.
-    weights: a name of its weights, such as DEFAULT, which torchvision fetches once; null: none, it starts untrained.
-    freeze: it is not trained further, its normalisation included.
-    dropout: on the features, 0 to 1.
+    network: a name of `torchvision.models.list_models()` with a last feature map (N, F, y, x), such as resnet18,
+        densenet121 or mobilenet_v3_small.
+    weights: pretrained weights, such as DEFAULT, which torchvision downloads once; null: untrained.
+    freeze: do not train the network, its normalisation layers included.
+    dropout: dropout on the features.
 
-    Raises ConfigError without torchvision and for a network without such a map.
+    Raises:
+        ConfigError: torchvision is not installed, or the network has no such feature map.
     """
 
     needs: ClassVar[dict[str, str]] = {"freeze": "weights!=null"}
@@ -38,7 +39,7 @@ class TorchvisionFeatures(PictureEncoder):
         dropout: float = 0.0,
     ):
         if input_size != 3:
-            raise ValueError(f"the networks of torchvision know pictures of 3 channels, and these have {input_size}")
+            raise ValueError(f"the networks of torchvision read pictures of 3 channels, and these have {input_size}")
         trunk = _before_pooling(network, None).requires_grad_(not freeze)
         super().__init__(_channels(trunk, network), dropout)
         self.network, self.name, self.weights, self.freeze = trunk, network, weights, freeze
@@ -59,24 +60,24 @@ class TorchvisionFeatures(PictureEncoder):
 
 @torch.no_grad()
 def _channels(network: nn.Module, name: str) -> int:
-    """Of the last map."""
+    """The number of channels of the last feature map."""
     side = 64
     try:
         shape = tuple(network.eval()(next(network.parameters()).new_zeros(1, 3, side, side)).shape)
-    except (RuntimeError, AssertionError):  # its parts do not simply follow each other
+    except (RuntimeError, AssertionError):  # its children are not applied in sequence
         shape = ()
     if len(shape) != 4 or not shape[2] == shape[3] < side:
-        raise ConfigError([f"encoder.network is {name}, which has no map of regions: name a convolutional one"])
+        raise ConfigError([f"encoder.network is {name}, which has no feature map: choose a convolutional network"])
     return shape[1]
 
 
 def _before_pooling(name: str, weights: str | None) -> nn.Module:
-    """The part of a network that ends with its last map."""
+    """A network up to its last feature map."""
     try:
         models: Any = importlib.import_module("torchvision.models")
     except ModuleNotFoundError:
         raise ConfigError([f"encoder=torchvision needs {not_installed('torchvision')}"]) from None
-    except (ImportError, RuntimeError) as error:  # it is installed, but for another torch
+    except (ImportError, RuntimeError) as error:  # built for another version of torch
         raise ConfigError(
             [f"encoder=torchvision needs a torchvision that was built for this torch: {error}"]
         ) from error
@@ -85,8 +86,8 @@ def _before_pooling(name: str, weights: str | None) -> nn.Module:
     except (ValueError, KeyError, AttributeError) as error:
         raise ConfigError([f"encoder.network={name}, encoder.weights={weights}: torchvision says: {error}"]) from error
     except OSError as error:
-        advice = "encoder.weights=null starts without."
-        raise DataError(f"The weights {weights} of {name} could not be fetched: {error}. {advice}") from error
+        advice = "Give encoder.weights=null to train without."
+        raise DataError(f"The weights {weights} of {name} could not be downloaded: {error}. {advice}") from error
     if isinstance(getattr(network, "features", None), nn.Module):
         return network.features
     trunk: list[nn.Module] = []

@@ -53,8 +53,8 @@ def test_a_decoder_may_be_mixed() -> None:
             "lstm",
             "backbone.cells is 'lstm': it must be a list of cells' names, such as [lstm, gru]; null is the model's own",
         ),
-        ("[gru]", "backbone.cells lists 1 for num_layers=2: give one a layer"),
-        ("[]", "backbone.cells lists 0 for num_layers=2: give one a layer"),
+        ("[gru]", "backbone.cells lists 1 for num_layers=2: give one per layer"),
+        ("[]", "backbone.cells lists 0 for num_layers=2: give one per layer"),
         ("[lstm,3]", "backbone.cells[1] is 3: it must be a mapping with a class and its options"),
         (
             "[{class: Elman, activatoin: relu}]",

@@ -66,7 +66,7 @@ def test_a_padded_batch_is_each_row_alone(subsampling: str, bidirectional: bool)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"factor": 1}, "factor is 1: at least 2 steps become one"),
+        ({"factor": 1}, "factor is 1: it must be at least 2"),
         ({"num_layers": 0}, "num_layers is 0"),
     ],
 )

@@ -57,5 +57,5 @@ def test_a_place_hears_of_its_row_and_its_column_at_once() -> None:
 
 
 def test_a_grid_has_columns() -> None:
-    with pytest.raises(ValueError, match="columns is 0: a grid has at least one"):
+    with pytest.raises(ValueError, match="columns is 0: it must be at least 1"):
         ReNet(cell_factory("gru"), INPUT, columns=0)

@@ -106,7 +106,7 @@ def test_a_run_learns_from_letters_and_is_loaded_with_them(folder: Path, command
 
 
 def test_words_are_spelled_for_those_who_read(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"encoder: the data spells no words: give data.characters=20"):
+    with pytest.raises(ConfigError, match=r"encoder: the data has no characters of words: give data.characters=20"):
         seqzoo.build(*OVERRIDES, "encoder=words_and_characters")
     with pytest.raises(
         ConfigError, match=r"data.characters or data.word_places spells words, which encoder=tokens does not read"

@@ -36,7 +36,7 @@ def test_what_is_frozen_stays() -> None:
 def test_what_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="torchvision says: Unknown model resnet19"):
         TorchvisionFeatures(3, network="resnet19")
-    with pytest.raises(ConfigError, match="swin_t, which has no map of regions"):
+    with pytest.raises(ConfigError, match="swin_t, which has no feature map"):
         TorchvisionFeatures(3, network="swin_t")
     with pytest.raises(ValueError, match="3 channels, and these have 1"):
         TorchvisionFeatures(1)
@@ -63,5 +63,5 @@ def test_weights_are_taken_where_a_training_begins(monkeypatch: pytest.MonkeyPat
     encoder.load_pretrained()
     assert asked[-1] == "DEFAULT"
     assert not torch.equal(encoder.network[0].weight, before)
-    with pytest.raises(DataError, match="The weights LOST of resnet18 could not be fetched: no network"):
+    with pytest.raises(DataError, match="The weights LOST of resnet18 could not be downloaded: no network"):
         TorchvisionFeatures(3, weights="LOST").load_pretrained()
