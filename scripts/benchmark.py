@@ -31,6 +31,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import seqzoo
 from seqzoo.analysis.result_tables import read_table, write_table
+from seqzoo.analysis.study import PARALLEL
 from seqzoo.cells.cell import Cell
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.experiment import compose
@@ -60,7 +61,6 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "lem": ("lem", {}, "LEM"),
     "recurrent_highway": ("recurrent_highway", {}, None),
 }
-LINEAR = ("min_gru", "min_lstm", "sru", "qrnn", "lru", "hgrn")
 LONG = (1024, 4096, 16384)
 SECONDS, FEWEST, MOST = 1.5, 3, 25
 # a pass so short that what ran before it, in caches and in the allocator, would show
@@ -328,7 +328,7 @@ def _multiplications(cell: Cell) -> int:
 
 def linear(device: torch.device) -> Iterator[Measurement]:
     """Cells that need no step after the other, over long sequences; ratio: of a loop over the cell."""
-    for name in LINEAR:
+    for name in PARALLEL:
         for steps in LONG:
             shape = (steps, 4, 128, 128)
             torch.manual_seed(0)

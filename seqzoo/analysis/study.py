@@ -21,7 +21,7 @@ SIZE = "200k"
 """Parameters where cells and tasks are compared; a few cells have runs of other sizes, too."""
 PLAIN, REFERENCE = "elman", "lstm"
 GATED = ("lstm", "gru", "mgu")
-PARALLEL = ("min_gru", "min_lstm", "sru", "sru_peephole", "qrnn", "lru", "hgrn")
+PARALLEL = ("min_gru", "min_lstm", "sru", "qrnn", "lru", "hgrn")
 """Cells whose step is linear in the state, so that a sequence can be scanned in parallel."""
 
 
