@@ -145,4 +145,5 @@ def test_mypy_checks_a_program_that_uses_seqzoo(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
 def test_pyright_checks_a_program_that_uses_seqzoo(tmp_path: Path) -> None:
-    assert lines_with_errors([sys.executable, "-m", "pyright"], tmp_path) == WRONG_LINES
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]
+    assert lines_with_errors(command, tmp_path) == WRONG_LINES
