@@ -1,1 +1,1 @@
-"""Overrides become settings, settings become components and a model; running them is in `runs`."""
+"""From overrides to a checked configuration, components and a model; `runs` trains and loads them."""

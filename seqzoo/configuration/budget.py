@@ -1,4 +1,4 @@
-"""Models of one size: the width that comes nearest to a number of weights, or of operations."""
+"""Budgets: the width at which a model comes closest to a number of parameters or FLOPs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import ClassVar, NamedTuple
 from seqzoo.contracts.errors import ConfigError
 
 LARGEST_STEP = 64
-"""A model may refuse widths, such as those that its heads do not divide; it takes one among this many."""
+"""A model may not support all widths, for example only multiples of its heads, but at least one among this many."""
 WIDEST = 2**20
 MOST_WEIGHTS = 2**32
 
 
 @dataclass
 class Budget:
-    """The closed part of a configuration that makes comparisons fair; `conf/config.yaml` says what each option does."""
+    """Limits that make comparisons fair; the options are documented in `conf/config.yaml`."""
 
     acts_with: ClassVar[dict[str, str]] = {"tolerance": "parameters!=null or flops!=null"}
 
@@ -35,7 +35,7 @@ class Budget:
                 mistakes.append(f"budget.{name} is {value!r}: it must be a number above 0, such as 200k, 1M or 5e5")
         if self.parameters is not None and self.flops is not None:
             mistakes.append("budget.parameters and budget.flops are both given: one of them sets the width")
-        # written so that nan is wrong, too
+        # nan must fail, too
         if not self.tolerance >= 0:
             mistakes.append(f"budget.tolerance is {self.tolerance}: it must be at least 0")
         if self.seconds is not None and not self.seconds > 0:
@@ -45,7 +45,7 @@ class Budget:
 
     @property
     def width(self) -> tuple[str, float] | None:
-        """What sets the width, "parameters" or "flops", and how much of it there is; None where nothing does."""
+        """The name of the option that sets the width, "parameters" or "flops", and its value; None: neither is set."""
         for name in ("parameters", "flops"):
             if getattr(self, name) is not None:
                 return name, as_number(getattr(self, name))
@@ -53,7 +53,7 @@ class Budget:
 
 
 def as_number(value: int | float | str) -> float:
-    """200_000, 2e5, "200k" and "0.2M" are the same; nan for what is no number."""
+    """Convert 200_000, 2e5, "200k" or "0.2M" to a float; nan if it is not a finite number."""
     text = str(value).strip().lower()
     factor = {"k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}.get(text[-1:], 1.0)
     try:
@@ -64,48 +64,54 @@ def as_number(value: int | float | str) -> float:
 
 
 class UnknownCost(ConfigError):
-    """A cost that cannot be counted without the values of tensors; the text says what needs them."""
+    """A cost that cannot be counted on the meta device; the message says which operation needs tensor values."""
 
 
-class Found(NamedTuple):
-    """A width and what was measured there."""
+class Candidate(NamedTuple):
+    """A width and the cost measured there."""
 
     width: int
     measured: float
 
 
-def nearest(measure: Callable[[int], float], target: float) -> Found:
-    """The width, 1 or more, at which `measure` comes nearest to `target`.
+def nearest(measure: Callable[[int], float], target: float) -> Candidate:
+    """The width at which a model comes closest to a cost.
 
-    measure: grows with the width, and raises ConfigError for a width that the model cannot have.
-    Raises the ConfigError of `measure` where the model can have none, or where it is an UnknownCost.
+    Args:
+        measure: the cost at a width, at least 1; increasing, and raises ConfigError for a width that the model does not
+            support.
+        target: the cost.
+
+    Raises:
+        ConfigError: from `measure`, if the model supports no width.
+        UnknownCost: from `measure`.
     """
     measured = functools.cache(measure)
 
-    def at_least(width: int) -> Found:
-        """The first width from there on that the model can have."""
+    def at_least(width: int) -> Candidate:
+        """The first width from `width` on that the model supports."""
         last = width + LARGEST_STEP - 1
-        for candidate in range(width, last):
+        for supported in range(width, last):
             try:
-                return Found(candidate, measured(candidate))
+                return Candidate(supported, measured(supported))
             except UnknownCost:
                 raise
             except ConfigError:
                 continue
-        return Found(last, measured(last))
+        return Candidate(last, measured(last))
 
     below = above = at_least(1)
     while above.measured < target and above.width < WIDEST:
         below, above = above, at_least(2 * above.width)
-    # nothing between `limit` and `above` can be had
+    # no width from `limit` to below `above` is supported
     limit = above.width
     while limit - below.width > 1:
         middle = (below.width + limit) // 2
-        found = at_least(middle)
-        if found.width < limit and found.measured < target:
-            below = found
+        candidate = at_least(middle)
+        if candidate.width < limit and candidate.measured < target:
+            below = candidate
         else:
             limit = middle
-            if found.measured < above.measured:
-                above = found
-    return min(below, above, key=lambda found: abs(found.measured - target))
+            if candidate.measured < above.measured:
+                above = candidate
+    return min(below, above, key=lambda candidate: abs(candidate.measured - target))

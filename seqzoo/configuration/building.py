@@ -1,4 +1,4 @@
-"""A configuration becomes data, a model and typed settings."""
+"""Build the data module, model and learning rule of a configuration."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from seqzoo.network.model import Model
 
 
 def build_data(parts: Parts) -> DataModule:
-    """The data module of a configuration; nothing is read yet."""
+    """The data module of a configuration, before reading any data."""
     return make("data", parts.data, {}, parts.allow_modules)
 
 
 def build_model(parts: Parts, spec: DataSpec) -> Model:
-    """A model for data of these sizes, initialised from torch's random state."""
+    """The model of a configuration for data with these sizes, initialised with torch's random generator."""
     allowed = parts.allow_modules
     cell = make_cell_factory(parts.cell, allowed, "cell")
     encoder: Encoder = make("encoder", parts.encoder, {"input_size": spec.input_size, "spec": spec}, allowed, cell)
@@ -54,10 +54,10 @@ def create_cell(name: str, input_size: int, hidden_size: int, **options: Any) ->
     """A cell of the catalogue.
 
     Args:
-        name: as `seqzoo.list_cells` gives them.
-        input_size: number of features of each step.
-        hidden_size: width of the state.
-        **options: of this cell and of every cell, in place of those of its YAML.
+        name: a name from `seqzoo.list_cells`.
+        input_size: number of features per step.
+        hidden_size: number of hidden units.
+        **options: options of this cell and those of every cell; they override the defaults of its YAML.
 
     Example:
         >>> cell = seqzoo.create_cell("lstm", 128, 256, forget_bias=2.0)
@@ -65,7 +65,7 @@ def create_cell(name: str, input_size: int, hidden_size: int, **options: Any) ->
         >>> outputs, state = cell.scan(torch.randn(8, 50, 128))
 
     Raises:
-        ConfigError: a name, an option or a size that cannot be, or that no machine could hold.
+        ConfigError: an unknown name, an invalid option or size, or a cell that is too large.
     """
     factory = cell_factory(name, **options)
     refuse_too_large(lambda: factory(input_size, hidden_size))
@@ -73,7 +73,7 @@ def create_cell(name: str, input_size: int, hidden_size: int, **options: Any) ->
 
 
 def refuse_too_large(build: Callable[[], nn.Module]) -> None:
-    """Raises ConfigError where a model would have more than MOST_WEIGHTS. It is built without memory for that."""
+    """Build a model on the meta device; raises ConfigError if it has more than MOST_WEIGHTS weights."""
     with torch.device("meta"):
         weights = count_weights(build())
     if weights > MOST_WEIGHTS:
@@ -83,7 +83,7 @@ def refuse_too_large(build: Callable[[], nn.Module]) -> None:
 
 
 def cell_factory(name: str, **options: Any) -> CellFactory:
-    """(input_size, hidden_size) -> a cell of the catalogue."""
+    """A function (input_size, hidden_size) -> cell for a name of the catalogue."""
     return make_cell_factory({**composing.load("cell", name), **options}, (), "cell")
 
 
@@ -93,7 +93,7 @@ def build_rule(parts: Parts) -> LearningRule:
 
 
 def task_name(task: Task | type[Task], choices: Mapping[str, str]) -> str:
-    """A task in a sentence: by its name in `conf/task` or, where none was chosen, by its class."""
+    """The name of a task for messages: that in `conf/task` or, without one, its class."""
     name = choices.get("task")
     return f"task={name}" if name else f"the task {task.__name__ if isinstance(task, type) else type(task).__name__}"
 
@@ -105,8 +105,8 @@ def misfits(
     choices: Mapping[str, str],
     encoder: Encoder | None = None,
 ) -> list[str]:
-    """Axes are independent but for this: a task wants its kind of data, and some must not see what is ahead, or need
-    an output for each step; and words are spelled for those encoders that read characters.
+    """Error messages for combinations of components that do not work: a task needs its kind of data, some tasks need a
+    causal backbone or an output for each step, and characters need an encoder that reads them.
     """
     mistakes = []
     named = task_name(task, choices)

@@ -1,4 +1,4 @@
-"""Every mistake in a configuration at once, before any data is read."""
+"""Validation of a whole configuration: all errors are reported together, before any data is read."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def examine(config: Options) -> tuple[Experiment | None, list[str]]:
     with torch.device("meta"):
         mistakes += _check_parts(parts_of(config))
     if mistakes:
-        return None, _told_once(mistakes, config.get("overrides", []))
+        return None, _without_consequences(mistakes, config.get("overrides", []))
     experiment = parse(config)
     return experiment, _check_whole(experiment)
 
 
 def check(experiment: Experiment) -> list[str]:
-    """Mistakes in the components of a configuration, how they fit together, and what this machine would need."""
+    """Error messages about the components, their combination, and the memory and threads that they need."""
     with torch.device("meta"):
         mistakes = _check_parts(experiment)
     return mistakes or _check_whole(experiment)
@@ -83,59 +83,61 @@ def _check_whole(experiment: Experiment) -> list[str]:
         return error.mistakes
 
 
-def _told_once(mistakes: list[str], overrides: Sequence[str]) -> list[str]:
-    """Mistakes without those of options that take a wrong value over from another one, as data.seed does from seed."""
-    given = {text.partition("=")[0].lstrip("+") for text in overrides}
+def _without_consequences(mistakes: list[str], overrides: Sequence[str]) -> list[str]:
+    """Mistakes without repetitions from options that interpolate a wrong value, as data.seed does with seed."""
+    overridden = {text.partition("=")[0].lstrip("+") for text in overrides}
     kept: list[str] = []
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for mistake in mistakes:
         match = re.match(r"([\w.]+) is (.*?): ", mistake)
-        about = (match[1].rpartition(".")[2], match[2]) if match else (mistake, "")
-        if about not in told or (match and match[1] in given):
+        subject = (match[1].rpartition(".")[2], match[2]) if match else (mistake, "")
+        if subject not in reported or (match and match[1] in overridden):
             kept.append(mistake)
-        told.add(about)
+        reported.add(subject)
     return kept
 
 
 def _check_parts(parts: Parts) -> list[str]:
-    """Mistakes in the components and in how they fit. Each is built between stand-ins: no mistake hides another."""
+    """Mistakes in the components and their combination. Each one is built with placeholders for the others, so that an
+    error in one does not hide errors in the others.
+    """
     mistakes: list[str] = []
     made: dict[str, Any] = {}
-    stand_ins: dict[str, Any] = {
+    placeholders: dict[str, Any] = {
         "spec": DataSpec("", 100, 100, character_size=100),
         "cell": Elman,
         "encoder_state": ((torch.zeros(1, 8),),),
         "embedding": nn.Embedding(100, 8),
     }
-    stand_ins |= dict.fromkeys(("input_size", "feature_size"), 8)
+    placeholders |= dict.fromkeys(("input_size", "feature_size"), 8)
     widths = parts.backbone.get("hidden_size")
     width: Any = widths[0] if isinstance(widths, list) and widths else widths
-    # the real one: a cell may have options that must fit it
-    stand_ins["hidden_size"] = width if fits(width, int) and 0 < width <= WIDEST else 8
+    # the configured size, because options of a cell may depend on it
+    placeholders["hidden_size"] = width if fits(width, int) and 0 < width <= WIDEST else 8
     for group in COMPONENTS:
         wrong = check_component(group, getattr(parts, group), group, parts.allow_modules)
         mistakes += wrong.values()
         sound = _without(wrong, group, parts)
         try:
             if sound is not None:
-                made[group] = make(group, sound, stand_ins, parts.allow_modules, Elman)
+                made[group] = make(group, sound, placeholders, parts.allow_modules, Elman)
             if group == "data" and group in made:
-                stand_ins["spec"] = made["data"].expected_spec()
-                stand_ins["embedding"] = nn.Embedding(stand_ins["spec"].input_size, 8)
-                if stand_ins["spec"].picture is not None:
-                    stand_ins["input_size"] = stand_ins["spec"].picture[0]
+                placeholders["spec"] = made["data"].expected_spec()
+                placeholders["embedding"] = nn.Embedding(placeholders["spec"].input_size, 8)
+                if placeholders["spec"].picture is not None:
+                    placeholders["input_size"] = placeholders["spec"].picture[0]
         except ConfigError as error:
             mistakes += error.mistakes
         if group == "task" and "class" not in wrong:
             task = find(group, parts.task, parts.allow_modules, group)
             names = {**parts.task, **wrong}.get("metrics")
             mistakes += _check_metrics(made.get(group, task), names, parts)
-            mistakes += misfits(task, made.get("backbone"), stand_ins["spec"], parts.choices, made.get("encoder"))
+            mistakes += misfits(task, made.get("backbone"), placeholders["spec"], parts.choices, made.get("encoder"))
     return mistakes
 
 
 def _without(wrong: dict[str, str], group: str, parts: Parts) -> dict[str, Any] | None:
-    """The options of a component that are right; None where it cannot be built from them."""
+    """The valid options of a component; None if it cannot be built from them."""
     if "class" in wrong:
         return None
     options = getattr(parts, group)
@@ -161,7 +163,7 @@ def _sound(constructor: type, options: Options, wrong: dict[str, str], above: st
 
 
 def _check_machine(experiment: Experiment, cost: Cost) -> list[str]:
-    """Mistakes in what this machine would need for a training."""
+    """Error messages if training needs more threads or memory than this machine has."""
     mistakes = []
     threads, cores = experiment.training.threads, os.cpu_count() or 1
     if isinstance(threads, int) and threads > max(cores, MANY_THREADS):
@@ -169,7 +171,7 @@ def _check_machine(experiment: Experiment, cost: Cost) -> list[str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if torch.cuda.is_available() and experiment.training.device != "cpu":
         memory = max(memory, torch.cuda.get_device_properties(0).total_memory)
-    # what a batch keeps is an estimate, and weights with their gradient and two moments are not
+    # weights, gradients and two moments are exact; activations are an estimate, hence the larger tolerance
     needed = max(16 * cost.parameters, cost.training_bytes or 0)
     if 16 * cost.parameters > memory or needed > 8 * memory:
         mistakes.append(
@@ -180,11 +182,11 @@ def _check_machine(experiment: Experiment, cost: Cost) -> list[str]:
 
 
 MANY_THREADS = 64
-"""A configuration for a larger machine may be checked on a small one."""
+"""Up to this number threads are accepted, so that configurations of larger machines can be checked on a small one."""
 
 
 def harmful(experiment: Experiment) -> list[str]:
-    """Mistakes in options that do harm beside the others."""
+    """Error messages about options that do harm in combination with others."""
     return [
         f"{option.path}={plain(option.value)} makes no sense with {option.other}={plain(option.actual)}: set "
         f"{option.path}=false, or give {option.wanted}"
@@ -193,12 +195,12 @@ def harmful(experiment: Experiment) -> list[str]:
 
 
 def without_effect(experiment: Experiment) -> list[UnmetCondition]:
-    """The options that have no effect beside the others."""
+    """The options that have no effect in combination with the others."""
     return [*_unmet("acts_with", experiment)]
 
 
 def _unmet(declared: str, experiment: Experiment) -> Iterator[UnmetCondition]:
-    """Of all sections, as `seqzoo.contracts.options.unmet`."""
+    """`seqzoo.contracts.options.unmet` for all sections."""
     config = experiment.to_plain()
     for group in COMPONENTS:
         yield from _unmet_in(declared, group, config[group], group, experiment.allow_modules, config)
@@ -217,12 +219,12 @@ def _unmet_in(
 
 
 LOSSES = {"nats": "a likelihood", "squared error": "a squared error"}
-"""What the units of losses say."""
+"""Units of losses in words."""
 
 
 def _check_metrics(task: Task | type[Task], names: Any, parts: Parts) -> list[str]:
-    """Mistakes in the metrics of a task; a value that is no list of names has been told already."""
-    told, answers = task_name(task, parts.choices), task.example_answers
+    """Mistakes in the metrics of a task; a value that is not a list of names is reported elsewhere."""
+    named, answers = task_name(task, parts.choices), task.example_answers
     if names == []:
         return ["task.metrics is empty: name at least one, which picks the best checkpoint"]
     mistakes = []
@@ -230,11 +232,11 @@ def _check_metrics(task: Task | type[Task], names: Any, parts: Parts) -> list[st
         try:
             metric = create_metric(with_classes(name, MetricName, parts.allow_modules, "task.metrics"))
             if metric.from_predictions and answers is not None and not _can_score(metric, answers):
-                mistakes.append(f"task.metrics names {name}, which cannot score what {told} predicts")
+                mistakes.append(f"task.metrics names {name}, which cannot score what {named} predicts")
             unit = metric.loss_unit
             if unit is not None and unit != task.loss_unit:
                 mistakes.append(
-                    f"task.metrics names {name}, which is computed from {LOSSES[unit]}, and the loss of {told} is "
+                    f"task.metrics names {name}, which is computed from {LOSSES[unit]}, and the loss of {named} is "
                     f"{LOSSES.get(task.loss_unit, 'another')}: name loss instead"
                 )
         except ConfigError as error:

@@ -1,7 +1,6 @@
-"""One component of a model by its options: its class is found, its options are checked, it is constructed.
+"""Components from their options: look up the class, check the options, construct it.
 
-A configuration names classes of seqzoo's own packages, or of modules that the user allowed by name on this command
-line; it cannot run anything else.
+A configuration can only name classes of seqzoo's packages and of modules that the user allowed on the command line.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ CONTRACTS: dict[str, type] = {
 }
 
 
-# what each kind of constructor is handed, besides its options
+# arguments that constructors receive besides their options
 PROVIDED = {
     "cell": ("input_size", "hidden_size"),
     "backbone": ("cell", "input_size"),
@@ -59,29 +58,32 @@ PROVIDED = {
 
 
 def find(group: str, options: Options, allowed: Collection[str], where: str) -> Any:
-    """The class that `class:` names."""
+    """The class that the option `class` names. Raises ConfigError."""
     name = options.get("class")
     if not isinstance(name, str):
         raise ConfigError(
             [f"{where}.class is {shown(name)}: name a class of {PACKAGES[group]}, or module.Class of your own"]
         )
     if "." in name:
-        return own_class(name, CONTRACTS[group], group, allowed, f"{where}.class")
+        return user_class(name, CONTRACTS[group], group, allowed, f"{where}.class")
     homes = modules(PACKAGES[group])
     if name not in homes:
         raise ConfigError([f"{where}.class is {name!r}: there is no such {group}.{closest(name, homes)}"])
     return _class_in(homes[name], name, CONTRACTS[group], group, f"{where}.class is {name!r}")
 
 
-def own_class(name: str, contract: type, what: str, allowed: Collection[str], where: str) -> Any:
-    """The class that `module.Class` names, of a module that the user allowed.
+def user_class(name: str, contract: type, what: str, allowed: Collection[str], where: str) -> Any:
+    """Import a user-defined class `module.Class` of an allowed module.
 
     Args:
-        name: as it stands in the configuration.
-        contract: what it has to inherit from.
-        what: a word for such classes.
-        allowed: the modules that the user allowed.
-        where: the option that names it.
+        name: the value in the configuration.
+        contract: the base class that it must inherit from.
+        what: a word for such classes, for messages.
+        allowed: modules that the user allowed.
+        where: path of the option, for messages.
+
+    Raises:
+        ConfigError: the module is not allowed or cannot be imported, or it has no such class.
     """
     module, _, attribute = name.rpartition(".")
     if not module:
@@ -92,24 +94,24 @@ def own_class(name: str, contract: type, what: str, allowed: Collection[str], wh
     return _class_in(module, attribute, contract, what, f"{where} is {name!r}")
 
 
-def _class_in(module: str, attribute: str, contract: type, what: str, told: str) -> Any:
+def _class_in(module: str, attribute: str, contract: type, what: str, subject: str) -> Any:
     try:
         members = vars(importlib.import_module(module))
     except (ImportError, TypeError, ValueError) as error:
-        raise ConfigError([f"{told}, but {module} cannot be imported: {error}"]) from error
+        raise ConfigError([f"{subject}, but {module} cannot be imported: {error}"]) from error
     classes = {name: value for name, value in members.items() if isinstance(value, type)}
     if attribute not in classes:
         names = [name for name, value in classes.items() if issubclass(value, contract)]
-        raise ConfigError([f"{told}: there is no such {what}.{closest(attribute, names)}"])
+        raise ConfigError([f"{subject}: there is no such {what}.{closest(attribute, names)}"])
     if not issubclass(classes[attribute], contract):
         home = "seqzoo" if contract in (*CONTRACTS.values(), Metric) else contract.__module__.rpartition(".")[0]
-        raise ConfigError([f"{told}, which does not inherit from {home}.{contract.__name__}"])
+        raise ConfigError([f"{subject}, which does not inherit from {home}.{contract.__name__}"])
     return classes[attribute]
 
 
 def with_classes(value: Any, hint: Any, allowed: Collection[str], where: str) -> Any:
-    """An option with the classes that it names in place of their names, where its type has a place for them:
-    `type[Contract]`. A text without a dot stays one where the type has a place for that, too.
+    """Replace names of classes in an option by the classes, where its type hint has `type[Contract]`. Strings without a
+    dot are kept if the hint also allows strings.
     """
     arguments = get_args(hint)
     if get_origin(hint) in (list, Sequence) and isinstance(value, list):
@@ -117,7 +119,7 @@ def with_classes(value: Any, hint: Any, allowed: Collection[str], where: str) ->
     alternatives = arguments if get_origin(hint) in (Union, UnionType) else [hint]
     contracts = [get_args(choice)[0] for choice in alternatives if get_origin(choice) is type]
     if contracts and isinstance(value, str) and ("." in value or str not in alternatives):
-        return own_class(value, contracts[0], contracts[0].__name__.lower(), allowed, where)
+        return user_class(value, contracts[0], contracts[0].__name__.lower(), allowed, where)
     return value
 
 
@@ -129,39 +131,51 @@ def make(
     cell: CellFactory | None = None,
     where: str | None = None,
 ) -> Any:
-    """Construct what `options` describe. What the constructor refuses becomes a ConfigError that says where."""
+    """Construct a component.
+
+    Args:
+        group: kind of the component, a key of PACKAGES.
+        options: its options, with `class`.
+        provided: further arguments; the constructor receives those that it names.
+        allowed: modules that the user allowed.
+        cell: the cell of the model, for backbones inside the component.
+        where: path of the component, for messages; None: the group.
+
+    Raises:
+        ConfigError: invalid options, or an error that the constructor raised, with its path.
+    """
     where = where or group
     mistakes = check_component(group, options, where, allowed)
     if mistakes:
         raise ConfigError(mistakes.values())
-    found = find(group, options, allowed, where)
-    known = parameters(found)
+    constructor = find(group, options, allowed, where)
+    accepted = parameters(constructor)
     common: dict[type, dict[str, Any]] = {}
     if group == "cell":
-        options, common = _split_common(options, found)
-    arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in known}
-    arguments |= _parts(found, {k: v for k, v in options.items() if k != "class"}, allowed, cell, where)
+        options, common = _split_common(options, constructor)
+    arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in accepted}
+    arguments |= _parts(constructor, {k: v for k, v in options.items() if k != "class"}, allowed, cell, where)
     try:
-        made = _constructed(found, arguments)
+        made = _constructed(constructor, arguments)
         return _finish(made, common) if common else made
     except (ValueError, DataError, RuntimeError, OverflowError) as error:
         if isinstance(error, OverflowError) or re.search("overflow|negative dimension|invalid shape", str(error)):
             raise ConfigError([f"{where} has a size that no tensor can have: {str(error).splitlines()[0]}"]) from error
-        own = [name for given in common.values() for name in given]
-        raise ConfigError([_located(where, str(error), found, own)]) from error
+        common_names = [name for kind_options in common.values() for name in kind_options]
+        raise ConfigError([_located(where, str(error), constructor, common_names)]) from error
 
 
 def _parts(
     constructor: type, options: Options, allowed: Collection[str], cell: CellFactory | None, where: str
 ) -> dict[str, Any]:
-    """Options as a constructor takes them: groups and components among them are made."""
+    """The arguments of a constructor from its options; groups and components among them are constructed."""
     hints, made = type_hints(constructor), {}
     for name, value in options.items():
         hint, path = hints.get(name), f"{where}.{name}"
         if hint == BackboneFactory:
             value = _backbone_factory(value, allowed, cell, path)
         elif hint == CellFactories:
-            value = [_own_cell_factory(own, allowed, f"{path}[{n}]") for n, own in enumerate(value)]
+            value = [_inner_cell_factory(own, allowed, f"{path}[{n}]") for n, own in enumerate(value)]
         elif is_group(hint):
             try:
                 value = hint(**_parts(hint, value, allowed, cell, path))
@@ -174,8 +188,8 @@ def _parts(
 
 
 def _constructed(constructor: type, arguments: dict[str, Any]) -> Any:
-    """What a constructor makes. Where no memory is to be used (device meta), one that reads the values of its tensors,
-    which there are none of, is called in memory, and what it made is moved.
+    """Call a constructor. One that fails on the meta device because it reads tensor values is called on the CPU, and
+    the result is moved.
     """
     try:
         return constructor(**arguments)
@@ -187,14 +201,14 @@ def _constructed(constructor: type, arguments: dict[str, Any]) -> Any:
 
 
 def _finish(cell: Cell, common: dict[type, dict[str, Any]]) -> Cell:
-    """A cell with the options that every cell has."""
+    """Apply the common options of cells."""
     initialise(cell, Initialisation(**common[Initialisation]))
     cell.engine = Execution(**common[Execution]).engine
     return modify(cell, Modifiers(**common[Modifiers]))
 
 
 def _located(where: str, text: str, constructor: type, others: Iterable[str] = ()) -> str:
-    """A constructor's complaint, which may begin with the name of an option, with the place of the component."""
+    """The message of a constructor with the path of its component; it may begin with the name of an option."""
     if text.startswith(f"{where}."):
         return text
     first = text.partition(" ")[0].partition("=")[0]
@@ -225,8 +239,8 @@ def make_cell_factory(options: Options, allowed: Collection[str], where: str) ->
     return factory
 
 
-def _own_cell_factory(options: Options | str | None, allowed: Collection[str], where: str) -> CellFactory | None:
-    """A cell that stands in for the model's, by its name or its options; None where there is none."""
+def _inner_cell_factory(options: Options | str | None, allowed: Collection[str], where: str) -> CellFactory | None:
+    """The factory of a cell that replaces that of the model, from its name or options; None: not given."""
     if options is None:
         return None
     return make_cell_factory(composing.load("cell", options) if isinstance(options, str) else options, allowed, where)
@@ -235,10 +249,10 @@ def _own_cell_factory(options: Options | str | None, allowed: Collection[str], w
 def _backbone_factory(
     options: Options | str, allowed: Collection[str], cell: CellFactory | None, where: str
 ) -> BackboneFactory:
-    """A backbone inside another component: its cell is the model's own unless it names one."""
+    """The factory of a backbone inside another component; its cell is that of the model unless it names one."""
     if isinstance(options, str):
         options = composing.load("backbone", options)
-    cell = _own_cell_factory(options.get("cell"), allowed, f"{where}.cell") or cell
+    cell = _inner_cell_factory(options.get("cell"), allowed, f"{where}.cell") or cell
     rest = {name: value for name, value in options.items() if name != "cell"}
     return lambda input_size: make("backbone", rest, {"cell": cell, "input_size": input_size}, allowed, where=where)
 
@@ -259,26 +273,26 @@ def _split_common(options: Options, found: type) -> tuple[dict[str, Any], dict[t
 def check_component(
     group: str, options: Any, where: str, allowed: Collection[str], beside: Iterable[str] = ()
 ) -> dict[str, str]:
-    """The options of one component that have a mistake, by their path, and a sentence for each.
+    """An error message for each invalid option of a component, by its path.
 
-    beside: options that are given beside its own, which an unknown name may have meant.
+    beside: options of other components; suggested for unknown names.
     """
     if not isinstance(options, dict):
         return {"class": f"{where} is {shown(options)}: it must be a mapping with a class and its options"}
     try:
-        found = find(group, options, allowed, where)
+        constructor = find(group, options, allowed, where)
     except ConfigError as error:
         return {"class": str(error)}
     plain = {name: value for name, value in options.items() if name != "class"}
     mistakes: dict[str, str] = {}
     others = list(beside)
     if group == "cell":
-        plain, common = _split_common(plain, found)
+        plain, common = _split_common(plain, constructor)
         for kind, given in common.items():
             mistakes |= check_options(where, kind, given)
             others += parameters(kind)
-    mistakes |= check_options(where, found, plain, set(PROVIDED[group]) & parameters(found).keys(), others)
-    for path, hint, value in leaves(found, plain):
+    mistakes |= check_options(where, constructor, plain, set(PROVIDED[group]) & parameters(constructor).keys(), others)
+    for path, hint, value in leaves(constructor, plain):
         inside: list[str] = []
         if hint == CellFactories:
             inside = _check_cells(value, f"{where}.{path}", allowed)
@@ -302,7 +316,7 @@ def _check_nested(options: Any, where: str, allowed: Collection[str]) -> list[st
         return [f"{where} is {shown(options)}: it must be a backbone's name, or a mapping with a class and its options"]
     plain = {name: value for name, value in options.items() if name != "cell"}
     wrong = list(check_component("backbone", plain, where, allowed).values())
-    return wrong + _check_own_cell(options.get("cell"), f"{where}.cell", allowed)
+    return wrong + _check_inner_cell(options.get("cell"), f"{where}.cell", allowed)
 
 
 def _check_cells(options: Any, where: str, allowed: Collection[str]) -> list[str]:
@@ -311,12 +325,14 @@ def _check_cells(options: Any, where: str, allowed: Collection[str]) -> list[str
         wanted = "a list of cells' names, such as [lstm, gru]; null is the model's own"
         return [f"{where} is {shown(options)}: it must be {wanted}"]
     return [
-        mistake for number, own in enumerate(options) for mistake in _check_own_cell(own, f"{where}[{number}]", allowed)
+        mistake
+        for number, own in enumerate(options)
+        for mistake in _check_inner_cell(own, f"{where}[{number}]", allowed)
     ]
 
 
-def _check_own_cell(options: Any, where: str, allowed: Collection[str]) -> list[str]:
-    """Mistakes in a cell that stands in for the model's: a name, or a mapping; None where there is none."""
+def _check_inner_cell(options: Any, where: str, allowed: Collection[str]) -> list[str]:
+    """Mistakes in a cell that replaces that of the model: a name, a mapping, or None."""
     if options is None:
         return []
     if isinstance(options, str):

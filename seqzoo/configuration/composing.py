@@ -1,6 +1,6 @@
-"""From overrides to one plain configuration: the registry in `conf/`, composed by Hydra, every mistake told at once.
+"""Composes a plain configuration from overrides and `conf/` with Hydra, and reports all errors together.
 
-Nothing here imports torch: listing names and helping with options must answer at once.
+Nothing here imports torch, so that listing names and `--help` are fast.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ MISSING = "???"
 
 
 LONGEST_OVERRIDE = 10_000
-"""Characters."""
+"""Maximum length of an override in characters."""
 
 
 MOST_MARKS = 1_000
-"""In an override, of those that make lists and mappings: Hydra takes a millisecond for each."""
+"""Maximum number of brackets, commas and colons in an override; Hydra takes a millisecond for each."""
 
 
 MOST_JOBS = 10_000
-"""Of a sweep."""
+"""Maximum number of jobs of a sweep."""
 
 
 def config_dir_arguments() -> list[str]:
@@ -51,9 +51,10 @@ def config_dir_arguments() -> list[str]:
 
 
 def compose(*overrides: str) -> dict[str, Any]:
-    """One plain configuration, resolved, with the names that were chosen under `choices`.
+    """Compose a plain configuration with all interpolations resolved; `choices` holds the chosen names.
 
-    Raises ConfigError with every mistake in the overrides.
+    Raises:
+        ConfigError: all errors in the overrides.
     """
     config, mistakes = examine(*overrides)
     if mistakes or config is None:
@@ -62,13 +63,13 @@ def compose(*overrides: str) -> dict[str, Any]:
 
 
 def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
-    """As `compose`, with the mistakes as sentences beside what the overrides without them give."""
+    """`compose` that returns error messages, with the configuration from the valid overrides, instead of raising."""
     mistakes: list[str] = []
     groups, options = _sort_overrides(overrides, mistakes)
     config = None
     if not any(option.is_add() or option.is_force_add() for option in options):
         config = _composed(groups, options, [])
-    if config is None:  # again, first without options, to tell which of them there are
+    if config is None:  # again without options, to find out which of them exist
         chosen = _composed(groups, [], mistakes)
         if chosen is not None:
             options = [option for option in options if _exists(str(option.input_line), chosen, mistakes)]
@@ -80,26 +81,26 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
                 _composed(groups, [option], mistakes)
             mistakes += together if len(mistakes) == before else []
     if config is not None:
-        # where a run lies, and who launches it, are no part of what it is
+        # the output directory and the launcher are not part of the configuration
         config["overrides"] = [text for text in overrides if not re.match(r"[+~]*hydra[./]", text)]
     return config, mistakes
 
 
 def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """The options, by their path, in which two configurations differ, and both values; None where there is none."""
-    found: dict[str, tuple[Any, Any]] = {}
+    """The options in which two configurations differ, by path, with both values; None: not set."""
+    changed: dict[str, tuple[Any, Any]] = {}
     for key in [*before, *(key for key in after if key not in before)]:
         old, new = before.get(key), after.get(key)
         parts, others = ({} if value is None else value for value in (old, new))
         if isinstance(parts, dict) and isinstance(others, dict):
-            found |= differences(parts, others, f"{prefix}{key}.")
+            changed |= differences(parts, others, f"{prefix}{key}.")
         elif old != new:
-            found[prefix + key] = (old, new)
-    return found
+            changed[prefix + key] = (old, new)
+    return changed
 
 
 def changes(config: Options, overrides: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
-    """What overrides ask for of a configuration that is resolved already, and their mistakes as sentences.
+    """The values that overrides set in a resolved configuration, and error messages.
 
     Returns:
         The values by their paths, that of a group, such as `cell`, below `choices`.
@@ -125,12 +126,12 @@ def changes(config: Options, overrides: Iterable[str]) -> tuple[dict[str, Any], 
 
 
 def allowances(overrides: list[str]) -> list[str]:
-    """Those overrides that a run cannot give itself: whoever continues it gives them again."""
+    """The overrides that are not stored with a run for safety and must be given again to resume it."""
     return [text for text in overrides if text.lstrip("+").startswith(("allow_modules=", "allow_changed_data="))]
 
 
 def merged(options: Options, changes: Options) -> dict[str, Any]:
-    """Options with some changed; of a group, those that are named."""
+    """Options updated recursively by changes."""
     both = {key: merged(options[key], new) for key, new in changes.items() if _are_groups(options.get(key), new)}
     return {**options, **changes, **both}
 
@@ -140,9 +141,7 @@ def _are_groups(*values: Any) -> bool:
 
 
 def _parsed(text: str) -> Override:
-    """An override as Hydra reads it. Raises ConfigError where it cannot, with the same override in quotes where that
-    would help.
-    """
+    """Parse an override with Hydra. Raises ConfigError, with a quoted version of the override if that would help."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -169,7 +168,7 @@ def _parsed(text: str) -> Override:
 
 
 def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[list[Override], list[Override]]:
-    """Split overrides into choices of a group and the rest, leaving out what cannot be read or does not exist."""
+    """Split overrides into choices of a group and options, without those that are invalid."""
     groups, options = [], []
     for text in overrides:
         try:
@@ -225,13 +224,13 @@ OTHER_NAMES = {
     "units": "hidden_size", "d_model": "hidden_size", "layers": "num_layers", "n_layers": "num_layers",
     "embedding_dim": "embedding_size", "model": "cell", "rnn": "cell", "vocab_size": "vocabulary_size",
 }  # fmt: skip
-"""What other programs call an option."""
+"""Names of options in other programs -> names here."""
 
 
 def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) -> str:
-    """The option that may have been meant by a name that a group of options does not have, for the end of a sentence.
+    """A suggestion for an unknown option, for the end of a sentence.
 
-    node: the options of that group; above: its path.
+    node: the options of the group that it was looked up in; above: the path of that group.
     """
     wanted = OTHER_NAMES.get(name, name)
     everywhere = [path for group, options in config.items() if group != "choices" for path in _paths({group: options})]
@@ -261,7 +260,7 @@ def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:
 
 
 def load(group: str, name: str) -> dict[str, Any]:
-    """The options of one name alone, with those it builds on."""
+    """The options of a name of a group, with the defaults that its YAML includes."""
     if name not in names(group):
         raise ConfigError([_no_name(group, name)])
     return copy.deepcopy(_alone(group, name, _path(group, name).parent.parent, _written()))
@@ -280,7 +279,7 @@ def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, fol
     from hydra.core.global_hydra import GlobalHydra
 
     register_resolvers()
-    outer = GlobalHydra.instance().hydra  # inside a Hydra job there is one already, and it comes back
+    outer = GlobalHydra.instance().hydra  # inside a Hydra job there is one already, which is restored
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(folder), version_base="1.3"):
@@ -290,9 +289,9 @@ def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, fol
 
 
 def _composed(groups: list[Override], options: list[Override], mistakes: list[str]) -> dict[str, Any] | None:
-    """What Hydra composes of overrides, resolved, with the names that were chosen; None where there is a mistake.
+    """The configuration that Hydra composes from overrides, resolved, with the chosen names; None after an error.
 
-    Values are put in as Hydra does, after all else, so that what else there is need not be composed again for each.
+    Values are set last, as Hydra does, so that the cached composition of everything else can be reused.
     """
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -311,8 +310,8 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
             except (ConfigAttributeError, ConfigKeyError):
                 raise HydraException(f"there is no option {option.key_or_group!r}") from None
         return {**_resolved(config), "choices": dict(choices)}
-    except Exception as error:  # what Hydra and its plugins raise for a value that they cannot use is of any kind
-        reason = _in_words(error)
+    except Exception as error:  # Hydra and its plugins raise exceptions of any type for invalid values
+        reason = _reason(error)
         text = re.sub(r"Could not override ('.*')\.", r"there is no option \1", reason)
         if not text.startswith("there is no option"):
             given = ", ".join(repr(option.input_line) for option in options)
@@ -322,8 +321,8 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
         return None
 
 
-def _in_words(error: Exception) -> str:
-    """Why Hydra could not use an override."""
+def _reason(error: Exception) -> str:
+    """The reason for which Hydra could not use an override, in plain words."""
     text = str(error).strip()
     unknown = re.match(r"In '[^']*': Could not find '(hydra/\w+)/(.*)'", text)
     if unknown:
@@ -340,11 +339,11 @@ HYDRA_REASONS = {
     "Error merging override": "Hydra takes another type of value there",
     "Could not append to config": "there is such an option already, leave out the +",
 }
-"""What Hydra says of an override it cannot use begins so -> in words that fit a sentence about it."""
+"""Beginnings of Hydra's error messages -> plain reasons."""
 
 
 def _is_value(override: Override) -> bool:
-    """Whether an override gives a value to an option of ours, and does nothing else."""
+    """Whether an override only sets the value of an option of seqzoo."""
     from hydra.core.override_parser.types import OverrideType
 
     key = override.key_or_group
@@ -355,9 +354,9 @@ def _is_value(override: Override) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], written: int) -> tuple[Any, dict[str, str]]:
-    """What Hydra composes in a tenth of a second: the configuration, and the name that was chosen of each group.
+    """The composed configuration and the chosen name of each group, cached, because Hydra takes a tenth of a second.
 
-    folders, written: what was read, and when it was last changed, so that a file which is edited is read again.
+    folders, written: cache keys: the folders, and the last change of any file in them.
     """
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf import OmegaConf
@@ -372,7 +371,7 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
 
 
 def _missing_defaults(error: Exception, overrides: tuple[str, ...]) -> str:
-    """What a task of one's own lacks where it does not say what it runs with; what Hydra says of another file."""
+    """The error message if a user-defined task lacks default files; else that of Hydra."""
     chosen = {name: value for name, _, value in (text.partition("=") for text in overrides)}
     task = chosen.get("task", "")
     expected = {group: f"{group}/default/{task}.yaml" for group in ("backbone", "encoder", "data")}
@@ -390,13 +389,13 @@ def _missing_defaults(error: Exception, overrides: tuple[str, ...]) -> str:
 
 
 def _written() -> int:
-    """Another number whenever a YAML was changed, added or removed."""
+    """A number that changes whenever a YAML file is changed, added or removed."""
     files = [path.stat() for folder in _folders() for path in folder.rglob("*.yaml")]
     return hash(tuple((file.st_ino, file.st_mtime_ns, file.st_size) for file in files))
 
 
 def _resolved(config: Any) -> dict[str, Any]:
-    """Plain values. An option that takes its value from one that is not there counts as not set."""
+    """Resolve all interpolations to plain values; an interpolation of a missing option counts as not set."""
     from omegaconf import OmegaConf
     from omegaconf.errors import InterpolationKeyError
 
@@ -408,7 +407,7 @@ def _resolved(config: Any) -> dict[str, Any]:
 
 
 def register_resolvers() -> None:
-    """What `conf/config.yaml` needs to name run directories."""
+    """Register the resolver that `conf/config.yaml` uses to name run directories."""
     from omegaconf import OmegaConf
 
     def run_name(data: str, cell: str, backbone: str) -> str:

@@ -1,7 +1,7 @@
-"""What a model costs, counted on the meta device: no memory, no data, the same on every machine.
+"""The cost of a model, counted on the meta device: without memory or data, and the same on every machine.
 
-Tensors there have shapes and no values. What needs values, such as a branch on them or an operator that torch does not
-have for this device, leaves the operations and the memory of a model unknown; it trains all the same.
+Tensors on the meta device have shapes but no values. If a model needs values, for a branch or an operator that is not
+implemented there, its FLOPs and memory are unknown; it can be trained all the same.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ from seqzoo.contracts.state import flatten
 from seqzoo.network.model import Model
 
 STEPS = 16
-"""Of the batch that is counted; backbones that leave out steps divide it."""
+"""Number of steps of the batch that is counted; divisible by the factors of pyramidal backbones."""
 
 
 class Cost(NamedTuple):
-    """parameters: numbers that are trained.
-    weights: numbers that are kept, trained or fixed; more than the parameters for a reservoir.
-    flops_per_token: of a forward pass over STEPS tokens, in matrix products; a multiplication and its addition are two.
-        Where pictures are read, tokens are those that are written. None: unknown.
-    state_bytes: of the backbone's state of one sequence, in float32.
-    training_bytes: weights, gradients, two moments, and what a batch keeps for the backward pass, in float32. None:
+    """The cost of a model.
+
+    parameters: number of trained parameters.
+    weights: number of stored weights, trained or fixed; more than the parameters for a reservoir.
+    flops_per_token: FLOPs of the matrix products in a forward pass over STEPS tokens, two per multiply-add; for picture
+        inputs tokens are output tokens. None: unknown.
+    state_bytes: size of the backbone's state for one sequence, in float32.
+    training_bytes: weights, gradients, two moments, and activations saved for the backward pass, in float32. None:
         unknown.
-    unknown: why some are, as a clause; empty where all are known.
+    unknown: the reason for unknown costs, as a clause; empty: all are known.
     """
 
     parameters: int
@@ -45,9 +47,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
-    """The cost of a model on the meta device, whose training reads batches of rows x steps ids, or features where
-    `numbers` is True.
-    """
+    """The cost of a model on the meta device, with training batches of rows x steps ids, or features if `numbers`."""
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     state_bytes = sum(part.numel() * part.element_size() for part in flatten(model.backbone.initial_state(1)))
     flops, training_bytes, unknown = None, None, ""
@@ -60,7 +60,7 @@ def cost_of(model: Model, rows: int, steps: int, numbers: bool) -> Cost:
 
 
 def memory_to_train(cost: Cost) -> str:
-    """An estimate, rounded: "about 12 MiB"."""
+    """The training memory for messages, rounded: "about 12 MiB"."""
     if cost.training_bytes is None:
         return "unknown"
     mebibytes = cost.training_bytes / 2**20
@@ -68,7 +68,7 @@ def memory_to_train(cost: Cost) -> str:
 
 
 def count_weights(model: nn.Module) -> int:
-    """Numbers that are saved, trained or fixed; tables that follow from options are none."""
+    """The number of weights in the state dict, trained or fixed; other buffers are not counted."""
     saved = model.state_dict().keys()
     fixed = [buffer for name, buffer in model.named_buffers() if name in saved]
     return sum(tensor.numel() for tensor in (*model.parameters(), *fixed))
@@ -79,39 +79,39 @@ def count_flops(model: Model, numbers: bool) -> float:
     batch = _batch(model, 1, STEPS, numbers)
     with torch.no_grad(), _Counter() as counter:
         scores, _ = model(batch)
-        model.task.loss(scores, batch)  # a head may do its work there
+        model.task.loss(scores, batch)  # some heads compute their scores there
     return counter.flops / STEPS
 
 
 class _Counter(TorchDispatchMode):
     """Counts the FLOPs of matrix products.
 
-    The steps of a cell are alike, and torch takes a third of a millisecond for a shape on the meta device: what an
-    operation gave for inputs of some shapes is kept for the next time.
+    An operation on the meta device takes a third of a millisecond, and the steps of a cell are alike: the shapes of
+    results are cached by the shapes of inputs.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.flops = 0
-        self._known: dict[Any, Callable[[Any], Tensor]] = {}
+        self._results: dict[Any, Callable[[Any], Tensor]] = {}
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         key = (function, _shapes(args), _shapes(list(kwargs.items())))
-        make = self._known.get(key)
+        make = self._results.get(key)
         if make is not None:
             out = make(args)
         else:
             out = _run(function, args, kwargs)
             if (again := _again(out, args, key)) is not None:
-                self._known[key] = again
+                self._results[key] = again
         if (of := flop_registry.get(function.overloadpacket)) is not None:
             self.flops += of(*args, **kwargs, out_val=out)
         return out
 
 
 def _run(function: Any, args: Any, kwargs: Any) -> Any:
-    """What an operator gives. Raises UnknownCost where it would need values that tensors on the meta device lack."""
+    """Run an operator. Raises UnknownCost if it needs values, which tensors on the meta device do not have."""
     reads_value = function is torch.ops.aten._local_scalar_dense.default
     try:
         return function(*args, **kwargs)
@@ -123,22 +123,22 @@ def _run(function: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _shapes(value: Any) -> Any:
-    """What an argument says of the shape of a result, as a key."""
+    """The properties of an argument that determine the shape of a result, as a key."""
     if isinstance(value, Tensor):
         return value.shape, value.stride(), value.dtype, value.device
     if isinstance(value, (list, tuple)):
         return tuple(_shapes(part) for part in value)
-    return type(value), value  # 1 and 1.0 make other types
+    return type(value), value  # 1 and 1.0 give different dtypes
 
 
 def _again(out: Any, args: Any, key: Any) -> Callable[[Any], Tensor] | None:
-    """How a result is had without the operation: it is the first argument, or memory of its own; None if neither."""
+    """A function that recreates a result: the first argument, or a new tensor; None for a view of an argument."""
     if not isinstance(out, Tensor) or _shapes(args) != key[1]:
         return None
     if out is args[0]:
         return lambda args: args[0]
-    given = {part.untyped_storage()._cdata for part in tree_leaves(args) if isinstance(part, Tensor)}
-    if out.untyped_storage()._cdata in given:
+    storages = {part.untyped_storage()._cdata for part in tree_leaves(args) if isinstance(part, Tensor)}
+    if out.untyped_storage()._cdata in storages:
         return None
     return functools.partial(_empty, out.shape, out.stride(), out.dtype, out.device)
 
@@ -153,15 +153,15 @@ def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
 
 
 def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:
-    """What the backward pass of a batch keeps, scaled up from a small one."""
-    # a view shares its storage: each counts once, and weights not at all
-    kept: dict[int, int] = {}
+    """The bytes that a batch saves for the backward pass, extrapolated from a small batch."""
+    # each storage counts once, however many views there are, and weights do not count
+    saved: dict[int, int] = {}
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in weights:
-            kept[storage._cdata] = storage.nbytes()
+            saved[storage._cdata] = storage.nbytes()
         return tensor
 
     small_rows, small_steps = 2, 8
@@ -169,4 +169,4 @@ def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), _Counter():
         scores, _ = model(batch)
         model.task.loss(scores, batch)
-    return sum(kept.values()) * rows * steps // (small_rows * small_steps)
+    return sum(saved.values()) * rows * steps // (small_rows * small_steps)

@@ -1,4 +1,4 @@
-"""One configuration, parsed once: what everybody reads between the command line and the constructors."""
+"""The configuration of an experiment as one typed, frozen object, parsed once."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ COMPONENTS = ("data", "encoder", "cell", "backbone", "task", "learning")
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The components of a configuration, each by the options of its YAML, among them its class.
+    """The components of a configuration, each with the options of its YAML, `class` included.
 
-    choices: the names that were chosen in `conf/`, by their group; allow_modules: modules outside seqzoo whose classes
-    may be named.
+    choices: the chosen names of `conf/` by group.
+    allow_modules: modules outside seqzoo whose classes may be used.
     """
 
     data: Options = field(default_factory=dict)
@@ -40,7 +40,8 @@ class Parts:
 class Experiment(Parts):
     """A whole configuration: components, training, budget and seed.
 
-    overrides: what it was composed of; data_files: what was read when the run was started, by `fingerprints.records`.
+    overrides: the overrides that it was composed from.
+    data_files: records of the files that were read when the run was started (`fingerprints.records`).
     """
 
     training: Training
@@ -51,11 +52,11 @@ class Experiment(Parts):
     data_files: Sequence[Options] = ()
 
     def to_plain(self) -> dict[str, Any]:
-        """Mappings, lists and values alone, as `config.yaml` stores them; `parse` reads them."""
+        """Plain mappings, lists and values, as stored in `config.yaml`; the inverse of `parse`."""
         return asdict(self)
 
     def with_values(self, values: Mapping[str, Any]) -> Experiment:
-        """A copy in which options of components have other values, by their paths, such as backbone.hidden_size."""
+        """A copy with other values of options of components, by path, such as backbone.hidden_size."""
         components = {name: copy.deepcopy(getattr(self, name)) for name in COMPONENTS}
         for path, value in values.items():
             *above, option = path.split(".")
@@ -64,10 +65,10 @@ class Experiment(Parts):
 
 
 def parse(config: Mapping[str, Any]) -> Experiment:
-    """A plain configuration, composed or stored, as one object. Components are checked by `checking.check`.
+    """Convert a plain configuration, composed or stored, to an Experiment. Components are checked by `checking.check`.
 
     Raises:
-        ConfigError: every mistake in the sections, their types and the settings of training and budget.
+        ConfigError: all errors in the sections, their types and the settings of training and budget.
     """
     parts = parts_of(config)
     mistakes = [*value_mistakes(config), *training_mistakes(config), *budget_mistakes(config)]
@@ -85,7 +86,7 @@ def parse(config: Mapping[str, Any]) -> Experiment:
 
 
 def parts_of(config: Mapping[str, Any]) -> Parts:
-    """The components of a plain configuration. Raises ConfigError where a section is missing or not a mapping."""
+    """The components of a plain configuration. Raises ConfigError if a section is missing or not a mapping."""
     mistakes = section_mistakes(config)
     if mistakes:
         raise ConfigError(mistakes)
@@ -97,13 +98,13 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
 
 
 def compose(*overrides: str) -> Experiment:
-    """A configuration by overrides as on the command line.
+    """Compose a configuration from overrides, as on the command line.
 
     Args:
-        *overrides: such as "task=tagging" and "cell=gru".
+        *overrides: for example "task=tagging" and "cell=gru".
 
     Raises:
-        ConfigError: all mistakes in the overrides, or in what they say of training and budget.
+        ConfigError: all errors in the overrides and in the settings of training and budget.
 
     Example:
         >>> seqzoo.compose("task=tagging", "cell=gru").training.learning_rate

@@ -1,4 +1,4 @@
-"""Overrides, as on the command line, become a checked configuration, or a model and its data."""
+"""From overrides, as on the command line, to a checked configuration, or a model and its data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seqzoo.network.model import Model
 
 
 def examine(*overrides: str) -> tuple[Experiment | None, list[str]]:
-    """Compose and check: the configuration, and every mistake in the overrides and in what they build, as sentences."""
+    """Compose and check a configuration; returns it with messages for all errors in overrides and components."""
     config, mistakes = composing.examine(*overrides)
     if config is None:
         return None, mistakes
@@ -27,7 +27,7 @@ def examine(*overrides: str) -> tuple[Experiment | None, list[str]]:
 
 
 def _given_without_effect(experiment: Experiment) -> list[str]:
-    """Mistakes in overrides that change nothing. Options of recipes, which others may have switched off, are none."""
+    """Error messages for overrides without effect; options of recipes may have none, because others switch them off."""
     mistakes = []
     for option in checking.without_effect(experiment):
         given = [text for text in experiment.overrides if _sets(text, option.path)]
@@ -44,7 +44,7 @@ def _sets(override: str, path: str) -> bool:
 
 
 def build(*overrides: str) -> tuple[Model, DataModule]:
-    """A model and its data, by overrides as on the command line.
+    """Build a model and its data from overrides, as on the command line.
 
     Args:
         *overrides: such as "task=tagging" and "cell=gru".

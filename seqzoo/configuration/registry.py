@@ -1,4 +1,4 @@
-"""The names in `conf/` and in folders of the user, and what their YAML files say of each option."""
+"""The names in `conf/` and in folders of the user, and the documentation of options in their YAML files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-# in a wheel conf/ lies inside the package, in a checkout beside it
+# in a wheel conf/ is inside the package, in a checkout beside it
 CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 
@@ -24,7 +24,7 @@ GROUPS = ("cell", "backbone", "encoder", "task", "data", "learning", "training",
 
 
 def use_config_dir(folder: str | Path) -> None:
-    """Add the names in a folder of one's own, laid out as `conf/`. Raises ConfigError where one is taken already."""
+    """Add the names of a user's folder that is laid out as `conf/`. Raises ConfigError if a name exists already."""
     path = Path(folder).resolve()
     if not str(folder) or not path.is_dir():
         raise ConfigError([f"--config-dir is {str(folder)!r}, which is no folder"])
@@ -39,7 +39,7 @@ def use_config_dir(folder: str | Path) -> None:
 
 
 def own_config_dirs() -> list[Path]:
-    """The folders that were added."""
+    """The folders that the user added."""
     return list(_user_dirs)
 
 
@@ -47,7 +47,7 @@ _user_dirs: list[Path] = []
 
 
 def search_path(primary: Path = CONF_DIR) -> list[str]:
-    """The override that tells Hydra of the folders besides the one it starts from."""
+    """The override with Hydra's search path for all other folders."""
     folders = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in _folders() if folder != primary]
     return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
 
@@ -57,13 +57,13 @@ def _folders() -> list[Path]:
 
 
 def names(group: str, pattern: str = "*") -> list[str]:
-    """The names of a group of `conf/` that match a wildcard; folders inside a group hold aliases and are left out."""
+    """The names of a group of `conf/` that match a wildcard, without the aliases in subfolders of the group."""
     found = {path.stem for folder in _folders() for path in (folder / group).glob("*.yaml")}
     return sorted(name for name in found if fnmatch.fnmatch(name, pattern))
 
 
 def summary(group: str, name: str) -> str:
-    """The first comment of a YAML that is not Hydra's own."""
+    """The first comment of a YAML file, without directives of Hydra."""
     for line in _path(group, name).read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and not line.startswith("# @"):
             return line[2:]
@@ -71,7 +71,7 @@ def summary(group: str, name: str) -> str:
 
 
 def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
-    """(option, default, what it does) of a YAML and of those it builds on, from their comments."""
+    """(option, default, description) from the comments of a YAML file and of its defaults."""
     from omegaconf import OmegaConf
 
     text = _path(group, name).read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
 
 
 def common_help(group: str) -> list[tuple[str, str, str]]:
-    """As `option_help`, of the options that `conf/config.yaml` gives to every name of a group."""
+    """`option_help` for the options that `conf/config.yaml` adds to every name of a group."""
     options = _commented((CONF_DIR / "config.yaml").read_text(encoding="utf-8"))
     return [
         (key.removeprefix(f"{group}."), default, what)
@@ -96,14 +96,14 @@ def common_help(group: str) -> list[tuple[str, str, str]]:
 
 
 def every_option(group: str, name: str) -> list[tuple[str, str, str]]:
-    """`option_help` and `common_help`; what a name says of an option that all of its group have is what counts."""
+    """`option_help` and `common_help`; the description of a name takes precedence over that of its group."""
     own = option_help(group, name)
     said = {option for option, _, _ in own}
     return [*own, *(option for option in common_help(group) if option[0] not in said)]
 
 
 def _commented(text: str) -> dict[str, tuple[str, str]]:
-    """The default and the comment of each option of a YAML's text, by its path."""
+    """The default and the comment of each option in the text of a YAML file, by path."""
     options: dict[str, tuple[str, str]] = {}
     above: list[str] = []
     for line in text.splitlines():
@@ -129,7 +129,7 @@ def _no_name(group: str, name: str) -> str:
 
 
 def real_name(group: str, name: str) -> str:
-    """The name that an alias such as default/tagging stands for."""
+    """The name that an alias such as default/tagging refers to."""
     if "/" not in name:
         return name
     match = re.search(rf"/{group}/([\w-]+)@", _path(group, name).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a configuration costs, without building it; and the width at which it keeps a budget."""
+"""The cost of a configuration, counted on the meta device, and the width that meets its budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from seqzoo.network.model import Model
 
 
 class Outline(NamedTuple):
-    """What is known of a model before its data has been read; rows and steps are those of a batch."""
+    """The model and its cost before any data is read; rows and steps are those of a batch."""
 
     model: Model
     spec: DataSpec
@@ -29,14 +29,17 @@ class Outline(NamedTuple):
     rows: int
     steps: int
     numbers: bool
-    unmet: str = ""  # why no width keeps the budget, if the sizes are these upper limits
+    unmet: str = ""  # why no width meets the budget for these upper bounds of the sizes
 
 
 def outline(experiment: Experiment) -> Outline:
-    """Build on the meta device (no memory, no data) and measure. Sizes that only the data knows are upper limits; a
-    width that a budget sets is that for these sizes, or the configuration's own where none can be found.
+    """Build the model on the meta device, without memory or data, and measure its cost.
 
-    Raises ConfigError where the parts do not fit together.
+    Sizes that depend on the data are upper bounds. With a budget the width is the one for these sizes, or that of the
+    configuration if no width meets the budget.
+
+    Raises:
+        ConfigError: the components do not work together.
     """
     data = build_data(experiment)
     spec = data.expected_spec()
@@ -45,7 +48,7 @@ def outline(experiment: Experiment) -> Outline:
         experiment = within_budget(experiment, data, spec)
     except UnknownCost:
         raise
-    except ConfigError as error:  # no mistake yet: the data may be smaller than its upper limits
+    except ConfigError as error:  # not an error yet: the data may be smaller than the upper bounds
         unmet = str(error)
     model = _on_meta(experiment, data, spec)
     mistakes = unsupported(data.structure, model.backbone, f"backbone={experiment.choices['backbone']}")
@@ -55,7 +58,7 @@ def outline(experiment: Experiment) -> Outline:
 
 
 def describe_inputs(spec: DataSpec, numbers: bool) -> str:
-    """What a step of the input is."""
+    """The inputs in words."""
     if spec.picture is not None:
         return "pictures of {} x {} x {}".format(*spec.picture)
     if numbers:
@@ -64,12 +67,12 @@ def describe_inputs(spec: DataSpec, numbers: bool) -> str:
 
 
 def measure(experiment: Experiment, data: DataModule, spec: DataSpec) -> Cost:
-    """What the model of a configuration costs. Raises ConfigError where no batch goes through it."""
+    """The cost of the model of a configuration. Raises ConfigError if a batch cannot be passed through it."""
     return _cost(_on_meta(experiment, data, spec), experiment, data)
 
 
 def _cost(model: Model, experiment: Experiment, data: DataModule) -> Cost:
-    with _told_as_misfit(experiment, data, model):
+    with _misfit_as_config_error(experiment, data, model):
         return cost_of(model, *_shape(data), data.numbers)
 
 
@@ -92,7 +95,7 @@ def within_budget(experiment: Experiment, data: DataModule, spec: DataSpec) -> E
         if name == "parameters":
             return count_weights(model)
         try:
-            with _told_as_misfit(experiment, data, model):
+            with _misfit_as_config_error(experiment, data, model):
                 return count_flops(model, data.numbers)
         except UnknownCost as error:
             reason = f"budget.flops needs the FLOPs per token, which are unknown here: {error}; give budget.parameters"
@@ -112,8 +115,8 @@ def within_budget(experiment: Experiment, data: DataModule, spec: DataSpec) -> E
 
 
 def widths(experiment: Experiment, budget: str) -> list[str]:
-    """The options that are `backbone.hidden_size`, or take their value from it. Raises ConfigError where a budget
-    cannot set it.
+    """The options that a budget changes: `backbone.hidden_size` and those that interpolate it. Raises ConfigError if
+    the budget cannot set it.
     """
     width = experiment.backbone.get("hidden_size")
     if not isinstance(width, int):
@@ -132,13 +135,13 @@ def _on_meta(experiment: Experiment, data: DataModule, spec: DataSpec) -> Model:
 
 
 def _shape(data: DataModule) -> tuple[int, int]:
-    """Rows and steps of a batch; a data set of one's own may have other options."""
+    """Rows and steps of a batch; user-defined data may not have these options."""
     return getattr(data, "batch_size", 1), getattr(data, "window", 40)
 
 
 @contextmanager
-def _told_as_misfit(experiment: Experiment, data: DataModule, model: Model) -> Iterator[None]:
-    """What torch says when no batch goes through a model, as a ConfigError."""
+def _misfit_as_config_error(experiment: Experiment, data: DataModule, model: Model) -> Iterator[None]:
+    """Convert errors of torch in the forward pass of a model to a ConfigError."""
     try:
         yield
     except (RuntimeError, IndexError, ValueError) as error:
@@ -148,7 +151,7 @@ def _told_as_misfit(experiment: Experiment, data: DataModule, model: Model) -> I
 
 
 def _makes_vectors(model: Model, numbers: bool) -> bool:
-    """Whether the encoder reads a batch and makes vectors of its width."""
+    """Whether the encoder maps a batch to vectors of its output size."""
     try:
         with torch.device("meta"):
             batch = model.task.example_batch(1, 2, numbers)

@@ -1,4 +1,4 @@
-"""Training and evaluation as calls from a program of one's own: what `seqzoo train` and `seqzoo evaluate` do."""
+"""`seqzoo train` and `seqzoo evaluate` as functions for Python programs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from seqzoo.training.loop import Stopped
 def train(*overrides: str) -> FinishedRun:
     """Train one run as `seqzoo train` does, with its progress bar, log and run directory.
 
-    The process's random state is seeded, and its number of threads is set.
+    It seeds the random generators of the process and sets its number of threads.
 
     Args:
-        *overrides: as on the command line, such as "task=tagging" and "training.epochs=3"; "resume=RUN_DIR" continues
+        *overrides: as on the command line, such as "task=tagging" and "training.epochs=3"; "resume=RUN_DIR" resumes
             a run.
 
     Returns:
         The run directory and the final metrics.
 
     Raises:
-        ConfigError: all mistakes in the overrides.
-        SeqzooError: the data cannot be read, or the training cannot go on.
-        KeyboardInterrupt: the training was interrupted, and is saved: "resume=RUN_DIR" continues it.
+        ConfigError: all errors in the overrides.
+        SeqzooError: the data cannot be read, or training cannot continue.
+        KeyboardInterrupt: training was interrupted and saved; "resume=RUN_DIR" resumes it.
 
     Example:
         >>> run = seqzoo.train("task=tagging", "cell=gru", "training.epochs=3")
@@ -54,16 +54,16 @@ def evaluate(
 
     Args:
         run_dir: the run directory.
-        split: "test", "validation" or "train", as far as the data have them.
+        split: "test", "validation" or "train".
         device: "auto", "cpu", "cuda" or "cuda:1".
-        allow_modules: modules of your own that the run may use.
+        allow_modules: user-defined modules that the run may use.
 
     Returns:
-        The scores by their names and, where a task answers with classes, a "report" with those of each class.
+        The scores by name and, for tasks that predict classes, a "report" with the scores of each class.
 
     Raises:
-        ConfigError: the data of the run have no such split, or the run uses a module that is not allowed.
-        CheckpointError: the directory is no run, or is damaged.
+        ConfigError: the data of the run has no such split, or the run uses a module that is not allowed.
+        CheckpointError: the directory is not a run directory, or is damaged.
 
     Example:
         >>> seqzoo.evaluate(run.folder, "validation")["accuracy"]

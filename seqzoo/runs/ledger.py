@@ -1,7 +1,7 @@
-"""What became of each job of a sweep, so that it can be started again: one file a job, named after its configuration.
+"""The status of each job of a sweep, so that the sweep can be resumed: one file per job, named after its configuration.
 
-ledger/KEY.json holds an `Entry`. Whoever runs a job holds a lock that ends with its process: an entry that says
-"running" without a lock is that of a job that was cut.
+ledger/KEY.json holds an `Entry`. The process that runs a job holds a lock, which is released when it ends: an entry
+with status "running" without a lock belongs to an interrupted job.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ LEDGER = "ledger"
 
 @dataclass
 class Entry:
-    """folder: of the run, inside that of the sweep; command: what runs the job alone; reason: why it failed, one line;
-    details: where in the code, for what is no mistake of a user.
+    """The status of a job.
+
+    folder: run directory, relative to that of the sweep.
+    command: the command that runs this job alone.
+    reason: why it failed, in one line.
+    details: where in the code it failed, for unexpected errors.
     """
 
     status: Literal["running", "done", "failed"]
@@ -32,27 +36,27 @@ class Entry:
 
 
 class Ledger:
-    """The jobs of the sweep in a folder, by the key of their configuration."""
+    """The jobs of the sweep in a folder, by the keys of their configurations."""
 
     def __init__(self, sweep: Path):
         self._folder = sweep / LEDGER
 
     def read(self, key: str) -> Entry | None:
-        """None for a job that never began; one whose file is damaged counts as such."""
+        """The entry of a job; None if it was never started or its file is damaged."""
         try:
             return Entry(**json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def entries(self) -> list[Entry]:
-        """Of all jobs that began."""
-        found = (self.read(path.stem) for path in sorted(self._folder.glob("*.json")))
-        return [entry for entry in found if entry is not None]
+        """The entries of all jobs that were started."""
+        entries = (self.read(path.stem) for path in sorted(self._folder.glob("*.json")))
+        return [entry for entry in entries if entry is not None]
 
     def write(self, key: str, entry: Entry) -> None:
         text = json.dumps(asdict(entry), indent=2, ensure_ascii=False) + "\n"
         write_text(self._folder / f"{key}.json", text)
 
     def lock(self, key: str) -> AbstractContextManager[bool]:
-        """Whether this process may run the job, until the end of the context: False while another one does."""
+        """A lock on a job; yields False while another process runs it."""
         return lock(self._folder / f".{key}.lock")

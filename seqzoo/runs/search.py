@@ -1,5 +1,5 @@
-"""A search for good options by Optuna. A trial is an ordinary run in a process of its own, and its validation curve is
-followed: one that is worse than the middle of the others was at the same update is stopped.
+"""Hyperparameter search with Optuna. Each trial is an ordinary run in a separate process; it is pruned if its
+validation score is worse than the median of the other trials at the same update.
 
 Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, 2019, https://arxiv.org/abs/1907.10902
 """
@@ -28,20 +28,24 @@ if TYPE_CHECKING:
 
 JOURNAL = "search.journal"
 LOOK = 1.0
-"""Seconds between two looks at a curve."""
+"""Seconds between two reads of a validation curve."""
 UNDISTURBED = 4
-"""So many trials end by themselves before one is stopped."""
+"""Number of completed trials before any trial is pruned."""
 
 
 class Space(NamedTuple):
-    """values: overrides that are checked before the first trial; ask: a trial for one of them, or for one between."""
+    """The search space of an option.
+
+    values: overrides that are checked before the first trial: all choices, or the ends of an interval.
+    ask: samples an override for a trial.
+    """
 
     values: list[str]
     ask: Callable[[Trial], str]
 
 
 class Goal(NamedTuple):
-    """The metric that picks checkpoints; tag: of its curve."""
+    """The metric that selects checkpoints; tag: name of its curve."""
 
     name: str
     tag: str
@@ -49,10 +53,17 @@ class Goal(NamedTuple):
 
 
 def search(overrides: list[str], trials: int, folder: Path, seed: int = 0) -> None:
-    """Run trials until there are so many in the folder, and say which was best; those that were cut go on first.
+    """Run trials until the folder has the given number, and print the best one; interrupted trials are resumed first.
 
-    overrides: as of a sweep, with intervals: `training.learning_rate=tag(log, interval(1e-4, 1e-1))`.
-    Raises ConfigError with every mistake in them, SeqzooError where no trial could be finished.
+    Args:
+        overrides: as in a sweep, also with intervals: `training.learning_rate=tag(log, interval(1e-4, 1e-1))`.
+        trials: total number of trials in the folder.
+        folder: output directory; several processes may share it.
+        seed: random seed of the sampler.
+
+    Raises:
+        ConfigError: all errors in the overrides.
+        SeqzooError: no trial was completed.
     """
     try:
         import optuna
@@ -62,21 +73,21 @@ def search(overrides: list[str], trials: int, folder: Path, seed: int = 0) -> No
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    fixed, found = spaces(overrides)
-    goal = goal_of(fixed, found)
+    fixed, searched = spaces(overrides)
+    goal = goal_of(fixed, searched)
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name="search",
         storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
         load_if_exists=True,
         direction="maximize" if goal.higher_is_better else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),  # that others search beside it is known
+        sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),  # for parallel processes
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNDISTURBED),
     )
     running = optuna.trial.TrialState.RUNNING
     for begun in study.get_trials(states=[running]):
         with lock(folder / f".trial={begun.number}.lock") as free:
-            # only who has the lock changes a trial, so that what was read before may be old
+            # read again under the lock, because another process may have changed the trial
             now = study.get_trials(deepcopy=False)[begun.number]
             if free and now.state == running and "job" in now.user_attrs:
                 _run(study, optuna.Trial(study, now._trial_id), now.user_attrs["job"], folder, goal)
@@ -87,7 +98,7 @@ def search(overrides: list[str], trials: int, folder: Path, seed: int = 0) -> No
                     break
                 trial = study.ask()
                 held.enter_context(lock(folder / f".trial={trial.number}.lock", wait=True))
-            job = [*fixed, *(space.ask(trial) for space in found)]
+            job = [*fixed, *(space.ask(trial) for space in searched)]
             trial.set_user_attr("job", job)
             _run(study, trial, job, folder, goal)
     if not study.get_trials(states=[optuna.trial.TrialState.COMPLETE]):
@@ -98,19 +109,19 @@ def search(overrides: list[str], trials: int, folder: Path, seed: int = 0) -> No
 
 
 def spaces(overrides: list[str]) -> tuple[list[str], list[Space]]:
-    """What is fixed, and a space for each option with several values."""
-    fixed, found = [], []
+    """The fixed overrides, and a space for each option with several values."""
+    fixed, searched = [], []
     for text in overrides:
         override = sweeps.sweeping(text)
         if override is None:
             fixed.append(text)
         elif override.is_interval_sweep():
-            found.append(_interval(override.get_key_element(), override.value()))
+            searched.append(_interval(override.get_key_element(), override.value()))
         else:
-            found.append(_choice(override.get_key_element(), sweeps.values(text)))
-    if not found:
+            searched.append(_choice(override.get_key_element(), sweeps.values(text)))
+    if not searched:
         raise ConfigError(["there is nothing to search: give an option several values, such as cell=lstm,gru"])
-    return fixed, found
+    return fixed, searched
 
 
 def _choice(option: str, values: list[str]) -> Space:
@@ -125,15 +136,15 @@ def _interval(option: str, interval: Any) -> Space:
     return Space(ends, lambda trial: f"{option}={trial.suggest_float(option, low, high, log=log):.4g}")
 
 
-def goal_of(fixed: list[str], found: list[Space]) -> Goal:
-    """Raises ConfigError with every mistake in what is fixed and in the values of each space."""
+def goal_of(fixed: list[str], searched: list[Space]) -> Goal:
+    """The metric to optimise. Raises ConfigError with all errors in fixed overrides and values of spaces."""
     from seqzoo.configuration.experiment import compose
     from seqzoo.configuration.overrides import examine
     from seqzoo.configuration.sizing import outline
 
-    first = [*fixed, *(space.values[0] for space in found)]
+    first = [*fixed, *(space.values[0] for space in searched)]
     mistakes: dict[str, None] = {}
-    for value in itertools.chain.from_iterable(space.values for space in found):
+    for value in itertools.chain.from_iterable(space.values for space in searched):
         mistakes |= dict.fromkeys(examine(*first, value)[1])
     if mistakes:
         raise ConfigError(mistakes)
@@ -142,28 +153,28 @@ def goal_of(fixed: list[str], found: list[Space]) -> Goal:
 
 
 def _run(study: Study, trial: Trial, job: list[str], folder: Path, goal: Goal) -> None:
-    """One trial, from its beginning or from where it was cut, until it ends or is stopped."""
+    """Start or resume a trial and follow it until it ends or is pruned."""
     from optuna.trial import TrialState
 
-    run, told = folder / f"trial={trial.number}", f"trial {trial.number}: {shlex.join(job)}"
+    run, label = folder / f"trial={trial.number}", f"trial {trial.number}: {shlex.join(job)}"
     if not (run / METRICS).exists():
         pruned = follow(start(job, run), run, goal.tag, trial)
         if pruned:
             study.tell(trial, state=TrialState.PRUNED)
-            print(f"{told}: stopped at update {pruned:,}, worse than the middle of the others", flush=True)
+            print(f"{label}: stopped at update {pruned:,}, worse than the middle of the others", flush=True)
             return
     scores = [point[goal.tag] for point in read_curves(run) if goal.tag in point]
     if not (run / METRICS).exists() or not scores:
         study.tell(trial, state=TrialState.FAIL)
-        print(f"{told}: failed, see {run}.log", flush=True)
+        print(f"{label}: failed, see {run}.log", flush=True)
         return
     best = (max if goal.higher_is_better else min)(scores)
     study.tell(trial, best)
-    print(f"{told}: {goal.name} {best:.4f}", flush=True)
+    print(f"{label}: {goal.name} {best:.4f}", flush=True)
 
 
 def start(job: list[str], run: Path) -> subprocess.Popen:
-    """A training, or its continuation, in a process of its own; what it says goes to a file beside the run."""
+    """Start or resume training in a separate process; its output goes to a file beside the run directory."""
     begun = (run / CONFIG).exists()
     chosen = (
         [f"resume={run}", *composing.allowances(job)]
@@ -177,23 +188,25 @@ def start(job: list[str], run: Path) -> subprocess.Popen:
 
 
 def follow(process: subprocess.Popen, run: Path, tag: str, trial: Trial) -> int:
-    """Tell the trial of each point of the curve, until the process ends: 0, or the update at which it was stopped for
-    being worse than the others.
+    """Report the points of the validation curve to the trial until the process ends.
+
+    Returns:
+        0, or the update at which the trial was pruned.
     """
-    told, ended = 0, False
+    num_reported, ended = 0, False
     while not ended:
         try:
             process.wait(LOOK)
             ended = True
         except subprocess.TimeoutExpired:
             pass
-        except KeyboardInterrupt:  # which the training has got, too: it saves itself
+        except KeyboardInterrupt:  # the training process receives it, too, and saves a checkpoint
             process.wait()
             raise
         points = [point for point in read_curves(run) if tag in point]
-        for point in points[told:]:
+        for point in points[num_reported:]:
             trial.report(point[tag], int(point["step"]))
-        told = len(points)
+        num_reported = len(points)
         if not ended and points and trial.should_prune():
             process.send_signal(signal.SIGTERM)
             process.wait()
