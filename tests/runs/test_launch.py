@@ -173,12 +173,10 @@ def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "options"),
-    [
-        ("joblib", ["hydra.launcher.n_jobs=2"]),
-        pytest.param("submitit_local", ["hydra.launcher.timeout_min=5"], marks=pytest.mark.slow),
-    ],
+    [("joblib", ["hydra.launcher.n_jobs=2"]), ("submitit_local", ["hydra.launcher.timeout_min=5"])],
 )
 def test_processes_side_by_side_give_the_same_numbers(
     launcher: str, options: list[str], in_a_row: Path, tmp_path: Path

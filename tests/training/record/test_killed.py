@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from seqzoo.training.record.checkpoint import load_training
 from seqzoo.training.record.files import LAST
 
@@ -41,16 +43,17 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
     """Return once a checkpoint of that update or a later one is there."""
     while step_of(folder) < step:
         with contextlib.suppress(subprocess.TimeoutExpired):  # the core is the training's meanwhile
-            process.wait(0.01)
+            process.wait(0.1)
         assert process.poll() is None, process.communicate()[1].decode()
 
 
-def test_killed_runs_continue(command: Callable, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [(1,), pytest.param((1, 40, 80), marks=pytest.mark.slow)])
+def test_killed_runs_continue(kills: tuple[int, ...], command: Callable, tmp_path: Path) -> None:
     assert command("train", *OPTIONS, "hydra.run.dir=whole").status == 0
     cut = tmp_path / "cut"
     luck = random.Random(7)
     process = launch(tmp_path, *OPTIONS, "hydra.run.dir=cut")
-    for earliest in (1, 50):
+    for earliest in kills:
         wait_for_step(cut, earliest + luck.randrange(30), process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
