@@ -19,7 +19,7 @@ from seqzoo.training.record.files import LAST
 
 OPTIONS = [
     "task=language_modeling", "debug=tiny", "task.dropout=0.2", "data.train_size=400", "data.limit=3000",
-    "data.window=8", "training.steps=120", "training.validate_every=40", "training.save_every=0", "training.examples=1",
+    "data.window=8", "training.steps=40", "training.validate_every=20", "training.save_every=0", "training.examples=1",
 ]  # fmt: skip
 
 
@@ -47,18 +47,18 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
         assert process.poll() is None, process.communicate()[1].decode()
 
 
-@pytest.mark.parametrize("kills", [(1,), pytest.param((1, 40, 80), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [(1,), pytest.param((1, 12, 24), marks=pytest.mark.slow)])
 def test_killed_runs_continue(kills: tuple[int, ...], command: Callable, tmp_path: Path) -> None:
     assert command("train", *OPTIONS, "hydra.run.dir=whole").status == 0
     cut = tmp_path / "cut"
-    luck = random.Random(7)
+    delay = random.Random(7)
     process = launch(tmp_path, *OPTIONS, "hydra.run.dir=cut")
     for earliest in kills:
-        wait_for_step(cut, earliest + luck.randrange(30), process)
+        wait_for_step(cut, earliest + delay.randrange(8), process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        assert 0 < step_of(cut) < 120
+        assert 0 < step_of(cut) < 40
         process = launch(tmp_path, "resume=cut")
     finish(process)
     metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut")]
