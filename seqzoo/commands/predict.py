@@ -166,10 +166,10 @@ def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
 
 
 def _apart(lines: list[str], first: int) -> tuple[list[str], list[str]]:
-    """What is read, and the answers behind the tabs."""
+    """The sources, and the answers after the tabs."""
     for number, line in enumerate(lines, start=first):
         if line.count("\t") != 1:
-            raise DataError(f"line {number} has {line.count(chr(9))} tabs: write what is read, one tab, and the answer")
+            raise DataError(f"line {number} has {line.count(chr(9))} tabs: write the source, one tab, and the answer")
     sources, answers = zip(*(line.split("\t") for line in lines), strict=True)
     return list(sources), list(answers)
 

@@ -199,7 +199,7 @@ def test_a_line_that_cannot_be_read_is_named(runs: dict[str, Path], command: Cal
     done = command("predict", runs["transduction"], "--score", stdin="12+3\t15\n" * 70 + "12+3\n")
     assert (done.status, done.err) == (
         2,
-        "seqzoo: line 71 has 0 tabs: write what is read, one tab, and the answer\n",
+        "seqzoo: line 71 has 0 tabs: write the source, one tab, and the answer\n",
     )
     assert len(done.out.splitlines()) == 64  # what was read before
 

@@ -1,1 +1,1 @@
-"""Locations, downloads and file formats. The data sets that are made of them are in `files`."""
+"""Locations, downloads, and parsers of file formats. The data sets that use them are in `files`."""
