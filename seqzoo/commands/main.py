@@ -38,7 +38,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo ladder [OPTION=VALUE ...]        how many steps back a cell remembers, on four tasks, in about a minute
   seqzoo gradients cell=A,B [--to DIR]    gradient norm by time lag: what vanishes and what explodes
   seqzoo search OPTION=A,B [...]          Optuna samples options and prunes poor trials; --trials 20 --to DIR
-  seqzoo list GROUP [PATTERN]             names of cells, backbones, encoders, tasks, data, learning, training, experiments, debug
+  seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, learning, training, experiments, ...
   seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
   seqzoo data fetch NAME                  download a data set and verify its checksum
 
