@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from seqzoo.cells.cell import Cell
@@ -155,6 +156,9 @@ class RNN(nn.Module):
         if resets is not None:
             _check_resets(resets, input)
         if input.dim() == 2:
+            if hx is not None and any(part.dim() == 3 for part in _parts(hx)):
+                shapes = ", ".join(str(tuple(part.shape)) for part in _parts(hx))
+                raise RuntimeError(f"the state has shapes {shapes}: without a batch, as the input, it has no B either")
             first = None if hx is None else _each(hx, lambda tensor: tensor[:, None] if tensor.dim() else tensor)
             outputs, after = self._over_rows(input[None], first, lengths, None if resets is None else resets[None])
             return outputs[0], _each(after, lambda tensor: tensor[:, 0])
@@ -201,7 +205,11 @@ class RNN(nn.Module):
     ) -> tuple[Tensor, RNNState]:
         """(B, T, I) -> (B, T, O), and states in torch's layout."""
         if lengths is not None:
+            if lengths.is_meta and not x.is_meta:
+                raise ValueError(f"lengths are on meta and the input on {x.device}: move one to the other")
             lengths = checked_lengths(lengths, x.shape, lengths.device).to(x.device)
+        if resets is not None and resets.is_meta and not x.is_meta:
+            raise ValueError(f"resets are on meta and the input on {x.device}: move one to the other")
         steps = lengths if resets is None else Steps(lengths, resets.to(x.device))
         outputs, after = self.backbone(x, steps, None if state is None else self._split(state, x.shape[0]))
         return outputs, self._merge(after)
@@ -219,7 +227,7 @@ class RNN(nn.Module):
 
     def _split(self, state: RNNState, batch_size: int) -> tuple:
         """The inverse of `_merge`."""
-        parts = (state,) if isinstance(state, Tensor) else state
+        parts = _parts(state)
         like = self.backbone.initial_state(batch_size)
         merged = self._merge(like)
         expected = [tuple(part.shape) for part in ((merged,) if isinstance(merged, Tensor) else merged)]
@@ -416,12 +424,17 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
 
     Raises:
         TypeError: it is another module.
+        ValueError: its weights are parametrized, as by weight norm.
 
     Example:
         >>> lstm = seqzoo.from_torch(torch.nn.LSTM(128, 256, bidirectional=True))
     """
     if not isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
         raise TypeError(f"from_torch takes an nn.LSTM, nn.GRU or nn.RNN: this is a {type(module).__name__}")
+    if is_parametrized(module):
+        raise ValueError(
+            "from_torch copies plain weights: first apply torch.nn.utils.parametrize.remove_parametrizations"
+        )
     weight = next(module.parameters())
     given = {**_common_arguments(module), "device": weight.device, "dtype": weight.dtype}
     own: LSTM | GRU | Elman
@@ -493,6 +506,8 @@ def _projected(cell: str, proj_size: int, options: dict[str, Any]) -> tuple[str,
     """The cell whose state is projected, and its options. Raises ValueError where a cell has no projection."""
     if cell not in ("lstm", "projected_lstm"):
         raise ValueError(f"proj_size is {proj_size}: only lstm and projected_lstm have a projection, not {cell!r:.60}")
+    if options.get("projection_size", proj_size) != proj_size:
+        raise ValueError(f"proj_size is {proj_size} and projection_size {options['projection_size']}: give one of them")
     return "projected_lstm", {**options, "projection_size": proj_size}
 
 
@@ -512,11 +527,14 @@ def _as_tensors(state: Any) -> RNNState | None:
     parts = (state,) if isinstance(state, Tensor) else state
     if parts is None:
         return None
-    if isinstance(parts, (tuple, list)) and all(isinstance(part, Tensor) for part in parts):
+    if isinstance(parts, (tuple, list)) and parts and all(isinstance(part, Tensor) for part in parts):
         for part in parts:
             _check_dense(part, "the state")
         return state if isinstance(state, Tensor) else tuple(parts)
-    raise TypeError(f"the state is a {type(state).__name__}: it must be a tensor, or a tuple of tensors")
+    kind = type(state).__name__
+    if isinstance(state, (tuple, list)):
+        kind = f"{kind} of {', '.join(type(part).__name__ for part in state) or 'nothing'}"
+    raise TypeError(f"the state is a {kind}: it must be a tensor, or a tuple of tensors")
 
 
 def _check_dense(tensor: Tensor, name: str) -> None:
@@ -546,6 +564,10 @@ def _as_lengths(lengths: Any) -> Tensor:
         return torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ValueError(f"lengths are {lengths!r:.60}: they must be whole numbers, one per row") from error
+
+
+def _parts(state: RNNState) -> tuple[Tensor, ...]:
+    return (state,) if isinstance(state, Tensor) else state
 
 
 def _each(state: RNNState, function: Any) -> RNNState:

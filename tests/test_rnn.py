@@ -108,6 +108,11 @@ def test_without_a_batch() -> None:
 
 def test_a_state_of_another_shape_is_refused() -> None:
     rnn = seqzoo.RNN("lstm", INPUT, H)
+    with pytest.raises(RuntimeError, match=r"has shapes \(1, 1, 7\), .*: without a batch, as the input"):
+        rnn(torch.randn(T, INPUT), (torch.zeros(1, 1, 7), torch.zeros(1, 1, 7)))
+    for wrong, kind in (((), "tuple of nothing"), ((torch.zeros(1, B, H), None), "tuple of Tensor, NoneType")):
+        with pytest.raises(TypeError, match=f"the state is a {kind}"):
+            rnn(torch.randn(T, B, INPUT), wrong)
     with pytest.raises(RuntimeError, match="it must have"):
         rnn(torch.randn(T, B, INPUT), (torch.zeros(2, B, H), torch.zeros(2, B, H)))
 
@@ -215,7 +220,22 @@ def test_from_torch_and_back(kind: type, torchs: type, options: dict[str, Any]) 
     torch.testing.assert_close(back.state_dict(), theirs.state_dict(), rtol=0, atol=0)
 
 
+def test_lengths_and_resets_without_values_are_refused() -> None:
+    rnn, x = seqzoo.RNN("gru", INPUT, H), torch.randn(T, B, INPUT)
+    with pytest.raises(ValueError, match="lengths are on meta and the input on cpu"):
+        rnn(x, lengths=torch.ones(B, dtype=torch.long, device="meta"))
+    with pytest.raises(ValueError, match="resets are on meta and the input on cpu"):
+        rnn(x, resets=torch.zeros(T, B, dtype=torch.bool, device="meta"))
+
+
+def test_one_width_of_a_projection_is_given() -> None:
+    with pytest.raises(ValueError, match="proj_size is 2 and projection_size 3: give one of them"):
+        seqzoo.RNN("projected_lstm", INPUT, H, proj_size=2, projection_size=3)
+
+
 def test_from_torch_takes_three_modules() -> None:
+    with pytest.raises(ValueError, match=r"first apply torch.nn.utils.parametrize.remove_parametrizations"):
+        seqzoo.from_torch(nn.utils.parametrizations.weight_norm(nn.LSTM(INPUT, H), "weight_hh_l0"))
     with pytest.raises(TypeError, match=r"takes an nn.LSTM, nn.GRU or nn.RNN: this is a Linear"):
         seqzoo.from_torch(nn.Linear(2, 3))
 

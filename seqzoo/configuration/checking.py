@@ -228,9 +228,15 @@ def _check_metrics(task: Task | type[Task], names: Any, parts: Parts) -> list[st
     if names == []:
         return ["task.metrics is empty: name at least one, which picks the best checkpoint"]
     mistakes = []
+    classes: dict[str, type[Metric]] = {}
     for name in names if fits(names, list[str]) else []:
         try:
             metric = create_metric(with_classes(name, MetricName, parts.allow_modules, "task.metrics"))
+            if not isinstance(getattr(metric, "name", None), str):
+                mistakes.append(f"task.metrics names {name}, which has no name: give the class one, name = ...")
+                continue
+            if classes.setdefault(metric.name, type(metric)) is not type(metric):
+                mistakes.append(f"task.metrics has two metrics with the name {metric.name!r}: rename one")
             if metric.from_predictions and answers is not None and not _can_score(metric, answers):
                 mistakes.append(f"task.metrics names {name}, which cannot score what {named} predicts")
             unit = metric.loss_unit

@@ -106,7 +106,16 @@ def _class_in(module: str, attribute: str, contract: type, what: str, subject: s
     if not issubclass(classes[attribute], contract):
         home = "seqzoo" if contract in (*CONTRACTS.values(), Metric) else contract.__module__.rpartition(".")[0]
         raise ConfigError([f"{subject}, which does not inherit from {home}.{contract.__name__}"])
+    undefined = [
+        name for name in dir(contract) if _is_abstract(contract, name) and _is_abstract(classes[attribute], name)
+    ]
+    if undefined:
+        raise ConfigError([f"{subject}, which does not define {', '.join(undefined)}: choose a class that does"])
     return classes[attribute]
+
+
+def _is_abstract(owner: type, name: str) -> bool:
+    return getattr(getattr(owner, name), "__isabstractmethod__", False)
 
 
 def with_classes(value: Any, hint: Any, allowed: Collection[str], where: str) -> Any:

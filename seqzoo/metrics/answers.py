@@ -23,9 +23,6 @@ class PredictionMetric(Metric):
     def add(self, answer: Any, reference: Any) -> None:
         raise NotImplementedError
 
-    def compute(self) -> float:
-        raise NotImplementedError
-
 
 def is_right(answer: str | list[str], reference: str | list[str]) -> bool:
     """Whether an answer equals its reference or, where that is a list of texts, one of them."""

@@ -106,7 +106,7 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     for batch in group:
         loss, state = session.rule.gradients(session.objective, batch, session.state)
         session.state = state if stateful else None
-        totals.append(loss.total)
+        totals.append(loss.total.detach())
         counts.append(loss.count)
     session.scaler.unscale_(session.optimizer)
     total, count = torch.stack(totals).sum(), torch.stack(counts).sum()

@@ -199,7 +199,7 @@ class Session:
             "schedule": {"factor": self.schedule.factor, "waited": self.schedule.waited},
             "position": asdict(self.position),
             "state": self.state,
-            "rule": self.rule.content(),
+            "rule": _checked_content(self.rule),
             "running": [self.running_total, self.running_count],
             "last_train_loss": self.last_train_loss,
             "threads": torch.get_num_threads(),
@@ -229,7 +229,8 @@ class Session:
         self.schedule.waited = content["schedule"]["waited"]
         self.state = self._restored_state(content["state"])
         self.rule.restore(mapping({"rule": {}, **content}, "rule"))  # older checkpoints have none
-        self.running_total, self.running_count = (tensor.to(self.device) for tensor in content["running"])
+        running = [tensor.detach().to(self.device) for tensor in content["running"]]
+        self.running_total, self.running_count = running
         self.last_train_loss = content["last_train_loss"]
         self._restore_random(mapping(content, "random"), own["random"])
 
@@ -261,6 +262,23 @@ class Session:
         random.setstate(saved["python"])
         kind, keys, place, has_gauss, gauss = saved["numpy"]
         numpy.random.set_state((kind, keys.numpy().astype("uint32"), place, has_gauss, gauss))
+
+
+def _checked_content(rule: LearningRule) -> dict[str, Any]:
+    """What a rule remembers. Raises TrainingError where a checkpoint with it could not be loaded."""
+    content = rule.content()
+    if not isinstance(content, dict) or not _is_plain(content):
+        raise TrainingError(
+            f"{type(rule).__name__}.content returns what no checkpoint can hold: it must be a mapping of tensors, "
+            "numbers, texts, and lists, tuples and mappings of them"
+        )
+    return content
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) in (list, tuple, dict):
+        return all(map(_is_plain, [*value, *value.values()] if isinstance(value, dict) else value))
+    return value is None or type(value) in (bool, int, float, str) or isinstance(value, Tensor)
 
 
 def check_progress(content: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from seqzoo.configuration.checking import check
 from seqzoo.configuration.experiment import compose
 
 MODULE = """
+from seqzoo import Metric
 from seqzoo.metrics import PredictionMetric
 from seqzoo.tasks.decoding import Constraint
 
@@ -44,6 +45,18 @@ class Odd(Constraint):
 
 class Plain:
     pass
+
+
+class Unfinished(Wrong):
+    compute = Metric.compute
+
+
+class Nameless(Wrong):
+    name = None
+
+
+class Namesake(Wrong):
+    name = "exact_match"
 """
 ALLOW = "allow_modules=[own_classes]"
 
@@ -86,6 +99,15 @@ MISTAKES = {
     ),
     "task.search.constraints=[own_classes.Plain]": (
         "task.search.constraints is 'own_classes.Plain', which does not inherit from seqzoo.tasks.decoding.Constraint"
+    ),
+    "task.metrics=[own_classes.Unfinished]": (
+        "task.metrics is 'own_classes.Unfinished', which does not define compute: choose a class that does"
+    ),
+    "task.metrics=[own_classes.Nameless]": (
+        "task.metrics names own_classes.Nameless, which has no name: give the class one, name = ..."
+    ),
+    "task.metrics=[exact_match,own_classes.Namesake]": (
+        "task.metrics has two metrics with the name 'exact_match': rename one"
     ),
     "task.search.constraints=[Odd]": "task.search.constraints is 'Odd': name a class of your own, module.Class",
     "task.search.constraints=[3]": "task.search.constraints is [3]: it must be a list, each module.Class",

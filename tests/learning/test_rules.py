@@ -7,15 +7,18 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
 import seqzoo
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import TrainingError
 from seqzoo.contracts.state import flatten
 from seqzoo.learning.bptt import BackpropagationThroughTime
 from seqzoo.learning.rule import Objective
 from seqzoo.training.record.checkpoint import load_training
+from seqzoo.training.session import Session
 from tests.own_parts.rule import Spsa
 
 OWN = ("--config-dir", Path(__file__).parents[1] / "own_parts" / "conf")
@@ -87,9 +90,21 @@ def test_a_rule_of_ones_own_trains_and_continues_bit_for_bit(command: Callable, 
     torch.testing.assert_close(parts["model"], uncut["model"], rtol=0, atol=0)
 
 
+def test_a_rule_remembers_what_a_checkpoint_can_hold() -> None:
+    model, _ = seqzoo.build(*SMALL)
+    settings = seqzoo.compose(*SMALL).training
+    for content in ([1], {"rule": model}, {"sums": [torch.zeros(2), len]}):
+        rule = BackpropagationThroughTime()
+        rule.content = lambda content=content: content
+        with pytest.raises(TrainingError, match=r"BackpropagationThroughTime.content returns what no checkpoint"):
+            Session(model, settings, torch.device("cpu"), 2, rule=rule).content()
+
+
 def test_what_a_checkpoint_lacks_of_a_rule_is_told(command: Callable, tmp_path: Path) -> None:
     assert command("train", *OWN, *SPSA, *SMALL, "training.steps=2", "hydra.run.dir=run").status == 0
     last = tmp_path / "run/checkpoints/last.pt"
+    unfinished = command("check", *OWN, "learning.class=LearningRule", "~learning.carry_state", *SMALL)
+    assert "learning.class is 'LearningRule', which does not define gradients" in unfinished.err
     for content, reason in (({}, "it has no 'batches'"), (None, "rule is a NoneType")):
         torch.save({**load_training(last), "rule": content}, last)
         resumed = command("train", *OWN, "resume=run", SPSA[1], "training.steps=4")

@@ -11,7 +11,10 @@ import pytest
 
 from seqzoo.analysis.finished_runs import read_runs
 from seqzoo.commands.main import main
+from seqzoo.contracts.errors import CheckpointError
 from seqzoo.runs.lifecycle import evaluate_run, resume
+from seqzoo.training.record.checkpoint import load_training, save_training
+from seqzoo.training.record.files import CONFIG, LAST
 
 STORED = Path(__file__).parent / "stored"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((STORED / "expected.json").read_text(encoding="utf-8"))
@@ -40,6 +43,21 @@ def test_it_is_resumed_where_it_stopped(name: str, run: Path) -> None:
     metrics = resume(run, ["training.steps=12"])
     for split, scores in EXPECTED[name]["resumed"].items():
         assert metrics[split] == pytest.approx(scores, rel=1e-5)
+
+
+def test_a_rule_without_its_name_is_refused(tmp_path: Path) -> None:
+    run = Path(shutil.copytree(STORED / "tagging", tmp_path / "run"))
+    with (run / CONFIG).open("a") as file:
+        file.write("learning: {class: BackpropagationThroughTime, carry_state: false}\n")
+    with pytest.raises(CheckpointError, match=r"config.yaml is not a configuration of seqzoo: its choices are"):
+        resume(run, ["training.steps=12"])
+
+
+def test_sums_that_require_gradients_are_continued(tmp_path: Path) -> None:
+    run = Path(shutil.copytree(STORED / "tagging", tmp_path / "run"))
+    content = load_training(run / LAST)
+    save_training(run / LAST, {**content, "running": [part.requires_grad_() for part in content["running"]]})
+    assert resume(run, ["training.steps=12"])["test"] == pytest.approx(EXPECTED["tagging"]["resumed"]["test"], rel=1e-5)
 
 
 def test_they_are_compared() -> None:

@@ -82,7 +82,8 @@ def _fault_of_configuration(config: Any) -> str:
         if not isinstance(config.get(name), kind) or isinstance(config[name], bool):
             return f"its {name} is {quoted(config[name])}" if name in config else f"it has no {name}"
     choices, overrides = config["choices"], config["overrides"]
-    if not (set(CHOSEN) <= choices.keys() and all(isinstance(name, str) for name in choices.values())):
+    chosen = [*CHOSEN, "learning"] if "learning" in config else CHOSEN
+    if not (set(chosen) <= choices.keys() and all(isinstance(name, str) for name in choices.values())):
         return f"its choices are {quoted(choices)}"
     return "" if all(isinstance(text, str) for text in overrides) else f"its overrides are {quoted(overrides)}"
 
