@@ -104,6 +104,12 @@ def test_one_file_imports_torchtext() -> None:
     assert len(users) <= 1, users
 
 
+def test_no_name_twice() -> None:
+    """Only a command is named after the file that it calls, such as commands/search.py and runs/search.py."""
+    names = [path.name for path in FILES if path.name != "__init__.py" and room(path) != "commands"]
+    assert len(names) == len(set(names))
+
+
 def test_every_file_is_named_after_what_it_holds() -> None:
     assert not [path for path in FILES if path.stem in ("utils", "helpers", "misc", "common")]
 

@@ -55,7 +55,7 @@ def test_a_cell_a_task_data_and_a_metric_run_together(command: Callable, tmp_pat
     assert resumed.status == 0, resumed.err
 
     for flags, reason in {
-        ("--score",): "task=ctc does not score texts: it writes no tokens",
+        ("--score",): "task=ctc scores neither texts nor answers",
         ("--stream",): "only what writes token by token can be streamed, and task=ctc does not",
         ("--n-best", "2"): "n_best is 2: task=ctc gives one answer to each text",
         ("--explain",): "task=ctc cannot explain its predictions",
@@ -85,6 +85,45 @@ def test_a_constraint_holds_however_answers_are_found(command: Callable) -> None
     assert (refused.status, refused.err[:78]) == (
         2, "seqzoo: task.search.constraints is 'no_letter_twice.NoLetterTwice', outside se",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("chosen", "part"),
+    [
+        (
+            (
+                "learning=spsa",
+                "task=tagging",
+                "data.train_size=64",
+                "data.validation_size=8",
+                "data.test_size=8",
+                "training.steps=2",
+            ),
+            "spsa.Spsa",
+        ),
+        (
+            ("task.search.constraints=[no_letter_twice.NoLetterTwice]", "data=stuttering"),
+            "no_letter_twice.NoLetterTwice",
+        ),
+    ],
+)
+def test_a_rule_and_a_constraint_are_part_of_a_run(
+    command: Callable, tmp_path: Path, chosen: tuple[str, ...], part: str
+) -> None:
+    checked = command("check", *OWN, *chosen, "debug=tiny")
+    assert (checked.status, checked.err, checked.out.splitlines()[-1]) == (0, "", "no mistakes")
+    trained = command("train", *OWN, *chosen, "debug=tiny", "hydra.run.dir=run")
+    assert trained.status == 0, trained.err
+    assert part in (tmp_path / "run" / "config.yaml").read_text()
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    [name] = metrics["higher_is_better"]
+    evaluated = command("evaluate", "run", *ALLOW)
+    assert json.loads(evaluated.out)[name] == pytest.approx(metrics["test"][name])
+    predicted = command("predict", "run", "aab", *ALLOW)
+    assert (predicted.status, predicted.err) == (0, "")
+    if part == "no_letter_twice.NoLetterTwice":
+        answer = predicted.out.strip()
+        assert len(set(answer)) == len(answer)
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -214,12 +214,12 @@ class Loaded:
         task = self.model.task
         if answers is not None:
             if not isinstance(task, ScoresAnswers):
-                raise ConfigError([f"{self._task_name} does not score answers{self._what_is_scored}"])
+                raise ConfigError([self._why_no_score("answers")])
             for number, text in enumerate(texts, start=first_line):
                 if self._stays_empty(text):
                     raise DataError(f"Line {number}: there is nothing before the answer, so it has no score.")
         elif not isinstance(task, ScoresTexts):
-            raise ConfigError([f"{self._task_name} does not score texts{self._what_is_scored}"])
+            raise ConfigError([self._why_no_score("texts")])
         else:
             texts = [task.scored(text) for text in texts]
         scores: list[list[TokenScore]] = []
@@ -231,13 +231,14 @@ class Loaded:
                     scores += task.score_texts(self.model, batch, others)
         return scores
 
-    @property
-    def _what_is_scored(self) -> str:
-        """What can be scored in place of what was asked for, as the end of a sentence."""
+    def _why_no_score(self, asked: str) -> str:
+        """The sentence for a task that does not score what was asked for, with what it scores instead, if anything."""
         task = self.model.task
         if isinstance(task, ScoresAnswers):
-            return ", but an answer to each: give answers, too"
-        return ", but texts alone: leave the answers out" if isinstance(task, ScoresTexts) else ": it writes no tokens"
+            return f"{self._task_name} does not score {asked}, but an answer to each: give answers, too"
+        if isinstance(task, ScoresTexts):
+            return f"{self._task_name} does not score {asked}, but texts alone: leave the answers out"
+        return f"{self._task_name} scores neither texts nor answers"
 
     @property
     def _task_name(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,14 +20,22 @@ from seqzoo.learning.bptt import BackpropagationThroughTime
 from seqzoo.learning.rule import Objective
 from seqzoo.training.record.checkpoint import load_training
 from seqzoo.training.session import Session
-from tests.own_parts.rule import Spsa
+from tests.own_parts.spsa import Spsa
 
-OWN = ("--config-dir", Path(__file__).parents[1] / "own_parts" / "conf")
-SPSA = ("learning=spsa", "allow_modules=[tests.own_parts.rule]")
+FOLDER = Path(__file__).parents[1] / "own_parts"
+OWN = ("--config-dir", FOLDER / "conf")
+SPSA = ("learning=spsa", "allow_modules=[spsa]")
 SMALL = (
     "debug=tiny", "task=tagging", "cell=elman", "backbone.hidden_size=8", "data.train_size=64",
     "data.validation_size=8", "data.test_size=8", "training.schedule=constant",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def own_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(FOLDER)
+    yield
+    sys.modules.pop("spsa", None)
 
 
 def objective_and_batch() -> tuple[Objective, Batch]:
@@ -74,7 +83,7 @@ def test_spsa_projects_the_gradient_onto_its_direction() -> None:
 
 def test_a_rule_of_ones_own_trains_and_continues_bit_for_bit(command: Callable, tmp_path: Path) -> None:
     refused = command("check", *OWN, "learning=spsa", *SMALL)
-    assert "learning.class is 'tests.own_parts.rule.Spsa', outside seqzoo: if you trust it" in refused.err
+    assert "learning.class is 'spsa.Spsa', outside seqzoo: if you trust it" in refused.err
     wrong = command("check", *OWN, *SPSA, *SMALL, "learning.directions=many")
     assert wrong.err == "seqzoo: learning.directions is 'many': it must be a whole number\n"
 

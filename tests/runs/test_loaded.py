@@ -99,7 +99,7 @@ def test_what_does_not_write_has_no_score_and_no_stream() -> None:
         loaded.score(["a"], ["b"])
     loaded.config = Parts()
     loaded.model.task = Tagging(8, DataSpec("tagging", 5, 2), ["accuracy"])
-    with pytest.raises(ConfigError, match="the task Tagging does not score texts: it writes no tokens"):
+    with pytest.raises(ConfigError, match="the task Tagging scores neither texts nor answers"):
         loaded.score(["a"])
     with pytest.raises(ConfigError, match="only what writes token by token can be streamed, and the task Tagging"):
         loaded.stream("a", print)
