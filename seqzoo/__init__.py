@@ -3,7 +3,7 @@
 Cells and layers
     RNN                 layers of any cell, with the signature of nn.LSTM
     LSTM, GRU, Elman    in place of nn.LSTM, nn.GRU and nn.RNN, with their weights
-    from_torch          one of these from torch's module, with a copy of its weights
+    from_torch          converts nn.LSTM, nn.GRU or nn.RNN, with a copy of the weights
     create_cell         one cell by its name: a step, or a scan over a sequence
     list_cells          the names of the cells
     cell_info           a cell's equations, paper, options and tested properties
@@ -17,14 +17,14 @@ Experiments
     list_tasks          the names of the tasks
 
 Parts to build on
-    Cell, State         one step of a recurrent network, and what it hands to the next
+    Cell, State         one step of a recurrent network, and its recurrent state
     Backbone            a cell becomes a network over time and depth
-    Encoder             ids, features or pictures become the vectors that a backbone reads
+    Encoder             maps token ids, features or pictures to the input of a backbone
     Task                head, loss, metrics and answers of a kind of task
     DataModule          the batches of a data set; DataSpec says their sizes
     Batch               padded sequences with their lengths and targets
     Steps               what is known of the steps of a batch: lengths, resets and more
-    LearningRule        where the gradients of a training come from
+    LearningRule        computes the gradients of an update
     Metric              a running sum that becomes one number
     Loss, Prediction    what a task returns for a batch, and for a row
 

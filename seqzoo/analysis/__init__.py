@@ -1,1 +1,1 @@
-"""What a person compares: runs and their statistics, cells and their properties; training is started by `runs`."""
+"""Tools for comparing runs and cells: statistics, tables, charts, properties; training is started by `runs`."""

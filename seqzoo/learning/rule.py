@@ -1,4 +1,4 @@
-"""The contract of a learning rule: where the gradients of a training come from."""
+"""The contract of a learning rule, which computes the gradients of an update."""
 
 from __future__ import annotations
 

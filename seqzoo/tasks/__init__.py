@@ -1,4 +1,4 @@
-"""What is asked of a network, one task a file: head, loss, metrics; searching for answers is in `decoding`."""
+"""Tasks, one per file: head, loss, metrics and answers; the search for answers is in `decoding`."""
 
 from __future__ import annotations
 
