@@ -26,6 +26,7 @@ def train(*overrides: str) -> FinishedRun:
         The run directory and the final metrics.
 
     Raises:
+        TypeError: an override is no text.
         ConfigError: all errors in the overrides.
         SeqzooError: the data cannot be read, or training cannot continue.
         KeyboardInterrupt: training was interrupted and saved; "resume=RUN_DIR" resumes it.
@@ -35,6 +36,9 @@ def train(*overrides: str) -> FinishedRun:
         >>> run.metrics["test"]["accuracy"]
         >>> seqzoo.load(run.folder).predict(["the cat sleeps"])
     """
+    for override in overrides:
+        if not isinstance(override, str):
+            raise TypeError(f"an override is {override!r:.60}: give each as a text of its own, as in 'task=tagging'")
     flags = [override for override in overrides if override.startswith("-")]
     if flags:
         raise ConfigError([f"{flags[0]} is a flag of the command line: seqzoo.train takes options, as in task=tagging"])

@@ -260,6 +260,8 @@ class Loaded:
         nothing: Nothing,
     ) -> list[Found | Nothing]:
         """What is answered to each text, and `nothing` where one stays empty."""
+        if isinstance(texts, str):  # whose letters would be taken for texts
+            raise TypeError(f"texts is a single text, {texts!r:.60}: give a list of texts")
         found: list[Found | Nothing] = [nothing for _ in texts]
         for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
             with _by_line(lines):

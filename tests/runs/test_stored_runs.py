@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import seqzoo
 from seqzoo.analysis.finished_runs import read_runs
 from seqzoo.commands.main import main
 from seqzoo.contracts.errors import CheckpointError
@@ -58,6 +59,13 @@ def test_sums_that_require_gradients_are_continued(tmp_path: Path) -> None:
     content = load_training(run / LAST)
     save_training(run / LAST, {**content, "running": [part.requires_grad_() for part in content["running"]]})
     assert resume(run, ["training.steps=12"])["test"] == pytest.approx(EXPECTED["tagging"]["resumed"]["test"], rel=1e-5)
+
+
+def test_texts_and_overrides_are_lists_of_texts() -> None:
+    with pytest.raises(TypeError, match=r"texts is a single text, 'the cat': give a list of texts"):
+        seqzoo.load(STORED / "tagging").predict("the cat")
+    with pytest.raises(TypeError, match=r"an override is \['task=tagging'\]: give each as a text"):
+        seqzoo.train(["task=tagging"])
 
 
 def test_they_are_compared() -> None:
