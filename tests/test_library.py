@@ -136,6 +136,7 @@ def lines_with_errors(command: list[str], folder: Path) -> list[int]:
     return sorted({int(line) for line in lines})
 
 
+@pytest.mark.slow
 def test_mypy_checks_a_program_that_uses_seqzoo(tmp_path: Path) -> None:
     """With the project's own settings, so that what `make lint` has analysed is not analysed again."""
     assert (REPOSITORY / "seqzoo" / "py.typed").exists()

@@ -65,7 +65,10 @@ def test_a_text_of_two_lines_has_one_on_each_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize("on_disk", [True, False])
 def test_a_text_that_cannot_be_cut(tokenizer: str, text: str, part: str, on_disk: bool, tmp_path: Path) -> None:
     data = TextFiles(train=write(tmp_path / "a.txt", text), tokenizer=tokenizer, on_disk=on_disk)
-    with pytest.raises(DataError, match=f"a.txt has one {part}, which cannot be cut .* or a file with data.validation"):
+    with pytest.raises(
+        DataError,
+        match=f"a.txt has only one {part}, which cannot be split .* or a validation file with data.validation",
+    ):
         data.load()
 
 

@@ -161,7 +161,7 @@ def test_a_run_directory_that_cannot_be_written_to_is_unchanged(run: Path, monke
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
     monkeypatch.setattr(disk, "open_to_update", refuse)
-    told = rf"{LOCK} cannot be written \(Read-only file system\), and a training writes into its run directory: "
+    told = rf"{LOCK} cannot be written \(Read-only file system\), but a training writes into its run directory: "
     with pytest.raises(CheckpointError, match=told):
         runs.resume(run, ["training.steps=6"])
 
@@ -178,7 +178,7 @@ LAUGHS = "a: &a [x, x]\n" + "".join(f"{n}: &{n} [*{p}, *{p}]\n" for p, n in zip(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (LAUGHS, "line 2 has an alias"), ("[]", "no mapping"),
+        (LAUGHS, "line 2 has an alias"), ("[]", "not a mapping"),
         ("a: [" + "1," * 20_000 + "]", "more than 20,000 keys"),
         ("a: " + "[" * 100_000, "more than 40 levels"), ("a: " + "9" * 99, "99 char"),
         ("a: 0x" + "f" * 40, "42 char"), ("a: 0xfffffffffffffffffff", "64 bits"), ("a: 1:1:1:1:1:1:1:1:1:1:1:1", "64"),
@@ -195,7 +195,7 @@ def test_yaml_that_seqzoo_does_not_write(text: str, why: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("[" * 100_000, "recursion"), ("[]", "no mapping"), ('{"\\udc00": 1}', "surrogate"),
+        ("[" * 100_000, "recursion"), ("[]", "not a mapping"), ('{"\\udc00": 1}', "surrogate"),
         ('{"a": ' + "[" * 50 + "]" * 50 + "}", "more than 40 levels"),
         ('{"a": [' + "1," * 3_000_001 + "1]}", "more than 3,000,000 values"),
         ('{"a": ' + "9" * 5000 + "}", "4300"), ('{"a": 9223372036854775808}', "64 bits"),
