@@ -274,10 +274,16 @@ def until_stopped(work: Callable[[], T]) -> T:
 
 
 def take_resume(overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """The run directory to continue, if any, and the other overrides."""
+    """The run directory to continue, if any, and the other overrides.
+
+    Raises:
+        ConfigError: `resume=` without a value, as an unset variable of a shell leaves it.
+    """
     chosen = [unquoted(override.partition("=")[2]) for override in overrides if override.startswith("resume=")]
     rest = [override for override in overrides if not override.startswith("resume=")]
-    return (Path(chosen[-1]) if chosen and chosen[-1] not in ("", "null") else None), rest
+    if "" in chosen:
+        raise ConfigError(["resume= has no value: give the run directory to continue, as in resume=runs/my_run"])
+    return (Path(chosen[-1]) if chosen and chosen[-1] != "null" else None), rest
 
 
 def sweep_name(overrides: list[str]) -> str:

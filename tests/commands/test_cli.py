@@ -290,6 +290,15 @@ def test_check_says_where_a_budget_is_not_kept(command: Callable) -> None:
     assert "shapes" not in done.out  # those of the default width would be none of this budget
 
 
+def test_resume_without_a_run_starts_no_other_one(command: Callable) -> None:
+    """An unset variable of a shell leaves `resume=`."""
+    done = command("train", "resume=", "debug=tiny")
+    assert (done.status, done.err) == (
+        2, "seqzoo: resume= has no value: give the run directory to continue, as in resume=runs/my_run\n",
+    )  # fmt: skip
+    assert not Path("runs").exists()
+
+
 def test_check_is_of_new_runs(command: Callable) -> None:
     assert command("check", "resume=runs/x").err.startswith("seqzoo: resume= is for train")
 

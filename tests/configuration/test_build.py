@@ -392,8 +392,10 @@ def test_a_run_parses_its_configuration_once(tmp_path: Path, monkeypatch: pytest
         parsed.append(parse(config))
         return parsed[-1]
 
-    monkeypatch.setattr(checking, "parse", counted)
-    monkeypatch.setattr(lifecycle, "parse", counted)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("seqzoo.") and getattr(module, "parse", None) is parse:
+            monkeypatch.setattr(module, "parse", counted)
+    assert checking.parse is lifecycle.parse is counted
     small = ["debug=tiny", "data.train_size=16", "data.validation_size=4", "data.test_size=4", "training.steps=2"]
     main(["train", *small, f"hydra.run.dir={tmp_path / 'run'}"])
     assert len(parsed) == 1

@@ -1,7 +1,16 @@
 """Decoding with any step function: greedy, sampling, beam search, forced, constraints, ensembles. It knows no task."""
 
 from seqzoo.tasks.decoding.beam import beam_search
-from seqzoo.tasks.decoding.constraints import UNCONSTRAINED, Constraint, Length, NoRepeat, Places, Together, Unmet
+from seqzoo.tasks.decoding.constraints import (
+    UNCONSTRAINED,
+    Checked,
+    Constraint,
+    Length,
+    NoRepeat,
+    Places,
+    Together,
+    Unmet,
+)
 from seqzoo.tasks.decoding.ensemble import ensemble, mean_log, of_first
 from seqzoo.tasks.decoding.forced import forced_decoding
 from seqzoo.tasks.decoding.generate import generate
@@ -14,6 +23,7 @@ from seqzoo.tasks.decoding.template import Template
 
 __all__ = [
     "UNCONSTRAINED",
+    "Checked",
     "Constraint",
     "Hypothesis",
     "Length",

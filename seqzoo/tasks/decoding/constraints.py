@@ -93,6 +93,39 @@ class Together(Constraint):
         return super(Together, Together(tuple(alone) or self.parts)).unmet(row, log_probabilities, written, end)
 
 
+@dataclass(frozen=True)
+class Checked(Constraint):
+    """A user-defined constraint, whose results are checked.
+
+    Raises:
+        DataError: a result is not a tensor of the shape of the log-probabilities, or has NaN.
+    """
+
+    inner: Constraint
+
+    def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
+        result = self.inner(log_probabilities, written, rows, end)
+        name = type(self.inner).__name__
+        if not isinstance(result, Tensor) or result.shape != log_probabilities.shape:
+            shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+            raise DataError(
+                f"{name} returned {shape}: a constraint returns log-probabilities {tuple(log_probabilities.shape)}"
+            )
+        if result.isnan().any():
+            raise DataError(f"{name} returned NaN: a constraint sets what it forbids to -inf and changes nothing else")
+        return result
+
+    @property
+    def amount(self) -> int:
+        return self.inner.amount
+
+    def banks(self, written: Tensor, rows: Tensor, vocabulary: int) -> Tensor:
+        return self.inner.banks(written, rows, vocabulary)
+
+    def wanted(self, row: int) -> str:
+        return self.inner.wanted(row)
+
+
 UNCONSTRAINED = Together()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Batch
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.tasks.decoding import Constraint, Length, NoRepeat, Places, Search, Template, Together, Words
+from seqzoo.tasks.decoding import Checked, Constraint, Length, NoRepeat, Places, Search, Template, Together, Words
 
 # an unknown token is not an answer, even where the reference has one
 NEVER_WRITTEN = [PAD, UNKNOWN, BEGIN]
@@ -75,7 +75,7 @@ def form_of(batch: Batch, spec: DataSpec, search: Search, rewrites: bool) -> tup
     if words:
         parts.append(Words([words] * rows, limits, f"words={search.words}"))
     factories = cast("list[Callable[[Batch, DataSpec], Constraint]]", search.constraints)
-    parts += [create(batch, spec) for create in factories]
+    parts += [Checked(create(batch, spec)) for create in factories]
     return limits + search.same_length, Together(tuple(parts))  # the end also needs a position
 
 

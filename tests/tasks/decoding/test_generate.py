@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.tasks.decoding import (
+    Checked,
+    Constraint,
     Length,
     NoRepeat,
     Places,
@@ -154,3 +159,25 @@ def test_the_score_of_what_was_drawn_is_that_of_the_model_and_not_of_the_tempera
 def test_bad_options(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         sampler(**options)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (lambda scores: scores * float("nan"), "Returns returned NaN: a constraint sets what it forbids to -inf"),
+        (lambda scores: None, "Returns returned NoneType: a constraint returns log-probabilities"),
+        (lambda scores: scores[:, :1], r"Returns returned \(3, 1\): a constraint returns log-probabilities \(3, 4\)"),
+    ],
+    ids=["nan", "nothing", "another shape"],
+)
+def test_what_a_user_defined_constraint_returns_is_checked(result: Any, message: str) -> None:
+    class Returns(Constraint):
+        def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
+            return result(log_probabilities)
+
+        def wanted(self, row: int) -> str:
+            return "anything"
+
+    toy = Toy()
+    with pytest.raises(DataError, match=message):
+        generate(toy.start(), toy.step, limits(steps=9), constraints=Together((Checked(Returns()),)))
