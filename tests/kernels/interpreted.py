@@ -42,7 +42,7 @@ def is_compiled(name: str) -> bool:
     return True
 
 
-@pytest.fixture(params=CUDA.ways, ids=lambda way: way.__name__.strip("_"))
+@pytest.fixture(params=CUDA.backends, ids=lambda way: way.__name__.strip("_"))
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A CPU takes the way of a GPU."""
     monkeypatch.setitem(fused.TARGETS, "cpu", CUDA._replace(backends=(request.param,)))
