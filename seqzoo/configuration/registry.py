@@ -5,13 +5,8 @@ from __future__ import annotations
 import fnmatch
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seqzoo.contracts.errors import ConfigError, closest
-
-if TYPE_CHECKING:
-    pass
-
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

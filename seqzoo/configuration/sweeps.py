@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from seqzoo.contracts.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
 from seqzoo.configuration.composing import MOST_JOBS, _parsed
 from seqzoo.configuration.registry import names
+from seqzoo.contracts.errors import ConfigError
 
 
 def jobs(*overrides: str) -> list[list[str]]:
