@@ -21,15 +21,14 @@ def mask(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
-def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device, least: int = 0) -> Tensor:
+def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
     """Check the lengths of the rows of an input and convert them to int64.
 
     Args:
-        lengths: whole numbers from `least` to T, shape (B,). On a GPU, and under tracing or transformations, values are
+        lengths: whole numbers from 0 to T, shape (B,). On a GPU, and under tracing or transformations, values are
             clamped to that range instead of checked, because reading them would synchronise or is impossible.
         shape: shape of the input, (B, T, ...).
         device: device of the input.
-        least: smallest valid length.
 
     Returns:
         Lengths, int64, shape (B,).
@@ -50,11 +49,11 @@ def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device,
         raise ValueError(f"lengths are on {lengths.device} and the input on {device}: move one to the other")
     lengths = lengths.long()
     if lengths.device.type != "cpu" or transformed():
-        return lengths.clamp(least, steps)
-    smallest, largest = (int(end) for end in lengths.aminmax()) if rows else (least, least)
-    if smallest < least or largest > steps:
-        outside = smallest if smallest < least else largest
-        raise ValueError(f"lengths contain {outside}: the input has {steps} steps, so they must be {least} to {steps}")
+        return lengths.clamp(0, steps)
+    smallest, largest = (int(end) for end in lengths.aminmax()) if rows else (0, 0)
+    if smallest < 0 or largest > steps:
+        outside = smallest if smallest < 0 else largest
+        raise ValueError(f"lengths contain {outside}: the input has {steps} steps, so they must be 0 to {steps}")
     return lengths
 
 
