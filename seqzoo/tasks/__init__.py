@@ -1,4 +1,4 @@
-"""Tasks, one per file: head, loss, metrics and answers; the search for answers is in `decoding`."""
+"""Tasks, one per file: head, loss, metrics and answers. Search algorithms are in `decoding`."""
 
 from __future__ import annotations
 

@@ -20,18 +20,27 @@ from seqzoo.network.saliency import gradient_times_input
 
 
 class Classification(Task):
-    """Scores: (B, K), or (B, 1) with labels=numbers.
+    """Predicts a class for each sequence from its pooled features.
 
-    pooling: how the outputs of all steps become one vector, see `seqzoo.network.heads.pooling`; a list
-        puts several side by side.
-    labels: classes; ordinal: classes in the order of the numbers that they are, such as ratings
-        (`CumulativeLink`); numbers: the loss is the squared error of that number, the answer the nearest class.
-    class_weights: of the classes in the training loss, in their order; balanced: each counts as much as any other,
-        however rare.
-    label_smoothing: share of the probability that training spreads over all classes (Szegedy et al., Rethinking the
-        Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
-    dropout: on the pooled features before the head.
-    metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
+    Args:
+        feature_size: width of the backbone's outputs.
+        spec: of the data.
+        metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
+        pooling: how the outputs of all steps become one vector, see `seqzoo.network.heads.pooling`; a list
+            concatenates several.
+        labels: "classes"; "ordinal": classes ordered by the numbers that their labels are, such as ratings
+            (`CumulativeLink`); "numbers": regression on these numbers, answered by the nearest class.
+        class_weights: weights of the classes in the training loss, in the order of the classes; "balanced": inverse to
+            their frequency; None: equal weights.
+        label_smoothing: share of the target probability that is spread over all classes in training (Szegedy et al.,
+            Rethinking the Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
+        dropout: dropout on the pooled features before the head.
+
+    Raises:
+        ValueError: an option is out of its range or does not suit the labels.
+
+    Shape:
+        Scores: (B, K), or (B, 1) with labels="numbers".
     """
 
     reads = "classification"
@@ -72,7 +81,7 @@ class Classification(Task):
             self.register_buffer("values", _values(spec, f"labels is {labels}"), persistent=False)
         if isinstance(self.head, nn.Linear) and labels == "numbers":
             with torch.no_grad():
-                self.head.bias.copy_(self.values.mean())  # from the middle of the answers, not from zero
+                self.head.bias.copy_(self.values.mean())  # start from the mean of the labels instead of zero
         elif "mae" in metrics:
             _values(spec, "metrics names mae")
         weights = None if class_weights is None else _class_weights(class_weights, spec)
@@ -82,7 +91,7 @@ class Classification(Task):
         return self.head(self.dropout(self.pooling(features)))
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        """Class weights and smoothing are for training alone: a held-out loss is that of the answers."""
+        """The cross-entropy or squared error. Class weights and label smoothing apply in training only."""
         targets, weights = batch.required_targets, self.class_weights if self.training else None
         count = torch.tensor(len(targets), device=targets.device) if weights is None else weights[targets].sum()
         # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
@@ -134,7 +143,7 @@ class Classification(Task):
         return BinaryConfusion(classes) if len(classes) == 2 and self.labels != "numbers" else confusion_of(classes)
 
     def alignments(self, model: Any, batch: Batch, others: Others = ()) -> list[Alignment]:
-        """What pooling by attention weighed each step by; empty for other pooling, and where inputs are numbers."""
+        """The weights of pooling by attention; empty for other pooling and for numeric inputs."""
         if self.spec.inputs is None:
             return []
         features = model.encode(batch)
@@ -146,18 +155,18 @@ class Classification(Task):
         return [Alignment(read, [str(answer.answer)], row[None, : len(read)]) for read, answer, row in rows]
 
     def explain(self, model: Any, batch: Batch, n_best: int = 1) -> list[list[Explanation]]:
-        """By the attention of the pooling, which is the same for all classes, else by gradient x input of each answer's
-        log-probability, or of the number that is learned.
+        """The attention weights of the pooling, which are the same for all classes; without attention, gradient x input
+        of each answer's log-probability or, with labels="numbers", of the predicted number.
         """
         if self.spec.inputs is None:
             return []
         count = min(n_best, self.spec.output_size)
         alignments = self.alignments(model, batch)
         if alignments:
-            return [[Explanation("attention", one.read, one.weights[0])] * count for one in alignments]
+            return [[Explanation("attention", row.read, row.weights[0])] * count for row in alignments]
 
-        def of_rank(rank: int) -> Tensor:
-            """(B, T), for the answer of this rank."""
+        def attribution(rank: int) -> Tensor:
+            """The normalised attributions of the answer of this rank, (B, T)."""
 
             def score(scores: Tensor) -> Tensor:
                 return scores if self.labels == "numbers" else self.answer_scores(scores).topk(count).values[:, rank]
@@ -165,7 +174,7 @@ class Classification(Task):
             weights = gradient_times_input(model, batch, score).cpu()
             return weights / weights.abs().sum(1, keepdim=True).clamp(min=1e-12)
 
-        ranks = [of_rank(rank) for rank in range(count)]
+        ranks = [attribution(rank) for rank in range(count)]
         return [
             [Explanation("gradient x input", read, weights[row, : len(read)]) for weights in ranks]
             for row, read in enumerate(self.labels_read(batch))
@@ -175,7 +184,7 @@ class Classification(Task):
         return [self.spec.target_codec.decode([label]) for label in batch.required_targets.tolist()]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """text, or the number of steps of numeric inputs -> class   (right: class, where the answer is wrong)."""
+        """The text, or the number of steps of numeric inputs -> class   (right: the correct class of wrong answers)."""
         rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         if self.spec.inputs is None:
             texts = [f"{length} steps" for length in batch.lengths.tolist()]
@@ -189,19 +198,28 @@ class Classification(Task):
 
 
 class CumulativeLink(nn.Module):
-    """Classes in an order: a sequence gets one score, and K - 1 rising thresholds cut its line into classes.
-    (B, F) -> (B, K), log-probabilities: P(class <= k) = sigmoid(threshold_k - score).
+    """Ordinal regression with the proportional odds model: P(class <= k) = sigmoid(threshold_k - score), with one score
+    per sequence and K - 1 increasing thresholds.
 
-    McCullagh, Regression Models for Ordinal Data, 1980 (the proportional odds model). Cao, Mirjalili & Raschka, Rank
-    Consistent Ordinal Regression for Neural Networks, 2020, https://arxiv.org/abs/1901.07884, train the same K - 1
-    decisions apart; here they are one distribution over classes.
+    Cao, Mirjalili & Raschka, Rank Consistent Ordinal Regression for Neural Networks, 2020,
+    https://arxiv.org/abs/1901.07884, train the same K - 1 decisions with separate losses; here they form one
+    distribution over classes.
+
+    Args:
+        feature_size: F, width of the input.
+        classes: K, number of classes.
+
+    Shape:
+        (B, F) -> (B, K), log-probabilities.
+
+    Source: McCullagh, Regression Models for Ordinal Data, 1980
     """
 
     def __init__(self, feature_size: int, classes: int):
         super().__init__()
         self.score = nn.Linear(feature_size, 1, bias=False)
         self.lowest = nn.Parameter(torch.tensor([1 - classes / 2]))
-        self.gaps = nn.Parameter(torch.full((max(classes - 2, 0),), 0.5413))  # softplus makes it 1
+        self.gaps = nn.Parameter(torch.full((max(classes - 2, 0),), 0.5413))  # softplus(0.5413) = 1
 
     def forward(self, x: Tensor) -> Tensor:
         gaps = F.softplus(self.gaps)
@@ -218,8 +236,8 @@ def _labels(spec: DataSpec) -> list[str]:
 
 
 def _values(spec: DataSpec, why: str) -> Tensor:
-    """(K,): the classes as numbers; before the data has been read, 0 to K - 1. Raises ValueError where they are
-    no numbers.
+    """The labels as numbers, (K,); before the data has been read, 0 to K - 1. Raises ValueError for other labels; `why`
+    begins the message.
     """
     if spec.targets is None:
         return torch.arange(spec.output_size).float()
@@ -234,19 +252,19 @@ def _values(spec: DataSpec, why: str) -> Tensor:
     return torch.tensor(values)
 
 
-def _class_weights(given: Literal["balanced"] | list[float], spec: DataSpec) -> Tensor | None:
-    """(K,), with mean 1 over the training examples where balanced. Raises ValueError where a list does not fit."""
+def _class_weights(option: Literal["balanced"] | list[float], spec: DataSpec) -> Tensor | None:
+    """The weights of the classes, (K,); if balanced, with mean 1 over the training examples."""
     if spec.targets is None:
         return None
-    if given == "balanced":
+    if option == "balanced":
         if spec.class_counts is None:
             raise ValueError("class_weights is balanced, but this data does not count its classes: give a list")
         counts = torch.tensor(spec.class_counts, dtype=torch.float)
         weights = counts.sum() / (counts.count_nonzero() * counts)
-        return weights.masked_fill(counts == 0, 0.0)  # a class that other splits alone have
-    if len(given) != spec.output_size or min(given) <= 0:
+        return weights.masked_fill(counts == 0, 0.0)  # classes that occur in other splits only
+    if len(option) != spec.output_size or min(option) <= 0:
         labels = ", ".join(_labels(spec)[:10])
         raise ValueError(
-            f"class_weights is {given}: give a positive number for each of the {spec.output_size} classes ({labels})"
+            f"class_weights is {option}: give a positive number for each of the {spec.output_size} classes ({labels})"
         )
-    return torch.tensor(given, dtype=torch.float)
+    return torch.tensor(option, dtype=torch.float)

@@ -1,7 +1,7 @@
-"""A missing token from both sides: what a forward network has read before it, and a backward network after it.
+"""Cloze: a missing token is predicted from the context on both sides, read by a forward and a backward network.
 
-Mousa & Schuller, Contextual Bidirectional Long Short-Term Memory Recurrent Neural Network Language Models, 2017,
-https://aclanthology.org/E17-1096
+Source: Mousa & Schuller, Contextual Bidirectional Long Short-Term Memory Recurrent Neural Network Language Models,
+2017, https://aclanthology.org/E17-1096
 """
 
 from __future__ import annotations
@@ -23,15 +23,23 @@ NEVER_WRITTEN = [PAD, UNKNOWN, BLANK]
 
 
 class Cloze(Task):
-    """Scores: (B, T, V), of step t from the steps before it and after it. All steps are learned at once, where a
-    network that sees the whole text would have to hide what it must find, a few tokens at a time.
+    """Predicts each token of a text from the tokens before and after it.
 
-    A text with blanks is answered with the text filled; one without, or whose tokens are known, with the token
-    expected at each step.
+    Every token is a target of training, and none has to be masked, because no feature of step t depends on token t. The
+    answer to a text with blanks is the completed text; the answer to any other text is the expected token at each step.
 
-    dropout: on the features before the head.
-    beam_size: fillings of a text's blanks that are searched side by side, from left to right.
-    metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
+    Args:
+        feature_size: width of the backbone's outputs.
+        spec: of the data.
+        metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
+        dropout: dropout on the features before the head.
+        beam_size: size of the beam that fills the blanks of a text, from left to right.
+
+    Raises:
+        ValueError: beam_size is below 1.
+
+    Shape:
+        Scores: (B, T, V).
     """
 
     reads = "cloze"
@@ -75,20 +83,18 @@ class Cloze(Task):
         self, model: Any, batch: Batch, n_best: int, features: Features | None = None
     ) -> list[list[Prediction]]:
         best, tokens = self._log_probabilities(self(features or model.encode(batch), batch)).max(-1)
-        found = []
+        predictions = []
         for row, length in enumerate(batch.lengths.tolist()):
             ids = batch.inputs[row, :length]
             if batch.targets is None and (ids == BLANK).any():
                 written = None if batch.tokens is None else batch.tokens[row]
-                found.append(self._filled(model, ids, written, max(self.beam_size, n_best))[:n_best])
+                predictions.append(self._filled(model, ids, written, max(self.beam_size, n_best))[:n_best])
             else:
-                found.append([Prediction(self._words(tokens[row, :length]), float(best[row, :length].sum()))])
-        return found
+                predictions.append([Prediction(self._words(tokens[row, :length]), float(best[row, :length].sum()))])
+        return predictions
 
     def _filled(self, model: Any, ids: Tensor, written: list[str] | None, size: int) -> list[Prediction]:
-        """(T,), with its tokens as they were written -> the best fillings of its blanks, best first, of a beam of this
-        size.
-        """
+        """Fill the blanks of a text with a beam of this size, best first. ids: (T,); written: its tokens as text."""
         texts, scores = ids[None], ids.new_zeros(1, dtype=torch.float)
         for place in (ids == BLANK).nonzero()[:, 0].tolist():
             lengths = torch.full((len(texts),), len(ids), device=ids.device)
@@ -102,7 +108,7 @@ class Cloze(Task):
         return [Prediction(self._text(row, written), score) for row, score in rows]
 
     def _text(self, ids: list[int], written: list[str] | None) -> str:
-        """What the vocabulary does not know stays as it was written, if that is known; no blank is filled with it."""
+        """Ids as text; tokens outside the vocabulary stay as they were written, if that is given."""
         codec = self.spec.input_codec
         if written is None:
             return codec.decode(ids)
@@ -110,7 +116,7 @@ class Cloze(Task):
         return codec.join([word if i == UNKNOWN else token for i, word in pairs for token in codec.tokens([i])])
 
     def _log_probabilities(self, scores: Tensor) -> Tensor:
-        """Of tokens that can be shown."""
+        """Log-probabilities of all tokens, -inf for special ones."""
         log_probabilities = scores.float().log_softmax(-1)
         log_probabilities[..., NEVER_WRITTEN] = float("-inf")
         return log_probabilities
@@ -125,7 +131,7 @@ class Cloze(Task):
         ]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """word, or ANSWER(WORD) where another word was expected at its place. A filled text as it is."""
+        """Tokens as word, or ANSWER(word) where another one was predicted; completed texts as they are."""
         lines = []
         for words, prediction in zip(self.labels_read(batch), predictions, strict=True):
             if isinstance(prediction.answer, str):

@@ -1,4 +1,4 @@
-"""What comes next: a distribution over the next token at every step, and text drawn from it."""
+"""Language modelling: a distribution over the next token at every step, and text generated from it."""
 
 from __future__ import annotations
 
@@ -19,24 +19,36 @@ from seqzoo.tasks.decoding import Search, Start, Step, Unmet, mean_log
 from seqzoo.tasks.decoding.forms import check_form
 from seqzoo.tasks.writing import WritingTask, token_scores
 
-PROMPT_LENGTH = 20  # tokens of a validation text that are continued for a person to read
+PROMPT_LENGTH = 20  # tokens of a validation text that are continued in the log
 
 
 class LanguageModeling(WritingTask):
-    """`forward` gives features, (B, T, O): the head works in `loss`, where it knows what is right, and in `decode`.
+    """Predicts the next token of a text at every step.
 
-    metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
-    embedding: by which the encoder reads tokens, (V, E).
-    tied_embeddings: the head's vectors are those of the encoder; where features are wider or narrower, they are
-        projected.
-    softmax_cutoffs: ids at which clusters of rare tokens begin, see `AdaptiveSoftmax`; None: one softmax over all.
-    softmax_mixtures: how many softmaxes are mixed, see `MixtureOfSoftmaxes`.
-    dropout: on the features before the head; `locked` keeps one mask for all steps of a row.
-    activation_regularization: alpha, of a penalty on large features, after their dropout.
-    temporal_activation_regularization: beta, of a penalty on features that differ from those of the step before. Both
-        are added to the loss of each target in training (Merity et al., Regularizing and Optimizing LSTM Language
-        Models, 2018, https://arxiv.org/abs/1708.02182).
-    search: how a text is continued, by `max_length` tokens.
+    `forward` returns features; the head is applied in `loss` and `decode`, because logits of a large vocabulary would
+    not fit into memory.
+
+    Args:
+        feature_size: width of the backbone's outputs.
+        spec: of the data.
+        metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
+        embedding: the input embeddings of the encoder, (V, E).
+        tied_embeddings: weight tying: the head shares the input embeddings; features of another width are projected.
+        softmax_cutoffs: ids at which clusters of rare tokens begin, see `AdaptiveSoftmax`; None: a full softmax.
+        softmax_mixtures: number of components of a `MixtureOfSoftmaxes`; 1: a single softmax.
+        dropout: dropout on the features before the head.
+        locked: use one dropout mask for all steps of a row.
+        activation_regularization: alpha, weight of the mean squared features, after dropout, in the training loss
+            (Merity et al., Regularizing and Optimizing LSTM Language Models, 2018, https://arxiv.org/abs/1708.02182).
+        temporal_activation_regularization: beta of the same paper, weight of the mean squared difference of the
+            features of consecutive steps.
+        search: the options of decoding; a text is continued by up to `max_length` tokens.
+
+    Raises:
+        ValueError: an option is out of its range, or two do not go together.
+
+    Shape:
+        Scores: (B, T, O), features.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"locked": "dropout>0"}
@@ -104,13 +116,15 @@ class LanguageModeling(WritingTask):
         return Loss(total, batch.lengths.sum())
 
     def _penalty(self, raw: Tensor, dropped: Tensor, batch: Batch) -> Tensor:
-        """Times the number of targets. raw, dropped: (B, T, O), zero at padded steps."""
+        """The regularization terms times the number of targets. raw, dropped: features before and after dropout,
+        (B, T, O), zero at padded steps.
+        """
         count = batch.lengths.sum()
         activation = dropped.float().square().sum()
         change = (raw[:, 1:] - raw[:, :-1]).float().square()
         if batch.padded:
             change = change * mask(batch.lengths - 1, change.shape[1])[..., None]
-        # the mean change is over all pairs of steps, of which a row has one less than steps
+        # the mean is over pairs of consecutive steps; a row of T steps has T - 1 pairs
         pairs = (count - batch.size).clamp(min=1)
         return (self.alpha * activation + self.beta * change.sum() * (count / pairs)) / raw.shape[-1]
 
@@ -123,20 +137,24 @@ class LanguageModeling(WritingTask):
 
     @property
     def line_end(self) -> str:
-        """What ends a line of the training text; empty where it knows no lines."""
+        """The token that ends a line of the training text; empty if the text has no lines."""
         return "" if self.spec.input_codec.encode("\n") in ([], [UNKNOWN]) else "\n"
 
     def prompt(self, text: str) -> str:
-        """As the beginning of a line: from its zero state alone a model has seen little."""
+        """The text as the beginning of a line: training hardly ever starts from the initial state."""
         return self.line_end + text
 
     def scored(self, text: str) -> str:
-        """A text with its line end; without any, the first token of a text is given."""
+        """The text with its line end. If the model has no line ends, the first token is not scored."""
         return text + self.line_end
 
     @torch.no_grad()
     def score_texts(self, model: Any, batch: Batch, others: Others = ()) -> list[list[TokenScore]]:
-        """Raises DataError for a text of one token, where the model knows no line ends."""
+        """The score of each token of each row.
+
+        Raises:
+            DataError: a text has a single token, and the model has no line ends.
+        """
         if int(batch.lengths.min()) < 2:
             raise Unmet(
                 int(batch.lengths.argmin()),
@@ -144,19 +162,19 @@ class LanguageModeling(WritingTask):
             )
         targets = batch.inputs[:, 1:]
         batch = Batch(batch.inputs[:, :-1], batch.lengths - 1, targets, padded=batch.padded)
-        # the vocabulary is one, so that each model may read what this one has
-        models = [model, *(one for one, _ in others)]
-        scores = mean_log([one.task.target_scores(one.encode(batch).outputs, batch) for one in models])
+        # models of an ensemble share the vocabulary of targets, which is that of inputs here
+        models = [model, *(other for other, _ in others)]
+        scores = mean_log([member.task.target_scores(member.encode(batch).outputs, batch) for member in models])
         rows = zip(targets.tolist(), batch.lengths.tolist(), strict=True)
         return token_scores(self.spec.input_codec, [ids[:length] for ids, length in rows], scores)
 
     @torch.no_grad()
     def target_scores(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(B, T, O) features -> (B, T): the log-probability of each target, in nats, 0 at padded steps."""
-        # row by row: the probabilities of all tokens at all steps of a batch may be too many
+        # row by row, because the logits of a whole batch, (B, T, V), may not fit into memory
         rows = [
-            self.head.log_probabilities(row).gather(1, right[:, None])[:, 0]
-            for row, right in zip(outputs, batch.required_targets, strict=True)
+            self.head.log_probabilities(row).gather(1, targets[:, None])[:, 0]
+            for row, targets in zip(outputs, batch.required_targets, strict=True)
         ]
         return torch.stack(rows).masked_fill(~mask(batch.lengths, outputs.shape[1]), 0.0)
 
@@ -171,7 +189,7 @@ class LanguageModeling(WritingTask):
         return step
 
     def _log_probabilities(self, output: Tensor) -> Tensor:
-        """(B, O) -> (B, V), of tokens that can be shown."""
+        """Log-probabilities of the next token, -inf for special ones: (B, O) -> (B, V)."""
         scores = self.head.log_probabilities(output)
         scores[:, [PAD, UNKNOWN]] = float("-inf")
         return scores.log_softmax(-1)
@@ -180,17 +198,17 @@ class LanguageModeling(WritingTask):
         raise NotImplementedError("a continuation has no single right answer: language models are scored by their loss")
 
     def samples(self, batch: Batch, count: int) -> Batch:
-        """Beginnings to continue."""
+        """The beginnings of the first texts, to be continued."""
         lengths = batch.lengths[:count].clamp(max=PROMPT_LENGTH)
         return Batch(batch.inputs[:count, :PROMPT_LENGTH], lengths, padded=batch.padded)
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """prompt | continuation"""
+        """One line per row: prompt | continuation."""
         texts = [self.spec.input_codec.join(tokens) for tokens in self.tokens_read(batch)]
         return [f"{text} | {p.answer}" for text, p in zip(texts, predictions, strict=True)]
 
 
 def _words(spec: DataSpec) -> list[str]:
-    """The tokens that are more than a character; special ones, such as `<unk>`, aside."""
+    """The tokens of more than one character, without special ones such as `<unk>`."""
     tokens = [] if spec.inputs is None else [spec.inputs.decode([i]) for i in range(spec.input_size)]
     return [token for token in tokens if len(token) > 1 and not (token.startswith("<") and token.endswith(">"))]

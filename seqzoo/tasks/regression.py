@@ -1,4 +1,4 @@
-"""Numbers as answers: one vector for each sequence, or one for each step."""
+"""Regression: a vector of numbers for each sequence, or for each step."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from seqzoo.network.locked_dropout import create_dropout
 
 
 class Regression(Task):
-    """Scores: (B, D), or (B, T, D) where `spec.per_step`: the answers themselves. The loss is the squared error, summed
-    over the numbers of all real targets.
+    """Predicts D numbers for each sequence, or for each step if `spec.per_step`, with the squared error as the loss.
 
-    An answer is text: the D numbers of a target with spaces between them. Its score is 0: a squared error knows one
-    answer and no probability.
+    An answer is the text of D numbers, separated by spaces. Its score is 0, because the model assigns no probability.
 
-    dropout: on the features before the head.
-    metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
+    Args:
+        feature_size: width of the backbone's outputs.
+        spec: of the data.
+        metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
+        dropout: dropout on the features before the head.
+
+    Shape:
+        Scores: (B, D), or (B, T, D) per step: the predicted numbers.
     """
 
     reads = "regression"
@@ -70,17 +74,17 @@ class Regression(Task):
         return [[_text(step) for step in row[:length]] for row, length in zip(rows, lengths.tolist(), strict=True)]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """The last steps' inputs -> the last answer, with the right one beside it."""
-        rights = self.references(batch) if batch.targets is not None else [None] * batch.size
+        """One line per row: the last inputs -> the last prediction   (right: the correct number)."""
+        references = self.references(batch) if batch.targets is not None else [None] * batch.size
         lines = []
-        for row, length, prediction, right in zip(
-            batch.inputs, batch.lengths.tolist(), predictions, rights, strict=True
+        for row, length, prediction, reference in zip(
+            batch.inputs, batch.lengths.tolist(), predictions, references, strict=True
         ):
             first = max(0, length - SHOWN_STEPS)
             steps = ", ".join(_text(step, digits=3) for step in row[first:length].tolist())
             answer = _short(prediction.answer)
-            told = "" if right is None else f"   (right: {_short(right)})"
-            lines.append(f"{'... ' if first else ''}{steps} -> {answer}{told}")
+            correct = "" if reference is None else f"   (right: {_short(reference)})"
+            lines.append(f"{'... ' if first else ''}{steps} -> {answer}{correct}")
         return lines
 
 
@@ -88,11 +92,11 @@ SHOWN_STEPS = 8
 
 
 def _text(numbers: list[float], digits: int = 7) -> str:
-    """As many digits as float32 holds, so that metrics of answers are those of the numbers."""
+    """Numbers as text; by default with the precision of float32, so that metrics on texts equal those on numbers."""
     return " ".join(f"{number:.{digits}g}" for number in numbers)
 
 
 def _short(answer: str | list[str]) -> str:
-    """The answer of the last step, for a person."""
+    """The answer at the last step, with fewer digits."""
     last = answer if isinstance(answer, str) else answer[-1]
     return _text([float(number) for number in last.split()], digits=4)

@@ -1,7 +1,7 @@
-"""A decoder that comes to read its own writing in training, as it does later.
+"""Scheduled sampling: in training, a growing share of the decoder's inputs are its own predictions.
 
-Bengio, Vinyals, Jaitly & Shazeer, Scheduled Sampling for Sequence Prediction with Recurrent Neural Networks, 2015,
-https://arxiv.org/abs/1506.03099
+Source: Bengio, Vinyals, Jaitly & Shazeer, Scheduled Sampling for Sequence Prediction with Recurrent Neural Networks,
+2015, https://arxiv.org/abs/1506.03099
 """
 
 from __future__ import annotations
@@ -15,13 +15,20 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Schedule:
-    """kind: after i batches each token is an own one with probability 1 - e, where e is
+    """The probability 1 - e that an input of the decoder is its own prediction, as a function of i, the number of
+    batches so far, where e is
 
     linear:           1 - i / k
     exponential:      exp(-i / k)
     inverse_sigmoid:  k / (k + exp(i / k))
 
-    steps: k; limit: the probability stays here once it is there.
+    Args:
+        kind: the schedule; "none": teacher forcing only.
+        steps: k, the length of the schedule in batches.
+        limit: maximum of the probability.
+
+    Raises:
+        ValueError: an option is out of its range.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"steps": "kind!=none", "limit": "kind!=none"}
@@ -38,28 +45,32 @@ class Schedule:
 
 
 class ScheduledSampling(nn.Module):
-    """Counts the batches, and mixes what is read."""
+    """Replaces tokens by predictions with the probability of a schedule.
+
+    Args:
+        schedule: of the probability.
+    """
 
     batches: Tensor
 
     def __init__(self, schedule: Schedule):
         super().__init__()
         self.schedule = schedule
-        # among the weights, so that a training that is continued goes on where it was
+        # a buffer, so that checkpoints contain it and a resumed run continues the schedule
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
 
-    def share(self) -> Tensor:
-        """The probability for one more batch."""
+    def next_probability(self) -> Tensor:
+        """The probability for the next batch; each call counts a batch."""
         i, k = self.batches.float(), self.schedule.steps
         self.batches += 1
         if self.schedule.kind == "linear":
-            share = i / k
+            probability = i / k
         elif self.schedule.kind == "exponential":
-            share = 1 - torch.exp(-i / k)
+            probability = 1 - torch.exp(-i / k)
         else:
-            share = 1 - k / (k + torch.exp(i / k))
-        return share.clamp(max=self.schedule.limit)
+            probability = 1 - k / (k + torch.exp(i / k))
+        return probability.clamp(max=self.schedule.limit)
 
-    def forward(self, right: Tensor, own: Tensor, share: Tensor) -> Tensor:
-        """(B,) tokens, some of which become the own ones."""
-        return torch.where(torch.rand(right.shape, device=right.device) < share, own, right)
+    def forward(self, gold: Tensor, predicted: Tensor, probability: Tensor) -> Tensor:
+        """Replace each gold token (B,) by the predicted one (B,) with this probability."""
+        return torch.where(torch.rand(gold.shape, device=gold.device) < probability, predicted, gold)

@@ -1,6 +1,6 @@
-"""Training on the score of what a model writes, where likelihood has brought it far enough.
+"""Self-critical sequence training: a policy gradient on a score, with the score of the greedy answer as the baseline.
 
-Rennie, Marcheret, Mroueh, Ross & Goel, Self-critical Sequence Training for Image Captioning, 2017,
+Source: Rennie, Marcheret, Mroueh, Ross & Goel, Self-critical Sequence Training for Image Captioning, 2017,
 https://arxiv.org/abs/1612.00563
 """
 
@@ -15,14 +15,20 @@ from torch import Tensor, nn
 from seqzoo.contracts.batch import Loss
 from seqzoo.metrics import MetricName, all_of, create_metric
 
-NOTHING = Loss(torch.zeros(()), torch.ones(()))
+NO_LOSS = Loss(torch.zeros(()), torch.ones(()))  # for metrics of answers, which ignore the loss
 
 
 @dataclass(frozen=True)
 class SelfCritical:
-    """metric: what an answer is scored by; none: training is by likelihood alone.
+    """The options of self-critical training.
 
-    after: batches of likelihood before; likelihood: its weight from then on.
+    Args:
+        metric: the score to maximise; "none": maximum likelihood only.
+        after: number of batches of maximum likelihood training before it.
+        likelihood: weight of the likelihood loss from then on.
+
+    Raises:
+        ValueError: an option is out of its range, or the metric cannot score a single answer.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"after": "metric!=none", "likelihood": "metric!=none"}
@@ -50,33 +56,38 @@ class SelfCritical:
 
 
 class Critic(nn.Module):
-    """Counts the batches, and scores what is drawn by how much better it is than the most probable answer."""
+    """Computes the advantages of sampled answers over greedy ones.
+
+    Args:
+        options: of self-critical training.
+    """
 
     batches: Tensor
 
     def __init__(self, options: SelfCritical):
         super().__init__()
         self.options = options
-        # among the weights, so that a training that is continued goes on where it was
+        # a buffer, so that checkpoints contain it and a resumed run continues the count
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
 
     def begins(self) -> bool:
-        """Whether one more batch is trained on its score."""
-        if self.batches.is_meta:  # a model is measured, not trained
+        """Whether the next batch is trained on its score; each call counts a batch."""
+        if self.batches.is_meta:  # the cost of the model is being counted
             return False
         self.batches += 1
         return int(self.batches) > self.options.after
 
-    def advantages(self, drawn: list[str], greedy: list[str], references: list) -> list[float]:
-        """Of each row; a right answer scores 1."""
-        rows = zip(drawn, greedy, references, strict=True)
-        return [self._score(one, right) - self._score(other, right) for one, other, right in rows]
+    def advantages(self, sampled: list[str], greedy: list[str], references: list) -> list[float]:
+        """The score of each sampled answer minus that of the greedy one; a correct answer scores 1."""
+        rows = zip(sampled, greedy, references, strict=True)
+        return [self._score(sample, reference) - self._score(best, reference) for sample, best, reference in rows]
 
     def _score(self, answer: str, reference: str | list[str]) -> float:
-        best = self._of(all_of(reference)[0], reference)
-        return self._of(answer, reference) / best if best > 0 else 0.0
+        """The score of an answer relative to that of its reference."""
+        highest = self._metric_of(all_of(reference)[0], reference)
+        return self._metric_of(answer, reference) / highest if highest > 0 else 0.0
 
-    def _of(self, answer: str, reference: str | list[str]) -> float:
+    def _metric_of(self, answer: str, reference: str | list[str]) -> float:
         metric = create_metric(self.options.metric)
-        metric.update(NOTHING, [answer], [reference])
+        metric.update(NO_LOSS, [answer], [reference])
         return metric.compute()

@@ -1,4 +1,4 @@
-"""Many to many, aligned: a tag for each token."""
+"""Tagging: a tag for each token."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ from seqzoo.network.locked_dropout import create_dropout
 
 
 class Tagging(Task):
-    """Scores: (B, T, K).
+    """Predicts a tag for each token.
 
-    decoder: softmax tags each token on its own; crf, a linear-chain conditional random field, tags the row as a whole.
-    constrained: where tags mark spans, no answer breaks their scheme. Training allows every sequence, so that a
-        wrong one in the data does not have the probability zero.
-    outside_penalty: where tags mark spans, what an answer pays for each token outside of all spans, in nats: precision
-        is given for recall (Minkov et al., NER Systems that Suit User's Preferences: Adjusting the Recall-Precision
-        Trade-off for Entity Extraction, 2006, https://aclanthology.org/N06-2024). Training is the same without.
-    dropout: on the features before the head.
-    metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
+    Args:
+        feature_size: width of the backbone's outputs.
+        spec: of the data.
+        metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
+        decoder: "softmax" predicts each tag independently; "crf", a linear-chain conditional random field, the whole
+            sequence of tags.
+        constrained: for tags that mark spans: predict only sequences that are valid in their scheme. Training admits
+            all sequences, so that an invalid one in the data does not have zero probability.
+        outside_penalty: for tags that mark spans: penalty in nats on each token outside all spans when predicting; it
+            trades precision for recall (Minkov et al., NER Systems that Suit User's Preferences: Adjusting the
+            Recall-Precision Trade-off for Entity Extraction, 2006, https://aclanthology.org/N06-2024).
+        dropout: dropout on the features before the head.
 
-    Raises ValueError where `constrained`, `outside_penalty` or span_f1 is asked for tags that mark no spans.
+    Raises:
+        ValueError: `constrained`, `outside_penalty` or span_f1 for tags that mark no spans.
+
+    Shape:
+        Scores: (B, T, K).
     """
 
     reads = "tagging"
@@ -82,17 +90,19 @@ class Tagging(Task):
         return confusion_of(self.classes())
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        """The score of an answer is its probability among all sequences, broken ones too, and without penalty."""
+        """The best tags of each row; the score is their log-probability among all sequences, invalid ones included,
+        without the penalty.
+        """
         scores = self(features or model.encode(batch), batch).float()
         if self.chain is None:
             scores = scores.log_softmax(-1)
         penalties = scores.new_tensor(self.penalties)
-        sought = scores - penalties
+        penalised = scores - penalties
         if self.chain is None and not self.constrained:
-            best, tags = sought.max(-1)
+            best, tags = penalised.max(-1)
             sums = (best * mask(batch.lengths, best.shape[1])).sum(1)
         else:
-            tags, sums = best_tags(sought, batch.lengths, self._transitions(scores))
+            tags, sums = best_tags(penalised, batch.lengths, self._transitions(scores))
         if self.chain is not None:
             sums = sums - log_partition(scores, batch.lengths, self.chain.transitions)
         sums = sums + (penalties[tags] * mask(batch.lengths, tags.shape[1])).sum(1)
@@ -112,21 +122,23 @@ class Tagging(Task):
         return [self.spec.target_codec.decode([i]) for i in ids]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """word/TAG, or word/ANSWER(TAG) where the answer is wrong."""
-        rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
+        """For each token word/TAG, or word/ANSWER(TAG) where the predicted tag is wrong."""
+        references = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         if self.spec.inputs is None:
             rows = [[str(step + 1) for step in range(length)] for length in batch.lengths.tolist()]
         else:
             rows = self.labels_read(batch)
         lines = []
-        for words, prediction, right in zip(rows, predictions, rights, strict=True):
-            tags = [a if a == b else f"{a}({b})" for a, b in zip(prediction.answer, right, strict=True)]
+        for words, prediction, reference in zip(rows, predictions, references, strict=True):
+            tags = [a if a == b else f"{a}({b})" for a, b in zip(prediction.answer, reference, strict=True)]
             lines.append(" ".join(f"{word}/{tag}" for word, tag in zip(words, tags, strict=True)))
         return lines
 
 
 def _forbidden(spec: DataSpec) -> Tensor:
-    """(K + 1, K + 1), True where the column's tag may not follow the row's; the last ones are the ends of a row."""
+    """Forbidden transitions, (K + 1, K + 1): True where the tag of the column may not follow that of the row. The last
+    row and column stand for the beginning and the end of a sequence.
+    """
     size = spec.output_size
     if spec.targets is None:  # before the data has been read
         return torch.zeros(size + 1, size + 1, dtype=torch.bool)
@@ -136,7 +148,7 @@ def _forbidden(spec: DataSpec) -> Tensor:
 
 
 def _penalties(spec: DataSpec, outside: float) -> list[float]:
-    """What an answer pays for each tag."""
+    """The penalty of each tag, in nats."""
     penalties = [0.0] * spec.output_size
     if outside and spec.targets is not None:
         _scheme(spec, f"outside_penalty is {outside}")
@@ -145,8 +157,9 @@ def _penalties(spec: DataSpec, outside: float) -> list[float]:
     return penalties
 
 
-def _scheme(spec: DataSpec, asked: str) -> str:
+def _scheme(spec: DataSpec, option: str) -> str:
+    """The scheme of the tags, such as BIO. Raises ValueError for tags that mark no spans."""
     scheme = getattr(spec.targets, "scheme", None)
     if scheme is None:
-        raise ValueError(f"{asked}, but the tags mark no spans (B-TYPE, I-TYPE, ...): leave it out")
+        raise ValueError(f"{option}, but the tags mark no spans (B-TYPE, I-TYPE, ...): leave it out")
     return scheme

@@ -1,5 +1,7 @@
-"""Encoder-decoder: a sequence becomes another one, of another length (Sutskever, Vinyals & Le, Sequence to Sequence
-Learning with Neural Networks, 2014, https://arxiv.org/abs/1409.3215).
+"""Transduction: an encoder-decoder maps a sequence to one of another length.
+
+Source: Sutskever, Vinyals & Le, Sequence to Sequence Learning with Neural Networks, 2014,
+https://arxiv.org/abs/1409.3215
 """
 
 from __future__ import annotations
@@ -38,22 +40,33 @@ from seqzoo.tasks.writing import WritingTask, token_scores
 
 
 class Transduction(WritingTask):
-    """`forward` gives what the head reads, (B, U, W), each step given the right tokens before it (teacher forcing), and
-    behind it, where the loss asks for it, what was attended to, (B, U, S). The head's scores are mostly never held at
-    once. Where training is self-critical, it gives the loss of each row, (B,).
+    """Generates a sequence from another one.
 
-    decoder: the network that writes; encoder_state: a state of the encoder, read for its shapes.
-    search: how an answer is found.
-    word_dropout: share of the target tokens that the decoder reads as unknown in training (Bowman et al., Generating
-        Sentences from a Continuous Space, 2016, https://aclanthology.org/K16-1002).
-    label_smoothing: share of the probability that training spreads over all tokens (Szegedy et al., Rethinking the
-        Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
-    coverage_loss: times what is attended to of what has been before, added to the loss in training (See, Liu & Manning,
-        Get To The Point, 2017, https://arxiv.org/abs/1704.04368).
-    self_critical: how training goes on by the score of what is written.
-    scheduled_sampling: how a share of the target tokens comes to be read, in training, from the decoder's own writing.
-        Training then goes step by step.
-    metrics: names from `seqzoo.metrics`; the first one picks the best checkpoint.
+    `forward` runs the decoder with teacher forcing and returns the inputs of its head; the head is applied in `loss`,
+    because logits of a large vocabulary would not fit into memory.
+
+    Args:
+        feature_size: width of the backbone's outputs.
+        spec: of the data.
+        decoder: options of the decoder.
+        encoder_state: a state of the encoder, of which only the shapes are read.
+        metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
+        search: the options of decoding.
+        word_dropout: share of the target tokens that the decoder reads as unknown in training (Bowman et al.,
+            Generating Sentences from a Continuous Space, 2016, https://aclanthology.org/K16-1002).
+        label_smoothing: share of the target probability that is spread over all tokens in training (Szegedy et al.,
+            Rethinking the Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
+        coverage_loss: weight of the coverage loss in training, which penalises attending to the same steps again (See,
+            Liu & Manning, Get To The Point, 2017, https://arxiv.org/abs/1704.04368).
+        self_critical: options of self-critical training.
+        scheduled_sampling: schedule of scheduled sampling, with which training runs step by step.
+
+    Raises:
+        ValueError: an option is out of its range, or two do not go together.
+
+    Shape:
+        Scores: (B, U, W), inputs of the head; if the loss needs attention weights, (B, U, W + S), with the weights
+        concatenated; in self-critical training (B,), the loss of each row.
     """
 
     reads = "transduction"
@@ -106,7 +119,7 @@ class Transduction(WritingTask):
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         if self.training and self.critic is not None and self.critic.begins():
-            return self._criticised(self.critic, features, batch)
+            return self._self_critical_loss(self.critic, features, batch)
         outputs, weights = self._decoded(features, batch, batch.required_targets)
         return torch.cat([outputs, weights], dim=-1) if self._loss_reads_weights and weights is not None else outputs
 
@@ -115,17 +128,19 @@ class Transduction(WritingTask):
         return self.decoder.gate is not None or self.coverage_loss > 0
 
     def attention_weights(self, features: Features, batch: Batch, targets: Tensor) -> Tensor:
-        """(B, U) targets -> (B, U, S), what of the encoder's outputs was attended to for each. Needs an attention."""
+        """The attention weights over the encoder's outputs for given targets (B, U), (B, U, S). The decoder must have
+        attention.
+        """
         weights = self._decoded(features, batch, targets).weights
         assert weights is not None
         return weights
 
     def _source(self, batch: Batch) -> Tensor | None:
-        """(B, S) what each token of the source is as one of the answer; None where none is copied."""
+        """The target id of each source token, (B, S), if the decoder copies tokens; else None."""
         return None if self.decoder.gate is None or batch.inputs.dim() > 2 else self.same[batch.inputs]
 
     def _decoded(self, features: Features, batch: Batch, targets: Tensor) -> Decoded:
-        """(B, U) right tokens, each of which is read before the next one is written."""
+        """Run the decoder over gold targets (B, U) with teacher forcing."""
         state, memory = self.decoder.start(features, self._source(batch))
         tokens = _shifted(targets)
         if self.training and self.word_dropout:
@@ -133,41 +148,42 @@ class Transduction(WritingTask):
             tokens = tokens.masked_fill(dropped & (tokens != BEGIN), UNKNOWN)
         if self.scheduled_sampling is None or not self.training:
             return self.decoder(tokens, state, memory)
-        sampling, share = self.scheduled_sampling, self.scheduled_sampling.share()
+        sampling, probability = self.scheduled_sampling, self.scheduled_sampling.next_probability()
 
         def choose(token: Tensor, output: Tensor) -> Tensor:
-            return sampling(token, self.decoder.head(output.detach()).argmax(-1), share)
+            return sampling(token, self.decoder.head(output.detach()).argmax(-1), probability)
 
         return self.decoder(tokens, state, memory, choose)
 
-    def _criticised(self, critic: Critic, features: Features, batch: Batch) -> Tensor:
-        """(B,) loss of each row: an answer is drawn, and made more probable as far as it is better than the most
-        probable one. All three come from the decoder without dropout: it scores what it drew as it drew it.
+    def _self_critical_loss(self, critic: Critic, features: Features, batch: Batch) -> Tensor:
+        """The loss of each row, (B,): minus the log-probability of a sampled answer times its advantage over the greedy
+        one. The decoder samples and scores without dropout, so that both use the same distribution.
         """
         _, limits, _ = self.form(batch)
         self.decoder.eval()
         try:
             with torch.no_grad():
                 start = self.start(features, batch)
-                drawn = generate(start, self.next_token, limits, END, sampler())
+                sampled = generate(start, self.next_token, limits, END, sampler())
                 greedy = generate(start, self.next_token, limits, END)
-            scores = self._scores_of_drawn(features, batch, drawn, limits)
+            scores = self._scores_of_samples(features, batch, sampled, limits)
         finally:
             self.decoder.train()
-        texts, others = ([self.spec.target_codec.decode(one.ids) for one in found] for found in (drawn, greedy))
-        advantages = features.last.new_tensor(critic.advantages(texts, others, self.references(batch)))
+        decode = self.spec.target_codec.decode
+        samples, baselines = ([decode(answer.ids) for answer in answers] for answers in (sampled, greedy))
+        advantages = features.last.new_tensor(critic.advantages(samples, baselines, self.references(batch)))
         loss = -advantages * scores
         if critic.options.likelihood:
             targets = batch.required_targets
             decoded = self._decoded(features, batch, targets)
-            right = self.decoder.target_log_probabilities(decoded, self._source(batch), targets)
-            right = right.masked_fill(~mask(batch.required_target_lengths, right.shape[1]), 0.0)
-            loss = loss - critic.options.likelihood * right.sum(1)
+            log_likelihoods = self.decoder.target_log_probabilities(decoded, self._source(batch), targets)
+            real = mask(batch.required_target_lengths, log_likelihoods.shape[1])
+            loss = loss - critic.options.likelihood * log_likelihoods.masked_fill(~real, 0.0).sum(1)
         return loss
 
-    def _scores_of_drawn(self, features: Features, batch: Batch, drawn: list[Hypothesis], limits: Tensor) -> Tensor:
-        """(B,) log-probabilities of answers among those that may be drawn."""
-        rows = zip((answer.ids for answer in drawn), limits.tolist(), strict=True)
+    def _scores_of_samples(self, features: Features, batch: Batch, sampled: list[Hypothesis], limits: Tensor) -> Tensor:
+        """The log-probabilities of sampled answers, (B,), without tokens that are never generated."""
+        rows = zip((answer.ids for answer in sampled), limits.tolist(), strict=True)
         ended = [batch.lengths.new_tensor([*ids, END][:limit]) for ids, limit in rows]
         tokens = pad_sequence(ended, batch_first=True)
         decoded = self.decoder(_shifted(tokens), *self.decoder.start(features, self._source(batch)))
@@ -184,12 +200,14 @@ class Transduction(WritingTask):
         if self.decoder.gate is None:
             loss = linear_cross_entropy(outputs, head.weight, head.bias, targets, lengths, smoothing)
         else:
-            found = self.decoder.target_log_probabilities(Decoded(outputs, weights), self._source(batch), targets)
-            loss = Loss(-found.masked_fill(~mask(lengths, found.shape[1]), 0.0).sum(), lengths.sum())
+            decoded = Decoded(outputs, weights)
+            log_likelihoods = self.decoder.target_log_probabilities(decoded, self._source(batch), targets)
+            real = mask(lengths, log_likelihoods.shape[1])
+            loss = Loss(-log_likelihoods.masked_fill(~real, 0.0).sum(), lengths.sum())
         if self.training and self.coverage_loss:
-            before = weights.cumsum(1) - weights
-            again = torch.minimum(weights, before).sum(-1).masked_fill(~mask(lengths, weights.shape[1]), 0.0)
-            loss = Loss(loss.total + self.coverage_loss * again.sum(), loss.count)
+            coverage = weights.cumsum(1) - weights
+            overlap = torch.minimum(weights, coverage).sum(-1).masked_fill(~mask(lengths, weights.shape[1]), 0.0)
+            loss = Loss(loss.total + self.coverage_loss * overlap.sum(), loss.count)
         return loss
 
     @property
@@ -201,8 +219,8 @@ class Transduction(WritingTask):
         return create_metrics(self.metric_names)
 
     def next_token(self, token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
-        """(B,) tokens -> (B, V) log-probabilities of the next ones, -inf where a token is never written, and the next
-        state: a `seqzoo.tasks.decoding` Step.
+        """One step of decoding, a `seqzoo.tasks.decoding.Step`: tokens (B,) -> log-probabilities of the next ones
+        (B, V), -inf for tokens that are never generated, and the next state.
         """
         output, state = self.decoder.step(token, state, memory)
         attended = state[1][0][:, 0] if state[1] else None
@@ -216,7 +234,7 @@ class Transduction(WritingTask):
 
     @property
     def penalty(self) -> Penalty | None:
-        return self._not_attended if self.search.coverage_penalty else None
+        return self._coverage_penalty if self.search.coverage_penalty else None
 
     def step(self, model: Any) -> Step:
         return self.next_token
@@ -226,8 +244,10 @@ class Transduction(WritingTask):
         log_probabilities, state = self.next_token(batch.lengths.new_full((batch.size,), BEGIN), state, memory)
         return Start(log_probabilities, state, memory)
 
-    def _not_attended(self, state: State, memory: State) -> Tensor:
-        """(N,), below 0 as far as steps of the source were attended to less than once in all (Wu et al., 2016)."""
+    def _coverage_penalty(self, state: State, memory: State) -> Tensor:
+        """The coverage penalty of Wu et al., 2016, (N,): negative if steps of the source have received less than 1 of
+        attention in total.
+        """
         (attended,), real = state[1], Memory(*memory[0]).real
         logarithms = attended[:, 1].clamp(1e-9, 1.0).log().masked_fill(~real, 0.0)
         return self.search.coverage_penalty * logarithms.sum(-1)
@@ -236,7 +256,11 @@ class Transduction(WritingTask):
     def score_answers(
         self, model: Any, batch: Batch, answers: list[str], others: Others = ()
     ) -> list[list[TokenScore]]:
-        """Forced decoding. Raises DataError for an answer with tokens that the model cannot write."""
+        """The score of each token of each row's answer, and of its end, by forced decoding.
+
+        Raises:
+            DataError: an answer has tokens outside the vocabulary.
+        """
         codec = self.spec.target_codec
         ids = [[*codec.encode(answer), END] for answer in answers]
         for row, (tokens, answer) in enumerate(zip(ids, answers, strict=True)):
@@ -263,15 +287,15 @@ class Transduction(WritingTask):
         return predictions
 
     def _attended(self, features: Features, batch: Batch, answers: list[list[int]]) -> Tensor:
-        """(B, U, S), what was attended to for each token of each answer, and for its end."""
+        """The attention weights for each token of each answer and its end, (B, U, S)."""
         written = [batch.lengths.new_tensor([*ids, END]) for ids in answers]
         return self.attention_weights(features, batch, pad_sequence(written, batch_first=True))
 
     def _tokens(self, answers: list[list[int]], weights: Tensor | None, batch: Batch) -> list[list[str]]:
-        """The tokens of each answer. Where tokens are copied, an unknown one is the token of the source that was
-        attended to most, of those that the vocabulary of answers does not know.
+        """The tokens of each answer. A decoder that copies replaces an unknown token by the source token with the
+        largest attention weight among those outside the target vocabulary.
 
-        weights: as of `_attended`; None where nothing unknown was copied.
+        weights: from `_attended`; None: no answer has an unknown token that was copied.
         """
         tokens = [[token for i in ids for token in self.spec.target_codec.tokens([i])] for ids in answers]
         if self.decoder.gate is None or weights is None:
@@ -287,26 +311,26 @@ class Transduction(WritingTask):
 
     @torch.no_grad()
     def alignments(self, model: Any, batch: Batch, others: Others = ()) -> list[Alignment]:
-        """others: as of `hypotheses`; what all have written is shown as this one attends to it."""
+        """The attention weights of this model for the best answers, which `others` generate together with it."""
         if self.decoder.attention is None:
             return []
         rows, features = self.hypotheses(model, batch, others=others)
         answers = [best.ids for best, *_ in rows]
         attended = self._attended(features, batch, answers)
         texts = [[]] * batch.size if self.spec.inputs is None else self.labels_read(batch)
-        found = []
+        alignments = []
         for row, (read, tokens, weights) in enumerate(
             zip(texts, self._tokens(answers, attended, batch), attended, strict=True)
         ):
             if features.lengths is not None:
                 weights = weights[:, : features.lengths[row]]
-            # a backbone may put out fewer steps than it reads
+            # a backbone may return fewer outputs than it reads steps, which are then numbered
             read = read if len(read) == weights.shape[1] else [str(step + 1) for step in range(weights.shape[1])]
             written = [*(self.spec.target_codec.join([token]) for token in tokens), "<eos>"]
             picture = None if self.spec.picture is None else batch.inputs[row]
             backwards = getattr(self.spec.inputs, "backwards", False)
-            found.append(Alignment(read, written, weights[: len(written)], picture, backwards))
-        return found
+            alignments.append(Alignment(read, written, weights[: len(written)], picture, backwards))
+        return alignments
 
     def _text(self, row: list[int]) -> str:
         return self.spec.target_codec.decode(row[: row.index(END)] if END in row else row)
@@ -315,17 +339,17 @@ class Transduction(WritingTask):
         return batch.references or [self._text(row) for row in batch.required_targets.tolist()]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """source -> answer, with a right one where it is another."""
-        rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
+        """One line per row: source -> answer   (right: the first reference, where the answer is wrong)."""
+        references = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         texts = [""] * batch.size
         if self.spec.inputs is not None:
             texts = [f"{self.spec.inputs.join(tokens)} -> " for tokens in self.tokens_read(batch)]
         return [
-            f"{text}{p.answer}{'' if is_right(p.answer, right) else f'   (right: {all_of(right)[0]})'}"
-            for text, p, right in zip(texts, predictions, rights, strict=True)
+            f"{text}{p.answer}{'' if is_right(p.answer, reference) else f'   (right: {all_of(reference)[0]})'}"
+            for text, p, reference in zip(texts, predictions, references, strict=True)
         ]
 
 
 def _shifted(targets: Tensor) -> Tensor:
-    """(B, U) tokens -> those before each of them."""
+    """The inputs of a decoder with teacher forcing: targets (B, U), shifted by one step."""
     return torch.cat([targets.new_full((len(targets), 1), BEGIN), targets[:, :-1]], dim=1)

@@ -1,4 +1,4 @@
-"""What tasks share that generate their answers token by token: search, streaming, ensembles."""
+"""The base of tasks that generate their answers token by token: search, streaming, ensembles."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class WritingTask(Task):
 
     def beginning(self, model: Any, batch: Batch, features: Features, others: Others) -> tuple[Start, Step]:
         """The start and the step of this model together with others."""
-        starts = [self.start(features, batch), *(other.task.start(other.encode(own), own) for other, own in others)]
+        starts = [self.start(features, batch), *(other.task.start(other.encode(rows), rows) for other, rows in others)]
         return ensemble(starts, [self.step(model), *(other.task.step(other) for other, _ in others)])
 
 

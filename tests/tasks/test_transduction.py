@@ -217,8 +217,8 @@ def test_word_dropout_hides_tokens_in_training_alone() -> None:
 )
 def test_the_share_of_own_tokens_follows_its_schedule(schedule: str, share: Any) -> None:
     sampling = build(sampling={"kind": schedule, "steps": 20, "limit": 0.75}).task.scheduled_sampling
-    found = [sampling.share().item() for _ in range(200)]
-    assert found == pytest.approx([min(share(i), 0.75) for i in range(200)], abs=1e-6)
+    probabilities = [sampling.next_probability().item() for _ in range(200)]
+    assert probabilities == pytest.approx([min(share(i), 0.75) for i in range(200)], abs=1e-6)
 
 
 @pytest.mark.parametrize("options", [{}, {"attention": "general"}])
@@ -475,13 +475,13 @@ def test_a_drawn_answer_is_scored_as_it_was_drawn(options: dict[str, Any]) -> No
     tokens = [5, UNKNOWN if options else 6, 4, 7]  # what is unknown is copied alone
     answers = [Hypothesis(tokens[:length], 0.0, 0.0) for length in (4, 0, 2, 1)]
     seen: list[Tensor] = []
-    score = task._scores_of_drawn
+    score = task._scores_of_samples
 
     def listen(*given: Any) -> Tensor:
         seen.extend((score(features, batch, answers, limits), score(features, batch, answers, limits)))
         return score(*given)
 
-    task._scores_of_drawn = listen
+    task._scores_of_samples = listen
     task(features, batch)
     assert torch.equal(*seen)
     for row, answer in enumerate(answers):
@@ -549,9 +549,9 @@ def test_the_coverage_penalty_counts_what_was_not_attended_to() -> None:
     state, memory = model.task.decoder.start(model.encode(copying()))
     attended = torch.zeros(4, 2, 6)
     attended[:, 1] = torch.tensor([2.0, 0.5, 0.25, 1.0, 1.0, 1.0])
-    found = model.task._not_attended((state[0], (attended,), ()), memory)
+    penalty = model.task._coverage_penalty((state[0], (attended,), ()), memory)
     half, quarter = 0.5 * math.log(0.5), 0.5 * math.log(0.25)
-    torch.testing.assert_close(found, torch.tensor([half + quarter, half + quarter, half + quarter, 0.0]))
+    torch.testing.assert_close(penalty, torch.tensor([half + quarter, half + quarter, half + quarter, 0.0]))
 
 
 def test_constraints_on_answers() -> None:
