@@ -24,6 +24,7 @@ from seqzoo.commands.predict import predict
 from seqzoo.commands.search import search
 from seqzoo.commands.train import train
 from seqzoo.contracts.errors import ConfigError, SeqzooError, closest, printable_lines, program
+from seqzoo.contracts.own_parts import failure_of_own_part
 
 USAGE = """seqzoo: recurrent networks for sequence tasks
 
@@ -62,7 +63,9 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command. A mistake of the user is printed as one sentence, with exit status 2."""
+    """Run one command. A mistake of the user is printed as one sentence, with exit status 2. An exception in a part of
+    the user's own is printed with its traceback and a sentence that names the part, with exit status 1.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
@@ -87,7 +90,14 @@ def main(arguments: list[str] | None = None) -> None:
         # the reader of our output has closed it, as `head` does
         _forget_output()
         sys.exit(1)
-    except OSError as error:
+    except Exception as error:
+        failure = failure_of_own_part(error)
+        if failure is not None:
+            print(printable_lines(failure.details), file=sys.stderr)
+            print(f"seqzoo: {failure.sentence}", file=sys.stderr)
+            sys.exit(1)
+        if not isinstance(error, OSError):
+            raise
         if error.filename is not None:
             _fail(SeqzooError(f"{error.filename}: {error.strerror}"))
         if error.errno not in FULL:

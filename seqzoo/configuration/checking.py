@@ -40,6 +40,7 @@ from seqzoo.contracts.options import (
     type_hints,
     unmet,
 )
+from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.contracts.parts import BackboneFactory, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metric
@@ -247,6 +248,11 @@ def _check_metrics(task: Task | type[Task], names: Any, parts: Parts) -> list[st
                 )
         except ConfigError as error:
             mistakes += error.mistakes
+        except Exception as error:
+            failure = failure_of_own_part(error)
+            if failure is None:
+                raise
+            mistakes.append(f"task.metrics names {name}, which cannot score what {named} predicts: {failure.sentence}")
     return mistakes
 
 
@@ -256,6 +262,8 @@ def _can_score(metric: Metric, answers: Sequence[str | list[str]]) -> bool:
     try:
         metric.update(Loss(torch.zeros(()), torch.ones(())), [*answers], [*answers])
         metric.compute()
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError) as error:
+        if failure_of_own_part(error) is not None:
+            raise
         return False
     return True

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from seqzoo.contracts.batch import Batch, Loss, State
+from seqzoo.contracts.errors import TrainingError
 from seqzoo.network.model import Model
 
 
@@ -70,3 +71,27 @@ class LearningRule:
 
     def restore(self, content: dict[str, Any]) -> None:
         """The inverse of `content`. Raises ValueError or LookupError for what is not the content of such a rule."""
+
+
+def checked_result(rule: LearningRule, result: Any) -> tuple[Loss, State | None]:
+    """What `gradients` returned. Raises TrainingError where it is something else than a loss and a state."""
+    is_pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Loss)
+    if not is_pair or not all(isinstance(part, Tensor) for part in result[0]):
+        raise TrainingError(
+            f"{_named(rule)}.gradients returned {type(result).__name__} {result!r:.60}: it must return a Loss of two "
+            "tensors, and the state for the next batch"
+        )
+    return result
+
+
+def check_some_gradient(rule: LearningRule, model: Model) -> None:
+    """Raises TrainingError where no weight of a model has a gradient after the first update's batches."""
+    if all(weight.grad is None for weight in model.parameters()):
+        raise TrainingError(
+            f"{_named(rule)}.gradients gave no weight a gradient in the first update: without one nothing is learned; "
+            "it must add to grad of the model's parameters"
+        )
+
+
+def _named(rule: LearningRule) -> str:
+    return f"{type(rule).__module__}.{type(rule).__qualname__}"

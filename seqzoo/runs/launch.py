@@ -24,6 +24,7 @@ from seqzoo.contracts.cache import user_cache
 from seqzoo.contracts.errors import ConfigError, SeqzooError, not_installed, program
 from seqzoo.contracts.locks import least_used
 from seqzoo.contracts.options import Options, unquoted
+from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.runs.ledger import Entry, Ledger
 
 if TYPE_CHECKING:
@@ -146,7 +147,6 @@ class _Single:
 
         from seqzoo.configuration.experiment import compose
         from seqzoo.runs.lifecycle import start, start_checked
-        from seqzoo.training.loop import Stopped
 
         about = HydraConfig.get()
         folder = Path(about.runtime.output_dir)
@@ -156,7 +156,7 @@ class _Single:
             else:
                 metrics = start(compose(*about.overrides.task), folder)
             self.run = FinishedRun(folder, metrics)
-        except (SeqzooError, OSError, Stopped) as error:
+        except Exception as error:
             self.error = error
         finally:
             _remove_empty(folder)
@@ -218,9 +218,7 @@ class _Job:
                 ledger.write(key, Entry("done", folder, command))
                 print(f"{folder}: {_result(metrics)}", flush=True)
             except Exception as error:  # one failed job must not end the others
-                told = isinstance(error, SeqzooError)
-                reason = " ".join(str(error).split()) if told else f"{type(error).__name__}: {error}".splitlines()[0]
-                details = "" if told else traceback.format_exc()
+                reason, details = _why(error)
                 ledger.write(key, Entry("failed", folder, command, reason, details))
                 print(f"seqzoo: {shlex.join(chosen)} failed: {reason}", file=sys.stderr, flush=True)
 
@@ -228,6 +226,15 @@ class _Job:
         """Named after what is varied; another job that had the name, of a sweep in the same folder, keeps it."""
         name = job_name(chosen, self.varied)
         return f"{name}-{key[:8]}" if (self.sweep / name).exists() else name
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """Why a job failed, in one line, and the traceback of an unexpected error."""
+    if isinstance(error, SeqzooError):
+        return " ".join(str(error).split()), ""
+    failure = failure_of_own_part(error)
+    reason = f"{type(error).__name__}: {error}".splitlines()[0] if failure is None else failure.sentence
+    return reason, traceback.format_exc()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from seqzoo.configuration.sizing import describe_inputs, measure, within_budget
 from seqzoo.contracts.capabilities import Report, Reports, ScoresTexts
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError, program
 from seqzoo.contracts.options import Options, value_at
+from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.fingerprints import changed, records, saved_records
@@ -208,7 +209,7 @@ def _train(
     # a run without an ending may be continued; TensorBoard keeps the first ending it reads
     ending: Ending | None = None
     try:
-        with _memory_advice():
+        with _memory_advice(), during(lambda: f"after update {session.position.step:,}"):
             if checkpoint is None:
                 run.save(session)
             fit(session, data, run)
@@ -220,6 +221,14 @@ def _train(
             f"stopped after update {session.position.step:,}, which is saved; to go on:\n"
             f"    {program('seqzoo')} {_to_continue(run.folder, experiment)}"
         )
+        raise
+    except Exception as error:
+        run.log_error(error)
+        if failure_of_own_part(error) is not None:
+            run.log(
+                f"to go on from the last checkpoint, once the error is fixed:\n"
+                f"    {program('seqzoo')} {_to_continue(run.folder, experiment)}"
+            )
         raise
     finally:
         run.tracker.close(ending)
@@ -320,10 +329,10 @@ def _finish(
     position, precision = session.position, session.settings.precision
     held_out = [split for split in data.splits() if split != "train"]
     reports = {split: _report(session.model) for split in held_out}
-    scores = {
-        split: evaluate(session.model, data, split, session.device, precision, report)
-        for split, report in reports.items()
-    }
+    scores = {}
+    for split, report in reports.items():
+        with during(lambda split=split: f"while the {split} split was scored"):  # type: ignore[misc]
+            scores[split] = evaluate(session.model, data, split, session.device, precision, report)
     metrics: dict[str, Any] = {
         "train": {session.model.task.training_loss_name: session.last_train_loss},
         **scores,
@@ -420,7 +429,8 @@ def evaluate_run(
     load_weights(folder / BEST, model)
     _set_threads(settings.threads, model, data, None)
     report = _report(model)
-    scores = evaluate(model.to(device), data, split, device, settings.precision, report)
+    with during(lambda: f"while the {split} split was scored"):
+        scores = evaluate(model.to(device), data, split, device, settings.precision, report)
     if adapts.name:
         scores |= evaluate_adapting(model, data, split, device, settings.precision, adapts)
     return scores if report is None else {**scores, "report": report.to_plain()}

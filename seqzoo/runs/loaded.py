@@ -26,6 +26,7 @@ from seqzoo.contracts.capabilities import (
     Writes,
 )  # fmt: skip
 from seqzoo.contracts.errors import ConfigError, DataError
+from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
 from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain
@@ -293,9 +294,11 @@ class Loaded:
 
 @contextmanager
 def _by_line(lines: list[int]) -> Iterator[None]:
-    """The row of a batch that is given what cannot be met is named by its line."""
+    """Errors name a line: that of the row that is given what cannot be met, else the first and the last one."""
     try:
-        yield
+        one = f"line {lines[0]} was"
+        with during(lambda: f"while {one if len(lines) == 1 else f'lines {lines[0]} to {lines[-1]} were'} answered"):
+            yield
     except Unmet as error:
         raise DataError(f"Line {lines[error.row]}: {error.text}") from None
 

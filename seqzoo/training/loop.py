@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.parts import DataModule
+from seqzoo.learning.rule import check_some_gradient, checked_result
 from seqzoo.training.diagnostics import Diagnostics
 from seqzoo.training.evaluation import decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
@@ -65,7 +67,8 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
             batches = data.num_batches("train", position.epoch)
             groups = in_groups(data.batches("train", position.epoch, position.batch), settings.accumulate)
             for group, steps in on_device(groups, session.device):
-                norm = update(session, group, data.stateful)
+                with during(lambda: f"in update {position.step + 1:,}"):
+                    norm = update(session, group, data.stateful)
                 position.tokens += steps
                 position.batch += len(group)
                 position.step += 1
@@ -80,7 +83,8 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
                 every = settings.validate_every
                 if position.finished or (epoch_ends if every is None else position.step % every == 0):
                     session.check_finite()
-                    validate(session, data, run, diagnostics)
+                    with during(lambda: f"in the validation after update {position.step:,}"):
+                        validate(session, data, run, diagnostics)
                     watch.lap()
                     run.save(session)
                     saved = watch.seconds
@@ -104,10 +108,13 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     session.add_data(group)
     totals, counts = [], []
     for batch in group:
-        loss, state = session.rule.gradients(session.objective, batch, session.state)
+        result = session.rule.gradients(session.objective, batch, session.state)
+        loss, state = checked_result(session.rule, result)
         session.state = state if stateful else None
         totals.append(loss.total.detach())
         counts.append(loss.count)
+    if position.step == 0:
+        check_some_gradient(session.rule, model)
     session.scaler.unscale_(session.optimizer)
     total, count = torch.stack(totals).sum(), torch.stack(counts).sum()
     for parameter in model.parameters():

@@ -22,7 +22,7 @@ from seqzoo.network.model import Model
 from seqzoo.training.averaging import Averaging
 from seqzoo.training.device import autocast
 from seqzoo.training.optimizer import Schedule, build_optimizer, restore_optimizer
-from seqzoo.training.record.checkpoint import check_form, mapping
+from seqzoo.training.record.checkpoint import check_form, mapping, unstorable
 from seqzoo.training.settings import Training, out_of_range
 
 
@@ -267,18 +267,12 @@ class Session:
 def _checked_content(rule: LearningRule) -> dict[str, Any]:
     """What a rule remembers. Raises TrainingError where a checkpoint with it could not be loaded."""
     content = rule.content()
-    if not isinstance(content, dict) or not _is_plain(content):
+    reason = unstorable(content, "it") if isinstance(content, dict) else f"it is {content!r:.60}, not a mapping"
+    if reason:
         raise TrainingError(
-            f"{type(rule).__name__}.content returns what no checkpoint can hold: it must be a mapping of tensors, "
-            "numbers, texts, and lists, tuples and mappings of them"
+            f"{type(rule).__module__}.{type(rule).__qualname__}.content returns what no checkpoint can hold: {reason}"
         )
     return content
-
-
-def _is_plain(value: Any) -> bool:
-    if type(value) in (list, tuple, dict):
-        return all(map(_is_plain, [*value, *value.values()] if isinstance(value, dict) else value))
-    return value is None or type(value) in (bool, int, float, str) or isinstance(value, Tensor)
 
 
 def check_progress(content: dict[str, Any]) -> None:

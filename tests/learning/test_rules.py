@@ -7,18 +7,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import Tensor
 
 import seqzoo
-from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.batch import Batch, Loss, State
 from seqzoo.contracts.errors import TrainingError
 from seqzoo.contracts.state import flatten
 from seqzoo.learning.bptt import BackpropagationThroughTime
-from seqzoo.learning.rule import Objective
-from seqzoo.training.record.checkpoint import load_training
+from seqzoo.learning.rule import LearningRule, Objective
+from seqzoo.training.loop import update
+from seqzoo.training.record.checkpoint import load_training, unstorable
 from seqzoo.training.session import Session
 from tests.own_parts.spsa import Spsa
 
@@ -118,3 +121,36 @@ def test_what_a_checkpoint_lacks_of_a_rule_is_told(command: Callable, tmp_path: 
         torch.save({**load_training(last), "rule": content}, last)
         resumed = command("train", *OWN, "resume=run", SPSA[1], "training.steps=4")
         assert (resumed.status, reason in resumed.err) == (2, True), resumed.err
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"mean": torch.tensor([0.0, torch.nan])}, r"it\['mean'\] is a tensor with NaN"),
+        ({"sums": [0.5, numpy.float64(0.5)]}, r"it\['sums'\]\[1\] is a numpy.float64, none of"),
+        ({"trace": torch.zeros(1).expand(5)}, r"it\['trace'\] is a view that repeats its numbers"),
+        ({"seen": {(1, 2): 0}}, r"it\['seen'\] has the key \(1, 2\)"),
+    ],
+)
+def test_what_could_not_be_resumed_is_not_saved(content: dict, reason: str) -> None:
+    assert re.fullmatch(rf"{reason}.*", unstorable(content, "it"))
+    assert unstorable({"sums": [1, 0.5, "a", None, (torch.ones(2), {3: True})]}, "it") == ""
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        (lambda loss, state: (Loss(loss.total.detach(), loss.count), state), "gradients gave no weight a gradient"),
+        (lambda loss, state: loss.total, "gradients returned Tensor"),
+        (lambda loss, state: None, "gradients returned NoneType None"),
+    ],
+)
+def test_a_rule_without_gradients_or_a_loss_ends_at_the_first_update(returned: Callable, reason: str) -> None:
+    class Idle(LearningRule):
+        def gradients(self, objective: Objective, batch: Batch, state: State | None) -> Any:
+            return returned(*objective.loss(batch, state))
+
+    model, data = seqzoo.build(*SMALL)
+    session = Session(model, seqzoo.compose(*SMALL).training, torch.device("cpu"), 2, rule=Idle())
+    with pytest.raises(TrainingError, match=rf"Idle\.{reason}"):
+        update(session, [next(data.batches("train"))], False)

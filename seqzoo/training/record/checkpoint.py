@@ -21,15 +21,44 @@ from torch import Tensor, nn
 
 from seqzoo.contracts import disk
 from seqzoo.contracts.errors import CheckpointError
+from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.training.record.files import CHECKPOINTS, LARGEST_CHECKPOINT, write_atomically
 from seqzoo.training.record.older import renamed
 
 FORMAT = "seqzoo-checkpoint-1"
+DEEPEST = 32
+"""Maximum number of lists and mappings inside each other in what a learning rule saves."""
 
 
 def save_training(path: Path, content: dict[str, Any]) -> None:
     """Save the state of a training: tensors, numbers, texts, and lists, tuples and mappings of them."""
     write_atomically(path, lambda file: torch.save({"format": FORMAT, **content}, file))
+
+
+def unstorable(value: Any, name: str, depth: int = 0) -> str:
+    """Why `load_training` would refuse a value, as a clause that names the part of it; empty: it can be stored."""
+    if isinstance(value, Tensor):
+        if type(value) not in (Tensor, nn.Parameter) or value.is_meta or value.layout != torch.strided:
+            return f"{name} is a {type(value).__name__} of layout {value.layout} on {value.device}, not a plain tensor"
+        if value.is_quantized or not _is_whole(value):
+            return f"{name} is a view that repeats its numbers, or quantized: save a copy, as of .clone()"
+        return f"{name} is a tensor with NaN" if value.isnan().any() else ""
+    if value is None or type(value) in (bool, int, float, str):
+        return ""
+    if type(value) not in (list, tuple, dict):
+        return (
+            f"{name} is a {type(value).__module__}.{type(value).__qualname__}, none of tensors, numbers, texts, and "
+            "lists, tuples and mappings of them"
+        )
+    if depth == DEEPEST:
+        return f"{name} is nested more than {DEEPEST} deep"
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+        if type(key) not in (int, str):
+            return f"{name} has the key {key!r:.60}, which must be a text or a whole number"
+        reason = unstorable(part, f"{name}[{key!r:.60}]", depth + 1)
+        if reason:
+            return reason
+    return ""
 
 
 def load_training(path: Path) -> dict[str, Any]:
@@ -83,7 +112,11 @@ def continuing(path: Path) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else _first_line(error)
+        failure = failure_of_own_part(error)
+        if isinstance(error, KeyError):
+            reason = f"it has no {error}"
+        else:
+            reason = _first_line(error) if failure is None else failure.sentence
         raise CheckpointError(f"{path} does not hold what a training continues from: {reason}") from error
 
 

@@ -8,8 +8,9 @@ import math
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from seqzoo.contracts.batch import Alignment
 from seqzoo.contracts.capabilities import Report
-from seqzoo.contracts.errors import CheckpointError, printable, printable_lines, program
+from seqzoo.contracts.errors import CheckpointError, SeqzooError, printable, printable_lines, program
 from seqzoo.inspection.drawing import (
     any_script,
     can_draw,
@@ -129,6 +130,15 @@ class Run:
             raise
         except OSError:
             pass  # a closed terminal or a full disk; the log file has the text, too
+        self._append(text)
+
+    def log_error(self, error: Exception) -> None:
+        """Write what ended the training to the log file, an error that seqzoo did not expect with its traceback."""
+        text = str(error) if isinstance(error, SeqzooError) else "".join(traceback.format_exception(error))
+        with suppress(SeqzooError):  # a full disk may be what ended it
+            self._append(text.rstrip("\n"))
+
+    def _append(self, text: str) -> None:
         now = datetime.datetime.now().isoformat(" ", "milliseconds")
         append(self.folder / LOG, "".join(f"{now} {line}\n" for line in text.split("\n")))
 

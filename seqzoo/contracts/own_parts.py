@@ -1,0 +1,75 @@
+"""Exceptions from parts of the user's own: which part raised it, where, and at which moment of a run.
+
+Programs that call seqzoo get such exceptions unchanged; the command line prints what is here.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+from seqzoo.contracts.errors import SeqzooError, shortened
+
+NOT_OWN = ("seqzoo", "torch")
+"""Packages whose classes are no parts of the user's own."""
+
+
+@contextmanager
+def during(moment: Callable[[], str]) -> Iterator[None]:
+    """Add the moment of a run to an exception as a note, unless it has one. Errors of seqzoo say theirs themselves.
+
+    Python prints notes below a traceback (PEP 678, from 3.11 on).
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, SeqzooError) and not hasattr(error, "__notes__"):
+            error.__notes__ = [moment()]
+        raise
+
+
+class Failure(NamedTuple):
+    """An exception that was raised in a part of the user's own.
+
+    Args:
+        sentence: the part, its method, the exception, the line and the moment.
+        details: the traceback, from the part on.
+    """
+
+    sentence: str
+    details: str
+
+
+def failure_of_own_part(error: BaseException) -> Failure | None:
+    """What to tell of an exception that a part of the user's own raised, itself or in what it called; else None."""
+    stack = [*traceback.walk_tb(error.__traceback__)]
+    parts = [(depth, part) for depth, (frame, _) in enumerate(stack) if (part := _part(frame)) is not None]
+    if not parts:
+        return None
+    depth, part = parts[-1]
+    file, method = stack[depth][0].f_code.co_filename, stack[depth][0].f_code.co_name
+    line = [number for frame, number in stack if frame.f_code.co_filename == file][-1]
+    text = str(error).strip().partition("\n")[0]
+    raised = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    moment = "".join(f", {note}" for note in getattr(error, "__notes__", [])[:1])
+    sentence = (
+        f"{part.__module__}.{part.__qualname__}.{method} raised {raised} ({Path(file).name}, line {line}){moment}"
+    )
+    shown = traceback.TracebackException(type(error), error, error.__traceback__)
+    shown.stack = traceback.StackSummary.from_list(shown.stack[parts[0][0] :])
+    return Failure(shortened(sentence), "".join(shown.format()))
+
+
+def _part(frame: FrameType) -> type | None:
+    """The class of the user's own whose method a frame runs: one that inherits from a class of seqzoo."""
+    owner: Any = frame.f_locals.get("self", frame.f_locals.get("cls"))
+    part = owner if isinstance(owner, type) else type(owner)
+    homes = {base.__module__.partition(".")[0] for base in part.__mro__}
+    module = frame.f_globals.get("__name__", "")
+    defined = [base for base in part.__mro__ if base.__module__ == module]
+    is_own = defined and module.partition(".")[0] not in NOT_OWN and part.__module__.partition(".")[0] not in NOT_OWN
+    return part if "seqzoo" in homes and is_own else None
