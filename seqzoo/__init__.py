@@ -6,29 +6,29 @@ Cells and layers
     from_torch          converts nn.LSTM, nn.GRU or nn.RNN, with a copy of the weights
     create_cell         one cell by its name: a step, or a scan over a sequence
     list_cells          the names of the cells
-    cell_info           a cell's equations, paper, options and tested properties
+    cell_info           a cell's equations, paper, options and sizes
 
 Experiments
-    train               train a run, as the command `seqzoo train`
+    train               trains a model, as the command `seqzoo train`
     evaluate            the scores of a run on one split
-    load                the model of a run, to predict with: Loaded
+    load                the model of a run, for predictions: Loaded
     build               a model and its data from overrides such as "task=tagging"
-    compose             the configuration that overrides make
+    compose             the configuration that results from overrides
     list_tasks          the names of the tasks
 
-Parts to build on
+Base classes and types
     Cell, State         one step of a recurrent network, and its recurrent state
-    Backbone            a cell becomes a network over time and depth
+    Backbone            a network of cells over time and depth
     Encoder             maps token ids, features or pictures to the input of a backbone
-    Task                head, loss, metrics and answers of a kind of task
-    DataModule          the batches of a data set; DataSpec says their sizes
+    Task                head, loss, metrics and decoding of a kind of task
+    DataModule          the batches of a data set; DataSpec describes them
     Batch               padded sequences with their lengths and targets
-    Steps               what is known of the steps of a batch: lengths, resets and more
+    Steps               lengths, resets and other structure of the steps of a batch
     LearningRule        computes the gradients of an update
     Metric              a running sum that becomes one number
-    Loss, Prediction    what a task returns for a batch, and for a row
+    Loss, Prediction    the loss of a batch, and the prediction for a row
 
-`help(seqzoo.RNN)` and so on say more; docs/LIBRARY.md has examples.
+See `help(seqzoo.RNN)` etc.; docs/LIBRARY.md has examples.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ __all__ = [
     "evaluate", "from_torch", "list_cells", "list_tasks", "load", "train",
 ]  # fmt: skip
 
-# imported when first asked for: `seqzoo list` answers without torch
+# imported on first use, so that `seqzoo list` does not import torch
 _HOMES = {
     **dict.fromkeys(("RNN", "LSTM", "GRU", "Elman", "from_torch"), "seqzoo.rnn"),
     **dict.fromkeys(("Loaded", "load"), "seqzoo.runs.loaded"),
@@ -82,7 +82,7 @@ def list_cells(pattern: str = "*") -> list[str]:
     """The names of the cells.
 
     Args:
-        pattern: a wildcard that they match.
+        pattern: a shell-style wildcard that the names match.
 
     Example:
         >>> seqzoo.list_cells("*gru")
@@ -95,7 +95,7 @@ def list_tasks(pattern: str = "*") -> list[str]:
     """The names of the tasks.
 
     Args:
-        pattern: a wildcard that they match.
+        pattern: a shell-style wildcard that the names match.
 
     Example:
         >>> seqzoo.list_tasks("*ing")

@@ -38,23 +38,23 @@ class RNN(nn.Module):
     The layers are in `backbone.layers[depth][direction]`, each a `Cell`.
 
     Args:
-        cell: a name of the catalogue, as `seqzoo.list_cells` gives them.
-        input_size: number of features of each step.
-        hidden_size: width of the state.
+        cell: name of a cell, one of `seqzoo.list_cells()`.
+        input_size: number of features per step.
+        hidden_size: number of hidden units.
         num_layers: number of layers; each reads the outputs of the one below.
         bias: False removes the biases of the cells.
         batch_first: inputs and outputs are (B, T, ...) instead of (T, B, ...). States are not affected.
         dropout: dropout probability on the outputs of every layer but the last.
         bidirectional: a second cell in each layer reads the sequence backwards.
         proj_size: width of the projected state of an LSTM (`lstm` or `projected_lstm`); 0 for no projection.
-        device: where the weights are made; None: torch's default device.
-        dtype: the type of the weights; None: torch's default type.
-        **options: the cell's own options, and those of every cell, such as `zoneout=0.1`.
+        device: device of the weights; None: torch's default device.
+        dtype: type of the weights; None: torch's default type.
+        **options: options of this cell and those of every cell, such as `zoneout=0.1`.
 
     Raises:
-        TypeError: an argument of torch's is of a wrong type.
-        ValueError: an argument of torch's is out of range.
-        ConfigError: there is no such cell or option, or no machine could hold the weights.
+        TypeError: an argument of `nn.LSTM` has the wrong type.
+        ValueError: an argument of `nn.LSTM` is out of range.
+        ConfigError: there is no such cell or option, or there would be too many weights.
 
     Shape:
         As `nn.LSTM`; see `forward`.
@@ -124,21 +124,21 @@ class RNN(nn.Module):
         Args:
             input: shape (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence, which then
                 also comes back.
-            hx: the state to start from, as an earlier call returned it; None: the initial one.
-            lengths: number of real steps of each row, whole numbers from 0 to T, shape (B,); None: all are real.
-                Padded steps have no influence, whatever they hold.
-            resets: True where a row goes on from the initial state, such as at the first step of an episode, and no
-                gradient passes: shape (T, B), with batch_first (B, T), without a batch (T,); None: nowhere. The
-                backward direction is cut at the same places.
+            hx: first state, as returned by an earlier call; None: the initial state.
+            lengths: number of real steps of each row, integers from 0 to T, shape (B,); None: all steps are real. The
+                values of padded steps do not matter.
+            resets: True where the state is reset to the initial state before the step, such as at the first step of an
+                episode; no gradient passes there, in either direction. Shape (T, B), with batch_first (B, T), without a
+                batch (T,); None: no resets.
 
         Returns:
             Outputs (T, B, O) or (B, T, O), zero at padded steps, and the state after each row's last real step:
             (num_layers * directions, B, H), or a tuple of such tensors for cells that keep several.
 
         Raises:
-            TypeError: an argument is no tensor.
-            ValueError: the number of dimensions, a type, a device or lengths do not fit.
-            RuntimeError: a size does not fit.
+            TypeError: an argument is not a tensor.
+            ValueError: wrong number of dimensions, type, device or lengths.
+            RuntimeError: a wrong size.
         """
         self._check_input(input)
         hx = _as_tensors(hx)
@@ -169,10 +169,10 @@ class RNN(nn.Module):
         return outputs.transpose(0, 1), after
 
     def flatten_parameters(self) -> None:
-        """Does nothing; here so that code written for `nn.LSTM` runs."""
+        """Does nothing; it exists for code that was written for `nn.LSTM`."""
 
     def extra_repr(self) -> str:
-        given = {
+        defaults = {
             "proj_size": 0,
             "num_layers": 1,
             "bias": True,
@@ -180,11 +180,11 @@ class RNN(nn.Module):
             "dropout": 0.0,
             "bidirectional": False,
         }
-        changed = [f"{name}={getattr(self, name)}" for name, usual in given.items() if getattr(self, name) != usual]
+        changed = [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *changed])
 
     def _check_input(self, x: Any) -> None:
-        """Raises the error that says the dimensions in the order in which they are given."""
+        """Check type and shape of the input; messages give dimensions in the order of `batch_first`."""
         if not isinstance(x, Tensor | PackedSequence):
             raise TypeError(f"RNN reads a tensor or a PackedSequence: the input is a {type(x).__name__}")
         values = x.data if isinstance(x, PackedSequence) else x
@@ -194,16 +194,16 @@ class RNN(nn.Module):
             return
         time = 1 if batched and self.batch_first else 0
         order = f"(B, T, {self.input_size})" if self.batch_first else f"(T, B, {self.input_size})"
-        told = f"RNN reads {order} or (T, {self.input_size}), T at least 1: the input is {tuple(shape)}"
+        message = f"RNN reads {order} or (T, {self.input_size}), T at least 1: the input is {tuple(shape)}"
         if len(shape) not in (2, 3):
-            raise ValueError(told)
+            raise ValueError(message)
         if shape[-1] != self.input_size or shape[time] == 0:
-            raise RuntimeError(told)
+            raise RuntimeError(message)
 
     def _over_rows(
         self, x: Tensor, state: RNNState | None, lengths: Tensor | None, resets: Tensor | None = None
     ) -> tuple[Tensor, RNNState]:
-        """(B, T, I) -> (B, T, O), and states in torch's layout."""
+        """Run all layers over padded rows, (B, T, I) -> (B, T, O), with states in torch's layout."""
         if lengths is not None:
             if lengths.is_meta and not x.is_meta:
                 raise ValueError(f"lengths are on meta and the input on {x.device}: move one to the other")
@@ -215,9 +215,9 @@ class RNN(nn.Module):
         return outputs, self._merge(after)
 
     def _merge(self, state: tuple) -> RNNState:
-        """Our nested state -> torch's: one tensor for each part of the cell's state, layers and directions in front.
-
-        Where a part's width differs by layer, as of cells that remember inputs, each layer's part stays on its own.
+        """Convert the state of the backbone to torch's layout: one tensor for each part of a cell's state, with layers
+        and directions as the first dimension. Parts whose width differs between layers, as in cells that remember
+        inputs, are not stacked.
         """
         slots = [flatten(s) for layer in state for s in layer]
         if not self._stacks:
@@ -241,17 +241,19 @@ class RNN(nn.Module):
 
 
 class _DropIn(RNN):
-    """Weights by torch's names: `weight_ih_l0` is `weight_ih` of `backbone.layers[0][0]`, in `state_dict` as well."""
+    """An RNN whose weights have torch's names: `weight_ih_l0` is `weight_ih` of `backbone.layers[0][0]`, also in
+    `state_dict`.
+    """
 
     def __init__(self, cell: str, device: torch.device | str | int | None, **arguments: Any):
-        super().__init__(cell, device="meta", **arguments)  # where no random number is drawn
+        super().__init__(cell, device="meta", **arguments)  # the meta device draws no random numbers
         self.to_empty(device=torch.get_default_device() if device is None else device)
         self.register_state_dict_post_hook(_by_torchs_names)
         self.register_load_state_dict_pre_hook(_by_own_names)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights as torch does: from the same random state come the same weights."""
+        """Initialise all weights as torch does: the same random state gives the same weights."""
         bound = self.hidden_size**-0.5
         for weight in self.parameters():
             nn.init.uniform_(weight, -bound, bound)
@@ -276,9 +278,9 @@ class _DropIn(RNN):
             super().__setattr__(name, value)
         elif isinstance(value, nn.Parameter):
             setattr(*self._place(place), value)
-        else:  # as torch.func.functional_call puts other tensors in the places of weights
-            cell, own = self._place(place)
-            cell._parameters[own] = value
+        else:  # torch.func.functional_call replaces parameters by other tensors
+            cell, name_in_cell = self._place(place)
+            cell._parameters[name_in_cell] = value
 
     def _place(self, place: re.Match[str]) -> tuple[Cell, str]:
         layers = self.backbone.layers
@@ -291,7 +293,17 @@ class _DropIn(RNN):
 class LSTM(_DropIn):
     """A drop-in for `nn.LSTM`: same arguments, results, first weights and `state_dict`; `forward` takes `lengths`, too.
 
-    Args: as `nn.LSTM`.
+    Args:
+        input_size: number of features per step.
+        hidden_size: number of hidden units.
+        num_layers: number of layers; each reads the outputs of the one below.
+        bias: False removes the biases.
+        batch_first: inputs and outputs are (B, T, ...) instead of (T, B, ...). States are not affected.
+        dropout: dropout probability on the outputs of every layer but the last.
+        bidirectional: a second cell in each layer reads the sequence backwards.
+        proj_size: width of the projected state; 0: no projection.
+        device: device of the weights; None: torch's default device.
+        dtype: type of the weights; None: torch's default type.
 
     Raises:
         TypeError: an argument is of a wrong type.
@@ -336,7 +348,16 @@ class LSTM(_DropIn):
 class GRU(_DropIn):
     """A drop-in for `nn.GRU`: same arguments, results, first weights and `state_dict`; `forward` takes `lengths`, too.
 
-    Args: as `nn.GRU`.
+    Args:
+        input_size: number of features per step.
+        hidden_size: number of hidden units.
+        num_layers: number of layers; each reads the outputs of the one below.
+        bias: False removes the biases.
+        batch_first: inputs and outputs are (B, T, ...) instead of (T, B, ...). States are not affected.
+        dropout: dropout probability on the outputs of every layer but the last.
+        bidirectional: a second cell in each layer reads the sequence backwards.
+        device: device of the weights; None: torch's default device.
+        dtype: type of the weights; None: torch's default type.
 
     Raises:
         TypeError: an argument is of a wrong type.
@@ -375,7 +396,17 @@ class GRU(_DropIn):
 class Elman(_DropIn):
     """A drop-in for `nn.RNN`: same arguments, results, first weights and `state_dict`; `forward` takes `lengths`, too.
 
-    Args: as `nn.RNN`.
+    Args:
+        input_size: number of features per step.
+        hidden_size: number of hidden units.
+        num_layers: number of layers; each reads the outputs of the one below.
+        nonlinearity: "tanh" or "relu".
+        bias: False removes the biases.
+        batch_first: inputs and outputs are (B, T, ...) instead of (T, B, ...). States are not affected.
+        dropout: dropout probability on the outputs of every layer but the last.
+        bidirectional: a second cell in each layer reads the sequence backwards.
+        device: device of the weights; None: torch's default device.
+        dtype: type of the weights; None: torch's default type.
 
     Raises:
         TypeError: an argument is of a wrong type.
@@ -417,7 +448,7 @@ class Elman(_DropIn):
 
 
 def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
-    """The drop-in for a module of `torch.nn`, with a copy of its weights; `to_torch` leads back.
+    """The drop-in for a module of `torch.nn`, with a copy of its weights; `to_torch` is the inverse.
 
     Args:
         module: an `nn.LSTM`, `nn.GRU` or `nn.RNN`.
@@ -436,15 +467,15 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
             "from_torch copies plain weights: first apply torch.nn.utils.parametrize.remove_parametrizations"
         )
     weight = next(module.parameters())
-    given = {**_common_arguments(module), "device": weight.device, "dtype": weight.dtype}
-    own: LSTM | GRU | Elman
+    arguments = {**_common_arguments(module), "device": weight.device, "dtype": weight.dtype}
+    drop_in: LSTM | GRU | Elman
     if isinstance(module, nn.LSTM):
-        own = LSTM(**given, proj_size=module.proj_size)
+        drop_in = LSTM(**arguments, proj_size=module.proj_size)
     elif isinstance(module, nn.GRU):
-        own = GRU(**given)
+        drop_in = GRU(**arguments)
     else:
-        own = Elman(**given, nonlinearity=module.nonlinearity)
-    return _copied(module, own)
+        drop_in = Elman(**arguments, nonlinearity=module.nonlinearity)
+    return _copied(module, drop_in)
 
 
 def _common_arguments(module: nn.Module) -> dict[str, Any]:
@@ -456,10 +487,10 @@ def _common_arguments(module: nn.Module) -> dict[str, Any]:
 
 
 def _copied(source: nn.Module, target: Any) -> Any:
-    """`target` with the weights of `source`, what of them is learned, and its mode."""
+    """`target` with the weights, the `requires_grad` flags and the mode of `source`."""
     target.load_state_dict(source.state_dict())
-    for own, other in zip(target.parameters(), source.parameters(), strict=True):
-        own.requires_grad_(other.requires_grad)
+    for parameter, original in zip(target.parameters(), source.parameters(), strict=True):
+        parameter.requires_grad_(original.requires_grad)
     return target.train(source.training)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import json
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,8 +33,8 @@ def test_dir_shows_the_public_names_alone() -> None:
 
 
 def test_help_begins_with_a_table_of_all_public_names() -> None:
-    told = set(re.findall(r"\w+", seqzoo.__doc__))
-    assert set(seqzoo.__all__) <= told
+    words = set(re.findall(r"\w+", seqzoo.__doc__))
+    assert set(seqzoo.__all__) <= words
     assert seqzoo.__doc__.splitlines()[-1] in pydoc.plain(pydoc.render_doc(seqzoo))
 
 
@@ -44,6 +46,78 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert not written.startswith(f"{name}(")  # of a dataclass without one
     if inspect.isfunction(value) or name in ("RNN", "LSTM", "Cell", "Batch", "Task", "DataModule", "Backbone"):
         assert ">>> " in written
+    assert undocumented(value) == []
+
+
+def test_a_name_without_an_entry_in_its_section_is_undocumented() -> None:
+    class Base:
+        size: int
+
+    Base.__module__ = "seqzoo.base"
+
+    class Sample(Base):
+        """A sample of size 3: step, not listed.
+
+        Args:
+            first, second: two of
+                three: this line continues the entry.
+            **options: the rest.
+
+        Returns:
+            third: not an argument.
+        """
+
+        def __init__(self, first: int, second: int, third: int, **options: int): ...
+
+        def run(self, x: int, steps: int) -> None:
+            """Run `steps` steps.
+
+            Args:
+                x: the input.
+            """
+
+        def stop(self) -> None: ...
+
+        @property
+        def length(self) -> int: ...
+
+    Sample.__module__ = "seqzoo.sample"
+    assert undocumented(Sample) == [
+        "Sample(third)", "Sample(size)", "Sample.run(steps)", "Sample.stop", "Sample.length",
+    ]  # fmt: skip
+    assert undocumented(Sample.run) == ["run(steps)"]
+
+
+def undocumented(value: Any) -> list[str]:
+    """The parameters, attributes and methods of a class or function of seqzoo that its docstrings do not list."""
+    name = value.__name__
+    if not inspect.isclass(value):
+        return [f"{name}({parameter})" for parameter in parameters(value) if parameter not in entries(value)]
+    classes = [cls for cls in value.__mro__ if cls.__module__.startswith("seqzoo")]
+    attributes = [name for cls in classes for name in vars(cls).get("__annotations__", {}) if not name.startswith("_")]
+    own = any("__init__" in vars(cls) or "__new__" in vars(cls) for cls in classes)
+    names = dict.fromkeys([*(parameters(value) if own else []), *attributes])
+    missing = [f"{name}({parameter})" for parameter in names if parameter not in entries(value)]
+    methods = {key: member for cls in classes for key, member in vars(cls).items() if not key.startswith("_")}
+    for key, member in methods.items():
+        if inspect.isfunction(member) or isinstance(member, property | functools.cached_property):
+            if not inspect.getdoc(getattr(value, key)):
+                missing.append(f"{name}.{key}")
+            elif inspect.isfunction(member):
+                method = getattr(value, key)
+                missing += [f"{name}.{key}({p})" for p in parameters(method) if p not in entries(method)]
+    return missing
+
+
+def parameters(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+def entries(value: Any) -> set[str]:
+    """The names with an entry of their own in the sections Args and Attributes of a docstring."""
+    sections = re.findall(r"^(?:Args|Attributes):\n((?: {4}.*\n|\n)+)", f"{inspect.getdoc(value)}\n", re.MULTILINE)
+    lines = re.findall(r"^ {4}([\w*][\w*, ]*): \S", "".join(sections), re.MULTILINE)
+    return {name.strip("* ") for line in lines for name in line.split(",")}
 
 
 def test_a_run_is_trained_scored_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

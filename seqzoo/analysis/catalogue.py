@@ -1,6 +1,6 @@
-"""What is known of a cell: paper, equations and options from its file and YAML; sizes from the cell itself.
+"""The catalogue entry of a cell: paper, equations and options from its file and YAML, sizes from the cell itself.
 
-Nothing here imports torch before a size is asked for.
+torch is imported only when a size is requested.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seqzoo.cells.cell import Cell, CellFactory
 
 CELLS = Path(__file__).resolve().parents[1] / "cells"
-# where sizes are told; no cell has a state that is as wide as another of these letters by chance
+# sizes at which cells are built; no width of a state equals another letter's by chance
 INPUT, HIDDEN = 126, 128
 CITATION = re.compile(
     r"(?P<authors>[^,&]+ et al\.|(?:[^,&]+, )*[^,&]+ & [^,&]+|[^,&]+), (?P<title>.+?), (?P<year>\d{4})"
@@ -28,7 +28,15 @@ CITATION = re.compile(
 
 
 class Paper(NamedTuple):
-    """authors: as cited, "Le, Jaitly & Hinton" or "Cho et al."; note: what the cell takes from it, or its report."""
+    """A citation.
+
+    Attributes:
+        authors: as cited, "Le, Jaitly & Hinton" or "Cho et al.".
+        title: of the paper.
+        year: of publication.
+        link: a DOI or an address.
+        note: the version that the cell follows, or what it takes from the paper.
+    """
 
     authors: str
     title: str
@@ -38,7 +46,7 @@ class Paper(NamedTuple):
 
     @property
     def citation(self) -> str:
-        """Elman 1990; Le et al. 2015"""
+        """A short form, such as "Elman 1990" or "Le et al. 2015"."""
         return f"{self.authors if self.authors.count(',') == 0 else self.first_author + ' et al.'} {self.year}"
 
     @property
@@ -47,14 +55,14 @@ class Paper(NamedTuple):
 
     @property
     def key(self) -> str:
-        """elman1990finding"""
+        """The BibTeX key, such as "elman1990finding"."""
         words = [word for word in re.findall(r"[a-z0-9]+", self.title.lower()) if word not in ("a", "an", "on", "the")]
         return re.sub(r"\W", "", self.first_author.lower()) + str(self.year) + words[0]
 
     @property
     def bibtex(self) -> str:
         authors = re.sub(r", | & ", " and ", self.authors).replace(" et al.", " and others")
-        # a name of several words is one name
+        # braces keep a name of several words together
         authors = " and ".join(f"{{{name}}}" if " " in name else name for name in authors.split(" and "))
         fields = {"author": authors, "title": f"{{{self.title}}}", "year": str(self.year)}
         if "arxiv.org/abs/" in self.link:
@@ -67,7 +75,7 @@ class Paper(NamedTuple):
 
 
 class Option(NamedTuple):
-    """default and what it does, as its YAML says them."""
+    """An option of a cell with its default and description, from its YAML."""
 
     name: str
     default: str
@@ -76,11 +84,16 @@ class Option(NamedTuple):
 
 @dataclass(frozen=True)
 class CellInfo:
-    """What is known of a name in `conf/cell`.
+    """The catalogue entry of a name in `conf/cell`.
 
-    summary: one line; cell_class: as in its YAML; papers: the one that the name stands for first, none where a cell of
-    one's own cites none; equations: letters as in the code, ' marks what comes out of a step; notes: what else its file
-    says; options: its own, and those that every cell has.
+    Attributes:
+        name: the name.
+        summary: a one-line description.
+        cell_class: the class, as in its YAML.
+        papers: the paper that the name stands for, then others; empty if a user-defined cell cites none.
+        equations: in the letters of the code; ' marks values after the step.
+        notes: the rest of the description.
+        options: of this cell and of every cell.
     """
 
     name: str
@@ -93,16 +106,17 @@ class CellInfo:
 
     @property
     def paper(self) -> Paper | None:
+        """The paper that the name stands for."""
         return self.papers[0] if self.papers else None
 
     @property
     def bibtex(self) -> str:
-        """An entry for each paper."""
+        """A BibTeX entry for each paper."""
         return "\n\n".join(paper.bibtex for paper in self.papers)
 
     @cached_property
     def states(self) -> tuple[str, ...]:
-        """The shape of each tensor of the state, in letters: ("(B, H)", "(B, H)")."""
+        """The shape of each tensor of the state in letters, such as ("(B, H)", "(B, H)")."""
         from seqzoo.contracts.state import flatten
 
         letters = {INPUT: "I", HIDDEN: "H", HIDDEN // 2: "H/2"}
@@ -114,17 +128,17 @@ class CellInfo:
 
     @cached_property
     def parameters(self) -> int:
-        """How many numbers are trained where input and hidden size are 128."""
+        """The number of parameters with input and hidden size 128."""
         return sum(parameter.numel() for parameter in self._on_meta(HIDDEN).parameters())
 
     @cached_property
     def trains_recurrence(self) -> bool:
-        """False where the cell says that no gradient changes it (`trainable`), as an echo state network."""
+        """Whether the recurrent weights are trained; False for reservoirs such as echo state networks."""
         return getattr(self._on_meta(HIDDEN), "trainable", True)
 
     @cached_property
     def parallel_in_time(self) -> bool:
-        """Whether a sequence twice as long takes clearly less than twice as many operations: counted, not claimed."""
+        """Whether the number of operations grows clearly slower than the length of the sequence; they are counted."""
         import torch
         from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -135,7 +149,7 @@ class CellInfo:
                 self.count += 1
                 return function(*args, **(kwargs or {}))
 
-        # in float64 no kernel hides its loop; beyond 64 steps short sequences are no exception
+        # float64 avoids kernels that hide their loop; above 64 steps no special case for short sequences applies
         cell = self._create(4, 8).double()
         counts = []
         for steps in (96, 192):
@@ -153,14 +167,14 @@ class CellInfo:
         return cell_factory(self.name)
 
     def _on_meta(self, input_size: int) -> Cell:
-        """The cell, without memory for its numbers."""
+        """The cell on the meta device."""
         import torch
 
         with torch.device("meta"):
             return self._create(input_size, HIDDEN)
 
     def __str__(self) -> str:
-        """What `seqzoo info` prints."""
+        """The output of `seqzoo info`."""
         papers = [
             f"{paper.authors}, {paper.title}, {paper.year}{f' ({paper.note})' if paper.note else ''}\n  {paper.link}"
             for paper in self.papers
@@ -182,30 +196,38 @@ class CellInfo:
 
 
 def cell_info(name: str) -> CellInfo:
-    """Paper, equations, options, sizes and BibTeX of a name in `conf/cell`. Raises ConfigError for an unknown name.
+    """Paper, equations, options, sizes and BibTeX entry of a cell.
 
-    Texts are read without torch; `states`, `parameters`, `parallel_in_time` and `trains_recurrence` build the cell.
-    A cell of one's own cites its paper in a comment of its YAML, in the form of seqzoo's docstrings:
+    A user-defined cell cites its paper in a comment of its YAML, in the form of seqzoo's docstrings:
     `# Elman, Finding Structure in Time, 1990, https://doi.org/10.1207/s15516709cog1402_1`.
+
+    Args:
+        name: a name in `conf/cell`.
+
+    Returns:
+        The entry; its sizes are computed by building the cell when they are first read.
+
+    Raises:
+        ConfigError: there is no cell of this name.
 
     Example:
         >>> print(seqzoo.cell_info("gru").equations)
     """
     summary, cell_class = registry.summary("cell", name), _class_of(name)
     cited, equations, notes = parse(_docstring(cell_class))
-    own = papers_in(" ".join(line[2:] for line in _yaml(name).splitlines()[1:] if line.startswith("# ")))
-    papers = [*own, *(paper for paper in cited if paper not in own)]
-    # a variant of an older cell is named after its own paper
+    in_yaml = papers_in(" ".join(line[2:] for line in _yaml(name).splitlines()[1:] if line.startswith("# ")))
+    papers = [*in_yaml, *(paper for paper in cited if paper not in in_yaml)]
+    # the paper of a variant comes before that of the cell it changes
     papers.sort(key=lambda paper: not (paper.first_author in summary and str(paper.year) in summary))
     options = tuple(Option(*option) for option in registry.every_option("cell", name))
     return CellInfo(name, summary, cell_class, tuple(papers), equations, notes, options)
 
 
 def parse(docstring: str) -> tuple[tuple[Paper, ...], str, str]:
-    """Papers, equations and notes of a cell's file.
+    """Papers, equations and notes of the docstring of a cell's file.
 
-    A paragraph of citations alone holds papers; what is indented, and a line that ends in a colon before it, are
-    equations; the rest, but for the first line, are notes.
+    A paragraph of citations holds papers; indented paragraphs, and lines before them that end in a colon, are
+    equations; the rest, except for the first line, are notes.
     """
     papers: list[Paper] = []
     equations, notes = [], []
@@ -221,7 +243,7 @@ def parse(docstring: str) -> tuple[tuple[Paper, ...], str, str]:
 
 
 def papers_in(text: str) -> tuple[Paper, ...]:
-    """The papers of a text that does nothing but cite: authors, title, year (note), link, one after the other."""
+    """The papers of a text that consists of citations: authors, title, year (note), link; empty for any other text."""
     cited: list[str] = []
     papers = []
     for word in text.split():
@@ -242,7 +264,7 @@ def _yaml(name: str) -> str:
 
 
 def _class_of(name: str) -> str:
-    """The class that a YAML names, or that the one it builds on does."""
+    """The class of a cell, from its YAML or the one that it extends."""
     from omegaconf import OmegaConf
 
     options: Any = OmegaConf.to_container(OmegaConf.create(_yaml(name)))
@@ -250,7 +272,7 @@ def _class_of(name: str) -> str:
 
 
 def _docstring(cell_class: str) -> str:
-    """Of the file that holds a class of `seqzoo.cells`, read and not run; "" for a class outside seqzoo."""
+    """The docstring of the file of a cell, which is not imported; empty for classes outside seqzoo."""
     home = modules("seqzoo.cells").get(cell_class)
     if home is None:
         return ""

@@ -28,9 +28,14 @@ class Cell(nn.Module):
         >>> output, state = cell(torch.randn(8, 128), cell.initial_state(8))  # one step
         >>> outputs, state = cell.scan(torch.randn(8, 50, 128))  # (B, T, I) -> (B, T, O)
 
-    engine: auto, reference, fused or torch (`seqzoo.kernels.engines`).
-    supports: the fields of `Steps` that `scan` reads besides lengths.
-    torch_first: device types on which `torch_scan` is preferred to the compiled step; on a CPU only without padding.
+    Attributes:
+        input_size: number of features per step.
+        hidden_size: number of hidden units.
+        output_size: width of the outputs.
+        engine: auto, reference, fused or torch (`seqzoo.kernels.engines`).
+        supports: the fields of `Steps` that `scan` reads besides lengths.
+        torch_first: device types on which `torch_scan` is preferred to the compiled step; on a CPU only without
+            padding.
     """
 
     input_size: int
@@ -42,15 +47,34 @@ class Cell(nn.Module):
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
-        """The state before the first step; each tensor has shape (B, ...)."""
+        """The state before the first step; each tensor has shape (B, ...).
+
+        Args:
+            batch_size: B.
+        """
 
     def project(self, x: Tensor) -> Tensor:
-        """The part of a step that does not need the state, computed for all steps at once: (..., I) -> (..., P)."""
+        """The part of a step that does not need the state, computed for all steps at once.
+
+        Args:
+            x: input, shape (..., I).
+
+        Returns:
+            The projected input, shape (..., P); by default the input itself.
+        """
         return x
 
     @abstractmethod
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        """The equations of one step: projected input (B, P) and state -> output (B, O) and next state."""
+        """The equations of one step.
+
+        Args:
+            p: projected input, shape (B, P).
+            state: from `initial_state` or an earlier call.
+
+        Returns:
+            The output (B, O) and the next state.
+        """
 
     def scan(self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None) -> tuple[Tensor, State]:
         """Run the cell over whole sequences by its fastest engine; module hooks are called.
@@ -75,13 +99,22 @@ class Cell(nn.Module):
     def unroll(
         self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """`scan` step by step, the reference for all engines."""
+        """`scan` step by step, the reference for all engines.
+
+        Args:
+            x, state, steps: as in `scan`.
+        """
         return self.by_segments(functools.partial(reference, self), x, state, steps)
 
     def by_segments(
         self, run: CellScan, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Run the segments between resets as separate rows by `run`, which receives lengths only."""
+        """Run the segments between resets as separate rows.
+
+        Args:
+            run: scans the segments; it receives lengths only.
+            x, state, steps: as in `scan`.
+        """
         if not isinstance(steps, Steps):
             return run(x, state, steps)
         steps = supported(steps, self)
@@ -94,7 +127,12 @@ class Cell(nn.Module):
         return segments.join(outputs), segments.leave(after)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
-        """`scan` by a kernel of torch or in parallel over time; None if the cell has neither."""
+        """`scan` by a kernel of torch or in parallel over time; None if the cell has neither.
+
+        Args:
+            x, state: as in `scan`.
+            lengths: number of real steps of each row, shape (B,); None: all steps are real.
+        """
         return None
 
     def forward(
@@ -125,7 +163,17 @@ class Cell(nn.Module):
         return engines.scan(self, x, state, lengths)
 
     def checked(self, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[State, Tensor | None]:
-        """Check the inputs; the state to start from and the lengths as int64. Raises ValueError."""
+        """Check the inputs of `forward`.
+
+        Args:
+            x, state, lengths: as in `forward`.
+
+        Returns:
+            The state to start from, and lengths as int64.
+
+        Raises:
+            ValueError: wrong shapes, types, devices or lengths.
+        """
         return inputs.check(self, x, state, lengths)
 
 

@@ -51,7 +51,7 @@ def build_model(parts: Parts, spec: DataSpec) -> Model:
 
 
 def create_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell:
-    """A cell of the catalogue.
+    """Create a cell by its name.
 
     Args:
         name: a name from `seqzoo.list_cells`.

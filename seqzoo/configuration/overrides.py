@@ -50,7 +50,7 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
         *overrides: such as "task=tagging" and "cell=gru".
 
     Returns:
-        The model, initialised from torch's random state, which is seeded with the option `seed`; and the data, loaded.
+        The model, with random weights from the option `seed`, and the data, loaded.
 
     Raises:
         ConfigError: all mistakes in the overrides.

@@ -38,8 +38,9 @@ BLANK = 2
 class Spelling(NamedTuple):
     """The characters of the tokens of a batch.
 
-    forms: (W, L) character ids of the different tokens of the batch, padded with zeros.
-    tokens: (B, T) the index of each token in `forms`.
+    Args:
+        forms: (W, L) character ids of the different tokens of the batch, padded with zeros.
+        tokens: (B, T) the index of each token in `forms`.
     """
 
     forms: Tensor
@@ -53,23 +54,24 @@ class Batch:
     Example:
         >>> batch = seqzoo.Batch(inputs=torch.tensor([[5, 6, 7], [5, 8, 0]]), lengths=torch.tensor([3, 2]))
 
-    inputs: (B, T) ids, (B, T, I) features, (B, C, Y, X) pictures of C channels, 0 to 1, or (B, T, C, Y, X) clips.
-    lengths: (B,) number of real steps of each row; all masks are derived from it. A picture is one step.
-    targets: (B,) classes, (B, T) ids aligned with the inputs, (B, U) ids of another length, (B, D) numbers per row or
-        (B, T, D) numbers per step; None: no targets.
-    target_lengths: (B,) number of real steps of the targets where it differs from that of the inputs.
-    padded: False guarantees that every length is T, so that no mask is needed. It is known on the host, without waiting
-        for the device.
-    learning_rate_scale: factor of the learning rate in the update of this batch. Windows of random length scale it with
-        their length.
-    continues: (B,) the row of the previous batch that each row continues, -1 for a new sequence; None: where batches
-        continue each other, row i continues row i.
-    resets, elapsed, parents, grid: as in `Steps`.
-    spans: (B, 2) the first step of each row's target and the step after its last one, where the answer concerns a part
-        of the input.
-    spelling: characters of the tokens of `inputs`, for encoders that read characters.
-    references: all correct answers of each row as text, where answers are texts; `targets` holds one of them.
-    tokens: the tokens of `inputs` as text; None: not kept.
+    Args:
+        inputs: (B, T) ids, (B, T, I) features, (B, C, Y, X) pictures of C channels, 0 to 1, or (B, T, C, Y, X) clips.
+        lengths: (B,) number of real steps of each row; all masks are derived from it. A picture is one step.
+        targets: (B,) classes, (B, T) ids aligned with the inputs, (B, U) ids of another length, (B, D) numbers per row
+            or (B, T, D) numbers per step; None: no targets.
+        target_lengths: (B,) number of real steps of the targets where it differs from that of the inputs.
+        padded: False guarantees that every length is T, so that no mask is needed. It is known on the host, without
+            waiting for the device.
+        learning_rate_scale: factor of the learning rate in the update of this batch. Windows of random length scale it
+            with their length.
+        spans: (B, 2) the first step of each row's target and the step after its last one, where the answer concerns a
+            part of the input.
+        continues: (B,) the row of the previous batch that each row continues, -1 for a new sequence; None: where
+            batches continue each other, row i continues row i.
+        spelling: characters of the tokens of `inputs`, for encoders that read characters.
+        references: all correct answers of each row as text, where answers are texts; `targets` holds one of them.
+        tokens: the tokens of `inputs` as text; None: not kept.
+        resets, elapsed, parents, grid: as in `Steps`.
     """
 
     inputs: Tensor
@@ -96,6 +98,7 @@ class Batch:
 
     @property
     def size(self) -> int:
+        """The number of rows, B."""
         return self.inputs.shape[0]
 
     @property
@@ -121,7 +124,11 @@ class Batch:
         return self.target_lengths
 
     def first(self, rows: int) -> Batch:
-        """The first `rows` rows."""
+        """The first rows of the batch.
+
+        Args:
+            rows: maximum number of rows.
+        """
         batch = replace(self, spelling=None).map(lambda tensor: tensor[:rows])
         if self.spelling is not None:
             batch.spelling = self.spelling._replace(tokens=self.spelling.tokens[:rows])
@@ -132,11 +139,19 @@ class Batch:
         return batch
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on another device."""
+        """The batch on another device.
+
+        Args:
+            device: target of the copy, which does not wait for a GPU.
+        """
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch with `change` applied to every tensor."""
+        """The batch with a function applied to every tensor.
+
+        Args:
+            change: the function.
+        """
         changed: dict[str, Any] = {name: change(part) for name, part in vars(self).items() if isinstance(part, Tensor)}
         if self.spelling is not None:
             changed["spelling"] = Spelling(*map(change, self.spelling))
@@ -147,6 +162,10 @@ class Loss(NamedTuple):
     """The sum of the losses of all real targets and their number, two scalar tensors.
 
     The mean is taken once, at the end, so that padding, gradient accumulation and distribution cannot skew it.
+
+    Attributes:
+        total: sum of the losses.
+        count: number of targets, or sum of their weights.
     """
 
     total: Tensor
@@ -156,13 +175,14 @@ class Loss(NamedTuple):
 class Features(NamedTuple):
     """The outputs of a backbone for a batch.
 
-    outputs: (B, T, O), zero at padded steps.
-    last: (B, O), the output after the whole row: the forward half at the last real step, the backward half at the
-        first.
-    state: the state after each row's last real step.
-    lengths: (B,) number of real steps of the outputs; None: no row is padded.
-    of_span: (B, O), the output after the row's span: the forward half at its last step, the backward half at its first.
-        None: the batch has no spans.
+    Attributes:
+        outputs: (B, T, O), zero at padded steps.
+        last: (B, O), the output after the whole row: the forward half at the last real step, the backward half at the
+            first.
+        state: the state after each row's last real step.
+        lengths: (B,) number of real steps of the outputs; None: no row is padded.
+        of_span: (B, O), the output after the row's span: the forward half at its last step, the backward half at its
+            first. None: the batch has no spans.
     """
 
     outputs: Tensor
@@ -178,7 +198,12 @@ class Features(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """answer: a text, or one text per step; score: its log-probability in nats."""
+    """The prediction for one row.
+
+    Attributes:
+        answer: a text, or one text per step.
+        score: its log-probability in nats; 0 where the model assigns no probability.
+    """
 
     answer: str | list[str]
     score: float
@@ -187,11 +212,12 @@ class Prediction(NamedTuple):
 class Alignment(NamedTuple):
     """Attention weights of an answer.
 
-    read: S labels of the input steps.
-    written: U labels of the output steps.
-    weights: (U, S), each row sums to 1.
-    picture: (C, Y, X), 0 to 1, the input where it is a picture; its regions, row by row, are the S steps.
-    backwards: True: the text was read from its end.
+    Attributes:
+        read: S labels of the input steps.
+        written: U labels of the output steps.
+        weights: (U, S), each row sums to 1.
+        picture: (C, Y, X), 0 to 1, the input where it is a picture; its regions, row by row, are the S steps.
+        backwards: True: the text was read from its end.
     """
 
     read: list[str]
@@ -204,9 +230,11 @@ class Alignment(NamedTuple):
 class Explanation(NamedTuple):
     """The contribution of each input step to an answer.
 
-    method: the name of the attribution method.
-    read: S labels of the input steps.
-    weights: (S,), absolute values sum to 1. If the method gives signs, negative ones are evidence against the answer.
+    Attributes:
+        method: the name of the attribution method.
+        read: S labels of the input steps.
+        weights: (S,), absolute values sum to 1. If the method gives signs, negative ones are evidence against the
+            answer.
     """
 
     method: str

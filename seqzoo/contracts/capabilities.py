@@ -17,7 +17,12 @@ Others = Sequence[tuple[Any, Batch]]
 
 
 class TokenScore(NamedTuple):
-    """score: the log-probability of the token given those before it, in nats."""
+    """A token and its score.
+
+    Attributes:
+        token: as text.
+        score: the log-probability of the token given those before it, in nats.
+    """
 
     token: str
     score: float
@@ -77,7 +82,8 @@ class ScoresAnswers(Protocol):
 class Aligns(Protocol):
     """A task whose answers have attention weights.
 
-    alignment_needs: what the model must have for that, as a noun phrase for messages.
+    Attributes:
+        alignment_needs: what the model must have for that, as a noun phrase for messages.
     """
 
     alignment_needs: str
@@ -91,7 +97,8 @@ class Aligns(Protocol):
 class Explains(Protocol):
     """A task that can attribute its answers to input steps.
 
-    explanation_needs: what the model must have for that, as a noun phrase for messages.
+    Attributes:
+        explanation_needs: what the model must have for that, as a noun phrase for messages.
     """
 
     explanation_needs: str

@@ -24,8 +24,9 @@ class Encoder(nn.Module):
     Each step is encoded on its own; a picture becomes one vector per region. A constructor with a parameter `spec`
     receives the DataSpec.
 
-    output_size: width of the vectors.
-    reads_characters: True: `forward` also takes the Spelling of the inputs.
+    Attributes:
+        output_size: width of the vectors.
+        reads_characters: True: `forward` also takes the Spelling of the inputs.
     """
 
     output_size: int
@@ -47,9 +48,11 @@ class Backbone(nn.Module):
         >>> model, data = seqzoo.build("task=tagging", "backbone=bidirectional")
         >>> outputs, state = model.backbone(torch.randn(8, 50, model.encoder.output_size))
 
-    causal: True: output t depends on inputs 0..t only; `step` then exists and agrees with `forward`.
-    two_sided: True: the first half of output t depends on inputs 0..t only, the second half on inputs t.. only.
-    keeps_time: False: there are fewer outputs than inputs; `output_lengths` gives their number.
+    Attributes:
+        output_size: width of the outputs.
+        causal: True: output t depends on inputs 0..t only; `step` then exists and agrees with `forward`.
+        two_sided: True: the first half of output t depends on inputs 0..t only, the second half on inputs t.. only.
+        keeps_time: False: there are fewer outputs than inputs; `output_lengths` gives their number.
     """
 
     output_size: int
@@ -64,7 +67,11 @@ class Backbone(nn.Module):
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
-        """The state before the first step."""
+        """The state before the first step.
+
+        Args:
+            batch_size: B.
+        """
 
     @abstractmethod
     def forward(
@@ -87,15 +94,32 @@ class Backbone(nn.Module):
         """
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """The number of real outputs of each row (B,), from its number of real inputs (B,)."""
+        """The number of real outputs of each row, shape (B,).
+
+        Args:
+            lengths: number of real inputs of each row, shape (B,).
+        """
         return lengths
 
     @abstractmethod
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run one time step: (B, I) -> (B, O) and the next state."""
+        """Run one time step of a causal backbone.
+
+        Args:
+            x: input, shape (B, I).
+            state: from `initial_state` or an earlier call.
+
+        Returns:
+            The output (B, O) and the next state.
+        """
 
     def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
-        """The output after the whole row: outputs (B, T, O) and their lengths (B,) -> (B, O)."""
+        """The output after the whole row, shape (B, O).
+
+        Args:
+            outputs: shape (B, T, O).
+            lengths: number of real outputs of each row, shape (B,); None: all are real.
+        """
         if lengths is None:
             return outputs[:, -1]
         index = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, outputs.shape[-1])
@@ -109,11 +133,12 @@ BackboneFactory = Callable[[int], Backbone]
 class Metric:
     """A running sum that becomes one number; `Metric()` is an empty one.
 
-    name: name of the score; the option `task.metrics` lists metrics of seqzoo by this name.
-    higher_is_better: whether the best checkpoint is the one with the highest score.
-    from_predictions: True: it is computed from answers, which requires decoding.
-    scores_alone: True: it is defined for a single answer.
-    loss_unit: the `Task.loss_unit` of the losses that it is computed from; None: any.
+    Attributes:
+        name: name of the score; the option `task.metrics` lists metrics of seqzoo by this name.
+        higher_is_better: whether the best checkpoint is the one with the highest score.
+        from_predictions: True: it is computed from answers, which requires decoding.
+        scores_alone: True: it is defined for a single answer.
+        loss_unit: the `Task.loss_unit` of the losses that it is computed from; None: any.
     """
 
     name: str
@@ -124,11 +149,17 @@ class Metric:
 
     @abstractmethod
     def update(self, loss: Loss, answers: list, references: list) -> None:
-        """Add one batch: its loss, and its answers and references, which are empty without decoding."""
+        """Add one batch.
+
+        Args:
+            loss: of the batch.
+            answers: values of `Prediction.answer`, one per row; empty without decoding.
+            references: correct answers, one per row; empty without decoding.
+        """
 
     @abstractmethod
     def compute(self) -> float:
-        """The score over all batches so far; nan without any."""
+        """The score over all batches so far; NaN before the first one."""
 
 
 class Task(nn.Module):
@@ -141,16 +172,18 @@ class Task(nn.Module):
         >>> total, count = model.task.loss(scores, batch)
         >>> model.task.decode(model, batch)[0].answer
 
-    reads: the `DataSpec.kind` of its batches; several tasks may read the same kind.
-    example_answers: values of `Prediction.answer` on which metrics are tried before data is read; empty: no answer is
-        right or wrong; None: unknown.
-    skips_empty_text: True: the answer to an empty text is empty, without running the model.
-    loss_unit: unit of `loss` outside training: "nats" for a negative log-likelihood, "squared error", or "" for any
-        other objective.
-    needs_causal: True: a backbone that looks ahead would see the answer.
-    needs_two_sides: True: the backbone must keep the context before a step and that after it apart.
-    needs_every_step: True: each input step has an answer of its own.
-    legend: how to read a line of `show`. Correct answers are in brackets.
+    Attributes:
+        reads: the `DataSpec.kind` of its batches; several tasks may read the same kind.
+        example_answers: values of `Prediction.answer` on which metrics are tried before data is read; empty: no answer
+            is right or wrong; None: unknown.
+        skips_empty_text: True: the answer to an empty text is empty, without running the model.
+        loss_unit: unit of `loss` outside training: "nats" for a negative log-likelihood, "squared error", or "" for any
+            other objective.
+        needs_causal: True: a backbone that looks ahead would see the answer.
+        needs_two_sides: True: the backbone must keep the context before a step and that after it apart.
+        needs_every_step: True: each input step has an answer of its own.
+        legend: how to read a line of `show`. Correct answers are in brackets.
+        spec: of the data.
     """
 
     reads: ClassVar[str]
@@ -165,12 +198,25 @@ class Task(nn.Module):
 
     @abstractmethod
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        """The input of `loss`: logits or, where those of a large vocabulary are never materialised, the features that
-        they are computed from."""
+        """Apply the head.
+
+        Args:
+            features: outputs of the backbone for the batch.
+            batch: inputs and, in training, targets.
+
+        Returns:
+            The scores that `loss` takes: logits or, if those of a large vocabulary are never materialised, the features
+            that they are computed from.
+        """
 
     @abstractmethod
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        """The sum of the losses of a batch, from what `forward` returned, and the number of targets."""
+        """The sum of the losses of a batch and the number of its targets.
+
+        Args:
+            scores: from `forward`.
+            batch: with targets.
+        """
 
     @property
     def loss_name(self) -> str:
@@ -218,16 +264,29 @@ class Task(nn.Module):
         """
 
     def prompt(self, text: str) -> str:
-        """Convert a text that a user typed to the form that the model reads."""
+        """Convert a text that a user typed to the form that the model reads.
+
+        Args:
+            text: the text.
+        """
         return text
 
     @abstractmethod
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        """Readable predictions, one per row; pass `features` to avoid encoding the batch again."""
+        """The prediction for each row.
+
+        Args:
+            model: the model of this task.
+            batch: targets are not needed.
+            features: of the batch; None: they are computed.
+        """
 
     def tokens_read(self, batch: Batch) -> list[list[str]]:
         """The input tokens of each row: `batch.tokens` if given, else from the vocabulary. `spec.inputs.join` joins
         them to a text.
+
+        Args:
+            batch: a batch of token ids.
         """
         if batch.tokens is not None:
             return batch.tokens
@@ -235,7 +294,11 @@ class Task(nn.Module):
         return [[(self.spec.input_codec.tokens([token]) or [""])[0] for token in ids[:length]] for ids, length in rows]
 
     def labels_read(self, batch: Batch) -> list[list[str]]:
-        """`tokens_read` as labels: subword markers are removed."""
+        """`tokens_read` as labels: subword markers are removed.
+
+        Args:
+            batch: a batch of token ids.
+        """
         return [[self.spec.input_codec.join([token]) for token in row] for row in self.tokens_read(batch)]
 
     def classes(self) -> list[str]:
@@ -244,15 +307,29 @@ class Task(nn.Module):
 
     @abstractmethod
     def references(self, batch: Batch) -> list:
-        """The correct answers, in the form of `Prediction.answer`."""
+        """The correct answers, in the form of `Prediction.answer`.
+
+        Args:
+            batch: with targets.
+        """
 
     def samples(self, batch: Batch, count: int) -> Batch:
-        """The rows of a validation batch whose predictions are shown in the log."""
+        """The rows whose predictions are shown in the log.
+
+        Args:
+            batch: a validation batch.
+            count: maximum number of rows.
+        """
         return batch.first(count)
 
     @abstractmethod
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """One readable line per row: input, prediction, reference."""
+        """One readable line per row: input, prediction, reference.
+
+        Args:
+            batch: with or without targets.
+            predictions: one per row.
+        """
 
 
 class ReadFiles(NamedTuple):
@@ -274,10 +351,12 @@ class DataModule:
         >>> data.splits()
         >>> for batch in data.batches("train", epoch=0):
 
-    stateful: True: batch k + 1 continues batch k row by row (truncated backpropagation through time).
-    numbers: True: inputs are features (B, T, I), not ids.
-    structure: the fields of `Steps` besides lengths that its batches have; the backbone must support them.
-    remarks: notes on the data that was read, logged at the start of a run.
+    Attributes:
+        stateful: True: batch k + 1 continues batch k row by row (truncated backpropagation through time).
+        numbers: True: inputs are features (B, T, I), not ids.
+        structure: the fields of `Steps` besides lengths that its batches have; the backbone must support them.
+        remarks: notes on the data that was read, logged at the start of a run.
+        spec: sizes and vocabularies, known after `load`.
     """
 
     stateful: bool = False
@@ -314,7 +393,12 @@ class DataModule:
 
     @abstractmethod
     def num_batches(self, split: str, epoch: int = 0) -> int:
-        """The number of batches of a split in an epoch."""
+        """The number of batches of a split in an epoch.
+
+        Args:
+            split: a name of `splits`.
+            epoch: number of the epoch, from 0.
+        """
 
     @abstractmethod
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:

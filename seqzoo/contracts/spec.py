@@ -13,8 +13,9 @@ from seqzoo.contracts.errors import DataError
 class Codec(Protocol):
     """Converts text to ids and back; implementations are in `seqzoo.data.text.codec`.
 
-    unit: the kind of token, in the plural: words, characters, pieces of words, ...
-    size: size of the vocabulary.
+    Attributes:
+        unit: the kind of token, in the plural: words, characters, pieces of words, ...
+        size: size of the vocabulary.
     """
 
     @property
@@ -40,9 +41,12 @@ class SpellingCodec(Codec, Protocol):
 class WordVectors:
     """Pretrained word vectors that an encoder starts from.
 
-    words, found, share: number of different words in the training split, number of those with a vector, and their share
-        of its tokens; saved with a run.
-    ids, values: (N,) ids of the vocabulary and their vectors (N, E); None in a finished run, whose weights hold them.
+    Args:
+        words: number of different words in the training split; saved with a run, like the next two.
+        found: number of those with a vector.
+        share: their share of the tokens of the training split.
+        ids: ids of the vocabulary that have a vector, (N,); None in a finished run, whose weights hold the vectors.
+        values: the vectors, (N, E).
     """
 
     words: int
@@ -56,17 +60,18 @@ class WordVectors:
 class DataSpec:
     """The description of a data set that a model is built from; saved with a run, so that a model loads without data.
 
-    kind: form of the batches, such as "tagging" (a label for each step); a task names the kind that it reads.
-    input_size: size of the input vocabulary, or number of features per step.
-    output_size: number of classes or tags, size of the target vocabulary, or numbers per target.
-    inputs, targets: codecs; None before the data has been read, and for numbers.
-    per_step: for numeric targets: whether each step has its own.
-    marked: whether inputs mark their target span, as `seqzoo.data.sources.marked_text` reads it.
-    class_counts: number of training examples of each class; None: not counted, or targets are not classes.
-    vectors: pretrained vectors of the words of `inputs`, if the data provides any.
-    character_size: size of the character vocabulary of `Batch.spelling`; 0: batches have no spelling.
-    characters: codec of the characters of a token, or of what is used in their place.
-    picture: [C, Y, X], size of a picture or of each frame of a clip, for picture inputs; input_size is then C.
+    Args:
+        kind: form of the batches, such as "tagging" (a label for each step); a task names the kind that it reads.
+        input_size: size of the input vocabulary, or number of features per step.
+        output_size: number of classes or tags, size of the target vocabulary, or numbers per target.
+        inputs, targets: codecs; None before the data has been read, and for numbers.
+        per_step: for numeric targets: whether each step has its own.
+        marked: whether inputs mark their target span, as `seqzoo.data.sources.marked_text` reads it.
+        class_counts: number of training examples of each class; None: not counted, or targets are not classes.
+        vectors: pretrained vectors of the words of `inputs`, if the data provides any.
+        character_size: size of the character vocabulary of `Batch.spelling`; 0: batches have no spelling.
+        characters: codec of the characters of a token, or of what is used in their place.
+        picture: [C, Y, X], size of a picture or of each frame of a clip, for picture inputs; input_size is then C.
     """
 
     kind: str

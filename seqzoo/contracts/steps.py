@@ -13,12 +13,13 @@ class Steps(NamedTuple):
 
     Fields that are None are not given. Backbones and cells reject fields that they do not support (`supported`).
 
-    lengths: (B,), number of real steps of each row, from 0 to T; None: all steps are real.
-    resets: (B, T), True where the state is reset to the initial state before the step, such as at the first step of an
-        episode or a document; no gradient passes there. Values at padded steps are ignored.
-    elapsed: (B, T), time since the previous step.
-    parents: (B, T), the step of each node's parent, -1 at a root; children come before parents.
-    grid: numbers of rows and columns of a grid whose cells are the steps, row by row.
+    Args:
+        lengths: (B,), number of real steps of each row, from 0 to T; None: all steps are real.
+        resets: (B, T), True where the state is reset to the initial state before the step, such as at the first step of
+            an episode or a document; no gradient passes there. Values at padded steps are ignored.
+        elapsed: (B, T), time since the previous step.
+        parents: (B, T), the step of each node's parent, -1 at a root; children come before parents.
+        grid: numbers of rows and columns of a grid whose cells are the steps, row by row.
     """
 
     lengths: Tensor | None = None

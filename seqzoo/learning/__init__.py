@@ -1,1 +1,1 @@
-"""How gradients are computed, one learning rule per file, and readouts in closed form; training/ applies gradients."""
+"""Learning rules, which compute gradients, one per file, and readouts in closed form. Updates are in training/."""

@@ -1,6 +1,6 @@
 """Backpropagation through time: the exact gradient of a batch's loss.
 
-Werbos, Backpropagation Through Time: What It Does and How to Do It, 1990, https://doi.org/10.1109/5.58337
+Source: Werbos, Backpropagation Through Time: What It Does and How to Do It, 1990, https://doi.org/10.1109/5.58337
 Williams & Peng, An Efficient Gradient-Based Algorithm for On-Line Training of Recurrent Network Trajectories, 1990 (the
 truncated form), https://doi.org/10.1162/neco.1990.2.4.490
 """
@@ -13,12 +13,13 @@ from seqzoo.learning.rule import LearningRule, Objective
 
 
 class BackpropagationThroughTime(LearningRule):
-    """The loss of a batch is backpropagated through all its steps.
+    """Backpropagates the loss of a batch through all its steps.
 
-    Where each batch is a whole sequence a row, that is the full gradient. Where batches are windows of a longer text,
-    it is truncated at the beginning of the window.
+    The gradient is exact if rows are whole sequences. If batches are windows of longer texts, it is truncated at the
+    beginning of each window.
 
-    carry_state: a window starts from the last state of the window before; otherwise from the initial state.
+    Args:
+        carry_state: windows start from the last state of the previous window; False: from the initial state.
     """
 
     def __init__(self, carry_state: bool = True):

@@ -17,13 +17,13 @@ from seqzoo.network.model import Model
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a model on a batch, in the precision of its training.
+    """The loss of a model on a batch, computed in the precision of the training.
 
     Args:
-        model: the model; the gradients of its parameters are wanted.
-        autocast: begins a region of that precision.
-        scaled: multiplies a loss, or a gradient that was not computed from a scaled one, by the factor that keeps small
-            gradients from vanishing in fp16; 1 in other precisions.
+        model: the model whose gradients are computed.
+        autocast: creates a context of automatic mixed precision.
+        scaled: multiplies a loss, or a gradient that was not computed from a scaled loss, by the loss scale of fp16
+            training; the identity in other precisions.
     """
 
     model: Model
@@ -35,7 +35,7 @@ class Objective:
 
         Args:
             batch: on the device of the model.
-            state: where the backbone starts; None: from its initial state.
+            state: first state of the backbone; None: its initial state.
         """
         with self.autocast():
             scores, after = self.model(batch, state)
@@ -43,38 +43,45 @@ class Objective:
 
 
 class LearningRule:
-    """Where the gradients of a training come from: `LearningRule(**options)`, a name of `conf/learning`.
+    """Computes the gradients of each update: `LearningRule(**options)`, a name in `conf/learning`.
 
-    The loop asks for the gradients of one batch after the other; adding up batches, clipping, the learning rate and the
-    optimizer are the same for every rule. A rule may keep tensors of its own from batch to batch, such as influence
-    matrices or a running mean of losses: they are attributes, and `content` and `restore` save them.
+    Gradient accumulation, clipping, the learning rate schedule and the optimizer are the same for all rules. A rule may
+    keep tensors from batch to batch, such as influence matrices or a running mean of losses: they are attributes, which
+    `content` and `restore` save in checkpoints.
     """
 
     @abstractmethod
     def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:
         """Add the gradients of a batch's loss, a sum over its targets, to `grad` of the model's parameters.
 
-        Nothing here should wait for a GPU.
+        An implementation should not synchronise with a GPU.
 
         Args:
-            objective: the model and its loss. Gradients are `objective.scaled`.
+            objective: the model and its loss; gradients are scaled by `objective.scaled`.
             batch: on the device of the model.
-            state: what the batch before handed on, where batches continue each other; None: the batch begins anew.
+            state: the state after the previous batch, if batches continue each other; None: the initial state.
 
         Returns:
             The loss, detached, and the state that the next batch may continue from, detached.
         """
 
     def content(self) -> dict[str, Any]:
-        """Tensors and plain data that a checkpoint keeps of the rule; empty for a rule that remembers nothing."""
+        """The rule's part of a checkpoint, tensors and plain data; empty for a rule without memory."""
         return {}
 
     def restore(self, content: dict[str, Any]) -> None:
-        """The inverse of `content`. Raises ValueError or LookupError for what is not the content of such a rule."""
+        """Restore the rule from a checkpoint.
+
+        Args:
+            content: from `content`.
+
+        Raises:
+            ValueError, LookupError: it is not the content of such a rule.
+        """
 
 
 def checked_result(rule: LearningRule, result: Any) -> tuple[Loss, State | None]:
-    """What `gradients` returned. Raises TrainingError where it is something else than a loss and a state."""
+    """Check the result of `gradients`; raises TrainingError if it is not a loss and a state."""
     is_pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Loss)
     if not is_pair or not all(isinstance(part, Tensor) for part in result[0]):
         raise TrainingError(
@@ -85,7 +92,7 @@ def checked_result(rule: LearningRule, result: Any) -> tuple[Loss, State | None]
 
 
 def check_some_gradient(rule: LearningRule, model: Model) -> None:
-    """Raises TrainingError where no weight of a model has a gradient after the first update's batches."""
+    """Raise TrainingError if no weight of a model has a gradient before the first update."""
     if all(weight.grad is None for weight in model.parameters()):
         raise TrainingError(
             f"{_named(rule)}.gradients gave no weight a gradient in the first update: without one nothing is learned; "

@@ -26,7 +26,7 @@ def train(*overrides: str) -> FinishedRun:
         The run directory and the final metrics.
 
     Raises:
-        TypeError: an override is no text.
+        TypeError: an override is not a string.
         ConfigError: all errors in the overrides.
         SeqzooError: the data cannot be read, or training cannot continue.
         KeyboardInterrupt: training was interrupted and saved; "resume=RUN_DIR" resumes it.

@@ -1,4 +1,4 @@
-"""A trained model, back from its run directory."""
+"""A trained model, loaded from its run directory."""
 
 from __future__ import annotations
 
@@ -39,19 +39,29 @@ from seqzoo.training.device import select_device
 from seqzoo.training.record.checkpoint import check_weights, load_weights
 from seqzoo.training.record.files import BEST, SPEC, read_config, read_json
 
-NOTHING = Prediction("", 0.0)  # what is answered to nothing
+EMPTY = Prediction("", 0.0)  # the prediction for empty input
 
 
 class Course(NamedTuple):
-    """What a cell did over a text. read: T labels; states: output, and each gate by its name -> (T, units)."""
+    """The activations of a cell over a text.
+
+    Attributes:
+        read: T labels of the steps.
+        states: the output and each gate by name, (T, units).
+    """
 
     read: list[str]
     states: dict[str, Tensor]
 
 
 class Inside(NamedTuple):
-    """What a model did with one text. layers: layer_1, layer_1_backwards, layer_2, ...; answer: a line for a person;
-    alignment: None where the answer attended to nothing; backwards: whether the text was read from its end.
+    """The activations of a model on one text.
+
+    Attributes:
+        layers: by name: layer_1, layer_1_backwards, layer_2, ...
+        answer: the prediction as a readable line.
+        alignment: the attention weights; None: the model has none.
+        backwards: whether the text was read from its end.
     """
 
     layers: dict[str, Course]
@@ -61,14 +71,19 @@ class Inside(NamedTuple):
 
 
 UNNAMED = Parts()
-"""What is known of a model that was not built from a configuration."""
-Found = TypeVar("Found")
-Nothing = TypeVar("Nothing")
+"""The configuration of a model that was not built from one."""
+Answer = TypeVar("Answer")
+Empty = TypeVar("Empty")
 
 
 class _Part(NamedTuple):
-    """Some texts of a call. rows: which of them; lines: their numbers in a message; batch: as this model reads them;
-    others: as the others do that write with it.
+    """Some of the texts of a call.
+
+    Attributes:
+        rows: their indices.
+        lines: their line numbers in messages.
+        batch: in the encoding of this model.
+        others: the other models of an ensemble, each with the batch in its own encoding.
     """
 
     rows: list[int]
@@ -78,8 +93,13 @@ class _Part(NamedTuple):
 
 
 class Loaded:
-    """model: with the run's best weights, in evaluation mode; spec: what its ids mean; config: how it was made; others:
-    models that write its answers with it.
+    """A trained model for predictions on text; `seqzoo.load` creates it from a run directory.
+
+    Args:
+        model: the model, in evaluation mode.
+        spec: of the data that it was trained on.
+        config: the configuration that it was built from.
+        others: further models of an ensemble, which generate answers together with this one.
     """
 
     def __init__(self, model: Model, spec: DataSpec, config: Parts = UNNAMED, others: Sequence[Loaded] = ()):
@@ -89,10 +109,21 @@ class Loaded:
     def predict(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Prediction]:
-        """Texts, or lists of tokens -> one Prediction each, in their order. A language model continues a text as the
-        beginning of a line; what is rewritten, tagged or classified may be empty, and so is its answer then.
+        """Predict the answer to each text.
 
-        Raises DataError for a text without tokens, with its number, where the first one has the number `first_line`.
+        A language model continues a text as the beginning of a line. Other tasks answer an empty text with an empty
+        answer.
+
+        Args:
+            texts: texts, or lists of tokens.
+            batch_size: number of texts that are processed at once.
+            first_line: line number of the first text in messages.
+
+        Returns:
+            One prediction per text.
+
+        Raises:
+            DataError: a text has no tokens.
         """
         return [best for best, *_ in self.candidates(texts, 1, batch_size, first_line)]
 
@@ -100,7 +131,16 @@ class Loaded:
     def candidates(
         self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
     ) -> list[list[Prediction]]:
-        """As `predict`, with up to `n_best` predictions of each text, best first."""
+        """Up to `n_best` predictions for each text, best first.
+
+        Args:
+            texts, batch_size, first_line: as in `predict`.
+            n_best: maximum number of predictions per text.
+
+        Raises:
+            ConfigError: the task has only one answer to each text.
+            DataError: a text has no tokens.
+        """
         self._check_n_best(n_best)
         task = self.model.task
 
@@ -114,14 +154,23 @@ class Loaded:
             check_numbers(torch.tensor([prediction.score for row in rows for prediction in row]))
             return rows
 
-        return self._of_each(texts, batch_size, first_line, answer, [NOTHING])
+        return self._for_each(texts, batch_size, first_line, answer, [EMPTY])
 
     @torch.no_grad()
     def alignments(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Alignment | None]:
-        """What the prediction of each text attended to, by this model where others write with it; None where a text
-        stays empty. Raises ConfigError where the model attends to nothing.
+        """The attention weights for each text; in an ensemble, those of this model for the common answer.
+
+        Args:
+            texts, batch_size, first_line: as in `predict`.
+
+        Returns:
+            One Alignment per text; None for an empty text.
+
+        Raises:
+            ConfigError: the model has no attention.
+            DataError: a text has no tokens.
         """
         task = self.model.task
         if not isinstance(task, Aligns):
@@ -133,13 +182,22 @@ class Loaded:
                 raise ConfigError([f"the run attends to nothing: train one with {task.alignment_needs}"])
             return alignments
 
-        return self._of_each(texts, batch_size, first_line, answer, None)
+        return self._for_each(texts, batch_size, first_line, answer, None)
 
     def explain(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Explanation | None]:
-        """What the prediction of each text rests on; None where a text stays empty. Raises ConfigError where the task
-        cannot say.
+        """The contribution of each input token to the prediction for each text.
+
+        Args:
+            texts, batch_size, first_line: as in `predict`.
+
+        Returns:
+            One Explanation per text; None for an empty text.
+
+        Raises:
+            ConfigError: the model cannot explain its predictions.
+            DataError: a text has no tokens.
         """
         return [best for best, *_ in self.explain_candidates(texts, 1, batch_size, first_line)]
 
@@ -147,7 +205,16 @@ class Loaded:
     def explain_candidates(
         self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
     ) -> list[list[Explanation | None]]:
-        """As `explain`, of each prediction that `candidates` gives."""
+        """`explain` for each prediction that `candidates` returns.
+
+        Args:
+            texts, batch_size, first_line: as in `predict`.
+            n_best: maximum number of predictions per text.
+
+        Raises:
+            ConfigError: the model cannot explain its predictions.
+            DataError: a text has no tokens.
+        """
         task = self.model.task
         if not isinstance(task, Explains):
             raise ConfigError([f"{self._task_name} cannot explain its predictions"])
@@ -158,11 +225,18 @@ class Loaded:
                 raise ConfigError([f"the run cannot explain its predictions: train one with {task.explanation_needs}"])
             return [list(row) for row in explanations]
 
-        return self._of_each(texts, batch_size, first_line, answer, [None])
+        return self._for_each(texts, batch_size, first_line, answer, [None])
 
     @torch.no_grad()
     def look_inside(self, text: str) -> Inside:
-        """What each layer did while it read a text. Raises DataError for a text without tokens."""
+        """The activations of each layer while the model reads a text.
+
+        Args:
+            text: the text.
+
+        Raises:
+            DataError: the text has no tokens.
+        """
         model, backbone = self.model, self.model.backbone
         batch = self._read([text], [1])
         cell = first_cell(model)
@@ -189,14 +263,24 @@ class Loaded:
         )
 
     def stream(self, text: str, write: Callable[[str], None]) -> Prediction:
-        """`predict` of one text, which hands each piece of what is written to `write` once it is known. Raises
-        ConfigError where the model does not write.
+        """Predict the answer to one text piece by piece.
+
+        Args:
+            text: the text.
+            write: called with each piece of the answer once it is final.
+
+        Returns:
+            The whole prediction.
+
+        Raises:
+            ConfigError: the model does not generate text token by token.
+            DataError: the text has no tokens.
         """
         task = self.model.task
         if not isinstance(task, Writes):
             raise ConfigError([f"only what writes token by token can be streamed, and {self._task_name} does not"])
         if self._stays_empty(text):
-            return NOTHING
+            return EMPTY
         [(_, lines, batch, others)] = self._parts([text], 1, 1)
         with _by_line(lines):
             return task.stream(self.model, batch, write, others)
@@ -205,12 +289,19 @@ class Loaded:
     def score(
         self, texts: list[str], answers: list[str] | None = None, batch_size: int = 64, first_line: int = 1
     ) -> list[list[TokenScore]]:
-        """The log-probability of each token of each text, by a language model; or of each answer to a text, by a model
-        that rewrites (forced decoding). A line's or an answer's end counts, too. A language model that knows no line
-        ends has a text's first token given.
+        """The log-probability of each token of each text or, with `answers`, of each answer given its text (forced
+        decoding), the end of line or answer included. A language model without line ends does not score the first
+        token.
 
-        Raises ConfigError where the model is of another kind, DataError for a text without tokens and for an answer
-        with tokens that the model cannot write.
+        Args:
+            texts: the texts.
+            answers: one per text; None: score the texts.
+            batch_size: number of texts that are processed at once.
+            first_line: line number of the first text in messages.
+
+        Raises:
+            ConfigError: the task does not score texts, or answers.
+            DataError: a text has no tokens, or an answer has tokens outside the vocabulary.
         """
         task = self.model.task
         if answers is not None:
@@ -233,7 +324,7 @@ class Loaded:
         return scores
 
     def _why_no_score(self, asked: str) -> str:
-        """The sentence for a task that does not score what was asked for, with what it scores instead, if anything."""
+        """The error message for a task that does not score texts, or answers, with what it scores instead."""
         task = self.model.task
         if isinstance(task, ScoresAnswers):
             return f"{self._task_name} does not score {asked}, but an answer to each: give answers, too"
@@ -246,47 +337,47 @@ class Loaded:
         return task_name(self.model.task, self.config.choices)
 
     def _check_n_best(self, n_best: int) -> None:
-        """Raises ConfigError where the task cannot give so many answers."""
+        """Raise ConfigError if the task cannot give this many answers."""
         if n_best < 1:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])
         if n_best > 1 and not isinstance(self.model.task, Ranks):
             raise ConfigError([f"n_best is {n_best}: {self._task_name} gives one answer to each text"])
 
-    def _of_each(
+    def _for_each(
         self,
         texts: Sequence[str] | Sequence[list[str]],
         batch_size: int,
         first_line: int,
-        answer: Callable[[Batch, Others], list[Found]],
-        nothing: Nothing,
-    ) -> list[Found | Nothing]:
-        """What is answered to each text, and `nothing` where one stays empty."""
-        if isinstance(texts, str):  # whose letters would be taken for texts
+        answer: Callable[[Batch, Others], list[Answer]],
+        empty: Empty,
+    ) -> list[Answer | Empty]:
+        """The answer to each text, and `empty` for empty texts."""
+        if isinstance(texts, str):  # its characters would be taken for texts
             raise TypeError(f"texts is a single text, {texts!r:.60}: give a list of texts")
-        found: list[Found | Nothing] = [nothing for _ in texts]
+        answers: list[Answer | Empty] = [empty for _ in texts]
         for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
             with _by_line(lines):
-                for row, one in zip(rows, answer(batch, others), strict=True):
-                    found[row] = one
-        return found
+                for row, result in zip(rows, answer(batch, others), strict=True):
+                    answers[row] = result
+        return answers
 
     def _parts(self, texts: Sequence[str] | Sequence[list[str]], batch_size: int, first_line: int) -> Iterator[_Part]:
-        """All texts but those that stay empty."""
+        """Batches of all texts with a non-empty answer."""
         filled = [row for row, text in enumerate(texts) if not self._stays_empty(text)]
         for start in range(0, len(filled), batch_size):
             rows = filled[start : start + batch_size]
             some, lines = [texts[row] for row in rows], [first_line + row for row in rows]
-            others = [(one.model, one._read(some, lines)) for one in self.others]
+            others = [(other.model, other._read(some, lines)) for other in self.others]
             yield _Part(rows, lines, self._read(some, lines), others)
 
     def _read(self, texts: Sequence[str | list[str]], lines: list[int]) -> Batch:
-        """Texts as the model reads them."""
+        """A batch of texts in the encoding of this model."""
         self.model.eval()
         read = [self.model.task.prompt(text) if isinstance(text, str) else text for text in texts]
         return encode_inputs(self.spec, read, lines=lines).to(next(self.model.parameters()).device)
 
     def _stays_empty(self, text: Sequence[str]) -> bool:
-        """Whether there is nothing to rewrite, to tag, or to classify."""
+        """Whether a text is empty and so is its answer."""
         if not isinstance(self.spec.inputs, TextCodec) or not self.model.task.skips_empty_text or self.spec.marked:
             return False
         return not (text.strip() if isinstance(text, str) else text)
@@ -294,10 +385,10 @@ class Loaded:
 
 @contextmanager
 def _by_line(lines: list[int]) -> Iterator[None]:
-    """Errors name a line: that of the row that is given what cannot be met, else the first and the last one."""
+    """Errors name the line of the row that they are about, or else the range of lines."""
     try:
-        one = f"line {lines[0]} was"
-        with during(lambda: f"while {one if len(lines) == 1 else f'lines {lines[0]} to {lines[-1]} were'} answered"):
+        single = f"line {lines[0]} was"
+        with during(lambda: f"while {single if len(lines) == 1 else f'lines {lines[0]} to {lines[-1]} were'} answered"):
             yield
     except Unmet as error:
         raise DataError(f"Line {lines[error.row]}: {error.text}") from None
@@ -310,19 +401,19 @@ def load(
     options: dict[str, Any] | None = None,
     beside: Sequence[str | Path] = (),
 ) -> Loaded:
-    """The model of a run, with its best weights. Nothing in the run directory can run code.
+    """Load the model of a run with its best weights. No file of the run directory can execute code.
 
     Args:
         run_dir: the run directory.
         device: "auto", "cpu", "cuda" or "cuda:1".
-        allow_modules: modules of your own that the run may use.
-        options: of the task, for decoding, such as {"search": {"beam_size": 5}}.
-        beside: more runs, of any architecture, whose models write with this one: the next token has the mean of their
-            probabilities.
+        allow_modules: user-defined modules that the run may use.
+        options: options of the task that change decoding, such as {"search": {"beam_size": 5}}.
+        beside: further runs of an ensemble, of any architecture, which generate answers with the mean of the
+            probabilities of the next token.
 
     Raises:
         CheckpointError: the directory is not a run directory, or is damaged.
-        ConfigError: there is no such option, or the runs cannot write together.
+        ConfigError: there is no such option, or the runs cannot be combined.
 
     Example:
         >>> seqzoo.load("runs/addition_lstm_unidirectional/2026-11-21_02-53-19").predict(["535+61"])
