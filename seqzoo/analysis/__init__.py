@@ -1,1 +1,1 @@
-"""Tools for comparing runs and cells: statistics, tables, charts, properties; training is started by `runs`."""
+"""Comparison of runs and cells: statistics, tables, charts, contract checks. Training is started by `runs`."""

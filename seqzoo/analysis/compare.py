@@ -1,4 +1,4 @@
-"""Runs side by side: the seeds of one configuration make a row; rows of one data set make a table."""
+"""Comparison of runs: a row for each configuration, over its seeds; a table for each data set."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from seqzoo.contracts.errors import ConfigError, printable
 
 ALPHA = 1 - LEVEL
 FEW = 4
-"""Rows up to which a sentence is said of every pair."""
-# what tells configurations apart, the most telling first
+"""Maximum number of rows for a sentence about every pair."""
+# choices that labels of configurations consist of, in this order
 CHOICES = ("cell", "backbone", "encoder", "learning", "training", "experiment")
 SECTIONS = ("cell", "backbone", "encoder", "task", "data", "learning", "training", "budget")
 COSTS = {
@@ -38,9 +38,15 @@ COSTS = {
 
 @dataclass
 class Row:
-    """The seeds of one configuration. scores: of each metric; costs: means over the seeds, by the names of COSTS.
+    """The runs of one configuration, one per seed.
 
-    reached: seconds of training until each seed's validation score was good enough, nan for one that never was.
+    Args:
+        label: name of the configuration.
+        runs: its runs.
+        scores: summaries by metric.
+        costs: means over the seeds, by the names of COSTS.
+        reached: for each seed the seconds of training until its validation score reached the table's `good_enough`, NaN
+            if it never did.
     """
 
     label: str
@@ -51,13 +57,19 @@ class Row:
 
     @property
     def seconds_to_score(self) -> float:
-        """The mean over the seeds that got there."""
-        there = [seconds for seconds in self.reached if not math.isnan(seconds)]
-        return sum(there) / len(there) if there else math.nan
+        """The mean over the seeds that reached the score."""
+        finite = [seconds for seconds in self.reached if not math.isnan(seconds)]
+        return sum(finite) / len(finite) if finite else math.nan
 
 
 class Difference(NamedTuple):
-    """Of two rows, paired by seed. p: of the sign-flip test; always: whether every seed says the same."""
+    """The difference of two rows, paired by seed.
+
+    Attributes:
+        summary: of the differences.
+        p: p-value of the sign-flip test.
+        always: whether the differences of all seeds have the same sign.
+    """
 
     summary: Summary
     p: float
@@ -65,8 +77,8 @@ class Difference(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """What it says of the row that is better on average: "better", "ahead" with too few seeds to be sure, or
-        "alike".
+        """The conclusion about the row that is better on average: "better" if the difference is significant, "ahead" if
+        it is consistent over too few seeds to be significant, else "alike".
         """
         if self.p <= ALPHA:
             return "better"
@@ -77,8 +89,14 @@ class Difference(NamedTuple):
 class Table:
     """The configurations that were scored on the same data, best first.
 
-    metric: the one that picks checkpoints; good_enough: the validation score whose time is told; unscored: the
-    configurations that were not scored by it, such as runs of another program.
+    Args:
+        title: task and data set.
+        split: the split of the scores.
+        metric: the metric that selects checkpoints.
+        higher_is_better: whether high values of the metric are good.
+        good_enough: the validation score for which the training time until it was reached is reported.
+        rows: the configurations.
+        unscored: configurations without this metric, such as runs of other programs.
     """
 
     title: str
@@ -91,51 +109,55 @@ class Table:
 
     @property
     def metrics(self) -> list[str]:
+        """The names of all metrics."""
         return list(self.rows[0].scores)
 
     @property
     def times_scores(self) -> bool:
-        """Whether the time until `good_enough` says anything: a score of 0, where higher is better, is no success."""
+        """Whether the time until `good_enough` is meaningful; a score of 0 is not, where higher is better."""
         return not math.isnan(self.good_enough) and not (self.higher_is_better and self.good_enough == 0)
 
     @property
     def differing_files(self) -> list[str]:
-        """The data files, by their option, that were not the same for all runs."""
+        """The options that name data files whose content differs between runs."""
         runs = [run for row in self.rows for run in row.runs]
         names = {name: None for run in runs for name in run.fingerprints}
         return [name for name in names if len({run.fingerprints[name] for run in runs if name in run.fingerprints}) > 1]
 
-    def difference(self, one: Row, other: Row) -> Difference:
-        """one minus other, positive where `one` is better, of the seeds that both have; a run without a seed has no
-        pair.
-        """
+    def difference(self, row: Row, baseline: Row) -> Difference:
+        """The difference of two rows over the seeds that both have, positive where `row` is better."""
         sign = 1 if self.higher_is_better else -1
-        mine, theirs = ({run.seed: run.scores(self.split)[self.metric] for run in row.runs} for row in (one, other))
-        values = [sign * (mine[seed] - theirs[seed]) for seed in mine if seed in theirs and seed is not None]
+        scores, others = ({run.seed: run.scores(self.split)[self.metric] for run in r.runs} for r in (row, baseline))
+        values = [sign * (scores[seed] - others[seed]) for seed in scores if seed in others and seed is not None]
         signs = {numpy.sign(value) for value in values}
         return Difference(summarize(values), sign_flip_p(values), signs in ({1}, {-1}))
 
 
 def compare(runs: Sequence[RunRecord], split: str | None = None, score: float | None = None) -> list[Table]:
-    """A table for each task and data set.
+    """Compare runs in a table for each task and data set.
 
-    split: "test" or "validation"; by default the first of them that all runs of a table have.
-    score: whose time is told; by default the best validation score of the worst configuration, in the middle of its
-        seeds.
-    Raises ConfigError where no run has scores of the split.
+    Args:
+        runs: the runs.
+        split: "test" or "validation"; None: the first of them that all runs of a table have.
+        score: the validation score for which the training time is reported; None: the median over seeds of the best
+            validation score, of the worst configuration.
+
+    Raises:
+        ConfigError: no run has scores on this split.
     """
-    named = sorted({_place(run) for run in runs} - {""})
+    titles = sorted({_title(run) for run in runs} - {""})
     tables = []
-    for place in named or [""]:
-        # a run of another program does not say what it read: it joins where there is no doubt
-        own = [run for run in runs if _place(run) == place or (not _place(run) and len(named) <= 1)]
-        tables += _table(place or "runs", own, split, score)
+    for title in titles or [""]:
+        # runs of other programs do not name their data; they are added if there is only one data set
+        members = [run for run in runs if _title(run) == title or (not _title(run) and len(titles) <= 1)]
+        tables += _table(title or "runs", members, split, score)
     if not tables:
         raise ConfigError([f"split is {split!r}: no run has scores of it; there are: {', '.join(SPLITS)}"])
     return tables
 
 
-def _place(run: RunRecord) -> str:
+def _title(run: RunRecord) -> str:
+    """Task and data set of a run; empty if unknown."""
     return printable(f"{run.choices['task']}, {run.choices['data']}") if {"task", "data"} <= run.choices.keys() else ""
 
 
@@ -155,8 +177,8 @@ def _table(title: str, runs: list[RunRecord], split: str | None, score: float | 
     rows = [Row(label, group) for label, group in zip(labels(groups), groups, strict=True)]
     good_enough = score if score is not None else _reached_by_all(rows, metric, higher)
     for row in rows:
-        known = [name for name in first.scores(split) if all(name in run.scores(split) for run in row.runs)]
-        row.scores = {name: summarize([run.scores(split)[name] for run in row.runs]) for name in known}
+        shared = [name for name in first.scores(split) if all(name in run.scores(split) for run in row.runs)]
+        row.scores = {name: summarize([run.scores(split)[name] for run in row.runs]) for name in shared}
         row.costs = {name: sum(run.number(name) for run in row.runs) / len(row.runs) for name in COSTS}
         row.reached = [_seconds_until(run, metric, good_enough, higher) for run in row.runs]
     unscored = [row.label for row in rows if metric not in row.scores]
@@ -168,30 +190,30 @@ def _table(title: str, runs: list[RunRecord], split: str | None, score: float | 
 
 def _higher_is_better(metric: str, runs: Iterable[RunRecord]) -> bool:
     for run in runs:
-        told = run.metrics.get("higher_is_better")
-        if isinstance(told, dict) and metric in told:
-            return bool(told[metric])
-    # a run of an older version, or of another program
+        directions = run.metrics.get("higher_is_better")
+        if isinstance(directions, dict) and metric in directions:
+            return bool(directions[metric])
+    # runs of older versions and of other programs do not store it
     return not any(part in metric.lower() for part in ("loss", "perplexity", "bits", "error", "mse", "mae", "rate"))
 
 
 def labels(groups: Sequence[Sequence[RunRecord]]) -> list[str]:
-    """The shortest names that tell configurations apart: the cell, other choices that differ, then single options."""
+    """Short names that distinguish configurations: the cell, other choices that differ, then options that differ."""
     first = [group[0] for group in groups]
     differing = [
         name for name in CHOICES if name == "cell" or len({run.choices.get(name) for run in first if run.choices}) > 1
     ]
     chosen = [" ".join(filter(None, (run.choices.get(name) for name in differing))) or run.group for run in first]
-    found = []
+    names = []
     for run, name in zip(first, chosen, strict=True):
-        # a class of one's own may stand behind a name of the catalogue
+        # "class" is compared, too: the YAML of a name may have been changed to a user-defined class
         alike = [options(other, ("seed",)) for other, others in zip(first, chosen, strict=True) if others == name]
-        own = options(run, ("seed",))
-        keys = [key for key in own if len({repr(other.get(key)) for other in alike}) > 1]
-        found.append(
-            printable(" ".join([name, *(f"{key.rpartition('.')[2]}={_as_written(own[key])}" for key in keys)]))
+        values = options(run, ("seed",))
+        keys = [key for key in values if len({repr(other.get(key)) for other in alike}) > 1]
+        names.append(
+            printable(" ".join([name, *(f"{key.rpartition('.')[2]}={_as_written(values[key])}" for key in keys)]))
         )
-    return found
+    return names
 
 
 def _as_written(value: Any) -> str:
@@ -200,7 +222,7 @@ def _as_written(value: Any) -> str:
 
 
 def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed")) -> dict[str, Any]:
-    """The options of a run, flat, without some that are told elsewhere."""
+    """The options of a run as one dictionary with dotted keys, without those of some names."""
     flat: dict[str, Any] = {}
 
     def add(prefix: str, node: dict[str, Any]) -> None:
@@ -216,6 +238,7 @@ def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed")) -> di
 
 
 def _best(run: RunRecord, metric: str, higher: bool) -> float:
+    """The best validation score of a run; NaN if there is none."""
     values = [point[f"valid/{_tag(metric)}"] for point in run.curves if f"valid/{_tag(metric)}" in point]
     return (max if higher else min)(values, default=math.nan)
 
@@ -225,12 +248,13 @@ def _tag(metric: str) -> str:
 
 
 def _reached_by_all(rows: Sequence[Row], metric: str, higher: bool) -> float:
-    middles = []
+    """The validation score that the worst configuration reaches, as the median over its seeds."""
+    medians = []
     for row in rows:
         best = sorted(value for run in row.runs if not math.isnan(value := _best(run, metric, higher)))
         if best:
-            middles.append(best[(len(best) - 1) // 2] if higher else best[len(best) // 2])
-    return (min if higher else max)(middles, default=math.nan)
+            medians.append(best[(len(best) - 1) // 2] if higher else best[len(best) // 2])
+    return (min if higher else max)(medians, default=math.nan)
 
 
 def _seconds_until(run: RunRecord, metric: str, good_enough: float, higher: bool) -> float:
@@ -244,21 +268,21 @@ def _seconds_until(run: RunRecord, metric: str, good_enough: float, higher: bool
 def sentence(table: Table, better: Row, other: Row) -> str:
     """Compare two rows in one sentence."""
     difference = table.difference(better, other)
-    # the order of the table is by all seeds, the difference by those that both have
+    # rows are ordered by all of their seeds, but the difference is over common seeds and may have the other sign
     if difference.summary.mean < 0:
         better, other, difference = other, better, table.difference(other, better)
     summary, count = difference.summary, difference.summary.size
     names = f"{better.label} and {other.label}"
-    by = f"{table.metric} {shown(summary.mean)} on average ({shown(summary.low)} to {shown(summary.high)})"
+    gap = f"{table.metric} {shown(summary.mean)} on average ({shown(summary.low)} to {shown(summary.high)})"
     if count == 0:
         return f"{names} have no seed in common."
     if count == 1:
         return f"{names} cannot be told apart at 1 seed."
     if difference.verdict == "better":
-        return f"{better.label} is better than {other.label} at {count} seeds: {by}, p = {difference.p:.2g}."
+        return f"{better.label} is better than {other.label} at {count} seeds: {gap}, p = {difference.p:.2g}."
     if difference.verdict == "ahead":
-        return f"{better.label} is ahead of {other.label} at each of {count} seeds, too few to rule out chance: {by}."
-    return f"{names} cannot be told apart at {count} seeds: {by}, p = {difference.p:.2g}."
+        return f"{better.label} is ahead of {other.label} at each of {count} seeds, too few to rule out chance: {gap}."
+    return f"{names} cannot be told apart at {count} seeds: {gap}, p = {difference.p:.2g}."
 
 
 def sentences(table: Table) -> list[str]:
@@ -274,19 +298,19 @@ def _about_data(table: Table) -> list[str]:
 def _verdicts(table: Table) -> list[str]:
     """Compare all pairs of a few rows, or the best of many with each other one."""
     if len(table.rows) <= FEW:
-        return [sentence(table, one, other) for one, other in itertools.combinations(table.rows, 2)]
+        return [sentence(table, *pair) for pair in itertools.combinations(table.rows, 2)]
     best = table.rows[0]
     verdicts: dict[str, list[str]] = {"alike": [], "ahead": [], "better": []}
     for row in table.rows[1:]:
         difference = table.difference(best, row)
-        # by the seeds that both have, another one may be better
+        # over common seeds, the other row may be better
         verdicts[difference.verdict if difference.summary.mean > 0 else "alike"].append(row.label)
-    said = {
+    beginnings = {
         "alike": f"{best.label} cannot be told apart from",
         "ahead": f"With too few seeds to rule out chance, {best.label} is ahead at each of them of",
         "better": f"{best.label} is better than",
     }
-    return [f"{said[verdict]} {', '.join(names)}." for verdict, names in verdicts.items() if names]
+    return [f"{beginnings[verdict]} {', '.join(names)}." for verdict, names in verdicts.items() if names]
 
 
 def explanation(table: Table) -> str:
@@ -307,6 +331,7 @@ def explanation(table: Table) -> str:
 
 
 def header(table: Table) -> list[str]:
+    """The headings of the columns."""
     reached = [f"seconds to reach {shown(table.good_enough)}"] if table.times_scores else []
     return ["architecture", "seeds", *table.metrics, *COSTS.values(), *reached]
 
@@ -323,7 +348,7 @@ def cells(table: Table, row: Row) -> list[str]:
 
 
 def as_text(tables: Sequence[Table], problems: Sequence[str]) -> str:
-    """For a terminal."""
+    """Tables and conclusions as plain text, for a terminal."""
     parts = []
     for table in tables:
         lines = [header(table), *(cells(table, row) for row in table.rows)]
@@ -345,29 +370,29 @@ def as_text(tables: Sequence[Table], problems: Sequence[str]) -> str:
 
 
 def as_markdown(tables: Sequence[Table]) -> str:
-    """For a page in a repository."""
+    """Tables and conclusions as Markdown."""
     parts = []
     for table in tables:
         lines = [header(table), ["---", *["---:"] * (len(header(table)) - 1)]]
         lines += [cells(table, row) for row in table.rows]
         drawn = "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
-        said = "\n".join(f"- {_markdown(text)}" for text in sentences(table))
-        parts += [f"## {_markdown(table.title)}", drawn, said, _markdown(explanation(table))]
+        conclusions = "\n".join(f"- {_markdown(text)}" for text in sentences(table))
+        parts += [f"## {_markdown(table.title)}", drawn, conclusions, _markdown(explanation(table))]
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown(text: str) -> str:
-    """Text that Markdown shows as it is: without tags, links, code and borders of cells."""
+    """Escape tags, links, code and cell borders."""
     return re.sub(r"[\\`|]|(?<=\])[(\[:]", r"\\\g<0>", html.escape(text, quote=False))
 
 
 def _spreadsheet(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
+    """Escape text that a spreadsheet would read as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """A line for each configuration and metric, full precision."""
+    """Tables as CSV: a line for each configuration and metric, in full precision."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     names = ("data", "architecture", "split", "metric", "mean", "sd", "low", "high", "seeds")
@@ -389,11 +414,12 @@ def as_csv(tables: Sequence[Table]) -> str:
 
 
 def shown(value: float) -> str:
-    """Four digits that matter."""
+    """A number with four significant digits, or four decimals below 10."""
     return "-" if math.isnan(value) else f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
 
 
 def shown_summary(summary: Summary | None, interval: bool) -> str:
+    """Mean ± standard deviation and, if wanted, the interval of the mean."""
     if summary is None:
         return "-"
     if math.isnan(summary.sd):

@@ -1,4 +1,4 @@
-"""Finished runs, read from their small files; what cannot be read is named, and no reason to stop."""
+"""Finished runs, read from configuration, metrics and curves; unreadable ones are reported and skipped."""
 
 from __future__ import annotations
 
@@ -29,18 +29,21 @@ from seqzoo.training.record.older import named_losses
 
 SPLITS = ("test", "validation")
 MOST_SCORES = 100
-"""Of a split: each is a column of a table."""
+"""Maximum number of scores on a split; each becomes a column of a table."""
 VALIDATION = {"valid", "val", "validation", "eval", "evaluation", "dev"}
 
 
 @dataclass
 class RunRecord:
-    """What comparing needs of one run.
+    """A run as far as comparisons need it.
 
-    group: the same for runs that differ in their seed alone.
-    config: as it was composed; empty for a run of another program.
-    metrics: of metrics.json; of another program's run, the last point of each curve.
-    curves: points with "step", "seconds", perhaps "tokens", and what was measured: "valid/accuracy".
+    Args:
+        folder: the run directory.
+        group: the same for runs that differ only in their seed.
+        seed: the seed; None: unknown.
+        config: the configuration; empty for runs of other programs.
+        metrics: content of metrics.json; for runs of other programs, the last point of each curve.
+        curves: points with "step", "seconds", perhaps "tokens", and measurements such as "valid/accuracy".
     """
 
     folder: Path
@@ -52,31 +55,39 @@ class RunRecord:
 
     @property
     def choices(self) -> dict[str, str]:
+        """The names that were chosen, such as {"cell": "lstm"}."""
         return self.config.get("choices", {})
 
     def scores(self, split: str) -> dict[str, float]:
-        """The metrics of a split, the one that picks the best checkpoint first."""
+        """The metrics of a split; the first one selects checkpoints."""
         scores = self.metrics.get(split)
         numbers = scores.items() if isinstance(scores, dict) else ()
         return {printable(name): float(value) for name, value in numbers if is_number(value)}
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Of the content of each data file, by the option that names it; runs of older versions have none."""
-        records = self.config.get("data_files")
-        found = [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
-        return {str(record.get("name")): str(record.get("fingerprint")) for record in found}
+        """Fingerprints of the content of the data files by option; runs of older versions have none."""
+        data_files = self.config.get("data_files")
+        records = [file for file in data_files if isinstance(file, dict)] if isinstance(data_files, list) else []
+        return {str(record.get("name")): str(record.get("fingerprint")) for record in records}
 
     def number(self, name: str) -> float:
-        """A number of metrics.json; nan where there is none."""
+        """A number of metrics.json; NaN if it has none of this name."""
         value = self.metrics.get(name)
         return float(value) if is_number(value) else float("nan")
 
 
 def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
-    """The runs in folders and wildcards, and a sentence for each that cannot be used.
+    """Find and read finished runs.
 
-    Raises SeqzooError where a pattern matches nothing or no run is found at all.
+    Args:
+        patterns: folders, or wildcards for folders.
+
+    Returns:
+        The newest run of each seed, and a message for each run that is left out.
+
+    Raises:
+        SeqzooError: a pattern matches nothing, or there is no finished run.
     """
     runs, problems = [], []
     folders = sorted({folder for pattern in patterns for folder in _expand(pattern)})
@@ -86,13 +97,14 @@ def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
         except CheckpointError as error:
             problems.append(printable(str(error)))
     if not runs:
-        told = "".join(f"\n  {problem}" for problem in problems)
-        raise SeqzooError(f"there is no finished run in {', '.join(patterns)}{told}")
+        reasons = "".join(f"\n  {problem}" for problem in problems)
+        raise SeqzooError(f"there is no finished run in {', '.join(patterns)}{reasons}")
     return _newest_of_each_seed(runs, problems), problems
 
 
 def _expand(pattern: str) -> Iterator[Path]:
-    # Path.glob takes no absolute pattern
+    """The run directories in the folders that a pattern matches."""
+    # Path.glob rejects absolute patterns
     matches = glob.glob(pattern) if glob.has_magic(pattern) and not Path(pattern).exists() else [pattern]  # noqa: PTH207
     matches = [match for match in matches if Path(match).is_dir()]
     if not matches:
@@ -105,7 +117,7 @@ def _expand(pattern: str) -> Iterator[Path]:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Raises CheckpointError with what is wrong or missing."""
+    """Read a run of seqzoo, or any TensorBoard run. Raises CheckpointError if it is damaged or not finished."""
     if not any(os.path.lexists(folder / name) for name in (CONFIG, METRICS)):
         return _foreign_run(folder)
     config = read_config(folder)
@@ -121,14 +133,14 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def _check_count(path: Path, *scores: Any) -> None:
-    """Raises CheckpointError for a split with too many scores."""
-    count = max(len(found) if isinstance(found, dict) else 0 for found in scores)
+    """Raise CheckpointError if a split has too many scores."""
+    count = max(len(split) if isinstance(split, dict) else 0 for split in scores)
     if count > MOST_SCORES:
         raise CheckpointError(f"{path} has {count:,} scores of one split, more than {MOST_SCORES}")
 
 
 def _foreign_run(folder: Path) -> RunRecord:
-    """Any TensorBoard run: its folder names it, a number at the end is its seed."""
+    """A TensorBoard run of another program; a number at the end of the folder's name is the seed."""
     points = [{_own_tag(tag): value for tag, value in point.items()} for point in read_events(folder)]
     last: dict[str, float] = {}
     for point in points:
@@ -144,20 +156,20 @@ def _foreign_run(folder: Path) -> RunRecord:
 
 
 def _own_tag(tag: str) -> str:
-    """val_loss, eval/accuracy and Accuracy/validation as valid/loss and valid/accuracy."""
+    """A tag in the form of seqzoo: val_loss and Accuracy/validation become valid/loss and valid/accuracy."""
     parts = re.split(r"[/_. -]+", tag.lower())
     rest = [part for part in parts if part not in VALIDATION]
     return f"valid/{'_'.join(rest)}" if 0 < len(rest) < len(parts) else tag
 
 
 def read_events(folder: Path) -> list[dict[str, float]]:
-    """The scalars of TensorBoard's event files, in the form of `read_curves`, as far as they go."""
+    """The scalars of TensorBoard's event files, in the form of `read_curves`, up to the first damaged event."""
     points: dict[int, dict[str, float]] = {}
-    latest: list[int] = []  # a heap of the steps, with their signs turned
+    latest: list[int] = []  # a heap of negative steps, so that the last step is on top
     for path in sorted(folder.glob(f"{EVENTS}*")):
         for event in _events(path):
             if event.HasField("session_log") and event.session_log.status == event.session_log.START:
-                # a run that was cut goes on, and measures again what came after
+                # a resumed run repeats the steps after its checkpoint
                 while latest and -latest[0] >= event.step:
                     del points[-heapq.heappop(latest)]
             for value in event.summary.value:
@@ -173,10 +185,10 @@ def read_events(folder: Path) -> list[dict[str, float]]:
 
 
 def _events(path: Path) -> Iterator[Any]:
-    """Until the end, or until something is damaged: the end of a run that goes on is often cut.
+    """The events of a file up to the first damaged one; the file of a running program often ends in a partial event.
 
-    A record is its length (8 bytes), a sum (4), an event, and a sum; this is twenty times as fast as TensorBoard's own
-    reader.
+    A record is a length (8 bytes), a checksum (4), an event and its checksum. Reading it here is twenty times as fast
+    as TensorBoard's own reader.
     """
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorboard.compat.proto.event_pb2 import Event
@@ -194,12 +206,12 @@ def _events(path: Path) -> Iterator[Any]:
 
 
 def _scalar(value: Any) -> float | None:
-    """Of PyTorch's writer a simple value, of TensorFlow's a tensor with one number; None for anything else."""
+    """The number of a scalar: PyTorch writes a simple value, TensorFlow a tensor of size 1. None for other values."""
     if value.HasField("simple_value"):
         return value.simple_value
     if not value.HasField("tensor") or value.metadata.plugin_data.plugin_name not in ("scalars", ""):
         return None
-    # the size that a tensor says it has is its own; what it holds may be one number
+    # checked before decoding, because a tensor of any declared size may be stored as one number
     if math.prod(size.size for size in value.tensor.tensor_shape.dim) != 1:
         return None
     from tensorboard.util.tensor_util import make_ndarray
@@ -212,7 +224,7 @@ def _scalar(value: Any) -> float | None:
 
 
 def _newest_of_each_seed(runs: list[RunRecord], problems: list[str]) -> list[RunRecord]:
-    """The same seed twice is one measurement."""
+    """The newest run of each seed of a configuration; older ones are reported."""
     newest: dict[tuple[str, object], RunRecord] = {}
     for run in sorted(runs, key=lambda run: (run.folder / METRICS).stat().st_mtime if run.config else 0.0):
         key = (run.group, run.folder if run.seed is None else run.seed)

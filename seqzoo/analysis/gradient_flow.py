@@ -1,11 +1,11 @@
-"""Vanishing and exploding gradients: how much the last output depends on what the state held some steps before.
+"""Vanishing and exploding gradients: the norm of the gradient of the last output by earlier states.
 
-Bengio, Simard & Frasconi, Learning Long-Term Dependencies with Gradient Descent is Difficult, 1994,
+Source: Bengio, Simard & Frasconi, Learning Long-Term Dependencies with Gradient Descent is Difficult, 1994,
 https://doi.org/10.1109/72.279181
 Pascanu, Mikolov & Bengio, On the Difficulty of Training Recurrent Neural Networks, 2013 (section 2),
 https://arxiv.org/abs/1211.5063
 
-    norm_k = mean over rows of |d (v . y_T) / d s_{T-k}|,    |v| = 1, its direction drawn for each row
+    norm_k = mean over rows of |d (v . y_T) / d s_{T-k}|,    |v| = 1, with a random direction for each row
 """
 
 from __future__ import annotations
@@ -30,12 +30,18 @@ from seqzoo.training.record.tracking import Tracker
 ROWS = 32
 TABLE, PICTURE = "gradient_flow.csv", "gradient_flow.png"
 TAG = "gradient_norm/by_lag"
-# what is as good as nothing, or as infinite, would take the picture's room
+# limits of the logarithmic axis; vanished and exploded norms are outside
 SHOWN = (1e-8, 1e8)
 
 
 class Curve(NamedTuple):
-    """norms: (T + 1,), of lags 0 to T. setting: the options besides the cell in which curves differ, or ""."""
+    """Gradient norms by lag.
+
+    Attributes:
+        cell: name of the cell.
+        setting: other options in which the curves differ; may be empty.
+        norms: at lags 0 to T, (T + 1,).
+    """
 
     cell: str
     setting: str
@@ -43,14 +49,20 @@ class Curve(NamedTuple):
 
     @property
     def name(self) -> str:
+        """Cell and setting."""
         return f"{self.cell} {self.setting}".strip()
 
 
 def gradient_norms(cell: Cell, x: Tensor) -> Tensor:
-    """The mean norm of the gradient at each lag, of a fresh cell or a trained one.
+    """The mean norm of the gradient at each lag, for an untrained or trained cell.
 
-    x: (B, T, I) -> (T + 1,): entry k is of the state k steps before the last output, all parts of it together; entry 0
-    is 1, the gradient that comes in. Counters have none.
+    Args:
+        cell: the cell.
+        x: inputs, (B, T, I).
+
+    Returns:
+        Norms (T + 1,): entry k is that of the whole state k steps before the last output, without counters; entry 0 is
+        1, the norm of the gradient by the last output.
     """
     with recording(cell) as recorded:
         outputs, _ = cell.scan(x)
@@ -61,10 +73,17 @@ def gradient_norms(cell: Cell, x: Tensor) -> Tensor:
 
 
 def gradient_flow(overrides: list[str], steps: int) -> list[Curve]:
-    """A curve for each configuration of a sweep: of the first cell of its model, untrained, and ROWS sequences of so
-    many normal inputs.
+    """Gradient norms of the first cell of each model of a sweep, untrained, on ROWS sequences of Gaussian noise.
 
-    Raises ConfigError with every mistake in the overrides.
+    Args:
+        overrides: of the sweep, as on the command line.
+        steps: length of the sequences.
+
+    Returns:
+        A curve for each configuration.
+
+    Raises:
+        ConfigError: all errors in the overrides.
     """
     if steps < 1:
         raise ConfigError([f"--steps is {steps}: a gradient flows over at least one"])
@@ -86,10 +105,14 @@ def gradient_flow(overrides: list[str], steps: int) -> list[Curve]:
 
 
 def write(curves: list[Curve], folder: Path) -> list[Path]:
-    """Write a picture, a table, and TensorBoard's events: a run for each curve, whose steps are lags, and the picture.
+    """Write a figure, a table, and TensorBoard events: the figure, and a run for each curve with lags as steps.
+
+    Args:
+        curves: the curves.
+        folder: output directory.
 
     Returns:
-        The picture and the table.
+        The paths of the figure and the table.
     """
     figure = draw(curves)
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,8 +135,8 @@ def write(curves: list[Curve], folder: Path) -> list[Path]:
 
 
 def draw(curves: list[Curve]) -> Any:
-    """A matplotlib figure: norm by lag on a logarithmic scale, each curve with its name where it ends or leaves the
-    picture; a panel for each setting. Raises ConfigError where matplotlib is not installed.
+    """A matplotlib figure of the norms by lag on a logarithmic scale, one panel per setting. Curves are labelled
+    where they end or leave the panel. Raises ConfigError if matplotlib is not installed.
     """
     need_matplotlib()
     from matplotlib.figure import Figure
@@ -127,12 +150,12 @@ def draw(curves: list[Curve]) -> Any:
     panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
     for axes, setting in zip(panels, settings, strict=True):
         axes.axhline(1, color="grey", linewidth=0.8, linestyle=":")
-        own = [curve for curve in curves if curve.setting == setting]
-        for curve in own:
+        in_panel = [curve for curve in curves if curve.setting == setting]
+        for curve in in_panel:
             axes.plot(curve.norms, color=f"C{cells.index(curve.cell) % 10}")
         axes.set(title=setting, xlabel="lag (steps before the last output)", yscale="log", ylim=limits)
         axes.spines[["top", "right"]].set_visible(False)
-        for curve, (lag, norm, side) in zip(own, _label_places(own, limits), strict=True):
+        for curve, (lag, norm, side) in zip(in_panel, _label_places(in_panel, limits), strict=True):
             color, aligned = f"C{cells.index(curve.cell) % 10}", {1: "left", -1: "right"}[side]
             style = {"textcoords": "offset points", "va": "center", "ha": aligned, "color": color}
             axes.annotate(curve.cell, (lag, norm), (5 * side, 0), **style)
@@ -141,8 +164,8 @@ def draw(curves: list[Curve]) -> Any:
 
 
 def _label_places(curves: list[Curve], limits: tuple[float, float]) -> list[tuple[int, float, int]]:
-    """Lag, norm and side (1 right, -1 left) of each curve's name: at its last point in the picture, moved up where it
-    would cover another, and to the left of a curve that leaves the picture just before another does.
+    """Lag, norm and side (1 right, -1 left) of the label of each curve: at its last visible point, moved up where it
+    would cover another label, and to the left if the curve leaves the panel just before another one does.
     """
     low, high = limits
     apart = (high / low) ** 0.05
@@ -165,7 +188,7 @@ def _label_places(curves: list[Curve], limits: tuple[float, float]) -> list[tupl
 
 
 def format_curves(curves: list[Curve]) -> str:
-    """A line for each curve, with the norms at a few lags."""
+    """A table of the norms of each curve at a few lags."""
     last = len(curves[0].norms) - 1
     lags = [lag for lag in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000) if lag <= last]
     width = max(len(curve.name) for curve in curves)

@@ -1,7 +1,7 @@
-"""The ladder: four tasks of memory, each longer and longer until a cell fails; how many steps of the past it carries.
+"""The ladder: four memory tasks of increasing length, to measure how many steps a cell remembers.
 
-Each attempt is an ordinary run from a fresh start, `seqzoo train` with the overrides below, so that every length can be
-trained again alone. Equal numbers of updates, not of seconds: the answer is the same on every machine but for rounding.
+Each attempt is a run of `seqzoo train` with the overrides below, so that it can be repeated on its own. All attempts
+have the same number of updates, which makes results independent of the machine, except for rounding.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from seqzoo.runs.lifecycle import start
 
 TABLE = "ladder.csv"
 SOLVED = 0.9
-"""A task is solved where so much of the loss has gone that is left to whoever remembers nothing."""
+"""A task is solved if the loss is lower than that of the best answer without memory by at least this share."""
 
 WIDTH = "backbone.hidden_size=64"
 COMMON = [
@@ -31,16 +31,21 @@ COMMON = [
     "training.steps=1000", "training.validate_every=250", "training.learning_rate=0.01", "training.warmup_steps=50",
     "training.weight_decay=0", "training.examples=0", "training.device=cpu", "training.threads=1",
 ]  # fmt: skip
-# vectors of the few symbols that are as large as a normal input
+# embeddings of unit variance, as a standard normal input has
 SYMBOLS = "encoder.initial_std=1"
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A task at growing lengths.
+    """A task at increasing lengths.
 
-    overrides: options of the task at a length. blind: mean loss (nats or squared error) of the best answer without
-    memory. steps: how many steps back the task reaches. meaning: what a cell that solves it can do.
+    Args:
+        name: of the task.
+        lengths: to be tried.
+        overrides: length -> options of the task.
+        blind: length -> mean loss (nats or squared error) of the best answer without memory.
+        steps: length -> number of steps that the task requires to remember.
+        meaning: what a cell that solves the task can do; {} stands for the length.
     """
 
     name: str
@@ -103,10 +108,15 @@ LADDER = (
 
 
 class Attempt(NamedTuple):
-    """A rung at one length.
+    """The result of a task at one length.
 
-    score: relative reduction of the loss without memory, 1 at best; nan if the training failed.
-    command: the command that repeats the training.
+    Attributes:
+        rung: the task.
+        length: its length.
+        score: 1 - loss / loss without memory, 1 at best; NaN if the training diverged.
+        seconds: duration of the training.
+        cell: name of the cell.
+        command: the command that repeats the training.
     """
 
     rung: Rung
@@ -118,14 +128,17 @@ class Attempt(NamedTuple):
 
     @property
     def solved(self) -> bool:
+        """Whether the score is at least SOLVED."""
         return self.score >= SOLVED
 
     @property
     def steps(self) -> int:
+        """Number of steps that the task requires to remember."""
         return self.rung.steps(self.length)
 
     @property
     def meaning(self) -> str:
+        """What a cell that solves the task can do."""
         return self.rung.meaning.format(self.length)
 
     def __str__(self) -> str:
@@ -134,11 +147,17 @@ class Attempt(NamedTuple):
 
 
 def climb(overrides: list[str], folder: Path) -> Iterator[Attempt]:
-    """Train each rung of the ladder at growing lengths, until one is not solved.
+    """Train each task of the ladder at increasing lengths until one is not solved.
 
-    overrides: of the cell and whatever else, but for the task and its data. folder: of the runs, one for each attempt.
+    Args:
+        overrides: of the cell and everything else except task and data.
+        folder: output directory, with a run directory for each attempt.
 
-    Raises ConfigError with every mistake in the overrides.
+    Yields:
+        The attempts.
+
+    Raises:
+        ConfigError: all errors in the overrides.
     """
     fixed = [text for text in overrides if text.partition("=")[0] in ("task", "data", "experiment")]
     if fixed:
@@ -152,14 +171,14 @@ def climb(overrides: list[str], folder: Path) -> Iterator[Attempt]:
 
 
 def _attempt(rung: Rung, length: int, overrides: list[str], folder: Path) -> Attempt:
-    # a budget of parameters or FLOPs chooses the width
+    # a budget of parameters or FLOPs determines the width
     width = [] if any(text.startswith(("budget.parameters=", "budget.flops=")) for text in overrides) else [WIDTH]
     experiment = compose(*width, *COMMON, *rung.overrides(length), *overrides)
     began = time.monotonic()
     loss = math.nan
-    # what a run tells its user is too much here, and a loss that is no number is an answer
-    silence = io.StringIO()
-    with redirect_stdout(silence), redirect_stderr(silence), suppress(TrainingError):
+    # the output of the runs is suppressed, and a diverged training counts as not solved
+    ignored = io.StringIO()
+    with redirect_stdout(ignored), redirect_stderr(ignored), suppress(TrainingError):
         loss = start(experiment, folder)["test"]["loss"]
     command = shlex.join(["seqzoo", "train", *experiment.overrides])
     score = 1 - loss / rung.blind(length)
@@ -171,11 +190,12 @@ def report(attempts: list[Attempt]) -> str:
     rows: list[tuple[str, ...]] = [("task", "steps", "score", "solved", "not solved")]
     carried: dict[str, int] = {}
     for rung in LADDER:
-        own = [attempt for attempt in attempts if attempt.rung is rung]
-        best = next((attempt for attempt in reversed(own) if attempt.solved), None)
+        of_rung = [attempt for attempt in attempts if attempt.rung is rung]
+        best = next((attempt for attempt in reversed(of_rung) if attempt.solved), None)
         carried[rung.name] = best.steps if best else 0
         solved = ("0", "", "nothing") if best is None else (str(best.steps), f"{best.score:.3f}", best.meaning)
-        failed = "the ladder ends here" if own[-1].solved else f"{own[-1].length} (score {own[-1].score:.3f})"
+        last = of_rung[-1]
+        failed = "the ladder ends here" if last.solved else f"{last.length} (score {last.score:.3f})"
         rows.append((rung.name, *solved, failed))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = [
@@ -188,7 +208,7 @@ def report(attempts: list[Attempt]) -> str:
 
 
 def _verdict(cell: str, carried: dict[str, int]) -> str:
-    """The longest lag at which two tasks are solved: one may suit a cell by chance, and none suits every cell."""
+    """The longest lag at which two tasks are solved; a single task may happen to suit the cell."""
     (task, most), (_, second) = sorted(carried.items(), key=lambda item: -item[1])[:2]
     if second:
         return f"{cell} remembers about {second} steps: it solves two of the four tasks at this lag."
@@ -198,7 +218,7 @@ def _verdict(cell: str, carried: dict[str, int]) -> str:
 
 
 def write(attempts: list[Attempt], path: Path) -> None:
-    """Write a table with a row for each attempt."""
+    """Write a CSV table with a row for each attempt."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["cell", "task", "length", "steps", "score", "solved", "seconds", "command"])

@@ -1,4 +1,4 @@
-"""A comparison as one page that holds all it shows: tables, sentences, curves, quality against cost."""
+"""A comparison as a self-contained HTML page: tables, conclusions, learning curves, quality against cost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRICES = {
     "parameters": "parameters",
 }
 POINTS = 80
-"""Of a curve with a band."""
+"""Maximum number of points of a learning curve."""
 PAGE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #666; --line: #ddd; --page: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ddd; --soft: #999; --line: #444; --page: #181818; } }
@@ -43,7 +43,12 @@ svg { width: 100%; height: auto; }
 
 
 def as_html(tables: Sequence[Table], problems: Sequence[str]) -> str:
-    """The page."""
+    """The HTML page.
+
+    Args:
+        tables: from `compare`.
+        problems: messages about runs that are left out.
+    """
     count = sum(len(row.runs) for table in tables for row in table.rows)
     body = [f"<h1>{count} runs compared</h1>", *(part for table in tables for part in _section(table))]
     if problems:
@@ -59,8 +64,8 @@ def as_html(tables: Sequence[Table], problems: Sequence[str]) -> str:
 def _section(table: Table) -> list[str]:
     colours = {row.label: COLOURS[n] if n < len(COLOURS) else GREY for n, row in enumerate(table.rows)}
     better = "higher is better" if table.higher_is_better else "lower is better"
-    known = [name for name in PRICES if any(math.isfinite(row.costs[name]) for row in table.rows)]
-    equal = [name for name in known if len(table.rows) > 1 and _within_a_twentieth(table, name)]
+    measured = [name for name in PRICES if any(math.isfinite(row.costs[name]) for row in table.rows)]
+    equal = [name for name in measured if len(table.rows) > 1 and _within_a_twentieth(table, name)]
     same = f" Within 5 % of each other: {', '.join(PRICES[name] for name in equal)}." if equal else ""
     about = (
         f"{_text(table.metric)} on {table.split}, {better}; bars are the intervals of the table. The dashed line is "
@@ -72,7 +77,7 @@ def _section(table: Table) -> list[str]:
         "<ul>" + "".join(f"<li>{_text(text)}</li>" for text in sentences(table)) + "</ul>",
         f'<p class="soft">{_text(explanation(table))}</p>',
         f"<h3>Quality against cost</h3><p class='soft'>{about}</p>",
-        _plots([_against_cost(table, name, colours) for name in known if name not in equal]),
+        _plots([_against_cost(table, name, colours) for name in measured if name not in equal]),
         "<h3>Learning curves</h3><p class='soft'>The mean over seeds; the band spans the seeds.</p>",
         _legend(colours),
         *(_plots([_curves(table, tag, axis, colours) for axis in AXES]) for tag in _tags(table)),
@@ -97,7 +102,7 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], colours: dict[str,
 
 
 def _number(text: str) -> str:
-    """A score with its spread in brackets on the next line, so that tables fit a page."""
+    """A score with its interval on the next line, so that tables fit on the page."""
     return "<br/>".join(f'<span class="whole">{_text(line)}</span>' for line in re.split(r" (?=[\[(])", text))
 
 
@@ -138,20 +143,28 @@ def _against_cost(table: Table, price: str, colours: dict[str, str]) -> Plot:
 
 
 def _tags(table: Table) -> list[str]:
-    """What is drawn over time: the metric that picks checkpoints, and the losses."""
+    """The tags of the learning curves: the metric that selects checkpoints, and the losses."""
     metric = "valid/loss" if table.metric == "loss_nats" else f"valid/{table.metric}"
     return list(dict.fromkeys([metric, "valid/loss", "train/loss"]))
 
 
 def _curves(table: Table, tag: str, axis: str, colours: dict[str, str]) -> Plot:
-    # the best rows last, so that nothing hides them
+    # the best rows are drawn last, on top
     lines = [Line(row.label, colours[row.label], band(row.runs, tag, axis)) for row in reversed(table.rows)]
     return Plot(f"{tag} by {AXES[axis]}", AXES[axis], tag, [line for line in lines if line.points])
 
 
 def band(runs: Sequence[RunRecord], tag: str, axis: str) -> list[tuple[float, float, float, float]]:
-    """(x, mean, lowest, highest) over the runs at the same updates, as far as all of them go. Between points a curve
-    is straight, and x is the mean of the runs at an update.
+    """The mean and the range of a learning curve over runs.
+
+    Args:
+        runs: of one configuration.
+        tag: of the measurement.
+        axis: "step", "tokens" or "seconds".
+
+    Returns:
+        (x, mean, lowest, highest) at each update that all runs have reached, by linear interpolation; x is the mean
+        over the runs.
     """
     curves = []
     for run in runs:
@@ -176,7 +189,7 @@ def band(runs: Sequence[RunRecord], tag: str, axis: str) -> list[tuple[float, fl
 
 
 def _difference_grid(table: Table) -> str:
-    """Row minus column, positive where the row is better."""
+    """A table of the differences of rows, positive where the row is better than the column."""
     rows = []
     others = table.rows[: len(COLOURS)]
     for row in table.rows:
@@ -193,13 +206,13 @@ def _difference_grid(table: Table) -> str:
 
 def _configurations(table: Table) -> list[str]:
     """The options in which the rows differ."""
-    own = [options(row.runs[0]) for row in table.rows]
-    names = list(dict.fromkeys(name for option in own for name in option))
-    differing = [name for name in names if len({repr(option.get(name)) for option in own}) > 1]
+    values = [options(row.runs[0]) for row in table.rows]
+    names = list(dict.fromkeys(name for of_row in values for name in of_row))
+    differing = [name for name in names if len({repr(of_row.get(name)) for of_row in values}) > 1]
     if not differing:
         return []
     rows = [
-        [row.label, *(str(option.get(name, "")) for name in differing)]
-        for row, option in zip(table.rows, own, strict=True)
+        [row.label, *(str(of_row.get(name, "")) for name in differing)]
+        for row, of_row in zip(table.rows, values, strict=True)
     ]
     return ["<h3>Options that differ</h3>", _grid(["", *differing], rows, {})]

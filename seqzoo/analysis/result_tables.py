@@ -1,4 +1,4 @@
-"""Tables of results as CSV: all values are texts, as they stand in the file."""
+"""Tables of results as CSV files; all values are strings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """A dictionary a row; none where there is no file."""
+    """The rows of a table; empty if there is no file."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -17,7 +17,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """In the place of what the file held; a value that a row lacks is empty."""
+    """Write a table, replacing the file; missing values are empty."""
     path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")

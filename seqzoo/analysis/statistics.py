@@ -1,4 +1,4 @@
-"""What a few seeds can say: mean, spread, bootstrap interval, and a test of paired differences."""
+"""Statistics over seeds: mean, standard deviation, bootstrap interval, and a test of paired differences."""
 
 from __future__ import annotations
 
@@ -13,11 +13,18 @@ import numpy
 LEVEL = 0.95
 RESAMPLES = 10_000
 EXACT = 16
-"""Differences up to which all signs are tried; 2**EXACT of them."""
+"""Maximum number of differences for which all 2**n signs are enumerated."""
 
 
 class Summary(NamedTuple):
-    """sd: of a sample (n - 1); low, high: the bootstrap interval of the mean; all nan for one value. size: values."""
+    """Summary of a sample.
+
+    Attributes:
+        mean: the mean.
+        sd: the standard deviation (n - 1); NaN for a single value.
+        low, high: the bootstrap interval of the mean; NaN for a single value.
+        size: n, number of values.
+    """
 
     mean: float
     sd: float
@@ -27,10 +34,14 @@ class Summary(NamedTuple):
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Mean, standard deviation and the percentile bootstrap interval of the mean (Efron, Bootstrap Methods, 1979,
-    https://doi.org/10.1214/aos/1176344552), at 95 %. The draws are the same each time.
+    """Mean, standard deviation and the 95 % percentile bootstrap interval of the mean.
 
-    The interval cannot leave the values there are: with three seeds it is their range.
+    The interval is within the range of the values; with three values it is that range. Resampling is deterministic.
+
+    Args:
+        values: the sample.
+
+    Source: Efron, Bootstrap Methods, 1979, https://doi.org/10.1214/aos/1176344552
     """
     array = numpy.asarray(values, dtype=float)
     if array.size == 0:
@@ -42,17 +53,22 @@ def summarize(values: Sequence[float]) -> Summary:
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
-    """How often a mean at least as far from 0 comes up when each difference could as well have the other sign: the
-    exact two-sided paired permutation test (Fisher, The Design of Experiments, 1935). Beyond EXACT differences the
-    signs are drawn.
+    """The p-value of the two-sided paired permutation test: the probability of a mean at least as far from 0 if each
+    difference had a random sign.
 
-    It cannot be below 2 / 2**n for n differences, so that five seeds never reach 0.05.
+    It is exact for up to EXACT differences, and estimated with random signs for more. For n differences it is at least
+    2 / 2**n, so that five seeds never reach 0.05.
+
+    Args:
+        differences: of pairs.
+
+    Source: Fisher, The Design of Experiments, 1935
     """
     array = numpy.asarray(differences, dtype=float)
     if array.size == 0 or not numpy.isfinite(array).all():
         return math.nan
     sums = numpy.abs(_signs(array.size) @ array)
-    # sums in another order differ in the last bits
+    # a tolerance, because the order of summation changes the last bits
     return float((sums >= abs(array.sum()) * (1 - 1e-9)).mean())
 
 
@@ -66,10 +82,10 @@ def _signs(size: int) -> numpy.ndarray:
     if size <= EXACT:
         return numpy.array(list(itertools.product((1.0, -1.0), repeat=size)))
     signs = numpy.random.default_rng(0).choice((1.0, -1.0), size=(RESAMPLES, size))
-    signs[0] = 1.0  # what was seen is one of the draws, so that p is never 0
+    signs[0] = 1.0  # the observed signs are included, so that p is never 0
     return signs
 
 
 def seeds_needed(level: float = 1 - LEVEL) -> int:
-    """Paired differences from which on the test can fall to `level`."""
+    """The minimum number of pairs for which the p-value can reach `level`."""
     return math.ceil(math.log2(2 / level))

@@ -18,7 +18,7 @@ COLUMNS = (
 )  # fmt: skip
 Row = dict[str, str]
 SIZE = "200k"
-"""Parameters where cells and tasks are compared; a few cells have runs of other sizes, too."""
+"""Number of parameters in the main comparison; a few cells have runs of other sizes, too."""
 PLAIN, REFERENCE = "elman", "lstm"
 GATED = ("lstm", "gru", "mgu")
 PARALLEL = ("min_gru", "min_lstm", "sru", "qrnn", "lru", "hgrn")
@@ -27,7 +27,17 @@ PARALLEL = ("min_gru", "min_lstm", "sru", "qrnn", "lru", "hgrn")
 
 @dataclass
 class Column:
-    """The measurements on one task at one size; scores, speeds: a number per seed, by cell."""
+    """The measurements on one task at one size.
+
+    Args:
+        task: name of the task.
+        data: name of the data set.
+        split: the split of the scores.
+        metric: name of the score.
+        sign: 1 if higher is better, else -1.
+        scores: one number per seed, by cell.
+        speeds: tokens per second, one number per seed, by cell.
+    """
 
     task: str
     data: str
@@ -38,19 +48,22 @@ class Column:
     speeds: dict[str, list[float]] = field(default_factory=dict)
 
     def mean(self, cell: str) -> float:
+        """The mean score of a cell."""
         return statistics.fmean(self.scores[cell])
 
     def speed(self, cell: str) -> float:
+        """The mean number of tokens per second of a cell."""
         return statistics.fmean(self.speeds[cell])
 
     @property
     def best_first(self) -> list[str]:
+        """The cells by their mean score, best first."""
         return sorted(self.scores, key=lambda cell: -self.sign * self.mean(cell))
 
     @property
     def noise(self) -> float:
-        """Twice the standard error of the difference of two cells, from the spread of seeds over all cells; nan where
-        no cell has two.
+        """Twice the standard error of the difference of two cells, with the variance over seeds pooled over all cells;
+        NaN if no cell has two seeds.
         """
         several = [values for values in self.scores.values() if len(values) > 1]
         freedom = sum(len(values) - 1 for values in several)
@@ -73,10 +86,16 @@ class Column:
 
 
 class Study:
-    """The rows of results/study.csv by task; those without a value are what is not run.
+    """The rows of results/study.csv by task; rows without a value have not been run.
 
-    columns: of each task at the one size; run: those of which there is any; ranked: of these, the ones that most cells
-    have run; compared: the cells that have run all of them, best first.
+    Args:
+        rows: of the table.
+
+    Attributes:
+        columns: measurements at the main size by task; None: not run.
+        run: the measurements that there are.
+        ranked: those with more than half of the cells.
+        compared: the cells that have been run on all ranked tasks, best first.
     """
 
     def __init__(self, rows: Sequence[Row]):
@@ -96,7 +115,7 @@ class Study:
         self.untouched = [cell for cell in dict.fromkeys(row["cell"] for row in rows) if cell not in self.cells]
 
     def column(self, task: str, size: str) -> Column | None:
-        """None if none of it has run."""
+        """The measurements on a task at a size; None: not run."""
         rows = [row for row in self.done if (row["task"], row["size"]) == (task, size)]
         if not rows:
             return None
@@ -122,7 +141,7 @@ class Study:
 
 
 def section(rows: Sequence[Row]) -> str:
-    """The section in Markdown; the pictures of `pictures` are in the folder of the page."""
+    """The section in Markdown, with links to the figures of `pictures`."""
     study = Study(rows)
     hours = sum(float(row["cpu_seconds"]) for row in study.done) / 3600
     devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
@@ -180,9 +199,8 @@ def _with_spread(column: Column, cell: str) -> str:
 
 def sentences(study: Study) -> list[str]:
     """Conclusions, computed from the numbers."""
-    said = [_first_choice(study), *map(_winner, study.run), *map(_gates, study.run), *map(_parallel, study.run)]
-    said += [_speeds(study)]
-    return [text for text in said if text]
+    texts = [_first_choice(study), *map(_winner, study.run), *map(_gates, study.run), *map(_parallel, study.run)]
+    return [text for text in [*texts, _speeds(study)] if text]
 
 
 def _first_choice(study: Study) -> str:
@@ -204,36 +222,36 @@ def _winner(column: Column) -> str:
     behind = {cell: column.sign * (column.mean(best) - column.mean(cell)) for cell in column.best_first[1:]}
     alike = [cell for cell, gap in behind.items() if column.is_noise(gap)]
     worse = [cell for cell in behind if cell not in alike]
-    told = (
+    summary = (
         "no other cell is that close" if not alike else "all other cells are that close" if not worse
         else f"all other cells are that close except {', '.join(worse)}" if len(worse) < len(alike)
         else f"as close are {', '.join(alike)}"
     )  # fmt: skip
-    return f"{text}; differences up to {column.noise:.2g} may be due to chance; {told}."
+    return f"{text}; differences up to {column.noise:.2g} may be due to chance; {summary}."
 
 
 def _gates(column: Column) -> str:
-    """What gates gain at equal size, where a gated cell has fewer units."""
-    known = [cell for cell in GATED if cell in column.scores]
-    if not known or PLAIN not in column.scores:
+    """The gains of gated cells over an ungated one at equal size, where gated cells have fewer units."""
+    gated = [cell for cell in GATED if cell in column.scores]
+    if not gated or PLAIN not in column.scores:
         return ""
-    gains = {cell: column.sign * (column.mean(cell) - column.mean(PLAIN)) for cell in known}
-    told = [
+    gains = {cell: column.sign * (column.mean(cell) - column.mean(PLAIN)) for cell in gated}
+    comparisons = [
         f"{cell} {'gains' if gain > 0 else 'loses'} {abs(gain):.2g}"
         + (" (may be chance)" if column.is_noise(gain) else "")
         for cell, gain in gains.items()
     ]
-    return f"Gains from gates on {column.task}, in {column.unit}: compared with {PLAIN}, {', '.join(told)}."
+    return f"Gains from gates on {column.task}, in {column.unit}: compared with {PLAIN}, {', '.join(comparisons)}."
 
 
 def _parallel(column: Column) -> str:
-    known = [cell for cell in PARALLEL if cell in column.scores]
-    if not known or REFERENCE not in column.scores:
+    linear = [cell for cell in PARALLEL if cell in column.scores]
+    if not linear or REFERENCE not in column.scores:
         return ""
-    gain, best = max((column.sign * (column.mean(cell) - column.mean(REFERENCE)), cell) for cell in known)
-    speeds = [column.speed(cell) / column.speed(REFERENCE) for cell in known]
+    gain, best = max((column.sign * (column.mean(cell) - column.mean(REFERENCE)), cell) for cell in linear)
+    speeds = [column.speed(cell) / column.speed(REFERENCE) for cell in linear]
     return (
-        f"Cells that are linear in the state, on {column.task} ({', '.join(known)}): the best, {best}, is "
+        f"Cells that are linear in the state, on {column.task} ({', '.join(linear)}): the best, {best}, is "
         f"{abs(gain):.2g} {column.unit} {'ahead of' if gain > 0 else 'behind'} {REFERENCE}"
         f"{', which may be chance' if column.is_noise(gain) else ''}; they read {min(speeds):.2g} to {max(speeds):.2g} "
         "times as many tokens per second."
@@ -241,24 +259,24 @@ def _parallel(column: Column) -> str:
 
 
 def _speeds(study: Study) -> str:
-    known = [cell for cell in study.compared if not math.isnan(study.relative_speed(cell))]
-    if len(known) < 3:
+    timed = [cell for cell in study.compared if not math.isnan(study.relative_speed(cell))]
+    if len(timed) < 3:
         return ""
-    speeds = [study.relative_speed(cell) for cell in known]
-    (slow, slowest), (fast, fastest) = min(zip(speeds, known, strict=True)), max(zip(speeds, known, strict=True))
-    link = statistics.correlation(_ranks(speeds), _ranks([-study.mean_rank(cell) for cell in known]))
+    speeds = [study.relative_speed(cell) for cell in timed]
+    (slow, slowest), (fast, fastest) = min(zip(speeds, timed, strict=True)), max(zip(speeds, timed, strict=True))
+    correlation = statistics.correlation(_ranks(speeds), _ranks([-study.mean_rank(cell) for cell in timed]))
     meaning = (
-        "faster cells also score better" if link > 0.3 else "slower cells score better" if link < -0.3
+        "faster cells also score better" if correlation > 0.3 else "slower cells score better" if correlation < -0.3
         else "speed says little about the score"
     )  # fmt: skip
     return (
         f"At equal size and on one thread, {fastest} reads {fast / slow:.1f} times as many tokens per second as "
-        f"{slowest}; the rank correlation of speed with mean rank is {link:+.2f}: {meaning}."
+        f"{slowest}; the rank correlation of speed with mean rank is {correlation:+.2f}: {meaning}."
     )
 
 
 def _sizes(study: Study) -> str:
-    """What size gains and costs, for each task with runs at several sizes."""
+    """The effect of size on score and speed, for each task with runs at several sizes."""
     return "\n\n".join(text for task in study.tasks if (text := _sizes_of_task(study, task)))
 
 
@@ -313,7 +331,7 @@ PICTURES = {
 
 
 def pictures(rows: Sequence[Row]) -> dict[str, str]:
-    """SVG files by their names."""
+    """The figures as SVG, by file name."""
     study = Study(rows)
     if not study.run:
         return {}
@@ -343,7 +361,7 @@ def _drawn_scores(study: Study) -> str:
     for number, (text, colour) in enumerate(KEY.items()):
         x, y = names + 150 * number, bottom + 33
         parts.append(f'{_circle(x, y, colour, text)}<text x="{x + 8}" y="{y + 4}">{text}</text>')
-    # no narrower than its key
+    # at least as wide as the key
     return document(names + max(len(study.run), 2) * (width + gap), bottom + 44, "".join(parts))
 
 

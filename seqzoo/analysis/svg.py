@@ -1,4 +1,4 @@
-"""Plots as SVG text, for a page that holds all it shows: no file beside it, no program to draw it."""
+"""Plots as SVG text, to be embedded in HTML pages or saved as files, without a plotting library."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from html import escape
 
 WIDTH, HEIGHT = 440, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 28, 44
-LETTER = 6.5  # about as wide as a letter of names in a plot
-# Okabe & Ito, Color Universal Design, 2008: told apart by colour-blind readers, too
+LETTER = 6.5  # mean width of a letter in labels, in pixels
+# distinguishable by colour-blind readers: Okabe & Ito, Color Universal Design, 2008
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7f7fff")
 BLUE, ORANGE, GREY = COLOURS[0], COLOURS[1], "#9a9a9a"
 STYLE = """
@@ -18,12 +18,18 @@ svg text { font: 11px system-ui, sans-serif; fill: var(--ink); } svg .title { fo
 svg .tick { fill: var(--soft); } svg .grid { stroke: var(--line); stroke-width: 0.7; }
 svg .front { fill: none; stroke: var(--soft); stroke-dasharray: 4 3; }
 """
-"""Of a page that names the colours: --ink, --soft and --line."""
+"""For pages that define the colours --ink, --soft and --line."""
 
 
 @dataclass
 class Line:
-    """A curve, its points from left to right, and a band around it where there are limits: (x, y, low, high)."""
+    """A curve with a band around it.
+
+    Args:
+        label: shown as a tooltip.
+        colour: of the curve.
+        points: (x, y, low, high), from left to right.
+    """
 
     label: str
     colour: str
@@ -32,7 +38,15 @@ class Line:
 
 @dataclass
 class Dot:
-    """A point with an interval, y from low to high; named in the plot where `named`."""
+    """A point with an interval.
+
+    Args:
+        label: shown as a tooltip.
+        colour: of the point.
+        x, y: the point.
+        low, high: limits of the vertical interval; NaN: none.
+        named: also write the label next to the point.
+    """
 
     label: str
     colour: str
@@ -45,7 +59,16 @@ class Dot:
 
 @dataclass
 class Plot:
-    """Lines and dots over two axes; `logarithmic` is of the x axis; `front` is drawn through its points in steps."""
+    """Curves and points over two axes.
+
+    Args:
+        title: above the plot.
+        x_label, y_label: of the axes.
+        lines: curves.
+        dots: points.
+        front: points of a Pareto front, drawn as a step function.
+        logarithmic: whether the x axis is logarithmic.
+    """
 
     title: str
     x_label: str
@@ -56,7 +79,7 @@ class Plot:
     logarithmic: bool = False
 
     def svg(self) -> str:
-        """An <svg> element; a plot without any point says so."""
+        """The plot as an <svg> element."""
         xs = [x for line in self.lines for x, *_ in line.points] + [dot.x for dot in self.dots]
         ys = [y for line in self.lines for _, *values in line.points for y in values]
         ys += [y for dot in self.dots for y in (dot.y, dot.low, dot.high)]
@@ -95,7 +118,7 @@ class Plot:
         ]
         if not points:
             return ""
-        if len(points) == 1:  # of which a line has nothing to show
+        if len(points) == 1:  # a path of one point is invisible
             [(x, y, low, high)] = points
             bar = f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{line.colour}"/>'
             dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{line.colour}"/>'
@@ -122,7 +145,7 @@ class Plot:
         bar = ""
         if math.isfinite(dot.low) and math.isfinite(dot.high):
             bar = f'<path d="M{x:.1f} {self._y.at(dot.low):.1f}V{self._y.at(dot.high):.1f}" stroke="{dot.colour}"/>'
-        # to the left of a point in the right half, so that no name leaves the plot
+        # labels of points in the right half are to their left, so that they stay inside the plot
         left = x > (LEFT + WIDTH) / 2
         anchor, away = ("end", -7) if left else ("start", 7)
         place = f'x="{x + away:.1f}" y="{y - 5:.1f}" text-anchor="{anchor}"'
@@ -138,9 +161,9 @@ def _fitted(text: str, letters: int) -> str:
 
 
 def document(width: float, height: float, body: str) -> str:
-    """A file of its own, on white."""
+    """A complete SVG file with a white background."""
     style = STYLE
-    # not every program that draws SVG knows names of colours
+    # some SVG viewers do not support CSS variables
     for name, colour in (("ink", "#222"), ("soft", "#666"), ("line", "#ddd")):
         style = style.replace(f"var(--{name})", colour)
     return (
@@ -150,7 +173,13 @@ def document(width: float, height: float, body: str) -> str:
 
 
 class Axis:
-    """Values to pixels, with a little room at both ends; an axis of values from 0 up does not go below 0."""
+    """Maps values to pixels, with a margin at both ends; an axis of non-negative values starts at 0 or above.
+
+    Args:
+        low, high: range of the values.
+        begin, end: range of the pixels.
+        logarithmic: use a logarithmic scale.
+    """
 
     def __init__(self, low: float, high: float, begin: float, end: float, logarithmic: bool):
         self._logarithmic = logarithmic
@@ -169,7 +198,7 @@ class Axis:
         return self._begin + share * (self._end - self._begin)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Three to six round values, and what is written at them."""
+        """Three to six round values with their labels."""
         if self._logarithmic:
             powers = range(math.floor(self._low), math.ceil(self._high) + 1)
             values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
@@ -188,7 +217,7 @@ class Axis:
 
 
 def short(value: float) -> str:
-    """12000 as 12k."""
+    """A number with a unit prefix: 12000 as 12k."""
     for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= factor:
             return f"{value / factor:.4g}{letter}"
@@ -196,7 +225,7 @@ def short(value: float) -> str:
 
 
 def pareto_front(points: Sequence[tuple[float, float]], higher_is_better: bool) -> list[tuple[float, float]]:
-    """The points that no other one beats in both: the least cost, x, for the score, y; from cheap to dear."""
+    """The Pareto front of (cost, score) points: no other point is both cheaper and better. Sorted by cost."""
     front: list[tuple[float, float]] = []
     sign = 1 if higher_is_better else -1
     finite = [point for point in points if all(map(math.isfinite, point))]

@@ -1,9 +1,9 @@
-"""What every cell must do, as functions: the contract tests, docs/CELLS.md and cells of one's own use the same.
+"""The checks that every cell must pass, as functions for the contract tests, docs/CELLS.md and user-defined cells.
 
-python -m seqzoo.analysis.testing lstm                                  # a name of the catalogue
-python -m seqzoo.analysis.testing my_module.MyCell --option leak=0.5    # a class of your own; exits 1 if a check fails
+python -m seqzoo.analysis.testing lstm                                  # a cell of seqzoo
+python -m seqzoo.analysis.testing my_module.MyCell --option leak=0.5    # your own class; exits 1 if a check fails
 
-In a file of your own tests, where pytest then reports a line for each check:
+In your own tests, with a test per check:
 
     from seqzoo.analysis.testing import CHECKS, verdict
 
@@ -12,8 +12,8 @@ In a file of your own tests, where pytest then reports a line for each check:
         passed, remark = verdict(CHECKS[check], MyCell)
         assert passed, remark
 
-Each check takes a CellFactory, `(input_size, hidden_size) -> Cell`, which a class is; it makes the cells it needs,
-raises AssertionError where one is wrong, and returns a remark, "" for none. pytest is not needed.
+Each check takes a CellFactory, `(input_size, hidden_size) -> Cell`, such as a class. It raises AssertionError if the
+cell fails, and returns a remark, which may be empty. pytest is not required.
 """
 
 from __future__ import annotations
@@ -46,29 +46,46 @@ from seqzoo.network.backbones.recurrent import Recurrent
 B, T, I, H = 3, 7, 4, 5  # noqa: E741
 LENGTHS = [7, 4, 1]
 RESETS = [(0, 3), (1, 0), (1, 1), (1, 3), (1, 5)]
-"""(row, step); the last one is at a padded step, where it has no influence."""
+"""(row, step); the last one is at a padded step and must be ignored."""
 
 Equation = Callable[[numpy.ndarray, tuple, dict[str, numpy.ndarray], dict[str, Any]], tuple[numpy.ndarray, tuple]]
-"""One step in NumPy: x (B, I), the flat state, parameters and buffers by name, the options of the YAML -> the output
-(B, O) and the next flat state.
+"""One step in NumPy: x (B, I), the flattened state, parameters and buffers by name, and the options of the YAML -> the
+output (B, O) and the next flattened state.
 """
 Scan = Callable[..., tuple[Tensor, State]]
 
 
 class Verdict(NamedTuple):
-    """passed: whether the cell does it; remark: why not, or what to know."""
+    """The result of a check.
+
+    Attributes:
+        passed: whether the cell passes.
+        remark: why it fails, or a note; may be empty.
+    """
 
     passed: bool
     remark: str = ""
 
 
 def certify(create: CellFactory) -> dict[str, Verdict]:
-    """Every check of `CHECKS`, each from the same seed: `certify(MyCell)`, `certify(partial(MyCell, leak=0.5))`."""
+    """Run all checks, each with the same random seed: `certify(MyCell)`, `certify(partial(MyCell, leak=0.5))`.
+
+    Args:
+        create: (input_size, hidden_size) -> Cell.
+
+    Returns:
+        The verdicts by name of the check.
+    """
     return {name: verdict(check, create) for name, check in CHECKS.items()}
 
 
 def verdict(check: Callable[..., str], *arguments: Any) -> Verdict:
-    """Run one check; whatever a cell raises is a failure of that cell."""
+    """Run one check with a fixed random seed; any exception is a failure of the cell.
+
+    Args:
+        check: of `CHECKS`, or one that takes more arguments.
+        *arguments: of the check; the first one is the CellFactory.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
@@ -177,7 +194,7 @@ def check_resets(create: CellFactory) -> str:
 
 
 def _cut_by_hand(cell: Cell, x: Tensor, state: State, steps: Steps) -> tuple[Tensor, State]:
-    """Each row on its own, from reset to reset."""
+    """The reference for resets: each segment of each row is scanned on its own."""
     rows, after = [], []
     for row in range(B):
         length = T if steps.lengths is None else LENGTHS[row]
@@ -273,8 +290,8 @@ def check_per_sample_gradients(create: CellFactory) -> str:
         for row in range(B):
             leaf = x[row : row + 1].clone().requires_grad_()
             alone = torch.autograd.grad(Cell.unroll(cell, leaf)[0].sin().sum(), [leaf, *cell.parameters()])
-            mine = [together[1][row : row + 1], *(together[0][name][row] for name in parameters)]
-            _assert_equal(mine, alone, f"the gradients of row {row}", rtol=1e-3, atol=1e-4)
+            of_row = [together[1][row : row + 1], *(together[0][name][row] for name in parameters)]
+            _assert_equal(of_row, alone, f"the gradients of row {row}", rtol=1e-3, atol=1e-4)
 
     try:
         return _scan_or_reference(cell, compare)
@@ -291,16 +308,16 @@ def check_bfloat16(create: CellFactory) -> str:
     cell = create(I, H).bfloat16()
     x = _some_input().bfloat16()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of TF32 on devices that are not there
-        # oneDNN's bfloat16 ends the process on processors without it
+        warnings.simplefilter("ignore")  # about TF32 on devices that do not exist
+        # oneDNN's bfloat16 kernels crash on processors without support
         with torch.backends.mkldnn.flags(enabled=False):
             low = _outputs_and_gradients(cell, x)
     exact = _outputs_and_gradients(cell.double(), x.double())
     if low[0].dtype != torch.bfloat16:
         raise AssertionError(f"outputs are {low[0].dtype} where parameters and inputs are torch.bfloat16")
-    for what, near, right, limit in zip(("outputs", "gradients"), low, exact, (0.05, 0.1), strict=True):
-        distance = ((near.double() - right).norm() / right.norm().clamp(min=1e-6)).item()
-        # written so that nan is wrong, too
+    for what, actual, expected, limit in zip(("outputs", "gradients"), low, exact, (0.05, 0.1), strict=True):
+        distance = ((actual.double() - expected).norm() / expected.norm().clamp(min=1e-6)).item()
+        # "not <=" also catches NaN
         if not distance <= limit:
             raise AssertionError(f"{what} in bfloat16 are {distance:.3f} away from float64, above {limit}")
     return ""
@@ -331,7 +348,7 @@ CHECKS: dict[str, Callable[[CellFactory], str]] = {
 
 
 def _randomised(create: CellFactory) -> Cell:
-    """In float64, every parameter away from its start, so that a forgotten bias is seen."""
+    """A cell in float64 with perturbed parameters, so that a missing bias, which starts at 0, is noticed."""
     cell = create(I, H).double()
     with torch.no_grad():
         for parameter in cell.parameters():
@@ -348,7 +365,7 @@ def _some_state(cell: Cell, rows: int = B) -> State:
 
 
 def _engines(cell: Cell) -> Iterator[str]:
-    """Sets the cell to every engine that runs it, one after the other; where there is none, to auto: the reference."""
+    """Set the cell to each engine that supports it in turn; without any, to auto, which is then the reference."""
     engines, previous = [], cell.engine
     try:
         for engine in ("fused", "torch"):
@@ -379,13 +396,13 @@ def _stepped(cell: Cell, x: Tensor, state: State, lengths: None) -> tuple[Tensor
     return torch.stack(outputs, 1), state
 
 
-def _assert_same_run(cell: Cell, one: Scan, other: Scan, steps: Steps | Tensor | None) -> None:
-    """Outputs, last states, and the gradients of a weighted sum of all of them, so that no part can hide."""
+def _assert_same_run(cell: Cell, scan: Scan, reference: Scan, steps: Steps | Tensor | None) -> None:
+    """Compare outputs, last states, and the gradients of a sum of all of them with different weights."""
     x = _some_input().requires_grad_()
     state = map_state(lambda part: part.requires_grad_(), _some_state(cell))
     runs = []
-    for scan in (one, other):
-        outputs, after = scan(x, state, steps)
+    for run in (scan, reference):
+        outputs, after = run(x, state, steps)
         weights = torch.linspace(0.5, 1.5, outputs.numel(), dtype=outputs.dtype).view_as(outputs)
         total = (outputs * weights).sum() + sum((3 * part).sin().sum() for part in flatten(after))
         gradients = torch.autograd.grad(total, [x, *flatten(state), *cell.parameters()])
@@ -396,7 +413,7 @@ def _assert_same_run(cell: Cell, one: Scan, other: Scan, steps: Steps | Tensor |
 
 
 class _Scanning(nn.Module):
-    """`functional_call` needs a module whose call is what is to be differentiated."""
+    """Makes a scan the forward method of a module, as `functional_call` requires."""
 
     def __init__(self, cell: Cell, scan: Scan):
         super().__init__()
@@ -407,16 +424,16 @@ class _Scanning(nn.Module):
 
 
 def _call(cell: Cell, scan: Scan, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-    """The outputs (B, T, O) with other parameters."""
-    others = {f"cell.{name}": value for name, value in parameters.items()}
-    return torch.func.functional_call(_Scanning(cell, scan), others, (x,))
+    """The outputs (B, T, O) with these parameters."""
+    prefixed = {f"cell.{name}": value for name, value in parameters.items()}
+    return torch.func.functional_call(_Scanning(cell, scan), prefixed, (x,))
 
 
 def _scan_or_reference(cell: Cell, use: Callable[[Scan], None]) -> str:
-    """`use` the cell's scan, or the reference where torch refuses it, and say so."""
+    """Call `use` with the cell's scan or, if torch raises, with the reference; the remark says which."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of how slow it is
+            warnings.simplefilter("ignore")  # about slow vmap fallbacks
             use(cell.scan)
         return ""
     except RuntimeError:
@@ -425,7 +442,7 @@ def _scan_or_reference(cell: Cell, use: Callable[[Scan], None]) -> str:
 
 
 def _outputs_and_gradients(cell: Cell, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Outputs, and the gradients of their squares by input and parameters, one long vector."""
+    """Outputs, and the gradients of their squared sum with respect to input and parameters, flattened."""
     x = x.detach().requires_grad_()
     outputs, _ = cell.scan(x, None, torch.tensor(LENGTHS))
     gradients = torch.autograd.grad(outputs.square().sum(), [x, *cell.parameters()])
@@ -439,19 +456,21 @@ def _assert_gradients(check: Callable[..., bool], function: Callable, inputs: tu
         raise AssertionError(str(error)) from None
 
 
-def _assert_equal(mine: Any, others: Any, what: str, rtol: float | None = None, atol: float | None = None) -> None:
-    for actual, expected in zip(mine, others, strict=True):
+def _assert_equal(
+    actual_tensors: Any, expected_tensors: Any, what: str, rtol: float | None = None, atol: float | None = None
+) -> None:
+    for actual, expected in zip(actual_tensors, expected_tensors, strict=True):
         torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol, msg=lambda text: f"{what}: {text}")
 
 
-def _assert_exactly_equal(mine: Any, others: Any, what: str) -> None:
-    _assert_equal(mine, others, what, rtol=0, atol=0)
+def _assert_exactly_equal(actual_tensors: Any, expected_tensors: Any, what: str) -> None:
+    _assert_equal(actual_tensors, expected_tensors, what, rtol=0, atol=0)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Check one cell, a line for each property. Exit status: 1 where one fails, 2 where there is no such cell."""
-    parser = argparse.ArgumentParser("python -m seqzoo.analysis.testing", description="Check what every cell must do.")
-    parser.add_argument("cell", help="my_module.MyCell, or a name of the catalogue")
+    """Check one cell and print a line for each check. Exit status: 1 if a check fails, 2 if there is no such cell."""
+    parser = argparse.ArgumentParser("python -m seqzoo.analysis.testing", description="Run all checks on a cell.")
+    parser.add_argument("cell", help="my_module.MyCell, or the name of a cell of seqzoo")
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the cell")
     chosen = parser.parse_args(arguments)
     try:
@@ -465,7 +484,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _find(name: str, options: list[str]) -> CellFactory:
-    """A name of the catalogue or the class `module.Class`, with its options. Raises ConfigError with what is wrong."""
+    """A cell by its name or class, `module.Class`, with its options. Raises ConfigError for mistakes."""
     from omegaconf import OmegaConf
 
     unreadable = [f"--option is {text!r}: write NAME=VALUE" for text in options if "=" not in text]
@@ -478,16 +497,16 @@ def _find(name: str, options: list[str]) -> CellFactory:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        found = vars(importlib.import_module(module))
+        names = vars(importlib.import_module(module))
     except ImportError as error:
         raise ConfigError([f"{module} cannot be imported: {error}"]) from error
-    cells = [key for key, value in found.items() if isinstance(value, type) and issubclass(value, Cell)]
+    cells = [key for key, value in names.items() if isinstance(value, type) and issubclass(value, Cell)]
     if attribute not in cells:
         raise ConfigError([f"{module} has no cell {attribute!r}.{closest(attribute, cells)}"])
-    mistakes = check_options(attribute, found[attribute], values, ("input_size", "hidden_size"))
+    mistakes = check_options(attribute, names[attribute], values, ("input_size", "hidden_size"))
     if mistakes:
         raise ConfigError(mistakes.values())
-    return functools.partial(found[attribute], **values)
+    return functools.partial(names[attribute], **values)
 
 
 if __name__ == "__main__":
