@@ -24,9 +24,11 @@ class Antisymmetric(SkewCell):
     """State: (h,), (B, H). Projected input: h, z. The paper's A is W - W^T, which has H (H - 1) / 2 free entries; these
     are the parameters. They are initialised as W - W^T with W normal of variance 1 / H.
 
-    epsilon: step size of the Euler method.
-    gamma: diffusion coefficient; compensates for the growth of the state under the Euler method.
-    gating: gated variant, whose gate z uses the same M; False: without a gate.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        epsilon: step size of the Euler method.
+        gamma: diffusion coefficient; compensates for the growth of the state under the Euler method.
+        gating: gated variant, whose gate z uses the same M; False: without a gate.
     """
 
     def __init__(

@@ -32,8 +32,10 @@ class Clockwork(GatedCell):
     `GatedCell`; the blocks of U below the diagonal are not used. There is no layer normalisation, because it would
     connect fast modules to slow ones.
 
-    num_modules: number of modules, at most hidden_size.
-    activation: activation instead of tanh.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        num_modules: number of modules, at most hidden_size.
+        activation: activation instead of tanh.
     """
 
     gates = ("h",)

@@ -25,9 +25,11 @@ class CoRNN(DrivenCell):
     steps (a period is about 20); for the 784 steps of sequential MNIST the paper uses dt 0.042, gamma 2.7 and epsilon
     4.7.
 
-    dt: time step (Delta t).
-    gamma: squared frequency of the oscillators.
-    epsilon: damping of the oscillators.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        dt: time step (Delta t).
+        gamma: squared frequency of the oscillators.
+        epsilon: damping of the oscillators.
     """
 
     num_states = 2

@@ -23,7 +23,9 @@ from seqzoo.contracts.batch import State
 class CoupledLSTM(LSTM):
     """State: (h, c), both (B, H). Gates f g o.
 
-    Options: as in `LSTM`.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        forget_bias, output_activation, layer_norm, activation: as in `LSTM`.
     """
 
     gates = ("f", "g", "o")

@@ -16,7 +16,9 @@ class DrivenCell(Cell):
     Input weights are initialised Xavier-uniform, part by part, the bias with zeros. A subclass calls `reset_parameters`
     when it has created all of its parameters.
 
-    gates, keep_gate, write_gate: as in `GatedCell`, for the parts of `bias`.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        gates, keep_gate, write_gate: as in `GatedCell`, for the parts of `bias`.
     """
 
     gates: tuple[str, ...] = ()

@@ -31,13 +31,15 @@ class EchoState(Cell):
     Every unit has the same number of recurrent weights, at least one, so that there is a cycle and U has a nonzero
     eigenvalue. They are uniform and then scaled to the spectral radius.
 
-    spectral_radius: largest absolute eigenvalue of U; below 1 the influence of past inputs fades in practice.
-    leak: a, the leaking rate: 1 for no leak, smaller for slower units.
-    input_scale: input weights W are uniform in +- this.
-    feedback_size: number of inputs, the last ones, that are outputs fed back.
-    feedback_scale: feedback weights are uniform in +- this.
-    bias_scale: biases are uniform in +- this.
-    connectivity: share of each unit's recurrent weights that are not zero; at least one weight.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        spectral_radius: largest absolute eigenvalue of U; below 1 the influence of past inputs fades in practice.
+        leak: a, the leaking rate: 1 for no leak, smaller for slower units.
+        input_scale: input weights W are uniform in +- this.
+        feedback_size: number of inputs, the last ones, that are outputs fed back.
+        feedback_scale: feedback weights are uniform in +- this.
+        bias_scale: biases are uniform in +- this.
+        connectivity: share of each unit's recurrent weights that are not zero; at least one weight.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"feedback_scale": "feedback_size>0"}

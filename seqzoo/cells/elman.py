@@ -21,8 +21,10 @@ from seqzoo.kernels import torch_rnn
 class Elman(GatedCell):
     """State: (h,), (B, H).
 
-    layer_norm: layer normalisation of x W and h U.
-    activation: f; sigmoid in the paper, tanh in torch.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        layer_norm: layer normalisation of x W and h U.
+        activation: f; sigmoid in the paper, tanh in torch.
     """
 
     gates = ("h",)

@@ -23,8 +23,10 @@ from seqzoo.kernels import torch_rnn
 class GRU(GatedCell):
     """State: (h,), (B, H). Gates in torch's order, r z n.
 
-    layer_norm: layer normalisation of x W and h U.
-    activation: activation of n.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        layer_norm: layer normalisation of x W and h U.
+        activation: activation of n.
     """
 
     gates = ("r", "z", "n")

@@ -21,8 +21,10 @@ from seqzoo.contracts.batch import State
 class GRUResetBefore(SplitGatedCell):
     """State: (h,), (B, H). Gates in torch's order, r z n. torch's kernels only have the reset after the product.
 
-    layer_norm: layer normalisation of x W, of h U for the gates and of (r * h) U for the candidate.
-    activation: activation of n.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        layer_norm: layer normalisation of x W, of h U for the gates and of (r * h) U for the candidate.
+        activation: activation of n.
     """
 
     gates = ("r", "z", "n")

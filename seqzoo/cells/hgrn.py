@@ -29,8 +29,10 @@ class HGRN(LinearRecurrence, DrivenCell):
     Projected input: mu, c (real, imaginary), g (real, imaginary). Weights are initialised Xavier-uniform, biases with
     zeros, theta with 10000^(-2 k / H) for unit k.
 
-    lower_bound: gamma, the lower bound of the forget gate; larger in higher layers.
-    complex_state: False: without theta and imaginary parts.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        lower_bound: gamma, the lower bound of the forget gate; larger in higher layers.
+        complex_state: False: without theta and imaginary parts.
     """
 
     gates = ("mu",)

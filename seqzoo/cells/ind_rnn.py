@@ -21,9 +21,11 @@ class IndRNN(DrivenCell):
 
     u is initialised uniform from 0 to its limit (1 without one), so that a layer covers many time scales.
 
-    activation: f.
-    horizon: number of steps T over which gradients may at most double: |u| is clamped to 2^(1/T) (the paper's
-        constraint for relu); null: no limit.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        activation: f.
+        horizon: number of steps T over which gradients may at most double: |u| is clamped to 2^(1/T) (the paper's
+            constraint for relu); null: no limit.
     """
 
     def __init__(

@@ -26,13 +26,14 @@ RECIPES = {"orthogonal": nn.init.orthogonal_, "identity": nn.init.eye_, "xavier"
 class Initialisation:
     """Options of every cell, applied in this order.
 
-    torch_init: initialise weights and biases of the gates uniform in +-1 / sqrt(H), as `torch.nn` does.
-    recurrent_init: initialisation of the hidden-to-hidden weights, gate by gate; null: that of the cell.
-    recurrent_gain: factor of the hidden-to-hidden weights.
-    input_std: standard deviation of normal input weights; null: initialisation of the cell.
-    chrono: chrono initialisation for a maximum memory of T steps: the biases of the gate that keeps the state are
-        log(u), u uniform from 1 to T - 1, and those of the gate that writes -log(u), so that without input units forget
-        over 2 to T steps; null: off.
+    Args:
+        torch_init: initialise weights and biases of the gates uniform in +-1 / sqrt(H), as `torch.nn` does.
+        recurrent_init: initialisation of the hidden-to-hidden weights, gate by gate; None: that of the cell.
+        recurrent_gain: factor of the hidden-to-hidden weights.
+        input_std: standard deviation of normal input weights; None: initialisation of the cell.
+        chrono: chrono initialisation for a maximum memory of T steps: the biases of the gate that keeps the state are
+            log(u), u uniform from 1 to T - 1, and those of the gate that writes -log(u), so that without input units
+            forget over 2 to T steps; null: off.
     """
 
     torch_init: bool = False

@@ -23,10 +23,12 @@ from seqzoo.contracts.batch import State
 class Janet(GatedCell):
     """State: (h,), (B, H), both cell and output. Gates s g.
 
-    beta: shift of the input gate; above 0 more is written than is forgotten.
-    forget_bias: initial bias of the forget gate; the paper uses chrono initialisation.
-    layer_norm: layer normalisation of x W and h U.
-    activation: activation of g.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        beta: shift of the input gate; above 0 more is written than is forgotten.
+        forget_bias: initial bias of the forget gate; the paper uses chrono initialisation.
+        layer_norm: layer normalisation of x W and h U.
+        activation: activation of g.
     """
 
     gates = ("s", "g")

@@ -29,9 +29,11 @@ class Jordan(Cell):
 
     As only the output feeds back, teacher forcing makes the steps independent: `scan_forced` computes them in parallel.
 
-    output_size: number of outputs O; null: as many as hidden units.
-    activation: f, activation of the hidden units.
-    output_activation: g, activation of the outputs; identity for unbounded outputs.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        output_size: number of outputs O; None: as many as hidden units.
+        activation: f, activation of the hidden units.
+        output_activation: g, activation of the outputs; identity for unbounded outputs.
     """
 
     def __init__(

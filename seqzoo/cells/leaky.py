@@ -27,10 +27,12 @@ from seqzoo.contracts.batch import State
 class Leaky(GatedCell):
     """State: (h,), (B, H). `log_tau` (H,) holds the logarithms of the time constants, evenly spaced over the units.
 
-    tau_min, tau_max: smallest and largest time constant, in steps, of the first and the last unit.
-    learned: learn the time constants, starting from these values.
-    layer_norm: layer normalisation of x W and h U.
-    activation: f.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        tau_min, tau_max: smallest and largest time constant, in steps, of the first and the last unit.
+        learned: learn the time constants, starting from these values.
+        layer_norm: layer normalisation of x W and h U.
+        activation: f.
     """
 
     gates = ("h",)

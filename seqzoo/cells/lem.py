@@ -25,9 +25,11 @@ class LEM(SplitGatedCell):
 
     All weights and biases are initialised uniform in +-1 / sqrt(H), as in the authors' code.
 
-    dt: maximum time step (Delta t); above 1, y and z are no longer bounded by 1.
-    layer_norm: layer normalisation of x W and of the products with y and with z'.
-    activation: activation instead of both tanh.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        dt: maximum time step (Delta t); above 1, y and z are no longer bounded by 1.
+        layer_norm: layer normalisation of x W and of the products with y and with z'.
+        activation: activation instead of both tanh.
     """
 
     gates = ("d", "e", "z", "y")

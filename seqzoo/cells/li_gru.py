@@ -23,8 +23,10 @@ from seqzoo.cells.ugrnn import UGRNN
 class LiGRU(UGRNN):
     """State: (h,), (B, H), unbounded. Gates z n.
 
-    layer_norm: layer normalisation N; without it the state easily diverges.
-    activation: activation of n.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        layer_norm: layer normalisation N; without it the state easily diverges.
+        activation: activation of n.
     """
 
     gates = ("z", "n")

@@ -29,9 +29,11 @@ class LRU(LinearRecurrence):
     in the paper, lambda is initialised uniformly on the ring between r_min and r_max with a uniform phase, gamma such
     that white noise keeps its variance, B, C and D normal.
 
-    r_min: smallest absolute eigenvalue at initialisation.
-    r_max: largest absolute eigenvalue at initialisation; closer to 1: longer memory.
-    max_phase: largest phase of the eigenvalues at initialisation; smaller for long sequences.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        r_min: smallest absolute eigenvalue at initialisation.
+        r_max: largest absolute eigenvalue at initialisation; closer to 1: longer memory.
+        max_phase: largest phase of the eigenvalues at initialisation; smaller for long sequences.
     """
 
     def __init__(

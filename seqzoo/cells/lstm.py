@@ -29,10 +29,12 @@ from seqzoo.kernels import torch_rnn
 class LSTM(GatedCell):
     """State: (h, c), both (B, H). Gates in torch's order, i f g o.
 
-    forget_bias: initial bias of the forget gate; 0 in the original paper.
-    output_activation: activation of c' in the output; identity: h' = o * c'.
-    layer_norm: layer normalisation of x W, of h U, and of c' before the output.
-    activation: activation of g.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        forget_bias: initial bias of the forget gate; 0 in the original paper.
+        output_activation: activation of c' in the output; identity: h' = o * c'.
+        layer_norm: layer normalisation of x W, of h U, and of c' before the output.
+        activation: activation of g.
     """
 
     gates: tuple[str, ...] = ("i", "f", "g", "o")

@@ -39,8 +39,11 @@ class MLSTM(Cell):
     deviation 0.1, those of f evenly spaced from 3 to 6 over the heads, or 0 (f = 1) for an exponential forget gate. The
     other weights are Xavier-uniform.
 
-    heads: number of heads; must divide hidden_size.
-    forget_gate: activation of the forget gate: sigmoid, as in the authors' code, or exponential; the paper allows both.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        heads: number of heads; must divide hidden_size.
+        forget_gate: activation of the forget gate: sigmoid, as in the authors' code, or exponential; the paper allows
+            both.
     """
 
     def __init__(self, input_size: int, hidden_size: int, heads: int = 1, forget_gate: ForgetGate = "sigmoid"):

@@ -20,8 +20,10 @@ from seqzoo.contracts.batch import State
 class MGU(SplitGatedCell):
     """State: (h,), (B, H). Gates f n.
 
-    layer_norm: layer normalisation of x W, of h U for the gate and of (f * h) U for the candidate.
-    activation: activation of n.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        layer_norm: layer normalisation of x W, of h U for the gate and of (f * h) U for the candidate.
+        activation: activation of n.
     """
 
     gates = ("f", "n")

@@ -22,7 +22,9 @@ from seqzoo.cells.linear import LinearRecurrence
 class MinGRU(LinearRecurrence, DrivenCell):
     """State: (h,), (B, H). Projected input: z n. Weights are initialised Xavier-uniform, biases with zeros.
 
-    positive: n = g(...), as in the log-space version of the paper.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        positive: n = g(...), as in the log-space version of the paper.
     """
 
     gates = ("z", "n")

@@ -22,8 +22,10 @@ from seqzoo.cells.min_gru import above_zero
 class MinLSTM(LinearRecurrence, DrivenCell):
     """State: (h,), (B, H). Projected input: f i n. Weights are initialised Xavier-uniform, biases with zeros.
 
-    forget_bias: initial bias of the forget gate; in the paper larger values learn faster.
-    positive: n = g(...), as in `min_gru`.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        forget_bias: initial bias of the forget gate; in the paper larger values learn faster.
+        positive: n = g(...), as in `min_gru`.
     """
 
     gates = ("f", "i", "n")

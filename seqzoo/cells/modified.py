@@ -29,10 +29,13 @@ from seqzoo.contracts.state import flatten, map_state
 class Modifiers:
     """Options of every cell.
 
-    zoneout: zoneout probability, that a unit of the state keeps its last value; in evaluation the expectation is used.
-    recurrent_dropout: dropout on the first tensor of the state (h) before the step, with one mask per sequence.
-    weight_drop: dropout on `weight_hh`, with one mask per sequence; single steps use all weights.
-    clip_state_gradient: clip each element of the state's gradient to +- this value at every step; null: no clipping.
+    Args:
+        zoneout: zoneout probability, that a unit of the state keeps its last value; in evaluation the expectation is
+            used.
+        recurrent_dropout: dropout on the first tensor of the state (h) before the step, with one mask per sequence.
+        weight_drop: dropout on `weight_hh`, with one mask per sequence; single steps use all weights.
+        clip_state_gradient: clip each element of the state's gradient to +- this value at every step; None: no
+            clipping.
     """
 
     zoneout: float = 0.0

@@ -31,7 +31,9 @@ class MultiplicativeLSTM(LSTM):
     """State: (h, c), both (B, H). Gates in torch's order, i f g o; `weight_mx` (H, I) is W_m and `weight_mh` (H, H) is
     U_m, initialised Xavier-uniform and orthogonal.
 
-    Options: as in `LSTM`; layer_norm normalises m U, not m.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        forget_bias, output_activation, layer_norm, activation: as in `LSTM`; layer_norm normalises m U, not m.
     """
 
     def __init__(self, input_size: int, hidden_size: int, **options: Any):

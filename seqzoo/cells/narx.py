@@ -34,11 +34,13 @@ class NARX(Cell):
     A step feeds its own output back (closed loop). With known targets `scan_forced` feeds these back instead (teacher
     forcing), and all steps are computed in parallel.
 
-    input_window: p, number of last inputs that are read.
-    output_window: q, number of last outputs that feed back.
-    output_size: number of outputs O; null: as many as hidden units.
-    activation: f, activation of the hidden units.
-    output_activation: g, activation of the outputs; identity for unbounded outputs.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        input_window: p, number of last inputs that are read.
+        output_window: q, number of last outputs that feed back.
+        output_size: number of outputs O; None: as many as hidden units.
+        activation: f, activation of the hidden units.
+        output_activation: g, activation of the outputs; identity for unbounded outputs.
     """
 
     def __init__(

@@ -28,7 +28,9 @@ class PeepholeLSTM(LSTM):
 
     Peepholes are initialised with zeros, which is the plain LSTM.
 
-    Options: as in `LSTM`.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        forget_bias, output_activation, layer_norm, activation: as in `LSTM`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, **options: Any):

@@ -32,7 +32,10 @@ class ProjectedLSTM(LSTM):
     """State: (r, c), (B, P) and (B, H). Output: r. Parameters as in `nn.LSTM(proj_size=P)`: `weight_hh` (4H, P) and,
     for W_p, `weight_hr` (P, H), initialised Xavier-uniform.
 
-    projection_size: P, 1 to H; null: half of H, rounded up. Other options: as in `LSTM`.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        projection_size: P, 1 to H; None: half of H, rounded up.
+        options: as in `LSTM`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, projection_size: int | None = None, **options: Any):

@@ -31,8 +31,10 @@ class QRNN(DrivenCell):
     Gates: z f, then o, then i. Weights `weight_ih` (GH, I, window), the newest input last, are initialised
     Xavier-uniform, biases with zeros.
 
-    window: width of the convolution.
-    pooling: f, fo or ifo.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        window: width of the convolution.
+        pooling: f, fo or ifo.
     """
 
     gates = ("z", "f", "o", "i")

@@ -30,12 +30,15 @@ class RecurrentHighway(DrivenCell):
     Parameters: `weight_ih` (GH, I), `bias` (GH,), `weight_hh` (L, GH, H), `bias_hh` (L, GH). Input weights are
     initialised Xavier-uniform, recurrent weights orthogonal, each gate by gate; biases with zeros except those of t.
 
-    depth: number of highway layers L.
-    coupled: coupled gates, c = 1 - t.
-    transform_bias: initial bias of the transform gate t; negative values carry the state through, lower for deep cells.
-    layer_norm: layer normalisation of x W and, separately in each layer, of s U (Ba, Kiros & Hinton, Layer
-        Normalization, 2016, https://arxiv.org/abs/1607.06450); not in the paper.
-    activation: activation of n.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        depth: number of highway layers L.
+        coupled: coupled gates, c = 1 - t.
+        transform_bias: initial bias of the transform gate t; negative values carry the state through, lower for deep
+            cells.
+        layer_norm: layer normalisation of x W and, separately in each layer, of s U (Ba, Kiros & Hinton, Layer
+            Normalization, 2016, https://arxiv.org/abs/1607.06450); not in the paper.
+        activation: activation of n.
     """
 
     def __init__(

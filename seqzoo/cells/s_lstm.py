@@ -44,10 +44,13 @@ class SLSTM(GatedCell):
     The biases of the forget gate are initialised evenly spaced from 3 to 6, one of the options in the authors' code, or
     with 0 (f = 1) for an exponential one; R is orthogonal, head by head, where that code has zeros.
 
-    heads: number of heads, between which there are no recurrent connections; must divide hidden_size.
-    forget_gate: activation of the forget gate: sigmoid, as in the authors' code, or exponential; the paper allows both.
-    layer_norm: layer normalisation of x W and h R.
-    activation: activation of z.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        heads: number of heads, between which there are no recurrent connections; must divide hidden_size.
+        forget_gate: activation of the forget gate: sigmoid, as in the authors' code, or exponential; the paper allows
+            both.
+        layer_norm: layer normalisation of x W and h R.
+        activation: activation of z.
     """
 
     gates = ("i", "f", "z", "o")

@@ -11,7 +11,9 @@ from seqzoo.cells.gated import GatedCell
 class SplitGatedCell(GatedCell):
     """`recur` in two parts, over rows of the same parameters.
 
-    layer_norm: as in `GatedCell`, but the two products are normalised separately.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        layer_norm: as in `GatedCell`, but the two products are normalised separately.
     """
 
     def recur_gates(self, h: Tensor) -> Tensor:

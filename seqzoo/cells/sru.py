@@ -30,10 +30,13 @@ class SRU(LinearRecurrence, DrivenCell):
 
     Weights are initialised uniform with variance 1 / I, v with zeros.
 
-    activation: g; identity as in the paper, tanh as in its first version.
-    highway_bias: initial bias b_r of the highway gate.
-    rescale: alpha = sqrt(1 + 2 exp(highway_bias)), which keeps the scale of the inputs from layer to layer; False: 1.
-    peephole: with the terms v * c; no longer parallel in time.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        activation: g; identity as in the paper, tanh as in its first version.
+        highway_bias: initial bias b_r of the highway gate.
+        rescale: alpha = sqrt(1 + 2 exp(highway_bias)), which keeps the scale of the inputs from layer to layer; False:
+            1.
+        peephole: with the terms v * c; no longer parallel in time.
     """
 
     gates = ("f", "r")

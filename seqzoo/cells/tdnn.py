@@ -25,8 +25,10 @@ class TDNN(DrivenCell):
 
     Weights `weight_ih` (H, I, p), the newest input last, are initialised Xavier-uniform, the bias with zeros.
 
-    window: p, width of the convolution.
-    activation: f; sigmoid in the paper.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        window: p, width of the convolution.
+        activation: f; sigmoid in the paper.
     """
 
     def __init__(

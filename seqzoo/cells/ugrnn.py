@@ -25,9 +25,11 @@ from seqzoo.contracts.batch import State
 class UGRNN(GatedCell):
     """State: (h,), (B, H). Gates g c.
 
-    gate_bias: initial bias of the gate; above 0 the state is mostly kept.
-    layer_norm: layer normalisation of x W and h U.
-    activation: s.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        gate_bias: initial bias of the gate; above 0 the state is mostly kept.
+        layer_norm: layer normalisation of x W and h U.
+        activation: s.
     """
 
     gates = ("g", "c")

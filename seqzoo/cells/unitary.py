@@ -31,8 +31,10 @@ class Unitary(SkewCell):
     Q remains orthogonal under any update of A (its learning rate in the paper is a tenth of that of other parameters).
     The exponential is computed once per sequence, or at every call if the cell is called step by step.
 
-    initialisation: rotation angles of the pairs of units 2k, 2k + 1 in A: henaff: uniform in +-pi; cayley: -tan(u / 2)
-        with u uniform in 0..pi/2.
+    Args:
+        input_size, hidden_size: number of features per step, and of hidden units.
+        initialisation: rotation angles of the pairs of units 2k, 2k + 1 in A: henaff: uniform in +-pi; cayley: -tan(u /
+            2) with u uniform in 0..pi/2.
     """
 
     def __init__(self, input_size: int, hidden_size: int, initialisation: Literal["henaff", "cayley"] = "henaff"):

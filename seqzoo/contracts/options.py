@@ -190,9 +190,10 @@ def describe(hint: Any) -> str:
 class UnmetCondition(NamedTuple):
     """An option whose condition does not hold.
 
-    path, value: full path and value of the option.
-    other, actual: full path and value of the option that it depends on.
-    wanted: what the other option would have to be, in words.
+    Attributes:
+        path, value: full path and value of the option.
+        other, actual: full path and value of the option that it depends on.
+        wanted: what the other option would have to be, in words.
     """
 
     path: str

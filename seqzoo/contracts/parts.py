@@ -335,8 +335,9 @@ class Task(nn.Module):
 class ReadFiles(NamedTuple):
     """The files that were read for one option of a configuration.
 
-    path: absolute path of a file, a `::member` of an archive, a folder or a pattern.
-    files: all files that were read from it.
+    Attributes:
+        path: absolute path of a file, a `::member` of an archive, a folder or a pattern.
+        files: all files that were read from it.
     """
 
     path: str

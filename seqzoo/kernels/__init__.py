@@ -1,1 +1,1 @@
-"""Fast execution of a cell's step over whole sequences; the equations are in `cells` and do not depend on it."""
+"""Engines that run the step of a cell over whole sequences. The equations of cells are in `cells`."""

@@ -26,7 +26,8 @@ from seqzoo.kernels.stepping import Stepping
 class Execution:
     """Options of every cell that do not change its results.
 
-    engine: how the cell is run over a sequence; auto: the fastest engine.
+    Args:
+        engine: how the cell is run over a sequence; auto: the fastest engine.
     """
 
     engine: Literal["auto", "reference", "fused", "torch"] = "auto"

@@ -49,8 +49,11 @@ def kernel(
 ):  # fmt: skip
     """Run each segment from its initial state.
 
-    a, b: (B, T, F); with PARTS = 2 complex numbers, whose strides count parts. h: (B, segments, F), states: (B, T, F).
-    ENDS: write the affine map of each segment instead, into products and states, both (B, segments, F).
+    Args:
+        a, b: (B, T, F); with PARTS = 2 complex numbers, whose strides count parts.
+        h: (B, segments, F).
+        states: (B, T, F).
+        ENDS: write the affine map of each segment instead, into products and states, both (B, segments, F).
     """
     row, segment, block = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     feature = block * FEATURES + tl.arange(0, FEATURES)[None, :]

@@ -17,8 +17,13 @@ class Segments:
 
     All segments are computed in parallel, padded to the longest one. On a GPU their number requires a synchronisation.
 
-    count: N.
-    steps: lengths and structure of the segments.
+    Args:
+        x: input, (B, T, ...).
+        steps: lengths and resets of the rows.
+
+    Attributes:
+        count: N.
+        steps: lengths and structure of the segments.
 
     Raises:
         ValueError: resets or lengths have a wrong shape, type or device, or no values (tracing, meta device).

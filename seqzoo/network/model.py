@@ -14,9 +14,10 @@ from seqzoo.contracts.steps import supported
 class Model(nn.Module):
     """An encoder, a backbone and a task.
 
-    encoder: ids, features or pictures -> (B, T, I).
-    backbone: (B, T, I) -> (B, T, O).
-    task: the head, with loss, metrics and decoding.
+    Args:
+        encoder: ids, features or pictures -> (B, T, I).
+        backbone: (B, T, I) -> (B, T, O).
+        task: the head, with loss, metrics and decoding.
     """
 
     def __init__(self, encoder: Encoder, backbone: Backbone, task: Task):

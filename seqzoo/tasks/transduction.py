@@ -295,7 +295,8 @@ class Transduction(WritingTask):
         """The tokens of each answer. A decoder that copies replaces an unknown token by the source token with the
         largest attention weight among those outside the target vocabulary.
 
-        weights: from `_attended`; None: no answer has an unknown token that was copied.
+        Args:
+            weights: from `_attended`; None: no answer has an unknown token that was copied.
         """
         tokens = [[token for i in ids for token in self.spec.target_codec.tokens([i])] for ids in answers]
         if self.decoder.gate is None or weights is None:

@@ -36,13 +36,14 @@ CHEAP = {
 class Reverse:
     """The backward pass of a step.
 
-    graph: the graph of the gradients.
-    saved: nodes of the forward graph that each step must save, in the order of the indices of "saved" leaves.
-    projected: gradient of the projected input.
-    state: gradients of the state before the step.
-    products: gradient of the result of each product of the step.
-    vectors: (index, offset) of a part of a fixed vector -> the contribution of each row to its gradient.
-    arguments: for each product of the step, the indices of the saved nodes that make up its argument.
+    Args:
+        graph: the graph of the gradients.
+        saved: nodes of the forward graph that each step must save, in the order of the indices of "saved" leaves.
+        projected: gradient of the projected input.
+        state: gradients of the state before the step.
+        products: gradient of the result of each product of the step.
+        vectors: (index, offset) of a part of a fixed vector -> the contribution of each row to its gradient.
+        arguments: for each product of the step, the indices of the saved nodes that make up its argument.
     """
 
     graph: Graph

@@ -16,9 +16,10 @@ from typing import NamedTuple, TypeGuard
 class Node:
     """A vector for each row of the batch.
 
-    op: "leaf", "concat", "constant", "sum", or the name of an elementwise function.
-    args: its arguments, nodes or numbers.
-    width: the length of the vector.
+    Args:
+        op: "leaf", "concat", "constant", "sum", or the name of an elementwise function.
+        args: its arguments, nodes or numbers.
+        width: the length of the vector.
     """
 
     op: str
@@ -39,9 +40,11 @@ class Node:
 class Source(NamedTuple):
     """What a leaf reads.
 
-    kind: "projected", "state", "vector" (a weight that is a vector), "product", "saved", "grad_output" or "grad_state".
-    which: index among the sources of this kind.
-    offset: the first number that is read.
+    Attributes:
+        kind: "projected", "state", "vector" (a weight that is a vector), "product", "saved", "grad_output" or
+            "grad_state".
+        which: index among the sources of this kind.
+        offset: the first number that is read.
     """
 
     kind: str

@@ -24,11 +24,12 @@ from seqzoo.kernels.stepping import Stepping
 class Pass:
     """One direction of a step.
 
-    products: the products of its graph.
-    stores: (buffer of rows, offset, node) to write.
-    state: the nodes of the next state.
-    sums: (vector, offset, node) whose rows are added up.
-    backwards: whether it runs from the last step to the first.
+    Args:
+        products: the products of its graph.
+        stores: (buffer of rows, offset, node) to write.
+        state: the nodes of the next state.
+        sums: (vector, offset, node) whose rows are added up.
+        backwards: whether it runs from the last step to the first.
     """
 
     name: str
@@ -56,9 +57,10 @@ class Pass:
 class Stages:
     """A pass divided into stages at its products.
 
-    order: the nodes of the pass in topological order.
-    used: indices of the products that they depend on.
-    of: the stage of each node, the number of products that must be computed one after the other before it.
+    Attributes:
+        order: the nodes of the pass in topological order.
+        used: indices of the products that they depend on.
+        of: the stage of each node, the number of products that must be computed one after the other before it.
     """
 
     def __init__(self, part: Pass):
@@ -87,10 +89,12 @@ class Stages:
 class Plan(NamedTuple):
     """The schedule of a step.
 
-    step: the traced step.
-    back: its backward pass.
-    widths: numbers per row of each buffer and of "state0", "vector0", ...; for "saved0", ... the offset on the tape.
-    work: multiplications per row and step.
+    Attributes:
+        step: the traced step.
+        back: its backward pass.
+        widths: numbers per row of each buffer and of "state0", "vector0", ...; for "saved0", ... the offset on the
+            tape.
+        work: multiplications per row and step.
     """
 
     step: Step

@@ -13,12 +13,16 @@ from seqzoo.contracts.masking import mask
 class Rows:
     """The rows of a batch.
 
-    lengths: (B,) number of real steps.
-    order: (B,) indices of the rows, longest first.
-    starts: (B,) offset of the first step of each row in buffers of steps, (N, ...).
-    index: (N,) positions of the real steps among all (B * T,), if `compact`.
+    Args:
+        x: input, (B, T, ...).
+        lengths: number of real steps of each row, (B,); None: all steps are real.
+        compact: buffers hold only real steps; False: all steps, which needs no synchronisation with the device.
 
-    With `compact`, buffers hold only real steps; otherwise all steps, which needs no synchronisation with the device.
+    Attributes:
+        lengths: (B,) number of real steps.
+        order: (B,) indices of the rows, longest first.
+        starts: (B,) offset of the first step of each row in buffers of steps, (N, ...).
+        index: (N,) positions of the real steps among all (B * T,), if `compact`.
     """
 
     def __init__(self, x: Tensor, lengths: Tensor | None, compact: bool):

@@ -48,9 +48,10 @@ class Compiled(NamedTuple):
 class Target(NamedTuple):
     """A type of device that code is generated for.
 
-    dtypes: the supported dtypes.
-    compact: buffers of steps hold only real steps.
-    backends: functions that compile a plan, in order of preference; each may raise NotCompilable.
+    Attributes:
+        dtypes: the supported dtypes.
+        compact: buffers of steps hold only real steps.
+        backends: functions that compile a plan, in order of preference; each may raise NotCompilable.
     """
 
     dtypes: tuple[torch.dtype, ...]

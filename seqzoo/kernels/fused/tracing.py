@@ -44,9 +44,10 @@ class Fixed:
 class Step:
     """A traced step.
 
-    output, state: the nodes of the output and of the next state.
-    products: the products of the step.
-    fixed: the weights that the indices in products and "vector" leaves refer to.
+    Args:
+        output, state: the nodes of the output and of the next state.
+        products: the products of the step.
+        fixed: the weights that the indices in products and "vector" leaves refer to.
     """
 
     graph: Graph

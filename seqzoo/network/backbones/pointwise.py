@@ -21,9 +21,10 @@ class Pointwise(Backbone):
     """Layers that read each step independently; the cell is not used. State: (). `last` is the maximum of each feature
     over all steps.
 
-    hidden_size: units per layer.
-    num_layers: number of layers.
-    dropout: dropout on the input of every layer but the first.
+    Args:
+        hidden_size: units per layer.
+        num_layers: number of layers.
+        dropout: dropout on the input of every layer but the first.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"dropout": "num_layers>1"}

@@ -26,9 +26,10 @@ class ReNet(Backbone):
     A bidirectional layer reads each row independently, and a second one reads each column of its outputs, so that every
     output depends on the whole grid. State: (). `last` is the maximum of each feature over the grid.
 
-    hidden_size: hidden units per direction; outputs are twice as wide.
-    columns: number of columns of the grid.
-    dropout: dropout on the input of the sweep along columns.
+    Args:
+        hidden_size: hidden units per direction; outputs are twice as wide.
+        columns: number of columns of the grid.
+        dropout: dropout on the input of the sweep along columns.
     """
 
     causal = False

@@ -18,7 +18,8 @@ from seqzoo.network.encoders.tokens import TokenEncoder
 class WordsAndCharacters(TokenEncoder):
     """Ids (B, T) and their spelling -> (B, T, E + F), the word embedding concatenated with that of its characters.
 
-    character_embedding_size: size C of the character embeddings.
+    Args:
+        character_embedding_size: size C of the character embeddings.
     """
 
     reads_characters = True
@@ -49,8 +50,9 @@ class ConvolvedCharacters(WordsAndCharacters):
 
     Ma & Hovy, End-to-end Sequence Labeling via Bi-directional LSTM-CNNs-CRF, 2016, https://aclanthology.org/P16-1101
 
-    widths: kernel widths in characters, one or several.
-    filters: number of filters per width.
+    Args:
+        widths: kernel widths in characters, one or several.
+        filters: number of filters per width.
     """
 
     def __init__(
@@ -80,7 +82,8 @@ class RecurrentCharacters(WordsAndCharacters):
 
     Lample et al., Neural Architectures for Named Entity Recognition, 2016, https://aclanthology.org/N16-1030
 
-    reader: the backbone over the characters.
+    Args:
+        reader: the backbone over the characters.
     """
 
     def __init__(self, input_size: int, spec: DataSpec, reader: BackboneFactory, **options: Any):

@@ -11,7 +11,8 @@ from seqzoo.network.locked_dropout import create_dropout
 class FeatureEncoder(Encoder):
     """(B, T, I) -> (B, T, I), unchanged except for dropout.
 
-    dropout: dropout on the features.
+    Args:
+        dropout: dropout on the features.
     """
 
     def __init__(self, input_size: int, dropout: float = 0.0):

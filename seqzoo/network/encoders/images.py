@@ -24,7 +24,8 @@ class PictureEncoder(Encoder):
     """Pictures (B, C, Y, X), 0 to 1 -> (B, R, F), regions row by row; clips (B, T, C, Y, X) -> (B, T, F), the mean over
     the regions of each frame.
 
-    dropout: dropout on the features.
+    Args:
+        dropout: dropout on the features.
     """
 
     def __init__(self, output_size: int, dropout: float):
@@ -52,11 +53,12 @@ class ImageCNN(PictureEncoder):
     Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution, 2018 (coordinates),
     https://arxiv.org/abs/1807.03247
 
-    channels: channels of each stage; the last number is the number of features per region.
-    blocks: number of residual blocks in each stage, after its first convolution.
-    places: coordinates from -1 to 1 as inputs: regions (two more features per region) or pixels (two more channels per
-        pixel, for clips, whose frames are means over regions).
-    dropout: dropout on the features.
+    Args:
+        channels: channels of each stage; the last number is the number of features per region.
+        blocks: number of residual blocks in each stage, after its first convolution.
+        places: coordinates from -1 to 1 as inputs: regions (two more features per region) or pixels (two more channels
+            per pixel, for clips, whose frames are means over regions).
+        dropout: dropout on the features.
     """
 
     def __init__(
@@ -118,7 +120,8 @@ class ImageNetFeatures(PictureEncoder):
     Features are stored in the user's cache, 2.5 kB per region, so that they are computed once per picture. With random
     augmentation of the training pictures (data.crop, data.colour) the cache grows without bound.
 
-    dropout: dropout on the features.
+    Args:
+        dropout: dropout on the features.
     """
 
     def __init__(self, input_size: int, dropout: float = 0.0):

@@ -16,16 +16,17 @@ from seqzoo.network.locked_dropout import create_dropout
 class TokenEncoder(Encoder):
     """Embeddings: ids (B, T) or (B,) -> (B, T, E) or (B, E).
 
-    spec: with pretrained vectors, if the data has some. Words without one are initialised normal with the standard
-        deviation of these vectors.
-    embedding_size: size of the embeddings.
-    initial_std: standard deviation of the initial embeddings; small values suit large vocabularies, in which rare words
-        are hardly trained.
-    freeze: do not train the embeddings.
-    embedding_dropout: share of the vocabulary whose embeddings are zeroed for a whole batch (Gal & Ghahramani 2016,
-        https://arxiv.org/abs/1512.05287).
-    dropout: element-wise dropout on the embeddings.
-    locked: one dropout mask for all steps of a sequence (variational dropout).
+    Args:
+        spec: with pretrained vectors, if the data has some. Words without one are initialised normal with the standard
+            deviation of these vectors.
+        embedding_size: size of the embeddings.
+        initial_std: standard deviation of the initial embeddings; small values suit large vocabularies, in which rare
+            words are hardly trained.
+        freeze: do not train the embeddings.
+        embedding_dropout: share of the vocabulary whose embeddings are zeroed for a whole batch (Gal & Ghahramani 2016,
+            https://arxiv.org/abs/1512.05287).
+        dropout: element-wise dropout on the embeddings.
+        locked: one dropout mask for all steps of a sequence (variational dropout).
     """
 
     needs: ClassVar[dict[str, str]] = {"freeze": "data.vectors!=null"}

@@ -18,11 +18,12 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class TorchvisionFeatures(PictureEncoder):
     """The last feature map of a network of torchvision, before pooling and classification.
 
-    network: a name of `torchvision.models.list_models()` with a last feature map (N, F, y, x), such as resnet18,
-        densenet121 or mobilenet_v3_small.
-    weights: pretrained weights, such as DEFAULT, which torchvision downloads once; null: untrained.
-    freeze: do not train the network, its normalisation layers included.
-    dropout: dropout on the features.
+    Args:
+        network: a name of `torchvision.models.list_models()` with a last feature map (N, F, y, x), such as resnet18,
+            densenet121 or mobilenet_v3_small.
+        weights: pretrained weights, such as DEFAULT, which torchvision downloads once; None: untrained.
+        freeze: do not train the network, its normalisation layers included.
+        dropout: dropout on the features.
 
     Raises:
         ConfigError: torchvision is not installed, or the network has no such feature map.

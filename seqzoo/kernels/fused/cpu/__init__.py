@@ -1,1 +1,1 @@
-"""A CPU: `cpp_source` writes C++ on top of `recurrence.h`, `native` compiles, keeps and runs it."""
+"""The CPU target: `cpp_source` generates C++ on top of `recurrence.h`; `native` compiles, caches and runs it."""

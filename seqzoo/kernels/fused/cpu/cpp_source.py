@@ -1,8 +1,8 @@
-"""C++ for one step, repeated over a sequence: the loop over time, the loops over rows, and what is computed in them.
+"""Generates C++ that runs a step over sequences: a loop over time with loops over rows and features inside.
 
-All rows that are still running take a step together. A step is cut into stages at its products, which are computed for
-all rows at once; a stage is one pass over the rows, and in it one loop over the numbers of a row for everything
-that needs no sum over the row first.
+All unfinished rows take a step together. A step is divided into stages at its products, which are computed for all rows
+at once. A stage is one loop over rows, with a loop over features for all operations that need no sum over features
+first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from seqzoo.kernels.fused.graph import Constant, Leaf, Node
 from seqzoo.kernels.fused.plan import Pass, Plan, Stages
 
 HEADER = Path(__file__).with_name("recurrence.h")
-# (B, T, ...); all other buffers of rows hold the real steps alone
+# buffers of shape (B, T, ...); all other buffers of steps hold only real steps
 PADDED = {"output", "grad_output"}
 EXPRESSIONS = {
     "add": "{} + {}",
@@ -43,8 +43,8 @@ EXPRESSIONS = {
 
 
 class Layout:
-    """The numbers and buffers that a source refers to by position, in the order of their first mention, so that cells
-    that differ in sizes alone have the same source.
+    """The numbers and buffers that the source refers to by index, in the order of their first use. Cells that differ
+    only in sizes therefore share their source.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Layout:
 
 
 def generate(plan: Plan) -> tuple[str, Layout]:
-    """C++ and its layout."""
+    """The C++ source of a plan, and its layout."""
     layout = Layout()
     bodies = [_Writer(part, plan.widths, layout).text() for part in plan.passes]
     return HEADER.read_text(encoding="utf-8") + "\n".join(bodies), layout
@@ -82,7 +82,7 @@ class _Writer:
         self.lines: list[str] = []
 
     def _levels(self) -> dict[Node, int]:
-        """Of each node, how many sums over the row come before it in its stage."""
+        """For each node the number of sums over features that precede it in its stage."""
         level: dict[Node, int] = {}
         for node in self.order:
             same = [level[arg] for arg in node.nodes if self.stage[arg] == self.stage[node]]
@@ -90,11 +90,11 @@ class _Writer:
         return level
 
     def _loop_of(self, node: Node) -> tuple[int, int, int]:
-        """stage, level and width of the loop that computes it; a sum is computed where its argument is at hand."""
+        """Stage, level and width of the loop that computes a node; a sum is accumulated in the loop of its argument."""
         return self.stage[node], self.level[node] - (node.op == "sum"), _loop_width(node)
 
     def _across_loops(self) -> set[Node]:
-        """Nodes that one loop computes and another reads, or a product."""
+        """Nodes that are read outside the loop that computes them, by another loop or a product."""
         kept = set()
         for node in self.order:
             for arg in node.nodes:
@@ -194,8 +194,8 @@ class _Writer:
         self._line(f"for (long r = 0; r < {count}; r++) if ({condition}) {{ const long row = share.rows[r];")
         for k in range(len(self.function.state)):
             width = self.layout.number(self._state_width(k))
-            one, other = self.layout.buffer(f"{source}{k}"), self.layout.buffer(f"{target}{k}")
-            self._line(f"std::copy_n({one} + row * {width}, {width}, {other} + row * {width});")
+            start, end = self.layout.buffer(f"{source}{k}"), self.layout.buffer(f"{target}{k}")
+            self._line(f"std::copy_n({start} + row * {width}, {width}, {end} + row * {width});")
         self._line("}")
 
     def _stage(self, stage: int) -> None:
@@ -245,7 +245,7 @@ class _Writer:
                 offset = 0
                 for node in argument.pieces:
                     place = f"r * {self.layout.number(argument.width)} + {self._at(offset, node)}"
-                    # a piece may be ready at an earlier stage than the others
+                    # some pieces may have been computed at an earlier stage
                     self._loop_for_store(loops, node, stage).append(
                         f"argument{index}[{place}] = {self._value(node, stage)};"
                     )
@@ -297,7 +297,7 @@ class _Writer:
         return kind == self.function.state_kind and offset == 0 and node.width == self._state_width(index)
 
     def _argument(self, index: int) -> tuple[str, str]:
-        """Where a product reads, and how far its rows are apart."""
+        """The address of the argument of a product, and the stride of its rows."""
         argument = self.function.products[index].argument
         width = self.layout.number(argument.width)
         if self._has_own_argument(index):
@@ -354,7 +354,7 @@ class _Writer:
         return sorted({node.source.which for node in self.stages.leaves("vector")})
 
     def _entry(self) -> None:
-        """The function that Python calls."""
+        """Generate the function that Python calls."""
         products = self.function.products
         self._line(
             f'extern "C" void {self.function.name}(long rows, long steps, long threads, const long* n,'
@@ -365,8 +365,9 @@ class _Writer:
         for index in self.used:
             product = products[index]
             K, N = number(product.argument.width), number(product.width)  # noqa: N806
-            one, other = 2 * product.weight, 2 * product.weight + 1
-            row, column = (other, one) if product.transposed else (one, other)
+            row, column = 2 * product.weight, 2 * product.weight + 1
+            if product.transposed:
+                row, column = column, row
             buffer = self.layout.buffer(f"weight{product.weight}")
             self._line(f"call.packed.emplace_back({buffer}, {K}, {N}, strides[{row}], strides[{column}]);")
         sums = [(index, number(self.widths[f"vector{index}"])) for index in self._summed()]
@@ -375,13 +376,13 @@ class _Writer:
         self._line(f"REAL* const sums[] = {{{', '.join([*(f'sum{index}.data()' for index, _ in sums), 'nullptr'])}}};")
         self._line(f"on_threads(threads, [&](long thread) {{ {self.function.name}_rows(call, thread, sums); }});")
         for index, width in sums:
-            # in the order of the threads: the same numbers every time
+            # added up in the order of the threads, so that results are deterministic
             target = self.layout.buffer(f"grad_vector{index}")
             self._line(f"for (long i = 0; i < threads * {width}; i++) {target}[i % {width}] += sum{index}[i];")
         self._line("}")
 
     def _summed(self) -> list[int]:
-        """The vectors whose gradients are added up."""
+        """The vectors whose gradients are accumulated over rows and steps."""
         return sorted({index for index, *_ in self.function.sums})
 
     def _room(self, name: str, size: str) -> None:

@@ -1,4 +1,4 @@
-"""C++ becomes functions: compiled once on this machine, kept in the user's cache, loaded by ctypes."""
+"""Compiles C++ once per machine, stores the library in the user's cache and loads it with ctypes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from seqzoo.kernels.fused.rows import Rows
 from seqzoo.kernels.fused.tracing import NotCompilable
 
 REALS = {torch.float32: "float", torch.float64: "double"}
-# multiplications that a thread must have to do before another is worth its start
+# minimum number of multiplications per thread; fewer do not repay starting one
 WORK_PER_THREAD = 2_000_000
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-fopenmp-simd", "-fno-math-errno",
          "-fno-trapping-math", "-ffp-contract=fast", "-w")  # fmt: skip
@@ -36,12 +36,12 @@ logger = logging.getLogger(__name__)
 
 
 def program(plan: Plan, dtype: torch.dtype) -> Callable[..., None]:
-    """What runs the passes of a plan. Raises NotCompilable."""
+    """Compile a plan; returns the function that runs its passes. Raises NotCompilable."""
     source, layout = generate(plan)
     library = load(source, REALS[dtype])
 
     def run(name: str, rows: Rows, buffers: dict[str, Tensor], fixed: Sequence[Tensor]) -> None:
-        kept = []
+        kept_alive = []
 
         def address(buffer: str) -> int:
             if buffer.startswith("vector"):
@@ -50,9 +50,9 @@ def program(plan: Plan, dtype: torch.dtype) -> Callable[..., None]:
                 tensor = fixed[int(buffer.removeprefix("weight"))]
             elif buffer in buffers:
                 tensor = buffers[buffer]
-            else:  # of another pass
+            else:  # used by another pass only
                 return 0
-            kept.append(tensor)
+            kept_alive.append(tensor)
             return tensor.data_ptr()
 
         strides = [number for tensor in fixed for number in (tensor.stride() if tensor.dim() == 2 else (0, 0))]
@@ -77,7 +77,7 @@ def _longs(numbers: Sequence[int]) -> Any:
 
 
 class Library:
-    """The three functions of one source, in one precision."""
+    """The functions of the three passes in a shared library."""
 
     def __init__(self, path: Path):
         library = ctypes.CDLL(str(path))
@@ -89,21 +89,27 @@ class Library:
 
 @functools.cache
 def compiler() -> str | None:
-    """The C++ compiler: $CXX, c++, g++ or clang++; None, and said once, where there is none."""
+    """The C++ compiler: $CXX, c++, g++ or clang++; None, with a warning, if there is none."""
     for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
         if name and shutil.which(name):
             return shutil.which(name)
     logger.warning(
-        "seqzoo: no C++ compiler was found, so that most cells take their steps in Python, several times slower."
-        " Install g++ or clang++, or name one by CXX."
+        "seqzoo: no C++ compiler was found; most cells run step by step in Python, several times slower. Install g++ or"
+        " clang++, or set CXX to a compiler."
     )
     return None
 
 
 @functools.lru_cache(MOST_LIBRARIES)
 def load(source: str, real: str) -> Library:
-    """real: "float" or "double". Raises NotCompilable where there is no compiler, it fails, or what it makes cannot be
-    loaded.
+    """Load the library of a source, from the cache or after compiling it.
+
+    Args:
+        source: C++.
+        real: "float" or "double".
+
+    Raises:
+        NotCompilable: there is no compiler, it fails, or the library cannot be stored or loaded.
     """
     program = compiler()
     if program is None:
@@ -112,26 +118,26 @@ def load(source: str, real: str) -> Library:
     path = user_cache("kernels") / f"{key}.so"
     try:
         if _is_intact(path):
-            with contextlib.suppress(OSError, AttributeError):  # made on another system
+            with contextlib.suppress(OSError, AttributeError):  # built on another system
                 return Library(path)
         _build(program, source, real, path)
         return Library(path)
-    except (OSError, AttributeError) as error:  # a full disk, or one from which nothing is run
+    except (OSError, AttributeError) as error:  # such as a full disk, or one that is mounted noexec
         _warn_of(str(error))
         raise NotCompilable(f"compiled code cannot be stored or loaded: {error}") from error
 
 
 @functools.cache
 def _warn_of(reason: str) -> None:
-    """Once for each reason."""
+    """Warn once for each reason."""
     logger.warning(
-        "seqzoo: compiled code cannot be stored in %s or loaded from there, so that most cells take their steps in"
-        " Python, several times slower: %s. Name another folder by XDG_CACHE_HOME.", user_cache("kernels"), reason,
+        "seqzoo: compiled code cannot be stored in %s or loaded from there; most cells run step by step in Python,"
+        " several times slower: %s. Set XDG_CACHE_HOME to another folder.", user_cache("kernels"), reason,
     )  # fmt: skip
 
 
 def _is_intact(path: Path) -> bool:
-    """Whether a library is there, whole, with the checksum that was written beside it."""
+    """Whether a library exists and has the checksum that was written with it."""
     try:
         if any(file.is_symlink() or not file.is_file() for file in (path, _checksum(path))):
             return False
@@ -145,7 +151,9 @@ def _checksum(path: Path) -> Path:
 
 
 def _build(program: str, source: str, real: str, path: Path) -> None:
-    """Written aside and renamed, so that whoever comes at the same time sees all of a file or nothing."""
+    """Compile a library. It is built in a temporary folder and renamed, so that other processes never see a partial
+    file.
+    """
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         text, built = Path(folder, "step.cpp"), Path(folder, "step.so")
         text.write_text(f"#define REAL {real}\n{source}", encoding="utf-8")
@@ -154,7 +162,7 @@ def _build(program: str, source: str, real: str, path: Path) -> None:
         )
         if done.returncode:
             message = done.stderr.strip()[-2000:]
-            logger.warning("seqzoo: %s does not compile a cell, which is slower without:\n%s", program, message)
+            logger.warning("seqzoo: %s fails to compile a cell, which runs more slowly without:\n%s", program, message)
             raise NotCompilable(f"{program} fails")
         checksum = Path(folder, "step.sha256")
         checksum.write_text(hashlib.sha256(built.read_bytes()).hexdigest(), encoding="ascii")
@@ -165,7 +173,7 @@ def _build(program: str, source: str, real: str, path: Path) -> None:
 
 
 def _to_disk(path: Path) -> None:
-    """What was written there survives a loss of power."""
+    """Flush a file or folder to disk, so that it survives a loss of power."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -175,7 +183,7 @@ def _to_disk(path: Path) -> None:
 
 @functools.cache
 def _processor() -> str:
-    """What -march=native means here."""
+    """The instruction sets of this processor, which -march=native depends on."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")

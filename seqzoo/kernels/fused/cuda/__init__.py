@@ -1,4 +1,5 @@
-"""A GPU: `triton_source` writes Triton, `resident` runs whole sequences in one kernel, `stepwise` a step in few.
+"""The GPU target: `triton_source` generates Triton kernels; `resident` runs whole sequences in one kernel, `stepwise` a
+few kernels per step.
 
-Triton's interpreter runs both on a CPU, where their arithmetic is checked.
+In tests, Triton's interpreter runs both on a CPU.
 """

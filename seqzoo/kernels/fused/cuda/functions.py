@@ -1,4 +1,4 @@
-"""What generated kernels call: the formulas of `recurrence.h`, so that both machines give the same numbers."""
+"""Functions that generated kernels call, with the formulas of `recurrence.h`, so that CPU and GPU agree."""
 
 import triton
 import triton.language as tl
@@ -25,7 +25,7 @@ def tanh_(x):
 
 @triton.jit
 def log1p_(x):
-    """Cephes, where 0 <= x <= 1."""
+    """log(1 + x) for 0 <= x <= 1, as in Cephes."""
     total = 1.0 + x
     large = total > 1.41421356237309504880
     r = tl.where(large, 0.5 * total - 1.0, total - 1.0)
@@ -40,7 +40,7 @@ def log1p_(x):
     y = y * r + 3.3333331174e-1
     y = y * r * square - 0.5 * square + r
     y = tl.where(large, y + 0.693147180559945, y)
-    # what 1 + x lost of a small x
+    # corrects the rounding of 1 + x for small x
     return tl.where(total == 1.0, x, y * (x / (total - 1.0)))
 
 

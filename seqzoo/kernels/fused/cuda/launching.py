@@ -1,4 +1,4 @@
-"""From the text of kernels to their launch."""
+"""Defines kernels from their source text, and launches them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seqzoo.kernels.fused.tracing import NotCompilable
 
 
 def defined(kernel: Kernel) -> Any:
-    """The function of a text, which is kept where `inspect`, and so Triton, looks for it."""
+    """Define a kernel. Its text is stored in `linecache`, where `inspect`, and therefore Triton, looks for source."""
     file = f"<seqzoo {kernel.name} {hashlib.sha256(kernel.text.encode()).hexdigest()[:16]}>"
     linecache.cache[file] = (len(kernel.text), None, kernel.text.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {"__name__": __name__, "triton": triton, "tl": tl}
@@ -26,7 +26,18 @@ def defined(kernel: Kernel) -> Any:
 
 
 def launch(function: Any, rows: int, block: int, warps: int, arguments: list[Any]) -> None:
-    """For `rows` rows in blocks. Raises NotCompilable for whatever Triton, or what it calls, has to say."""
+    """Launch a kernel over blocks of rows.
+
+    Args:
+        function: from `defined`.
+        rows: number of rows.
+        block: rows per program.
+        warps: warps per program.
+        arguments: further arguments of the kernel.
+
+    Raises:
+        NotCompilable: Triton, or a compiler or driver that it calls, fails.
+    """
     try:
         function[(triton.cdiv(rows, block),)](block, *arguments, num_warps=warps, num_stages=1)
     except torch.OutOfMemoryError:

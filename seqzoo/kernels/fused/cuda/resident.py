@@ -1,7 +1,8 @@
-"""Whole sequences in one kernel: a program holds the recurrent weights and the state of a block of rows on the chip.
+"""Runs whole sequences in one kernel, in which a program keeps the recurrent weights and the state of a block of rows
+on the chip.
 
-Only what is sequential happens there; the gradient of a weight is one product after it. A row whose sequence has ended
-keeps its state, and a block ends with its longest row; rows are sorted by length, so that those of a block are alike.
+Only the sequential part is in the kernel; the gradient of a weight is one product afterwards. Finished rows keep their
+state, and a block ends with its longest row. Rows are sorted by length, so that those of a block have similar lengths.
 """
 
 from __future__ import annotations
@@ -17,25 +18,33 @@ from seqzoo.kernels.fused.plan import Plan
 from seqzoo.kernels.fused.rows import Rows
 from seqzoo.kernels.fused.tracing import NotCompilable
 
-# of weights on one multiprocessor, which has 227 KB for a program; the rest is for what a step works with
+# maximum size of the weights; a program may use 227 KB of a multiprocessor's memory, the rest is for temporary values
 MOST_BYTES = 200 * 1024
-# wider tiles do not stay in registers
+# maximum width of tiles; wider ones are spilled from registers
 MOST_COLUMNS = 128
-# the fewest that a product on tensor cores takes
+# rows per program; tensor cores need at least 16
 ROWS_OF_PRODUCTS = 16
-# of a tile without products
+# numbers per tile if the step has no products
 NUMBERS = 1024
 
 
 class Resident:
-    """Runs the passes of a plan. Raises NotCompilable where its weights are too large."""
+    """Runs the passes of a plan.
+
+    Args:
+        plan: the plan.
+        dtype: of inputs and weights.
+
+    Raises:
+        NotCompilable: the weights do not fit on a multiprocessor.
+    """
 
     def __init__(self, plan: Plan, dtype: torch.dtype):
         self.widths = plan.widths
         writers = [Writer(part, plan) for part in plan.passes]
         self.kernels = {writer.part.name: writer.kernel() for writer in writers}
         columns = max(max(writer.columns) for writer in writers)
-        # numbers of 32 bits are held in two parts, which tensor cores multiply
+        # tensor cores multiply float32 as two parts, which are both kept
         size = 8 if dtype == torch.float32 else dtype.itemsize
         held = max(sum(writer.weights.values()) for writer in writers) * size
         if held and (held > MOST_BYTES or columns > MOST_COLUMNS):
@@ -50,31 +59,34 @@ class Resident:
         }
         programs = -(-rows.count // self.block)
         totals = {
-            one: rows.lengths.new_zeros(programs, buffers[of].numel(), dtype=torch.float32) for one, of in sums.items()
+            name: rows.lengths.new_zeros(programs, buffers[buffer].numel(), dtype=torch.float32)
+            for name, buffer in sums.items()
         }
-        own = {
+        common = {
             "order": rows.order, "lengths": rows.lengths, "rows": rows.count, "steps": rows.steps,
             "PRECISION: tl.constexpr": precision(),
         }  # fmt: skip
 
-        def argument(of: str) -> object:
-            if of in own:
-                return own[of]
-            kind, _, rest = of.partition("_")
+        def argument(name: str) -> object:
+            if name in common:
+                return common[name]
+            kind, _, rest = name.partition("_")
             if kind.startswith("vector"):
                 return fixed[int(kind.removeprefix("vector"))].contiguous()
             if kind.startswith("weight"):
                 weight = fixed[int(kind.removeprefix("weight"))]
                 return {"": weight, "row": weight.stride(0), "column": weight.stride(1)}[rest]
-            return totals[of] if of in totals else buffers[of]
+            return totals[name] if name in totals else buffers[name]
 
-        kernel = self.kernels[name]
         with torch.cuda.device_of(rows.order):
-            launch(self.functions[name], rows.count, self.block, self.warps, [argument(of) for of in kernel.arguments])
-        for one, of in sums.items():
-            buffers[of].copy_(totals[one].sum(0))
+            arguments = [argument(parameter) for parameter in self.kernels[name].arguments]
+            launch(self.functions[name], rows.count, self.block, self.warps, arguments)
+        for total, buffer in sums.items():
+            buffers[buffer].copy_(totals[total].sum(0))
 
 
 def precision() -> str:
-    """Of products of 32 bits, as torch is set for its own: three products of TensorFloat-32 are as good as one."""
+    """The precision of float32 products, following torch's setting; "tf32x3", three TensorFloat-32 products, has the
+    accuracy of float32.
+    """
     return "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"

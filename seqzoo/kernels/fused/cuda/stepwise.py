@@ -1,9 +1,9 @@
-"""A step after the other, all rows at once: torch's products, and one kernel for what is between them.
+"""Runs sequences step by step over all rows, with torch's matrix products and one kernel between them.
 
-Launches cost more than the arithmetic, so the loop is recorded once, as CUDA graphs of some steps, and replayed. A
-graph has the addresses of its scratch in it and reads all others from a table, so that it serves sequences of any
-length; rows are rounded up, so that few graphs serve all batches. Which rows are still running is known on the device
-alone: the host never waits for it, and a product is over all rows.
+Launching kernels takes longer than their arithmetic, so that the loop is recorded as CUDA graphs of several steps and
+replayed. A graph contains the addresses of its own scratch memory and reads all others from a table, so that it serves
+sequences of any length; the number of rows is rounded up, so that few graphs serve all batches. Only the device knows
+which rows are unfinished: products are over all rows, and the host never synchronises.
 """
 
 from __future__ import annotations
@@ -21,16 +21,27 @@ from seqzoo.kernels.fused.plan import Pass, Plan
 from seqzoo.kernels.fused.rows import Rows
 
 REALS = {torch.float32: "tl.float32", torch.float16: "tl.float16", torch.bfloat16: "tl.bfloat16"}
-# of a tile
+# numbers per tile
 NUMBERS = 512
-# steps of a graph; even, as a step writes the state beside the one it reads
+# steps per graph; even, because states alternate between two buffers
 CHUNKS = (32, 2)
 ROUNDED_ROWS = 8
 MOST_LOOPS = 64
 
 
 class Code:
-    """One pass: its stages, with their functions. table: which addresses stand in the table, in order."""
+    """The kernels of one pass.
+
+    Args:
+        part: the pass.
+        plan: the plan that it belongs to.
+        dtype: of inputs and weights.
+
+    Attributes:
+        stages: the stages of the pass.
+        functions: their kernels.
+        table: names of the buffers whose addresses are in the table, in order.
+    """
 
     def __init__(self, part: Pass, plan: Plan, dtype: torch.dtype):
         writer = Writer(part, plan, REALS[dtype])
@@ -46,7 +57,12 @@ class Code:
 
 
 class Stepwise:
-    """Runs the passes of a plan."""
+    """Runs the passes of a plan.
+
+    Args:
+        plan: the plan.
+        dtype: of inputs and weights.
+    """
 
     def __init__(self, plan: Plan, dtype: torch.dtype):
         self.codes = {part.name: Code(part, plan, dtype) for part in plan.passes}
@@ -56,11 +72,11 @@ class Stepwise:
         like = buffers["projected"]
         count = -(-rows.count // ROUNDED_ROWS) * ROUNDED_ROWS
         stream = torch.cuda.current_stream(like.device).cuda_stream if like.is_cuda else 0
-        # what runs on another stream at the same time must have its own scratch
+        # calls on other streams may run at the same time and need scratch memory of their own
         key = (name, count, torch.get_float32_matmul_precision(), stream)
         loop = self.loops.get(key)
         if loop is None:
-            with torch.inference_mode(mode=False):  # it may serve training, too
+            with torch.inference_mode(mode=False):  # its buffers may be used in training later
                 loop = Loop(self.codes[name], count, like, fixed)
             if len(self.loops) < MOST_LOOPS:
                 self.loops[key] = loop
@@ -69,7 +85,14 @@ class Stepwise:
 
 
 class Loop:
-    """The loop of one pass over up to `count` rows."""
+    """The loop of one pass over time, with its scratch memory.
+
+    Args:
+        code: kernels of the pass.
+        count: maximum number of rows.
+        like: a tensor of the dtype and device of the input.
+        fixed: the fixed tensors of the step.
+    """
 
     def __init__(self, code: Code, count: int, like: Tensor, fixed: Sequence[Tensor]):
         self.code, self.count = code, count
@@ -83,7 +106,7 @@ class Loop:
         self.weights = {index: torch.empty_like(fixed[index]) for index in weights}
         self.table = like.new_zeros(len(TABLE) + len(code.table), dtype=torch.int64)
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        self.known = False
+        self.compiled = False
 
     def run(self, rows: Rows, buffers: dict[str, Tensor], fixed: Sequence[Tensor]) -> None:
         part, scratch = self.code.part, self.scratch
@@ -92,7 +115,7 @@ class Loop:
             weight.copy_(fixed[index])
         states = range(len(part.state))
         for k in states:
-            # both: a row is not written while its sequence has not begun, or after it has ended
+            # both buffers, because rows are not written before their sequence begins or after it ends
             for name in (f"now{k}", f"next{k}"):
                 scratch[name][: rows.count] = buffers[f"{first}{k}"][rows.order]
         for index, k in self.code.copies.items():
@@ -100,31 +123,32 @@ class Loop:
         for name, tensor in scratch.items():
             if name.startswith("sum"):
                 tensor.zero_()
-        given = {"order": rows.order, "lengths": rows.lengths, **buffers}
-        named = [
-            fixed[_number(name)].float().contiguous() if name.startswith("vector") else given[name]
+        available = {"order": rows.order, "lengths": rows.lengths, **buffers}
+        tensors = [
+            fixed[_number(name)].float().contiguous() if name.startswith("vector") else available[name]
             for name in self.code.table
         ]
         steps = rows.steps + rows.steps % 2
-        numbers = [steps - 1 if part.backwards else 0, rows.steps, rows.count, *(tensor.data_ptr() for tensor in named)]
-        # from pinned memory nobody waits for the copy
+        addresses = [tensor.data_ptr() for tensor in tensors]
+        numbers = [steps - 1 if part.backwards else 0, rows.steps, rows.count, *addresses]
+        # pinned memory makes the copy asynchronous
         self.table.copy_(torch.tensor(numbers, pin_memory=self.table.is_cuda), non_blocking=True)
         self._steps(steps)
-        # a row of odd length ended beside where it began; backwards all end at the first step
-        ended = rows.lengths[rows.order] % 2 == 1
+        # the last state of a row of odd length is in the second buffer; backwards, all rows end at the first step
+        odd = rows.lengths[rows.order] % 2 == 1
         for k in states:
-            state, beside = scratch[f"now{k}"][: rows.count], scratch[f"next{k}"][: rows.count]
-            state = state if part.backwards else torch.where(ended[:, None], beside, state)
+            state, following = scratch[f"now{k}"][: rows.count], scratch[f"next{k}"][: rows.count]
+            state = state if part.backwards else torch.where(odd[:, None], following, state)
             buffers[f"{last}{k}"][rows.order] = state.to(buffers[f"{last}{k}"].dtype)
         for name, tensor in buffers.items():
             if name.startswith("grad_vector"):
                 tensor.copy_(scratch[f"sum{_number(name)}"].sum(0))
 
     def _steps(self, steps: int) -> None:
-        """The first time as they are, which compiles all kernels; then recorded, and replayed."""
-        if not self.known or not self.table.is_cuda or torch.cuda.is_current_stream_capturing():
+        """Run all steps. The first call launches each kernel, which compiles it; later calls replay graphs."""
+        if not self.compiled or not self.table.is_cuda or torch.cuda.is_current_stream_capturing():
             self._launch(steps)
-            self.known = True
+            self.compiled = True
             return
         for chunk in CHUNKS:
             for _ in range(steps // chunk):
@@ -142,17 +166,17 @@ class Loop:
         code, scratch = self.code, self.scratch
         swapped = {name: _swapped(name, scratch) for name in scratch}
         for offset in range(steps):
-            # the step that reads what the last one wrote; backwards a step of an odd number comes first
-            own = swapped if offset % 2 else scratch
+            # every second step reads the buffer that the step before has written
+            buffers = swapped if offset % 2 else scratch
             for stage, function in zip(code.stages, code.functions, strict=True):
                 if stage.kernel is not None:
-                    given: list[Any] = [own[name] for name in stage.kernel.arguments[2:]]
-                    launch(function, self.count, code.block, code.warps, [self.table, offset, *given])
+                    arguments: list[Any] = [buffers[name] for name in stage.kernel.arguments[2:]]
+                    launch(function, self.count, code.block, code.warps, [self.table, offset, *arguments])
                 for index in stage.products:
                     product = code.part.products[index]
                     weight = self.weights[product.weight]
                     weight = weight.t() if product.transposed else weight
-                    torch.mm(own[code.sources[index]], weight, out=own[f"product{index}"])
+                    torch.mm(buffers[code.sources[index]], weight, out=buffers[f"product{index}"])
         self.table[:1].add_(-steps if code.part.backwards else steps)
 
 

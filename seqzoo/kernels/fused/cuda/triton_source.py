@@ -1,7 +1,7 @@
-"""Triton for one step over a block of rows: the text of kernels, in two forms.
+"""Generates the text of Triton kernels that compute a step for a block of rows, in two forms.
 
-A node of the graph is a tile (rows, width), the width rounded up to a power of two; a number of each row is (rows, 1).
-All arithmetic is in 32 bits, whatever is stored.
+A node of the graph is a tile (rows, width), with the width rounded up to a power of two; a scalar per row is (rows, 1).
+All arithmetic is in float32, whatever the dtype of buffers.
 """
 
 from __future__ import annotations
@@ -38,19 +38,25 @@ EXPRESSIONS = {
     "equal": "({} == {}).to(tl.float32)",
     "less": "({} < {}).to(tl.float32)",
 }
-# numbers that change from call to call: no kernel of its own for those that 16 divides
+# numbers that change between calls, for which Triton must not compile a specialised kernel
 UNSPECIALISED = ("rows", "steps", "offset")
-# where the numbers of `Stage` kernels stand in their table: the step, (B, T), and then addresses
+# the first entries of the table of `Stepwise` kernels, before addresses
 TABLE = ("t", "steps", "rows")
 
 
 def rounded(width: int) -> int:
-    """The columns of a tile; products need 16."""
+    """The number of columns of a tile; products need at least 16."""
     return 1 if width == 1 else max(16, 1 << (width - 1).bit_length())
 
 
 class Kernel(NamedTuple):
-    """arguments: the names of what it is called with, after BLOCK, the rows of a program."""
+    """The text of a kernel.
+
+    Attributes:
+        name: of the function.
+        text: the source.
+        arguments: names of the arguments after BLOCK, the number of rows per program.
+    """
 
     name: str
     text: str
@@ -58,7 +64,16 @@ class Kernel(NamedTuple):
 
 
 class _Writer:
-    """What both forms share. `arguments`: whatever lines mention, in the order of their first mention."""
+    """The common part of both forms.
+
+    Args:
+        part: the pass.
+        plan: the plan that it belongs to.
+
+    Attributes:
+        arguments: names that lines of the kernel use, in the order of their first use.
+        columns: widths of the tiles.
+    """
 
     def __init__(self, part: Pass, plan: Plan):
         self.part, self.widths, self.stages = part, plan.widths, Stages(part)
@@ -76,8 +91,8 @@ class _Writer:
         return f"c{rounded(width)}"
 
     def mask(self, width: int, *others: str) -> str:
-        own = [] if width == rounded(width) else [f"({self.column(width)} < {width})"]
-        return " & ".join([*others, *own]) or "None"
+        columns = [] if width == rounded(width) else [f"({self.column(width)} < {width})"]
+        return " & ".join([*others, *columns]) or "None"
 
     def place(self, buffer: str, row: str, offset: int, width: int) -> str:
         return f"{buffer} + {row} + {offset} + {self.column(width)}"
@@ -87,11 +102,11 @@ class _Writer:
         return f"{self.names[node]} = tl.load({place}, mask={mask}{other}).to(tl.float32)"
 
     def of_step(self, buffer: str, offset: int, width: int, at: str = "at") -> str:
-        """Where a step of a row stands in a buffer of rows."""
+        """The address of the current step of each row in a buffer of steps."""
         return self.place(self.argument(buffer), f"{at} * {self.widths[buffer]}", offset, width)
 
     def read_of_step(self, node: Leaf, at: str = "at") -> str:
-        """Where a leaf stands."""
+        """The address of a leaf at the current step of each row."""
         kind, index, offset = node.source
         if kind == "saved":
             kind, offset = "tape", self.widths[f"saved{index}"] + offset
@@ -114,7 +129,7 @@ class _Writer:
     def compute(self, node: Node) -> str:
         if node.op == "sum":
             (arg,) = node.nodes
-            # a tile that is the same in all its columns may have but one
+            # tl.where also expands tiles of a single column
             inner = f"tl.where({self.column(arg.width)} < {arg.width}, {self.value(arg)}, 0.0)"
             return f"{self.names[node]} = tl.sum({inner}, 1, keep_dims=True)"
         return f"{self.names[node]} = {EXPRESSIONS[node.op].format(*map(self.value, node.args))}"
@@ -127,31 +142,31 @@ class _Writer:
 
     def function(self, name: str, arguments: list[str], lines: list[str]) -> Kernel:
         arguments = ["BLOCK: tl.constexpr", *arguments]
-        fixed = [f'"{argument}"' for argument in UNSPECIALISED if argument in arguments]
-        head = f"@triton.jit(do_not_specialize=[{', '.join(fixed)}])\ndef {name}({', '.join(arguments)}):\n"
+        changing = [f'"{argument}"' for argument in UNSPECIALISED if argument in arguments]
+        head = f"@triton.jit(do_not_specialize=[{', '.join(changing)}])\ndef {name}({', '.join(arguments)}):\n"
         return Kernel(name, head + "".join(f"    {line}\n" for line in lines), arguments[1:])
 
 
 class Resident(_Writer):
-    """A kernel that takes a block of rows over all their steps; weights and state stay in it.
+    """A kernel that runs a block of rows over all steps and keeps weights and state in registers or shared memory.
 
-    What a step reads is asked for one step ahead, so that nothing waits for memory.
+    The inputs of a step are prefetched during the step before.
     """
 
     def __init__(self, part: Pass, plan: Plan):
         super().__init__(part, plan)
         self.before: list[str] = []
-        self.read: dict[str, str] = {}  # names of what a step reads, and the lines that ask for it
-        self.weights: dict[str, int] = {}  # tiles, and their numbers
+        self.read: dict[str, str] = {}  # names of the inputs of a step, and the lines that prefetch them
+        self.weights: dict[str, int] = {}  # names of the tiles of weights, and their sizes
         self.rows_of_weights: set[int] = set()
 
     def kernel(self) -> Kernel:
-        """Raises NotCompilable for a step that only memory can rearrange."""
+        """The kernel. Raises NotCompilable if a step rearranges the state, which registers cannot do."""
         first, last = self.part.first_and_last
-        stretches = [
+        state_pieces = [
             (k, offset, node) for k, root in enumerate(self.part.state) for _, offset, node in pieces("", root)
         ]
-        cut = {(k, offset, node.width) for k, offset, node in stretches}
+        cut = {(k, offset, node.width) for k, offset, node in state_pieces}
         for leaf in self.stages.leaves(self.part.state_kind):
             if (leaf.source.which, leaf.source.offset, leaf.width) not in cut:
                 raise NotCompilable("its state is read and written in different pieces")
@@ -162,11 +177,11 @@ class Resident(_Writer):
         ]
         loop += [self._add(index, offset, node) for index, offset, node in self.part.sums]
         loop += [
-            f"n{k}_{offset} = tl.where(running, {self.value(node)}, s{k}_{offset})" for k, offset, node in stretches
+            f"n{k}_{offset} = tl.where(running, {self.value(node)}, s{k}_{offset})" for k, offset, node in state_pieces
         ]
-        loop += [f"s{k}_{offset} = n{k}_{offset}" for k, offset, _ in stretches]
+        loop += [f"s{k}_{offset} = n{k}_{offset}" for k, offset, _ in state_pieces]
         after = [self._finish(index, offset, node) for index, offset, node in self.part.sums]
-        for k, offset, node in stretches:
+        for k, offset, node in state_pieces:
             width = node.width
             row, mask = f"row * {self.widths[f'state{k}']}", self.mask(width, "inside")
             place = self.place(self.argument(f"{first}{k}"), row, offset, width)
@@ -185,13 +200,13 @@ class Resident(_Writer):
             *self.aranges(),
             *(f"k{width} = tl.arange(0, {width})[:, None]" for width in sorted(self.rows_of_weights)),
             *self.before,
-            *self._look(first_t),
+            *self._prefetch(first_t),
             "for i in range(longest):",
             f"    t = {first_t} {sign} i",
             "    running = t < length",
             "    at = row * steps + t",
             *(f"    {name} = {name}_ahead.to(tl.float32)" for name in self.read),
-            *(f"    {line}" for line in [*self._look(f"t {sign} 1"), *loop]),
+            *(f"    {line}" for line in [*self._prefetch(f"t {sign} 1"), *loop]),
             *after,
         ]
         common = ["order", "lengths", "rows", "steps", "PRECISION: tl.constexpr"]
@@ -212,8 +227,8 @@ class Resident(_Writer):
             self.read[name] = f"{name}_ahead = tl.load({place}, mask={self.mask(node.width, 'more')}, other=0.0)"
         return []
 
-    def _look(self, t: str) -> list[str]:
-        """Ask for what step `t` reads."""
+    def _prefetch(self, t: str) -> list[str]:
+        """Lines that load the inputs of step `t`."""
         return [
             f"next_t = {t}",
             "more = (next_t >= 0) & (next_t < length)",
@@ -222,7 +237,7 @@ class Resident(_Writer):
         ]
 
     def _product(self, leaf: Leaf) -> list[str]:
-        """A tile of its result: the sum over the pieces of its argument."""
+        """Lines that compute a tile of a product: the sum over the pieces of its argument."""
         product = self.part.products[leaf.source.which]
         name, total, lines = self.names[leaf], "", []
         for _, offset, piece in pieces("", product.argument):
@@ -262,26 +277,36 @@ class Resident(_Writer):
         return f"{name} += tl.where(running, {self.value(node)}, 0.0)"
 
     def _finish(self, index: int, offset: int, node: Node) -> str:
-        """Each program has a row of its own, which torch adds up: the same numbers every time."""
+        """Store the sum of a program in a row of its own. torch adds them up, so that results are deterministic."""
         row = f"tl.program_id(0) * {self.widths[f'vector{index}']}"
         place = self.place(self.argument(f"sum{index}"), row, offset, node.width)
         return f"tl.store({place}, tl.sum(g{index}_{offset}, 0, keep_dims=True), mask={self.mask(node.width)})"
 
 
 class Stage(NamedTuple):
-    """kernel: None where there is nothing to compute; products: those that torch computes after it."""
+    """A stage of a step.
+
+    Attributes:
+        kernel: None: there is nothing to compute.
+        products: indices of the products that torch computes after it.
+    """
 
     kernel: Kernel | None
     products: list[int]
 
 
 class Stepwise(_Writer):
-    """A kernel for each stage of a step, between torch's products. What stages hand on lies in scratch, rows by length:
-    "now0", ... and "next0", ... (the state), "product0", "argument0", "keep0", "sum0", ... What torch multiplies is
-    `real`, all else has 32 bits.
+    """A kernel for each stage of a step, between torch's products.
 
-    A kernel reads what changes from call to call (the step, sizes and addresses) from a table on the device, so that
-    the same launches can be replayed.
+    Stages communicate through scratch memory, with rows sorted by length: "now0", ... and "next0", ... (the state),
+    "product0", "argument0", "keep0", "sum0", ... Operands of products have the type `real`, all others are float32. A
+    kernel reads everything that changes between calls (the step, sizes and addresses) from a table on the device, so
+    that recorded launches can be replayed.
+
+    Args:
+        part: the pass.
+        plan: the plan that it belongs to.
+        real: Triton's name of the dtype of inputs and weights.
     """
 
     def __init__(self, part: Pass, plan: Plan, real: str):
@@ -298,8 +323,8 @@ class Stepwise(_Writer):
 
     @property
     def copies(self) -> dict[int, int]:
-        """Products of a state that must be converted for them, product -> state: where it is written after the product
-        has been computed, it is converted there, for the next step.
+        """Products whose argument is a state of another dtype, product -> state, if the state is written after the
+        product has been computed; it is then also written in the dtype of the product, for the next step.
         """
         states = {index: self._whole_state(index) for index in self.stages.used}
         return {
@@ -312,8 +337,8 @@ class Stepwise(_Writer):
         return all(self._at(piece) > stage for piece in self.part.state[k].pieces)
 
     def _places(self) -> tuple[dict[Node, int], dict[int, int]]:
-        """Each node as late as possible, so that little is handed on, and some stages have nothing to do; and after
-        which stage each product must be there.
+        """The stage of each node, as late as possible, so that few values pass between stages and some stages are
+        empty; and the stage after which each product must be computed.
         """
         last = self.stages.count - 1
         late = dict.fromkeys(self.stages.order, last)
@@ -334,7 +359,7 @@ class Stepwise(_Writer):
         return f"argument{index}" if k is None or self.real != "tl.float32" else f"now{k}"
 
     def _whole_state(self, index: int) -> int | None:
-        """Which state a product is with, and nothing else."""
+        """The index of the state that is the whole argument of a product, else None."""
         argument = self.part.products[index].argument
         if isinstance(argument, Leaf) and argument.source.kind == self.part.state_kind:
             _, k, offset = argument.source
@@ -368,15 +393,15 @@ class Stepwise(_Writer):
                 lines.append(self._load(node))
         lines += [self.store(place, node) for place, node in stores]
         lines += [self._add(index, offset, node) for index, offset, node in sums]
-        own = [name for name in self.arguments if name not in self.scratch]
-        self.table += [name for name in ("order", "lengths", *own) if name not in self.table]
+        buffers = [name for name in self.arguments if name not in self.scratch]
+        self.table += [name for name in ("order", "lengths", *buffers) if name not in self.table]
         sign = "-" if self.part.backwards else "+"
         head = [
             f"t = tl.load(table) {sign} offset",
             "steps = tl.load(table + 1)",
             "rows = tl.load(table + 2)",
             *(self._address(name, "tl.int64") for name in ("order", "lengths")),
-            *(self._address(name, "tl.float32" if name.startswith("vector") else self.real) for name in own),
+            *(self._address(name, "tl.float32" if name.startswith("vector") else self.real) for name in buffers),
             *self.aranges(),
             "r = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]",
             "row = tl.load(order + r, mask=r < rows, other=0)",
@@ -387,18 +412,18 @@ class Stepwise(_Writer):
         scratch = [name for name in self.arguments if name in self.scratch]
         return self.function(f"{self.part.name}{stage}", ["table", "offset", *scratch], head + lines)
 
-    def _address(self, name: str, of: str) -> str:
-        return f"{name} = tl.load(table + {len(TABLE) + self.table.index(name)}).to(tl.pointer_type({of}))"
+    def _address(self, name: str, dtype: str) -> str:
+        return f"{name} = tl.load(table + {len(TABLE) + self.table.index(name)}).to(tl.pointer_type({dtype}))"
 
     def _stores(self, stage: int) -> list[tuple[str, Node]]:
-        """Places and what is to stand there after a stage."""
+        """The addresses that a stage writes, and their nodes."""
         stores = [(buffer, offset, node, self._at(node)) for buffer, offset, node in self.part.stores]
         for k, root in enumerate(self.part.state):
             targets = [f"next{k}", *(f"argument{index}" for index, copied in self.copies.items() if copied == k)]
             stores += [(*piece, self._at(piece[2])) for target in targets for piece in pieces(target, root)]
         for index in self.stages.used:
             if self.source_of(index).startswith("argument") and index not in self.copies:
-                # scratch is zero from the start
+                # scratch memory is zero initially
                 stores += [
                     (buffer, offset, node, self._at(node, self.ready[index]))
                     for buffer, offset, node in pieces(f"argument{index}", self.part.products[index].argument)
@@ -416,7 +441,7 @@ class Stepwise(_Writer):
         ]
 
     def _at(self, node: Node, otherwise: int | None = None) -> int:
-        """The stage that stores a node: its own, but a leaf can be read at any."""
+        """The stage that stores a node; a leaf can be stored at any stage, by default the last one."""
         if node.op in ("leaf", "constant"):
             return self.stages.count - 1 if otherwise is None else otherwise
         return self.late[node]
@@ -439,7 +464,7 @@ class Stepwise(_Writer):
         return self.load(node, self._scratch(name, offset, node), self.mask(node.width, "running"))
 
     def _add(self, index: int, offset: int, node: Node) -> str:
-        """Each row adds up its own, which torch adds up in the end."""
+        """Accumulate the sum of each row over steps; torch adds up the rows at the end."""
         name = f"sum{index}"
         self.scratch[name] = self.widths[f"vector{index}"]
         place = self._scratch(name, offset, node)
