@@ -1,6 +1,7 @@
 """Dropout, and dropout with one mask for all steps of a sequence.
 
-Gal & Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016, https://arxiv.org/abs/1512.05287
+Source: Gal & Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016,
+https://arxiv.org/abs/1512.05287
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from torch.nn import functional as F
 
 
 class LockedDropout(nn.Module):
-    """Dropout on (B, T, F) with one mask for all steps of a row (variational dropout)."""
+    """Dropout on (B, T, F) with one mask for all steps of a row (variational dropout).
+
+    Args:
+        p: probability of a zero.
+    """
 
     def __init__(self, p: float):
         super().__init__()
@@ -23,7 +28,11 @@ class LockedDropout(nn.Module):
 
 
 def create_dropout(rate: float, locked: bool = False) -> nn.Module:
-    """Element-wise dropout, or `LockedDropout`.
+    """Create element-wise dropout, or `LockedDropout`.
+
+    Args:
+        rate: probability of a zero.
+        locked: one mask for all steps of a row.
 
     Raises:
         ValueError: the rate is not a probability below 1.

@@ -1,1 +1,1 @@
-"""The one training loop and what it needs; what a run writes is in `record`, starting a run is in `runs`."""
+"""The training loop and its parts. Run directories are written in `record`; `runs` starts trainings."""

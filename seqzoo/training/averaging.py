@@ -1,4 +1,4 @@
-"""Averages of the weights over updates, which are validated, saved as the best and scored; training uses the others.
+"""Weight averaging: validation, the best checkpoint and final scores use averages of the weights over updates.
 
 ema: an exponential moving average (Polyak & Juditsky 1992, https://doi.org/10.1137/0330046, with a memory).
 swa: an equal mean of the last part of a training (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407).

@@ -32,16 +32,16 @@ def select_device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError([f"training.device is {name}, but torch sees {torch.cuda.device_count()} CUDA GPUs here"])
-    # with its number, since each thread has a current GPU of its own
+    # with an explicit number, because the current GPU may differ between threads
     return torch.device(name, torch.cuda.current_device()) if name == "cuda" else device
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Check that a device supports a precision. On a CPU it is fp32 alone: recurrent layers in bf16 crash the process
-    on machines that report AMX but do not allow it.
+    """Check that a device supports a precision. CPUs are limited to fp32, because recurrent layers in bf16 crash on
+    machines that report AMX but do not permit its use.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: the device does not support the precision.
     """
     if precision != "fp32" and device.type != "cuda":
         raise ConfigError(
@@ -98,6 +98,6 @@ def seed_everything(seed: int) -> None:
 def make_deterministic(deterministic: bool) -> None:
     """Use deterministic algorithms. On a CPU results are always reproducible for the same number of threads."""
     if deterministic and torch.cuda.is_available():
-        # cuBLAS reads it at its start
+        # cuBLAS reads the variable when it is initialised
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)

@@ -15,7 +15,7 @@ class StopSignals:
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> StopSignals:
-        # only the main thread can install handlers; in other threads a training cannot be stopped this way
+        # only the main thread can install signal handlers
         if threading.current_thread() is threading.main_thread():
             numbers = [signal.SIGINT, signal.SIGTERM]
             # nohup ignores it; Windows does not have it

@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ from seqzoo.training.session import Position, Session, is_over
 
 
 class Stopped(Exception):
-    """A signal ended the training after a whole update, and that update has been saved."""
+    """A signal ended the training after an update, and a checkpoint has been saved.
+
+    Args:
+        signal_number: of the signal.
+    """
 
     def __init__(self, signal_number: int):
         super().__init__(signal_number)
@@ -32,15 +36,23 @@ class Stopped(Exception):
 
 
 class Stopwatch:
-    """Adds the time between its calls to a position. seconds, cpu_seconds: when it was called last."""
+    """Adds elapsed time to a position.
+
+    Args:
+        position: of the training.
+        device: of the training.
+
+    Attributes:
+        seconds, cpu_seconds: times of the last lap.
+    """
 
     def __init__(self, position: Position, device: torch.device):
         self.position, self.device = position, device
         self.seconds, self.cpu_seconds = time.monotonic(), time.process_time()
 
     def lap(self) -> float:
-        """The seconds since the last call; on a CPU those for which the process had one, since what other programs take
-        from it, or the compiler that it waits for, is not its own.
+        """The seconds since the last lap; on a CPU at most the CPU time of the process, so that time for which other
+        programs had the CPU, or for which the process waited for a compiler, does not count.
         """
         seconds, cpu_seconds = time.monotonic(), time.process_time()
         passed, cpu_passed = seconds - self.seconds, cpu_seconds - self.cpu_seconds
@@ -51,8 +63,17 @@ class Stopwatch:
 
 
 def fit(session: Session, data: DataModule, run: Run) -> None:
-    """Train until the epochs, the steps, the seconds or the patience end. A session from a checkpoint goes on where it
-    was.
+    """Train until the limit of epochs, steps or seconds is reached or patience ends. A session that was restored from a
+    checkpoint is continued.
+
+    Args:
+        session: the training.
+        data: loaded.
+        run: the run directory to write to.
+
+    Raises:
+        Stopped: a signal was received; the training has been saved.
+        TrainingError: the loss or its gradient is not finite.
     """
     position, settings = session.position, session.settings
     watch = Stopwatch(position, session.device)
@@ -100,8 +121,15 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
 
 
 def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
-    """One step of the optimizer on one or several batches, which are on the device; returns the gradient's norm before
-    it was clipped. Nothing here waits for a GPU.
+    """One update of the weights, without synchronisation with a GPU.
+
+    Args:
+        session: the training.
+        group: the batches whose gradients are accumulated, on the device.
+        stateful: whether batches continue each other.
+
+    Returns:
+        The norm of the gradient before clipping.
     """
     model, settings, position = session.model, session.settings, session.position
     model.train()
@@ -138,32 +166,32 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
 
 
 def validate(session: Session, data: DataModule, run: Run, diagnostics: Diagnostics) -> None:
-    """Score the validation split, keep the best weights, show examples, and stop when patience ends."""
+    """Evaluate on the validation split, save the best weights, log examples, and finish when patience ends."""
     position, settings, model = session.position, session.settings, session.model
     with session.averaging.applied():
         scores = evaluate(model, data, "validation", session.device, settings.precision)
         first = model.task.metrics()[0]
         score = scores[first.name] if first.higher_is_better else -scores[first.name]
-        # equal scores are told apart by their loss; a score that is no number is worse than any other
+        # ties are broken by the loss; NaN is worse than any number
         rank = [-math.inf if math.isnan(value) else value for value in (score, -scores[model.task.loss_name])]
         improved = position.best is None or rank > position.best
         position.waited = 0 if improved else position.waited + 1
         if improved:
             position.best, position.best_step = rank, position.step
-            # before the checkpoint that knows of it: the other way round a cut between the two would lose these weights
+            # saved before the checkpoint that refers to them; otherwise an interruption in between would lose them
             run.save_best(session, {name: str(value) for name, value in scores.items()})
         examples = decoded_examples(model, data, "validation", session.device, settings.examples)
         run.log_validation(session, scores, examples, improved)
         diagnostics.look(session, data, run, examples)
     session.schedule.after_validation(improved)
     if session.averaging.after_validation(rank):
-        run.log(f"from update {position.step:,} on the weights are averaged")
+        run.log(f"weights are averaged from update {position.step:,}")
     if settings.patience is not None and position.waited >= settings.patience:
         position.finished = True
 
 
 def in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """As many batches together as make one update; the last group of an epoch may be smaller."""
+    """Groups of batches that make up one update; the last group of an epoch may be smaller."""
     remaining = iter(batches)
     while group := list(islice(remaining, size)):
         yield group

@@ -46,13 +46,14 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, settings: Training, stat
     parameters = [parameter.data for group in optimizer.param_groups for parameter in group["params"]]
     example = nn.Linear(2, 3)
     example.weight.grad = torch.zeros_like(example.weight)
-    kept = build_optimizer(example, settings)
-    kept.step()
+    example_optimizer = build_optimizer(example, settings)
+    example_optimizer.step()
+    example_state = example_optimizer.state[example.weight]
     for number, values in state.items():
         if number not in range(len(parameters)):
             raise ValueError(f"optimizer.state has {number!r}, and there are {len(parameters)} parameters")
         parameter = parameters[number]
-        like = {k: parameter if v.shape == example.weight.shape else v for k, v in kept.state[example.weight].items()}
+        like = {k: parameter if v.shape == example.weight.shape else v for k, v in example_state.items()}
         check_form(values, like, f"optimizer.state.{number}")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
@@ -61,7 +62,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, settings: Training, stat
 class Schedule:
     """The learning rate schedule.
 
-    Attributes:
+    Args:
         settings: the options.
         total: the number of updates, at which linear and cosine end; None where only a time budget ends the training.
         factor: the current factor of plateau.

@@ -1,4 +1,4 @@
-"""All that a training carries from one update to the next, which is what a checkpoint holds."""
+"""The state of a training between updates, which a checkpoint contains."""
 
 from __future__ import annotations
 
@@ -28,13 +28,20 @@ from seqzoo.training.settings import Training, out_of_range
 
 @dataclass
 class Position:
-    """How far a training is, in plain numbers.
+    """The progress of a training, in plain numbers.
 
-    epoch and batch: where in the data the next update begins; step: updates done; tokens: real input steps read;
-    seconds: of training, validation included; cpu_seconds: what all threads of the process worked in `seconds`, which
-    other programs on the machine do not lengthen; update_seconds: of updates alone, by which budgets and speeds are
-    counted, on a CPU without the time that other programs had it;
-    best: the best score so far and minus its loss, found at best_step; waited: validations since.
+    Args:
+        epoch, batch: where in the data the next update begins.
+        step: number of updates so far.
+        tokens: number of real input steps so far.
+        seconds: duration of the training, validation included.
+        update_seconds: duration of the updates only, which budgets and speeds are measured by; on a CPU at most the CPU
+            time of the process.
+        cpu_seconds: CPU time of all threads of the process during `seconds`.
+        best: the best validation score so far (negated where lower is better) and minus its loss.
+        best_step: the update at which it was reached.
+        waited: number of validations since then.
+        finished: whether the training has ended.
     """
 
     epoch: int = 0
@@ -51,13 +58,13 @@ class Position:
 
 
 COUNTED, SAMPLED = 100, 10
-"""Up to COUNTED epochs, the batches of each are counted before a training starts; of more epochs, those of SAMPLED."""
+"""The batches of up to COUNTED epochs are counted before a training; for more epochs, those of the first SAMPLED."""
 
 
 def count_updates(data: DataModule, settings: Training) -> int | None:
-    """The number of updates in all, by `steps` or `epochs`, whichever ends first; None where neither ends.
+    """The total number of updates by `steps` or `epochs`, whichever ends first; None if both are unlimited.
 
-    More than COUNTED epochs count as the mean of the first SAMPLED ones, where they differ in their number of batches.
+    Epochs may differ in their number of batches. For more than COUNTED epochs it is estimated from the first SAMPLED.
     """
     if settings.epochs is None:
         return settings.steps
@@ -72,10 +79,13 @@ def count_updates(data: DataModule, settings: Training) -> int | None:
 
 
 def is_over(position: Position, settings: Training, seconds: float | None, batches: int) -> bool:
-    """Whether a training ends at a position: by its updates, its epochs, or the seconds of its budget.
+    """Whether a training has reached its limit of updates, epochs or seconds.
 
     Args:
-        batches: the number of batches of the position's epoch.
+        position: of the training.
+        settings: its options.
+        seconds: its time budget; None: unlimited.
+        batches: number of batches of the current epoch.
     """
     epochs = position.epoch + (position.batch >= batches)
     return (
@@ -87,10 +97,24 @@ def is_over(position: Position, settings: Training, seconds: float | None, batch
 
 @dataclass
 class Session:
-    """running_total, running_count: the loss since the last log; bad_step: the first update whose loss was not finite,
-    or -1; bad_inputs, bad_targets: the first one that read such numbers. They stay on the device, so that a step does
-    not wait for it. last_train_loss: the mean that was logged last. total_steps: what `count_updates` gives; seconds:
-    of updates in all, None for no limit. rule: where gradients come from.
+    """A training in progress: model, optimizer, learning rate schedule, learning rule and position.
+
+    Args:
+        model: the model, which is moved to the device.
+        settings: the options of training.
+        device: of the training.
+        total_steps: from `count_updates`.
+        seconds: time budget of the updates; None: unlimited.
+        rule: computes gradients.
+        position: progress so far.
+        state: the recurrent state that the next batch continues from; None: the initial state.
+        last_train_loss: the last mean training loss that was logged.
+
+    Attributes:
+        running_total, running_count: loss and number of targets since the last log. Like the next two, they stay on the
+            device, so that an update does not synchronise with it.
+        bad_step: the first update whose loss or gradient was not finite; -1: none.
+        bad_inputs, bad_targets: the first update whose inputs or targets were not finite; -1: none.
     """
 
     model: Model
@@ -119,31 +143,31 @@ class Session:
 
     @property
     def spent(self) -> float:
-        """The share of the seconds that is used."""
+        """The share of the time budget that has been spent."""
         return 0.0 if self.seconds is None else self.position.update_seconds / self.seconds
 
     @property
     def tokens_per_second(self) -> float:
-        """Speed of the updates alone, by their own clock: on a CPU the process's CPU time."""
+        """Real input steps per second of `Position.update_seconds`."""
         return self.position.tokens / max(self.position.update_seconds, 1e-9)
 
     @property
     def progress(self) -> float:
-        """The share of the training that is done, by updates or by time, whichever is further."""
+        """The share of the training that is done, by updates or by time, whichever is larger."""
         return max(self.spent, 0.0 if self.total_steps is None else self.position.step / self.total_steps)
 
     def add_loss(self, total: Tensor, count: Tensor, norm: Tensor) -> None:
-        """Count an update in, without waiting for the device."""
+        """Add the loss of an update to the running mean, without synchronisation with the device."""
         self.running_total += total
         self.running_count += count
         finite = torch.isfinite(total)
-        # in fp16 a gradient overflows now and then, and the scaler skips the update
+        # in fp16 gradients may overflow; the scaler then skips the update
         if self.settings.precision != "fp16":
             finite = finite & torch.isfinite(norm)
         self.bad_step = self._first(self.bad_step, finite)
 
     def add_data(self, group: list[Batch]) -> None:
-        """Note whether what an update reads is finite, without waiting for the device."""
+        """Record whether inputs and targets of an update are finite, without synchronisation with the device."""
         for batch in group:
             if batch.inputs.is_floating_point():
                 self.bad_inputs = self._first(self.bad_inputs, batch.inputs.isfinite().all())
@@ -151,33 +175,33 @@ class Session:
                 self.bad_targets = self._first(self.bad_targets, batch.targets.isfinite().all())
 
     def _first(self, bad: Tensor, finite: Tensor) -> Tensor:
-        """The first update at which something was not finite."""
+        """`bad`, or the current update if `bad` is -1 and something is not finite now."""
         return torch.where((bad < 0) & ~finite, torch.full_like(bad, self.position.step), bad)
 
     def mean_loss(self) -> float:
-        """The mean over the targets since the last call."""
+        """The mean training loss per target since the last call."""
         mean = float(self.running_total / self.running_count.clamp(min=1))
         self.running_total.zero_()
         self.running_count.zero_()
         return mean
 
     def check_finite(self) -> None:
-        """Raises TrainingError once an update had a loss or a gradient that is no number. Nothing is saved after it."""
+        """Raise TrainingError if the loss or the gradient of an update was not finite. It is called before saving."""
         bad = int(self.bad_step)
         if bad < 0:
             return
-        read = [
+        damaged = [
             name for name, step in (("inputs", self.bad_inputs), ("targets", self.bad_targets)) if 0 <= int(step) <= bad
         ]
-        if read:
+        if damaged:
             raise TrainingError(
-                f"the {' and '.join(read)} of update {bad} hold NaN or infinity (epoch {self.position.epoch}, at or "
+                f"the {' and '.join(damaged)} of update {bad} hold NaN or infinity (epoch {self.position.epoch}, at or "
                 f"before batch {self.position.batch}): correct the data; the last checkpoint is from before"
             )
         advice = "lower training.learning_rate or training.clip_norm"
-        if bad == 0:  # which the initial weights give, whatever the learning rate
+        if bad == 0:  # the learning rate has had no effect yet
             advice = "check the cell and the loss for a division by zero or an overflow"
-        named = [
+        not_finite = [
             name
             for name, p in self.model.named_parameters()
             if not torch.isfinite(p).all() or (p.grad is not None and not torch.isfinite(p.grad).all())
@@ -185,11 +209,11 @@ class Session:
         raise TrainingError(
             f"the loss or its gradient is not a finite number since update {bad} "
             f"(epoch {self.position.epoch}, at or before batch {self.position.batch}); "
-            f"not finite: {', '.join(named[:3]) or 'the loss alone'}: {advice}; the last checkpoint is from before"
+            f"not finite: {', '.join(not_finite[:3]) or 'the loss alone'}: {advice}; the last checkpoint is from before"
         )
 
     def content(self) -> dict[str, Any]:
-        """Tensors and plain data, enough to go on bit for bit on a CPU."""
+        """The content of a checkpoint, tensors and plain data, from which a training on a CPU resumes bit for bit."""
         kind, keys, place, has_gauss, gauss = cast(Any, numpy.random.get_state())
         return {
             "model": self.model.state_dict(),
@@ -212,18 +236,23 @@ class Session:
         }
 
     def restore(self, content: dict[str, Any]) -> None:
-        """The inverse of `content`; the model has been filled already. Raises ValueError or LookupError for what is
-        not the content of such a session.
+        """Restore everything but the weights of the model, which `fill` has restored.
+
+        Args:
+            content: from `content`.
+
+        Raises:
+            ValueError, LookupError: it is not the content of such a session.
         """
-        own = self.content()
+        current = self.content()
         for name in ("schedule", "running", "last_train_loss"):
-            check_form(content[name], own[name], name)
+            check_form(content[name], current[name], name)
         check_progress(content)
         self.position = Position(**content["position"])
         restore_optimizer(self.optimizer, self.settings, mapping(mapping(content, "optimizer"), "state"))
         self.averaging.restore(mapping(content, "averaging"))
         if self.scaler.is_enabled():
-            check_form(content["scaler"], own["scaler"], "scaler")
+            check_form(content["scaler"], current["scaler"], "scaler")
             self.scaler.load_state_dict(content["scaler"])
         self.schedule.factor = content["schedule"]["factor"]
         self.schedule.waited = content["schedule"]["waited"]
@@ -232,7 +261,7 @@ class Session:
         running = [tensor.detach().to(self.device) for tensor in content["running"]]
         self.running_total, self.running_count = running
         self.last_train_loss = content["last_train_loss"]
-        self._restore_random(mapping(content, "random"), own["random"])
+        self._restore_random(mapping(content, "random"), current["random"])
 
     def _restored_state(self, saved: Any) -> State | None:
         if saved is None:
@@ -242,21 +271,21 @@ class Session:
             first = first[0]
         return map_state(self._restored, saved, self.model.backbone.initial_state(len(first)))
 
-    def _restored(self, saved: Tensor, own: Tensor) -> Tensor:
-        # by autocast its numbers may be of another precision
-        if saved.shape != own.shape or (saved.is_floating_point(), saved.is_complex()) != (
-            own.is_floating_point(),
-            own.is_complex(),
+    def _restored(self, saved: Tensor, like: Tensor) -> Tensor:
+        # the precision may differ because of autocast
+        if saved.shape != like.shape or (saved.is_floating_point(), saved.is_complex()) != (
+            like.is_floating_point(),
+            like.is_complex(),
         ):
-            raise ValueError(f"state has {tuple(saved.shape)} {saved.dtype}, not {tuple(own.shape)} {own.dtype}")
+            raise ValueError(f"state has {tuple(saved.shape)} {saved.dtype}, not {tuple(like.shape)} {like.dtype}")
         return saved.to(self.device)
 
-    def _restore_random(self, saved: dict[str, Any], own: dict[str, Any]) -> None:
+    def _restore_random(self, saved: dict[str, Any], current: dict[str, Any]) -> None:
         for name in ("torch", "numpy"):
-            check_form(saved[name], own[name], f"random.{name}")
+            check_form(saved[name], current[name], f"random.{name}")
         torch.set_rng_state(saved["torch"])
         if self.device.type == "cuda":
-            # the run may go on where there are fewer GPUs, or more
+            # the number of GPUs may differ from that of the machine that saved the checkpoint
             for number, state in enumerate(saved["cuda"][: torch.cuda.device_count()]):
                 torch.cuda.set_rng_state(state, number)
         random.setstate(saved["python"])
@@ -265,7 +294,7 @@ class Session:
 
 
 def _checked_content(rule: LearningRule) -> dict[str, Any]:
-    """What a rule remembers. Raises TrainingError where a checkpoint with it could not be loaded."""
+    """The content of a learning rule. Raises TrainingError if a checkpoint cannot store it."""
     content = rule.content()
     reason = unstorable(content, "it") if isinstance(content, dict) else f"it is {content!r:.60}, not a mapping"
     if reason:
@@ -276,7 +305,7 @@ def _checked_content(rule: LearningRule) -> dict[str, Any]:
 
 
 def check_progress(content: dict[str, Any]) -> None:
-    """Raises ValueError or LookupError where a checkpoint does not say how far its training is."""
+    """Check the position in a checkpoint. Raises ValueError or LookupError if it is missing or invalid."""
     plain = mapping(content, "position")
     mistakes = list(check_options("position", Position, plain).values())
     numbers = {name: value for name, value in plain.items() if isinstance(value, int | float)}

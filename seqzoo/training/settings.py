@@ -83,11 +83,11 @@ AT_MOST = {"learning_rate": 1000, "weight_decay": 1000}
 
 
 def out_of_range(training: Mapping[str, Any]) -> list[str]:
-    """The values that are out of their range, a message for each. Types are right; options may be missing."""
+    """A message for each value that is out of its range. The types have been checked; options may be missing."""
     numbers = {name: value for name, value in training.items() if isinstance(value, (int, float))}
     mistakes = []
     for name, value in numbers.items():
-        # written so that nan is out of range, too
+        # "not >=" also catches NaN
         if name in AT_LEAST and not value >= AT_LEAST[name]:
             mistakes.append(f"training.{name} is {value}: it must be at least {AT_LEAST[name]}")
         if name in AT_MOST and value > AT_MOST[name]:

@@ -31,7 +31,7 @@ class Dilated(Stack):
     `learn_initial_state` the d initial states of each layer are learned.
 
     Args:
-        growth: M, factor by which the dilation grows from layer to layer.
+        growth: M, ratio of the dilations of consecutive layers.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"growth": "num_layers>1"}
@@ -50,7 +50,9 @@ class Dilated(Stack):
 
 
 def dilate(cell: CellFactory, dilation: int, input_size: int, hidden_size: int) -> Cell:
-    """A cell whose recurrent connection skips to `dilation` steps before; also for 1, so that states have one form."""
+    """A cell whose recurrent connection is from `dilation` steps before. A dilation of 1 is wrapped, too, so that
+    states have the same form.
+    """
     return DilatedCell(cell(input_size, hidden_size), dilation)
 
 

@@ -20,4 +20,4 @@ class Mixed(Stack):
         check_depth(num_layers)
         if len(cells) != num_layers:
             raise ValueError(f"cells lists {len(cells)} for num_layers={num_layers}: give one per layer")
-        super().__init__([own or cell for own in cells], input_size, num_layers=num_layers, **options)
+        super().__init__([chosen or cell for chosen in cells], input_size, num_layers=num_layers, **options)

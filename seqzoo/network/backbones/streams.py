@@ -1,4 +1,4 @@
-"""Two computations at once on a GPU that one of them alone does not fill."""
+"""Runs two computations in parallel on a GPU that one of them does not fill."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ S = TypeVar("S", bound=State)
 
 
 def side_by_side(reads: Sequence[Tensor], first: Callable[[], S], second: Callable[[], S]) -> tuple[S, S]:
-    """What both return, a tensor or a nested tuple of them. reads: the tensors that `second` reads, parameters aside.
+    """Run two functions, on a GPU in parallel: `second` runs on a stream of its own, and so does its backward pass,
+    because autograd uses the stream of the forward pass. On a CPU and under `torch.compile` they run one after the
+    other.
 
-    On a GPU `second` runs on a stream of its own, and so does its backward pass: autograd keeps to the stream of the
-    forward one. Elsewhere, and where torch compiles both into one program, they run in turns.
+    Args:
+        reads: the tensors that `second` reads, except parameters.
+        first, second: return a tensor or nested tuples of tensors.
+
+    Returns:
+        Both results.
     """
     if not reads[0].is_cuda or torch.compiler.is_compiling():
         return first(), second()
@@ -28,7 +34,7 @@ def side_by_side(reads: Sequence[Tensor], first: Callable[[], S], second: Callab
         of_second = second()
     of_first = first()
     here.wait_stream(there)
-    # whoever frees them must know that the other stream may still be at work on them
+    # the memory of these tensors must not be reused before the other stream has finished
     for tensor in reads:
         tensor.record_stream(there)
     for tensor in flatten(of_second):
@@ -38,5 +44,5 @@ def side_by_side(reads: Sequence[Tensor], first: Callable[[], S], second: Callab
 
 @functools.cache
 def _other(device: torch.device) -> torch.cuda.Stream:
-    """One for each device: compiled loops keep their buffers by stream."""
+    """The second stream of a device; always the same, because compiled loops keep buffers per stream."""
     return torch.cuda.Stream(device)

@@ -22,8 +22,7 @@ class Pooling(nn.Module):
         feature_size: O.
         names: one pooling or a list of them.
             last: the output after the last step.
-            middle: the output at the middle step, of both directions where there are two; for windows that are centred
-            on a position, such as a splice site in DNA.
+            middle: the output at the middle step, for windows around a position, such as a splice site in DNA.
             mean, max: over the real steps.
             attention: a weighted mean with learned weights (Yang et al., Hierarchical Attention Networks, 2016,
             https://aclanthology.org/N16-1174).

@@ -1,1 +1,1 @@
-"""Run directories: files, checkpoints, logs and TensorBoard events, written and read. Who starts runs is in `runs`."""
+"""Run directories: configuration, checkpoints, logs and TensorBoard events, written and read; `runs` starts runs."""

@@ -1,10 +1,10 @@
-"""The files of a run directory, and how they are read and written. Nothing here imports torch, so that `seqzoo compare`
-starts at once.
+"""The files of a run directory, and how they are read and written. This module does not import torch, so that `seqzoo
+compare` starts quickly.
 
 config.yaml  spec.json  train.log  curves.jsonl  metrics.json  events.out.tfevents...  trace.json  .lock
 projector_config.pbtxt  embeddings.tsv  tokens.tsv  checkpoints/{last.pt,best.safetensors}
 
-A run directory may come from a stranger: only plain data of limited size is read, and links are never followed.
+A run directory may come from an untrusted source: only plain data of limited size is read, and links are not followed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _fault_of_configuration(config: Any) -> str:
-    """What is wrong with the sections of a configuration; empty where nothing is."""
+    """What is wrong with the sections of a configuration; empty if they are valid."""
     if not isinstance(config, dict):
         return "it is not a mapping"
     for name, kind in {**SECTIONS, **{name: dict for name in NEWER if name in config}}.items():
@@ -132,7 +132,7 @@ def _loader() -> Any:
 
 
 def _fault_of_plain_data(value: Any, depth: int = 0) -> str:
-    """Why a value is not plain data as seqzoo writes it; empty where it is."""
+    """Why a value is not plain data as seqzoo writes it; empty if it is."""
     if depth > DEEPEST:
         return f"it is nested more than {DEEPEST} levels deep"
     if isinstance(value, dict):
@@ -282,11 +282,10 @@ def append(path: Path, text: str) -> None:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """A context in which this process alone uses a run directory, which is created where there is none.
+    """A context in which this process has exclusive use of a run directory, which is created if it does not exist.
 
     Raises:
-        CheckpointError: another process uses it, or the place of a file that seqzoo will write is taken by a folder or
-            a link.
+        CheckpointError: another process uses it, or there is a folder or link with the name of a file to be written.
     """
     with ExitStack() as stack:
         with _claiming(folder):

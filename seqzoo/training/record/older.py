@@ -25,11 +25,11 @@ PARTS_OF_DECODER = ("embedding", "bridge", "attention", "combine", "head")
 
 
 BPTT = {"class": "BackpropagationThroughTime", "carry_state": True}
-"""How every run was trained before there were learning rules, and how one is trained by default."""
+"""The learning rule of runs that were trained before rules were options, and the default one."""
 
 
 def with_learning_rule(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a run with the learning rule that it was trained by."""
+    """The configuration of a run with its learning rule."""
     if "learning" in config:
         return config
     return {**config, "learning": dict(BPTT), "choices": {**config["choices"], "learning": "bptt"}}

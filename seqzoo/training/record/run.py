@@ -62,10 +62,12 @@ PROJECTED = 1000
 
 
 class Run:
-    """A run directory that one process writes to, until `close` or the end of a `with`.
+    """A run directory that this process writes to, until `close` or the end of a `with` block.
+
+    Args:
+        folder: the directory.
 
     Attributes:
-        folder: the directory.
         tracker: writes TensorBoard events; set when the training begins.
     """
 
@@ -74,9 +76,9 @@ class Run:
     def __init__(self, folder: Path):
         self.folder = folder
         self._bar: tqdm | None = None
-        self._legend_told = False
-        self._held = ExitStack()
-        self._held.enter_context(claimed(folder))
+        self._legend_logged = False
+        self._claim = ExitStack()
+        self._claim.enter_context(claimed(folder))
 
     def __enter__(self) -> Run:
         return self
@@ -85,7 +87,8 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        self._held.close()
+        """Let other processes use the directory."""
+        self._claim.close()
 
     @classmethod
     def create(cls, folder: Path, config: Mapping[str, Any]) -> Run:
@@ -133,9 +136,9 @@ class Run:
         self._append(text)
 
     def log_error(self, error: Exception) -> None:
-        """Write what ended the training to the log file, an error that seqzoo did not expect with its traceback."""
+        """Write the error that ended the training to the log file, with its traceback if it was unexpected."""
         text = str(error) if isinstance(error, SeqzooError) else "".join(traceback.format_exception(error))
-        with suppress(SeqzooError):  # a full disk may be what ended it
+        with suppress(SeqzooError):  # the disk may be full
             self._append(text.rstrip("\n"))
 
     def _append(self, text: str) -> None:
@@ -190,20 +193,20 @@ class Run:
             f"{'  (best)' if improved else ''}  {format_speed(session)}  "
             f"{format_seconds(max(left, 0))} left"
         )
-        if examples and not self._legend_told:
+        if examples and not self._legend_logged:
             self.log(f"    examples: {session.model.task.legend}")
-            self._legend_told = True
+            self._legend_logged = True
         for example in examples:
             self.log(indent(example, "    "))
         tags = {f"valid/{'loss' if name == 'loss_nats' else name}": value for name, value in scores.items()}
         self._add_point(tags, session)
         if examples:
-            # four spaces make a block of Markdown that is shown as it is
+            # indented by four spaces, Markdown shows text verbatim
             text = indent("\n".join([f"{session.model.task.legend}\n", *examples]), "    ")
             self.tracker.text("valid/examples", text, position.step)
 
     def _add_point(self, values: dict[str, float], session: Session) -> None:
-        """Write to TensorBoard and to the file of curves, which is read a hundred times as fast."""
+        """Write a point to TensorBoard and to the file of curves, which can be read a hundred times as fast."""
         position = session.position
         self.tracker.scalars(values, position.step)
         point = {"step": position.step, "tokens": position.tokens, "seconds": round(position.seconds, 3), **values}
@@ -237,9 +240,9 @@ class Run:
             rows = [
                 (
                     printable(name),
-                    f"{found['precision']:9.4f}  {found['recall']:6.4f}  {found['f1']:6.4f}  {found['support']:7,}",
+                    f"{scores['precision']:9.4f}  {scores['recall']:6.4f}  {scores['f1']:6.4f}  {scores['support']:7,}",
                 )
-                for name, found in by_class.items()
+                for name, scores in by_class.items()
             ]
             self.log("\n" + format_table([(split, "precision  recall      f1  support"), *rows]))
         if can_draw() and len(confusion.classes) <= DRAWN_CLASSES:
@@ -279,7 +282,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_speed(session: Session) -> str:
-    """Tokens per second; on a CPU per second of CPU time, since other programs may use it, too."""
+    """Tokens per second; on a CPU, per second of CPU time."""
     clock = "CPU second" if session.device.type == "cpu" else "second"
     return f"{session.tokens_per_second:,.0f} tokens per {clock}"
 

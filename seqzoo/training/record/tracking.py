@@ -50,7 +50,7 @@ class Tracker:
     def __init__(
         self, run_dir: Path, hyperparameters: Mapping[str, Hyperparameter], group: str, purge_step: int | None = None
     ):
-        # importing TensorBoard takes a quarter of a second
+        # imported here, because it takes a quarter of a second
         from tensorboard.plugins.hparams import plugin_data_pb2
         from torch.utils.tensorboard import SummaryWriter
 
