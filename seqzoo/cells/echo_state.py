@@ -35,10 +35,10 @@ class EchoState(Cell):
         input_size, hidden_size: number of features per step, and of hidden units.
         spectral_radius: largest absolute eigenvalue of U; below 1 the influence of past inputs fades in practice.
         leak: a, the leaking rate: 1 for no leak, smaller for slower units.
-        input_scale: input weights W are uniform in +- this.
-        feedback_size: number of inputs, the last ones, that are outputs fed back.
-        feedback_scale: feedback weights are uniform in +- this.
-        bias_scale: biases are uniform in +- this.
+        input_scale: input weights W are drawn uniformly from +- this value.
+        feedback_size: number of inputs, counted from the last one, that are outputs fed back.
+        feedback_scale: feedback weights are drawn uniformly from +- this value.
+        bias_scale: biases are drawn uniformly from +- this value.
         connectivity: share of each unit's recurrent weights that are not zero; at least one weight.
     """
 

@@ -1,4 +1,4 @@
-"""The encoder of inputs that are vectors already."""
+"""The encoder of inputs that are already vectors."""
 
 from __future__ import annotations
 
