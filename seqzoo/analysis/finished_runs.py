@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqzoo.contracts.errors import CheckpointError, SeqzooError, printable
+from seqzoo.configuration.stored import stored
+from seqzoo.contracts.errors import CheckpointError, ConfigError, SeqzooError, printable
 from seqzoo.runs.provenance import group_name
 from seqzoo.training.record.files import (
     CONFIG,
@@ -128,8 +129,13 @@ def read_run(folder: Path) -> RunRecord:
     _check_count(folder / METRICS, *(metrics.get(split) for split in SPLITS))
     if not any(isinstance(metrics.get(split), dict) for split in SPLITS):
         raise CheckpointError(f"{folder / METRICS} has no scores of {' or '.join(SPLITS)}")
-    curves = read_curves(folder) or read_events(folder)
-    return RunRecord(folder, group_name(config), config["seed"], config, metrics, curves)
+    try:
+        group = group_name(stored(config))
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{folder / CONFIG} is not a configuration of seqzoo: {'; '.join(error.mistakes)}"
+        ) from error
+    return RunRecord(folder, group, config["seed"], config, metrics, read_curves(folder) or read_events(folder))
 
 
 def _check_count(path: Path, *scores: Any) -> None:

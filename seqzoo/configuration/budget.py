@@ -16,7 +16,7 @@ WIDEST = 2**20
 MOST_WEIGHTS = 2**32
 
 
-@dataclass
+@dataclass(frozen=True)
 class Budget:
     """Limits that make comparisons fair; the options are documented in `conf/config.yaml`."""
 

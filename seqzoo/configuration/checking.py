@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,6 +37,7 @@ from seqzoo.contracts.options import (
     leaves,
     parameters,
     plain,
+    thawed,
     type_hints,
     unmet,
 )
@@ -112,7 +113,7 @@ def _check_parts(parts: Parts) -> list[str]:
     }
     placeholders |= dict.fromkeys(("input_size", "feature_size"), 8)
     widths = parts.backbone.get("hidden_size")
-    width: Any = widths[0] if isinstance(widths, list) and widths else widths
+    width: Any = widths[0] if isinstance(widths, tuple) and widths else widths
     # the configured size, because options of a cell may depend on it
     placeholders["hidden_size"] = width if fits(width, int) and 0 < width <= WIDEST else 8
     for group in COMPONENTS:
@@ -131,22 +132,22 @@ def _check_parts(parts: Parts) -> list[str]:
             mistakes += error.mistakes
         if group == "task" and "class" not in wrong:
             task = find(group, parts.task, parts.allow_modules, group)
-            names = {**parts.task, **wrong}.get("metrics")
+            names = {**thawed(parts.task), **wrong}.get("metrics")
             mistakes += _check_metrics(made.get(group, task), names, parts)
             mistakes += misfits(task, made.get("backbone"), placeholders["spec"], parts.choices, made.get("encoder"))
     return mistakes
 
 
-def _without(wrong: dict[str, str], group: str, parts: Parts) -> dict[str, Any] | None:
+def _without(wrong: Mapping[str, str], group: str, parts: Parts) -> Options | None:
     """The valid options of a component; None if it cannot be built from them."""
     if "class" in wrong:
         return None
-    options = getattr(parts, group)
+    options = thawed(getattr(parts, group))
     return _sound(find(group, options, parts.allow_modules, group), options, wrong)
 
 
-def _sound(constructor: type, options: Options, wrong: dict[str, str], above: str = "") -> dict[str, Any] | None:
-    hints, sound = type_hints(constructor), {}
+def _sound(constructor: type, options: Options, wrong: Mapping[str, str], above: str = "") -> Options | None:
+    hints, sound = type_hints(constructor), dict[str, Any]()
     for name, value in options.items():
         path = f"{above}{name}"
         if is_group(hints.get(name)) and isinstance(value, dict):

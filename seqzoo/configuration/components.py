@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -20,7 +20,17 @@ from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import WIDEST
 from seqzoo.contracts.class_index import modules
 from seqzoo.contracts.errors import ConfigError, DataError, closest
-from seqzoo.contracts.options import Options, check_options, fits, is_group, leaves, parameters, shown, type_hints
+from seqzoo.contracts.options import (
+    Options,
+    check_options,
+    fits,
+    is_group,
+    leaves,
+    parameters,
+    shown,
+    thawed,
+    type_hints,
+)
 from seqzoo.contracts.parts import Backbone, BackboneFactory, DataModule, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.engines import Execution
@@ -135,7 +145,7 @@ def with_classes(value: Any, hint: Any, allowed: Collection[str], where: str) ->
 def make(
     group: str,
     options: Options,
-    provided: dict[str, Any],
+    provided: Mapping[str, Any],
     allowed: Collection[str],
     cell: CellFactory | None = None,
     where: str | None = None,
@@ -144,7 +154,7 @@ def make(
 
     Args:
         group: kind of the component, a key of PACKAGES.
-        options: its options, with `class`.
+        options: its options, with `class`; the constructor receives copies of its own.
         provided: further arguments; the constructor receives those that it names.
         allowed: modules that the user allowed.
         cell: the cell of the model, for backbones inside the component.
@@ -153,13 +163,13 @@ def make(
     Raises:
         ConfigError: invalid options, or an error that the constructor raised, with its path.
     """
-    where = where or group
+    where, options = where or group, thawed(options)
     mistakes = check_component(group, options, where, allowed)
     if mistakes:
         raise ConfigError(mistakes.values())
     constructor = find(group, options, allowed, where)
     accepted = parameters(constructor)
-    common: dict[type, dict[str, Any]] = {}
+    common: Mapping[type, Options] = {}
     if group == "cell":
         options, common = _split_common(options, constructor)
     arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in accepted}
@@ -176,7 +186,7 @@ def make(
 
 def _parts(
     constructor: type, options: Options, allowed: Collection[str], cell: CellFactory | None, where: str
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """The arguments of a constructor from its options; groups and components among them are constructed."""
     hints, made = type_hints(constructor), {}
     for name, value in options.items():
@@ -196,7 +206,7 @@ def _parts(
     return made
 
 
-def _constructed(constructor: type, arguments: dict[str, Any]) -> Any:
+def _constructed(constructor: type, arguments: Mapping[str, Any]) -> Any:
     """Call a constructor. One that fails on the meta device because it reads tensor values is called on the CPU, and
     the result is moved.
     """
@@ -209,7 +219,7 @@ def _constructed(constructor: type, arguments: dict[str, Any]) -> Any:
         return constructor(**arguments).to("meta")
 
 
-def _finish(cell: Cell, common: dict[type, dict[str, Any]]) -> Cell:
+def _finish(cell: Cell, common: Mapping[type, Options]) -> Cell:
     """Apply the common options of cells."""
     initialise(cell, Initialisation(**common[Initialisation]))
     cell.engine = Execution(**common[Execution]).engine
@@ -266,12 +276,12 @@ def _backbone_factory(
     return lambda input_size: make("backbone", rest, {"cell": cell, "input_size": input_size}, allowed, where=where)
 
 
-def _split_common(options: Options, found: type) -> tuple[dict[str, Any], dict[type, dict[str, Any]]]:
+def _split_common(options: Options, constructor: type) -> tuple[Options, Mapping[type, Options]]:
     """The options of a cell itself, and those that every cell has: how it starts, what is done to its state, and how it
     is computed.
     """
-    own = parameters(found).keys()
-    common: dict[type, dict[str, Any]] = {
+    own = parameters(constructor).keys()
+    common: dict[type, Options] = {
         kind: {name: value for name, value in options.items() if name in parameters(kind).keys() - own}
         for kind in (Initialisation, Modifiers, Execution)
     }
@@ -286,13 +296,14 @@ def check_component(
 
     beside: options of other components; suggested for unknown names.
     """
+    options = thawed(options)
     if not isinstance(options, dict):
         return {"class": f"{where} is {shown(options)}: it must be a mapping with a class and its options"}
     try:
         constructor = find(group, options, allowed, where)
     except ConfigError as error:
         return {"class": str(error)}
-    plain = {name: value for name, value in options.items() if name != "class"}
+    plain: Options = {name: value for name, value in options.items() if name != "class"}
     mistakes: dict[str, str] = {}
     others = list(beside)
     if group == "cell":

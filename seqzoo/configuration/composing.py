@@ -9,7 +9,7 @@ import copy
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,13 +107,8 @@ def changes(config: Options, overrides: Iterable[str]) -> tuple[dict[str, Any], 
     """
     values: dict[str, Any] = {}
     mistakes: list[str] = []
-    for text in overrides:
-        try:
-            override = _parsed(text)
-        except ConfigError as error:
-            mistakes += error.mistakes
-            continue
-        path = override.key_or_group
+    for override in _parsed_each(overrides, mistakes):
+        text, path = str(override.input_line), override.key_or_group
         if override.is_sweep_override() or override.is_delete() or override.package is not None or "/" in path:
             mistakes.append(f"{text!r} is not a change that a run can be continued with: write option=value")
         elif re.match(r"hydra(\.|$)", path):
@@ -125,7 +120,7 @@ def changes(config: Options, overrides: Iterable[str]) -> tuple[dict[str, Any], 
     return values, mistakes
 
 
-def allowances(overrides: list[str]) -> list[str]:
+def allowances(overrides: Iterable[str]) -> list[str]:
     """The overrides that are not stored with a run for safety and must be given again to resume it."""
     return [text for text in overrides if text.lstrip("+").startswith(("allow_modules=", "allow_changed_data="))]
 
@@ -137,7 +132,7 @@ def merged(options: Options, changes: Options) -> dict[str, Any]:
 
 
 def _are_groups(*values: Any) -> bool:
-    return all(isinstance(value, dict) for value in values)
+    return all(isinstance(value, Mapping) for value in values)
 
 
 def _parsed(text: str) -> Override:
@@ -167,16 +162,20 @@ def _parsed(text: str) -> Override:
     raise ConfigError([f"{key} is {value!r}, which cannot be read as a value ({reason}){advice}"])
 
 
+def _parsed_each(overrides: Iterable[str], mistakes: list[str]) -> Iterator[Override]:
+    """Parse overrides; error messages for those that cannot be parsed are added to `mistakes`."""
+    for text in overrides:
+        try:
+            yield _parsed(text)
+        except ConfigError as error:
+            mistakes += error.mistakes
+
+
 def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[list[Override], list[Override]]:
     """Split overrides into choices of a group and options, without those that are invalid."""
     groups, options = [], []
-    for text in overrides:
-        try:
-            override = _parsed(text)
-        except ConfigError as error:
-            mistakes += error.mistakes
-            continue
-        group = override.key_or_group
+    for override in _parsed_each(overrides, mistakes):
+        text, group = override.input_line, override.key_or_group
         if group == "hydra.searchpath":
             mistakes.append(f"{text!r} is not for a command line: name the folder with --config-dir FOLDER")
         elif override.package is not None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
 from seqzoo.contracts.errors import ConfigError
-from seqzoo.contracts.options import Options, check_options, fits, shown
+from seqzoo.contracts.options import Options, check_options, fits, frozen, shown, thawed, with_values
 from seqzoo.training.record.older import BPTT
 from seqzoo.training.settings import Training, out_of_range
 
@@ -20,7 +18,8 @@ COMPONENTS = ("data", "encoder", "cell", "backbone", "task", "learning")
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The components of a configuration, each with the options of its YAML, `class` included.
+    """The components of a configuration, each with the options of its YAML, `class` included. Nothing in it can be
+    changed: mappings are read-only, and lists are tuples.
 
     choices: the chosen names of `conf/` by group.
     allow_modules: modules outside seqzoo whose classes may be used.
@@ -34,6 +33,10 @@ class Parts:
     learning: Options = field(default_factory=lambda: dict(BPTT))
     choices: Mapping[str, str] = field(default_factory=dict)
     allow_modules: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            object.__setattr__(self, item.name, frozen(getattr(self, item.name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,18 +56,16 @@ class Experiment(Parts):
 
     def to_plain(self) -> dict[str, Any]:
         """Plain mappings, lists and values, as stored in `config.yaml`; the inverse of `parse`."""
-        return asdict(self)
+        groups = {"training": vars(self.training), "budget": vars(self.budget)}
+        return thawed({**vars(self), **groups})
 
-    def with_values(self, values: Mapping[str, Any]) -> Experiment:
+    def with_values(self, values: Options) -> Experiment:
         """A copy with other values of options of components, by path, such as backbone.hidden_size."""
-        components = {name: copy.deepcopy(getattr(self, name)) for name in COMPONENTS}
-        for path, value in values.items():
-            *above, option = path.split(".")
-            functools.reduce(dict.__getitem__, above, components)[option] = value
-        return replace(self, **components)
+        changed = with_values(self.to_plain(), values)
+        return replace(self, **{name: changed[name] for name in COMPONENTS})
 
 
-def parse(config: Mapping[str, Any]) -> Experiment:
+def parse(config: Options) -> Experiment:
     """Convert a plain configuration, composed or stored, to an Experiment. Components are checked by `checking.check`.
 
     Raises:
@@ -76,24 +77,24 @@ def parse(config: Mapping[str, Any]) -> Experiment:
         raise ConfigError(mistakes)
     return Experiment(
         **vars(parts),
-        training=Training(**config["training"]),
+        training=Training(**frozen(config["training"])),
         budget=Budget(**config.get("budget", {})),
         seed=config["seed"],
         allow_changed_data=config.get("allow_changed_data", False),
-        overrides=list(config.get("overrides", [])),
-        data_files=list(config.get("data_files", [])),
+        overrides=config.get("overrides", ()),
+        data_files=config.get("data_files", ()),
     )
 
 
-def parts_of(config: Mapping[str, Any]) -> Parts:
+def parts_of(config: Options) -> Parts:
     """The components of a plain configuration. Raises ConfigError if a section is missing or not a mapping."""
     mistakes = section_mistakes(config)
     if mistakes:
         raise ConfigError(mistakes)
     return Parts(
-        **{name: dict(config[name]) for name in COMPONENTS},
-        choices=dict(config.get("choices", {})),
-        allow_modules=list(config.get("allow_modules", [])),
+        **{name: config[name] for name in COMPONENTS},
+        choices=config.get("choices", {}),
+        allow_modules=config.get("allow_modules", ()),
     )
 
 
@@ -113,7 +114,7 @@ def compose(*overrides: str) -> Experiment:
     return parse(composing.compose(*overrides))
 
 
-def section_mistakes(config: Mapping[str, Any]) -> list[str]:
+def section_mistakes(config: Options) -> list[str]:
     """Mistakes in what there is to check: a section that is missing, or is not a mapping of options."""
     mistakes = [f"{name} is missing: give {name}=..." for name in ("seed", "allow_modules") if name not in config]
     for name in (*COMPONENTS, "training", "budget"):
@@ -125,7 +126,7 @@ def section_mistakes(config: Mapping[str, Any]) -> list[str]:
     return mistakes
 
 
-def value_mistakes(config: Mapping[str, Any]) -> list[str]:
+def value_mistakes(config: Options) -> list[str]:
     """Mistakes in options that are in no section."""
     mistakes = []
     if not fits(config["seed"], int) or not 0 <= config["seed"] < 2**63:
@@ -135,7 +136,7 @@ def value_mistakes(config: Mapping[str, Any]) -> list[str]:
     return mistakes
 
 
-def training_mistakes(config: Mapping[str, Any]) -> list[str]:
+def training_mistakes(config: Options) -> list[str]:
     """Mistakes in the training section."""
     options = config["training"]
     mistakes = check_options("training", Training, options)
@@ -147,7 +148,7 @@ def training_mistakes(config: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def budget_mistakes(config: Mapping[str, Any]) -> list[str]:
+def budget_mistakes(config: Options) -> list[str]:
     """Mistakes in the budget section."""
     options = config.get("budget", {})
     mistakes = [*check_options("budget", Budget, options).values()]

@@ -14,6 +14,7 @@ from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.options import shown, thawed
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.steps import unsupported
@@ -120,7 +121,9 @@ def widths(experiment: Experiment, budget: str) -> list[str]:
     """
     width = experiment.backbone.get("hidden_size")
     if not isinstance(width, int):
-        had = f"backbone={experiment.choices['backbone']} has none" if width is None else f"it is {width!r}"
+        had = (
+            f"backbone={experiment.choices['backbone']} has none" if width is None else f"it is {shown(thawed(width))}"
+        )
         raise ConfigError([f"budget.{budget} sets backbone.hidden_size, one number for all layers, but {had}"])
     if any(override.lstrip("+").startswith("backbone.hidden_size=") for override in experiment.overrides):
         raise ConfigError([f"budget.{budget} sets backbone.hidden_size, which is given, too: leave one of them out"])

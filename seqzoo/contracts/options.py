@@ -16,6 +16,41 @@ from seqzoo.contracts.errors import closest
 
 Options = Mapping[str, Any]
 """The options of a component or a group as in its YAML: plain values, lists and mappings."""
+
+
+class FrozenOptions(Mapping[str, Any]):
+    """Options that cannot be changed, nor can the mappings and lists in them; lists are tuples."""
+
+    def __init__(self, options: Options):
+        self._options = {name: frozen(value) for name, value in options.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._options[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._options)
+
+    def __len__(self) -> int:
+        return len(self._options)
+
+    def __repr__(self) -> str:
+        return repr(self._options)
+
+
+def frozen(value: Any) -> Any:
+    """A plain value as one that cannot be changed."""
+    if isinstance(value, Mapping):
+        return FrozenOptions(value)
+    return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
+def thawed(value: Any) -> Any:
+    """The plain value, with dicts and lists of its own, that was frozen."""
+    if isinstance(value, Mapping):
+        return {name: thawed(inner) for name, inner in value.items()}
+    return [thawed(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
 LARGEST = 2**63 - 1
 """The largest whole number that an option can have; torch's integers have 64 bits."""
 
@@ -292,5 +327,14 @@ def value_at(config: Options, path: str) -> Any:
     """The value of an option by its path; None if it does not exist."""
     node: Any = config
     for part in path.split("."):
-        node = node.get(part) if isinstance(node, dict) else None
+        node = node.get(part) if isinstance(node, Mapping) else None
     return node
+
+
+def with_values(config: Options, values: Options) -> dict[str, Any]:
+    """A plain copy of a configuration with other values of some options, by path, such as backbone.hidden_size."""
+    changed = thawed(config)
+    for path, value in values.items():
+        *above, option = path.split(".")
+        functools.reduce(dict.__getitem__, above, changed)[option] = value
+    return changed

@@ -23,7 +23,7 @@ from seqzoo.configuration import composing, registry, sweeps
 from seqzoo.contracts.cache import user_cache
 from seqzoo.contracts.errors import ConfigError, SeqzooError, not_installed, program
 from seqzoo.contracts.locks import least_used
-from seqzoo.contracts.options import Options, unquoted
+from seqzoo.contracts.options import unquoted
 from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.runs.ledger import Entry, Ledger
 
@@ -70,7 +70,8 @@ def launch(flags: list[str], overrides: list[str]) -> Sweep | None:
         The sweep; a job that failed is an entry of it. None after a single run.
 
     Raises:
-        ConfigError: every mistake of a single run, or a misspelled name or option of a sweep, before its first run.
+        ConfigError: every mistake of a single run, or a wrong name, option or setting of training of a sweep, before
+            its first run.
         SeqzooError: what a single run raises.
     """
     if "-m" not in flags and "--multirun" not in flags:
@@ -190,6 +191,7 @@ class _Job:
     def __call__(self, _: Any) -> None:
         from hydra.core.hydra_config import HydraConfig
 
+        from seqzoo.configuration.experiment import compose
         from seqzoo.runs.provenance import fingerprint
         from seqzoo.training.record.files import METRICS, read_json
 
@@ -198,8 +200,8 @@ class _Job:
         chosen = list(HydraConfig.get().overrides.task)
         ledger = Ledger(self.sweep)
         command = shlex.join(["seqzoo", "train", *composing.config_dir_arguments(), *chosen])
-        config = composing.compose(*chosen)
-        key = fingerprint(config)
+        experiment = compose(*chosen)
+        key = fingerprint(experiment)
         with ledger.lock(key) as free:
             entry = ledger.read(key)
             folder = entry.folder if entry is not None else self._new_folder(chosen, key)
@@ -214,7 +216,7 @@ class _Job:
                 else:
                     # what a run says would bury the sweep; its train.log has it
                     with gpu_of_its_own(), redirect_stdout(io.StringIO()):
-                        metrics = _begin_or_go_on(config, self.sweep / folder)
+                        metrics = _begin_or_go_on(experiment, self.sweep / folder)
                 ledger.write(key, Entry("done", folder, command))
                 print(f"{folder}: {_result(metrics)}", flush=True)
             except Exception as error:  # one failed job must not end the others
@@ -259,15 +261,14 @@ def _result(metrics: dict[str, Any]) -> str:
     return f"{split} {scores}, trained in {format_seconds(metrics['seconds'])}"
 
 
-def _begin_or_go_on(config: Options, folder: Path) -> dict[str, Any]:
+def _begin_or_go_on(experiment: Experiment, folder: Path) -> dict[str, Any]:
     """The final metrics of a run that is started, or continued where it was cut."""
-    from seqzoo.configuration.experiment import parse
     from seqzoo.runs.lifecycle import resume, start
     from seqzoo.training.record.files import CONFIG
 
     if (folder / CONFIG).exists():
-        return until_stopped(lambda: resume(folder, composing.allowances(config["overrides"])))
-    return until_stopped(lambda: start(parse(config), folder))
+        return until_stopped(lambda: resume(folder, composing.allowances(experiment.overrides)))
+    return until_stopped(lambda: start(experiment, folder))
 
 
 def until_stopped(work: Callable[[], T]) -> T:
@@ -328,22 +329,26 @@ def _check_launcher(overrides: list[str]) -> None:
 def _check_names(overrides: list[str]) -> list[tuple[list[str], str]]:
     """The jobs of a sweep, each with the key of its configuration. What does not fit together fails later, as its job
     alone.
+
+    Raises:
+        ConfigError: each mistake in the names, options and values of any job, with the first job that has it.
     """
+    from seqzoo.configuration.experiment import compose
     from seqzoo.runs.provenance import fingerprint
 
     mistakes: dict[str, list[str]] = {}
-    found = []
+    keys = []
     jobs = sweeps.jobs(*overrides)
     for job in jobs:
-        config, wrong = composing.examine(*job)
-        for mistake in wrong:
-            mistakes.setdefault(mistake, job)
-        if config is not None:
-            found.append((job, fingerprint(config)))
+        try:
+            keys.append((job, fingerprint(compose(*job))))
+        except ConfigError as error:
+            for mistake in error.mistakes:
+                mistakes.setdefault(mistake, job)
     if mistakes:
         told = [f"{mistake} (in {shlex.join(job)})" for mistake, job in mistakes.items()]
         raise ConfigError(told if len(jobs) > 1 else mistakes)
-    return found
+    return keys
 
 
 def _run_single(single: _Single, overrides: list[str]) -> None:

@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,15 @@ import torch
 
 from seqzoo import __version__
 from seqzoo.configuration import composing
-from seqzoo.configuration.budget import Budget
 from seqzoo.configuration.building import build_data, build_model, build_rule, task_name
 from seqzoo.configuration.checking import check
 from seqzoo.configuration.cost import Cost, memory_to_train
-from seqzoo.configuration.experiment import Experiment, parse
+from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.sizing import describe_inputs, measure, within_budget
+from seqzoo.configuration.stored import resumed, stored
 from seqzoo.contracts.capabilities import Report, Reports, ScoresTexts
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError, program
-from seqzoo.contracts.options import Options, value_at
+from seqzoo.contracts.options import Options
 from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
@@ -48,19 +48,6 @@ from seqzoo.training.settings import Training
 
 LONGEST_PATH = 120
 """Characters of a path in a message."""
-
-# what a continued run may change: it says when to stop, or how fast to go, not what is learned
-FREE_ON_RESUME = {
-    "epochs",
-    "steps",
-    "patience",
-    "log_every",
-    "save_every",
-    "examples",
-    "diagnostics",
-    "device",
-    "threads",
-}
 
 
 def start(experiment: Experiment, folder: Path) -> dict[str, Any]:
@@ -90,14 +77,11 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
     """Continue a run where its last checkpoint is; overrides may change only when to stop and how fast to go."""
     run, config = Run.open(folder)
     with run:
-        return _resume(run, config, overrides)
+        return _resume(run, resumed(config, overrides), as_before=not overrides)
 
 
-def _resume(run: Run, config: Options, overrides: list[str]) -> dict[str, Any]:
+def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> dict[str, Any]:
     folder = run.folder
-    # a run that somebody else made cannot allow itself
-    config = {**_with_newer_options(config), "allow_modules": [], "allow_changed_data": False}
-    experiment = parse(_changed(config, overrides))
     # what a budget says of the width has been done
     mistakes = check(replace(experiment, budget=replace(experiment.budget, parameters=None, flops=None)))
     if mistakes:
@@ -121,7 +105,7 @@ def _resume(run: Run, config: Options, overrides: list[str]) -> dict[str, Any]:
             experiment.budget.seconds,
         )
         batches = data.num_batches("train", position.epoch)
-        if not overrides or is_over(position, settings, seconds, batches):
+        if as_before or is_over(position, settings, seconds, batches):
             later = _later_end(position, settings, seconds, batches)
             raise CheckpointError(
                 f"{folder} has finished (update {position.step:,}): to go on, give it a later end, such as {later}"
@@ -142,42 +126,6 @@ def _listed(paths: list[str]) -> str:
     """A few paths, in a sentence."""
     shown = paths[0] if len(paths[0]) <= LONGEST_PATH else f"...{paths[0][-LONGEST_PATH:]}"
     return shown + (f" and {len(paths) - 1} more have" if len(paths) > 1 else " has")
-
-
-def _with_newer_options(config: Options) -> Options:
-    """The configuration of a run, which may be of an older version: options of training that it lacks are the default
-    ones.
-    """
-    return {
-        **config,
-        "training": {**composing.load("training", "base"), **config["training"]},
-        "budget": {**asdict(Budget()), **config.get("budget", {})},
-    }
-
-
-def _changed(config: Options, overrides: list[str]) -> Options:
-    """The run's configuration with the overrides; raises ConfigError when they change what is learned.
-
-    What the run was started with is data, which somebody else may have written: it is compared, and never composed.
-    """
-    changes, mistakes = composing.changes(config, overrides)
-    free: dict[str, dict[str, Any]] = {"training": {}, "budget": {}}
-    for path, new in changes.items():
-        section, _, option = path.partition(".")
-        if path in ("allow_modules", "allow_changed_data"):
-            config = {**config, path: new}
-        elif path == "budget.seconds" or (section == "training" and option in FREE_ON_RESUME):
-            free[section][option] = new
-        else:
-            old = value_at(config, path)
-            if old != new:
-                mistakes.append(
-                    f"{path.removeprefix('choices.')} is {old!r} in the run and {new!r} now: a run continues with its "
-                    "own settings; start a new run for others"
-                )
-    if mistakes:
-        raise ConfigError(mistakes)
-    return {**config, **{section: {**config[section], **values} for section, values in free.items()}}
 
 
 def _train(
@@ -205,7 +153,7 @@ def _train(
 
     purge_step = session.position.step + 1 if checkpoint is not None else None
     columns = hyperparameters(experiment, cost.parameters)
-    run.tracker = Tracker(run.folder, columns, group_name(experiment.to_plain()), purge_step)
+    run.tracker = Tracker(run.folder, columns, group_name(experiment), purge_step)
     # a run without an ending may be continued; TensorBoard keeps the first ending it reads
     ending: Ending | None = None
     try:
@@ -395,23 +343,28 @@ def _log_folder(folder: Path) -> str:
 def evaluate_run(
     folder: Path,
     split: str,
-    overrides: Options,
+    settings: Options,
     allow_modules: list[str],
     adaptation: Options | None = None,
 ) -> dict[str, Any]:
     """The scores of a run's best weights on one split and, where a task answers with classes, its "report".
 
-    adaptation: options of `Adaptation`, of a language model; its scores stand beside the plain ones.
+    Args:
+        folder: the run directory.
+        split: which one.
+        settings: options of training, such as device and threads.
+        allow_modules: modules of your own that the run may use.
+        adaptation: options of `Adaptation`, of a language model; its scores stand beside the plain ones.
     """
     try:
         adapts = Adaptation(**(adaptation or {}))
     except ValueError as error:
         raise ConfigError([str(error)]) from None
-    config = {**_with_newer_options(read_config(folder)), "allow_modules": allow_modules}
-    experiment = parse({**config, "training": {**config["training"], **overrides}})
-    settings = experiment.training
-    device = select_device(settings.device)
-    check_precision(settings.precision, device)
+    changes = {f"training.{option}": value for option, value in settings.items()}
+    experiment = stored(read_config(folder), {"allow_modules": allow_modules, **changes})
+    training = experiment.training
+    device = select_device(training.device)
+    check_precision(training.precision, device)
     data, others = _load_again(experiment, spec_from_plain(read_json(folder / SPEC)))
     if others:
         told = f"seqzoo: {_listed(others)} changed since the run was started: the scores are of what is there now"
@@ -427,12 +380,12 @@ def evaluate_run(
         named = task_name(model.task, experiment.choices)
         raise ConfigError([f"cache and dynamic are for tasks that predict the next token, and {named} does not"])
     load_weights(folder / BEST, model)
-    _set_threads(settings.threads, model, data, None)
+    _set_threads(training.threads, model, data, None)
     report = _report(model)
     with during(lambda: f"while the {split} split was scored"):
-        scores = evaluate(model.to(device), data, split, device, settings.precision, report)
+        scores = evaluate(model.to(device), data, split, device, training.precision, report)
     if adapts.name:
-        scores |= evaluate_adapting(model, data, split, device, settings.precision, adapts)
+        scores |= evaluate_adapting(model, data, split, device, training.precision, adapts)
     return scores if report is None else {**scores, "report": report.to_plain()}
 
 

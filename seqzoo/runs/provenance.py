@@ -57,14 +57,6 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _groups(config: Options) -> list[str]:
-    """The sections that decide what is learned. The usual learning rule is left out, so that the name of a
-    configuration is the one that it had when there was no other rule.
-    """
-    rule = [] if config.get("learning", BPTT) == BPTT else ["learning"]
-    return ["cell", "backbone", "encoder", "task", "data", *rule, "training"]
-
-
 def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, Any]:
     """The configuration, flat and without the seed: one column each on the HParams page."""
     flat: dict[str, Any] = {group: experiment.choices[group] for group in ("cell", "backbone", "task", "data")}
@@ -77,36 +69,49 @@ def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, Any]:
             elif key not in ("class", "seed"):
                 flat[prefix + key] = value if isinstance(value, (bool, int, float, str)) else str(value)
 
-    for group, options in _scored(experiment.to_plain()).items():
+    for group, options in _scored(experiment).items():
         add(f"{group}.", options)
     return flat
 
 
-def fingerprint(config: Options) -> str:
-    """A name of all that can change the scores of a run: its plain configuration, budget and seed."""
-    learned = _scored(config) | {name: config[name] for name in ("budget", "seed", "allow_modules")}
-    return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:16]
+def fingerprint(experiment: Experiment) -> str:
+    """A name of all that can change the scores of a run: its configuration, budget and seed."""
+    plain = experiment.to_plain()
+    return _digest(_scored(experiment) | {name: plain[name] for name in ("budget", "seed", "allow_modules")}, 16)
 
 
-def _scored(config: Options) -> dict[str, Any]:
-    """The options of each group that can change a score."""
-    return {group: {k: v for k, v in config[group].items() if k not in HOUSEKEEPING} for group in _groups(config)}
-
-
-def group_name(config: Options) -> str:
-    """One name for the seeds of a plain configuration."""
-    learned = {group: config[group] for group in _groups(config)}
+def group_name(experiment: Experiment) -> str:
+    """One name for the seeds of a configuration."""
+    learned = _learned(experiment)
     learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
-    learned["training"] = {key: value for key, value in learned["training"].items() if key not in HOUSEKEEPING}
-    budget = {name: value for name, value in config.get("budget", {}).items() if name != "tolerance" and value}
+    learned["training"] = _without_housekeeping(learned["training"])
+    budget = {name: value for name, value in vars(experiment.budget).items() if name != "tolerance" and value}
     if budget:
         learned["budget"] = budget
     if budget.keys() & {"parameters", "flops"}:
         # seeds may read different vocabularies, and then a budget gives them different widths
-        learned = _without_width(learned, config["backbone"].get("hidden_size"))
-    digest = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:10]
+        learned = _without_width(learned, learned["backbone"].get("hidden_size"))
     # TensorBoard's HParams page shows how a name begins
-    return "_".join([*(config["choices"][group] for group in ("cell", "backbone", "data")), digest])
+    chosen = (experiment.choices[group] for group in ("cell", "backbone", "data"))
+    return "_".join([*chosen, _digest(learned, 10)])
+
+
+def _learned(experiment: Experiment) -> dict[str, Any]:
+    """The plain sections that decide what is learned. The usual learning rule is left out, so that the name of a
+    configuration is the one that it had when there was no other rule.
+    """
+    rule = [] if experiment.learning == BPTT else ["learning"]
+    plain = experiment.to_plain()
+    return {group: plain[group] for group in ("cell", "backbone", "encoder", "task", "data", *rule, "training")}
+
+
+def _scored(experiment: Experiment) -> dict[str, Any]:
+    """The options of each section that can change a score."""
+    return {group: _without_housekeeping(options) for group, options in _learned(experiment).items()}
+
+
+def _without_housekeeping(options: Options) -> Options:
+    return {name: value for name, value in options.items() if name not in HOUSEKEEPING}
 
 
 def _without_width(node: Options, width: Any) -> dict[str, Any]:
@@ -115,3 +120,7 @@ def _without_width(node: Options, width: Any) -> dict[str, Any]:
         for key, value in node.items()
         if key != "hidden_size" or value != width
     }
+
+
+def _digest(plain: Options, length: int) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:length]

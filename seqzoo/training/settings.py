@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from seqzoo.contracts.errors import ConfigError
 
 
-@dataclass
+@dataclass(frozen=True)
 class Training:
     """The section `training` of a configuration; `conf/training/base.yaml` documents the options.
 
@@ -35,7 +35,7 @@ class Training:
     learning_rate: float
     weight_decay: float
     momentum: float
-    betas: list[float]
+    betas: Sequence[float]
     schedule: Literal["constant", "linear", "cosine", "plateau"]
     final_rate: float
     warmup_steps: int

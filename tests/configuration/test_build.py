@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
-from dataclasses import asdict
+from dataclasses import FrozenInstanceError, asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import seqzoo
 from seqzoo.commands.main import main
-from seqzoo.configuration import checking, composing
+from seqzoo.configuration import checking, composing, stored
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.checking import check
 from seqzoo.configuration.experiment import Experiment, Parts, compose, parse
@@ -19,7 +22,6 @@ from seqzoo.configuration.overrides import examine
 from seqzoo.configuration.registry import names
 from seqzoo.configuration.sizing import outline
 from seqzoo.contracts.errors import ConfigError
-from seqzoo.runs import lifecycle
 from seqzoo.training.optimizer import build_optimizer
 from seqzoo.training.settings import Training
 
@@ -384,6 +386,34 @@ def test_no_memory_of_the_first_moment_is_a_float() -> None:
     build_optimizer(torch.nn.Linear(2, 2), config.training)
 
 
+def test_a_configuration_cannot_be_changed() -> None:
+    experiment = compose("task=tagging", "encoder.channels=[5]", "encoder=image_cnn", "allow_modules=[a]")
+    options: list[Any] = [experiment.backbone, experiment.choices, experiment.task, experiment.encoder]
+    for mapping in options:
+        with pytest.raises(TypeError):
+            mapping["hidden_size"] = 3
+    for holder in (experiment, experiment.training, experiment.budget):
+        with pytest.raises(FrozenInstanceError):
+            holder.seconds = 3
+    assert (experiment.encoder["channels"], experiment.allow_modules, experiment.training.betas) == (
+        (5,), ("a",), (0.9, 0.999),
+    )  # fmt: skip
+    given = {"channels": [5], "nested": {"value": 1}}
+    parts = Parts(encoder=given)
+    given["channels"].append(6)
+    assert parts.encoder == {"channels": (5,), "nested": {"value": 1}}
+    for again in (copy.deepcopy(experiment), pickle.loads(pickle.dumps(experiment)), parse(experiment.to_plain())):
+        assert again == experiment
+
+
+def test_other_values_make_another_configuration() -> None:
+    experiment = compose("task=transduction")
+    wider = experiment.with_values({"backbone.hidden_size": 7, "task.search.prefix": "a"})
+    assert (wider.backbone["hidden_size"], wider.task["search"]["prefix"]) == (7, "a")
+    assert (experiment.backbone["hidden_size"], experiment.task["search"]["prefix"]) != (7, "a")
+    assert wider.to_plain()["task"]["search"].keys() == experiment.to_plain()["task"]["search"].keys()
+
+
 def test_a_run_parses_its_configuration_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the command to the last update, and again when it is resumed."""
     parsed: list[Experiment] = []
@@ -395,7 +425,7 @@ def test_a_run_parses_its_configuration_once(tmp_path: Path, monkeypatch: pytest
     for name, module in list(sys.modules.items()):
         if name.startswith("seqzoo.") and getattr(module, "parse", None) is parse:
             monkeypatch.setattr(module, "parse", counted)
-    assert checking.parse is lifecycle.parse is counted
+    assert checking.parse is stored.parse is counted
     small = ["debug=tiny", "data.train_size=16", "data.validation_size=4", "data.test_size=4", "training.steps=2"]
     main(["train", *small, f"hydra.run.dir={tmp_path / 'run'}"])
     assert len(parsed) == 1

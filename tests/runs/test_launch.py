@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqzoo.configuration import composing
+from seqzoo.configuration.experiment import compose
 from seqzoo.contracts import disk
 from seqzoo.contracts.errors import not_installed, program
 from seqzoo.runs import launch
@@ -268,8 +268,8 @@ def test_a_sweep_is_named_after_what_is_fixed_and_what_is_varied() -> None:
      ("cell=gru", False), ("training.steps=3", False)],
 )  # fmt: skip
 def test_the_key_is_what_can_change_a_score(override: str, same: bool) -> None:
-    base = fingerprint(composing.compose("task=tagging"))
-    assert (fingerprint(composing.compose("task=tagging", override)) == base) is same
+    base = fingerprint(compose("task=tagging"))
+    assert (fingerprint(compose("task=tagging", override)) == base) is same
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import yaml
 
 from seqzoo.commands import main as cli
 from seqzoo.configuration.experiment import compose
+from seqzoo.configuration.stored import stored
 from seqzoo.contracts import disk
 from seqzoo.contracts.errors import CheckpointError, ConfigError
 from seqzoo.contracts.locks import lock
@@ -264,7 +265,7 @@ def test_what_an_optimizer_does_is_said_by_the_configuration_alone(run: Path) ->
 
 
 def test_fewer_gpus_have_the_random_states_that_there_are_for_them(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = runs.parse(read_config(run))
+    config = stored(read_config(run))
     data = runs.build_data(config)
     data.load()
     session = runs.Session(runs.build_model(config, data.spec), config.training, torch.device("cpu"), 4)

@@ -17,6 +17,7 @@ from PIL import Image
 
 from seqzoo.configuration.building import build_data
 from seqzoo.configuration.experiment import compose
+from seqzoo.configuration.stored import stored
 from seqzoo.contracts.errors import CheckpointError
 from seqzoo.contracts.parts import DataModule, ReadFiles
 from seqzoo.data.sources import fingerprints
@@ -269,8 +270,7 @@ def test_a_run_keeps_to_the_files_it_was_started_with(
     saved = read_config(tmp_path / "run")
     assert [record["path"] for record in saved["data_files"]] == [str(tmp_path / "here" / "texts.tsv")]
     assert saved["data"]["train"] == "texts.tsv"
-    plain = config.to_plain()
-    assert (job_key(saved), group_name(saved)) == (job_key(plain), group_name(plain))
+    assert (job_key(stored(saved)), group_name(stored(saved))) == (job_key(config), group_name(config))
 
     monkeypatch.chdir(tmp_path / "elsewhere")
     capsys.readouterr()

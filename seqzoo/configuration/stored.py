@@ -1,0 +1,71 @@
+"""The configuration of a stored run, as the current version reads it and as the run is resumed with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from seqzoo.configuration import composing
+from seqzoo.configuration.budget import Budget
+from seqzoo.configuration.experiment import Experiment, parse
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.options import Options, parameters, value_at, with_values
+from seqzoo.training.settings import Training
+
+# what ends a training, or how fast it goes, but not what is learned
+FREE_ON_RESUME = {
+    "budget.seconds",
+    *(
+        f"training.{option}"
+        for option in (
+            "epochs", "steps", "patience", "log_every", "save_every", "examples", "diagnostics", "device", "threads",
+        )
+    ),
+}  # fmt: skip
+ALLOWANCES = {"allow_modules": [], "allow_changed_data": False}
+"""Options that a stored run cannot set, because somebody else may have written it; each has to be given again."""
+
+
+def stored(config: Options, values: Options | None = None) -> Experiment:
+    """The configuration of a run.
+
+    Args:
+        config: as `config.yaml` holds it; it may be of an older version.
+        values: other values of some options, by path, such as training.device.
+
+    Raises:
+        ConfigError: all errors in the sections, their types and the settings of training and budget.
+    """
+    return parse(with_values(_completed(config), values or {}))
+
+
+def resumed(config: Options, overrides: Iterable[str]) -> Experiment:
+    """The configuration of a run that is resumed with overrides.
+
+    The stored configuration is compared with the overrides and never composed again, because it may be anybody's.
+
+    Raises:
+        ConfigError: an override is invalid or changes what is learned, or an error as in `stored`.
+    """
+    config = _completed(config)
+    changes, mistakes = composing.changes(config, overrides)
+    free = FREE_ON_RESUME | ALLOWANCES.keys()
+    for path, new in changes.items():
+        old = value_at(config, path)
+        if path not in free and old != new:
+            mistakes.append(
+                f"{path.removeprefix('choices.')} is {old!r} in the run and {new!r} now: a run continues with its own "
+                "settings; start a new run for others"
+            )
+    if mistakes:
+        raise ConfigError(mistakes)
+    return parse(with_values(config, {path: new for path, new in changes.items() if path in free}))
+
+
+def _completed(config: Options) -> Mapping[str, Any]:
+    """A stored configuration with the defaults of options that its version did not have, and without allowances."""
+    training, budget = config["training"], {**asdict(Budget()), **config.get("budget", {})}
+    if not parameters(Training).keys() <= training.keys():
+        training = {**composing.load("training", "base"), **training}
+    return {**config, **ALLOWANCES, "training": training, "budget": budget}
