@@ -63,7 +63,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
 }
 LONG = (1024, 4096, 16384)
 SECONDS, FEWEST, MOST = 1.5, 3, 25
-# a pass so short that what ran before it, in caches and in the allocator, would show
+# a pass of fewer seconds is preceded by an untimed one, because the state of caches and allocator matters
 SHORT = 0.05
 
 Way = Callable[[Tensor], Tensor]
@@ -82,7 +82,7 @@ class Measurement(NamedTuple):
 
 
 def engines(cell: Cell, lengths: Tensor | None = None) -> dict[str, Way]:
-    """The ways of seqzoo that run this cell."""
+    """The engines of seqzoo that support this cell."""
     ways: dict[str, Way] = {}
     for engine in ("auto", "fused", "torch", "reference"):
         cell.engine = engine
@@ -134,7 +134,7 @@ def torchs(name: str, cell: Cell, lengths: Tensor | None) -> dict[str, Way]:
 
 
 def stepping(cell: Cell) -> dict[str, Way]:
-    """As a decoder calls a cell: one step after the other, each with its own input product."""
+    """A loop over single steps, as in a decoder: the input of each step is projected on its own."""
 
     def run(x: Tensor) -> Tensor:
         state, outputs = cell.initial_state(x.shape[0]), []
@@ -147,7 +147,7 @@ def stepping(cell: Cell) -> dict[str, Way]:
 
 
 def peer(package: str, make: Callable[[Any], Way]) -> dict[str, Way]:
-    """A way of another library, where it is installed."""
+    """The implementation of another library; empty if it is not installed."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     try:
         with warnings.catch_warnings():
@@ -183,13 +183,13 @@ def _sru(hidden: int, device: torch.device) -> dict[str, Way]:
 
 
 def _flashrnn(inputs: int, hidden: int, layers: int, x: Tensor, backend: str = "cuda_fused") -> dict[str, Way]:
-    """LSTM layers with one head; weights of its own, in the type of x."""
+    """LSTM layers of flashrnn with one head and random weights of the dtype of x."""
 
     def make(module: Any) -> Way:
-        of = {"device": x.device, "dtype": x.dtype}
-        projections = [nn.Linear(inputs if n == 0 else hidden, 4 * hidden, bias=False, **of) for n in range(layers)]
-        recurrent = [(torch.randn(4, 1, hidden, hidden, **of) / hidden**0.5).requires_grad_() for _ in range(layers)]
-        biases = [torch.zeros(4, 1, hidden, requires_grad=True, **of) for _ in range(layers)]
+        like = {"device": x.device, "dtype": x.dtype}
+        projections = [nn.Linear(inputs if n == 0 else hidden, 4 * hidden, bias=False, **like) for n in range(layers)]
+        recurrent = [(torch.randn(4, 1, hidden, hidden, **like) / hidden**0.5).requires_grad_() for _ in range(layers)]
+        biases = [torch.zeros(4, 1, hidden, requires_grad=True, **like) for _ in range(layers)]
 
         def run(x: Tensor) -> Tensor:
             for project, weight, bias in zip(projections, recurrent, biases, strict=True):
@@ -204,7 +204,9 @@ def _flashrnn(inputs: int, hidden: int, layers: int, x: Tensor, backend: str = "
 
 
 def agree(ways: dict[str, Way], x: Tensor, what: str, most: float = 1e-3) -> None:
-    """Ways that hold the same weights give the same; raises AssertionError with the one that is `most` away or more."""
+    """Check that implementations with the same weights agree; raises AssertionError for a relative distance of `most`
+    or more in outputs or gradients.
+    """
     results = {}
     for name, way in ways.items():
         leaf = x.detach().requires_grad_()
@@ -212,14 +214,14 @@ def agree(ways: dict[str, Way], x: Tensor, what: str, most: float = 1e-3) -> Non
         weights = torch.linspace(-1, 1, outputs.numel(), device=x.device).view_as(outputs)
         results[name] = (outputs.detach(), torch.autograd.grad((outputs * weights).sum(), leaf)[0])
     (first, expected), *others = results.items()
-    for name, found in others:
-        for one, other in zip(found, expected, strict=True):
-            distance = (one - other).norm() / other.norm()
+    for name, actual in others:
+        for tensor, reference in zip(actual, expected, strict=True):
+            distance = (tensor - reference).norm() / reference.norm()
             assert distance < most, f"{what}: {name} differs from {first} by {distance:.2g}"
 
 
 def measure(ways: dict[str, Way], x: Tensor, training: bool) -> dict[str, float]:
-    """Milliseconds a pass, the median over rounds in which all ways take turns."""
+    """Milliseconds per pass, the median over rounds in which all implementations alternate."""
 
     def once(way: Way) -> None:
         leaf = x.detach().requires_grad_(training)
@@ -233,11 +235,11 @@ def measure(ways: dict[str, Way], x: Tensor, training: bool) -> dict[str, float]
 
 
 def kept_for_backward(way: Way, x: Tensor) -> float:
-    """MiB of what a forward pass keeps for the backward one; parameters and the input are there anyway."""
+    """MiB that a forward pass keeps for the backward pass, without parameters and the input."""
     sizes: dict[int, int] = {}
 
     def count(tensor: Tensor) -> None:
-        # nothing is handed back: a node that held its own output would keep the whole graph for ever
+        # returns nothing: a node that kept its own output would create a reference cycle
         if not isinstance(tensor, nn.Parameter):
             sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
 
@@ -251,7 +253,7 @@ def kept_for_backward(way: Way, x: Tensor) -> float:
 
 
 def _in_turns(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """Milliseconds of each, medians."""
+    """Median milliseconds of each function, which alternate."""
 
     def seconds(run: Callable[[], None]) -> float:
         start = time.perf_counter()
@@ -263,7 +265,7 @@ def _in_turns(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
     gc.collect()
     longest = max(max(seconds(run), seconds(run)) for run in runs.values())
     times: dict[str, list[float]] = {name: [] for name in runs}
-    # what takes seconds needs no median of many
+    # functions that take seconds are run once
     for _ in range(1 if longest > SECONDS else max(FEWEST, min(MOST, int(SECONDS / longest)))):
         for name, run in runs.items():
             if longest < SHORT:
@@ -273,7 +275,7 @@ def _in_turns(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
 
 
 def against_torch(device: torch.device) -> Iterator[Measurement]:
-    """Equal lengths, and lengths spread from 20 to 100 %; ratio: of the fastest way of torch.nn."""
+    """Equal lengths, and lengths from 20 to 100 %. Ratio: relative to the fastest implementation of torch.nn."""
     for name in TORCH:
         for shape in SHAPES:
             steps, rows, inputs, hidden = shape
@@ -284,23 +286,23 @@ def against_torch(device: torch.device) -> Iterator[Measurement]:
                 lengths = None
                 if part == "lengths":
                     lengths = torch.linspace(0.2 * steps, steps, rows).round().long()[torch.randperm(rows)]
-                own = torchs(name, cell, lengths)
-                ways = own | engines(cell, lengths)
+                of_torch = torchs(name, cell, lengths)
+                ways = of_torch | engines(cell, lengths)
                 agree({key: way for key, way in ways.items() if "padded" not in key}, x, f"{name} {shape} {part}")
                 for training in (True, False):
                     # keras takes seconds where others take milliseconds
                     small = part == "equal" and training and steps * rows * hidden < 1_000_000
                     ways |= _keras(name, hidden) if small else {}
-                    found = measure(ways, x, training)
-                    best = min(found[key] for key in own)
+                    times = measure(ways, x, training)
+                    best = min(times[key] for key in of_torch)
                     what = "training" if training else "forward"
-                    for way, spent in found.items():
+                    for way, spent in times.items():
                         kept = kept_for_backward(ways[way], x) if training else None
                         yield Measurement(part, name, what, shape, way, spent, best / spent, kept)
 
 
 def variants(device: torch.device) -> Iterator[Measurement]:
-    """Cells that torch does not have; ratio: multiplications a second, as a share of nn.LSTM's in the same turns."""
+    """Cells that torch does not have. Ratio: multiplications per second relative to nn.LSTM in the same rounds."""
     for label, (name, options, other) in VARIANTS.items():
         for shape in ((100, 32, 256, 256), (100, 1, 128, 128)):
             steps, rows, inputs, hidden = shape
@@ -313,21 +315,21 @@ def variants(device: torch.device) -> Iterator[Measurement]:
                 agree(ways, x, f"{label} {shape}")
             ways = {"nn.LSTM": torchs("lstm", lstm, None)["nn.LSTM"], **ways}
             ways |= _torchrecurrent(other, inputs, hidden, device) if other else {}
-            found = measure(ways, x, training=True)
+            times = measure(ways, x, training=True)
             share = _multiplications(cell) / _multiplications(lstm)
-            for way, spent in found.items():
-                relative = found["nn.LSTM"] / spent * (1 if way == "nn.LSTM" else share)
+            for way, spent in times.items():
+                relative = times["nn.LSTM"] / spent * (1 if way == "nn.LSTM" else share)
                 kept = kept_for_backward(ways[way], x)
                 yield Measurement("variants", label, "training", shape, way, spent, relative, kept)
 
 
 def _multiplications(cell: Cell) -> int:
-    """Of one step: the numbers in its matrices."""
+    """The number of multiplications per step: the elements of the matrices."""
     return sum(parameter.numel() for parameter in cell.parameters() if parameter.dim() > 1)
 
 
 def linear(device: torch.device) -> Iterator[Measurement]:
-    """Cells that need no step after the other, over long sequences; ratio: of a loop over the cell."""
+    """Cells that are parallel in time, over long sequences. Ratio: relative to a loop over the cell."""
     for name in PARALLEL:
         for steps in LONG:
             shape = (steps, 4, 128, 128)
@@ -336,40 +338,40 @@ def linear(device: torch.device) -> Iterator[Measurement]:
             ways = stepping(cell) | engines(cell)
             agree(ways, x, f"{name} {shape}")
             ways |= _sru(128, device) if name == "sru" and steps < LONG[-1] else {}
-            found = measure(ways, x, training=True)
-            for way, spent in found.items():
-                ratio, kept = found["loop over the cell"] / spent, kept_for_backward(ways[way], x)
+            times = measure(ways, x, training=True)
+            for way, spent in times.items():
+                ratio, kept = times["loop over the cell"] / spent, kept_for_backward(ways[way], x)
                 yield Measurement("linear", name, "training", shape, way, spent, ratio, kept)
 
 
 def low_precision(device: torch.device) -> Iterator[Measurement]:
-    """Two layers in bfloat16; ratio: of torch.nn."""
+    """Two layers in bfloat16. Ratio: relative to torch.nn."""
     for name in ("lstm", "gru"):
         for shape in SHAPES:
             steps, rows, inputs, hidden = shape
             torch.manual_seed(0)
-            theirs = TORCH[name][0](inputs, hidden, num_layers=2, batch_first=True).to(device, torch.bfloat16)
+            original = TORCH[name][0](inputs, hidden, num_layers=2, batch_first=True).to(device, torch.bfloat16)
             ours = seqzoo.RNN(name, inputs, hidden, num_layers=2, batch_first=True).to(device, torch.bfloat16)
             with torch.no_grad():
-                for parameter, value in zip(ours.parameters(), theirs.parameters(), strict=True):
+                for parameter, value in zip(ours.parameters(), original.parameters(), strict=True):
                     parameter.copy_(value)
             x = torch.randn(rows, steps, inputs, device=device, dtype=torch.bfloat16)
-            whole = f"nn.{type(theirs).__name__}"
+            torch_name = f"nn.{type(original).__name__}"
             ways: dict[str, Way] = {
-                whole: lambda x, network=theirs: network(x)[0],
+                torch_name: lambda x, network=original: network(x)[0],
                 "seqzoo auto": lambda x, network=ours: network(x)[0],
             }
             agree(ways, x, f"{name} {shape} in bfloat16", most=0.1)
             ways |= _flashrnn(inputs, hidden, 2, x) if name == "lstm" and x.is_cuda else {}
             for training in (True, False):
-                found = measure(ways, x, training)
-                for way, spent in found.items():
-                    what, ratio = "training" if training else "forward", found[whole] / spent
+                times = measure(ways, x, training)
+                for way, spent in times.items():
+                    what, ratio = "training" if training else "forward", times[torch_name] / spent
                     yield Measurement("bfloat16", name, what, shape, way, spent, ratio)
 
 
 class _ByHand(nn.Module):
-    """What a person would write for the same model: embeddings, an LSTM of torch's, a linear layer, and its updates."""
+    """A hand-written version of the same model: embeddings, nn.LSTM, a linear layer, and its updates."""
 
     def __init__(self, model: Any, bidirectional: bool):
         super().__init__()
@@ -399,7 +401,7 @@ class _ByHand(nn.Module):
 
 
 def training_loop(device: torch.device) -> Iterator[Measurement]:
-    """Whole updates of a language model and of a tagger; ratio: of a loop written by hand around nn.LSTM."""
+    """Whole updates of a language model and of a tagger. Ratio: relative to a hand-written loop around nn.LSTM."""
     settings = {
         "language_modeling": ["data.batch_size=16", "data.window=64", "encoder.embedding_size=64"],
         "tagging": ["backbone=bidirectional", "data.train_size=2000", "encoder.embedding_size=64"],
@@ -425,14 +427,14 @@ def training_loop(device: torch.device) -> Iterator[Measurement]:
             for batch in batches:
                 state = by_hand.update(batch, state) if stateful else by_hand.update(batch, None) and None
 
-        found = _in_turns({"nn.LSTM by hand": plain, "seqzoo auto": whole})
+        times = _in_turns({"nn.LSTM by hand": plain, "seqzoo auto": whole})
         steps, rows = batches[0].inputs.shape[1], batches[0].size
-        for way, spent in found.items():
+        for way, spent in times.items():
             shape = (steps, rows, 64, 256)
-            yield Measurement("loop", task, "training", shape, way, spent / 10, found["nn.LSTM by hand"] / spent)
+            yield Measurement("loop", task, "training", shape, way, spent / 10, times["nn.LSTM by hand"] / spent)
 
 
-# what is measured together, and the parts of the table it fills
+# groups of measurements, and the parts of the table that they write
 GROUPS: dict[str, tuple[Callable[[torch.device], Iterator[Measurement]], tuple[str, ...]]] = {
     "loop": (training_loop, ("loop",)),
     "torch": (against_torch, ("equal", "lengths")),
@@ -443,7 +445,7 @@ GROUPS: dict[str, tuple[Callable[[torch.device], Iterator[Measurement]], tuple[s
 
 
 def record(groups: list[str], device: torch.device, threads: int) -> None:
-    """The rows of these groups and this number of threads take the place of older ones."""
+    """Measure groups, and replace the rows of the table with the same groups and number of threads."""
     chosen = f"--threads {threads}" if device.type == "cpu" else f"--device {device.type}"
     table = TABLES[device.type]
     common = {
@@ -453,13 +455,13 @@ def record(groups: list[str], device: torch.device, threads: int) -> None:
     }  # fmt: skip
     replaced = {part for group in groups for part in GROUPS[group][1]}
     rows = [row for row in read_table(table) if row["threads"] != str(threads) or row["part"] not in replaced]
-    measurements = (found for group in groups for found in GROUPS[group][0](device))
+    measurements = (measurement for group in groups for measurement in GROUPS[group][0](device))
     for part, cell, what, shape, way, milliseconds, ratio, kept in measurements:
         sizes = dict(zip("TBIH", map(str, shape), strict=True))
         spent, relative = f"{milliseconds:.4g}", f"{ratio:.3g}"
         rows.append({"part": part, "cell": cell, "pass": what, **sizes, "way": way, "milliseconds": spent,
                      "ratio": relative, "kept_mib": "" if kept is None else f"{kept:.3g}", **common})  # fmt: skip
-        write_table(table, COLUMNS, rows)  # what was measured stays when the rest is cut off
+        write_table(table, COLUMNS, rows)  # after each measurement, in case of an interruption
         print(f"{part:9}{cell:18}{what:9}{shape!s:22}{way:26}{spent:>9} ms {relative:>7}", flush=True)
 
 

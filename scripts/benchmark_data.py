@@ -1,4 +1,4 @@
-"""Measure what reading text costs, and write results/data_speed.csv.
+"""Measure the cost of reading text, and write results/data_speed.csv.
 
 python scripts/benchmark_data.py                       # encode a million tokens by each tokenizer, and by peers
 python scripts/benchmark_data.py --corpus corpus.txt   # also train on that file (scripts/make_corpus.py makes one)
@@ -37,17 +37,17 @@ TOKENS, SPECIALS = 1_000_000, ["<unk>", "<pad>"]
 
 
 def lines(count: int) -> list[str]:
-    """Generated sentences of so many words in all."""
-    english, found, words = English(seed=0), [], 0
+    """Generated sentences with this many words in total."""
+    english, sentences, words = English(seed=0), [], 0
     while words < count:
         sentence = english.sentence().words
-        found.append(" ".join(sentence))
+        sentences.append(" ".join(sentence))
         words += len(sentence)
-    return found
+    return sentences
 
 
 def least_seconds(function: Callable[[], Any], times: int = 3) -> float:
-    """Of the processor: a busy machine makes none of them longer than it is by much."""
+    """The minimum CPU time over repetitions, which other programs hardly affect."""
     taken = []
     for _ in range(times):
         start = time.process_time()
@@ -67,7 +67,7 @@ def by_tokenizers(texts: list[str]) -> list[list[int]]:
     tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.train_from_iterator(texts, trainers.WordLevelTrainer(special_tokens=SPECIALS, show_progress=False))
-    return [found.ids for found in tokenizer.encode_batch(texts)]
+    return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
 
 
 def by_torchtext(texts: list[str]) -> list[list[int]]:
@@ -80,13 +80,13 @@ def by_torchtext(texts: list[str]) -> list[list[int]]:
 
 
 def encoding() -> list[dict[str, Any]]:
-    """A row for each tokenizer, and for each peer beside the one that it does the work of."""
+    """A row for each tokenizer of seqzoo, and for each peer."""
     texts = lines(TOKENS)
     rows, ours = [], 0.0
     for name in (*TOKENIZERS, *SUBWORDS):
         if name == "chinese_words":
             continue  # this text is English
-        # of its own tokens, a million
+        # a million tokens of this tokenizer
         some = texts[: len(texts) * TOKENS // sum(map(len, encode(name, texts)))] if name != "whitespace" else texts
         seconds = least_seconds(lambda name=name, some=some: encode(name, some))
         ours = seconds if name == "whitespace" else ours
@@ -101,23 +101,26 @@ def encoding() -> list[dict[str, Any]]:
 TRAINING = """
 import json, re, sys, time
 import torch
-# of this program alone: getrusage would begin with the peak of the one that started it
+# getrusage would include the peak of the parent process
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
 before, start = peak(), time.perf_counter()
-from seqzoo import build, cli
+from seqzoo import build
+from seqzoo.commands.main import main
 model, data = build(*sys.argv[2:])
 loaded = time.perf_counter()
 sys.argv[1:] = ["train", *sys.argv[2:], f"hydra.run.dir={sys.argv[1]}"]
 del model, data
 try:
-    cli.main(sys.argv[1:])
+    main(sys.argv[1:])
 finally:
     print(json.dumps({"import torch": before, "training": peak(), "load": loaded - start}))
 """
 
 
 def training(corpus: Path, tokenizer: str) -> list[dict[str, Any]]:
-    """The memory of a training on a file, whose ids are made first, and the seconds until it can begin."""
+    """The memory of a training on a file, and the seconds until it begins, when the text is encoded and when the
+    encoded text is cached.
+    """
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         options = [
@@ -131,11 +134,11 @@ def training(corpus: Path, tokenizer: str) -> list[dict[str, Any]]:
             done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SystemExit(done.stderr)
-            found = json.loads(done.stdout.splitlines()[-1])
+            measured = json.loads(done.stdout.splitlines()[-1])
             way = f"{corpus.stat().st_size / 1e6:,.0f} MB by {tokenizer}, {turn}"
             for measure, value in (
-                ("MiB above the import of torch", found["training"] - found["import torch"]),
-                ("seconds until it begins", found["load"]),
+                ("MiB above the import of torch", measured["training"] - measured["import torch"]),
+                ("seconds until it begins", measured["load"]),
             ):
                 rows.append({"part": "training", "way": way, "measure": measure, "value": value})
     return rows

@@ -42,7 +42,14 @@ RATE = 1e-3
 
 
 class Contest(NamedTuple):
-    """One task: what each program does with batch number n, such as an update."""
+    """A task on which programs are timed.
+
+    Attributes:
+        task: its name.
+        batches: number of batches.
+        sizes: number of parameters by program.
+        updates: for each program a function that processes a batch, given its number.
+    """
 
     task: str
     batches: int
@@ -51,7 +58,7 @@ class Contest(NamedTuple):
 
 
 def _ours(*overrides: str) -> tuple[Session, Any, list[Batch]]:
-    """A session, its data, and batches from all over an epoch."""
+    """A session of seqzoo, its data, and the batches of an epoch."""
     config = compose(*overrides, f"training.learning_rate={RATE}")
     data = build_data(config)
     data.load()
@@ -109,13 +116,13 @@ def tagging(count: int) -> Contest:
     optimizer = torch.optim.AdamW(tagger.parameters(), lr=RATE)
     tagger.train()
 
-    def theirs(number: int) -> None:
+    def toolkit(number: int) -> None:
         for sentence in sentences[number]:
             sentence.clear_embeddings()
         loss, many = tagger.forward_loss(sentences[number])
         _plain_update(tagger, optimizer, loss / many)
 
-    updates = {_named("flair"): theirs, "seqzoo": lambda number: loop.update(session, [batches[number]], False)}
+    updates = {_named("flair"): toolkit, "seqzoo": lambda number: loop.update(session, [batches[number]], False)}
     return Contest("tagging", count, {_named("flair"): _size(tagger), "seqzoo": _size(session.model)}, updates)
 
 
@@ -142,17 +149,17 @@ def translation(count: int, input_feeding: bool) -> Contest:
     joey.train()
     optimizer = torch.optim.AdamW(joey.parameters(), lr=RATE)
 
-    def theirs(number: int) -> None:
+    def toolkit(number: int) -> None:
         loss, count = _joey_loss(joey, batches[number])
         _plain_update(joey, optimizer, loss / count)
 
-    updates = {_named("joeynmt"): theirs, "seqzoo": lambda number: loop.update(session, [batches[number]], False)}
+    updates = {_named("joeynmt"): toolkit, "seqzoo": lambda number: loop.update(session, [batches[number]], False)}
     task = f"translation{' with input feeding' if input_feeding else ''}"
     return Contest(task, count, {_named("joeynmt"): _size(joey), "seqzoo": _size(session.model)}, updates)
 
 
 def _joey_source(batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The order of its rows, which JoeyNMT sorts by length, as packing wants them; and the sources."""
+    """The order of rows by length, which JoeyNMT requires, and the inputs of its encoder in this order."""
     order = batch.lengths.argsort(descending=True)
     source = batch.inputs[order]
     return order, {"src": source, "src_length": batch.lengths[order], "src_mask": (source != PAD)[:, None]}
@@ -169,8 +176,8 @@ def _joey_loss(joey: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tenso
 
 
 def search(count: int, updates: int = 200) -> Contest:
-    """The test sentences of 2016 by a beam of 5, by a model that was trained for some updates, so that its sentences
-    end as sentences do.
+    """Beam search with a beam of 5 on the test sentences of 2016. The model is trained for some updates first, so that
+    its outputs have realistic lengths.
     """
     from joeynmt.search import beam_search
 
@@ -183,22 +190,22 @@ def search(count: int, updates: int = 200) -> Contest:
     _copy_weights(model, joey.eval())
     test = list(data.batches("test"))
     loss = model.task.loss(model(test[0])[0], test[0])
-    torch.testing.assert_close(_joey_loss(joey, test[0])[0], loss.total)  # they are the same model
+    torch.testing.assert_close(_joey_loss(joey, test[0])[0], loss.total)  # both models are equal
     count = min(count, len(test))
 
     @torch.no_grad()
-    def theirs(number: int) -> None:
+    def toolkit(number: int) -> None:
         _, source = _joey_source(test[number])
         outputs, hidden, *_ = joey(return_type="encode", **source)
-        longest = int(1.5 * int(source["src_length"].max()))  # as JoeyNMT does by itself
+        longest = int(1.5 * int(source["src_length"].max()))  # JoeyNMT's default
         beam_search(joey, 5, outputs, hidden, source["src_mask"], longest, alpha=1.0, generate_unk=False)
 
-    ways = {_named("joeynmt"): theirs, "seqzoo": lambda number: model.task.decode(model, test[number])}
-    return Contest("beam search", count, {_named("joeynmt"): _size(joey), "seqzoo": _size(model)}, ways)
+    searches = {_named("joeynmt"): toolkit, "seqzoo": lambda number: model.task.decode(model, test[number])}
+    return Contest("beam search", count, {_named("joeynmt"): _size(joey), "seqzoo": _size(model)}, searches)
 
 
 def _copy_weights(model: nn.Module, joey: nn.Module) -> None:
-    """A model of ours without input feeding becomes one of JoeyNMT's."""
+    """Copy the weights of a model without input feeding to JoeyNMT's."""
     decoder = model.task.decoder
     pairs = {
         "src_embed.lut": model.encoder.embedding, "trg_embed.lut": decoder.embedding,
@@ -207,10 +214,10 @@ def _copy_weights(model: nn.Module, joey: nn.Module) -> None:
     }  # fmt: skip
     with torch.no_grad():
         for name, ours in pairs.items():
-            theirs = joey.get_submodule(name)
-            theirs.weight.copy_(ours.weight)
-            if getattr(theirs, "bias", None) is not None:
-                theirs.bias.copy_(ours.bias)
+            target = joey.get_submodule(name)
+            target.weight.copy_(ours.weight)
+            if getattr(target, "bias", None) is not None:
+                target.bias.copy_(ours.bias)
         cells = ((joey.encoder.rnn, model.backbone.layers[0]), (joey.decoder.rnn, decoder.backbone.layers[0]))
         for rnn, directions in cells:
             for suffix, cell in zip(("", "_reverse"), directions, strict=False):
@@ -219,7 +226,7 @@ def _copy_weights(model: nn.Module, joey: nn.Module) -> None:
 
 
 class _JoeyVocabulary:
-    """As much of JoeyNMT's vocabulary as its models read."""
+    """The attributes of JoeyNMT's vocabulary that its models read."""
 
     pad_index, bos_index, eos_index, unk_index, sep_index = PAD, BEGIN, 3, 1, None
     specials: tuple[str, ...] = ()
@@ -250,7 +257,7 @@ def _named(package: str) -> str:
 
 
 def measure(contest: Contest) -> Iterator[tuple[str, float]]:
-    """Seconds of all batches together, each the faster of two rounds in which both programs take turns."""
+    """Total seconds over all batches, each the minimum of two rounds in which both programs alternate."""
     times: dict[str, list[list[float]]] = {way: [[] for _ in range(contest.batches)] for way in contest.updates}
     for update in contest.updates.values():
         update(0)
@@ -291,11 +298,11 @@ def main() -> None:
         parser.error(f"--only names {unknown[0]!r}: there are {', '.join(contests)}")
     for make in (contests[name] for name in chosen.only or contests):
         contest = make(chosen.batches)
-        found = dict(measure(contest))
-        theirs = next(iter(found.values()))
-        for way, seconds in found.items():
+        times = dict(measure(contest))
+        baseline = next(iter(times.values()))
+        for way, seconds in times.items():
             rows.append({"task": contest.task, "way": way, "parameters": contest.sizes[way], "batches": contest.batches,
-                         "seconds": f"{seconds:.4g}", "ratio": f"{theirs / seconds:.3g}", **common})  # fmt: skip
+                         "seconds": f"{seconds:.4g}", "ratio": f"{baseline / seconds:.3g}", **common})  # fmt: skip
             print(*list(rows[-1].values())[:6], flush=True)
     if chosen.only:
         return

@@ -42,7 +42,12 @@ TRIED = 60
 
 
 class Split(NamedTuple):
-    """pixels: (N, D), small; captions: of each picture."""
+    """The pictures of a split.
+
+    Attributes:
+        pixels: of the pictures, reduced to 16 x 16, (N, D).
+        captions: of each picture.
+    """
 
     pixels: Tensor
     captions: list[list[str]]
@@ -60,8 +65,8 @@ def score(metric: str, answers: list[str], references: list[list[str]]) -> float
     return counter.compute()
 
 
-def runs(text: str) -> Counter[tuple[str, ...]]:
-    """One to four words in a row."""
+def ngrams(text: str) -> Counter[tuple[str, ...]]:
+    """The counts of n-grams of one to four words."""
     tokens = caption_tokens(text)
     return Counter(tuple(tokens[i : i + n]) for n in range(1, 5) for i in range(len(tokens) - n + 1))
 
@@ -71,13 +76,13 @@ def likeness(first: Counter, second: Counter) -> float:
 
 
 def constant(train: Split, validation: Split, split: Split) -> dict[str, list[str]]:
-    """Metric -> the caption that is best by it on the validation split, for each picture of a split."""
-    rows_with = Counter(run for texts in validation.captions for run in set().union(*map(runs, texts)))
+    """For each metric the training caption with the best score on the validation split, repeated for each picture."""
+    rows_with = Counter(ngram for texts in validation.captions for ngram in set().union(*map(ngrams, texts)))
     texts = {text for captions in train.captions for text in captions}
 
     def shared(text: str) -> float:
-        found = runs(text)
-        return sum(rows_with[run] for run in found) / max(found.total(), 8)
+        counts = ngrams(text)
+        return sum(rows_with[ngram] for ngram in counts) / max(counts.total(), 8)
 
     tried = sorted(texts, key=lambda text: (-shared(text), text))[:TRIED]
     count = len(validation.captions)
@@ -86,12 +91,12 @@ def constant(train: Split, validation: Split, split: Split) -> dict[str, list[st
 
 
 def nearest(train: Split, validation: Split, split: Split, neighbours: int) -> dict[str, list[str]]:
-    """Metric -> a caption for each picture of a split, whatever the metric."""
+    """A caption for each picture by its nearest training pictures, the same for all metrics."""
     answers = []
     for rows in torch.cdist(split.pixels, train.pixels).topk(neighbours, largest=False).indices.tolist():
         texts = [text for row in rows for text in train.captions[row]]
-        counted = list(map(runs, texts))
-        best = max(range(len(texts)), key=lambda i: sum(likeness(counted[i], other) for other in counted))
+        counts = list(map(ngrams, texts))
+        best = max(range(len(texts)), key=lambda i: sum(likeness(counts[i], other) for other in counts))
         answers.append(texts[best])
     return dict.fromkeys(METRICS, answers)
 
@@ -122,10 +127,10 @@ def main() -> None:
             scores = {}
             for split in ("validation", "test"):
                 answers = BASELINES[baseline](splits["train"], splits["validation"], splits[split])
-                right = splits[split].captions
-                scores[split] = {metric: score(metric, texts, right) for metric, texts in answers.items()}
-                told = "  ".join(f"{metric} {value:.2f}" for metric, value in scores[split].items())
-                print(f"{name}  {baseline}  {split}  {told}", flush=True)
+                references = splits[split].captions
+                scores[split] = {metric: score(metric, texts, references) for metric, texts in answers.items()}
+                numbers = "  ".join(f"{metric} {value:.2f}" for metric, value in scores[split].items())
+                print(f"{name}  {baseline}  {split}  {numbers}", flush=True)
             metrics = {
                 **scores,
                 "parameters": 0,

@@ -29,20 +29,27 @@ STARTS, APART = 100, 50
 
 
 class Score(NamedTuple):
-    """parameters: weights of the readout, which are all that is fitted."""
+    """A result.
+
+    Attributes:
+        metric: name of the score.
+        value: the score.
+        parameters: number of weights of the readout, the only ones that are fitted.
+    """
 
     metric: str
     value: float
     parameters: int
 
 
-def nrmse(answers: Tensor, right: Tensor, variance: Tensor) -> float:
-    return float((answers - right).square().mean().div(variance).sqrt())
+def nrmse(predictions: Tensor, targets: Tensor, variance: Tensor) -> float:
+    return float((predictions - targets).square().mean().div(variance).sqrt())
 
 
 def score_mackey_glass(units: int) -> Score:
-    """NRMSE84: fit the next value on 3,000 steps; then, from 100 places of another series, run 84 steps free after 500
-    steps of the true series, and compare the last value (Jaeger & Haas 2004, whose 1,000 units reach 10^-4.2).
+    """NRMSE84 (Jaeger & Haas 2004, who report 10^-4.2 with 1,000 units): the readout is fitted to the next value
+    on 3,000 steps. From 100 points of another series, after 500 true steps, predictions are fed back for 84 steps, and
+    the last one is compared.
     """
     reservoir = Reservoir(create_cell("echo_state", 1, units, spectral_radius=0.8, connectivity=0.01))
     washout, fitted, warm_up = 1_000, 3_000, 500
@@ -51,10 +58,10 @@ def score_mackey_glass(units: int) -> Score:
 
     test = mackey_glass(WASHOUT + warm_up + STARTS * APART + HORIZON, beginning=0.9)[WASHOUT:, None] - 1
     begins = range(0, STARTS * APART, APART)
-    answers, state = reservoir.predict(torch.stack([test[b : b + warm_up] for b in begins]))
-    ran = reservoir.run_free(answers[:, -1], state, HORIZON - 1)[:, -1]
-    right = torch.stack([test[b + warm_up - 1 + HORIZON] for b in begins])
-    return Score("nrmse84", nrmse(ran, right, test.var()), reservoir.readout.numel())
+    predictions, state = reservoir.predict(torch.stack([test[b : b + warm_up] for b in begins]))
+    last = reservoir.run_free(predictions[:, -1], state, HORIZON - 1)[:, -1]
+    targets = torch.stack([test[b + warm_up - 1 + HORIZON] for b in begins])
+    return Score("nrmse84", nrmse(last, targets, test.var()), reservoir.readout.numel())
 
 
 def score_narma10(units: int) -> Score:
@@ -64,8 +71,9 @@ def score_narma10(units: int) -> Score:
     u, y = (series[..., None] for series in draw(1, washout + 3_000, generator))
     reservoir.fit(u, y, washout, penalty=1e-8)
     u, y = (series[..., None] for series in draw(1, washout + 2_000, generator))
-    answers, _ = reservoir.predict(u)
-    return Score("nrmse", nrmse(answers[:, washout:], y[:, washout:], y[:, washout:].var()), reservoir.readout.numel())
+    predictions, _ = reservoir.predict(u)
+    error = nrmse(predictions[:, washout:], y[:, washout:], y[:, washout:].var())
+    return Score("nrmse", error, reservoir.readout.numel())
 
 
 BENCHMARKS = {"mackey_glass": (score_mackey_glass, 1_000), "narma10": (score_narma10, 400)}
@@ -80,17 +88,17 @@ def main() -> None:
     chosen = parser.parse_args()
     unknown = [name for name in chosen.benchmarks if name not in BENCHMARKS]
     if unknown:
-        parser.error(f"there is no benchmark {unknown[0]!r}: choose of {', '.join(BENCHMARKS)}")
+        parser.error(f"there is no benchmark {unknown[0]!r}: choose from {', '.join(BENCHMARKS)}")
     for name in chosen.benchmarks or BENCHMARKS:
-        score, units = BENCHMARKS[name]
+        benchmark, units = BENCHMARKS[name]
         torch.manual_seed(chosen.seed)
         began, worked = time.perf_counter(), time.process_time()
-        found = score(units)
+        score = benchmark(units)
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - worked
-        print(f"{name}  {units:,} units  {found.metric} {found.value:.3g}  {seconds:.1f} s")
+        print(f"{name}  {units:,} units  {score.metric} {score.value:.3g}  {seconds:.1f} s")
         metrics = {
-            "test": {found.metric: found.value},
-            "parameters": found.parameters,
+            "test": {score.metric: score.value},
+            "parameters": score.parameters,
             "seconds": round(seconds, 2),
             "cpu_seconds": round(cpu_seconds, 2),
             "seed": chosen.seed,

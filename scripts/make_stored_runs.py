@@ -1,9 +1,9 @@
-"""Make the small runs in tests/runs/stored/, which later versions of seqzoo must load, resume and compare.
+"""Train the small runs in tests/runs/stored/, which later versions of seqzoo must load, resume and compare.
 
-python scripts/make_stored_runs.py    # with the version whose runs are to be kept
+python scripts/make_stored_runs.py    # with the version whose runs are stored
 
-Each run is trained for 8 updates and kept as it then is. expected.json beside them holds what this version says of it:
-its scores, its predictions, and its scores after it has been resumed to 12 updates.
+Each run is trained for 8 updates. expected.json holds the results of this version: scores, predictions, and scores
+after resuming to 12 updates.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ STEPS, REPEATS = 32, 7
 
 
 def seconds(rnn: torch.nn.Module, x: torch.Tensor, threads: int) -> float:
-    """Of one forward and backward pass."""
+    """The duration of a forward and a backward pass."""
     torch.set_num_threads(threads)
     started = time.perf_counter()
     rnn(x)[0].sum().backward()
@@ -36,11 +36,11 @@ def main() -> None:
                 x = torch.randn(rows, STEPS, width)
                 for threads in (1, cores):
                     seconds(rnn, x, threads)
-                # interleaved, so that a busy neighbour hits both
+                # alternating, so that other programs affect both
                 pairs = [(seconds(rnn, x, 1), seconds(rnn, x, cores)) for _ in range(REPEATS)]
-                one, all_cores = (statistics.median(times) for times in zip(*pairs, strict=True))
+                one_core, all_cores = (statistics.median(times) for times in zip(*pairs, strict=True))
                 work = rows * rnn.backbone.layers[0][0].weight_hh.numel()
-                print(f"{cell:5} {rows:<4} {width:<4} {work:>22,}  {one / all_cores:.2f}")
+                print(f"{cell:5} {rows:<4} {width:<4} {work:>22,}  {one_core / all_cores:.2f}")
 
 
 if __name__ == "__main__":

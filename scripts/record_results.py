@@ -94,13 +94,13 @@ def page() -> str:
 def _margins(rows: list[Row]) -> list[str]:
     """The difference of trained models from the best baseline without a network, where there is one."""
     lines = []
-    for data, own in _grouped([row for row in rows if row["split"] == "test"], lambda row: row["data"]):
+    for data, of_data in _grouped([row for row in rows if row["split"] == "test"], lambda row: row["data"]):
         best: dict[str, float] = {}
-        for row in own:
+        for row in of_data:
             if row["backbone"] == WITHOUT:
                 value = float(row["value"])
                 best[row["metric"]] = max(value, best.get(row["metric"], value))
-        trained = [row for row in own if row["backbone"] != WITHOUT and row["metric"] in best]
+        trained = [row for row in of_data if row["backbone"] != WITHOUT and row["metric"] in best]
         for command, runs in _grouped(trained, lambda row: _shared(row["command"])):
             scores = _grouped(runs, lambda row: row["metric"])
             means = ((metric, statistics.fmean(float(row["value"]) for row in same)) for metric, same in scores)
@@ -117,8 +117,8 @@ def _shared(command: str) -> str:
 def _scores(rows: list[Row]) -> str:
     """Each metric with its mean and, over several runs, its standard deviation."""
     texts = []
-    for metric, own in _grouped(rows, lambda row: row["metric"]):
-        values = [float(row["value"]) for row in own]
+    for metric, of_metric in _grouped(rows, lambda row: row["metric"]):
+        values = [float(row["value"]) for row in of_metric]
         spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
         texts.append(f"{metric} **{statistics.fmean(values):.4g}**{spread}")
     return "<br>".join(texts)
@@ -130,7 +130,7 @@ def _mean(rows: list[Row], column: str) -> str:
 
 
 def _grouped(rows: list[Row], key: Callable[[Row], Any]) -> list[tuple[Any, list[Row]]]:
-    return [(name, list(own)) for name, own in itertools.groupby(sorted(rows, key=key), key)]
+    return [(name, list(group)) for name, group in itertools.groupby(sorted(rows, key=key), key)]
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Write docs/SPEED.md and its pictures from the measurements in results/speed_{cpu,gpu,toolkits}.csv.
 
-python scripts/speed_page.py     # scripts/benchmark.py does it in the end, scripts/benchmark_toolkits.py too
+python scripts/speed_page.py     # also run at the end of scripts/benchmark.py and scripts/benchmark_toolkits.py
 """
 
 from __future__ import annotations
@@ -51,11 +51,18 @@ Ratio: the time of the toolkit, divided by that of seqzoo."""
 
 
 class Goal(NamedTuple):
-    """A goal on the ratio: its lower bound, the measured ratios by name, and why some miss it."""
+    """A goal for ratios.
+
+    Attributes:
+        text: a description.
+        least: the lower bound.
+        ratios: the measured ratios by name.
+        why: why some miss it.
+    """
 
     text: str
     least: float
-    found: dict[str, float]
+    ratios: dict[str, float]
     why: str = ""
 
 
@@ -72,15 +79,15 @@ def goals(rows: list[Row], toolkits: list[Row]) -> Iterator[Goal]:
             and int(row["B"]) >= least_rows
         ]
 
-    def named(found: list[Row]) -> dict[str, float]:
+    def named(selected: list[Row]) -> dict[str, float]:
         return {
             f"{row['cell']}, {row['pass']}, {', '.join(row[letter] for letter in 'TBIH')}": float(row["ratio"])
-            for row in found
+            for row in selected
         }
 
-    def means(found: list[Row]) -> dict[str, float]:
+    def means(selected: list[Row]) -> dict[str, float]:
         groups: dict[str, list[float]] = {}
-        for row in found:
+        for row in selected:
             groups.setdefault(f"{row['cell']}, {row['pass']}", []).append(float(row["ratio"]))
         return {name: statistics.geometric_mean(values) for name, values in groups.items()}
 
@@ -121,19 +128,19 @@ def goal_lines(rows: list[Row], toolkits: list[Row]) -> list[str]:
     lines = ["| goal | at least | lowest | missed by |", "|---|---|---|---|"]
     reasons = []
     for goal in goals(rows, toolkits):
-        if not goal.found:
+        if not goal.ratios:
             continue
-        missing = sorted((ratio, name) for name, ratio in goal.found.items() if ratio < goal.least)
+        missing = sorted((ratio, name) for name, ratio in goal.ratios.items() if ratio < goal.least)
         shown = "; ".join(f"{name}: {ratio:.3g}" for ratio, name in missing[:4])
         shown += f"; and {len(missing) - 4} more" if len(missing) > 4 else ""
-        lines.append(f"| {goal.text} | {goal.least:g} | {min(goal.found.values()):.3g} | {shown or '-'} |")
+        lines.append(f"| {goal.text} | {goal.least:g} | {min(goal.ratios.values()):.3g} | {shown or '-'} |")
         if missing and goal.why:
             reasons.append(f"- {goal.text}: {goal.why}")
     return [*lines, "", *reasons, ""] if reasons else [*lines, ""]
 
 
 def page(tables: dict[str, list[Row]]) -> str:
-    """docs/SPEED.md"""
+    """The text of docs/SPEED.md."""
     lines = [INTRODUCTION]
     cpu, gpu = tables["cpu"], tables["gpu"]
     by_threads = {

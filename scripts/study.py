@@ -1,4 +1,4 @@
-"""The zoo's own comparison: all cells on five tasks, at equal size and training time, and a few cells at other sizes.
+"""The comparison of all cells on five tasks, at equal size and training time, and of a few cells at other sizes.
 `make study` runs all of it.
 
 python scripts/study.py --cells lstm,gru --tasks tagging --seeds 0    # some of it
@@ -35,13 +35,13 @@ FIRST_CELLS = (
 )  # fmt: skip
 OTHER_SIZES = ("50k", "800k")
 SIZED_TASK, SIZED_CELLS = "language modelling", ("elman", "lstm", "gru")
-# for all alike: nothing is tuned for a cell
+# the same for all cells; nothing is tuned
 COMMON = (
     "budget.seconds=90", "training.epochs=null", "training.steps=null",
     "training.learning_rate=0.003", "training.warmup_steps=50", "training.threads=1", "training.device=cpu",
     "training.examples=0",
 )  # fmt: skip
-# at most half of the weights may go into vectors of tokens
+# embeddings have at most half of the weights
 WORDS = ("backbone=bidirectional", "data.vocabulary_size=3000", "encoder.embedding_size=32", "encoder.dropout=0.3")
 TASKS = {
     "language modelling": (
@@ -78,8 +78,8 @@ def _settings(task: str, size: str) -> list[str]:
 
 
 def all_jobs() -> list[Job]:
-    """The order in which a cut study says most: two seeds of the first cells on the first tasks, of the other sizes,
-    then the rest.
+    """All jobs, the most informative ones first: two seeds of the first cells on the first tasks, other sizes, then
+    the rest.
     """
     cells = [*FIRST_CELLS, *(name for name in registry.names("cell") if name not in FIRST_CELLS)]
 
@@ -93,15 +93,15 @@ def all_jobs() -> list[Job]:
 
 
 def record(runs: Path) -> dict[Job, dict[str, str]]:
-    """Write the table: what it holds already, what has finished in the run directories, and what is not run."""
-    known = {Job(row["task"], row["size"], row["cell"], int(row["seed"])): row for row in read_table(TABLE)}
+    """Write the table: its current rows, the results of finished runs, and empty rows for jobs not run yet."""
+    current = {Job(row["task"], row["size"], row["cell"], int(row["seed"])): row for row in read_table(TABLE)}
     sweeps = dict.fromkeys((job.task, job.size) for job in all_jobs())
-    told = {job: row for task, size in sweeps for job, row in _found(runs, task, size)}
+    results = {job: row for task, size in sweeps for job, row in _results(runs, task, size)}
     table = {}
     for job in all_jobs():
         empty = _row(job, remark="not run")
-        kept = known.get(job, empty)
-        table[job] = told.get(job, kept if kept.get("command") in (None, "", job.command) else empty)
+        kept = current.get(job, empty)
+        table[job] = results.get(job, kept if kept.get("command") in (None, "", job.command) else empty)
     write_table(TABLE, COLUMNS, table.values())
     return table
 
@@ -110,13 +110,13 @@ def _row(job: Job, **values: str) -> dict[str, str]:
     return {"task": job.task, "size": job.size, "cell": job.cell, "seed": str(job.seed), **values}
 
 
-def _found(runs: Path, task: str, size: str) -> Iterator[tuple[Job, dict[str, str]]]:
-    """A row for each job that has finished, and for each that failed."""
+def _results(runs: Path, task: str, size: str) -> Iterator[tuple[Job, dict[str, str]]]:
+    """A row for each job that has finished or failed."""
     sweep = runs / _folder(task, size)
     for entry in Ledger(sweep).entries():
         if entry.status == "failed":
-            of = dict(pair.split("=") for pair in entry.folder.split(","))
-            job = Job(task, size, of["cell"], int(of["seed"]))
+            options = dict(pair.split("=") for pair in entry.folder.split(","))
+            job = Job(task, size, options["cell"], int(options["seed"]))
             if entry.command == job.command:
                 yield job, _row(job, remark=f"failed: {entry.reason}")
     for path in sorted(sweep.glob("*/metrics.json")):
@@ -140,9 +140,9 @@ def _folder(task: str, size: str) -> str:
 
 
 def train(wanted: list[Job], runs: Path) -> None:
-    """Each task, size and seed is a sweep over cells, in a folder that all seeds share."""
+    """Train jobs; each task, size and seed is a sweep over cells, in a folder that is shared by all seeds."""
     for (task, size, seed), part in itertools.groupby(wanted, lambda job: (job.task, job.size, job.seed)):
-        # choice() makes a sweep of one value, too, so that a run is always named after its cell and its seed
+        # choice() also makes a sweep of a single value, so that runs are always named after cell and seed
         cells = f"cell=choice({','.join(job.cell for job in part)})"
         chosen = [cells, f"seed=choice({seed})", *_settings(task, size)]
         try:

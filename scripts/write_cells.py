@@ -57,15 +57,15 @@ def measure_marks() -> dict[str, dict[str, str]]:
         create = cell_factory(name)
         verdicts = {"equation": verdict(check_equation, create, STEPS[name], load("cell", name))}
         verdicts |= {check: verdict(run, create) for check, run in CHECKS.items()}
-        marks[name] = {check: _mark(found) for check, found in verdicts.items()}
+        marks[name] = {check: _mark(result) for check, result in verdicts.items()}
         marks[name]["engines"] = verdicts["scan"].remark
     return marks
 
 
-def _mark(found: Verdict) -> str:
-    if not found.passed:
+def _mark(result: Verdict) -> str:
+    if not result.passed:
         return "✗"
-    return REFERENCE if found.remark == "reference" else "✓"
+    return REFERENCE if result.remark == "reference" else "✓"
 
 
 def read_marks() -> dict[str, dict[str, str]]:
