@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-import re
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -95,8 +95,7 @@ class RNN(nn.Module):
         def build() -> Recurrent:
             factory = cell_factory(cell, **options)
             return Recurrent(
-                factory, input_size, hidden_size=hidden_size, num_layers=num_layers, bidirectional=bidirectional,
-                dropout=dropout,
+                factory, input_size, hidden_size=hidden_size, num_layers=num_layers, bidirectional=bidirectional
             )  # fmt: skip
 
         try:
@@ -105,6 +104,7 @@ class RNN(nn.Module):
                 self.backbone = build()
         except ValueError as error:  # sizes that this cell cannot have
             raise ConfigError([f"RNN.{error}"]) from error
+        self.backbone.dropout = nn.Dropout(dropout)  # 1 is allowed here, as by torch
         if not bias:
             _remove_biases(self.backbone)
         self.to(dtype=dtype)
@@ -211,7 +211,10 @@ class RNN(nn.Module):
         if resets is not None and resets.is_meta and not x.is_meta:
             raise ValueError(f"resets are on meta and the input on {x.device}: move one to the other")
         steps = lengths if resets is None else Steps(lengths, resets.to(x.device))
-        outputs, after = self.backbone(x, steps, None if state is None else self._split(state, x.shape[0]))
+        backbone = self.backbone
+        if state is not None:
+            state = self._split(state, backbone.initial_state(x.shape[0]))
+        outputs, after = backbone(x, steps, state)
         return outputs, self._merge(after)
 
     def _merge(self, state: tuple) -> RNNState:
@@ -225,10 +228,9 @@ class RNN(nn.Module):
         parts = [torch.stack(same) for same in zip(*slots, strict=True)]
         return parts[0] if len(parts) == 1 else tuple(parts)
 
-    def _split(self, state: RNNState, batch_size: int) -> tuple:
-        """The inverse of `_merge`."""
+    def _split(self, state: RNNState, like: tuple) -> tuple:
+        """The inverse of `_merge`. like: a state of these layers."""
         parts = _parts(state)
-        like = self.backbone.initial_state(batch_size)
         merged = self._merge(like)
         expected = [tuple(part.shape) for part in ((merged,) if isinstance(merged, Tensor) else merged)]
         if not jit_traced() and [tuple(part.shape) for part in parts] != expected:
@@ -241,15 +243,21 @@ class RNN(nn.Module):
 
 
 class _DropIn(RNN):
-    """An RNN whose weights have torch's names: `weight_ih_l0` is `weight_ih` of `backbone.layers[0][0]`, also in
-    `state_dict`.
+    """Layers whose weights belong to this module, by torch's names: `weight_ih_l0` is `weight_ih` of
+    `backbone.layers[0][0]`.
     """
+
+    _template: Recurrent
+    """The layers on the meta device. It is not a submodule, so that its weights are none of this module."""
 
     def __init__(self, cell: str, device: torch.device | str | int | None, **arguments: Any):
         super().__init__(cell, device="meta", **arguments)  # the meta device draws no random numbers
-        self.to_empty(device=torch.get_default_device() if device is None else device)
-        self.register_state_dict_post_hook(_by_torchs_names)
-        self.register_load_state_dict_pre_hook(_by_own_names)
+        self.__dict__["_template"] = self._modules.pop("backbone")
+        for depth, layer in enumerate(self._template.layers):
+            for direction, own in enumerate(layer.directions):
+                for name, weight in own.named_parameters():
+                    empty = torch.empty_like(weight, device=torch.get_default_device() if device is None else device)
+                    self.register_parameter(_torchs_name(name, depth, direction), nn.Parameter(empty))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -257,8 +265,24 @@ class _DropIn(RNN):
         bound = self.hidden_size**-0.5
         for weight in self.parameters():
             nn.init.uniform_(weight, -bound, bound)
-        for removed_bias in self.buffers():
-            removed_bias.zero_()
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The weights of each layer and direction, in torch's order."""
+        return [
+            [getattr(self, _torchs_name(name, depth, direction)) for name, _ in own.named_parameters()]
+            for depth, layer in enumerate(self._template.layers)
+            for direction, own in enumerate(layer.directions)
+        ]
+
+    @property
+    def backbone(self) -> Recurrent:  # type: ignore[override]
+        """The layers with the weights that this module has at the moment, which may be parametrized, or those of
+        `torch.func.functional_call`.
+
+        They are copied, without their weights, so that threads can use the module at the same time.
+        """
+        return _with_weights(self._template, iter(self.all_weights), self.training)
 
     def to_torch(self) -> nn.RNNBase:
         """The module of `torch.nn` with a copy of these weights."""
@@ -268,26 +292,23 @@ class _DropIn(RNN):
     def _build_torchs(self, device: torch.device, dtype: torch.dtype) -> nn.RNNBase:
         raise NotImplementedError
 
-    def __getattr__(self, name: str) -> Any:
-        place = _TORCHS_NAME.fullmatch(name)
-        return super().__getattr__(name) if place is None else getattr(*self._place(place))
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        place = _TORCHS_NAME.fullmatch(name)
-        if place is None:
-            super().__setattr__(name, value)
-        elif isinstance(value, nn.Parameter):
-            setattr(*self._place(place), value)
-        else:  # torch.func.functional_call replaces parameters by other tensors
-            cell, name_in_cell = self._place(place)
-            cell._parameters[name_in_cell] = value
+def _torchs_name(name: str, depth: int, direction: int) -> str:
+    return f"{name}_l{depth}{'_reverse' if direction else ''}"
 
-    def _place(self, place: re.Match[str]) -> tuple[Cell, str]:
-        layers = self.backbone.layers
-        depth, direction = int(place["depth"]), place["reverse"] is not None
-        if depth >= len(layers) or direction >= len(layers[depth]):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {place[0]!r}")
-        return layers[depth].directions[direction], place["name"]
+
+def _with_weights(module: Any, weights: Iterator[list[Tensor]], training: bool) -> Any:
+    """A copy of a module in which the cells have other weights."""
+    copied = object.__new__(type(module))
+    copied.__dict__.update(module.__dict__, training=training)
+    if isinstance(module, Cell):
+        values = next(weights)
+        copied._parameters = dict(zip(module._parameters, values, strict=True))
+        removed = {name: bias.shape for name, bias in module._buffers.items() if bias is not None}
+        copied._buffers = {name: values[0].new_zeros(shape) for name, shape in removed.items()}
+    else:
+        copied._modules = {name: _with_weights(part, weights, training) for name, part in module._modules.items()}
+    return copied
 
 
 class LSTM(_DropIn):
@@ -494,26 +515,6 @@ def _copied(source: nn.Module, target: Any) -> Any:
     return target.train(source.training)
 
 
-_TORCHS_NAME = re.compile(r"(?P<name>(?:weight|bias)_(?:ih|hh|hr))_l(?P<depth>\d+)(?P<reverse>_reverse)?")
-_OWN_NAME = re.compile(r"backbone\.layers\.(?P<depth>\d+)\.(?P<direction>[01])\.(?P<name>\w+)")
-
-
-def _by_torchs_names(module: nn.Module, state_dict: dict[str, Any], prefix: str, _: Any) -> None:
-    for key in [key for key in state_dict if key.startswith(prefix)]:
-        place = _OWN_NAME.fullmatch(key.removeprefix(prefix))
-        if place is not None:
-            reverse = "_reverse" if place["direction"] == "1" else ""
-            state_dict[f"{prefix}{place['name']}_l{place['depth']}{reverse}"] = state_dict.pop(key)
-
-
-def _by_own_names(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    for key in [key for key in state_dict if key.startswith(prefix)]:
-        place = _TORCHS_NAME.fullmatch(key.removeprefix(prefix))
-        if place is not None:
-            direction = int(place["reverse"] is not None)
-            state_dict[f"{prefix}backbone.layers.{place['depth']}.{direction}.{place['name']}"] = state_dict.pop(key)
-
-
 def _check_arguments(sizes: dict[str, Any], switches: dict[str, Any], dropout: Any) -> None:
     """Raises TypeError and ValueError where torch does."""
     for name, size in sizes.items():
@@ -529,8 +530,8 @@ def _check_arguments(sizes: dict[str, Any], switches: dict[str, Any], dropout: A
     for name, switch in switches.items():
         if not isinstance(switch, bool):
             raise TypeError(f"{name} is {switch!r:.60}: it must be True or False")
-    if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout < 1:
-        raise ValueError(f"dropout is {dropout!r:.60}: it is a probability, 0 <= dropout < 1")
+    if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
+        raise ValueError(f"dropout is {dropout!r:.60}: it is a probability, 0 <= dropout <= 1")
 
 
 def _projected(cell: str, proj_size: int, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:

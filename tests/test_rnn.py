@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 import re
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -196,6 +197,8 @@ def test_drop_ins_load_both_ways(kind: type, torchs: type, options: dict[str, An
     theirs, ours = torchs(INPUT, H, **options).double(), kind(INPUT, H, **options, dtype=torch.float64)
     shapes = [(name, weight.shape) for name, weight in theirs.state_dict().items()]
     assert [(name, weight.shape) for name, weight in ours.state_dict().items()] == shapes
+    assert [(name, weight.shape) for name, weight in ours.named_parameters()] == shapes
+    assert [[w.shape for w in ws] for ws in ours.all_weights] == [[w.shape for w in ws] for ws in theirs.all_weights]
     ours.load_state_dict(theirs.state_dict())
     assert_same_results(ours, theirs)
     other = torchs(INPUT, H, **options).double()
@@ -264,6 +267,53 @@ def test_weights_of_drop_ins_have_torchs_names() -> None:
     torch.testing.assert_close(ours(x), theirs(x))
     ours.weight_ih_l0 = theirs.weight_ih_l0 = nn.Parameter(torch.zeros_like(theirs.weight_ih_l0))
     torch.testing.assert_close(ours(x), theirs(x))
+
+
+def with_weight_norm(network: nn.Module) -> nn.Module:
+    nn.utils.parametrizations.weight_norm(network, "weight_hh_l1_reverse")
+    with torch.no_grad():
+        network.parametrizations.weight_hh_l1_reverse.original0.mul_(2)
+    return network
+
+
+def with_dropped_weights(network: nn.Module) -> nn.Module:
+    """As AWD-LSTM: a plain tensor takes the place of the weight."""
+    weight = network.weight_hh_l0
+    del network._parameters["weight_hh_l0"]
+    network.register_parameter("raw", weight)
+    network.weight_hh_l0 = weight * (torch.arange(weight.numel()).view_as(weight) % 2)
+    return network
+
+
+@pytest.mark.parametrize("change", [with_weight_norm, with_dropped_weights])
+@pytest.mark.parametrize(("kind", "torchs"), [(seqzoo.LSTM, nn.LSTM), (seqzoo.GRU, nn.GRU)])
+def test_drop_ins_are_reparametrized_as_torchs(kind: type, torchs: type, change: Callable) -> None:
+    theirs = torchs(INPUT, H, 2, bidirectional=True, dtype=torch.float64)
+    ours, theirs = change(seqzoo.from_torch(theirs)), change(theirs)
+    assert [name for name, _ in ours.named_parameters()] == [name for name, _ in theirs.named_parameters()]
+    x = torch.randn(T, B, INPUT, dtype=torch.float64)
+    gradients = []
+    for network in (ours, theirs):
+        outputs, _ = network(x)
+        gradients.append((outputs, torch.autograd.grad(outputs.sin().sum(), list(network.parameters()))))
+    torch.testing.assert_close(*gradients)
+
+
+def test_drop_ins_are_exported_and_take_all_dropout() -> None:
+    ours = seqzoo.GRU(INPUT, H, 2, dropout=1.0)
+    theirs, x = ours.to_torch(), torch.randn(T, B, INPUT)
+    assert theirs.dropout == 1
+    torch.testing.assert_close(ours(x), theirs(x))
+    ours.eval(), theirs.eval()
+    torch.testing.assert_close(torch.export.export(ours, (x,), strict=False).module()(x), theirs(x))
+
+
+def test_resets_that_vmap_maps_over_are_refused_in_words() -> None:
+    rnn, x, resets = seqzoo.RNN("gru", INPUT, H), torch.randn(T, B, INPUT), torch.zeros(3, T, B, dtype=torch.bool)
+    with pytest.raises(ValueError, match="vmap maps over resets, by whose values rows are cut: give all rows as one"):
+        torch.func.vmap(lambda resets: rnn(x, resets=resets)[0])(resets)
+    many = torch.func.vmap(lambda x: rnn(x, resets=resets[0] | True)[0])(torch.stack([x, -x]))
+    torch.testing.assert_close(many[1], rnn(-x, resets=resets[0] | True)[0])
 
 
 def test_drop_ins_inside_other_modules_are_saved_copied_and_pickled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 
 
@@ -33,3 +34,13 @@ def transformed() -> bool:
     as FakeTensorMode or a FLOP counter.
     """
     return traced() or differentiated() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def mapped_over(tensor: Tensor) -> bool:
+    """Whether `torch.func.vmap` maps over a tensor, so that its values are not known."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            return True
+        tensor = functorch.get_unwrapped(tensor)
+    return False

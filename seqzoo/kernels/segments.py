@@ -9,7 +9,7 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import checked_lengths, mask, zero_padding
 from seqzoo.contracts.state import reorder, where
 from seqzoo.contracts.steps import Steps
-from seqzoo.contracts.transforms import jit_traced
+from seqzoo.contracts.transforms import jit_traced, mapped_over
 
 
 class Segments:
@@ -93,6 +93,11 @@ def _checked_resets(resets: Tensor | None, x: Tensor) -> Tensor:
     if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
         kind = resets.dtype if isinstance(resets, Tensor) else f"a {type(resets).__name__}"
         raise ValueError(f"resets are {kind}: they must be a tensor of torch.bool, True where the state starts anew")
+    if mapped_over(resets):
+        raise ValueError(
+            "torch.func.vmap maps over resets, by whose values rows are cut: give all rows as one batch instead, or go "
+            "step by step"
+        )
     if resets.is_meta or jit_traced() or torch.compiler.is_exporting():
         raise ValueError(
             "rows are cut by the values of resets, which are not available while tracing or exporting or on the meta "
