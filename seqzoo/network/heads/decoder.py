@@ -170,12 +170,12 @@ class Decoder(nn.Module):
         width = sum(tensor[0].numel() for tensor in _features_of(first))
         if self.by_first_input:
             return nn.Linear(feature_size, self.embedding.embedding_dim)
-        shapes, theirs = ([tensor.shape[1:] for tensor in flatten(state)] for state in (first, encoder_state))
-        if "first_state" in self.states and not theirs:
+        shapes, available = ([tensor.shape[1:] for tensor in flatten(state)] for state in (first, encoder_state))
+        if "first_state" in self.states and not available:
             raise ValueError(
                 "context is first_state: the encoder carries no state, so choose mean_state or another one"
             )
-        if not self.states or (self.states == ["first_state"] and shapes == theirs):
+        if not self.states or (self.states == ["first_state"] and shapes == available):
             return None
         last_state = sum(tensor[0].numel() for tensor in _features_of(encoder_state))
         return nn.Linear(sum(last_state if name == "first_state" else feature_size for name in self.states), width)
