@@ -37,6 +37,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from seqzoo.configuration import registry as _registry
+from seqzoo.contracts.arguments import check_argument as _check_argument
 
 if TYPE_CHECKING:
     from seqzoo.analysis.catalogue import cell_info
@@ -88,6 +89,7 @@ def list_cells(pattern: str = "*") -> list[str]:
         >>> seqzoo.list_cells("*gru")
         ['gru', 'layer_norm_gru', 'li_gru', 'min_gru', 'simplified_gru']
     """
+    _check_argument("pattern", pattern, str, "a text, such as '*gru'")
     return _registry.names("cell", pattern)
 
 
@@ -101,6 +103,7 @@ def list_tasks(pattern: str = "*") -> list[str]:
         >>> seqzoo.list_tasks("*ing")
         ['captioning', 'language_modeling', 'tagging']
     """
+    _check_argument("pattern", pattern, str, "a text, such as '*ing'")
     return _registry.names("task", pattern)
 
 

@@ -482,7 +482,7 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
         >>> lstm = seqzoo.from_torch(torch.nn.LSTM(128, 256, bidirectional=True))
     """
     if not isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
-        raise TypeError(f"from_torch takes an nn.LSTM, nn.GRU or nn.RNN: this is a {type(module).__name__}")
+        raise TypeError(f"from_torch takes an nn.LSTM, nn.GRU or nn.RNN: this is of type {type(module).__name__}")
     if is_parametrized(module):
         raise ValueError(
             "from_torch copies plain weights: first apply torch.nn.utils.parametrize.remove_parametrizations"

@@ -11,10 +11,12 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import seqzoo
 from seqzoo.contracts.errors import ConfigError
@@ -144,6 +146,43 @@ def test_what_train_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ConfigError, match="cell"):
         seqzoo.train("cell=lstm,gru")
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_test_split_the_validation_split_is_scored_and_arguments_of_a_wrong_type_are_named(
+    tmp_path: Path, command: Callable, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "train.bio"
+    path.write_text("".join(f"a{number} X\nb Y\n\n" for number in range(20)))
+    done = command("train", "debug=tiny", "task=tagging", "data=tagging_files", f"data.train={path}", "hydra.run.dir=r")
+    assert done.status == 0, done.err
+    told = "seqzoo: the data of this run have no test split: the scores are of validation\n"
+    evaluated = command("evaluate", "r")
+    assert (evaluated.err, json.loads(evaluated.out)["split"]) == (told, "validation")
+    capsys.readouterr()
+    assert seqzoo.evaluate("r")["accuracy"] == json.loads(evaluated.out)["accuracy"]
+    assert capsys.readouterr().err == told
+    assert "has train, validation; choose" in command("evaluate", "r", "split=test").err
+
+    loaded = seqzoo.load("r", torch.device("cpu"))
+    for call, told in {
+        lambda: seqzoo.list_cells(5): "pattern is 5: it must be a text",
+        lambda: seqzoo.compose(["task=tagging"]): "an override is ['task=tagging']: it must be a text of its own",
+        lambda: seqzoo.build(None): "an override is None: it must be a text",
+        lambda: seqzoo.evaluate(5): "run_dir is 5: it must be a text or a Path",
+        lambda: seqzoo.evaluate("r", ["test"]): "split is ['test']: it must be",
+        lambda: seqzoo.evaluate("r", allow_modules="os"): "allow_modules is 'os': it must be a list",
+        lambda: seqzoo.load("r", 5): "device is 5: it must be",
+        lambda: seqzoo.load("r", allow_modules=[5]): "allow_modules contains 5: it must be a list",
+        lambda: seqzoo.load("r", options="search.beam_size=5"): "options is 'search.beam_size=5': it must be a mapping",
+        lambda: seqzoo.load("r", beside="r"): "beside is 'r': it must be a list of run directories",
+        lambda: loaded.predict("ab"): "texts is 'ab': it must be a list of texts",
+        lambda: loaded.predict([5]): "texts contains 5: it must be a list of texts",
+        lambda: loaded.predict(["a"], "x"): "batch_size is 'x': it must be a whole number",
+    }.items():
+        with pytest.raises(TypeError, match=f"^{re.escape(told)}"):
+            call()
+    with pytest.raises(ValueError, match="batch_size is 0: it must be at least 1"):
+        loaded.predict(["a"], 0)
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])

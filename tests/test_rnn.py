@@ -239,7 +239,7 @@ def test_one_width_of_a_projection_is_given() -> None:
 def test_from_torch_takes_three_modules() -> None:
     with pytest.raises(ValueError, match=r"first apply torch.nn.utils.parametrize.remove_parametrizations"):
         seqzoo.from_torch(nn.utils.parametrizations.weight_norm(nn.LSTM(INPUT, H), "weight_hh_l0"))
-    with pytest.raises(TypeError, match=r"takes an nn.LSTM, nn.GRU or nn.RNN: this is a Linear"):
+    with pytest.raises(TypeError, match=r"takes an nn.LSTM, nn.GRU or nn.RNN: this is of type Linear"):
         seqzoo.from_torch(nn.Linear(2, 3))
 
 

@@ -19,7 +19,8 @@ def evaluate(arguments: list[str]) -> None:
     parser.add_argument(
         "options",
         nargs="*",
-        help="split=test (default), validation or train; device=, precision=, threads=. For language models: cache=500 "
+        help="split=test, validation or train (default: test, or validation where there is no test split); device=, "
+        "precision=, threads=. For language models: cache=500 "
         "adds a neural cache of that many steps (cache_flatness=, cache_weight=), scored as perplexity_cache; "
         "dynamic=0.1 adds dynamic evaluation with that learning rate (dynamic_decay=), scored as perplexity_dynamic",
     )
@@ -29,7 +30,7 @@ def evaluate(arguments: list[str]) -> None:
     chosen = parser.parse_intermixed_args(arguments)
     adapting = ("cache", "cache_flatness", "cache_weight", "dynamic", "dynamic_decay")
     options = pairs_of(chosen.options, ("split", "device", "precision", "threads", *adapting))
-    split = options.pop("split", "test")
+    split = options.pop("split", None)
     if options.get("threads", "").isdecimal():
         options["threads"] = int(options["threads"])
     if chosen.allow_module:
@@ -37,7 +38,7 @@ def evaluate(arguments: list[str]) -> None:
     from seqzoo.runs.lifecycle import evaluate_run
 
     adaptation = {name: _number(name, options.pop(name)) for name in adapting if name in options}
-    scores = evaluate_run(chosen.run_dir, split, options, chosen.allow_module, adaptation)
+    split, scores = evaluate_run(chosen.run_dir, split, options, chosen.allow_module, adaptation)
     print(json.dumps({"split": split, **scores}, indent=2))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.errors import ConfigError, closest
 from seqzoo.contracts.options import Options
 
@@ -62,8 +63,15 @@ def compose(*overrides: str) -> dict[str, Any]:
     return config
 
 
+def check_overrides(overrides: Iterable[Any]) -> None:
+    """Raises TypeError for an override that is no text."""
+    for override in overrides:
+        check_argument("an override", override, str, "a text of its own, as in 'task=tagging'")
+
+
 def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
     """`compose` that returns error messages, with the configuration from the valid overrides, instead of raising."""
+    check_overrides(overrides)
     mistakes: list[str] = []
     groups, options = _sort_overrides(overrides, mistakes)
     config = None

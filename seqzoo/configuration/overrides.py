@@ -53,6 +53,7 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
         The model, with random weights from the option `seed`, and the data, loaded.
 
     Raises:
+        TypeError: an override is no text.
         ConfigError: all mistakes in the overrides.
         DataError: the data cannot be read.
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
+import torch
+
+from seqzoo.configuration.composing import check_overrides
+from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, check_list
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.runs.launch import FinishedRun, take_resume, train_one
 from seqzoo.runs.lifecycle import evaluate_run, resume
+from seqzoo.training.device import select_device
 from seqzoo.training.loop import Stopped
 
 
@@ -36,9 +42,7 @@ def train(*overrides: str) -> FinishedRun:
         >>> run.metrics["test"]["accuracy"]
         >>> seqzoo.load(run.folder).predict(["the cat sleeps"])
     """
-    for override in overrides:
-        if not isinstance(override, str):
-            raise TypeError(f"an override is {override!r:.60}: give each as a text of its own, as in 'task=tagging'")
+    check_overrides(overrides)
     flags = [override for override in overrides if override.startswith("-")]
     if flags:
         raise ConfigError([f"{flags[0]} is a flag of the command line: seqzoo.train takes options, as in task=tagging"])
@@ -52,24 +56,32 @@ def train(*overrides: str) -> FinishedRun:
 
 
 def evaluate(
-    run_dir: str | Path, split: str = "test", device: str = "auto", allow_modules: Sequence[str] = ()
+    run_dir: str | Path,
+    split: str | None = None,
+    device: str | torch.device = "auto",
+    allow_modules: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score the best weights of a run on one split of its data, as `seqzoo evaluate` does.
 
     Args:
         run_dir: the run directory.
-        split: "test", "validation" or "train".
-        device: "auto", "cpu", "cuda" or "cuda:1".
+        split: "test", "validation" or "train"; None: "test" or, where the data has no test split, "validation".
+        device: "auto", "cpu", "cuda" or "cuda:1", or a torch.device.
         allow_modules: user-defined modules that the run may use.
 
     Returns:
         The scores by name and, for tasks that predict classes, a "report" with the scores of each class.
 
     Raises:
+        TypeError: an argument is of a wrong type.
         ConfigError: the data of the run has no such split, or the run uses a module that is not allowed.
         CheckpointError: the directory is not a run directory, or is damaged.
 
     Example:
         >>> seqzoo.evaluate(run.folder, "validation")["accuracy"]
     """
-    return evaluate_run(Path(run_dir), split, {"device": device}, list(allow_modules))
+    check_folder("run_dir", run_dir)
+    check_argument("split", split, (str, NoneType), '"test", "validation", "train" or None')
+    check_list("allow_modules", allow_modules, str, MODULES)
+    _, scores = evaluate_run(Path(run_dir), split, {"device": str(select_device(device))}, list(allow_modules))
+    return scores

@@ -342,16 +342,16 @@ def _log_folder(folder: Path) -> str:
 
 def evaluate_run(
     folder: Path,
-    split: str,
+    split: str | None,
     settings: Options,
     allow_modules: list[str],
     adaptation: Options | None = None,
-) -> dict[str, Any]:
-    """The scores of a run's best weights on one split and, where a task answers with classes, its "report".
+) -> tuple[str, dict[str, Any]]:
+    """A split, and the scores of a run's best weights on it and, where a task answers with classes, its "report".
 
     Args:
         folder: the run directory.
-        split: which one.
+        split: which one; None: test, or validation where there is no test split.
         settings: options of training, such as device and threads.
         allow_modules: modules of your own that the run may use.
         adaptation: options of `Adaptation`, of a language model; its scores stand beside the plain ones.
@@ -369,6 +369,11 @@ def evaluate_run(
     if others:
         told = f"seqzoo: {_listed(others)} changed since the run was started: the scores are of what is there now"
         print(told, file=sys.stderr)
+    if split is None:
+        split = "test"
+        if split not in data.splits():
+            split = "validation"
+            print("seqzoo: the data of this run have no test split: the scores are of validation", file=sys.stderr)
     if split not in data.splits():
         raise ConfigError(
             [f"split is {split!r}: the data of this run has {', '.join(data.splits())}; choose one by split="]
@@ -386,7 +391,7 @@ def evaluate_run(
         scores = evaluate(model.to(device), data, split, device, training.precision, report)
     if adapts.name:
         scores |= evaluate_adapting(model, data, split, device, training.precision, adapts)
-    return scores if report is None else {**scores, "report": report.to_plain()}
+    return split, scores if report is None else {**scores, "report": report.to_plain()}
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from seqzoo.configuration.building import build_model, task_name
 from seqzoo.configuration.composing import merged
 from seqzoo.configuration.experiment import Parts, parts_of
+from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, check_list, check_number
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Prediction
 from seqzoo.contracts.capabilities import (
     Aligns,
@@ -26,6 +28,7 @@ from seqzoo.contracts.capabilities import (
     Writes,
 )  # fmt: skip
 from seqzoo.contracts.errors import ConfigError, DataError
+from seqzoo.contracts.options import Options
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
@@ -237,6 +240,7 @@ class Loaded:
         Raises:
             DataError: the text has no tokens.
         """
+        check_argument("text", text, str, "a text")
         model, backbone = self.model, self.model.backbone
         batch = self._read([text], [1])
         cell = first_cell(model)
@@ -279,6 +283,7 @@ class Loaded:
         task = self.model.task
         if not isinstance(task, Writes):
             raise ConfigError([f"only what writes token by token can be streamed, and {self._task_name} does not"])
+        check_argument("text", text, str, "a text")
         if self._stays_empty(text):
             return EMPTY
         [(_, lines, batch, others)] = self._parts([text], 1, 1)
@@ -303,6 +308,8 @@ class Loaded:
             ConfigError: the task does not score texts, or answers.
             DataError: a text has no tokens, or an answer has tokens outside the vocabulary.
         """
+        check_list("texts", texts, str, "a list of texts")
+        check_list("answers", answers or (), str, "a list of texts")
         task = self.model.task
         if answers is not None:
             if not isinstance(task, ScoresAnswers):
@@ -337,7 +344,8 @@ class Loaded:
         return task_name(self.model.task, self.config.choices)
 
     def _check_n_best(self, n_best: int) -> None:
-        """Raise ConfigError if the task cannot give this many answers."""
+        """Raise ConfigError if the task cannot give this many answers, TypeError if it is no whole number."""
+        check_argument("n_best", n_best, int, "a whole number")
         if n_best < 1:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])
         if n_best > 1 and not isinstance(self.model.task, Ranks):
@@ -352,8 +360,8 @@ class Loaded:
         empty: Empty,
     ) -> list[Answer | Empty]:
         """The answer to each text, and `empty` for empty texts."""
-        if isinstance(texts, str):  # its characters would be taken for texts
-            raise TypeError(f"texts is a single text, {texts!r:.60}: give a list of texts")
+        check_list("texts", texts, (str, list, tuple), "a list of texts, or of lists of tokens")
+        check_number("batch_size", batch_size, 1)
         answers: list[Answer | Empty] = [empty for _ in texts]
         for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
             with _by_line(lines):
@@ -396,22 +404,23 @@ def _by_line(lines: list[int]) -> Iterator[None]:
 
 def load(
     run_dir: str | Path,
-    device: str = "cpu",
-    allow_modules: list[str] | None = None,
-    options: dict[str, Any] | None = None,
+    device: str | torch.device = "cpu",
+    allow_modules: Sequence[str] | None = None,
+    options: Options | None = None,
     beside: Sequence[str | Path] = (),
 ) -> Loaded:
     """Load the model of a run with its best weights. No file of the run directory can execute code.
 
     Args:
         run_dir: the run directory.
-        device: "auto", "cpu", "cuda" or "cuda:1".
+        device: "auto", "cpu", "cuda" or "cuda:1", or a torch.device.
         allow_modules: user-defined modules that the run may use.
         options: options of the task that change decoding, such as {"search": {"beam_size": 5}}.
         beside: further runs of an ensemble, of any architecture, which generate answers with the mean of the
             probabilities of the next token.
 
     Raises:
+        TypeError: an argument is of a wrong type.
         CheckpointError: the directory is not a run directory, or is damaged.
         ConfigError: there is no such option, or the runs cannot be combined.
 
@@ -419,8 +428,13 @@ def load(
         >>> seqzoo.load("runs/addition_lstm_unidirectional/2026-11-21_02-53-19").predict(["535+61"])
         [Prediction(answer='596', score=-0.0003)]
     """
-    folder = Path(run_dir)
-    parts = replace(parts_of(read_config(folder)), allow_modules=allow_modules or [])
+    check_folder("run_dir", run_dir)
+    check_list("allow_modules", allow_modules or (), str, MODULES)
+    check_list("beside", beside, (str, os.PathLike), "a list of run directories")
+    check_argument("options", options or {}, Mapping, 'a mapping such as {"search": {"beam_size": 5}}')
+    check_list("options", options or {}, str, "a mapping of names of options")
+    device, folder = select_device(device), Path(run_dir)
+    parts = replace(parts_of(read_config(folder)), allow_modules=list(allow_modules or ()))
     parts = replace(parts, task=merged(parts.task, options or {}))
     spec = spec_from_plain(read_json(folder / SPEC))
     with torch.device("meta"):
@@ -435,4 +449,4 @@ def load(
             raise ConfigError([f"{run_dir} and {path} cannot answer together: {reason}"])
         if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
             raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
-    return Loaded(model.to(select_device(device)).eval(), spec, parts, others)
+    return Loaded(model.to(device).eval(), spec, parts, others)

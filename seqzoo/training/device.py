@@ -10,21 +10,25 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy
 import torch
 
+from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.parts import Backbone
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def select_device(name: str) -> torch.device:
+def select_device(name: str | torch.device) -> torch.device:
     """The device of a name.
 
     Args:
-        name: auto (a CUDA GPU if there is one), cpu, cuda (the current GPU) or cuda:NUMBER.
+        name: auto (a CUDA GPU if there is one), cpu, cuda (the current GPU) or cuda:NUMBER, or a torch.device.
 
     Raises:
+        TypeError: it is something else.
         ConfigError: the name is not one of these, or torch does not see this GPU.
     """
+    check_argument("device", name, (str, torch.device), "a text such as 'cpu' or 'cuda', or a torch.device")
+    name = str(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):

@@ -43,7 +43,7 @@ WRONG_OPTIONS: list[dict[str, Any]] = [
     {"zoneout": 1.0}, {"zoneout": float("nan")}, {"zonout": 0.1}, {"engine": "fast"}, {"clip_state_gradient": -1.0},
     {"hidden_size": 4.5}, {"hidden_size": 0}, {"hidden_size": True}, {"hidden_size": "8"}, {"hidden_size": 10**7},
     {"hidden_size": 2**70}, {"input_size": -1}, {"input_size": None}, {"num_layers": 10**6}, {"num_layers": 0},
-    {"num_layers": 2.0}, {"dropout": 1.0}, {"dropout": "a"}, {"bidirectional": None}, {"hidden_size": 200_000},
+    {"num_layers": 2.0}, {"dropout": 1.5}, {"dropout": "a"}, {"bidirectional": None}, {"hidden_size": 200_000},
     {"class": "os.system"}, {"activation": 3}, {"layer_norm": "yes"}, {"num_layers": -(2**65)}, {"hidden_size": [4]},
 ]  # fmt: skip
 NAMES = ["", "LSTM", "lstm.yaml", "../cell/lstm", "os.system", "lstm\n", "l" * 5000, "\ud800", None, 3, ["lstm"]]

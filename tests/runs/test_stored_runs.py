@@ -32,7 +32,7 @@ def run(name: str, tmp_path: Path) -> Path:
 
 
 def test_scores_and_predictions_are_those_of_then(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scores = evaluate_run(run, "test", {}, [])
+    _, scores = evaluate_run(run, "test", {}, [])
     assert {metric: scores[metric] for metric in EXPECTED[name]["scores"]["test"]} == pytest.approx(
         EXPECTED[name]["scores"]["test"], rel=1e-5
     )
@@ -62,7 +62,7 @@ def test_sums_that_require_gradients_are_continued(tmp_path: Path) -> None:
 
 
 def test_texts_and_overrides_are_lists_of_texts() -> None:
-    with pytest.raises(TypeError, match=r"texts is a single text, 'the cat': give a list of texts"):
+    with pytest.raises(TypeError, match=r"texts is 'the cat': it must be a list of texts"):
         seqzoo.load(STORED / "tagging").predict("the cat")
     with pytest.raises(TypeError, match=r"an override is \['task=tagging'\]: give each as a text"):
         seqzoo.train(["task=tagging"])

@@ -130,7 +130,9 @@ def given_features(path: Path, width: int) -> Tensor:
         raise DataError(f"{expected}: {str(error)[0].lower()}{str(error)[1:]}") from None
     if features.shape[1] != width:
         size = " x ".join(map(str, features.shape))
-        advice = ". It seems to be transposed: give regions x features" if features.shape[0] == width else ""
+        advice = (
+            f". Its first size is {width}: transpose it to regions x features" if features.shape[0] == width else ""
+        )
         raise DataError(f"{path} has {size} features, but the model reads {width} per region{advice}.")
     return features
 

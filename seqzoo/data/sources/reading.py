@@ -169,7 +169,7 @@ def check_characters(text: str, where: str) -> None:
     except UnicodeEncodeError as error:
         raise DataError(
             f"{where}: \\u{ord(text[error.start]):04x} is half of a character (an unpaired surrogate): correct the "
-            "text, which may have been truncated there."
+            "text, where the other half is missing."
         ) from None
 
 

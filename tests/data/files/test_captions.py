@@ -220,7 +220,7 @@ def test_features_stand_in_for_pictures(packed: bool, folder: Path) -> None:
     with pytest.raises(DataError, match=r"wide.npy has 3 x 6 features, but the model reads 5 per region\."):
         encode_inputs(data.spec, [str(folder / "wide.npy")])
     numpy.save(folder / "wide.npy", numpy.zeros((5, 3)))
-    with pytest.raises(DataError, match=r"wide.npy has 5 x 3 features, .*It seems to be transposed: give regions x"):
+    with pytest.raises(DataError, match=r"wide.npy has 5 x 3 features, .*Its first size is 5: transpose it to regions"):
         encode_inputs(data.spec, [str(folder / "wide.npy")])
     with pytest.raises(DataError, match="Line 2 is empty: give the name of a file"):
         encode_inputs(data.spec, [names[0], ""])
