@@ -64,7 +64,7 @@ def test_sums_that_require_gradients_are_continued(tmp_path: Path) -> None:
 def test_texts_and_overrides_are_lists_of_texts() -> None:
     with pytest.raises(TypeError, match=r"texts is 'the cat': it must be a list of texts"):
         seqzoo.load(STORED / "tagging").predict("the cat")
-    with pytest.raises(TypeError, match=r"an override is \['task=tagging'\]: give each as a text"):
+    with pytest.raises(TypeError, match=r"an override is \['task=tagging'\]: it must be a text"):
         seqzoo.train(["task=tagging"])
 
 
