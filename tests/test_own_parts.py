@@ -18,7 +18,10 @@ FOLDER = Path(__file__).with_name("own_parts")
 PARTS = [path.stem for path in sorted(FOLDER.glob("*.py"))]
 OWN = ("--config-dir", str(FOLDER / "conf"), f"allow_modules=[{','.join(PARTS)}]")
 ALLOW = [argument for part in PARTS for argument in ("--allow-module", part)]
-CTC = ("task=ctc", "cell=skipping", "backbone.hidden_size=32", "training.threads=1")
+CTC = (
+    "task=ctc", "cell=skipping", "backbone.hidden_size=32", "training.epochs=null", "training.steps=80",
+    "training.learning_rate=0.01", "training.validate_every=40", "training.threads=1",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -12,14 +12,14 @@ import pytest
 
 GUIDE = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECTION = GUIDE[GUIDE.index("### A task and data of your own") : GUIDE.index("## Add a data set")]
-FILES = dict(re.findall(r"`(my_[\w/]+\.(?:py|yaml))`[^`]*(?:`default`[^`]*)?:\n\n```\w+\n(.*?)```", SECTION, re.DOTALL))
+FILES = dict(re.findall(r"`(my_[\w/]+\.(?:py|yaml))`[^`]*:\n\n```\w+\n(.*?)```", SECTION, re.DOTALL))
 [COMMANDS] = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
 def my_parts(tmp_path: Path) -> Iterator[None]:
     assert set(FILES) == {
-        "my_parts.py", "my_conf/task/focal.yaml", "my_conf/data/vowels.yaml", "my_conf/experiment/vowels.yaml",
+        "my_parts.py", "my_conf/task/focal.yaml", "my_conf/data/vowels.yaml",
     }  # fmt: skip
     for name, content in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -40,9 +40,12 @@ def test_every_command_of_the_guide_works(command: Callable) -> None:
 
 
 def test_a_task_that_does_not_say_what_it_runs_with_is_told(command: Callable) -> None:
-    done = command("check", "--config-dir", "my_conf", "task=focal", "data=vowels", "allow_modules=[my_parts]")
+    Path("my_conf/task/bare.yaml").write_text("class: my_parts.FocalTagging\nmetrics: [accuracy]\n")
+    check = ("check", "--config-dir", "my_conf", "task=bare", "allow_modules=[my_parts]")
+    done = command(*check)
     told = (
-        "seqzoo: task=focal has no default backbone, encoder, training: choose them (backbone=NAME encoder=NAME "
-        "training=NAME), or write backbone/default/focal.yaml, encoder/default/focal.yaml, training/focal.yaml\n"
+        "seqzoo: task=bare has no data of its own: choose data=NAME, or write 'override /data@_global_.data: NAME' in "
+        "the defaults of its YAML\n"
     )
     assert (done.status, done.err) == (2, told)
+    assert command(*check, "data=vowels").out.endswith("no mistakes\n")

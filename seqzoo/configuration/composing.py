@@ -27,7 +27,6 @@ from seqzoo.configuration.registry import (
     _path,
     _user_dirs,
     names,
-    real_name,
     search_path,
 )
 
@@ -277,7 +276,12 @@ def load(group: str, name: str) -> dict[str, Any]:
 def _alone(group: str, name: str, folder: Path, written: int) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(_compose_file(f"{group}/{name}", [], folder=folder)[group])  # type: ignore[return-value]
+    # the YAML of a task chooses names of other groups, too, which only a whole configuration has
+    task = group == "task"
+    composed = (
+        _compose_file("config", [f"task={name}"]) if task else _compose_file(f"{group}/{name}", [], folder=folder)
+    )
+    return OmegaConf.to_container(composed[group])  # type: ignore[return-value]
 
 
 def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, folder: Path = CONF_DIR) -> Any:
@@ -285,7 +289,6 @@ def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, fol
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    register_resolvers()
     outer = GlobalHydra.instance().hydra  # inside a Hydra job there is one already, which is restored
     GlobalHydra.instance().clear()
     try:
@@ -365,34 +368,27 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
 
     folders, written: cache keys: the folders, and the last change of any file in them.
     """
-    from hydra.errors import HydraException, MissingConfigException
+    from hydra.errors import ConfigCompositionException, HydraException
     from omegaconf import OmegaConf
 
     try:
         composed = _compose_file("config", list(overrides), with_hydra=True)
-    except MissingConfigException as error:
-        raise HydraException(_missing_defaults(error, overrides)) from error
+    except ConfigCompositionException as error:
+        if not str(error).startswith("You must specify 'data'"):
+            raise
+        raise HydraException(_no_data(overrides)) from error
     own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     OmegaConf.set_struct(own, True)
-    return own, {group: real_name(group, composed.hydra.runtime.choices[group]) for group in GROUPS}
+    return own, {group: composed.hydra.runtime.choices[group] for group in GROUPS}
 
 
-def _missing_defaults(error: Exception, overrides: tuple[str, ...]) -> str:
-    """The error message if a user-defined task lacks default files; else that of Hydra."""
-    chosen = {name: value for name, _, value in (text.partition("=") for text in overrides)}
-    task = chosen.get("task", "")
-    expected = {group: f"{group}/default/{task}.yaml" for group in ("backbone", "encoder", "data")}
-    expected["training"] = f"training/{task}.yaml"
-    missing = {
-        group: file
-        for group, file in expected.items()
-        if group not in chosen and not any((folder / file).is_file() for folder in _folders())
-    }
-    if not task or not missing:
-        return str(error)
-    choices = " ".join(f"{group}=NAME" for group in missing)
-    names, files = ", ".join(missing), ", ".join(missing.values())
-    return f"task={task} has no default {names}: choose them ({choices}), or write {files}"
+def _no_data(overrides: tuple[str, ...]) -> str:
+    """The error message for a task whose YAML names no data."""
+    task = next((text for text in overrides if text.startswith("task=")), "the task")
+    return (
+        f"{task} has no data of its own: choose data=NAME, or write 'override /data@_global_.data: NAME' in the "
+        "defaults of its YAML"
+    )
 
 
 def _written() -> int:
@@ -411,14 +407,3 @@ def _resolved(config: Any) -> dict[str, Any]:
             return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
         except InterpolationKeyError as error:
             OmegaConf.update(config, str(error.full_key), MISSING)
-
-
-def register_resolvers() -> None:
-    """Register the resolver that `conf/config.yaml` uses to name run directories."""
-    from omegaconf import OmegaConf
-
-    def run_name(data: str, cell: str, backbone: str) -> str:
-        named = {"data": data, "cell": cell, "backbone": backbone}
-        return "_".join(real_name(group, str(name)) for group, name in named.items())
-
-    OmegaConf.register_new_resolver("run_name", run_name, replace=True)

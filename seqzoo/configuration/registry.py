@@ -23,7 +23,7 @@ def use_config_dir(folder: str | Path) -> None:
     path = Path(folder).resolve()
     if not str(folder) or not path.is_dir():
         raise ConfigError([f"--config-dir is {str(folder)!r}, which is no folder"])
-    taken = [file.relative_to(path) for group in GROUPS for file in sorted((path / group).rglob("*.yaml"))]
+    taken = [file.relative_to(path) for group in GROUPS for file in sorted((path / group).glob("*.yaml"))]
     taken = [file for file in taken if any((other / file).is_file() for other in _folders() if other != path)]
     if taken:
         raise ConfigError(
@@ -52,7 +52,7 @@ def _folders() -> list[Path]:
 
 
 def names(group: str, pattern: str = "*") -> list[str]:
-    """The names of a group of `conf/` that match a wildcard, without the aliases in subfolders of the group."""
+    """The names of a group of `conf/` that match a wildcard."""
     found = {path.stem for folder in _folders() for path in (folder / group).glob("*.yaml")}
     return sorted(name for name in found if fnmatch.fnmatch(name, pattern))
 
@@ -112,7 +112,7 @@ def _commented(text: str) -> dict[str, tuple[str, str]]:
 
 
 def _path(group: str, name: str) -> Path:
-    is_name = isinstance(name, str) and re.fullmatch(r"(default/)?[\w-]{1,100}", name)
+    is_name = isinstance(name, str) and re.fullmatch(r"[\w-]{1,100}", name)
     for folder in _folders() if is_name else ():
         if (folder / group / f"{name}.yaml").is_file():
             return folder / group / f"{name}.yaml"
@@ -121,11 +121,3 @@ def _path(group: str, name: str) -> Path:
 
 def _no_name(group: str, name: str) -> str:
     return f"there is no {group} named {name!r}.{closest(name, names(group))}"
-
-
-def real_name(group: str, name: str) -> str:
-    """The name that an alias such as default/tagging refers to."""
-    if "/" not in name:
-        return name
-    match = re.search(rf"/{group}/([\w-]+)@", _path(group, name).read_text(encoding="utf-8"))
-    return match.group(1) if match else name

@@ -360,7 +360,6 @@ def _run_single(single: _Single, overrides: list[str]) -> None:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf.errors import OmegaConfBaseException
 
-    composing.register_resolvers()
     with initialize_config_dir(str(registry.CONF_DIR), job_name="seqzoo train", version_base="1.3"):
         hydra: Any = GlobalHydra.instance().hydra
         try:
@@ -373,7 +372,6 @@ def _run_single(single: _Single, overrides: list[str]) -> None:
 def _run_hydra(job: Any, flags: list[str], overrides: list[str]) -> None:
     import hydra
 
-    composing.register_resolvers()
     given = sys.argv
     sys.argv = ["seqzoo train", *flags, *overrides, *registry.search_path()]
     try:

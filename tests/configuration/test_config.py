@@ -137,7 +137,7 @@ def test_a_value_that_needs_quotes_is_shown_with_them() -> None:
 
 
 def test_what_is_no_mistake() -> None:
-    assert mistakes_of("hydra.run.dir=x", "data=default/tagging", "++training.epochs=3", "+data.prefix=x") == []
+    assert mistakes_of("hydra.run.dir=x", "data=grammar_tags", "++training.epochs=3", "+data.prefix=x") == []
     assert mistakes_of("hydra/job_logging=stdout", "hydra.job_logging.root.level=ERROR") == []
 
 
@@ -172,17 +172,34 @@ def test_a_folder_of_ones_own_adds_names(tmp_path: Path) -> None:
         tmp_path / "my, 'own' conf",
         cell__mine="# a cell of mine\ndefaults:\n  - lstm\n  - _self_\nforget_bias: 3.0\n",
         experiment__mine="# @package _global_\n# mine\ndefaults:\n  - override /cell: mine\n",
-        data__default__mine="# @package data\ndefaults: [/data/grammar_tags@_here_]\n",
+        task__mine="defaults:\n  - tagging\n  - override /data@_global_.data: mine\n",
+        data__mine="defaults: [grammar_tags]\n",
     )
     registry.use_config_dir(folder)
     assert "mine" in seqzoo.list_cells()
     assert summary("cell", "mine") == "a cell of mine"
     told = {option: (default, what) for option, default, what in option_help("cell", "mine")}
     assert told["forget_bias"] == ("3.0", "initial bias of the forget gate; 0 in the original paper")
-    config = compose("experiment=mine", "task=tagging", "data=default/mine")
+    config = compose("experiment=mine", "task=mine")
     assert config["cell"].items() >= {**composing.load("cell", "lstm"), "forget_bias": 3.0}.items()
     assert config["choices"]["cell"] == "mine"
-    assert config["choices"]["data"] == "grammar_tags"
+    assert config["choices"].items() >= {"data": "mine", "training": "tagging", "backbone": "unidirectional"}.items()
+    assert config["data"] == composing.load("data", "grammar_tags") | {"seed": 0}
+    assert compose("task=mine", "data=recall")["choices"]["data"] == "recall"
+
+
+@pytest.mark.parametrize(
+    ("task", "chosen"),
+    [("captioning", ("pointwise", "image_cnn", "shapes")), ("verse", ("unidirectional", "tokens", "generated_poems")),
+     ("cloze", ("bidirectional", "tokens", "grammar_cloze")),
+     ("regression", ("unidirectional", "features", "narma10"))],
+)  # fmt: skip
+def test_a_task_chooses_what_it_runs_with(task: str, chosen: tuple[str, ...]) -> None:
+    choices = compose(f"task={task}")["choices"]
+    assert tuple(choices[group] for group in ("backbone", "encoder", "data")) == chosen
+    assert choices["training"] == task
+    others = ("backbone=deep", "encoder=tokens", "data=trec", "training=base")
+    assert compose(f"task={task}", *others)["choices"].items() >= dict(text.split("=") for text in others).items()
 
 
 def test_a_name_cannot_be_taken_twice(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ BASES = (
 def composed(folder: Path, *overrides: str) -> dict[str, Any]:
     """The `data` section of a primary configuration as small as can be."""
     (folder / "primary.yaml").write_text(
-        "defaults: [backbone: unidirectional, task: tagging, data: 'default/${task}', _self_]\nseed: 3\n"
+        "defaults: [backbone: unidirectional, encoder: tokens, data: '???', training: base, task: tagging, _self_]\n"
+        "seed: 3\n"
     )
     with initialize_config_dir(str(folder), version_base="1.3"):
         search = [f"hydra.searchpath=[file://{CONF}]"]
