@@ -1,7 +1,7 @@
-"""Any cell of the catalogue with the signature, results and errors of `nn.LSTM`; drop-ins for torch's own three.
+"""Layers of any cell with the signature, results and errors of `nn.LSTM`, and drop-ins for torch's three modules.
 
-`RNN("peephole_lstm", 128, 256)` is for every cell. `LSTM`, `GRU` and `Elman` stand in for `nn.LSTM`, `nn.GRU` and
-`nn.RNN` literally: their weights have torch's names and load both ways.
+`RNN("peephole_lstm", 128, 256)` is for every cell. `LSTM`, `GRU` and `Elman` replace `nn.LSTM`, `nn.GRU` and `nn.RNN`:
+their weights have torch's names and load both ways.
 """
 
 from __future__ import annotations
@@ -243,19 +243,19 @@ class RNN(nn.Module):
 
 
 class _DropIn(RNN):
-    """Layers whose weights belong to this module, by torch's names: `weight_ih_l0` is `weight_ih` of
+    """Layers whose weights are parameters of this module with torch's names: `weight_ih_l0` is `weight_ih` of
     `backbone.layers[0][0]`.
     """
 
     _template: Recurrent
-    """The layers on the meta device. It is not a submodule, so that its weights are none of this module."""
+    """The layers on the meta device; not a submodule, so that its weights are not listed among those of this module."""
 
     def __init__(self, cell: str, device: torch.device | str | int | None, **arguments: Any):
         super().__init__(cell, device="meta", **arguments)  # the meta device draws no random numbers
         self.__dict__["_template"] = self._modules.pop("backbone")
         for depth, layer in enumerate(self._template.layers):
-            for direction, own in enumerate(layer.directions):
-                for name, weight in own.named_parameters():
+            for direction, cell_of_layer in enumerate(layer.directions):
+                for name, weight in cell_of_layer.named_parameters():
                     empty = torch.empty_like(weight, device=torch.get_default_device() if device is None else device)
                     self.register_parameter(_torchs_name(name, depth, direction), nn.Parameter(empty))
         self.reset_parameters()
@@ -270,17 +270,17 @@ class _DropIn(RNN):
     def all_weights(self) -> list[list[Tensor]]:
         """The weights of each layer and direction, in torch's order."""
         return [
-            [getattr(self, _torchs_name(name, depth, direction)) for name, _ in own.named_parameters()]
+            [getattr(self, _torchs_name(name, depth, direction)) for name, _ in cell.named_parameters()]
             for depth, layer in enumerate(self._template.layers)
-            for direction, own in enumerate(layer.directions)
+            for direction, cell in enumerate(layer.directions)
         ]
 
     @property
     def backbone(self) -> Recurrent:  # type: ignore[override]
-        """The layers with the weights that this module has at the moment, which may be parametrized, or those of
+        """The layers with the current weights of this module, which may be parametrized or replaced by
         `torch.func.functional_call`.
 
-        They are copied, without their weights, so that threads can use the module at the same time.
+        It is a copy of the layers that shares the weights, so that threads can use the module at the same time.
         """
         return _with_weights(self._template, iter(self.all_weights), self.training)
 

@@ -1,1 +1,1 @@
-"""The command line, one command a file: arguments in, text out."""
+"""The command line, one command per file."""

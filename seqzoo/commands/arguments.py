@@ -1,4 +1,4 @@
-"""What the commands share: options, help, modules of the user."""
+"""Functions that commands share: options, help, user-defined modules."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ def help_options(command: str, overrides: list[str]) -> None:
 
 
 def allow_own_modules(overrides: list[str]) -> None:
+    """`find_modules_here` if overrides allow modules."""
     if any(override.lstrip("+").startswith("allow_modules=") for override in overrides):
         find_modules_here()
 
 
 def find_modules_here() -> None:
-    """Let Python import the modules that the user allows from the current folder, too."""
+    """Let Python also import modules from the current folder."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
 
@@ -57,19 +58,19 @@ def take_config_dirs(arguments: list[str]) -> list[str]:
     return rest
 
 
-def pairs_of(arguments: list[str], known: tuple[str, ...]) -> dict[str, Any]:
+def pairs_of(arguments: list[str], options: tuple[str, ...]) -> dict[str, Any]:
+    """Parse arguments name=value. Raises ConfigError for names that are not among the options."""
     pairs = {}
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if not equals or name not in known:
-            raise ConfigError(
-                [f"{argument!r} is not an option of this command.{closest(name, [f'{option}=' for option in known])}"]
-            )
+        if not equals or name not in options:
+            advice = closest(name, [f"{option}=" for option in options])
+            raise ConfigError([f"{argument!r} is not an option of this command.{advice}"])
         pairs[name] = unquoted(value)
     return pairs
 
 
 def check_new(folder: Path | None) -> None:
-    """Raises ConfigError if an output folder is not empty."""
+    """Raise ConfigError if an output folder is not empty."""
     if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError([f"--to is {str(folder)!r}, which is not empty: choose another folder"])

@@ -22,38 +22,36 @@ def check(arguments: list[str]) -> None:
     experiment, mistakes = examine(*arguments)
     if mistakes or experiment is None:
         raise ConfigError(mistakes)
-    found = outline(experiment)
-    model = found.model
-    read = f"(B, T, {found.spec.input_size})" if found.numbers else "(B, T)"
+    summary = outline(experiment)
+    model, spec, cost = summary.model, summary.spec, summary.cost
+    read = f"(B, T, {spec.input_size})" if summary.numbers else "(B, T)"
     steps, kept = "T", "T" if model.backbone.keeps_time else "fewer than T"
-    if found.spec.picture is not None:
-        read, steps, kept = "(B, {}, {}, {})".format(*found.spec.picture), "R", "R"
+    if spec.picture is not None:
+        read, steps, kept = "(B, {}, {}, {})".format(*spec.picture), "R", "R"
     rows = [(group, experiment.choices[group]) for group in ("task", "data", "encoder", "backbone", "cell")]
     rows += [
-        ("inputs", ("" if found.numbers else "at most ") + describe_inputs(found.spec, found.numbers)),
-        ("outputs", f"at most {found.spec.output_size:,}"),
+        ("inputs", ("" if summary.numbers else "at most ") + describe_inputs(spec, summary.numbers)),
+        ("outputs", f"at most {spec.output_size:,}"),
     ]
-    if found.unmet:  # no width, so no sizes
+    if summary.unmet:  # sizes depend on the width, which is unknown
         print(format_table(rows))
-        print(f"no mistakes, but the budget cannot be met unless the data are smaller than these limits: {found.unmet}")
+        limits = "no mistakes, but the budget cannot be met unless the data are smaller than these limits"
+        print(f"{limits}: {summary.unmet}")
         return
     rows += [
         (
             "shapes",
             f"{read} -> (B, {steps}, {model.encoder.output_size}) -> (B, {kept}, {model.backbone.output_size}) -> task",
         ),
-        ("parameters", f"at most {found.cost.parameters:,}"),
+        ("parameters", f"at most {cost.parameters:,}"),
         (
             "FLOPs",
-            f"unknown: {found.cost.unknown}"
-            if found.cost.flops_per_token is None
-            else f"{found.cost.flops_per_token:,.0f} per token in a forward pass",
+            f"unknown: {cost.unknown}"
+            if cost.flops_per_token is None
+            else f"{cost.flops_per_token:,.0f} per token in a forward pass",
         ),
-        ("state", f"{found.cost.state_bytes:,} bytes per sequence"),
-        (
-            "memory",
-            f"{memory_to_train(found.cost)} during training, with batches of {found.rows} x {found.steps} steps",
-        ),
+        ("state", f"{cost.state_bytes:,} bytes per sequence"),
+        ("memory", f"{memory_to_train(cost)} during training, with batches of {summary.rows} x {summary.steps} steps"),
     ]
     rows += [
         (f"  {name}", f"{sum(p.numel() for p in part.parameters()):,} parameters")

@@ -11,11 +11,11 @@ from seqzoo.contracts.errors import ConfigError
 
 def data(arguments: list[str]) -> None:
     """Download a named data set and verify its checksum."""
-    asked = "-h" in arguments or "--help" in arguments
-    if asked or len(arguments) < 2 or arguments[0] != "fetch":
+    wants_help = "-h" in arguments or "--help" in arguments
+    if wants_help or len(arguments) < 2 or arguments[0] != "fetch":
         print("seqzoo data fetch NAME [root=FOLDER]: download a data set and verify its checksum")
         print("seqzoo list data: the names of all data sets")
-        sys.exit(0 if asked or not arguments else 2)
+        sys.exit(0 if wants_help or not arguments else 2)
     from seqzoo.data.sources.fetching import fetch
 
     name = arguments[1]

@@ -18,14 +18,15 @@ def diff(arguments: list[str]) -> None:
     from seqzoo.contracts.errors import printable
     from seqzoo.training.record.files import read_config
 
-    one, other = (read_config(folder) for folder in (chosen.run_dir, chosen.other))
-    found = composing.differences(one, other)
-    found = {name: values for name, values in found.items() if name != "overrides"}
-    if not found:
+    first, second = (read_config(folder) for folder in (chosen.run_dir, chosen.other))
+    differences = composing.differences(first, second)
+    differences = {name: values for name, values in differences.items() if name != "overrides"}
+    if not differences:
         print("no differences")
         return
     rows = [["", str(chosen.run_dir), str(chosen.other)]]
-    rows += [[name, *(json.dumps(value, ensure_ascii=False) for value in values)] for name, values in found.items()]
+    for name, values in differences.items():
+        rows.append([name, *(json.dumps(value, ensure_ascii=False) for value in values)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(printable(text).ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -10,11 +10,12 @@ from seqzoo.commands.arguments import allow_own_modules, check_new
 
 
 def ladder(arguments: list[str]) -> None:
-    """Train a cell on memory tasks of growing length, and print the longest lag that it solves."""
+    """Train a cell on memory tasks of increasing length, and print the longest lag that it solves."""
     parser = argparse.ArgumentParser(
         "seqzoo ladder",
-        description="How many steps back a cell remembers: copy, adding, recall and parity at growing lengths, each "
-        "trained from scratch. About a minute for cell=lstm on an idle core, longer for cells that get further.",
+        description="How many steps back a cell remembers: copy, adding, recall and parity at increasing lengths, each "
+        "trained from scratch. It takes about a minute for cell=lstm on an idle core, longer for cells that remember "
+        "more.",
     )
     parser.add_argument(
         "options", nargs="*", metavar="OPTION=VALUE", help="options as in train: cell=gru seed=1 training.steps=2000"

@@ -22,17 +22,17 @@ def list_names(arguments: list[str]) -> None:
     if group not in registry.GROUPS:
         raise ConfigError([f"there is no group {arguments[0]!r}.{closest(arguments[0], groups)}"])
     pattern = arguments[1] if len(arguments) > 1 else "*"
-    found = registry.names(group, pattern)
-    if not found:
+    names = registry.names(group, pattern)
+    if not names:
         raise ConfigError([f"no name in {arguments[0]} matches {pattern!r}"])
-    width = max(len(name) for name in found)
+    width = max(len(name) for name in names)
     if limit is None:
-        for name in found:
+        for name in names:
             print(printable(f"{name.ljust(width)}  {registry.summary(group, name)}"))
         return
     if group != "cell":
         raise ConfigError(["--max-parameters is for cells only: seqzoo list cells --max-parameters N"])
-    for name in found:
+    for name in names:
         parameters = _count(name)
         if parameters is None or parameters <= limit:
             counted = "?" if parameters is None else f"{parameters:,}"
@@ -40,7 +40,7 @@ def list_names(arguments: list[str]) -> None:
 
 
 def _count(name: str) -> int | None:
-    """Number of parameters of a cell; None for one outside seqzoo, since listing must not run its code."""
+    """The number of parameters of a cell; None for user-defined cells, whose code listing must not run."""
     from seqzoo.analysis.catalogue import cell_info
 
     cell = cell_info(name)

@@ -37,7 +37,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo compare RUN_DIR ...              compare runs, averaged over seeds; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
   seqzoo ladder [OPTION=VALUE ...]        how many steps back a cell remembers, on four tasks, in about a minute
-  seqzoo gradients cell=A,B [--to DIR]    gradient norm by time lag: what vanishes and what explodes
+  seqzoo gradients cell=A,B [--to DIR]    vanishing and exploding gradients: gradient norm by time lag
   seqzoo search OPTION=A,B [...]          Optuna samples options and prunes poor trials; --trials 20 --to DIR
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, learning, training, experiments, ...
   seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
@@ -63,8 +63,11 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command. A mistake of the user is printed as one sentence, with exit status 2. An exception in a part of
-    the user's own is printed with its traceback and a sentence that names the part, with exit status 1.
+    """Run one command. User errors are printed as one sentence each, with exit status 2; exceptions in user-defined
+    parts are printed with their traceback and a sentence that names the part, with exit status 1.
+
+    Args:
+        arguments: of the command line; None: those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):

@@ -119,12 +119,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Namespace) -> None:
-    """The best answers of each text and, where they are asked for, what they attended to and rest on."""
+    """Print the best answers to each text, with explanations if requested, and draw attention."""
     import torch
 
     done = 0
     for some in _in_pieces(texts, 1 if sys.stdin.isatty() else 64):
-        # attention is drawn of the same answers, where these are drawn, too
+        # the random state is restored, so that attention is drawn for the same samples
         with torch.random.fork_rng(range(torch.cuda.device_count()), enabled=chosen.attention is not None):
             rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
         if chosen.attention is not None:
@@ -140,7 +140,7 @@ def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Names
 
 def _stream(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
     if as_json:
-        raise ConfigError(["--stream writes text as it is drawn, and --json whole lines: leave one of them out"])
+        raise ConfigError(["--stream writes text as it is generated, and --json whole lines: leave one of them out"])
     for text in texts:
         loaded.stream(text, lambda piece: _write(piece, end=""))
         print(flush=True)
@@ -153,10 +153,10 @@ def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
     for some in _in_pieces(texts, 64):
         if isinstance(loaded.model.task, ScoresAnswers):
             sources, answers = _apart(some, done + 1)
-            found = loaded.score(sources, answers, first_line=done + 1)
+            scores = loaded.score(sources, answers, first_line=done + 1)
         else:
-            found = loaded.score(some, first_line=done + 1)
-        for text, tokens in zip(some, found, strict=True):
+            scores = loaded.score(some, first_line=done + 1)
+        for text, tokens in zip(some, scores, strict=True):
             total = sum(token.score for token in tokens)
             if as_json:
                 _write(json.dumps({"input": text, "score": total, "tokens": tokens}, ensure_ascii=False))
@@ -166,7 +166,7 @@ def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
 
 
 def _apart(lines: list[str], first: int) -> tuple[list[str], list[str]]:
-    """The sources, and the answers after the tabs."""
+    """Split lines into sources and the answers after the tab."""
     for number, line in enumerate(lines, start=first):
         if line.count("\t") != 1:
             raise DataError(f"line {number} has {line.count(chr(9))} tabs: write the source, one tab, and the answer")
@@ -192,7 +192,7 @@ def _show(text: str, prediction: Any, explanation: Any, as_json: bool) -> None:
 
 
 def _write(text: str, end: str = "\n", flush: bool = True) -> None:
-    """To standard output, as it is; on a terminal without what would act on it."""
+    """Write text to standard output; on a terminal, control characters are escaped."""
     print(printable_lines(text) if sys.stdout.isatty() else text, end=end, flush=flush)
 
 
@@ -217,8 +217,8 @@ def _tagged_conll(
         if len(places) != 2:
             raise ConfigError([f"--columns is {columns!r}: give two, as in --columns form,upos or --columns 0,-1"])
         token, tag = places
-    for given in inputs:
-        conllu, lines = begin_as_conllu(given, str(trained_on.get("train", "")))
+    for file in inputs:
+        conllu, lines = begin_as_conllu(file, str(trained_on.get("train", "")))
         conll = Conll(token, tag, conllu)
         for some in _in_pieces(conll.read(lines), 64):
             tokens = [sentence.tokens for sentence in some if sentence.tokens]
@@ -231,17 +231,17 @@ def _tagged_conll(
 def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
     from seqzoo.inspection.drawing import draw, save
 
-    found = loaded.alignments(texts, first_line=first)
-    for number, alignment in enumerate(found, start=first):
+    alignments = loaded.alignments(texts, first_line=first)
+    for number, alignment in enumerate(alignments, start=first):
         if alignment is not None:
             picture = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
             save(draw(alignment), picture)
-            # standard output holds predictions alone
+            # standard output only has predictions
             print(f"wrote {picture}", file=sys.stderr)
 
 
 def _task_options(texts: list[str]) -> dict[str, Any]:
-    """OPTION=VALUE texts, each value as YAML; `task.` before an option, as in training, is left out."""
+    """Parse texts OPTION=VALUE, with values in YAML; the prefix `task.` may be omitted."""
     from omegaconf import OmegaConf
 
     for text in texts:
@@ -265,7 +265,7 @@ def _lines_of_input() -> Iterator[str]:
 
 
 def _lines_of_files(paths: list[str]) -> Iterator[Iterable[str]]:
-    """The lines of each file; of standard input where there is none."""
+    """The lines of each file, or those of standard input without any."""
     from seqzoo.data.sources.reading import read_lines
 
     yield from (read_lines(path) for path in paths) if paths else [_lines_of_input()]

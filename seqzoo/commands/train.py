@@ -43,7 +43,7 @@ def _summarize(sweep: Sweep) -> None:
     from seqzoo.analysis.finished_runs import read_runs
 
     print()
-    with suppress(SeqzooError):  # where no run is finished
+    with suppress(SeqzooError):  # no run has finished
         runs, problems = read_runs([str(sweep.folder)])
         print(f"{as_text(compare(runs), problems)}\n")
     compare_again = f"{program('seqzoo')} compare {shlex.quote(str(sweep.folder))} --html compare.html"

@@ -1,1 +1,1 @@
-"""From overrides to a checked configuration, components and a model; `runs` trains and loads them."""
+"""Configurations: composed from overrides, checked, and turned into components and a model. Training is in `runs`."""

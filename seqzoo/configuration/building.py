@@ -83,7 +83,7 @@ def refuse_too_large(build: Callable[[], nn.Module]) -> None:
 
 
 def cell_factory(name: str, **options: Any) -> CellFactory:
-    """A function (input_size, hidden_size) -> cell for a name of the catalogue."""
+    """A function (input_size, hidden_size) -> cell for the name of a cell."""
     return make_cell_factory({**composing.load("cell", name), **options}, (), "cell")
 
 
@@ -119,7 +119,7 @@ def misfits(
     if backbone is not None and (task.needs_every_step or spec.per_step) and not backbone.keeps_time:
         mistakes.append(
             f"backbone={choices.get('backbone')} puts out fewer steps than it reads, and {named} "
-            "needs an output for each: choose one that keeps them, such as backbone=unidirectional or backbone=deep"
+            "needs an output for each: choose another one, such as backbone=unidirectional or backbone=deep"
         )
     elif backbone is not None and task.needs_causal and not backbone.causal:
         mistakes.append(

@@ -49,10 +49,15 @@ from seqzoo.training.settings import Training
 
 
 def examine(config: Options) -> tuple[Experiment | None, list[str]]:
-    """A plain configuration as one object, and every mistake in it, as sentences. No data is read.
+    """Check a plain configuration without reading data.
 
-    There is an object where all options are of the right type and range and all components can be built; there may be
-    mistakes beside it all the same, since parts must fit together, and this machine must be able to train them.
+    Args:
+        config: from `composing.examine`.
+
+    Returns:
+        The parsed configuration if all options have valid types and values and all components can be built, else None;
+        and a message for each error. There may be both: components may not work together, or this machine may have too
+        little memory.
     """
     mistakes = section_mistakes(config)
     if mistakes:

@@ -194,7 +194,7 @@ def _parts(
         if hint == BackboneFactory:
             value = _backbone_factory(value, allowed, cell, path)
         elif hint == CellFactories:
-            value = [_inner_cell_factory(own, allowed, f"{path}[{n}]") for n, own in enumerate(value)]
+            value = [_inner_cell_factory(inner, allowed, f"{path}[{n}]") for n, inner in enumerate(value)]
         elif is_group(hint):
             try:
                 value = hint(**_parts(hint, value, allowed, cell, path))
@@ -240,6 +240,16 @@ def _located(where: str, text: str, constructor: type, others: Iterable[str] = (
 
 
 def make_cell_factory(options: Options, allowed: Collection[str], where: str) -> CellFactory:
+    """A function (input_size, hidden_size) -> cell.
+
+    Args:
+        options: of the cell, with `class`.
+        allowed: modules that the user allowed.
+        where: path of the cell, for messages.
+
+    Raises:
+        ConfigError: invalid options; the function raises it for invalid sizes.
+    """
     mistakes = check_component("cell", options, where, allowed)
     if mistakes:
         raise ConfigError(mistakes.values())
@@ -277,12 +287,10 @@ def _backbone_factory(
 
 
 def _split_common(options: Options, constructor: type) -> tuple[Options, Mapping[type, Options]]:
-    """The options of a cell itself, and those that every cell has: how it starts, what is done to its state, and how it
-    is computed.
-    """
-    own = parameters(constructor).keys()
+    """The options of a cell itself, and those that every cell has: initialisation, regularisation, engine."""
+    of_cell = parameters(constructor).keys()
     common: dict[type, Options] = {
-        kind: {name: value for name, value in options.items() if name in parameters(kind).keys() - own}
+        kind: {name: value for name, value in options.items() if name in parameters(kind).keys() - of_cell}
         for kind in (Initialisation, Modifiers, Execution)
     }
     taken = {name for given in common.values() for name in given}
@@ -294,7 +302,8 @@ def check_component(
 ) -> dict[str, str]:
     """An error message for each invalid option of a component, by its path.
 
-    beside: options of other components; suggested for unknown names.
+    Args:
+        beside: options of other components; suggested for unknown names.
     """
     options = thawed(options)
     if not isinstance(options, dict):
@@ -346,8 +355,8 @@ def _check_cells(options: Any, where: str, allowed: Collection[str]) -> list[str
         return [f"{where} is {shown(options)}: it must be {wanted}"]
     return [
         mistake
-        for number, own in enumerate(options)
-        for mistake in _check_inner_cell(own, f"{where}[{number}]", allowed)
+        for number, inner in enumerate(options)
+        for mistake in _check_inner_cell(inner, f"{where}[{number}]", allowed)
     ]
 
 

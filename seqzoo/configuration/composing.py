@@ -203,7 +203,9 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
 
 
 def _exists(override: str, config: Options, mistakes: list[str]) -> bool:
-    """Whether the chosen configuration has an option. `+` may add one inside a group, whose class checks it."""
+    """Whether a configuration has an option; if not, an error message is added to `mistakes`. With `+`, only the
+    group is looked up; its class checks the option.
+    """
     key = override.split("=", 1)[0].lstrip("~+")
     if key.startswith(("hydra.", "hydra/")):
         return True
@@ -215,7 +217,7 @@ def _exists(override: str, config: Options, mistakes: list[str]) -> bool:
             return False
         if part not in node:
             advice = _advice(part, node, path[:depth], config)
-            if "class" in node and depth > 1:  # only the options most asked for are written out
+            if "class" in node and depth > 1:  # YAMLs list only the main options of inner components
                 advice += f" If its class has it, add it: +{override}"
             mistakes.append(f"there is no option {key!r}{advice}")
             return False
@@ -230,18 +232,22 @@ OTHER_NAMES = {
     "units": "hidden_size", "d_model": "hidden_size", "layers": "num_layers", "n_layers": "num_layers",
     "embedding_dim": "embedding_size", "model": "cell", "rnn": "cell", "vocab_size": "vocabulary_size",
 }  # fmt: skip
-"""Names of options in other programs -> names here."""
+"""Names of options in other programs -> names in seqzoo."""
 
 
 def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) -> str:
     """A suggestion for an unknown option, for the end of a sentence.
 
-    node: the options of the group that it was looked up in; above: the path of that group.
+    Args:
+        name: the unknown name.
+        node: the options of the group that it was looked up in.
+        above: the path of that group.
+        config: the whole configuration.
     """
     wanted = OTHER_NAMES.get(name, name)
     everywhere = [path for group, options in config.items() if group != "choices" for path in _paths({group: options})]
     here = [path for path in everywhere if path.startswith("".join(f"{part}." for part in above))]
-    if len(above) > 1:  # a component inside another one has a class of its own
+    if len(above) > 1:  # an inner component, whose options belong to its class
         everywhere = here
     for paths in (here, everywhere):
         same = sorted((path for path in paths if path.rpartition(".")[2] == wanted), key=lambda path: path.count("."))
@@ -250,7 +256,7 @@ def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) 
             return f": it is {' or '.join(map(repr, same[:3]))}."
     near_here = difflib.get_close_matches(name, node, n=1, cutoff=0.6)
     ends = {path.rpartition(".")[2]: path for path in sorted(everywhere, key=lambda path: -path.count("."))}
-    # a group of options is as good a guess as any single option
+    # groups of options are candidates, too
     near = [] if above and near_here else difflib.get_close_matches(name, [*near_here, *ends], n=1, cutoff=0.7)
     if near and near != near_here:
         return f". Did you mean {ends[near[0]]!r}?"
@@ -366,7 +372,8 @@ def _is_value(override: Override) -> bool:
 def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], written: int) -> tuple[Any, dict[str, str]]:
     """The composed configuration and the chosen name of each group, cached, because Hydra takes a tenth of a second.
 
-    folders, written: cache keys: the folders, and the last change of any file in them.
+    Args:
+        folders, written: cache keys: the folders, and the last change of any file in them.
     """
     from hydra.errors import ConfigCompositionException, HydraException
     from omegaconf import OmegaConf
@@ -377,9 +384,9 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
         if not str(error).startswith("You must specify 'data'"):
             raise
         raise HydraException(_no_data(overrides)) from error
-    own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
-    OmegaConf.set_struct(own, True)
-    return own, {group: composed.hydra.runtime.choices[group] for group in GROUPS}
+    config = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    OmegaConf.set_struct(config, True)
+    return config, {group: composed.hydra.runtime.choices[group] for group in GROUPS}
 
 
 def _no_data(overrides: tuple[str, ...]) -> str:

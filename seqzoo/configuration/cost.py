@@ -28,14 +28,15 @@ STEPS = 16
 class Cost(NamedTuple):
     """The cost of a model.
 
-    parameters: number of trained parameters.
-    weights: number of stored weights, trained or fixed; more than the parameters for a reservoir.
-    flops_per_token: FLOPs of the matrix products in a forward pass over STEPS tokens, two per multiply-add; for picture
-        inputs tokens are output tokens. None: unknown.
-    state_bytes: size of the backbone's state for one sequence, in float32.
-    training_bytes: weights, gradients, two moments, and activations saved for the backward pass, in float32. None:
-        unknown.
-    unknown: the reason for unknown costs, as a clause; empty: all are known.
+    Attributes:
+        parameters: number of trained parameters.
+        weights: number of stored weights, trained or fixed; more than the parameters for a reservoir.
+        flops_per_token: FLOPs of the matrix products in a forward pass over STEPS tokens, two per multiply-add; for
+            picture inputs tokens are output tokens. None: unknown.
+        state_bytes: size of the backbone's state for one sequence, in float32.
+        training_bytes: weights, gradients, two moments, and activations saved for the backward pass, in float32. None:
+            unknown.
+        unknown: the reason for unknown costs, as a clause; empty: all are known.
     """
 
     parameters: int

@@ -21,8 +21,10 @@ class Parts:
     """The components of a configuration, each with the options of its YAML, `class` included. Nothing in it can be
     changed: mappings are read-only, and lists are tuples.
 
-    choices: the chosen names of `conf/` by group.
-    allow_modules: modules outside seqzoo whose classes may be used.
+    Args:
+        data, encoder, cell, backbone, task, learning: the options of each component.
+        choices: the chosen names of `conf/` by group.
+        allow_modules: modules outside seqzoo whose classes may be used.
     """
 
     data: Options = field(default_factory=dict)
@@ -43,8 +45,13 @@ class Parts:
 class Experiment(Parts):
     """A whole configuration: components, training, budget and seed.
 
-    overrides: the overrides that it was composed from.
-    data_files: records of the files that were read when the run was started (`fingerprints.records`).
+    Args:
+        training: options of training.
+        budget: the budget.
+        seed: random seed.
+        allow_changed_data: resume the run although its data files have changed.
+        overrides: the overrides that it was composed from.
+        data_files: records of the files that were read when the run was started (`fingerprints.records`).
     """
 
     training: Training
@@ -142,11 +149,11 @@ def training_mistakes(config: Options) -> list[str]:
     options = config["training"]
     mistakes = check_options("training", Training, options)
     sound = {name: value for name, value in options.items() if name not in mistakes}
-    told = [*mistakes.values(), *out_of_range(sound)]
+    messages = [*mistakes.values(), *out_of_range(sound)]
     ends = (options.get("epochs", 1), options.get("steps", 1), config.get("budget", {}).get("seconds"))
     if ends == (None, None, None):
-        told.append("training.epochs and training.steps are both null: say when to stop")
-    return told
+        messages.append("training.epochs and training.steps are both null: say when to stop")
+    return messages
 
 
 def budget_mistakes(config: Options) -> list[str]:

@@ -19,10 +19,17 @@ GROUPS = ("cell", "backbone", "encoder", "task", "data", "learning", "training",
 
 
 def use_config_dir(folder: str | Path) -> None:
-    """Add the names of a user's folder that is laid out as `conf/`. Raises ConfigError if a name exists already."""
+    """Add the names of a user-defined folder with the structure of `conf/`.
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        ConfigError: it is not a folder, or a name exists already.
+    """
     path = Path(folder).resolve()
     if not str(folder) or not path.is_dir():
-        raise ConfigError([f"--config-dir is {str(folder)!r}, which is no folder"])
+        raise ConfigError([f"--config-dir is {str(folder)!r}, which is not a folder"])
     taken = [file.relative_to(path) for group in GROUPS for file in sorted((path / group).glob("*.yaml"))]
     taken = [file for file in taken if any((other / file).is_file() for other in _folders() if other != path)]
     if taken:
@@ -53,8 +60,8 @@ def _folders() -> list[Path]:
 
 def names(group: str, pattern: str = "*") -> list[str]:
     """The names of a group of `conf/` that match a wildcard."""
-    found = {path.stem for folder in _folders() for path in (folder / group).glob("*.yaml")}
-    return sorted(name for name in found if fnmatch.fnmatch(name, pattern))
+    stems = {path.stem for folder in _folders() for path in (folder / group).glob("*.yaml")}
+    return sorted(name for name in stems if fnmatch.fnmatch(name, pattern))
 
 
 def summary(group: str, name: str) -> str:
@@ -92,9 +99,9 @@ def common_help(group: str) -> list[tuple[str, str, str]]:
 
 def every_option(group: str, name: str) -> list[tuple[str, str, str]]:
     """`option_help` and `common_help`; the description of a name takes precedence over that of its group."""
-    own = option_help(group, name)
-    said = {option for option, _, _ in own}
-    return [*own, *(option for option in common_help(group) if option[0] not in said)]
+    of_name = option_help(group, name)
+    described = {option for option, _, _ in of_name}
+    return [*of_name, *(option for option in common_help(group) if option[0] not in described)]
 
 
 def _commented(text: str) -> dict[str, tuple[str, str]]:

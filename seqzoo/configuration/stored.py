@@ -1,4 +1,4 @@
-"""The configuration of a stored run, as the current version reads it and as the run is resumed with."""
+"""The configuration of a stored run, completed by defaults of newer options, and with overrides for resuming."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import Options, parameters, value_at, with_values
 from seqzoo.training.settings import Training
 
-# what ends a training, or how fast it goes, but not what is learned
+# options that change when training ends or how fast it is, but not what is learned
 FREE_ON_RESUME = {
     "budget.seconds",
     *(
@@ -24,15 +24,15 @@ FREE_ON_RESUME = {
     ),
 }  # fmt: skip
 ALLOWANCES = {"allow_modules": [], "allow_changed_data": False}
-"""Options that a stored run cannot set, because somebody else may have written it; each has to be given again."""
+"""Options that a stored run cannot set, because it may be from an untrusted source; they have to be given again."""
 
 
 def stored(config: Options, values: Options | None = None) -> Experiment:
     """The configuration of a run.
 
     Args:
-        config: as `config.yaml` holds it; it may be of an older version.
-        values: other values of some options, by path, such as training.device.
+        config: content of `config.yaml`, perhaps of an older version.
+        values: values that replace those of some options, by path, such as training.device.
 
     Raises:
         ConfigError: all errors in the sections, their types and the settings of training and budget.
@@ -43,7 +43,11 @@ def stored(config: Options, values: Options | None = None) -> Experiment:
 def resumed(config: Options, overrides: Iterable[str]) -> Experiment:
     """The configuration of a run that is resumed with overrides.
 
-    The stored configuration is compared with the overrides and never composed again, because it may be anybody's.
+    Overrides are compared with the stored configuration, which is not composed again, because it may be untrusted.
+
+    Args:
+        config: content of `config.yaml`.
+        overrides: given to resume the run.
 
     Raises:
         ConfigError: an override is invalid or changes what is learned, or an error as in `stored`.
@@ -55,7 +59,7 @@ def resumed(config: Options, overrides: Iterable[str]) -> Experiment:
         old = value_at(config, path)
         if path not in free and old != new:
             mistakes.append(
-                f"{path.removeprefix('choices.')} is {old!r} in the run and {new!r} now: a run continues with its own "
+                f"{path.removeprefix('choices.')} is {old!r} in the run and {new!r} now: a resumed run keeps its "
                 "settings; start a new run for others"
             )
     if mistakes:

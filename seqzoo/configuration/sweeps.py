@@ -1,4 +1,4 @@
-"""Overrides that list several values, and the jobs they stand for."""
+"""Sweeps: overrides with several values, and the jobs that they expand to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqzoo.contracts.errors import ConfigError
 
 
 def jobs(*overrides: str) -> list[list[str]]:
-    """The jobs of a sweep: every combination of the values that its overrides list."""
+    """The jobs of a sweep: all combinations of the values of its overrides."""
     choices = [values(text) for text in overrides]
     if math.prod(map(len, choices)) > MOST_JOBS:
         raise ConfigError([f"the sweep has more than {MOST_JOBS:,} jobs: vary fewer options, or fewer values"])
@@ -25,16 +25,16 @@ def varied(*overrides: str) -> list[str]:
 
 
 def sweeping(text: str) -> Any:
-    """An override with several values, as Hydra reads it; None for any other."""
+    """An override with several values, parsed by Hydra; None for other overrides."""
     try:
         override = _parsed(text)
     except ConfigError:
-        return None  # whoever reads it says what is wrong
+        return None  # the error is reported where the override is used
     return override if override.is_sweep_override() else None
 
 
 def values(text: str) -> list[str]:
-    """The overrides that one with several values stands for."""
+    """The overrides with single values that an override expands to."""
     from hydra.core.override_parser.types import Glob
 
     override = sweeping(text)

@@ -1,6 +1,6 @@
-"""Exceptions from parts of the user's own: which part raised it, where, and at which moment of a run.
+"""Exceptions raised in user-defined parts: which part raised them, where, and when in a run.
 
-Programs that call seqzoo get such exceptions unchanged; the command line prints what is here.
+Python programs receive these exceptions unchanged; the command line prints a `Failure` instead.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from typing import Any, NamedTuple
 from seqzoo.contracts.errors import SeqzooError, shortened
 
 NOT_OWN = ("seqzoo", "torch")
-"""Packages whose classes are no parts of the user's own."""
+"""Packages whose classes are not user-defined."""
 
 
 @contextmanager
 def during(moment: Callable[[], str]) -> Iterator[None]:
-    """Add the moment of a run to an exception as a note, unless it has one. Errors of seqzoo say theirs themselves.
+    """A context that adds the moment of a run to exceptions as a note, unless they have one. Errors of seqzoo are
+    unchanged.
 
-    Python prints notes below a traceback (PEP 678, from 3.11 on).
+    Python prints notes below a traceback (PEP 678, from version 3.11).
+
+    Args:
+        moment: called for the note, such as "in update 41".
     """
     try:
         yield
@@ -33,11 +37,11 @@ def during(moment: Callable[[], str]) -> Iterator[None]:
 
 
 class Failure(NamedTuple):
-    """An exception that was raised in a part of the user's own.
+    """A message about an exception that was raised in a user-defined part.
 
-    Args:
+    Attributes:
         sentence: the part, its method, the exception, the line and the moment.
-        details: the traceback, from the part on.
+        details: the traceback, beginning in the part.
     """
 
     sentence: str
@@ -45,7 +49,7 @@ class Failure(NamedTuple):
 
 
 def failure_of_own_part(error: BaseException) -> Failure | None:
-    """What to tell of an exception that a part of the user's own raised, itself or in what it called; else None."""
+    """The message about an exception if a user-defined part, or a function that it called, raised it; else None."""
     stack = [*traceback.walk_tb(error.__traceback__)]
     parts = [(depth, part) for depth, (frame, _) in enumerate(stack) if (part := _part(frame)) is not None]
     if not parts:
@@ -65,7 +69,7 @@ def failure_of_own_part(error: BaseException) -> Failure | None:
 
 
 def _part(frame: FrameType) -> type | None:
-    """The class of the user's own whose method a frame runs: one that inherits from a class of seqzoo."""
+    """The user-defined class, inherited from a class of seqzoo, whose method a frame runs; else None."""
     owner: Any = frame.f_locals.get("self", frame.f_locals.get("cls"))
     part = owner if isinstance(owner, type) else type(owner)
     homes = {base.__module__.partition(".")[0] for base in part.__mro__}

@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 MetricName = str | type[Metric]
-"""How a metric is named: by the `name` of one of this folder, or by a class of one's own, `module.Class` in YAML."""
+"""A metric in a configuration: the `name` of one of this folder, or a user-defined class, `module.Class` in YAML."""
 
 
 @functools.cache
@@ -35,7 +35,7 @@ def metric_classes() -> dict[str, type[Metric]]:
 
 
 def create_metric(name: MetricName) -> Metric:
-    """Create a metric by its name, or of a class of one's own.
+    """Create a metric by its name, or from a user-defined class.
 
     Raises:
         ConfigError: there is no metric of this name; the message suggests the closest one.

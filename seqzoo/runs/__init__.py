@@ -1,1 +1,1 @@
-"""The life of a run: start, resume, sweep, search, load; the loop itself is in `training`."""
+"""Runs: start, resume, evaluate, load; sweeps and hyperparameter search. The training loop is in `training`."""

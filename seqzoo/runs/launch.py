@@ -1,7 +1,7 @@
-"""Runs and sweeps by Hydra; what it composes is composed and checked as everywhere.
+"""Single runs and sweeps with Hydra, which names run directories and starts jobs.
 
-A sweep is what is held fixed and what is varied: started again, it skips the jobs that are done, continues those that
-were cut, and tries again those that failed; with more values for what is varied it goes on to the new ones.
+A sweep is identified by its fixed and its varied options. Started again, it skips finished jobs, resumes interrupted
+ones and retries failed ones; with more values of the varied options, it adds their jobs.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ T = TypeVar("T")
 class Sweep(NamedTuple):
     """A sweep that has ended.
 
-    Args:
-        folder: where its runs are stored.
-        num_jobs: number of jobs that were asked for.
-        entries: what the ledger says of those that began.
+    Attributes:
+        folder: its folder, which contains the run directories.
+        num_jobs: number of jobs.
+        entries: the entries of the ledger for all jobs that were started.
     """
 
     folder: Path
@@ -49,10 +49,11 @@ class Sweep(NamedTuple):
     entries: list[Entry]
 
     def with_status(self, status: str) -> list[Entry]:
+        """The entries with this status."""
         return [entry for entry in self.entries if entry.status == status]
 
     def raise_failed(self) -> None:
-        """Raises SeqzooError with the failed jobs, why, and how to run each alone."""
+        """Raise SeqzooError if jobs failed, with the reason and the command of each."""
         failed = self.with_status("failed")
         if failed:
             seqzoo = program("seqzoo")
@@ -64,18 +65,22 @@ class Sweep(NamedTuple):
 
 
 def launch(flags: list[str], overrides: list[str]) -> Sweep | None:
-    """Train one run, or with -m among the flags each run of a sweep.
+    """Train one run or, with -m among the flags, all runs of a sweep.
+
+    Args:
+        flags: arguments that begin with a dash.
+        overrides: the other arguments.
 
     Returns:
-        The sweep; a job that failed is an entry of it. None after a single run.
+        The sweep, with an entry for each job, also for failed ones; None after a single run.
 
     Raises:
-        ConfigError: every mistake of a single run, or a wrong name, option or setting of training of a sweep, before
-            its first run.
-        SeqzooError: what a single run raises.
+        ConfigError: all errors in the overrides of a single run; for a sweep, errors in names, options and values of
+            any job, before the first run.
+        SeqzooError: a single run fails.
     """
     if "-m" not in flags and "--multirun" not in flags:
-        if flags:  # Hydra's own show or change what it composes
+        if flags:  # Hydra handles its other flags
             single = _Single(None)
             _run_hydra(single, flags, overrides)
             until_stopped(single.check)
@@ -93,18 +98,18 @@ def launch(flags: list[str], overrides: list[str]) -> Sweep | None:
     try:
         _run_hydra(job, flags, [*rest, "hydra.sweep.dir='" + str(sweep).replace("'", r"\'") + "'"])
     except (SystemExit, KeyboardInterrupt):
-        print("seqzoo: the sweep is not finished; the same command goes on with it", file=sys.stderr)
+        print("seqzoo: the sweep is not finished; the same command resumes it", file=sys.stderr)
         raise
     entries = [Ledger(sweep).read(key) for _, key in jobs]
     return Sweep(sweep, len(jobs), [entry for entry in entries if entry is not None])
 
 
 class FinishedRun(NamedTuple):
-    """A run whose training has ended.
+    """A finished run.
 
-    Args:
+    Attributes:
         folder: the run directory.
-        metrics: what `metrics.json` holds: the scores of each split by their names, sizes, times and versions.
+        metrics: the content of `metrics.json`: scores of each split by name, sizes, times and versions.
     """
 
     folder: Path
@@ -114,9 +119,12 @@ class FinishedRun(NamedTuple):
 def train_one(overrides: Sequence[str]) -> FinishedRun:
     """Train one run in the directory that Hydra names.
 
+    Args:
+        overrides: of the configuration.
+
     Raises:
-        ConfigError: every mistake in the overrides.
-        SeqzooError: what the training raises.
+        ConfigError: all errors in the overrides.
+        SeqzooError: the data cannot be read, or training fails.
         Stopped: a signal ended the training.
     """
     from seqzoo.configuration.overrides import examine
@@ -131,10 +139,14 @@ def train_one(overrides: Sequence[str]) -> FinishedRun:
 
 
 class _Single:
-    """One run as Hydra calls it. Hydra would print a traceback of what it raises, so that it is kept.
+    """The job function of a single run. It stores exceptions, because Hydra would print their tracebacks.
 
-    experiment: the checked configuration; None to compose and check here.
-    run: there once a training has ended well.
+    Args:
+        experiment: the checked configuration; None: it is composed and checked here.
+
+    Attributes:
+        run: the finished run, after a successful training.
+        error: the exception that ended it otherwise.
     """
 
     run: FinishedRun
@@ -163,15 +175,15 @@ class _Single:
             _remove_empty(folder)
 
     def check(self) -> None:
-        """Raises what ended the run, where it did not end well."""
+        """Raise the stored exception, if there is one."""
         if self.error is not None:
             raise self.error
 
 
 def _remove_empty(folder: Path) -> None:
-    """Take back the folder that Hydra made for a run which never began, and those above it up to the current one."""
+    """Remove the folder that Hydra created if it is empty, and empty folders above it up to the current one."""
     here = Path.cwd()
-    with contextlib.suppress(OSError):  # something lies in it
+    with contextlib.suppress(OSError):  # it is not empty
         folder.rmdir()
         for above in folder.parents:
             if above == here or here not in above.parents:
@@ -180,9 +192,12 @@ def _remove_empty(folder: Path) -> None:
 
 
 class _Job:
-    """One job of a sweep, perhaps in a process of its own; what becomes of it goes to the ledger.
+    """The job function of a sweep, which may run in a separate process; its status is written to the ledger.
 
-    varied: the keys of the options that the sweep varies; config_dirs: folders of the user's own, laid out as conf/.
+    Args:
+        sweep: folder of the sweep.
+        varied: the options that the sweep varies.
+        config_dirs: user-defined folders with the structure of conf/.
     """
 
     def __init__(self, sweep: Path, varied: list[str], config_dirs: list[Path]):
@@ -195,8 +210,8 @@ class _Job:
         from seqzoo.runs.provenance import fingerprint
         from seqzoo.training.record.files import METRICS, read_json
 
-        for own in self.config_dirs:
-            registry.use_config_dir(own)
+        for folder in self.config_dirs:
+            registry.use_config_dir(folder)
         chosen = list(HydraConfig.get().overrides.task)
         ledger = Ledger(self.sweep)
         command = shlex.join(["seqzoo", "train", *composing.config_dir_arguments(), *chosen])
@@ -204,33 +219,33 @@ class _Job:
         key = fingerprint(experiment)
         with ledger.lock(key) as free:
             entry = ledger.read(key)
-            folder = entry.folder if entry is not None else self._new_folder(chosen, key)
-            finished = (self.sweep / folder / METRICS).exists()
+            name = entry.folder if entry is not None else self._new_folder(chosen, key)
+            finished = (self.sweep / name / METRICS).exists()
             if not free or (finished and entry is not None and entry.status == "done"):
                 print(f"{'done before' if free else 'runs in another process'}: {shlex.join(chosen)}", flush=True)
                 return
-            ledger.write(key, Entry("running", folder, command))
+            ledger.write(key, Entry("running", name, command))
             try:
-                if finished:  # it was cut between its last word and the ledger
-                    metrics = read_json(self.sweep / folder / METRICS)
+                if finished:  # it was interrupted after it had finished, before the ledger was written
+                    metrics = read_json(self.sweep / name / METRICS)
                 else:
-                    # what a run says would bury the sweep; its train.log has it
-                    with gpu_of_its_own(), redirect_stdout(io.StringIO()):
-                        metrics = _begin_or_go_on(experiment, self.sweep / folder)
-                ledger.write(key, Entry("done", folder, command))
-                print(f"{folder}: {_result(metrics)}", flush=True)
+                    # the output of runs is only in their train.log
+                    with exclusive_gpu(), redirect_stdout(io.StringIO()):
+                        metrics = _start_or_resume(experiment, self.sweep / name)
+                ledger.write(key, Entry("done", name, command))
+                print(f"{name}: {_result(metrics)}", flush=True)
             except Exception as error:  # one failed job must not end the others
-                reason, details = _why(error)
-                ledger.write(key, Entry("failed", folder, command, reason, details))
+                reason, details = _reason(error)
+                ledger.write(key, Entry("failed", name, command, reason, details))
                 print(f"seqzoo: {shlex.join(chosen)} failed: {reason}", file=sys.stderr, flush=True)
 
     def _new_folder(self, chosen: list[str], key: str) -> str:
-        """Named after what is varied; another job that had the name, of a sweep in the same folder, keeps it."""
+        """The name of a run directory, after the varied options; with a digest if another sweep has used the name."""
         name = job_name(chosen, self.varied)
         return f"{name}-{key[:8]}" if (self.sweep / name).exists() else name
 
 
-def _why(error: Exception) -> tuple[str, str]:
+def _reason(error: Exception) -> tuple[str, str]:
     """Why a job failed, in one line, and the traceback of an unexpected error."""
     if isinstance(error, SeqzooError):
         return " ".join(str(error).split()), ""
@@ -240,8 +255,8 @@ def _why(error: Exception) -> tuple[str, str]:
 
 
 @contextmanager
-def gpu_of_its_own() -> Iterator[None]:
-    """Where there are several, a job on device auto or cuda takes one that the fewest other jobs of this user have."""
+def exclusive_gpu() -> Iterator[None]:
+    """A context that selects the GPU with the fewest other jobs of this user, if there are several GPUs."""
     import torch
 
     gpus = [str(number) for number in range(torch.cuda.device_count())]
@@ -253,7 +268,7 @@ def gpu_of_its_own() -> Iterator[None]:
 
 
 def _result(metrics: dict[str, Any]) -> str:
-    """The scores of a finished run and its time, in a line."""
+    """The scores and the time of a finished run in one line."""
     from seqzoo.training.record.run import format_number, format_seconds
 
     split = "test" if "test" in metrics else "validation"
@@ -261,8 +276,8 @@ def _result(metrics: dict[str, Any]) -> str:
     return f"{split} {scores}, trained in {format_seconds(metrics['seconds'])}"
 
 
-def _begin_or_go_on(experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """The final metrics of a run that is started, or continued where it was cut."""
+def _start_or_resume(experiment: Experiment, folder: Path) -> dict[str, Any]:
+    """Start a run, or resume it if it was interrupted; returns the final metrics."""
     from seqzoo.runs.lifecycle import resume, start
     from seqzoo.training.record.files import CONFIG
 
@@ -272,7 +287,7 @@ def _begin_or_go_on(experiment: Experiment, folder: Path) -> dict[str, Any]:
 
 
 def until_stopped(work: Callable[[], T]) -> T:
-    """A training that a signal stopped has saved itself and said so; the exit status tells which signal."""
+    """Call a training function; if a signal ended it, exit with the status of that signal."""
     from seqzoo.training.loop import Stopped
 
     try:
@@ -282,10 +297,13 @@ def until_stopped(work: Callable[[], T]) -> T:
 
 
 def take_resume(overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """The run directory to continue, if any, and the other overrides.
+    """The run directory to resume, if any, and the other overrides.
+
+    Args:
+        overrides: all overrides.
 
     Raises:
-        ConfigError: `resume=` without a value, as an unset variable of a shell leaves it.
+        ConfigError: `resume=` has no value, for example because of an unset shell variable.
     """
     chosen = [unquoted(override.partition("=")[2]) for override in overrides if override.startswith("resume=")]
     rest = [override for override in overrides if not override.startswith("resume=")]
@@ -295,7 +313,7 @@ def take_resume(overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
 
 
 def sweep_name(overrides: list[str]) -> str:
-    """What is held fixed and what is varied, but not its values: more values belong to the same sweep."""
+    """The name of a sweep, from its fixed options and the names of the varied ones; more values do not change it."""
     varied = sorted(sweeps.varied(*overrides))
     fixed = sorted(text for text in overrides if text.partition("=")[0].lstrip("+~") not in varied)
     fixed = [text for text in fixed if not text.startswith(("hydra.", "hydra/"))]
@@ -305,13 +323,13 @@ def sweep_name(overrides: list[str]) -> str:
 
 
 def job_name(chosen: list[str], varied: list[str]) -> str:
-    """cell=gru,seed=0"""
+    """The name of a job from the options that the sweep varies, such as "cell=gru,seed=0"."""
     pairs = [text.partition("=") for text in chosen]
     return _short(",".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs if key in varied) or "job")
 
 
 def _short(text: str) -> str:
-    """As the name of a folder; a digest stands for what had to go."""
+    """A text as the name of a folder; if it has to be changed or shortened, a digest is appended."""
     clean = re.sub(r"[^\w=.,+-]+", "_", text)
     if clean == text and len(text) <= LONGEST_NAME:
         return text
@@ -319,7 +337,7 @@ def _short(text: str) -> str:
 
 
 def _check_launcher(overrides: list[str]) -> None:
-    """Raises ConfigError where the package of a launcher is not installed."""
+    """Raise ConfigError if the package of a launcher is not installed."""
     for name in (text.removeprefix("hydra/launcher=") for text in overrides if text.startswith("hydra/launcher=")):
         package = f"hydra-{name.partition('_')[0]}-launcher"
         if name in LAUNCHERS and not list(importlib.metadata.distributions(name=package)):
@@ -327,11 +345,11 @@ def _check_launcher(overrides: list[str]) -> None:
 
 
 def _check_names(overrides: list[str]) -> list[tuple[list[str], str]]:
-    """The jobs of a sweep, each with the key of its configuration. What does not fit together fails later, as its job
-    alone.
+    """The jobs of a sweep, each with the key of its configuration. Combinations of components that do not work are not
+    errors here; only their jobs fail.
 
     Raises:
-        ConfigError: each mistake in the names, options and values of any job, with the first job that has it.
+        ConfigError: errors in names, options and values, each with the first job that has it.
     """
     from seqzoo.configuration.experiment import compose
     from seqzoo.runs.provenance import fingerprint
@@ -346,15 +364,17 @@ def _check_names(overrides: list[str]) -> list[tuple[list[str], str]]:
             for mistake in error.mistakes:
                 mistakes.setdefault(mistake, job)
     if mistakes:
-        told = [f"{mistake} (in {shlex.join(job)})" for mistake, job in mistakes.items()]
-        raise ConfigError(told if len(jobs) > 1 else mistakes)
+        with_jobs = [f"{mistake} (in {shlex.join(job)})" for mistake, job in mistakes.items()]
+        raise ConfigError(with_jobs if len(jobs) > 1 else mistakes)
     return keys
 
 
 def _run_single(single: _Single, overrides: list[str]) -> None:
-    """`_run_hydra` for one run without flags: it composes once more, and not twice, which takes a tenth of a second.
+    """`_run_hydra` for one run without flags. It composes the configuration once, where Hydra's main function would do
+    it twice, in a tenth of a second each.
 
-    Raises ConfigError where the run directory cannot be named or made.
+    Raises:
+        ConfigError: the run directory cannot be created.
     """
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra

@@ -22,10 +22,12 @@ LEDGER = "ledger"
 class Entry:
     """The status of a job.
 
-    folder: run directory, relative to that of the sweep.
-    command: the command that runs this job alone.
-    reason: why it failed, in one line.
-    details: where in the code it failed, for unexpected errors.
+    Args:
+        status: of the job.
+        folder: run directory, relative to that of the sweep.
+        command: the command that runs only this job.
+        reason: why it failed, in one line.
+        details: the traceback of an unexpected error.
     """
 
     status: Literal["running", "done", "failed"]
@@ -36,7 +38,11 @@ class Entry:
 
 
 class Ledger:
-    """The jobs of the sweep in a folder, by the keys of their configurations."""
+    """The status of the jobs of a sweep, by the keys of their configurations.
+
+    Args:
+        sweep: folder of the sweep.
+    """
 
     def __init__(self, sweep: Path):
         self._folder = sweep / LEDGER
@@ -54,6 +60,7 @@ class Ledger:
         return [entry for entry in entries if entry is not None]
 
     def write(self, key: str, entry: Entry) -> None:
+        """Write the entry of a job."""
         text = json.dumps(asdict(entry), indent=2, ensure_ascii=False) + "\n"
         write_text(self._folder / f"{key}.json", text)
 

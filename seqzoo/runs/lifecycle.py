@@ -1,4 +1,4 @@
-"""A run from its configuration to its final metrics: start, continue, evaluate."""
+"""A run from its configuration to its final metrics: start, resume, evaluate."""
 
 from __future__ import annotations
 
@@ -47,11 +47,24 @@ from seqzoo.training.session import Position, Session, check_progress, count_upd
 from seqzoo.training.settings import Training
 
 LONGEST_PATH = 120
-"""Characters of a path in a message."""
+"""Maximum number of characters of a path in a message."""
 
 
 def start(experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """Train from nothing in a new run directory; returns the final metrics."""
+    """Train a new run.
+
+    Args:
+        experiment: the configuration.
+        folder: the run directory, which must not contain a run.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        ConfigError: all errors in the configuration.
+        SeqzooError: the data cannot be read, or training fails.
+        Stopped: a signal ended the training.
+    """
     mistakes = check(experiment)
     if mistakes:
         raise ConfigError(mistakes)
@@ -59,7 +72,7 @@ def start(experiment: Experiment, folder: Path) -> dict[str, Any]:
 
 
 def start_checked(experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """`start`, for a configuration that was found to be without mistakes."""
+    """`start` for a configuration that has been checked."""
     settings = experiment.training
     check_precision(settings.precision, select_device(settings.device))
     data = build_data(experiment)
@@ -68,13 +81,25 @@ def start_checked(experiment: Experiment, folder: Path) -> dict[str, Any]:
     cost = measure(experiment, data, data.spec)
     with torch.device("meta"):
         build_model(experiment, data.spec).task.check_start()
-    # what can go wrong so far leaves no folder behind
+    # errors up to here leave no folder behind
     with Run.create(folder, experiment.to_plain()) as run:
         return _train(experiment, data, run, None, cost)
 
 
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """Continue a run where its last checkpoint is; overrides may change only when to stop and how fast to go."""
+    """Resume a run from its last checkpoint.
+
+    Args:
+        folder: the run directory.
+        overrides: of options that change when training ends or how fast it is, but not what is learned.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        CheckpointError: the directory is damaged, or the run has finished.
+        ConfigError: an override is invalid, or would change what is learned.
+    """
     run, config = Run.open(folder)
     with run:
         return _resume(run, resumed(config, overrides), as_before=not overrides)
@@ -82,7 +107,7 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
 
 def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> dict[str, Any]:
     folder = run.folder
-    # what a budget says of the width has been done
+    # the stored width already meets the budget
     mistakes = check(replace(experiment, budget=replace(experiment.budget, parameters=None, flops=None)))
     if mistakes:
         raise ConfigError(mistakes)
@@ -90,8 +115,8 @@ def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> dict[str, A
     data, others = _load_again(experiment, spec)
     if others and not experiment.allow_changed_data:
         raise CheckpointError(
-            f"{_listed(others)} changed since the run was started: put back what it read, or go on with what is there "
-            "now by allow_changed_data=true"
+            f"{_listed(others)} changed since the run was started: restore the original, or continue with the current "
+            "data by allow_changed_data=true"
         )
     last = folder / LAST
     checkpoint = load_training(last) if os.path.lexists(last) else None
@@ -108,14 +133,18 @@ def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> dict[str, A
         if as_before or is_over(position, settings, seconds, batches):
             later = _later_end(position, settings, seconds, batches)
             raise CheckpointError(
-                f"{folder} has finished (update {position.step:,}): to go on, give it a later end, such as {later}"
+                f"{folder} has finished (update {position.step:,}): to train longer, give a later end, such as {later}"
             )
         checkpoint["position"]["finished"] = False
     return _train(experiment, data, run, checkpoint, measure(experiment, data, data.spec))
 
 
 def _load_again(experiment: Experiment, spec: DataSpec | None) -> tuple[DataModule, list[str]]:
-    """The data of a run, from where it was when the run was started; and the paths of what is not the same any more."""
+    """Load the data of a run from the paths that it read when it was started.
+
+    Returns:
+        The data, and the paths of files that have changed since.
+    """
     data, saved = build_data(experiment), saved_records(experiment.data_files)
     data.places.update({record.name: record.path for record in saved})
     data.load(spec)
@@ -123,7 +152,7 @@ def _load_again(experiment: Experiment, spec: DataSpec | None) -> tuple[DataModu
 
 
 def _listed(paths: list[str]) -> str:
-    """A few paths, in a sentence."""
+    """The first path and the number of others, as the subject of a sentence."""
     shown = paths[0] if len(paths[0]) <= LONGEST_PATH else f"...{paths[0][-LONGEST_PATH:]}"
     return shown + (f" and {len(paths) - 1} more have" if len(paths) > 1 else " has")
 
@@ -131,7 +160,7 @@ def _listed(paths: list[str]) -> str:
 def _train(
     experiment: Experiment, data: DataModule, run: Run, checkpoint: dict[str, Any] | None, cost: Cost
 ) -> dict[str, Any]:
-    """From the start, or from a checkpoint, to the final metrics."""
+    """Train from the initial weights or a checkpoint; returns the final metrics."""
     settings = experiment.training
     device = select_device(settings.device)
     check_precision(settings.precision, device)
@@ -154,7 +183,7 @@ def _train(
     purge_step = session.position.step + 1 if checkpoint is not None else None
     columns = hyperparameters(experiment, cost.parameters)
     run.tracker = Tracker(run.folder, columns, group_name(experiment), purge_step)
-    # a run without an ending may be continued; TensorBoard keeps the first ending it reads
+    # an interrupted run has no ending, because TensorBoard keeps the first ending that it reads
     ending: Ending | None = None
     try:
         with _memory_advice(), during(lambda: f"after update {session.position.step:,}"):
@@ -166,31 +195,31 @@ def _train(
         return metrics
     except Stopped:
         run.log(
-            f"stopped after update {session.position.step:,}, which is saved; to go on:\n"
-            f"    {program('seqzoo')} {_to_continue(run.folder, experiment)}"
+            f"stopped and saved after update {session.position.step:,}; to resume:\n"
+            f"    {program('seqzoo')} {_resume_arguments(run.folder, experiment)}"
         )
         raise
     except Exception as error:
         run.log_error(error)
         if failure_of_own_part(error) is not None:
             run.log(
-                f"to go on from the last checkpoint, once the error is fixed:\n"
-                f"    {program('seqzoo')} {_to_continue(run.folder, experiment)}"
+                f"to resume from the last checkpoint, once the error is fixed:\n"
+                f"    {program('seqzoo')} {_resume_arguments(run.folder, experiment)}"
             )
         raise
     finally:
         run.tracker.close(ending)
 
 
-def _to_continue(folder: Path, experiment: Experiment) -> str:
-    """The arguments of the command line that continue a run."""
+def _resume_arguments(folder: Path, experiment: Experiment) -> str:
+    """The arguments of the command line that resume a run."""
     allowed = [f"allow_modules=[{','.join(experiment.allow_modules)}]"] if experiment.allow_modules else []
     allowed += ["allow_changed_data=true"] if experiment.allow_changed_data else []
     return shlex.join(["train", *composing.config_dir_arguments(), f"resume={folder}", *allowed])
 
 
 def _later_end(position: Position, settings: Training, seconds: float | None, batches: int) -> str:
-    """An override that lets a finished training go on."""
+    """An override that extends a finished training."""
     if seconds is not None and position.update_seconds >= seconds:
         return f"budget.seconds={2 * position.update_seconds:.0f}"
     epochs = position.epoch + (position.batch >= batches)
@@ -200,7 +229,7 @@ def _later_end(position: Position, settings: Training, seconds: float | None, ba
 
 
 def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint: dict[str, Any] | None) -> int:
-    """A continued run keeps its number: another one rounds sums in another order."""
+    """Set the number of threads. A resumed run keeps its number, because it affects the rounding of sums."""
     if threads == "auto" and checkpoint is not None:
         threads = checkpoint["threads"]
     if threads == "auto":
@@ -213,13 +242,13 @@ def _introduce(run: Run, experiment: Experiment, data: DataModule, session: Sess
     sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits().items())
     names = " ".join(f"{group}={experiment.choices[group]}" for group in ("task", "data", "backbone", "cell"))
     padding = data.padding_share()
-    of_padding = "" if padding is None else f"; {padding:.1%} of the steps of a batch are padding"
+    padded = "" if padding is None else f"; {padding:.1%} of the steps of a batch are padding"
     device = str(session.device)
     if session.device.type == "cuda":
         device += f" ({torch.cuda.get_device_name(session.device)}, {session.settings.precision})"
     rows = [
         ("run", f"{names} seed={experiment.seed}"),
-        ("data", f"{sizes}; {describe_inputs(data.spec, data.numbers)}, {data.spec.output_size:,} outputs{of_padding}"),
+        ("data", f"{sizes}; {describe_inputs(data.spec, data.numbers)}, {data.spec.output_size:,} outputs{padded}"),
         *_describe_vectors(data.spec),
         *describe_cost(experiment, cost),
         ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
@@ -234,14 +263,14 @@ def _introduce(run: Run, experiment: Experiment, data: DataModule, session: Sess
 
 
 def _describe_vectors(spec: DataSpec) -> list[tuple[str, str]]:
-    found = spec.vectors
-    if found is None:
+    vectors = spec.vectors
+    if vectors is None:
         return []
-    return [("vectors", f"{found.found:,} of {found.words:,} words, {found.share:.1%} of the training tokens")]
+    return [("vectors", f"{vectors.found:,} of {vectors.words:,} words, {vectors.share:.1%} of the training tokens")]
 
 
 def describe_cost(experiment: Experiment, cost: Cost) -> list[tuple[str, str]]:
-    """Lines about a model's size, and how near it came to its budget."""
+    """Lines of a table about the size of a model and its deviation from the budget."""
     flops = "unknown" if cost.flops_per_token is None else f"{cost.flops_per_token:,.0f}"
     reason = f" ({cost.unknown})" if cost.unknown else ""
     rows = [
@@ -255,7 +284,7 @@ def describe_cost(experiment: Experiment, cost: Cost) -> list[tuple[str, str]]:
     if width is not None:
         name, target = width
         reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs per token")
-        assert reached is not None  # a budget of FLOPs was kept by counting them
+        assert reached is not None  # a budget of FLOPs is met only if they can be counted
         hidden = experiment.backbone["hidden_size"]
         rows.append(
             ("budget", f"{reached:,.0f} of {target:,.0f} {what} ({reached / target - 1:+.2%}): hidden_size {hidden}")
@@ -272,7 +301,7 @@ def _describe_end(session: Session) -> str:
 def _finish(
     run: Run, experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost
 ) -> dict[str, Any]:
-    """Score the best weights on every split that is held out, write metrics.json, show the table."""
+    """Score the best weights on all held-out splits, write metrics.json and log a table."""
     load_weights(run.folder / BEST, session.model)
     position, precision = session.position, session.settings.precision
     held_out = [split for split in data.splits() if split != "train"]
@@ -331,12 +360,12 @@ def _finish(
 
 
 def _report(model: Model) -> Report | None:
-    """A fresh count of answers by class, where a task answers with classes."""
+    """An empty confusion matrix for tasks that predict classes; None for others."""
     return model.task.report() if isinstance(model.task, Reports) else None
 
 
 def _log_folder(folder: Path) -> str:
-    """The folder that holds this run and its peers."""
+    """The folder to open in TensorBoard: `runs`, with all other runs, or that of the run."""
     return "runs" if folder.resolve().is_relative_to(Path("runs").resolve()) else str(folder)
 
 
@@ -347,14 +376,21 @@ def evaluate_run(
     allow_modules: list[str],
     adaptation: Options | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """A split, and the scores of a run's best weights on it and, where a task answers with classes, its "report".
+    """The scores of the best weights of a run on one split and, for tasks that predict classes, a "report".
 
     Args:
         folder: the run directory.
-        split: which one; None: test, or validation where there is no test split.
+        split: name of the split; None: test or, without a test split, validation.
         settings: options of training, such as device and threads.
-        allow_modules: modules of your own that the run may use.
-        adaptation: options of `Adaptation`, of a language model; its scores stand beside the plain ones.
+        allow_modules: user-defined modules that the run may use.
+        adaptation: options of `Adaptation` for language models, whose scores are added.
+
+    Returns:
+        The name of the split and the scores.
+
+    Raises:
+        ConfigError: the data has no such split, or an option is invalid.
+        CheckpointError: the run directory is damaged.
     """
     try:
         adapts = Adaptation(**(adaptation or {}))
@@ -367,8 +403,8 @@ def evaluate_run(
     check_precision(training.precision, device)
     data, others = _load_again(experiment, spec_from_plain(read_json(folder / SPEC)))
     if others:
-        told = f"seqzoo: {_listed(others)} changed since the run was started: the scores are of what is there now"
-        print(told, file=sys.stderr)
+        warning = f"seqzoo: {_listed(others)} changed since the run was started: the scores are for the current data"
+        print(warning, file=sys.stderr)
     if split is None:
         split = "test"
         if split not in data.splits():

@@ -1,4 +1,4 @@
-"""Where numbers come from: hardware, revision, and the configuration as TensorBoard's HParams page wants it."""
+"""The provenance of results: hardware, revision, and names of configurations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOUSEKEEPING = {"log_every", "save_every", "examples", "diagnostics", "profile",
 
 
 def hardware(device: torch.device) -> str:
-    """What the numbers of a run were measured on."""
+    """The name of the GPU or processor."""
     if device.type == "cuda":
         import torch
 
@@ -37,9 +37,8 @@ def hardware(device: torch.device) -> str:
 
 
 def commit() -> str | None:
-    """The revision of the checkout that seqzoo runs from; None without a checkout.
-
-    -dirty says that code or configurations differ from it; results and pages do not count.
+    """The Git revision of the checkout that seqzoo is imported from; None if it is not a checkout. The suffix -dirty
+    means that code or configurations have uncommitted changes; other files are ignored.
     """
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
@@ -58,7 +57,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, Any]:
-    """The configuration, flat and without the seed: one column each on the HParams page."""
+    """The configuration with dotted keys and without the seed, as columns of TensorBoard's HParams page."""
     flat: dict[str, Any] = {group: experiment.choices[group] for group in ("cell", "backbone", "task", "data")}
     flat["parameters"] = parameters
 
@@ -75,13 +74,13 @@ def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, Any]:
 
 
 def fingerprint(experiment: Experiment) -> str:
-    """A name of all that can change the scores of a run: its configuration, budget and seed."""
+    """A digest of everything that can change the scores of a run: configuration, budget and seed."""
     plain = experiment.to_plain()
     return _digest(_scored(experiment) | {name: plain[name] for name in ("budget", "seed", "allow_modules")}, 16)
 
 
 def group_name(experiment: Experiment) -> str:
-    """One name for the seeds of a configuration."""
+    """A name that is the same for all seeds of a configuration."""
     learned = _learned(experiment)
     learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
     learned["training"] = _without_housekeeping(learned["training"])
@@ -89,16 +88,16 @@ def group_name(experiment: Experiment) -> str:
     if budget:
         learned["budget"] = budget
     if budget.keys() & {"parameters", "flops"}:
-        # seeds may read different vocabularies, and then a budget gives them different widths
+        # vocabularies may differ between seeds, and so may the width that meets a budget
         learned = _without_width(learned, learned["backbone"].get("hidden_size"))
-    # TensorBoard's HParams page shows how a name begins
+    # TensorBoard's HParams page only shows the beginning of a name
     chosen = (experiment.choices[group] for group in ("cell", "backbone", "data"))
     return "_".join([*chosen, _digest(learned, 10)])
 
 
 def _learned(experiment: Experiment) -> dict[str, Any]:
-    """The plain sections that decide what is learned. The usual learning rule is left out, so that the name of a
-    configuration is the one that it had when there was no other rule.
+    """The sections that determine what is learned. The default learning rule is omitted, so that names are the same as
+    before rules were options.
     """
     rule = [] if experiment.learning == BPTT else ["learning"]
     plain = experiment.to_plain()

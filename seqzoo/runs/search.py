@@ -36,8 +36,9 @@ UNDISTURBED = 4
 class Space(NamedTuple):
     """The search space of an option.
 
-    values: overrides that are checked before the first trial: all choices, or the ends of an interval.
-    ask: samples an override for a trial.
+    Attributes:
+        values: overrides that are checked before the first trial: all choices, or the ends of an interval.
+        ask: samples an override for a trial.
     """
 
     values: list[str]
@@ -45,7 +46,13 @@ class Space(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """The metric that selects checkpoints; tag: name of its curve."""
+    """The metric that selects checkpoints.
+
+    Attributes:
+        name: of the metric.
+        tag: name of its curve.
+        higher_is_better: whether it is maximised.
+    """
 
     name: str
     tag: str
@@ -161,7 +168,7 @@ def _run(study: Study, trial: Trial, job: list[str], folder: Path, goal: Goal) -
         pruned = follow(start(job, run), run, goal.tag, trial)
         if pruned:
             study.tell(trial, state=TrialState.PRUNED)
-            print(f"{label}: stopped at update {pruned:,}, worse than the middle of the others", flush=True)
+            print(f"{label}: pruned at update {pruned:,}, where it is worse than the median of the others", flush=True)
             return
     scores = [point[goal.tag] for point in read_curves(run) if goal.tag in point]
     if not (run / METRICS).exists() or not scores:

@@ -217,7 +217,7 @@ def test_resume_goes_on_to_a_later_end_alone(command: Callable, tmp_path: Path) 
     command("train", "task=tagging", *SMALL, "hydra.run.dir=run")
     done = command("train", "resume=run")
     assert done.status == 2
-    assert "has finished (update 8): to go on, give it a later end, such as training.steps=16" in done.err
+    assert "has finished (update 8): to train longer, give a later end, such as training.steps=16" in done.err
 
     done = command("train", "resume=run", "training.learning_rate=3", "cell=gru", "training.stepz=9")
     assert done.status == 2

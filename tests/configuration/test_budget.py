@@ -205,7 +205,7 @@ def test_seconds_end_a_training_that_has_no_other_end(command: Callable, tmp_pat
     assert "1e-06 seconds" in done.out
     done = command("train", "resume=run", "training.steps=5")
     assert done.err.startswith(
-        "seqzoo: run has finished (update 1): to go on, give it a later end, such as budget.seconds="
+        "seqzoo: run has finished (update 1): to train longer, give a later end, such as budget.seconds="
     )
     done = command("train", "resume=run", "budget.seconds=1000", "training.steps=5")
     assert done.status == 0, done.err

@@ -210,7 +210,7 @@ def test_a_name_cannot_be_taken_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])
 def test_a_folder_that_is_none_is_refused(folder: str) -> None:
-    with pytest.raises(ConfigError, match="which is no folder"):
+    with pytest.raises(ConfigError, match="which is not a folder"):
         registry.use_config_dir(folder)
 
 

@@ -137,7 +137,7 @@ def test_a_stopped_sweep_says_how_to_go_on(command: Callable, tmp_path: Path, mo
     sweep = ("train", "-m", "seed=0,1", *SMALL, "hydra.sweep.dir=sweep")
     done = command(*sweep)
     assert done.status == 130
-    assert done.err.endswith("seqzoo: the sweep is not finished; the same command goes on with it\n")
+    assert done.err.endswith("seqzoo: the sweep is not finished; the same command resumes it\n")
     assert {name: entry["status"] for name, entry in entries(tmp_path / "sweep").items()} == {"seed=0": "running"}
     monkeypatch.setattr(runs, "fit", fit)
     assert command(*sweep).status == 0
@@ -218,10 +218,10 @@ def test_jobs_side_by_side_take_different_gpus(tmp_path: Path, monkeypatch) -> N
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "device", lambda number: used.append(number) or nullcontext())
     monkeypatch.setattr(launch, "user_cache", lambda kind: tmp_path / kind)
-    with launch.gpu_of_its_own():
-        with launch.gpu_of_its_own(), launch.gpu_of_its_own():
+    with launch.exclusive_gpu():
+        with launch.exclusive_gpu(), launch.exclusive_gpu():
             assert used == [0, 1, 0]
-        with launch.gpu_of_its_own():
+        with launch.exclusive_gpu():
             assert used == [0, 1, 0, 1]
 
 

@@ -281,9 +281,9 @@ def test_a_run_keeps_to_the_files_it_was_started_with(
     write(tmp_path / "here" / "texts.tsv", OTHERS)
     path = tmp_path / "here" / "texts.tsv"
     done = command("evaluate", str(tmp_path / "run"), "split=validation")
-    assert done.err == (f"seqzoo: {path} has changed since the run was started: the scores are of what is there now\n")
+    assert done.err == (f"seqzoo: {path} has changed since the run was started: the scores are for the current data\n")
     assert done.status == 0
-    with pytest.raises(CheckpointError, match=f"^{path} has changed .* or go on .* by allow_changed_data=true$"):
+    with pytest.raises(CheckpointError, match=f"^{path} has changed .* or continue .* by allow_changed_data=true$"):
         runs.resume(tmp_path / "run", ["training.steps=6"])
     longer = runs.resume(tmp_path / "run", ["training.steps=6", "allow_changed_data=true"])
     assert longer["updates"] == 6
