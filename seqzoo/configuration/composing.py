@@ -63,7 +63,7 @@ def compose(*overrides: str) -> dict[str, Any]:
 
 
 def check_overrides(overrides: Iterable[Any]) -> None:
-    """Raises TypeError for an override that is no text."""
+    """Raise TypeError if an override is not a string."""
     for override in overrides:
         check_argument("an override", override, str, "a text of its own, as in 'task=tagging'")
 

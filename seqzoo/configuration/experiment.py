@@ -112,7 +112,7 @@ def compose(*overrides: str) -> Experiment:
         *overrides: for example "task=tagging" and "cell=gru".
 
     Raises:
-        TypeError: an override is no text.
+        TypeError: an override is not a string.
         ConfigError: all errors in the overrides and in the settings of training and budget.
 
     Example:

@@ -53,7 +53,7 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
         The model, with random weights from the option `seed`, and the data, loaded.
 
     Raises:
-        TypeError: an override is no text.
+        TypeError: an override is not a string.
         ConfigError: all mistakes in the overrides.
         DataError: the data cannot be read.
 

@@ -1,4 +1,4 @@
-"""Checks of the arguments of public functions: TypeError and ValueError that name the argument and what it must be."""
+"""Checks of the arguments of public functions, whose errors name the argument and what it must be."""
 
 from __future__ import annotations
 
@@ -10,22 +10,38 @@ MODULES = "a list of names of modules, such as ['my_module']"
 
 
 def check_argument(name: str, value: Any, kinds: type | tuple[type, ...], wanted: str) -> None:
-    """Raises TypeError unless a value is of one of these types; wanted: what it must be, in words."""
+    """Check the type of an argument.
+
+    Args:
+        name: of the argument.
+        value: the argument.
+        kinds: allowed types.
+        wanted: what it must be, in words.
+
+    Raises:
+        TypeError: it has another type.
+    """
     if not isinstance(value, kinds) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r:.60}: it must be {wanted}")
 
 
 def check_folder(name: str, value: Any) -> None:
-    """Raises TypeError unless a value is a path."""
+    """Raise TypeError if an argument is not a path."""
     check_argument(name, value, (str, os.PathLike), "a text or a Path that names a run directory")
 
 
 def check_list(name: str, value: Any, kinds: type | tuple[type, ...], wanted: str) -> None:
-    """Raises TypeError unless a value is a list of such values. A single text, whose letters would be taken for texts,
-    is none.
+    """Check an argument that must be a list. A single string is an error, because its characters would be taken for
+    texts.
 
     Args:
+        name: of the argument.
+        value: the argument.
+        kinds: allowed types of the elements.
         wanted: what it must be, in words, such as "a list of texts".
+
+    Raises:
+        TypeError: it is not a list, or an element has another type.
     """
     if isinstance(value, str | bytes | os.PathLike) or not isinstance(value, Iterable):
         raise TypeError(f"{name} is {value!r:.60}: it must be {wanted}")
@@ -35,7 +51,17 @@ def check_list(name: str, value: Any, kinds: type | tuple[type, ...], wanted: st
 
 
 def check_number(name: str, value: Any, least: int) -> None:
-    """Raises TypeError unless a value is a whole number, ValueError where it is below `least`."""
+    """Check an argument that must be an integer.
+
+    Args:
+        name: of the argument.
+        value: the argument.
+        least: the smallest allowed value.
+
+    Raises:
+        TypeError: it is not an integer.
+        ValueError: it is below `least`.
+    """
     check_argument(name, value, int, "a whole number")
     if value < least:
         raise ValueError(f"{name} is {value}: it must be at least {least}")

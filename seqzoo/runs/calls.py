@@ -65,7 +65,7 @@ def evaluate(
 
     Args:
         run_dir: the run directory.
-        split: "test", "validation" or "train"; None: "test" or, where the data has no test split, "validation".
+        split: "test", "validation" or "train"; None: "test" or, if the data has no test split, "validation".
         device: "auto", "cpu", "cuda" or "cuda:1", or a torch.device.
         allow_modules: user-defined modules that the run may use.
 
@@ -73,7 +73,7 @@ def evaluate(
         The scores by name and, for tasks that predict classes, a "report" with the scores of each class.
 
     Raises:
-        TypeError: an argument is of a wrong type.
+        TypeError: an argument has a wrong type.
         ConfigError: the data of the run has no such split, or the run uses a module that is not allowed.
         CheckpointError: the directory is not a run directory, or is damaged.
 

@@ -344,7 +344,7 @@ class Loaded:
         return task_name(self.model.task, self.config.choices)
 
     def _check_n_best(self, n_best: int) -> None:
-        """Raise ConfigError if the task cannot give this many answers, TypeError if it is no whole number."""
+        """Raise ConfigError if the task cannot give this many answers, TypeError if it is not an integer."""
         check_argument("n_best", n_best, int, "a whole number")
         if n_best < 1:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])

@@ -75,7 +75,7 @@ class Averaging:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """A context in which the model has the averaged weights, where there are any."""
+        """A context in which the model has the averaged weights, if averaging has started."""
         if not self.weights:
             yield
             return

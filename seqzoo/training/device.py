@@ -24,7 +24,7 @@ def select_device(name: str | torch.device) -> torch.device:
         name: auto (a CUDA GPU if there is one), cpu, cuda (the current GPU) or cuda:NUMBER, or a torch.device.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: it is neither a string nor a torch.device.
         ConfigError: the name is not one of these, or torch does not see this GPU.
     """
     check_argument("device", name, (str, torch.device), "a text such as 'cpu' or 'cuda', or a torch.device")

@@ -31,7 +31,7 @@ def evaluate(
         confusion: updated with the predictions, where given.
 
     Returns:
-        The scores by name, with the mean loss as `loss_nats` where it is a negative log-likelihood, else as `loss`.
+        The scores by name, with the mean loss as `loss_nats` if it is a negative log-likelihood, else as `loss`.
     """
     with evaluating(model), torch.no_grad():
         return _scores(model, data, split, device, precision, confusion)

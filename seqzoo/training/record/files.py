@@ -239,7 +239,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _claiming(folder: Path) -> Iterator[None]:
-    """A context that raises CheckpointError where a run directory cannot be written to, before anything is changed."""
+    """A context that raises CheckpointError if a run directory cannot be written to, before anything is changed."""
     try:
         yield
     except OSError as error:

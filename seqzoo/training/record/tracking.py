@@ -41,7 +41,7 @@ class Tracker:
     columns of its own: the page would take the list of whichever run it finds first.
 
     Args:
-        run_dir: the directory of the run; created where there is none.
+        run_dir: the directory of the run, which is created if it does not exist.
         hyperparameters: the flat configuration without the seed.
         group: a name of the configuration without the seed; the page averages the runs of a group in one row.
         purge_step: the first step of a resumed training; earlier events from this step on are hidden.
