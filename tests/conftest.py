@@ -19,6 +19,8 @@ import torch
 
 from seqzoo.commands import main as cli
 from seqzoo.configuration import registry
+from seqzoo.training import diagnostics
+from seqzoo.training.record import run as record
 from tests import torchvision_stand_in
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -43,6 +45,21 @@ def log_handlers() -> Iterator[None]:
     yield
     for handler in set(logging.root.handlers) - set(before):
         logging.root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None are drawn for TensorBoard, which takes half as long as a tiny training. A file that tests them has a fixture
+    of this name that does nothing.
+    """
+    for module in (diagnostics, record):
+        monkeypatch.setattr(module, "can_draw", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test writes need not outlive a power failure."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(scope="session")

@@ -368,15 +368,15 @@ def test_what_lacks_the_metric_is_named(tmp_path: Path) -> None:
     assert "Left out because they lack accuracy: another." in as_text([table], [])
 
 
-def test_a_thousand_runs(tmp_path: Path) -> None:
+def test_many_runs(tmp_path: Path) -> None:
     """Small files alone are read: weights and events that nobody can read do no harm."""
-    for number in range(1000):
+    for number in range(200):
         folder = write_run(tmp_path / f"{number}", f"cell{number % 50}", number // 50, 0.001 * (number % 50))
         (folder / "events.out.tfevents.1.a").mkdir()
         (folder / "checkpoints").write_text("no folder")
     table = table_of(tmp_path)
     assert len(table.rows) == 50
-    assert {len(row.runs) for row in table.rows} == {20}
+    assert {len(row.runs) for row in table.rows} == {4}
     assert table.rows[0].label == "cell49"
 
 

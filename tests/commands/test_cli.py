@@ -35,14 +35,23 @@ TEXTS = {
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A small run of each kind of task."""
-    folder = tmp_path_factory.mktemp("runs")
-    for task in names("task"):
+class Runs(dict[str, Path]):
+    """A small run of each task, trained when it is first asked for."""
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, task: str) -> Path:
+        self[task] = self.folder / task
         with contextlib.redirect_stdout(io.StringIO()):
-            cli.main(["train", f"task={task}", *SMALL, f"hydra.run.dir={folder / task}"])
-    return {task: folder / task for task in names("task")}
+            cli.main(["train", f"task={task}", *SMALL, f"hydra.run.dir={self[task]}"])
+        return self[task]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("runs"))
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -50,7 +59,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("task", names("task"))
-def test_a_run_directory_holds_everything(runs: dict[str, Path], task: str) -> None:
+def test_a_run_directory_holds_everything(runs: Runs, task: str) -> None:
     files = content(runs[task])
     events = [name for name in files if name.startswith("events.out.tfevents")]
     expected = {"config.yaml", "spec.json", "metrics.json", "curves.jsonl", "train.log", "checkpoints/last.pt", ".lock"}
@@ -80,7 +89,7 @@ def test_a_run_directory_holds_everything(runs: dict[str, Path], task: str) -> N
 
 
 @pytest.mark.parametrize("task", names("task"))
-def test_evaluate_gives_the_scores_of_the_run(runs: dict[str, Path], task: str, command: Callable) -> None:
+def test_evaluate_gives_the_scores_of_the_run(runs: Runs, task: str, command: Callable) -> None:
     metrics = json.loads((runs[task] / "metrics.json").read_text())
     scores = json.loads(command("evaluate", runs[task]).out)
     assert scores.pop("split") == "test"
@@ -92,7 +101,7 @@ def test_evaluate_gives_the_scores_of_the_run(runs: dict[str, Path], task: str, 
     assert scores == pytest.approx(metrics["validation"])
 
 
-def test_n_best_is_as_many_answers_as_a_task_has(runs: dict[str, Path], command: Callable) -> None:
+def test_n_best_is_as_many_answers_as_a_task_has(runs: Runs, command: Callable) -> None:
     done = command("predict", runs["classification"], TEXTS["classification"], "--n-best", "9", "--json")
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert sum(math.exp(row["score"]) for row in rows) == pytest.approx(1, abs=1e-5), "each class once"
@@ -102,7 +111,7 @@ def test_n_best_is_as_many_answers_as_a_task_has(runs: dict[str, Path], command:
 
 
 def test_a_run_of_an_older_version_has_the_newer_options_by_default(
-    runs: dict[str, Path], command: Callable, tmp_path: Path
+    runs: Runs, command: Callable, tmp_path: Path
 ) -> None:
     older = shutil.copytree(runs["tagging"], tmp_path / "older")
     text = (older / "config.yaml").read_text()
@@ -112,7 +121,7 @@ def test_a_run_of_an_older_version_has_the_newer_options_by_default(
 
 
 @pytest.mark.parametrize("task", names("task"))
-def test_predict_reads_arguments_or_standard_input(runs: dict[str, Path], task: str, command: Callable) -> None:
+def test_predict_reads_arguments_or_standard_input(runs: Runs, task: str, command: Callable) -> None:
     Image.new("RGB", (20, 20)).save(TEXTS["captioning"])
     texts = [TEXTS[task], TEXTS[task] + {"captioning": "", "regression": ", 0.2", "verse": "白雲"}.get(task, " zzz")]
     from_arguments = command("predict", runs[task], *texts, "--json")
@@ -129,14 +138,12 @@ def test_predict_reads_arguments_or_standard_input(runs: dict[str, Path], task: 
     assert plain == (answer if isinstance(answer, str) else " ".join(answer))
 
 
-def test_a_tag_for_each_token(runs: dict[str, Path], command: Callable) -> None:
+def test_a_tag_for_each_token(runs: Runs, command: Callable) -> None:
     [line] = command("predict", runs["tagging"], "--json", "one two three").out.splitlines()
     assert len(json.loads(line)["prediction"]) == 3
 
 
-def test_conll_comes_out_as_it_went_in_but_for_the_tags(
-    runs: dict[str, Path], command: Callable, tmp_path: Path
-) -> None:
+def test_conll_comes_out_as_it_went_in_but_for_the_tags(runs: Runs, command: Callable, tmp_path: Path) -> None:
     given = "# text = the cat sleeps\n1-2\tthecat\t_\t_\t_\n1\tthe\t_\t_\tq\n2\tcat\t_\t_\tq\n\n1\tsleeps\t_\t_\t_\n"
     answers = [command("predict", runs["tagging"], text).out.split() for text in ("the cat", "sleeps")]
     found = command("predict", runs["tagging"], "--conll", "--columns", "form,upos", stdin=given)
@@ -164,7 +171,7 @@ def test_conll_comes_out_as_it_went_in_but_for_the_tags(
     assert "give two" in command("predict", runs["tagging"], "--conll", "--columns", "form", stdin=given).err
 
 
-def test_an_option_of_the_task_can_be_set_to_predict(runs: dict[str, Path], command: Callable) -> None:
+def test_an_option_of_the_task_can_be_set_to_predict(runs: Runs, command: Callable) -> None:
     run = runs["language_modeling"]
 
     def drawn(*options: str) -> str:
@@ -189,13 +196,13 @@ def test_an_option_of_the_task_can_be_set_to_predict(runs: dict[str, Path], comm
     )
 
 
-def test_an_empty_line_stays_in_its_place(runs: dict[str, Path], command: Callable) -> None:
+def test_an_empty_line_stays_in_its_place(runs: Runs, command: Callable) -> None:
     done = command("predict", runs["tagging"], stdin="the cat\n" * 70 + "\nthe cat\n")
     *before, empty, after = done.out.splitlines()
     assert (done.status, len(before), empty, after) == (0, 70, "", before[0])
 
 
-def test_a_line_that_cannot_be_read_is_named(runs: dict[str, Path], command: Callable) -> None:
+def test_a_line_that_cannot_be_read_is_named(runs: Runs, command: Callable) -> None:
     done = command("predict", runs["transduction"], "--score", stdin="12+3\t15\n" * 70 + "12+3\n")
     assert (done.status, done.err) == (
         2,
@@ -204,7 +211,7 @@ def test_a_line_that_cannot_be_read_is_named(runs: dict[str, Path], command: Cal
     assert len(done.out.splitlines()) == 64  # what was read before
 
 
-def test_a_run_directory_is_never_overwritten(runs: dict[str, Path], command: Callable) -> None:
+def test_a_run_directory_is_never_overwritten(runs: Runs, command: Callable) -> None:
     before = content(runs["tagging"])
     done = command("train", "task=tagging", *SMALL, f"hydra.run.dir={runs['tagging']}")
     assert done.status == 2
@@ -346,7 +353,7 @@ def test_usage_version_and_unknown_commands(command: Callable) -> None:
     )
 
 
-def test_options_of_evaluate(runs: dict[str, Path], command: Callable) -> None:
+def test_options_of_evaluate(runs: Runs, command: Callable) -> None:
     run = runs["tagging"]
     sentences = {
         "split=tset": "split is 'tset': the data of this run has train, validation, test; choose one by split=",
@@ -360,11 +367,10 @@ def test_options_of_evaluate(runs: dict[str, Path], command: Callable) -> None:
         assert (done.status, done.err) == (2, f"seqzoo: {sentence}\n")
 
 
-@pytest.mark.parametrize("program", [["-m", "seqzoo", "predict"], [REPOSITORY / "scripts" / "predict.py"]], ids=str)
-def test_other_ways_to_start_the_same_program(runs: dict[str, Path], program: list[str], tmp_path: Path) -> None:
+def test_a_process_of_its_own_reads_bytes(runs: Runs, tmp_path: Path) -> None:
     """From an empty folder, with bytes on standard input."""
     done = subprocess.run(
-        [sys.executable, *program, runs["transduction"], "--json"],
+        [sys.executable, "-m", "seqzoo", "predict", runs["transduction"], "--json"],
         input=b"\xef\xbb\xbf1+1\n23+45\r\n", cwd=tmp_path, capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -378,7 +384,7 @@ def test_bytes_of_another_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_scripts_give_the_arguments_on(tmp_path: Path) -> None:
-    for name in ("train", "evaluate"):
+    for name in ("train", "evaluate", "predict"):
         done = subprocess.run(
             [sys.executable, REPOSITORY / "scripts" / f"{name}.py", "--help"],
             cwd=tmp_path, capture_output=True, text=True, check=False,

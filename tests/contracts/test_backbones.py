@@ -1,4 +1,6 @@
-"""What every name in conf/backbone must do with every name in conf/cell. There is no list of exceptions."""
+"""What every name in conf/backbone must do with every name in conf/cell. There is no list of exceptions: each quick
+test tries a quarter of the pairs, and `-m slow` the rest (`pairs.py`).
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,7 @@ from seqzoo.contracts.state import flatten, map_state, reorder
 from seqzoo.contracts.steps import Steps
 from seqzoo.network.backbones.recurrent import Recurrent
 from seqzoo.network.locked_dropout import LockedDropout
+from tests.contracts.pairs import pairs
 
 B, T, INPUT, H = 3, 6, 4, 5
 LENGTHS = torch.tensor([6, 3, 1])
@@ -52,11 +55,6 @@ def cell(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(params=names("backbone"))
-def backbone(request: pytest.FixtureRequest, cell: str) -> Backbone:
-    return build(request.param, cell)
-
-
 def some_input() -> Tensor:
     return torch.randn(B, T, INPUT, dtype=torch.float64)
 
@@ -66,7 +64,9 @@ def assert_states_equal(one: State, other: State) -> None:
         torch.testing.assert_close(a, b)
 
 
-def test_causal_is_true(backbone: Backbone) -> None:
+@pytest.mark.parametrize(("name", "cell"), pairs(names("backbone"), names("cell")))
+def test_causal_is_true(name: str, cell: str) -> None:
+    backbone = build(name, cell)
     x = some_input()
     other = x.clone()
     other[:, 3] += 1
@@ -76,7 +76,9 @@ def test_causal_is_true(backbone: Backbone) -> None:
     assert torch.equal(outputs[:, :3], changed[:, :3]) == backbone.causal
 
 
-def test_a_padded_batch_is_each_row_alone(backbone: Backbone) -> None:
+@pytest.mark.parametrize(("name", "cell"), pairs(names("backbone"), names("cell"), shift=1))
+def test_a_padded_batch_is_each_row_alone(name: str, cell: str) -> None:
+    backbone = build(name, cell)
     x = some_input()
     x[1, 3:], x[2, 1:] = 1e3, -1e3
     outputs, after = backbone(x, LENGTHS)
@@ -92,7 +94,9 @@ def test_a_padded_batch_is_each_row_alone(backbone: Backbone) -> None:
         assert (outputs[row, kept:] == 0).all()
 
 
-def test_step_is_forward(backbone: Backbone) -> None:
+@pytest.mark.parametrize(("name", "cell"), pairs(names("backbone"), names("cell"), shift=2))
+def test_step_is_forward(name: str, cell: str) -> None:
+    backbone = build(name, cell)
     x = some_input()
     state = map_state(lambda zero: torch.randn_like(zero), backbone.initial_state(B))
     if not backbone.causal:

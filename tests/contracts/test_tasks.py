@@ -1,5 +1,5 @@
-"""What every name in conf/task must do with every name in conf/cell. There is no list of exceptions: a task that is
-another one's class with other options is tried with a few cells, since that one is with all.
+"""What every name in conf/task must do with every name in conf/cell. There is no list of exceptions: each quick test
+tries a quarter of the pairs, four of them together every pair, and `-m slow` the rest (`pairs.py`).
 
 Regression is tried with numbers a step; `tests/tasks/test_regression.py` tries numbers a sequence.
 """
@@ -31,6 +31,7 @@ from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS
 from seqzoo.network.model import Model
 from seqzoo.tasks.classification import Classification
 from seqzoo.training.record.checkpoint import load_weights, save_weights
+from tests.contracts.pairs import pairs
 
 B, T, U = 4, 6, 5
 LENGTHS = torch.tensor([6, 4, 3, 1])
@@ -38,7 +39,6 @@ TARGET_LENGTHS = torch.tensor([3, 5, 1, 2])
 LETTERS = [list("abcdefgh")]
 SOME_CHARACTERS = list("青山入白雲春草過寒江流水隨孤村夕陽故鄉清霜月光高樓秋雨古寺遠客落花芳樹空庭啼鳥")
 WIDTH = 16
-FEW = ["elman", "gru", "lstm"]
 
 SOURCE = TextCodec.learn("characters", LETTERS)
 # characters of verse come first: they occur more often than what frames a poem
@@ -106,13 +106,6 @@ def some_batch(task: str) -> Batch:
     return Batch(inputs, LENGTHS, targets.masked_fill(torch.arange(U) >= TARGET_LENGTHS[:, None], PAD), TARGET_LENGTHS)
 
 
-# each cell with two tasks, each task with a quarter of the cells
-SOME_PAIRS = pytest.mark.parametrize(
-    ("task", "cell"),
-    [(t, c) for i, t in enumerate(names("task")) for k, c in enumerate(names("cell")) if (i - k) % 4 == 0],
-)
-
-
 @pytest.fixture(params=names("cell"))
 def cell(request: pytest.FixtureRequest) -> str:
     return request.param
@@ -121,18 +114,6 @@ def cell(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=names("task"))
 def task(request: pytest.FixtureRequest) -> str:
     return request.param
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    own = any("cell" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
-    if {"task", "cell"} <= set(metafunc.fixturenames) and not own:
-        pairs = [(task, cell) for task in names("task") for cell in (names("cell") if is_its_own(task) else FEW)]
-        metafunc.parametrize(("task", "cell"), pairs)
-
-
-def is_its_own(task: str) -> bool:
-    kind = spec_of(task).kind
-    return task == kind or load("task", task)["class"] != load("task", kind)["class"]
 
 
 def writes_on(task: str) -> bool:
@@ -168,7 +149,7 @@ def learns(model: Model, batch: Batch, share: float) -> bool:
     return False
 
 
-@SOME_PAIRS
+@pytest.mark.parametrize(("task", "cell"), pairs(names("task"), names("cell")))
 def test_half_batches_sum_to_the_whole(task: str, cell: str) -> None:
     model, batch = build(task, cell, backbone_for(task)).eval(), some_batch(task)
     whole, count = loss_of(model, batch)
@@ -187,7 +168,7 @@ def test_the_example_batch_has_a_loss(task: str) -> None:
     assert count > 0
 
 
-@SOME_PAIRS
+@pytest.mark.parametrize(("task", "cell"), pairs(names("task"), names("cell"), shift=1))
 def test_padding_changes_nothing(task: str, cell: str) -> None:
     model, batch = build(task, cell, backbone_for(task)).eval(), some_batch(task)
     wider = dataclasses.replace(batch)
@@ -221,11 +202,12 @@ def assert_same_answers(found: list, expected: list, tolerance: float = 1e-5) ->
             assert answer == pytest.approx(right, abs=tolerance)
 
 
+@pytest.mark.parametrize(("task", "cell"), pairs(names("task"), names("cell"), shift=2))
 def test_one_batch_is_learned(task: str, cell: str) -> None:
     assert learns(build(task, cell, backbone_for(task)), some_batch(task), share=0.5)
 
 
-@pytest.mark.parametrize("cell", FEW)
+@pytest.mark.parametrize(("task", "cell"), pairs(names("task"), ["elman", "gru", "lstm"]))
 def test_one_batch_is_learned_by_heart_and_decoded(task: str, cell: str) -> None:
     model, batch = build(task, cell, backbone_for(task)), some_batch(task)
     assert learns(model, batch, share=0.03)
@@ -243,7 +225,7 @@ def test_one_batch_is_learned_by_heart_and_decoded(task: str, cell: str) -> None
     assert all(-2 < p.score <= 0 for p in predictions)
 
 
-@SOME_PAIRS
+@pytest.mark.parametrize(("task", "cell"), pairs(names("task"), names("cell")))
 def test_a_prediction_for_each_row(task: str, cell: str) -> None:
     model, batch = build(task, cell, backbone_for(task)).eval(), some_batch(task)
     predictions = model.task.decode(model, batch)
@@ -258,6 +240,7 @@ def test_a_batch_without_targets_can_be_decoded_and_shown(task: str) -> None:
     assert len(model.task.show(batch, predictions)) == len(predictions) == B
 
 
+@pytest.mark.parametrize(("task", "cell"), pairs(names("task"), names("cell"), shift=3))
 def test_saved_weights_give_the_same_scores(task: str, cell: str, tmp_path: Path) -> None:
     model, batch = build(task, cell, backbone_for(task)).eval(), some_batch(task)
     save_weights(tmp_path / "weights", model, {})
@@ -335,7 +318,7 @@ def test_every_pooling_learns(pooling: str) -> None:
 # transduction
 
 
-@pytest.mark.parametrize("context", ["first_state", "every_step"])
+@pytest.mark.parametrize(("context", "cell"), pairs(["first_state", "every_step"], names("cell")))
 def test_the_decoder_may_have_another_cell(cell: str, context: str) -> None:
     """Of another width, too: its first state is then made by a layer, and the answer learns from the encoder."""
     decoder = {"backbone": {"cell": cell, "hidden_size": WIDTH + 4}, "context": context}
@@ -357,19 +340,18 @@ def test_an_encoder_of_the_same_shape_gives_its_state_as_it_is(cell: str) -> Non
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"context": "first_state"},
-        {"context": "every_step"},
-        {"context": ["first_input", "every_step"]},
-        {"context": ["first_state", "max_state"]},
-        {"context": "first_input"},
-        {"context": "mean_state", "attention": "general"},
-        {"context": "every_step", "attention": "location_aware", "input_feeding": True},
-    ],
-    ids=lambda options: "-".join(map(str, options.values())),
-)
+DECODERS = [
+    {"context": "first_state"},
+    {"context": "every_step"},
+    {"context": ["first_input", "every_step"]},
+    {"context": ["first_state", "max_state"]},
+    {"context": "first_input"},
+    {"context": "mean_state", "attention": "general"},
+    {"context": "every_step", "attention": "location_aware", "input_feeding": True},
+]
+
+
+@pytest.mark.parametrize(("options", "cell"), pairs(DECODERS, names("cell")), ids=str)
 def test_teacher_forcing_is_stepping_through_the_right_tokens(cell: str, options: dict[str, Any]) -> None:
     model, batch = build("transduction", cell, decoder=options).eval(), some_batch("transduction")
     features = model.encode(batch)

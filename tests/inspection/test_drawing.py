@@ -43,6 +43,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def pictures() -> None:
+    """They are drawn here."""
+
+
 @pytest.fixture
 def loaded(run: Path) -> Loaded:
     return load(run)

@@ -143,6 +143,7 @@ def test_a_stopped_sweep_says_how_to_go_on(command: Callable, tmp_path: Path, mo
     assert command(*sweep).status == 0
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_where_it_was(command: Callable, tmp_path: Path) -> None:
     """SIGKILL in the second of two jobs; together the two starts end with the numbers of one."""
     overrides = [*SMALL, "training.steps=60", "training.save_every=0"]

@@ -23,6 +23,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ("debug=tiny", "data=reverse", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
 
 
+@pytest.fixture(autouse=True)
+def pictures() -> None:
+    """They are drawn here."""
+
+
 def test_looking_changes_nothing_in_a_training(command: Callable, tmp_path: Path) -> None:
     for share in ("0", "1"):
         done = command("train", *SMALL, "cell=gru", f"training.diagnostics={share}", f"hydra.run.dir={share}")
