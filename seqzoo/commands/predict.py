@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--columns",
         metavar="TOKEN,TAG",
-        help="with --conll: the two columns, as numbers from 0 or names such as form,upos; default: as in training",
+        help="with --conll: zero-based indices or names (form,upos) of the two columns; default: as in training",
     )
     parser.add_argument("--scheme", choices=SCHEMES, help="with --conll: scheme of tags that mark spans")
     parser.add_argument(

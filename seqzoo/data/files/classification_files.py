@@ -21,7 +21,7 @@ class ClassificationFiles(SplitFiles, ClassificationData):
             per line; the label is what the star in the name of the file, such as "names/*.txt", stands for.
             target_lines: three lines per example, the text with $T$, the target and the label; needs `marked`.
         marked: whether each text marks the target that its label refers to, see `seqzoo.data.sources.marked_text`.
-        text_column, label_column: names in the header of a table, or numbers from 0 where it has no header.
+        text_column, label_column: names in the header of a table, or zero-based indices where it has no header.
         label_until: keep only the part of a label before this text, such as DESC of "DESC:manner" with ":".
         tokenizer: of the texts.
     """

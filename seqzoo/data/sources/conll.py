@@ -75,7 +75,7 @@ class Conll:
     empty. In CoNLL-U, comments, ranges (`1-2`) and empty nodes (`8.1`) are not tokens.
 
     Args:
-        token: column of the token: a number from 0 (-1 is the last), or a name of CoNLL-U (form, lemma, upos, ...).
+        token: column of the token: a zero-based index (-1 is the last), or a name of CoNLL-U (form, lemma, upos, ...).
             None: `form` in CoNLL-U, otherwise the first column.
         tag: column of the tag. None or -1: `upos` in CoNLL-U, otherwise the last column.
         conllu: the file is CoNLL-U, which named columns imply.

@@ -21,7 +21,7 @@ def read_table(path: str, columns: list[str | int], encoding: str = "utf-8", lis
     Args:
         path: of a .csv, .jsonl or otherwise tab-separated file. In a tab-separated file quotes have no meaning, and
             fields cannot contain tabs or line ends.
-        columns: names in the header, or keys of .jsonl; or numbers from 0 for a file without a header.
+        columns: names in the header, or keys of .jsonl; or zero-based indices for a file without a header.
         encoding: of the file.
         lists: a field of .jsonl may be a list of texts, which become the lines of one text.
 
@@ -139,10 +139,10 @@ def _place_of(path: str, header: list[str], column: str | int) -> int:
     if header.count(column) == 1:
         return header.index(column)
     if column in header:
-        raise DataError(f"{path} has {header.count(column)} columns {column!r}: rename them, or give a number from 0.")
+        raise DataError(f"{path} has {header.count(column)} columns {column!r}: rename them or give an index (from 0).")
     advice = closest(column, [name[:40] for name in header])
     if "Did you mean" not in advice:
-        advice += " Without a header, columns have numbers from 0."
+        advice += " Without a header, columns are given by zero-based indices."
     if len(header) == 1 and any(mark in header[0] for mark in ";,|\t"):
         advice += " Does its suffix tell the wrong separator? .csv means commas, all others tabs."
     raise DataError(f"{path} has no column {column!r}.{advice}")

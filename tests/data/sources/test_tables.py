@@ -76,7 +76,7 @@ def test_the_name_within_an_archive_says_what_it_is(tmp_path: Path, member: str)
             ["text"],
             r"a.tsv:2: .* Quotes have no meaning here",
         ),
-        ("a.csv", "a film,pos\n", ["text"], r"There are: a film, pos. Without a header, columns have numbers from 0"),
+        ("a.csv", "a film,pos\n", ["text"], r"There are: a film, pos. Without a header, columns are given by zero"),
         ("a.csv", "text;label\na;pos\n", ["text"], r"Does its suffix tell the wrong separator"),
         ("a.csv", "text,text,label\na,b,pos\n", ["text"], r"has 2 columns 'text': rename them"),
         ("a.csv", "a,pos\n", [0, 2], r"has no column 2: its rows have 2 fields, counted from 0"),
