@@ -49,6 +49,7 @@ COLUMNS = (
 # T, B, I, H; the first is that of pytorch/benchmarks/fastrnns
 SHAPES = [(100, 64, 512, 512), (100, 32, 256, 256), (200, 16, 128, 256), (35, 20, 200, 200), (100, 1, 128, 128)]
 TORCH = {"lstm": (nn.LSTM, nn.LSTMCell), "gru": (nn.GRU, nn.GRUCell), "elman": (nn.RNN, nn.RNNCell)}
+# a choice: what each needs of an engine differs (gates in series, normalisation, products of states, two equations)
 VARIANTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "peephole_lstm": ("peephole_lstm", {}, "PeepholeLSTM"),
     "coupled_lstm": ("coupled_lstm", {}, None),

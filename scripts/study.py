@@ -29,6 +29,7 @@ from seqzoo.runs.ledger import Ledger
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE = REPOSITORY / "results" / "study.csv"
 SEEDS = (0, 1, 2)
+# choices of this comparison, which has all cells: those that run first, and those that run at all sizes
 FIRST_CELLS = (
     "elman", "lstm", "gru", "min_gru", "min_lstm", "sru", "qrnn", "lru", "mgu", "janet", "peephole_lstm",
     "coupled_lstm", "layer_norm_lstm", "li_gru", "ugrnn", "s_lstm",

@@ -21,8 +21,11 @@ SIZE = "200k"
 """Number of parameters in the main comparison; a few cells have runs of other sizes, too."""
 PLAIN, REFERENCE = "elman", "lstm"
 GATED = ("lstm", "gru", "mgu")
+"""Cells that the page compares with the plain one. A choice: all other gated cells are variants of these."""
 PARALLEL = ("min_gru", "min_lstm", "sru", "qrnn", "lru", "hgrn")
-"""Cells whose step is linear in the state, so that a sequence can be scanned in parallel."""
+"""Cells whose step is linear in the state, so that a sequence can be scanned in parallel. The page compares
+them as a group. `CellInfo.parallel_in_time` holds of TDNN, too, which is no choice here because it has no recurrence.
+"""
 
 
 @dataclass

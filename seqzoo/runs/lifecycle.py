@@ -19,12 +19,12 @@ from seqzoo import __version__
 from seqzoo.configuration import composing
 from seqzoo.configuration.building import build_data, build_model, build_rule, task_name
 from seqzoo.configuration.checking import check
-from seqzoo.configuration.cost import Cost, memory_to_train
+from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.experiment import Experiment
-from seqzoo.configuration.sizing import describe_inputs, measure, within_budget
+from seqzoo.configuration.sizing import measure, within_budget
 from seqzoo.configuration.stored import resumed, stored
 from seqzoo.contracts.capabilities import Report, Reports, ScoresTexts
-from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError, program
+from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError
 from seqzoo.contracts.options import Options
 from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.parts import DataModule
@@ -33,6 +33,7 @@ from seqzoo.data.sources.fingerprints import changed, records, saved_records
 from seqzoo.data.text.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
 from seqzoo.metrics import signatures
 from seqzoo.network.model import Model
+from seqzoo.runs.description import command_to_resume, introduction, later_end, summary
 from seqzoo.runs.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.device import check_precision, choose_threads, make_deterministic, seed_everything, select_device
@@ -40,11 +41,9 @@ from seqzoo.training.evaluation import evaluate
 from seqzoo.training.loop import Stopped, fit
 from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
 from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, read_config, read_json
-from seqzoo.training.record.older import BPTT
-from seqzoo.training.record.run import Run, format_number, format_seconds, format_speed, format_table
+from seqzoo.training.record.run import Run
 from seqzoo.training.record.tracking import Ending, Tracker
 from seqzoo.training.session import Position, Session, check_progress, count_updates, is_over
-from seqzoo.training.settings import Training
 
 LONGEST_PATH = 120
 """Maximum number of characters of a path in a message."""
@@ -131,7 +130,7 @@ def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> dict[str, A
         )
         batches = data.num_batches("train", position.epoch)
         if as_before or is_over(position, settings, seconds, batches):
-            later = _later_end(position, settings, seconds, batches)
+            later = later_end(position, settings, seconds, batches)
             raise CheckpointError(
                 f"{folder} has finished (update {position.step:,}): to train longer, give a later end, such as {later}"
             )
@@ -178,7 +177,7 @@ def _train(
             fill(model, checkpoint["model"], run.folder / LAST)
             session.restore(checkpoint)
         run.forget_after(session.position.step)
-    _introduce(run, experiment, data, session, threads, cost)
+    run.log(introduction(run.folder, experiment, data, session, threads, cost))
 
     purge_step = session.position.step + 1 if checkpoint is not None else None
     columns = hyperparameters(experiment, cost.parameters)
@@ -196,7 +195,7 @@ def _train(
     except Stopped:
         run.log(
             f"stopped and saved after update {session.position.step:,}; to resume:\n"
-            f"    {program('seqzoo')} {_resume_arguments(run.folder, experiment)}"
+            f"    {command_to_resume(run.folder, experiment)}"
         )
         raise
     except Exception as error:
@@ -204,28 +203,11 @@ def _train(
         if failure_of_own_part(error) is not None:
             run.log(
                 f"to resume from the last checkpoint, once the error is fixed:\n"
-                f"    {program('seqzoo')} {_resume_arguments(run.folder, experiment)}"
+                f"    {command_to_resume(run.folder, experiment)}"
             )
         raise
     finally:
         run.tracker.close(ending)
-
-
-def _resume_arguments(folder: Path, experiment: Experiment) -> str:
-    """The arguments of the command line that resume a run."""
-    allowed = [f"allow_modules=[{','.join(experiment.allow_modules)}]"] if experiment.allow_modules else []
-    allowed += ["allow_changed_data=true"] if experiment.allow_changed_data else []
-    return shlex.join(["train", *composing.config_dir_arguments(), f"resume={folder}", *allowed])
-
-
-def _later_end(position: Position, settings: Training, seconds: float | None, batches: int) -> str:
-    """An override that extends a finished training."""
-    if seconds is not None and position.update_seconds >= seconds:
-        return f"budget.seconds={2 * position.update_seconds:.0f}"
-    epochs = position.epoch + (position.batch >= batches)
-    if settings.epochs is not None and epochs >= settings.epochs:
-        return f"training.epochs={2 * epochs}"
-    return f"training.steps={2 * position.step}"
 
 
 def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint: dict[str, Any] | None) -> int:
@@ -236,66 +218,6 @@ def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint:
         threads = choose_threads(model.backbone, getattr(data, "batch_size", 1))
     torch.set_num_threads(int(threads))
     return int(threads)
-
-
-def _introduce(run: Run, experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost) -> None:
-    sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits().items())
-    names = " ".join(f"{group}={experiment.choices[group]}" for group in ("task", "data", "backbone", "cell"))
-    padding = data.padding_share()
-    padded = "" if padding is None else f"; {padding:.1%} of the steps of a batch are padding"
-    device = str(session.device)
-    if session.device.type == "cuda":
-        device += f" ({torch.cuda.get_device_name(session.device)}, {session.settings.precision})"
-    rows = [
-        ("run", f"{names} seed={experiment.seed}"),
-        ("data", f"{sizes}; {describe_inputs(data.spec, data.numbers)}, {data.spec.output_size:,} outputs{padded}"),
-        *_describe_vectors(data.spec),
-        *describe_cost(experiment, cost),
-        ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
-        *([] if experiment.learning == BPTT else [("learning", experiment.choices["learning"])]),
-        ("training", _describe_end(session)),
-        ("folder", str(run.folder)),
-    ]
-    rows += [("remark", remark) for remark in data.remarks]
-    if session.position.step:
-        rows.append(("continues", f"after update {session.position.step:,}"))
-    run.log(format_table(rows))
-
-
-def _describe_vectors(spec: DataSpec) -> list[tuple[str, str]]:
-    vectors = spec.vectors
-    if vectors is None:
-        return []
-    return [("vectors", f"{vectors.found:,} of {vectors.words:,} words, {vectors.share:.1%} of the training tokens")]
-
-
-def describe_cost(experiment: Experiment, cost: Cost) -> list[tuple[str, str]]:
-    """Lines of a table about the size of a model and its deviation from the budget."""
-    flops = "unknown" if cost.flops_per_token is None else f"{cost.flops_per_token:,.0f}"
-    reason = f" ({cost.unknown})" if cost.unknown else ""
-    rows = [
-        ("model", f"{cost.parameters:,} parameters, {flops} FLOPs per token{reason}"),
-        (
-            "memory",
-            f"{memory_to_train(cost)} during training; recurrent state of a sequence: {cost.state_bytes:,} bytes",
-        ),
-    ]
-    width = experiment.budget.width
-    if width is not None:
-        name, target = width
-        reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs per token")
-        assert reached is not None  # a budget of FLOPs is met only if they can be counted
-        hidden = experiment.backbone["hidden_size"]
-        rows.append(
-            ("budget", f"{reached:,.0f} of {target:,.0f} {what} ({reached / target - 1:+.2%}): hidden_size {hidden}")
-        )
-    return rows
-
-
-def _describe_end(session: Session) -> str:
-    ends = [] if session.total_steps is None else [f"{session.total_steps:,} updates"]
-    ends += [] if session.seconds is None else [f"{session.seconds:g} seconds"]
-    return " or ".join(ends)
 
 
 def _finish(
@@ -346,27 +268,13 @@ def _finish(
     for split, report in reports.items():
         if report is not None:
             run.log_report(split, report, position.step)
-    rows = [
-        (split, "  ".join(f"{name} {format_number(value)}" for name, value in values.items()))
-        for split, values in scores.items()
-    ]
-    rows += [
-        *describe_cost(experiment, cost),
-        ("time", f"{format_seconds(position.seconds)} of training, {format_speed(session)}"),
-        ("folder", str(run.folder)),
-    ]
-    run.log("\n" + format_table(rows) + f"\n\n{program('tensorboard')} --logdir {shlex.quote(_log_folder(run.folder))}")
+    run.log("\n" + summary(run.folder, experiment, scores, session, cost))
     return metrics
 
 
 def _report(model: Model) -> Report | None:
     """An empty confusion matrix for tasks that predict classes; None for others."""
     return model.task.report() if isinstance(model.task, Reports) else None
-
-
-def _log_folder(folder: Path) -> str:
-    """The folder to open in TensorBoard: `runs`, with all other runs, or that of the run."""
-    return "runs" if folder.resolve().is_relative_to(Path("runs").resolve()) else str(folder)
 
 
 def evaluate_run(

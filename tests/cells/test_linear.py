@@ -8,10 +8,9 @@ import pytest
 import torch
 
 import seqzoo
+from seqzoo.analysis.study import PARALLEL
 from seqzoo.cells.cell import Cell
 from seqzoo.contracts.errors import ConfigError
-
-PARALLEL = ["min_gru", "min_lstm", "lru", "sru", "qrnn", "hgrn"]
 
 
 @pytest.mark.parametrize("name", PARALLEL)
