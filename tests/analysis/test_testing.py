@@ -106,7 +106,6 @@ def test_a_sound_cell_passes() -> None:
         (ForgetsItsState, {"scan", "lengths", "halves", "resets"}),
         (IgnoresLengths, {"lengths", "padding", "resets"}),
         (CutsTheGradient, {"scan", "lengths"}),
-        (DrawsWeightsThatAreNotSaved, {"state dict"}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -116,7 +115,7 @@ def test_what_is_wrong_is_found(create: type[Cell], expected: set[str]) -> None:
 
 def test_nothing_else_is_found() -> None:
     assert failed(DrawsWeightsThatAreNotSaved) == {"state dict"}
-    verdict = testing.certify(ComputesInFloat32)["bfloat16"]
+    verdict = testing.verdict(testing.check_bfloat16, ComputesInFloat32)
     assert verdict == (False, "outputs are torch.float32 where parameters and inputs are torch.bfloat16")
 
 
