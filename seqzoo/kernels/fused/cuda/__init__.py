@@ -1,5 +1,5 @@
-"""The GPU target: `triton_source` generates Triton kernels; `resident` runs whole sequences in one kernel, `stepwise` a
-few kernels per step.
+"""The GPU target: Triton kernels that run a whole sequence, or a step in a few kernels.
 
-In tests, Triton's interpreter runs both on a CPU.
+`triton_source` generates the kernels; `resident` runs a whole sequence in one kernel, `stepwise` runs each step in a
+few kernels. In tests, Triton's interpreter runs both on a CPU.
 """
