@@ -84,7 +84,7 @@ class RNN(nn.Module):
         _check_arguments(sizes, {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, dropout)
         if proj_size:
             cell, options = _projected(cell, proj_size, options)
-        wrong = check_component("cell", {**load("cell", cell), **options}, "cell", {}, beside=parameters(RNN))
+        wrong = check_component("cell", {**load("cell", cell), **options}, "RNN", {}, beside=parameters(RNN))
         if wrong:
             raise ConfigError(wrong.values())
         if dropout and num_layers == 1:

@@ -65,7 +65,10 @@ def test_it_is_listed_explained_and_checked(command: Callable) -> None:
     assert "lstm" in listed
     told = command("info", "mine", "--config-dir", "my_conf").out
     assert told.startswith("mine: leaky network of mine\n")
-    assert "not known, as my_cells.Leaky is outside seqzoo and is not run for this page\n" in told
+    assert "states, parameters: unknown, as my_cells is outside seqzoo: add --allow-module my_cells\n" in told
+    built = command("info", "mine", "--config-dir", "my_conf", "--allow-module", "my_cells").out
+    assert "parameters at I = H = 128: 33,024\n" in built
+    sys.modules.pop("my_cells")
     assert "cell.leak=0.9  how much of the state is kept\n" in told
     assert "cell.leak=0.9" in command("train", "--help", "--config-dir=my_conf", "cell=mine").out
 

@@ -62,7 +62,7 @@ def test_a_cell_a_task_data_and_a_metric_run_together(command: Callable, tmp_pat
         ("--stream",): "only what writes token by token can be streamed, and task=ctc does not",
         ("--n-best", "2"): "n_best is 2: task=ctc gives one answer to each text",
         ("--explain",): "task=ctc cannot explain its predictions",
-        ("--with", "run"): "run and run cannot answer together: their tasks do not both write their answers",
+        ("--with", "run"): "run and run cannot answer together: task=ctc does not write token by token",
         ("--conll",): "--conll writes a tag for each token, and the run, of task=ctc, has none to give",
     }.items():
         done = command("predict", "run", "aab", *flags, *ALLOW)
@@ -82,7 +82,7 @@ def test_a_constraint_holds_however_answers_are_found(command: Callable) -> None
         assert all(sorted(answer) == list("abcde") for answer in answers)
     unmet = command("predict", "run", *texts, *ours[:2], "--set", "search.min_length=6", *ALLOW)
     assert (unmet.status, unmet.err) == (
-        2, "seqzoo: Line 1: no text satisfies min_length=6 and every letter once: loosen it.\n",
+        2, "seqzoo: Line 1: no text satisfies search.min_length=6 and every letter once: loosen it.\n",
     )  # fmt: skip
     refused = command("predict", "run", *texts, *ours, "--allow-module", "stuttering")
     assert (refused.status, refused.err[:78]) == (

@@ -158,11 +158,15 @@ def test_other_activations_of_elman(activation: str) -> None:
 
 
 def test_a_misspelled_option_of_every_cell_is_recognized() -> None:
-    with pytest.raises(ConfigError, match=r"there is no option 'cell.zonout'. Did you mean 'zoneout' or 'dropout'\?"):
+    with pytest.raises(
+        ConfigError, match=r"there is no option 'RNN.zonout'. Did you mean 'RNN.zoneout' or 'RNN.dropout'\?"
+    ):
         seqzoo.RNN("lstm", 5, 8, zonout=0.1)
-    with pytest.raises(ConfigError, match=r"there is no option 'cell.recurent_init'. Did you mean 'recurrent_init'"):
+    with pytest.raises(
+        ConfigError, match=r"there is no option 'cell.recurent_init'. Did you mean 'cell.recurrent_init'"
+    ):
         seqzoo.create_cell("gru", 5, 8, recurent_init="identity")
-    with pytest.raises(ConfigError, match=r"there is no option 'cell.bidirectionl'. Did you mean 'bidirectional'\?"):
+    with pytest.raises(ConfigError, match=r"there is no option 'RNN.bidirectionl'. Did you mean 'RNN.bidirectional'\?"):
         seqzoo.RNN("lstm", 5, 8, bidirectionl=True)
 
 

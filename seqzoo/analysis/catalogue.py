@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,6 +95,7 @@ class CellInfo:
         equations: in the letters of the code; ' marks values after the step.
         notes: the rest of the description.
         options: of this cell and of every cell.
+        allow_modules: modules outside seqzoo that may be imported to build it.
     """
 
     name: str
@@ -103,6 +105,7 @@ class CellInfo:
     equations: str
     notes: str
     options: tuple[Option, ...]
+    allow_modules: tuple[str, ...] = ()
 
     @property
     def paper(self) -> Paper | None:
@@ -162,9 +165,10 @@ class CellInfo:
 
     @cached_property
     def _create(self) -> CellFactory:
-        from seqzoo.configuration.building import cell_factory
+        from seqzoo.configuration import composing
+        from seqzoo.configuration.components import make_cell_factory
 
-        return cell_factory(self.name)
+        return make_cell_factory(composing.load("cell", self.name), self.allow_modules, "cell")
 
     def _on_meta(self, input_size: int) -> Cell:
         """The cell on the meta device."""
@@ -184,10 +188,9 @@ class CellInfo:
         return "\n\n".join(filter(None, [*parts, "\n".join(self._sizes()), "\n".join(options), self.bibtex]))
 
     def _sizes(self) -> list[str]:
-        if "." in self.cell_class:
-            return [
-                f"states, parameters: not known, as {self.cell_class} is outside seqzoo and is not run for this page"
-            ]
+        module = self.cell_class.rpartition(".")[0]
+        if module and module not in self.allow_modules:
+            return [f"states, parameters: unknown, as {module} is outside seqzoo: add --allow-module {module}"]
         return [
             f"states: {', '.join(self.states)}",
             f"parameters at I = H = {HIDDEN}: {self.parameters:,}{'' if self.trains_recurrence else ', none trained'}",
@@ -195,7 +198,7 @@ class CellInfo:
         ]
 
 
-def cell_info(name: str) -> CellInfo:
+def cell_info(name: str, allow_modules: Sequence[str] = ()) -> CellInfo:
     """Paper, equations, options, sizes and BibTeX entry of a cell.
 
     A user-defined cell cites its paper in a comment of its YAML, in the form of seqzoo's docstrings:
@@ -203,6 +206,7 @@ def cell_info(name: str) -> CellInfo:
 
     Args:
         name: a name in `conf/cell`.
+        allow_modules: modules of your own that may be imported for the sizes of the cell.
 
     Returns:
         The entry; its sizes are computed by building the cell when they are first read.
@@ -220,7 +224,7 @@ def cell_info(name: str) -> CellInfo:
     # the paper of a variant comes before that of the cell it changes
     papers.sort(key=lambda paper: not (paper.first_author in summary and str(paper.year) in summary))
     options = tuple(Option(*option) for option in registry.every_option("cell", name))
-    return CellInfo(name, summary, cell_class, tuple(papers), equations, notes, options)
+    return CellInfo(name, summary, cell_class, tuple(papers), equations, notes, options, tuple(allow_modules))
 
 
 def parse(docstring: str) -> tuple[tuple[Paper, ...], str, str]:

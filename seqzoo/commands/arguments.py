@@ -28,9 +28,13 @@ def help_options(command: str, overrides: list[str]) -> None:
     for option, default, what in registry.common_help("budget"):
         print(f"  {f'budget.{option}={default}':42} {what}")
     for group in ("cell", "backbone", "encoder", "task", "data", "learning", "training"):
-        print(f"\n{group}={config['choices'][group]}")
-        for option, default, what in registry.every_option(group, config["choices"][group]):
-            print(f"  {f'{group}.{option}={default}':42} {what}")
+        print(f"\n{group}: {config['choices'][group]}")
+        options = registry.every_option(group, config["choices"][group])
+        for option, default, what in options:
+            if not default and any(name.startswith(f"{option}.") for name, _, _ in options):
+                print(f"\n  {group}.{option}: {what}" if what else f"\n  {group}.{option}:")
+            else:
+                print(f"  {f'{group}.{option}={default}':42} {what}")
 
 
 def allow_own_modules(overrides: list[str]) -> None:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
+from pathlib import Path
 
-from seqzoo.contracts.errors import printable_lines
+from seqzoo.commands.arguments import find_modules_here
+from seqzoo.contracts.errors import ConfigError, printable_lines
 
 
 def info(arguments: list[str]) -> None:
     """Print paper, equations, options, states, parameters and BibTeX of a cell."""
-    if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
-        print(
-            "seqzoo info CELL: paper, equations, options, states, parameters and BibTeX of a cell (seqzoo list cells)"
+    parser = argparse.ArgumentParser(
+        "seqzoo info",
+        description="Paper, equations, options, states, parameters and BibTeX of a cell (seqzoo list cells).",
+    )
+    parser.add_argument("cell", help="a name of conf/cell, or of a folder given by --config-dir")
+    parser.add_argument(
+        "--allow-module",
+        action="append",
+        default=[],
+        help="a Python module of your own whose cell may be built",
+    )
+    chosen = parser.parse_args(arguments)
+    if chosen.allow_module:
+        find_modules_here()
+    if Path(chosen.cell).is_dir():
+        raise ConfigError(
+            [f"{chosen.cell} is a folder, and info describes a cell: seqzoo compare and seqzoo diff describe runs"]
         )
-        sys.exit(0 if arguments and arguments[0] in ("-h", "--help") else 2)
     from seqzoo.analysis.catalogue import cell_info
 
-    print(printable_lines(str(cell_info(arguments[0]))))
+    print(printable_lines(str(cell_info(chosen.cell, chosen.allow_module))))

@@ -6,8 +6,10 @@ A configuration can only name classes of seqzoo's packages and of modules that t
 from __future__ import annotations
 
 import importlib
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -18,6 +20,7 @@ from seqzoo.cells.initialisation import Initialisation, initialise
 from seqzoo.cells.modified import Modifiers, modify
 from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import WIDEST
+from seqzoo.configuration.registry import noun
 from seqzoo.contracts.class_index import modules
 from seqzoo.contracts.errors import ConfigError, DataError, closest
 from seqzoo.contracts.options import (
@@ -67,6 +70,11 @@ PROVIDED = {
 }
 
 
+LARGEST_FLOAT = 1_000_000
+"""The largest size of a number in the options of a cell, such as an initial bias; whole numbers have limits of their
+own."""
+
+
 def find(group: str, options: Options, allowed: Collection[str], where: str) -> Any:
     """The class that the option `class` names. Raises ConfigError."""
     name = options.get("class")
@@ -77,9 +85,20 @@ def find(group: str, options: Options, allowed: Collection[str], where: str) -> 
     if "." in name:
         return user_class(name, CONTRACTS[group], group, allowed, f"{where}.class")
     homes = modules(PACKAGES[group])
+    subject = f"{where}.class is {name!r}"
     if name not in homes:
-        raise ConfigError([f"{where}.class is {name!r}: there is no such {group}.{closest(name, homes)}"])
-    return _class_in(homes[name], name, CONTRACTS[group], group, f"{where}.class is {name!r}")
+        raise ConfigError([f"{subject}: there is no such {noun(group)}.{closest(name, _usable(group, homes))}"])
+    return _class_in(homes[name], name, CONTRACTS[group], noun(group), subject)
+
+
+def _usable(group: str, homes: Mapping[str, str]) -> list[str]:
+    """The names of classes that are complete components of a group."""
+    usable = []
+    for name, module in homes.items():
+        with suppress(ConfigError):
+            _class_in(module, name, CONTRACTS[group], group, "")
+            usable.append(name)
+    return usable
 
 
 def user_class(name: str, contract: type, what: str, allowed: Collection[str], where: str) -> Any:
@@ -227,16 +246,21 @@ def _finish(cell: Cell, common: Mapping[type, Options]) -> Cell:
 
 
 def _located(where: str, text: str, constructor: type, others: Iterable[str] = ()) -> str:
-    """The message of a constructor with the path of its component; it may begin with the name of an option."""
-    if text.startswith(f"{where}."):
-        return text
-    first = text.partition(" ")[0].partition("=")[0]
-    if first in parameters(constructor) or first in others:
-        return f"{where}.{text}"
-    for name, hint in type_hints(constructor).items():
-        if is_group(hint) and hint is not DataSpec and first in parameters(hint):
-            return f"{where}.{name}.{text}"
-    return f"{where}: {text}"
+    """The message of a constructor in which options have their paths. An option is the first word, or any word with an
+    underscore or before an equals sign, that names one.
+    """
+    paths = {name: f"{where}.{name}" for name in (*parameters(constructor), *others)}
+    for group, hint in type_hints(constructor).items():
+        if is_group(hint) and hint is not DataSpec:
+            paths = {name: f"{where}.{group}.{name}" for name in parameters(hint)} | paths
+
+    def with_path(match: re.Match[str]) -> str:
+        provided = any(match[0] in names for names in PROVIDED.values())
+        is_option = match.start() == 0 or (not provided and ("_" in match[0] or text[match.end() :].startswith("=")))
+        return paths.get(match[0], match[0]) if is_option else match[0]
+
+    located = re.sub(r"(?<![\w.'\"/-])\w+(?![\w./-])", with_path, text)
+    return located if located.startswith(f"{where}.") else f"{where}: {located}"
 
 
 def make_cell_factory(options: Options, allowed: Collection[str], where: str) -> CellFactory:
@@ -321,6 +345,8 @@ def check_component(
             mistakes |= check_options(where, kind, given)
             others += parameters(kind)
     mistakes |= check_options(where, constructor, plain, set(PROVIDED[group]) & parameters(constructor).keys(), others)
+    if group == "cell":
+        mistakes = _too_large(where, options) | mistakes
     for path, hint, value in leaves(constructor, plain):
         inside: list[str] = []
         if hint == CellFactories:
@@ -335,6 +361,15 @@ def check_component(
         if inside:
             mistakes[path] = "\n".join(inside)
     return mistakes
+
+
+def _too_large(where: str, options: Options) -> dict[str, str]:
+    """A message for each number of a cell's options that no state or weight could follow in single precision."""
+    return {
+        name: f"{where}.{name} is {value:g}: it must be between -{LARGEST_FLOAT:,} and {LARGEST_FLOAT:,}"
+        for name, value in options.items()
+        if isinstance(value, float) and LARGEST_FLOAT < abs(value) < math.inf
+    }
 
 
 def _check_nested(options: Any, where: str, allowed: Collection[str]) -> list[str]:

@@ -28,6 +28,7 @@ from seqzoo.configuration.registry import (
     _user_dirs,
     names,
     search_path,
+    unreadable,
 )
 
 MISSING = "???"
@@ -152,9 +153,8 @@ def _parsed(text: str) -> Override:
     parse = OverridesParser.create().parse_override
     try:
         return parse(text)
-    except (HydraException, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = re.sub(r" expecting .*", "", reason)  # the names of the grammar's tokens
+    except (HydraException, ValueError, RecursionError):
+        pass  # in the words of the grammar
     key, equals, value = text.partition("=")
     if key.startswith("-"):
         raise ConfigError([f"{text!r} is not an option: options have no dashes, as in task=tagging"])
@@ -166,7 +166,16 @@ def _parsed(text: str) -> Override:
         escaped = value.replace("\\", "\\\\").replace(mark, f"\\{mark}")
         around = "'" if mark == '"' else '"'  # for the shell
         advice = f": quote it, {around}{key}={mark}{escaped}{mark}{around}"
-    raise ConfigError([f"{key} is {value!r}, which cannot be read as a value ({reason}){advice}"])
+    raise ConfigError([f"{key} is {value!r}, which cannot be read as a value{_why_unreadable(value)}{advice}"])
+
+
+def _why_unreadable(value: str) -> str:
+    """Why Hydra cannot read a value, in brackets; empty if the value has a character that needs quotes."""
+    if any(value.count(mark) % 2 for mark in "'\""):
+        return " (a quote is not closed)"
+    if any(value.count(opening) != value.count(closing) for opening, closing in ("[]", "{}", "()")):
+        return " (its brackets do not match)"
+    return " (there is nothing after the comma)" if value.rstrip().endswith(",") else ""
 
 
 def _parsed_each(overrides: Iterable[str], mistakes: list[str]) -> Iterator[Override]:
@@ -193,6 +202,8 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
             options.append(override)
         elif override.is_delete():
             mistakes.append(f"{text!r} leaves a model without its {group}: choose one with {group}=...")
+        elif override.value() is None:
+            mistakes.append(f"{text!r} chooses nothing: name one.{closest('', names(group))}")
         else:
             try:
                 _path(group, str(override.value()))
@@ -260,7 +271,7 @@ def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) 
     near = [] if above and near_here else difflib.get_close_matches(name, [*near_here, *ends], n=1, cutoff=0.7)
     if near and near != near_here:
         return f". Did you mean {ends[near[0]]!r}?"
-    return f".{closest(name, [option for option in node if option != 'class'])}"
+    return f".{closest(name, [option for option in node if option != 'class'], '.'.join(above))}"
 
 
 def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:
@@ -340,6 +351,10 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
 
 def _reason(error: Exception) -> str:
     """The reason for which Hydra could not use an override, in plain words."""
+    import yaml
+
+    if isinstance(error, yaml.MarkedYAMLError):
+        return unreadable(error)
     text = str(error).strip()
     unknown = re.match(r"In '[^']*': Could not find '(hydra/\w+)/(.*)'", text)
     if unknown:

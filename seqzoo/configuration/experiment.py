@@ -149,7 +149,15 @@ def training_mistakes(config: Options) -> list[str]:
     options = config["training"]
     mistakes = check_options("training", Training, options)
     sound = {name: value for name, value in options.items() if name not in mistakes}
-    messages = [*mistakes.values(), *out_of_range(sound)]
+    missing = [name for name in mistakes if name not in options]
+    messages = []
+    if len(missing) > 1:
+        others = f" and {len(missing) - 3} more" if missing[3:] else ""
+        messages.append(
+            f"training has no {', '.join(missing[:3])}{others}: begin its YAML with defaults: [base, _self_]"
+        )
+        mistakes = {name: mistake for name, mistake in mistakes.items() if name in options}
+    messages += [*mistakes.values(), *out_of_range(sound)]
     ends = (options.get("epochs", 1), options.get("steps", 1), config.get("budget", {}).get("seconds"))
     if ends == (None, None, None):
         messages.append("training.epochs and training.steps are both null: say when to stop")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import fnmatch
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from seqzoo.contracts.errors import ConfigError, closest
+
+if TYPE_CHECKING:
+    from yaml import MarkedYAMLError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -74,17 +78,31 @@ def summary(group: str, name: str) -> str:
 
 def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
     """(option, default, description) from the comments of a YAML file and of its defaults."""
+    import yaml
     from omegaconf import OmegaConf
 
-    text = _path(group, name).read_text(encoding="utf-8")
+    path = _path(group, name)
+    text = path.read_text(encoding="utf-8")
     options: dict[str, tuple[str, str]] = {}
-    for parent in OmegaConf.to_container(OmegaConf.create(text)).get("defaults", []):  # type: ignore[union-attr]
+    try:
+        config: Any = OmegaConf.to_container(OmegaConf.create(text))
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([unreadable(error, path)]) from None
+    for parent in config.get("defaults", []):
         if isinstance(parent, str) and parent != "_self_":
             parent = parent.removeprefix(f"/{group}/").removesuffix("@_here_")
             options.update((key, (default, what)) for key, default, what in option_help(group, parent))
     for key, (default, what) in _commented(text).items():
         options[key] = (default, what or options.get(key, ("", ""))[1])
     return [(key, default, what) for key, (default, what) in options.items()]
+
+
+def unreadable(error: MarkedYAMLError, path: Path | None = None) -> str:
+    """The sentence for a file that is no YAML. path: of the file, where the error does not know it."""
+    mark = error.problem_mark or error.context_mark
+    where = path or (mark and mark.name)
+    line = "" if mark is None else f":{mark.line + 1}"
+    return f"{where}{line}: this is not YAML ({error.problem or error.context}): correct the line"
 
 
 def common_help(group: str) -> list[tuple[str, str, str]]:
@@ -126,5 +144,10 @@ def _path(group: str, name: str) -> Path:
     raise ConfigError([_no_name(group, name)])
 
 
+def noun(group: str) -> str:
+    """What a name of a group is called in messages."""
+    return {"learning": "learning rule", "training": "set of training options"}.get(group, group)
+
+
 def _no_name(group: str, name: str) -> str:
-    return f"there is no {group} named {name!r}.{closest(name, names(group))}"
+    return f"there is no {noun(group)} named {name!r}.{closest(name, names(group))}"

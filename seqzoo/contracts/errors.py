@@ -63,19 +63,19 @@ class TrainingError(SeqzooError):
     """Training that cannot continue."""
 
 
-def closest(name: str, names: Iterable[str]) -> str:
+def closest(name: str, names: Iterable[str], above: str = "") -> str:
     """The end of a sentence about an unknown name: ` Did you mean 'lstm' or 'lem'?` or the list of valid names."""
     names = sorted(names)
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     if near:
-        return f" Did you mean {' or '.join(repr(n) for n in near)}?"
+        return f" Did you mean {' or '.join(repr(f'{above}.{n}' if above else n) for n in near)}?"
     if not names:
         return ""
     listed = ", ".join(names)
     if len(listed) > LONGEST_LIST:
         listed = listed[:LONGEST_LIST].rpartition(", ")[0]
         listed += f", ... ({len(names)} in all)"
-    return f" There are: {listed}."
+    return f" Below {above} there are: {listed}." if above else f" There are: {listed}."
 
 
 def program(name: str) -> str:

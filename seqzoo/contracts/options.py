@@ -138,7 +138,7 @@ def check_options(
             elif near and near[0] not in candidates:
                 advice = f". Did you mean '{where}.{in_groups[near[0]]}'?"
             else:
-                advice = f".{closest(name, candidates)}"
+                advice = f".{closest(name, candidates, where)}"
             mistakes[name] = f"there is no option '{where}.{name}'{advice}"
         elif value == "???":
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."

@@ -443,10 +443,14 @@ def load(
     load_weights(folder / BEST, model)
     others = [load(other, device, allow_modules) for other in beside]
     for path, other in zip(beside, others, strict=True):
-        both_write = isinstance(model.task, Writes) and isinstance(other.model.task, Writes)
-        if not both_write or other.spec.kind != spec.kind:
-            reason = "their tasks do not both write their answers" if not both_write else "they read data of two kinds"
-            raise ConfigError([f"{run_dir} and {path} cannot answer together: {reason}"])
+        named = {task_name(model.task, parts.choices): model.task, other._task_name: other.model.task}
+        reasons = [
+            f"{name} does not write token by token" for name, task in named.items() if not isinstance(task, Writes)
+        ]
+        if other.spec.kind != spec.kind:
+            reasons.append(f"one reads data for {spec.kind}, the other for {other.spec.kind}")
+        if reasons:
+            raise ConfigError([f"{run_dir} and {path} cannot answer together: {reasons[0]}"])
         if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
             raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
     return Loaded(model.to(device).eval(), spec, parts, others)

@@ -96,9 +96,11 @@ class Transduction(WritingTask):
         self.decoder = Decoder(feature_size, spec.output_size, encoder_state, decoder)
         for name, given in (("coverage_penalty", search.coverage_penalty), ("coverage_loss", coverage_loss)):
             if given and self.decoder.attention is None:
-                raise ValueError(f"{name} needs something to attend with: choose an attention")
+                raise ValueError(f"{name} needs something to attend with, such as attention=general")
         if decoder.copy_source and label_smoothing:
-            raise ValueError("label_smoothing spreads over what the head writes alone: leave it out with copy_source")
+            raise ValueError(
+                "label_smoothing spreads over what the head writes alone: leave it out with copy_source=true"
+            )
         self.spec, self.metric_names, self.search = spec, metrics, search
         self.word_dropout, self.label_smoothing, self.coverage_loss = word_dropout, label_smoothing, coverage_loss
         self.critic = None if self_critical.metric == "none" else Critic(self_critical)

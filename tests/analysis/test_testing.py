@@ -162,7 +162,7 @@ def test_the_command_says_pass_or_fail(check: Callable) -> None:
     [
         (("my_cells.Godo",), "my_cells has no cell 'Godo'. Did you mean 'Good'?"),
         (("my_sells.Good",), "my_sells cannot be imported: No module named 'my_sells'"),
-        (("my_cells.Good", "--option", "leek=1"), "there is no option 'Good.leek'. Did you mean 'leak'?"),
+        (("my_cells.Good", "--option", "leek=1"), "there is no option 'Good.leek'. Did you mean 'Good.leak'?"),
         (("my_cells.Good", "--option", "leak=much"), "Good.leak is 'much': it must be a finite number"),
         (("my_cells.Good", "--option", "leak"), "--option is 'leak': write NAME=VALUE"),
         (("clockwrok",), "there is no cell named 'clockwrok'. Did you mean 'clockwork'?"),

@@ -81,5 +81,5 @@ def test_an_unknown_one_is_told() -> None:
     sentence = "cell.activation is 'swish': it must be one of tanh, relu, sigmoid, identity, softsign, hard_tanh, gelu"
     with pytest.raises(ConfigError, match=sentence):
         seqzoo.create_cell("mgu", 4, 5, activation="swish")
-    with pytest.raises(ConfigError, match=r"there is no option 'cell.activatoin'. Did you mean 'activation'"):
+    with pytest.raises(ConfigError, match=r"there is no option 'cell.activatoin'. Did you mean 'cell.activation'"):
         seqzoo.create_cell("projected_lstm", 4, 5, activatoin="relu")

@@ -181,7 +181,7 @@ def test_an_option_of_the_task_can_be_set_to_predict(runs: Runs, command: Callab
     assert drawn(*greedy, "--seed", "1") == drawn("--set", "task.search.temperature=0", "--seed", "2")
     assert drawn("--seed", "1") == drawn("--seed", "1") != drawn("--seed", "2")
     assert command("predict", run, "a", "--set", "search.temprature=0").err == (
-        "seqzoo: there is no option 'task.search.temprature'. Did you mean 'temperature'?\n"
+        "seqzoo: there is no option 'task.search.temprature'. Did you mean 'task.search.temperature'?\n"
     )
     assert command("predict", run, "a", "--set", "temperature=0").err == (
         "seqzoo: there is no option 'task.temperature': it is 'task.search.temperature'.\n"
@@ -314,7 +314,8 @@ def test_help_explains_every_option(command: Callable) -> None:
     done = command("train", "--help", "task=language_modeling", "cell=elman")
     for group, name in [("cell", "elman"), ("task", "language_modeling"), ("training", "language_modeling")]:
         for option, default, what in option_help(group, name):
-            assert f"{group}.{option}={default}" in done.out
+            is_heading = not default and f"  {group}.{option}." in done.out
+            assert (f"\n  {group}.{option}:" if is_heading else f"{group}.{option}={default}") in done.out
             assert what in done.out
     for group in GROUPS:
         assert f"  {group}=" in done.out

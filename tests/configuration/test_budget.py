@@ -146,7 +146,7 @@ MISTAKES = {
     ),
     "budget.seconds=0": "budget.seconds is 0: it must be above 0, or null for no limit",
     "budget.tolerance=nan": "budget.tolerance is nan: it must be a finite number",
-    "budget.parameter=1M": "there is no option 'budget.parameter'. Did you mean 'parameters'?",
+    "budget.parameter=1M": "there is no option 'budget.parameter'. Did you mean 'budget.parameters'?",
     "budget.parameters=1M backbone.hidden_size=9": (
         "budget.parameters sets backbone.hidden_size, which is given, too: leave one of them out"
     ),

@@ -68,7 +68,7 @@ MISTAKES = {
     "training.learning_rate=true": "training.learning_rate is true: it must be a finite number",
     "training.learning_rate=1e300": "training.learning_rate is 1e+300: it must be at most 1,000",
     "training.schedule=cosin": "training.schedule is 'cosin': it must be one of constant, linear, cosine, plateau",
-    "+training.epochz=3": "there is no option 'training.epochz'. Did you mean 'epochs'?",
+    "+training.epochz=3": "there is no option 'training.epochz'. Did you mean 'training.epochs'?",
     "~training.momentum": "training.momentum is not set: give training.momentum=...",
     "seed=null": "seed is null: it must be a whole number from 0 to 2**63 - 1",  # data.seed takes it over
     "backbone.hidden_size=true": (
@@ -79,7 +79,11 @@ MISTAKES = {
         "cell.class is 'torch.nn.LSTM', which does not inherit from seqzoo.Cell"
     ),
     "seed=-1": "seed is -1: it must be a whole number from 0 to 2**63 - 1",
-    "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'forget_bias'?",
+    "cell.forget_bias=1e300": "cell.forget_bias is 1e+300: it must be between -1,000,000 and 1,000,000",
+    "learning.class=Foo": (
+        "learning.class is 'Foo': there is no such learning rule. There are: BackpropagationThroughTime."
+    ),
+    "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'cell.forget_bias'?",
     "cell.forget_bias=nan": "cell.forget_bias is nan: it must be a finite number",
     "task.decoder.dropout=inf": "task.decoder.dropout is inf: it must be a finite number",
     "cell.forget_bias=high": "cell.forget_bias is 'high': it must be a finite number",
@@ -90,7 +94,7 @@ MISTAKES = {
     "data.batch_size=some": "data.batch_size is 'some': it must be a whole number",
     "data.batch_size=0": "data.batch_size=0 is too small: it must be at least 1",
     "data.digits=12": "data.digits=12 must be between 1 and 9",
-    "+data.limt=3": "there is no option 'data.limt'. Did you mean 'limit'?",
+    "+data.limt=3": "there is no option 'data.limt'. Did you mean 'data.limit'?",
     "task.decoder.dropout=2": "task.decoder.dropout is 2: it is a probability, 0 <= dropout < 1",
     "task.decoder.context=frist_state": (
         "task.decoder.context is 'frist_state': it must be one of first_state, mean_state, max_state, own_state, "
@@ -114,9 +118,12 @@ MISTAKES = {
     "task.search.beam_size=many": "task.search.beam_size is 'many': it must be a whole number",
     "task.search.words=[12]": ('task.search.words is [12]: it must be a list, each text, numbers in quotes, as "12"'),
     "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'.",
-    "+task.decoder.backbone.locke=true": "there is no option 'task.decoder.backbone.locke'. Did you mean 'locked'?",
+    "+task.decoder.backbone.locke=true": (
+        "there is no option 'task.decoder.backbone.locke'. Did you mean 'task.decoder.backbone.locked'?"
+    ),
     "task.decoder.backbone.residual=true": (
-        "there is no option 'task.decoder.backbone.residual'. There are: cell, dropout, hidden_size, num_layers. If "
+        "there is no option 'task.decoder.backbone.residual'. Below task.decoder.backbone there are: cell, "
+        "dropout, hidden_size, num_layers. If "
         "its class has it, add it: +task.decoder.backbone.residual=true"
     ),
     "+task.decoder.backbone.bidirectional=true": (
@@ -153,7 +160,7 @@ def test_every_mistake_is_told_at_once() -> None:
         "data.window=0", "backbone.hidden_size=wide", "backbone.droput=0.1",
     ) == [
         "there is no cell named 'elmann'. Did you mean 'elman'?",
-        "there is no option 'backbone.droput'. Did you mean 'dropout'?",
+        "there is no option 'backbone.droput'. Did you mean 'backbone.dropout'?",
         "training.optimizer is 'adamm': it must be one of adamw, adam, sgd, rmsprop, adagrad",
         "training.epochs is 0: it must be at least 1",
         "data.window=0 is too small: it must be at least 1",
@@ -252,7 +259,7 @@ def test_an_engine_that_cannot_is_told_before_anything_runs() -> None:
 def test_create_cell_takes_options_and_refuses_others() -> None:
     cell = seqzoo.create_cell("lstm", 3, 4, forget_bias=2.5)
     assert (cell.bias_ih[4:8] == 2.5).all()
-    with pytest.raises(ConfigError, match=r"no option 'cell\.forget_bia'\. Did you mean 'forget_bias'"):
+    with pytest.raises(ConfigError, match=r"no option 'cell\.forget_bia'\. Did you mean 'cell.forget_bias'"):
         seqzoo.create_cell("lstm", 3, 4, forget_bia=2.5)
     with pytest.raises(ConfigError, match=r"no cell named 'elmann'\. Did you mean 'elman'"):
         seqzoo.create_cell("elmann", 3, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,8 @@ def test_every_mistake_is_told_at_once() -> None:
     assert mistakes == [
         "there is no cell named 'elmann'. Did you mean 'elman'?",
         "'foo' is not an override: write option=value",
-        "there is no option 'training.learning_rte'. Did you mean 'learning_rate'?",
-        "there is no option 'backbone.hiden_size'. Did you mean 'hidden_size'?",
+        "there is no option 'training.learning_rte'. Did you mean 'training.learning_rate'?",
+        "there is no option 'backbone.hiden_size'. Did you mean 'backbone.hidden_size'?",
         "there is no option 'sed'. Did you mean 'seed'?",
     ]
     assert config["seed"] == 7  # what the overrides without mistakes give
@@ -94,16 +95,17 @@ def test_every_mistake_is_told_at_once() -> None:
         ("~cell", "'~cell' leaves a model without its cell: choose one with cell=..."),
         ("cell=lstm,gru", "'cell=lstm,gru' gives several values: that makes a sweep, with -m"),
         ("seed=1,2", "'seed=1,2' gives several values: that makes a sweep, with -m"),
-        ("cell.forget_bias=[1", "cell.forget_bias is '[1', which cannot be read as a value (no viable alternative"),
-        ("data.train=<a>", "data.train is '<a>', which cannot be read as a value (token recognition error at: '<')"),
-        ("data.label_until=,", "data.label_until is ',', which cannot be read as a value (extraneous input ','): "),
+        ("learning=null", "'learning=null' chooses nothing: name one. There are: bptt."),
+        ("cell.forget_bias=[1", "cell.forget_bias is '[1', which cannot be read as a value (its brackets"),
+        ("data.train=<a>", "data.train is '<a>', which cannot be read as a value: quote it"),
+        ("data.label_until=,", "data.label_until is ',', which cannot be read as a value (there is nothing after"),
         ("data.limit=" + "9" * 5000, "data.limit is '999"),
         ("seed=${seed}", "'seed=${seed}' cannot be used: Recursive interpolation detected"),
         ("hydra/launcher=1e-8", "'hydra/launcher=1e-8' cannot be used: it takes a name, as in hydra/launcher=basic"),
         ("hydra/output=x", "'hydra/output=x' cannot be used: there is no hydra/output named 'x'. There are: default"),
         ("hydra.run=3", "'hydra.run=3' cannot be used: Hydra takes another type of value there"),
         ("+cell.class=x", "'+cell.class=x' cannot be used: there is such an option already, leave out the +"),
-        ("seed=a=b", "seed is 'a=b', which cannot be read as a value (mismatched input '='): quote it"),
+        ("seed=a=b", "seed is 'a=b', which cannot be read as a value: quote it"),
         ("hydra.searchpath=[pkg://x]", "'hydra.searchpath=[pkg://x]' is not for a command line: name the folder with"),
         ("+cell@x=gru", "'+cell@x=gru' names a package of Hydra's: write cell=... without it"),
         ("cell=../task/tagging", "there is no cell named '../task/tagging'."),
@@ -117,7 +119,7 @@ def test_every_mistake_is_told_at_once() -> None:
         ("dropout=0.1", "there is no option 'dropout': it is 'backbone.dropout' or 'encoder.dropout'."),
         ("learning_rte=1", "there is no option 'learning_rte'. Did you mean 'training.learning_rate'?"),
         ("cell.forget_bias.x=1", "cell.forget_bias.x: cell.forget_bias has no options below it"),
-        ("task.search.beam_siz=3", "there is no option 'task.search.beam_siz'. Did you mean 'beam_size'"),
+        ("task.search.beam_siz=3", "there is no option 'task.search.beam_siz'. Did you mean 'task.search.beam_size'"),
         ("hydra.rn.dir=x", "there is no option 'hydra.rn.dir'"),
     ],
 )  # fmt: skip
@@ -247,3 +249,16 @@ def test_differences_are_of_options_that_either_has() -> None:
     assert composing.differences(before, after) == {
         "b.c": (2, 4), "b.f": (None, 6), "e": (5, None), "g.h": (None, 7),
     }  # fmt: skip
+
+
+def test_a_file_of_ones_own_that_is_no_yaml_or_lacks_options_is_one_mistake(command: Callable, tmp_path: Path) -> None:
+    folder = tmp_path / "conf/training"
+    folder.mkdir(parents=True)
+    (folder / "broken.yaml").write_text("defaults: [base, _self_]\nlearning_rate: [1\n")
+    (folder / "alone.yaml").write_text("learning_rate: 0.1\nepochs: 3\n")
+    for name, told in {
+        "broken": f"seqzoo: {folder}/broken.yaml:3: this is not YAML (",
+        "alone": "seqzoo: training has no steps, optimizer, weight_decay and ",
+    }.items():
+        done = command("check", "--config-dir", "conf", f"training={name}")
+        assert (done.status, done.err[: len(told)], done.err.count("\n")) == (2, told, 1)

@@ -155,11 +155,11 @@ def test_the_score_of_an_answer_is_what_a_search_finds_it_with() -> None:
 
 def test_what_cannot_be_met_is_told_with_its_line() -> None:
     loaded = writer(words=["abc"], same_length=True)
-    with pytest.raises(DataError, match=r"^Line 14: words=.* needs 3 tokens, but an answer has at most 1"):
+    with pytest.raises(DataError, match=r"^Line 14: search.words=.* needs 3 tokens, but an answer has at most 1"):
         loaded.predict([*["abcd"] * 4, "a"], batch_size=2, first_line=10)
-    with pytest.raises(DataError, match=r"^Line 1: words="):
+    with pytest.raises(DataError, match=r"^Line 1: search.words="):
         loaded.stream("a", print)
-    with pytest.raises(DataError, match=r"^Line 3: words="):
+    with pytest.raises(DataError, match=r"^Line 3: search.words="):
         loaded.predict(["", "abcd", "a"])
 
 

@@ -579,7 +579,7 @@ def test_required_words_and_places() -> None:
     with pytest.raises(DataError, match="words has 'xy', of which the model knows only '<unk><unk>': reword it"):
         model.task.decode(model, batch)
     model.task.search = Search(places={4: "ab"}, same_length=True)
-    with pytest.raises(DataError, match=r"Row 2: places=.4: 'ab'. needs 5 tokens, but an answer has at most 4"):
+    with pytest.raises(DataError, match=r"Row 2: search.places=.4: 'ab'. needs 5 tokens, but an answer has at most 4"):
         model.task.decode(model, batch)
     for search in (Search(same_length=True), Search(couplet=True)):
         with pytest.raises(DataError, match="is for tasks that rewrite a source text"):
@@ -637,7 +637,7 @@ def test_answers_as_long_as_their_sources(beam_size: int) -> None:
     [
         (
             ["task.decoder.input_feeding=true"],
-            "task.decoder.input_feeding needs something to attend with: choose an attention",
+            "task.decoder.input_feeding needs something to attend with, such as task.decoder.attention=general",
         ),
         (["task.search.coverage_penalty=0.2"], "task.search.coverage_penalty needs something to attend with"),
         (["task.decoder.context=own_state"], "task.decoder.context is own_state: without attention"),

@@ -21,6 +21,7 @@ from seqzoo.contracts.verse_notation import FRAME, Form, lines_of, rhymes_of
 from seqzoo.data.files.poems import GeneratedPoems
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.runs.loaded import Loaded
+from seqzoo.tasks.decoding.search_options import LEAVE_OUT
 
 CHARACTERS = "".join(sorted(set("".join(line for poem in GeneratedPoems().poems()["test"] for line in poem))))
 CODEC = TextCodec.learn("characters", [list(CHARACTERS + FRAME + "578246")])
@@ -166,7 +167,7 @@ def test_options_that_are_wrong() -> None:
         "task.acrostic is 'middle': it must be first or last or a whole number or null"
     ]
     assert examine("task=verse", "task.search.words=[a]", "task.search.temperature=0")[1] == [
-        "task: a poem has a form of its own: leave out words, places, prefix, no_repeat, min_length and constraints"
+        f"task: a poem has a form of its own: {LEAVE_OUT}"
     ]
 
 

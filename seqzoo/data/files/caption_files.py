@@ -239,7 +239,9 @@ class CaptionFiles(Files, CaptionData):
     def _table(self, path: str) -> Iterator[_Line]:
         if path.endswith(".json") and isinstance(self.picture_column, int):
             raise DataError(f"{path} is JSON, not a table: set data.format=coco or data.format=karpathy.")
-        for (picture, caption), where in read_table(path, [self.picture_column, self.caption_column], self.encoding):
+        columns = [self.picture_column, self.caption_column]
+        rows = read_table(path, columns, self.encoding, options=("picture_column", "caption_column"))
+        for (picture, caption), where in rows:
             yield _Line(picture, caption, where)
 
 

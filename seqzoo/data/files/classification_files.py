@@ -65,7 +65,8 @@ class ClassificationFiles(SplitFiles, ClassificationData):
             return read_labelled_lines(path, self.encoding)
         if self.format == "target_lines":
             return read_target_lines(path, self.encoding)
-        return read_table(path, [self.label_column, self.text_column], self.encoding)
+        columns = [self.label_column, self.text_column]
+        return read_table(path, columns, self.encoding, options=("label_column", "text_column"))
 
     def _example(self, row: Row) -> Example:
         label, text = row.fields

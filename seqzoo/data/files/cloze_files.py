@@ -92,7 +92,7 @@ class ClozeFiles(SplitFiles, ClozeData):
     def read_file(self, name: str) -> list[Example]:
         path = self.path(name)
         if self.text_column is not None:
-            rows = read_table(path, [self.text_column], self.encoding)
+            rows = read_table(path, [self.text_column], self.encoding, options=["text_column"])
             return [Example(row.fields[0], "", row.where) for row in rows]
         lines = enumerate(read_lines(path, self.encoding), start=1)
         return [Example(line, "", f"{path}:{number}") for number, line in lines if line.strip()]

@@ -59,9 +59,10 @@ class HuggingFace(LocatedData, HeldOut, ClassificationData):
                 return None
             raise DataError(f"{self.name} has no split {name!r}.{closest(name, self._splits)}")
         table = self._splits[name]
-        for column in (self.text_column, self.label_column):
+        for option, column in (("text_column", self.text_column), ("label_column", self.label_column)):
             if column not in table.column_names:
-                raise DataError(f"{self.name} has no column {column!r}.{closest(column, table.column_names)}")
+                advice = closest(column, table.column_names)
+                raise DataError(f"{self.name} has no column {column!r} (data.{option}).{advice}")
         names = getattr(table.features[self.label_column], "names", None)
         labels = list(table[self.label_column])
         # some test splits are published without labels

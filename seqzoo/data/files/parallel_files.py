@@ -69,7 +69,9 @@ class ParallelFiles(ExampleFiles, TransductionData):
         if source is None:
             return None
         if target is None:
-            rows = read_table(self.path(source), [self.source_column, self.target_column], self.encoding)
+            columns = [self.source_column, self.target_column]
+            options = ("source_column", "target_column")
+            rows = read_table(self.path(source), columns, self.encoding, options=options)
         else:
             rows = read_parallel(self.path(source), self.path(target), self.encoding)
         return [Example(fields[0], fields[1], where) for fields, where in rows]

@@ -75,7 +75,7 @@ class PoemFiles(Files, Poems):
         path = self.path(self.train)
         if self.text_column is None:
             return read_lines(path, self.encoding)
-        return [row.fields[0] for row in read_table(path, [self.text_column], self.encoding, lists=True)]
+        return [row.fields[0] for row in read_table(path, [self.text_column], self.encoding, True, ["text_column"])]
 
     def _is_regular(self, lines: Lines) -> bool:
         even = len(lines) % 2 == 0 and 0 < len(lines) <= self.max_lines

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from seqzoo.contracts.errors import DataError, closest
@@ -15,7 +15,9 @@ from seqzoo.data.sources.packed import unpacked_name
 from seqzoo.data.sources.reading import Row, check_characters, filled_lines, parse_json, read_text
 
 
-def read_table(path: str, columns: list[str | int], encoding: str = "utf-8", lists: bool = False) -> list[Row]:
+def read_table(
+    path: str, columns: list[str | int], encoding: str = "utf-8", lists: bool = False, options: Sequence[str] = ()
+) -> list[Row]:
     """Read some columns of a table, with stripped fields.
 
     Args:
@@ -24,20 +26,22 @@ def read_table(path: str, columns: list[str | int], encoding: str = "utf-8", lis
         columns: names in the header, or keys of .jsonl; or zero-based indices for a file without a header.
         encoding: of the file.
         lists: a field of .jsonl may be a list of texts, which become the lines of one text.
+        options: the option of the data that names each column, for messages.
 
     Raises:
         DataError: a row has another number of fields than the others, or a field is not a text, number or boolean.
     """
     inner = unpacked_name(path)
+    named = {column: f"{column!r} (data.{option})" for column, option in zip(columns, options, strict=False)}
     if inner.endswith((".jsonl", ".json")):
-        return [_json_row(path, number, line, columns, lists) for number, line in filled_lines(path, encoding)]
+        return [_json_row(path, number, line, columns, named, lists) for number, line in filled_lines(path, encoding)]
     comma = inner.endswith(".csv")
     rows = list(_csv_rows(path, encoding) if comma else _tab_rows(path, encoding))
     _check_widths(path, rows, columns, comma)
     header = [name.strip() for name in rows[0][1]]
     if any(isinstance(column, str) for column in columns):
         del rows[0]
-    places = [_place_of(path, header, column) for column in columns]
+    places = [_place_of(path, header, column, named.get(column, repr(column))) for column in columns]
     return [Row([fields[place].strip() for place in places], f"{path}:{number}") for number, fields in rows]
 
 
@@ -68,7 +72,9 @@ def json_field(value: Any, where: str, name: str, lists: bool = False) -> str:
     return json.dumps(value)
 
 
-def _json_row(path: str, number: int, line: str, columns: list[str | int], lists: bool) -> Row:
+def _json_row(
+    path: str, number: int, line: str, columns: list[str | int], named: dict[str | int, str], lists: bool
+) -> Row:
     where = f"{path}:{number}"
     values = parse_json(line, where, "one object per line")
     if not isinstance(values, dict):
@@ -76,9 +82,11 @@ def _json_row(path: str, number: int, line: str, columns: list[str | int], lists
     for column in columns:
         if isinstance(column, int):
             names = ", ".join(name[:40] for name in values)[:100]
-            raise DataError(f"{where}: column {column} is a number, but JSON has names: give one of {names}.")
+            told = named.get(column, column)
+            raise DataError(f"{where}: column {told} is a number, but JSON has names: give one of {names}.")
         if column not in values:
-            raise DataError(f"{where}: no key {column!r}.{closest(str(column), [key[:40] for key in values])}")
+            told = named.get(column, repr(column))
+            raise DataError(f"{where}: no key {told}.{closest(str(column), [key[:40] for key in values])}")
     return Row([json_field(values[column], where, str(column), lists) for column in columns], where)
 
 
@@ -131,18 +139,18 @@ def _count(fields: int) -> str:
     return "1 field" if fields == 1 else f"{fields} fields"
 
 
-def _place_of(path: str, header: list[str], column: str | int) -> int:
+def _place_of(path: str, header: list[str], column: str | int, named: str) -> int:
     if isinstance(column, int):
         if not -len(header) <= column < len(header):
-            raise DataError(f"{path} has no column {column}: its rows have {_count(len(header))}, counted from 0.")
+            raise DataError(f"{path} has no column {named}: its rows have {_count(len(header))}, counted from 0.")
         return column
     if header.count(column) == 1:
         return header.index(column)
     if column in header:
-        raise DataError(f"{path} has {header.count(column)} columns {column!r}: rename them or give an index (from 0).")
+        raise DataError(f"{path} has {header.count(column)} columns {named}: rename them or give an index (from 0).")
     advice = closest(column, [name[:40] for name in header])
     if "Did you mean" not in advice:
         advice += " Without a header, columns are given by zero-based indices."
     if len(header) == 1 and any(mark in header[0] for mark in ";,|\t"):
         advice += " Does its suffix tell the wrong separator? .csv means commas, all others tabs."
-    raise DataError(f"{path} has no column {column!r}.{advice}")
+    raise DataError(f"{path} has no column {named}.{advice}")

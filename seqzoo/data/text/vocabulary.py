@@ -67,7 +67,7 @@ class Vocabulary:
         specials = list(specials)
         if max_size is not None and max_size <= len(specials):
             raise DataError(
-                f"vocabulary_size={max_size} is too small for {len(specials)} special tokens and others: raise it."
+                f"data.vocabulary_size={max_size} is too small for {len(specials)} special tokens and others: raise it."
             )
         frequent = [token for token, count in counts.items() if count >= min_frequency and token not in specials]
         frequent.sort(key=lambda token: (-counts[token], token))

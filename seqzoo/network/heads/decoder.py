@@ -89,7 +89,7 @@ class DecoderOptions:
             raise ValueError(f"embedding_std is {self.embedding_std}: it must be between 0 and 1,000")
         for name in ("input_feeding", "copy_source"):
             if self.attention == "none" and getattr(self, name):
-                raise ValueError(f"{name} needs something to attend with: choose an attention")
+                raise ValueError(f"{name} needs something to attend with, such as attention=general")
         starts = {*self.contexts} - {"every_step"}
         compatible = len(starts) < 2 or starts <= {*STATES}
         if not self.contexts or len({*self.contexts}) < len(self.contexts) or not compatible:

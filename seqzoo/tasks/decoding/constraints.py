@@ -133,7 +133,9 @@ def check_room(row: int, needed: int, limit: int, name: str) -> None:
     """Raise `Unmet` where a constraint needs more tokens than a text may have."""
     if needed > limit:
         raise Unmet(
-            row, f"{name} needs {needed} tokens, but an answer has at most {limit}: ask for less, or raise max_length."
+            row,
+            f"{name} needs {needed} tokens, but an answer has at most {limit}: ask for less, or raise "
+            "search.max_length.",
         )
 
 
@@ -163,7 +165,7 @@ class Length(Constraint):
         least, most = int(self.shortest[row]), None if self.longest is None else int(self.longest[row])
         if most == least:
             return f"a length of {least}"
-        return f"min_length={least}" if most is None else f"a length of {least} to {most}"
+        return f"search.min_length={least}" if most is None else f"a length of {least} to {most}"
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ class NoRepeat(Constraint):
         return log_probabilities
 
     def wanted(self, row: int) -> str:
-        return f"no_repeat={self.size}"
+        return f"search.no_repeat={self.size}"
 
 
 class Places(Constraint):

@@ -47,13 +47,13 @@ def form_of(batch: Batch, spec: DataSpec, search: Search, rewrites: bool) -> tup
     if search.couplet:
         return batch.lengths, _couplets(batch, spec)
     rows, lengths = batch.size, batch.lengths
-    prefix = dict(enumerate(_ids_of(spec, "prefix", search.prefix))) if search.prefix else {}
+    prefix = dict(enumerate(_ids_of(spec, "search.prefix", search.prefix))) if search.prefix else {}
     places = {
         place - 1 + number: token
         for place, text in (search.places or {}).items()
-        for number, token in enumerate(_ids_of(spec, "places", text))
+        for number, token in enumerate(_ids_of(spec, "search.places", text))
     }
-    words = [_ids_of(spec, "words", word) for word in search.words]
+    words = [_ids_of(spec, "search.words", word) for word in search.words]
     if search.same_length:
         limits = lengths
     elif not rewrites:
@@ -69,11 +69,11 @@ def form_of(batch: Batch, spec: DataSpec, search: Search, rewrites: bool) -> tup
     if search.no_repeat:
         parts.append(NoRepeat(search.no_repeat))
     if prefix:
-        parts.append(Places([prefix] * rows, limits, f"prefix={search.prefix!r}"))
+        parts.append(Places([prefix] * rows, limits, f"search.prefix={search.prefix!r}"))
     if places:
-        parts.append(Places([places] * rows, limits, f"places={search.places}"))
+        parts.append(Places([places] * rows, limits, f"search.places={search.places}"))
     if words:
-        parts.append(Words([words] * rows, limits, f"words={search.words}"))
+        parts.append(Words([words] * rows, limits, f"search.words={search.words}"))
     factories = cast("list[Callable[[Batch, DataSpec], Constraint]]", search.constraints)
     parts += [Checked(create(batch, spec)) for create in factories]
     return limits + search.same_length, Together(tuple(parts))  # the end also needs a position

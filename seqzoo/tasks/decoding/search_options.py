@@ -14,7 +14,9 @@ from seqzoo.tasks.decoding.hypothesis import Hypothesis, Penalty, Start, Step
 from seqzoo.tasks.decoding.sampling import sampler
 from seqzoo.tasks.decoding.streaming import Stream
 
-LEAVE_OUT = "leave out words, places, prefix, no_repeat, min_length and constraints"
+LEAVE_OUT = (
+    "leave out search.words, search.places, search.prefix, search.no_repeat, search.min_length and search.constraints"
+)
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ class Search:
         sampler(self.temperature, self.top_k, self.top_p)  # says what is wrong with them
         if self.temperature and (self.beam_size > 1 or self.words):
             raise ValueError(
-                "temperature is above 0, so tokens are drawn: set it to 0 for a beam or words, which are searched, or "
-                "beam_size to 1"
+                "temperature is above 0, so tokens are drawn, which neither a beam nor required words allow: set "
+                "temperature=0, or beam_size=1 and words=[]"
             )
 
     @property

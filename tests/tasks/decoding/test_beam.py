@@ -343,9 +343,10 @@ def test_an_ensemble_writes_by_the_mean_of_probabilities() -> None:
     ("constraints", "message"),
     [
         # 3 tokens besides the end, none twice, are no 5
-        ([Length(limits(steps=5)), NoRepeat(1)], "Row 1: no text satisfies min_length=5 and no_repeat=1: loosen it"),
+        ([Length(limits(steps=5)), NoRepeat(1)],
+         "Row 1: no text satisfies search.min_length=5 and search.no_repeat=1: loosen it"),
         ([NoRepeat(1), Places([{}, {0: 1, 1: 1}, {}], limits(), "places")],
-         "Row 2: no text satisfies no_repeat=1 and places: loosen it"),
+         "Row 2: no text satisfies search.no_repeat=1 and places: loosen it"),
         ([NoRepeat(2), Places([{}, {}, {0: 99}], limits(), "places")], "Row 3: no text satisfies places: loosen it"),
     ],
 )  # fmt: skip

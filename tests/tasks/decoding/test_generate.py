@@ -99,7 +99,7 @@ def test_constraints() -> None:
 
 def test_a_constraint_that_cannot_be_met_is_told() -> None:
     toy = Toy()
-    with pytest.raises(DataError, match="Row 1: no text satisfies no_repeat=1: loosen it"):
+    with pytest.raises(DataError, match=r"Row 1: no text satisfies search.no_repeat=1: loosen it"):
         generate(toy.start(), toy.step, limits(steps=9), constraints=Together((NoRepeat(1),)))
 
 
