@@ -11,6 +11,7 @@ Cells and layers
 Experiments
     train               trains a model, as the command `seqzoo train`
     evaluate            the scores of a run on one split
+    baseline            the scores of cheap models on the same data
     load                the model of a run, for predictions: Loaded
     build               a model and its data from overrides such as "task=tagging"
     compose             the configuration that results from overrides
@@ -51,14 +52,15 @@ if TYPE_CHECKING:
     from seqzoo.contracts.steps import Steps
     from seqzoo.learning.rule import LearningRule
     from seqzoo.rnn import GRU, LSTM, RNN, Elman, from_torch
+    from seqzoo.runs.baseline import baseline
     from seqzoo.runs.calls import evaluate, train
     from seqzoo.runs.loaded import Loaded, load
 
 __version__ = "0.1.0"
 __all__ = [
     "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "LearningRule",
-    "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Task", "build", "cell_info", "compose", "create_cell",
-    "evaluate", "from_torch", "list_cells", "list_tasks", "load", "train",
+    "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Task", "baseline", "build", "cell_info", "compose",
+    "create_cell", "evaluate", "from_torch", "list_cells", "list_tasks", "load", "train",
 ]  # fmt: skip
 
 # imported on first use, so that `seqzoo list` does not import torch
@@ -66,6 +68,7 @@ _HOMES = {
     **dict.fromkeys(("RNN", "LSTM", "GRU", "Elman", "from_torch"), "seqzoo.rnn"),
     **dict.fromkeys(("Loaded", "load"), "seqzoo.runs.loaded"),
     **dict.fromkeys(("evaluate", "train"), "seqzoo.runs.calls"),
+    "baseline": "seqzoo.runs.baseline",
     "build": "seqzoo.configuration.overrides",
     "cell_info": "seqzoo.analysis.catalogue",
     "compose": "seqzoo.configuration.experiment",

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1] / "seqzoo"
 FILES = sorted(ROOT.rglob("*.py"))
 
 ROOMS = (
-    "contracts", "kernels", "cells", "data", "metrics", "network", "tasks", "learning", "inspection", "training",
-    "configuration", "runs", "analysis", "commands",
+    "contracts", "kernels", "cells", "data", "metrics", "network", "tasks", "baselines", "learning", "inspection",
+    "training", "configuration", "runs", "analysis", "commands",
 )  # fmt: skip
 """A room may import itself and the rooms before it; the files beside them (`rnn.py`, `__init__.py`) any room."""
 

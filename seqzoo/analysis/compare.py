@@ -85,6 +85,20 @@ class Difference(NamedTuple):
         return "ahead" if self.always and 1 < self.summary.size < seeds_needed() else "alike"
 
 
+class BaselineRow(NamedTuple):
+    """A baseline that was scored beside runs of a table.
+
+    Attributes:
+        label: its name.
+        scores: by metric, on the split of the table.
+        seconds: for fitting and answering.
+    """
+
+    label: str
+    scores: dict[str, float]
+    seconds: float
+
+
 @dataclass
 class Table:
     """The configurations that were scored on the same data, best first.
@@ -97,6 +111,7 @@ class Table:
         good_enough: the validation score for which the training time until it was reached is reported.
         rows: the configurations.
         unscored: configurations without this metric, such as runs of other programs.
+        baselines: the baselines that the runs have beside them.
     """
 
     title: str
@@ -106,6 +121,7 @@ class Table:
     good_enough: float
     rows: list[Row]
     unscored: list[str] = field(default_factory=list)
+    baselines: list[BaselineRow] = field(default_factory=list)
 
     @property
     def metrics(self) -> list[str]:
@@ -185,7 +201,19 @@ def _table(title: str, runs: list[RunRecord], split: str | None, score: float | 
     rows = [row for row in rows if metric in row.scores]
     sign = 1 if higher else -1
     rows.sort(key=lambda row: (math.isnan(row.scores[metric].mean), -sign * row.scores[metric].mean))
-    return [Table(title, split, metric, higher, good_enough, rows, unscored)]
+    return [Table(title, split, metric, higher, good_enough, rows, unscored, _baselines(runs, split))]
+
+
+def _baselines(runs: Iterable[RunRecord], split: str) -> list[BaselineRow]:
+    """The different baselines of runs; those that read the same data share one."""
+    rows: dict[tuple[str, str], BaselineRow] = {}
+    for run in runs:
+        best = run.baseline
+        scores = best["scores"].get(split) if best is not None else None
+        if best is not None and scores:
+            label = printable(f"baseline: {best['name']}")
+            rows.setdefault((label, repr(scores)), BaselineRow(label, scores, float(best["seconds"])))
+    return list(rows.values())
 
 
 def _higher_is_better(metric: str, runs: Iterable[RunRecord]) -> bool:
@@ -287,7 +315,18 @@ def sentence(table: Table, better: Row, other: Row) -> str:
 
 def sentences(table: Table) -> list[str]:
     """Conclusions from a table: whether its runs read the same data, and which are better."""
-    return [*_about_data(table), *_verdicts(table)]
+    return [*_about_data(table), *_verdicts(table), *_unbeaten(table)]
+
+
+def _unbeaten(table: Table) -> list[str]:
+    """The baselines that no configuration beats on average."""
+    sign = 1 if table.higher_is_better else -1
+    best = max((sign * row.scores[table.metric].mean for row in table.rows), default=math.nan)
+    return [
+        f"No configuration is better than the {row.label}: {table.metric} {shown(row.scores[table.metric])}."
+        for row in table.baselines
+        if table.metric in row.scores and not best > sign * row.scores[table.metric]
+    ]
 
 
 def _about_data(table: Table) -> list[str]:
@@ -336,6 +375,16 @@ def header(table: Table) -> list[str]:
     return ["architecture", "seeds", *table.metrics, *COSTS.values(), *reached]
 
 
+def grid(table: Table) -> list[list[str]]:
+    """The rows of the table, as text: configurations, best first, and then baselines."""
+    found = [cells(table, row) for row in table.rows]
+    for row in table.baselines:
+        scores = [shown(row.scores.get(name, math.nan)) for name in table.metrics]
+        costs = [_amount(row.seconds) if name == "seconds" else "-" for name in COSTS]
+        found.append([row.label, "-", *scores, *costs, *(["-"] if table.times_scores else [])])
+    return found
+
+
 def cells(table: Table, row: Row) -> list[str]:
     """A row of the table, as text."""
     scores = [shown_summary(row.scores.get(name), name == table.metric) for name in table.metrics]
@@ -351,7 +400,7 @@ def as_text(tables: Sequence[Table], problems: Sequence[str]) -> str:
     """Tables and conclusions as plain text, for a terminal."""
     parts = []
     for table in tables:
-        lines = [header(table), *(cells(table, row) for row in table.rows)]
+        lines = [header(table), *grid(table)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         drawn = [
             "  ".join(
@@ -373,8 +422,7 @@ def as_markdown(tables: Sequence[Table]) -> str:
     """Tables and conclusions as Markdown."""
     parts = []
     for table in tables:
-        lines = [header(table), ["---", *["---:"] * (len(header(table)) - 1)]]
-        lines += [cells(table, row) for row in table.rows]
+        lines = [header(table), ["---", *["---:"] * (len(header(table)) - 1)], *grid(table)]
         drawn = "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
         conclusions = "\n".join(f"- {_markdown(text)}" for text in sentences(table))
         parts += [f"## {_markdown(table.title)}", drawn, conclusions, _markdown(explanation(table))]

@@ -20,6 +20,7 @@ from seqzoo.training.record.files import (
     EVENTS,
     LARGEST_EVENTS,
     METRICS,
+    is_baseline,
     is_number,
     read_bytes,
     read_config,
@@ -64,6 +65,12 @@ class RunRecord:
         scores = self.metrics.get(split)
         numbers = scores.items() if isinstance(scores, dict) else ()
         return {printable(name): float(value) for name, value in numbers if is_number(value)}
+
+    @property
+    def baseline(self) -> dict[str, Any] | None:
+        """The baseline beside the run, with the scores of each split; None without one, or if it is damaged."""
+        stored = self.metrics.get("baseline")
+        return stored if is_baseline(stored) else None
 
     @property
     def fingerprints(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from html import escape
 
 import numpy
 
-from seqzoo.analysis.compare import Table, cells, explanation, header, options, sentences
+from seqzoo.analysis.compare import Table, explanation, grid, header, options, sentences
 from seqzoo.analysis.finished_runs import RunRecord
 from seqzoo.analysis.svg import COLOURS, GREY, STYLE, Dot, Line, Plot, pareto_front
 from seqzoo.contracts.errors import printable
@@ -73,7 +73,7 @@ def _section(table: Table) -> list[str]:
     )
     parts = [
         f"<h2>{_text(table.title)}</h2>",
-        _grid(header(table), [cells(table, row) for row in table.rows], colours),
+        _grid(header(table), grid(table), colours),
         "<ul>" + "".join(f"<li>{_text(text)}</li>" for text in sentences(table)) + "</ul>",
         f'<p class="soft">{_text(explanation(table))}</p>',
         f"<h3>Quality against cost</h3><p class='soft'>{about}</p>",

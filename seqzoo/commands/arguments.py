@@ -18,6 +18,9 @@ def help_options(command: str, overrides: list[str]) -> None:
     for group in registry.GROUPS:
         print(f"  {group + '=' + config['choices'][group]:34} {registry.summary(group, config['choices'][group])}")
     print("\n  seed=0                             random seed: initialisation, dropout, data order")
+    print(
+        "  baseline=auto                      score the best cheap model beside the run: true, false or auto (if quick)"
+    )
     print("  resume=RUN_DIR                     run directory to continue")
     print("  allow_changed_data=true            resume a run although its data files have changed")
     print("  allow_modules=[my_module]          Python modules of your own that `class:` may name")

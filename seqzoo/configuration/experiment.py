@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
@@ -14,6 +14,7 @@ from seqzoo.training.record.older import BPTT
 from seqzoo.training.settings import Training, out_of_range
 
 COMPONENTS = ("data", "encoder", "cell", "backbone", "task", "learning")
+AUTO: Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class Experiment(Parts):
         budget: the budget.
         seed: random seed.
         allow_changed_data: resume the run although its data files have changed.
+        baseline: score the best baseline beside the run; auto: where that is quick, see `seqzoo.runs.beside`.
         overrides: the overrides that it was composed from.
         data_files: records of the files that were read when the run was started (`fingerprints.records`).
     """
@@ -58,6 +60,7 @@ class Experiment(Parts):
     budget: Budget = field(default_factory=Budget)
     seed: int = 0
     allow_changed_data: bool = False
+    baseline: bool | Literal["auto"] = AUTO
     overrides: Sequence[str] = ()
     data_files: Sequence[Options] = ()
 
@@ -88,6 +91,7 @@ def parse(config: Options) -> Experiment:
         budget=Budget(**config.get("budget", {})),
         seed=config["seed"],
         allow_changed_data=config.get("allow_changed_data", False),
+        baseline=config.get("baseline", AUTO),
         overrides=config.get("overrides", ()),
         data_files=config.get("data_files", ()),
     )
@@ -141,6 +145,9 @@ def value_mistakes(config: Options) -> list[str]:
         mistakes.append(f"seed is {shown(config['seed'])}: it must be a whole number from 0 to 2**63 - 1")
     if not isinstance(config.get("allow_changed_data", False), bool):
         mistakes.append(f"allow_changed_data is {shown(config['allow_changed_data'])}: it must be true or false")
+    baseline = config.get("baseline", AUTO)
+    if not isinstance(baseline, bool) and baseline != AUTO:
+        mistakes.append(f"baseline is {shown(baseline)}: it must be auto, true or false")
     return mistakes
 
 

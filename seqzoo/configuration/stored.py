@@ -8,13 +8,14 @@ from typing import Any
 
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
-from seqzoo.configuration.experiment import Experiment, parse
+from seqzoo.configuration.experiment import AUTO, Experiment, parse
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import Options, parameters, value_at, with_values
 from seqzoo.training.settings import Training
 
 # options that change when training ends or how fast it is, but not what is learned
 FREE_ON_RESUME = {
+    "baseline",
     "budget.seconds",
     *(
         f"training.{option}"
@@ -72,4 +73,4 @@ def _completed(config: Options) -> Mapping[str, Any]:
     training, budget = config["training"], {**asdict(Budget()), **config.get("budget", {})}
     if not parameters(Training).keys() <= training.keys():
         training = {**composing.load("training", "base"), **training}
-    return {**config, **ALLOWANCES, "training": training, "budget": budget}
+    return {"baseline": AUTO, **config, **ALLOWANCES, "training": training, "budget": budget}

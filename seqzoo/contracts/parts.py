@@ -411,6 +411,12 @@ class DataModule:
             start: number of batches to skip at the beginning, without the cost of building them.
         """
 
+    def plain_batches(self, split: str) -> Iterator[Batch]:
+        """The examples of a split as they are, for models that are not trained by gradients: without augmentation and,
+        where inputs are text, with `Batch.tokens`, in which unknown tokens are as they were written.
+        """
+        return self.batches(split)
+
     def padding_share(self) -> float | None:
         """The share of padded steps in the training inputs of the first epoch; None: rows are never padded."""
         return None

@@ -143,13 +143,22 @@ class CaptionData(DataModule):
         plan = self._plans.of(split, epoch)
         captions = self._chosen(split, epoch)
         for number, rows in enumerate(plan[start:], start):
-            encoded = self._encoded[split]
-            targets, target_lengths = encoded.captions.gather([captions[row] for row in rows])
-            pictures = encoded.pictures.gather([encoded.rows[row] for row in rows])
-            references = [encoded.references[row] for row in rows]
-            lengths = torch.full((len(rows),), 1 if pictures.dim() == 4 else pictures.shape[1])
-            batch = Batch(pictures, lengths, targets, target_lengths, padded=False, references=references)
+            batch = self._batch(split, rows, captions)
             yield self.varied(batch, epoch, number) if split == "train" else batch
+
+    def plain_batches(self, split: str) -> Iterator[Batch]:
+        """In the order of the data, whatever the seed."""
+        encoded = self._encoded[split]
+        for rows in torch.arange(len(encoded.rows)).split(self.batch_size):
+            yield self._batch(split, rows.tolist(), encoded.first)
+
+    def _batch(self, split: str, rows: list[int], captions: list[int]) -> Batch:
+        encoded = self._encoded[split]
+        targets, target_lengths = encoded.captions.gather([captions[row] for row in rows])
+        pictures = encoded.pictures.gather([encoded.rows[row] for row in rows])
+        references = [encoded.references[row] for row in rows]
+        lengths = torch.full((len(rows),), 1 if pictures.dim() == 4 else pictures.shape[1])
+        return Batch(pictures, lengths, targets, target_lengths, padded=False, references=references)
 
     def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
         """Augment a training batch, depending on the epoch and the number of the batch; by default not at all."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeVar, cast
 
@@ -29,7 +29,7 @@ from seqzoo.data.sources.marked_text import marked_parts, split_marked
 from seqzoo.data.sources.pictures import given_features, read_picture
 from seqzoo.data.text.codec import LabelCodec, TextCodec
 from seqzoo.data.text.spelling import Spellings
-from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS, check_vocabulary_size
+from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS, Vocabulary, check_vocabulary_size
 from seqzoo.data.text.vocabulary import UNKNOWN as UNK
 
 T = TypeVar("T")
@@ -60,6 +60,7 @@ class Encoded(NamedTuple):
         spellings: the characters of the tokens, where the encoder reads them.
         references: the targets as text, where answers are texts.
         truncated: the number of sources that were truncated.
+        unknown: the tokens of all sources that are not in the vocabulary, as they were written.
     """
 
     inputs: Ragged
@@ -69,6 +70,13 @@ class Encoded(NamedTuple):
     spellings: Spellings | None = None
     references: list[str] | None = None
     truncated: int = 0
+    unknown: Sequence[str] = ()
+
+    def tokens(self, vocabulary: Vocabulary) -> Iterator[list[str]]:
+        """The tokens of each source, as they were written."""
+        ids, unknown = iter(self.inputs.ids.tolist()), iter(self.unknown)
+        for length in self.inputs.lengths.tolist():
+            yield [next(unknown) if i == UNKNOWN else vocabulary.tokens[i] for i in islice(ids, length)]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -157,6 +165,14 @@ class ExampleData(DataModule):
         for rows in self._plans.of(split, epoch)[start:]:
             yield self._batch(self._encoded[split], rows)
 
+    def plain_batches(self, split: str) -> Iterator[Batch]:
+        """In the order of the data, whatever the seed."""
+        encoded, codec = self._encoded[split], cast(TextCodec, self.spec.inputs)
+        tokens = encoded.tokens(codec.vocabulary)
+        for start in range(0, len(encoded.inputs), self.batch_size):
+            rows = [*range(start, min(start + self.batch_size, len(encoded.inputs)))]
+            yield replace(self._batch(encoded, rows), tokens=[*islice(tokens, len(rows))])
+
     def padding_share(self) -> float:
         return padding_share(self._encoded["train"].inputs.lengths.tolist(), self._plans.of("train", 0))
 
@@ -194,12 +210,16 @@ class ExampleData(DataModule):
         if not isinstance(inputs, TextCodec) or targets is None:
             raise DataError("The saved run has no vocabularies for this data: was it trained on other data?")
         sources, answers, spans, spelled, truncated = [], [], [], [], 0
+        unknown: list[str] = []
         for example in examples:
             with located(example.where):
                 tokens, span = split_source(spec, example.source)
                 fitting = fit(tokens, self.max_length, self.truncate, span=span)
                 truncated += len(fitting) < len(tokens)
-                sources.append(inputs.vocabulary.encode(fitting))
+                ids = inputs.vocabulary.encode(fitting)
+                sources.append(ids)
+                if UNKNOWN in ids:
+                    unknown += [token for token, i in zip(fitting, ids, strict=True) if i == UNKNOWN]
                 spans.append(span)
                 if spec.characters is not None:
                     spelled.append(fitting)
@@ -208,7 +228,7 @@ class ExampleData(DataModule):
         marked = torch.tensor(spans) if spec.marked else None
         spellings = None if spec.characters is None else Spellings(spelled, spec.characters)
         lengths = self.bucket_lengths(sources, answers)
-        return Encoded(rows, Ragged(answers), lengths, marked, spellings, truncated=truncated)
+        return Encoded(rows, Ragged(answers), lengths, marked, spellings, truncated=truncated, unknown=unknown)
 
     def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
         """The lengths by which examples are sorted into batches."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -49,14 +49,22 @@ def introduction(
 
 
 def summary(
-    folder: Path, experiment: Experiment, scores: Mapping[str, Mapping[str, float]], session: Session, cost: Cost
+    folder: Path,
+    experiment: Experiment,
+    scores: Mapping[str, Mapping[str, float]],
+    session: Session,
+    cost: Cost,
+    baseline: Sequence[tuple[str, str]],
 ) -> str:
-    """The table at the end of a training: the scores of each split, size and time; and how to see the curves."""
+    """The table at the end of a training: the scores of each split, rows about the baseline, size and time; and how to
+    see the curves.
+    """
     rows = [
         (split, "  ".join(f"{name} {format_number(value)}" for name, value in values.items()))
         for split, values in scores.items()
     ]
     rows += [
+        *baseline,
         *_describe_cost(experiment, cost),
         ("time", f"{format_seconds(session.position.seconds)} of training, {format_speed(session)}"),
         ("folder", str(folder)),

@@ -33,6 +33,7 @@ from seqzoo.data.sources.fingerprints import changed, records, saved_records
 from seqzoo.data.text.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
 from seqzoo.metrics import signatures
 from seqzoo.network.model import Model
+from seqzoo.runs.beside import about_baseline, beside, next_step
 from seqzoo.runs.description import command_to_resume, introduction, later_end, summary
 from seqzoo.runs.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
@@ -260,7 +261,11 @@ def _finish(
         "commit": commit(),
         "date": datetime.date.today().isoformat(),
     }
-    run.write_json(METRICS, metrics)
+    run.write_json(METRICS, metrics)  # whatever happens to the baseline, the run is finished
+    best_baseline, remark = beside(experiment, data, session.model.task, position.seconds)
+    if best_baseline is not None:
+        metrics["baseline"] = best_baseline
+        run.write_json(METRICS, metrics)
     for split, values in scores.items():
         run.tracker.scalars({f"final/{split}_{name}": value for name, value in values.items()}, position.step)
     if isinstance(data.spec.inputs, TextCodec):
@@ -268,7 +273,10 @@ def _finish(
     for split, report in reports.items():
         if report is not None:
             run.log_report(split, report, position.step)
-    run.log("\n" + summary(run.folder, experiment, scores, session, cost))
+    later = later_end(position, session.settings, session.seconds, data.num_batches("train", position.epoch))
+    advice = next_step(experiment, data, position.step, position.best_step, later)
+    baseline_rows = about_baseline(metrics, remark, session.model.task, advice)
+    run.log("\n" + summary(run.folder, experiment, scores, session, cost, baseline_rows))
     return metrics
 
 

@@ -208,6 +208,17 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and not _fault_of_plain_data(value)
 
 
+def is_baseline(stored: Any) -> bool:
+    """Whether plain data is a baseline of `metrics.json`: name, description, seconds, and scores of splits."""
+    if not isinstance(stored, dict) or not is_number(stored.get("seconds")):
+        return False
+    scores = stored.get("scores")
+    if not isinstance(scores, dict) or not all(isinstance(values, dict) for values in scores.values()):
+        return False
+    numbers = [number for values in scores.values() for number in values.values()]
+    return all(isinstance(stored.get(name), str) for name in ("name", "description")) and all(map(is_number, numbers))
+
+
 def _read(path: Path) -> bytes:
     return read_bytes(path, LARGEST[path.name])
 

@@ -1,0 +1,146 @@
+"""Answers that are numbers: the mean, the last value, and a linear model of the last values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqzoo.baselines.contract import Answers, Baseline, Split
+from seqzoo.contracts.batch import Batch, Loss
+from seqzoo.contracts.masking import mask
+from seqzoo.contracts.spec import DataSpec
+
+WINDOWS = (1, 4, 16, 64)
+"""Numbers of last steps that a linear model reads."""
+PENALTIES = (1e-6, 1e-3, 1.0)
+"""Factors of the squared weights, relative to the number of targets."""
+MOST_FEATURES = 1_000
+"""Of a linear model."""
+
+
+class MeanTarget(Baseline):
+    """The mean of the training targets."""
+
+    kind = "regression"
+    name = "mean"
+    speed = 1e7
+
+    def fit(self, train: Split, validation: Split) -> None:
+        targets = torch.cat([real_steps(batch.required_targets, batch, train.spec) for batch in train.batches()])
+        self.mean = targets.double().mean(0)
+        self.description = "of the training targets"
+
+    def answer(self, split: Split) -> Answers:
+        return answers_of(split, lambda batch: self.mean.expand_as(batch.required_targets))
+
+
+class LastValue(Baseline):
+    """Persistence: the last input is the answer."""
+
+    kind = "regression"
+    name = "persistence"
+    speed = 1e7
+
+    @classmethod
+    def reads(cls, spec: DataSpec) -> bool:
+        return super().reads(spec) and spec.picture is None and spec.input_size >= spec.output_size
+
+    def fit(self, train: Split, validation: Split) -> None:
+        self.description = "the last input"
+
+    def answer(self, split: Split) -> Answers:
+        return answers_of(
+            split, lambda batch: at_targets(batch.inputs, batch, split.spec)[..., : split.spec.output_size]
+        )
+
+
+class LinearWindow(Baseline):
+    """Ridge regression on the last inputs; the best window and penalty on the validation split."""
+
+    kind = "regression"
+    name = "linear model of a window"
+    speed = 2e5
+
+    @classmethod
+    def reads(cls, spec: DataSpec) -> bool:
+        return super().reads(spec) and spec.picture is None
+
+    def fit(self, train: Split, validation: Split) -> None:
+        windows = [steps for steps in WINDOWS if steps * train.spec.input_size <= MOST_FEATURES] or [1]
+        systems = {steps: _normal_equations(train, steps) for steps in windows}
+        candidates = [
+            (steps, penalty, _solved(*systems[steps], penalty)) for steps, penalty in product(windows, PENALTIES)
+        ]
+        chosen = validation.best(candidates, lambda candidate: self._of(validation, candidate[0], candidate[2]))
+        self.steps, penalty, self.weights = chosen
+        self.description = f"ridge regression on the last {self.steps} inputs, penalty {penalty:g}"
+
+    def answer(self, split: Split) -> Answers:
+        return self._of(split, self.steps, self.weights)
+
+    def _of(self, split: Split, steps: int, weights: Tensor) -> Answers:
+        return answers_of(split, lambda batch: window(batch, steps, split.spec) @ weights)
+
+
+def answers_of(split: Split, predict: Callable[[Batch], Tensor]) -> Answers:
+    """The answers of a split as text, and their loss by the task.
+
+    Args:
+        split: whose targets are predicted.
+        predict: returns numbers of the shape of the targets of a batch.
+    """
+    texts: list = []
+    total, count = torch.zeros((), dtype=torch.double), 0.0
+    for batch in split.batches():
+        numbers = predict(batch)
+        loss = split.task.loss(numbers, batch)
+        total, count = total + loss.total.double(), count + float(loss.count)
+        for row, length in zip(numbers.tolist(), batch.lengths.tolist(), strict=True):
+            texts.append([_text(step) for step in row[:length]] if split.spec.per_step else _text(row))
+    return Answers(texts, Loss(total, torch.tensor(count)))
+
+
+def _text(numbers: list[float]) -> str:
+    return " ".join(f"{number:.9g}" for number in numbers)
+
+
+def at_targets(values: Tensor, batch: Batch, spec: DataSpec) -> Tensor:
+    """(B, T, F) -> the values at the steps of the targets: all steps, or the last one of each row, (B, F)."""
+    return values if spec.per_step else values[torch.arange(batch.size), batch.lengths - 1]
+
+
+def real_steps(values: Tensor, batch: Batch, spec: DataSpec) -> Tensor:
+    """(B, T, F) or (B, F) at the targets -> (N, F), without padding."""
+    return values[mask(batch.lengths, values.shape[1])] if spec.per_step else values
+
+
+def window(batch: Batch, steps: int, spec: DataSpec) -> Tensor:
+    """The inputs of the last steps before each target, and a constant: (B, T, F) or (B, F), zeros before a row."""
+    padded = F.pad(batch.inputs.double(), (0, 0, steps - 1, 0))
+    inputs = padded.unfold(1, steps, 1).flatten(2)
+    return F.pad(at_targets(inputs, batch, spec), (0, 1), value=1.0)
+
+
+def _normal_equations(train: Split, steps: int) -> tuple[Tensor, Tensor, int]:
+    """The sums of products of features with features and with targets, and the number of targets."""
+    squares, products, count = torch.zeros(()), torch.zeros(()), 0
+    for batch in train.batches():
+        features = real_steps(window(batch, steps, train.spec), batch, train.spec)
+        targets = real_steps(batch.required_targets.double(), batch, train.spec)
+        squares, products, count = (
+            squares + features.T @ features,
+            products + features.T @ targets,
+            count + len(targets),
+        )
+    return squares, products, count
+
+
+def _solved(squares: Tensor, products: Tensor, count: int, penalty: float) -> Tensor:
+    """The weights (F, D); the constant is not penalised."""
+    penalties = torch.full((len(squares),), penalty * count, dtype=torch.double)
+    penalties[-1] = 1e-9
+    return torch.linalg.solve(squares + penalties.diag(), products)

@@ -1,0 +1,92 @@
+"""The baselines of a configuration, without a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+
+from seqzoo.baselines import Baseline, baselines_for
+from seqzoo.baselines.contract import Split
+from seqzoo.baselines.fitting import BaselineScores, fit_baselines, is_installed
+from seqzoo.configuration.building import build_data, build_model
+from seqzoo.configuration.experiment import Experiment
+from seqzoo.configuration.overrides import examine
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.parts import DataModule, Task
+
+
+class Baselines(NamedTuple):
+    """The baselines that suit some data.
+
+    Attributes:
+        data: loaded.
+        task: scores the answers.
+        ready: those whose packages are installed, the cheapest first.
+        missing: those whose packages are not.
+    """
+
+    data: DataModule
+    task: Task
+    ready: Sequence[type[Baseline]]
+    missing: Sequence[type[Baseline]]
+
+    def scores(self) -> Iterator[BaselineScores]:
+        """Fit and score each of those that are ready."""
+        return fit_baselines(self.data, self.task, self.ready)
+
+
+def task_alone(experiment: Experiment, data: DataModule) -> Task:
+    """The task of a configuration without weights, for its metrics and references."""
+    with torch.device("meta"):
+        return build_model(experiment, data.spec).task
+
+
+def baselines_of(data: DataModule, task: Task) -> Baselines:
+    """The baselines for loaded data."""
+    suitable = baselines_for(data.spec)
+    return Baselines(data, task, [*filter(is_installed, suitable)], [b for b in suitable if not is_installed(b)])
+
+
+def configured_baselines(*overrides: str) -> Baselines:
+    """Load the data of a configuration, and find its baselines.
+
+    Raises:
+        ConfigError: all mistakes in the overrides.
+        DataError: the data cannot be read.
+    """
+    experiment, mistakes = examine(*overrides)
+    if mistakes or experiment is None:
+        raise ConfigError(mistakes)
+    data = build_data(experiment)
+    data.load()
+    return baselines_of(data, task_alone(experiment, data))
+
+
+def baseline(*overrides: str) -> list[BaselineScores]:
+    """Fit the cheap models that suit the data of a configuration, as `seqzoo baseline` does; no network is trained.
+
+    Args:
+        *overrides: as of `seqzoo.train`, such as "task=classification" and "data=trec".
+
+    Returns:
+        The scores of each baseline on the held-out splits, by the metrics of the task, and the best one last. Those
+        that need a package that is not installed are left out.
+
+    Raises:
+        ConfigError: all mistakes in the overrides.
+        DataError: the data cannot be read.
+
+    Example:
+        >>> for scores in seqzoo.baseline("task=classification", "data=trec"):
+        ...     print(scores.name, scores.scores["test"]["accuracy"])
+    """
+    found = configured_baselines(*overrides)
+    return ranked(found, [*found.scores()])
+
+
+def ranked(found: Baselines, scores: Sequence[BaselineScores]) -> list[BaselineScores]:
+    """From the worst on the validation split to the best."""
+    validation = Split(found.data, found.task, "validation")
+    return sorted(scores, key=lambda score: validation.quality(score.scores["validation"]))

@@ -1,0 +1,183 @@
+"""The best baseline beside a finished run: when it is fitted, how runs on the same data share it, and what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from seqzoo import __version__, baselines
+from seqzoo.baselines import Baseline
+from seqzoo.baselines.fitting import fit_baselines
+from seqzoo.configuration.experiment import Experiment
+from seqzoo.contracts import disk
+from seqzoo.contracts.cache import user_cache
+from seqzoo.contracts.errors import SeqzooError, program
+from seqzoo.contracts.locks import lock
+from seqzoo.contracts.parts import DataModule, Task
+from seqzoo.data.sources.fingerprints import records
+from seqzoo.runs.baseline import Baselines, baselines_of, ranked
+from seqzoo.training.evaluation import middle
+from seqzoo.training.record.files import is_baseline, write_text
+from seqzoo.training.record.run import format_number
+
+SHARE = 0.2
+"""baseline=auto: the expected time of the baselines is at most this share of that of the training ..."""
+SECONDS = 3.0
+"""... or at most this many seconds."""
+LARGEST = 100_000
+"""Bytes of a stored result."""
+FEW_EXAMPLES = 1_000
+
+
+def beside(experiment: Experiment, data: DataModule, task: Task, seconds: float) -> tuple[dict[str, Any] | None, str]:
+    """The best baseline for the data of a run, as plain data, and a remark, which may be empty.
+
+    Nothing that goes wrong here ends the run, which has been trained and scored.
+
+    Args:
+        experiment: of the run.
+        data: as the run has loaded it.
+        task: of its model.
+        seconds: of its training.
+    """
+    try:
+        found = baselines_of(data, task)
+        if not found.ready or not _wanted(experiment, data, found.ready, seconds):
+            return None, ""
+        advice = [f"{other.name} needs {other.package}: {_install()}" for other in found.missing]
+        return _shared(experiment, found), "; ".join(advice)
+    except Exception as error:  # a baseline, or a part of the user's own that it calls
+        reason = str(error) if isinstance(error, SeqzooError) else f"{type(error).__name__}: {error}"
+        return None, f"the baseline could not be fitted ({' '.join(reason.split())[:200]})"
+
+
+def _install() -> str:
+    return f"{program('pip')} install 'seqzoo[baselines]'"
+
+
+def _wanted(experiment: Experiment, data: DataModule, ready: Sequence[type[Baseline]], seconds: float) -> bool:
+    if isinstance(experiment.baseline, bool):
+        return experiment.baseline
+    return bool(data.files) and expected_seconds(data, ready) <= max(SECONDS, SHARE * seconds)
+
+
+def expected_seconds(data: DataModule, classes: Sequence[type[Baseline]]) -> float:
+    """The time that baselines are expected to take, by the number of training tokens and the speed of each."""
+    size = float(data.splits()["train"])
+    if data.spec.kind != "language_modeling":  # whose examples are tokens
+        size *= middle(data, "validation").lengths.double().mean().item()
+    return sum(size / baseline.speed for baseline in classes)
+
+
+def _shared(experiment: Experiment, found: Baselines) -> dict[str, Any]:
+    """The best baseline, fitted once for all runs on the same files by the same options."""
+    if not found.data.files or not all(_is_own(type(part)) for part in (found.data, found.task, *found.task.metrics())):
+        return _fitted(found)  # what they read or do may change without a trace
+    path = user_cache("baselines") / f"{_key(experiment, found)}.json"
+    with lock(path.with_suffix(".lock"), wait=True):
+        stored = _read(path)
+        if stored is None:
+            stored = _fitted(found)
+            write_text(path, json.dumps(stored) + "\n")
+    return stored
+
+
+def _fitted(found: Baselines) -> dict[str, Any]:
+    scores = fit_baselines(found.data, found.task, found.ready)
+    return ranked(found, [*scores])[-1].to_plain()
+
+
+def _is_own(part: type) -> bool:
+    return part.__module__.startswith("seqzoo.")
+
+
+def _key(experiment: Experiment, found: Baselines) -> str:
+    """A name of all that the scores depend on: the content of files, options of the data, metrics, and code."""
+    options = {name: value for name, value in experiment.to_plain()["data"].items() if name not in ("seed", "root")}
+    sources = sorted(Path(baselines.__path__[0]).glob("*.py"))
+    packages = {found.package for found in found.ready if found.package}
+    what = {
+        "options": options,
+        "files": [(record["name"], record["fingerprint"]) for record in records(found.data)],
+        "task": [type(found.task).__name__, found.task.loss_unit, *(metric.name for metric in found.task.metrics())],
+        "baselines": [baseline.__name__ for baseline in found.ready],
+        "packages": {name: importlib.metadata.version(name) for name in sorted(packages)},
+        "code": [__version__, *(hashlib.sha256(source.read_bytes()).hexdigest() for source in sources)],
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A stored result; None if there is none, or it is damaged."""
+    with suppress(OSError, ValueError):
+        stored = json.loads(disk.read_bytes(path, LARGEST))
+        if is_baseline(stored):
+            return stored
+    return None
+
+
+def verdict(metrics: Mapping[str, Any], task: Task, advice: str) -> str:
+    """A sentence where the network does not beat the baseline; else empty.
+
+    Args:
+        metrics: of the run, with its baseline.
+        task: whose first metric that both have decides, on the test split if there is one.
+        advice: what to try next; may be empty.
+    """
+    scores = metrics["baseline"]["scores"]
+    for split in ("test", "validation"):
+        mine, theirs = metrics.get(split, {}), scores.get(split, {})
+        for metric in task.metrics():
+            if metric.name not in mine or metric.name not in theirs:
+                continue
+            network, baseline = mine[metric.name], theirs[metric.name]
+            if network > baseline if metric.higher_is_better else network < baseline:
+                return ""
+            numbers = f"{metric.name} on {split} {network:.4f}, the baseline's {baseline:.4f}"
+            told = f"the network does not beat the baseline ({numbers})"
+            return f"{told}: {advice}" if advice else told
+    return ""
+
+
+def about_baseline(metrics: Mapping[str, Any], remark: str, task: Task, advice: str) -> list[tuple[str, str]]:
+    """Rows of the table at the end of a run: the baseline and its scores, a remark, and what `verdict` says."""
+    rows = []
+    if "baseline" in metrics:
+        best = metrics["baseline"]
+        scores = "\n".join(
+            f"{split} " + "  ".join(f"{name} {format_number(value)}" for name, value in values.items())
+            for split, values in best["scores"].items()
+        )
+        rows.append(("baseline", f"{best['name']} ({best['description']}), {best['seconds']:.1f} s\n{scores}"))
+        remarks = [verdict(metrics, task, advice), remark]
+    else:
+        remarks = [remark]
+    return [*rows, *(("remark", text) for text in remarks if text)]
+
+
+def next_step(experiment: Experiment, data: DataModule, updates: int, best_update: int, later_end: str) -> str:
+    """What to try where a network does not beat the baseline, by what is known of the run; empty if nothing is.
+
+    Args:
+        experiment: of the run.
+        data: loaded.
+        updates: number of updates.
+        best_update: the one after which validation was best.
+        later_end: an override that makes the training longer.
+    """
+    if best_update >= 0.9 * updates:
+        return f"validation was still improving at the last update, so train for longer, for example {later_end}"
+    inputs = data.spec.inputs
+    if inputs is not None and inputs.unit == "words" and experiment.data.get("vectors", "") is None:
+        return "start from pretrained word vectors by data.vectors=FILE"
+    if data.splits()["train"] < FEW_EXAMPLES:
+        return f"{data.splits()['train']:,} training examples are few for a network, so give more, or use the baseline"
+    if best_update <= 0.5 * updates:
+        best = f"validation was best after {best_update:,} of {updates:,} updates and then worse"
+        return f"{best}, so regularise, for example by task.dropout=0.5, or lower backbone.hidden_size"
+    return ""
