@@ -43,8 +43,8 @@ from seqzoo.training.session import Session
 SCRIPTS = Path(__file__).resolve().parent
 TABLES = {"cpu": SCRIPTS.parent / "results/speed_cpu.csv", "cuda": SCRIPTS.parent / "results/speed_gpu.csv"}
 COLUMNS = (
-    "part", "cell", "pass", "T", "B", "I", "H", "way", "milliseconds", "ratio", "kept_mib", "device", "threads",
-    "torch", "command", "commit", "date",
+    "part", "cell", "pass", "T", "B", "I", "H", "implementation", "milliseconds", "ratio", "kept_mib",
+    "device", "threads", "torch", "command", "commit", "date",
 )  # fmt: skip
 # T, B, I, H; the first is that of pytorch/benchmarks/fastrnns
 SHAPES = [(100, 64, 512, 512), (100, 32, 256, 256), (200, 16, 128, 256), (35, 20, 200, 200), (100, 1, 128, 128)]
@@ -67,7 +67,7 @@ SECONDS, FEWEST, MOST = 1.5, 3, 25
 # a pass of fewer seconds is preceded by an untimed one, because the state of caches and allocator matters
 SHORT = 0.05
 
-Way = Callable[[Tensor], Tensor]
+Scan = Callable[[Tensor], Tensor]
 """(B, T, I) -> (B, T, O)"""
 
 
@@ -76,15 +76,15 @@ class Measurement(NamedTuple):
     cell: str
     what: str
     shape: tuple[int, int, int, int]
-    way: str
+    implementation: str
     milliseconds: float
     ratio: float
     kept: float | None = None  # MiB
 
 
-def engines(cell: Cell, lengths: Tensor | None = None) -> dict[str, Way]:
+def engines(cell: Cell, lengths: Tensor | None = None) -> dict[str, Scan]:
     """The engines of seqzoo that support this cell."""
-    ways: dict[str, Way] = {}
+    scans: dict[str, Scan] = {}
     for engine in ("auto", "fused", "torch", "reference"):
         cell.engine = engine
         try:
@@ -94,11 +94,11 @@ def engines(cell: Cell, lengths: Tensor | None = None) -> dict[str, Way]:
                 cell.scan(x, None, trial)
         except ValueError:
             continue
-        ways[f"seqzoo {engine}"] = _by_engine(cell, engine, lengths)
-    return ways
+        scans[f"seqzoo {engine}"] = _by_engine(cell, engine, lengths)
+    return scans
 
 
-def _by_engine(cell: Cell, engine: str, lengths: Tensor | None) -> Way:
+def _by_engine(cell: Cell, engine: str, lengths: Tensor | None) -> Scan:
     lengths = None if lengths is None else lengths.to(next(cell.parameters()).device)
 
     def run(x: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def _by_engine(cell: Cell, engine: str, lengths: Tensor | None) -> Way:
     return run
 
 
-def torchs(name: str, cell: Cell, lengths: Tensor | None) -> dict[str, Way]:
+def torchs(name: str, cell: Cell, lengths: Tensor | None) -> dict[str, Scan]:
     """nn.LSTM, nn.GRU or nn.RNN with the weights of the cell, and a loop over nn.LSTMCell and so on."""
     whole, single = (kind(cell.input_size, cell.hidden_size) for kind in TORCH[name])
     whole.batch_first = True
@@ -134,7 +134,7 @@ def torchs(name: str, cell: Cell, lengths: Tensor | None) -> dict[str, Way]:
     return {f"nn.{type(whole).__name__} padded": lambda x: whole(x)[0], f"nn.{type(whole).__name__} packed": packed}
 
 
-def stepping(cell: Cell) -> dict[str, Way]:
+def stepping(cell: Cell) -> dict[str, Scan]:
     """A loop over single steps, as in a decoder: the input of each step is projected on its own."""
 
     def run(x: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ def stepping(cell: Cell) -> dict[str, Way]:
     return {"loop over the cell": run}
 
 
-def peer(package: str, make: Callable[[Any], Way]) -> dict[str, Way]:
+def peer(package: str, make: Callable[[Any], Scan]) -> dict[str, Scan]:
     """The implementation of another library; empty if it is not installed."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     try:
@@ -159,34 +159,34 @@ def peer(package: str, make: Callable[[Any], Way]) -> dict[str, Way]:
     return {f"{package} {importlib.metadata.version(package)}": make(module)}
 
 
-def _torchrecurrent(name: str, inputs: int, hidden: int, device: torch.device) -> dict[str, Way]:
-    def make(module: Any) -> Way:
+def _torchrecurrent(name: str, inputs: int, hidden: int, device: torch.device) -> dict[str, Scan]:
+    def make(module: Any) -> Scan:
         network = getattr(module, name)(inputs, hidden, batch_first=True).to(device)
         return lambda x: network(x)[0]
 
     return peer("torchrecurrent", make)
 
 
-def _keras(name: str, hidden: int) -> dict[str, Way]:
-    def make(module: Any) -> Way:
+def _keras(name: str, hidden: int) -> dict[str, Scan]:
+    def make(module: Any) -> Scan:
         kind = {"lstm": "LSTM", "gru": "GRU", "elman": "SimpleRNN"}[name]
         return getattr(module.layers, kind)(hidden, return_sequences=True)
 
     return peer("keras", make)
 
 
-def _sru(hidden: int, device: torch.device) -> dict[str, Way]:
-    def make(module: Any) -> Way:
+def _sru(hidden: int, device: torch.device) -> dict[str, Scan]:
+    def make(module: Any) -> Scan:
         network = module.SRU(hidden, hidden, num_layers=1).to(device)
         return lambda x: network(x.transpose(0, 1))[0].transpose(0, 1)
 
     return peer("sru", make)
 
 
-def _flashrnn(inputs: int, hidden: int, layers: int, x: Tensor, backend: str = "cuda_fused") -> dict[str, Way]:
+def _flashrnn(inputs: int, hidden: int, layers: int, x: Tensor, backend: str = "cuda_fused") -> dict[str, Scan]:
     """LSTM layers of flashrnn with one head and random weights of the dtype of x."""
 
-    def make(module: Any) -> Way:
+    def make(module: Any) -> Scan:
         like = {"device": x.device, "dtype": x.dtype}
         projections = [nn.Linear(inputs if n == 0 else hidden, 4 * hidden, bias=False, **like) for n in range(layers)]
         recurrent = [(torch.randn(4, 1, hidden, hidden, **like) / hidden**0.5).requires_grad_() for _ in range(layers)]
@@ -204,14 +204,14 @@ def _flashrnn(inputs: int, hidden: int, layers: int, x: Tensor, backend: str = "
     return peer("flashrnn", make)
 
 
-def agree(ways: dict[str, Way], x: Tensor, what: str, most: float = 1e-3) -> None:
+def agree(scans: dict[str, Scan], x: Tensor, what: str, most: float = 1e-3) -> None:
     """Check that implementations with the same weights agree; raises AssertionError for a relative distance of `most`
     or more in outputs or gradients.
     """
     results = {}
-    for name, way in ways.items():
+    for name, scan in scans.items():
         leaf = x.detach().requires_grad_()
-        outputs = way(leaf)
+        outputs = scan(leaf)
         weights = torch.linspace(-1, 1, outputs.numel(), device=x.device).view_as(outputs)
         results[name] = (outputs.detach(), torch.autograd.grad((outputs * weights).sum(), leaf)[0])
     (first, expected), *others = results.items()
@@ -221,21 +221,21 @@ def agree(ways: dict[str, Way], x: Tensor, what: str, most: float = 1e-3) -> Non
             assert distance < most, f"{what}: {name} differs from {first} by {distance:.2g}"
 
 
-def measure(ways: dict[str, Way], x: Tensor, training: bool) -> dict[str, float]:
+def measure(scans: dict[str, Scan], x: Tensor, training: bool) -> dict[str, float]:
     """Milliseconds per pass, the median over rounds in which all implementations alternate."""
 
-    def once(way: Way) -> None:
+    def once(scan: Scan) -> None:
         leaf = x.detach().requires_grad_(training)
         with torch.set_grad_enabled(training), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outputs = way(leaf)
+            outputs = scan(leaf)
             if training:
                 outputs.sum().backward()
 
-    return _in_turns({name: functools.partial(once, way) for name, way in ways.items()})
+    return _in_turns({name: functools.partial(once, scan) for name, scan in scans.items()})
 
 
-def kept_for_backward(way: Way, x: Tensor) -> float:
+def kept_for_backward(scan: Scan, x: Tensor) -> float:
     """MiB that a forward pass keeps for the backward pass, without parameters and the input."""
     sizes: dict[int, int] = {}
 
@@ -247,7 +247,7 @@ def kept_for_backward(way: Way, x: Tensor) -> float:
     leaf = x.detach().requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        outputs = way(leaf)
+        outputs = scan(leaf)
     sizes.pop(leaf.untyped_storage().data_ptr(), None)
     del outputs
     return sum(sizes.values()) / 2**20
@@ -288,18 +288,18 @@ def against_torch(device: torch.device) -> Iterator[Measurement]:
                 if part == "lengths":
                     lengths = torch.linspace(0.2 * steps, steps, rows).round().long()[torch.randperm(rows)]
                 of_torch = torchs(name, cell, lengths)
-                ways = of_torch | engines(cell, lengths)
-                agree({key: way for key, way in ways.items() if "padded" not in key}, x, f"{name} {shape} {part}")
+                scans = of_torch | engines(cell, lengths)
+                agree({key: scan for key, scan in scans.items() if "padded" not in key}, x, f"{name} {shape} {part}")
                 for training in (True, False):
                     # keras takes seconds where others take milliseconds
                     small = part == "equal" and training and steps * rows * hidden < 1_000_000
-                    ways |= _keras(name, hidden) if small else {}
-                    times = measure(ways, x, training)
+                    scans |= _keras(name, hidden) if small else {}
+                    times = measure(scans, x, training)
                     best = min(times[key] for key in of_torch)
                     what = "training" if training else "forward"
-                    for way, spent in times.items():
-                        kept = kept_for_backward(ways[way], x) if training else None
-                        yield Measurement(part, name, what, shape, way, spent, best / spent, kept)
+                    for implementation, spent in times.items():
+                        kept = kept_for_backward(scans[implementation], x) if training else None
+                        yield Measurement(part, name, what, shape, implementation, spent, best / spent, kept)
 
 
 def variants(device: torch.device) -> Iterator[Measurement]:
@@ -311,17 +311,17 @@ def variants(device: torch.device) -> Iterator[Measurement]:
             cell = seqzoo.create_cell(name, inputs, hidden, **options).to(device)
             x = torch.randn(rows, steps, inputs, device=device)
             lstm = seqzoo.create_cell("lstm", inputs, hidden).to(device)
-            ways = stepping(cell) | engines(cell)
+            scans = stepping(cell) | engines(cell)
             if not options:
-                agree(ways, x, f"{label} {shape}")
-            ways = {"nn.LSTM": torchs("lstm", lstm, None)["nn.LSTM"], **ways}
-            ways |= _torchrecurrent(other, inputs, hidden, device) if other else {}
-            times = measure(ways, x, training=True)
+                agree(scans, x, f"{label} {shape}")
+            scans = {"nn.LSTM": torchs("lstm", lstm, None)["nn.LSTM"], **scans}
+            scans |= _torchrecurrent(other, inputs, hidden, device) if other else {}
+            times = measure(scans, x, training=True)
             share = _multiplications(cell) / _multiplications(lstm)
-            for way, spent in times.items():
-                relative = times["nn.LSTM"] / spent * (1 if way == "nn.LSTM" else share)
-                kept = kept_for_backward(ways[way], x)
-                yield Measurement("variants", label, "training", shape, way, spent, relative, kept)
+            for implementation, spent in times.items():
+                relative = times["nn.LSTM"] / spent * (1 if implementation == "nn.LSTM" else share)
+                kept = kept_for_backward(scans[implementation], x)
+                yield Measurement("variants", label, "training", shape, implementation, spent, relative, kept)
 
 
 def _multiplications(cell: Cell) -> int:
@@ -336,13 +336,13 @@ def linear(device: torch.device) -> Iterator[Measurement]:
             shape = (steps, 4, 128, 128)
             torch.manual_seed(0)
             cell, x = seqzoo.create_cell(name, 128, 128).to(device), torch.randn(4, steps, 128, device=device)
-            ways = stepping(cell) | engines(cell)
-            agree(ways, x, f"{name} {shape}")
-            ways |= _sru(128, device) if name == "sru" and steps < LONG[-1] else {}
-            times = measure(ways, x, training=True)
-            for way, spent in times.items():
-                ratio, kept = times["loop over the cell"] / spent, kept_for_backward(ways[way], x)
-                yield Measurement("linear", name, "training", shape, way, spent, ratio, kept)
+            scans = stepping(cell) | engines(cell)
+            agree(scans, x, f"{name} {shape}")
+            scans |= _sru(128, device) if name == "sru" and steps < LONG[-1] else {}
+            times = measure(scans, x, training=True)
+            for implementation, spent in times.items():
+                ratio, kept = times["loop over the cell"] / spent, kept_for_backward(scans[implementation], x)
+                yield Measurement("linear", name, "training", shape, implementation, spent, ratio, kept)
 
 
 def low_precision(device: torch.device) -> Iterator[Measurement]:
@@ -358,17 +358,17 @@ def low_precision(device: torch.device) -> Iterator[Measurement]:
                     parameter.copy_(value)
             x = torch.randn(rows, steps, inputs, device=device, dtype=torch.bfloat16)
             torch_name = f"nn.{type(original).__name__}"
-            ways: dict[str, Way] = {
+            scans: dict[str, Scan] = {
                 torch_name: lambda x, network=original: network(x)[0],
                 "seqzoo auto": lambda x, network=ours: network(x)[0],
             }
-            agree(ways, x, f"{name} {shape} in bfloat16", most=0.1)
-            ways |= _flashrnn(inputs, hidden, 2, x) if name == "lstm" and x.is_cuda else {}
+            agree(scans, x, f"{name} {shape} in bfloat16", most=0.1)
+            scans |= _flashrnn(inputs, hidden, 2, x) if name == "lstm" and x.is_cuda else {}
             for training in (True, False):
-                times = measure(ways, x, training)
-                for way, spent in times.items():
+                times = measure(scans, x, training)
+                for implementation, spent in times.items():
                     what, ratio = "training" if training else "forward", times[torch_name] / spent
-                    yield Measurement("bfloat16", name, what, shape, way, spent, ratio)
+                    yield Measurement("bfloat16", name, what, shape, implementation, spent, ratio)
 
 
 class _ByHand(nn.Module):
@@ -430,9 +430,10 @@ def training_loop(device: torch.device) -> Iterator[Measurement]:
 
         times = _in_turns({"nn.LSTM by hand": plain, "seqzoo auto": whole})
         steps, rows = batches[0].inputs.shape[1], batches[0].size
-        for way, spent in times.items():
+        for implementation, spent in times.items():
             shape = (steps, rows, 64, 256)
-            yield Measurement("loop", task, "training", shape, way, spent / 10, times["nn.LSTM by hand"] / spent)
+            ratio = times["nn.LSTM by hand"] / spent
+            yield Measurement("loop", task, "training", shape, implementation, spent / 10, ratio)
 
 
 # groups of measurements, and the parts of the table that they write
@@ -457,13 +458,14 @@ def record(groups: list[str], device: torch.device, threads: int) -> None:
     replaced = {part for group in groups for part in GROUPS[group][1]}
     rows = [row for row in read_table(table) if row["threads"] != str(threads) or row["part"] not in replaced]
     measurements = (measurement for group in groups for measurement in GROUPS[group][0](device))
-    for part, cell, what, shape, way, milliseconds, ratio, kept in measurements:
+    for part, cell, what, shape, implementation, milliseconds, ratio, kept in measurements:
         sizes = dict(zip("TBIH", map(str, shape), strict=True))
         spent, relative = f"{milliseconds:.4g}", f"{ratio:.3g}"
-        rows.append({"part": part, "cell": cell, "pass": what, **sizes, "way": way, "milliseconds": spent,
-                     "ratio": relative, "kept_mib": "" if kept is None else f"{kept:.3g}", **common})  # fmt: skip
+        rows.append({"part": part, "cell": cell, "pass": what, **sizes, "implementation": implementation,
+                     "milliseconds": spent, "ratio": relative,
+                     "kept_mib": "" if kept is None else f"{kept:.3g}", **common})  # fmt: skip
         write_table(table, COLUMNS, rows)  # after each measurement, in case of an interruption
-        print(f"{part:9}{cell:18}{what:9}{shape!s:22}{way:26}{spent:>9} ms {relative:>7}", flush=True)
+        print(f"{part:9}{cell:18}{what:9}{shape!s:22}{implementation:26}{spent:>9} ms {relative:>7}", flush=True)
 
 
 def main() -> None:

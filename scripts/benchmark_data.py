@@ -32,7 +32,7 @@ from seqzoo.runs.provenance import commit, hardware
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE = REPOSITORY / "results" / "data_speed.csv"
-COLUMNS = ("part", "way", "measure", "value", "ratio", "device", "command", "commit", "date")
+COLUMNS = ("part", "case", "measure", "value", "ratio", "device", "command", "commit", "date")
 TOKENS, SPECIALS = 1_000_000, ["<unk>", "<pad>"]
 
 
@@ -90,10 +90,10 @@ def encoding() -> list[dict[str, Any]]:
         some = texts[: len(texts) * TOKENS // sum(map(len, encode(name, texts)))] if name != "whitespace" else texts
         seconds = least_seconds(lambda name=name, some=some: encode(name, some))
         ours = seconds if name == "whitespace" else ours
-        rows.append({"part": "encoding", "way": name, "measure": "seconds a million tokens", "value": seconds})
+        rows.append({"part": "encoding", "case": name, "measure": "seconds a million tokens", "value": seconds})
     for name, peer in {"tokenizers": by_tokenizers, "torchtext": by_torchtext}.items():
         seconds = least_seconds(lambda peer=peer: peer(texts))
-        row = {"part": "encoding", "way": f"{name} (whitespace)", "measure": "seconds a million tokens"}
+        row = {"part": "encoding", "case": f"{name} (whitespace)", "measure": "seconds a million tokens"}
         rows.append({**row, "value": seconds, "ratio": seconds / ours})
     return rows
 
@@ -135,12 +135,12 @@ def training(corpus: Path, tokenizer: str) -> list[dict[str, Any]]:
             if done.returncode:
                 raise SystemExit(done.stderr)
             measured = json.loads(done.stdout.splitlines()[-1])
-            way = f"{corpus.stat().st_size / 1e6:,.0f} MB by {tokenizer}, {turn}"
+            case = f"{corpus.stat().st_size / 1e6:,.0f} MB by {tokenizer}, {turn}"
             for measure, value in (
                 ("MiB above the import of torch", measured["training"] - measured["import torch"]),
                 ("seconds until it begins", measured["load"]),
             ):
-                rows.append({"part": "training", "way": way, "measure": measure, "value": value})
+                rows.append({"part": "training", "case": case, "measure": measure, "value": value})
     return rows
 
 
@@ -163,7 +163,7 @@ def main() -> None:
     for row in rows:
         numbers = {key: f"{row[key]:.3g}" for key in ("value", "ratio") if key in row}
         measured.append({**row, **numbers, **origin, "date": datetime.date.today().isoformat()})
-        print(row["part"], row["way"], row["measure"], *numbers.values())
+        print(row["part"], row["case"], row["measure"], *numbers.values())
     write_table(chosen.to, COLUMNS, measured)
 
 

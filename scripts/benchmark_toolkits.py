@@ -35,8 +35,8 @@ from seqzoo.training.session import Session
 
 TABLE = Path(__file__).resolve().parents[1] / "results" / "speed_toolkits.csv"
 COLUMNS = (
-    "task", "way", "parameters", "batches", "seconds", "ratio", "device", "threads", "torch", "command", "commit",
-    "date",
+    "task", "implementation", "parameters", "batches", "seconds", "ratio", "device", "threads", "torch", "command",
+    "commit", "date",
 )  # fmt: skip
 RATE = 1e-3
 
@@ -258,16 +258,16 @@ def _named(package: str) -> str:
 
 def measure(contest: Contest) -> Iterator[tuple[str, float]]:
     """Total seconds over all batches, each the minimum of two rounds in which both programs alternate."""
-    times: dict[str, list[list[float]]] = {way: [[] for _ in range(contest.batches)] for way in contest.updates}
+    times: dict[str, list[list[float]]] = {name: [[] for _ in range(contest.batches)] for name in contest.updates}
     for update in contest.updates.values():
         update(0)
     for number in [*range(contest.batches)] * 2:
-        for way, update in contest.updates.items():
+        for name, update in contest.updates.items():
             start = time.perf_counter()
             update(number)
-            times[way][number].append(time.perf_counter() - start)
-    for way, rounds in times.items():
-        yield way, sum(map(min, rounds))
+            times[name][number].append(time.perf_counter() - start)
+    for name, rounds in times.items():
+        yield name, sum(map(min, rounds))
 
 
 def main() -> None:
@@ -300,9 +300,10 @@ def main() -> None:
         contest = make(chosen.batches)
         times = dict(measure(contest))
         baseline = next(iter(times.values()))
-        for way, seconds in times.items():
-            rows.append({"task": contest.task, "way": way, "parameters": contest.sizes[way], "batches": contest.batches,
-                         "seconds": f"{seconds:.4g}", "ratio": f"{baseline / seconds:.3g}", **common})  # fmt: skip
+        for name, seconds in times.items():
+            rows.append({"task": contest.task, "implementation": name, "parameters": contest.sizes[name],
+                         "batches": contest.batches, "seconds": f"{seconds:.4g}",
+                         "ratio": f"{baseline / seconds:.3g}", **common})  # fmt: skip
             print(*list(rows[-1].values())[:6], flush=True)
     if chosen.only:
         return

@@ -32,13 +32,13 @@ SHOWN = ("data", "test", "validation", "runs", "cell", "parameters", "seconds", 
 REPEATS = r" (seed=|data\.fold=|--seed )\S+"  # commands that differ in nothing else are averaged
 HEADER = """# Results
 
-Every number was measured by a run of this repository. `scripts/record_results.py` copies it from the run's
-`metrics.json` into `results/*.csv` and writes this page; no number is typed by hand. A row is one command: the mean
-over its runs, which only differ in the seed or in the fold of the data, and their standard deviation if there are
-several. The best weights were selected on the validation split. Seconds are wall-clock times of training, validation
-included, on a machine that may have run other programs, too; CPU seconds are the time of the training's threads (empty
-for runs from before it was measured). The CSV files list each run with its revision and date. To reproduce a number,
-run its command with the environment variable `SEQZOO_DATA` set to the folder of the data.
+Every number is from a run of this repository: `scripts/record_results.py` copies scores from the `metrics.json` of a
+run into `results/*.csv` and writes this page. Each row is one command. Scores are means over its seeds, or over the
+folds of cross-validation, ± the standard deviation if there are several runs. The evaluated weights were selected on
+the validation split. Seconds are the wall-clock time of training, including validation, on a machine that may have
+been shared; CPU seconds are the CPU time of the training's threads (empty for runs before it was recorded). The CSV
+files list each run with its revision and date. To reproduce a number, run `seqzoo data fetch` if the data is public,
+or set the environment variable `SEQZOO_DATA` to the folder of the data, and then run the command.
 """
 
 
@@ -77,7 +77,7 @@ def page() -> str:
         rows = read_table(path)
         if path.name == STUDY or not rows or not set(KEY) <= set(rows[0]):
             continue
-        devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in rows}))
+        devices = "; ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in rows}))
         title = path.stem.replace("_", " ").capitalize()
         sections += [f"## {title}", "", devices, "", f"| {' | '.join(SHOWN)} |", "|---" * len(SHOWN) + "|"]
         for (data, command), runs in _grouped(rows, lambda row: (row["data"], _shared(row["command"]))):

@@ -21,10 +21,13 @@ Row = dict[str, str]
 
 INTRODUCTION = """# Speed
 
-`python scripts/benchmark.py` measured these numbers (`results/speed_cpu.csv`) and wrote this page. All implementations
-of a row alternate in one process; a time is the median in milliseconds. Implementations with the same weights must
-agree in outputs and gradients before they are timed. Higher ratios are better. MiB kept: memory that a forward pass
-keeps for the backward pass. `seqzoo auto` is the default.
+`python scripts/benchmark.py` measures these times, stores them in `results/speed_cpu.csv` and writes this page. The
+implementations of one setting take turns in the same process; times are medians in milliseconds. Before they are timed,
+implementations with the same weights must agree in outputs and gradients. Higher ratios are better.
+
+- `seqzoo auto` is the default engine; `fused`, `torch` and `reference` are the values of `cell.engine`.
+- T, B, I, H: time steps, batch size, input size and hidden size.
+- MiB kept: memory that a forward pass keeps for the backward pass.
 
 ![Speed of seqzoo auto relative to torch.nn](speed_cpu.png)
 """
@@ -33,21 +36,21 @@ UNMEASURED = """## GPU
 Not measured yet. `python scripts/benchmark.py --device cuda` measures on a GPU and writes `results/speed_gpu.csv`.
 """
 EXPLAINED = {
-    "equal": """All rows have the same length. Ratio: the time of the faster of torch.nn's module and a loop over its
-cell, divided by the time of this implementation.""",
-    "lengths": """Lengths are spread evenly from 20 to 100 % of T. Ratio: the time of the faster of padded and packed
-torch.nn, divided by the time of this implementation.""",
+    "equal": """All sequences have the same length. Ratio: the time of torch.nn (the faster of its layer and a loop over
+its cell), divided by the time of this implementation.""",
+    "lengths": """Lengths are spread evenly from 20 to 100 % of T. Ratio: the time of torch.nn (the faster of padded and
+packed sequences), divided by the time of this implementation.""",
     "bfloat16": """Two layers in bfloat16. Ratio: the time of torch.nn, divided by the time of this implementation.""",
     "variants": """Cells that torch.nn does not have, forward and backward. Ratio: multiplications per second
 relative to `nn.LSTM` in the same process.""",
     "loop": """Whole updates: forward, backward, clipping, AdamW. Ratio: the time of a hand-written loop around
 `nn.LSTM` (packed for the tagger, whose sentences differ in length), divided by the time of seqzoo.""",
     "linear": """Cells that are parallel in time, over long sequences, forward and backward. Ratio: the time of a loop
-over the cell, divided by the time of this implementation; `seqzoo reference` also runs step by step, but multiplies the
+over the cell, divided by the time of this implementation. `seqzoo reference` also runs step by step, but projects the
 inputs of all steps at once.""",
 }
-TOOLKITS_EXPLAINED = """The same layers, batches and optimizer, alternating, over batches from a whole epoch.
-Ratio: the time of the toolkit, divided by that of seqzoo."""
+TOOLKITS_EXPLAINED = """seqzoo and a toolkit take turns in training the same layers with the same optimizer on the same
+batches, which are from a whole epoch. Ratio: the time of the toolkit, divided by that of seqzoo."""
 
 
 class Goal(NamedTuple):
@@ -57,7 +60,7 @@ class Goal(NamedTuple):
         text: a description.
         least: the lower bound.
         ratios: the measured ratios by name.
-        why: why some miss it.
+        why: reason why some are below it.
     """
 
     text: str
@@ -67,14 +70,14 @@ class Goal(NamedTuple):
 
 
 def goals(rows: list[Row], toolkits: list[Row]) -> Iterator[Goal]:
-    """The goals on a CPU, with what was measured."""
+    """The goals on a CPU, with the measured ratios."""
 
     def ratios(part: str, cells: set[str] | None = None, least_rows: int = 1) -> list[Row]:
         return [
             row
             for row in rows
             if row["part"] == part
-            and row["way"] == "seqzoo auto"
+            and row["implementation"] == "seqzoo auto"
             and (cells is None or row["cell"] in cells)
             and int(row["B"]) >= least_rows
         ]
@@ -94,21 +97,22 @@ def goals(rows: list[Row], toolkits: list[Row]) -> Iterator[Goal]:
     loops = {
         (row["cell"], row["B"]): float(row["milliseconds"])
         for row in rows
-        if row["part"] == "variants" and row["way"] == "loop over the cell"
+        if row["part"] == "variants" and row["implementation"] == "loop over the cell"
     }
     against_loop = [
         {**row, "ratio": str(loops[row["cell"], row["B"]] / float(row["milliseconds"]))} for row in ratios("variants")
     ]
+    updates = [row for row in toolkits if row["implementation"] == "seqzoo" and "beam" not in row["task"]]
     alone = [row for row in against_loop if row["B"] == "1"]
     yield Goal("equal lengths, each shape and pass, relative to the faster of torch.nn", 0.97, named(ratios("equal")))
     yield Goal("equal lengths, gru, mean", 1.5, means(ratios("equal", {"gru"})))
     yield Goal(
         "lengths from 20 to 100 %, mean of each cell and pass", 1.5, means(ratios("lengths")),
-        "A packed nn.LSTM also computes real steps only: only packing, padding and the step itself can be faster.",
+        "A packed nn.LSTM skips padded steps, too: only packing, padding and the step itself can be faster.",
     )  # fmt: skip
     yield Goal(
         "variants at 16 rows or more, relative to the rate of nn.LSTM", 0.8, named(ratios("variants", least_rows=16)),
-        "The rate does not count layer normalisation: three means and variances per step.",
+        "The rate counts matrix products only, not layer normalisation with three means and variances per step.",
     )  # fmt: skip
     yield Goal("variants, relative to a loop over the cell", 1.0, named(against_loop))
     yield Goal("variants at one row, relative to a loop over the cell", 5.0, named(alone))
@@ -119,13 +123,13 @@ def goals(rows: list[Row], toolkits: list[Row]) -> Iterator[Goal]:
     yield Goal("a whole update, relative to a hand-written loop", 0.97, named(ratios("loop")))
     yield Goal(
         "whole updates, relative to toolkits", 1.5,
-        {row["task"]: float(row["ratio"]) for row in toolkits if row["way"] == "seqzoo" and "beam" not in row["task"]},
-        "Most of a translator's update is matrix products, which both leave to the same library.",
+        {row["task"]: float(row["ratio"]) for row in updates},
+        "An update of a translator mostly consists of matrix products, which both compute with the same library.",
     )  # fmt: skip
 
 
 def goal_lines(rows: list[Row], toolkits: list[Row]) -> list[str]:
-    lines = ["| goal | at least | lowest | missed by |", "|---|---|---|---|"]
+    lines = ["| goal | minimum | lowest | below the minimum |", "|---|---|---|---|"]
     reasons = []
     for goal in goals(rows, toolkits):
         if not goal.ratios:
@@ -173,9 +177,9 @@ def section(title: str, rows: list[Row]) -> list[str]:
         ]
         for row in here:
             shape = ", ".join(row[letter] for letter in "TBIH")
-            strong = "**" if row["way"] == "seqzoo auto" else ""
+            strong = "**" if row["implementation"] == "seqzoo auto" else ""
             lines.append(
-                f"| {row['cell']} | {row['pass']} | {shape} | {row['way']} | {row['milliseconds']}"
+                f"| {row['cell']} | {row['pass']} | {shape} | {row['implementation']} | {row['milliseconds']}"
                 f" | {strong}{row['ratio']}{strong} | {row.get('kept_mib') or ''} |"
             )
         lines.append("")
@@ -190,8 +194,8 @@ def _toolkits(rows: list[Row]) -> list[str]:
     lines = [f"{source}.", "", TOOLKITS_EXPLAINED, ""]
     lines += ["| task | implementation | parameters | batches | seconds | ratio |", "|---|---|---|---|---|---|"]
     for row in rows:
-        shown = (row["task"], row["way"], f"{int(row['parameters']):,}", row["batches"], row["seconds"], row["ratio"])
-        lines.append(f"| {' | '.join(shown)} |")
+        numbers = (f"{int(row['parameters']):,}", row["batches"], row["seconds"], row["ratio"])
+        lines.append(f"| {' | '.join((row['task'], row['implementation'], *numbers))} |")
     return lines
 
 
@@ -204,7 +208,8 @@ def _summary(rows: list[Row]) -> list[str]:
                 ratios = [
                     float(row["ratio"])
                     for row in rows
-                    if (row["part"], row["cell"], row["pass"], row["way"]) == (part, cell, what, "seqzoo auto")
+                    if row["implementation"] == "seqzoo auto"
+                    and (row["part"], row["cell"], row["pass"]) == (part, cell, what)
                 ]
                 if ratios:
                     mean = statistics.geometric_mean(ratios)
@@ -221,7 +226,7 @@ def draw(rows: list[Row], picture: Path) -> None:
 
     groups: dict[str, list[float]] = {}
     for row in rows:
-        if row["way"] == "seqzoo auto" and row["pass"] == "training" and row["part"] in ("equal", "lengths"):
+        if row["implementation"] == "seqzoo auto" and row["pass"] == "training" and row["part"] in ("equal", "lengths"):
             threads = f"{row['threads']} thread{'' if row['threads'] == '1' else 's'}"
             groups.setdefault(f"{row['cell']}, {row['part']}, {threads}", []).append(float(row["ratio"]))
     figure, axes = plt.subplots(figsize=(8, 0.35 * len(groups) + 1.2), layout="constrained")

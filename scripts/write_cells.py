@@ -36,16 +36,17 @@ MARKS = ("engines", "equation", *CHECKS)
 COLUMNS = ("cell", "paper", "states", "parameters", "parallel in time", *MARKS, "time")
 HEADER = """# Cells
 
-`python scripts/write_cells.py` wrote this page. Every mark is the result of a check in `seqzoo/analysis/testing.py`,
-which `tests/contracts/test_cells.py` repeats on every change. `seqzoo info NAME` prints equations, options and BibTeX
-of a cell.
+`python scripts/write_cells.py` writes this page. Each mark is the result of a check in `seqzoo/analysis/testing.py`;
+`tests/contracts/test_cells.py` runs the same checks as tests. `seqzoo info NAME` prints the equations, options and
+BibTeX entry of a cell.
 
 | column | meaning |
 |---|---|
-| parameters | number of trained parameters at input and hidden size 128; °: none, the weights stay random |
-| parallel in time | the number of sequential operations does not double with the number of steps (counted) |
-| engines | implementations besides single steps: fused (the compiled step), torch (its kernel or a parallel scan) |
-| equation | agrees in float64 over 7 steps with a NumPy step written from the paper |
+| states | number and shape of the state tensors; B: batch size, I: input size, H: hidden size |
+| parameters | number of trained parameters at input and hidden size 128; °: none, the weights are random and fixed |
+| parallel in time | yes: the number of operations of a scan grows more slowly than the number of steps (counted) |
+| engines | fast implementations of a scan: fused (compiled step), torch (its kernel or a parallel scan) |
+| equation | outputs and states of 7 steps equal those of the paper's equations, written in NumPy, in float64 |
 """
 REFERENCE = "✓ʳ"
 
@@ -87,7 +88,7 @@ def page(marks: dict[str, dict[str, str]]) -> str:
     )
     lines += [
         "",
-        f"✓ passes, ✗ fails, {REFERENCE} passes by the reference loop, since torch's fast kernel does not support it.",
+        f"✓ passes, ✗ fails, {REFERENCE} passes step by step, because torch's fast kernel does not support it.",
         "",
     ]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]

@@ -89,15 +89,15 @@ class Column:
 
 
 class Study:
-    """The rows of results/study.csv by task; rows without a value have not been run.
+    """The rows of results/study.csv by task; rows without a value are runs that have not finished.
 
     Args:
         rows: of the table.
 
     Attributes:
         columns: measurements at the main size by task; None: not run.
-        run: the measurements that there are.
-        ranked: those with more than half of the cells.
+        run: measurements of the tasks that have any.
+        ranked: those with more than half as many cells as the task with most.
         compared: the cells that have been run on all ranked tasks, best first.
     """
 
@@ -150,13 +150,13 @@ def section(rows: Sequence[Row]) -> str:
     devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
     about = (
         f"All cells on five tasks, with one layer, at {SIZE} parameters{_budget(study)}, and the same settings for "
-        "all. Cells that are linear in the state were designed for stacks with other layers between. They have fewer "
-        "matrices, and therefore more units at the same number of parameters, most of them several times as many. "
-        "Seconds are CPU time without validation. "
-        f"{len(study.done)} of {len(study.rows)} runs are done, in {hours:.1f} CPU hours ({devices or 'nowhere yet'}); "
-        "`make study` continues with the others. A score is the mean over seeds, ± the standard deviation if there are "
-        "two or more. Speed is training tokens per second relative to the LSTM. Cells are ordered by their mean rank "
-        "over the tasks that most cells have run."
+        "all. Cells that are linear in the state were designed for deep stacks with other layers in between. They have "
+        "fewer weight matrices, and therefore more units at the same number of parameters, usually several times as "
+        "many. The seconds are CPU time without validation. "
+        f"{len(study.done)} of {len(study.rows)} runs are finished, after {hours:.1f} CPU hours "
+        f"({devices or 'no device yet'}); `make study` runs the others. Scores are means over seeds, ± the standard "
+        "deviation if there are several. Speed is training tokens per second relative to the LSTM. Cells are ordered "
+        "by their mean rank over the tasks on which most cells have been trained."
     )
     parts = [about, _table(study), "\n".join(f"- {text}" for text in sentences(study)), _sizes(study)]
     if study.run:
@@ -182,7 +182,7 @@ def _table(study: Study) -> str:
         rank = f"{study.mean_rank(cell):.1f}" if cell in study.compared else ""
         speed = study.relative_speed(cell)
         lines.append([cell, *scores, rank, "" if math.isnan(speed) else f"{speed:.2f}"])
-    return _markdown(lines) + (f"\n\nNot run on any task: {', '.join(study.untouched)}." if study.untouched else "")
+    return _markdown(lines) + (f"\n\nNot trained yet: {', '.join(study.untouched)}." if study.untouched else "")
 
 
 def _score(study: Study, task: str, cell: str) -> str:
@@ -219,18 +219,18 @@ def _first_choice(study: Study) -> str:
 
 def _winner(column: Column) -> str:
     best = column.best_first[0]
-    text = f"{column.task.capitalize()}: {best} is best with {column.mean(best):.4g} {column.unit}"
+    text = f"{column.task.capitalize()}: {best} is best ({column.unit} {column.mean(best):.4g})"
     if math.isnan(column.noise):
-        return f"{text}; with one seed, the noise is unknown."
+        return f"{text}; with one seed, the variation over seeds is unknown."
     behind = {cell: column.sign * (column.mean(best) - column.mean(cell)) for cell in column.best_first[1:]}
     alike = [cell for cell, gap in behind.items() if column.is_noise(gap)]
     worse = [cell for cell in behind if cell not in alike]
     summary = (
-        "no other cell is that close" if not alike else "all other cells are that close" if not worse
-        else f"all other cells are that close except {', '.join(worse)}" if len(worse) < len(alike)
-        else f"as close are {', '.join(alike)}"
+        "all other cells differ by more" if not alike else "all other cells may be as good" if not worse
+        else f"all other cells except {', '.join(worse)} may be as good" if len(worse) < len(alike)
+        else f"{', '.join(alike)} may be as good"
     )  # fmt: skip
-    return f"{text}; differences up to {column.noise:.2g} may be due to chance; {summary}."
+    return f"{text}. Differences up to {column.noise:.2g} may be due to chance: {summary}."
 
 
 def _gates(column: Column) -> str:
@@ -240,11 +240,11 @@ def _gates(column: Column) -> str:
         return ""
     gains = {cell: column.sign * (column.mean(cell) - column.mean(PLAIN)) for cell in gated}
     comparisons = [
-        f"{cell} {'gains' if gain > 0 else 'loses'} {abs(gain):.2g}"
-        + (" (may be chance)" if column.is_noise(gain) else "")
+        f"{cell} is {abs(gain):.2g} {'better' if gain > 0 else 'worse'}"
+        + (" (may be due to chance)" if column.is_noise(gain) else "")
         for cell, gain in gains.items()
     ]
-    return f"Gains from gates on {column.task}, in {column.unit}: compared with {PLAIN}, {', '.join(comparisons)}."
+    return f"Gated cells compared with {PLAIN} on {column.task} ({column.unit}): {', '.join(comparisons)}."
 
 
 def _parallel(column: Column) -> str:
@@ -254,10 +254,10 @@ def _parallel(column: Column) -> str:
     gain, best = max((column.sign * (column.mean(cell) - column.mean(REFERENCE)), cell) for cell in linear)
     speeds = [column.speed(cell) / column.speed(REFERENCE) for cell in linear]
     return (
-        f"Cells that are linear in the state, on {column.task} ({', '.join(linear)}): the best, {best}, is "
-        f"{abs(gain):.2g} {column.unit} {'ahead of' if gain > 0 else 'behind'} {REFERENCE}"
-        f"{', which may be chance' if column.is_noise(gain) else ''}; they read {min(speeds):.2g} to {max(speeds):.2g} "
-        "times as many tokens per second."
+        f"Cells that are linear in the state ({', '.join(linear)}), compared with {REFERENCE} on {column.task} "
+        f"({column.unit}): the best, {best}, is {abs(gain):.2g} {'better' if gain > 0 else 'worse'}"
+        f"{' (may be due to chance)' if column.is_noise(gain) else ''}; they train on {min(speeds):.2g} to "
+        f"{max(speeds):.2g} times as many tokens per second."
     )
 
 
@@ -269,12 +269,14 @@ def _speeds(study: Study) -> str:
     (slow, slowest), (fast, fastest) = min(zip(speeds, timed, strict=True)), max(zip(speeds, timed, strict=True))
     correlation = statistics.correlation(_ranks(speeds), _ranks([-study.mean_rank(cell) for cell in timed]))
     meaning = (
-        "faster cells also score better" if correlation > 0.3 else "slower cells score better" if correlation < -0.3
-        else "speed says little about the score"
+        "faster cells tend to score better" if correlation > 0.3 else "slower cells tend to score better"
+        if correlation < -0.3
+        else "speed and quality are hardly related"
     )  # fmt: skip
     return (
-        f"At equal size and on one thread, {fastest} reads {fast / slow:.1f} times as many tokens per second as "
-        f"{slowest}; the rank correlation of speed with mean rank is {correlation:+.2f}: {meaning}."
+        f"At equal size and on one thread, {fastest}, the fastest cell, trains on {fast / slow:.1f} times as many "
+        f"tokens per second as {slowest}, the slowest; the rank correlation between speed and quality (mean rank) is "
+        f"{correlation:+.2f}: {meaning}."
     )
 
 
@@ -301,7 +303,7 @@ def _sizes_of_task(study: Study, task: str) -> str:
         best.append(f"{cell} with {of_best}")
     unit = next(iter(columns.values())).unit
     return (
-        f"Effect of size on {task} at the same training time, where only `budget.parameters` differs: {unit}, and "
+        f"Effect of model size on {task} at equal training time (only `budget.parameters` differs): {unit}, and "
         f"tokens per second relative to the smallest size. Best sizes: {', '.join(best)} parameters.\n\n"
         f"{_markdown(lines)}"
     )
@@ -368,7 +370,7 @@ def _drawn_scores(study: Study) -> str:
     return document(names + max(len(study.run), 2) * (width + gap), bottom + 44, "".join(parts))
 
 
-KEY = {"gates and others": BLUE, "linear in the state": ORANGE, PLAIN: GREY}
+KEY = {"gated and other cells": BLUE, "linear in the state": ORANGE, PLAIN: GREY}
 
 
 def _colour(cell: str) -> str:

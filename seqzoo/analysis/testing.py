@@ -96,7 +96,7 @@ def verdict(check: Callable[..., str], *arguments: Any) -> Verdict:
 
 
 def check_equation(create: CellFactory, equation: Equation, options: dict[str, Any]) -> str:
-    """A step in NumPy, written from the paper, agrees over 7 steps from a state that is not zero."""
+    """Outputs and states of 7 steps equal those of the paper's equations in NumPy, from a nonzero state."""
     cell = _randomised(create)
     x, state = _some_input(), _some_state(cell)
     tensors = [*cell.named_parameters(), *cell.named_buffers()]
@@ -112,7 +112,7 @@ def check_equation(create: CellFactory, equation: Equation, options: dict[str, A
 
 
 def check_scan_equals_stepping(create: CellFactory) -> str:
-    """On every engine, a scan over a sequence equals single steps: outputs, last state and all gradients.
+    """On every engine, a scan over a sequence gives the same outputs, last state and gradients as single steps.
 
     The remark names the engines.
     """
@@ -124,8 +124,8 @@ def check_scan_equals_stepping(create: CellFactory) -> str:
 
 
 def check_lengths(create: CellFactory) -> str:
-    """On every engine, rows of different lengths equal each row alone, outputs at padding are zero, gradients are those
-    of the reference, and a row of length zero keeps its state.
+    """On every engine, each row of a padded batch gives the same outputs and last state as alone, outputs at padded
+    steps are zero, gradients equal those of the reference, and a row of length zero keeps its state.
     """
     cell = _randomised(create)
     for _ in _engines(cell):
@@ -179,8 +179,8 @@ def _padded_run(cell: Cell, x: Tensor, lengths: Tensor) -> list[Tensor]:
 
 
 def check_resets(create: CellFactory) -> str:
-    """On every engine, rows with resets equal their segments, each scanned on its own: outputs, last state and all
-    gradients.
+    """On every engine, a row with resets gives the same outputs, last state and gradients as its segments, each scanned
+    on its own.
     """
     cell = _randomised(create)
     resets = torch.zeros(B, T, dtype=torch.bool)
@@ -211,7 +211,7 @@ def _cut_by_hand(cell: Cell, x: Tensor, state: State, steps: Steps) -> tuple[Ten
 
 
 def check_halves(create: CellFactory) -> str:
-    """Two halves of a sequence, with the state carried over, equal the whole."""
+    """Two halves of a sequence, with the state carried over, give the same outputs and last state as the whole."""
     cell = _randomised(create)
     x, state = _some_input(), _some_state(cell)
     for _ in _engines(cell):
@@ -224,7 +224,7 @@ def check_halves(create: CellFactory) -> str:
 
 
 def check_bidirectional(create: CellFactory) -> str:
-    """In a bidirectional network of two layers, a padded batch equals each row alone: lengths bound the reversal."""
+    """In a bidirectional network of two layers, each row of a padded batch gives the same outputs as alone."""
     network = Recurrent(create, I, hidden_size=H, num_layers=2, bidirectional=True).double()
     x = _some_input()
     outputs, _ = network(x, torch.tensor(LENGTHS))
@@ -273,7 +273,7 @@ def check_double_backward(create: CellFactory) -> str:
 
 
 def check_per_sample_gradients(create: CellFactory) -> str:
-    """`torch.func.vmap` over `grad` gives the gradients of each row alone, in float32, where torch's kernels are used.
+    """In float32, `torch.func.vmap` over `torch.func.grad` gives the same gradients as each row alone.
 
     The remark "reference" says that the fast `scan` refuses and `Cell.unroll` was taken; another one, that the step
     branches on its data, which torch transforms for no cell.
@@ -302,8 +302,8 @@ def check_per_sample_gradients(create: CellFactory) -> str:
 
 
 def check_bfloat16(create: CellFactory) -> str:
-    """In bfloat16, outputs and gradients are close to those in float64 with the same rounded values: the relative error
-    is below 5 % for outputs and 10 % for gradients.
+    """In bfloat16, outputs differ by less than 5 % and gradients by less than 10 % from those in float64 with the same
+    rounded parameters and inputs.
     """
     cell = create(I, H).bfloat16()
     x = _some_input().bfloat16()
@@ -324,7 +324,7 @@ def check_bfloat16(create: CellFactory) -> str:
 
 
 def check_state_dict(create: CellFactory) -> str:
-    """Weights saved by safetensors and loaded into a new cell give the same outputs, bit for bit."""
+    """A new cell with weights saved and loaded by safetensors gives the same outputs, bit for bit."""
     cell, copy = _randomised(create), create(I, H).double()
     copy.load_state_dict(safetensors.torch.load(safetensors.torch.save(cell.state_dict())))
     x = _some_input()

@@ -1,4 +1,4 @@
-"""The study goes on where it was, and its page says what is in its table."""
+"""The study of all cells resumes after an interruption, and its page agrees with its table."""
 
 from __future__ import annotations
 
@@ -124,26 +124,29 @@ SCORES = {
 REST = dict.fromkeys(study.COLUMNS, "") | {"task": "c", "size": "200k", "cell": "mgu", "seed": "0", "remark": "not run"}
 
 
-def test_the_page_says_what_the_table_holds() -> None:
+def test_the_page_agrees_with_the_table() -> None:
     rows = [*table(SCORES, {"a": "higher", "b": "lower"}), REST]
     page = study.section(rows)
-    assert "13 of 14 runs are done, in 6.5 CPU hours (a processor, threads: 1)" in page
+    assert "13 of 14 runs are finished, after 6.5 CPU hours (a processor, threads: 1)" in page
     assert "| gru | 0.8 ± 0.14 | 1 ± 0 | not run | 1.5 | 0.75 |" in page
     assert "| sru | not run | 1.5 | not run |  | 0.75 |" in page
-    assert "Not run on any task: mgu." in page
+    assert "Not trained yet: mgu." in page
     assert "- Best mean rank of 3 cells over 2 tasks: " in page
     # the pooled variance of a is 0.02 / 3, of differences of two means of two seeds as much
-    assert "A: lstm is best with 0.8 points; differences up to 0.16 may be due to chance; as close are gru." in page
+    assert "A: lstm is best (points 0.8). Differences up to 0.16 may be due to chance: gru may be as good." in page
     assert (
-        "B: gru is best with 1 points; differences up to 0 may be due to chance; no other cell is that close." in page
+        "B: gru is best (points 1). Differences up to 0 may be due to chance: all other cells differ by more." in page
     )
-    assert "Gains from gates on b, in points: compared with elman, lstm gains 1, gru gains 2." in page
-    assert "(sru): the best, sru, is 0.5 points ahead of lstm; they read 0.75 to 0.75 times as many" in page
+    assert "Gated cells compared with elman on b (points): lstm is 1 better, gru is 2 better." in page
+    assert (
+        "(sru), compared with lstm on b (points): the best, sru, is 0.5 better; they train on 0.75 to 0.75 times"
+        in page
+    )
     assert "with one layer, at 200k parameters and 90 seconds of training, and the same settings" in page
     assert f"    seqzoo train task=b {BUDGET} cell=... seed=..." in page
 
 
-def test_twice_as_fast_on_one_task_and_half_as_fast_on_another_is_as_fast() -> None:
+def test_relative_speed_is_a_geometric_mean_over_tasks() -> None:
     rows = table(SCORES, {"a": "higher", "b": "lower"})
     for row in rows:
         if row["cell"] == "gru":
@@ -151,20 +154,21 @@ def test_twice_as_fast_on_one_task_and_half_as_fast_on_another_is_as_fast() -> N
     assert study.Study(rows).relative_speed("gru") == pytest.approx(1.0)
 
 
-def test_what_may_be_luck_is_told() -> None:
-    # the pooled variance is 0.02 / 4, so that means of two differ by luck up to 2 sqrt(0.005)
+def test_differences_within_the_noise_are_marked() -> None:
+    # the pooled variance is 0.02 / 4: means of two seeds differ by chance by up to 2 sqrt(0.005)
     scores = {"elman": [0.5, 0.5], "lstm": [0.6, 0.6], "gru": [0.7, 0.9], "sru": [0.65, 0.65]}
     page = study.section(table({"a": scores}, {"a": "higher"}))
     assert (
-        "Gains from gates on a, in points: compared with elman, lstm gains 0.1 (may be chance), gru gains 0.3." in page
+        "Gated cells compared with elman on a (points): lstm is 0.1 better (may be due to chance), gru is 0.3 better."
+        in page
     )
-    assert "sru, is 0.05 points ahead of lstm, which may be chance; they read" in page
+    assert "the best, sru, is 0.05 better (may be due to chance); they train on" in page
     scores = {"lstm": [0.7, 0.9], "gru": [0.75, 0.75], "mgu": [0.7, 0.7], "sru": [0.2, 0.2]}
     page = study.section(table({"a": scores}, {"a": "higher"}))
-    assert "differences up to 0.14 may be due to chance; all other cells are that close except sru." in page
+    assert "Differences up to 0.14 may be due to chance: all other cells except sru may be as good." in page
 
 
-def test_what_size_buys_stands_apart() -> None:
+def test_other_sizes_have_a_table_of_their_own() -> None:
     rows = table(SCORES, {"a": "higher", "b": "lower"})
     small = table({"b": {"gru": [1.25], "mgu": [9.0]}}, {"b": "lower"})
     for row in small:
@@ -179,7 +183,7 @@ def test_what_size_buys_stands_apart() -> None:
 
 def test_an_empty_table_has_a_page() -> None:
     page = study.section([REST])
-    assert "0 of 1 runs are done" in page
+    assert "0 of 1 runs are finished" in page
     assert study.pictures([REST]) == {}
 
 
