@@ -412,8 +412,11 @@ class DataModule:
         """
 
     def plain_batches(self, split: str) -> Iterator[Batch]:
-        """The examples of a split as they are, for models that are not trained by gradients: without augmentation and,
-        where inputs are text, with `Batch.tokens`, in which unknown tokens are as they were written.
+        """The examples of a split without augmentation, for baselines. Where inputs are text, `Batch.tokens` holds the
+        tokens, unknown ones as they were written.
+
+        Args:
+            split: a name of `splits`.
         """
         return self.batches(split)
 

@@ -66,6 +66,14 @@ def test_ngrams_are_those_of_scikit_learn(options: list[str]) -> None:
     assert float(answers.loss.total) == pytest.approx(sum(-math.log(p) for p in right))
 
 
+def test_words_are_read_as_they_were_written(options: list[str]) -> None:
+    """Whatever the vocabulary, the dropout of words and the seed."""
+    found = configured_baselines(*options, "data.min_frequency=3", "data.word_dropout=100", "seed=5")
+    assert "<unk>" in found.data.spec.inputs.decode(next(iter(found.data.batches("test"))).inputs[0].tolist())
+    tokens = {name: Split(found.data, found.task, name).tokens for name in ROWS}
+    assert tokens == {name: [text.split() for text, _ in rows] for name, rows in ROWS.items()}
+
+
 def test_a_marked_target_is_part_of_the_text(options: list[str], tmp_path: Path) -> None:
     for split in ROWS:
         rows = "".join(f"the [[food]] is good\t{label}\n" for label in ("pos", "neg"))
