@@ -1,4 +1,4 @@
-"""What every test gets: one thread, a fixed seed, and the real data where there are any."""
+"""Fixtures of all tests: one thread, a fixed seed, and real data where it is available."""
 
 from __future__ import annotations
 

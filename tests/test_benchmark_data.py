@@ -19,7 +19,7 @@ def test_a_corpus_of_a_size(load_script: Callable[[str], ModuleType], tmp_path: 
     assert text == (tmp_path / "b").read_text()
 
 
-def test_peers_read_the_same_words(load_script: Callable[[str], ModuleType]) -> None:
+def test_other_libraries_read_the_same_words(load_script: Callable[[str], ModuleType]) -> None:
     pytest.importorskip("torchtext")
     script = load_script("benchmark_data")
     texts = script.lines(500)

@@ -50,7 +50,7 @@ def optional(module: str) -> bool:
     return path.is_file() and any(name.split(".")[0] == "triton" for name in imports(parsed(path)))
 
 
-def test_every_room_has_its_place() -> None:
+def test_every_package_is_in_the_list() -> None:
     assert {path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in ("__pycache__", "conf")} == {
         *ROOMS
     }
@@ -66,7 +66,7 @@ def test_imports_point_down() -> None:
     ]
 
 
-def test_no_room_after_tasks_knows_one_by_name() -> None:
+def test_no_package_after_tasks_imports_a_task() -> None:
     """They ask for capabilities (`contracts/capabilities.py`), and import of the tasks what a search raises alone."""
     later = [path for path in FILES if room(path) in ROOMS[ROOMS.index("tasks") + 1 :]]
     used = {name for path in later for name in imports(parsed(path)) if name.startswith("seqzoo.tasks.")}
@@ -102,7 +102,7 @@ def test_no_import_inside_a_function() -> None:
     ]
 
 
-def test_every_folder_says_what_is_in_it() -> None:
+def test_every_package_has_a_docstring() -> None:
     for path in FILES:
         if path.name == "__init__.py":
             sentence = ast.get_docstring(parsed(path)) or ""

@@ -1,4 +1,4 @@
-"""The public names: what they are, what type checkers make of them, and runs from a program of one's own."""
+"""The public names: documentation, types, and runs started from Python."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_dir_shows_the_public_names_alone() -> None:
         seqzoo.Lstm  # noqa: B018
 
 
-def test_help_begins_with_a_table_of_all_public_names() -> None:
+def test_help_begins_with_all_public_names() -> None:
     words = set(re.findall(r"\w+", seqzoo.__doc__))
     assert set(seqzoo.__all__) <= words
     assert seqzoo.__doc__.splitlines()[-1] in pydoc.plain(pydoc.render_doc(seqzoo))

@@ -110,7 +110,7 @@ def test_it_trains_and_its_run_cannot_allow_itself(command: Callable, tmp_path: 
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["updates"] == 12
 
 
-def test_a_name_of_ones_own_builds_on_one_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_defined_name_inherits_from_one_of_seqzoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_user_dirs", [])
     (tmp_path / "cell").mkdir()
     (tmp_path / "cell" / "wide_open.yaml").write_text("# LSTM\ndefaults: [lstm, _self_]\nforget_bias: 3.0\n")

@@ -33,7 +33,7 @@ def own_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_each_is_short(part: str) -> None:
+def test_each_part_is_short(part: str) -> None:
     text = (FOLDER / f"{part}.py").read_text()
     assert len(text.splitlines()) < 60
 

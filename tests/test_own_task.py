@@ -39,7 +39,7 @@ def test_every_command_of_the_guide_works(command: Callable) -> None:
     assert '"accuracy": 1.0' in evaluated.out
 
 
-def test_a_task_that_does_not_say_what_it_runs_with_is_told(command: Callable) -> None:
+def test_a_task_without_data_is_reported(command: Callable) -> None:
     Path("my_conf/task/bare.yaml").write_text("class: my_parts.FocalTagging\nmetrics: [accuracy]\n")
     check = ("check", "--config-dir", "my_conf", "task=bare", "allow_modules=[my_parts]")
     done = command(*check)

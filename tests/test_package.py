@@ -1,4 +1,4 @@
-"""The wheel works by itself: installed elsewhere, run from an empty folder."""
+"""The wheel: installed elsewhere and run from an empty folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/RESULTS.md says what results/*.csv hold, and nothing else."""
+"""docs/RESULTS.md agrees with results/*.csv."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_repetitions_are_averaged(script: ModuleType, tmp_path: Path, monkeypatc
     ]
 
 
-def test_models_are_compared_with_the_best_line_without_one(
+def test_models_are_compared_with_the_best_baseline(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(script, "RESULTS", tmp_path)

@@ -1,4 +1,4 @@
-"""Values that no option expects: each is used or told in a sentence, by whatever component has the option."""
+"""Unexpected values of options: every component uses them or refuses them in one sentence."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def declaring() -> Iterator[type]:
     yield from (Training, Budget)
 
 
-def test_conditions_name_options_that_are_there() -> None:
+def test_conditions_name_existing_options() -> None:
     declared = 0
     everything = {f"data.{option}" for names in cases()["data"].values() for option in names}
     for constructor in set(declaring()):

@@ -1,4 +1,4 @@
-"""What is told of each cell, docs/CELLS.md, and the commands that print it."""
+"""The catalogue of cells: docs/CELLS.md, `seqzoo list cells` and `seqzoo info`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_cell_cites_and_explains_itself(name: str) -> None:
     assert cell.bibtex.count("@misc{") == len(cell.papers)
 
 
-def test_all_that_is_known_of_a_cell() -> None:
+def test_the_entry_of_a_cell() -> None:
     cell = seqzoo.cell_info("peephole_lstm")
     assert cell.cell_class == "PeepholeLSTM"
     assert cell.papers == (
@@ -83,7 +83,7 @@ def test_a_variant_cites_its_own_paper_first() -> None:
     assert [paper.citation for paper in seqzoo.cell_info("irnn").papers] == ["Le et al. 2015", "Elman 1990"]
 
 
-def test_what_is_counted_is_told_apart() -> None:
+def test_properties_that_are_counted() -> None:
     assert [name for name in ("min_gru", "tdnn", "gru", "lstm") if seqzoo.cell_info(name).parallel_in_time] == [
         "min_gru",
         "tdnn",
@@ -142,7 +142,7 @@ def test_listing_what_is_small_enough(command: Callable) -> None:
     assert command("list", "tasks", "--max-parameters", "1").status == 2
 
 
-def test_a_cell_of_ones_own_is_told_of_and_not_run(command: Callable, tmp_path: Path) -> None:
+def test_info_of_a_user_defined_cell_does_not_run_it(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "my_conf" / "cell").mkdir(parents=True)
     (tmp_path / "my_conf" / "cell" / "mine.yaml").write_text(
         "# mine (Me 2030)\n# Me, Mine, 2030, https://example.org/mine\nclass: my_cells.Mine\nleak: 0.5  # how much\n"
@@ -163,6 +163,6 @@ def test_info_prints_it_all(command: Callable) -> None:
 
 
 @pytest.mark.parametrize("name", [None, 3, "no such cell", "../lstm"])
-def test_what_names_no_cell_is_told(name: object) -> None:
+def test_names_that_are_not_cells_are_reported(name: object) -> None:
     with pytest.raises(ConfigError, match="there is no cell named"):
         seqzoo.cell_info(name)

@@ -125,7 +125,7 @@ def test_seconds_to_a_score(tmp_path: Path) -> None:
     assert table_of(tmp_path).good_enough == 0.6
 
 
-def test_no_time_is_told_until_a_score_of_nothing(tmp_path: Path) -> None:
+def test_no_time_is_reported_for_a_score_of_zero(tmp_path: Path) -> None:
     write_sweep(tmp_path, {"gru": [0.0, 0.0], "lstm": [0.0, 0.5]})
     tables = compare(read_runs([str(tmp_path)])[0])
     for text in (as_text(tables, []), as_markdown(tables), as_html(tables, [])):
@@ -135,7 +135,7 @@ def test_no_time_is_told_until_a_score_of_nothing(tmp_path: Path) -> None:
     assert header(table_of(tmp_path, score=0.5))[-1] == "seconds to reach 0.5000"
 
 
-def test_runs_on_other_files_are_told(tmp_path: Path) -> None:
+def test_runs_on_other_files_are_reported(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / cell, cell, 0, 0.5) for cell in ("gru", "lstm")]
     for run, digest in zip(runs, "ab", strict=True):
         config = json.loads((run / CONFIG).read_text())
@@ -151,7 +151,7 @@ def test_runs_on_other_files_are_told(tmp_path: Path) -> None:
     assert told not in as_text(compare(read_runs([str(tmp_path)])[0]), [])
 
 
-def test_rows_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
+def test_rows_are_named_by_the_options_that_differ(tmp_path: Path) -> None:
     write_run(tmp_path / "a", "gru", 0, 0.5, training={"learning_rate": 0.1})
     write_run(tmp_path / "b", "gru", 0, 0.6, training={"learning_rate": 0.2})
     write_run(tmp_path / "c", "lstm", 0, 0.7, choices={"backbone": "deep"})
@@ -165,13 +165,13 @@ def test_values_in_names_are_written_as_on_the_command_line(tmp_path: Path) -> N
     assert {row.label for row in table_of(tmp_path).rows} == {"gru steps=null", "gru steps=10"}
 
 
-def test_a_class_of_ones_own_parts_runs_of_one_name(tmp_path: Path) -> None:
+def test_classes_of_users_distinguish_runs_of_one_name(tmp_path: Path) -> None:
     write_run(tmp_path / "a", "gru", 0, 0.5)
     write_run(tmp_path / "b", "gru", 0, 0.6, backbone={"class": "mine.Stack"})
     assert {row.label for row in table_of(tmp_path).rows} == {"gru class=Recurrent", "gru class=mine.Stack"}
 
 
-def test_a_width_that_a_budget_chose_does_not_part_the_seeds(tmp_path: Path) -> None:
+def test_widths_chosen_by_a_budget_do_not_separate_seeds(tmp_path: Path) -> None:
     for seed in (0, 1):
         own = {"budget": {"parameters": "1M"}, "backbone": {"hidden_size": 50 + seed}}
         write_run(tmp_path / str(seed), "gru", seed, 0.5, **own)
@@ -208,7 +208,7 @@ def test_a_plain_sentence_for_each_pair(tmp_path: Path, gru: list[float], lstm: 
     assert ("p = 0.031" in sentence) == (len(gru) == 6)
 
 
-def test_the_best_against_each_other_one_of_many(tmp_path: Path) -> None:
+def test_with_many_rows_the_best_is_compared_with_each_other(tmp_path: Path) -> None:
     write_sweep(tmp_path, {"a": [0.6, 0.6], "b": [0.7, 0.7], "c": [0.9, 0.9], "d": [0.8, 0.95], "e": [0.5]})
     assert sentences(table_of(tmp_path)) == [
         "c cannot be told apart from d, e.",
@@ -308,7 +308,7 @@ def test_any_tensorboard_run_can_join(tmp_path: Path) -> None:
         ("eval/f1_macro", "f1_macro"),
     ],
 )
-def test_the_names_that_others_give_to_validation(tag: str, metric: str, tmp_path: Path) -> None:
+def test_names_of_validation_scalars_of_other_programs(tag: str, metric: str, tmp_path: Path) -> None:
     """Written as TensorFlow does, as a tensor, to a file whose end is cut."""
     tracker = Tracker(tmp_path / "run", {}, "run")
     writer = tracker._writer.file_writer
@@ -358,7 +358,7 @@ def test_a_point_that_is_no_number_is_left_out(tmp_path: Path) -> None:
     assert record.curves == [{"step": 1}]
 
 
-def test_what_lacks_the_metric_is_named(tmp_path: Path) -> None:
+def test_runs_without_the_metric_are_named(tmp_path: Path) -> None:
     write_sweep(tmp_path, {"gru": [0.7, 0.9]})
     tracker = Tracker(tmp_path / "another", {}, "another")
     tracker.scalar("valid/error", 0.1, 1)

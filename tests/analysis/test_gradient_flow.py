@@ -1,4 +1,4 @@
-"""Gradient norms by lag: powers by hand, and what is written for a person."""
+"""Gradient norms by time lag: closed forms, and the table, picture and curves of `seqzoo gradients`."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_all_parts_of_a_state_count_once() -> None:
     assert norms[2].item() == pytest.approx(torch.cat(gradients, 1).norm().item())
 
 
-def test_what_explodes_is_no_infinity() -> None:
+def test_exploding_gradients_stay_finite() -> None:
     norms = gradient_norms(Linear(torch.tensor([[2.0]])), torch.zeros(1, 100, 1))
     assert norms[100].item() == pytest.approx(2.0**100)
 
@@ -115,7 +115,7 @@ def test_names_do_not_cover_each_other() -> None:
             assert beside or abs(math.log(one.xy[1] / other.xy[1])) > 0.99 * height
 
 
-def test_a_line_for_each_curve() -> None:
+def test_each_curve_has_a_line() -> None:
     curves = [Curve("a", "", torch.ones(6)), Curve("long_name", "x=1", 0.1 ** torch.arange(6.0))]
     assert format_curves(curves).splitlines() == [
         "lag                  1        2        5",

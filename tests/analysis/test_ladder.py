@@ -1,4 +1,4 @@
-"""The ladder: what counts as solved, how it climbs, and what it tells a person."""
+"""The memory ladder: when a task counts as solved, which lengths are tried, and the report."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_length_has_data_that_reaches_so_far_back(rung: ladder.Rung) -> No
     assert list(rung.lengths) == sorted(set(rung.lengths))
 
 
-def test_an_lstm_carries_what_a_window_of_three_inputs_does_not(
+def test_an_lstm_remembers_longer_than_a_window_of_three_inputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ladder, "LADDER", (replace(PARITY, lengths=(20, 24)),))
@@ -69,9 +69,7 @@ def test_an_lstm_carries_what_a_window_of_three_inputs_does_not(
     assert metrics["updates"] == 150
 
 
-def test_a_reservoir_climbs_too_and_the_same_seed_gives_the_same_scores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_ladder_of_a_reservoir_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ladder, "LADDER", (replace(RECALL, lengths=(2,)),))
     options = ["cell=echo_state", "training.steps=20", "backbone.hidden_size=16"]
     [one], [same], [other] = (
@@ -117,7 +115,7 @@ def test_the_report_by_hand() -> None:
     ]
 
 
-def test_one_task_or_none_is_said() -> None:
+def test_the_summary_of_one_solved_task_or_none() -> None:
     failed = [attempt(rung, rung.lengths[0], 0.1) for rung in LADDER]
     assert report(failed).endswith(
         "gru remembers hardly any step: it solves none of the four tasks at the shortest length."

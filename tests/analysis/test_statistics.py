@@ -1,4 +1,4 @@
-"""Spread and differences of a few seeds, against numbers by hand and the textbook."""
+"""Intervals and significance tests for few seeds, against values computed by hand and from textbooks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_one_value_has_no_spread() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 6, 10])
-def test_differences_of_one_sign_are_as_sure_as_signs_can_be(count: int) -> None:
+def test_differences_of_one_sign_have_the_smallest_p_value(count: int) -> None:
     assert sign_flip_p([0.1 + n for n in range(count)]) == 2 / 2**count
 
 
@@ -62,6 +62,6 @@ def test_many_differences_are_drawn_and_near_the_normal_limit() -> None:
     assert sign_flip_p(values) == pytest.approx(math.erfc(z / math.sqrt(2)), abs=0.02)
 
 
-def test_no_differences_say_nothing() -> None:
+def test_equal_values_are_not_significant() -> None:
     assert math.isnan(sign_flip_p([]))
     assert sign_flip_p([0.0, 0.0, 0.0]) == 1.0

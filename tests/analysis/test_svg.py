@@ -1,4 +1,4 @@
-"""Plots: where a value lies, which ticks there are, what the front holds."""
+"""SVG plots: scales, ticks and Pareto fronts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from seqzoo.analysis.svg import Dot, Line, Plot, pareto_front, short
 
 
-def test_the_front_is_what_nothing_beats() -> None:
+def test_the_pareto_front() -> None:
     points = [(3, 0.9), (1, 0.5), (2, 0.4), (2, 0.7), (4, 0.9), (5, 0.95), (math.nan, 1.0)]
     assert pareto_front(points, True) == [(1, 0.5), (2, 0.7), (3, 0.9), (5, 0.95)]
     assert pareto_front([(1, 5.0), (2, 6.0), (3, 4.0)], False) == [(1, 5.0), (3, 4.0)]
@@ -35,7 +35,7 @@ def test_ticks_are_round_and_inside() -> None:
     assert ticks == ["0", "20", "40", "60", "80", "100", "0", "0.5", "1", "1.5"]
 
 
-def test_one_point_no_point_and_points_that_are_no_numbers() -> None:
+def test_plots_of_one_point_none_and_nan() -> None:
     alone = Plot("t", "x", "y", [], [Dot("a", "red", 5.0, 0.0, math.nan, math.nan, True)]).svg()
     assert len(ElementTree.fromstring(alone).findall(".//circle")) == 1
     assert "nothing was measured" in Plot("t", "x", "y").svg()

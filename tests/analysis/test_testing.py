@@ -1,4 +1,4 @@
-"""Cells of one's own, right and wrong, by the checks that the catalogue passes."""
+"""The checks of cells, on correct and on faulty user-defined cells."""
 
 from __future__ import annotations
 
@@ -109,17 +109,17 @@ def test_a_sound_cell_passes() -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_wrong_is_found(create: type[Cell], expected: set[str]) -> None:
+def test_each_faulty_cell_fails_its_check(create: type[Cell], expected: set[str]) -> None:
     assert expected <= failed(create)
 
 
-def test_nothing_else_is_found() -> None:
+def test_a_faulty_cell_fails_no_other_check() -> None:
     assert failed(DrawsWeightsThatAreNotSaved) == {"state dict"}
     verdict = testing.verdict(testing.check_bfloat16, ComputesInFloat32)
     assert verdict == (False, "outputs are torch.float32 where parameters and inputs are torch.bfloat16")
 
 
-def test_the_seed_of_others_is_left_alone() -> None:
+def test_checks_leave_the_random_state_unchanged() -> None:
     before = torch.get_rng_state()
     testing.verdict(testing.check_halves, Plain)
     assert torch.equal(torch.get_rng_state(), before)

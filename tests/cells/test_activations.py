@@ -1,4 +1,4 @@
-"""What a cell puts on its sums is an option of it."""
+"""Activation functions as options of the cells."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_usual_activation_runs_on_torchs_kernel_and_another_does_not(
     assert other.torch_scan(x, other.initial_state(2), None) is None
 
 
-def test_where_the_papers_have_no_tanh() -> None:
+def test_default_activations_other_than_tanh() -> None:
     other = {name: load("cell", name)[option] for name, option in HAVE if option == "activation"}
     assert {name: value for name, value in other.items() if value != "tanh"} == {
         "ind_rnn": "relu",
@@ -67,7 +67,7 @@ def test_where_the_papers_have_no_tanh() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in names("cell") if "layer_norm" in load("cell", name)])
-def test_it_goes_with_layer_norm(name: str) -> None:
+def test_activations_combine_with_layer_norm(name: str) -> None:
     create = functools.partial(seqzoo.create_cell, name, layer_norm=True, activation="softsign")
     torch.manual_seed(0)
     cell, x = create(4, 5).double(), torch.randn(2, 6, 4, dtype=torch.float64)
@@ -77,7 +77,7 @@ def test_it_goes_with_layer_norm(name: str) -> None:
     assert not torch.allclose(other.scan(x)[0], cell.scan(x)[0])
 
 
-def test_an_unknown_one_is_told() -> None:
+def test_an_unknown_activation_is_reported() -> None:
     sentence = "cell.activation is 'swish': it must be one of tanh, relu, sigmoid, identity, softsign, hard_tanh, gelu"
     with pytest.raises(ConfigError, match=sentence):
         seqzoo.create_cell("mgu", 4, 5, activation="swish")

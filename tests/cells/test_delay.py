@@ -100,6 +100,6 @@ def test_narx_may_put_out_numbers_without_bounds() -> None:
         ("narx", {"output_size": 0}, "output_size"),
     ],
 )
-def test_bad_values_are_told(name: str, options: dict, message: str) -> None:
+def test_bad_values_are_reported(name: str, options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         seqzoo.create_cell(name, 3, 5, **options)

@@ -1,4 +1,4 @@
-"""Limits in which one relative of the GRU is another, and values by hand."""
+"""Variants of the GRU: limits in which they equal each other, and values computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How any cell may start."""
+"""Initialisation schemes, on any cell."""
 
 from __future__ import annotations
 
@@ -184,12 +184,12 @@ def test_recipes_and_modifiers_go_together() -> None:
         ("echo_state", {"input_std": 1.0}, "cell.input_std is set, but EchoState has no input weights to train"),
     ],
 )
-def test_what_makes_no_sense_is_told(name: str, options: dict, sentence: str) -> None:
+def test_meaningless_combinations_are_refused(name: str, options: dict, sentence: str) -> None:
     with pytest.raises(ConfigError, match=f"^.*{sentence}"):
         seqzoo.create_cell(name, INPUT, 4, **options)
 
 
-def test_nothing_is_the_default() -> None:
+def test_default_options_change_nothing() -> None:
     torch.manual_seed(0)
     plain = seqzoo.create_cell("lstm", INPUT, 4)
     torch.manual_seed(0)

@@ -187,6 +187,6 @@ def test_hgrn_never_forgets_faster_than_its_bound() -> None:
         ("hgrn", {"lower_bound": 1.0}, "lower_bound"),
     ],
 )
-def test_bad_values_are_told(name: str, options: dict, message: str) -> None:
+def test_bad_values_are_reported(name: str, options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         seqzoo.create_cell(name, 3, 5, **options)

@@ -1,4 +1,4 @@
-"""What the LSTM's relatives have in common with it, and where they leave it."""
+"""Variants of the LSTM: limits in which they equal it, and what differs."""
 
 from __future__ import annotations
 

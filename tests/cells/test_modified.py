@@ -26,7 +26,7 @@ def x() -> torch.Tensor:
     return torch.randn(B, T, INPUT, dtype=torch.float64)
 
 
-def test_in_evaluation_dropout_is_nothing(x: torch.Tensor) -> None:
+def test_dropout_is_off_in_evaluation(x: torch.Tensor) -> None:
     cell = modified(recurrent_dropout=0.5, weight_drop=0.5).eval()
     torch.testing.assert_close(cell.scan(x), cell.cell.scan(x))
 

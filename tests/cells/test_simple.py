@@ -1,4 +1,4 @@
-"""What makes each of the simple cells special, and values by hand."""
+"""Properties of the simple cells, and values computed by hand."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_small_euler_step_of_antisymmetric_keeps_the_gradient() -> None:
     assert sizes.max() < 5
 
 
-def test_an_open_gate_is_no_gate(x: Tensor) -> None:
+def test_an_open_gate_has_no_effect(x: Tensor) -> None:
     gated, plain = random(Antisymmetric(INPUT, H)), Antisymmetric(INPUT, H, gating=False).double()
     with torch.no_grad():
         gated.bias[H:] = 1e3

@@ -56,7 +56,7 @@ def test_clockwork_modules_change_at_multiples_of_their_period() -> None:
     assert t.tolist() == [0.0, 0.0]
 
 
-def test_slow_modules_do_not_hear_fast_ones() -> None:
+def test_slow_modules_do_not_read_fast_ones() -> None:
     cell = seqzoo.create_cell("clockwork", 3, 6, num_modules=3)
     h = torch.zeros(1, 6, requires_grad=True)
     output, _ = cell(torch.zeros(1, 3), (h, torch.zeros(1)))
@@ -161,12 +161,12 @@ def test_a_highway_normalises_each_layer_by_itself(name: str) -> None:
         ("recurrent_highway", {"depth": 0}, "depth"),
     ],
 )
-def test_bad_values_are_told(name: str, options: dict, message: str) -> None:
+def test_bad_values_are_reported(name: str, options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         seqzoo.create_cell(name, 3, 5, **options)
 
 
-def test_an_echo_state_network_hears_its_outputs_at_a_scale_of_their_own() -> None:
+def test_output_feedback_has_a_scale_of_its_own() -> None:
     torch.manual_seed(1)
     plain = seqzoo.create_cell("echo_state", 3, 200, input_scale=0.5)
     torch.manual_seed(1)

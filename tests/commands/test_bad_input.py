@@ -1,4 +1,4 @@
-"""What is wrong with an input is one sentence on standard error, exit status 2, and nothing is lost."""
+"""Invalid input: one sentence on standard error, exit status 2, and no run directory is lost."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_a_tag_for_each_token(runs: Runs, command: Callable) -> None:
     assert len(json.loads(line)["prediction"]) == 3
 
 
-def test_conll_comes_out_as_it_went_in_but_for_the_tags(runs: Runs, command: Callable, tmp_path: Path) -> None:
+def test_conll_output_only_differs_in_the_tags(runs: Runs, command: Callable, tmp_path: Path) -> None:
     given = "# text = the cat sleeps\n1-2\tthecat\t_\t_\t_\n1\tthe\t_\t_\tq\n2\tcat\t_\t_\tq\n\n1\tsleeps\t_\t_\t_\n"
     answers = [command("predict", runs["tagging"], text).out.split() for text in ("the cat", "sleeps")]
     found = command("predict", runs["tagging"], "--conll", "--columns", "form,upos", stdin=given)
@@ -220,7 +220,7 @@ def test_a_run_directory_is_never_overwritten(runs: Runs, command: Callable) -> 
     assert content(runs["tagging"]) == before
 
 
-def test_resume_goes_on_to_a_later_end_alone(command: Callable, tmp_path: Path) -> None:
+def test_resume_accepts_a_later_end_only(command: Callable, tmp_path: Path) -> None:
     command("train", "task=tagging", *SMALL, "hydra.run.dir=run")
     done = command("train", "resume=run")
     assert done.status == 2
@@ -384,7 +384,7 @@ def test_bytes_of_another_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
         next(_lines_of_input())
 
 
-def test_scripts_give_the_arguments_on(tmp_path: Path) -> None:
+def test_scripts_forward_their_arguments(tmp_path: Path) -> None:
     for name in ("train", "evaluate", "predict"):
         done = subprocess.run(
             [sys.executable, REPOSITORY / "scripts" / f"{name}.py", "--help"],

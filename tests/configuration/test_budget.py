@@ -1,4 +1,4 @@
-"""Budgets: the nearest width, by a search that is tried on functions, and by models whose sizes are counted by hand."""
+"""Budgets: the search for the nearest width, on functions and on models whose sizes are counted by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_one_number_in_several_forms(text: str | float) -> None:
 
 @pytest.mark.parametrize("target", [1, 5, 17, 1000, 12345, 10**9])
 @pytest.mark.parametrize("step", [1, 4, 7])
-def test_the_nearest_width_is_that_of_trying_all(target: int, step: int) -> None:
+def test_the_nearest_width_is_found(target: int, step: int) -> None:
     def square(width: int) -> float:
         if width % step:
             raise ConfigError([f"{step} must divide {width}"])
@@ -80,7 +80,7 @@ def test_heads_divide_the_width() -> None:
     assert measure(fitted, data, data.expected_spec()).weights == pytest.approx(1e6, rel=0.01)
 
 
-def test_what_takes_its_width_from_the_backbone_follows() -> None:
+def test_widths_that_follow_the_backbone_are_set_too() -> None:
     config = compose("task=transduction", "budget.parameters=500k")
     data = build_data(config)
     fitted = within_budget(config, data, data.expected_spec())
@@ -174,7 +174,7 @@ def test_a_run_of_an_older_version_has_no_budget() -> None:
     assert parse(config).budget == Budget()
 
 
-def test_what_cannot_be_met_is_refused_before_there_is_a_folder(command: Callable, tmp_path: Path) -> None:
+def test_an_impossible_budget_is_refused_before_a_folder_is_created(command: Callable, tmp_path: Path) -> None:
     done = command("train", "task=tagging", "budget.parameters=5000", *SMALL, "hydra.run.dir=run")
     assert done.status == 2
     assert done.err.startswith("seqzoo: budget.parameters is 5,000: cell=lstm, backbone=unidirectional, task=tagging, ")
@@ -212,7 +212,7 @@ def test_seconds_end_a_training_that_has_no_other_end(command: Callable, tmp_pat
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["updates"] == 5
 
 
-def test_the_rate_falls_with_the_time_that_is_spent() -> None:
+def test_the_schedule_follows_the_time_spent() -> None:
     from seqzoo.training.optimizer import Schedule
 
     config = compose(
@@ -231,7 +231,7 @@ def test_the_rate_falls_with_the_time_that_is_spent() -> None:
     assert by_both.rate(5, 0.8) == pytest.approx(0.02)
 
 
-def test_counting_leaves_the_luck_of_a_training_alone() -> None:
+def test_counting_leaves_the_random_state_unchanged() -> None:
     config = compose("task=tagging")
     data = build_data(config)
     torch.manual_seed(5)

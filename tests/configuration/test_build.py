@@ -1,4 +1,4 @@
-"""Configurations become models, and what cannot is told in sentences, all at once, before any data is read."""
+"""Models are built from configurations; all mistakes are reported together, before any data is read."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_mistake_is_a_sentence(overrides: str) -> None:
     assert mistakes_of(*parts) == [MISTAKES[overrides]]
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_all_mistakes_are_reported_together() -> None:
     assert mistakes_of(
         "task=language_modeling", "backbone=deep_bidirectional", "cell=elmann", "training.optimizer=adamm",
         "training.epochs=0", "encoder.embedding_size=0", "task.search.temperature=-1", "task.metrics=[accurcy]",
@@ -175,7 +175,7 @@ def test_every_mistake_is_told_at_once() -> None:
     ]  # fmt: skip
 
 
-def test_parts_that_no_batch_goes_through_are_told() -> None:
+def test_incompatible_parts_are_reported() -> None:
     [mistake] = mistakes_of("task=tagging", "encoder=features")
     assert mistake.startswith(
         "no batch goes through encoder=features, backbone=unidirectional, cell=lstm, task=tagging: "
@@ -236,7 +236,7 @@ def test_a_decoder_may_be_named_or_have_a_cell_of_its_own() -> None:
     assert [(type(layer[0]).__name__, layer[0].hidden_size) for layer in decoder.layers] == [("GRU", 8), ("GRU", 8)]
 
 
-def test_options_that_must_fit_the_width_are_held_to_the_real_one() -> None:
+def test_options_are_checked_against_the_hidden_size() -> None:
     assert mistakes_of("cell=projected_lstm", "cell.projection_size=64", "backbone.hidden_size=100") == []
     assert mistakes_of("cell=m_lstm", "cell.heads=3", "backbone=deep", "backbone.hidden_size=[12,6]") == []
     assert mistakes_of("cell=projected_lstm", "cell.projection_size=101", "backbone.hidden_size=100") == [
@@ -249,7 +249,7 @@ def test_an_engine_that_runs_the_cell_may_be_chosen(name: str) -> None:
     assert mistakes_of(f"cell={name}", "cell.engine=fused") == []
 
 
-def test_an_engine_that_cannot_is_told_before_anything_runs() -> None:
+def test_an_unsupported_engine_is_reported_before_anything_runs() -> None:
     [mistake] = mistakes_of("cell=m_lstm", "cell.engine=fused")
     assert "engine=fused cannot run MLSTM here: its state is not made of vectors" in mistake
     [mistake] = mistakes_of("cell=mgu", "cell.engine=torch")
@@ -382,7 +382,7 @@ def test_options_of_recipes_may_be_idle(overrides: str) -> None:
         ("~seed", "seed is missing: give seed=..."),
     ],
 )
-def test_what_cannot_work_is_told(overrides: str, told: str) -> None:
+def test_settings_that_cannot_work_are_reported(overrides: str, told: str) -> None:
     _, mistakes = examine(*overrides.split())
     assert any(mistake.startswith(told) for mistake in mistakes), mistakes
 

@@ -1,4 +1,4 @@
-"""The registry: names, help, and every mistake in the overrides at once."""
+"""The registry: names, help texts, and reports of all mistakes in the overrides."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ EVERY_NAME = [(group, name) for group in GROUPS for name in names(group)]
 
 
 @pytest.mark.parametrize(("group", "name"), EVERY_NAME, ids=lambda value: value)
-def test_every_name_says_what_it_is(group: str, name: str) -> None:
+def test_every_name_has_a_description(group: str, name: str) -> None:
     assert len(summary(group, name)) > 10
 
 
 @pytest.mark.parametrize(
     ("group", "name"), [(g, n) for g, n in EVERY_NAME if g not in ("experiment", "debug")], ids=lambda value: value
 )
-def test_every_option_says_what_it_does(group: str, name: str) -> None:
+def test_every_option_has_a_description(group: str, name: str) -> None:
     """With its own comment, or with that of the option it is a part of."""
     told = {option: what for option, _, what in option_help(group, name)}
     silent = [option for option in told if not any(told.get(part) for part in with_parents(option))]
@@ -73,7 +73,7 @@ def mistakes_of(*overrides: str) -> list[str]:
     return examine(*overrides)[1]
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_all_mistakes_are_reported_together() -> None:
     config, mistakes = examine(
         "cell=elmann", "training.learning_rte=3", "backbone.hiden_size=5", "seed=7", "foo", "+sed=1"
     )
@@ -138,7 +138,7 @@ def test_a_value_that_needs_quotes_is_shown_with_them() -> None:
         assert missing.startswith("there is no option 'data.label_until'")
 
 
-def test_what_is_no_mistake() -> None:
+def test_overrides_that_are_valid() -> None:
     assert mistakes_of("hydra.run.dir=x", "data=grammar_tags", "++training.epochs=3", "+data.prefix=x") == []
     assert mistakes_of("hydra/job_logging=stdout", "hydra.job_logging.root.level=ERROR") == []
 
@@ -233,7 +233,7 @@ def test_a_file_that_was_edited_is_read_again(tmp_path: Path) -> None:
     [("cell=gru", "seed=7", "training.betas=[0.5,0.75]"), ("task=tagging", "data.seed=${seed}", "seed=3"),
      ("data.batch_size='9'", "resume=null", "cell.chrono=1e3"), ("++cell.chrono=5", "allow_modules=[a.b]")],
 )  # fmt: skip
-def test_values_are_put_in_as_hydra_does(overrides: tuple[str, ...]) -> None:
+def test_values_are_set_as_hydra_sets_them(overrides: tuple[str, ...]) -> None:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from omegaconf import OmegaConf

@@ -1,4 +1,4 @@
-"""What cannot be counted without values is unknown, and trains all the same."""
+"""Models whose cost cannot be counted without values: the cost is unknown, and they train."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_it_trains_and_the_tables_say_unknown(chosen: str, reason: str, command:
     assert (compared.status, compared.err) == (0, "")
 
 
-def test_a_budget_of_weights_is_kept_and_one_of_operations_is_refused(command: Callable) -> None:
+def test_a_budget_of_parameters_works_and_one_of_flops_is_refused(command: Callable) -> None:
     chosen = [*SMALL, *BRANCH.split()]
     assert command("check", *chosen, "budget.parameters=20k").status == 0
     refused = command("check", *chosen, "budget.flops=20k")

@@ -1,4 +1,4 @@
-"""Run directories that a stranger made from a sound one: read, compared, continued."""
+"""Run directories damaged at random: loaded, compared and resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model attended to, from a training to a picture."""
+"""Pictures of attention, states and contributions, from trained models."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_row_of_weights_for_each_token_that_is_written(loaded: Loaded) -> None
     assert unknown.read == ["2", "x", "1"]  # as it was written
 
 
-def test_what_several_models_write_or_draw_is_what_is_shown(run: Path) -> None:
+def test_the_attention_of_an_ensemble_is_that_of_its_answer(run: Path) -> None:
     torch.manual_seed(0)
     loaded, other = load(run, options={"search": {"temperature": 1.0}}), load(run)
     torch.nn.init.normal_(other.model.task.decoder.head.weight)  # it writes something else
@@ -76,7 +76,7 @@ def test_what_several_models_write_or_draw_is_what_is_shown(run: Path) -> None:
         assert found.written == [*prediction.answer, "<eos>"]
 
 
-def test_a_picture_is_drawn_once_for_each_word_lighter_where_was_looked() -> None:
+def test_captions_have_a_picture_per_word_with_attention() -> None:
     picture = torch.full((3, 8, 16), 0.5)
     weights = torch.zeros(2, 8)  # 2 rows of 4 regions
     weights[0, 7] = weights[1, 0] = 1
@@ -88,7 +88,7 @@ def test_a_picture_is_drawn_once_for_each_word_lighter_where_was_looked() -> Non
     assert dog[0, 0] == end[-1, -1] == dog.min() == 3 * 0.25
 
 
-def test_pictures_have_what_is_written_below_them() -> None:
+def test_captions_fit_below_their_pictures() -> None:
     clips, line = torch.rand(2, 9, 1, 8, 8), "a line about what was seen there and what is right"
     for figure in (
         drawing.draw_pictures(torch.rand(3, 3, 8, 8), [line * 4, line, line]),
@@ -105,7 +105,7 @@ def test_pictures_have_what_is_written_below_them() -> None:
     assert axes.get_title().split() == ["a", "very", "long", "line", "about", "what", "was", "seen", "there"]
 
 
-def test_validation_shows_pictures_and_where_was_looked(tmp_path: Path) -> None:
+def test_validation_shows_pictures_with_attention(tmp_path: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         cli.main(["train", "task=captioning", LOOK, *SMALL, f"hydra.run.dir={tmp_path / 'run'}"])
     events = EventAccumulator(str(tmp_path / "run"))
@@ -124,7 +124,7 @@ def test_the_picture_shows_the_weights_and_their_tokens() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "dog", "<eos>"]
 
 
-def test_one_answer_for_all_is_drawn_as_coloured_text() -> None:
+def test_attention_of_one_answer_is_coloured_text() -> None:
     words = ["a", "wonderful", *["very"] * 20, "film"]
     weights = torch.full((1, len(words)), 0.01)
     weights[0, 1] = 1.0
@@ -156,7 +156,7 @@ def test_a_confusion_matrix_shows_shares_and_counts() -> None:
     assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0.5, 0.5]]
 
 
-def test_states_are_drawn_by_their_sign_and_gates_by_how_far_they_are_open() -> None:
+def test_colours_of_states_and_gates() -> None:
     states = {"output": torch.tensor([[0.5, -1.0], [0.0, 2.0]]), "f": torch.tensor([[0.0, 1.0], [0.5, 0.25]])}
     [axes] = drawing.draw_states(["a", "b"], states).axes
     image = torch.from_numpy(axes.images[0].get_array().data)
@@ -171,7 +171,7 @@ def test_states_are_drawn_by_their_sign_and_gates_by_how_far_they_are_open() -> 
     assert axes.get_title("left") == "2 units"
 
 
-def test_of_many_units_those_that_change_most_are_drawn_in_every_panel() -> None:
+def test_the_units_that_change_most_are_drawn() -> None:
     outputs, gates = torch.zeros(2, 100), torch.full((2, 100), 0.25)
     outputs[1, 3::3] = 1.0  # units 3, 6, ..., 99: one too many
     outputs[1, 99] = 0.5
@@ -184,13 +184,13 @@ def test_of_many_units_those_that_change_most_are_drawn_in_every_panel() -> None
     assert gate[:, 0, 0].eq(0).nonzero().flatten().tolist() == [1], "unit 6 is the second of those that are drawn"
 
 
-def test_memory_is_drawn_as_far_as_it_is_a_number() -> None:
+def test_non_finite_values_of_memory_are_not_drawn() -> None:
     forwards, backwards = drawing.draw_memory([1.0, 2.0], [10.0, 0.0, 0.1]).axes
     assert forwards.lines[0].get_xydata().tolist() == [[1, 1], [2, 2]]
     assert backwards.lines[0].get_xydata().tolist() == [[1, 1], [3, -1]]
 
 
-def test_words_are_coloured_for_and_against_the_answer() -> None:
+def test_words_are_coloured_by_their_contribution() -> None:
     explanation = Explanation("gradient x input", ["so", "good"], torch.tensor([-0.25, 0.75]))
     against, good = drawing.coloured(explanation).split(" ")
     assert against == "\x1b[30;48;2;255;197;197mso\x1b[0m"
@@ -220,7 +220,7 @@ def test_explain_draws_layers_and_attention(run: Path, command: Callable, tmp_pa
     assert "is not a run directory" in command("explain", tmp_path, "1+23").err
 
 
-def test_what_layers_did_is_in_the_order_of_the_text(loaded: Loaded) -> None:
+def test_layers_are_recorded_in_reading_order(loaded: Loaded) -> None:
     inside = loaded.look_inside("1+23")
     ahead, behind = inside.layers.values()
     assert ahead.read == behind.read == ["3", "2", "+", "1"]  # as it is read
@@ -242,7 +242,7 @@ def test_predict_gives_the_best_candidates_of_a_beam(run: Path, command: Callabl
     assert lines[0]["prediction"] == best
 
 
-def test_runs_that_write_together(run: Path, command: Callable, tmp_path: Path) -> None:
+def test_an_ensemble_predicts_with_one_vocabulary(run: Path, command: Callable, tmp_path: Path) -> None:
     """A model with itself writes as alone; an empty line keeps its place."""
     alone = command("predict", run, "1+2", "", "34+5", "--json").out
     lines = [json.loads(line) for line in alone.splitlines()]

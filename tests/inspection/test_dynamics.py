@@ -154,7 +154,7 @@ def test_every_cell_can_be_recorded_and_stays_as_it_was(name: str) -> None:
         ("recurrent_highway_uncoupled", ["1", "2", "3", "4", "5", "6"], None),
     ],
 )
-def test_gates_are_called_by_their_letters(name: str, gates: list[str], keeps: str | None) -> None:
+def test_gates_are_named_by_their_letters(name: str, gates: list[str], keeps: str | None) -> None:
     cell = cell_factory(name)(3, 4)
     _, noted = record(cell, torch.randn(2, 5, 3))
     assert list(noted.gates) == gates
@@ -175,7 +175,7 @@ def test_the_gates_of_an_lstm_are_those_of_its_equations() -> None:
         torch.testing.assert_close(noted.gates[letter], expected.detach())
 
 
-def test_a_wrapped_cell_is_heard_too() -> None:
+def test_wrapped_cells_are_recorded() -> None:
     from seqzoo.cells.modified import Modifiers, modify
 
     cell = modify(cell_factory("gru")(3, 4), Modifiers(zoneout=0.1)).eval()
@@ -184,7 +184,7 @@ def test_a_wrapped_cell_is_heard_too() -> None:
     assert noted.kept is noted.gates["z"]
 
 
-def test_saturation_and_time_constants_look_at_real_steps() -> None:
+def test_saturation_and_time_constants_ignore_padding() -> None:
     gate = torch.tensor([[[0.05, 0.02], [0.95, 0.5], [0.0, 0.0]]])
     real = torch.tensor([[True, True, False]])
     assert dynamics.saturation(gate, real) == (0.5, 0.25)

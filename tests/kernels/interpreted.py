@@ -63,7 +63,7 @@ def run(cell: Cell, scan: Callable[..., Any], lengths: Tensor | None) -> list[Te
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", [name for name in names("cell") if is_compiled(name)])
-def test_outputs_and_gradients_are_the_references(name: str) -> None:
+def test_outputs_and_gradients_equal_the_reference(name: str) -> None:
     """With lengths; that code is compared before it is used is a test without."""
     cell = factory(name)(INPUT, 6)
     found = run(cell, lambda *given: fused_scan(cell, *given), LENGTHS)

@@ -62,7 +62,7 @@ def test_without_triton_the_next_engine_is_taken(monkeypatch: pytest.MonkeyPatch
         cell.scan(x)
 
 
-def test_a_kernel_that_cannot_be_built_takes_the_next_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backend_that_fails_is_replaced_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(plan: Any, dtype: Any) -> Any:
         raise NotCompilable("Triton fails")
 

@@ -1,4 +1,4 @@
-"""Steps that are compiled: the cells that are, those that cannot be, and what the code does at its edges."""
+"""Compiled steps: which cells can be compiled, special values, and the cache of compiled libraries."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def kinks(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
     return p.abs() + a + b, (F.relu(p) + 2 * h, c.abs() - b)
 
 
-def test_gradients_where_functions_bend_are_those_of_torch() -> None:
+def test_gradients_at_kinks_are_those_of_torch() -> None:
     """Numbers that are equal to one another and to zero; how code is checked when it is written meets none."""
     cell, results = OneOff(kinks).double(), []
     for scan in (lambda *given: fused_scan(cell, *given), cell.unroll):
@@ -153,7 +153,7 @@ def test_gradients_where_functions_bend_are_those_of_torch() -> None:
     assert results[0][-1].abs().min() > 0
 
 
-def test_second_derivatives_are_of_the_real_steps() -> None:
+def test_second_derivatives_ignore_padding() -> None:
     cell = seqzoo.create_cell("mgu", INPUT, H).double()
     x = torch.randn(B, T, INPUT, dtype=torch.float64, requires_grad=True)
     results = []
@@ -221,7 +221,7 @@ def random_step(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
 
 
 @pytest.mark.parametrize("step", [cut, own_gradient, own_gradient_of_the_state, unknown, between_rows])
-def test_what_cannot_be_compiled_takes_the_reference(step: Step) -> None:
+def test_steps_that_cannot_be_compiled_use_the_reference(step: Step) -> None:
     cell = OneOff(step).double()
     torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))
     cell.engine = "fused"
@@ -229,12 +229,12 @@ def test_what_cannot_be_compiled_takes_the_reference(step: Step) -> None:
         cell.scan(torch.zeros(B, T, INPUT, dtype=torch.float64))
 
 
-def test_looking_whether_it_can_be_compiled_draws_no_numbers() -> None:
+def test_tracing_draws_no_random_numbers() -> None:
     cell = OneOff(random_step).double()
     torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))
 
 
-def test_an_option_changed_later_counts() -> None:
+def test_an_option_changed_later_takes_effect() -> None:
     cell = seqzoo.create_cell("leaky", INPUT, H).double()
     cell.engine = "fused"
     x = torch.randn(B, T, INPUT, dtype=torch.float64)
@@ -252,7 +252,7 @@ def test_a_cell_that_is_first_used_in_inference_mode_is_compiled() -> None:
         torch.testing.assert_close(cell.scan(x), cell.unroll(x))
 
 
-def test_infinite_and_missing_numbers_go_through() -> None:
+def test_infinity_and_nan_are_propagated() -> None:
     cell = seqzoo.create_cell("lstm", 1, 2)
     with torch.no_grad():
         for parameter in cell.parameters():
@@ -303,7 +303,7 @@ def test_modified_cells_draw_the_same_numbers(modifiers: dict[str, float]) -> No
     torch.testing.assert_close(*results)
 
 
-def test_without_a_compiler_all_goes_on_and_it_is_said_once(
+def test_without_a_compiler_the_reference_runs_with_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(fused, "_programs", {})
@@ -362,9 +362,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_compiled_code_that_is_not_as_it_was_written_is_built_anew(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: str
-) -> None:
+def test_a_modified_library_is_rebuilt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: str) -> None:
     monkeypatch.setattr(native, "user_cache", lambda kind: tmp_path)
     functions = "".join(f'extern "C" void {name}() {{}}\n' for name in native.SYMBOLS)
     native.load.__wrapped__(functions, "float")
@@ -377,7 +375,7 @@ def test_compiled_code_that_is_not_as_it_was_written_is_built_anew(
     assert native._is_intact(path)
 
 
-def test_code_that_can_be_loaded_nowhere_leaves_the_next_engine(
+def test_a_library_that_cannot_be_loaded_leaves_the_next_engine(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     """As from a disk that runs nothing, or a full one."""
@@ -414,7 +412,7 @@ def test_a_cache_that_others_can_write_to_is_not_used(
     assert (user_cache.__wrapped__("kernels") == own) == (open_to_others != "seqzoo/kernels")
 
 
-def test_a_cache_behind_a_link_is_where_the_link_leads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_may_be_a_symbolic_link(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "link"))
@@ -438,7 +436,7 @@ def test_cells_of_equal_options_share_one_program() -> None:
     assert first is not fused.compiled(other.double(), x.double(), other.initial_state(2), None)
 
 
-def test_compiled_steps_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_cached_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "_programs", {})
     monkeypatch.setattr(fused, "MAX_PROGRAMS", 2)
     x = torch.zeros(2, 3, INPUT)

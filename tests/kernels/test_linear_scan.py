@@ -1,4 +1,4 @@
-"""The parallel scan is the loop."""
+"""The parallel scan equals a loop over the steps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def threshold(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 @pytest.mark.parametrize("steps", LENGTHS)
 @pytest.mark.usefixtures("threshold")
-def test_values_and_gradients_are_the_loops(steps: int, dtype: torch.dtype) -> None:
+def test_values_and_gradients_equal_those_of_a_loop(steps: int, dtype: torch.dtype) -> None:
     inputs = some(steps, dtype)
     weights = torch.randn(2, steps, 3, dtype=dtype)
     got, expected = linear_scan(*inputs), loop(*inputs)
@@ -59,7 +59,7 @@ def test_gradcheck(steps: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPat
     assert torch.autograd.gradgradcheck(linear_scan, inputs)
 
 
-def test_wide_rows_on_a_cpu_go_one_by_one() -> None:
+def test_wide_rows_are_scanned_one_by_one_on_a_cpu() -> None:
     inputs = some(100, rows=2, size=kernel.WIDE // 16)
     torch.testing.assert_close(linear_scan(*inputs), loop(*inputs))
 
@@ -162,7 +162,7 @@ def test_second_derivatives_forward_over_backward(argument: int) -> None:
     torch.testing.assert_close(found, torch.func.jacrev(torch.func.grad(total))(inputs[argument]))
 
 
-def test_precisions_meet_in_the_widest() -> None:
+def test_mixed_dtypes_are_promoted() -> None:
     """As under autocast: coefficients in 16 bits, the state in 32."""
     a, b, h = torch.rand(2, 100, 3).bfloat16(), torch.randn(2, 100, 3).bfloat16(), torch.randn(2, 3)
     states = linear_scan(a, b, h)

@@ -73,7 +73,7 @@ CHANGES: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_an_attribute_changed_in_place_counts(kind: str) -> None:
+def test_an_attribute_changed_in_place_takes_effect(kind: str) -> None:
     scale, read, change = CHANGES[kind]
     cell, x = Scaled(scale, read), torch.randn(2, 4, 3)
     before, _ = cell.scan(x)
@@ -83,7 +83,7 @@ def test_an_attribute_changed_in_place_counts(kind: str) -> None:
     assert not torch.allclose(before, after)
 
 
-def test_an_attribute_of_the_class_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_class_attribute_takes_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     cell, x = Scaled(1.0, float), torch.randn(2, 4, 3)
     torch.testing.assert_close(cell.scan(x)[0], cell.unroll(x)[0])
     monkeypatch.setattr(Scaled, "factors", [3.0])
@@ -102,14 +102,14 @@ class OfTheModule(Scaled):
         return super().step(p * of_the_module(), state)
 
 
-def test_what_a_step_reads_of_its_module_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_module_globals_take_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     cell, x = OfTheModule(1.0, float), torch.randn(2, 4, 3)
     torch.testing.assert_close(cell.scan(x)[0], cell.unroll(x)[0])
     monkeypatch.setitem(globals(), "FACTOR", 3.0)
     torch.testing.assert_close(cell.scan(x)[0], cell.unroll(x)[0])
 
 
-def test_a_step_that_is_replaced_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replaced_step_takes_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     cell, x = seqzoo.create_cell("elman", 3, 3), torch.randn(2, 4, 3)
     torch.testing.assert_close(cell.scan(x)[0], cell.unroll(x)[0])
     own = type(cell).step
@@ -142,7 +142,7 @@ def test_new_instances_share_what_was_compiled(name: str) -> None:
     assert first != tuple(traits_of(seqzoo.create_cell(name, 3, 5)))
 
 
-def test_what_refers_to_itself_or_is_endless_is_read() -> None:
+def test_recursive_and_unbounded_attributes_are_handled() -> None:
     cell = Scaled([1.0], lambda scale: scale[0])
     cell.scale.append(cell.scale)
     cell.scale.append(cell)

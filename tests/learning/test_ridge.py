@@ -1,4 +1,4 @@
-"""The readout of a reservoir, solved."""
+"""Ridge regression as the readout of a reservoir."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_reservoir_remembers_its_inputs() -> None:
         reservoir.fit(x, y, 600, 1.0)
 
 
-def test_the_washout_is_read_and_not_fitted() -> None:
+def test_the_washout_is_not_fitted() -> None:
     x, y = torch.rand(2, 60, 1).double(), torch.rand(2, 60, 1).double()
     reservoir = Reservoir(EchoState(1, 10))
     h, _ = reservoir.cell.scan(x)
@@ -45,7 +45,7 @@ def test_the_washout_is_read_and_not_fitted() -> None:
     torch.testing.assert_close(reservoir.readout, ridge(seen, y[:, 20:].flatten(0, 1), 0.1))
 
 
-def test_running_free_is_predicting_from_ones_own_answers() -> None:
+def test_free_running_feeds_back_predictions() -> None:
     reservoir = Reservoir(EchoState(1, 20))
     x = torch.sin(torch.arange(300.0).double() / 5)[None, :, None]
     reservoir.fit(x[:, :-1], x[:, 1:], 50, 1e-8)

@@ -1,4 +1,4 @@
-"""Learning rules: backpropagation through time, one of one's own, and what a checkpoint keeps of it."""
+"""Learning rules: backpropagation through time, a user-defined rule, and their content in checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of captions against values worked out by hand, and against those of the field's own program."""
+"""Scores of captions against values computed by hand and by the COCO evaluation code."""
 
 from __future__ import annotations
 
@@ -74,6 +74,6 @@ def test_cider_by_hand() -> None:
     assert cider_d([["the"], ["the"]], [[["the"]], [["the"]]]) == [0, 0]
 
 
-def test_repeating_a_word_gains_nothing() -> None:
+def test_repeated_words_do_not_raise_scores() -> None:
     once, often = (cider_d([answer, ["z"]], [[["a", "b"]], [["y"]]])[0] for answer in (["a"], ["a"] * 5))
     assert often < once

@@ -53,7 +53,7 @@ def test_perplexity_beyond_floats_is_infinite() -> None:
 
 
 @pytest.mark.parametrize("name", metric_classes())
-def test_nothing_counted_is_nan(name: str) -> None:
+def test_a_metric_without_values_is_nan(name: str) -> None:
     metric = create_metric(name)
     assert metric.name == name
     assert math.isnan(metric.compute())
@@ -141,7 +141,7 @@ def test_bleu_counts_case() -> None:
     assert score("bleu", [right.upper()], [right]) < 5
 
 
-def test_a_corpus_score_says_how_it_was_made() -> None:
+def test_a_corpus_score_has_a_signature() -> None:
     metric = create_metric("bleu_zh")
     metric.update(NOTHING, ["我读书"], ["我看书"])
     metric.compute()
@@ -199,7 +199,7 @@ def test_metrics_keep_the_order_of_their_names() -> None:
     assert [metric.name for metric in create_metrics(["perplexity", "accuracy"])] == ["perplexity", "accuracy"]
 
 
-def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     with pytest.raises(ConfigError, match=re.escape(not_installed("sacrebleu"))):
         create_metric("chrf")
@@ -209,7 +209,7 @@ def certain(*answers: str | list[str]) -> list[Prediction]:
     return [Prediction(answer, 0.0) for answer in answers]
 
 
-def test_of_two_classes_the_probability_of_the_second_is_noted() -> None:
+def test_with_two_classes_the_probability_of_the_second_is_recorded() -> None:
     confusion = BinaryConfusion(["no", "yes"])
     confusion.update([Prediction("no", math.log(0.75)), Prediction("yes", math.log(0.6))], ["yes", "yes"])
     assert confusion.probabilities == pytest.approx([0.25, 0.6])

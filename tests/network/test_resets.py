@@ -1,4 +1,4 @@
-"""States that start anew inside rows: episodes side by side, as recurrent reinforcement learning trains on them."""
+"""Resets of the state inside rows: parallel episodes, as in recurrent reinforcement learning."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_no_gradient_passes_a_reset() -> None:
 
 
 @pytest.mark.parametrize("options", [{"zoneout": 0.3}, {"recurrent_dropout": 0.3}, {"weight_drop": 0.3}])
-def test_what_is_drawn_at_random_is_drawn_for_each_segment(options: dict[str, float]) -> None:
+def test_each_segment_has_its_own_random_numbers(options: dict[str, float]) -> None:
     """As if the segments had been rows from the start, in training, too."""
     cell = seqzoo.create_cell("lstm", INPUT, H, engine="reference", **options)
     x, resets = torch.randn(2, 5, INPUT), torch.zeros(2, 5, dtype=torch.bool)
@@ -242,7 +242,7 @@ def test_a_state_of_other_rows_is_refused() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
-def test_values_are_needed_to_cut_by() -> None:
+def test_resets_without_values_are_refused() -> None:
     rnn, x, resets = seqzoo.RNN("gru", INPUT, H), torch.randn(T, B, INPUT), first_steps().T
     with pytest.raises(ValueError, match="rows are cut by the values of resets"):
         torch.jit.trace(lambda x: rnn(x, resets=resets)[0], x)

@@ -1,4 +1,4 @@
-"""What is changed for a while comes back, also where it is interrupted."""
+"""Temporary changes of a model are undone, even after an interruption."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_tensors_come_back_after_an_interruption() -> None:
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_dynamic_evaluation_gives_all_back(interrupted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dynamic_evaluation_restores_the_model(interrupted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = built("task=language_modeling")
     before = snapshot(model)
     weights = before["weights"]
@@ -124,7 +124,7 @@ def drawn(model: Model, data: DataModule) -> object:
 
 @pytest.mark.parametrize("use", [scored, shown, attended, drawn])
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_whoever_looks_at_a_model_leaves_it_as_it_was(
+def test_analyses_leave_the_model_unchanged(
     use: Callable[[Model, DataModule], object], interrupted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, data = built("data=reverse", "task.decoder.attention=general", "cell.zoneout=0.1")
@@ -139,7 +139,7 @@ def test_whoever_looks_at_a_model_leaves_it_as_it_was(
     assert_same(before, snapshot(model))
 
 
-def test_a_drawn_answer_leaves_the_decoder_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampling_leaves_the_decoder_in_training_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = built("data=reverse", "task.self_critical.metric=chrf", "task.self_critical.after=0")
     before = snapshot(model)
     interrupt(monkeypatch, model.task, "next_token", call=2)

@@ -1,4 +1,4 @@
-"""What an answer rests on, from gradients."""
+"""Contributions of inputs to an answer, from gradients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Linear(torch.nn.Module):
         return self.head(self.encoder(batch.inputs).sum(1)), ()
 
 
-def test_of_a_linear_model_each_step_has_its_own_part_of_the_score() -> None:
+def test_contributions_in_a_linear_model_are_its_terms() -> None:
     model, ids = Linear(), torch.tensor([[1, 2, 3], [4, 4, 0]])
     found = gradient_times_input(model, Batch(ids, torch.tensor([3, 3])), lambda scores: scores[:, 1])
     torch.testing.assert_close(found, model.encoder(ids) @ model.head.weight[1])

@@ -1,4 +1,4 @@
-"""A sweep that is started again: what is done stays, what was cut goes on, what failed is tried again."""
+"""A sweep that is started again skips finished runs, resumes interrupted ones and retries failed ones."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_two_processes_do_not_run_one_job(tmp_path: Path) -> None:
         assert again
 
 
-def test_jobs_side_by_side_take_different_gpus(tmp_path: Path, monkeypatch) -> None:
+def test_parallel_jobs_use_different_gpus(tmp_path: Path, monkeypatch) -> None:
     """Two that are made up: the third job shares the first, and one that has gone leaves its own to the next."""
     used = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -277,14 +277,14 @@ def test_the_key_is_what_can_change_a_score(override: str, same: bool) -> None:
     ("folder", "why"),
     [("${nowhere}", "Interpolation key 'nowhere' not found"), ("file/run", "file/run: Not a directory")],
 )
-def test_a_run_directory_that_cannot_be_is_a_mistake(folder: str, why: str, command: Callable) -> None:
+def test_an_impossible_run_directory_is_a_mistake(folder: str, why: str, command: Callable) -> None:
     Path("file").touch()
     done = command("train", *SMALL, f"hydra.run.dir={folder}")
     assert done.status == 2
     assert done.err.startswith(f"seqzoo: hydra.run.dir: {why}")
 
 
-def test_where_a_run_lies_is_no_part_of_its_command(command: Callable, tmp_path: Path) -> None:
+def test_the_run_directory_is_not_part_of_the_command(command: Callable, tmp_path: Path) -> None:
     done = command("train", "debug=tiny", "task=tagging", "training.steps=1", "hydra.run.dir=here")
     assert done.status == 0, done.err
     metrics = json.loads((tmp_path / "here" / "metrics.json").read_text())
@@ -311,7 +311,7 @@ def test_a_run_that_never_began_leaves_no_folder(command: Callable, tmp_path: Pa
     assert (tmp_path / "mine/file").exists()
 
 
-def test_a_disk_that_is_read_only(command: Callable, tmp_path: Path, monkeypatch) -> None:
+def test_a_read_only_disk_is_reported(command: Callable, tmp_path: Path, monkeypatch) -> None:
     def refuse(path: Path, *_: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 

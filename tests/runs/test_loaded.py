@@ -1,4 +1,4 @@
-"""A model back from its run directory."""
+"""Models loaded from run directories."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_text_without_line_ends_is_continued_as_it_is() -> None:
     assert loaded.predict(["ab"])[0].answer == direct[0].answer
 
 
-def test_what_is_streamed_is_what_is_drawn_in_one_go() -> None:
+def test_streamed_text_equals_a_single_call() -> None:
     loaded = language_model("abcdefgh\n")
     loaded.model.task.search = replace(loaded.model.task.search, temperature=1.0)
     torch.manual_seed(3)
@@ -56,7 +56,7 @@ def test_what_is_streamed_is_what_is_drawn_in_one_go() -> None:
     assert len(pieces) == 12
 
 
-def test_language_models_continue_and_score_together() -> None:
+def test_ensembles_of_language_models_generate_and_score() -> None:
     """By the mean of their probabilities, token by token."""
     loaded, other = language_model("abcdefgh\n"), language_model("abcdefgh\n")
     torch.nn.init.normal_(other.model.task.head.weight, std=2.0)
@@ -93,7 +93,7 @@ def test_without_line_ends_the_first_token_is_given() -> None:
         loaded.score(["cab", "c"])
 
 
-def test_what_does_not_write_has_no_score_and_no_stream() -> None:
+def test_tasks_that_do_not_generate_have_no_score_or_stream() -> None:
     loaded = language_model("abc")
     with pytest.raises(ConfigError, match="task=language_modeling does not score answers, but texts alone: leave"):
         loaded.score(["a"], ["b"])
@@ -128,7 +128,7 @@ def writer(seed: int = 0, **search: Any) -> Loaded:
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_an_answer_is_streamed_as_it_is_predicted_by_all_models_that_write_it(beam_size: int) -> None:
+def test_an_ensemble_streams_its_prediction(beam_size: int) -> None:
     loaded = writer(beam_size=beam_size)
     loaded.others = [writer(1)]
     for text in ("abc", "f", ""):
@@ -140,7 +140,7 @@ def test_an_answer_is_streamed_as_it_is_predicted_by_all_models_that_write_it(be
         assert beam_size > 1 or len(pieces) >= len(whole.answer)
 
 
-def test_the_score_of_an_answer_is_what_a_search_finds_it_with() -> None:
+def test_forced_scores_equal_those_of_search() -> None:
     loaded = writer(beam_size=3, length_penalty=0.5)
     loaded.others = [writer(1)]
     texts = ["abc", "f", "dada"]
@@ -153,7 +153,7 @@ def test_the_score_of_an_answer_is_what_a_search_finds_it_with() -> None:
     assert len(loaded.score(texts * 30, ["ab", "", "c"] * 30)) == 90
 
 
-def test_what_cannot_be_met_is_told_with_its_line() -> None:
+def test_unsatisfiable_constraints_are_reported_with_the_line() -> None:
     loaded = writer(words=["abc"], same_length=True)
     with pytest.raises(DataError, match=r"^Line 14: search.words=.* needs 3 tokens, but an answer has at most 1"):
         loaded.predict([*["abcd"] * 4, "a"], batch_size=2, first_line=10)
@@ -163,7 +163,7 @@ def test_what_cannot_be_met_is_told_with_its_line() -> None:
         loaded.predict(["", "abcd", "a"])
 
 
-def test_of_an_empty_line_nothing_is_wanted() -> None:
+def test_constraints_do_not_apply_to_empty_lines() -> None:
     loaded = writer(words=["abc"], same_length=True)
     texts = ["", "abcd", " ", "dada", "fabcdef"]
     answers = [prediction.answer for prediction in loaded.predict(texts, batch_size=2)]
@@ -173,7 +173,7 @@ def test_of_an_empty_line_nothing_is_wanted() -> None:
 
 
 @pytest.mark.parametrize("method", ["alignments", "explain"])
-def test_an_empty_line_attends_to_nothing(method: str) -> None:
+def test_an_empty_line_has_no_attention(method: str) -> None:
     source = TextCodec.learn("whitespace", [["a", "b"]])
     spec = DataSpec("classification", source.size, 2, source, LabelCodec(["left", "right"]), class_counts=[1, 1])
     config = compose("task=classification", "task.pooling=attention", "backbone.hidden_size=8")
@@ -188,7 +188,7 @@ def test_at_least_one_candidate_is_asked_for() -> None:
         writer().candidates(["a"], n_best=0)
 
 
-def test_answers_without_a_score_are_named() -> None:
+def test_answers_that_cannot_be_scored_are_reported() -> None:
     loaded = writer()
     with pytest.raises(DataError, match=r"Line 8: of the answer 'bxc' the model knows only 'b<unk>c', so"):
         loaded.score(["ab", "c"], ["b", "bxc"], first_line=7)
@@ -199,7 +199,7 @@ def test_answers_without_a_score_are_named() -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "tagging", "cloze", "language_modeling", "transduction"])
-def test_scores_that_are_not_numbers_are_no_answer(task: str) -> None:
+def test_nan_scores_are_an_error(task: str) -> None:
     model = build(task, "gru", "bidirectional" if task == "cloze" else "unidirectional").eval()
     with torch.no_grad():
         model.encoder.embedding.weight.fill_(float("nan"))

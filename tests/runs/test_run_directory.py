@@ -1,4 +1,4 @@
-"""A run directory that somebody else made: it is data, it stays within bounds, and nothing outside it is written."""
+"""Run directories from untrusted sources: no code is run, sizes are limited, and nothing outside is written."""
 
 from __future__ import annotations
 

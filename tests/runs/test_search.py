@@ -1,4 +1,4 @@
-"""A search over trainings that are made up: what is asked, what is stopped, and what goes on."""
+"""Hyperparameter search with simulated trainings: suggestions, pruning and resumption."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     return trainings
 
 
-def test_the_same_search_goes_on_where_it_was(made: Made, tmp_path: Path, capsys) -> None:
+def test_the_same_command_resumes_a_search(made: Made, tmp_path: Path, capsys) -> None:
     search(OPTIONS, 3, tmp_path)
     first = [job for _, job in made.jobs]
     assert [name for name, _ in made.jobs] == ["trial=0", "trial=1", "trial=2"]
@@ -78,7 +78,7 @@ def test_the_same_search_goes_on_where_it_was(made: Made, tmp_path: Path, capsys
     assert [job for _, job in made.jobs[5:]] == first, "the same seed asks the same"
 
 
-def test_what_is_worse_than_the_middle_of_the_others_is_stopped(made: Made, tmp_path: Path) -> None:
+def test_trials_below_the_median_are_pruned(made: Made, tmp_path: Path) -> None:
     scores = iter([0.5, 0.6, 0.7, 0.8, 0.1, 0.9])
     made.score = lambda job: next(scores)
     made.slow = {"trial=4", "trial=5"}
@@ -86,7 +86,7 @@ def test_what_is_worse_than_the_middle_of_the_others_is_stopped(made: Made, tmp_
     assert made.signals == [("trial=4", module.signal.SIGTERM)]
 
 
-def test_a_trial_that_was_cut_goes_on_first(made: Made, tmp_path: Path) -> None:
+def test_an_interrupted_trial_is_resumed_first(made: Made, tmp_path: Path) -> None:
     made.cut = {"trial=1"}
     with pytest.raises(KeyboardInterrupt):
         search(OPTIONS, 3, tmp_path)

@@ -1,4 +1,4 @@
-"""Kinds of labels, and what training does to the loss."""
+"""Kinds of labels, and weighted and smoothed losses."""
 
 from __future__ import annotations
 
@@ -139,12 +139,14 @@ WORDS = dataclasses.replace(RATINGS, targets=LabelCodec(["bad", "fine", "good", 
         (RATINGS, {"labels": "numbers", "label_smoothing": 0.1}, "labels=numbers has none"),
     ],
 )
-def test_what_does_not_fit_the_labels_is_told(spec: DataSpec, options: dict[str, Any], complaint: str) -> None:
+def test_options_that_do_not_fit_the_labels_are_refused(
+    spec: DataSpec, options: dict[str, Any], complaint: str
+) -> None:
     with pytest.raises(ValueError, match=complaint):
         head(spec, **options)
 
 
-def test_before_the_data_is_read_every_option_builds() -> None:
+def test_every_option_builds_before_data_is_read() -> None:
     spec = DataSpec("classification", 8, 5)
     for labels in ("ordinal", "numbers"):
         assert math.isfinite(losses(head(spec, labels=labels, class_weights="balanced", metrics=["mae"])).total.item())

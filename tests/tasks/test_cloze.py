@@ -33,7 +33,7 @@ def build(**options: Any) -> Model:
 
 
 @pytest.mark.parametrize("backbone", names("backbone"))
-def test_every_backbone_of_one_layer_in_both_directions_is_blind_and_others_are_refused(backbone: str) -> None:
+def test_no_allowed_backbone_sees_the_blank_and_others_are_refused(backbone: str) -> None:
     """A score never depends on the token it is of."""
     options = {**load("backbone", backbone), "hidden_size": 6, "dropout": 0.0}
     one_layer = {
@@ -73,7 +73,7 @@ def test_the_default_backbone_suits_the_task_and_can_be_chosen() -> None:
     assert mistakes[0].startswith("backbone=deep_bidirectional does not keep what it read before a token apart from")
 
 
-def test_all_that_a_step_knows_is_before_and_after_it() -> None:
+def test_a_step_sees_only_what_is_before_and_after_it() -> None:
     """As two networks of one direction give it, that read what is before the step and, backwards, what is after."""
     model = build()
     [[ahead, behind]], x = model.backbone.layers, torch.randint(3, CODEC.size, (1, T))

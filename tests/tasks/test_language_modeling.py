@@ -33,7 +33,7 @@ def prompts() -> Batch:
     return Batch(torch.tensor([[2, 3, 4, 5, 6], [7, 8, PAD, PAD, PAD]]), LENGTHS)
 
 
-def test_the_most_probable_continuation_is_what_repeated_reading_gives() -> None:
+def test_greedy_continuation_equals_repeated_prediction() -> None:
     """The state of each prompt is carried from its own last token, whatever the padding."""
     model, batch = build("task.search.temperature=0", "task.search.max_length=8"), prompts()
     for row, found in enumerate(model.task.decode(model, batch)):
@@ -46,7 +46,7 @@ def test_the_most_probable_continuation_is_what_repeated_reading_gives() -> None
         assert found.answer == CODEC.decode(ids[int(LENGTHS[row]) :])
 
 
-def test_one_most_probable_token_leaves_nothing_to_draw() -> None:
+def test_top_1_sampling_is_greedy() -> None:
     model = build("task.search.temperature=0", "task.search.max_length=8")
     greedy = model.task.decode(model, prompts())
     model.task.search = Search(temperature=1.0, top_k=1, max_length=8)
@@ -55,13 +55,13 @@ def test_one_most_probable_token_leaves_nothing_to_draw() -> None:
     assert model.task.decode(model, prompts()) == greedy
 
 
-def test_no_token_is_drawn_twice_where_that_is_asked_for() -> None:
+def test_no_repeat_of_one_token_forbids_repetition() -> None:
     model = build("task.search.temperature=0", "task.search.max_length=8", "task.search.no_repeat=1")
     for found in model.task.decode(model, prompts()):
         assert sorted(found.answer) == list("abcdefgh")
 
 
-def test_a_beam_finds_the_most_probable_continuation_that_keeps_to_what_is_asked() -> None:
+def test_a_wide_beam_finds_the_best_continuation_under_constraints() -> None:
     model, batch = build("task.search.temperature=0"), prompts()
     torch.nn.init.normal_(model.task.head.weight, std=2.0)
     model.task.search = Search(beam_size=8**3, max_length=3, words=["ca"], no_repeat=1)
@@ -97,7 +97,7 @@ def test_activation_regularization_by_its_formula() -> None:
     torch.testing.assert_close((total - plain) / count, 2 * activation + 3 * change)
 
 
-def test_dropout_comes_before_the_penalty_on_activations_and_locks() -> None:
+def test_activation_regularization_is_after_locked_dropout() -> None:
     model = build("task.dropout=0.5", "task.locked=true", "task.activation_regularization=1").train()
     dropped = model.task.dropout(torch.ones(2, 5, 16))
     assert (dropped == dropped[:, :1]).all()

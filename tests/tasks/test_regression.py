@@ -109,13 +109,13 @@ def test_errors_by_hand() -> None:
     assert nrmse.compute() == pytest.approx(math.sqrt(9 / 6))
 
 
-def test_each_number_of_a_target_varies_about_its_own_mean() -> None:
+def test_nrmse_normalises_each_component_by_its_variance() -> None:
     nrmse = create_metric("nrmse")
     nrmse.update(NOTHING, ["0 11", "1 10"], ["0 10", "2 10"])
     assert nrmse.compute() == pytest.approx(math.sqrt(2 / 2))
 
 
-def test_the_mean_scores_one_and_a_constant_nothing() -> None:
+def test_nrmse_of_the_mean_is_one_and_of_a_constant_series_is_nan() -> None:
     nrmse = create_metric("nrmse")
     nrmse.update(NOTHING, ["2", "2", "2"], ["1", "2", "3"])
     assert nrmse.compute() == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""Rows tagged as a whole: the conditional random field and the schemes of span tags inside the task."""
+"""Tagging with a conditional random field, and schemes of span tags."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def batch(targets: torch.Tensor | None = None) -> Batch:
 
 @pytest.mark.parametrize("decoder", ["softmax", "crf"])
 @pytest.mark.parametrize("penalty", [0.0, 4.0])
-def test_the_loss_of_an_answer_is_its_score(penalty: float, decoder: str) -> None:
+def test_the_score_of_an_answer_is_its_negative_loss(penalty: float, decoder: str) -> None:
     task = made(decoder=decoder, outside_penalty=penalty).eval()
     predictions = task.decode(None, batch(), features())
     ids = [task.spec.targets.encode(prediction.answer) for prediction in predictions]
@@ -48,7 +48,7 @@ def test_the_loss_of_an_answer_is_its_score(penalty: float, decoder: str) -> Non
     assert int(loss.count) == 6
 
 
-def test_an_answer_of_the_crf_is_the_most_probable_of_all_and_pays_for_tokens_outside() -> None:
+def test_the_crf_finds_the_best_of_all_tag_sequences_with_the_outside_penalty() -> None:
     task = made("bioes", decoder="crf").eval()
     scores, outside = task(features(), batch())[:1], task.spec.targets.encode(["O"])[0]
     ways = torch.tensor(list(itertools.product(range(task.spec.output_size), repeat=T)))

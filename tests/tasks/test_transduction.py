@@ -91,7 +91,7 @@ def test_what_was_learned_is_decoded_greedily_and_by_beam(backbone: str, options
     assert [p.answer for p in model.task.decode(model, batch)] == expected
 
 
-def test_own_state_with_attention_reads_the_source_by_attention_alone() -> None:
+def test_with_own_state_only_attention_reads_the_source() -> None:
     model = build(attention="general", context="own_state").eval()
     features = model.encode(copying())
     (first, _, _), _ = model.task.decoder.start(features)
@@ -121,7 +121,7 @@ def test_the_context_may_be_the_first_state_and_at_every_step_too() -> None:
     torch.testing.assert_close(model.task.decoder.step(token, state, memory)[0], expected)
 
 
-def test_a_first_input_stands_where_a_token_would() -> None:
+def test_the_context_as_first_input_replaces_a_token() -> None:
     """Beside it is read what is read beside a token: the context of every step, and nothing fed back yet."""
     options = {"context": ["first_input", "every_step"], "attention": "additive", "input_feeding": True}
     model = build("bidirectional", **options).eval()
@@ -132,19 +132,19 @@ def test_a_first_input_stands_where_a_token_would() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"attention": "general"}, {"attention": "general", "input_feeding": True}])
-def test_half_of_what_the_head_reads_is_dropped_in_training_alone(options: dict[str, Any]) -> None:
+def test_dropout_before_the_head_is_for_training_only(options: dict[str, Any]) -> None:
     model, batch = build(dropout=0.5, **options), copying()
     assert (model(batch)[0] == 0).float().mean().item() == pytest.approx(0.5, abs=0.1)
     assert (model.eval()(batch)[0] != 0).all()
 
 
-def test_vectors_of_target_tokens_start_as_spread_as_asked_for() -> None:
+def test_target_embeddings_have_the_given_standard_deviation() -> None:
     narrow, wide = (build(embedding_std=std).task.decoder.embedding.weight for std in (0.1, 0.5))
     assert narrow.std().item() == pytest.approx(0.1, rel=0.2)
     torch.testing.assert_close(wide, 5 * narrow)
 
 
-def test_several_states_of_the_encoder_make_the_first_one_together() -> None:
+def test_several_encoder_states_are_combined() -> None:
     model = build("bidirectional", context=["first_state", "max_state", "mean_state"]).eval()
     features, decoder = model.encode(copying()), model.task.decoder
     ((((found,),),), _, _), _ = decoder.start(features)
@@ -156,7 +156,7 @@ def test_several_states_of_the_encoder_make_the_first_one_together() -> None:
 
 
 @pytest.mark.parametrize("context", [[], ["max_state"] * 2, ["mean_state", "first_input"], ["own_state", "max_state"]])
-def test_contexts_that_do_not_go_together_are_refused(context: list[str]) -> None:
+def test_incompatible_contexts_are_refused(context: list[str]) -> None:
     with pytest.raises(
         ConfigError, match=r"task\.decoder\.context is .*: name one, or a list of several states and every_step"
     ):
@@ -187,7 +187,7 @@ def test_tied_embeddings_are_one_parameter_and_survive_a_checkpoint(tmp_path: An
     torch.testing.assert_close(copy(batch)[0], model(batch)[0], rtol=0, atol=0)
 
 
-def test_smoothing_is_of_training_alone() -> None:
+def test_label_smoothing_is_for_training_only() -> None:
     model, batch = build(label_smoothing=0.1), copying()
     read = torch.randn(4, 7, model.task.decoder.head.in_features)
     logs = model.task.decoder.head(read).log_softmax(-1)
@@ -198,7 +198,7 @@ def test_smoothing_is_of_training_alone() -> None:
     torch.testing.assert_close(model.eval().task.loss(read, batch).total, plain)
 
 
-def test_word_dropout_hides_tokens_in_training_alone() -> None:
+def test_word_dropout_is_for_training_only() -> None:
     model, batch = build(word_dropout=0.999999), copying()
     hidden = Batch(batch.inputs, LENGTHS, torch.full_like(batch.targets, UNKNOWN), batch.target_lengths)
     dropped = model(batch)[0]
@@ -215,14 +215,14 @@ def test_word_dropout_hides_tokens_in_training_alone() -> None:
         ("inverse_sigmoid", lambda i: 1 - 20 / (20 + math.exp(i / 20))),
     ],
 )
-def test_the_share_of_own_tokens_follows_its_schedule(schedule: str, share: Any) -> None:
+def test_scheduled_sampling_follows_its_schedule(schedule: str, share: Any) -> None:
     sampling = build(sampling={"kind": schedule, "steps": 20, "limit": 0.75}).task.scheduled_sampling
     probabilities = [sampling.next_probability().item() for _ in range(200)]
     assert probabilities == pytest.approx([min(share(i), 0.75) for i in range(200)], abs=1e-6)
 
 
 @pytest.mark.parametrize("options", [{}, {"attention": "general"}])
-def test_scheduled_sampling_reads_what_the_decoder_would_write(options: dict[str, Any]) -> None:
+def test_scheduled_sampling_feeds_back_predictions(options: dict[str, Any]) -> None:
     """With a share of 1: the scores of training are those of greedy writing. In evaluation they are as ever."""
     model, batch = build(sampling={"kind": "linear", "steps": 1, "limit": 1.0}, **options), copying()
     right = model.eval()(batch)[0]
@@ -240,7 +240,7 @@ def test_scheduled_sampling_reads_what_the_decoder_would_write(options: dict[str
     assert "task.scheduled_sampling.batches" in model.state_dict()
 
 
-def test_a_gate_shares_the_probability_between_writing_and_copying() -> None:
+def test_the_copy_gate_mixes_softmax_and_attention() -> None:
     """By each step as by all at once; the sum over the source is the attention to it."""
     model, batch = build("bidirectional", attention="additive", copy_source=True).eval(), copying()
     features, task, decoder = model.encode(batch), model.task, model.task.decoder
@@ -263,7 +263,7 @@ def test_a_gate_shares_the_probability_between_writing_and_copying() -> None:
     torch.testing.assert_close(task.loss(model(batch)[0], batch).total, total)
 
 
-def test_words_that_no_vocabulary_knows_are_copied() -> None:
+def test_unknown_words_are_copied() -> None:
     known = [["drei", "eins", "zwei"]]
     source, target = TextCodec.learn("whitespace", known), TextCodec.learn("whitespace", known, TARGET_SPECIALS)
     spec = DataSpec("transduction", source.size, target.size, source, target)
@@ -329,7 +329,7 @@ def test_each_token_of_a_source_is_copied_as_itself(source: str, target: str) ->
         ("words", "characters", "words in the source and characters in the target"),
     ],
 )
-def test_tokens_of_another_kind_cannot_be_copied(source: str, target: str, told: str) -> None:
+def test_copying_needs_tokens_of_one_kind(source: str, target: str, told: str) -> None:
     size = {name: 100 if name.endswith(("bpe", "unigram")) else None for name in (source, target)}
     inputs = TextCodec.learn(source, ["a dog"] * 9, max_size=size[source])
     targets = TextCodec.learn(target, ["a dog"] * 9, TARGET_SPECIALS, max_size=size[target])
@@ -380,7 +380,7 @@ def test_no_text_reaches_a_special_id() -> None:
         Loaded(build_model(config, spec).eval(), spec).score(["a b"], ["a <eos> b"])
 
 
-def test_the_next_step_reads_what_the_head_has_read() -> None:
+def test_input_feeding_passes_the_head_input_to_the_next_step() -> None:
     """Input feeding, by hand from its layers (Luong et al. 2015)."""
     model, batch = build("bidirectional", attention="general", input_feeding=True).eval(), copying()
     decoder = model.task.decoder
@@ -410,7 +410,7 @@ def test_the_encoder_hands_over_its_state_after_the_last_real_step(backbone: str
         torch.testing.assert_close(first[0][0][0][row], expected[0])
 
 
-def test_the_coverage_loss_counts_what_is_attended_to_again() -> None:
+def test_the_coverage_loss_penalises_repeated_attention() -> None:
     model, batch = build(attention="coverage", coverage_loss=0.7), copying()
     features = model.encode(batch)
     weights = model.task.attention_weights(features, batch, batch.targets)
@@ -424,7 +424,7 @@ def test_the_coverage_loss_counts_what_is_attended_to_again() -> None:
     torch.testing.assert_close(model.train().task.loss(outputs, batch).total, plain + 0.7 * again)
 
 
-def test_self_critical_training_follows_what_is_drawn() -> None:
+def test_the_self_critical_gradient_is_that_of_the_sample() -> None:
     """Its loss is the difference of two scores, times the log-probability of what was drawn among what may be."""
     options = {"metric": "chrf", "after": 1, "likelihood": 0.5}
     model, batch = build("bidirectional", attention="general", self_critical=options), copying()
@@ -461,7 +461,7 @@ def drawn_score(model: Model, features: Any, batch: Batch, row: int, ids: list[i
 
 
 @pytest.mark.parametrize("options", [{}, {"attention": "additive", "copy_source": True}])
-def test_a_drawn_answer_is_scored_as_it_was_drawn(options: dict[str, Any]) -> None:
+def test_samples_are_scored_without_training_noise(options: dict[str, Any]) -> None:
     """Twice the same, by the step function that drew it: dropout, word dropout and scheduled sampling have no part in
     it, and schedules count each batch once.
     """
@@ -495,7 +495,7 @@ def test_a_drawn_answer_is_scored_as_it_was_drawn(options: dict[str, Any]) -> No
     assert task.scheduled_sampling.batches == 1  # of the right answer of the second batch
 
 
-def test_what_training_adds_can_be_measured() -> None:
+def test_costs_of_losses_for_training_only_can_be_counted() -> None:
     copying_and_more = ("task.decoder.attention=coverage", "task.decoder.copy_source=true", "task.coverage_loss=1")
     for overrides in (("task.self_critical.metric=chrf",), copying_and_more):
         assert examine("task=transduction", *overrides)[1] == []
@@ -505,7 +505,7 @@ def sentence_chrf(answer: str, right: str) -> float:
     return sacrebleu.metrics.CHRF().corpus_score([answer], [[right]]).score
 
 
-def test_candidates_are_scored_as_teacher_forcing_scores_them() -> None:
+def test_scores_of_candidates_are_those_of_teacher_forcing() -> None:
     model, batch = build("bidirectional", attention="general", search={"beam_size": 4}).eval(), copying()
     features = model.encode(batch)
     rows, _ = model.task.hypotheses(model, batch, n_best=4)
@@ -544,7 +544,7 @@ def test_a_row_is_answered_as_if_alone(options: dict[str, Any], beam_size: int) 
         assert (found.answer, found.score) == (together[row].answer, pytest.approx(together[row].score, abs=1e-4))
 
 
-def test_the_coverage_penalty_counts_what_was_not_attended_to() -> None:
+def test_the_coverage_penalty_counts_unattended_steps() -> None:
     model = build("bidirectional", attention="general", search={"coverage_penalty": 0.5}).eval()
     state, memory = model.task.decoder.start(model.encode(copying()))
     attended = torch.zeros(4, 2, 6)
@@ -586,7 +586,7 @@ def test_required_words_and_places() -> None:
             form_of(batch, replace(SPEC, inputs=None), search, False)
 
 
-def test_answers_may_be_drawn() -> None:
+def test_answers_can_be_sampled() -> None:
     model, batch = build(search={"temperature": 5.0}).eval(), copying()
     answers = {tuple(p.answer for p in model.task.decode(model, batch)) for _ in range(4)}
     assert len(answers) == 4

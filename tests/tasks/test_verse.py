@@ -73,7 +73,7 @@ CHARACTER = st.sampled_from(CHARACTERS)
     top_k=st.sampled_from([None, 1]),
 )
 @settings(max_examples=60, deadline=None)
-def test_the_form_holds_or_a_sentence_says_why_not(
+def test_poems_have_the_required_form_or_an_error_says_why(
     seed: int, text: str, search: dict[str, Any], top_k: int | None, **options: Any
 ) -> None:
     options["search"] = {**search, "top_k": top_k}
@@ -142,7 +142,7 @@ def test_the_form_follows_from_what_is_given(text: str, options: dict[str, Any],
         ("青", {"lines": 60}, r"青: \d+ tokens are to be chosen, but only \d+ may be"),
     ],
 )
-def test_a_form_that_cannot_be_filled_is_told(text: str, options: dict[str, Any], message: str) -> None:
+def test_a_form_without_enough_characters_is_reported(text: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         poet(**options).predict([text])
 
@@ -189,7 +189,7 @@ def test_a_poem_is_streamed_in_its_form_and_scored_as_a_line(beam_size: int) -> 
     assert [score.token for score in scores] == [*"5x4", *prediction.answer, "\n"]
 
 
-def test_forms_that_the_characters_do_not_suffice_for_are_not_shown() -> None:
+def test_examples_show_only_forms_that_the_vocabulary_allows() -> None:
     loaded = poet()
     batch = loaded.model.task.samples(Batch(torch.zeros(4, 9, dtype=torch.long), torch.full((4,), 9)), 2)
     assert [loaded.spec.inputs.decode(row) for row in batch.inputs.tolist()] == ["5x4", "7x4"]

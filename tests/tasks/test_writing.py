@@ -75,14 +75,14 @@ def test_a_start_and_a_step_give_answers_candidates_and_streams() -> None:
     assert len(pieces) == 3
 
 
-def test_an_ensemble_writes_by_the_mean_of_the_probabilities() -> None:
+def test_an_ensemble_averages_probabilities() -> None:
     model, other = Model(0.75), Model(0.25)
     [[best]] = model.task.candidates(model, BATCH, 1, [(other, BATCH), (Model(0.8), BATCH)])
     assert best.answer == "ab"
     assert best.score == pytest.approx(3 * torch.tensor(0.6).log().item())
 
 
-def test_no_rows_have_no_answers() -> None:
+def test_an_empty_batch_has_no_answers() -> None:
     model = Model()
     assert model.task.decode(model, BATCH.first(0)) == []
 

@@ -1,4 +1,4 @@
-"""Language models that adapt to what they are scored on."""
+"""Neural cache and dynamic evaluation of language models."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_both_together_have_a_name_of_their_own() -> None:
     assert found.keys() == {"loss_nats_dynamic_cache", "perplexity_dynamic_cache"}
 
 
-def test_what_is_scored_is_not_in_the_memory_yet() -> None:
+def test_the_cache_holds_earlier_steps_only() -> None:
     """Of a row of equal features, the memory knows the targets before the step, never its own."""
     outputs, targets = torch.ones(1, 3, 2), torch.tensor([[4, 5, 6]])
     cache = NeuralCache(5, 1.0, 0.5)

@@ -54,7 +54,7 @@ def test_a_moving_average() -> None:
     torch.testing.assert_close(walk.averaged(), expected)
 
 
-def test_a_mean_of_the_last_part() -> None:
+def test_an_equal_average_of_the_last_updates() -> None:
     walk = Walk("average=swa", "average_from=0.75")
     for number in range(40):
         walk.update(number)
@@ -63,7 +63,7 @@ def test_a_mean_of_the_last_part() -> None:
     torch.testing.assert_close(walk.averaged(), walk.steps[30:].mean(0))
 
 
-def test_a_mean_from_when_validation_stops_improving() -> None:
+def test_averaging_begins_when_validation_stops_improving() -> None:
     walk = Walk("average=nt_asgd", "nonmonotone=2")
     losses = [5.0, 4.0, 4.5, 3.0, 3.5, 3.4, 3.2, 3.1]
     seen: list[float] = []
@@ -80,7 +80,7 @@ def test_a_mean_from_when_validation_stops_improving() -> None:
     torch.testing.assert_close(walk.averaged(), walk.steps[started + 1 : len(losses)].mean(0))
 
 
-def test_the_own_weights_come_back_whatever_happens() -> None:
+def test_weights_are_restored_after_an_error() -> None:
     walk = Walk("average=ema")
     for number in range(5):
         walk.update(number)
@@ -133,7 +133,7 @@ def test_the_statistics_of_a_batch_norm_are_averaged_with_the_weights() -> None:
         assert torch.equal(value, of.seen[-1][name]), name
 
 
-def test_a_checkpoint_without_averages_of_buffers_goes_on() -> None:
+def test_a_checkpoint_without_averages_of_buffers_is_resumed() -> None:
     of = Normalised("average=ema")
     for number in range(3):
         of.update(number)
@@ -149,7 +149,7 @@ def test_a_checkpoint_without_averages_of_buffers_goes_on() -> None:
     torch.testing.assert_close(other.averaged()["0.running_mean"], expected)
 
 
-def test_the_own_weights_come_back_from_a_half_made_exchange() -> None:
+def test_weights_are_restored_after_an_interrupted_swap() -> None:
     of = Normalised("average=ema")
     of.update(0)
     of.update(1)
@@ -161,7 +161,7 @@ def test_the_own_weights_come_back_from_a_half_made_exchange() -> None:
 
 
 @pytest.mark.parametrize("option", ["average_decay=1.5", "average_from=-1", "nonmonotone=0", "average=mean"])
-def test_a_wrong_option_is_told(option: str) -> None:
+def test_wrong_options_are_reported(option: str) -> None:
     name = option.partition("=")[0]
     with pytest.raises(ConfigError, match=f"training.{name} is "):
         compose("task=tagging", f"training.{option}")

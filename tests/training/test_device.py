@@ -1,4 +1,4 @@
-"""How many threads, which device, which precision."""
+"""The number of threads, the device and the precision."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_threads_by_size_and_idle_cores(
     assert device.choose_threads(backbone, rows) == threads
 
 
-def test_whoever_runs_several_processes_says_how_many_cores_each_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parallel_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     for share, cores in (("2", 2), ("16", 8), ("", 8), ("4,2", 8)):
         monkeypatch.setenv("OMP_NUM_THREADS", share)
@@ -48,7 +48,7 @@ def test_low_precision_is_refused_on_a_cpu() -> None:
     device.check_precision("fp32", torch.device("cpu"))
 
 
-def test_a_seed_is_that_of_all_random_numbers() -> None:
+def test_the_seed_sets_all_random_generators() -> None:
     drawn = []
     for _ in range(2):
         device.seed_everything(2**40 + 3)

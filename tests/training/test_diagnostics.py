@@ -1,4 +1,4 @@
-"""What TensorBoard is shown of a cell while it trains, at what cost."""
+"""Diagnostics of the recurrence in TensorBoard, and their share of the training time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pictures() -> None:
     """They are drawn here."""
 
 
-def test_looking_changes_nothing_in_a_training(command: Callable, tmp_path: Path) -> None:
+def test_diagnostics_do_not_change_training(command: Callable, tmp_path: Path) -> None:
     for share in ("0", "1"):
         done = command("train", *SMALL, "cell=gru", f"training.diagnostics={share}", f"hydra.run.dir={share}")
         assert done.status == 0
@@ -55,7 +55,9 @@ def test_looking_changes_nothing_in_a_training(command: Callable, tmp_path: Path
     assert {"recurrence/memory", "recurrence/states"} <= set(tags[1]["images"])
 
 
-def test_no_page_is_worth_a_training(command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_diagnostics_does_not_end_training(
+    command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise ValueError("a step without a derivative")
 
@@ -66,7 +68,7 @@ def test_no_page_is_worth_a_training(command: Callable, tmp_path: Path, monkeypa
     assert (tmp_path / "run" / "metrics.json").exists()
 
 
-def test_the_capacity_of_a_reservoir_is_told_once(command: Callable, tmp_path: Path) -> None:
+def test_memory_capacity_is_logged_once(command: Callable, tmp_path: Path) -> None:
     command("train", *SMALL, "cell=echo_state", "training.diagnostics=1", "hydra.run.dir=run")
     [point] = EventAccumulator(str(tmp_path / "run")).Reload().Scalars("recurrence/memory_capacity")
     assert 0 < point.value <= 16
@@ -80,7 +82,7 @@ def test_the_capacity_of_a_reservoir_is_told_once(command: Callable, tmp_path: P
         ("data=reverse", "backbone=pyramidal", "task.decoder.attention=general"),
     ],
 )
-def test_any_backbone_can_be_looked_at(overrides: tuple[str, ...]) -> None:
+def test_diagnostics_run_on_every_backbone(overrides: tuple[str, ...]) -> None:
     sizes = ("data.train_size=64", "data.validation_size=8", "data.test_size=8", "backbone.hidden_size=8")
     task = "regression" if "data=adding" in overrides else "transduction"
     model, data = build(f"task={task}", *overrides, *sizes)
@@ -92,7 +94,7 @@ def test_any_backbone_can_be_looked_at(overrides: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("task", names("task"))
-def test_any_task_can_be_looked_at(task: str) -> None:
+def test_diagnostics_run_on_every_task(task: str) -> None:
     sizes = ("data.train_size=64", "data.validation_size=8", "data.test_size=8", "backbone.hidden_size=8")
     model, data = build(f"task={task}", "cell=gru", *(sizes if task != "verse" else sizes[-1:]))
     batch = middle(data, "validation").first(2)

@@ -59,7 +59,7 @@ def test_the_updates_of_many_epochs_follow_from_the_first_ones() -> None:
     assert data.asked == list(range(10))
 
 
-def test_no_plan_is_made_to_count_batches_of_a_fixed_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_a_fixed_size_are_counted_without_planning(monkeypatch: pytest.MonkeyPatch) -> None:
     data = build_data(compose("task=tagging", *SMALL, "data.limit=null"))
     data.load()
     planned = len(list(data.batches("train", 1)))
@@ -99,7 +99,7 @@ def test_the_last_epoch_is_whole_where_updates_were_only_estimated(
     (Position(epoch=3, batch=1, step=13), True), (Position(epoch=1, batch=1, step=20), True),
     (Position(update_seconds=4.9), False), (Position(update_seconds=5.0), True),
 ])  # fmt: skip
-def test_whichever_end_comes_first(position: Position, over: bool) -> None:
+def test_the_first_limit_ends_the_training(position: Position, over: bool) -> None:
     of = settings("training.epochs=3", "training.steps=20")
     assert is_over(position, of, 5.0, batches=4) == over
 
@@ -108,7 +108,7 @@ def test_whichever_end_comes_first(position: Position, over: bool) -> None:
     ("end", "advice"),
     [("training.epochs=2", "training.epochs=4"), ("training.steps=3", "training.steps=6")],
 )
-def test_the_advised_end_lets_a_finished_run_go_on(end: str, advice: str, tmp_path: Path) -> None:
+def test_a_finished_run_continues_with_the_suggested_limit(end: str, advice: str, tmp_path: Path) -> None:
     both = ["training.epochs=null", "training.steps=null", end]
     runs.start(compose("task=tagging", *SMALL, "data.limit=null", *both), tmp_path / "run")
     with pytest.raises(CheckpointError, match=f"such as {advice}$"):

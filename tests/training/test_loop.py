@@ -211,7 +211,7 @@ class MovedBetweenDevices(TorchDispatchMode):
     ["tagging", "task.decoder=crf"], ["tagging", "cell.engine=reference"],
     ["classification", "task.pooling=[mean,max,attention]"], ["transduction", "task.decoder.attention=dot"],
 ], ids=str)  # fmt: skip
-def test_an_update_never_asks_the_device(overrides: list[str]) -> None:
+def test_an_update_reads_no_values_from_the_device(overrides: list[str]) -> None:
     """Tensors without content have no answer, so that whoever asks one fails."""
     for update, _ in zip(updates_of("meta", *overrides, "training.optimizer=rmsprop"), range(2), strict=False):
         with MovedBetweenDevices():
@@ -311,7 +311,7 @@ def test_the_weights_of_the_best_validation_are_kept(
     assert not all(torch.equal(tensor, at_update[20][name]) for name, tensor in last["model"].items())
 
 
-def test_a_smaller_last_group_still_counts() -> None:
+def test_the_last_group_of_batches_may_be_smaller() -> None:
     groups = list(loop.in_groups(FixedBatches(4).batches("train"), 3))
     assert [len(group) for group in groups] == [3, 1]
 
@@ -338,7 +338,7 @@ def test_the_norm_is_measured_before_it_is_clipped() -> None:
     assert moved.item() == pytest.approx(0.01 * of.settings.learning_rate, rel=0.02)
 
 
-def test_the_mean_loss_is_that_of_the_targets_since_the_last_time() -> None:
+def test_the_logged_loss_is_the_mean_since_the_last_log_step() -> None:
     of, norm = session(), torch.ones(())
     for total, count in ((5.0, 2), (1.0, 1)):
         of.add_loss(torch.tensor(total), torch.tensor(count), norm)
@@ -375,7 +375,7 @@ def test_a_batch_scales_the_learning_rate_of_its_update() -> None:
         torch.testing.assert_close(of.model.state_dict()[name], torch.lerp(before[name], value, 0.75))
 
 
-def test_a_loss_that_is_no_number_stops_and_says_where() -> None:
+def test_a_non_finite_loss_stops_training_and_names_the_update() -> None:
     of = session()
     run_updates(of, FixedBatches(4), 2)
     with torch.no_grad():
@@ -388,7 +388,7 @@ def test_a_loss_that_is_no_number_stops_and_says_where() -> None:
 
 
 @pytest.mark.parametrize("part", ["inputs", "targets", "inputs and targets"])
-def test_numbers_of_the_data_that_are_not_finite_are_told_as_such(part: str) -> None:
+def test_non_finite_inputs_are_reported_as_such(part: str) -> None:
     config = compose("task=regression", "data=adding", "backbone.hidden_size=8", "cell.engine=reference")
     of = Session(build_model(config, DataSpec("regression", 2, 1)), config.training, torch.device("cpu"), total_steps=3)
     for step in range(3):
@@ -401,7 +401,7 @@ def test_numbers_of_the_data_that_are_not_finite_are_told_as_such(part: str) -> 
         of.check_finite()
 
 
-def test_a_first_loss_that_is_no_number_is_not_for_the_learning_rate() -> None:
+def test_a_non_finite_first_loss_is_not_blamed_on_the_learning_rate() -> None:
     of = session()
     with torch.no_grad():
         of.model.backbone.layers[0][0].weight_hh.fill_(float("nan"))
@@ -412,7 +412,7 @@ def test_a_first_loss_that_is_no_number_is_not_for_the_learning_rate() -> None:
     assert len(str(caught.value)) <= 300
 
 
-def test_nothing_is_saved_after_a_loss_that_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_saved_after_a_non_finite_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = loop.update
 
     def update(of: Session, *rest):
@@ -454,7 +454,7 @@ def test_a_second_signal_acts_at_once() -> None:
 
 
 @pytest.mark.parametrize(("device", "counted"), [("cpu", 4.0), ("cuda", 10.0)])
-def test_other_programs_do_not_spend_the_budget_of_a_cpu(device: str, counted: float, monkeypatch) -> None:
+def test_cpu_time_of_other_programs_does_not_count_towards_the_budget(device: str, counted: float, monkeypatch) -> None:
     """Of ten seconds the process had the processor for four; what a GPU did meanwhile no such clock tells."""
     wall, worked = iter((0.0, 10.0)), iter((0.0, 4.0))
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(wall))

@@ -32,7 +32,7 @@ def test_linear_and_constant() -> None:
     assert {constant.rate(step) for step in range(20)} == {0.1}
 
 
-def test_plateau_waits_and_lowers() -> None:
+def test_plateau_reduces_the_rate_after_its_patience() -> None:
     schedule = Schedule(
         settings("training.schedule=plateau", "training.plateau_patience=1", "training.warmup_steps=0"), 9
     )

@@ -29,13 +29,13 @@ class Made:
             yield number
 
 
-def test_order_and_another_thread() -> None:
+def test_items_keep_their_order_and_come_from_another_thread() -> None:
     made = Made()
     assert list(ahead(made.items())) == [0, 1, 2, 3, 4]
     assert threading.main_thread() not in made.threads
 
 
-def test_one_ahead_and_no_more() -> None:
+def test_only_one_item_is_prefetched() -> None:
     made = Made()
     for used, _ in enumerate(ahead(made.items()), start=1):
         if used < 5:

@@ -1,4 +1,4 @@
-"""What a checkpoint holds comes back whole."""
+"""Saving and restoring the state of a training."""
 
 from __future__ import annotations
 

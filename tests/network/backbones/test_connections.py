@@ -48,13 +48,13 @@ def test_gates_start_at_their_bias() -> None:
     assert [gate.bias.unique().tolist() for gate in network.gates] == [[-2.5], [-2.5]]
 
 
-def test_a_closed_gate_hands_on_the_first_layer(x: Tensor) -> None:
+def test_a_closed_gate_passes_the_first_layer_through(x: Tensor) -> None:
     deep = Highway(cell_factory("gru"), INPUT, hidden_size=5, num_layers=3, gate_bias=-1e3).double()
     torch.testing.assert_close(deep(x)[0], deep.layers[0][0].scan(x)[0])
 
 
 @DIRECTIONS
-def test_a_residual_layer_adds_what_it_read_where_widths_agree(x: Tensor, bidirectional: bool) -> None:
+def test_a_residual_layer_adds_its_input_where_widths_agree(x: Tensor, bidirectional: bool) -> None:
     """Never around the first layer, even where the widths agree."""
     widths, directions = [4, 4, 3, 3], 2 if bidirectional else 1
     network = Recurrent(
@@ -76,7 +76,7 @@ def test_a_residual_layer_adds_what_it_read_where_widths_agree(x: Tensor, bidire
 
 
 @DIRECTIONS
-def test_a_dense_layer_reads_all_below(x: Tensor, bidirectional: bool) -> None:
+def test_a_dense_layer_reads_all_lower_layers(x: Tensor, bidirectional: bool) -> None:
     network = Dense(cell_factory("lstm"), INPUT, [5, 2, 3], 3, bidirectional).double()
     zeros = network.initial_state(B)
 

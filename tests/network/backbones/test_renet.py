@@ -49,7 +49,7 @@ def test_rows_are_read_and_then_columns(name: str, columns: int, lengths: list[i
         assert (outputs[row, length:] == 0).all()
 
 
-def test_a_place_hears_of_its_row_and_its_column_at_once() -> None:
+def test_each_output_depends_on_the_whole_grid() -> None:
     backbone = ReNet(cell_factory("gru"), INPUT, H, columns=3).double()
     x = torch.randn(1, 9, INPUT, dtype=torch.float64, requires_grad=True)
     backbone(x)[0][0, 4].sum().backward()

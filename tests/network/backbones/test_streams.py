@@ -11,7 +11,7 @@ from seqzoo.contracts.state import flatten
 from seqzoo.network.backbones.streams import side_by_side
 
 
-def test_without_a_gpu_one_follows_the_other() -> None:
+def test_without_a_gpu_directions_run_in_sequence() -> None:
     done = []
     found = side_by_side([torch.zeros(1)], lambda: (done.append("first"),), lambda: (done.append("second"),))
     assert found == ((None,), (None,))

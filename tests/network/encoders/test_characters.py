@@ -24,7 +24,7 @@ SPELLING = Spelling(FORMS, torch.tensor([[1, 0, 1], [2, 0, 0]]))
 WORDS = torch.tensor([[4, 1, 8], [1, 0, 0]])
 
 
-def test_filters_see_every_run_of_a_word_and_what_is_around_it() -> None:
+def test_filters_see_all_windows_of_a_word_with_padding() -> None:
     encoder = ConvolvedCharacters(9, SPEC, widths=[2, 3], filters=4, embedding_size=5, character_embedding_size=6)
     with torch.no_grad():
         for convolve in encoder.filters:
@@ -63,7 +63,7 @@ def test_a_recurrent_reader_reads_each_word_alone(cell: str) -> None:
         torch.testing.assert_close(features, torch.cat([outputs[0, -1, :5], outputs[0, 0, 5:]]))
 
 
-def test_rows_and_devices_keep_the_spelling() -> None:
+def test_selecting_rows_and_moving_devices_keeps_the_spelling() -> None:
     batch = Batch(WORDS, torch.tensor([3, 1]), spelling=SPELLING).to(torch.device("cpu")).first(1)
     assert batch.spelling is not None
     assert batch.spelling.forms.equal(FORMS)
@@ -105,7 +105,7 @@ def test_a_run_learns_from_letters_and_is_loaded_with_them(folder: Path, command
     assert [prediction.answer for prediction in predictions] == [["N", "V"], ["N", "V"]]
 
 
-def test_words_are_spelled_for_those_who_read(folder: Path) -> None:
+def test_spelling_needs_an_encoder_that_reads_it(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"encoder: the data has no characters of words: give data.characters=20"):
         seqzoo.build(*OVERRIDES, "encoder=words_and_characters")
     with pytest.raises(

@@ -13,7 +13,7 @@ from seqzoo.network.encoders.imagenet import EfficientNetLite0, load_efficientne
 from seqzoo.network.encoders.images import ImageCNN, ImageNetFeatures
 
 
-def test_regions_are_row_by_row_and_see_where_they_are() -> None:
+def test_regions_are_in_row_order_and_know_their_positions() -> None:
     encoder = ImageCNN(3, channels=[8], blocks=[0]).eval()
     pictures = torch.zeros(1, 3, 8, 12)
     plain = encoder(pictures)
@@ -24,7 +24,7 @@ def test_regions_are_row_by_row_and_see_where_they_are() -> None:
     assert changed.nonzero().tolist() == [[5]]
 
 
-def test_pixels_know_their_places() -> None:
+def test_pixels_know_their_positions() -> None:
     encoder = ImageCNN(3, channels=[8], blocks=[0], places="pixels").eval()
     found = encoder(torch.zeros(1, 3, 8, 12))
     assert found.shape == (1, 4 * 6, 8)

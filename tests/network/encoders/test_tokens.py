@@ -22,7 +22,7 @@ def test_words_without_a_vector_are_as_far_spread_as_the_others() -> None:
     assert float(weight[15:].detach().std()) == pytest.approx(float(values.std()), rel=0.05)
 
 
-def test_embedding_dropout_takes_a_token_away_wherever_it_stands() -> None:
+def test_embedding_dropout_drops_all_occurrences_of_a_token() -> None:
     encoder = TokenEncoder(1000, 4, embedding_dropout=0.25)
     ids = torch.arange(1000).repeat(2, 1)
     found, whole = encoder(ids), encoder.embedding.weight.detach()
@@ -33,7 +33,7 @@ def test_embedding_dropout_takes_a_token_away_wherever_it_stands() -> None:
     assert torch.equal(encoder.eval()(ids)[0], whole)
 
 
-def test_dropout_takes_numbers_away() -> None:
+def test_dropout_is_element_wise() -> None:
     encoder = TokenEncoder(5, 1000, dropout=0.5, initial_std=1.0)
     found = encoder(torch.tensor([[3, 3]]))[0]
     assert float((found == 0).float().mean()) == pytest.approx(0.5, abs=0.05)
@@ -45,7 +45,7 @@ def test_mistakes() -> None:
         TokenEncoder(5, 4, embedding_dropout=1)
 
 
-def test_locked_dropout_takes_the_same_numbers_at_all_steps() -> None:
+def test_locked_dropout_has_one_mask_for_all_steps() -> None:
     found = TokenEncoder(5, 1000, dropout=0.5, initial_std=1.0, locked=True)(torch.tensor([[3, 3], [3, 3]]))
     assert torch.equal(found[0, 0], found[0, 1])
     assert not torch.equal(found[0], found[1])

@@ -25,7 +25,7 @@ def test_regions_are_those_of_the_last_map(network: str) -> None:
     torch.testing.assert_close(encoder(pictures[None])[0], found.mean(1))  # as two frames of a clip
 
 
-def test_what_is_frozen_stays() -> None:
+def test_frozen_weights_do_not_change() -> None:
     encoder = TorchvisionFeatures(3, freeze=True).train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     encoder(torch.rand(4, 3, 32, 32))
@@ -33,7 +33,7 @@ def test_what_is_frozen_stays() -> None:
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
 
-def test_what_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_networks_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="torchvision says: Unknown model resnet19"):
         TorchvisionFeatures(3, network="resnet19")
     with pytest.raises(ConfigError, match="swin_t, which has no feature map"):
@@ -45,7 +45,7 @@ def test_what_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         TorchvisionFeatures(3)
 
 
-def test_weights_are_taken_where_a_training_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pretrained_weights_are_loaded_when_training_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     models = sys.modules["torchvision.models"]
     own, asked = models.get_model, []
 

@@ -87,7 +87,7 @@ def test_values_are_those_of_the_equations_over_the_real_steps(kind: AttentionNa
         assert (weights[row, :, length:] == 0).all()
 
 
-def test_one_query_after_the_other_is_all_at_once(attention: Attention) -> None:
+def test_single_queries_equal_all_queries_at_once(attention: Attention) -> None:
     queries, values = some_values()
     memory = attention.remember(values, LENGTHS)
     contexts, weights = attention(queries, memory)
@@ -124,7 +124,7 @@ def walk(stops: numpy.ndarray, before: numpy.ndarray) -> numpy.ndarray:
     return found
 
 
-def test_monotonic_attention_is_trained_on_where_one_stops_on_average() -> None:
+def test_monotonic_attention_trains_on_the_expected_position() -> None:
     attention = create_attention("monotonic", Q, MEMORY, SIZE, HEADS).double()
     queries, values = some_values()
     torch.manual_seed(1)

@@ -1,4 +1,4 @@
-"""Both algorithms of a chain against all ways to tag a row, one by one."""
+"""The forward and Viterbi algorithms of the CRF against enumeration of all tag sequences."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ways(scores: Tensor, transitions: Tensor, row: int) -> dict[tuple[int, ...],
 
 
 @pytest.mark.parametrize("spread", [1.0, 30.0])
-def test_the_sum_over_all_ways(spread: float) -> None:
+def test_the_partition_function_sums_over_all_paths(spread: float) -> None:
     scores, transitions = drawn(spread)
     expected = [torch.stack([*ways(scores, transitions, row).values()]).logsumexp(0) for row in range(B)]
     torch.testing.assert_close(log_partition(scores, LENGTHS, transitions), torch.stack(expected))
@@ -40,7 +40,7 @@ def test_the_sum_over_all_ways(spread: float) -> None:
     torch.testing.assert_close(found, torch.stack(expected).float())
 
 
-def test_the_score_of_one_way() -> None:
+def test_the_score_of_one_path() -> None:
     scores, transitions = drawn()
     for row in range(B):
         for tags, expected in ways(scores, transitions, row).items():
@@ -49,7 +49,7 @@ def test_the_score_of_one_way() -> None:
             torch.testing.assert_close(found[0], expected)
 
 
-def test_the_best_way() -> None:
+def test_the_best_path() -> None:
     scores, transitions = drawn()
     tags, found = best_tags(scores, LENGTHS, transitions)
     for row, length in enumerate(LENGTHS.tolist()):
@@ -59,7 +59,7 @@ def test_the_best_way() -> None:
         torch.testing.assert_close(found[row], expected[best])
 
 
-def test_the_best_way_that_is_not_forbidden() -> None:
+def test_the_best_allowed_path() -> None:
     scores, transitions = drawn()
     forbidden = torch.zeros(K + 1, K + 1, dtype=torch.bool)
     forbidden[K, 0] = forbidden[0, 1] = forbidden[2, 2] = forbidden[1, K] = True
@@ -73,7 +73,7 @@ def test_the_best_way_that_is_not_forbidden() -> None:
         torch.testing.assert_close(found[row], expected[best])
 
 
-def test_a_row_without_steps_has_one_way() -> None:
+def test_an_empty_row_has_one_path() -> None:
     scores, transitions = drawn()
     chain, lengths = LinearChain(K).double(), torch.tensor([0, 3])
     chain.transitions.data.copy_(transitions)
@@ -90,7 +90,7 @@ def test_a_row_without_steps_has_one_way() -> None:
     assert chain.transitions.grad.isfinite().all()
 
 
-def test_probabilities_of_all_ways_sum_to_one() -> None:
+def test_probabilities_of_all_paths_sum_to_one() -> None:
     scores, transitions = drawn()
     chain = LinearChain(K).double()
     chain.transitions.data.copy_(transitions)
@@ -100,7 +100,7 @@ def test_probabilities_of_all_ways_sum_to_one() -> None:
     torch.testing.assert_close(total, torch.ones(1).double())
 
 
-def test_without_transitions_each_tag_is_on_its_own() -> None:
+def test_without_transitions_tags_are_independent() -> None:
     scores, _ = drawn()
     tags = torch.randint(K, (B, T))
     expected = scores.log_softmax(2).gather(2, tags[:, :, None])[:, :, 0]

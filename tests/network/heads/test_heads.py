@@ -1,4 +1,4 @@
-"""Every head is a distribution, and its loss is that of its log-probabilities."""
+"""Every head defines a distribution, and its loss is the negative log-probability."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_ignored_rows_count_nothing(make: Callable) -> None:
     assert gradient[~some].any(1).all()
 
 
-def test_tied_vectors_are_the_encoders_own(make: Callable) -> None:
+def test_tied_weights_are_those_of_the_encoder(make: Callable) -> None:
     embedding = nn.Embedding(V, FEATURES)
     head = make(embedding)
     assert head.weight is embedding.weight

@@ -29,7 +29,7 @@ def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("padded", [True, False])
-def test_it_equals_the_two_apart(label_smoothing: float, with_bias: bool, padded: bool) -> None:
+def test_it_equals_linear_layer_and_cross_entropy(label_smoothing: float, with_bias: bool, padded: bool) -> None:
     features, weight, bias, targets, lengths = make()
     leaves = (features, weight, bias) if with_bias else (features, weight)
     if not with_bias:
@@ -54,7 +54,7 @@ def test_gradients_by_differences() -> None:
     )
 
 
-def test_what_is_frozen_gets_no_gradient() -> None:
+def test_frozen_weights_get_no_gradient() -> None:
     features, weight, bias, targets, _ = make()
     weight.requires_grad_(False)
     linear_cross_entropy(features, weight, bias, targets, None).total.backward()

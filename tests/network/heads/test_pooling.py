@@ -106,7 +106,7 @@ def test_the_middle_is_that_of_the_real_steps() -> None:
     torch.testing.assert_close(found, outputs[:, 2])
 
 
-def test_several_ways_stand_side_by_side() -> None:
+def test_several_poolings_are_concatenated() -> None:
     outputs = torch.randn(2, 4, 3)
     pooling = Pooling(3, ["mean", "max"])
     found = pooling(Features(outputs, outputs[:, -1], (), None))
@@ -116,6 +116,6 @@ def test_several_ways_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("ways", [[], ["max", "max"]])
-def test_a_list_without_ways_or_with_one_twice_is_refused(ways: list) -> None:
+def test_an_empty_list_of_poolings_and_duplicates_are_refused(ways: list) -> None:
     with pytest.raises(ValueError, match="pooling is"):
         Pooling(3, ways)

@@ -65,7 +65,7 @@ def test_the_length_penalty_ranks_by_score_over_length() -> None:
         assert_equal(found, sorted(expected, key=lambda hypothesis: -hypothesis.rank))
 
 
-def test_a_penalty_reads_the_state_that_chose_the_last_token() -> None:
+def test_penalties_receive_the_state_of_the_last_token() -> None:
     """Here it counts the steps: two for a text that three tokens were written of."""
     toy = Toy()
 
@@ -89,7 +89,7 @@ def test_scores_are_those_of_forced_decoding() -> None:
     assert [hypothesis.score for hypothesis in best] == pytest.approx(forced.tolist())
 
 
-def test_rows_are_searched_as_if_alone_and_leave_when_they_have_ended() -> None:
+def test_finished_rows_leave_the_batch_and_rows_are_independent() -> None:
     toy = Toy(rows=8)
     together = beam_search(toy.start(), toy.step, limits(8, 12), END, 2, n_best=2)
     steps = toy.steps
@@ -107,7 +107,7 @@ def search(toy: Toy, *constraints: Constraint, size: int = SPACE, steps: int = L
     return beam_search(toy.start(), toy.step, rows, END, size, size, constraints=Together(constraints), **options)
 
 
-def test_constraints_leave_the_best_texts_that_keep_to_them() -> None:
+def test_a_constrained_beam_finds_the_best_allowed_texts() -> None:
     toy, places = Toy(), [{0: 0}, {0: 1, 1: 2}, {2: 1}]
     found = search(toy, Places(places, limits(), "places"), Length(limits(steps=2)), NoRepeat(1))
     for row, given in enumerate(places):
@@ -142,7 +142,7 @@ def has_words(ids: list[int], words: list[list[int]]) -> bool:
 
 
 @pytest.mark.parametrize("words", [WORDS, OVERLAPPING])
-def test_required_words_leave_the_best_texts_that_have_them(words: list[list[list[int]]]) -> None:
+def test_a_beam_finds_the_best_texts_with_required_words(words: list[list[list[int]]]) -> None:
     toy = Toy()
     for row, found in enumerate(search(toy, Words(words, limits(), "words"))):
         assert_equal(found, [text for text in toy.every_text(row) if has_words(text.ids, words[row])])
@@ -158,7 +158,7 @@ def test_required_words_go_with_a_length() -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_beam_holds_hypotheses_of_every_amount_of_what_is_required(seed: int) -> None:
+def test_a_beam_keeps_hypotheses_with_each_number_of_required_words(seed: int) -> None:
     """Words that the model would hardly write come where they cost least, not at the end alone."""
     torch.manual_seed(seed)
     toy = Toy(vocabulary=6)
@@ -169,7 +169,7 @@ def test_a_beam_holds_hypotheses_of_every_amount_of_what_is_required(seed: int) 
         assert found[0].score > best.score - 1.5
 
 
-def test_groups_are_beams_that_keep_apart() -> None:
+def test_groups_of_diverse_beam_search_penalise_each_other() -> None:
     """One group after the other, a step at a time, as it is written in the paper."""
     toy = Toy(vocabulary=6)
     for row, found in enumerate(search(toy, size=3, groups=3, diversity=0.9)):
@@ -196,7 +196,7 @@ def test_groups_are_beams_that_keep_apart() -> None:
         assert_equal(found, sorted(different.values(), key=lambda one: -one.score))
 
 
-def test_a_row_leaves_when_nothing_can_rank_higher() -> None:
+def test_a_row_stops_when_no_hypothesis_can_rank_higher() -> None:
     """The best text is found as ever, in fewer steps."""
     torch.manual_seed(3)
     toy = Toy(rows=8)
@@ -207,7 +207,7 @@ def test_a_row_leaves_when_nothing_can_rank_higher() -> None:
     assert sum(toy.steps) < steps
 
 
-def test_a_row_goes_on_as_long_as_its_limit_could_excuse_its_score() -> None:
+def test_a_row_continues_while_the_length_penalty_could_still_help() -> None:
     """After one token, what goes on has a lower score than what has ended, and ranks higher at its limit of nine."""
 
     def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
@@ -235,7 +235,7 @@ def numbers_gone(after: int) -> tuple[Toy, Any]:
 @pytest.mark.parametrize(
     "constraint", [Together(), Length(limits(steps=9)), Words([[[1, 0]]] * 3, limits(steps=9), "w")]
 )
-def test_scores_that_are_no_numbers_are_no_answer(constraint: Constraint) -> None:
+def test_nan_scores_are_an_error(constraint: Constraint) -> None:
     toy, step = numbers_gone(2)
     searches: list[Callable[[], Any]] = [
         lambda: beam_search(toy.start(), step, limits(steps=9), None, 3, constraints=constraint),
@@ -250,7 +250,7 @@ def test_scores_that_are_no_numbers_are_no_answer(constraint: Constraint) -> Non
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_random_constraints_are_kept_or_told(seed: int) -> None:
+def test_random_constraints_are_satisfied_or_reported(seed: int) -> None:
     """Whatever is asked for: each answer has it, or an error says that none can."""
     draw = random.Random(seed)
     toy, steps, rows = Toy(rows=2, vocabulary=draw.randint(3, 6)), draw.randint(1, 8), 2
@@ -302,7 +302,7 @@ def test_an_ensemble_of_a_model_with_itself_is_the_model(size: int) -> None:
         assert_equal(found, expected)
 
 
-def test_what_is_likely_is_not_given_up_for_what_has_ended() -> None:
+def test_a_finished_text_does_not_displace_a_likelier_one() -> None:
     """At each step the end is the second best token, and the best text has three tokens before it."""
 
     def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
@@ -314,7 +314,7 @@ def test_what_is_likely_is_not_given_up_for_what_has_ended() -> None:
     assert best.ids == [0, 0, 0, 0]
 
 
-def test_an_ensemble_writes_by_the_mean_of_probabilities() -> None:
+def test_an_ensemble_averages_probabilities() -> None:
     toys = [Toy(), Toy()]
     start, step = ensemble([toy.start() for toy in toys], [toy.step for toy in toys])
     torch.testing.assert_close(
@@ -350,12 +350,12 @@ def test_an_ensemble_writes_by_the_mean_of_probabilities() -> None:
         ([NoRepeat(2), Places([{}, {}, {0: 99}], limits(), "places")], "Row 3: no text satisfies places: loosen it"),
     ],
 )  # fmt: skip
-def test_a_constraint_that_cannot_be_met_is_told(constraints: list[Constraint], message: str) -> None:
+def test_an_unsatisfiable_constraint_is_named(constraints: list[Constraint], message: str) -> None:
     with pytest.raises(DataError, match=message):
         search(Toy(), *constraints, size=2, steps=9)
 
 
-def test_there_is_room_for_what_is_required() -> None:
+def test_more_required_words_than_tokens_are_refused() -> None:
     with pytest.raises(DataError, match="Row 2: words needs 4 tokens, but an answer has at most 3: ask for less"):
         Words([[[1]], [[1, 2], [0, 1], [0, 0]]], limits(2), "words")
     with pytest.raises(DataError, match="Row 1: places needs 8 tokens, but an answer has at most 3"):

@@ -55,7 +55,7 @@ def test_forced_decoding_of_what_was_written_is_its_score() -> None:
     assert scores.sum(1).tolist() == pytest.approx([hypothesis.score for hypothesis in found])
 
 
-def test_the_stream_sees_every_token_of_every_row() -> None:
+def test_the_stream_receives_every_token_of_every_row() -> None:
     toy, seen = Toy(rows=4), [[] for _ in range(4)]
 
     def stream(rows: list[int], tokens: list[int]) -> None:
@@ -66,7 +66,7 @@ def test_the_stream_sees_every_token_of_every_row() -> None:
     assert [[token for token in tokens if token != END] for tokens in seen] == [hypothesis.ids for hypothesis in found]
 
 
-def test_pieces_are_what_each_token_adds_to_the_text_and_the_end_adds_nothing() -> None:
+def test_streamed_pieces_add_up_to_the_text() -> None:
     pieces: list[str] = []
     add = in_pieces(lambda ids: "".join("abc."[i] for i in ids), pieces.append, END)
     for tokens in ([0, 1], [2], [END]):
@@ -97,7 +97,7 @@ def test_constraints() -> None:
         assert len(set(runs)) == len(runs)
 
 
-def test_a_constraint_that_cannot_be_met_is_told() -> None:
+def test_an_unsatisfiable_constraint_is_named() -> None:
     toy = Toy()
     with pytest.raises(DataError, match=r"Row 1: no text satisfies search.no_repeat=1: loosen it"):
         generate(toy.start(), toy.step, limits(steps=9), constraints=Together((NoRepeat(1),)))
@@ -141,7 +141,7 @@ def test_tokens_are_drawn_from_the_distribution(options: dict[str, float], expec
     assert ((shares - right).abs() <= 5 * (right * (1 - right) / count).sqrt()).all()
 
 
-def test_the_score_of_what_was_drawn_is_that_of_the_model_and_not_of_the_temperature() -> None:
+def test_scores_of_samples_do_not_depend_on_the_temperature() -> None:
     start = Start(PROBABILITIES.log().expand(1, -1), ())
     found = generate(start, lambda token, state, memory: (start[0], ()), limits(1, 1), choose=sampler(0.2, top_k=1))
     assert found[0] == ([1], pytest.approx(PROBABILITIES[1].log().item()), found[0].score)

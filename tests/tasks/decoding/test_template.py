@@ -61,7 +61,7 @@ def reachable(template: Template, written: tuple[int, ...] = ()) -> set[tuple[in
 
 @given(problems())
 @settings(max_examples=150, deadline=None)
-def test_what_can_be_written_is_every_text_of_the_form_and_nothing_else(problem: dict) -> None:
+def test_a_template_allows_exactly_the_texts_of_its_form(problem: dict) -> None:
     right = right_texts(problem)
     if right:
         assert reachable(Template(**problem)) == right
@@ -103,12 +103,12 @@ def test_rows_of_different_forms_are_searched_together() -> None:
         ([None, None, None, None], [0, 1, 2, 3], "it: 4 tokens are to rhyme, but only 3 can be chosen"),
     ],
 )
-def test_what_cannot_be_met_is_named(places: list[int | None], rhyming: list[int], message: str) -> None:
+def test_an_unsatisfiable_template_is_named(places: list[int | None], rhyming: list[int], message: str) -> None:
     with pytest.raises(DataError, match=message):
         Template(places=[places], rhyming=[rhyming], names=["it"], **ANY)
 
 
-def test_a_model_without_any_probability_is_told() -> None:
+def test_a_model_without_probability_for_any_text_is_reported() -> None:
     template = Template(places=[[None]], rhyming=[[]], names=["it"], **ANY)
     toy = Toy(rows=1)
     toy.head = toy.head * float("nan")

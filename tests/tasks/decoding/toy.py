@@ -1,4 +1,4 @@
-"""A small random network that writes: what is searched in these tests, and every text it can write."""
+"""A small random decoder for the tests of search, and all texts that it can generate."""
 
 from __future__ import annotations
 

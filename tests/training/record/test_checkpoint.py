@@ -201,7 +201,7 @@ LIKE = {"moments": [torch.zeros(2), 3], "rate": 0.5}
         ({"moments": [torch.ones(2), 3]}, "a has moments, not moments, rate"),
     ],
 )
-def test_what_does_not_have_the_form_of_what_a_training_saves_is_told(value: Any, told: str | None) -> None:
+def test_content_of_another_structure_is_refused(value: Any, told: str | None) -> None:
     if told is None:
         check_form(value, LIKE, "a")
         return

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment leaves a run that continues, and ends with the numbers of the one that was left alone."""
+"""A run that is killed at any moment can be resumed and ends with the scores of an uninterrupted one."""
 
 from __future__ import annotations
 

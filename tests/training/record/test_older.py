@@ -20,7 +20,7 @@ OVERRIDES = ["task.attention=general", "task.decoder.hidden_size=192", "task=tra
              "+task.sampling_steps=500", "cell=gru"]  # fmt: skip
 
 
-def test_options_are_in_groups_now() -> None:
+def test_options_of_transduction_are_grouped() -> None:
     found = grouped({"task": TASK, "overrides": OVERRIDES, "seed": 0})
     assert found["overrides"] == [
         "task.decoder.attention=general", "task.decoder.backbone.hidden_size=192", "task=transduction",
@@ -45,7 +45,7 @@ def test_options_are_in_groups_now() -> None:
         ({"class": "Classification", "labels": "classes"}, "loss_nats"), ({"class": "Tagging"}, "loss_nats"),
     ],
 )  # fmt: skip
-def test_a_loss_that_is_no_likelihood_has_its_name(task: dict, name: str) -> None:
+def test_a_loss_that_is_not_a_likelihood_is_renamed(task: dict, name: str) -> None:
     task = {**task, "metrics": ["mae", "loss_nats"]}
     config = grouped({"task": task, "overrides": [], "seed": 0})
     assert config["task"]["metrics"] == ["mae", name]
@@ -55,7 +55,7 @@ def test_a_loss_that_is_no_likelihood_has_its_name(task: dict, name: str) -> Non
     }  # fmt: skip
 
 
-def test_what_was_said_of_writing_is_a_group_now() -> None:
+def test_options_of_generation_are_grouped() -> None:
     task = {"class": "Verse", "temperature": 0.8, "top_p": 0.9, "sample_length": 60, "beam_size": 3, "dropout": 0.2}
     found = grouped({"task": task, "overrides": ["task.sample_length=60", "task.dropout=0.2", "task=verse"], "seed": 0})
     search = {"temperature": 0.0, "top_p": 0.9, "max_length": 60, "beam_size": 3}  # a beam drew nothing
@@ -65,7 +65,7 @@ def test_what_was_said_of_writing_is_a_group_now() -> None:
     assert grouped(found) == found
 
 
-def test_weights_have_the_names_of_their_places() -> None:
+def test_weights_get_their_current_names() -> None:
     old = ["encoder.embedding.weight", "task.embedding.weight", "task.decoder.layers.0.0.weight_ih",
            "task.bridge.bias", "task.attention.key.weight", "task.scheduled_sampling.batches"]  # fmt: skip
     new = ["encoder.embedding.weight", "task.decoder.embedding.weight", "task.decoder.backbone.layers.0.0.weight_ih",

@@ -129,7 +129,7 @@ def test_the_page_joins_the_columns_of_different_cells(tmp_path: Path) -> None:
     assert {row.name for row in rows} == {"gru", "elman"}
 
 
-def test_curves_of_all_runs_lie_over_each_other(tmp_path: Path) -> None:
+def test_curves_of_all_runs_share_charts(tmp_path: Path) -> None:
     track(tmp_path, 0.5, "gru", cell="gru")
     [event] = read(tmp_path).Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
@@ -140,7 +140,7 @@ def test_curves_of_all_runs_lie_over_each_other(tmp_path: Path) -> None:
     assert not re.match(score, "valid/loss")
 
 
-def test_embeddings_lie_beside_the_events(tmp_path: Path) -> None:
+def test_embeddings_are_written_next_to_the_events(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path, {}, "gru")
     tracker.embeddings(["<pad>", "\n", "读"], torch.tensor([[0.0, 1.0], [0.5, 2.0], [-1.5, 0.25]]))
     tracker.close()
