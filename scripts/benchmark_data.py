@@ -90,10 +90,10 @@ def encoding() -> list[dict[str, Any]]:
         some = texts[: len(texts) * TOKENS // sum(map(len, encode(name, texts)))] if name != "whitespace" else texts
         seconds = least_seconds(lambda name=name, some=some: encode(name, some))
         ours = seconds if name == "whitespace" else ours
-        rows.append({"part": "encoding", "case": name, "measure": "seconds a million tokens", "value": seconds})
+        rows.append({"part": "encoding", "case": name, "measure": "seconds per million tokens", "value": seconds})
     for name, peer in {"tokenizers": by_tokenizers, "torchtext": by_torchtext}.items():
         seconds = least_seconds(lambda peer=peer: peer(texts))
-        row = {"part": "encoding", "case": f"{name} (whitespace)", "measure": "seconds a million tokens"}
+        row = {"part": "encoding", "case": f"{name} (whitespace)", "measure": "seconds per million tokens"}
         rows.append({**row, "value": seconds, "ratio": seconds / ours})
     return rows
 
@@ -118,7 +118,7 @@ finally:
 
 
 def training(corpus: Path, tokenizer: str) -> list[dict[str, Any]]:
-    """The memory of a training on a file, and the seconds until it begins, when the text is encoded and when the
+    """The memory of a training on a file, and the seconds until training begins, when the text is encoded and when the
     encoded text is cached.
     """
     rows = []
@@ -138,7 +138,7 @@ def training(corpus: Path, tokenizer: str) -> list[dict[str, Any]]:
             case = f"{corpus.stat().st_size / 1e6:,.0f} MB by {tokenizer}, {turn}"
             for measure, value in (
                 ("MiB above the import of torch", measured["training"] - measured["import torch"]),
-                ("seconds until it begins", measured["load"]),
+                ("seconds until training begins", measured["load"]),
             ):
                 rows.append({"part": "training", "case": case, "measure": measure, "value": value})
     return rows

@@ -41,13 +41,21 @@ its cell), divided by the time of this implementation.""",
     "lengths": """Lengths are spread evenly from 20 to 100 % of T. Ratio: the time of torch.nn (the faster of padded and
 packed sequences), divided by the time of this implementation.""",
     "bfloat16": """Two layers in bfloat16. Ratio: the time of torch.nn, divided by the time of this implementation.""",
-    "variants": """Cells that torch.nn does not have, forward and backward. Ratio: multiplications per second
-relative to `nn.LSTM` in the same process.""",
-    "loop": """Whole updates: forward, backward, clipping, AdamW. Ratio: the time of a hand-written loop around
+    "variants": """Forward and backward passes. Ratio: multiplications per second relative to `nn.LSTM` in the same
+process.""",
+    "loop": """Forward, backward, clipping, AdamW. Ratio: the time of a hand-written loop around
 `nn.LSTM` (packed for the tagger, whose sentences differ in length), divided by the time of seqzoo.""",
-    "linear": """Cells that are parallel in time, over long sequences, forward and backward. Ratio: the time of a loop
+    "linear": """Long sequences, forward and backward. Ratio: the time of a loop
 over the cell, divided by the time of this implementation. `seqzoo reference` also runs step by step, but projects the
 inputs of all steps at once.""",
+}
+TITLES = {
+    "equal": "Equal lengths",
+    "lengths": "Variable lengths",
+    "bfloat16": "bfloat16",
+    "variants": "Cells that torch.nn does not have",
+    "loop": "Whole updates",
+    "linear": "Cells that are parallel in time",
 }
 TOOLKITS_EXPLAINED = """seqzoo and a toolkit take turns in training the same layers with the same optimizer on the same
 batches, which are from a whole epoch. Ratio: the time of the toolkit, divided by that of seqzoo."""
@@ -107,17 +115,19 @@ def goals(rows: list[Row], toolkits: list[Row]) -> Iterator[Goal]:
     yield Goal("equal lengths, each shape and pass, relative to the faster of torch.nn", 0.97, named(ratios("equal")))
     yield Goal("equal lengths, gru, mean", 1.5, means(ratios("equal", {"gru"})))
     yield Goal(
-        "lengths from 20 to 100 %, mean of each cell and pass", 1.5, means(ratios("lengths")),
+        "variable lengths, mean of each cell and pass", 1.5, means(ratios("lengths")),
         "A packed nn.LSTM skips padded steps, too: only packing, padding and the step itself can be faster.",
     )  # fmt: skip
     yield Goal(
-        "variants at 16 rows or more, relative to the rate of nn.LSTM", 0.8, named(ratios("variants", least_rows=16)),
+        "cells that torch.nn does not have, at 16 rows or more, relative to the rate of nn.LSTM", 0.8,
+        named(ratios("variants", least_rows=16)),
         "The rate counts matrix products only, not layer normalisation with three means and variances per step.",
     )  # fmt: skip
-    yield Goal("variants, relative to a loop over the cell", 1.0, named(against_loop))
-    yield Goal("variants at one row, relative to a loop over the cell", 5.0, named(alone))
+    yield Goal("cells that torch.nn does not have, relative to a loop over the cell", 1.0, named(against_loop))
+    yield Goal("cells that torch.nn does not have, at one row, relative to a loop over the cell", 5.0, named(alone))
     yield Goal(
-        "linear cells over 1,024 to 16,384 steps, relative to a loop over the cell", 10.0, named(ratios("linear")),
+        "cells that are parallel in time, over 1,024 to 16,384 steps, relative to a loop over the cell", 10.0,
+        named(ratios("linear")),
         "For sru and qrnn, the products with the inputs, which every implementation has, dominate the remaining time.",
     )  # fmt: skip
     yield Goal("a whole update, relative to a hand-written loop", 0.97, named(ratios("loop")))
@@ -156,7 +166,11 @@ def page(tables: dict[str, list[Row]]) -> str:
         lines += goal_lines(rows, [row for row in tables["toolkits"] if row["threads"] == rows[0]["threads"]])
     for title, rows in by_threads.items():
         lines += section(title, rows)
-    lines += ["## Whole updates of toolkits", "", *_toolkits(tables["toolkits"]), ""] if tables["toolkits"] else []
+    lines += (
+        ["## Whole updates, compared with toolkits", "", *_toolkits(tables["toolkits"]), ""]
+        if tables["toolkits"]
+        else []
+    )
     lines += section("GPU", gpu) if gpu else [UNMEASURED]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -170,7 +184,7 @@ def section(title: str, rows: list[Row]) -> list[str]:
         here = [row for row in rows if row["part"] == part]
         if not here:
             continue
-        lines += [f"### {part}", "", text, ""]
+        lines += [f"### {TITLES[part]}", "", text, ""]
         lines += [
             "| cell | pass | T, B, I, H | implementation | ms | ratio | MiB kept |",
             "|---|---|---|---|---|---|---|",
@@ -213,7 +227,7 @@ def _summary(rows: list[Row]) -> list[str]:
                 ]
                 if ratios:
                     mean = statistics.geometric_mean(ratios)
-                    lines.append(f"| {part}, {cell}, {what} | {mean:.3g} | {min(ratios):.3g} |")
+                    lines.append(f"| {TITLES[part]}: {cell}, {what} | {mean:.3g} | {min(ratios):.3g} |")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Scores of captions against values computed by hand and by the COCO evaluation code."""
+"""Scores of captions against values computed by hand, as the COCO evaluation code defines them."""
 
 from __future__ import annotations
 
