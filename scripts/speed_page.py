@@ -61,6 +61,9 @@ TOOLKITS_EXPLAINED = """seqzoo and a toolkit take turns in training the same lay
 batches, which are from a whole epoch. Ratio: the time of the toolkit, divided by that of seqzoo."""
 
 
+GOALS = """Minimum ratios that seqzoo aims for, and the lowest measured ones. Settings are cell, pass, T, B, I, H."""
+
+
 class Goal(NamedTuple):
     """A goal for ratios.
 
@@ -162,7 +165,7 @@ def page(tables: dict[str, list[Row]]) -> str:
         for threads in sorted({row["threads"] for row in cpu})
     }
     for title, rows in by_threads.items():
-        lines += [f"## Goals, {title}", ""]
+        lines += [f"## Goals, {title}", "", GOALS, ""]
         lines += goal_lines(rows, [row for row in tables["toolkits"] if row["threads"] == rows[0]["threads"]])
     for title, rows in by_threads.items():
         lines += section(title, rows)

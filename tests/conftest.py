@@ -32,7 +32,7 @@ torchvision_stand_in.install()
 
 @pytest.fixture(autouse=True)
 def seed() -> None:
-    """The same random numbers in a test whether it runs alone, first or last."""
+    """Tests draw the same random numbers alone and in any order."""
     random.seed(0)
     numpy.random.seed(0)
     torch.manual_seed(0)
@@ -40,7 +40,7 @@ def seed() -> None:
 
 @pytest.fixture(autouse=True)
 def log_handlers() -> Iterator[None]:
-    """What a test has Hydra log to ends with the test: its stream is closed then."""
+    """Handlers that Hydra adds in a test are removed after it, because its streams are closed then."""
     before = list(logging.root.handlers)
     yield
     for handler in set(logging.root.handlers) - set(before):
@@ -58,13 +58,13 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test writes need not outlive a power failure."""
+    """Files of tests need not survive a power failure, so that nothing is synchronised to disk."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(scope="session")
 def real_data_root() -> Path:
-    """The folder with one sub-folder for each real data set; skips the test where there is none."""
+    """The folder with one sub-folder per real data set; skips the test where there is none."""
     chosen = os.environ.get("SEQZOO_TEST_DATA")
     root = Path(chosen) if chosen else REPOSITORY.parent / "shared" / "data"
     if root.is_dir():
@@ -76,7 +76,7 @@ def real_data_root() -> Path:
 
 @pytest.fixture(scope="session")
 def load_script() -> Callable[[str], ModuleType]:
-    """A program of scripts/ as a module: load_script("benchmark")."""
+    """Load a program of scripts/ as a module: load_script("benchmark")."""
 
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
@@ -88,7 +88,7 @@ def load_script() -> Callable[[str], ModuleType]:
 
 
 class Done(NamedTuple):
-    """How a command ended, and what it wrote."""
+    """The exit status of a command, and its output."""
 
     status: int
     out: str
@@ -97,7 +97,7 @@ class Done(NamedTuple):
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Done]:
-    """The `seqzoo` program in this process, in an empty folder: command("list", "cells", stdin="") -> Done."""
+    """Run `seqzoo` in this process, in an empty folder: command("list", "cells", stdin="") -> Done."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(registry, "_user_dirs", [])

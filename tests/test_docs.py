@@ -20,14 +20,14 @@ PAGES = [
 
 
 def commands_of(page: Path) -> list[str]:
-    """The indented commands of a page, and what comments and tables quote."""
+    """The indented commands of a page, and those in comments and tables."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     shown = [line.partition(" # ")[0].strip() for line in re.findall(r"^    (seqzoo .*)", text, re.MULTILINE)]
     return [*shown, *re.findall(r"`(seqzoo [^`]+)`", text)]
 
 
 def checkable(command: str) -> Iterator[str]:
-    """Options that `seqzoo check` takes in the place of `train`; of a sweep, those of its first job."""
+    """Options for `seqzoo check` in place of `train`; for a sweep, those of its first job."""
     arguments = shlex.split(command)[2:]
     for argument in arguments:
         name, _, value = argument.partition("=")
@@ -67,7 +67,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/LIBRARY.md"])
 def test_the_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One after the other, as in one session, in an empty folder."""
+    """In order, as in one session, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     names: dict = {}

@@ -135,7 +135,7 @@ def test_it_is_held_to_every_check_in_tests_of_ones_own(monkeypatch: pytest.Monk
 
 
 def failures(tests: str) -> set[str]:
-    """The parameters with which the tests of a text fail."""
+    """The parameters of the tests that fail."""
     names: dict[str, Any] = {}
     exec(tests, names)
     [mark] = names["test_my_cell"].pytestmark

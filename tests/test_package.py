@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def run(*command: str | Path, folder: Path, **environment: str) -> str:
-    """What a command prints, run from `folder` and without this checkout on its path."""
+    """The output of a command that is run from `folder`, without this checkout on its path."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         command,

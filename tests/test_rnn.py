@@ -24,7 +24,7 @@ TORCH = {"lstm": nn.LSTM, "gru": nn.GRU, "elman": nn.RNN}
 
 
 def pair(cell: str, layers: int, bidirectional: bool, batch_first: bool = False) -> tuple[seqzoo.RNN, nn.RNNBase]:
-    """One of each, with torch's weights copied over."""
+    """A layer of each library, with torch's weights in both."""
     theirs = TORCH[cell](INPUT, H, layers, bidirectional=bidirectional, batch_first=batch_first).double()
     ours = seqzoo.RNN(cell, INPUT, H, layers, bidirectional=bidirectional, batch_first=batch_first).double()
     state = theirs.state_dict()
@@ -281,7 +281,7 @@ def with_weight_norm(network: nn.Module) -> nn.Module:
 
 
 def with_dropped_weights(network: nn.Module) -> nn.Module:
-    """As AWD-LSTM: a plain tensor takes the place of the weight."""
+    """As in AWD-LSTM: a plain tensor replaces the weight."""
     weight = network.weight_hh_l0
     del network._parameters["weight_hh_l0"]
     network.register_parameter("raw", weight)

@@ -116,7 +116,7 @@ def test_every_option_takes_or_refuses_any_value(group: str) -> None:
 
 
 def declaring() -> Iterator[type]:
-    """All classes whose options may need others, and their groups of options."""
+    """All classes, and groups of options, that declare conditions between options."""
     for group, names in cases().items():
         for name in names:
             text = (registry.CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")

@@ -49,7 +49,7 @@ def get_model(name: str, weights: str | None) -> nn.Module:
 
 
 def install() -> None:
-    """Where torchvision is not installed."""
+    """Install the stand-in if torchvision is missing."""
     if importlib.util.find_spec("torchvision") is not None:
         return
     package, models = ModuleType("torchvision"), ModuleType("torchvision.models")

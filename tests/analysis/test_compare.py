@@ -30,7 +30,7 @@ BASE = composing.compose("task=tagging")
 
 
 def write_run(folder: Path, cell: str, seed: int, accuracy: float, **changes) -> Path:
-    """A finished run whose validation accuracy rises from half of its end in steps of 10 updates and 1 second."""
+    """A finished run whose validation accuracy rises from half of its final value, every 10 updates and 1 second."""
     folder.mkdir(parents=True)
     config = {**BASE, "seed": seed, "choices": {**BASE["choices"], "cell": cell}, "cell": {"class": cell}}
     config |= {key: {**config[key], **value} for key, value in changes.items()}
@@ -110,7 +110,7 @@ def test_a_lower_loss_is_better(tmp_path: Path) -> None:
 
 
 def test_seconds_to_a_score(tmp_path: Path) -> None:
-    """Validation scores are half, four fifths and all of the end after 1, 2 and 3 seconds."""
+    """Validation scores are a half, four fifths and all of the final score after 1, 2 and 3 seconds."""
     write_sweep(tmp_path, {"gru": [0.8, 0.9, 1.0], "lstm": [0.5, 0.5, 0.6]})
     table = table_of(tmp_path, score=0.65)
     assert {row.label: row.reached for row in table.rows}["gru"] == [3.0, 2.0, 2.0]
@@ -369,7 +369,7 @@ def test_runs_without_the_metric_are_named(tmp_path: Path) -> None:
 
 
 def test_many_runs(tmp_path: Path) -> None:
-    """Small files alone are read: weights and events that nobody can read do no harm."""
+    """Only small files are read: unreadable weights and events do not matter."""
     for number in range(200):
         folder = write_run(tmp_path / f"{number}", f"cell{number % 50}", number // 50, 0.001 * (number % 50))
         (folder / "events.out.tfevents.1.a").mkdir()
@@ -446,7 +446,7 @@ def test_diff_names_the_options_that_differ(command: Callable, tmp_path: Path) -
 
 
 def event_file(path: Path, *values: Summary.Value, step: int = 1) -> None:
-    """One event, without its sums, which are not read."""
+    """One event, without checksums, which are not read."""
     content = Event(step=step, wall_time=step, summary=Summary(value=list(values))).SerializeToString()
     path.write_bytes(len(content).to_bytes(8, "little") + bytes(4) + content + bytes(4))
 

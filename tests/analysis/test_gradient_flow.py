@@ -46,7 +46,7 @@ def test_a_scalar_recurrence_has_powers_of_its_weight(weight: float) -> None:
 
 
 def test_an_elman_cell_that_is_linear() -> None:
-    """relu with a state and weights above zero lets everything through."""
+    """relu is the identity for positive states and weights."""
     cell = create_cell("elman", 1, 1, activation="relu").double()
     with torch.no_grad():
         cell.weight_hh.fill_(0.7)
@@ -56,7 +56,7 @@ def test_an_elman_cell_that_is_linear() -> None:
 
 
 def test_a_leak_without_a_recurrence() -> None:
-    """h' = (1 - alpha) h + alpha f(W x): what is left after k steps is exp(-k / tau)."""
+    """h' = (1 - alpha) h + alpha f(W x): after k steps, exp(-k / tau) remains."""
     cell = create_cell("leaky", 2, 3, tau_min=8.0, tau_max=8.0).double()
     torch.nn.init.zeros_(cell.weight_hh)
     norms = gradient_norms(cell, torch.randn(2, 30, 2, dtype=torch.float64))
@@ -73,7 +73,7 @@ def test_a_rotation_keeps_the_norm_and_a_window_ends() -> None:
 
 
 def test_all_parts_of_a_state_count_once() -> None:
-    """Of an LSTM's state before the last step, against autograd from that state on."""
+    """The state of an LSTM before the last step, against autograd from that state."""
     cell, x = create_cell("lstm", 3, 5).double(), torch.randn(1, 6, 3, dtype=torch.float64)
     torch.manual_seed(1)
     norms = gradient_norms(cell, x)

@@ -104,7 +104,7 @@ BUDGET = "budget.parameters=200k budget.seconds=90"
 
 
 def table(scores: dict[str, dict[str, list[float]]], better: dict[str, str]) -> list[dict[str, str]]:
-    """Rows of tasks with a speed that is 1,000 tokens a second for each letter of the cell's name."""
+    """Rows of tasks; the speed of a cell is 1,000 tokens per second for each letter of its name."""
     return [
         dict.fromkeys(study.COLUMNS, "")
         | {

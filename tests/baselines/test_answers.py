@@ -85,7 +85,7 @@ def test_captions_of_other_pictures() -> None:
 
 
 def test_numbers() -> None:
-    """NARMA-10 is a sum of products of the last inputs and outputs; its mean is as good as nothing."""
+    """NARMA-10 sums products of the last inputs and outputs, which the mean does not predict."""
     found = configured_baselines("task=regression", "data=narma10", "data.train_size=20", "data.test_size=5")
     mean, linear = scores_of(found, MeanTarget, LinearWindow)
     targets = torch.cat([batch.targets.flatten() for batch in found.data.batches("train")])

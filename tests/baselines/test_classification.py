@@ -30,7 +30,7 @@ ROWS = {
 
 @pytest.fixture
 def options(tmp_path: Path) -> list[str]:
-    """The options of a set of three files."""
+    """The options of a data set of three files."""
     for split, rows in ROWS.items():
         table = "".join(f"{text}\t{label}\n" for text, label in rows)
         (tmp_path / f"{split}.tsv").write_text(f"text\tlabel\n{table}")

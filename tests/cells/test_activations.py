@@ -35,7 +35,7 @@ def test_the_step_is_the_papers_with_another_activation(name: str, option: str, 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "softsign"])
 @pytest.mark.parametrize("name", ["elman", "gru", "lstm", "projected_lstm", "clockwork", "tdnn"])
 def test_what_scans_fast_scans_the_same_with_another_activation(name: str, activation: str) -> None:
-    """torch's kernels know some of them alone."""
+    """torch's kernels support only some activations."""
     check_scan_equals_stepping(cell_factory(name, activation=activation))
     check_lengths(cell_factory(name, activation=activation))
 

@@ -75,7 +75,7 @@ def test_forced_narx_is_a_step_with_the_right_outputs_put_in() -> None:
 
 
 def test_the_gradient_of_narx_jumps_back_over_its_delays() -> None:
-    """What the delays are for: with the newest outputs cut off, the q-th last alone carries."""
+    """With the gradient through the newest outputs cut off, the path over the longest delay remains."""
     cell = seqzoo.create_cell("narx", 1, 4, input_window=1, output_window=5)
     with torch.no_grad():
         cell.weight_yh[:, :, 1:] = 0

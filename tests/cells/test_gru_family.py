@@ -64,7 +64,7 @@ def test_an_open_reset_gate_makes_both_grus_one(x: Tensor, state: tuple[Tensor])
 
 
 def test_a_closed_reset_gate_tells_them_apart(x: Tensor, state: tuple[Tensor]) -> None:
-    """Before the product, nothing is left of the state but the bias; after it, not even that."""
+    """Reset before the product leaves the bias of the recurrent product; after it, not even that."""
     before = random(GRUResetBefore(INPUT, H))
     bias_gate(before, 0, -OPEN)
     bias_gate(before, 1, -OPEN)
@@ -133,7 +133,7 @@ def test_layer_norm_makes_the_scale_of_the_input_weights_irrelevant(name: str, x
 
 @pytest.mark.parametrize("cell", [GRUResetBefore(INPUT, H, layer_norm=True), MGU(INPUT, H, layer_norm=True)])
 def test_the_two_products_of_the_state_are_normalised_apart(cell: GatedCell, x: Tensor, state: tuple[Tensor]) -> None:
-    """The candidate's scale does not change what the gates see, nor the other way round."""
+    """The scale of the candidate does not affect the gates, nor vice versa."""
     cell = random(cell)
     assert cell(1e3 * x[:, 0], state)[0].isfinite().all()
     large = (1e4 * state[0],)

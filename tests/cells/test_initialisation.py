@@ -42,7 +42,7 @@ REMEMBERING = [
 
 
 def remembered(cell: Cell) -> Tensor:
-    """(H,): what a step without input leaves of a memory of 1, where nothing but biases speaks."""
+    """(H,): what one step without input leaves of a memory of 1, if only the biases act."""
     with torch.no_grad():
         for name, parameter in cell.named_parameters():
             if name.startswith("weight"):

@@ -88,7 +88,7 @@ def test_no_gradient_passes_through_time_under_teacher_forcing(x: Tensor) -> Non
 
 
 def test_the_hidden_layer_is_no_part_of_the_state(x: Tensor) -> None:
-    """Two cells with the same outputs so far go on in the same way: the output is all that is remembered."""
+    """Two cells with the same outputs so far continue in the same way: only the output is remembered."""
     cell = random(Jordan(INPUT, H, output_size=1))
     with torch.no_grad():
         cell.weight_hy.zero_()
@@ -174,7 +174,7 @@ def test_antisymmetric_by_hand() -> None:
 
 
 def test_co_rnn_with_all_constants_one_is_elman(x: Tensor) -> None:
-    """Then y' = y + z + tanh(...) - y - z: what is left of oscillators when a step is as long as their time."""
+    """Then y' = y + z + tanh(...) - y - z: the oscillator terms cancel."""
     cell, elman = random(CoRNN(INPUT, H, dt=1.0, gamma=1.0, epsilon=1.0)), Elman(INPUT, H).double()
     with torch.no_grad():
         cell.weight_hh[:, H:] = 0

@@ -66,7 +66,7 @@ def test_slow_modules_do_not_read_fast_ones() -> None:
 
 
 def test_rows_of_clockwork_have_clocks_of_their_own() -> None:
-    """A row that was padded goes on where it stopped."""
+    """A padded row continues at the step where it stopped."""
     cell = seqzoo.create_cell("clockwork", 3, 5)
     x = torch.randn(2, 10, 3)
     _, state = cell.scan(x, None, torch.tensor([10, 3]))

@@ -18,7 +18,7 @@ RUN = "hydra.run.dir=run"
 
 @pytest.fixture(autouse=True)
 def files(tmp_path: Path) -> None:
-    """Sound files, in the folder that the commands run in."""
+    """Valid files, in the folder in which the commands run."""
     (tmp_path / "good.conll").write_text(TAGGED)
     (tmp_path / "valid.conll").write_text(TAGGED)
     (tmp_path / "source.txt").write_text("a b c\nd e\n" * 10)
@@ -43,7 +43,7 @@ def classification(**changes: str) -> list[str]:
 
 
 def sentence(command: Callable, *overrides: str, folder: str = "run") -> str:
-    """The one sentence that `train` ends with."""
+    """The sentence with which `train` ends."""
     done = command("train", *overrides, "debug=tiny", f"hydra.run.dir={folder}")
     assert done.status == 2
     assert done.err.startswith("seqzoo: ")
@@ -189,7 +189,7 @@ def test_a_text_that_is_too_short(command: Callable, tmp_path: Path) -> None:
 def test_a_batch_larger_than_memory(
     command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """At the seventh update, after a validation has saved the run."""
+    """In the seventh update, after a validation has saved the run."""
     update, done = loop.update, []
 
     def fail_at_last(*arguments: object) -> object:

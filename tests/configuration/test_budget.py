@@ -91,7 +91,7 @@ def test_widths_that_follow_the_backbone_are_set_too() -> None:
 
 
 def test_operations_of_an_lstm_by_hand() -> None:
-    """Two for each weight of a matrix that a token meets: 8 H (I + H) of the cell and 2 H K of the head."""
+    """Two per matrix weight that a token is multiplied with: 8 H (I + H) in the cell and 2 H K in the head."""
     config = compose("task=tagging", "backbone.hidden_size=50")
     data = build_data(config)
     spec = data.expected_spec()
@@ -107,7 +107,7 @@ def test_operations_of_an_lstm_by_hand() -> None:
     ("head", "vectors"), [("", 0), ("task.softmax_cutoffs=[20,30]", 2)], ids=["softmax", "adaptive softmax"]
 )
 def test_operations_of_a_head_that_works_in_the_loss_are_counted(head: str, vectors: int) -> None:
-    """8 H (I + H) of the cell and 2 H of each token's vector, or cluster's, of the head."""
+    """8 H (I + H) in the cell, and 2 H in the head for each token's or cluster's vector."""
     config = compose("task=language_modeling", "backbone.hidden_size=50", *filter(None, [head]))
     data = build_data(config)
     spec = data.expected_spec()
@@ -117,7 +117,7 @@ def test_operations_of_a_head_that_works_in_the_loss_are_counted(head: str, vect
 
 
 def test_weights_take_their_memory_once_whatever_the_batch() -> None:
-    """Beside them, their gradients and two moments, a small batch of a wide model keeps little."""
+    """Compared with weights, gradients and two moments, a small batch of a wide model needs little memory."""
     config = compose("task=tagging", "backbone.hidden_size=2000", "data.batch_size=1")
     data = build_data(config)
     cost = measure(config, data, data.expected_spec())
@@ -196,7 +196,7 @@ def test_a_run_records_what_it_chose_and_what_it_costs(command: Callable, tmp_pa
 
 
 def test_seconds_end_a_training_that_has_no_other_end(command: Callable, tmp_path: Path) -> None:
-    """The clock is read after each update, so that one update passes even when the time is over."""
+    """The time is checked after each update, so that one update runs even if it is over."""
     unlimited = ("training.steps=null", "training.epochs=null")
     done = command("train", "task=tagging", *SMALL, *unlimited, "budget.seconds=1e-6", "hydra.run.dir=run")
     assert done.status == 0, done.err

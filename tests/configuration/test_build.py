@@ -267,7 +267,7 @@ def test_create_cell_takes_options_and_refuses_others() -> None:
 
 @pytest.fixture
 def my_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module outside seqzoo with a function and a class that leave a trace when they run."""
+    """A module outside seqzoo with a function and a class that leave a trace when they are run."""
     (tmp_path / "outside_seqzoo.py").write_text(
         "from seqzoo.cells import Elman\n"
         "def function(input_size, hidden_size):\n    raise AssertionError('it ran')\n"

@@ -32,7 +32,7 @@ def test_every_name_has_a_description(group: str, name: str) -> None:
     ("group", "name"), [(g, n) for g, n in EVERY_NAME if g not in ("experiment", "debug")], ids=lambda value: value
 )
 def test_every_option_has_a_description(group: str, name: str) -> None:
-    """With its own comment, or with that of the option it is a part of."""
+    """A comment of its own, or that of the option that contains it."""
     told = {option: what for option, _, what in option_help(group, name)}
     silent = [option for option in told if not any(told.get(part) for part in with_parents(option))]
     assert silent == []

@@ -56,7 +56,7 @@ def attempt(case: Case) -> None:
 
 
 def _check(data: DataModule) -> None:
-    """Refuse what no model could read."""
+    """Refuse data that no model could read."""
     saved = json.dumps(spec_to_plain(data.spec), ensure_ascii=False).encode()
     spec_from_plain(json.loads(saved))
     for remark in data.remarks:
@@ -88,7 +88,7 @@ def _check_lengths(split: str, batch: Batch) -> None:
 
 
 def _packed(case: Case, files: Files, options: dict[str, Any]) -> tuple[Files, dict[str, Any]]:
-    """Now and then, the files packed in some way, and sometimes not in the way that their names say."""
+    """Occasionally compress the files, and sometimes not in the format that their names suggest."""
     way = case.random.choice((*[None] * 20, "gz", "gz", "xz", "zip", "zip", "encrypted", "unlike"))
     if way is None:
         return files, options
@@ -414,7 +414,7 @@ def repeat(random: Random, content: bytes) -> bytes:
 
 
 def exchange(random: Random, content: bytes) -> bytes:
-    """Other line ends, separators, quotes or encodings."""
+    """Change line ends, separators, quotes or the encoding."""
     change = random.choice(
         (
             (b"\n", b"\r\n"), (b"\n", b"\r"), (b"\n", b"\n\n"), (b"\n", b"\xe2\x80\xa8"), (b"\n", b"\t\n"),
@@ -443,7 +443,7 @@ def change_lines(random: Random, content: bytes) -> bytes:
 
 
 def change_fields(random: Random, content: bytes) -> bytes:
-    """In one line, or in all of them."""
+    """Change the fields of one line or of all lines."""
     lines = content.split(b"\n")
     separator = random.choice([mark for mark in (b"\t", b",", b" ") if mark in content] or [b" "])
     place, odd, way = (
@@ -467,7 +467,7 @@ def change_fields(random: Random, content: bytes) -> bytes:
 
 
 def change_json(random: Random, content: bytes) -> bytes:
-    """Another value somewhere in a line of JSON; content that is none is otherwise changed."""
+    """Change a value in a line of JSON; content that is not JSON is changed otherwise."""
     lines = content.split(b"\n")
     place = random.randrange(len(lines))
     try:

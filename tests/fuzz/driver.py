@@ -33,7 +33,7 @@ class Fault(AssertionError):
 
 
 class Waited(BaseException):
-    """Raised inside a case whose time is over; no handler of `Exception` may swallow it."""
+    """Raised inside a case that takes too long; no handler of `Exception` may swallow it."""
 
 
 @dataclass

@@ -80,13 +80,13 @@ def _network(case: Case, options: dict[str, Any] | None = None) -> tuple[seqzoo.
 
 
 def _compiled_rarely(cell: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Cells with options of their own go step by step, as each would take seconds to compile, except a few."""
+    """Let most cells with options run step by step, because compiling each takes seconds."""
     usual = {"cell", "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "engine"}
     return options if cell in COMPILED or options.keys() <= usual else {**options, "engine": "reference"}
 
 
 class _only:  # noqa: N801
-    """Lets these errors of seqzoo's own pass as refusals, as the driver counts them."""
+    """Convert these errors of seqzoo to refusals, as the driver counts them."""
 
     def __init__(self, *kinds: type[Exception]):
         self.kinds = kinds
@@ -123,7 +123,7 @@ def _layout(x: Tensor, chosen: dict[str, Any]) -> Tensor:
 
 
 def _stepped(rnn: seqzoo.RNN, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-    """Each row alone, inside its length, one step after the other: what everything is compared with. In evaluation."""
+    """The reference: each row alone, within its length, step by step, in evaluation mode."""
     rows, states = [], []
     for number, row in enumerate(x):
         steps = row.shape[0] if lengths is None else int(lengths[number])
@@ -159,7 +159,7 @@ def _same(what: str, found: Any, right: Any, tolerance: float) -> None:
 
 
 def _flat_state(rnn: seqzoo.RNN, state: Any) -> list[Tensor]:
-    """RNN's state as the cells' tensors, layer by layer."""
+    """The state of an RNN as the tensors of its cells, layer by layer."""
     parts = (state,) if isinstance(state, Tensor) else state
     slots = sum(len(layer) for layer in rnn.backbone.layers)
     if parts[0].shape[0] != slots:  # layers whose states are unlike
@@ -356,7 +356,7 @@ TRANSFORMS: list[Callable[[seqzoo.RNN, Tensor], Any]] = [
 
 
 def _transformed(case: Case) -> None:
-    """The result of a transformed call is that of stepping."""
+    """A transformed call gives the result of single steps."""
     rnn, chosen = _network(case)
     rnn.eval()
     transform = case.random.choice(TRANSFORMS)
@@ -375,7 +375,7 @@ def _odd_value(case: Case) -> Any:
 
 
 def _odd_tensor(case: Case, like: Tensor) -> Tensor:
-    """A tensor that is like another but for its shape or type."""
+    """A tensor like another one, with another shape or dtype."""
     random = case.random
     return random.choice(
         [
@@ -412,7 +412,7 @@ def _odd_lengths(case: Case, x: Tensor) -> Any:
 
 
 def _misused(case: Case) -> None:
-    """Calls that cannot be are refused; what is accepted all the same must be finite."""
+    """Invalid calls are refused; the results of those that are accepted must be finite."""
     rnn, chosen = _network(case, {})
     x = torch.randn(3, 4, chosen["input_size"])
     state: Any = None
@@ -460,7 +460,7 @@ def _misused(case: Case) -> None:
 
 
 def _possible(lengths: Any, steps: int) -> bool:
-    """Whether these are whole numbers, one for each of 3 rows, in range."""
+    """Whether these are whole numbers in range, one for each of 3 rows."""
     values = torch.as_tensor(lengths)
     whole = not values.is_floating_point() and not values.is_complex() and values.dtype != torch.bool
     return whole and values.shape == (3,) and bool((values >= 0).all() and (values <= steps).all())
@@ -491,7 +491,7 @@ def _misbuilt(case: Case, kind: str) -> None:
 
 
 def _built(case: Case) -> None:
-    """Cells with random options, whole and step by step."""
+    """Cells with random options, scanned and step by step."""
     random = case.random
     name, rows = random.choice(CELLS), random.choice([1, 2, 5])
     options = {**random.choice(OPTIONS), **random.choice([{}, {"activation": "relu"}, {"layer_norm": True}])}
@@ -514,7 +514,7 @@ def _built(case: Case) -> None:
 
 
 def _listed(case: Case) -> None:
-    """Names and patterns."""
+    """Names and wildcards."""
     random = case.random
     pattern = random.choice(["*", "*gru*", "[", "", "?" * 40, "\x00", "lstm", "**", "[!a]*", "\ud800"])
     case.note(repr(pattern))

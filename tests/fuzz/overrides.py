@@ -84,7 +84,7 @@ def _refuse(mistakes: list[str]) -> None:
 
 
 def _train_one_step(case: Case, experiment: Experiment) -> None:
-    """On generated data, of which there is little."""
+    """Train one update on a little generated data."""
     case.note("trains")
     sizes = {name: min(8, experiment.data[name]) for name in _SIZES if name in experiment.data}
     if not sizes:
@@ -119,7 +119,7 @@ def _overrides(random: Random) -> Iterator[str]:
 
 @functools.cache
 def _choices(number: int) -> list[str]:
-    """A task, and names of other groups. Of so many combinations each is composed once, which takes the most time."""
+    """A task, and names of other groups; each combination is composed only once, which takes most of the time."""
     random = Random(number)
     chosen = [f"task={random.choice(registry.names('task'))}"]
     for group in random.sample(GROUPS, random.choice((0, 0, 1, 1, 2))):
@@ -154,7 +154,7 @@ def _value(random: Random) -> str:
 
 
 def _mutated(random: Random, override: str) -> str:
-    """The override as it is, or with a prefix, a mistake in its key, or marks where they do not belong."""
+    """The override unchanged, or with a prefix, a misspelled key, or stray characters."""
     kind = random.random()
     if kind < 0.6:
         return override

@@ -46,7 +46,7 @@ SPARSE = 2**42
 
 
 def _train(task: str) -> Path:
-    """A finished run, which lies there until the process ends."""
+    """A finished run, which is deleted when the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="seqzoo-fuzz-run-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -106,7 +106,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
 
 
 def _act(case: Case, arguments: list[str], run: Path) -> None:
-    """Run a command. Raises SeqzooError where it ends with one sentence, Fault where it ends in another way."""
+    """Run a command. Raises SeqzooError if it ends with one sentence, Fault if it ends otherwise."""
     if not arguments:
         seqzoo.load(run).predict(["the film was good"])
         return
@@ -129,7 +129,7 @@ def _act(case: Case, arguments: list[str], run: Path) -> None:
 
 @contextlib.contextmanager
 def _place(folder: Path) -> Any:
-    """In a folder from which modules can be imported; what a run may set of the process is set back."""
+    """Work in a folder from which modules can be imported; restore what a run may change in the process."""
     before = Path.cwd()
     os.chdir(folder)
     (folder / "out").mkdir(exist_ok=True)
@@ -145,7 +145,7 @@ def _place(folder: Path) -> Any:
 
 
 def _content(folder: Path, run: Path) -> dict[str, bytes | str]:
-    """All that lies in a folder but in the run's, and what the commands were asked for."""
+    """All files of a folder except those of the run and of the requested outputs."""
     found: dict[str, bytes | str] = {}
     for place, folders, files in os.walk(folder):
         inside = [name for name in folders if Path(place, name) not in (run, folder / "here" / "out")]
@@ -157,7 +157,7 @@ def _content(folder: Path, run: Path) -> dict[str, bytes | str]:
 
 
 def hostile_value(random: Random) -> Any:
-    """A value of a kind that may not have been thought of."""
+    """A value of an unexpected type."""
     deep: Any = 1
     for _ in range(random.choice((5, 60))):
         deep = [deep]
@@ -236,7 +236,7 @@ def _config(run: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: str | bytes) -> None:
-    """In the place of whatever is there."""
+    """Replace whatever is at this path."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
@@ -368,7 +368,7 @@ def event_files(case: Case, run: Path, outside: Path) -> None:
 
 
 class Boom:
-    """Pickled, it imports the payload where it is read."""
+    """Unpickling it imports the payload."""
 
     def __reduce__(self) -> tuple[Callable, tuple[str]]:
         return (__import__, ("payload",))
@@ -402,7 +402,7 @@ def training_states(case: Case, run: Path, outside: Path) -> None:
 
 
 def _mutated_state(content: dict, random: Random, case: Case) -> dict:
-    """Some value of a checkpoint is another one: of a wrong type, shape, kind of number, or it is not there."""
+    """Change or remove a value of a checkpoint: another type, shape or dtype."""
     node, path = content, []
     while True:
         keys = list(node) if isinstance(node, dict) else list(range(len(node)))

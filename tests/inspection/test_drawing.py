@@ -45,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def pictures() -> None:
-    """They are drawn here."""
+    """Pictures are drawn in these tests."""
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def test_predict_gives_the_best_candidates_of_a_beam(run: Path, command: Callabl
 
 
 def test_an_ensemble_predicts_with_one_vocabulary(run: Path, command: Callable, tmp_path: Path) -> None:
-    """A model with itself writes as alone; an empty line keeps its place."""
+    """An ensemble of a model with itself predicts as the model; empty lines are kept."""
     alone = command("predict", run, "1+2", "", "34+5", "--json").out
     lines = [json.loads(line) for line in alone.splitlines()]
     assert (lines[1]["input"], lines[1]["prediction"]) == ("", "")

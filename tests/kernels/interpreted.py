@@ -44,7 +44,7 @@ def is_compiled(name: str) -> bool:
 
 @pytest.fixture(params=CUDA.backends, ids=lambda way: way.__name__.strip("_"))
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A CPU takes the way of a GPU."""
+    """Run the GPU code on a CPU."""
     monkeypatch.setitem(fused.TARGETS, "cpu", CUDA._replace(backends=(request.param,)))
     monkeypatch.setattr(fused, "_programs", {})
 
@@ -64,7 +64,7 @@ def run(cell: Cell, scan: Callable[..., Any], lengths: Tensor | None) -> list[Te
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", [name for name in names("cell") if is_compiled(name)])
 def test_outputs_and_gradients_equal_the_reference(name: str) -> None:
-    """With lengths; that code is compared before it is used is a test without."""
+    """With lengths; without lengths, generated code is compared before its first use anyway."""
     cell = factory(name)(INPUT, 6)
     found = run(cell, lambda *given: fused_scan(cell, *given), LENGTHS)
     # an orthogonal matrix is an exponential, whose gradient is less exact
@@ -73,7 +73,7 @@ def test_outputs_and_gradients_equal_the_reference(name: str) -> None:
 
 @pytest.mark.usefixtures("way")
 def test_more_rows_than_a_program_takes() -> None:
-    """And without gradients."""
+    """Also without gradients."""
     cell = factory("elman")(INPUT, 5)
     x = torch.randn(40, 3, INPUT)
     lengths = torch.arange(40) % 4
@@ -86,8 +86,8 @@ def test_more_rows_than_a_program_takes() -> None:
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", ["gru_reset_before", "jordan", "peephole_lstm"])
 def test_mixed_precision(name: str) -> None:
-    """Products of 16 bits, where autocast wants them; the state keeps 32, and gradients have the type of what they are
-    of. (bfloat16 ends the process on some CPUs.)
+    """Products are in 16 bits under autocast; the state stays in 32 bits, and gradients have the dtype of their
+    tensors. (bfloat16 crashes on some CPUs.)
     """
     cell = factory(name)(INPUT, 6)
     right = run(cell, cell.unroll, LENGTHS)
@@ -114,7 +114,7 @@ def test_second_derivatives_in_mixed_precision() -> None:
     ("dtype", "programs"), [(torch.float64, 1), (torch.complex64, 64)], ids=["one segment", "segments"]
 )
 def test_scan_over_time(dtype: torch.dtype, programs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values and gradients, which go backwards; a chunk, segments of chunks and a rest."""
+    """Values and gradients (a scan backwards) of one chunk, of segments of chunks, and of a remainder."""
     a, b, h = (
         torch.rand(2, 19, 2, dtype=dtype) - 0.3,
         torch.randn(2, 19, 2, dtype=dtype),

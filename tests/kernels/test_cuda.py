@@ -80,7 +80,7 @@ def test_a_backend_that_fails_is_replaced_by_the_next(monkeypatch: pytest.Monkey
 
 
 def resources(function: Any, signature: dict[str, str], constants: dict[str, Any], warps: int, folder: Path) -> dict:
-    """What a kernel takes of a multiprocessor of Hopper: REG and STACK of a thread, SHARED bytes of a program."""
+    """Resources of a kernel on Hopper: REG and STACK per thread, SHARED bytes per program."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -116,7 +116,7 @@ def of_step(function: Any, block: int, dtype: torch.dtype) -> tuple[dict[str, st
 
 
 def kernels(name: str, hidden_size: int, dtype: torch.dtype, way: str) -> Iterator[tuple]:
-    """Name, function, rows of a block and warps of what learns."""
+    """Name, function, rows per block and warps of the training kernels."""
     from seqzoo.kernels.fused.cuda.resident import Resident
     from seqzoo.kernels.fused.cuda.stepwise import Stepwise
 
@@ -136,7 +136,7 @@ def kernels(name: str, hidden_size: int, dtype: torch.dtype, way: str) -> Iterat
 
 @pytest.fixture
 def hopper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
-    """Compiles a cell's kernels for Hopper, without one, says what they take, and fails where that is too much."""
+    """Compile the kernels of a cell for Hopper, without a GPU; fail if they need too many resources, else list them."""
     pytest.importorskip("triton", reason="Triton is not installed")
     if os.environ.get("TRITON_INTERPRET") == "1":
         pytest.skip("Triton interprets")
@@ -183,7 +183,7 @@ def test_the_linear_scan_compiles_for_hopper(parts: int, ends: bool, tmp_path: P
 @pytest.mark.slow
 @pytest.mark.parametrize("name", names("cell"))
 def test_all_cells_compile_for_hopper(hopper: Callable[..., list[str]], name: str) -> None:
-    """Shows with -s what each takes."""
+    """With -s, prints the resources of each."""
     sizes = {"resident": [(64, torch.float32), (128, torch.bfloat16)], "stepwise": [(512, torch.float32)]}
     for way, cases in sizes.items():
         for size, dtype in cases:

@@ -32,7 +32,7 @@ Step = Callable[["OneOff", Tensor, State], tuple[Tensor, State]]
 
 
 class OneOff(Cell):
-    """A cell whose step is given: U (H, H), a vector v (H,), states h and c."""
+    """A cell with a given step: U (H, H), a vector v (H,), states h and c."""
 
     def __init__(self, step: Step, hidden_size: int = H):
         super().__init__()
@@ -65,7 +65,7 @@ def run(cell: Cell, scan: Callable[..., Any], lengths: Tensor | None = None, see
 
 
 def everything(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
-    """Each operation that is known, at least once."""
+    """Each known operation at least once."""
     h, c = state
     r = cell.recur(torch.cat([h[:, 2:], h[:, :2]], dim=-1))
     a = torch.where(r > p, F.silu(p + r), F.softplus(r) - 1) / (1 + c.abs())
@@ -136,7 +136,7 @@ def kinks(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
 
 
 def test_gradients_at_kinks_are_those_of_torch() -> None:
-    """Numbers that are equal to one another and to zero; how code is checked when it is written meets none."""
+    """Values that are equal to each other and to zero, which the check of generated code does not contain."""
     cell, results = OneOff(kinks).double(), []
     for scan in (lambda *given: fused_scan(cell, *given), cell.unroll):
         cell.zero_grad()
@@ -189,7 +189,7 @@ def own_gradient(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
 
 
 class _Clipped(torch.autograd.Function):
-    """The identity, whose gradient is at most 10: more than the two steps give by which code is checked."""
+    """The identity, with its gradient clipped to 10, more than the gradients in the check of generated code."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -266,7 +266,7 @@ def test_infinity_and_nan_are_propagated() -> None:
 
 @pytest.mark.parametrize("function", [torch.sigmoid, torch.tanh, torch.exp, F.logsigmoid], ids=lambda one: one.__name__)
 def test_float32_is_within_a_few_units_in_the_last_place(function: Callable[[Tensor], Tensor]) -> None:
-    """Over the whole range: the functions are written here, so that they run on vectors."""
+    """Over the whole range: generated code has its own vectorised functions."""
     cell = OneOff(lambda cell, p, state: (function(p), (function(p), p)), hidden_size=INPUT)
     with torch.no_grad():
         cell.read.weight.copy_(torch.eye(INPUT))
@@ -341,7 +341,7 @@ def test_a_source_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: An
 
 
 def rewritten(path: Path, content: bytes) -> None:
-    """As a new file: this process has loaded the old one."""
+    """Write the library as a new file, because this process has loaded the old one."""
     path.unlink()
     path.write_bytes(content)
 
@@ -378,7 +378,7 @@ def test_a_modified_library_is_rebuilt(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_library_that_cannot_be_loaded_leaves_the_next_engine(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """As from a disk that runs nothing, or a full one."""
+    """As on a disk mounted noexec, or a full one."""
 
     def fail(path: Path) -> None:
         raise OSError("failed to map segment from shared object")

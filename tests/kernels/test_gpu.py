@@ -60,8 +60,8 @@ def compare(found: list[Tensor], right: list[Tensor], tolerance: float) -> None:
 @pytest.mark.parametrize("hidden_size", [48, 200])
 @pytest.mark.parametrize("name", names("cell"))
 def test_engines_agree(name: str, hidden_size: int, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine that is taken by itself, and each way of compiling, against steps in Python. (Over 71 steps some
-    gradients make rounding a thousand times larger.)
+    """The default engine and each backend of the compiler, against steps in Python. (Over 71 steps, some gradients
+    amplify rounding errors a thousand times.)
     """
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     right = run(name, hidden_size, padded, lambda cell: cell.unroll)
@@ -95,7 +95,7 @@ def test_mixed_precision(name: str, hidden_size: int, dtype: torch.dtype) -> Non
 def test_linear_scans_agree(
     rows: int, steps: int, features: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Triton's, in one segment and in many, against torch's in chunks."""
+    """Triton's scan, in one segment and in many, against torch's in chunks."""
     assert linear._kernel() is not None
     a = torch.rand(rows, steps, features, device=DEVICE).to(dtype)
     b, h = torch.randn(rows, steps, features, device=DEVICE).to(dtype), torch.randn(rows, features, device=DEVICE)

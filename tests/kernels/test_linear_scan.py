@@ -24,7 +24,7 @@ def loop(a: torch.Tensor, b: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
 
 
 def some(steps: int, dtype: torch.dtype = torch.float64, rows: int = 2, size: int = 3) -> list[torch.Tensor]:
-    """a, b, h: factors on both sides of zero, none above 1 in size."""
+    """a, b, h: random factors of both signs, at most 1 in absolute value."""
     a = torch.rand(rows, steps, size, dtype=dtype) - (0.5 + 0.5j if dtype.is_complex else 0.5)
     b, h = torch.randn(rows, steps, size, dtype=dtype), torch.randn(rows, size, dtype=dtype)
     return [part.requires_grad_() for part in (2 * a if not dtype.is_complex else 1.4 * a, b, h)]
@@ -91,7 +91,7 @@ def test_more_dimensions() -> None:
 
 
 def test_single_precision_over_16384_steps() -> None:
-    """Memories from one step to longer than the sequence; slow ones add up thousands of numbers."""
+    """Memories from one step to longer than the sequence; slow ones add thousands of numbers."""
     steps, decays = 16384, torch.logspace(0, -6, 32, dtype=torch.float64)
     a = (1 - decays * torch.rand(1, steps, 32, dtype=torch.float64)).requires_grad_()
     b, h = torch.randn(1, steps, 32, dtype=torch.float64), torch.randn(1, 32, dtype=torch.float64)
@@ -121,7 +121,7 @@ def test_cells_in_single_precision_over_16384_steps(name: str, monkeypatch: pyte
 
 
 def test_factors_that_vanish_or_grow_do_not_break_it() -> None:
-    """Where logarithms or quotients of cumulated products would: exact zeros, underflow, and factors above 1."""
+    """Where logarithms or quotients of cumulative products would fail: exact zeros, underflow, and factors above 1."""
     steps = 4096
     a = torch.full((1, steps, 3), 0.01)
     a[:, ::7, 0] = 0

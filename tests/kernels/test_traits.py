@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(native.compiler() is None, reason="there is no C
 
 
 class Scaled(Cell):
-    """h' = tanh(x + scale * v * h), where `scale` is any attribute that `read` makes a number of."""
+    """h' = tanh(x + scale * v * h), where `read` makes a number of the attribute `scale`."""
 
     factors = [1.0]  # noqa: RUF012
 

@@ -24,7 +24,7 @@ def test_ridge_solves_the_normal_equations() -> None:
 
 
 def test_a_reservoir_remembers_its_inputs() -> None:
-    """A sum over three steps is linear in what a small input leaves in the state."""
+    """For small inputs the state is linear in them, and so is a sum over three steps."""
     reservoir = Reservoir(EchoState(1, 50, input_scale=0.1))
     x = torch.rand(1, 600, 1).double()
     y = x + x.roll(1, 1) + x.roll(2, 1)

@@ -48,7 +48,7 @@ def objective_and_batch() -> tuple[Objective, Batch]:
 
 
 def gradients(objective: Objective) -> list[Tensor]:
-    """Those of all weights, which are reset."""
+    """The gradients of all weights, which are then reset."""
     collected = [weight.grad for weight in objective.model.parameters()]
     objective.model.zero_grad()
     return collected

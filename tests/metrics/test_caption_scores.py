@@ -39,8 +39,8 @@ def test_tokens_of_captions(text: str, tokens: list[str]) -> None:
 
 
 def test_bleu_by_hand() -> None:
-    """14 words are written; found in a reference, at most as often as there: 6 + 3 + 2. The references nearest in
-    length have as many: 6, 4 and 4.
+    """14 words, 6 + 3 + 2 of which are in a reference, with clipped counts. The references closest in length have 6, 4
+    and 4 words.
     """
     assert score("bleu_1") == pytest.approx(100 * 11 / 14)
     # 11 pairs: "a dog", "dog runs", "on the", "the grass"; "two men"
@@ -62,7 +62,7 @@ def test_rouge_by_hand() -> None:
 
 
 def test_cider_by_hand() -> None:
-    """Each row's words are its own, so that an n-gram weighs log 2 wherever it occurs."""
+    """The rows share no words, so that every n-gram has the weight log 2."""
     same = cider_d([["a", "b", "c", "d"], ["e"]], [[["a", "b", "c", "d"]], [["e", "f"]]])
     # "e" against "e f": cosine 1/sqrt(2) for n = 1, nothing for others; one pair of words too few
     assert same == pytest.approx([10.0, 10 / 4 / math.sqrt(2) * math.exp(-1 / 72)])

@@ -65,7 +65,7 @@ def test_episodes_side_by_side_are_episodes_one_by_one(cell: str) -> None:
 
 
 def test_an_episode_goes_on_in_the_next_window() -> None:
-    """A window begins in the middle of an episode: with the state that was carried, unless its first step resets."""
+    """A window that begins inside an episode continues from the carried state, unless its first step resets."""
     network, x, resets = (
         Recurrent(cell_factory("gru"), INPUT, hidden_size=H, num_layers=2).double(),
         noise(B, T, INPUT),
@@ -94,7 +94,7 @@ def test_no_gradient_passes_a_reset() -> None:
 
 @pytest.mark.parametrize("options", [{"zoneout": 0.3}, {"recurrent_dropout": 0.3}, {"weight_drop": 0.3}])
 def test_each_segment_has_its_own_random_numbers(options: dict[str, float]) -> None:
-    """As if the segments had been rows from the start, in training, too."""
+    """As if the segments had been separate rows, in training, too."""
     cell = seqzoo.create_cell("lstm", INPUT, H, engine="reference", **options)
     x, resets = torch.randn(2, 5, INPUT), torch.zeros(2, 5, dtype=torch.bool)
     resets[0, 3] = resets[1, 1] = True
@@ -137,7 +137,7 @@ def by_rows(rnn: seqzoo.RNN, batch_first: bool = True) -> seqzoo.RNN:
 
 
 def test_without_a_reset_nothing_changes() -> None:
-    """To the last bit, as in most windows of long episodes."""
+    """Bit for bit, as in most windows of long episodes."""
     network, x = Recurrent(cell_factory("lstm"), INPUT, hidden_size=H, bidirectional=True), torch.randn(B, T, INPUT)
     none = torch.zeros(B, T, dtype=torch.bool)
     for lengths in (None, torch.tensor([21, 0, 4])):
@@ -148,7 +148,7 @@ def test_without_a_reset_nothing_changes() -> None:
 
 
 class TimedElman(Cell):
-    """It reads the time since the step before as one more number."""
+    """Reads the time since the previous step as an additional input."""
 
     supports = ("resets", "elapsed")
 

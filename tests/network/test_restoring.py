@@ -26,7 +26,7 @@ SIZES = ("debug=tiny", "data.train_size=32", "data.validation_size=16", "data.te
 
 
 def built(*overrides: str) -> tuple[Model, DataModule]:
-    """A model in training mode but for one part, with gradients."""
+    """A model in training mode except for one part, with gradients."""
     model, data = build(*overrides, *SIZES, "cell.engine=reference")
     model.train()
     model.encoder.eval()
@@ -36,7 +36,7 @@ def built(*overrides: str) -> tuple[Model, DataModule]:
 
 
 def snapshot(model: nn.Module) -> dict[str, object]:
-    """All that must come back: weights, gradients, modes, hooks and what instances were given."""
+    """Everything that must be restored: weights, gradients, modes, hooks and attributes of instances."""
     return {
         "weights": copy.deepcopy(model.state_dict()),
         "gradients": [None if p.grad is None else p.grad.clone() for p in model.parameters()],
@@ -49,7 +49,7 @@ def snapshot(model: nn.Module) -> dict[str, object]:
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, call: int = 1) -> None:
-    """KeyboardInterrupt after a call of a function has done its work."""
+    """Raise KeyboardInterrupt after a call of a function has returned."""
     original, calls = getattr(owner, name), []
 
     def interrupted(*arguments: object, **options: object) -> object:

@@ -15,7 +15,7 @@ from tests.contracts.test_tasks import SOURCE, build, some_batch
 
 
 class Linear(torch.nn.Module):
-    """Scores that are linear in what the encoder gives: (B, T) ids -> (B, 2)."""
+    """Scores that are linear in the encoder output: (B, T) ids -> (B, 2)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def test_pooling_by_attention_explains_itself(pooling: str | list[str]) -> None:
 
 @pytest.mark.parametrize("labels", ["classes", "ordinal", "numbers"])
 def test_each_class_has_an_explanation_of_its_own(labels: str) -> None:
-    """The gradient of its own log-probability; of one number, which all classes are read from, the same."""
+    """The gradient of its log-probability; with a single score for all classes, the same for all."""
     spec = DataSpec("classification", SOURCE.size, 3, SOURCE, LabelCodec(["1", "2", "4"]))
     config = compose("task=classification", "cell=gru", f"task.labels={labels}", "task.pooling=max")
     model, batch = build_model(config, spec).eval(), some_batch("classification")

@@ -34,7 +34,7 @@ SMALL = (
 
 
 def entries(sweep: Path) -> dict[str, dict]:
-    """The ledger, by the folders of the runs."""
+    """The entries of the ledger, by the folders of the runs."""
     found = [json.loads(path.read_text()) for path in (sweep / "ledger").glob("*.json")]
     return {entry["folder"]: entry for entry in found}
 
@@ -214,7 +214,7 @@ def test_two_processes_do_not_run_one_job(tmp_path: Path) -> None:
 
 
 def test_parallel_jobs_use_different_gpus(tmp_path: Path, monkeypatch) -> None:
-    """Two that are made up: the third job shares the first, and one that has gone leaves its own to the next."""
+    """With two simulated GPUs: the third job shares the first one, and a job that ends frees its GPU for the next."""
     used = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "device", lambda number: used.append(number) or nullcontext())

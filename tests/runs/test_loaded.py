@@ -117,7 +117,7 @@ def test_an_empty_line_stays_empty_in_its_place(task: str) -> None:
 
 
 def writer(seed: int = 0, **search: Any) -> Loaded:
-    """A model that rewrites letters, untrained."""
+    """An untrained model that maps letters to letters."""
     torch.manual_seed(seed)
     source = TextCodec.learn("characters", [list("abcdef")])
     target = TextCodec.learn("characters", [list("abcdef")], TARGET_SPECIALS)

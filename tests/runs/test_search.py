@@ -21,8 +21,8 @@ OPTIONS = ["task=tagging", "cell=gru,lstm", "training.learning_rate=tag(log,inte
 
 
 class Made:
-    """Trainings whose curve has three points, the last of which is `score`; those of a job in `slow` are looked at
-    while they run, and one in `cut` is interrupted.
+    """Simulated trainings with curves of three points, the last of which is `score`; jobs in `slow` are observed while
+    they run, and one in `cut` is interrupted.
     """
 
     def __init__(self, score: Callable[[list[str]], float]):

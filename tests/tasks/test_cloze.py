@@ -34,7 +34,7 @@ def build(**options: Any) -> Model:
 
 @pytest.mark.parametrize("backbone", names("backbone"))
 def test_no_allowed_backbone_sees_the_blank_and_others_are_refused(backbone: str) -> None:
-    """A score never depends on the token it is of."""
+    """The score of a token never depends on that token."""
     options = {**load("backbone", backbone), "hidden_size": 6, "dropout": 0.0}
     one_layer = {
         **options,
@@ -52,7 +52,7 @@ def test_no_allowed_backbone_sees_the_blank_and_others_are_refused(backbone: str
 
 
 def assert_blind(model: Model) -> None:
-    """Another token at a step changes nothing of its score, and something of the scores beside it."""
+    """Changing a token changes the scores of other steps, but not its own."""
     inputs = torch.randint(3, CODEC.size, (B, T))
     scores, _ = model(Batch(inputs, LENGTHS))
     for t in range(T):
@@ -74,7 +74,7 @@ def test_the_default_backbone_suits_the_task_and_can_be_chosen() -> None:
 
 
 def test_a_step_sees_only_what_is_before_and_after_it() -> None:
-    """As two networks of one direction give it, that read what is before the step and, backwards, what is after."""
+    """As in two networks of one direction each, which read what is before the step and, backwards, what is after."""
     model = build()
     [[ahead, behind]], x = model.backbone.layers, torch.randint(3, CODEC.size, (1, T))
     vectors, zero = model.encoder(x), torch.zeros(1, 6)
@@ -86,7 +86,7 @@ def test_a_step_sees_only_what_is_before_and_after_it() -> None:
 
 
 def log_probability(model: Model, words: list[str], places: list[int]) -> float:
-    """Of words at these places, one found after the other; those that are not yet are blanks."""
+    """The log-probability of words at these positions, filled one after the other; the others are blanks."""
     total, text = 0.0, ["___" if place in places else word for place, word in enumerate(words)]
     for place in places:
         ids = torch.tensor([CODEC.encode(text)])

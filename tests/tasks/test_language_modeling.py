@@ -34,7 +34,7 @@ def prompts() -> Batch:
 
 
 def test_greedy_continuation_equals_repeated_prediction() -> None:
-    """The state of each prompt is carried from its own last token, whatever the padding."""
+    """The state of each prompt is carried from its last token, whatever the padding."""
     model, batch = build("task.search.temperature=0", "task.search.max_length=8"), prompts()
     for row, found in enumerate(model.task.decode(model, batch)):
         ids = batch.inputs[row, : LENGTHS[row]].tolist()
@@ -85,7 +85,7 @@ def test_a_wide_beam_finds_the_best_continuation_under_constraints() -> None:
 
 
 def test_activation_regularization_by_its_formula() -> None:
-    """On what is left after dropout, over real steps; the change only between steps of one row; in training alone."""
+    """On features after dropout, at real steps, and in training only; changes are between steps of the same row."""
     options = ("task.activation_regularization=2", "task.temporal_activation_regularization=3")
     model, batch = build(*options), training_batch()
     outputs = torch.randn(2, 5, 16).masked_fill(torch.arange(5)[None, :, None] >= LENGTHS[:, None, None], 0)

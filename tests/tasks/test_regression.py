@@ -23,7 +23,7 @@ LENGTHS = torch.tensor([3, 1])
 
 
 def head(per_step: bool, output_size: int = 1) -> Regression:
-    """A head whose answer is its only feature, and minus that."""
+    """A head that answers with its only feature and the negative of it."""
     task = Regression(1, DataSpec("regression", 2, output_size, per_step=per_step), ["mse"])
     with torch.no_grad():
         task.head.weight.copy_(torch.tensor([[1.0], [-1.0]])[:output_size])
@@ -141,7 +141,7 @@ def build(data: str, *overrides: str) -> Model:
 
 
 def test_one_number_for_each_sequence_of_a_padded_batch() -> None:
-    """As each row alone gives it, by both directions."""
+    """Equal to that of each row alone, in both directions."""
     model = build("adding", "backbone=bidirectional").eval()
     batch = Batch(torch.randn(2, 3, 2), LENGTHS)
     scores, _ = model(batch)

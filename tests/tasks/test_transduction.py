@@ -49,7 +49,7 @@ def build(backbone: str = "unidirectional", search: Any = (), sampling: Any = ()
 
 
 def copying() -> Batch:
-    """The answer is the question, in the ids of the targets."""
+    """Targets equal sources."""
     generator = torch.Generator().manual_seed(1)
     inputs = torch.randint(2, SOURCE.size, (4, 6), generator=generator)
     padding = torch.arange(7) >= LENGTHS[:, None]
@@ -59,7 +59,7 @@ def copying() -> Batch:
 
 
 def train(model: Model, batch: Batch) -> Model:
-    """Until the batch is known by heart."""
+    """Train until the batch is memorised."""
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(500):
         optimizer.zero_grad()
@@ -122,7 +122,7 @@ def test_the_context_may_be_the_first_state_and_at_every_step_too() -> None:
 
 
 def test_the_context_as_first_input_replaces_a_token() -> None:
-    """Beside it is read what is read beside a token: the context of every step, and nothing fed back yet."""
+    """The other inputs are those of any token: the context of every step, and zeros for input feeding."""
     options = {"context": ["first_input", "every_step"], "attention": "additive", "input_feeding": True}
     model = build("bidirectional", **options).eval()
     features, decoder = model.encode(copying()), model.task.decoder
@@ -223,7 +223,7 @@ def test_scheduled_sampling_follows_its_schedule(schedule: str, share: Any) -> N
 
 @pytest.mark.parametrize("options", [{}, {"attention": "general"}])
 def test_scheduled_sampling_feeds_back_predictions(options: dict[str, Any]) -> None:
-    """With a share of 1: the scores of training are those of greedy writing. In evaluation they are as ever."""
+    """With a share of 1, scores in training are those of greedy decoding; evaluation is unchanged."""
     model, batch = build(sampling={"kind": "linear", "steps": 1, "limit": 1.0}, **options), copying()
     right = model.eval()(batch)[0]
     model.train()
@@ -241,7 +241,7 @@ def test_scheduled_sampling_feeds_back_predictions(options: dict[str, Any]) -> N
 
 
 def test_the_copy_gate_mixes_softmax_and_attention() -> None:
-    """By each step as by all at once; the sum over the source is the attention to it."""
+    """Step by step and all steps at once; copying probabilities of the source sum to the attention."""
     model, batch = build("bidirectional", attention="additive", copy_source=True).eval(), copying()
     features, task, decoder = model.encode(batch), model.task, model.task.decoder
     state, memory = decoder.start(features, task._source(batch))
@@ -298,7 +298,7 @@ KINDS_OF_TOKENS = [
 
 @pytest.mark.parametrize(("source", "target"), KINDS_OF_TOKENS)
 def test_each_token_of_a_source_is_copied_as_itself(source: str, target: str) -> None:
-    """A token that both sides have keeps its place in a word; the others are written as they stand in the source."""
+    """Tokens that both vocabularies share keep their position in a word; others are copied as spelled in the source."""
     if "chinese_words" in (source, target):
         pytest.importorskip("jieba")
     texts = ["the theory of the zebra", "there is a zebra in the north", "bert reads a theory"] * 4
@@ -343,7 +343,7 @@ def test_copying_needs_tokens_of_one_kind(source: str, target: str, told: str) -
 
 
 def test_unknown_words_of_an_answer_are_filled_in_their_order() -> None:
-    """Each place by itself, even where what is copied is written like an unknown word."""
+    """Each position separately, even if the copied word is spelled like an unknown word."""
     words = ["drei", "eins"]
     source, target = TextCodec.learn("whitespace", [words]), TextCodec.learn("whitespace", [words], TARGET_SPECIALS)
     spec = DataSpec("transduction", source.size, target.size, source, target)
@@ -366,7 +366,7 @@ def test_unknown_words_of_an_answer_are_filled_in_their_order() -> None:
 
 
 def test_no_text_reaches_a_special_id() -> None:
-    """In a target, a required word, a place, a beginning, and an answer that is scored."""
+    """In targets, required words, positions, prefixes, and answers that are scored."""
     words = TextCodec.learn("whitespace", ["a b <eos> <bos>"], TARGET_SPECIALS)
     spec = DataSpec("transduction", words.size, words.size, words, words)
     config = compose("backbone.hidden_size=4", "encoder.embedding_size=4")
@@ -400,7 +400,7 @@ def test_input_feeding_passes_the_head_input_to_the_next_step() -> None:
 
 @pytest.mark.parametrize("backbone", ["unidirectional", "bidirectional"])
 def test_the_encoder_hands_over_its_state_after_the_last_real_step(backbone: str) -> None:
-    """As it is where shapes agree, else by a layer; of each row as if it were alone."""
+    """Unchanged where shapes agree, else through a layer; for each row as if it were alone."""
     model, batch = build(backbone).eval(), copying()
     (first, _, _), _ = model.task.decoder.start(model.encode(batch))
     for row, length in enumerate(LENGTHS.tolist()):
@@ -425,7 +425,7 @@ def test_the_coverage_loss_penalises_repeated_attention() -> None:
 
 
 def test_the_self_critical_gradient_is_that_of_the_sample() -> None:
-    """Its loss is the difference of two scores, times the log-probability of what was drawn among what may be."""
+    """The loss is the difference of the two scores times the log-probability of the sample among the allowed tokens."""
     options = {"metric": "chrf", "after": 1, "likelihood": 0.5}
     model, batch = build("bidirectional", attention="general", self_critical=options), copying()
     assert model(batch)[0].dim() == 3  # by likelihood
@@ -449,7 +449,7 @@ def test_the_self_critical_gradient_is_that_of_the_sample() -> None:
 
 
 def drawn_score(model: Model, features: Any, batch: Batch, row: int, ids: list[int]) -> Tensor:
-    """The sum of the logarithms of what each token was drawn with, a step after the other."""
+    """The sum of the log-probabilities with which the tokens were sampled, step by step."""
     limit = min(2 * int(LENGTHS[row]) + 10, 100)
     state, memory = model.task.decoder.start(features, model.task._source(batch))
     token, total = torch.full((batch.size,), BEGIN), torch.zeros(())
@@ -462,8 +462,8 @@ def drawn_score(model: Model, features: Any, batch: Batch, row: int, ids: list[i
 
 @pytest.mark.parametrize("options", [{}, {"attention": "additive", "copy_source": True}])
 def test_samples_are_scored_without_training_noise(options: dict[str, Any]) -> None:
-    """Twice the same, by the step function that drew it: dropout, word dropout and scheduled sampling have no part in
-    it, and schedules count each batch once.
+    """Scored twice, the results agree: dropout, word dropout and scheduled sampling are off, and schedules count each
+    batch once.
     """
     noise = {"dropout": 0.5, "word_dropout": 0.5, "sampling": {"kind": "linear", "steps": 2, "limit": 1.0}}
     critical = {"metric": "chrf", "after": 0, "likelihood": 0.0}
@@ -532,7 +532,7 @@ def test_scores_of_candidates_are_those_of_teacher_forcing() -> None:
     ],
 )
 def test_a_row_is_answered_as_if_alone(options: dict[str, Any], beam_size: int) -> None:
-    """State, memory and what was attended to move with the hypotheses when others leave the batch."""
+    """State, memory and attention stay with their hypotheses when other rows leave the batch."""
     batch = copying()
     search = {"beam_size": beam_size, "length_penalty": 1.0, **options.get("search", {})}
     model = train(build("bidirectional", **{**options, "search": search}), batch)

@@ -39,7 +39,7 @@ def poet(seed: int = 0, **options: Any) -> Loaded:
 
 
 def checked(answer: str, form: Form) -> list[str]:
-    """The lines of an answer of a form."""
+    """The lines of an answer, which must have the form."""
     lines = lines_of(answer)
     assert answer == "".join(line + form.mark(number) for number, line in enumerate(lines))
     assert [len(line) for line in lines] == [form.characters] * form.lines

@@ -56,7 +56,7 @@ def nats_with_cache(model: Model, ids: list[int], size: int, flatness: float, we
 @pytest.mark.parametrize("size", [3, 20])
 @pytest.mark.parametrize("separator", [None, "|"])
 def test_the_cache_by_its_formula(size: int, separator: str | None) -> None:
-    """Over the borders of windows, forgetting what is older; with documents, each has a memory of its own."""
+    """Across windows, without the oldest steps; with documents, each has a cache of its own."""
     model, data = made(document_separator=separator)
     found = evaluate_adapting(model, data, "validation", CPU, "fp32", Adaptation(size, 1.5, 0.2))
     streams, expected = data._streams["validation"], 0.0
@@ -105,7 +105,7 @@ def test_both_together_have_a_name_of_their_own() -> None:
 
 
 def test_the_cache_holds_earlier_steps_only() -> None:
-    """Of a row of equal features, the memory knows the targets before the step, never its own."""
+    """In a row of equal features, the cache has the targets before a step, never its own."""
     outputs, targets = torch.ones(1, 3, 2), torch.tensor([[4, 5, 6]])
     cache = NeuralCache(5, 1.0, 0.5)
     found = cache(outputs, torch.zeros(1, 3), Batch(targets, torch.tensor([3]), targets))

@@ -18,7 +18,7 @@ from seqzoo.training.record.files import BEST, LAST
 
 
 class Walk:
-    """A model whose only weights take the values of `steps`, one an update."""
+    """A model whose only weights take the values of `steps`, one per update."""
 
     def __init__(self, *overrides: str, updates: int = 40):
         self.model = nn.Linear(3, 2)
@@ -103,7 +103,7 @@ def test_the_best_weights_of_a_run_are_the_averages(tmp_path: Path) -> None:
 
 
 class Normalised:
-    """A BatchNorm that is trained on batches of its own kind, one an update."""
+    """A BatchNorm trained on batches with different statistics, one per update."""
 
     def __init__(self, *overrides: str):
         self.model = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2, affine=False))

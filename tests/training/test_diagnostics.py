@@ -25,7 +25,7 @@ SMALL = ("debug=tiny", "data=reverse", "data.train_size=64", "data.validation_si
 
 @pytest.fixture(autouse=True)
 def pictures() -> None:
-    """They are drawn here."""
+    """Pictures are drawn in these tests."""
 
 
 def test_diagnostics_do_not_change_training(command: Callable, tmp_path: Path) -> None:

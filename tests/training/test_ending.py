@@ -23,7 +23,7 @@ SMALL = [
 
 
 class Counted(DataModule):
-    """Epochs of 4, 2, 2, 2, ... batches; counts how often it is asked."""
+    """Epochs of 4, 2, 2, 2, ... batches; counts its calls."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []

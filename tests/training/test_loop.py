@@ -38,7 +38,7 @@ TASKS = ["transduction", "classification", "tagging", "language_modeling"]
 
 
 def tiny(task: str, *more: str) -> dict:
-    """Dropout, several epochs, and an end in the middle of one."""
+    """Dropout, several epochs, and an end in the middle of an epoch."""
     small = ["data.train_size=200", "data.validation_size=60", "data.test_size=60"]
     dropout = "task.decoder.dropout=0.2" if task in ("transduction", "captioning") else "task.dropout=0.2"
     return compose(
@@ -48,7 +48,7 @@ def tiny(task: str, *more: str) -> dict:
 
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, number: int, signal_number: int = signal.SIGINT) -> None:
-    """Send ourselves a signal while update `number` is computed."""
+    """Send a signal to this process during update `number`."""
     original, calls = loop.update, []
 
     def update(*arguments):
@@ -145,7 +145,7 @@ def test_another_setting_is_refused_and_named(tmp_path: Path) -> None:
 
 
 class FixedBatches(DataModule):
-    """Sums of random features are to be told positive from negative; as many rows a batch as asked for."""
+    """Classify the sign of a sum of random features; the batches have a given number of rows."""
 
     def __init__(self, rows: int):
         generator = torch.Generator().manual_seed(3)
@@ -193,7 +193,7 @@ def updates_of(device: str, *overrides: str) -> Iterator[Callable[[], object]]:
 
 
 class MovedBetweenDevices(TorchDispatchMode):
-    """Fails where an operation reads tensors of the host and writes to a device."""
+    """Fails where an operation reads from the host and writes to a device."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -212,7 +212,7 @@ class MovedBetweenDevices(TorchDispatchMode):
     ["classification", "task.pooling=[mean,max,attention]"], ["transduction", "task.decoder.attention=dot"],
 ], ids=str)  # fmt: skip
 def test_an_update_reads_no_values_from_the_device(overrides: list[str]) -> None:
-    """Tensors without content have no answer, so that whoever asks one fails."""
+    """Tensors on the meta device have no values, so that reading one is an error."""
     for update, _ in zip(updates_of("meta", *overrides, "training.optimizer=rmsprop"), range(2), strict=False):
         with MovedBetweenDevices():
             update()
@@ -253,7 +253,7 @@ def test_accumulated_equals_one_big_batch() -> None:
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("task", ["tagging", "language_modeling"])
 def test_an_update_follows_the_gradient_of_the_mean_over_all_targets(task: str, accumulate: int) -> None:
-    """Rows have several targets, and the batches of an update unlike numbers of them."""
+    """Rows have several targets, and the batches of an update different numbers of them."""
     config = tiny(task, "backbone=unidirectional", "task.dropout=0", "encoder.dropout=0", "training.clip_norm=null")
     data = build_data(config)
     data.load()
@@ -455,7 +455,7 @@ def test_a_second_signal_acts_at_once() -> None:
 
 @pytest.mark.parametrize(("device", "counted"), [("cpu", 4.0), ("cuda", 10.0)])
 def test_cpu_time_of_other_programs_does_not_count_towards_the_budget(device: str, counted: float, monkeypatch) -> None:
-    """Of ten seconds the process had the processor for four; what a GPU did meanwhile no such clock tells."""
+    """The process had the CPU for four of ten seconds; on a GPU, wall-clock time counts."""
     wall, worked = iter((0.0, 10.0)), iter((0.0, 4.0))
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(wall))
     monkeypatch.setattr(loop.time, "process_time", lambda: next(worked))

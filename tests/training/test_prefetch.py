@@ -13,7 +13,7 @@ from seqzoo.training.prefetch import ahead, on_device
 
 
 class Made:
-    """Numbers, and how many were asked for; `made` is released for each."""
+    """Yields numbers and counts how many were requested; `made` is released for each."""
 
     def __init__(self, fail_at: int | None = None):
         self.count, self.fail_at, self.made = 0, fail_at, threading.Semaphore(0)

@@ -35,7 +35,7 @@ def assert_same(found: Any, expected: Any, path: str = "content") -> None:
 
 
 class Counting(BackpropagationThroughTime):
-    """Remembers how many batches there were."""
+    """Remembers the number of batches."""
 
     batches = 0
 
@@ -51,7 +51,7 @@ class Counting(BackpropagationThroughTime):
 
 
 def test_a_restored_session_has_all_that_was_saved(tmp_path: Path) -> None:
-    """Every part is unlike that of a new session, in which nothing has happened yet."""
+    """Every part differs from that of a new session."""
     config = compose(
         "task=language_modeling", "debug=tiny", "data.train_size=200", "data.validation_size=20", "data.test_size=20",
         "training.schedule=plateau", "training.plateau_patience=0",

@@ -55,7 +55,7 @@ def test_a_closed_gate_passes_the_first_layer_through(x: Tensor) -> None:
 
 @DIRECTIONS
 def test_a_residual_layer_adds_its_input_where_widths_agree(x: Tensor, bidirectional: bool) -> None:
-    """Never around the first layer, even where the widths agree."""
+    """Never around the first layer, even if the widths agree."""
     widths, directions = [4, 4, 3, 3], 2 if bidirectional else 1
     network = Recurrent(
         cell_factory("lstm"), INPUT, residual=True, hidden_size=widths, num_layers=4, bidirectional=bidirectional

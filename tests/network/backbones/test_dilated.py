@@ -38,7 +38,7 @@ def test_folding_time_is_stepping(name: str, dilation: int, steps: int, lengths:
 
 
 def test_each_layer_continues_from_further_back() -> None:
-    """h_t of layer l is made from h_{t - growth^l}; before the beginning there are zeros."""
+    """h_t of layer l depends on h_{t - growth^l}, which is zero before the first step."""
     backbone = Dilated(cell_factory("elman"), INPUT, hidden_size=H, num_layers=3, growth=3).double()
     x = torch.randn(B, 2 * T, INPUT, dtype=torch.float64)
     outputs, _ = backbone(x)

@@ -85,7 +85,7 @@ def test_there_is_no_step(bidirectional: bool) -> None:
 
 @pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
 def test_a_task_reads_the_lengths_of_the_outputs(pooling: str) -> None:
-    """Padding changes no score, whatever a task does with the steps that are left."""
+    """Padding does not affect scores, whatever a task does with the remaining steps."""
     config = compose("task=classification", f"task.pooling={pooling}", "backbone=pyramidal", "backbone.hidden_size=8")
     model = build_model(config, build_data(config).expected_spec()).eval()
     inputs = torch.randint(2, 10, (B, 9))

@@ -14,7 +14,7 @@ B, INPUT, H = 2, 3, 4
 
 
 def read(layer: Layer, line: list[Tensor]) -> list[Tensor]:
-    """A line of vectors (I,) -> of vectors (O,), by both cells step by step."""
+    """(n, I) -> (n, O): one line of the grid by both cells, step by step."""
     found = []
     for cell, order in zip(layer.directions, (line, line[::-1]), strict=True):
         state, outputs = cell.initial_state(1), []

@@ -70,7 +70,7 @@ def test_imagenet_features_are_computed_once(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_network_is_that_of_the_weights() -> None:
-    """Padding as TensorFlow's: a pixel further on the input is a pixel further on what has a stride of 1."""
+    """Padding as in TensorFlow: shifting the input by a pixel shifts feature maps of stride 1 by a pixel."""
     network = load_efficientnet()
     assert sum(parameter.numel() for parameter in EfficientNetLite0().parameters()) == 4_652_008
     assert network(torch.zeros(1, 3, 65, 40)).shape == (1, 1280, 3, 2)

@@ -36,7 +36,7 @@ def linear(layer: torch.nn.Linear, x: numpy.ndarray) -> numpy.ndarray:
 def equation(
     kind: str, attention: Attention, q: numpy.ndarray, h: numpy.ndarray
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """One row without padding: (U, Q) and (S, F) -> contexts (U, F) and weights (U, S)."""
+    """One row without padding: queries (U, Q) and values (S, F) -> contexts (U, F) and weights (U, S)."""
     if kind == "multi_head":
         assert isinstance(attention, MultiHead)
         projected = (linear(layer, x) for layer, x in ((attention.query, q), (attention.key, h), (attention.value, h)))
@@ -66,7 +66,7 @@ def equation(
 
 
 def located(attention: Attention, weights: numpy.ndarray, u: int) -> numpy.ndarray:
-    """(S, channels), the convolution over the weights before query u and their sum."""
+    """(S, channels): the convolution over the weights before query u and their sum."""
     kernel = attention.convolution.weight.detach().numpy()
     channels, _, width = kernel.shape
     before = numpy.stack([weights[u - 1] if u else numpy.zeros(weights.shape[1]), weights[:u].sum(0)])
@@ -115,7 +115,7 @@ def test_every_parameter_and_the_memory_learn(attention: Attention) -> None:
 
 
 def walk(stops: numpy.ndarray, before: numpy.ndarray) -> numpy.ndarray:
-    """Each step is stopped at, or passed by on the way to the next one, from wherever the walk before has stopped."""
+    """Each step is stopped at or skipped, beginning at the previous stop."""
     found = numpy.zeros_like(before)
     for start, probability in enumerate(before):
         for step in range(start, len(stops)):

@@ -15,14 +15,14 @@ LENGTHS = torch.tensor([4, 1, 3, 2])
 
 
 def drawn(spread: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Scores, with something at padded steps that must not matter, and transitions."""
+    """Random scores, with values at padded steps that must not matter, and transitions."""
     generator = torch.Generator().manual_seed(0)
     scores, transitions = torch.randn(B, T, K, generator=generator), torch.randn(K + 1, K + 1, generator=generator)
     return spread * scores.double(), spread * transitions.double()
 
 
 def ways(scores: Tensor, transitions: Tensor, row: int) -> dict[tuple[int, ...], Tensor]:
-    """Every way to tag a row, with its score from the definition."""
+    """All tag sequences of a row, with their scores by the definition."""
     found = {}
     for tags in itertools.product(range(K), repeat=int(LENGTHS[row])):
         path = [K, *tags, K]

@@ -26,7 +26,7 @@ def make(request: pytest.FixtureRequest) -> Callable[[nn.Embedding | None], Head
 
 @pytest.mark.parametrize("width", [None, FEATURES, 4])
 def test_the_loss_is_that_of_the_log_probabilities(make: Callable, width: int | None) -> None:
-    """Gradients, too, with vectors of the head's own, and with tied ones, of the features' width and of another."""
+    """Gradients, too; with weights of the head, and with tied ones of the width of the features and of another."""
     head = make(None if width is None else nn.Embedding(V, width)).double()
     features = torch.randn(N, FEATURES, dtype=torch.float64, requires_grad=True)
     targets = torch.randint(0, V, (N,))

@@ -87,7 +87,7 @@ def test_bfloat16_sums_in_float32() -> None:
 
 
 def test_gradients_that_float16_would_lose_are_kept() -> None:
-    """That of a token is its probability, here far below the smallest number of float16, 6e-8."""
+    """The gradient of a token is its probability, here far below the smallest float16, 6e-8."""
     features, weight, bias, _, _ = make(torch.float32)
     with torch.no_grad():
         weight.mul_(0.1)

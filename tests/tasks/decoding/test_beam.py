@@ -66,7 +66,7 @@ def test_the_length_penalty_ranks_by_score_over_length() -> None:
 
 
 def test_penalties_receive_the_state_of_the_last_token() -> None:
-    """Here it counts the steps: two for a text that three tokens were written of."""
+    """The penalty counts steps: two for a text of three tokens."""
     toy = Toy()
 
     def penalty(state: State, memory: State) -> Tensor:
@@ -159,7 +159,7 @@ def test_required_words_go_with_a_length() -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_beam_keeps_hypotheses_with_each_number_of_required_words(seed: int) -> None:
-    """Words that the model would hardly write come where they cost least, not at the end alone."""
+    """Unlikely required words are placed where they cost least, not all at the end."""
     torch.manual_seed(seed)
     toy = Toy(vocabulary=6)
     words = Words([[[4, 5]]] * 3, limits(steps=4), "words")
@@ -170,7 +170,7 @@ def test_a_beam_keeps_hypotheses_with_each_number_of_required_words(seed: int) -
 
 
 def test_groups_of_diverse_beam_search_penalise_each_other() -> None:
-    """One group after the other, a step at a time, as it is written in the paper."""
+    """Against a loop over groups and steps, as in the paper."""
     toy = Toy(vocabulary=6)
     for row, found in enumerate(search(toy, size=3, groups=3, diversity=0.9)):
         start = toy.start()
@@ -197,7 +197,7 @@ def test_groups_of_diverse_beam_search_penalise_each_other() -> None:
 
 
 def test_a_row_stops_when_no_hypothesis_can_rank_higher() -> None:
-    """The best text is found as ever, in fewer steps."""
+    """The best text is the same, found in fewer steps."""
     torch.manual_seed(3)
     toy = Toy(rows=8)
     best = [row[0] for row in search(toy, size=40, steps=4)]
@@ -208,7 +208,9 @@ def test_a_row_stops_when_no_hypothesis_can_rank_higher() -> None:
 
 
 def test_a_row_continues_while_the_length_penalty_could_still_help() -> None:
-    """After one token, what goes on has a lower score than what has ended, and ranks higher at its limit of nine."""
+    """After one token, the unfinished text has a lower score than the finished one, but ranks higher at its limit of
+    nine tokens.
+    """
 
     def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
         return torch.tensor([[1.0, 0.0]]).log().expand(len(token), -1), ()
@@ -222,7 +224,7 @@ def test_a_row_continues_while_the_length_penalty_could_still_help() -> None:
 
 
 def numbers_gone(after: int) -> tuple[Toy, Any]:
-    """A toy whose scores of the last row are no numbers from this step on."""
+    """A decoder whose scores for the last row are NaN from this step on."""
     toy = Toy()
 
     def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
@@ -251,7 +253,7 @@ def test_nan_scores_are_an_error(constraint: Constraint) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_constraints_are_satisfied_or_reported(seed: int) -> None:
-    """Whatever is asked for: each answer has it, or an error says that none can."""
+    """Each answer satisfies the constraints, or an error says that none can."""
     draw = random.Random(seed)
     toy, steps, rows = Toy(rows=2, vocabulary=draw.randint(3, 6)), draw.randint(1, 8), 2
     end = draw.choice([END - 1, None])
@@ -303,7 +305,7 @@ def test_an_ensemble_of_a_model_with_itself_is_the_model(size: int) -> None:
 
 
 def test_a_finished_text_does_not_displace_a_likelier_one() -> None:
-    """At each step the end is the second best token, and the best text has three tokens before it."""
+    """At each step the end is the second most probable token; the best text has three tokens before the end."""
 
     def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
         after = torch.where(state[0] < 3, 0, 1)

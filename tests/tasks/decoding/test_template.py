@@ -16,7 +16,7 @@ TOKENS = 4
 
 @st.composite
 def problems(draw: st.DrawFn) -> dict:
-    """A row of up to three places over four tokens and two endings."""
+    """A row of up to three positions over four tokens and two endings."""
     length = draw(st.integers(1, 3))
     places = draw(st.lists(st.none() | st.integers(0, TOKENS - 1), min_size=length, max_size=length))
     rhyming = sorted(draw(st.sets(st.integers(0, length - 1))))
@@ -34,7 +34,7 @@ def problems(draw: st.DrawFn) -> dict:
 
 
 def right_texts(problem: dict) -> set[tuple[int, ...]]:
-    """Every text of the form, by trying all there are."""
+    """All texts of the form, by enumeration."""
     [places], [rhyming] = problem["places"], problem["rhyming"]
     chosen = [place for place, token in enumerate(places) if token is None]
 
@@ -51,7 +51,7 @@ def right_texts(problem: dict) -> set[tuple[int, ...]]:
 
 
 def reachable(template: Template, written: tuple[int, ...] = ()) -> set[tuple[int, ...]]:
-    """Every text that a search can write; no way there is blind."""
+    """All texts that a search can generate; no prefix is a dead end."""
     if len(written) == len(template.places[0]):
         return {written}
     follow = template.may_follow(0, list(written)).nonzero()[:, 0].tolist()

@@ -14,7 +14,7 @@ B, V, END, LIMIT = 3, 4, 3, 3
 
 
 class Toy:
-    """Its state is nested and has a counter; its memory tells the rows apart."""
+    """A decoder with a nested state that includes a counter, and a memory that differs by row."""
 
     def __init__(self, rows: int = B, vocabulary: int = V):
         self.embedding, self.mix = torch.randn(vocabulary, 5).double(), torch.randn(5, 5).double()
@@ -34,7 +34,7 @@ class Toy:
         return (hidden @ self.head).log_softmax(-1), ((hidden,), count + 1)
 
     def every_text(self, row: int, limit: int = LIMIT) -> list[Hypothesis]:
-        """All that can be written, best first, each score from a walk of its own."""
+        """All texts, best first, each scored on its own."""
         others = [token for token in range(self.head.shape[1]) if token != END]
         texts = [(*some, END) for n in range(limit) for some in itertools.product(others, repeat=n)]
         texts += itertools.product(others, repeat=limit)

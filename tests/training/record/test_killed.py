@@ -35,7 +35,7 @@ def step_of(folder: Path) -> int:
 
 
 def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
-    """Return once a checkpoint of that update or a later one is there."""
+    """Return once there is a checkpoint of that update or a later one."""
     while step_of(folder) < step:
         with contextlib.suppress(subprocess.TimeoutExpired):  # the core is the training's meanwhile
             process.wait(0.1)

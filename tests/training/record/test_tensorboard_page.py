@@ -32,7 +32,7 @@ WIDTHS = FIND + "return found.map(element => element.naturalWidth);"
 
 @contextmanager
 def tensorboard(folder: Path) -> Iterator[str]:
-    """Its address."""
+    """The address of a running TensorBoard."""
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", "0", "--load_fast", "false"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
