@@ -37,8 +37,8 @@ run into `results/*.csv` and writes this page. Each row is one command. Scores a
 folds of cross-validation, ± the standard deviation if there are several runs. The evaluated weights were selected on
 the validation split. Seconds are the wall-clock time of training, including validation, on a machine that may have
 been shared; CPU seconds are the CPU time of the training's threads (empty for runs before it was recorded). The CSV
-files list each run with its revision and date. To reproduce a number, run `seqzoo data fetch` if the data is public,
-or set the environment variable `SEQZOO_DATA` to the folder of the data, and then run the command.
+files list each run with its revision and date. To reproduce a number, get the data by
+`seqzoo data fetch NAME`, or set the environment variable `SEQZOO_DATA` to its folder, and run the command.
 """
 
 
