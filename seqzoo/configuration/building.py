@@ -14,11 +14,13 @@ from seqzoo.configuration.budget import MOST_WEIGHTS
 from seqzoo.configuration.components import make, make_cell_factory
 from seqzoo.configuration.cost import count_weights
 from seqzoo.configuration.experiment import Parts
+from seqzoo.contracts.capabilities import Averages
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.learning.rule import LearningRule
 from seqzoo.network.model import Model
+from seqzoo.network.network_ensemble import Ensemble
 
 
 def build_data(parts: Parts) -> DataModule:
@@ -28,6 +30,16 @@ def build_data(parts: Parts) -> DataModule:
 
 def build_model(parts: Parts, spec: DataSpec) -> Model:
     """The model of a configuration for data with these sizes, initialised with torch's random generator."""
+    if parts.ensemble == 1:
+        return _build_network(parts, spec)
+    networks = [_build_network(parts, spec) for _ in range(parts.ensemble)]
+    if not isinstance(networks[0].task, Averages):
+        named = task_name(networks[0].task, parts.choices)
+        raise ConfigError([f"ensemble={parts.ensemble} averages probabilities, which {named} cannot: leave it out"])
+    return Ensemble(networks)
+
+
+def _build_network(parts: Parts, spec: DataSpec) -> Model:
     allowed = parts.allow_modules
     cell = make_cell_factory(parts.cell, allowed, "cell")
     encoder: Encoder = make("encoder", parts.encoder, {"input_size": spec.input_size, "spec": spec}, allowed, cell)

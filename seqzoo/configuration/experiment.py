@@ -13,6 +13,9 @@ from seqzoo.contracts.options import Options, check_options, fits, frozen, shown
 from seqzoo.training.record.older import BPTT
 from seqzoo.training.settings import Training, out_of_range
 
+MOST_NETWORKS = 100
+"""Maximum number of networks of an ensemble."""
+
 COMPONENTS = ("data", "encoder", "cell", "backbone", "task", "learning")
 AUTO: Literal["auto"] = "auto"
 
@@ -24,6 +27,7 @@ class Parts:
 
     Args:
         data, encoder, cell, backbone, task, learning: the options of each component.
+        ensemble: number of networks that are trained side by side and whose probabilities are averaged.
         choices: the chosen names of `conf/` by group.
         allow_modules: modules outside seqzoo whose classes may be used.
     """
@@ -34,6 +38,7 @@ class Parts:
     backbone: Options = field(default_factory=dict)
     task: Options = field(default_factory=dict)
     learning: Options = field(default_factory=lambda: dict(BPTT))
+    ensemble: int = 1
     choices: Mapping[str, str] = field(default_factory=dict)
     allow_modules: Sequence[str] = ()
 
@@ -52,6 +57,8 @@ class Experiment(Parts):
         seed: random seed.
         allow_changed_data: resume the run although its data files have changed.
         baseline: score the best baseline beside the run; auto: where that is quick, see `seqzoo.runs.beside`.
+        recipe: auto: options that are not given are chosen from the data; none: they keep their defaults; None: auto
+            for the user's own files.
         overrides: the overrides that it was composed from.
         data_files: records of the files that were read when the run was started (`fingerprints.records`).
     """
@@ -61,6 +68,7 @@ class Experiment(Parts):
     seed: int = 0
     allow_changed_data: bool = False
     baseline: bool | Literal["auto"] = AUTO
+    recipe: str | None = None
     overrides: Sequence[str] = ()
     data_files: Sequence[Options] = ()
 
@@ -92,6 +100,7 @@ def parse(config: Options) -> Experiment:
         seed=config["seed"],
         allow_changed_data=config.get("allow_changed_data", False),
         baseline=config.get("baseline", AUTO),
+        recipe=config.get("recipe"),
         overrides=config.get("overrides", ()),
         data_files=config.get("data_files", ()),
     )
@@ -104,6 +113,7 @@ def parts_of(config: Options) -> Parts:
         raise ConfigError(mistakes)
     return Parts(
         **{name: config[name] for name in COMPONENTS},
+        ensemble=config.get("ensemble", 1),
         choices=config.get("choices", {}),
         allow_modules=config.get("allow_modules", ()),
     )
@@ -133,6 +143,9 @@ def section_mistakes(config: Options) -> list[str]:
         # runs of older versions have no budget
         if not isinstance(config.get(name, {} if name == "budget" else None), dict):
             mistakes.append(f"{name} is {shown(config.get(name))}: it must be a mapping of its options")
+    networks = config.get("ensemble", 1)
+    if not fits(networks, int) or not 1 <= networks <= MOST_NETWORKS:
+        mistakes.append(f"ensemble is {shown(networks)}: it must be a whole number from 1 to {MOST_NETWORKS}")
     if not fits(config.get("allow_modules", []), list[str]):
         mistakes.append(f"allow_modules is {shown(config['allow_modules'])}: it must be a list, such as [my_module]")
     return mistakes
@@ -143,6 +156,8 @@ def value_mistakes(config: Options) -> list[str]:
     mistakes = []
     if not fits(config["seed"], int) or not 0 <= config["seed"] < 2**63:
         mistakes.append(f"seed is {shown(config['seed'])}: it must be a whole number from 0 to 2**63 - 1")
+    if config.get("recipe") not in (None, "auto", "none"):
+        mistakes.append(f"recipe is {shown(config['recipe'])}: it must be auto, none or null")
     if not isinstance(config.get("allow_changed_data", False), bool):
         mistakes.append(f"allow_changed_data is {shown(config['allow_changed_data'])}: it must be true or false")
     baseline = config.get("baseline", AUTO)

@@ -70,5 +70,5 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
     torch.manual_seed(experiment.seed)
     model = build_model(experiment, data.spec)
     model.task.check_start()
-    model.encoder.load_pretrained()
+    model.load_pretrained()
     return model, data

@@ -149,5 +149,10 @@ def noun(group: str) -> str:
     return {"learning": "learning rule", "training": "set of training options"}.get(group, group)
 
 
+def is_own(group: str, name: str) -> bool:
+    """Whether a name is defined in a folder of the user's own."""
+    return not _path(group, name).is_relative_to(CONF_DIR)
+
+
 def _no_name(group: str, name: str) -> str:
     return f"there is no {noun(group)} named {name!r}.{closest(name, names(group))}"

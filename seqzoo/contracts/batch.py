@@ -183,6 +183,7 @@ class Features(NamedTuple):
         lengths: (B,) number of real steps of the outputs; None: no row is padded.
         of_span: (B, O), the output after the row's span: the forward half at its last step, the backward half at its
             first. None: the batch has no spans.
+        others: the outputs of the other networks of an ensemble.
     """
 
     outputs: Tensor
@@ -190,6 +191,7 @@ class Features(NamedTuple):
     state: State
     lengths: Tensor | None
     of_span: Tensor | None = None
+    others: tuple[Features, ...] = ()
 
     @property
     def target(self) -> Tensor:

@@ -38,6 +38,22 @@ class Ranks(Protocol):
 
 
 @runtime_checkable
+class Averages(Protocol):
+    """A task whose scores can be averaged over the networks of an ensemble."""
+
+    def average(self, scores: Sequence[Tensor]) -> Tensor:
+        """Combine the scores of several networks for one batch.
+
+        Args:
+            scores: what `Task.forward` returned for each network.
+
+        Returns:
+            Scores of the same form, whose probabilities, or numbers, are the means of theirs.
+        """
+        ...
+
+
+@runtime_checkable
 class Writes(Protocol):
     """A task that generates its answers token by token, which allows streaming and ensembles."""
 

@@ -338,3 +338,10 @@ def with_values(config: Options, values: Options) -> dict[str, Any]:
         *above, option = path.split(".")
         functools.reduce(dict.__getitem__, above, changed)[option] = value
     return changed
+
+
+def has(config: Options, path: str) -> bool:
+    """Whether a configuration has an option of this path."""
+    *above, option = path.split(".")
+    node = value_at(config, ".".join(above)) if above else config
+    return isinstance(node, Mapping) and option in node

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction, Spelling, State
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.steps import Steps
+from seqzoo.contracts.survey import Survey
 
 EXAMPLE_LETTERS = 8
 """Length of the words in `Task.example_batch`, in characters."""
@@ -379,6 +380,10 @@ class DataModule:
     @abstractmethod
     def expected_spec(self) -> DataSpec:
         """The sizes as far as they are known before any data is read: upper bounds."""
+
+    def survey(self) -> Survey | None:
+        """Measure the training split, for a recipe; None: recipes choose nothing for these data."""
+        return None
 
     @abstractmethod
     def load(self, spec: DataSpec | None = None) -> None:

@@ -21,6 +21,7 @@ from seqzoo.contracts.errors import DataError, SeqzooError, program
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.span_notation import OUTSIDE, parse, scheme_of, tags_of
 from seqzoo.contracts.spec import Codec, DataSpec
+from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.bucketing import Plans, padding_share
 from seqzoo.data.batching.ragged import Ragged, is_padded
 from seqzoo.data.checks import check_at_least_one, check_sizes
@@ -129,6 +130,17 @@ class ExampleData(DataModule):
 
     def expected_spec(self) -> DataSpec:
         return DataSpec(self.kind, self.vocabulary_size or self.largest_input, self.largest_output)
+
+    def survey(self) -> Survey:
+        splits = self.read()
+        held_out = len(splits.get("validation", []))
+        return replace(self.measure(splits.get("train", [])), validation_examples=held_out)
+
+    def measure(self, examples: list[Example]) -> Survey:
+        """Measure the examples of the training split."""
+        sources = [example.source for example in examples]
+        tokenized = bool(sources) and not isinstance(sources[0], str)
+        return Survey(self.kind, len(examples), 0, measure_texts(sources), tokenized)
 
     def load(self, spec: DataSpec | None = None) -> None:
         if spec is not None and spec.kind != self.kind:
@@ -239,6 +251,12 @@ class LabelledData(ExampleData):
     """Targets are labels. Labels that do not occur in training have an id, so that they can be scored; a remark lists
     them.
     """
+
+    def measure(self, examples: list[Example]) -> Survey:
+        labels = [[example.target] if isinstance(example.target, str) else example.target for example in examples]
+        counts = Counter(chain.from_iterable(labels)).most_common()
+        scheme = scheme_of(labels) if self.kind == "tagging" else None
+        return replace(super().measure(examples), classes=[count for _, count in counts], scheme=scheme)
 
     @abstractmethod
     def every_label(self, examples: list[Example], trained: LabelCodec) -> LabelCodec:
@@ -370,6 +388,9 @@ class TransductionData(ExampleData):
         name = self.tokenizer_of_targets()
         texts = (example.target for example in examples)
         return TextCodec.learn(name, texts, TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
+
+    def measure(self, examples: list[Example]) -> Survey:
+        return replace(super().measure(examples), targets=measure_texts(example.target for example in examples))
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if not isinstance(codec, TextCodec) or codec.eos is None:

@@ -15,6 +15,7 @@ from seqzoo.contracts.batch import UNKNOWN, Batch
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.documents import split_documents
 from seqzoo.data.batching.ragged import gather_spans, is_padded
 from seqzoo.data.checks import check_at_least_one, check_sizes
@@ -123,6 +124,12 @@ class RunningText(DataModule):
     @abstractmethod
     def read(self) -> dict[str, Iterable[str]]:
         """The texts of "train", "validation" and, where there is one, "test", in pieces of whole lines."""
+
+    def survey(self) -> Survey | None:
+        splits = self.read()
+        lines = {split: [line for piece in splits[split] for line in piece.split("\n")] for split in splits}
+        texts = measure_texts(lines["train"])
+        return Survey("language_modeling", len(lines["train"]), len(lines["validation"]), texts)
 
     def expected_spec(self) -> DataSpec:
         size = self.vocabulary_size or (10_000 if self.tokenizer == "characters" else 100_000)

@@ -12,10 +12,11 @@ import torch
 
 from seqzoo.contracts.batch import UNKNOWN, Batch
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.survey import Survey
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.examples import Example, ExampleData, located, split_source
 from seqzoo.data.text.codec import CharacterCodec, PlaceCodec, TextCodec
-from seqzoo.data.text.vectors import VectorFile
+from seqzoo.data.text.vectors import VectorFile, vector_size
 from seqzoo.data.text.vocabulary import Vocabulary
 
 
@@ -62,6 +63,10 @@ class WordData(ExampleData):
     @abstractmethod
     def path(self, name: str) -> str:
         """The path of a file that an option names."""
+
+    def measure(self, examples: list[Example]) -> Survey:
+        size = None if self.vectors is None else vector_size(self.path(self.vectors))
+        return replace(super().measure(examples), vector_size=size)
 
     def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
         spec = super().enriched(spec, examples)

@@ -38,8 +38,7 @@ class Objective:
             state: first state of the backbone; None: its initial state.
         """
         with self.autocast():
-            scores, after = self.model(batch, state)
-            return self.model.task.loss(scores, batch), after
+            return self.model.loss(batch, state)
 
 
 class LearningRule:

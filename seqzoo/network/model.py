@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts.batch import Batch, Features, State
+from seqzoo.contracts.batch import Batch, Features, Loss, State
 from seqzoo.contracts.parts import Backbone, Encoder, Task
 from seqzoo.contracts.state import resume
 from seqzoo.contracts.steps import supported
@@ -23,6 +23,14 @@ class Model(nn.Module):
     def __init__(self, encoder: Encoder, backbone: Backbone, task: Task):
         super().__init__()
         self.encoder, self.backbone, self.task = encoder, backbone, task
+
+    def load_pretrained(self) -> None:
+        """Load the pretrained weights that the options of the encoder name, when a training starts.
+
+        Raises:
+            DataError: the weights are not available.
+        """
+        self.encoder.load_pretrained()
 
     def encode(self, batch: Batch, state: State | None = None) -> Features:
         """Run encoder and backbone.
@@ -51,6 +59,20 @@ class Model(nn.Module):
         steps = first[:, None] + torch.arange(outputs.shape[1], device=outputs.device)
         index = steps.clamp(max=outputs.shape[1] - 1)[..., None].expand_as(outputs)
         return self.backbone.last(outputs.gather(1, index), end - first)
+
+    def scores(self, batch: Batch, features: Features | None = None) -> Tensor:
+        """The scores of the task for a batch.
+
+        Args:
+            batch: the inputs.
+            features: from `encode`; None: the batch is encoded first.
+        """
+        return self.task(features or self.encode(batch), batch)
+
+    def loss(self, batch: Batch, state: State | None = None) -> tuple[Loss, State]:
+        """The loss of a batch that is minimised in training, and the next state."""
+        scores, after = self(batch, state)
+        return self.task.loss(scores, batch), after
 
     def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
         """The scores of the task for a batch, and the next state."""

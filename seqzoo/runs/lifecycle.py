@@ -7,7 +7,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from seqzoo.configuration.building import build_data, build_model, build_rule, t
 from seqzoo.configuration.checking import check
 from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.experiment import Experiment
+from seqzoo.configuration.recipe import Choice, tailored
 from seqzoo.configuration.sizing import measure, within_budget
 from seqzoo.configuration.stored import resumed, stored
 from seqzoo.contracts.capabilities import Report, Reports, ScoresTexts
@@ -42,7 +43,7 @@ from seqzoo.training.evaluation import evaluate
 from seqzoo.training.loop import Stopped, fit
 from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
 from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, read_config, read_json
-from seqzoo.training.record.run import Run
+from seqzoo.training.record.run import Run, format_table
 from seqzoo.training.record.tracking import Ending, Tracker
 from seqzoo.training.session import Position, Session, check_progress, count_updates, is_over
 
@@ -75,6 +76,7 @@ def start_checked(experiment: Experiment, folder: Path) -> dict[str, Any]:
     """`start` for a configuration that has been checked."""
     settings = experiment.training
     check_precision(settings.precision, select_device(settings.device))
+    experiment, choices = tailored(experiment)
     data = build_data(experiment)
     data.load()
     experiment = replace(within_budget(experiment, data, data.spec), data_files=records(data))
@@ -83,7 +85,7 @@ def start_checked(experiment: Experiment, folder: Path) -> dict[str, Any]:
         build_model(experiment, data.spec).task.check_start()
     # errors up to here leave no folder behind
     with Run.create(folder, experiment.to_plain()) as run:
-        return _train(experiment, data, run, None, cost)
+        return _train(experiment, data, run, None, cost, choices)
 
 
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -158,7 +160,12 @@ def _listed(paths: list[str]) -> str:
 
 
 def _train(
-    experiment: Experiment, data: DataModule, run: Run, checkpoint: dict[str, Any] | None, cost: Cost
+    experiment: Experiment,
+    data: DataModule,
+    run: Run,
+    checkpoint: dict[str, Any] | None,
+    cost: Cost,
+    choices: Sequence[Choice] = (),
 ) -> dict[str, Any]:
     """Train from the initial weights or a checkpoint; returns the final metrics."""
     settings = experiment.training
@@ -169,7 +176,7 @@ def _train(
     seed_everything(experiment.seed)
     model = build_model(experiment, data.spec)
     if checkpoint is None:
-        model.encoder.load_pretrained()
+        model.load_pretrained()
     threads = _set_threads(settings.threads, model, data, checkpoint)
     updates, rule = count_updates(data, settings), build_rule(experiment)
     session = Session(model, settings, device, updates, experiment.budget.seconds, rule)
@@ -179,6 +186,8 @@ def _train(
             session.restore(checkpoint)
         run.forget_after(session.position.step)
     run.log(introduction(run.folder, experiment, data, session, threads, cost))
+    if choices:
+        run.log(format_table([("recipe", str(choice)) for choice in choices]))
 
     purge_step = session.position.step + 1 if checkpoint is not None else None
     columns = hyperparameters(experiment, cost.parameters)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -117,10 +119,10 @@ class Classification(Task):
         return _labels(self.spec)
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        return [best for best, *_ in self._ranked(self(features or model.encode(batch), batch), 1)]
+        return [best for best, *_ in self._ranked(model.scores(batch, features), 1)]
 
     def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
-        return self._ranked(self(model.encode(batch), batch), n_best)
+        return self._ranked(model.scores(batch), n_best)
 
     def _ranked(self, scores: Tensor, count: int) -> list[list[Prediction]]:
         """The `count` best answers of each row."""
@@ -137,6 +139,12 @@ class Classification(Task):
         if self.labels == "numbers":
             return -(scores.float() - self.values).square()
         return scores.float().log_softmax(-1)
+
+    def average(self, scores: Sequence[Tensor]) -> Tensor:
+        stacked = torch.stack([part.float() for part in scores])
+        if self.labels == "numbers":
+            return stacked.mean(0)
+        return stacked.log_softmax(-1).logsumexp(0) - math.log(len(scores))
 
     def report(self) -> Confusion:
         classes = self.classes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,8 +62,11 @@ class Regression(Task):
         return create_metrics(self.metric_names)
 
     def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        scores = self(features or model.encode(batch), batch)
+        scores = model.scores(batch, features)
         return [Prediction(answer, 0.0) for answer in self._texts(scores, batch.lengths)]
+
+    def average(self, scores: Sequence[Tensor]) -> Tensor:
+        return torch.stack([part.float() for part in scores]).mean(0)
 
     def references(self, batch: Batch) -> list:
         return self._texts(batch.required_targets, batch.lengths)

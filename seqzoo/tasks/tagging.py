@@ -93,7 +93,7 @@ class Tagging(Task):
         """The best tags of each row; the score is their log-probability among all sequences, invalid ones included,
         without the penalty.
         """
-        scores = self(features or model.encode(batch), batch).float()
+        scores = model.scores(batch, features).float()
         if self.chain is None:
             scores = scores.log_softmax(-1)
         penalties = scores.new_tensor(self.penalties)

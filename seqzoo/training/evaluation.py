@@ -47,7 +47,7 @@ def _scores(
         batch = batch.to(device)
         with autocast(precision, device):
             features = model.encode(batch, state)
-            loss = model.task.loss(model.task(features, batch), batch)
+            loss = model.task.loss(model.scores(batch, features), batch)
             predictions = model.task.decode(model, batch, features) if decode else []
         answers = [prediction.answer for prediction in predictions]
         references = model.task.references(batch) if decode else []

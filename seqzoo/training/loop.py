@@ -174,7 +174,7 @@ def validate(session: Session, data: DataModule, run: Run, diagnostics: Diagnost
         score = scores[first.name] if first.higher_is_better else -scores[first.name]
         # ties are broken by the loss; NaN is worse than any number
         rank = [-math.inf if math.isnan(value) else value for value in (score, -scores[model.task.loss_name])]
-        improved = position.best is None or rank > position.best
+        improved = settings.keep == "last" or position.best is None or rank > position.best
         position.waited = 0 if improved else position.waited + 1
         if improved:
             position.best, position.best_step = rank, position.step

@@ -27,6 +27,7 @@ class Training:
         "average_decay": "average=ema",
         "average_from": "average=swa",
         "nonmonotone": "average=nt_asgd",
+        "patience": "keep=best",
     }
 
     epochs: int | None
@@ -49,6 +50,7 @@ class Training:
     clip_value: float | None
     accumulate: int
     patience: int | None
+    keep: Literal["best", "last"]
     validate_every: int | None
     log_every: int
     save_every: float

@@ -50,4 +50,4 @@ def test_the_path_of_a_batch_is_the_documented_one(tmp_path: Path, monkeypatch: 
     training = [files for files in stacks["kernel"] if "training/loop.py" in files and "learning/rule.py" in files]
     assert [*training[0], "kernels/engines.py"] == documented
     losses = [files for files in stacks["loss"] if "learning/rule.py" in files]
-    assert losses[0] == documented[: documented.index("learning/rule.py") + 1]
+    assert losses[0] == documented[: documented.index("network/model.py") + 1]

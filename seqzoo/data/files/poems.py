@@ -31,6 +31,9 @@ class Poems(RunningText):
     def poems(self) -> dict[str, list[Lines]]:
         """The poems of each split, each as its lines without punctuation."""
 
+    def survey(self) -> None:
+        """Recipes choose nothing for poems: the defaults of task=verse are made for them."""
+
     def read(self) -> dict[str, Iterable[str]]:
         return {split: ["".join("\n" + poem(list(lines)) for lines in poems)] for split, poems in self.poems().items()}
 

@@ -99,6 +99,12 @@ def _is_finite(number: str) -> bool:
         return False
 
 
+def vector_size(path: str) -> int:
+    """The width of the vectors of a file."""
+    with open_bytes(path) as file:
+        return _begin(path, file)[0]
+
+
 def _begin(path: str, file: IO[bytes]) -> tuple[int, Iterator[tuple[int, bytes]]]:
     """The width of the vectors, and the numbered lines after the header."""
     first = file.readline()

@@ -1,0 +1,324 @@
+"""A recipe: values for the options that nobody has set, chosen by the size and form of the training data.
+
+Each rule is one function: it reads measurements of the data and yields choices with their reason, which the log shows.
+What is given on the command line or in a file of the user's own always wins, and so does what an experiment says of
+its architecture. The same data and the same options give the same choices; `config.yaml` stores the values.
+
+The constants are first values, tried on sentences of 200 to 800 examples.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from seqzoo.configuration import composing, registry
+from seqzoo.configuration.building import build_data
+from seqzoo.configuration.experiment import Experiment, parse
+from seqzoo.contracts.options import Options, has, plain, value_at
+from seqzoo.contracts.survey import Survey, Texts
+
+AUTO, NONE = "auto", "none"
+
+BELONGS_TO_DATA = ("training.", "data.batch_size", "data.max_tokens", "data.word_dropout", "encoder.freeze")
+"""Beginnings of the options that an experiment chose for its own data set. Other data do not take them over."""
+
+UPDATES = 3_000
+"""Updates of a training in which each example is seen between MIN_EPOCHS and MAX_EPOCHS times."""
+
+MIN_EPOCHS, MAX_EPOCHS = 4, 30
+
+PATIENCE = 8
+"""Validations without improvement after which training stops."""
+
+VALIDATIONS = 30
+"""Most validations of a training whose epochs are short."""
+
+FREQUENT = 500
+"""Updates between validations where epochs are longer than that."""
+
+FEW_TO_VALIDATE = 100
+"""Validation examples below which the score of a split says little: its standard error is above 4 % accuracy."""
+
+MANY_WORDS = 20_000
+"""Distinct words from which on those that occur once have no embedding of their own."""
+
+SKEWED = 2.0
+"""How many times more frequent than the mean the largest class is where classes count as skewed."""
+
+FEW, NETWORKS = 3_000, 5
+"""Up to how many examples several networks are averaged, and how many."""
+
+BATCHES = ((2_000, 16), (20_000, 32), (200_000, 64), (float("inf"), 128))
+"""Training examples -> examples per batch."""
+
+WIDTHS = ((50_000, 64), (500_000, 100), (5_000_000, 150), (float("inf"), 256))
+"""Training steps -> hidden units per direction."""
+
+DROPOUTS = ((20_000, 0.5), (100_000, 0.3), (1_000_000, 0.2), (float("inf"), 0.1))
+"""Training examples -> dropout."""
+
+
+class Choice(NamedTuple):
+    """What a rule chooses.
+
+    Attributes:
+        values: values of options by their paths, and names of groups such as `backbone`.
+        reason: for the log.
+    """
+
+    values: Mapping[str, Any]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{' '.join(f'{path}={_written(value)}' for path, value in self.values.items())}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the rules read.
+
+    Attributes:
+        survey: measurements of the training split.
+        config: the configuration without a recipe.
+        given: the options that are not free.
+        chosen: the values that the rules before this one chose.
+    """
+
+    survey: Survey
+    config: Options
+    given: Given
+    chosen: Mapping[str, Any]
+
+    def value(self, path: str) -> Any:
+        """The value of an option; None if it does not exist."""
+        return self.chosen[path] if path in self.chosen else value_at(self.config, path)
+
+    def given_or(self, path: str, value: Any) -> Any:
+        """The value that a user gave, else another one."""
+        return value_at(self.config, path) if self.given.covers(path) else value
+
+    @property
+    def by_characters(self) -> bool:
+        """Whether a step of the input is a character."""
+        tokenizer = self.value("data.tokenizer") or self.value("data.source_tokenizer")
+        return tokenizer == "characters" and not self.survey.tokenized
+
+    @property
+    def total_steps(self) -> int:
+        """Number of input steps of the training split."""
+        sources = self.survey.sources
+        return sources.total_characters if self.by_characters else sources.total_words
+
+
+Rule = Callable[[Case], Iterator[Choice]]
+
+
+def tokens(case: Case) -> Iterator[Choice]:
+    """Single words, strings of letters and text without spaces are read by characters."""
+
+    def unspaced(texts: Texts) -> str:
+        return "most texts are one word" if texts.words < 2 else "no spaces separate the words"
+
+    survey = case.survey
+    if survey.kind == "classification" and not survey.sources.spaced:
+        yield Choice({"data.tokenizer": "characters"}, unspaced(survey.sources))
+    if survey.kind == "transduction" and survey.targets is not None:
+        for side, texts in (("source", survey.sources), ("target", survey.targets)):
+            if not texts.spaced:
+                yield Choice({f"data.{side}_tokenizer": "characters"}, f"{side}s: {unspaced(texts)}")
+
+
+def vocabulary(case: Case) -> Iterator[Choice]:
+    """The embedding of unknown words is trained; where words are many, those that occur once are unknown."""
+    sources = case.survey.sources
+    if case.by_characters or case.survey.kind == "language_modeling":
+        return
+    yield Choice({"data.word_dropout": 0.25}, "trains the embedding of unknown words")
+    if sources.distinct_words > MANY_WORDS and not case.value("data.vectors"):
+        singles = f"{sources.single_words:,} of {sources.distinct_words:,} words occur once"
+        yield Choice({"data.min_frequency": 2}, singles)
+
+
+def network(case: Case) -> Iterator[Choice]:
+    """Both directions where the whole input is known, and a width that grows with the number of steps."""
+    kind, total = case.survey.kind, case.total_steps
+    if kind != "language_modeling":
+        yield Choice({"backbone": "bidirectional"}, "the whole input is known before the answer")
+    width = next(width for most, width in WIDTHS if total <= most)
+    if kind == "language_modeling":
+        width *= 2
+    embedding = min(64, width) if case.by_characters else case.survey.vector_size or width
+    yield Choice(
+        {"backbone.hidden_size": width, "encoder.embedding_size": embedding}, f"{total:,} steps in the training split"
+    )
+    if case.by_characters:
+        yield Choice({"encoder.initial_std": 1.0}, "a small vocabulary")
+
+
+def head(case: Case) -> Iterator[Choice]:
+    """What the answers are, decides how they are read off."""
+    survey = case.survey
+    if survey.kind == "classification":
+        yield Choice({"task.pooling": ["mean", "max"]}, "each step is near the answer")
+    if survey.kind == "tagging" and survey.sources.total_characters > 2 * survey.sources.total_words:
+        spelled = {"encoder": "words_and_characters", "data.characters": 20}
+        yield Choice(spelled, "the spelling of rare words says much of their tag")
+    if survey.kind == "tagging" and survey.scheme:
+        values = {"task.decoder": "crf", "task.constrained": True, "task.metrics": ["span_f1", "accuracy"]}
+        yield Choice(values, f"the tags mark spans ({survey.scheme})")
+    if survey.kind == "transduction":
+        attends = {
+            "task.decoder.attention": "general",
+            "task.decoder.context": "mean_state",
+            "task.search.beam_size": 5,
+        }
+        yield Choice(attends, "each word of the answer depends on a part of the input")
+    if survey.kind == "classification" and len(survey.classes) > 1:
+        share = survey.classes[0] / sum(survey.classes)
+        if share * len(survey.classes) > SKEWED:
+            yield Choice(
+                {"task.metrics": ["accuracy", "macro_f1"]}, f"the largest class has {share:.0%} of the examples"
+            )
+
+
+def regularization(case: Case) -> Iterator[Choice]:
+    """Less dropout for more examples."""
+    rate = next(rate for most, rate in DROPOUTS if case.survey.examples <= most)
+    values = {"encoder.dropout": rate / 2 if case.by_characters else rate, "task.dropout": rate}
+    yield Choice(values, f"{case.survey.examples:,} training examples")
+
+
+def ensemble(case: Case) -> Iterator[Choice]:
+    """Of few examples each network learns something else: the mean of several is better than any of them."""
+    if case.survey.kind == "classification" and case.survey.examples <= FEW:
+        yield Choice({"ensemble": NETWORKS}, f"{case.survey.examples:,} training examples")
+
+
+def schedule(case: Case) -> Iterator[Choice]:
+    """As many updates as few examples need, and an end by validation where that is sure enough."""
+    examples, held_out = case.survey.examples, case.survey.validation_examples
+    if case.survey.kind == "language_modeling":  # an example is a window of a stream
+        examples = -(-case.total_steps // case.value("data.window"))
+    rows = case.given_or("data.batch_size", next(rows for most, rows in BATCHES if examples <= most))
+    batches = -(-examples // rows)
+    sure = held_out >= FEW_TO_VALIDATE or case.given.covers("training.patience")
+    epochs = max(MIN_EPOCHS, min(MAX_EPOCHS, round(UPDATES / batches))) if sure else MAX_EPOCHS
+    epochs = case.given_or("training.epochs", epochs) or epochs
+    updates = case.given_or("training.steps", None) or epochs * batches
+    values = {
+        "data.batch_size": rows,
+        "training.epochs": epochs,
+        "training.steps": None,
+        "training.learning_rate": 0.003,
+        "training.warmup_steps": min(100, updates // 10),
+        "training.validate_every": FREQUENT if batches > FREQUENT else batches * -(-epochs // VALIDATIONS),
+    }
+    yield Choice(values, f"{batches:,} updates per epoch")
+    if sure:
+        yield Choice({"training.patience": PATIENCE}, f"{held_out:,} validation examples tell when to stop")
+    else:
+        kept = {"training.patience": None, "training.keep": "last"}
+        yield Choice(kept, f"{held_out:,} validation examples do not tell which weights are best")
+
+
+RULES: Sequence[Rule] = (tokens, vocabulary, network, head, regularization, ensemble, schedule)
+
+
+def applies(experiment: Experiment) -> bool:
+    """Whether options are chosen: where `recipe=auto` is given or, without it, for data that need a file."""
+    if experiment.recipe is not None:
+        return experiment.recipe == AUTO
+    name = experiment.choices.get("data", "")
+    return name in registry.names("data") and composing.MISSING in composing.load("data", name).values()
+
+
+def tailored(experiment: Experiment) -> tuple[Experiment, list[Choice]]:
+    """Complete a configuration by its recipe.
+
+    Returns:
+        The configuration, and the choices that it differs by.
+
+    Raises:
+        DataError: the data cannot be read.
+        ConfigError: what was chosen does not work together with what was given.
+    """
+    if not applies(experiment):
+        return replace(experiment, recipe=NONE), []
+    experiment = replace(experiment, recipe=AUTO)
+    survey = build_data(experiment).survey()
+    if survey is None:
+        return experiment, []
+    given = Given(experiment)
+    config = experiment.to_plain()
+    chosen: dict[str, Any] = {}
+    choices: list[Choice] = []
+    for rule in RULES:
+        for choice in rule(Case(survey, config, given, chosen)):
+            free = {path: value for path, value in choice.values.items() if not given.covers(path)}
+            chosen |= free
+            choices.append(choice._replace(values=free))
+    config = _composed(experiment, {path: name for path, name in chosen.items() if path in registry.GROUPS})
+    # a component of another class may not have an option
+    missing = [path for path in chosen if path not in registry.GROUPS and not has(config, path)]
+    chosen = {path: value for path, value in chosen.items() if path not in missing}
+    config = _composed(experiment, chosen)
+    kept = (choice._replace(values={p: v for p, v in choice.values.items() if p in chosen}) for choice in choices)
+    completed = replace(parse(config), recipe=AUTO, overrides=experiment.overrides)
+    return completed, [choice for choice in kept if choice.values]
+
+
+def _composed(experiment: Experiment, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with chosen values and what was given, which wins."""
+    values = (f"{path}={name if path in registry.GROUPS else json.dumps(name)}" for path, name in chosen.items())
+    return composing.compose(*values, *experiment.overrides)
+
+
+def _written(value: Any) -> str:
+    """A value as on the command line."""
+    return f"[{','.join(map(_written, value))}]" if isinstance(value, list) else plain(value)
+
+
+class Given:
+    """The options that a user has set, which no rule changes.
+
+    Args:
+        experiment: the configuration that was composed from a user's overrides.
+    """
+
+    def __init__(self, experiment: Experiment):
+        texts, choices = experiment.overrides, experiment.choices
+        self.paths = {text.partition("=")[0].lstrip("+~") for text in texts}
+        self.groups = {group for group, name in choices.items() if registry.is_own(group, name)}
+        self.groups |= self.paths & {"training"}
+        if experiment.budget.width is not None:
+            self.paths.add("backbone.hidden_size")
+        recipes = [group for group in ("experiment", "debug") if choices.get(group, NONE) != NONE]
+        for group in recipes:
+            self.paths |= self._of(group, experiment)
+
+    def covers(self, path: str) -> bool:
+        """Whether a user has set an option or one that contains it, or has chosen the name of a group."""
+        above = path.rpartition(".")[0]
+        if path in self.paths or path.partition(".")[0] in self.groups:
+            return True
+        return bool(above) and above not in registry.GROUPS and self.covers(above)
+
+    @staticmethod
+    def _of(group: str, experiment: Experiment) -> set[str]:
+        """What an experiment or a debugging mode sets, except for what it chose for data of its own."""
+        texts = [text for text in experiment.overrides if text.partition("=")[0] != group]
+        before = composing.compose(*texts)["choices"]
+        names = {name: chosen for name, chosen in experiment.choices.items() if name != group}
+        changed = {name for name, chosen in names.items() if chosen != before[name]}
+        without = composing.compose(*(f"{name}={names[name]}" for name in changed), *texts)
+        values = composing.differences(without, composing.compose(*experiment.overrides))
+        paths = {path for path in values if not path.startswith(("choices.", "overrides"))}
+        if (
+            group == "experiment"
+            and composing.compose(f"experiment={experiment.choices[group]}")["choices"]["data"] != names["data"]
+        ):
+            paths = {path for path in paths if not path.startswith(BELONGS_TO_DATA)}
+        return paths | changed

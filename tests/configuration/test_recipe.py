@@ -1,0 +1,151 @@
+"""Recipes: what they choose, what they leave alone, and that the same data give the same choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import seqzoo
+from seqzoo.configuration.experiment import Experiment
+from seqzoo.configuration.recipe import Choice, tailored
+from seqzoo.contracts.options import value_at
+from seqzoo.training.record.files import read_config
+
+SENTENCES = ["the food was good", "the soup was bad", "a fine evening it was", "nothing here is fine"]
+
+
+def table(path: Path, texts: list[str], labels: tuple[str, ...] = ("a", "b")) -> str:
+    rows = [f"{text}\t{labels[number % len(labels)]}" for number, text in enumerate(texts)]
+    path.write_text("\n".join(["text\tlabel", *rows]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> str:
+    return table(tmp_path / "reviews.tsv", [f"{text} {number}" for number in range(60) for text in SENTENCES])
+
+
+def chosen(*overrides: str) -> tuple[Experiment, dict[str, Any]]:
+    config, choices = tailored(seqzoo.compose(*overrides))
+    return config, {path: value for choice in choices for path, value in choice.values.items()}
+
+
+def classified(train: str, *overrides: str) -> tuple[Experiment, dict[str, Any]]:
+    return chosen("task=classification", "data=classification_files", f"data.train={train}", *overrides)
+
+
+def test_the_configuration_has_what_was_chosen(reviews: str) -> None:
+    config, values = classified(reviews)
+    plain = config.to_plain()
+    assert values["backbone"] == config.choices["backbone"] == "bidirectional"
+    assert {path: value_at(plain, path) for path in values if path != "backbone"} == {
+        path: value for path, value in values.items() if path != "backbone"
+    }
+    assert config.recipe == "auto"
+    assert config.overrides == seqzoo.compose(*config.overrides).overrides
+    assert classified(reviews) == (config, values)
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("training.epochs=3", "training.epochs", 3),
+        ("backbone=deep", "backbone", "deep"),
+        ("task.pooling=last", "task.pooling", "last"),
+        ("data.batch_size=7", "data.batch_size", 7),
+        ("encoder.dropout=0.0", "encoder.dropout", 0.0),
+        ("ensemble=1", "ensemble", 1),
+    ],
+)
+def test_what_is_given_wins(reviews: str, override: str, path: str, value: Any) -> None:
+    config, values = classified(reviews, override)
+    assert path not in values
+    assert value_at(config.to_plain(), f"choices.{path}" if path == "backbone" else path) == value
+
+
+def test_a_budget_sets_the_width(reviews: str) -> None:
+    _, values = classified(reviews, "budget.parameters=50k")
+    assert "backbone.hidden_size" not in values
+    assert "task.pooling" in values
+
+
+def test_training_options_of_ones_own_stay(reviews: str) -> None:
+    _, values = classified(reviews, "training=regression")
+    assert [path for path in values if path.startswith("training.")] == []
+
+
+def test_an_experiment_brings_its_architecture_and_not_its_schedule(reviews: str) -> None:
+    config, values = classified(reviews, "experiment=trec", "data.vectors=null", "encoder.embedding_size=100")
+    of_trec = seqzoo.compose("experiment=trec")
+    assert config.choices["cell"] == "gru"
+    assert config.task["pooling"] == of_trec.task["pooling"] == "max"
+    assert config.encoder["dropout"] == of_trec.encoder["dropout"]
+    assert {"training.epochs", "training.learning_rate", "data.batch_size"} <= values.keys()
+    assert not {"cell", "backbone", "backbone.hidden_size", "task.pooling", "task.dropout"} & values.keys()
+
+
+def test_published_data_keep_their_settings() -> None:
+    for overrides in (("experiment=trec",), ("task=classification", "data=trec"), ("task=tagging",)):
+        config, choices = tailored(seqzoo.compose(*overrides))
+        assert (choices, config.recipe) == ([], "none")
+        assert config.training == seqzoo.compose(*overrides).training
+
+
+def test_generated_data_have_a_recipe_on_request() -> None:
+    _, values = chosen("task=classification", "recipe=auto")
+    assert values["backbone"] == "bidirectional"
+    assert chosen("task=classification", "recipe=none")[1] == {}
+
+
+@pytest.mark.parametrize(
+    "texts", [["Schmidt", "Smith", "Li", "Petrov"] * 10, ["ACGTACGT", "CCGT"] * 20, ["这家酒店很好", "早餐太差了"] * 20]
+)
+def test_words_and_unspaced_text_are_read_by_characters(tmp_path: Path, texts: list[str]) -> None:
+    config, _ = classified(table(tmp_path / "data.tsv", texts))
+    assert config.data["tokenizer"] == "characters"
+
+
+def test_rare_classes_are_reported(tmp_path: Path) -> None:
+    train = table(tmp_path / "data.tsv", SENTENCES * 30, ("a", "a", "a", "a", "b"))
+    assert classified(train)[0].task["metrics"] == ("accuracy",)
+    train = table(tmp_path / "data.tsv", SENTENCES * 30, ("a", "a", "a", "a", "b", "a", "c"))
+    assert classified(train)[0].task["metrics"] == ("accuracy", "macro_f1")
+
+
+def test_spans_are_tagged_by_a_field_and_scored_as_spans(tmp_path: Path) -> None:
+    path = tmp_path / "train.conll"
+    path.write_text("\n\n".join(["Ann\tB-PER\nSmith\tI-PER\nsleeps\tO", "He\tO\nis\tO\nhere\tO"] * 20) + "\n")
+    config, _ = chosen("task=tagging", "data=tagging_files", f"data.train={path}")
+    assert (config.task["decoder"], config.task["metrics"]) == ("crf", ("span_f1", "accuracy"))
+    assert config.choices["encoder"] == "words_and_characters"
+    assert config.data["characters"] == 20
+
+
+def test_a_run_shows_and_stores_what_was_chosen(reviews: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = seqzoo.train(
+        "task=classification", "data=classification_files", f"data.train={reviews}", "training.steps=2", "ensemble=1",
+        "training.epochs=1", "baseline=false",
+    )  # fmt: skip
+    log = (run.folder / "train.log").read_text(encoding="utf-8")
+    assert "recipe  backbone=bidirectional: the whole input is known before the answer" in log
+    config = read_config(run.folder)
+    assert (config["recipe"], config["choices"]["backbone"]) == ("auto", "bidirectional")
+    assert config["training"]["warmup_steps"] == 0
+
+
+def test_a_choice_is_written_as_overrides() -> None:
+    choice = Choice({"task.pooling": ["mean", "max"], "training.steps": None}, "why")
+    assert str(choice) == "task.pooling=[mean,max] training.steps=null: why"
+
+
+def test_few_validation_examples_choose_no_weights(reviews: str, tmp_path: Path) -> None:
+    config, values = classified(reviews)
+    assert (config.training.keep, config.training.patience) == ("last", None)
+    config, values = classified(reviews, "training.patience=2")
+    assert (config.training.keep, config.training.patience) == ("best", 2)
+    many = table(tmp_path / "many.tsv", [f"{text} {number}" for number in range(300) for text in SENTENCES])
+    config, values = classified(many)
+    assert (config.training.keep, values["training.patience"]) == ("best", 8)
