@@ -3,36 +3,75 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.examples import Example
+from seqzoo.data.sources.detection import AUTO, encoding_statement, find_dialect, find_encoding
 from seqzoo.data.sources.locations import LocatedData
+from seqzoo.data.sources.reading import Row, read_text
 from seqzoo.data.sources.source import Source
+from seqzoo.data.sources.tables import dialect_by_name, read_table
 from seqzoo.data.splits import SPLITS, held_out_keys, shuffled
 from seqzoo.data.words import WordData
 
 Key = tuple[str, ...]
 """The identity of a source: its text, or its tokens."""
 
+LISTED = 3
+"""Files that a remark lists."""
+
 
 @dataclass(eq=False, kw_only=True)
 class Files(LocatedData):
-    """A data set of text files.
+    """A data set of text files. What is detected in them, such as an encoding, becomes a remark.
 
     Args:
-        encoding: of the files.
+        encoding: of the files; auto: detected, see `seqzoo.data.sources.detection.find_encoding`.
         source: where the files can be downloaded, as of `seqzoo.data.sources.source.Source`.
     """
 
-    encoding: str = "utf-8"
+    encoding: str = AUTO
     source: dict | None = None
 
     def __post_init__(self) -> None:
+        self._detected: dict[str, list[str]] = {}
         if self.source is not None:
             Source.from_plain(self.source)
         # the other base class, ExampleData or RunningText, checks its own options
         getattr(super(), "__post_init__", lambda: None)()
+
+    def encoding_of(self, path: str) -> str:
+        """The encoding of a file."""
+        if self.encoding != AUTO:
+            return self.encoding
+        encoding = find_encoding(path)
+        self.state(path, encoding_statement(encoding))
+        return encoding
+
+    def table(self, path: str, columns: Sequence[str | int], options: Sequence[str], lists: bool = False) -> list[Row]:
+        """Columns of a table, see `read_table`. Its dialect is detected."""
+        encoding = self.encoding_of(path)
+        by_name = dialect_by_name(path)
+        dialect = find_dialect(path, read_text(path, encoding)) or by_name
+        if dialect != by_name:
+            self.state(path, str(dialect))
+        return read_table(path, columns, encoding, lists, options, dialect)
+
+    def state(self, path: str, statement: str | None) -> None:
+        """Remember what was detected in a file; files of the same statement share a remark."""
+        if statement is not None and path not in (paths := self._detected.setdefault(statement, [])):
+            paths.append(path)
+
+    def statements(self) -> list[str]:
+        """What was detected in the files that were read, one remark for each statement."""
+        listed = {
+            statement: [*(Path(path).name for path in paths[:LISTED]), *["..."] * (len(paths) > LISTED)]
+            for statement, paths in self._detected.items()
+        }
+        return [f"{', '.join(names)}: {statement}" for statement, names in listed.items()]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -96,6 +135,12 @@ class HeldOut(WordData):
 @dataclass(eq=False, kw_only=True)
 class ExampleFiles(Files, HeldOut):
     """Each split has files of its own, or is held out."""
+
+    def read(self) -> dict[str, list[Example]]:
+        self._detected = {}
+        splits = super().read()
+        self.remarks = self.statements()
+        return splits
 
 
 @dataclass(eq=False, kw_only=True)

@@ -29,7 +29,6 @@ from seqzoo.data.captions import CaptionData, Captioned
 from seqzoo.data.files.base import Files
 from seqzoo.data.sources.pictures import feature_file, read_features, read_picture, vary
 from seqzoo.data.sources.reading import check_characters, parse_json, read_lines, read_text
-from seqzoo.data.sources.tables import read_table
 from seqzoo.data.splits import SPLITS, held_out_keys
 
 MOST_FEATURES = 2048
@@ -124,6 +123,7 @@ class CaptionFiles(Files, CaptionData):
         return (self._feature_size, None) if self.features else (3, [3, self.size, self.size])
 
     def read(self) -> dict[str, Captioned]:
+        self._detected = {}
         lines_of: dict[str, dict[Path, list[_Line]]] = {split: {} for split in SPLITS}
         folders: dict[str, Path] = {}
         for split, lines in self._lines().items():
@@ -134,6 +134,7 @@ class CaptionFiles(Files, CaptionData):
                 folders[place] = folder
             for line in lines:
                 lines_of[split].setdefault(folder / line.picture, []).append(line)
+        self.remarks = self.statements()
         pictures, errors = self._pictures(path for split in SPLITS for path in lines_of[split])
         if errors:
             different = list(dict.fromkeys(errors))  # a file that packs all pictures has a single error
@@ -145,7 +146,7 @@ class CaptionFiles(Files, CaptionData):
                     lines[0] for split in SPLITS for path, lines in lines_of[split].items() if path not in pictures
                 )
                 raise DataError(f"{message}\nRepair these pictures, or skip them with data.skip_unreadable=true.")
-            self.remarks = [f"skipped pictures ({len(errors):,}):\n{message}"]
+            self.remarks = [*self.remarks, f"skipped pictures ({len(errors):,}):\n{message}"]
         files = [feature_file(path) if self.features else path for path in pictures]
         for place, folder in folders.items():
             self.note(place, str(folder), (str(file) for file in files if file.is_relative_to(folder)))
@@ -219,7 +220,7 @@ class CaptionFiles(Files, CaptionData):
     def _listed(self, split: str, lines: dict[str, list[_Line]]) -> list[_Line]:
         """The lines of the pictures in the list of a split."""
         path = self.path(getattr(self, f"{split}_list"))
-        names = dict.fromkeys(name.strip() for name in read_lines(path, self.encoding) if name.strip())
+        names = dict.fromkeys(name.strip() for name in read_lines(path, self.encoding_of(path)) if name.strip())
         listed = [line for line in lines.get(split, lines["train"]) if line.picture in names]
         missing = names.keys() - {line.picture for line in listed}
         if missing:
@@ -228,7 +229,7 @@ class CaptionFiles(Files, CaptionData):
         return listed
 
     def _flickr(self, path: str) -> Iterator[_Line]:
-        for number, line in enumerate(read_lines(path, self.encoding), start=1):
+        for number, line in enumerate(read_lines(path, self.encoding_of(path)), start=1):
             if not line.strip():
                 continue
             match = _FLICKR.fullmatch(line)
@@ -240,8 +241,7 @@ class CaptionFiles(Files, CaptionData):
         if path.endswith(".json") and isinstance(self.picture_column, int):
             raise DataError(f"{path} is JSON, not a table: set data.format=coco or data.format=karpathy.")
         columns = [self.picture_column, self.caption_column]
-        rows = read_table(path, columns, self.encoding, options=("picture_column", "caption_column"))
-        for (picture, caption), where in rows:
+        for (picture, caption), where in self.table(path, columns, ["picture_column", "caption_column"]):
             yield _Line(picture, caption, where)
 
 

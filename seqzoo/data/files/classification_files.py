@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from seqzoo.contracts.errors import DataError
 from seqzoo.data.examples import ClassificationData, Example
-from seqzoo.data.files.base import SplitFiles
-from seqzoo.data.sources.reading import Row, read_labelled_lines, read_target_lines, read_with_label
-from seqzoo.data.sources.tables import read_table
+from seqzoo.data.files.base import LISTED, SplitFiles
+from seqzoo.data.sources.detection import Form, find_form
+from seqzoo.data.sources.reading import (
+    Row,
+    read_document,
+    read_labelled_lines,
+    read_target_lines,
+    read_with_label,
+)
 from seqzoo.data.text.codec import check_tokenizer
 
 
@@ -17,11 +24,13 @@ class ClassificationFiles(SplitFiles, ClassificationData):
     """Labelled texts from files.
 
     Args:
-        format: table: .csv, .jsonl, or else tab-separated. label_first: lines of "LABEL text". label_in_name: one text
-            per line; the label is what the star in the name of the file, such as "names/*.txt", stands for.
-            target_lines: three lines per example, the text with $T$, the target and the label; needs `marked`.
+        format: auto: detected, see `seqzoo.data.sources.detection.find_form`. table: JSON, or columns between
+            separators. label_first: lines of "LABEL text". label_in_name: one text per line; the label is what the star
+            in the name of the file, such as "names/*.txt", stands for. class_folders: one text per file; the label is
+            the first star of "reviews/*/*.txt". target_lines: three lines per example, the text with $T$, the target
+            and the label; needs `marked`.
         marked: whether each text marks the target that its label refers to, see `seqzoo.data.sources.marked_text`.
-        text_column, label_column: names in the header of a table, or zero-based indices where it has no header.
+        text_column, label_column: names in the header of a table, or zero-based indices; None: detected.
         label_until: keep only the part of a label before this text, such as DESC of "DESC:manner" with ":".
         tokenizer: of the texts.
     """
@@ -29,19 +38,20 @@ class ClassificationFiles(SplitFiles, ClassificationData):
     acts_with: ClassVar[dict[str, str]] = {
         "validation_fraction": "validation=null",
         "test_fraction": "test=null",
-        "text_column": "format=table",
-        "label_column": "format=table",
+        "text_column": "format=auto,table",
+        "label_column": "format=auto,table",
     }
 
-    format: Literal["table", "label_first", "label_in_name", "target_lines"] = "table"
+    format: Literal["auto", "table", "label_first", "label_in_name", "class_folders", "target_lines"] = "auto"
     marked: bool = False
-    text_column: str | int = "text"
-    label_column: str | int = "label"
+    text_column: str | int | None = None
+    label_column: str | int | None = None
     label_until: str | None = None
     tokenizer: str = "basic_english"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._form: Form | None = None
         check_tokenizer(self.tokenizer, self.vocabulary_size)
         if self.format == "target_lines" and not self.marked:
             raise ValueError("format=target_lines has a target in each text: set marked=true")
@@ -52,21 +62,59 @@ class ClassificationFiles(SplitFiles, ClassificationData):
     def tokenizer_of_inputs(self) -> str:
         return self.tokenizer
 
+    def read(self) -> dict[str, list[Example]]:
+        self._form = None
+        return super().read()
+
     def read_file(self, name: str) -> list[Example]:
-        if self.format == "label_in_name":
-            files = self.matching(name)
-            rows = [row for label, path in files.items() for row in read_with_label(path, label, self.encoding)]
+        several = self.format in ("label_in_name", "class_folders")
+        if several or (self.format == "auto" and self.is_pattern(name)):
+            rows = self._rows_of_files(name)
         else:
-            rows = self._rows(self.path(name))
+            path = self.path(name)
+            rows = self._rows(path, self.encoding_of(path))
         return [self._example(row) for row in rows]
 
-    def _rows(self, path: str) -> list[Row]:
+    def _rows_of_files(self, name: str) -> list[Row]:
+        """The rows of files whose labels are in their names, or in those of their folders."""
+        files = self.matching(name)
+        folders = self.files[name].path.count("*") == 2
+        if self.format != "auto" and folders != (self.format == "class_folders"):
+            needed = "two stars, as in reviews/*/*.txt" if not folders else "one star, as in names/*.txt"
+            raise DataError(f"{name} has no place for the label: data.format={self.format} needs {needed}.")
+        if self.format == "auto":
+            form = (
+                "one text per file, labels are names of folders"
+                if folders
+                else "one text per line, labels are names of files"
+            )
+            listed = ", ".join([*list(files)[:LISTED], *["..."] * (len(files) > LISTED)])
+            self.state(name, f"{form}: {listed} ({len(files)} classes)")
+        rows = []
+        for label, paths in files.items():
+            for path in paths:
+                encoding = self.encoding_of(path)
+                rows += [read_document(path, label, encoding)] if folders else read_with_label(path, label, encoding)
+        return rows
+
+    def _rows(self, path: str, encoding: str) -> list[Row]:
         if self.format == "label_first":
-            return read_labelled_lines(path, self.encoding)
+            return read_labelled_lines(path, encoding)
         if self.format == "target_lines":
-            return read_target_lines(path, self.encoding)
-        columns = [self.label_column, self.text_column]
-        return read_table(path, columns, self.encoding, options=("label_column", "text_column"))
+            return read_target_lines(path, encoding)
+        label, text = self.label_column, self.text_column
+        if self.format == "table" and label is not None and text is not None:
+            return self.table(path, [label, text], ["label_column", "text_column"])
+        # all splits are written alike, and the training split has the most examples to detect it from
+        if self._form is None or not self._form.fits(path, encoding):
+            form = find_form(path, encoding, label, text, only_table=self.format == "table")
+            if form.format == "target_lines" and not self.marked:
+                raise DataError(f"{path} has a target in each text ($T$): set data.marked=true.")
+            self._form = self._form or form
+        else:
+            form = self._form
+        self.state(path, form.statement)
+        return form.read(path, encoding)
 
     def _example(self, row: Row) -> Example:
         label, text = row.fields

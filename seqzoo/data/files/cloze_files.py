@@ -14,7 +14,6 @@ from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.examples import Example, ExampleData, fit
 from seqzoo.data.files.base import SplitFiles
 from seqzoo.data.sources.reading import read_lines
-from seqzoo.data.sources.tables import read_table
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.subwords import SUBWORDS
 from seqzoo.data.text.tokenizing import get_tokenizer
@@ -92,7 +91,7 @@ class ClozeFiles(SplitFiles, ClozeData):
     def read_file(self, name: str) -> list[Example]:
         path = self.path(name)
         if self.text_column is not None:
-            rows = read_table(path, [self.text_column], self.encoding, options=["text_column"])
+            rows = self.table(path, [self.text_column], ["text_column"])
             return [Example(row.fields[0], "", row.where) for row in rows]
-        lines = enumerate(read_lines(path, self.encoding), start=1)
+        lines = enumerate(read_lines(path, self.encoding_of(path)), start=1)
         return [Example(line, "", f"{path}:{number}") for number, line in lines if line.strip()]

@@ -8,8 +8,8 @@ from typing import ClassVar
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import Example, TransductionData
 from seqzoo.data.files.base import ExampleFiles, Key
-from seqzoo.data.sources.reading import read_parallel
-from seqzoo.data.sources.tables import read_table
+from seqzoo.data.sources.detection import find_pairs
+from seqzoo.data.sources.reading import Row, read_parallel
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
 from seqzoo.data.text.subwords import SUBWORDS
 from seqzoo.data.text.tokenizing import REVERSED, inner_name
@@ -24,7 +24,7 @@ class ParallelFiles(ExampleFiles, TransductionData):
         train_source, validation_source, test_source: file of the sources of this split; None: the split is held out.
         train_target, validation_target, test_target: file of the targets, aligned by line with the sources; None: the
             source file is a table with both sides.
-        source_column, target_column: of such a table, as of `seqzoo.data.sources.tables.read_table`.
+        source_column, target_column: of such a table, names in its header or zero-based indices.
         source_tokenizer, target_tokenizer: of each side.
         shared_subwords: learn subwords jointly from both sides, so that names are split alike.
     """
@@ -69,12 +69,18 @@ class ParallelFiles(ExampleFiles, TransductionData):
         if source is None:
             return None
         if target is None:
-            columns = [self.source_column, self.target_column]
-            options = ("source_column", "target_column")
-            rows = read_table(self.path(source), columns, self.encoding, options=options)
+            rows = self._pairs(self.path(source))
         else:
-            rows = read_parallel(self.path(source), self.path(target), self.encoding)
+            paths = self.path(source), self.path(target)
+            rows = read_parallel(*paths, *map(self.encoding_of, paths))
         return [Example(fields[0], fields[1], where) for fields, where in rows]
+
+    def _pairs(self, path: str) -> list[Row]:
+        """The pairs of a table."""
+        encoding = self.encoding_of(path)
+        form = find_pairs(path, encoding, self.source_column, self.target_column)
+        self.state(path, form.statement)
+        return form.read(path, encoding)
 
     def keys(self, examples: list[Example]) -> list[Key]:
         """The connected component of each pair, where pairs with a common source or target are connected, so that

@@ -34,7 +34,8 @@ class PhraseFiles(ClassificationFiles):
     def _phrases(self, sentences: set[str]) -> list[Example]:
         """The distinct phrases that are not whole sentences; of equal texts the first one."""
         phrases: dict[str, Example] = {}
-        for row in read_trees(self.path(self.phrases), self.encoding):
+        path = self.path(self.phrases)
+        for row in read_trees(path, self.encoding_of(path)):
             label, text = row.fields
             label = self.phrase_labels.get(label, "") if self.phrase_labels else label
             if label and text not in sentences and text not in phrases:

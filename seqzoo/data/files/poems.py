@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.verse_notation import lines_of, poem
 from seqzoo.data.files.base import Files
 from seqzoo.data.generated.generating import distinct_splits
 from seqzoo.data.running_text import RunningText
-from seqzoo.data.sources.reading import read_lines
-from seqzoo.data.sources.tables import read_table
+from seqzoo.data.sources.detection import POEM_NAMES, TEXT_NAMES
+from seqzoo.data.sources.reading import read_lines, read_text
 from seqzoo.data.splits import cut, held_out_sizes, shuffled, split_sizes
 
 Lines = tuple[str, ...]
@@ -44,8 +46,8 @@ class PoemFiles(Files, Poems):
     left out. All runs hold out the same poems.
 
     Args:
-        train: a text file with one poem per line, or a table.
-        text_column: the column of a table with the poem; None: `train` is a text file.
+        train: a text file with one poem per line, JSON of any form (see `json_poems`), or a table.
+        text_column: the column of a table with the poem; None: `train` is a text file or JSON.
         forms: accepted numbers of characters per line.
         max_lines: longer poems are left out.
         validation_fraction: share of the poems that is held out for validation.
@@ -65,7 +67,11 @@ class PoemFiles(Files, Poems):
             raise ValueError("validation_fraction and test_fraction must be at least 0 and together below 1")
 
     def poems(self) -> dict[str, list[Lines]]:
-        regular = dict.fromkeys(filter(self._is_regular, map(tuple, map(lines_of, self._texts()))))
+        self._detected = {}
+        texts = self._texts()
+        kept = [*filter(self._is_regular, map(tuple, map(lines_of, texts)))]
+        regular = dict.fromkeys(kept)
+        self._state_left_out(len(texts), len(kept), len(regular))
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
         splits = cut(shuffled(regular), held_out_sizes(fractions, len(regular)), rest="train")
         if not splits["validation"] or not splits["train"]:
@@ -76,13 +82,61 @@ class PoemFiles(Files, Poems):
 
     def _texts(self) -> list[str]:
         path = self.path(self.train)
-        if self.text_column is None:
-            return read_lines(path, self.encoding)
-        return [row.fields[0] for row in read_table(path, [self.text_column], self.encoding, True, ["text_column"])]
+        if self.text_column is not None:
+            return [row.fields[0] for row in self.table(path, [self.text_column], ["text_column"], lists=True)]
+        encoding = self.encoding_of(path)
+        poems = json_poems(read_text(path, encoding))
+        if poems is None:
+            return [line for line in read_lines(path, encoding) if line.strip()]
+        self.state(path, f"JSON, {len(poems):,} poems")
+        return poems
+
+    def _state_left_out(self, number: int, kept: int, distinct: int) -> None:
+        """A remark on the poems that are left out."""
+        if distinct < number:
+            forms = " or ".join(map(str, self.forms))
+            statement = (
+                f"{distinct:,} of {number:,} poems are kept: {number - kept:,} do not have an even number of lines, at "
+                f"most {self.max_lines}, of {forms} characters, and {kept - distinct:,} are duplicates; ci and free "
+                "verse can be read by data=text_files"
+            )
+            self.state(self.train, statement)
+        self.remarks = self.statements()
 
     def _is_regular(self, lines: Lines) -> bool:
         even = len(lines) % 2 == 0 and 0 < len(lines) <= self.max_lines
         return even and len(lines[0]) in self.forms and len(set(map(len, lines))) == 1
+
+
+def json_poems(text: str) -> list[str] | None:
+    """The poems of a JSON text; None: it is not JSON. A poem is a text, a list of lines, or an object with one of these
+    under a usual name. Poems may be one per line, in a list, or nested in objects.
+    """
+    if text.lstrip()[:1] not in ("[", "{"):
+        return None
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            content = [json.loads(line) for line in text.split("\n") if line.strip()]
+        except (ValueError, RecursionError):
+            return None
+    return [poem for part in (content if isinstance(content, list) else [content]) for poem in _poems_of(part)]
+
+
+def _poems_of(content: Any) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    if isinstance(content, dict):
+        for name in (*POEM_NAMES, *TEXT_NAMES):
+            if content.get(name):
+                return _poems_of(content[name])
+        content = [value for value in content.values() if isinstance(value, list | dict)]
+    if not isinstance(content, list):
+        return []
+    if all(isinstance(line, str) for line in content):
+        return ["\n".join(content)] if content else []
+    return [poem for part in content for poem in _poems_of(part)]
 
 
 NOUNS = "青山 白雲 寒江 春草 秋雨 古寺 遠客 落花 流水 孤村 芳樹 空庭 啼鳥 疏鐘 野渡 荒城"

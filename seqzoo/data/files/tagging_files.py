@@ -9,7 +9,7 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.span_notation import convert, is_broken, scheme_of
 from seqzoo.data.examples import Example, TaggingData
 from seqzoo.data.files.base import SplitFiles
-from seqzoo.data.sources.conll import CONLLU_COLUMNS, read_conll, token_and_tag
+from seqzoo.data.sources.conll import read_conll, token_and_tag
 from seqzoo.data.text.subwords import SUBWORDS
 from seqzoo.data.text.tokenizing import get_tokenizer
 
@@ -46,15 +46,12 @@ class TaggingFiles(SplitFiles, TaggingData):
         return self.tokenizer
 
     def read_file(self, name: str) -> list[Example]:
-        conll, sentences = read_conll(self.path(name), self.columns, self.encoding)
-        if conll.assumed:
-            token, tag = CONLLU_COLUMNS[conll.token], CONLLU_COLUMNS[conll.tag]
-            remark = f"{name} is CoNLL-U: tokens are its column {token}, tags its column {tag} (data.columns.tag)"
-            self.remarks = [*self.remarks, remark]
+        path = self.path(name)
+        _, sentences, statement = read_conll(path, self.columns, self.encoding_of(path))
+        self.state(path, statement)
         return [Example(*sentence) for sentence in sentences]
 
     def read(self) -> dict[str, list[Example]]:
-        self.remarks = []
         splits = super().read()
         scheme = scheme_of(list(example.target) for example in splits.get("train", []))
         converts = self.repair or self.scheme not in ("keep", scheme)

@@ -12,6 +12,7 @@ from torch import Tensor
 from seqzoo.contracts.cache import user_cache
 from seqzoo.data.files.base import Files
 from seqzoo.data.running_text import RunningText
+from seqzoo.data.sources.detection import find_text_key
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.token_files import Pieces, Store
 
@@ -23,10 +24,11 @@ class TextFiles(Files, RunningText):
     """Running text from files.
 
     Args:
-        train: the training text.
+        train: the training text, or JSON of documents.
         validation: the validation text; None: it is the end of the training text.
         test: the test text; None: there is none.
         validation_fraction: share of the training text that is held out where there is no validation text.
+        text_column: the key of the texts in JSON; None: detected.
         on_disk: keep vocabulary and ids in the user's cache and read the ids from there, window by window, so that the
             text need not fit into memory; None: for files above LARGE bytes.
     """
@@ -37,6 +39,7 @@ class TextFiles(Files, RunningText):
     validation: str | None = None
     test: str | None = None
     validation_fraction: float = 0.1
+    text_column: str | None = None
     on_disk: bool | None = None
 
     def __post_init__(self) -> None:
@@ -45,13 +48,22 @@ class TextFiles(Files, RunningText):
             raise ValueError(f"validation_fraction={self.validation_fraction} must be between 0 and 1")
 
     def read(self) -> dict[str, Iterable[str]]:
+        self._detected = {}
         # where line ends are tokens, the last line also gets one
         lines = self.tokenizer != "characters"
         names = {"train": self.train, "validation": self.validation, "test": self.test}
-        texts = {split: Pieces(self.path(name), self.encoding, closed=lines) for split, name in names.items() if name}
+        texts = {split: self._pieces(self.path(name), lines) for split, name in names.items() if name}
+        self.remarks = self.statements()
         if self.validation is None:
             texts["train"], texts["validation"] = texts["train"].cut(1 - self.validation_fraction, lines)
         return {**texts}
+
+    def _pieces(self, path: str, lines: bool) -> Pieces:
+        encoding = self.encoding_of(path)
+        key = self.text_column or find_text_key(path, encoding)
+        if key is not None:
+            self.state(path, f"JSON; texts: key {key!r} (data.text_column)")
+        return Pieces(path, encoding, closed=lines, key=key)
 
     def learn(self, text: Iterable[str]) -> TextCodec:
         if not isinstance(text, Pieces) or not self._stored(text):

@@ -79,20 +79,33 @@ class Conll:
             None: `form` in CoNLL-U, otherwise the first column.
         tag: column of the tag. None or -1: `upos` in CoNLL-U, otherwise the last column.
         conllu: the file is CoNLL-U, which named columns imply.
+        separator: of fields; None: tabs or spaces.
 
     Raises:
         DataError: CoNLL-U does not have the column.
     """
 
-    def __init__(self, token: Column = None, tag: Column = None, conllu: bool = False):
+    def __init__(self, token: Column = None, tag: Column = None, conllu: bool = False, separator: str | None = None):
+        self.separator = separator
         self.conllu = conllu or isinstance(token, str) or isinstance(tag, str)
-        self.assumed = self.conllu and tag in (None, -1)
-        """Whether the column of the tags is the default of CoNLL-U."""
+        self.assumed = token is None and tag in (None, -1)
+        """Whether the columns are the default ones."""
         if token is None:
             token = "form" if self.conllu else 0
         if tag in (None, -1):
             tag = "upos" if self.conllu else -1
         self.token, self.tag = _number_of(token), _number_of(tag)
+
+    def statement(self, lines: Iterable[str]) -> str | None:
+        """What is taken for token and tag in a file of these lines; None where the user gave columns."""
+        if not self.assumed:
+            return None
+        if self.conllu:
+            return "CoNLL-U; tokens: column form, tags: column upos (data.columns.tag)"
+        fields, line = next((s.fields[0], s.lines[s.places[0]]) for s in self.read(lines) if s.tokens)
+        separator = self.separator or ("\t" if "\t" in line else " ")
+        name = {"\t": "tabs", " ": "spaces", ",": "commas", ";": "semicolons"}[separator]
+        return f"{len(fields)} columns separated by {name}; tokens: the first, tags: the last (data.columns)"
 
     def read(self, lines: Iterable[str]) -> Iterator[Sentence]:
         """Read sentences, which together contain all lines.
@@ -167,8 +180,8 @@ class Conll:
         """Fill in the fields and tokens of a sentence."""
         sentence.places = [place for place, line in enumerate(sentence.lines) if self._has_token(line)]
         lines = [sentence.lines[place] for place in sentence.places]
-        tabs = any("\t" in line for line in lines)
-        sentence.fields = [_by_tabs(line) if tabs else _by_spaces(line) for line in lines]
+        separator = self.separator or ("\t" if any("\t" in line for line in lines) else None)
+        sentence.fields = [_by_separator(line, separator) if separator else _by_spaces(line) for line in lines]
         for token, fields in enumerate(sentence.fields):
             if not -len(fields) <= self.token < len(fields):
                 raise DataError(
@@ -221,15 +234,30 @@ def begin_as_conllu(lines: Iterable[str], name: str = "") -> tuple[bool, Iterato
     return name.endswith(".conllu") or (bool(words) and counted), chain(first, lines)
 
 
-def read_conll(path: str, columns: Mapping[str, Column], encoding: str = "utf-8") -> tuple[Conll, list[TaggedSentence]]:
+def read_conll(
+    path: str, columns: Mapping[str, Column], encoding: str = "utf-8"
+) -> tuple[Conll, list[TaggedSentence], str | None]:
     """Read a file; columns: as of `token_and_tag`.
 
     Returns:
-        Its format and its tagged sentences.
+        Its format, its tagged sentences, and what was taken for token and tag where the user gave no columns.
     """
-    conllu, lines = begin_as_conllu(read_lines(path, encoding), unpacked_name(path))
-    conll = Conll(*token_and_tag(columns), conllu)
-    return conll, conll.tagged(path, lines)
+    lines = read_lines(path, encoding)
+    conllu, _ = begin_as_conllu(lines, unpacked_name(path))
+    conll = Conll(*token_and_tag(columns), conllu, None if conllu else _separator(lines))
+    return conll, conll.tagged(path, lines), conll.statement(lines)
+
+
+def _separator(lines: list[str]) -> str | None:
+    """A comma or semicolon, where it alone separates the same number of fields in each line; None: tabs or spaces."""
+    filled = [line for line in lines if line.strip()]
+    if any("\t" in line or " " in line.strip() for line in filled):
+        return None
+    for separator in ",;":
+        counts = {line.count(separator) for line in filled}
+        if len(counts) == 1 and counts != {0}:
+            return separator
+    return None
 
 
 def _number_of(column: Column) -> int:
@@ -240,8 +268,8 @@ def _number_of(column: Column) -> int:
     return CONLLU_COLUMNS.index(str(column))
 
 
-def _by_tabs(line: str) -> list[tuple[int, int]]:
-    ends = [match.start() for match in re.finditer("\t", line)]
+def _by_separator(line: str, separator: str) -> list[tuple[int, int]]:
+    ends = [match.start() for match in re.finditer(separator, line)]
     return list(zip([0, *(end + 1 for end in ends)], [*ends, len(line)], strict=True))
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from seqzoo.contracts.errors import DataError, program
+from seqzoo.contracts.errors import DataError, closest, program
 from seqzoo.contracts.parts import DataModule, ReadFiles
+from seqzoo.data.sources.packed import members
 from seqzoo.data.sources.source import Source
 
 T = TypeVar("T")
@@ -33,12 +35,17 @@ class LocatedData(DataModule):
         self.note(name, path, [path.partition("::")[0]])
         return path
 
-    def matching(self, pattern: str) -> dict[str, str]:
+    def matching(self, pattern: str) -> dict[str, list[str]]:
         """The paths of the files of a pattern by their labels, see `locate_all`."""
-        paths = self._located(pattern, lambda place: locate_all(place, self.root, self._source))
-        first, last = next(iter(paths.values())), pattern.rpartition("/")[2]
-        self.note(pattern, str(Path(first).with_name(last)), paths.values())
-        return paths
+        place, labels = self._located(pattern, lambda place: locate_all(place, self.root, self._source))
+        files = {path.partition("::")[0] for paths in labels.values() for path in paths}
+        self.note(pattern, place, files)
+        return labels
+
+    def is_pattern(self, name: str) -> bool:
+        """Whether a name in the options stands for several files: it has a star, or is that of a folder."""
+        places = (*_candidates(name, self.root), Path(self.places.get(name, name)))
+        return "*" in name or any(place.is_dir() for place in places)
 
     def folder(self, name: str) -> str:
         """The path of a folder, see `locate_folder`. The caller records the files that it reads there by `note`."""
@@ -95,7 +102,7 @@ def locate_folder(path: str, root: str | None = None) -> str:
     Raises:
         DataError: there is no such folder.
     """
-    for candidate in (Path(path).expanduser(), data_root(root) / Path(path).expanduser()):
+    for candidate in _candidates(path, root):
         if candidate.is_dir():
             return str(candidate)
     raise DataError(
@@ -104,25 +111,77 @@ def locate_folder(path: str, root: str | None = None) -> str:
     )
 
 
-def locate_all(pattern: str, root: str | None = None, source: dict | None = None) -> dict[str, str]:
-    """Find the files of a pattern such as "names/*.txt"; arguments as of `locate`.
+def locate_all(pattern: str, root: str | None = None, source: dict | None = None) -> tuple[str, dict[str, list[str]]]:
+    """Find the files of labels, which are in their names, as in "names/*.txt", or in those of their folders, as in
+    "reviews/*/*.txt"; arguments as of `locate`.
+
+    Args:
+        pattern: with a star for the label; a second star, in the last part, matches any text. Or a folder, which stands
+            for all files in its folders or, if it has none, for its own files. Also within an archive:
+            "names.zip::names/*.txt".
 
     Returns:
-        The paths by what the star stands for, in alphabetical order.
+        The pattern with its folder, and the paths by what the first star stands for, in alphabetical order.
 
     Raises:
-        DataError: the last part of the pattern does not have one star, or no file matches.
+        DataError: the pattern has no such star, or no file matches.
     """
-    folder, _, last = pattern.rpartition("/")
-    if last.count("*") != 1 or "*" in folder:
+    archive, separator, inner = pattern.partition("::")
+    if separator:
+        place = locate(archive, root, source)
+        return f"{place}::{inner}", _labelled(inner, members(place), f"{place}::")
+    for folder in _candidates(pattern, root):
+        if folder.is_dir():
+            return locate_all(_pattern_of_folder(folder))
+    if "*" not in pattern:
         raise DataError(f"{pattern} has no place for the label: write one * in its last part, as in names/*.txt.")
-    before, after = last.split("*")
-    for place in (Path(folder).expanduser(), data_root(root) / folder):
-        files = sorted(path for path in place.glob(last) if path.is_file()) if place.is_dir() else []
-        if files:
-            return {path.name[len(before) : len(path.name) - len(after)]: str(path) for path in files}
+    fixed = pattern.partition("*")[0].rpartition("/")[0]
+    for folder in _candidates(fixed, root):
+        if not folder.is_dir():
+            continue
+        below = pattern[len(fixed) :].lstrip("/")
+        visible = (path for path in folder.glob(below) if path.is_file() and not path.name.startswith("."))
+        names = sorted(path.relative_to(folder).as_posix() for path in visible)
+        if names:
+            return f"{folder.as_posix()}/{below}", _labelled(below, names, f"{folder.as_posix()}/")
     places = dict.fromkeys((str(Path.cwd()), str(data_root(root).absolute())))
     raise DataError(f"There are no files {pattern} in {' or '.join(places)}: {_advice(pattern, source)}")
+
+
+def _candidates(name: str, root: str | None) -> tuple[Path, Path]:
+    """Where a relative path may lead."""
+    return Path(name).expanduser(), data_root(root) / Path(name).expanduser()
+
+
+def _labelled(pattern: str, names: list[str], before: str) -> dict[str, list[str]]:
+    """The names that match a pattern, by what its first star stands for."""
+    if not 1 <= pattern.count("*") <= 2:
+        raise DataError(f"{before}{pattern} has no place for the label: write one * in it, as in names/*.txt.")
+    star = re.compile("([^/]*)".join(map(re.escape, pattern.split("*"))))
+    labels: dict[str, list[str]] = {}
+    for name in sorted(names):
+        match = star.fullmatch(name)
+        if match is not None:
+            labels.setdefault(match[1], []).append(f"{before}{name}")
+    if not labels:
+        raise DataError(f"There are no files {before}{pattern}.{closest(pattern, names)}")
+    return labels
+
+
+def _pattern_of_folder(folder: Path) -> str:
+    """The pattern of a folder with a folder per label, or a file per label."""
+    if any(path.is_dir() for path in folder.glob("*/*")):
+        raise DataError(f"{folder} has folders in its folders: give the folder of one split, such as {folder}/train.")
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    if any(path.is_file() for path in folder.glob("*/*")):
+        return f"{folder.as_posix()}/*/*"
+    suffixes = sorted({path.suffix for path in files})
+    if len(suffixes) > 1:
+        raise DataError(
+            f"{folder} has files of several kinds: give a pattern with the names of those with texts, as in "
+            f"{folder.as_posix()}/*{suffixes[-1]}."
+        )
+    return f"{folder.as_posix()}/*{''.join(suffixes)}"
 
 
 def _advice(name: str, source: dict | None) -> str:

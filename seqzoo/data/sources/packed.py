@@ -1,17 +1,20 @@
-"""Reading bytes of plain and compressed files (.gz, .xz) and of members of zip archives (`fra-eng.zip::fra.txt`)."""
+"""Reading bytes of plain and compressed files (.gz, .xz, .bz2, .zst) and of members of zip archives, as in
+`fra-eng.zip::fra.txt`.
+"""
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import lzma
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from seqzoo.contracts.errors import DataError, closest
+from seqzoo.contracts.errors import DataError, closest, not_installed
 
 PIECE = 2**22
 """Bytes that are read at once."""
@@ -23,9 +26,26 @@ tenth, and a file that expands much further was made to fill the memory.
 """
 
 
+def _open_zstandard(path: str, mode: str) -> Any:
+    try:
+        import zstandard
+    except ImportError:
+        raise DataError(f"{path} needs {not_installed('zstandard')}, or decompress it.") from None
+    return zstandard.open(path, mode)
+
+
+OPENERS: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+    ".bz2": bz2.open,
+    ".zst": _open_zstandard,
+}
+"""The suffixes of compressed files, and what opens them."""
+
+
 @contextmanager
 def open_bytes(path: str) -> Iterator[IO[bytes]]:
-    """Open a file to be read piece by piece; .gz, .xz and members of .zip are decompressed.
+    """Open a file to be read piece by piece; compressed files and members of .zip archives are decompressed.
 
     Raises:
         DataError: the file cannot be read or decompressed; also while it is read.
@@ -43,18 +63,34 @@ def read_bytes(path: str) -> bytes:
 
 
 def unpacked_name(path: str) -> str:
-    """The name whose suffix tells the format: that of the member of an archive, or the path without .gz and .xz.
+    """The name whose suffix tells the format: that of the member of an archive, or the path without the suffix of its
+    compression.
 
     Raises:
         DataError: as `open_bytes`.
     """
     archive, _, member = path.partition("::")
     if not archive.endswith(".zip"):
-        return archive.removesuffix(".gz").removesuffix(".xz")
+        return archive.removesuffix(_suffix(archive))
     if member:
         return member
     with _as_data_errors(path), zipfile.ZipFile(archive) as opened:
         return _member_of(opened, archive, member)
+
+
+def members(archive: str) -> list[str]:
+    """The names of the files in a zip archive.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with _as_data_errors(archive), zipfile.ZipFile(archive) as opened:
+        return sorted(name for name in opened.namelist() if not name.endswith("/"))
+
+
+def _suffix(path: str) -> str:
+    """The suffix of a compressed file; empty: it is not compressed."""
+    return next((suffix for suffix in OPENERS if path.endswith(suffix)), "")
 
 
 def _opened(path: str, stack: ExitStack) -> tuple[Any, int | None]:
@@ -64,9 +100,10 @@ def _opened(path: str, stack: ExitStack) -> tuple[Any, int | None]:
         opened = stack.enter_context(zipfile.ZipFile(archive))
         name = _member_of(opened, archive, member)
         return stack.enter_context(opened.open(name)), opened.getinfo(name).compress_size
-    packed = archive.endswith((".gz", ".xz"))
-    opener: Any = gzip.open if archive.endswith(".gz") else lzma.open if archive.endswith(".xz") else open
-    return stack.enter_context(opener(archive, "rb")), Path(archive).stat().st_size if packed else None
+    suffix = _suffix(archive)
+    if not suffix:
+        return stack.enter_context(Path(archive).open("rb")), None
+    return stack.enter_context(OPENERS[suffix](archive, "rb")), Path(archive).stat().st_size
 
 
 def _member_of(opened: zipfile.ZipFile, archive: str, member: str) -> str:

@@ -1,6 +1,6 @@
 """Reading text files as lines, rows and pairs. Errors are reported with the file and the line number.
 
-A path may end in .gz or .xz, or name a file in a zip archive: `fra-eng.zip::fra.txt`.
+A path may name a compressed file, or a file in a zip archive: `fra-eng.zip::fra.txt`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,15 @@ _TREE = re.compile(r"\(\S*|\)|[^\s()]+")
 DEEPEST_TREE = 1000
 """Maximum depth of a tree; those of real sentences are less than a hundred deep."""
 
-_PACKED = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"PK\x03\x04": ".zip"}
+PACKED = {
+    b"\x1f\x8b": ".gz",
+    b"\xfd7zXZ\x00": ".xz",
+    b"PK\x03\x04": ".zip",
+    b"BZh": ".bz2",
+    b"\x28\xb5\x2f\xfd": ".zst",
+}
 """The first bytes of compressed files, and their suffixes."""
-_WIDE = {
+WIDE = {
     codecs.BOM_UTF32_LE: "utf-32",  # begins like the next one
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -117,18 +123,18 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
 
 def _check_beginning(path: str, data: bytes, encoding: str) -> None:
     """Raise DataError for compressed files and files of another encoding, whose bytes may nevertheless decode."""
-    for begin, suffix in _PACKED.items():
+    for begin, suffix in PACKED.items():
         if data.startswith(begin):
             raise DataError(f"{path} is a compressed {suffix} file: give its name this suffix, or decompress it.")
     name = codecs.lookup(encoding).name
-    if name in _WIDE.values() and not data.startswith(tuple(_WIDE)):
+    if name in WIDE.values() and not data.startswith(tuple(WIDE)):
         raise DataError(
             f"{path} is not {name}, whose files begin with a byte order mark: set data.encoding to its encoding (often "
             f"utf-8, or {name}-le)."
         )
     if name.startswith(("utf-16", "utf-32")):
         return
-    for begin, name in _WIDE.items():
+    for begin, name in WIDE.items():
         if data.startswith(begin):
             raise DataError(f"{path} begins like a {name} file, but is read as {encoding}: set data.encoding={name}.")
     if 4 * data.count(0) > len(data):
@@ -181,6 +187,11 @@ def read_lines(path: str, encoding: str = "utf-8") -> list[str]:
 def read_with_label(path: str, label: str, encoding: str = "utf-8") -> list[Row]:
     """Read lines of text as rows of this label and the text."""
     return [Row([label, line.strip()], f"{path}:{number}") for number, line in filled_lines(path, encoding)]
+
+
+def read_document(path: str, label: str, encoding: str = "utf-8") -> Row:
+    """Read a file as a row of this label and its whole text."""
+    return Row([label, read_text(path, encoding).strip()], path)
 
 
 def read_labelled_lines(path: str, encoding: str = "utf-8") -> list[Row]:
@@ -247,9 +258,11 @@ def read_trees(path: str, encoding: str = "utf-8") -> list[Row]:
     return rows
 
 
-def read_parallel(source: str, target: str, encoding: str = "utf-8") -> list[Row]:
+def read_parallel(
+    source: str, target: str, source_encoding: str = "utf-8", target_encoding: str = "utf-8"
+) -> list[Row]:
     """Read two files aligned by line as rows of two stripped texts."""
-    sources, targets = read_lines(source, encoding), read_lines(target, encoding)
+    sources, targets = read_lines(source, source_encoding), read_lines(target, target_encoding)
     if len(sources) != len(targets):
         raise DataError(
             f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}: "

@@ -1,4 +1,4 @@
-"""Reading tables of texts: .csv, .jsonl, or tab-separated."""
+"""Reading tables of texts: JSON, or columns between separators. `detection` finds how a table is written."""
 
 from __future__ import annotations
 
@@ -6,43 +6,175 @@ import csv
 import io
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from seqzoo.contracts.errors import DataError, closest
 from seqzoo.data.sources.packed import unpacked_name
-from seqzoo.data.sources.reading import Row, check_characters, filled_lines, parse_json, read_text
+from seqzoo.data.sources.reading import Row, check_characters, parse_json, read_pieces, read_text
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the rows of a table are written.
+
+    Attributes:
+        separator: between fields; SPACES: two spaces or more, or a tab; JSON: rows are objects.
+        quoted: fields in quotes may contain separators and line ends, as in CSV; otherwise quotes have no meaning.
+    """
+
+    separator: str
+    quoted: bool = False
+
+    def __str__(self) -> str:
+        if self.separator == JSON:
+            return "JSON"
+        return f"table with columns separated by {_NAMES_OF_SEPARATORS[self.separator]}"
+
+
+JSON, SPACES = "json", "spaces"
+_NAMES_OF_SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", SPACES: "spaces"}
+_ALIGNED = re.compile(r" {2,}|\t+")
+
+
+def dialect_by_name(path: str) -> Dialect:
+    """The dialect of a file by its suffix: .jsonl and .json, .csv with commas and quotes, otherwise tabs."""
+    inner = unpacked_name(path)
+    if inner.endswith((".jsonl", ".json")):
+        return Dialect(JSON)
+    return Dialect(",", quoted=True) if inner.endswith(".csv") else Dialect("\t")
 
 
 def read_table(
-    path: str, columns: list[str | int], encoding: str = "utf-8", lists: bool = False, options: Sequence[str] = ()
+    path: str,
+    columns: Sequence[str | int],
+    encoding: str = "utf-8",
+    lists: bool = False,
+    options: Sequence[str] = (),
+    dialect: Dialect | None = None,
+    header: bool | None = None,
 ) -> list[Row]:
     """Read some columns of a table, with stripped fields.
 
     Args:
-        path: of a .csv, .jsonl or otherwise tab-separated file. In a tab-separated file quotes have no meaning, and
-            fields cannot contain tabs or line ends.
-        columns: names in the header, or keys of .jsonl; or zero-based indices for a file without a header.
+        path: of the file.
+        columns: names in the header, or keys of JSON; or zero-based indices.
         encoding: of the file.
-        lists: a field of .jsonl may be a list of texts, which become the lines of one text.
+        lists: a field of JSON may be a list of texts, which become the lines of one text.
         options: the option of the data that names each column, for messages.
+        dialect: None: that of the file's suffix, see `dialect_by_name`.
+        header: whether the first row names the columns; None: where a column is given by its name.
 
     Raises:
         DataError: a row has another number of fields than the others, or a field is not a text, number or boolean.
     """
-    inner = unpacked_name(path)
-    named = {column: f"{column!r} (data.{option})" for column, option in zip(columns, options, strict=False)}
-    if inner.endswith((".jsonl", ".json")):
-        return [_json_row(path, number, line, columns, named, lists) for number, line in filled_lines(path, encoding)]
-    comma = inner.endswith(".csv")
-    rows = list(_csv_rows(path, encoding) if comma else _tab_rows(path, encoding))
-    _check_widths(path, rows, columns, comma)
-    header = [name.strip() for name in rows[0][1]]
-    if any(isinstance(column, str) for column in columns):
+    dialect = dialect or dialect_by_name(path)
+    text = read_text(path, encoding)
+    called = {column: f"{column!r} (data.{option})" for column, option in zip(columns, options, strict=False)}
+    if dialect.separator == JSON:
+        return [_json_row(where, values, columns, called, lists) for where, values in json_objects(path, text)]
+    rows = list(split_rows(path, text, dialect))
+    named = any(isinstance(column, str) for column in columns)
+    _check_widths(path, rows, named, dialect)
+    names = [name.strip() for name in rows[0][1]]
+    if named or header:
         del rows[0]
-    places = [_place_of(path, header, column, named.get(column, repr(column))) for column in columns]
+    places = [_place_of(path, names, column, called.get(column, repr(column))) for column in columns]
     return [Row([fields[place].strip() for place in places], f"{path}:{number}") for number, fields in rows]
+
+
+def split_rows(path: str, text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table that are not blank, each with the number of its first line.
+
+    Raises:
+        DataError: quotes are not those of CSV.
+    """
+    if dialect.quoted:
+        yield from _quoted_rows(path, text, dialect.separator)
+        return
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        if line.strip():
+            aligned = dialect.separator == SPACES
+            yield number, _ALIGNED.split(line.strip()) if aligned else line.split(dialect.separator)
+
+
+def json_objects(path: str, text: str, start: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSON text, each with its place: one per line, a list of objects, or a list in an object.
+
+    Args:
+        path: of the file, for places.
+        text: of the file, or lines of it.
+        start: number of lines before the text.
+
+    Raises:
+        DataError: it is not JSON, or has no objects.
+    """
+    items = json_list(text)
+    if items is not None and all(isinstance(item, dict) for item in items):
+        yield from ((f"{path}, item {number}", item) for number, item in enumerate(items, start=1))
+        return
+    for number, line in enumerate(text.split("\n"), start=start + 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        values = parse_json(line, where, "one object per line")
+        if not isinstance(values, dict):
+            raise DataError(f'{where}: found {line[:40]!r}, expected an object such as {{"text": ..., "label": ...}}.')
+        yield where, values
+
+
+def json_texts(path: str, key: str, encoding: str = "utf-8") -> Iterator[str]:
+    """The texts of JSON objects, each with a line end. Those of one object per line need not fit into memory.
+
+    Args:
+        path: of the file.
+        key: of the texts; lists of texts are lines.
+        encoding: of the file.
+    """
+    pieces = read_pieces(path, encoding)
+    first = next(pieces)
+    lines = first.lstrip().startswith("{") and is_json(first.strip().partition("\n")[0])
+    start = 0
+    for piece in chain([first], pieces) if lines else ["".join([first, *pieces])]:
+        for where, values in json_objects(path, piece, start):
+            if key not in values:
+                raise DataError(f"{where}: no key {key!r}.{closest(key, values)}")
+            yield json_field(values[key], where, key, lists=True) + "\n"
+        start += piece.count("\n")
+
+
+def json_list(text: str) -> list[Any] | None:
+    """The items of a text that is one JSON list, or one JSON object of objects or with a list of objects; None: it is
+    neither.
+    """
+    begin = text.lstrip()[:1]
+    if begin not in ("[", "{"):
+        return None
+    first, _, others = text.strip().partition("\n")
+    if begin == "{" and others and is_json(first):
+        return None
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(content, dict):
+        lists = [value for value in content.values() if isinstance(value, list) and value]
+        content = lists[0] if len(lists) == 1 else list(content.values())
+        return content if content and all(isinstance(item, dict) for item in content) else None
+    return content
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def json_field(value: Any, where: str, name: str, lists: bool = False) -> str:
@@ -73,30 +205,20 @@ def json_field(value: Any, where: str, name: str, lists: bool = False) -> str:
 
 
 def _json_row(
-    path: str, number: int, line: str, columns: list[str | int], named: dict[str | int, str], lists: bool
+    where: str, values: dict[str, Any], columns: Sequence[str | int], called: dict[str | int, str], lists: bool
 ) -> Row:
-    where = f"{path}:{number}"
-    values = parse_json(line, where, "one object per line")
-    if not isinstance(values, dict):
-        raise DataError(f'{where}: found {line[:40]!r}, expected an object such as {{"text": ..., "label": ...}}.')
     for column in columns:
+        name = called.get(column, repr(column))
         if isinstance(column, int):
-            names = ", ".join(name[:40] for name in values)[:100]
-            told = named.get(column, column)
-            raise DataError(f"{where}: column {told} is a number, but JSON has names: give one of {names}.")
+            keys = ", ".join(key[:40] for key in values)[:100]
+            raise DataError(f"{where}: column {name} is a number, but JSON has names: give one of {keys}.")
         if column not in values:
-            told = named.get(column, repr(column))
-            raise DataError(f"{where}: no key {told}.{closest(str(column), [key[:40] for key in values])}")
-    return Row([json_field(values[column], where, str(column), lists) for column in columns], where)
+            raise DataError(f"{where}: no key {name}.{closest(str(column), [key[:40] for key in values])}")
+    return Row([json_field(values[str(column)], where, str(column), lists) for column in columns], where)
 
 
-def _tab_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    return ((number, line.split("\t")) for number, line in filled_lines(path, encoding))
-
-
-def _csv_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the number of its first line."""
-    reader = csv.reader(io.StringIO(read_text(path, encoding), newline="\n"), strict=True)
+def _quoted_rows(path: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=separator, strict=True)
     limit = csv.field_size_limit(sys.maxsize)  # documents may be long
     number = 1
     try:
@@ -112,12 +234,11 @@ def _csv_rows(path: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
         csv.field_size_limit(limit)
 
 
-def _check_widths(path: str, rows: list[tuple[int, list[str]]], columns: list[str | int], comma: bool) -> None:
+def _check_widths(path: str, rows: list[tuple[int, list[str]]], named: bool, dialect: Dialect) -> None:
     """Raise DataError for the first row whose number of fields is not that of the first row."""
     if not rows:
         raise DataError(f"{path} has no rows: give a file with rows.")
     first = rows[0][1]
-    named = any(isinstance(column, str) for column in columns)
     for number, fields in rows:
         if len(fields) == len(first):
             continue
@@ -126,11 +247,11 @@ def _check_widths(path: str, rows: list[tuple[int, list[str]]], columns: list[st
         )
         if len(fields) < len(first):
             advice = "Correct the row: an empty field also needs its separator."
-        elif comma:
-            advice = "Quote the text if it contains commas."
+        elif dialect.quoted:
+            advice = f"Quote the text if it contains {_NAMES_OF_SEPARATORS[dialect.separator]}."
         else:
-            advice = "Remove the tabs inside the texts."
-        if not comma and any(field.startswith('"') and field.count('"') % 2 for field in fields):
+            advice = f"Remove the {_NAMES_OF_SEPARATORS[dialect.separator]} inside the texts."
+        if not dialect.quoted and any(field.startswith('"') and field.count('"') % 2 for field in fields):
             advice = "Quotes have no meaning here: give a .csv file, or texts without tabs and line ends."
         raise DataError(f"{path}:{number}: the row has {_count(len(fields))}, {others}. {advice}")
 

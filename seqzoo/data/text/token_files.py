@@ -20,6 +20,7 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.locks import lock
 from seqzoo.data.sources.fingerprints import whole_digest
 from seqzoo.data.sources.reading import read_pieces
+from seqzoo.data.sources.tables import json_texts
 from seqzoo.data.text.codec import TextCodec, codec_from_plain
 
 VERSION = 2
@@ -34,12 +35,14 @@ class Pieces:
         path: of the file.
         encoding: of the file.
         closed: add a line end to a last line without one.
+        key: of the texts, if the file is JSON; None: it is plain text.
         start, end: of the part, in characters; None: to the end of the file.
     """
 
     path: str
     encoding: str = "utf-8"
     closed: bool = False
+    key: str | None = None
     start: int = 0
     end: int | None = None
 
@@ -54,6 +57,9 @@ class Pieces:
                 return
 
     def _all(self) -> Iterator[str]:
+        if self.key is not None:
+            yield from json_texts(self.path, self.key, self.encoding)
+            return
         for piece in read_pieces(self.path, self.encoding):
             yield f"{piece}\n" if self.closed and not piece.endswith("\n") else piece
 
@@ -90,7 +96,8 @@ class Pieces:
         archive, _, member = self.path.partition("::")
         status = Path(archive).stat()
         parts = (whole_digest(archive, status.st_mtime_ns, status.st_size), member, self.encoding, self.closed)
-        return repr((*parts, self.start, self.end, VERSION))
+        keys = () if self.key is None else (self.key,)
+        return repr((*parts, *keys, self.start, self.end, VERSION))
 
 
 def encode_pieces(codec: TextCodec, pieces: Iterable[str], limit: int | None = None) -> Iterator[np.ndarray]:

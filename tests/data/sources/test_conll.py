@@ -108,7 +108,7 @@ def write(path: Path, text: str) -> str:
 def test_what_conllu_has_besides_words_is_left_out(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conllu", CONLLU.replace("1\tNo house", "1\t#"))
     for columns in ({"tag": "upos"}, {"token": None, "tag": -1}, {}):
-        conll, (first, second) = read_conll(path, columns)
+        conll, (first, second), _ = read_conll(path, columns)
         assert (conll.token, conll.tag) == (1, 3)
         assert first.tokens == ["Vamos", "nos", "a", "el", "mar", "!"]
         assert first.tags == ["VERB", "PRON", "ADP", "DET", "NOUN", "PUNCT"]
@@ -143,7 +143,7 @@ def test_what_was_taken_for_a_tag_is_told(tmp_path: Path) -> None:
     data = TaggingFiles(train=path, validation=path)
     data.load()
     assert data.spec.targets.labels == ["ADP", "DET", "NOUN", "PRON", "PUNCT", "VERB", "X"]
-    assert data.remarks[0] == f"{path} is CoNLL-U: tokens are its column form, tags its column upos (data.columns.tag)"
+    assert data.remarks[0] == "a.conllu: CoNLL-U; tokens: column form, tags: column upos (data.columns.tag)"
     data = TaggingFiles(train=path, validation=path, columns={"token": None, "tag": "deprel"})
     data.load()
     assert "root" in data.spec.targets.labels
@@ -159,7 +159,7 @@ def test_what_was_taken_for_a_tag_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_conll_by_number(tmp_path: Path, text: str) -> None:
-    _, sentences = read_conll(write(tmp_path / "a", text), {"token": 0, "tag": -1})
+    _, sentences, _ = read_conll(write(tmp_path / "a", text), {"token": 0, "tag": -1})
     assert [sentence[:2] for sentence in sentences] == [(["#", "run"], ["O", "B-x"]), (["c\u00a0d"], ["O"])]
 
 
