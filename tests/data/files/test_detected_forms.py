@@ -237,7 +237,7 @@ def test_encodings(tmp_path: Path) -> None:
     chinese = write(tmp_path / "e.tsv", "1\t这个酒店很好\n0\t不好\n1\t很好\n", "gb18030")
     with pytest.raises(DataError, match=r"e.tsv is not UTF-8: set data.encoding .* perhaps gb18030"):
         read(chinese)
-    assert read(chinese, encoding="gb18030")[0][1] == ("不好", "0")
+    assert read(chinese, encoding="gb18030", label_column=0)[0][1] == ("不好", "0")
 
 
 def test_compressed_json_is_running_text(tmp_path: Path) -> None:
