@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqzoo.configuration import registry as _registry
 from seqzoo.contracts.arguments import check_argument as _check_argument
+from seqzoo.contracts.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from seqzoo.analysis.catalogue import cell_info
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from seqzoo.runs.calls import evaluate, train
     from seqzoo.runs.loaded import Loaded, load
 
-__version__ = "0.1.0"
 __all__ = [
     "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "LearningRule",
     "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Task", "baseline", "build", "cell_info", "compose",

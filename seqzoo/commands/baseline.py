@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seqzoo.commands.arguments import allow_own_modules, help_options
+from seqzoo.commands.command_line import allow_own_modules, help_options
 from seqzoo.contracts.errors import ConfigError, program
 
 if TYPE_CHECKING:

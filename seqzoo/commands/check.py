@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqzoo.commands.arguments import allow_own_modules, help_options
+from seqzoo.commands.command_line import allow_own_modules, help_options
 from seqzoo.contracts.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from seqzoo.commands.arguments import pairs_of
+from seqzoo.commands.command_line import pairs_of
 from seqzoo.configuration import composing
 from seqzoo.contracts.errors import ConfigError
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from seqzoo.commands.arguments import find_modules_here, pairs_of
+from seqzoo.commands.command_line import find_modules_here, pairs_of
 from seqzoo.contracts.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from seqzoo.commands.arguments import allow_own_modules, check_new
+from seqzoo.commands.command_line import allow_own_modules, check_new
 from seqzoo.contracts.errors import program
 
 

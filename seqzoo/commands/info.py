@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from seqzoo.commands.arguments import find_modules_here
+from seqzoo.commands.command_line import find_modules_here
 from seqzoo.contracts.errors import ConfigError, printable_lines
 
 

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from seqzoo.commands.arguments import take_config_dirs
 from seqzoo.commands.baseline import baseline
 from seqzoo.commands.check import check
+from seqzoo.commands.command_line import take_config_dirs
 from seqzoo.commands.compare import compare
 from seqzoo.commands.data import data
 from seqzoo.commands.diff import diff
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"\nseqzoo is not on the PATH: use {program('seqzoo')} instead")
         return
     if arguments[0] == "--version":
-        from seqzoo import __version__
+        from seqzoo.contracts.version import __version__
 
         print(f"seqzoo {__version__}")
         return

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from seqzoo.commands.arguments import find_modules_here
+from seqzoo.commands.command_line import find_modules_here
 from seqzoo.contracts.errors import ConfigError, DataError, printable_lines
 from seqzoo.contracts.span_notation import SCHEMES, convert
 

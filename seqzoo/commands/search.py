@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from seqzoo.commands.arguments import allow_own_modules
+from seqzoo.commands.command_line import allow_own_modules
 
 
 def search(arguments: list[str]) -> None:

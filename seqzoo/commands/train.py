@@ -6,7 +6,7 @@ import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from seqzoo.commands.arguments import allow_own_modules, help_options
+from seqzoo.commands.command_line import allow_own_modules, help_options
 from seqzoo.contracts.errors import ConfigError, SeqzooError, program
 
 if TYPE_CHECKING:

@@ -193,7 +193,7 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
     for override in _parsed_each(overrides, mistakes):
         text, group = override.input_line, override.key_or_group
         if group == "hydra.searchpath":
-            mistakes.append(f"{text!r} is not for a command line: name the folder with --config-dir FOLDER")
+            mistakes.append(f"{text!r} cannot be given on the command line: give the folder by --config-dir FOLDER")
         elif override.package is not None:
             mistakes.append(f"{text!r} names a package of Hydra's: write {group}=... without it")
         elif override.is_sweep_override():

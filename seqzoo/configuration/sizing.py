@@ -107,9 +107,9 @@ def within_budget(experiment: Experiment, data: DataModule, spec: DataSpec) -> E
         what = "weights" if name == "parameters" else "FLOPs per token"
         parts = ", ".join(f"{group}={experiment.choices[group]}" for group in ("cell", "backbone", "task", "data"))
         mistake = (
-            f"budget.{name} is {target:,.0f}: {parts} comes to {reached:,.0f} {what} at best "
-            f"({reached / target - 1:+.1%}, backbone.hidden_size={width}); choose another budget, or allow more than "
-            f"budget.tolerance={budget.tolerance:g}"
+            f"budget.{name} is {target:,.0f}: the closest that {parts} can have is {reached:,.0f} {what} "
+            f"({reached / target - 1:+.1%}, with backbone.hidden_size={width}); choose another budget, or a "
+            f"budget.tolerance above {budget.tolerance:g}"
         )
         raise ConfigError([mistake])
     return at(width)

@@ -10,15 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seqzoo import __version__, baselines
+from seqzoo import baselines
 from seqzoo.baselines import Baseline
 from seqzoo.baselines.fitting import fit_baselines
 from seqzoo.configuration.experiment import Experiment
+from seqzoo.configuration.recipe import NONE
 from seqzoo.contracts import disk
 from seqzoo.contracts.cache import user_cache
 from seqzoo.contracts.errors import SeqzooError, program
 from seqzoo.contracts.locks import lock
 from seqzoo.contracts.parts import DataModule, Task
+from seqzoo.contracts.version import __version__
 from seqzoo.data.sources.fingerprints import records
 from seqzoo.runs.baseline import Baselines, baselines_of, ranked
 from seqzoo.training.evaluation import middle
@@ -161,7 +163,7 @@ def about_baseline(metrics: Mapping[str, Any], remark: str, task: Task, advice: 
 
 
 def next_step(experiment: Experiment, data: DataModule, updates: int, best_update: int, later_end: str) -> str:
-    """What to try where a network does not beat the baseline, by what is known of the run; empty if nothing is.
+    """What to try next if a network does not beat the baseline, from what the run shows; empty without a suggestion.
 
     Args:
         experiment: of the run.
@@ -170,6 +172,8 @@ def next_step(experiment: Experiment, data: DataModule, updates: int, best_updat
         best_update: the one after which validation was best.
         later_end: an override that makes the training longer.
     """
+    if experiment.recipe == NONE and data.files and type(data).survey is not DataModule.survey:
+        return "choose the options that are not given from the training data by recipe=auto"
     if best_update >= 0.9 * updates:
         return f"validation was still improving at the last update, so train for longer, for example {later_end}"
     inputs = data.spec.inputs

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from seqzoo import __version__
 from seqzoo.configuration import composing
 from seqzoo.configuration.building import build_data, build_model, build_rule, task_name
 from seqzoo.configuration.checking import check
@@ -30,6 +29,7 @@ from seqzoo.contracts.options import Options
 from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.version import __version__
 from seqzoo.data.sources.fingerprints import changed, records, saved_records
 from seqzoo.data.text.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
 from seqzoo.metrics import signatures

@@ -133,7 +133,7 @@ def test_a_width_may_be_off_by_the_tolerance_in_both_directions(off: float) -> N
     budget = [f"budget.parameters={target}", "task=tagging"]
     fitted = within_budget(compose(*budget, "budget.tolerance=0.003"), data, spec)
     assert fitted.backbone["hidden_size"] == 40
-    with pytest.raises(ConfigError, match=re.escape(f"at best ({off:+.1%}, backbone.hidden_size=40)")):
+    with pytest.raises(ConfigError, match=re.escape(f"({off:+.1%}, with backbone.hidden_size=40)")):
         within_budget(compose(*budget, "budget.tolerance=0.001"), data, spec)
 
 

@@ -106,7 +106,7 @@ def test_all_mistakes_are_reported_together() -> None:
         ("hydra.run=3", "'hydra.run=3' cannot be used: Hydra takes another type of value there"),
         ("+cell.class=x", "'+cell.class=x' cannot be used: there is such an option already, leave out the +"),
         ("seed=a=b", "seed is 'a=b', which cannot be read as a value: quote it"),
-        ("hydra.searchpath=[pkg://x]", "'hydra.searchpath=[pkg://x]' is not for a command line: name the folder with"),
+        ("hydra.searchpath=[pkg://x]", "'hydra.searchpath=[pkg://x]' cannot be given on the command line: give the"),
         ("+cell@x=gru", "'+cell@x=gru' names a package of Hydra's: write cell=... without it"),
         ("cell=../task/tagging", "there is no cell named '../task/tagging'."),
         ("data.limit=" + "[1," * 600, "'data.limit=[1,[1,"),

@@ -164,6 +164,8 @@ def test_auto_is_for_files_and_for_what_is_quick(options: list[str], monkeypatch
 
 def test_what_to_try_next(options: list[str]) -> None:
     experiment, data, task = loaded(options)
+    without = replace(experiment, recipe="none")
+    assert beside.next_step(without, data, 100, 100, "training.epochs=4").endswith("by recipe=auto")
     longer = beside.next_step(experiment, data, 100, 100, "training.epochs=4")
     assert "train for longer, for example training.epochs=4" in longer
     assert "data.vectors=FILE" in beside.next_step(experiment, data, 100, 60, "")

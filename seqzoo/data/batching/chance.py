@@ -1,4 +1,4 @@
-"""Random generators that depend only on a seed and a position in the training, so that a resumed run draws the same."""
+"""Random generators that depend only on a seed and a position in training, so that a resumed run repeats them."""
 
 from __future__ import annotations
 

@@ -328,7 +328,7 @@ class Decoder(nn.Module):
 
 
 def _seen(features: Features, name: str) -> Tensor:
-    """What the first state is computed from, (B, F)."""
+    """The features of the encoder that the decoder's first state is computed from, (B, F)."""
     if name == "first_state":
         return torch.cat([tensor.flatten(1) for tensor in _features_of(features.state)], dim=-1)
     return (mean_of if name == "mean_state" else largest_of)(features.outputs, features.lengths)

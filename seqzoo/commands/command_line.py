@@ -1,4 +1,4 @@
-"""Functions that commands share: options, help, user-defined modules."""
+"""What the commands share: their options, their help, and modules of the user's own."""
 
 from __future__ import annotations
 
