@@ -25,6 +25,7 @@ class Texts:
         distinct_words: number of distinct words.
         single_words: number of words that occur once.
         distinct_characters: number of distinct characters.
+        same_length: whether all texts have the same number of characters.
     """
 
     words: float
@@ -36,6 +37,7 @@ class Texts:
     distinct_words: int
     single_words: int
     distinct_characters: int
+    same_length: bool
 
     @property
     def spaced(self) -> bool:
@@ -69,6 +71,11 @@ class Survey:
     scheme: str | None = None
     vector_size: int | None = None
 
+    @property
+    def aligned(self) -> bool:
+        """Whether sources are strings of one length, such as windows of DNA around a site."""
+        return not self.tokenized and self.sources.same_length and self.sources.characters > 1
+
 
 def measure_texts(texts: Iterable[str | Sequence[str]]) -> Texts:
     """Measure texts, whose words are separated by spaces, or lists of tokens."""
@@ -92,6 +99,7 @@ def measure_texts(texts: Iterable[str | Sequence[str]]) -> Texts:
         distinct_words=len(words),
         single_words=sum(count == 1 for count in words.values()),
         distinct_characters=len(alphabet),
+        same_length=len(set(character_counts)) == 1,
     )
 
 

@@ -149,3 +149,19 @@ def test_few_validation_examples_choose_no_weights(reviews: str, tmp_path: Path)
     many = table(tmp_path / "many.tsv", [f"{text} {number}" for number in range(300) for text in SENTENCES])
     config, values = classified(many)
     assert (config.training.keep, values["training.patience"]) == ("best", 8)
+
+
+def test_windows_of_one_length_are_read_from_their_middle(tmp_path: Path) -> None:
+    config, _ = classified(table(tmp_path / "windows.tsv", ["ACGTA", "CCGTT", "GATTC"] * 20))
+    assert config.task["pooling"] == "middle"
+    config, _ = classified(table(tmp_path / "strings.tsv", ["ACGTA", "CCGT", "GATTC"] * 20))
+    assert config.task["pooling"] == ("mean", "max")
+
+
+def test_the_schedule_depends_on_the_number_of_examples(tmp_path: Path) -> None:
+    schedules = []
+    for number in (100, 1_000):
+        texts = [f"{text} {index}" for index in range(number // 4) for text in SENTENCES]
+        config, _ = classified(table(tmp_path / "data.tsv", texts))
+        schedules.append((config.data["batch_size"], config.training.epochs, config.ensemble))
+    assert schedules == [(8, 40, 5), (16, 30, 5)]
