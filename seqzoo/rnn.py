@@ -519,7 +519,7 @@ def _check_arguments(sizes: dict[str, Any], switches: dict[str, Any], dropout: A
     """Raises TypeError and ValueError where torch does."""
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool):
-            raise TypeError(f"{name} is {size!r:.60}: it must be a whole number")
+            raise TypeError(f"{name} is {size!r:.60}: it must be an integer")
         least = 0 if name == "proj_size" else 1
         if size < least:
             raise ValueError(f"{name} is {size}: it must be at least {least}")
@@ -595,7 +595,7 @@ def _as_lengths(lengths: Any) -> Tensor:
     try:
         return torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise ValueError(f"lengths are {lengths!r:.60}: they must be whole numbers, one per row") from error
+        raise ValueError(f"lengths are {lengths!r:.60}: they must be integers, one per row") from error
 
 
 def _parts(state: RNNState) -> tuple[Tensor, ...]:

@@ -58,7 +58,7 @@ def test_a_cell_a_task_data_and_a_metric_run_together(command: Callable, tmp_pat
     assert resumed.status == 0, resumed.err
 
     for flags, reason in {
-        ("--score",): "task=ctc scores neither texts nor answers",
+        ("--score",): "scores need a task that generates text; task=ctc does not",
         ("--stream",): "only what writes token by token can be streamed, and task=ctc does not",
         ("--n-best", "2"): "n_best is 2: task=ctc gives one answer to each text",
         ("--explain",): "task=ctc cannot explain its predictions",

@@ -264,7 +264,7 @@ def papers_in(text: str) -> tuple[Paper, ...]:
 
 
 def _yaml(name: str) -> str:
-    return registry._path("cell", name).read_text(encoding="utf-8")
+    return registry.path_of("cell", name).read_text(encoding="utf-8")
 
 
 def _class_of(name: str) -> str:

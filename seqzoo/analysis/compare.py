@@ -334,13 +334,19 @@ def _about_data(table: Table) -> list[str]:
     return [f"The runs did not read the same data: the content of {names} differs between them."] if names else []
 
 
-def _verdicts(table: Table) -> list[str]:
-    """Compare all pairs of a few rows, or the best of many with each other one."""
+def _pairs(table: Table) -> list[tuple[Row, Row]]:
+    """The rows that are compared: all pairs of a few rows, or the best of many with each other one."""
     if len(table.rows) <= FEW:
-        return [sentence(table, *pair) for pair in itertools.combinations(table.rows, 2)]
+        return [*itertools.combinations(table.rows, 2)]
+    return [(table.rows[0], row) for row in table.rows[1:]]
+
+
+def _verdicts(table: Table) -> list[str]:
+    if len(table.rows) <= FEW:
+        return [sentence(table, *pair) for pair in _pairs(table)]
     best = table.rows[0]
     verdicts: dict[str, list[str]] = {"alike": [], "ahead": [], "better": []}
-    for row in table.rows[1:]:
+    for _, row in _pairs(table):
         difference = table.difference(best, row)
         # over common seeds, the other row may be better
         verdicts[difference.verdict if difference.summary.mean > 0 else "alike"].append(row.label)
@@ -354,8 +360,13 @@ def _verdicts(table: Table) -> list[str]:
 
 def explanation(table: Table) -> str:
     """How the numbers were computed."""
-    pairs = len(table.rows) * (len(table.rows) - 1) // 2
-    by_chance = f" Of {pairs} pairs, {ALPHA * pairs:.1f} would fall below {ALPHA:.2g} by chance." if pairs > 1 else ""
+    tests = sum(table.difference(*pair).summary.size >= seeds_needed() for pair in _pairs(table))
+    by_chance = (
+        f" If no pair differed, about {ALPHA * tests:.2g} of the {tests} comparisons with enough seeds would have "
+        f"p < {ALPHA:.2g} by chance."
+        if tests > 1
+        else ""
+    )
     unscored = f" Left out because they lack {table.metric}: {', '.join(table.unscored)}." if table.unscored else ""
     reached = ""
     if table.times_scores:

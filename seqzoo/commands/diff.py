@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from seqzoo.configuration import composing
 
@@ -26,7 +27,18 @@ def diff(arguments: list[str]) -> None:
         return
     rows = [["", str(chosen.run_dir), str(chosen.other)]]
     for name, values in differences.items():
-        rows.append([name, *(json.dumps(value, ensure_ascii=False) for value in values)])
+        rows.append([name.removeprefix("choices."), _shown(first, name, values[0]), _shown(second, name, values[1])])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(printable(text).ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _shown(config: Any, path: str, value: Any) -> str:
+    """A value as JSON; "-" for an option that the run does not have."""
+    if value is None:
+        above, _, name = path.rpartition(".")
+        for part in above.split(".") if above else ():
+            config = config.get(part) or {}
+        if name not in config:
+            return "-"
+    return json.dumps(value, ensure_ascii=False)

@@ -46,5 +46,5 @@ def _number(name: str, value: str) -> float:
     try:
         return int(value) if name == "cache" else float(value)
     except ValueError:
-        kind = "whole number" if name == "cache" else "number"
-        raise ConfigError([f"{name} is {value!r}: it must be a {kind}"]) from None
+        kind = "an integer" if name == "cache" else "a number"
+        raise ConfigError([f"{name} is {value!r}: it must be {kind}"]) from None

@@ -58,6 +58,6 @@ def _take_max_parameters(arguments: list[str]) -> tuple[int | None, list[str]]:
             continue
         value = value if equals else next(remaining, "")
         if not value.isdecimal():
-            raise ConfigError([f"--max-parameters is {value!r}: it must be a whole number"])
+            raise ConfigError([f"--max-parameters is {value!r}: it must be an integer"])
         limit = int(value)
     return limit, rest

@@ -45,6 +45,7 @@ from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.contracts.parts import BackboneFactory, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metric
+from seqzoo.training.device import check_precision, select_device
 from seqzoo.training.settings import Training
 
 
@@ -56,8 +57,8 @@ def examine(config: Options) -> tuple[Experiment | None, list[str]]:
 
     Returns:
         The parsed configuration if all options have valid types and values and all components can be built, else None;
-        and a message for each error. There may be both: components may not work together, or this machine may have too
-        little memory.
+        and a message for each error. There may be both: components may not work together, or this machine may lack the
+        device or the memory.
     """
     mistakes = section_mistakes(config)
     if mistakes:
@@ -72,14 +73,14 @@ def examine(config: Options) -> tuple[Experiment | None, list[str]]:
 
 
 def check(experiment: Experiment) -> list[str]:
-    """Error messages about the components, their combination, and the memory and threads that they need."""
+    """Error messages about the components, their combination, and what they need of this machine."""
     with torch.device("meta"):
         mistakes = _check_parts(experiment)
     return mistakes or _check_whole(experiment)
 
 
 def _check_whole(experiment: Experiment) -> list[str]:
-    mistakes = harmful(experiment)
+    mistakes = [*harmful(experiment), *_check_device(experiment.training)]
     if mistakes:
         return mistakes
     try:
@@ -167,6 +168,15 @@ def _sound(constructor: type, options: Options, wrong: Mapping[str, str], above:
                 return None
             sound[name] = {"class": "Recurrent", "hidden_size": 8}
     return sound
+
+
+def _check_device(training: Training) -> list[str]:
+    """Error messages if this machine lacks the device, or the device the precision."""
+    try:
+        check_precision(training.precision, select_device(training.device))
+    except ConfigError as error:
+        return error.mistakes
+    return []
 
 
 def _check_machine(experiment: Experiment, cost: Cost) -> list[str]:

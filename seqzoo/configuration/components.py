@@ -71,7 +71,7 @@ PROVIDED = {
 
 
 LARGEST_FLOAT = 1_000_000
-"""The largest size of a number in the options of a cell, such as an initial bias; whole numbers have limits of their
+"""The largest size of a number in the options of a cell, such as an initial bias; integers have limits of their
 own."""
 
 
@@ -281,7 +281,7 @@ def make_cell_factory(options: Options, allowed: Collection[str], where: str) ->
     def factory(input_size: int, hidden_size: int) -> Cell:
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
             if not fits(size, int):
-                raise ConfigError([f"{name} is {size!r:.60}: it must be a whole number"])
+                raise ConfigError([f"{name} is {size!r:.60}: it must be an integer"])
             if size < 1:
                 least = "a cell has at least one unit" if name == "hidden_size" else "a cell reads at least one number"
                 raise ConfigError([f"{name} is {size}: {least}"])

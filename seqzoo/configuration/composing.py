@@ -6,40 +6,33 @@ Nothing here imports torch, so that listing names and `--help` are fast.
 from __future__ import annotations
 
 import copy
-import difflib
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqzoo.configuration.parsing import parse_each
+from seqzoo.configuration.registry import (
+    CONF_DIR,
+    GROUPS,
+    folders,
+    names,
+    own_config_dirs,
+    path_of,
+    search_path,
+    unknown_name,
+    unreadable,
+)
+from seqzoo.configuration.suggestions import has_option
 from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.errors import ConfigError, closest
 from seqzoo.contracts.options import Options
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
-from seqzoo.configuration.registry import (
-    CONF_DIR,
-    GROUPS,
-    _folders,
-    _no_name,
-    _path,
-    _user_dirs,
-    names,
-    search_path,
-    unreadable,
-)
 
 MISSING = "???"
-
-
-LONGEST_OVERRIDE = 10_000
-"""Maximum length of an override in characters."""
-
-
-MOST_MARKS = 1_000
-"""Maximum number of brackets, commas and colons in an override; Hydra takes a millisecond for each."""
 
 
 MOST_JOBS = 10_000
@@ -48,7 +41,7 @@ MOST_JOBS = 10_000
 
 def config_dir_arguments() -> list[str]:
     """The folders that were added, as arguments of another command."""
-    return [argument for path in _user_dirs for argument in ("--config-dir", str(path))]
+    return [argument for path in own_config_dirs() for argument in ("--config-dir", str(path))]
 
 
 def compose(*overrides: str) -> dict[str, Any]:
@@ -80,7 +73,7 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
     if config is None:  # again without options, to find out which of them exist
         chosen = _composed(groups, [], mistakes)
         if chosen is not None:
-            options = [option for option in options if _exists(str(option.input_line), chosen, mistakes)]
+            options = [option for option in options if has_option(str(option.input_line), chosen, mistakes)]
         together: list[str] = []
         config = _composed(groups, options, together) if options else chosen
         if config is None and chosen is not None:
@@ -115,7 +108,7 @@ def changes(config: Options, overrides: Iterable[str]) -> tuple[dict[str, Any], 
     """
     values: dict[str, Any] = {}
     mistakes: list[str] = []
-    for override in _parsed_each(overrides, mistakes):
+    for override in parse_each(overrides, mistakes):
         text, path = str(override.input_line), override.key_or_group
         if override.is_sweep_override() or override.is_delete() or override.package is not None or "/" in path:
             mistakes.append(f"{text!r} is not a change that a run can be continued with: write option=value")
@@ -123,7 +116,7 @@ def changes(config: Options, overrides: Iterable[str]) -> tuple[dict[str, Any], 
             mistakes.append(f"{text!r} cannot be combined with resume=: a run continues in its own folder")
         elif path in GROUPS:
             values[f"choices.{path}"] = override.value()
-        elif _exists(text, config, mistakes):
+        elif has_option(text, config, mistakes):
             values[path] = override.value()
     return values, mistakes
 
@@ -143,59 +136,15 @@ def _are_groups(*values: Any) -> bool:
     return all(isinstance(value, Mapping) for value in values)
 
 
-def _parsed(text: str) -> Override:
-    """Parse an override with Hydra. Raises ConfigError, with a quoted version of the override if that would help."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    if len(text) > LONGEST_OVERRIDE or sum(map(text.count, ",:[]{}()")) > MOST_MARKS:
-        raise ConfigError([f"{text!r} is too long: an override has at most {LONGEST_OVERRIDE:,} characters"])
-    parse = OverridesParser.create().parse_override
-    try:
-        return parse(text)
-    except (HydraException, ValueError, RecursionError):
-        pass  # in the words of the grammar
-    key, equals, value = text.partition("=")
-    if key.startswith("-"):
-        raise ConfigError([f"{text!r} is not an option: options have no dashes, as in task=tagging"])
-    if not equals or not re.fullmatch(r"[+~]{0,2}[\w./@:-]+", key):
-        raise ConfigError([f"{text!r} is not an override: write option=value"])
-    advice = ""
-    if value.isprintable() and not re.fullmatch(r"[-+\d_]+", value):
-        mark = '"' if "'" in value else "'"
-        escaped = value.replace("\\", "\\\\").replace(mark, f"\\{mark}")
-        around = "'" if mark == '"' else '"'  # for the shell
-        advice = f": quote it, {around}{key}={mark}{escaped}{mark}{around}"
-    raise ConfigError([f"{key} is {value!r}, which cannot be read as a value{_why_unreadable(value)}{advice}"])
-
-
-def _why_unreadable(value: str) -> str:
-    """Why Hydra cannot read a value, in brackets; empty if the value has a character that needs quotes."""
-    if any(value.count(mark) % 2 for mark in "'\""):
-        return " (a quote is not closed)"
-    if any(value.count(opening) != value.count(closing) for opening, closing in ("[]", "{}", "()")):
-        return " (its brackets do not match)"
-    return " (there is nothing after the comma)" if value.rstrip().endswith(",") else ""
-
-
-def _parsed_each(overrides: Iterable[str], mistakes: list[str]) -> Iterator[Override]:
-    """Parse overrides; error messages for those that cannot be parsed are added to `mistakes`."""
-    for text in overrides:
-        try:
-            yield _parsed(text)
-        except ConfigError as error:
-            mistakes += error.mistakes
-
-
 def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[list[Override], list[Override]]:
     """Split overrides into choices of a group and options, without those that are invalid."""
     groups, options = [], []
-    for override in _parsed_each(overrides, mistakes):
+    for override in parse_each(overrides, mistakes):
         text, group = override.input_line, override.key_or_group
         if group == "hydra.searchpath":
             mistakes.append(f"{text!r} cannot be given on the command line: give the folder by --config-dir FOLDER")
         elif override.package is not None:
-            mistakes.append(f"{text!r} names a package of Hydra's: write {group}=... without it")
+            mistakes.append(f"{text!r} has a part that seqzoo does not use: write {group}=NAME without '@...'")
         elif override.is_sweep_override():
             mistakes.append(f"{text!r} gives several values: that makes a sweep, with -m")
         elif group not in GROUPS:
@@ -206,87 +155,18 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
             mistakes.append(f"{text!r} chooses nothing: name one.{closest('', names(group))}")
         else:
             try:
-                _path(group, str(override.value()))
+                path_of(group, str(override.value()))
                 groups.append(override)
             except ConfigError as error:
                 mistakes += error.mistakes
     return groups, options
 
 
-def _exists(override: str, config: Options, mistakes: list[str]) -> bool:
-    """Whether a configuration has an option; if not, an error message is added to `mistakes`. With `+`, only the
-    group is looked up; its class checks the option.
-    """
-    key = override.split("=", 1)[0].lstrip("~+")
-    if key.startswith(("hydra.", "hydra/")):
-        return True
-    node: Any = {name: value for name, value in config.items() if name != "choices"}
-    path = key.split(".")
-    for depth, part in enumerate(path[:1] if override.startswith("+") else path):
-        if not isinstance(node, dict):
-            mistakes.append(f"{key}: {'.'.join(path[:depth])} has no options below it")
-            return False
-        if part not in node:
-            advice = _advice(part, node, path[:depth], config)
-            if "class" in node and depth > 1:  # YAMLs list only the main options of inner components
-                advice += f" If its class has it, add it: +{override}"
-            mistakes.append(f"there is no option {key!r}{advice}")
-            return False
-        node = node[part]
-    return True
-
-
-OTHER_NAMES = {
-    "lr": "learning_rate", "bs": "batch_size", "wd": "weight_decay", "optim": "optimizer", "scheduler": "schedule",
-    "max_steps": "steps", "max_epochs": "epochs", "clip": "clip_norm", "grad_clip": "clip_norm", "amp": "precision",
-    "gpu": "device", "early_stopping": "patience", "hidden": "hidden_size", "hidden_dim": "hidden_size",
-    "units": "hidden_size", "d_model": "hidden_size", "layers": "num_layers", "n_layers": "num_layers",
-    "embedding_dim": "embedding_size", "model": "cell", "rnn": "cell", "vocab_size": "vocabulary_size",
-}  # fmt: skip
-"""Names of options in other programs -> names in seqzoo."""
-
-
-def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) -> str:
-    """A suggestion for an unknown option, for the end of a sentence.
-
-    Args:
-        name: the unknown name.
-        node: the options of the group that it was looked up in.
-        above: the path of that group.
-        config: the whole configuration.
-    """
-    wanted = OTHER_NAMES.get(name, name)
-    everywhere = [path for group, options in config.items() if group != "choices" for path in _paths({group: options})]
-    here = [path for path in everywhere if path.startswith("".join(f"{part}." for part in above))]
-    if len(above) > 1:  # an inner component, whose options belong to its class
-        everywhere = here
-    for paths in (here, everywhere):
-        same = sorted((path for path in paths if path.rpartition(".")[2] == wanted), key=lambda path: path.count("."))
-        same = [path for path in same if path.count(".") == same[0].count(".")]
-        if same:
-            return f": it is {' or '.join(map(repr, same[:3]))}."
-    near_here = difflib.get_close_matches(name, node, n=1, cutoff=0.6)
-    ends = {path.rpartition(".")[2]: path for path in sorted(everywhere, key=lambda path: -path.count("."))}
-    # groups of options are candidates, too
-    near = [] if above and near_here else difflib.get_close_matches(name, [*near_here, *ends], n=1, cutoff=0.7)
-    if near and near != near_here:
-        return f". Did you mean {ends[near[0]]!r}?"
-    return f".{closest(name, [option for option in node if option != 'class'], '.'.join(above))}"
-
-
-def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:
-    """The paths of options and of those in their groups."""
-    for name, value in options.items():
-        yield f"{above}{name}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{above}{name}.")
-
-
 def load(group: str, name: str) -> dict[str, Any]:
     """The options of a name of a group, with the defaults that its YAML includes."""
     if name not in names(group):
-        raise ConfigError([_no_name(group, name)])
-    return copy.deepcopy(_alone(group, name, _path(group, name).parent.parent, _written()))
+        raise ConfigError([unknown_name(group, name)])
+    return copy.deepcopy(_alone(group, name, path_of(group, name).parent.parent, _written()))
 
 
 @functools.lru_cache(maxsize=256)
@@ -327,7 +207,7 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
 
     others = tuple(option.input_line for option in [*groups, *options] if not _is_value(option))
     try:
-        config, choices = _without_values(others, tuple(_folders()), _written())
+        config, choices = _without_values(others, tuple(folders()), _written())
         config = copy.deepcopy(config)
         for option in filter(_is_value, options):
             value = option.value()
@@ -381,7 +261,7 @@ def _is_value(override: Override) -> bool:
     key = override.key_or_group
     changes = override.type == OverrideType.CHANGE and override.package is None
     ours = key.partition(".")[0] != "hydra" and "/" not in key
-    return changes and ours and not any((folder / key).is_dir() for folder in _folders())
+    return changes and ours and not any((folder / key).is_dir() for folder in folders())
 
 
 @functools.lru_cache(maxsize=256)
@@ -416,7 +296,7 @@ def _no_data(overrides: tuple[str, ...]) -> str:
 
 def _written() -> int:
     """A number that changes whenever a YAML file is changed, added or removed."""
-    files = [path.stat() for folder in _folders() for path in folder.rglob("*.yaml")]
+    files = [path.stat() for folder in folders() for path in folder.rglob("*.yaml")]
     return hash(tuple((file.st_ino, file.st_mtime_ns, file.st_size) for file in files))
 
 

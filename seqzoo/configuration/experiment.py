@@ -145,7 +145,7 @@ def section_mistakes(config: Options) -> list[str]:
             mistakes.append(f"{name} is {shown(config.get(name))}: it must be a mapping of its options")
     networks = config.get("ensemble", 1)
     if not fits(networks, int) or not 1 <= networks <= MOST_NETWORKS:
-        mistakes.append(f"ensemble is {shown(networks)}: it must be a whole number from 1 to {MOST_NETWORKS}")
+        mistakes.append(f"ensemble is {shown(networks)}: it must be an integer from 1 to {MOST_NETWORKS}")
     if not fits(config.get("allow_modules", []), list[str]):
         mistakes.append(f"allow_modules is {shown(config['allow_modules'])}: it must be a list, such as [my_module]")
     return mistakes
@@ -155,7 +155,7 @@ def value_mistakes(config: Options) -> list[str]:
     """Mistakes in options that are in no section."""
     mistakes = []
     if not fits(config["seed"], int) or not 0 <= config["seed"] < 2**63:
-        mistakes.append(f"seed is {shown(config['seed'])}: it must be a whole number from 0 to 2**63 - 1")
+        mistakes.append(f"seed is {shown(config['seed'])}: it must be an integer from 0 to 2**63 - 1")
     if config.get("recipe") not in (None, "auto", "none"):
         mistakes.append(f"recipe is {shown(config['recipe'])}: it must be auto, none or null")
     if not isinstance(config.get("allow_changed_data", False), bool):

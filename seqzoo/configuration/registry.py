@@ -35,7 +35,7 @@ def use_config_dir(folder: str | Path) -> None:
     if not str(folder) or not path.is_dir():
         raise ConfigError([f"--config-dir is {str(folder)!r}, which is not a folder"])
     taken = [file.relative_to(path) for group in GROUPS for file in sorted((path / group).glob("*.yaml"))]
-    taken = [file for file in taken if any((other / file).is_file() for other in _folders() if other != path)]
+    taken = [file for file in taken if any((other / file).is_file() for other in folders() if other != path)]
     if taken:
         raise ConfigError(
             [f"{path / file}: there is a {file.parent} of this name already, choose another" for file in taken]
@@ -54,23 +54,24 @@ _user_dirs: list[Path] = []
 
 def search_path(primary: Path = CONF_DIR) -> list[str]:
     """The override with Hydra's search path for all other folders."""
-    folders = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in _folders() if folder != primary]
-    return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
+    others = ["'file://" + str(folder).replace("'", r"\'") + "'" for folder in folders() if folder != primary]
+    return [f"hydra.searchpath=[{','.join(others)}]"] if others else []
 
 
-def _folders() -> list[Path]:
+def folders() -> list[Path]:
+    """`conf/` and the folders that the user added."""
     return [CONF_DIR, *_user_dirs]
 
 
 def names(group: str, pattern: str = "*") -> list[str]:
     """The names of a group of `conf/` that match a wildcard."""
-    stems = {path.stem for folder in _folders() for path in (folder / group).glob("*.yaml")}
+    stems = {path.stem for folder in folders() for path in (folder / group).glob("*.yaml")}
     return sorted(name for name in stems if fnmatch.fnmatch(name, pattern))
 
 
 def summary(group: str, name: str) -> str:
     """The first comment of a YAML file, without directives of Hydra."""
-    for line in _path(group, name).read_text(encoding="utf-8").splitlines():
+    for line in path_of(group, name).read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and not line.startswith("# @"):
             return line[2:]
     return ""
@@ -81,7 +82,7 @@ def option_help(group: str, name: str) -> list[tuple[str, str, str]]:
     import yaml
     from omegaconf import OmegaConf
 
-    path = _path(group, name)
+    path = path_of(group, name)
     text = path.read_text(encoding="utf-8")
     options: dict[str, tuple[str, str]] = {}
     try:
@@ -136,12 +137,13 @@ def _commented(text: str) -> dict[str, tuple[str, str]]:
     return options
 
 
-def _path(group: str, name: str) -> Path:
+def path_of(group: str, name: str) -> Path:
+    """The YAML file of a name. Raises ConfigError if there is none."""
     is_name = isinstance(name, str) and re.fullmatch(r"[\w-]{1,100}", name)
-    for folder in _folders() if is_name else ():
+    for folder in folders() if is_name else ():
         if (folder / group / f"{name}.yaml").is_file():
             return folder / group / f"{name}.yaml"
-    raise ConfigError([_no_name(group, name)])
+    raise ConfigError([unknown_name(group, name)])
 
 
 def noun(group: str) -> str:
@@ -151,8 +153,9 @@ def noun(group: str) -> str:
 
 def is_own(group: str, name: str) -> bool:
     """Whether a name is defined in a folder of the user's own."""
-    return not _path(group, name).is_relative_to(CONF_DIR)
+    return not path_of(group, name).is_relative_to(CONF_DIR)
 
 
-def _no_name(group: str, name: str) -> str:
+def unknown_name(group: str, name: str) -> str:
+    """The sentence for a name that a group does not have."""
     return f"there is no {noun(group)} named {name!r}.{closest(name, names(group))}"

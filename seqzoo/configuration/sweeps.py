@@ -6,7 +6,8 @@ import itertools
 import math
 from typing import Any
 
-from seqzoo.configuration.composing import MOST_JOBS, _parsed
+from seqzoo.configuration.composing import MOST_JOBS
+from seqzoo.configuration.parsing import parse_override
 from seqzoo.configuration.registry import names
 from seqzoo.contracts.errors import ConfigError
 
@@ -27,7 +28,7 @@ def varied(*overrides: str) -> list[str]:
 def sweeping(text: str) -> Any:
     """An override with several values, parsed by Hydra; None for other overrides."""
     try:
-        override = _parsed(text)
+        override = parse_override(text)
     except ConfigError:
         return None  # the error is reported where the override is used
     return override if override.is_sweep_override() else None

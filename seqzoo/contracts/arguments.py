@@ -62,6 +62,6 @@ def check_number(name: str, value: Any, least: int) -> None:
         TypeError: it is not an integer.
         ValueError: it is below `least`.
     """
-    check_argument(name, value, int, "a whole number")
+    check_argument(name, value, int, "an integer")
     if value < least:
         raise ValueError(f"{name} is {value}: it must be at least {least}")

@@ -25,7 +25,7 @@ def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device)
     """Check the lengths of the rows of an input and convert them to int64.
 
     Args:
-        lengths: whole numbers from 0 to T, shape (B,). On a GPU, and under tracing or transformations, values are
+        lengths: integers from 0 to T, shape (B,). On a GPU, and under tracing or transformations, values are
             clamped to that range instead of checked, because reading them would synchronise or is impossible.
         shape: shape of the input, (B, T, ...).
         device: device of the input.
@@ -37,9 +37,9 @@ def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device)
         ValueError: wrong type, shape, range or device.
     """
     if not isinstance(lengths, Tensor):
-        raise ValueError(f"lengths are a {type(lengths).__name__}: they must be a tensor of whole numbers, one per row")
+        raise ValueError(f"lengths are a {type(lengths).__name__}: they must be a tensor of integers, one per row")
     if lengths.dtype not in WHOLE_NUMBERS:
-        raise ValueError(f"lengths are {lengths.dtype}: they must be whole numbers, such as torch.int64")
+        raise ValueError(f"lengths are {lengths.dtype}: they must be integers, such as torch.int64")
     if jit_traced():
         return lengths.long()
     rows, steps = shape[:2]

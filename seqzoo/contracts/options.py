@@ -52,7 +52,7 @@ def thawed(value: Any) -> Any:
 
 
 LARGEST = 2**63 - 1
-"""The largest whole number that an option can have; torch's integers have 64 bits."""
+"""The largest integer that an option can have; torch's integers have 64 bits."""
 
 
 @functools.cache
@@ -157,7 +157,7 @@ def check_options(
 
 def fits(value: Any, hint: Any) -> bool:
     """Whether a plain value (from YAML) has the annotated type. Ints are valid floats; bools, nan, infinities and
-    whole numbers of more than 64 bits are not valid numbers.
+    integers of more than 64 bits are not valid numbers.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
@@ -211,15 +211,23 @@ def describe(hint: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}" if len(arguments) > 2 else " or ".join(map(str, arguments))
     if origin in (list, Sequence):
-        return f"a list, each {describe(arguments[0])}"
+        return f"a list of {_described_items(arguments[0])}"
     if origin is dict:
-        return f"a mapping, each value {describe(arguments[1])}"
+        return f"a mapping of names to {_described_items(arguments[1])}"
     if origin is type:
         return "module.Class"
     if is_group(hint):
         return f"a mapping of its options: {', '.join(parameters(hint))}"
-    words = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", type(None): "null"}
+    words = {int: "an integer", float: "a finite number", str: "text", bool: "true or false", type(None): "null"}
     return words.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _described_items(hint: Any) -> str:
+    """The type of the items of a list or mapping in words."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(map(_described_items, get_args(hint)))
+    words = {int: "integers", float: "finite numbers", str: "texts"}
+    return words.get(hint, describe(hint))
 
 
 class UnmetCondition(NamedTuple):

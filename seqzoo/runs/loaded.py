@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.configuration.building import build_model, task_name
+from seqzoo.configuration.components import find
 from seqzoo.configuration.composing import merged
 from seqzoo.configuration.experiment import Parts, parts_of
 from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, check_list, check_number
@@ -28,7 +29,7 @@ from seqzoo.contracts.capabilities import (
     Writes,
 )  # fmt: skip
 from seqzoo.contracts.errors import ConfigError, DataError
-from seqzoo.contracts.options import Options
+from seqzoo.contracts.options import Options, parameters
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
@@ -337,7 +338,7 @@ class Loaded:
             return f"{self._task_name} does not score {asked}, but an answer to each: give answers, too"
         if isinstance(task, ScoresTexts):
             return f"{self._task_name} does not score {asked}, but texts alone: leave the answers out"
-        return f"{self._task_name} scores neither texts nor answers"
+        return f"scores need a task that generates text; {self._task_name} does not"
 
     @property
     def _task_name(self) -> str:
@@ -345,7 +346,7 @@ class Loaded:
 
     def _check_n_best(self, n_best: int) -> None:
         """Raise ConfigError if the task cannot give this many answers, TypeError if it is not an integer."""
-        check_argument("n_best", n_best, int, "a whole number")
+        check_argument("n_best", n_best, int, "an integer")
         if n_best < 1:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])
         if n_best > 1 and not isinstance(self.model.task, Ranks):
@@ -435,6 +436,10 @@ def load(
     check_list("options", options or {}, str, "a mapping of names of options")
     device, folder = select_device(device), Path(run_dir)
     parts = replace(parts_of(read_config(folder)), allow_modules=list(allow_modules or ()))
+    task_class = find("task", parts.task, parts.allow_modules, "task")
+    for name, value in (options or {}).items():
+        if isinstance(value, Mapping) and name not in parameters(task_class):
+            raise ConfigError([f"{task_name(task_class, parts.choices)} has no {name}"])
     parts = replace(parts, task=merged(parts.task, options or {}))
     spec = spec_from_plain(read_json(folder / SPEC))
     with torch.device("meta"):

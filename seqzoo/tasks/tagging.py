@@ -70,7 +70,7 @@ class Tagging(Task):
             and spec.targets is not None
             and all(parse(tag).role == OUTSIDE for tag in self.classes())
         ):
-            raise ValueError("metrics names span_f1, but the tags mark no spans (B-TYPE, I-TYPE, ...): leave it out")
+            raise ValueError("metrics contains span_f1, but no tag marks a span (B-TYPE, ...): remove it")
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         return self.head(self.dropout(features.outputs))
@@ -161,5 +161,5 @@ def _scheme(spec: DataSpec, option: str) -> str:
     """The scheme of the tags, such as BIO. Raises ValueError for tags that mark no spans."""
     scheme = getattr(spec.targets, "scheme", None)
     if scheme is None:
-        raise ValueError(f"{option}, but the tags mark no spans (B-TYPE, I-TYPE, ...): leave it out")
+        raise ValueError(f"{option}, but no tag marks a span (B-TYPE, ...): remove it")
     return scheme

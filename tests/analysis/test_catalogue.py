@@ -137,7 +137,7 @@ def test_listing_what_is_small_enough(command: Callable) -> None:
     assert rows == {"coupled_lstm": "99,072", "m_lstm": "66,306", "min_lstm": "49,536"}
     assert command("list", "cells", "*lstm*", "--max-parameters=100000").out == listed.out
     assert command("list", "cells", "--max-parameters", "many").err == (
-        "seqzoo: --max-parameters is 'many': it must be a whole number\n"
+        "seqzoo: --max-parameters is 'many': it must be an integer\n"
     )
     assert command("list", "tasks", "--max-parameters", "1").status == 2
 

@@ -431,8 +431,8 @@ def test_diff_of_two_tasks_has_short_lines(command: Callable, tmp_path: Path) ->
     write_run(tmp_path / "a", "gru", 0, 0.5, task={"class": "Transduction", "search": {"words": [], "beam_size": 3}})
     write_run(tmp_path / "b", "gru", 0, 0.5, task={"class": "Tagging"})
     lines = [line.split() for line in command("diff", "a", "b").out.splitlines()]
-    assert ["task.search.beam_size", "3", "null"] in lines
-    assert ["task.search.words", "[]", "null"] in lines
+    assert ["task.search.beam_size", "3", "-"] in lines
+    assert ["task.search.words", "[]", "-"] in lines
 
 
 def test_diff_names_the_options_that_differ(command: Callable, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_recipes_and_modifiers_go_together() -> None:
             {"recurrent_init": "eye"},
             "cell.recurrent_init is 'eye': it must be one of orthogonal, identity, xavier",
         ),
-        ("gru", {"chrono": "long"}, "cell.chrono is 'long': it must be a whole number or null"),
+        ("gru", {"chrono": "long"}, "cell.chrono is 'long': it must be an integer or null"),
         ("s_lstm", {"chrono": 9, "forget_gate": "exponential"}, "cell.chrono is set, but SLSTM has no gate"),
         ("projected_lstm", {"recurrent_init": "identity"}, "the hidden-to-hidden weights of ProjectedLSTM are 4 x 2"),
         (

@@ -80,7 +80,7 @@ def test_a_conll_line_with_too_few_columns(command: Callable, tmp_path: Path) ->
     (tmp_path / "few.conll").write_text(TAGGED + "the\tDET\ncat\n\n")
     line = TAGGED.count("\n") + 2
     assert sentence(command, *tagging(train="few.conll")) == (
-        f"few.conll:{line}: 1 columns where at least 2 are needed: correct the line, or choose other columns."
+        f"few.conll:{line}: too few columns, 1 of at least 2: correct the line, or choose other columns."
     )
 
 
@@ -232,6 +232,8 @@ def test_another_error_of_torch_is_not_called_a_lack_of_memory(
 def test_a_device_that_is_not_there_leaves_no_folder(command: Callable, tmp_path: Path, option: str, told: str) -> None:
     assert sentence(command, *tagging(), option) == told
     assert not (tmp_path / "run" / "config.yaml").exists()
+    checked = command("check", *tagging(), option)
+    assert (checked.status, checked.err, checked.out) == (2, f"seqzoo: {told}\n", "")
 
 
 @pytest.fixture

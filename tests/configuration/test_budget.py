@@ -140,7 +140,7 @@ def test_a_width_may_be_off_by_the_tolerance_in_both_directions(off: float) -> N
 MISTAKES = {
     "budget.parameters=many": "budget.parameters is 'many': it must be a number above 0, such as 200k, 1M or 5e5",
     "budget.parameters=0": "budget.parameters is 0: it must be a number above 0, such as 200k, 1M or 5e5",
-    "budget.flops=[1]": "budget.flops is [1]: it must be a whole number or a finite number or text or null",
+    "budget.flops=[1]": "budget.flops is [1]: it must be an integer or a finite number or text or null",
     "budget.parameters=1M budget.flops=1M": (
         "budget.parameters and budget.flops are both given: one of them sets the width"
     ),

@@ -58,7 +58,7 @@ MISTAKES = {
     "training.epochs=0": "training.epochs is 0: it must be at least 1",
     "training.epochs=null training.steps=null": "training.epochs and training.steps are both null: say when to stop",
     "training.threads=0": "training.threads is 0: it must be at least 1",
-    "training.threads=many": "training.threads is 'many': it must be a whole number or auto",
+    "training.threads=many": "training.threads is 'many': it must be an integer or auto",
     "training.device=gpu": "training.device is 'gpu': it must be auto, cpu, cuda or cuda:NUMBER",
     "training.betas=[0.9]": "training.betas is [0.9]: it must list two numbers, each at least 0 and below 1",
     "training.betas=[0.9,1]": "training.betas is [0.9, 1]: it must list two numbers, each at least 0 and below 1",
@@ -70,15 +70,13 @@ MISTAKES = {
     "training.schedule=cosin": "training.schedule is 'cosin': it must be one of constant, linear, cosine, plateau",
     "+training.epochz=3": "there is no option 'training.epochz'. Did you mean 'training.epochs'?",
     "~training.momentum": "training.momentum is not set: give training.momentum=...",
-    "seed=null": "seed is null: it must be a whole number from 0 to 2**63 - 1",  # data.seed takes it over
-    "backbone.hidden_size=true": (
-        "backbone.hidden_size is true: it must be a whole number or a list, each a whole number"
-    ),
-    "data.limit=[true,null]": "data.limit is [true, null]: it must be a whole number or null",
+    "seed=null": "seed is null: it must be an integer from 0 to 2**63 - 1",  # data.seed takes it over
+    "backbone.hidden_size=true": ("backbone.hidden_size is true: it must be an integer or a list of integers"),
+    "data.limit=[true,null]": "data.limit is [true, null]: it must be an integer or null",
     "allow_modules=[torch.nn] cell.class=torch.nn.LSTM": (
         "cell.class is 'torch.nn.LSTM', which does not inherit from seqzoo.Cell"
     ),
-    "seed=-1": "seed is -1: it must be a whole number from 0 to 2**63 - 1",
+    "seed=-1": "seed is -1: it must be an integer from 0 to 2**63 - 1",
     "cell.forget_bias=1e300": "cell.forget_bias is 1e+300: it must be between -1,000,000 and 1,000,000",
     "learning.class=Foo": (
         "learning.class is 'Foo': there is no such learning rule. There are: BackpropagationThroughTime."
@@ -91,14 +89,14 @@ MISTAKES = {
     "cell.class=null": "cell.class is null: name a class of seqzoo.cells, or module.Class of your own",
     "backbone.residual=3": "backbone.residual is 3: it must be true or false",
     "task=tagging backbone.dropout=1": "backbone.dropout is 1: it is a probability, 0 <= dropout < 1",
-    "data.batch_size=some": "data.batch_size is 'some': it must be a whole number",
+    "data.batch_size=some": "data.batch_size is 'some': it must be an integer",
     "data.batch_size=0": "data.batch_size=0 is too small: it must be at least 1",
     "data.digits=12": "data.digits=12 must be between 1 and 9",
     "+data.limt=3": "there is no option 'data.limt'. Did you mean 'data.limit'?",
     "task.decoder.dropout=2": "task.decoder.dropout is 2: it is a probability, 0 <= dropout < 1",
     "task.decoder.context=frist_state": (
         "task.decoder.context is 'frist_state': it must be one of first_state, mean_state, max_state, own_state, "
-        "first_input, every_step or a list, each one of first_state, mean_state, max_state, own_state, first_input, "
+        "first_input, every_step or a list of one of first_state, mean_state, max_state, own_state, first_input, "
         "every_step"
     ),
     "task.decoder.backbone.hidden_size=0": "task.decoder.backbone.hidden_size is 0: it must be at least 1",
@@ -115,8 +113,8 @@ MISTAKES = {
         "coverage_penalty, temperature, top_k, top_p, max_length, min_length, same_length, couplet, no_repeat, prefix, "
         "words, places, constraints"
     ),
-    "task.search.beam_size=many": "task.search.beam_size is 'many': it must be a whole number",
-    "task.search.words=[12]": ('task.search.words is [12]: it must be a list, each text, numbers in quotes, as "12"'),
+    "task.search.beam_size=many": "task.search.beam_size is 'many': it must be an integer",
+    "task.search.words=[12]": ('task.search.words is [12]: it must be a list of texts, numbers in quotes, as "12"'),
     "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'.",
     "+task.decoder.backbone.locke=true": (
         "there is no option 'task.decoder.backbone.locke'. Did you mean 'task.decoder.backbone.locked'?"
@@ -130,7 +128,7 @@ MISTAKES = {
         "task: the backbone of the decoder is not causal: a decoder writes from left to right, so give it one direction"
     ),
     "task.metrics=[]": "task.metrics is empty: name at least one, which picks the best checkpoint",
-    "task.metrics=accuracy": "task.metrics is 'accuracy': it must be a list, each text or module.Class",
+    "task.metrics=accuracy": "task.metrics is 'accuracy': it must be a list of texts or module.Class",
     "task=tagging task.metrics=[bleu]": "task.metrics names bleu, which cannot score what task=tagging predicts",
     "task=language_modeling task.metrics=[accuracy]": (
         "task.metrics names accuracy, which cannot score what task=language_modeling predicts"
@@ -165,7 +163,7 @@ def test_all_mistakes_are_reported_together() -> None:
         "training.epochs is 0: it must be at least 1",
         "data.window=0 is too small: it must be at least 1",
         "encoder.embedding_size is 0: it must be at least 1",
-        "backbone.hidden_size is 'wide': it must be a whole number or a list, each a whole number",
+        "backbone.hidden_size is 'wide': it must be an integer or a list of integers",
         "task.search.temperature is -1: it is 0 (the most probable token) or more",
         "There is no metric 'accurcy'. Did you mean 'accuracy'?",
         (
@@ -372,12 +370,12 @@ def test_options_of_recipes_may_be_idle(overrides: str) -> None:
         ("data.train_size=0", "data.train_size=0 must be between 1 and 100,000,000"),
         ("data.train_size=1000000000", "data.train_size=1000000000 must be between 1 and 100,000,000"),
         ("training.threads=100000", "training.threads is 100000: this machine has "),
-        ("training.epochs=9223372036854775808", "training.epochs is 9223372036854775808: it must be a whole number or"),
+        ("training.epochs=9223372036854775808", "training.epochs is 9223372036854775808: it must be an integer or"),
         ("backbone.num_layers=1000000", "backbone.num_layers is 1,000,000: it must be at most 1,000"),
         ("backbone.hidden_size=1000000", "the model needs about "),
         ("backbone.hidden_size=1048577", "hidden_size is 1.049e+06: a cell has at most 1,048,576"),
         ("backbone.hidden_size=4611686018427387904", "backbone has a size that no tensor can have"),
-        ("encoder=image_cnn encoder.channels=5", "encoder.channels is 5: it must be a list, each a whole number"),
+        ("encoder=image_cnn encoder.channels=5", "encoder.channels is 5: it must be a list of integers"),
         ("budget=null", "budget is null: it must be a mapping of its options"),
         ("~seed", "seed is missing: give seed=..."),
     ],

@@ -73,13 +73,21 @@ def mistakes_of(*overrides: str) -> list[str]:
     return examine(*overrides)[1]
 
 
+def test_an_unreadable_override_says_how_to_write_it() -> None:
+    assert examine("task=tagging cell=gru")[1] == [
+        "'task=tagging cell=gru' is 2 options in one string: write 'task=tagging', 'cell=gru'"
+    ]
+    [sentence] = examine(f"data.words=[{','.join('a' * 1101)}]")[1]
+    assert "has 1,102 commas, colons and brackets, and an override at most 1,000" in sentence
+
+
 def test_all_mistakes_are_reported_together() -> None:
     config, mistakes = examine(
         "cell=elmann", "training.learning_rte=3", "backbone.hiden_size=5", "seed=7", "foo", "+sed=1"
     )
     assert mistakes == [
         "there is no cell named 'elmann'. Did you mean 'elman'?",
-        "'foo' is not an override: write option=value",
+        "'foo' has no value: write foo=VALUE",
         "there is no option 'training.learning_rte'. Did you mean 'training.learning_rate'?",
         "there is no option 'backbone.hiden_size'. Did you mean 'backbone.hidden_size'?",
         "there is no option 'sed'. Did you mean 'seed'?",
@@ -107,7 +115,7 @@ def test_all_mistakes_are_reported_together() -> None:
         ("+cell.class=x", "'+cell.class=x' cannot be used: there is such an option already, leave out the +"),
         ("seed=a=b", "seed is 'a=b', which cannot be read as a value: quote it"),
         ("hydra.searchpath=[pkg://x]", "'hydra.searchpath=[pkg://x]' cannot be given on the command line: give the"),
-        ("+cell@x=gru", "'+cell@x=gru' names a package of Hydra's: write cell=... without it"),
+        ("+cell@x=gru", "'+cell@x=gru' has a part that seqzoo does not use: write cell=NAME without '@...'"),
         ("cell=../task/tagging", "there is no cell named '../task/tagging'."),
         ("data.limit=" + "[1," * 600, "'data.limit=[1,[1,"),
         ("training.betas.class=0", "training.betas.class: training.betas has no options below it"),

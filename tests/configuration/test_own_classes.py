@@ -110,7 +110,7 @@ MISTAKES = {
         "task.metrics has two metrics with the name 'exact_match': rename one"
     ),
     "task.search.constraints=[Odd]": "task.search.constraints is 'Odd': name a class of your own, module.Class",
-    "task.search.constraints=[3]": "task.search.constraints is [3]: it must be a list, each module.Class",
+    "task.search.constraints=[3]": "task.search.constraints is [3]: it must be a list of module.Class",
 }
 
 

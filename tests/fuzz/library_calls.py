@@ -460,7 +460,7 @@ def _misused(case: Case) -> None:
 
 
 def _possible(lengths: Any, steps: int) -> bool:
-    """Whether these are whole numbers in range, one for each of 3 rows."""
+    """Whether these are integers in range, one for each of 3 rows."""
     values = torch.as_tensor(lengths)
     whole = not values.is_floating_point() and not values.is_complex() and values.dtype != torch.bool
     return whole and values.shape == (3,) and bool((values >= 0).all() and (values <= steps).all())

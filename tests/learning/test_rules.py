@@ -88,7 +88,7 @@ def test_a_rule_of_ones_own_trains_and_continues_bit_for_bit(command: Callable, 
     refused = command("check", *OWN, "learning=spsa", *SMALL)
     assert "learning.class is 'spsa.Spsa', outside seqzoo: if you trust it" in refused.err
     wrong = command("check", *OWN, *SPSA, *SMALL, "learning.directions=many")
-    assert wrong.err == "seqzoo: learning.directions is 'many': it must be a whole number\n"
+    assert wrong.err == "seqzoo: learning.directions is 'many': it must be an integer\n"
 
     whole = command("train", *OWN, *SPSA, *SMALL, "training.steps=6", "hydra.run.dir=whole")
     assert whole.status == 0, whole.err

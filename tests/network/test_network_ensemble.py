@@ -75,7 +75,7 @@ def test_what_cannot_be_averaged_is_refused(task: str) -> None:
 
 @pytest.mark.parametrize("size", ["0", "101", "1.5", "null"])
 def test_a_wrong_number_of_networks_is_refused(size: str) -> None:
-    with pytest.raises(ConfigError, match=r"ensemble is .*: it must be a whole number from 1 to 100"):
+    with pytest.raises(ConfigError, match=r"ensemble is .*: it must be an integer from 1 to 100"):
         seqzoo.compose(f"ensemble={size}")
 
 

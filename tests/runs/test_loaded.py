@@ -99,7 +99,7 @@ def test_tasks_that_do_not_generate_have_no_score_or_stream() -> None:
         loaded.score(["a"], ["b"])
     loaded.config = Parts()
     loaded.model.task = Tagging(8, DataSpec("tagging", 5, 2), ["accuracy"])
-    with pytest.raises(ConfigError, match="the task Tagging scores neither texts nor answers"):
+    with pytest.raises(ConfigError, match="scores need a task that generates text; the task Tagging does not"):
         loaded.score(["a"])
     with pytest.raises(ConfigError, match="only what writes token by token can be streamed, and the task Tagging"):
         loaded.stream("a", print)

@@ -84,11 +84,11 @@ def test_a_constrained_answer_never_breaks_its_scheme(decoder: str, scheme: str)
 
 
 def test_constraints_need_a_scheme() -> None:
-    with pytest.raises(ValueError, match="constrained is true, but the tags mark no spans"):
+    with pytest.raises(ValueError, match="constrained is true, but no tag marks a span"):
         made(None, constrained=True)
-    with pytest.raises(ValueError, match=r"outside_penalty is 1\.0, but the tags mark no spans"):
+    with pytest.raises(ValueError, match=r"outside_penalty is 1\.0, but no tag marks a span"):
         made(None, outside_penalty=1.0)
-    with pytest.raises(ValueError, match="metrics names span_f1, but the tags mark no spans"):
+    with pytest.raises(ValueError, match="metrics contains span_f1, but no tag marks a span"):
         made(None, metrics=["span_f1"])
     assert made("bmes", metrics=["span_f1"]).metrics()[0].name == "span_f1"
 
@@ -97,7 +97,7 @@ def test_options_on_the_command_line(tmp_path: Any) -> None:
     import seqzoo
 
     seqzoo.build("task=tagging", "task.decoder=crf", "data.limit=10")
-    with pytest.raises(ConfigError, match=r"task.constrained is true, but the tags mark no spans"):
+    with pytest.raises(ConfigError, match=r"task.constrained is true, but no tag marks a span"):
         seqzoo.build("task=tagging", "task.constrained=true", "data.limit=10")
 
 

@@ -164,7 +164,7 @@ def test_the_best_poems_come_first_and_score_as_the_model_scores_them() -> None:
 def test_options_that_are_wrong() -> None:
     assert examine("task=verse", "task.characters=0")[1] == ["task.characters is 0: it is at least 1"]
     assert examine("task=verse", "task.acrostic=middle")[1] == [
-        "task.acrostic is 'middle': it must be first or last or a whole number or null"
+        "task.acrostic is 'middle': it must be first or last or an integer or null"
     ]
     assert examine("task=verse", "task.search.words=[a]", "task.search.temperature=0")[1] == [
         f"task: a poem has a form of its own: {LEAVE_OUT}"

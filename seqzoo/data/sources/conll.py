@@ -145,7 +145,7 @@ class Conll:
                 where = f"{path}:{sentence.line(token)}"
                 if len(fields) < needed:
                     raise DataError(
-                        f"{where}: {len(fields)} columns where at least {needed} are needed: correct the line, or "
+                        f"{where}: too few columns, {len(fields)} of at least {needed}: correct the line, or "
                         "choose other columns."
                     )
                 if len(fields) != len(sentence.fields[0]):

@@ -54,7 +54,7 @@ def unstorable(value: Any, name: str, depth: int = 0) -> str:
         return f"{name} is nested more than {DEEPEST} deep"
     for key, part in value.items() if isinstance(value, dict) else enumerate(value):
         if type(key) not in (int, str):
-            return f"{name} has the key {key!r:.60}, which must be a text or a whole number"
+            return f"{name} has the key {key!r:.60}, which must be a text or an integer"
         reason = unstorable(part, f"{name}[{key!r:.60}]", depth + 1)
         if reason:
             return reason

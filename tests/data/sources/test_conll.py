@@ -166,9 +166,9 @@ def test_conll_by_number(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "columns", "told"),
     [
-        ("a O\nb\n", {"tag": 1}, "a:2: 1 columns where at least 2 are needed"),
-        ("go\n", {}, "a:1: 1 columns where at least 2 are needed"),  # the token is no tag
-        ("1\tdo\n", {"tag": "upos"}, "a:1: 2 columns where at least 4 are needed"),
+        ("a O\nb\n", {"tag": 1}, "a:2: too few columns, 1 of at least 2"),
+        ("go\n", {}, "a:1: too few columns, 1 of at least 2"),  # the token is no tag
+        ("1\tdo\n", {"tag": "upos"}, "a:1: too few columns, 2 of at least 4"),
         ("# only\n", {"tag": "upos"}, "has no sentences"),
         (
             "go\tO\t\n",
@@ -179,7 +179,7 @@ def test_conll_by_number(tmp_path: Path, text: str) -> None:
         ("go\tNN\t\n", {"tag": 2}, "a:1: the tag is empty: fill it in"),
         ("\tO\n", {}, "a:1: the token is empty"),
         ("New O\nNew York O\n", {"tag": 1}, "a:2: 3 columns, but 2 in the first line of the sentence"),
-        ("go\tO\nNew York\n", {"tag": 1}, "a:2: 1 columns where at least 2 are needed"),
+        ("go\tO\nNew York\n", {"tag": 1}, "a:2: too few columns, 1 of at least 2"),
         (CONLLU, {"tag": "deps"}, r"a has no tags: its column deps is _ everywhere"),
     ],
 )

@@ -192,7 +192,7 @@ LIKE = {"moments": [torch.zeros(2), 3], "rate": 0.5}
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ({"moments": [torch.ones(2), 5], "rate": 1}, None),  # a whole number is a number, too
+        ({"moments": [torch.ones(2), 5], "rate": 1}, None),  # an integer is a number, too
         ({"moments": [torch.ones(2).double(), 3], "rate": 0.5}, "a.moments[0] is (2,) float64 not (2,) float32"),
         ({"moments": [torch.ones(3), 3], "rate": 0.5}, "a.moments[0] is (3,) float32 not (2,) float32"),
         ({"moments": [torch.ones(2), True], "rate": 0.5}, "a.moments[1] is a bool, not a int"),
