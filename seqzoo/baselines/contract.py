@@ -36,7 +36,7 @@ class Split:
     """One split of a loaded data module, as a baseline reads it.
 
     Args:
-        data: loaded.
+        data: the data module, loaded.
         task: reads references and scores answers.
         name: "train", "validation" or "test".
     """

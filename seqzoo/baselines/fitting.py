@@ -43,7 +43,7 @@ def fit_baselines(data: DataModule, task: Task, classes: Sequence[type[Baseline]
     """Fit each baseline to the training split, and score it on the held-out ones.
 
     Args:
-        data: loaded; it is read, and not changed.
+        data: the data module, loaded; it is read, and not changed.
         task: whose metrics score the answers; its weights are not used.
         classes: of the baselines, as of `baselines_for`.
     """

@@ -23,11 +23,11 @@ class GatedCell(Cell):
         keep_gate, write_gate: the gate that keeps the old state when open, and the gate that writes the new one; None
             if there is none, for example because one is 1 minus the other. Used by `seqzoo.cells.initialisation`.
         num_states: number of tensors (B, H) in the state.
-        layer_norm: layer normalisation of x W and h U, each over all gates, before the biases are added (Ba, Kiros &
+        layer_norm: layer normalisation of W x and U h, each over all gates, before the biases are added (Ba, Kiros &
             Hinton, Layer Normalization, 2016, https://arxiv.org/abs/1607.06450).
         activation: activation instead of the tanh of the equations.
 
-    torch's kernels support neither option; a cell with one of them is not run by engine=torch.
+    torch's kernels support neither `layer_norm` nor `activation`; a cell with one of them is not run by engine=torch.
     """
 
     gates: tuple[str, ...]

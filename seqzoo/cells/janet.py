@@ -27,7 +27,7 @@ class Janet(GatedCell):
         input_size, hidden_size: number of features per step, and of hidden units.
         beta: shift of the input gate; above 0 more is written than is forgotten.
         forget_bias: initial bias of the forget gate; the paper uses chrono initialisation.
-        layer_norm: layer normalisation of x W and h U.
+        layer_norm: layer normalisation of W x and U h.
         activation: activation of g.
     """
 

@@ -31,7 +31,7 @@ class Leaky(GatedCell):
         input_size, hidden_size: number of features per step, and of hidden units.
         tau_min, tau_max: smallest and largest time constant, in steps, of the first and the last unit.
         learned: learn the time constants, starting from these values.
-        layer_norm: layer normalisation of x W and h U.
+        layer_norm: layer normalisation of W x and U h.
         activation: f.
     """
 

@@ -33,7 +33,7 @@ class LSTM(GatedCell):
         input_size, hidden_size: number of features per step, and of hidden units.
         forget_bias: initial bias of the forget gate; 0 in the original paper.
         output_activation: activation of c' in the output; identity: h' = o * c'.
-        layer_norm: layer normalisation of x W, of h U, and of c' before the output.
+        layer_norm: layer normalisation of W x, of U h, and of c' before the output.
         activation: activation of g.
     """
 

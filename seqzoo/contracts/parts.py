@@ -184,7 +184,7 @@ class Task(nn.Module):
         needs_two_sides: True: the backbone must keep the context before a step and that after it apart.
         needs_every_step: True: each input step has an answer of its own.
         legend: how to read a line of `show`. Correct answers are in brackets.
-        spec: of the data.
+        spec: the specification of the data.
     """
 
     reads: ClassVar[str]

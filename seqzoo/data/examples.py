@@ -481,7 +481,7 @@ def encode_inputs(
     """Encode raw inputs as one batch without targets, in their order.
 
     Args:
-        spec: of the model.
+        spec: the specification of the model.
         texts: texts or lists of tokens; steps in the notation of `seqzoo.data.numbers.parse_steps` for a model of
             numbers; names of files for a model of pictures or of their features.
         max_length: see `fit`.

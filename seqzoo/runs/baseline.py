@@ -21,7 +21,7 @@ class Baselines(NamedTuple):
     """The baselines that suit some data.
 
     Attributes:
-        data: loaded.
+        data: the data module, loaded.
         task: scores the answers.
         ready: those whose packages are installed, the cheapest first.
         missing: those whose packages are not.

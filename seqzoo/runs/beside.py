@@ -42,7 +42,7 @@ def beside(experiment: Experiment, data: DataModule, task: Task, seconds: float)
     Nothing that goes wrong here ends the run, which has been trained and scored.
 
     Args:
-        experiment: of the run.
+        experiment: the configuration of the run.
         data: as the run has loaded it.
         task: of its model.
         seconds: of its training.
@@ -166,8 +166,8 @@ def next_step(experiment: Experiment, data: DataModule, updates: int, best_updat
     """What to try next if a network does not beat the baseline, from what the run shows; empty without a suggestion.
 
     Args:
-        experiment: of the run.
-        data: loaded.
+        experiment: the configuration of the run.
+        data: the data module, loaded.
         updates: number of updates.
         best_update: the one after which validation was best.
         later_end: an override that makes the training longer.

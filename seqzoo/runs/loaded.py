@@ -101,7 +101,7 @@ class Loaded:
 
     Args:
         model: the model, in evaluation mode.
-        spec: of the data that it was trained on.
+        spec: the specification of the data that it was trained on.
         config: the configuration that it was built from.
         others: further models of an ensemble, which generate answers together with this one.
     """

@@ -26,7 +26,7 @@ class Classification(Task):
 
     Args:
         feature_size: width of the backbone's outputs.
-        spec: of the data.
+        spec: the specification of the data.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
         pooling: how the outputs of all steps become one vector, see `seqzoo.network.heads.pooling`; a list
             concatenates several.

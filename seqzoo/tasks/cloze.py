@@ -30,7 +30,7 @@ class Cloze(Task):
 
     Args:
         feature_size: width of the backbone's outputs.
-        spec: of the data.
+        spec: the specification of the data.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
         dropout: dropout on the features before the head.
         beam_size: size of the beam that fills the blanks of a text, from left to right.

@@ -30,7 +30,7 @@ class LanguageModeling(WritingTask):
 
     Args:
         feature_size: width of the backbone's outputs.
-        spec: of the data.
+        spec: the specification of the data.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
         embedding: the input embeddings of the encoder, (V, E).
         tied_embeddings: weight tying: the head shares the input embeddings; features of another width are projected.

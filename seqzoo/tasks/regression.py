@@ -24,7 +24,7 @@ class Regression(Task):
 
     Args:
         feature_size: width of the backbone's outputs.
-        spec: of the data.
+        spec: the specification of the data.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
         dropout: dropout on the features before the head.
 

@@ -22,7 +22,7 @@ class Tagging(Task):
 
     Args:
         feature_size: width of the backbone's outputs.
-        spec: of the data.
+        spec: the specification of the data.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
         decoder: "softmax" predicts each tag independently; "crf", a linear-chain conditional random field, the whole
             sequence of tags.

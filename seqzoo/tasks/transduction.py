@@ -47,7 +47,7 @@ class Transduction(WritingTask):
 
     Args:
         feature_size: width of the backbone's outputs.
-        spec: of the data.
+        spec: the specification of the data.
         decoder: options of the decoder.
         encoder_state: a state of the encoder, of which only the shapes are read.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.

@@ -32,7 +32,7 @@ class Verse(LanguageModeling):
 
     Args:
         feature_size: width of the backbone's outputs.
-        spec: of the data.
+        spec: the specification of the data.
         acrostic: None: a text is the beginning of a poem. Otherwise each line has one character of the text: as its
             "first" or "last" one, or at this position, from 1.
         characters: characters per line; None: as in the first line of the text, 5 or 7; 5 for an acrostic.

@@ -24,7 +24,7 @@ def evaluate(
 
     Args:
         model: in any mode, which is restored.
-        data: loaded.
+        data: the data module, loaded.
         split: "train", "validation" or "test".
         device: of the model.
         precision: fp32, bf16 or fp16.

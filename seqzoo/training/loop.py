@@ -68,7 +68,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
 
     Args:
         session: the training.
-        data: loaded.
+        data: the data module, loaded.
         run: the run directory to write to.
 
     Raises:

@@ -33,7 +33,7 @@ def form_of(batch: Batch, spec: DataSpec, search: Search, rewrites: bool) -> tup
 
     Args:
         batch: of sources.
-        spec: of the model.
+        spec: the specification of the model.
         search: the options.
         rewrites: the task rewrites source texts, whose lengths then limit the answers.
 
