@@ -108,9 +108,13 @@ def test_a_constraint_holds_however_answers_are_found(command: Callable) -> None
             ("task.search.constraints=[no_letter_twice.NoLetterTwice]", "data=stuttering"),
             "no_letter_twice.NoLetterTwice",
         ),
+        (
+            ("encoder=hashed", "backbone=running_mean", "task=tagging", "data.train_size=64"),
+            "running_mean.RunningMean",
+        ),
     ],
 )
-def test_a_rule_and_a_constraint_are_part_of_a_run(
+def test_every_other_part_is_part_of_a_run(
     command: Callable, tmp_path: Path, chosen: tuple[str, ...], part: str
 ) -> None:
     checked = command("check", *OWN, *chosen, "debug=tiny")
@@ -127,6 +131,19 @@ def test_a_rule_and_a_constraint_are_part_of_a_run(
     if part == "no_letter_twice.NoLetterTwice":
         answer = predicted.out.strip()
         assert len(set(answer)) == len(answer)
+
+
+def test_the_file_that_sets_a_missing_option_is_named(command: Callable) -> None:
+    done = command("check", *OWN, "encoder=hashed")
+    assert done.status == 2
+    assert [line.strip(" -") for line in done.err.splitlines() if "task.decoder" in line] == [
+        f"task.decoder.{option} is not set: conf/task/transduction.yaml takes it from encoder.{source}, which "
+        f"encoder=hashed does not have; give task.decoder.{option}=..."
+        for option, source in (("embedding_size", "embedding_size"), ("embedding_std", "initial_std"))
+    ]
+    done = command("check", *OWN, "encoder=hashed", "experiment=ptb_small")
+    assert "conf/experiment/ptb_small.yaml sets encoder." in done.err
+    assert "which encoder=hashed does not have: leave out encoder=hashed or experiment=ptb_small" in done.err
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from seqzoo.cells.elman import Elman
+from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import WIDEST, Budget
 from seqzoo.configuration.building import misfits, task_name
 from seqzoo.configuration.components import check_component, find, make, with_classes
@@ -33,6 +34,7 @@ from seqzoo.contracts.options import (
     Options,
     UnmetCondition,
     fits,
+    has,
     is_group,
     leaves,
     parameters,
@@ -40,6 +42,7 @@ from seqzoo.contracts.options import (
     thawed,
     type_hints,
     unmet,
+    value_at,
 )
 from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.contracts.parts import BackboneFactory, Metric, Task
@@ -141,7 +144,33 @@ def _check_parts(parts: Parts) -> list[str]:
             names = {**thawed(parts.task), **wrong}.get("metrics")
             mistakes += _check_metrics(made.get(group, task), names, parts)
             mistakes += misfits(task, made.get("backbone"), placeholders["spec"], parts.choices, made.get("encoder"))
-    return mistakes
+    return [_with_source(mistake, parts.choices) for mistake in mistakes]
+
+
+def _with_source(mistake: str, choices: Mapping[str, str]) -> str:
+    """A message about an option that a part does not have, or that has no value, with the file that caused it."""
+    unknown = re.match(r"there is no option '((\w+)\.([\w.]+))'", mistake)
+    unset = re.match(r"((\w+)\.([\w.]+)) is not set: give ", mistake)
+    try:
+        if unknown:
+            path, group = unknown[1], unknown[2]
+            part = f"{group}={choices[group]}"
+            for name in ("debug", "experiment"):
+                if has(registry.file_content(name, choices[name]), path):
+                    file = f"conf/{name}/{choices[name]}.yaml"
+                    return f"{file} sets {path}, which {part} does not have: leave out {part} or {name}={choices[name]}"
+        if unset:
+            path, group, option = unset.groups()
+            value = value_at(composing.load(group, choices[group]), option)
+            source = re.fullmatch(r"\$\{((\w+)\.[\w.]+)\}", str(value))
+            if source:
+                file, part = f"conf/{group}/{choices[group]}.yaml", f"{source[2]}={choices[source[2]]}"
+                return (
+                    f"{path} is not set: {file} takes it from {source[1]}, which {part} does not have; give {path}=..."
+                )
+    except (ConfigError, KeyError):  # a stored run may have names that are not here
+        pass
+    return mistake
 
 
 def _without(wrong: Mapping[str, str], group: str, parts: Parts) -> Options | None:

@@ -16,7 +16,10 @@ from seqzoo.configuration.parsing import parse_each
 from seqzoo.configuration.registry import (
     CONF_DIR,
     GROUPS,
+    common_help,
+    file_content,
     folders,
+    is_own,
     names,
     own_config_dirs,
     path_of,
@@ -281,8 +284,25 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
             raise
         raise HydraException(_no_data(overrides)) from error
     config = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    choices = {group: composed.hydra.runtime.choices[group] for group in GROUPS}
+    _leave_out_missing(config, choices, overrides)
     OmegaConf.set_struct(config, True)
-    return config, {group: composed.hydra.runtime.choices[group] for group in GROUPS}
+    return config, choices
+
+
+def _leave_out_missing(config: Any, choices: dict[str, str], overrides: tuple[str, ...]) -> None:
+    """Remove the options that a debugging mode sets for parts of the user's own whose YAMLs do not have them."""
+    if choices["debug"] == "none":
+        return
+    by_mode, by_experiment = (file_content(group, choices[group]) for group in ("debug", "experiment"))
+    given = {text.partition("=")[0].lstrip("+") for text in overrides}
+    for group in ("data", "encoder", "backbone", "cell", "task"):
+        if group in by_mode and is_own(group, choices[group]):
+            known = {*load(group, choices[group]), *(option for option, _, _ in common_help(group))}
+            known |= {*by_experiment.get(group, ())}
+            for option in by_mode[group]:
+                if option not in known and f"{group}.{option}" not in given:
+                    del config[group][option]
 
 
 def _no_data(overrides: tuple[str, ...]) -> str:

@@ -146,6 +146,13 @@ def path_of(group: str, name: str) -> Path:
     raise ConfigError([unknown_name(group, name)])
 
 
+def file_content(group: str, name: str) -> dict[str, Any]:
+    """The options in the YAML file of a name, without those of its defaults."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.load(path_of(group, name)))  # type: ignore[return-value]
+
+
 def noun(group: str) -> str:
     """What a name of a group is called in messages."""
     return {"learning": "learning rule", "training": "set of training options"}.get(group, group)
