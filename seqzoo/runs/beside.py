@@ -172,7 +172,8 @@ def next_step(experiment: Experiment, data: DataModule, updates: int, best_updat
         best_update: the one after which validation was best.
         later_end: an override that makes the training longer.
     """
-    if experiment.recipe == NONE and data.files and type(data).survey is not DataModule.survey:
+    untuned = experiment.choices.get("experiment", NONE) == NONE
+    if untuned and experiment.recipe == NONE and data.files and type(data).survey is not DataModule.survey:
         return "choose the options that are not given from the training data by recipe=auto"
     if best_update >= 0.9 * updates:
         return f"validation was still improving at the last update, so train for longer, for example {later_end}"

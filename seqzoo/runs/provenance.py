@@ -76,7 +76,9 @@ def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, Any]:
 def fingerprint(experiment: Experiment) -> str:
     """A digest of everything that can change the scores of a run: configuration, budget and seed."""
     plain = experiment.to_plain()
-    return _digest(_scored(experiment) | {name: plain[name] for name in ("budget", "seed", "allow_modules")}, 16)
+    chosen = {"recipe": experiment.recipe} if experiment.recipe is not None else {}
+    others = {name: plain[name] for name in ("budget", "seed", "allow_modules")}
+    return _digest(_scored(experiment) | others | chosen, 16)
 
 
 def group_name(experiment: Experiment) -> str:
@@ -84,6 +86,8 @@ def group_name(experiment: Experiment) -> str:
     learned = _learned(experiment)
     learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
     learned["training"] = _without_housekeeping(learned["training"])
+    if experiment.ensemble > 1:
+        learned["ensemble"] = experiment.ensemble
     budget = {name: value for name, value in vars(experiment.budget).items() if name != "tolerance" and value}
     if budget:
         learned["budget"] = budget

@@ -245,6 +245,7 @@ def test_resume_accepts_a_later_end_only(command: Callable, tmp_path: Path) -> N
     assert command("train", "resume=nowhere").err.startswith("seqzoo: nowhere is not a run directory")
 
 
+@pytest.mark.slow
 def test_a_sweep_finishes_although_one_job_fails(command: Callable, tmp_path: Path) -> None:
     overrides = ("task=language_modeling", "debug=tiny", "training.steps=1", "data.train_size=200")
     done = command("train", "-m", "backbone=bidirectional,unidirectional", *overrides, "hydra.sweep.dir=sweep")
@@ -293,7 +294,7 @@ def test_check_shows_sizes_and_all_mistakes(command: Callable) -> None:
 def test_check_says_where_a_budget_is_not_kept(command: Callable) -> None:
     done = command("check", "budget.parameters=10")
     assert "no mistakes, but the budget cannot be met unless the data are smaller" in done.out
-    assert "budget.parameters is 10: cell=lstm" in done.out
+    assert "budget.parameters is 10: the closest that cell=lstm" in done.out
     assert "shapes" not in done.out  # those of the default width would be none of this budget
 
 
@@ -368,6 +369,7 @@ def test_options_of_evaluate(runs: Runs, command: Callable) -> None:
         assert (done.status, done.err) == (2, f"seqzoo: {sentence}\n")
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_reads_bytes(runs: Runs, tmp_path: Path) -> None:
     """From an empty folder, with bytes on standard input."""
     done = subprocess.run(

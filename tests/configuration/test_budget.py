@@ -177,7 +177,9 @@ def test_a_run_of_an_older_version_has_no_budget() -> None:
 def test_an_impossible_budget_is_refused_before_a_folder_is_created(command: Callable, tmp_path: Path) -> None:
     done = command("train", "task=tagging", "budget.parameters=5000", *SMALL, "hydra.run.dir=run")
     assert done.status == 2
-    assert done.err.startswith("seqzoo: budget.parameters is 5,000: cell=lstm, backbone=unidirectional, task=tagging, ")
+    assert done.err.startswith(
+        "seqzoo: budget.parameters is 5,000: the closest that cell=lstm, backbone=unidirectional, task=tagging, "
+    )
     assert "backbone.hidden_size=" in done.err
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())
 

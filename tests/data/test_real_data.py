@@ -33,7 +33,7 @@ SETS = [
 @functools.cache
 def load(name: str, root: str, **changes: Any) -> Any:
     """Read once: no test changes it."""
-    options = compose(f"data={name}").data
+    options = compose(f"data={name}").to_plain()["data"]
     data = getattr(seqzoo.data, options.pop("class"))(**{**options, "root": root, **changes})
     data.load()
     return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -61,7 +62,7 @@ def test_answers_are_texts_with_all_digits() -> None:
     batch = Batch(INPUTS, LENGTHS, torch.tensor([[1 / 3], [-2.5e-7]]))
     task = head(per_step=False)
     assert task.references(batch) == ["0.3333333", "-2.5e-07"]
-    predictions = task.decode(None, batch, features(OUTPUTS))
+    predictions = task.decode(scoring(task), batch, features(OUTPUTS))
     assert [tuple(p) for p in predictions] == [("4", 0.0), ("5", 0.0)]
     assert task.show(batch, predictions) == [
         "0.5 1, 0.25 0, 0.125 1 -> 4   (right: 0.3333)",
@@ -72,7 +73,7 @@ def test_answers_are_texts_with_all_digits() -> None:
 
 def test_answers_of_steps_end_with_their_row() -> None:
     task = head(per_step=True, output_size=2)
-    predictions = task.decode(None, Batch(INPUTS, LENGTHS), features(OUTPUTS))
+    predictions = task.decode(scoring(task), Batch(INPUTS, LENGTHS), features(OUTPUTS))
     assert [p.answer for p in predictions] == [["1 -1", "2 -2", "4 -4"], ["5 -5"]]
     assert task.show(Batch(INPUTS, LENGTHS), predictions)[0].endswith("-> 4 -4")
 
@@ -81,9 +82,14 @@ def test_long_inputs_are_shown_by_their_end() -> None:
     inputs, lengths = torch.arange(20.0)[None, :, None], torch.tensor([20])
     task = Regression(1, DataSpec("regression", 1, 1), ["mse"])
     [line] = task.show(
-        Batch(inputs, lengths, torch.ones(1, 1)), task.decode(None, Batch(inputs, lengths), features_of(1.0))
+        Batch(inputs, lengths, torch.ones(1, 1)), task.decode(scoring(task), Batch(inputs, lengths), features_of(1.0))
     )
     assert line.startswith("... 12, 13, 14, 15, 16, 17, 18, 19 -> ")
+
+
+def scoring(task: Regression) -> SimpleNamespace:
+    """In place of a model whose features are given."""
+    return SimpleNamespace(scores=lambda batch, features: task(features, batch))
 
 
 def features_of(value: float) -> Features:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +33,11 @@ def features(seed: int = 0) -> Features:
     return Features(outputs, outputs[:, -1], (), LENGTHS)
 
 
+def scoring(task: Tagging) -> SimpleNamespace:
+    """In place of a model whose features are given."""
+    return SimpleNamespace(scores=lambda batch, features: task(features, batch))
+
+
 def batch(targets: torch.Tensor | None = None) -> Batch:
     return Batch(torch.ones(B, T, dtype=torch.long), LENGTHS, targets)
 
@@ -40,7 +46,7 @@ def batch(targets: torch.Tensor | None = None) -> Batch:
 @pytest.mark.parametrize("penalty", [0.0, 4.0])
 def test_the_score_of_an_answer_is_its_negative_loss(penalty: float, decoder: str) -> None:
     task = made(decoder=decoder, outside_penalty=penalty).eval()
-    predictions = task.decode(None, batch(), features())
+    predictions = task.decode(scoring(task), batch(), features())
     ids = [task.spec.targets.encode(prediction.answer) for prediction in predictions]
     answered = batch(torch.tensor([row + [0] * (T - len(row)) for row in ids]))
     loss = task.loss(task(features(), answered), answered)
@@ -57,7 +63,7 @@ def test_the_crf_finds_the_best_of_all_tag_sequences_with_the_outside_penalty() 
     for penalty in (-5.0, 0.0, 5.0):
         other = made("bioes", decoder="crf", outside_penalty=penalty).eval()
         other.load_state_dict(task.state_dict())
-        prediction = other.decode(None, batch(), features())[0]
+        prediction = other.decode(scoring(other), batch(), features())[0]
         best = (found - penalty * (ways == outside).sum(1)).argmax()
         assert other.spec.targets.encode(prediction.answer) == ways[best].tolist()
         assert prediction.score == pytest.approx(found[best].item(), abs=1e-5)
@@ -73,7 +79,7 @@ def test_a_constrained_answer_never_breaks_its_scheme(decoder: str, scheme: str)
     constrained.load_state_dict(free.state_dict())
     broke = 0
     for seed in range(20):
-        pairs = zip(*(task.decode(None, batch(), features(seed)) for task in (free, constrained)), strict=True)
+        pairs = zip(*(task.decode(scoring(task), batch(), features(seed)) for task in (free, constrained)), strict=True)
         for one, other in pairs:
             assert not is_broken(other.answer, scheme)
             if is_broken(one.answer, scheme):

@@ -81,7 +81,7 @@ def test_every_parameter_learns_with_every_attention(kind: str, input_feeding: b
 
 
 @pytest.mark.parametrize("options", [{"attention": "general"}, {"attention": "additive", "input_feeding": True}])
-@pytest.mark.parametrize("backbone", ["bidirectional", "pyramidal"])
+@pytest.mark.parametrize("backbone", ["bidirectional", pytest.param("pyramidal", marks=pytest.mark.slow)])
 def test_what_was_learned_is_decoded_greedily_and_by_beam(backbone: str, options: dict[str, Any]) -> None:
     batch = copying()
     model = train(build(backbone, **options), batch)
@@ -656,7 +656,10 @@ def test_answers_as_long_as_their_sources(beam_size: int) -> None:
             ["task.self_critical.metric=cider_d"],
             "task.self_critical.metric is 'cider_d': it scores many answers together, and here each is",
         ),
-        (["task.search.groups=3", "task.search.beam_size=4"], "task.search.groups is 3: it must divide beam_size=4"),
+        (
+            ["task.search.groups=3", "task.search.beam_size=4"],
+            "task.search.groups is 3: it must divide task.search.beam_size=4",
+        ),
         (["task.search.length_penalty=-1"], "task.search.length_penalty is -1: it is 0 or more"),
         (["task.search.places={0: a}"], "task.search.places names token 0: the first one is 1"),
         (["task.search.temperature=1", "task.search.beam_size=4"], "task.search.temperature is above 0, so tokens"),

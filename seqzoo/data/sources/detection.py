@@ -355,12 +355,13 @@ def _written(dialect: Dialect, header: bool) -> str:
 
 
 def _columns_of_json(path: str, text: str) -> list[_Column]:
-    """The keys with a single value in each object."""
+    """The keys with a single value in each object, or with none in some, which is reported when they are read."""
     objects = [values for _, values in json_objects(path, text)]
     if not objects:
         raise DataError(f"{path} has no rows: give a file with rows.")
-    keys = [key for key in objects[0] if all(_is_single(values.get(key)) for values in objects)]
-    return [_Column(i, key, [str(values[key]) for values in objects]) for i, key in enumerate(keys)]
+    present = {key: [values[key] for values in objects if values.get(key) is not None] for key in objects[0]}
+    columns = {key: values for key, values in present.items() if values and all(map(_is_single, values))}
+    return [_Column(i, key, list(map(str, values))) for i, (key, values) in enumerate(columns.items())]
 
 
 def _is_single(value: Any) -> bool:

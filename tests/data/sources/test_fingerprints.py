@@ -255,7 +255,7 @@ def test_damaged_records_are_told(damaged: Any) -> None:
 
 TINY = (
     "task=classification", *CLASSES, "debug=tiny", "data.limit=null", "training.steps=4", "training.diagnostics=0",
-    "cell.engine=reference",
+    "cell.engine=reference", "recipe=none",
 )  # fmt: skip
 
 

@@ -70,7 +70,9 @@ def test_selecting_rows_and_moving_devices_keeps_the_spelling() -> None:
     assert batch.spelling.tokens.tolist() == [[1, 0, 1]]
 
 
-OVERRIDES = ("task=tagging", "data=tagging_files", "data.train=train.conll", "data.validation=train.conll")
+OVERRIDES = (
+    "task=tagging", "data=tagging_files", "data.train=train.conll", "data.validation=train.conll", "recipe=none",
+)  # fmt: skip
 
 
 @pytest.fixture
