@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ class RNN(nn.Module):
         if dropout and num_layers == 1:
             warnings.warn("dropout has no effect with num_layers=1: it acts between layers", stacklevel=2)
         self.input_size, self.hidden_size, self.num_layers, self.proj_size = sizes.values()
-        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
 
         def build() -> Recurrent:
             factory = cell_factory(cell, **options)
@@ -124,7 +124,7 @@ class RNN(nn.Module):
         Args:
             input: shape (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence, which then
                 also comes back.
-            hx: first state, as returned by an earlier call; None: the initial state.
+            hx: initial state, as returned by an earlier call; None: zeros, or the learned initial state.
             lengths: number of real steps of each row, integers from 0 to T, shape (B,); None: all steps are real. The
                 values of padded steps do not matter.
             resets: True where the state is reset to the initial state before the step, such as at the first step of an
@@ -166,7 +166,22 @@ class RNN(nn.Module):
             return self._over_rows(input, hx, lengths, resets)
         by_row = None if resets is None else resets.transpose(0, 1)
         outputs, after = self._over_rows(input.transpose(0, 1), hx, lengths, by_row)
-        return outputs.transpose(0, 1), after
+        return outputs.transpose(0, 1).contiguous(), after  # as torch's, so that it can be viewed in other shapes
+
+    @property
+    def dropout(self) -> float:
+        """Dropout probability on the outputs of every layer but the last; it can be changed at any time."""
+        return float(cast(nn.Dropout, self._layers.dropout).p)
+
+    @dropout.setter
+    def dropout(self, probability: float) -> None:
+        _check_dropout(probability)
+        cast(nn.Dropout, self._layers.dropout).p = float(probability)
+
+    @property
+    def _layers(self) -> Recurrent:
+        """The module of all layers, whatever holds their weights."""
+        return self.backbone
 
     def flatten_parameters(self) -> None:
         """Does nothing; it exists for code that was written for `nn.LSTM`."""
@@ -267,6 +282,10 @@ class _DropIn(RNN):
             nn.init.uniform_(weight, -bound, bound)
 
     @property
+    def _layers(self) -> Recurrent:
+        return self._template
+
+    @property
     def all_weights(self) -> list[list[Tensor]]:
         """The weights of each layer and direction, in torch's order."""
         return [
@@ -312,7 +331,7 @@ def _with_weights(module: Any, weights: Iterator[list[Tensor]], training: bool) 
 
 
 class LSTM(_DropIn):
-    """A drop-in for `nn.LSTM`: same arguments, results, first weights and `state_dict`; `forward` takes `lengths`, too.
+    """A drop-in for `nn.LSTM`: same arguments, results, initial weights and `state_dict`; also takes `lengths`.
 
     Args:
         input_size: number of features per step.
@@ -367,7 +386,7 @@ class LSTM(_DropIn):
 
 
 class GRU(_DropIn):
-    """A drop-in for `nn.GRU`: same arguments, results, first weights and `state_dict`; `forward` takes `lengths`, too.
+    """A drop-in for `nn.GRU`: same arguments, results, initial weights and `state_dict`; also takes `lengths`.
 
     Args:
         input_size: number of features per step.
@@ -415,7 +434,7 @@ class GRU(_DropIn):
 
 
 class Elman(_DropIn):
-    """A drop-in for `nn.RNN`: same arguments, results, first weights and `state_dict`; `forward` takes `lengths`, too.
+    """A drop-in for `nn.RNN`: same arguments, results, initial weights and `state_dict`; also takes `lengths`.
 
     Args:
         input_size: number of features per step.
@@ -530,6 +549,10 @@ def _check_arguments(sizes: dict[str, Any], switches: dict[str, Any], dropout: A
     for name, switch in switches.items():
         if not isinstance(switch, bool):
             raise TypeError(f"{name} is {switch!r:.60}: it must be True or False")
+    _check_dropout(dropout)
+
+
+def _check_dropout(dropout: Any) -> None:
     if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
         raise ValueError(f"dropout is {dropout!r:.60}: it is a probability, 0 <= dropout <= 1")
 
@@ -584,6 +607,7 @@ def _check_resets(resets: Any, x: Tensor) -> None:
     if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
         kind = resets.dtype if isinstance(resets, Tensor) else f"a {type(resets).__name__}"
         raise TypeError(f"resets are {kind}: they must be a tensor of torch.bool")
+    _check_dense(resets, "resets")
     if not jit_traced() and resets.shape != x.shape[:-1]:
         raise RuntimeError(f"resets are {tuple(resets.shape)}: they must be {tuple(x.shape[:-1])}, one for each step")
 

@@ -425,3 +425,27 @@ def test_a_projected_state_of_any_cells_signature(with_lengths: bool) -> None:
     assert (outputs.shape, h.shape, c.shape) == ((T, B, 6), (4, B, 3), (4, B, H))
     with pytest.raises(ValueError, match=r"proj_size is 3: only lstm and projected_lstm have a projection, not 'gru'"):
         seqzoo.RNN("gru", INPUT, H, proj_size=3)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "Elman"])
+def test_dropout_can_be_changed_as_torchs(name: str) -> None:
+    rnn, x = getattr(seqzoo, name)(3, 4, num_layers=2, dropout=0.9), torch.randn(5, 2, 3)
+    assert not torch.equal(rnn(x)[0], rnn(x)[0])
+    rnn.dropout = 0.0
+    assert torch.equal(rnn(x)[0], rnn(x)[0])
+    assert "dropout" not in repr(rnn)
+    assert rnn.to_torch().dropout == 0.0
+    with pytest.raises(ValueError, match=r"dropout is 2: it is a probability"):
+        rnn.dropout = 2
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"num_layers": 2}])
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "Elman"])
+def test_outputs_can_be_viewed_in_another_shape(name: str, options: dict[str, Any]) -> None:
+    outputs, _ = getattr(seqzoo, name)(3, 4, **options)(torch.randn(5, 2, 3))
+    assert outputs.view(10, -1).shape == (10, 8 if "bidirectional" in options else 4)
+
+
+def test_sparse_resets_are_refused() -> None:
+    with pytest.raises(ValueError, match="resets"):
+        seqzoo.RNN("gru", 3, 4)(torch.randn(5, 2, 3), resets=torch.ones(5, 2, dtype=torch.bool).to_sparse())

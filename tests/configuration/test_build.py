@@ -140,7 +140,8 @@ MISTAKES = {
     ),
     "task=tagging data=tagging_files": "data.train is not set: give data.train=...",
     "encoder=features task.decoder.embedding_std=1": (
-        "task.decoder.embedding_size is not set: give task.decoder.embedding_size=..."
+        "task.decoder.embedding_size is not set: conf/task/transduction.yaml takes it from encoder.embedding_size, "
+        "which encoder=features does not have; give task.decoder.embedding_size=..."
     ),
 }
 
