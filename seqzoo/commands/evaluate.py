@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seqzoo.commands.command_line import find_modules_here, pairs_of
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.data.splits import FILES_TO_SCORE
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -20,7 +21,8 @@ def evaluate(arguments: list[str]) -> None:
         "options",
         nargs="*",
         help="split=test, validation or train (default: test, or validation where there is no test split); device=, "
-        "precision=, threads=. For language models: cache=500 "
+        "precision=, threads=. data.test=FILE (data.validation=, data.test_source=, data.test_target=) scores a new "
+        "file with the run's vocabulary. For language models: cache=500 "
         "adds a neural cache of that many steps (cache_flatness=, cache_weight=), scored as perplexity_cache; "
         "dynamic=0.1 adds dynamic evaluation with that learning rate (dynamic_decay=), scored as perplexity_dynamic",
     )
@@ -29,7 +31,9 @@ def evaluate(arguments: list[str]) -> None:
     )
     chosen = parser.parse_intermixed_args(arguments)
     adapting = ("cache", "cache_flatness", "cache_weight", "dynamic", "dynamic_decay")
-    options = pairs_of(chosen.options, ("split", "device", "precision", "threads", *adapting))
+    scored = tuple(f"data.{option}" for option in FILES_TO_SCORE)
+    options = pairs_of(chosen.options, ("split", "device", "precision", "threads", *scored, *adapting))
+    files = {name.removeprefix("data."): str(options.pop(name)) for name in scored if name in options}
     split = options.pop("split", None)
     if options.get("threads", "").isdecimal():
         options["threads"] = int(options["threads"])
@@ -38,7 +42,7 @@ def evaluate(arguments: list[str]) -> None:
     from seqzoo.runs.lifecycle import evaluate_run
 
     adaptation = {name: _number(name, options.pop(name)) for name in adapting if name in options}
-    split, scores = evaluate_run(chosen.run_dir, split, options, chosen.allow_module, adaptation)
+    split, scores = evaluate_run(chosen.run_dir, split, options, chosen.allow_module, adaptation, files)
     print(json.dumps({"split": split, **scores}, indent=2))
 
 

@@ -122,7 +122,7 @@ def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Names
     """Print the best answers to each text, with explanations if requested, and draw attention."""
     import torch
 
-    done = 0
+    done = unknown = tokens = 0
     for some in _in_pieces(texts, 1 if sys.stdin.isatty() else 64):
         # the random state is restored, so that attention is drawn for the same samples
         with torch.random.fork_rng(range(torch.cuda.device_count()), enabled=chosen.attention is not None):
@@ -132,10 +132,13 @@ def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Names
         explanations = [[None] * len(row) for row in rows]
         if chosen.explain:
             explanations = loaded.explain_candidates(some, chosen.n_best, first_line=done + 1)
+        unknown, tokens = (a + b for a, b in zip((unknown, tokens), loaded.count_unknown(some, done + 1), strict=True))
         done += len(some)
         for text, row, explained in zip(some, rows, explanations, strict=True):
             for prediction, explanation in zip(row, explained, strict=True):
                 _show(text, prediction, explanation, chosen.json)
+    if unknown:
+        print(f"seqzoo: {unknown:,} of {tokens:,} tokens are not in the vocabulary of the run", file=sys.stderr)
 
 
 def _stream(loaded: Any, texts: Iterable[str], as_json: bool) -> None:

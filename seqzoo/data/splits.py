@@ -11,6 +11,9 @@ K = TypeVar("K", bound=Any)
 
 SPLITS = ("train", "validation", "test")
 
+FILES_TO_SCORE = tuple(f"{split}{part}" for split in SPLITS[:0:-1] for part in ("", "_source", "_target"))
+"""The options of data sets that name files of examples besides those of training."""
+
 GENERATION_SEED = 20_140_910
 """The seed of generated data and of held-out splits. It is not the seed of a run, so that runs can be compared."""
 

@@ -7,7 +7,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +25,13 @@ from seqzoo.configuration.sizing import measure, within_budget
 from seqzoo.configuration.stored import resumed, stored
 from seqzoo.contracts.capabilities import Report, Reports, ScoresTexts
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError
-from seqzoo.contracts.options import Options
+from seqzoo.contracts.options import Options, has
 from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.version import __version__
 from seqzoo.data.sources.fingerprints import changed, records, saved_records
+from seqzoo.data.splits import FILES_TO_SCORE
 from seqzoo.data.text.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
 from seqzoo.metrics import signatures
 from seqzoo.network.model import Model
@@ -141,13 +142,21 @@ def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> dict[str, A
     return _train(experiment, data, run, checkpoint, measure(experiment, data, data.spec))
 
 
-def _load_again(experiment: Experiment, spec: DataSpec | None) -> tuple[DataModule, list[str]]:
+def _load_again(
+    experiment: Experiment, spec: DataSpec | None, new_files: Collection[str] = ()
+) -> tuple[DataModule, list[str]]:
     """Load the data of a run from the paths that it read when it was started.
+
+    Args:
+        experiment: the configuration of the run.
+        spec: of its data; None: built from them.
+        new_files: files by their names in the options that the run has not read.
 
     Returns:
         The data, and the paths of files that have changed since.
     """
-    data, saved = build_data(experiment), saved_records(experiment.data_files)
+    data = build_data(experiment)
+    saved = [record for record in saved_records(experiment.data_files) if record.name not in new_files]
     data.places.update({record.name: record.path for record in saved})
     data.load(spec)
     return data, changed(data, saved)
@@ -294,21 +303,37 @@ def _report(model: Model) -> Report | None:
     return model.task.report() if isinstance(model.task, Reports) else None
 
 
+def _with_files(config: Options, files: Mapping[str, str]) -> dict[str, Any]:
+    """The options of the data of a run that reads these files, whole, instead of folds and of what it held out."""
+    for option in files:
+        if not has(config, f"data.{option}"):
+            known = [f"data.{name}" for name in FILES_TO_SCORE if has(config, f"data.{name}")]
+            advice = f"give {' or '.join(known)}" if known else "its data are not read from files"
+            raise ConfigError([f"the data of this run have no option data.{option}: {advice}"])
+    values: dict[str, Any] = {f"data.{option}": name for option, name in files.items()}
+    for option, value in (("limit", None), ("folds", None), ("fold", 0)):
+        if has(config, f"data.{option}"):
+            values[f"data.{option}"] = value
+    return values
+
+
 def evaluate_run(
     folder: Path,
     split: str | None,
     settings: Options,
     allow_modules: list[str],
     adaptation: Options | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """The scores of the best weights of a run on one split and, for tasks that predict classes, a "report".
 
     Args:
-        folder: the run directory.
-        split: name of the split; None: test or, without a test split, validation.
+        folder: the run directory, which is not changed.
+        split: name of the split; None: that of `files`; else test or, without a test split, validation.
         settings: options of training, such as device and threads.
         allow_modules: user-defined modules that the run may use.
         adaptation: options of `Adaptation` for language models, whose scores are added.
+        files: new files to score, by the options of the data that name them, such as {"test": "new.csv"}.
 
     Returns:
         The name of the split and the scores.
@@ -321,12 +346,17 @@ def evaluate_run(
         adapts = Adaptation(**(adaptation or {}))
     except ValueError as error:
         raise ConfigError([str(error)]) from None
+    config = read_config(folder)
     changes = {f"training.{option}": value for option, value in settings.items()}
-    experiment = stored(read_config(folder), {"allow_modules": allow_modules, **changes})
+    if files:
+        changes |= _with_files(config, files)
+        split = split or next(iter(files)).partition("_")[0]
+    experiment = stored(config, {"allow_modules": allow_modules, **changes})
     training = experiment.training
     device = select_device(training.device)
     check_precision(training.precision, device)
-    data, others = _load_again(experiment, spec_from_plain(read_json(folder / SPEC)))
+    spec = spec_from_plain(read_json(folder / SPEC))
+    data, others = _load_again(experiment, spec, new_files=(files or {}).values())
     if others:
         warning = f"seqzoo: {_listed(others)} changed since the run was started: the scores are for the current data"
         print(warning, file=sys.stderr)
@@ -339,6 +369,9 @@ def evaluate_run(
         raise ConfigError(
             [f"split is {split!r}: the data of this run has {', '.join(data.splits())}; choose one by split="]
         )
+    if files:
+        names = " and ".join(files.values())
+        print(f"seqzoo: scores of {names} as {split} split: {data.splits()[split]:,} examples", file=sys.stderr)
     with torch.device("meta"):
         check_weights(folder / BEST, build_model(experiment, data.spec))
     model = build_model(experiment, data.spec)

@@ -17,7 +17,7 @@ from seqzoo.configuration.components import find
 from seqzoo.configuration.composing import merged
 from seqzoo.configuration.experiment import Parts, parts_of
 from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, check_list, check_number
-from seqzoo.contracts.batch import Alignment, Batch, Explanation, Prediction
+from seqzoo.contracts.batch import UNKNOWN, Alignment, Batch, Explanation, Prediction
 from seqzoo.contracts.capabilities import (
     Aligns,
     Explains,
@@ -29,6 +29,7 @@ from seqzoo.contracts.capabilities import (
     Writes,
 )  # fmt: skip
 from seqzoo.contracts.errors import ConfigError, DataError
+from seqzoo.contracts.masking import mask
 from seqzoo.contracts.options import Options, parameters
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
@@ -159,6 +160,18 @@ class Loaded:
             return rows
 
         return self._for_each(texts, batch_size, first_line, answer, [EMPTY])
+
+    def count_unknown(self, texts: Sequence[str] | Sequence[list[str]], first_line: int = 1) -> tuple[int, int]:
+        """The number of tokens of texts that are not in the vocabulary, and of all tokens; zeros for a model without a
+        vocabulary of inputs.
+        """
+        unknown = count = 0
+        if isinstance(self.spec.inputs, TextCodec):
+            for _, _, batch, _ in self._parts(texts, 64, first_line):
+                real = mask(batch.lengths, batch.inputs.shape[1])
+                unknown += int(((batch.inputs == UNKNOWN) & real).sum())
+                count += int(batch.lengths.sum())
+        return unknown, count
 
     @torch.no_grad()
     def alignments(
