@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from seqzoo.configuration import composing, registry
@@ -177,12 +178,24 @@ def head(case: Case) -> Iterator[Choice]:
             "task.search.beam_size": 5,
         }
         yield Choice(attends, "each word of the answer depends on a part of the input")
+
+
+def scores(case: Case) -> Iterator[Choice]:
+    """Frequent classes hide errors of rare ones, a rating may be nearly right, and so may a text."""
+    survey = case.survey
     if survey.kind == "classification" and len(survey.classes) > 1:
         share = survey.classes[0] / sum(survey.classes)
+        others = {}
         if share * len(survey.classes) > SKEWED:
-            yield Choice(
-                {"task.metrics": ["accuracy", "macro_f1"]}, f"the largest class has {share:.0%} of the examples"
-            )
+            others["macro_f1"] = f"the largest class has {share:.0%} of the examples"
+        if survey.ratings:
+            others["mae"] = "the labels are numbers"
+        if others:
+            yield Choice({"task.metrics": ["accuracy", *others]}, ", ".join(others.values()))
+    if survey.targets is not None and find_spec("sacrebleu"):
+        spaced = survey.targets.spaced
+        reason = "targets are texts" if spaced else "targets are texts without spaces"
+        yield Choice({"task.metrics": ["bleu" if spaced else "chrf", "exact_match"]}, reason)
 
 
 def regularization(case: Case) -> Iterator[Choice]:
@@ -230,7 +243,7 @@ def _row(table: Sequence[tuple[float, Any]], size: int) -> Any:
     return next(value for most, value in table if size <= most)
 
 
-RULES: Sequence[Rule] = (tokens, vocabulary, network, head, regularization, ensemble, schedule)
+RULES: Sequence[Rule] = (tokens, vocabulary, network, head, scores, regularization, ensemble, schedule)
 
 
 def applies(experiment: Experiment) -> bool:

@@ -57,6 +57,7 @@ class Survey:
         tokenized: whether the sources are tokens already, as in files of tags.
         targets: of targets that are texts; None: they are not.
         classes: number of examples of each class or tag, the most frequent one first; empty: targets are not classes.
+        ratings: whether the classes are three or more numbers, whose distance is the size of an error.
         scheme: the scheme of tags that mark spans, such as "bio"; None: tags mark no spans.
         vector_size: width of pretrained word vectors; None: there are none.
     """
@@ -68,6 +69,7 @@ class Survey:
     tokenized: bool = False
     targets: Texts | None = None
     classes: Sequence[int] = ()
+    ratings: bool = False
     scheme: str | None = None
     vector_size: int | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -298,12 +298,15 @@ class ClassificationData(LabelledData):
     def expected_spec(self) -> DataSpec:
         return replace(super().expected_spec(), marked=self.marks_targets())
 
+    def measure(self, examples: list[Example]) -> Survey:
+        classes = self.target_codec(examples).labels
+        return replace(super().measure(examples), ratings=len(classes) > 2 and _are_numbers(classes))
+
     def target_codec(self, examples: list[Example]) -> LabelCodec:
         where = {str(example.target): example.where for example in examples}
-        try:
-            numbers = {label: float(label) for label in where}
-        except ValueError:
+        if not _are_numbers(where):
             return LabelCodec(sorted(where))
+        numbers = {label: float(label) for label in where}
         for label, number in numbers.items():
             if not math.isfinite(number):
                 raise DataError(
@@ -355,6 +358,14 @@ class TaggingData(LabelledData):
 
     def every_label(self, examples: list[Example], trained: LabelCodec) -> LabelCodec:
         return tag_codec(examples, trained.scheme)
+
+
+def _are_numbers(labels: Iterable[str]) -> bool:
+    """Whether all labels are numbers."""
+    try:
+        return bool([*map(float, labels)])
+    except ValueError:
+        return False
 
 
 def tag_codec(examples: Sequence[Example], scheme: str | None) -> LabelCodec:

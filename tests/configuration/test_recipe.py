@@ -114,6 +114,26 @@ def test_rare_classes_are_reported(tmp_path: Path) -> None:
     assert classified(train)[0].task["metrics"] == ("accuracy", "macro_f1")
 
 
+def test_the_error_of_ratings_is_reported(tmp_path: Path) -> None:
+    train = table(tmp_path / "data.tsv", SENTENCES * 30, ("1", "2", "3", "4.5"))
+    assert classified(train)[0].task["metrics"] == ("accuracy", "mae")
+    train = table(tmp_path / "data.tsv", SENTENCES * 30, ("1", "1", "1", "1", "3", "1", "5"))
+    assert classified(train)[0].task["metrics"] == ("accuracy", "macro_f1", "mae")
+    train = table(tmp_path / "data.tsv", SENTENCES * 30, ("0", "1"))
+    assert classified(train)[0].task["metrics"] == ("accuracy",)
+    train = table(tmp_path / "data.tsv", SENTENCES * 30, ("1", "2", "x"))
+    assert classified(train)[0].task["metrics"] == ("accuracy",)
+
+
+@pytest.mark.parametrize(("target", "metric"), [("das Haus ist alt", "bleu"), ("这家酒店很好", "chrf")])
+def test_texts_are_scored_as_they_were_written(tmp_path: Path, target: str, metric: str) -> None:
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"{text}\t{target}\n" for text in SENTENCES * 10), encoding="utf-8")
+    overrides = ("task=transduction", "data=parallel_files", f"data.train_source={pairs}")
+    assert chosen(*overrides)[0].task["metrics"] == (metric, "exact_match")
+    assert chosen(*overrides, "task.metrics=[perplexity]")[0].task["metrics"] == ("perplexity",)
+
+
 def test_spans_are_tagged_by_a_field_and_scored_as_spans(tmp_path: Path) -> None:
     path = tmp_path / "train.conll"
     path.write_text("\n\n".join(["Ann\tB-PER\nSmith\tI-PER\nsleeps\tO", "He\tO\nis\tO\nhere\tO"] * 20) + "\n")
