@@ -82,7 +82,7 @@ def test_a_constraint_holds_however_answers_are_found(command: Callable) -> None
         assert all(sorted(answer) == list("abcde") for answer in answers)
     unmet = command("predict", "run", *texts, *ours[:2], "--set", "search.min_length=6", *ALLOW)
     assert (unmet.status, unmet.err) == (
-        2, "seqzoo: Line 1: no text satisfies search.min_length=6 and every letter once: loosen it.\n",
+        2, "seqzoo: line 1: no text satisfies search.min_length=6 and every letter once: loosen it\n",
     )  # fmt: skip
     refused = command("predict", "run", *texts, *ours, "--allow-module", "stuttering")
     assert (refused.status, refused.err[:78]) == (

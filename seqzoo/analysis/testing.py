@@ -502,7 +502,7 @@ def _find(name: str, options: list[str]) -> CellFactory:
         raise ConfigError([f"{module} cannot be imported: {error}"]) from error
     cells = [key for key, value in names.items() if isinstance(value, type) and issubclass(value, Cell)]
     if attribute not in cells:
-        raise ConfigError([f"{module} has no cell {attribute!r}.{closest(attribute, cells)}"])
+        raise ConfigError([f"{module} has no cell {attribute!r}{closest(attribute, cells)}"])
     mistakes = check_options(attribute, names[attribute], values, ("input_size", "hidden_size"))
     if mistakes:
         raise ConfigError(mistakes.values())

@@ -72,7 +72,7 @@ def pairs_of(arguments: list[str], options: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = argument.partition("=")
         if not equals or name not in options:
             advice = closest(name, [f"{option}=" for option in options])
-            raise ConfigError([f"{argument!r} is not an option of this command.{advice}"])
+            raise ConfigError([f"{argument!r} is not an option of this command{advice}"])
         pairs[name] = unquoted(value)
     return pairs
 

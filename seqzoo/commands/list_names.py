@@ -20,7 +20,7 @@ def list_names(arguments: list[str]) -> None:
     limit, arguments = _take_max_parameters(arguments)
     group = PLURALS.get(arguments[0], arguments[0])
     if group not in registry.GROUPS:
-        raise ConfigError([f"there is no group {arguments[0]!r}.{closest(arguments[0], groups)}"])
+        raise ConfigError([f"there is no group {arguments[0]!r}{closest(arguments[0], groups)}"])
     pattern = arguments[1] if len(arguments) > 1 else "*"
     names = registry.names(group, pattern)
     if not names:

@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     try:
         if arguments[0] not in COMMANDS:
-            raise ConfigError([f"there is no command {arguments[0]!r}.{closest(arguments[0], COMMANDS)}"])
+            raise ConfigError([f"there is no command {arguments[0]!r}{closest(arguments[0], COMMANDS)}"])
         COMMANDS[arguments[0]](take_config_dirs(arguments[1:]))
         sys.stdout.flush()
     except SeqzooError as error:

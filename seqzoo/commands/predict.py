@@ -263,7 +263,7 @@ def _lines_of_input() -> Iterator[str]:
     except UnicodeDecodeError as error:
         raise DataError(
             f"standard input is not {error.encoding} (byte 0x{error.object[error.start]:02x}): convert it, as in: "
-            "iconv -f latin1 -t utf-8."
+            "iconv -f latin1 -t utf-8"
         ) from None
 
 

@@ -87,7 +87,7 @@ def find(group: str, options: Options, allowed: Collection[str], where: str) -> 
     homes = modules(PACKAGES[group])
     subject = f"{where}.class is {name!r}"
     if name not in homes:
-        raise ConfigError([f"{subject}: there is no such {noun(group)}.{closest(name, _usable(group, homes))}"])
+        raise ConfigError([f"{subject}: there is no such {noun(group)}{closest(name, _usable(group, homes))}"])
     return _class_in(homes[name], name, CONTRACTS[group], noun(group), subject)
 
 
@@ -131,7 +131,7 @@ def _class_in(module: str, attribute: str, contract: type, what: str, subject: s
     classes = {name: value for name, value in members.items() if isinstance(value, type)}
     if attribute not in classes:
         names = [name for name, value in classes.items() if issubclass(value, contract)]
-        raise ConfigError([f"{subject}: there is no such {what}.{closest(attribute, names)}"])
+        raise ConfigError([f"{subject}: there is no such {what}{closest(attribute, names)}"])
     if not issubclass(classes[attribute], contract):
         home = "seqzoo" if contract in (*CONTRACTS.values(), Metric) else contract.__module__.rpartition(".")[0]
         raise ConfigError([f"{subject}, which does not inherit from {home}.{contract.__name__}"])
@@ -406,4 +406,4 @@ def _check_inner_cell(options: Any, where: str, allowed: Collection[str]) -> lis
 
 def _unknown(group: str, name: str) -> list[str]:
     known = registry.names(group)
-    return [] if name in known else [f"there is no {group} named {name!r}.{closest(name, known)}"]
+    return [] if name in known else [f"there is no {group} named {name!r}{closest(name, known)}"]

@@ -155,7 +155,7 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
         elif override.is_delete():
             mistakes.append(f"{text!r} leaves a model without its {group}: choose one with {group}=...")
         elif override.value() is None:
-            mistakes.append(f"{text!r} chooses nothing: name one.{closest('', names(group))}")
+            mistakes.append(f"{text!r} chooses nothing: name one{closest('', names(group))}")
         else:
             try:
                 path_of(group, str(override.value()))
@@ -242,7 +242,7 @@ def _reason(error: Exception) -> str:
     unknown = re.match(r"In '[^']*': Could not find '(hydra/\w+)/(.*)'", text)
     if unknown:
         listed = re.findall(r"^\t(\w+)$", text.partition("Config search path")[0], re.MULTILINE)
-        return f"there is no {unknown[1]} named {unknown[2]!r}.{closest(unknown[2], listed)}"
+        return f"there is no {unknown[1]} named {unknown[2]!r}{closest(unknown[2], listed)}"
     for beginning, reason in HYDRA_REASONS.items():
         if text.startswith(beginning):
             return reason

@@ -165,4 +165,4 @@ def is_own(group: str, name: str) -> bool:
 
 def unknown_name(group: str, name: str) -> str:
     """The sentence for a name that a group does not have."""
-    return f"there is no {noun(group)} named {name!r}.{closest(name, names(group))}"
+    return f"there is no {noun(group)} named {name!r}{closest(name, names(group))}"

@@ -26,7 +26,7 @@ def has_option(override: str, config: Options, mistakes: list[str]) -> bool:
         if part not in node:
             advice = _advice(part, node, path[:depth], config)
             if "class" in node and depth > 1:  # YAMLs list only the main options of inner components
-                advice += f" If its class has it, add it: +{override}"
+                advice += f"{'' if advice.endswith('?') else '.'} If its class has it, add it: +{override}"
             mistakes.append(f"there is no option {key!r}{advice}")
             return False
         node = node[part]
@@ -61,14 +61,14 @@ def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) 
         same = sorted((path for path in paths if path.rpartition(".")[2] == wanted), key=lambda path: path.count("."))
         same = [path for path in same if path.count(".") == same[0].count(".")]
         if same:
-            return f": it is {' or '.join(map(repr, same[:3]))}."
+            return f": it is {' or '.join(map(repr, same[:3]))}"
     near_here = difflib.get_close_matches(name, node, n=1, cutoff=0.6)
     ends = {path.rpartition(".")[2]: path for path in sorted(everywhere, key=lambda path: -path.count("."))}
     # groups of options are candidates, too
     near = [] if above and near_here else difflib.get_close_matches(name, [*near_here, *ends], n=1, cutoff=0.7)
     if near and near != near_here:
         return f". Did you mean {ends[near[0]]!r}?"
-    return f".{closest(name, [option for option in node if option != 'class'], '.'.join(above))}"
+    return closest(name, [option for option in node if option != "class"], ".".join(above))
 
 
 def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:

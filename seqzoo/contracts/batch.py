@@ -109,7 +109,7 @@ class Batch:
             DataError: the batch has no targets.
         """
         if self.targets is None:
-            raise DataError("The batch has no targets to learn from or compare with: give it some.")
+            raise DataError("the batch has no targets to learn from or compare with: give it some")
         return self.targets
 
     @property
@@ -120,7 +120,7 @@ class Batch:
             DataError: the batch has no target lengths.
         """
         if self.target_lengths is None:
-            raise DataError("The batch does not say how long its targets are: give target_lengths.")
+            raise DataError("the batch does not say how long its targets are: give target_lengths")
         return self.target_lengths
 
     def first(self, rows: int) -> Batch:

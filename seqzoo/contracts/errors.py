@@ -34,9 +34,10 @@ def _cut(text: str, longest: int) -> str:
 
 
 class SeqzooError(Exception):
-    """An error that the user can fix. The command line prints its text without a traceback.
+    """An error that the user can fix. The command line prints its text without a traceback, after `seqzoo: `.
 
-    A single sentence is shortened; a text of several lines is not.
+    The text begins in lower case and has no full stop at its end, as the exceptions of Python. A single sentence is
+    shortened; a text of several lines is not.
     """
 
     def __init__(self, text: str = ""):
@@ -64,18 +65,18 @@ class TrainingError(SeqzooError):
 
 
 def closest(name: str, names: Iterable[str], above: str = "") -> str:
-    """The end of a sentence about an unknown name: ` Did you mean 'lstm' or 'lem'?` or the list of valid names."""
+    """The end of a message about an unknown name: `. Did you mean 'lstm' or 'lem'?` or the list of valid names."""
     names = sorted(names)
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     if near:
-        return f" Did you mean {' or '.join(repr(f'{above}.{n}' if above else n) for n in near)}?"
+        return f". Did you mean {' or '.join(repr(f'{above}.{n}' if above else n) for n in near)}?"
     if not names:
         return ""
     listed = ", ".join(names)
     if len(listed) > LONGEST_LIST:
         listed = listed[:LONGEST_LIST].rpartition(", ")[0]
         listed += f", ... ({len(names)} in all)"
-    return f" Below {above} there are: {listed}." if above else f" There are: {listed}."
+    return f". Below {above} there are: {listed}" if above else f". There are: {listed}"
 
 
 def program(name: str) -> str:

@@ -134,11 +134,11 @@ def check_options(
             }
             near = difflib.get_close_matches(name, [*candidates, *in_groups], n=1, cutoff=0.7)
             if name in in_groups:
-                advice = f": it is '{where}.{in_groups[name]}'."
+                advice = f": it is '{where}.{in_groups[name]}'"
             elif near and near[0] not in candidates:
                 advice = f". Did you mean '{where}.{in_groups[near[0]]}'?"
             else:
-                advice = f".{closest(name, candidates, where)}"
+                advice = closest(name, candidates, where)
             mistakes[name] = f"there is no option '{where}.{name}'{advice}"
         elif value == "???":
             mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."

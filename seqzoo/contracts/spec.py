@@ -113,5 +113,5 @@ class DataSpec:
 
 def _required(codec: Codec | None, side: str) -> Codec:
     if codec is None:
-        raise DataError(f"The {side} have no vocabulary: they are numbers, or the data has not been read yet.")
+        raise DataError(f"the {side} have no vocabulary: they are numbers, or the data has not been read yet")
     return codec

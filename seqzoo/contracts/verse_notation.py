@@ -73,7 +73,7 @@ def rhymes_of(character: str) -> set[int]:
         from pypinyin import Style, pinyin
         from pypinyin.contrib.tone_convert import to_finals
     except ImportError:
-        raise DataError(f"Rhymes need {not_installed('pypinyin')}") from None
+        raise DataError(f"rhymes need {not_installed('pypinyin')}") from None
     readings = pinyin(character, style=Style.NORMAL, heteronym=True, errors="ignore")
     finals = {
         "-i" if re.fullmatch("([zcs]h?|r)i", reading) else to_finals(reading)

@@ -99,10 +99,10 @@ class CaptionData(DataModule):
     def load(self, spec: DataSpec | None = None) -> None:
         splits = self.read()
         if spec is not None and (spec.kind, spec.input_size, spec.picture) != ("transduction", *self.input_sizes()):
-            raise DataError("The saved run was trained on other data, or pictures of another size: choose other data.")
+            raise DataError("the saved run was trained on other data, or pictures of another size: choose other data")
         for split in ("train", "validation"):
             if split not in splits or not splits[split].captions:
-                raise DataError(f"The {split} split of the data has no pictures: give some.")
+                raise DataError(f"the {split} split of the data has no pictures: give some")
         if spec is None:
             texts = [caption for captions in splits["train"].captions for caption in captions]
             options = (TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
@@ -114,7 +114,7 @@ class CaptionData(DataModule):
     def _encode(self, captioned: Captioned) -> _Encoded:
         codec = self.spec.targets
         if not isinstance(codec, TextCodec) or codec.eos is None:
-            raise DataError("The saved run does not write text: was it trained on other data?")
+            raise DataError("the saved run does not write text: was it trained on other data?")
         end = codec.eos
 
         @cache  # many pictures may have the same caption

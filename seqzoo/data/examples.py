@@ -144,12 +144,12 @@ class ExampleData(DataModule):
 
     def load(self, spec: DataSpec | None = None) -> None:
         if spec is not None and spec.kind != self.kind:
-            raise DataError(f"The saved run is for {spec.kind}, this data for {self.kind}: choose other data.")
+            raise DataError(f"the saved run is for {spec.kind}, this data for {self.kind}: choose other data")
         examples = self.read()
         for split in ("train", "validation"):
             if not examples.get(split):
                 option = "data.train" if split == "train" else "data.validation, or raise data.validation_fraction"
-                raise DataError(f"The {split} split of the data has no examples: give more with {option}.")
+                raise DataError(f"the {split} split of the data has no examples: give more with {option}")
         # from all examples, before `limit`, so that a short trial builds the model of the full run
         self.spec = self.enriched(self._count(examples["train"]), examples) if spec is None else spec
         self._encoded = {
@@ -220,7 +220,7 @@ class ExampleData(DataModule):
     def _encode(self, examples: list[Example], spec: DataSpec) -> Encoded:
         inputs, targets = spec.inputs, spec.targets
         if not isinstance(inputs, TextCodec) or targets is None:
-            raise DataError("The saved run has no vocabularies for this data: was it trained on other data?")
+            raise DataError("the saved run has no vocabularies for this data: was it trained on other data?")
         sources, answers, spans, spelled, truncated = [], [], [], [], 0
         unknown: list[str] = []
         for example in examples:
@@ -311,7 +311,7 @@ class ClassificationData(LabelledData):
             if not math.isfinite(number):
                 raise DataError(
                     f"{where[label]}: the label is {label}, but all others are finite numbers: correct or remove the "
-                    "example."
+                    "example"
                 )
         return LabelCodec(sorted(numbers, key=numbers.__getitem__))
 
@@ -326,7 +326,7 @@ class ClassificationData(LabelledData):
         counts = Counter(str(example.target) for example in examples)
         if len(counts) < 2:
             raise DataError(
-                f"Every training example has the label {min(counts)!r}: give examples of two classes or more."
+                f"every training example has the label {min(counts)!r}: give examples of two classes or more"
             )
         classes = [counts[spec.target_codec.decode([i])] for i in range(spec.output_size)]
         return replace(spec, marked=self.marks_targets(), class_counts=classes)
@@ -336,7 +336,7 @@ class ClassificationData(LabelledData):
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if not example.target:
-            raise DataError("The label is empty: remove the example or give it a label.")
+            raise DataError("the label is empty: remove the example or give it a label")
         return codec.encode(example.target)
 
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
@@ -353,7 +353,7 @@ class TaggingData(LabelledData):
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if len(example.target) != len(source):
-            raise DataError(f"There are {len(source)} tokens, but {len(example.target)} tags: give each token one tag.")
+            raise DataError(f"there are {len(source)} tokens, but {len(example.target)} tags: give each token one tag")
         return codec.encode(fit(list(example.target), self.max_length, self.truncate))
 
     def every_label(self, examples: list[Example], trained: LabelCodec) -> LabelCodec:
@@ -405,7 +405,7 @@ class TransductionData(ExampleData):
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if not isinstance(codec, TextCodec) or codec.eos is None:
-            raise DataError("The saved run has no target vocabulary with <eos>: was it trained on other data?")
+            raise DataError("the saved run has no target vocabulary with <eos>: was it trained on other data?")
         tokens = fit(codec.split(example.target), self.max_length, self.truncate, "target")
         return [*codec.vocabulary.encode(tokens), codec.eos]
 
@@ -460,18 +460,16 @@ def fit(
         DataError: there are no tokens, the text is too long, or its marked target would be truncated.
     """
     if not tokens:
-        raise DataError(f"The {side} is empty: remove the example or fill it in.")
+        raise DataError(f"the {side} is empty: remove the example or fill it in")
     if max_length is None or len(tokens) <= max_length:
         return tokens
     if not truncate:
         raise DataError(
-            f"The {side} has {len(tokens):,} tokens, more than data.max_length={max_length:,}: "
-            "raise it, or set data.truncate=true."
+            f"the {side} has {len(tokens):,} tokens, more than data.max_length={max_length:,}: "
+            "raise it, or set data.truncate=true"
         )
     if span is not None and span[1] > max_length:
-        raise DataError(
-            f"The marked target ends at token {span[1]:,}, beyond data.max_length={max_length:,}: raise it."
-        )
+        raise DataError(f"the marked target ends at token {span[1]:,}, beyond data.max_length={max_length:,}: raise it")
     return tokens[:max_length]
 
 
@@ -505,12 +503,12 @@ def encode_inputs(
     lines = range(1, len(texts) + 1) if lines is None else lines
     codec = spec.inputs
     if not texts:
-        raise DataError("The input is empty: give at least one line.")
+        raise DataError("the input is empty: give at least one line")
     if spec.picture is not None and not spec.given_as_files:
         score = f"{program('seqzoo')} evaluate RUN_DIR"
-        raise DataError(f"The model reads clips, which cannot be read from files: score the run with {score}.")
+        raise DataError(f"the model reads clips, which cannot be read from files: score the run with {score}")
     if spec.given_as_files and "" in texts:
-        raise DataError(f"Line {lines[texts.index('')]} is empty: give the name of a file.")
+        raise DataError(f"line {lines[texts.index('')]} is empty: give the name of a file")
     if spec.picture is not None:
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
         return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
@@ -518,7 +516,7 @@ def encode_inputs(
     spans: list[tuple[int, int] | None] = []
     kept: list[list[str]] = []
     for number, text in zip(lines, texts, strict=True):
-        with located(f"Line {number}"):
+        with located(f"line {number}"):
             if isinstance(codec, TextCodec):
                 tokens, span = split_source(spec, text)
                 kept.append(fit(tokens, max_length, truncate, span=span))

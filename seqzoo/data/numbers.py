@@ -68,7 +68,7 @@ class SequenceData(DataModule):
 
     def _of(self, split: str) -> Sequences:
         if split not in self._sequences:
-            raise DataError(f'The data has no split "{split}": it has {", ".join(self._sequences)}.')
+            raise DataError(f'the data has no split "{split}": it has {", ".join(self._sequences)}')
         return self._sequences[split]
 
 
@@ -108,7 +108,7 @@ class NumberData(SequenceData):
 
     def load(self, spec: DataSpec | None = None) -> None:
         if spec is not None and spec != self.expected_spec():
-            raise DataError("The saved run was trained on data of another kind or size: choose other data.")
+            raise DataError("the saved run was trained on data of another kind or size: choose other data")
         self.spec = self.expected_spec()
         sizes = split_sizes(self)
         self._sequences = {
@@ -140,11 +140,11 @@ def parse_steps(text: str | Sequence[str], input_size: int) -> list[list[float]]
                 raise ValueError
         except ValueError:
             raise DataError(
-                f'step {number} is "{step.strip()[:40]}": write finite numbers, such as "0.5, 0.1".'
+                f'step {number} is "{step.strip()[:40]}": write finite numbers, such as "0.5, 0.1"'
             ) from None
         if len(steps[-1]) != input_size:
             raise DataError(
                 f"step {number} has {len(steps[-1])} numbers, but the model reads {input_size} per step: "
-                "separate steps by commas, and the numbers of a step by spaces."
+                "separate steps by commas, and the numbers of a step by spaces"
             )
     return steps

@@ -137,11 +137,11 @@ class RunningText(DataModule):
 
     def load(self, spec: DataSpec | None = None) -> None:
         if spec is not None and spec.kind != "language_modeling":
-            raise DataError(f"The saved run is for {spec.kind}, this data for language_modeling: choose other data.")
+            raise DataError(f"the saved run is for {spec.kind}, this data for language_modeling: choose other data")
         texts = self.read()
         codec = self.learn(texts["train"]) if spec is None else spec.inputs
         if not isinstance(codec, TextCodec):
-            raise DataError("The saved run has no vocabulary for this text: was it trained on other data?")
+            raise DataError("the saved run has no vocabulary for this text: was it trained on other data?")
         self.spec = DataSpec("language_modeling", codec.size, codec.size, codec, codec)
         self._separator = self._id_of_separator(codec)
         self._streams = {split: self._cut(split, text, codec) for split, text in texts.items()}
@@ -181,13 +181,13 @@ class RunningText(DataModule):
         if len(ids) != 1 or ids == [UNKNOWN]:
             raise DataError(
                 f"data.document_separator is {self.document_separator!r}, which is not one token of the training text: "
-                "give the token that each document begins with."
+                "give the token that each document begins with"
             )
         return ids[0]
 
     def _streams_of(self, split: str) -> Streams:
         if split not in self._streams:
-            raise DataError(f'The data has no split "{split}": it has {", ".join(self._streams)}.')
+            raise DataError(f'the data has no split "{split}": it has {", ".join(self._streams)}')
         return self._streams[split]
 
     def learn(self, text: Iterable[str]) -> TextCodec:
@@ -204,8 +204,8 @@ class RunningText(DataModule):
         number = getattr(self, name)
         if len(ids) <= number:
             raise DataError(
-                f"The {split} text has {len(ids)} tokens, too few for data.{name}={number} streams that predict "
+                f"the {split} text has {len(ids)} tokens, too few for data.{name}={number} streams that predict "
                 "the next one: give more text"
-                + (f", or lower data.{name} to at most {len(ids) - 1}." if len(ids) > 1 else ".")
+                + (f", or lower data.{name} to at most {len(ids) - 1}" if len(ids) > 1 else "")
             )
         return Streams.cut(ids, number)

@@ -47,7 +47,7 @@ def create_metric(name: MetricName) -> Metric:
             [f"the metric {name} is not available, since it needs Java: choose cider_d, bleu_4 or rouge_l"]
         )
     if name not in metric_classes():
-        raise ConfigError([f"There is no metric {name!r}.{closest(name, metric_classes())}"])
+        raise ConfigError([f"there is no metric {name!r}{closest(name, metric_classes())}"])
     return metric_classes()[name]()
 
 

@@ -43,7 +43,7 @@ def labels(answer: str | list[str], reference: str | list[str]) -> Iterator[tupl
     if isinstance(answer, str) and isinstance(reference, str):
         return iter([(answer, reference)])
     if isinstance(answer, str) or isinstance(reference, str):
-        raise ValueError(f"A single label cannot be compared with one label per step: {answer!r} and {reference!r}.")
+        raise ValueError(f"a single label cannot be compared with one label per step: {answer!r} and {reference!r}")
     if len(answer) != len(reference):
-        raise ValueError(f"An answer of {len(answer)} labels cannot be compared with a reference of {len(reference)}.")
+        raise ValueError(f"an answer of {len(answer)} labels cannot be compared with a reference of {len(reference)}")
     return zip(answer, reference, strict=True)

@@ -330,7 +330,7 @@ class Loaded:
                 raise ConfigError([self._why_no_score("answers")])
             for number, text in enumerate(texts, start=first_line):
                 if self._stays_empty(text):
-                    raise DataError(f"Line {number}: there is nothing before the answer, so it has no score.")
+                    raise DataError(f"line {number}: there is nothing before the answer, so it has no score")
         elif not isinstance(task, ScoresTexts):
             raise ConfigError([self._why_no_score("texts")])
         else:
@@ -413,7 +413,7 @@ def _by_line(lines: list[int]) -> Iterator[None]:
         with during(lambda: f"while {single if len(lines) == 1 else f'lines {lines[0]} to {lines[-1]} were'} answered"):
             yield
     except Unmet as error:
-        raise DataError(f"Line {lines[error.row]}: {error.text}") from None
+        raise DataError(f"line {lines[error.row]}: {error.text}") from None
 
 
 def load(

@@ -158,7 +158,7 @@ class LanguageModeling(WritingTask):
         if int(batch.lengths.min()) < 2:
             raise Unmet(
                 int(batch.lengths.argmin()),
-                "the model knows no line ends, and scores a token by those before it: give two.",
+                "the model knows no line ends, and scores a token by those before it: give two",
             )
         targets = batch.inputs[:, 1:]
         batch = Batch(batch.inputs[:, :-1], batch.lengths - 1, targets, padded=batch.padded)

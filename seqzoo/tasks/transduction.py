@@ -268,7 +268,7 @@ class Transduction(WritingTask):
         for row, (tokens, answer) in enumerate(zip(ids, answers, strict=True)):
             if UNKNOWN in tokens:
                 known = codec.decode(tokens)
-                raise Unmet(row, f"of the answer {answer!r} the model knows only {known!r}, so it has no score.")
+                raise Unmet(row, f"of the answer {answer!r} the model knows only {known!r}, so it has no score")
         start, step = self.beginning(model, batch, model.encode(batch), others)
         rows = [batch.lengths.new_tensor(tokens) for tokens in ids]
         lengths = batch.lengths.new_tensor([len(row) for row in rows])

@@ -66,7 +66,7 @@ class Verse(LanguageModeling):
             try:
                 rhymes_of("詩")
             except DataError as error:
-                raise ValueError(f"rhyme: {error} Or leave rhymes out by task.rhyme=[].") from None
+                raise ValueError(f"rhyme: {error}. Or leave rhymes out by task.rhyme=[]") from None
         missing = [mark for mark in FRAME if spec.inputs is not None and spec.inputs.encode(mark) == [UNKNOWN]]
         if missing:
             raise ValueError(
@@ -84,8 +84,8 @@ class Verse(LanguageModeling):
         unknown = [c for line in lines_of(text) for c in line if self.spec.input_codec.encode(c) == [UNKNOWN]]
         if unknown:
             raise DataError(
-                f"The model does not know {' '.join(dict.fromkeys(unknown))}: write the characters of its poems, "
-                "which for Tang poems are traditional ones."
+                f"the model does not know {' '.join(dict.fromkeys(unknown))}: write the characters of its poems, "
+                "which for Tang poems are traditional ones"
             )
         return super().prompt(text)
 
@@ -132,7 +132,7 @@ class Verse(LanguageModeling):
         needed = max(given)[0] + 1 if given else 0
         form = Form(length, self.lines or (requested.lines if requested else max(SHORTEST, needed + needed % 2)))
         if needed > form.lines:
-            raise DataError(f"{text!r} needs {needed} lines, more than lines={form.lines}.")
+            raise DataError(f"{text!r} needs {needed} lines, more than lines={form.lines}")
         places: list[int | None] = []
         for line in range(form.lines):
             characters = [given.get((line, column)) for column in range(length)]
@@ -152,11 +152,11 @@ class Verse(LanguageModeling):
         if self.acrostic is None:
             for part in lines[:-1]:
                 if len(part) % length:
-                    raise DataError(f"{text!r}: {part!r} has {len(part)} characters, where a line has {length}.")
+                    raise DataError(f"{text!r}: {part!r} has {len(part)} characters, where a line has {length}")
             return {divmod(number, length): character for number, character in enumerate(characters)}
         place = {"first": 1, "last": length}.get(str(self.acrostic)) or int(self.acrostic)
         if not 1 <= place <= length:
-            raise DataError(f"acrostic is {place}: a line has {length} characters, the first one is 1.")
+            raise DataError(f"acrostic is {place}: a line has {length} characters, the first one is 1")
         return {(number, place - 1): character for number, character in enumerate(characters)}
 
     def _rhyming(self, form: Form) -> list[int]:
@@ -164,7 +164,7 @@ class Verse(LanguageModeling):
         chosen = sorted(set(range(2, form.lines + 1, 2) if self.rhyme is None else self.rhyme))
         for line in chosen:
             if not 1 <= line <= form.lines:
-                raise DataError(f"rhyme names line {line}: the poem has {form.lines} lines, the first one is 1.")
+                raise DataError(f"rhyme names line {line}: the poem has {form.lines} lines, the first one is 1")
         return [line - 1 for line in chosen] if len(chosen) > 1 else []
 
     def _ids(self, text: str) -> list[int]:

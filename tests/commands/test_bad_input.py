@@ -61,7 +61,7 @@ def test_sound_files_train(command: Callable, kind: str) -> None:
 
 def test_no_file(command: Callable, tmp_path: Path) -> None:
     told = sentence(command, *tagging(train="god.conll"))
-    assert told.startswith(f"There is no file god.conll in {tmp_path}")
+    assert told.startswith(f"there is no file god.conll in {tmp_path}")
     assert "set data.root or the environment variable SEQZOO_DATA" in told
 
 
@@ -73,21 +73,21 @@ def test_a_folder_in_place_of_a_file(command: Callable, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "\n\n \n"])
 def test_an_empty_file(command: Callable, tmp_path: Path, content: str) -> None:
     (tmp_path / "empty.conll").write_text(content)
-    assert sentence(command, *tagging(train="empty.conll")) == "empty.conll is empty: give a file with text."
+    assert sentence(command, *tagging(train="empty.conll")) == "empty.conll is empty: give a file with text"
 
 
 def test_a_conll_line_with_too_few_columns(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "few.conll").write_text(TAGGED + "the\tDET\ncat\n\n")
     line = TAGGED.count("\n") + 2
     assert sentence(command, *tagging(train="few.conll")) == (
-        f"few.conll:{line}: too few columns, 1 of at least 2: correct the line, or choose other columns."
+        f"few.conll:{line}: too few columns, 1 of at least 2: correct the line, or choose other columns"
     )
 
 
 def test_source_and_target_of_different_lengths(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("x y\n" * 19)
     assert sentence(command, *parallel("source.txt", "short.txt")) == (
-        "source.txt has 20 lines, but short.txt has 19: parallel files need one line per pair each."
+        "source.txt has 20 lines, but short.txt has 19: parallel files need one line per pair each"
     )
 
 
@@ -137,7 +137,7 @@ def test_a_column_that_is_not_there(command: Callable) -> None:
 
 def test_a_sentence_without_tokens(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "gap.txt").write_text("a b c\n\n" + "d e\n" * 18)
-    assert sentence(command, *parallel("gap.txt", "target.txt")).startswith("gap.txt:2: The source is empty")
+    assert sentence(command, *parallel("gap.txt", "target.txt")).startswith("gap.txt:2: the source is empty")
     (tmp_path / "gap.tsv").write_text("label\ttext\ngood\tfine\nbad\t\n")
     assert "gap.tsv:3: " in sentence(command, *classification(train="gap.tsv"), folder="other")
 
@@ -149,7 +149,7 @@ def test_a_sentence_without_tokens(command: Callable, tmp_path: Path) -> None:
             r'{"text": "cut \ud83d", "label": "good"}',
             r"\ud83d is half of a character (an unpaired surrogate): correct the text",
         ),
-        ('{"text": "fine", "label": null}', "'label' is null: remove the row, or fill it in."),
+        ('{"text": "fine", "label": null}', "'label' is null: remove the row, or fill it in"),
     ],
 )
 def test_a_line_of_json_that_is_refused_leaves_no_folder(
@@ -165,8 +165,8 @@ def test_a_sentence_of_20_000_tokens(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "long.conll").write_text(TAGGED + "the\tDET\n" * 20_000)
     line = TAGGED.count("\n") + 1
     assert sentence(command, *tagging(train="long.conll")) == (
-        f"long.conll:{line}: The source has 20,000 tokens, more than data.max_length=1,000: raise it, or set "
-        "data.truncate=true."
+        f"long.conll:{line}: the source has 20,000 tokens, more than data.max_length=1,000: raise it, or set "
+        "data.truncate=true"
     )
     cut = [*tagging(train="long.conll"), "data.truncate=true", "data.max_length=20", "training.steps=1"]
     done = command("train", "debug=tiny", *cut, "hydra.run.dir=cut")

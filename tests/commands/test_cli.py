@@ -162,7 +162,7 @@ def test_conll_output_only_differs_in_the_tags(runs: Runs, command: Callable, tm
         path.write_text(given)
     from_files = command("predict", runs["tagging"], "--conll", *paths, "--columns", "form,upos")
     assert from_files.out == 2 * found.out
-    assert command("predict", runs["tagging"], "--conll", "no.conllu").err == "seqzoo: There is no file no.conllu.\n"
+    assert command("predict", runs["tagging"], "--conll", "no.conllu").err == "seqzoo: there is no file no.conllu\n"
     assert "is a folder, not a file" in command("predict", runs["tagging"], "--conll", tmp_path).err
     refused = command("predict", runs["classification"], "--conll", stdin=given)
     assert refused.err == (
@@ -184,7 +184,7 @@ def test_an_option_of_the_task_can_be_set_to_predict(runs: Runs, command: Callab
         "seqzoo: there is no option 'task.search.temprature'. Did you mean 'task.search.temperature'?\n"
     )
     assert command("predict", run, "a", "--set", "temperature=0").err == (
-        "seqzoo: there is no option 'task.temperature': it is 'task.search.temperature'.\n"
+        "seqzoo: there is no option 'task.temperature': it is 'task.search.temperature'\n"
     )
     assert (
         command("predict", run, "a", "--set", "temperature").err

@@ -79,7 +79,7 @@ MISTAKES = {
     "seed=-1": "seed is -1: it must be an integer from 0 to 2**63 - 1",
     "cell.forget_bias=1e300": "cell.forget_bias is 1e+300: it must be between -1,000,000 and 1,000,000",
     "learning.class=Foo": (
-        "learning.class is 'Foo': there is no such learning rule. There are: BackpropagationThroughTime."
+        "learning.class is 'Foo': there is no such learning rule. There are: BackpropagationThroughTime"
     ),
     "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'cell.forget_bias'?",
     "cell.forget_bias=nan": "cell.forget_bias is nan: it must be a finite number",
@@ -115,7 +115,7 @@ MISTAKES = {
     ),
     "task.search.beam_size=many": "task.search.beam_size is 'many': it must be an integer",
     "task.search.words=[12]": ('task.search.words is [12]: it must be a list of texts, numbers in quotes, as "12"'),
-    "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'.",
+    "task.beam_size=5": "there is no option 'task.beam_size': it is 'task.search.beam_size'",
     "+task.decoder.backbone.locke=true": (
         "there is no option 'task.decoder.backbone.locke'. Did you mean 'task.decoder.backbone.locked'?"
     ),
@@ -166,7 +166,7 @@ def test_all_mistakes_are_reported_together() -> None:
         "encoder.embedding_size is 0: it must be at least 1",
         "backbone.hidden_size is 'wide': it must be an integer or a list of integers",
         "task.search.temperature is -1: it is 0 (the most probable token) or more",
-        "There is no metric 'accurcy'. Did you mean 'accuracy'?",
+        "there is no metric 'accurcy'. Did you mean 'accuracy'?",
         (
             "backbone=deep_bidirectional sees what is ahead, and task=language_modeling must predict it: choose a "
             "backbone of one direction, such as backbone=unidirectional or backbone=deep"
@@ -292,7 +292,7 @@ def test_a_class_outside_seqzoo_must_be_allowed(my_module: str) -> None:
 def test_only_a_class_of_the_contract_is_built(my_module: str, name: str) -> None:
     config = compose("cell=gru", f"cell.class={my_module}.{name}", f"allow_modules=[{my_module}]")
     [mistake] = check(config)
-    told = ", which does not inherit from seqzoo.Cell" if name == "NoCell" else ": there is no such cell."
+    told = ", which does not inherit from seqzoo.Cell" if name == "NoCell" else ": there is no such cell"
     assert mistake.startswith(f"cell.class is '{my_module}.{name}'{told}")
 
 

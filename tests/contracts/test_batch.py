@@ -26,7 +26,7 @@ def test_lengths_of_targets_that_are_missing() -> None:
 
 def test_a_vocabulary_that_is_missing() -> None:
     spec = DataSpec("regression", 3, 1)
-    with pytest.raises(DataError, match="The inputs have no vocabulary: they are numbers"):
+    with pytest.raises(DataError, match="the inputs have no vocabulary: they are numbers"):
         _ = spec.input_codec
-    with pytest.raises(DataError, match="The targets have no vocabulary"):
+    with pytest.raises(DataError, match="the targets have no vocabulary"):
         _ = spec.target_codec

@@ -131,7 +131,7 @@ def test_vocabulary_size_and_frequency() -> None:
 
 
 def test_a_long_example_is_refused_or_cut() -> None:
-    with pytest.raises(DataError, match=r"f:5: The source has 6 tokens, more than data.max_length=5: raise it, or set"):
+    with pytest.raises(DataError, match=r"f:5: the source has 6 tokens, more than data.max_length=5: raise it, or set"):
         Classes(max_length=5).load()
     data = loaded(Tags(max_length=2, truncate=True, batch_size=1))
     longest = max(data.batches("train"), key=lambda batch: batch.inputs.shape[1])
@@ -168,7 +168,7 @@ def test_what_the_tokenizer_does_not_fit_is_told() -> None:
 def test_a_text_of_which_the_tokenizer_keeps_nothing_is_unknown() -> None:
     spec = DataSpec("classification", 4, 2, TextCodec.learn("basic_english", ["a b"]), LabelCodec("xy"))
     assert encode_inputs(spec, ["a", '":"']).inputs.tolist() == [[2], [1]]
-    with pytest.raises(DataError, match="Line 1: The source is empty"):
+    with pytest.raises(DataError, match="line 1: the source is empty"):
         encode_inputs(spec, [" "])
 
 
@@ -185,13 +185,13 @@ def test_a_class_that_training_never_saw() -> None:
 
 def test_mistakes_in_examples() -> None:
     good = [Example("a", "yes", "f:1"), Example("b", "no", "f:2")]
-    with pytest.raises(DataError, match="f:3: The source is empty"):
+    with pytest.raises(DataError, match="f:3: the source is empty"):
         given(good, [Example("  ", "yes", "f:3")]).load()
-    with pytest.raises(DataError, match="f:3: The label is empty"):
+    with pytest.raises(DataError, match="f:3: the label is empty"):
         given(good, [Example("a", "", "f:3")]).load()
-    with pytest.raises(DataError, match="Every training example has the label 'yes': give examples of two classes"):
+    with pytest.raises(DataError, match="every training example has the label 'yes': give examples of two classes"):
         given(good[:1], good).load()
-    with pytest.raises(DataError, match="The validation split of the data has no examples"):
+    with pytest.raises(DataError, match="the validation split of the data has no examples"):
         given(good, []).load()
     with pytest.raises(ValueError, match="batch_size=0 is too small"):
         Classes(batch_size=0)
@@ -203,7 +203,7 @@ def test_a_tag_for_every_token() -> None:
         "train": [Example(["a"], ["X"])],
         "validation": [Example(["a", "b"], ["X"], "f:9")],
     }
-    with pytest.raises(DataError, match="f:9: There are 2 tokens, but 1 tags"):
+    with pytest.raises(DataError, match="f:9: there are 2 tokens, but 1 tags"):
         data.load()
 
 
@@ -231,12 +231,12 @@ def test_raw_lines_become_a_batch_in_their_order() -> None:
     assert batch.targets is None
     assert batch.padded
     assert not encode_inputs(spec, [["a"], ["b"]]).padded
-    with pytest.raises(DataError, match="Line 2: The source is empty"):
+    with pytest.raises(DataError, match="line 2: the source is empty"):
         encode_inputs(spec, ["a", " "])
-    with pytest.raises(DataError, match="Line 1: The source has 2 tokens"):
+    with pytest.raises(DataError, match="line 1: the source has 2 tokens"):
         encode_inputs(spec, ["a b"], max_length=1)
     assert encode_inputs(spec, ["a b"], max_length=1, truncate=True).inputs.tolist() == [[2]]
-    with pytest.raises(DataError, match="The input is empty"):
+    with pytest.raises(DataError, match="the input is empty"):
         encode_inputs(spec, [])
 
 

@@ -276,7 +276,7 @@ def test_tensorboard_shows_the_same_sentences_at_each_validation(run: Path) -> N
         (("--attention", "out.text"), "seqzoo: the picture out.text cannot be written: Format 'text' is not supported"),
         (("--attention", "/dev/null/out.png"), "seqzoo: the picture /dev/null/out.png cannot be written: "),
         (("--set", "decoder.attention=none", "--attention", "out.png"), "belongs to another model"),
-        (("--set", "beam_size=3"), "there is no option 'task.beam_size': it is 'task.search.beam_size'."),
+        (("--set", "beam_size=3"), "there is no option 'task.beam_size': it is 'task.search.beam_size'"),
     ],
 )
 def test_bad_input(run: Path, command: Callable, arguments: tuple[str, ...], message: str) -> None:

@@ -151,7 +151,7 @@ def test_a_corpus_score_has_a_signature() -> None:
 
 @pytest.mark.parametrize(("name", "near"), [("acuracy", "'accuracy'"), ("blue", "'bleu'"), ("?", "loss_nats")])
 def test_an_unknown_name_is_answered_with_the_closest(name: str, near: str) -> None:
-    with pytest.raises(ConfigError, match="There is no metric") as error:
+    with pytest.raises(ConfigError, match="there is no metric") as error:
         create_metric(name)
     assert near in str(error.value)
     with pytest.raises(ConfigError, match="metric meteor is not available, since it needs Java: choose cider_d"):

@@ -89,7 +89,7 @@ def test_the_scores_of_tokens_are_those_of_prefix_after_prefix() -> None:
 def test_without_line_ends_the_first_token_is_given() -> None:
     loaded = language_model("abc")
     assert [token for token, _ in loaded.score(["cab"])[0]] == ["a", "b"]
-    with pytest.raises(DataError, match="Line 2: the model knows no line ends"):
+    with pytest.raises(DataError, match="line 2: the model knows no line ends"):
         loaded.score(["cab", "c"])
 
 
@@ -155,11 +155,11 @@ def test_forced_scores_equal_those_of_search() -> None:
 
 def test_unsatisfiable_constraints_are_reported_with_the_line() -> None:
     loaded = writer(words=["abc"], same_length=True)
-    with pytest.raises(DataError, match=r"^Line 14: search.words=.* needs 3 tokens, but an answer has at most 1"):
+    with pytest.raises(DataError, match=r"^line 14: search.words=.* needs 3 tokens, but an answer has at most 1"):
         loaded.predict([*["abcd"] * 4, "a"], batch_size=2, first_line=10)
-    with pytest.raises(DataError, match=r"^Line 1: search.words="):
+    with pytest.raises(DataError, match=r"^line 1: search.words="):
         loaded.stream("a", print)
-    with pytest.raises(DataError, match=r"^Line 3: search.words="):
+    with pytest.raises(DataError, match=r"^line 3: search.words="):
         loaded.predict(["", "abcd", "a"])
 
 
@@ -190,9 +190,9 @@ def test_at_least_one_candidate_is_asked_for() -> None:
 
 def test_answers_that_cannot_be_scored_are_reported() -> None:
     loaded = writer()
-    with pytest.raises(DataError, match=r"Line 8: of the answer 'bxc' the model knows only 'b<unk>c', so"):
+    with pytest.raises(DataError, match=r"line 8: of the answer 'bxc' the model knows only 'b<unk>c', so"):
         loaded.score(["ab", "c"], ["b", "bxc"], first_line=7)
-    with pytest.raises(DataError, match="Line 2: there is nothing before the answer"):
+    with pytest.raises(DataError, match="line 2: there is nothing before the answer"):
         loaded.score(["ab", " "], ["b", "c"])
     with pytest.raises(ConfigError, match="does not score texts, but an answer to each: give answers, too"):
         loaded.score(["ab"])

@@ -167,7 +167,7 @@ def test_mistakes_are_sentences() -> None:
     [mistake] = examine("task=regression", "encoder=tokens")[1]
     assert mistake.startswith("no batch goes through encoder=tokens, ")
     assert examine("task=regression", "task.metrics=[msee]")[1] == [
-        "There is no metric 'msee'. Did you mean 'mse' or 'nrmse'?"
+        "there is no metric 'msee'. Did you mean 'mse' or 'nrmse'?"
     ]
     assert examine("task=tagging", "task.metrics=[nrmse]")[1] == [
         "task.metrics names nrmse, which cannot score what task=tagging predicts"
@@ -192,11 +192,11 @@ def test_text_is_read_as_numbers() -> None:
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ("1 2, x 3", 'Line 5: step 2 is "x 3": write finite numbers'),
-        ("1 nan, 2 3", 'Line 5: step 1 is "1 nan": write finite numbers'),
-        ("1 2, 1e39 3", 'Line 5: step 2 is "1e39 3": write finite numbers'),
-        ("1 2, 3", "Line 5: step 2 has 1 numbers, but the model reads 2 per step"),
-        ("", "Line 5: step 1 has 0 numbers"),
+        ("1 2, x 3", 'line 5: step 2 is "x 3": write finite numbers'),
+        ("1 nan, 2 3", 'line 5: step 1 is "1 nan": write finite numbers'),
+        ("1 2, 1e39 3", 'line 5: step 2 is "1e39 3": write finite numbers'),
+        ("1 2, 3", "line 5: step 2 has 1 numbers, but the model reads 2 per step"),
+        ("", "line 5: step 1 has 0 numbers"),
     ],
 )
 def test_text_that_is_no_numbers(text: str, mistake: str) -> None:

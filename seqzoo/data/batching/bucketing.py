@@ -81,7 +81,7 @@ class Plans:
 
     def _check(self, split: str) -> None:
         if split not in self.rows:
-            raise DataError(f'The data has no split "{split}": it has {", ".join(self.rows)}.')
+            raise DataError(f'the data has no split "{split}": it has {", ".join(self.rows)}')
 
 
 def _fill(order: list[int], lengths: Sequence[int], batch_size: int, max_tokens: int | None) -> list[list[int]]:

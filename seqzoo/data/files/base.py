@@ -122,7 +122,7 @@ class HeldOut(WordData):
         if self.folds is not None:
             if splits["test"] is not None:
                 raise DataError(
-                    f"data.folds={self.folds} defines a test split, but there already is one: leave one of them out."
+                    f"data.folds={self.folds} defines a test split, but there already is one: leave one of them out"
                 )
             splits |= take_fold(splits["train"] or [], self.folds, self.fold, self.kind == "classification")
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}

@@ -145,7 +145,7 @@ class CaptionFiles(Files, CaptionData):
                 message += self._hint_of_header(
                     lines[0] for split in SPLITS for path, lines in lines_of[split].items() if path not in pictures
                 )
-                raise DataError(f"{message}\nRepair these pictures, or skip them with data.skip_unreadable=true.")
+                raise DataError(f"{message}\nRepair these pictures, or skip them with data.skip_unreadable=true")
             self.remarks = [*self.remarks, f"skipped pictures ({len(errors):,}):\n{message}"]
         files = [feature_file(path) if self.features else path for path in pictures]
         for place, folder in folders.items():
@@ -168,7 +168,7 @@ class CaptionFiles(Files, CaptionData):
         if first is None or self.format != "table" or isinstance(self.picture_column, str):
             return ""
         columns = f"data.picture_column={first.picture} data.caption_column={first.caption}"
-        return f"\nIf {first.where} is a header, name its columns: {columns}."
+        return f"\nIf {first.where} is a header, name its columns: {columns}"
 
     def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
         if self.features:
@@ -197,7 +197,7 @@ class CaptionFiles(Files, CaptionData):
         for path in others:
             if shapes[path] != shapes[first]:
                 sizes = " and ".join(" x ".join(map(str, shapes[p])) for p in (first, path))
-                raise DataError(f"{first.name} and {path.name} have {sizes} features: give all the same number.")
+                raise DataError(f"{first.name} and {path.name} have {sizes} features: give all the same number")
         return shapes[first][1]
 
     def _lines(self) -> dict[str, list[_Line]]:
@@ -234,12 +234,12 @@ class CaptionFiles(Files, CaptionData):
                 continue
             match = _FLICKR.fullmatch(line)
             if match is None:
-                raise DataError(f"{path}:{number}: found {line[:40]!r}, expected NAME#NUMBER, a tab and a caption.")
+                raise DataError(f"{path}:{number}: found {line[:40]!r}, expected NAME#NUMBER, a tab and a caption")
             yield _Line(match[1], match[3], f"{path}:{number}")
 
     def _table(self, path: str) -> Iterator[_Line]:
         if path.endswith(".json") and isinstance(self.picture_column, int):
-            raise DataError(f"{path} is JSON, not a table: set data.format=coco or data.format=karpathy.")
+            raise DataError(f"{path} is JSON, not a table: set data.format=coco or data.format=karpathy")
         columns = [self.picture_column, self.caption_column]
         for (picture, caption), where in self.table(path, columns, ["picture_column", "caption_column"]):
             yield _Line(picture, caption, where)
@@ -303,13 +303,13 @@ def _holding(path: str, content: str) -> Iterator[None]:
         yield
     except (KeyError, TypeError, AttributeError) as error:
         fault = f"has no {error}" if isinstance(error, KeyError) else "has a value of the wrong type"
-        raise DataError(f"{path} {fault} where it is read as JSON of captions: expected {content}.") from None
+        raise DataError(f"{path} {fault} where it is read as JSON of captions: expected {content}") from None
 
 
 def _text(part: dict, key: str, where: str) -> str:
     value = part[key]
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{where}: {key} is {json.dumps(value)[:40]}, expected a text.")
+        raise DataError(f"{where}: {key} is {json.dumps(value)[:40]}, expected a text")
     check_characters(value, where)
     return value.strip()
 

@@ -81,7 +81,7 @@ class ClassificationFiles(SplitFiles, ClassificationData):
         folders = self.files[name].path.count("*") == 2
         if self.format != "auto" and folders != (self.format == "class_folders"):
             needed = "two stars, as in reviews/*/*.txt" if not folders else "one star, as in names/*.txt"
-            raise DataError(f"{name} has no place for the label: data.format={self.format} needs {needed}.")
+            raise DataError(f"{name} has no place for the label: data.format={self.format} needs {needed}")
         if self.format == "auto":
             form = (
                 "one text per file, labels are names of folders"
@@ -109,7 +109,7 @@ class ClassificationFiles(SplitFiles, ClassificationData):
         if self._form is None or not self._form.fits(path, encoding):
             form = find_form(path, encoding, label, text, only_table=self.format == "table")
             if form.format == "target_lines" and not self.marked:
-                raise DataError(f"{path} has a target in each text ($T$): set data.marked=true.")
+                raise DataError(f"{path} has a target in each text ($T$): set data.marked=true")
             self._form = self._form or form
         else:
             form = self._form

@@ -57,12 +57,12 @@ class HuggingFace(LocatedData, HeldOut, ClassificationData):
         if name not in self._splits:
             if option is None and split != "train":
                 return None
-            raise DataError(f"{self.name} has no split {name!r}.{closest(name, self._splits)}")
+            raise DataError(f"{self.name} has no split {name!r}{closest(name, self._splits)}")
         table = self._splits[name]
         for option, column in (("text_column", self.text_column), ("label_column", self.label_column)):
             if column not in table.column_names:
                 advice = closest(column, table.column_names)
-                raise DataError(f"{self.name} has no column {column!r} (data.{option}).{advice}")
+                raise DataError(f"{self.name} has no column {column!r} (data.{option}){advice}")
         names = getattr(table.features[self.label_column], "names", None)
         labels = list(table[self.label_column])
         # some test splits are published without labels
@@ -98,7 +98,7 @@ class HuggingFace(LocatedData, HeldOut, ClassificationData):
                 if place.is_file():
                     self.note(self.name, str(place), [str(place)])
                     if place.suffix not in KINDS:
-                        raise DataError(f"{place} is not one of {', '.join(KINDS)}: convert it, or give its folder.")
+                        raise DataError(f"{place} is not one of {', '.join(KINDS)}: convert it, or give its folder")
                     return datasets.load_dataset(KINDS[place.suffix], data_files=str(place))
                 if place.is_dir():
                     self.note(self.name, str(place), (str(path) for path in place.rglob("*") if path.is_file()))

@@ -70,7 +70,7 @@ class IdxImages(LocatedData, SequenceData):
         if self.validation_size >= len(images):
             raise DataError(
                 f"data.validation_size={self.validation_size:,} leaves none of the {len(images):,} pictures of "
-                f"{self.train_images} to train on: lower it."
+                f"{self.train_images} to train on: lower it"
             )
         classes = [str(label) for label in sorted(set(labels.tolist()))]
         expected = self.spec_of(classes, sequences(images[:1], self.order).shape[2])
@@ -79,7 +79,7 @@ class IdxImages(LocatedData, SequenceData):
         elif any(
             getattr(spec, name) != getattr(expected, name) for name in ("kind", "input_size", "inputs", "picture")
         ):
-            raise DataError("The saved run was trained on data of another kind or size: choose other data.")
+            raise DataError("the saved run was trained on data of another kind or size: choose other data")
         self.spec = spec
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(GENERATION_SEED))
         held_out, rest = order[: self.validation_size], order[self.validation_size :]
@@ -91,8 +91,8 @@ class IdxImages(LocatedData, SequenceData):
             test_images, test_labels = self._read(self.test_images, self.test_labels)
             if test_images.shape[1:] != images.shape[1:]:
                 raise DataError(
-                    f"The pictures of {self.test_images} are {size_of(test_images)}, those of {self.train_images} "
-                    f"{size_of(images)}: give files of one size."
+                    f"the pictures of {self.test_images} are {size_of(test_images)}, those of {self.train_images} "
+                    f"{size_of(images)}: give files of one size"
                 )
             self._sequences["test"] = self._split(self.test_labels, test_images, test_labels)
 
@@ -110,7 +110,7 @@ class IdxImages(LocatedData, SequenceData):
         if len(pictures) != len(numbers):
             raise DataError(
                 f"{images} has {len(pictures):,} pictures, but {labels} has {len(numbers):,} labels: "
-                "give two files that belong together."
+                "give two files that belong together"
             )
         return pictures, numbers
 
@@ -153,18 +153,18 @@ def read_idx(path: str, dimensions: int) -> Tensor:
         kind = "labels" if dimensions == 1 else "pictures"
         raise DataError(
             f"{path} begins with {data[:4].hex(' ')}, but an idx file of {kind} begins with {magic.hex(' ')}: check "
-            "that it is an idx file, and that pictures and labels are not interchanged."
+            "that it is an idx file, and that pictures and labels are not interchanged"
         )
     header = len(magic) + 4 * dimensions
     if len(data) < header:
-        raise DataError(f"{path} ends within its header: fetch it again.")
+        raise DataError(f"{path} ends within its header: fetch it again")
     sizes = struct.unpack(f">{dimensions}I", data[len(magic) : header])
     if len(data) != header + math.prod(sizes):
         raise DataError(
-            f"{path} has {len(data):,} bytes where its header promises {header + math.prod(sizes):,}: fetch it again."
+            f"{path} has {len(data):,} bytes where its header promises {header + math.prod(sizes):,}: fetch it again"
         )
     if len(data) == header:
-        raise DataError(f"{path} is empty: give another file.")
+        raise DataError(f"{path} is empty: give another file")
     # a copy, since a tensor must not share memory with immutable bytes
     return torch.frombuffer(bytearray(data), dtype=torch.uint8, offset=header).view(sizes)
 

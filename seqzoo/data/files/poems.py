@@ -76,7 +76,7 @@ class PoemFiles(Files, Poems):
         splits = cut(shuffled(regular), held_out_sizes(fractions, len(regular)), rest="train")
         if not splits["validation"] or not splits["train"]:
             raise DataError(
-                f"{self.train} has {len(regular)} regular poems of data.forms={self.forms}: too few to split."
+                f"{self.train} has {len(regular)} regular poems of data.forms={self.forms}: too few to split"
             )
         return {split: poems for split, poems in splits.items() if poems}
 

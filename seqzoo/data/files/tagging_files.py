@@ -58,7 +58,7 @@ class TaggingFiles(SplitFiles, TaggingData):
         if scheme is None and converts:
             option = "data.repair=true" if self.scheme == "keep" else f"data.scheme={self.scheme}"
             raise DataError(
-                f"{option} is for tags that mark spans (B-TYPE, I-TYPE, ...), but these do not: leave it out."
+                f"{option} is for tags that mark spans (B-TYPE, I-TYPE, ...), but these do not: leave it out"
             )
         if scheme is None:
             return splits

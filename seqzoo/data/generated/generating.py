@@ -32,8 +32,8 @@ def distinct_splits(draw: Callable[[int, int], list[T]], sizes: dict[str, int]) 
             break
     else:
         raise DataError(
-            f"There are only {len(examples):,} different examples where {needed:,} are needed: "
-            "lower data.train_size, data.validation_size or data.test_size, or make the examples longer."
+            f"there are only {len(examples):,} different examples where {needed:,} are needed: "
+            "lower data.train_size, data.validation_size or data.test_size, or make the examples longer"
         )
     # likely examples are drawn first: without the shuffle, later splits would hold unlikely ones
     return cut(shuffled(examples), sizes)

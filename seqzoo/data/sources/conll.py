@@ -146,12 +146,12 @@ class Conll:
                 if len(fields) < needed:
                     raise DataError(
                         f"{where}: too few columns, {len(fields)} of at least {needed}: correct the line, or "
-                        "choose other columns."
+                        "choose other columns"
                     )
                 if len(fields) != len(sentence.fields[0]):
                     raise DataError(
                         f"{where}: {len(fields)} columns, but {len(sentence.fields[0])} in the first line of the "
-                        "sentence: correct one of them, or remove the line if it is a comment."
+                        "sentence: correct one of them, or remove the line if it is a comment"
                     )
             tags = [sentence.text(token, self.tag) for token in range(len(sentence.tokens))]
             for name, texts in (("token", sentence.tokens), ("tag", tags)):
@@ -160,12 +160,12 @@ class Conll:
             tagged.append(TaggedSentence(sentence.tokens, tags, f"{path}:{sentence.line(0)}"))
         if not tagged:
             raise DataError(
-                f"{path} has no sentences: expected one token per line and a blank line after each sentence."
+                f"{path} has no sentences: expected one token per line and a blank line after each sentence"
             )
         if self.conllu and all(tag == "_" for sentence in tagged for tag in sentence.tags):
             raise DataError(
                 f"{path} has no tags: its column {CONLLU_COLUMNS[self.tag]} is _ everywhere. Choose another one with "
-                "data.columns.tag."
+                "data.columns.tag"
             )
         return tagged
 
@@ -185,7 +185,7 @@ class Conll:
         for token, fields in enumerate(sentence.fields):
             if not -len(fields) <= self.token < len(fields):
                 raise DataError(
-                    f"Line {sentence.line(token)}: {len(fields)} columns, and none for the token: correct the line."
+                    f"line {sentence.line(token)}: {len(fields)} columns, and none for the token: correct the line"
                 )
             sentence.tokens.append(sentence.text(token, self.token))
         return sentence
@@ -203,16 +203,16 @@ class Conll:
             return line + (" " if count > 1 and "\t" not in line else "\t") + tag
         if not 0 <= place < count:
             raise DataError(
-                f"Line {sentence.line(token)}: {count} columns, and none for the tag: correct the line, or choose "
-                "other columns."
+                f"line {sentence.line(token)}: {count} columns, and none for the tag: correct the line, or choose "
+                "other columns"
             )
         start, end = fields[place]
         return f"{line[:start]}{tag}{line[end:]}"
 
     def _empty(self, path: str, sentence: Sentence, name: str, token: int) -> DataError:
-        advice = "fill it in."
+        advice = "fill it in"
         if name == "tag" and self.tag == -1 and sentence.lines[sentence.places[token]].endswith("\t"):
-            advice = f"the line ends in a tab. Remove it, or set data.columns.tag={len(sentence.fields[token]) - 2}."
+            advice = f"the line ends in a tab. Remove it, or set data.columns.tag={len(sentence.fields[token]) - 2}"
         return DataError(f"{path}:{sentence.line(token)}: the {name} is empty: {advice}")
 
 
@@ -264,7 +264,7 @@ def _number_of(column: Column) -> int:
     if isinstance(column, int):
         return column
     if column not in CONLLU_COLUMNS:
-        raise DataError(f"CoNLL-U has no column {column!r}.{closest(str(column), CONLLU_COLUMNS)}")
+        raise DataError(f"CoNLL-U has no column {column!r}{closest(str(column), CONLLU_COLUMNS)}")
     return CONLLU_COLUMNS.index(str(column))
 
 

@@ -101,7 +101,7 @@ def find_encoding(path: str) -> str:
     letters = sum(chr(byte).isalpha() for byte in sample if byte < 128)
     if high > FOREIGN * (high + letters):
         fitting = [name for name in OTHER_ENCODINGS if _decodes(sample, name)]
-        raise DataError(f"{path} is not UTF-8: set data.encoding to what it is written in, perhaps {_any_of(fitting)}.")
+        raise DataError(f"{path} is not UTF-8: set data.encoding to what it is written in, perhaps {_any_of(fitting)}")
     controls = any(0x80 <= byte < 0xA0 for byte in sample)
     return "cp1252" if controls and _decodes(sample, "cp1252") else "latin-1"
 
@@ -233,12 +233,12 @@ def find_form(
     words = [line.split(maxsplit=1) for line in lines]
     labels = [parts[0] for parts in words]
     if all(label.startswith("(") for label in labels):
-        raise DataError(f"{path} has bracketed trees: give lines of LABEL text instead, or a class of your own.")
+        raise DataError(f"{path} has bracketed trees: give lines of LABEL text instead, or a class of your own")
     if all(len(parts) == 2 for parts in words) and _are_labels(labels):
         return Form("label_first", statement=f"lines of a label and a text, {_classes(labels)} (data.format)")
     raise DataError(
         f"{path} is neither a table nor lines of LABEL text: give data.format and, for a table, data.text_column and "
-        "data.label_column; for one file or folder per class give data.train='FOLDER/*.txt'."
+        "data.label_column; for one file or folder per class give data.train='FOLDER/*.txt'"
     )
 
 
@@ -253,7 +253,7 @@ def find_pairs(path: str, encoding: str, source_column: str | int, target_column
     if dialect is None:
         raise DataError(
             f"{path} is not a table of pairs: put a tab between the two texts, or give a file of targets, aligned by "
-            "line, with data.train_target (data.validation_target, data.test_target)."
+            "line, with data.train_target (data.validation_target, data.test_target)"
         )
     given = (source_column, target_column)
     if dialect.separator == JSON:
@@ -267,7 +267,7 @@ def find_pairs(path: str, encoding: str, source_column: str | int, target_column
     source = _given(path, columns, source_column, dialect, "source_column")
     target = _given(path, columns, target_column, dialect, "target_column")
     if source is None or target is None or source == target:
-        raise DataError(f"{path}: source and target are one column: choose data.source_column and data.target_column.")
+        raise DataError(f"{path}: source and target are one column: choose data.source_column and data.target_column")
     statement = f"{_written(dialect, header)}; sources: {_described(source)}, targets: {_described(target)}"
     others = [column for column in columns if column not in (source, target)]
     if others:
@@ -300,7 +300,7 @@ def find_text_key(path: str, encoding: str) -> str | None:
             return name
     longest = sorted(lengths, key=lambda key: -lengths[key])
     if not longest or (len(longest) > 1 and lengths[longest[0]] < 3 * lengths[longest[1]]):
-        raise DataError(f"{path} is JSON whose texts may be {' or '.join(longest) or 'nowhere'}: set data.text_column.")
+        raise DataError(f"{path} is JSON whose texts may be {' or '.join(longest) or 'nowhere'}: set data.text_column")
     return longest[0]
 
 
@@ -358,7 +358,7 @@ def _columns_of_json(path: str, text: str) -> list[_Column]:
     """The keys with a single value in each object, or with none in some, which is reported when they are read."""
     objects = [values for _, values in json_objects(path, text)]
     if not objects:
-        raise DataError(f"{path} has no rows: give a file with rows.")
+        raise DataError(f"{path} has no rows: give a file with rows")
     present = {key: [values[key] for values in objects if values.get(key) is not None] for key in objects[0]}
     columns = {key: values for key, values in present.items() if values and all(map(_is_single, values))}
     return [_Column(i, key, list(map(str, values))) for i, (key, values) in enumerate(columns.items())]
@@ -376,7 +376,7 @@ def _given(path: str, columns: list[_Column], given: str | int | None, dialect: 
         if given in (column.name, column.place, column.place - len(columns)) and given != "":
             return column
     advice = closest(given, [column.name[:40] for column in columns]) if isinstance(given, str) else ""
-    raise DataError(f"{path} has no column {given!r} (data.{option}; {dialect}, {_list(columns)}).{advice}")
+    raise DataError(f"{path} has no column {given!r} (data.{option}; {dialect}, {_list(columns)}){advice}")
 
 
 def _index(columns: list[_Column], given: str | int | None) -> int | None:
@@ -424,8 +424,8 @@ def _label_column(path: str, columns: list[_Column], text: int | None) -> _Colum
     if len(likely) == 1:
         return likely[0]
     if not likely:
-        raise DataError(f"{path} has no column with few different values: give the labels by data.label_column.")
-    raise DataError(f"{path} has several columns that may be the labels, {_list(likely)}: choose by data.label_column.")
+        raise DataError(f"{path} has no column with few different values: give the labels by data.label_column")
+    raise DataError(f"{path} has several columns that may be the labels, {_list(likely)}: choose by data.label_column")
 
 
 def _text_column(path: str, columns: list[_Column], label: _Column) -> _Column:
@@ -438,12 +438,12 @@ def _text_column(path: str, columns: list[_Column], label: _Column) -> _Column:
     texts = [column for column in free if not all(map(_is_number, column.fields))] or free
     texts = sorted(texts, key=lambda column: -column.length)
     if not texts:
-        raise DataError(f"{path} has one column: give texts and labels, as in a table or in lines of LABEL text.")
+        raise DataError(f"{path} has one column: give texts and labels, as in a table or in lines of LABEL text")
     if len(texts) > 1 and (texts[1].words >= 3 or texts[0].length < 3 * texts[1].length):
         titled = [column for column in texts if column.is_named(TITLE_NAMES)]
         if len(titled) == 1 and texts[0] in titled:
             return titled[0]
-        raise DataError(f"{path} has several columns that may be the texts, {_list(free)}: choose by data.text_column.")
+        raise DataError(f"{path} has several columns that may be the texts, {_list(free)}: choose by data.text_column")
     return texts[0]
 
 

@@ -30,7 +30,8 @@ def fetch(
     origin, folder = Source.from_plain(source), data_root(root)
     if origin.url is None:
         raise DataError(
-            f"{origin.name} cannot be downloaded: put {', '.join(origin.files)} into {folder}. {origin.about}"
+            f"{origin.name} cannot be downloaded: put {', '.join(origin.files)} into {folder}. "
+            f"{origin.about.removesuffix('.')}"
         )
     addresses = {name: f"{origin.url.rstrip('/')}/{PurePosixPath(name).name}" for name in origin.files}
     store = _pooch().create(
@@ -47,7 +48,7 @@ def fetch(
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{name} could not be downloaded from {addresses[name]} ({error}): try again, or put it at "
-                f"{folder / name} yourself (sha256 {checksum})."
+                f"{folder / name} yourself (sha256 {checksum})"
             ) from error
     return paths
 
@@ -56,5 +57,5 @@ def _pooch() -> Any:
     try:
         import pooch
     except ImportError:
-        raise DataError(f"Downloading data needs {not_installed('pooch')}") from None
+        raise DataError(f"downloading data needs {not_installed('pooch')}") from None
     return pooch

@@ -90,10 +90,10 @@ def locate(path: str, root: str | None = None, source: dict | None = None) -> st
             return f"{candidate}{separator}{member}"
     for candidate in (relative, folder / relative):
         if candidate.is_dir():
-            raise DataError(f"{candidate} is a folder, not a file: give a file in it.")
+            raise DataError(f"{candidate} is a folder, not a file: give a file in it")
     places = dict.fromkeys((str(Path.cwd()), str(folder.absolute())))
     where = "" if relative.is_absolute() else f" in {' or '.join(places)}"
-    raise DataError(f"There is no file {name}{where}: {_advice(relative.as_posix(), source)}")
+    raise DataError(f"there is no file {name}{where}: {_advice(relative.as_posix(), source)}")
 
 
 def locate_folder(path: str, root: str | None = None) -> str:
@@ -106,8 +106,8 @@ def locate_folder(path: str, root: str | None = None) -> str:
         if candidate.is_dir():
             return str(candidate)
     raise DataError(
-        f"There is no folder {path} in {Path.cwd()} or {data_root(root).absolute()}: put it there, or set data.root or "
-        "the environment variable SEQZOO_DATA to the folder that holds it."
+        f"there is no folder {path} in {Path.cwd()} or {data_root(root).absolute()}: put it there, or set data.root or "
+        "the environment variable SEQZOO_DATA to the folder that holds it"
     )
 
 
@@ -134,7 +134,7 @@ def locate_all(pattern: str, root: str | None = None, source: dict | None = None
         if folder.is_dir():
             return locate_all(_pattern_of_folder(folder))
     if "*" not in pattern:
-        raise DataError(f"{pattern} has no place for the label: write one * in its last part, as in names/*.txt.")
+        raise DataError(f"{pattern} has no place for the label: write one * in its last part, as in names/*.txt")
     fixed = pattern.partition("*")[0].rpartition("/")[0]
     for folder in _candidates(fixed, root):
         if not folder.is_dir():
@@ -145,7 +145,7 @@ def locate_all(pattern: str, root: str | None = None, source: dict | None = None
         if names:
             return f"{folder.as_posix()}/{below}", _labelled(below, names, f"{folder.as_posix()}/")
     places = dict.fromkeys((str(Path.cwd()), str(data_root(root).absolute())))
-    raise DataError(f"There are no files {pattern} in {' or '.join(places)}: {_advice(pattern, source)}")
+    raise DataError(f"there are no files {pattern} in {' or '.join(places)}: {_advice(pattern, source)}")
 
 
 def _candidates(name: str, root: str | None) -> tuple[Path, Path]:
@@ -156,7 +156,7 @@ def _candidates(name: str, root: str | None) -> tuple[Path, Path]:
 def _labelled(pattern: str, names: list[str], before: str) -> dict[str, list[str]]:
     """The names that match a pattern, by what its first star stands for."""
     if not 1 <= pattern.count("*") <= 2:
-        raise DataError(f"{before}{pattern} has no place for the label: write one * in it, as in names/*.txt.")
+        raise DataError(f"{before}{pattern} has no place for the label: write one * in it, as in names/*.txt")
     star = re.compile("([^/]*)".join(map(re.escape, pattern.split("*"))))
     labels: dict[str, list[str]] = {}
     for name in sorted(names):
@@ -164,14 +164,14 @@ def _labelled(pattern: str, names: list[str], before: str) -> dict[str, list[str
         if match is not None:
             labels.setdefault(match[1], []).append(f"{before}{name}")
     if not labels:
-        raise DataError(f"There are no files {before}{pattern}.{closest(pattern, names)}")
+        raise DataError(f"there are no files {before}{pattern}{closest(pattern, names)}")
     return labels
 
 
 def _pattern_of_folder(folder: Path) -> str:
     """The pattern of a folder with a folder per label, or a file per label."""
     if any(path.is_dir() for path in folder.glob("*/*")):
-        raise DataError(f"{folder} has folders in its folders: give the folder of one split, such as {folder}/train.")
+        raise DataError(f"{folder} has folders in its folders: give the folder of one split, such as {folder}/train")
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     if any(path.is_file() for path in folder.glob("*/*")):
         return f"{folder.as_posix()}/*/*"
@@ -179,7 +179,7 @@ def _pattern_of_folder(folder: Path) -> str:
     if len(suffixes) > 1:
         raise DataError(
             f"{folder} has files of several kinds: give a pattern with the names of those with texts, as in "
-            f"{folder.as_posix()}/*{suffixes[-1]}."
+            f"{folder.as_posix()}/*{suffixes[-1]}"
         )
     return f"{folder.as_posix()}/*{''.join(suffixes)}"
 
@@ -187,8 +187,8 @@ def _pattern_of_folder(folder: Path) -> str:
 def _advice(name: str, source: dict | None) -> str:
     origin = Source.from_plain(source) if source else None
     if origin is None or not fnmatch.filter(origin.files, name):
-        return "put it there, or set data.root or the environment variable SEQZOO_DATA to the folder that holds it."
+        return "put it there, or set data.root or the environment variable SEQZOO_DATA to the folder that holds it"
     if origin.url is None:
-        return f"put it there. {origin.about}"
+        return f"put it there. {origin.about.removesuffix('.')}"
     checksum = f" (its sha256 is {origin.files[name]})" if name in origin.files else ""
     return f"download it{checksum} with: {program('seqzoo')} data fetch {origin.name}"

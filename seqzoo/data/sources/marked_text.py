@@ -31,7 +31,7 @@ def split_marked(text: str, split: Callable[[str], list[str]]) -> tuple[list[str
     """
     before, target, after = map(split, marked_parts(text))
     if not target:
-        raise DataError(f"The marked target has no tokens: {ADVICE}.")
+        raise DataError(f"the marked target has no tokens: {ADVICE}")
     start = len(before)
     return [*before, *target, *after], (start, start + len(target))
 
@@ -44,7 +44,7 @@ def marked_parts(text: str) -> tuple[str, str, str]:
     """
     match = _MARKED.fullmatch(text)
     if match is None:
-        raise DataError(f"No target is marked: {ADVICE}.")
+        raise DataError(f"no target is marked: {ADVICE}")
     if "[[" in match[3] and "]]" in match[3]:
-        raise DataError(f"More than one target is marked: {ADVICE}.")
+        raise DataError(f"more than one target is marked: {ADVICE}")
     return match[1], match[2], match[3]

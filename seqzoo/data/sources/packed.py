@@ -30,7 +30,7 @@ def _open_zstandard(path: str, mode: str) -> Any:
     try:
         import zstandard
     except ImportError:
-        raise DataError(f"{path} needs {not_installed('zstandard')}, or decompress it.") from None
+        raise DataError(f"{path} needs {not_installed('zstandard')}, or decompress it") from None
     return zstandard.open(path, mode)
 
 
@@ -109,13 +109,13 @@ def _opened(path: str, stack: ExitStack) -> tuple[Any, int | None]:
 def _member_of(opened: zipfile.ZipFile, archive: str, member: str) -> str:
     names = [name for name in opened.namelist() if not name.endswith("/")]
     if not names:
-        raise DataError(f"{archive} has no files: give another archive.")
+        raise DataError(f"{archive} has no files: give another archive")
     if not member and len(names) == 1:
         return names[0]
     if not member:
-        raise DataError(f"{archive} has several files: give one, as in {archive}::{names[-1]}.{closest('', names)}")
+        raise DataError(f"{archive} has several files: give one, as in {archive}::{names[-1]}{closest('', names)}")
     if member not in names:
-        raise DataError(f"{archive} has no file {member!r}.{closest(member, names)}")
+        raise DataError(f"{archive} has no file {member!r}{closest(member, names)}")
     return member
 
 
@@ -137,7 +137,7 @@ class _Checked(io.RawIOBase):
         if self.largest is not None and self.position > self.largest:
             raise DataError(
                 f"{self.path} expands to more than {self.largest:,} bytes, {LARGEST_RATIO} times its size: "
-                "decompress it yourself if that is intended."
+                "decompress it yourself if that is intended"
             )
         buffer[: len(data)] = data
         return len(data)
@@ -151,11 +151,11 @@ def _as_data_errors(path: str) -> Iterator[None]:
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"There is no file {path}.") from None
+        raise DataError(f"there is no file {path}") from None
     except IsADirectoryError:
-        raise DataError(f"{path} is a folder, not a file: give a file in it.") from None
+        raise DataError(f"{path} is a folder, not a file: give a file in it") from None
     except Exception as error:  # each format of archives has its own exceptions
         reason = (isinstance(error, OSError) and error.strerror) or str(error)[:100] or type(error).__name__
         if "encrypted" in reason:
-            raise DataError(f"{path} is encrypted: decompress it with its password first.") from None
+            raise DataError(f"{path} is encrypted: decompress it with its password first") from None
         raise DataError(f"{path} cannot be read ({reason}): is it complete?") from None

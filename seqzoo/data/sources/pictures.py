@@ -84,24 +84,24 @@ def read_features(path: Path) -> Tensor:
             name = path.relative_to(packed).as_posix()
             with safetensors.safe_open(packed, "pt") as tensors:
                 if name not in tensors.keys():  # noqa: SIM118
-                    raise DataError(f"{packed} has no features of {name}.")
+                    raise DataError(f"{packed} has no features of {name}")
                 features = tensors.get_tensor(name)
             if features.is_complex():
                 raise TypeError(f"it holds {features.dtype}, not real numbers")
     except FileNotFoundError:
-        raise DataError(f"There is no {file}, for the features of {path.name}.") from None
+        raise DataError(f"there is no {file}, for the features of {path.name}") from None
     except DataError:
         raise
     except Exception as error:  # numpy raises many kinds of exceptions for damaged files
-        raise DataError(f"{file} cannot be read as features of pictures ({str(error)[:100]}).") from None
+        raise DataError(f"{file} cannot be read as features of pictures ({str(error)[:100]})") from None
     if features.dim() not in (1, 2) or not features.numel():
         size = " x ".join(map(str, features.shape)) or "a single number"
-        raise DataError(f"{file} has features of {path.name} of another shape, {size}: give regions x features.")
+        raise DataError(f"{file} has features of {path.name} of another shape, {size}: give regions x features")
     features = torch.atleast_2d(features).float()
     if not features.isfinite().all():
         region, place = (~features.isfinite()).nonzero()[0].tolist()
         value = features[region, place].item()
-        raise DataError(f"{file}: feature {place} of region {region} of {path.name} is {value}, not a finite number.")
+        raise DataError(f"{file}: feature {place} of region {region} of {path.name} is {value}, not a finite number")
     return features
 
 
@@ -126,14 +126,14 @@ def given_features(path: Path, width: int) -> Tensor:
     try:
         features = read_features(path)
     except DataError as error:
-        expected = "The model reads features of pictures, so give PICTURE.npy or FILE.safetensors/PICTURE"
-        raise DataError(f"{expected}: {str(error)[0].lower()}{str(error)[1:]}") from None
+        expected = "the model reads features of pictures, so give PICTURE.npy or FILE.safetensors/PICTURE"
+        raise DataError(f"{expected}: {error}") from None
     if features.shape[1] != width:
         size = " x ".join(map(str, features.shape))
         advice = (
             f". Its first size is {width}: transpose it to regions x features" if features.shape[0] == width else ""
         )
-        raise DataError(f"{path} has {size} features, but the model reads {width} per region{advice}.")
+        raise DataError(f"{path} has {size} features, but the model reads {width} per region{advice}")
     return features
 
 
@@ -148,16 +148,16 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
                     raise Image.DecompressionBombError
                 yield image
     except UnidentifiedImageError:
-        raise DataError(f"{path} is not a picture in one of the formats {', '.join(FORMATS)}: convert it.") from None
+        raise DataError(f"{path} is not a picture in one of the formats {', '.join(FORMATS)}: convert it") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels: scale it down.") from None
+        raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels: scale it down") from None
     except FileNotFoundError:
-        raise DataError(f"There is no picture {path}.") from None
+        raise DataError(f"there is no picture {path}") from None
     except IsADirectoryError:
-        raise DataError(f"{path} is a folder: give a picture in it.") from None
+        raise DataError(f"{path} is a folder: give a picture in it") from None
     except Exception as error:  # each format has its own exceptions
         raise DataError(
-            f"{path} is damaged ({str(error)[:100] or type(error).__name__}): give a complete picture."
+            f"{path} is damaged ({str(error)[:100] or type(error).__name__}): give a complete picture"
         ) from None
 
 

@@ -68,12 +68,12 @@ def read_pieces(path: str, encoding: str = "utf-8") -> Iterator[str]:
         if "\r" in piece.rstrip("\r"):
             raise DataError(
                 f"{path} ends its lines with carriage returns alone, as old programs do: convert it, as in: "
-                "tr '\\r' '\\n'."
+                "tr '\\r' '\\n'"
             )
     if piece:
         yield piece
     if not filled and (not piece or piece.isspace()):
-        raise DataError(f"{path} is empty: give a file with text.")
+        raise DataError(f"{path} is empty: give a file with text")
 
 
 def _decoded(path: str, encoding: str) -> Iterator[str]:
@@ -98,12 +98,12 @@ def _decoded(path: str, encoding: str) -> Iterator[str]:
                 raise DataError(
                     f"{path}:{lines + 1}: byte 0x{error.object[error.start]:02x} at position {position + start} is not "
                     f"{encoding}: set data.encoding to what the file is written in (often latin-1 or gb18030), or "
-                    "convert the file, as in: iconv -f latin1 -t utf-8."
+                    "convert the file, as in: iconv -f latin1 -t utf-8"
                 ) from None
             except UnicodeEncodeError as error:
                 lines += text.count("\n", 0, error.start)
                 raise DataError(
-                    f"{path}:{lines + 1}: an unpaired surrogate is not a character: correct the line."
+                    f"{path}:{lines + 1}: an unpaired surrogate is not a character: correct the line"
                 ) from None
             lines += text.count("\n")
             position += len(data)
@@ -118,29 +118,29 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
             raise LookupError
         return codecs.getincrementaldecoder(encoding)()
     except (LookupError, ValueError):
-        raise DataError(f"There is no encoding {encoding!r}: set data.encoding to utf-8, latin-1 or gb18030.") from None
+        raise DataError(f"there is no encoding {encoding!r}: set data.encoding to utf-8, latin-1 or gb18030") from None
 
 
 def _check_beginning(path: str, data: bytes, encoding: str) -> None:
     """Raise DataError for compressed files and files of another encoding, whose bytes may nevertheless decode."""
     for begin, suffix in PACKED.items():
         if data.startswith(begin):
-            raise DataError(f"{path} is a compressed {suffix} file: give its name this suffix, or decompress it.")
+            raise DataError(f"{path} is a compressed {suffix} file: give its name this suffix, or decompress it")
     name = codecs.lookup(encoding).name
     if name in WIDE.values() and not data.startswith(tuple(WIDE)):
         raise DataError(
             f"{path} is not {name}, whose files begin with a byte order mark: set data.encoding to its encoding (often "
-            f"utf-8, or {name}-le)."
+            f"utf-8, or {name}-le)"
         )
     if name.startswith(("utf-16", "utf-32")):
         return
     for begin, name in WIDE.items():
         if data.startswith(begin):
-            raise DataError(f"{path} begins like a {name} file, but is read as {encoding}: set data.encoding={name}.")
+            raise DataError(f"{path} begins like a {name} file, but is read as {encoding}: set data.encoding={name}")
     if 4 * data.count(0) > len(data):
         raise DataError(
             f"{path} consists of NUL bytes in large part: it is not text, or it is utf-16 (set data.encoding to "
-            "utf-16-le or utf-16-be)."
+            "utf-16-le or utf-16-be)"
         )
 
 
@@ -158,10 +158,10 @@ def parse_json(text: str, where: str, expected: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error}): expected {expected}.") from None
+        raise DataError(f"{where}: not JSON ({error}): expected {expected}") from None
     except (RecursionError, ValueError) as error:  # ValueError: a number with thousands of digits
         reason = "nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
-        raise DataError(f"{where}: this JSON cannot be read ({reason}): expected {expected}.") from None
+        raise DataError(f"{where}: this JSON cannot be read ({reason}): expected {expected}") from None
 
 
 def check_characters(text: str, where: str) -> None:
@@ -175,7 +175,7 @@ def check_characters(text: str, where: str) -> None:
     except UnicodeEncodeError as error:
         raise DataError(
             f"{where}: \\u{ord(text[error.start]):04x} is half of a character (an unpaired surrogate): correct the "
-            "text, where the other half is missing."
+            "text, where the other half is missing"
         ) from None
 
 
@@ -200,7 +200,7 @@ def read_labelled_lines(path: str, encoding: str = "utf-8") -> list[Row]:
     for number, line in filled_lines(path, encoding):
         label, *text = line.split(maxsplit=1)
         if not text:
-            raise DataError(f"{path}:{number}: found {line[:40]!r}, expected a label, a space and a text.")
+            raise DataError(f"{path}:{number}: found {line[:40]!r}, expected a label, a space and a text")
         rows.append(Row([label, text[0].strip()], f"{path}:{number}"))
     return rows
 
@@ -218,12 +218,12 @@ def read_target_lines(path: str, encoding: str = "utf-8") -> list[Row]:
     """
     lines = list(filled_lines(path, encoding))
     if len(lines) % 3:
-        raise DataError(f"{path}: {len(lines):,} lines, but an example has three: text with $T$, target, label.")
+        raise DataError(f"{path}: {len(lines):,} lines, but an example has three: text with $T$, target, label")
     rows = []
     for (number, text), (_, target), (_, label) in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
         before, place, after = text.strip().partition("$T$")
         if not place:
-            raise DataError(f"{path}:{number}: no $T$ in {text[:40]!r}: write it in place of the target.")
+            raise DataError(f"{path}:{number}: no $T$ in {text[:40]!r}: write it in place of the target")
         marked = mark(before, target.strip(), after.replace("$T$", target.strip()))
         rows.append(Row([label.strip(), marked], f"{path}:{number}"))
     return rows
@@ -243,7 +243,7 @@ def read_trees(path: str, encoding: str = "utf-8") -> list[Row]:
         for piece in _TREE.findall(line):
             if piece.startswith("("):
                 if len(nodes) == DEEPEST_TREE:
-                    raise DataError(f"{path}:{number}: the tree is more than {DEEPEST_TREE:,} levels deep.")
+                    raise DataError(f"{path}:{number}: the tree is more than {DEEPEST_TREE:,} levels deep")
                 nodes.append((len(rows), piece[1:], len(words)))
                 rows.append(Row(["", ""], f"{path}:{number}"))
             elif not nodes:
@@ -254,7 +254,7 @@ def read_trees(path: str, encoding: str = "utf-8") -> list[Row]:
             else:
                 words.append(piece.lower())
         if not sound or not all(field for row in rows[start:] for field in row.fields):
-            raise DataError(f"{path}:{number}: found {line[:40]!r}, expected a tree such as (3 (2 It) (4 shines)).")
+            raise DataError(f"{path}:{number}: found {line[:40]!r}, expected a tree such as (3 (2 It) (4 shines))")
     return rows
 
 
@@ -266,7 +266,7 @@ def read_parallel(
     if len(sources) != len(targets):
         raise DataError(
             f"{source} has {len(sources):,} lines, but {target} has {len(targets):,}: "
-            "parallel files need one line per pair each."
+            "parallel files need one line per pair each"
         )
     pairs = zip(sources, targets, strict=True)
     return [

@@ -35,12 +35,12 @@ class Source:
         keys = ("name", "files", "url", "about")
         for key in plain:
             if key not in keys:
-                raise DataError(f"data.source has no key {key!r}.{closest(str(key), keys)}")
+                raise DataError(f"data.source has no key {key!r}{closest(str(key), keys)}")
         if "name" not in plain or "files" not in plain:
-            raise DataError("data.source needs a name and files: {path: sha256}.")
+            raise DataError("data.source needs a name and files: {path: sha256}")
         if not fits(plain["files"], dict[str, str]):
-            raise DataError(f"data.source.files is {plain['files']!r}: it must be a mapping, path: sha256.")
+            raise DataError(f"data.source.files is {plain['files']!r}: it must be a mapping, path: sha256")
         for key in ("name", "url", "about"):
             if not fits(plain.get(key, ""), str | None if key == "url" else str):
-                raise DataError(f"data.source.{key} is {plain[key]!r}: it must be text.")
+                raise DataError(f"data.source.{key} is {plain[key]!r}: it must be text")
         return cls(plain["name"], dict(plain["files"]), plain.get("url"), plain.get("about", ""))

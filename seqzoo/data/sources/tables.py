@@ -123,7 +123,7 @@ def json_objects(path: str, text: str, start: int = 0) -> Iterator[tuple[str, di
         where = f"{path}:{number}"
         values = parse_json(line, where, "one object per line")
         if not isinstance(values, dict):
-            raise DataError(f'{where}: found {line[:40]!r}, expected an object such as {{"text": ..., "label": ...}}.')
+            raise DataError(f'{where}: found {line[:40]!r}, expected an object such as {{"text": ..., "label": ...}}')
         yield where, values
 
 
@@ -142,7 +142,7 @@ def json_texts(path: str, key: str, encoding: str = "utf-8") -> Iterator[str]:
     for piece in chain([first], pieces) if lines else ["".join([first, *pieces])]:
         for where, values in json_objects(path, piece, start):
             if key not in values:
-                raise DataError(f"{where}: no key {key!r}.{closest(key, values)}")
+                raise DataError(f"{where}: no key {key!r}{closest(key, values)}")
             yield json_field(values[key], where, key, lists=True) + "\n"
         start += piece.count("\n")
 
@@ -192,15 +192,15 @@ def json_field(value: Any, where: str, name: str, lists: bool = False) -> str:
     if lists and isinstance(value, list):
         return "\n".join(json_field(part, where, name) for part in value)
     if value is None:
-        raise DataError(f"{where}: {name!r} is null: remove the row, or fill it in.")
+        raise DataError(f"{where}: {name!r} is null: remove the row, or fill it in")
     if isinstance(value, str):
         check_characters(value, where)
         return value.strip()
     if not isinstance(value, bool | int | float):
         kind = "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
-        raise DataError(f"{where}: {name!r} is {kind}, expected a text, a number, true or false.")
+        raise DataError(f"{where}: {name!r} is {kind}, expected a text, a number, true or false")
     if not math.isfinite(value):
-        raise DataError(f"{where}: {name!r} is {value}, which is not a finite number: correct or remove the row.")
+        raise DataError(f"{where}: {name!r} is {value}, which is not a finite number: correct or remove the row")
     return json.dumps(value)
 
 
@@ -211,9 +211,9 @@ def _json_row(
         name = called.get(column, repr(column))
         if isinstance(column, int):
             keys = ", ".join(key[:40] for key in values)[:100]
-            raise DataError(f"{where}: column {name} is a number, but JSON has names: give one of {keys}.")
+            raise DataError(f"{where}: column {name} is a number, but JSON has names: give one of {keys}")
         if column not in values:
-            raise DataError(f"{where}: no key {name}.{closest(str(column), [key[:40] for key in values])}")
+            raise DataError(f"{where}: no key {name}{closest(str(column), [key[:40] for key in values])}")
     return Row([json_field(values[str(column)], where, str(column), lists) for column in columns], where)
 
 
@@ -228,7 +228,7 @@ def _quoted_rows(path: str, text: str, separator: str) -> Iterator[tuple[int, li
             number = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"{path}:{reader.line_num}: not CSV ({error}): correct the quotes or the end of this line."
+            f"{path}:{reader.line_num}: not CSV ({error}): correct the quotes or the end of this line"
         ) from None
     finally:
         csv.field_size_limit(limit)
@@ -237,7 +237,7 @@ def _quoted_rows(path: str, text: str, separator: str) -> Iterator[tuple[int, li
 def _check_widths(path: str, rows: list[tuple[int, list[str]]], named: bool, dialect: Dialect) -> None:
     """Raise DataError for the first row whose number of fields is not that of the first row."""
     if not rows:
-        raise DataError(f"{path} has no rows: give a file with rows.")
+        raise DataError(f"{path} has no rows: give a file with rows")
     first = rows[0][1]
     for number, fields in rows:
         if len(fields) == len(first):
@@ -246,13 +246,13 @@ def _check_widths(path: str, rows: list[tuple[int, list[str]]], named: bool, dia
             f"the header has {len(first)} ({', '.join(first)[:80]})" if named else f"the first row has {len(first)}"
         )
         if len(fields) < len(first):
-            advice = "Correct the row: an empty field also needs its separator."
+            advice = "Correct the row: an empty field also needs its separator"
         elif dialect.quoted:
-            advice = f"Quote the text if it contains {_NAMES_OF_SEPARATORS[dialect.separator]}."
+            advice = f"Quote the text if it contains {_NAMES_OF_SEPARATORS[dialect.separator]}"
         else:
-            advice = f"Remove the {_NAMES_OF_SEPARATORS[dialect.separator]} inside the texts."
+            advice = f"Remove the {_NAMES_OF_SEPARATORS[dialect.separator]} inside the texts"
         if not dialect.quoted and any(field.startswith('"') and field.count('"') % 2 for field in fields):
-            advice = "Quotes have no meaning here: give a .csv file, or texts without tabs and line ends."
+            advice = "Quotes have no meaning here: give a .csv file, or texts without tabs and line ends"
         raise DataError(f"{path}:{number}: the row has {_count(len(fields))}, {others}. {advice}")
 
 
@@ -263,15 +263,16 @@ def _count(fields: int) -> str:
 def _place_of(path: str, header: list[str], column: str | int, named: str) -> int:
     if isinstance(column, int):
         if not -len(header) <= column < len(header):
-            raise DataError(f"{path} has no column {named}: its rows have {_count(len(header))}, counted from 0.")
+            raise DataError(f"{path} has no column {named}: its rows have {_count(len(header))}, counted from 0")
         return column
     if header.count(column) == 1:
         return header.index(column)
     if column in header:
-        raise DataError(f"{path} has {header.count(column)} columns {named}: rename them or give an index (from 0).")
+        raise DataError(f"{path} has {header.count(column)} columns {named}: rename them or give an index (from 0)")
     advice = closest(column, [name[:40] for name in header])
     if "Did you mean" not in advice:
-        advice += " Without a header, columns are given by zero-based indices."
+        advice += ". Without a header, columns are given by zero-based indices"
     if len(header) == 1 and any(mark in header[0] for mark in ";,|\t"):
-        advice += " Does its suffix tell the wrong separator? .csv means commas, all others tabs."
-    raise DataError(f"{path} has no column {named}.{advice}")
+        advice += "" if advice.endswith("?") else "."
+        advice += " Does its suffix tell the wrong separator? .csv means commas, all others tabs"
+    raise DataError(f"{path} has no column {named}{advice}")

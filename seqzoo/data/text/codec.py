@@ -129,7 +129,7 @@ class LabelCodec:
         self.labels, self.scheme = list(labels), scheme
         self.ids = {label: i for i, label in enumerate(self.labels)}
         if len(self.ids) != len(self.labels):
-            raise DataError("A label occurs twice in the list of labels: give every label once.")
+            raise DataError("a label occurs twice in the list of labels: give every label once")
 
     @property
     def size(self) -> int:
@@ -141,7 +141,7 @@ class LabelCodec:
             return [self.ids[label] for label in ([text] if isinstance(text, str) else text)]
         except KeyError as error:
             label = error.args[0]
-            raise DataError(f"The label {label!r} does not occur in training.{closest(label, self.labels)}") from None
+            raise DataError(f"the label {label!r} does not occur in training{closest(label, self.labels)}") from None
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         return [self.labels[i] for i in ids]
@@ -180,7 +180,7 @@ def _texts(texts: Iterable[str | list[str]], running: bool) -> Iterator[str]:
     """The texts that subwords are learned from; the lines of running text."""
     for text in texts:
         if not isinstance(text, str):
-            raise DataError("Subwords are learned from text, but this data is tokenized already: choose words.")
+            raise DataError("subwords are learned from text, but this data is tokenized already: choose words")
         yield from text.split("\n") if running else (text,)
 
 
@@ -264,7 +264,7 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
     kind = plain.get("kind")
     for name, hint in _PARTS.items():
         if name in plain and not fits(plain[name], hint):
-            raise DataError(f"The saved {name} of a codec have the wrong type: {shown(plain[name])}.")
+            raise DataError(f"the saved {name} of a codec have the wrong type: {shown(plain[name])}")
     if kind == "text":
         saved: str = plain["tokenizer"]
         name = FORMER_NAMES.get(saved, saved)
@@ -281,7 +281,7 @@ def codec_from_plain(plain: dict[str, Any]) -> TextCodec | LabelCodec | Characte
     if kind == "places":
         return PlaceCodec()
     kinds = ["text", "labels", "characters", "places"]
-    raise DataError(f"There is no kind of codec {shown(kind)}.{closest(str(kind), kinds)}")
+    raise DataError(f"there is no kind of codec {shown(kind)}{closest(str(kind), kinds)}")
 
 
 def _restored(name: str, vocabulary: Vocabulary, plain: dict[str, Any]) -> Subwords:
@@ -292,7 +292,7 @@ def _restored(name: str, vocabulary: Vocabulary, plain: dict[str, Any]) -> Subwo
     except DataError:
         raise
     except Exception as error:  # the exceptions of the library have no common base class
-        raise DataError(f"The saved tokenizer {name} is damaged ({str(error)[:100]}).") from None
+        raise DataError(f"the saved tokenizer {name} is damaged ({str(error)[:100]})") from None
     return subwords
 
 
@@ -379,4 +379,4 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             plain["picture"],
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"The saved sizes and vocabularies of the run are damaged ({error!r}).") from error
+        raise DataError(f"the saved sizes and vocabularies of the run are damaged ({error!r})") from error

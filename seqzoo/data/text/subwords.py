@@ -157,7 +157,7 @@ class Unigram(Subwords):
             try:
                 import sentencepiece
             except ImportError:
-                raise DataError(f"Unigram subwords need {not_installed('sentencepiece')}") from None
+                raise DataError(f"unigram subwords need {not_installed('sentencepiece')}") from None
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -177,8 +177,8 @@ class Unigram(Subwords):
             )
         except RuntimeError as error:
             raise DataError(
-                f"No unigram model of {size} pieces can be learned from these texts ({error}): give more text, or "
-                "raise data.vocabulary_size where it is below the number of different characters."
+                f"no unigram model of {size} pieces can be learned from these texts ({error}): give more text, or "
+                "raise data.vocabulary_size where it is below the number of different characters"
             ) from None
         learned = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
         ids = range(1, learned.get_piece_size())
@@ -201,5 +201,5 @@ def _tokenizers() -> Any:
     try:
         import tokenizers
     except ImportError:
-        raise DataError(f"Subwords need {not_installed('tokenizers')}") from None
+        raise DataError(f"subwords need {not_installed('tokenizers')}") from None
     return tokenizers

@@ -87,7 +87,7 @@ class Pieces:
             part = "line" if at_line else "character"
             raise DataError(
                 f"{self.path} has only one {part}, which cannot be split into a training and a validation text: give "
-                "more text, or a validation file with data.validation."
+                "more text, or a validation file with data.validation"
             )
         return replace(self, end=place), replace(self, start=place)
 

@@ -238,6 +238,6 @@ def get_tokenizer(name: str) -> Tokenizer:
         return FromFunction(torchtext_adapter.tokenizer(name.removeprefix("torchtext:")))
     if name not in TOKENIZERS:
         raise DataError(
-            f"There is no tokenizer {name!r}.{closest(name, [*TOKENIZERS, 'bpe', 'unigram', 'torchtext:toktok'])}"
+            f"there is no tokenizer {name!r}{closest(name, [*TOKENIZERS, 'bpe', 'unigram', 'torchtext:toktok'])}"
         )
     return TOKENIZERS[name]()

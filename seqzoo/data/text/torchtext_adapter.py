@@ -22,12 +22,12 @@ def tokenizer(name: str) -> Split:
         from torchtext.data.utils import get_tokenizer
     except (ImportError, OSError, RuntimeError) as error:
         raise DataError(
-            f'The tokenizer "torchtext:{name}" needs torchtext, which cannot be imported ({error}): '
-            f"{program('pip')} install torchtext==0.6.0, or choose a tokenizer without torchtext."
+            f'the tokenizer "torchtext:{name}" needs torchtext, which cannot be imported ({error}): '
+            f"{program('pip')} install torchtext==0.6.0, or choose a tokenizer without torchtext"
         ) from error
     try:
         return get_tokenizer(name)
     except ImportError as error:
-        raise DataError(f'The tokenizer "torchtext:{name}" needs one more package: {error}.') from error
+        raise DataError(f'the tokenizer "torchtext:{name}" needs one more package: {error}') from error
     except (ValueError, LookupError, OSError) as error:
         raise DataError(f'torchtext cannot give the tokenizer "{name}": {error}') from error

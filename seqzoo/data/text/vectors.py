@@ -88,7 +88,7 @@ def _numbers(path: str, rows: list[str], places: list[int], size: int) -> numpy.
     for row, place in zip(rows, places, strict=True):
         for number in row.split():
             if not _is_finite(number):
-                raise DataError(f"{path}:{place}: {number[:40]!r} is not a finite number: correct the line.")
+                raise DataError(f"{path}:{place}: {number[:40]!r} is not a finite number: correct the line")
     raise DataError(f"{path}: not every vector has {size} numbers: is it a complete text file?")
 
 
@@ -110,9 +110,9 @@ def _begin(path: str, file: IO[bytes]) -> tuple[int, Iterator[tuple[int, bytes]]
     first = file.readline()
     fields = first.split()
     if len(fields) < 2:
-        raise DataError(f"{path}:1: expected a word and its vector: give a text file of vectors.")
+        raise DataError(f"{path}:1: expected a word and its vector: give a text file of vectors")
     if len(fields) == 2 and all(field.isdigit() for field in fields):
         if len(fields[1]) > LONGEST_SIZE or int(fields[1]) == 0:
-            raise DataError(f"{path}:1: vectors of {fields[1].decode()[:40]} numbers: correct the first line.")
+            raise DataError(f"{path}:1: vectors of {fields[1].decode()[:40]} numbers: correct the first line")
         return int(fields[1]), enumerate(file, 2)
     return len(fields) - 1, enumerate(chain([first], file), 1)

@@ -44,9 +44,9 @@ class Vocabulary:
         self.specials = _leading_specials(self.tokens) if specials is None else specials
         self._words = {token: i for token, i in self.ids.items() if i >= self.specials}
         if len(self.ids) != len(self.tokens):
-            raise DataError("A token occurs twice in a vocabulary: give every token once.")
+            raise DataError("a token occurs twice in a vocabulary: give every token once")
         if UNKNOWN not in self.ids:
-            raise DataError(f"A vocabulary lacks the token {UNKNOWN!r}: add it.")
+            raise DataError(f"a vocabulary lacks the token {UNKNOWN!r}: add it")
 
     @classmethod
     def from_counts(
@@ -67,7 +67,7 @@ class Vocabulary:
         specials = list(specials)
         if max_size is not None and max_size <= len(specials):
             raise DataError(
-                f"data.vocabulary_size={max_size} is too small for {len(specials)} special tokens and others: raise it."
+                f"data.vocabulary_size={max_size} is too small for {len(specials)} special tokens and others: raise it"
             )
         frequent = [token for token, count in counts.items() if count >= min_frequency and token not in specials]
         frequent.sort(key=lambda token: (-counts[token], token))

@@ -104,7 +104,7 @@ def load_efficientnet() -> EfficientNetLite0:
     """
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
-        raise DataError(f"Features of ImageNet need {not_installed(PACKAGE.replace('_', '-'))}")
+        raise DataError(f"features of ImageNet need {not_installed(PACKAGE.replace('_', '-'))}")
     [path] = (Path(package.origin).parent / "models").glob("*.pth")
     network = EfficientNetLite0()
     network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))

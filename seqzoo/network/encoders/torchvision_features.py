@@ -87,8 +87,8 @@ def _before_pooling(name: str, weights: str | None) -> nn.Module:
     except (ValueError, KeyError, AttributeError) as error:
         raise ConfigError([f"encoder.network={name}, encoder.weights={weights}: torchvision says: {error}"]) from error
     except OSError as error:
-        advice = "Give encoder.weights=null to train without."
-        raise DataError(f"The weights {weights} of {name} could not be downloaded: {error}. {advice}") from error
+        advice = "Give encoder.weights=null to train without"
+        raise DataError(f"the weights {weights} of {name} could not be downloaded: {error}. {advice}") from error
     if isinstance(getattr(network, "features", None), nn.Module):
         return network.features
     trunk: list[nn.Module] = []

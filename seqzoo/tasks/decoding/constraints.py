@@ -63,7 +63,7 @@ class Constraint(ABC):
             written: the hypotheses, (n, u).
             end: the token that ends a text.
         """
-        return Unmet(row, f"no text satisfies {self.wanted(row) or 'the constraints'}: loosen it.")
+        return Unmet(row, f"no text satisfies {self.wanted(row) or 'the constraints'}: loosen it")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def check_room(row: int, needed: int, limit: int, name: str) -> None:
         raise Unmet(
             row,
             f"{name} needs {needed} tokens, but an answer has at most {limit}: ask for less, or raise "
-            "search.max_length.",
+            "search.max_length",
         )
 
 

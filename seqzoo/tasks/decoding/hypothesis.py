@@ -45,8 +45,8 @@ def check_numbers(log_probabilities: Tensor) -> None:
     """
     if bool(log_probabilities.isnan().any()):
         raise DataError(
-            "The model's scores are not numbers (NaN), so that there is no answer: its weights or the input features "
-            "are damaged or too large."
+            "the model's scores are not numbers (NaN), so that there is no answer: its weights or the input features "
+            "are damaged or too large"
         )
 
 

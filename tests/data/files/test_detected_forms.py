@@ -182,7 +182,7 @@ def test_what_is_unclear_is_refused(tmp_path: Path, content: str, message: str) 
 
 def test_one_class(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "".join(f"text number {i},pos\n" for i in range(20)))
-    with pytest.raises(DataError, match="Every training example has the label 'pos'"):
+    with pytest.raises(DataError, match="every training example has the label 'pos'"):
         ClassificationFiles(train=path).load()
 
 

@@ -53,7 +53,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"toy/a.txt in .*its sha256 is 0{64}\) with: .*seqzoo data fetch toy"):
         locate("toy/a.txt", root, SOURCE)
     by_hand = {"name": "toy", "files": SOURCE["files"], "about": "Ask the authors."}
-    with pytest.raises(DataError, match=r"put it there. Ask the authors."):
+    with pytest.raises(DataError, match=r"put it there. Ask the authors"):
         locate("toy/a.txt", root, by_hand)
 
 
@@ -153,7 +153,7 @@ def test_labels_in_the_names_of_files(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ("another neg film", "neg"),
         ("another pos film", "pos"),
     ]
-    with pytest.raises(DataError, match=r"There are no files x\*.txt in .*: put it there"):
+    with pytest.raises(DataError, match=r"there are no files x\*.txt in .*: put it there"):
         ClassificationFiles(train="x*.txt", format="label_in_name").load()
     with pytest.raises(DataError, match=r"has no place for the label: write one \* in its last part"):
         ClassificationFiles(train="rt.pos.txt", format="label_in_name").load()
@@ -186,7 +186,7 @@ def test_tagging_files(tmp_path: Path) -> None:
     assert data.remarks[1:] == [f"labels that do not occur in training and cannot be predicted: ADV at {test}:3"]
     with pytest.raises(ValueError, match="tokenizer=bpe splits words, but tags belong to whole words"):
         TaggingFiles(train=train, tokenizer="bpe")
-    with pytest.raises(DataError, match=r"There is no tokenizer 'word'. Did you mean 'words'"):
+    with pytest.raises(DataError, match=r"there is no tokenizer 'word'. Did you mean 'words'"):
         TaggingFiles(train=train, tokenizer="word")
     for options, asked in (({"scheme": "bioes"}, "data.scheme=bioes"), ({"repair": True}, "data.repair=true")):
         with pytest.raises(DataError, match=f"{asked} is for tags that mark spans"):

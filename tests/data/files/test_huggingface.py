@@ -79,7 +79,7 @@ def test_a_folder_with_splits_and_names_of_classes(tmp_path: Path) -> None:
         HuggingFace(name=str(folder), validation="valid").load()
     with pytest.raises(DataError, match=r"has no column 'labels' \(data.label_column\). Did you mean 'label'"):
         HuggingFace(name=str(folder), label_column="labels").load()
-    with pytest.raises(DataError, match="test 1: The label is empty"):
+    with pytest.raises(DataError, match="test 1: the label is empty"):
         HuggingFace(name=str(folder), test="test").load()
 
 

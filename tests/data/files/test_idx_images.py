@@ -212,8 +212,8 @@ MISTAKES: list[tuple[Callable[[dict[str, str], Path], None], str]] = [
     (empty, "train-labels is empty: give another file"),
     (of_other_pictures, "train-images.gz has 12 pictures, but .*test-labels has 4 labels: give two files that belong"),
     (of_another_size, "test-images.gz are 3 x 2, those of .*train-images.gz 2 x 3: give files of one size"),
-    (of_another_class, "test-labels: The label '9' does not occur in training"),
-    (missing, "There is no file .*test-images.gz"),
+    (of_another_class, "test-labels: the label '9' does not occur in training"),
+    (missing, "there is no file .*test-images.gz"),
 ]
 
 
@@ -258,7 +258,7 @@ def test_a_run_reads_pictures_and_predicts_digits(command: Callable[..., Done], 
     assert found.out == "7\n9\n"
     wrong = command("predict", "run", "a text")
     assert (wrong.status, wrong.out) == (2, "")
-    assert 'Line 1: step 1 is "a text": write finite numbers' in wrong.err
+    assert 'line 1: step 1 is "a text": write finite numbers' in wrong.err
     assert "Traceback" not in wrong.err
 
 

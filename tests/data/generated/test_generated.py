@@ -59,7 +59,7 @@ def test_addition_reads_the_question_from_its_end(reverse: bool) -> None:
 
 
 def test_too_many_sums() -> None:
-    with pytest.raises(DataError, match=r"There are only 55 different examples where 200 are needed: lower"):
+    with pytest.raises(DataError, match=r"there are only 55 different examples where 200 are needed: lower"):
         Addition(digits=1, train_size=100, validation_size=50, test_size=50).load()
     with pytest.raises(ValueError, match="train_size=0 must be between 1 and"):
         Addition(train_size=0)

@@ -249,5 +249,5 @@ def test_copy_memory_refuses() -> None:
         CopyMemory(steps=0)
     with pytest.raises(ValueError, match="alphabet_size=27 must be between 2 and 26"):
         CopyMemory(alphabet_size=27)
-    with pytest.raises(DataError, match="There are only 8 different examples where 20"):
+    with pytest.raises(DataError, match="there are only 8 different examples where 20"):
         CopyMemory(symbols=3, alphabet_size=2, train_size=10, validation_size=5, test_size=5).load()

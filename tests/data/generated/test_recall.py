@@ -59,5 +59,5 @@ def test_recall_refuses() -> None:
     ]:
         with pytest.raises(ValueError, match=sentence):
             Recall(**options)
-    with pytest.raises(DataError, match="There are only 20 different examples where 400 are needed"):
+    with pytest.raises(DataError, match="there are only 20 different examples where 400 are needed"):
         Recall(pairs=1, keys=5, values=4, **SMALL).load()

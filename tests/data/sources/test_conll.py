@@ -90,11 +90,11 @@ def test_blank_lines_and_an_end_without_one_are_kept() -> None:
 
 
 def test_lines_that_do_not_fit() -> None:
-    with pytest.raises(DataError, match="Line 2: 1 columns, and none for the token"):
+    with pytest.raises(DataError, match="line 2: 1 columns, and none for the token"):
         list(Conll(1, 0).read(["O a", "O"]))
-    with pytest.raises(DataError, match="Line 2: 1 columns, and none for the tag"):
+    with pytest.raises(DataError, match="line 2: 1 columns, and none for the tag"):
         tagged(Conll(0, 3), "\na", [["O"]])
-    with pytest.raises(DataError, match="Line 2: 1 columns, and none for the token"):
+    with pytest.raises(DataError, match="line 2: 1 columns, and none for the token"):
         list(Conll(1, 0).read(["O\ta", "New York"]))  # among tabs, a space separates nothing
     with pytest.raises(DataError, match=r"CoNLL-U has no column 'upso'. Did you mean 'upos'"):
         Conll("form", "upso")

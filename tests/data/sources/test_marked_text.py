@@ -41,9 +41,9 @@ def test_a_mark_is_no_token(text: str, tokens: list[str], span: tuple[int, int])
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("no target", "No target is marked"),
-        ("[[one]] and [[two]]", "More than one target is marked"),
-        ("an empty [[ ]] one", "The marked target has no tokens"),
+        ("no target", "no target is marked"),
+        ("[[one]] and [[two]]", "more than one target is marked"),
+        ("an empty [[ ]] one", "the marked target has no tokens"),
     ],
 )
 def test_a_text_marks_one_target(text: str, complaint: str) -> None:
@@ -92,7 +92,7 @@ def test_a_trained_model_reads_marked_texts(tweets: ClassificationFiles) -> None
     tweets.load()
     batch = encode_inputs(tweets.spec, ["[[wii]] again", "i love my [[windows 7]]"])
     assert batch.spans.tolist() == [[0, 1], [3, 5]]
-    with pytest.raises(DataError, match="Line 2: No target is marked"):
+    with pytest.raises(DataError, match="line 2: no target is marked"):
         encode_inputs(tweets.spec, ["[[wii]] again", "i love my wii"])
 
 

@@ -116,7 +116,7 @@ def cut(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "write", "message"),
     [
-        ("none.jpg", lambda path: None, "There is no picture .*none.jpg"),
+        ("none.jpg", lambda path: None, "there is no picture .*none.jpg"),
         (
             "text.jpg",
             lambda path: path.write_text("no picture"),

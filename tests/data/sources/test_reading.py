@@ -60,7 +60,7 @@ def test_another_encoding(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a.txt:3: byte 0xfc at position 11 is not utf-8: set data.encoding .*iconv"):
         read_text(path)
     assert read_lines(path, "latin-1")[2] == "fünf"
-    with pytest.raises(DataError, match="There is no encoding 'latin-9x'"):
+    with pytest.raises(DataError, match="there is no encoding 'latin-9x'"):
         read_text(path, "latin-9x")
 
 
@@ -85,9 +85,9 @@ def test_utf_16_is_advised_where_it_is_that(tmp_path: Path, end: str, begin: str
         ("utf-16-le", "a\nb".encode("utf-16-le") + b"\x00\xd8", r"a.txt:2: byte 0x00 at position 6 is not utf-16-le"),
         ("utf-16", "a\nb".encode("utf-16") + b"\x00\xd8\x00\xd8", r"a.txt:2: byte 0x00 at position 8 is not utf-16"),
         ("utf-7", b"a\n+2AA-\n", r"a.txt:2: an unpaired surrogate"),
-        ("hex", b"00", "There is no encoding 'hex'"),
-        ("unicode_escape", b"\\ud800", "There is no encoding 'unicode_escape'"),
-        ("a\0b", b"text", "There is no encoding"),
+        ("hex", b"00", "there is no encoding 'hex'"),
+        ("unicode_escape", b"\\ud800", "there is no encoding 'unicode_escape'"),
+        ("a\0b", b"text", "there is no encoding"),
         ("utf-8", b"a\rb\rc\r", "a.txt ends its lines with carriage returns alone"),
         ("latin-1", gzip.compress(b"text", mtime=0), "a.txt is a compressed .gz file: give its name this suffix"),
         ("latin-1", lzma.compress(b"text"), "a.txt is a compressed .xz file"),

@@ -64,7 +64,7 @@ def test_the_name_within_an_archive_says_what_it_is(tmp_path: Path, member: str)
             "a.csv",
             "text,label\nfine,pos\nthe film is bad, really 7,neg\n",
             ["text", "label"],
-            r"a.csv:3: the row has 3 fields, the header has 2 \(text, label\). Quote the text if it contains commas.",
+            r"a.csv:3: the row has 3 fields, the header has 2 \(text, label\). Quote the text if it contains commas",
         ),
         ("a.csv", 'text,label\n"two\nlines",pos,\n', ["text"], r"a.csv:2: the row has 3 fields, the header has 2"),
         ("a.csv", "id,text,label\n1,fine\n", ["text"], r"a.csv:2: the row has 2 fields, the header has 3"),

@@ -69,7 +69,7 @@ def test_running_text_of_any_tokenizer(name: str, tmp_path: Path) -> None:
 def test_a_damaged_tokenizer_is_told(name: str, learned: Any) -> None:
     plain = TextCodec.learn(name, TEXTS, max_size=100).to_plain()
     plain[SUBWORDS[name].parameter] = learned
-    with pytest.raises(DataError, match=f"The saved tokenizer {name} is damaged"):
+    with pytest.raises(DataError, match=f"the saved tokenizer {name} is damaged"):
         codec_from_plain(plain)
 
 

@@ -98,12 +98,12 @@ def test_subwords_without_the_library_say_what_to_install(name: str, monkeypatch
 
 
 def test_a_unigram_model_of_too_little() -> None:
-    with pytest.raises(DataError, match=r"No unigram model of 100 pieces can be learned .*: give more text"):
+    with pytest.raises(DataError, match=r"no unigram model of 100 pieces can be learned .*: give more text"):
         Unigram.learn([], 100)
 
 
 def test_subwords_of_tokens(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Subwords are learned from text, but this data is tokenized already"):
+    with pytest.raises(DataError, match="subwords are learned from text, but this data is tokenized already"):
         TextCodec.learn("bpe", [["a", "b"]], max_size=100)
     with pytest.raises(ValueError, match="tokenizer=bpe splits words, but tags belong to whole words"):
         TaggingFiles(train=str(tmp_path / "a"), tokenizer="bpe", vocabulary_size=100)

@@ -63,5 +63,5 @@ def test_pretrained_weights_are_loaded_when_training_begins(monkeypatch: pytest.
     encoder.load_pretrained()
     assert asked[-1] == "DEFAULT"
     assert not torch.equal(encoder.network[0].weight, before)
-    with pytest.raises(DataError, match="The weights LOST of resnet18 could not be downloaded: no network"):
+    with pytest.raises(DataError, match="the weights LOST of resnet18 could not be downloaded: no network"):
         TorchvisionFeatures(3, weights="LOST").load_pretrained()
