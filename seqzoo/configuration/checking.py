@@ -27,7 +27,7 @@ from seqzoo.configuration.experiment import (
     training_mistakes,
     value_mistakes,
 )
-from seqzoo.configuration.sizing import outline, widths
+from seqzoo.configuration.sizing import check_width, outline
 from seqzoo.contracts.batch import Loss
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import (
@@ -88,7 +88,7 @@ def _check_whole(experiment: Experiment) -> list[str]:
         return mistakes
     try:
         if experiment.budget.width is not None:
-            widths(experiment, experiment.budget.width[0])
+            check_width(experiment, experiment.budget.width[0])
         return _check_machine(experiment, outline(experiment).cost)
     except ConfigError as error:
         return error.mistakes

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqzoo.configuration.parsing import parse_each
+from seqzoo.configuration.parsing import parse_each, parse_override
 from seqzoo.configuration.registry import (
     CONF_DIR,
     GROUPS,
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MISSING = "???"
 
+WIDTH_MARK = -1
+"""A width that no configuration has, to find the options that interpolate it."""
 
 MOST_JOBS = 10_000
 """Maximum number of jobs of a sweep."""
@@ -88,6 +90,27 @@ def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
         # the output directory and the launcher are not part of the configuration
         config["overrides"] = [text for text in overrides if not re.match(r"[+~]*hydra[./]", text)]
     return config, mistakes
+
+
+def for_hydra(*overrides: str) -> Any:
+    """The configuration as Hydra composes it for a run, from overrides without errors: an OmegaConf with Hydra's own
+    section, which names the run directory.
+    """
+    from hydra._internal.config_loader_impl import get_overrides_dirname
+    from omegaconf import open_dict
+
+    parsed = [parse_override(text) for text in overrides]
+    config, _ = _with_values(parsed)
+    with open_dict(config.hydra):
+        # these depend on all overrides and on the current folder, and so are not those of the cached composition
+        config.hydra.overrides.task = [option.input_line for option in parsed if not option.is_hydra_override()]
+        config.hydra.overrides.hydra = [option.input_line for option in parsed if option.is_hydra_override()]
+        config.hydra.job.override_dirname = get_overrides_dirname(
+            [option for option in parsed if not option.is_hydra_override()],
+            **config.hydra.job.config.override_dirname,
+        )
+        config.hydra.runtime.cwd = str(Path.cwd())
+    return config
 
 
 def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
@@ -200,27 +223,14 @@ def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, fol
 
 
 def _composed(groups: list[Override], options: list[Override], mistakes: list[str]) -> dict[str, Any] | None:
-    """The configuration that Hydra composes from overrides, resolved, with the chosen names; None after an error.
-
-    Values are set last, as Hydra does, so that the cached composition of everything else can be reused.
-    """
-    from hydra.errors import HydraException
+    """The configuration that Hydra composes from overrides, resolved, with the chosen names; None after an error."""
     from omegaconf import OmegaConf
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-    others = tuple(option.input_line for option in [*groups, *options] if not _is_value(option))
     try:
-        config, choices = _without_values(others, tuple(folders()), _written())
-        config = copy.deepcopy(config)
-        for option in filter(_is_value, options):
-            value = option.value()
-            # a mapping with a class is another component, whose options are its own
-            merge = not (isinstance(value, dict) and "class" in value)
-            try:
-                OmegaConf.update(config, option.key_or_group, value, merge=merge)
-            except (ConfigAttributeError, ConfigKeyError):
-                raise HydraException(f"there is no option {option.key_or_group!r}") from None
-        return {**_resolved(config), "choices": dict(choices)}
+        whole, choices = _with_values([*groups, *options])
+        config = OmegaConf.masked_copy(whole, [key for key in whole if key != "hydra"])
+        resolved = _resolved(config)
+        return {**resolved, "same_width": _same_width(config, resolved), "choices": choices}
     except Exception as error:  # Hydra and its plugins raise exceptions of any type for invalid values
         reason = _reason(error)
         text = re.sub(r"Could not override ('.*')\.", r"there is no option \1", reason)
@@ -230,6 +240,42 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
         if text not in mistakes:
             mistakes.append(text)
         return None
+
+
+def _with_values(overrides: list[Override]) -> tuple[Any, dict[str, str]]:
+    """What Hydra composes from overrides, and the chosen name of each group.
+
+    Values are set last, as Hydra does, so that the cached composition of everything else can be reused.
+    """
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    others = tuple(override.input_line for override in overrides if not _is_value(override))
+    cached, choices = _without_values(others, tuple(folders()), _written())
+    config = copy.deepcopy(cached)
+    for override in filter(_is_value, overrides):
+        value = override.value()
+        # a mapping with a class is another component, whose options are its own
+        merge = not (isinstance(value, dict) and "class" in value)
+        try:
+            OmegaConf.update(config, override.key_or_group, value, merge=merge)
+        except (ConfigAttributeError, ConfigKeyError):
+            raise HydraException(f"there is no option {override.key_or_group!r}") from None
+    return config, dict(choices)
+
+
+def _same_width(config: Any, resolved: dict[str, Any]) -> list[str]:
+    """The options that a budget of the size sets: `backbone.hidden_size` and those that interpolate it."""
+    from omegaconf import OmegaConf
+
+    budget = resolved.get("budget")
+    if not isinstance(budget, dict) or (budget.get("parameters"), budget.get("flops")) == (None, None):
+        return []
+    probe = copy.deepcopy(config)
+    OmegaConf.update(probe, "backbone.hidden_size", WIDTH_MARK, force_add=True)
+    changes = differences(resolved, _resolved(probe))
+    return [path for path, (_, value) in changes.items() if value == WIDTH_MARK]
 
 
 def _reason(error: Exception) -> str:
@@ -258,13 +304,12 @@ HYDRA_REASONS = {
 
 
 def _is_value(override: Override) -> bool:
-    """Whether an override only sets the value of an option of seqzoo."""
+    """Whether an override only sets the value of an option."""
     from hydra.core.override_parser.types import OverrideType
 
     key = override.key_or_group
     changes = override.type == OverrideType.CHANGE and override.package is None
-    ours = key.partition(".")[0] != "hydra" and "/" not in key
-    return changes and ours and not any((folder / key).is_dir() for folder in folders())
+    return changes and "/" not in key and not any((folder / key).is_dir() for folder in folders())
 
 
 @functools.lru_cache(maxsize=256)
@@ -275,7 +320,6 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
         folders, written: cache keys: the folders, and the last change of any file in them.
     """
     from hydra.errors import ConfigCompositionException, HydraException
-    from omegaconf import OmegaConf
 
     try:
         composed = _compose_file("config", list(overrides), with_hydra=True)
@@ -283,11 +327,9 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
         if not str(error).startswith("You must specify 'data'"):
             raise
         raise HydraException(_no_data(overrides)) from error
-    config = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     choices = {group: composed.hydra.runtime.choices[group] for group in GROUPS}
-    _leave_out_missing(config, choices, overrides)
-    OmegaConf.set_struct(config, True)
-    return config, choices
+    _leave_out_missing(composed, choices, overrides)
+    return composed, choices
 
 
 def _leave_out_missing(config: Any, choices: dict[str, str], overrides: tuple[str, ...]) -> None:

@@ -60,6 +60,8 @@ class Experiment(Parts):
         recipe: auto: options that are not given are chosen from the data; none: they keep their defaults; None: auto
             for the user's own files.
         overrides: the overrides that it was composed from.
+        same_width: with a budget of the size, the options that it sets: `backbone.hidden_size` and those that
+            interpolate it.
         data_files: records of the files that were read when the run was started (`fingerprints.records`).
     """
 
@@ -70,6 +72,7 @@ class Experiment(Parts):
     baseline: bool | Literal["auto"] = AUTO
     recipe: str | None = None
     overrides: Sequence[str] = ()
+    same_width: Sequence[str] = ()
     data_files: Sequence[Options] = ()
 
     def to_plain(self) -> dict[str, Any]:
@@ -102,6 +105,7 @@ def parse(config: Options) -> Experiment:
         baseline=config.get("baseline", AUTO),
         recipe=config.get("recipe"),
         overrides=config.get("overrides", ()),
+        same_width=config.get("same_width", ()),
         data_files=config.get("data_files", ()),
     )
 

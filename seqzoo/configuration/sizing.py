@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 
-from seqzoo.configuration import composing
 from seqzoo.configuration.budget import UnknownCost, nearest
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
@@ -86,10 +85,10 @@ def within_budget(experiment: Experiment, data: DataModule, spec: DataSpec) -> E
     if budget.width is None:
         return experiment
     name, target = budget.width
-    paths = widths(experiment, name)
+    check_width(experiment, name)
 
     def at(width: int) -> Experiment:
-        return experiment.with_values(dict.fromkeys(paths, width))
+        return experiment.with_values(dict.fromkeys(experiment.same_width, width))
 
     def measured(width: int) -> float:
         model = _on_meta(at(width), data, spec)
@@ -115,10 +114,8 @@ def within_budget(experiment: Experiment, data: DataModule, spec: DataSpec) -> E
     return at(width)
 
 
-def widths(experiment: Experiment, budget: str) -> list[str]:
-    """The options that a budget changes: `backbone.hidden_size` and those that interpolate it. Raises ConfigError if
-    the budget cannot set it.
-    """
+def check_width(experiment: Experiment, budget: str) -> None:
+    """Raise ConfigError if a budget, "parameters" or "flops", cannot set `backbone.hidden_size`."""
     width = experiment.backbone.get("hidden_size")
     if not isinstance(width, int):
         had = (
@@ -127,9 +124,6 @@ def widths(experiment: Experiment, budget: str) -> list[str]:
         raise ConfigError([f"budget.{budget} sets backbone.hidden_size, one number for all layers, but {had}"])
     if any(override.lstrip("+").startswith("backbone.hidden_size=") for override in experiment.overrides):
         raise ConfigError([f"budget.{budget} sets backbone.hidden_size, which is given, too: leave one of them out"])
-    small, large = (composing.compose(*experiment.overrides, f"backbone.hidden_size={width}") for width in (64, 128))
-    changes = composing.differences(small, large)
-    return [path for path, values in changes.items() if values == (64, 128)]
 
 
 def _on_meta(experiment: Experiment, data: DataModule, spec: DataSpec) -> Model:

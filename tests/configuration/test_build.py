@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 import seqzoo
 from seqzoo.commands.main import main
@@ -420,20 +421,65 @@ def test_other_values_make_another_configuration() -> None:
     assert wider.to_plain()["task"]["search"].keys() == experiment.to_plain()["task"]["search"].keys()
 
 
-def test_a_run_parses_its_configuration_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the command to the last update, and again when it is resumed."""
-    parsed: list[Experiment] = []
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Experiment]:
+    """The configurations that are parsed in a test."""
+    experiments: list[Experiment] = []
 
     def counted(config: dict) -> Experiment:
-        parsed.append(parse(config))
-        return parsed[-1]
+        experiments.append(parse(config))
+        return experiments[-1]
 
     for name, module in list(sys.modules.items()):
         if name.startswith("seqzoo.") and getattr(module, "parse", None) is parse:
             monkeypatch.setattr(module, "parse", counted)
     assert checking.parse is stored.parse is counted
-    small = ["debug=tiny", "data.train_size=16", "data.validation_size=4", "data.test_size=4", "training.steps=2"]
-    main(["train", *small, f"hydra.run.dir={tmp_path / 'run'}"])
+    return experiments
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The overrides of each composition in a test, by seqzoo or by Hydra, cached or not."""
+    compositions: list[tuple[str, ...]] = []
+    examine, load = composing.examine, ConfigLoaderImpl.load_configuration
+
+    def counted(*overrides: str) -> Any:
+        compositions.append(overrides)
+        return examine(*overrides)
+
+    def loaded(self: ConfigLoaderImpl, config_name: str, overrides: list[str], *others: Any, **named: Any) -> Any:
+        compositions.append(tuple(overrides))
+        return load(self, config_name, overrides, *others, **named)
+
+    composing._without_values.cache_clear()
+    monkeypatch.setattr(composing, "examine", counted)
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", loaded)
+    return compositions
+
+
+TINY = ("debug=tiny", "data.train_size=16", "data.validation_size=4", "data.test_size=4", "training.steps=2")
+
+
+def test_a_run_parses_its_configuration_once(
+    parsed: list[Experiment], composed: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    """From the command to the last update, and again when it is resumed."""
+    main(["train", *TINY, f"hydra.run.dir={tmp_path / 'run'}"])
     assert len(parsed) == 1
+    assert len(composed) == 2, "once by seqzoo, whose cache asks Hydra once"
     main(["train", f"resume={tmp_path / 'run'}", "training.steps=3"])
     assert len(parsed) == 2
+    assert len(composed) == 2
+
+
+def test_a_budget_parses_it_once_however_many_widths_are_tried(
+    parsed: list[Experiment], composed: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    main(["train", *TINY, "task=transduction", "budget.parameters=40k", f"hydra.run.dir={tmp_path / 'run'}"])
+    assert len(parsed) == 1
+    assert len(composed) == 2
+
+
+def test_a_sweep_parses_each_job_once(parsed: list[Experiment], tmp_path: Path) -> None:
+    main(["train", "-m", *TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"])
+    assert [experiment.seed for experiment in parsed] == [0, 1]
