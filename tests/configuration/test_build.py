@@ -23,6 +23,7 @@ from seqzoo.configuration.overrides import examine
 from seqzoo.configuration.registry import names
 from seqzoo.configuration.sizing import outline
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.runs import launch
 from seqzoo.training.optimizer import build_optimizer
 from seqzoo.training.settings import Training
 
@@ -481,5 +482,6 @@ def test_a_budget_parses_it_once_however_many_widths_are_tried(
 
 
 def test_a_sweep_parses_each_job_once(parsed: list[Experiment], tmp_path: Path) -> None:
-    main(["train", "-m", *TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"])
+    sweep = launch.launch(["-m"], [*TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"])
+    assert len(sweep.with_status("done")) == 2
     assert [experiment.seed for experiment in parsed] == [0, 1]
