@@ -43,11 +43,15 @@ class Example(NamedTuple):
         source: a text or its tokens.
         target: a label, one tag per token, or a text.
         where: file and line, for messages.
+        group: examples of the same group belong to the same split; empty: there are no groups.
+        time: a date or number; empty: examples have no order.
     """
 
     source: str | list[str]
     target: str | list[str]
     where: str = ""
+    group: str = ""
+    time: str = ""
 
 
 class Encoded(NamedTuple):
@@ -410,7 +414,7 @@ class TransductionData(ExampleData):
         return [*codec.vocabulary.encode(tokens), codec.eos]
 
     def _encode(self, examples: list[Example], spec: DataSpec) -> Encoded:
-        texts = [target if isinstance(target, str) else " ".join(target) for _, target, _ in examples]
+        texts = [e.target if isinstance(e.target, str) else " ".join(e.target) for e in examples]
         return super()._encode(examples, spec)._replace(references=[" ".join(text.split()) for text in texts])
 
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:

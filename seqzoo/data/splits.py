@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -50,12 +51,41 @@ def held_out_sizes(fractions: Mapping[str, float], total: int) -> dict[str, int]
     return {split: round(fraction * total) for split, fraction in fractions.items()}
 
 
-def held_out_keys(keys: Iterable[K], fractions: Mapping[str, float]) -> dict[K, str]:
+def held_out_keys(
+    keys: Iterable[K],
+    fractions: Mapping[str, float],
+    labels: Mapping[K, str] | None = None,
+    times: Mapping[K, Any] | None = None,
+) -> dict[K, str]:
     """Hold out a fraction of the distinct keys for each split.
+
+    Args:
+        keys: of the examples.
+        fractions: of the splits to hold out.
+        labels: of the keys; each split has about the same share of each label. None: keys are drawn at random.
+        times: of the keys; the latest ones are held out, those of the last split of `fractions` after the others.
 
     Returns:
         The split of each key that is held out; the others stay in "train".
     """
     distinct = shuffled(sorted(set(keys)))
-    parts = cut(distinct, held_out_sizes(fractions, len(distinct)))
-    return {key: split for split, part in parts.items() for key in part}
+    sizes = held_out_sizes(fractions, len(distinct))
+    if times is not None:
+        distinct.sort(key=times.__getitem__)
+        earlier = max(0, len(distinct) - sum(sizes.values()))
+        distinct = distinct[earlier:]
+    elif labels is not None:
+        distinct = interleaved(distinct, labels)
+    return {key: split for split, part in cut(distinct, sizes).items() for key in part}
+
+
+def interleaved(keys: Sequence[K], labels: Mapping[K, str]) -> list[K]:
+    """The keys in an order of which each beginning has about the same share of each label."""
+    counts = Counter(labels[key] for key in keys)
+    before: Counter[str] = Counter()
+    places: dict[K, float] = {}
+    for key in keys:
+        label = labels[key]
+        places[key] = (before[label] + 0.5) / counts[label]
+        before[label] += 1
+    return sorted(keys, key=places.__getitem__)

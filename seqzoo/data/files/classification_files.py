@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from seqzoo.contracts.errors import DataError
-from seqzoo.data.examples import ClassificationData, Example
+from seqzoo.data.examples import Example
 from seqzoo.data.files.base import LISTED, SplitFiles
+from seqzoo.data.files.labelled_texts import LabelledTexts
 from seqzoo.data.sources.detection import Form, find_form
 from seqzoo.data.sources.reading import (
     Row,
@@ -20,7 +22,7 @@ from seqzoo.data.text.codec import check_tokenizer
 
 
 @dataclass(eq=False, kw_only=True)
-class ClassificationFiles(SplitFiles, ClassificationData):
+class ClassificationFiles(SplitFiles, LabelledTexts):
     """Labelled texts from files.
 
     Args:
@@ -40,6 +42,8 @@ class ClassificationFiles(SplitFiles, ClassificationData):
         "test_fraction": "test=null",
         "text_column": "format=auto,table",
         "label_column": "format=auto,table",
+        "groups": "format=auto,table and validation=null or test=null",
+        "order": "format=auto,table and validation=null or test=null",
     }
 
     format: Literal["auto", "table", "label_first", "label_in_name", "class_folders", "target_lines"] = "auto"
@@ -72,7 +76,8 @@ class ClassificationFiles(SplitFiles, ClassificationData):
             rows = self._rows_of_files(name)
         else:
             path = self.path(name)
-            rows = self._rows(path, self.encoding_of(path))
+            columns = self.split_columns() if name == self.train else {}
+            rows = self._rows(path, self.encoding_of(path), columns)
         return [self._example(row) for row in rows]
 
     def _rows_of_files(self, name: str) -> list[Row]:
@@ -97,27 +102,29 @@ class ClassificationFiles(SplitFiles, ClassificationData):
                 rows += [read_document(path, label, encoding)] if folders else read_with_label(path, label, encoding)
         return rows
 
-    def _rows(self, path: str, encoding: str) -> list[Row]:
+    def _rows(self, path: str, encoding: str, others: Mapping[str, str | int]) -> list[Row]:
+        """The rows of a file, with label, text and other columns, by the names of their options."""
         if self.format == "label_first":
             return read_labelled_lines(path, encoding)
         if self.format == "target_lines":
             return read_target_lines(path, encoding)
         label, text = self.label_column, self.text_column
         if self.format == "table" and label is not None and text is not None:
-            return self.table(path, [label, text], ["label_column", "text_column"])
+            return self.table(path, [label, text, *others.values()], ["label_column", "text_column", *others])
         # all splits are written alike, and the training split has the most examples to detect it from
         if self._form is None or not self._form.fits(path, encoding):
-            form = find_form(path, encoding, label, text, only_table=self.format == "table")
+            form = find_form(path, encoding, label, text, only_table=self.format == "table", others=others)
             if form.format == "target_lines" and not self.marked:
                 raise DataError(f"{path} has a target in each text ($T$): set data.marked=true")
             self._form = self._form or form
         else:
             form = self._form
         self.state(path, form.statement)
-        return form.read(path, encoding)
+        return form.read(path, encoding, others)
 
     def _example(self, row: Row) -> Example:
-        label, text = row.fields
+        label, text, *others = row.fields
         if self.label_until:
             label = label.split(self.label_until)[0]
-        return Example(text, label, row.where)
+        columns = dict(zip(self.split_columns(), others, strict=False))  # other splits do not have them
+        return Example(text, label, row.where, columns.get("groups", ""), columns.get("order", ""))

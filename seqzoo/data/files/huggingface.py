@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from seqzoo.contracts.errors import DataError, closest, not_installed
-from seqzoo.data.examples import ClassificationData, Example
-from seqzoo.data.files.base import HeldOut
+from seqzoo.data.examples import Example
+from seqzoo.data.files.labelled_texts import LabelledTexts
 from seqzoo.data.sources.locations import LocatedData, data_root
 from seqzoo.data.sources.tables import json_field
 from seqzoo.data.text.codec import check_tokenizer
@@ -19,7 +20,7 @@ KINDS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"
 
 
 @dataclass(eq=False, kw_only=True)
-class HuggingFace(LocatedData, HeldOut, ClassificationData):
+class HuggingFace(LocatedData, LabelledTexts):
     """Labelled texts read by `datasets`.
 
     Args:
@@ -59,18 +60,38 @@ class HuggingFace(LocatedData, HeldOut, ClassificationData):
                 return None
             raise DataError(f"{self.name} has no split {name!r}{closest(name, self._splits)}")
         table = self._splits[name]
-        for option, column in (("text_column", self.text_column), ("label_column", self.label_column)):
+        columns = {"text_column": self.text_column, "label_column": self.label_column}
+        others = self.split_columns() if split == "train" else {}
+        for name_of_option, column in {**columns, **others}.items():
             if column not in table.column_names:
-                advice = closest(column, table.column_names)
-                raise DataError(f"{self.name} has no column {column!r} (data.{option}){advice}")
+                advice = closest(str(column), table.column_names)
+                raise DataError(f"{self.name} has no column {column!r} (data.{name_of_option}){advice}")
         names = getattr(table.features[self.label_column], "names", None)
         labels = list(table[self.label_column])
         # some test splits are published without labels
         if option is None and split != "train" and all(label in (None, -1) for label in labels):
             return None
+        places = [f"{self.name}, {name} {number}" for number in range(1, len(labels) + 1)]
+        examples = [
+            self._example(text, label, names, where)
+            for text, label, where in zip(table[self.text_column], labels, places, strict=True)
+        ]
+        if self.groups is not None and others:
+            examples = [
+                e._replace(group=v) for e, v in zip(examples, self._texts(table, places, self.groups), strict=True)
+            ]
+        if self.order is not None and others:
+            examples = [
+                e._replace(time=v) for e, v in zip(examples, self._texts(table, places, self.order), strict=True)
+            ]
+        return examples
+
+    @staticmethod
+    def _texts(table: Any, places: list[str], column: str | int) -> list[str]:
+        """The values of a column as text, dates in the order year, month, day."""
         return [
-            self._example(text, label, names, f"{self.name}, {name} {number}")
-            for number, (text, label) in enumerate(zip(table[self.text_column], labels, strict=True), start=1)
+            value.isoformat() if isinstance(value, date) else json_field(value, where, str(column))
+            for value, where in zip(table[column], places, strict=True)
         ]
 
     def _example(self, text: Any, label: Any, names: list[str] | None, where: str) -> Example:

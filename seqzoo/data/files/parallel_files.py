@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import Example, TransductionData
-from seqzoo.data.files.base import ExampleFiles, Key
+from seqzoo.data.files.base import ExampleFiles
+from seqzoo.data.files.held_out import Key
 from seqzoo.data.sources.detection import find_pairs
 from seqzoo.data.sources.reading import Row, read_parallel
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
@@ -82,7 +84,7 @@ class ParallelFiles(ExampleFiles, TransductionData):
         self.state(path, form.statement)
         return form.read(path, encoding)
 
-    def keys(self, examples: list[Example]) -> list[Key]:
+    def keys(self, examples: Sequence[Example]) -> list[Key]:
         """The connected component of each pair, where pairs with a common source or target are connected, so that
         neither a source nor a target is in two splits.
         """

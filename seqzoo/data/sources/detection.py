@@ -8,9 +8,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from types import MappingProxyType
 from typing import Any, Literal
 
 from seqzoo.contracts.errors import DataError, closest
@@ -180,13 +181,20 @@ class Form:
     columns: tuple[str | int, str | int] = (0, 1)
     statement: str = ""
 
-    def read(self, path: str, encoding: str) -> list[Row]:
-        """The rows of a file of this form."""
+    def read(self, path: str, encoding: str, others: Mapping[str, str | int] = MappingProxyType({})) -> list[Row]:
+        """The rows of a file of this form.
+
+        Args:
+            path: of the file.
+            encoding: of the file.
+            others: more columns of a table, which follow those of the form, by the names of their options.
+        """
         if self.format == "label_first":
             return read_labelled_lines(path, encoding)
         if self.format == "target_lines":
             return read_target_lines(path, encoding)
-        return read_table(path, self.columns, encoding, dialect=self.dialect, header=self.header)
+        columns, options = [*self.columns, *others.values()], ["label_column", "text_column", *others]
+        return read_table(path, columns, encoding, False, options, self.dialect, self.header)
 
     def fits(self, path: str, encoding: str) -> bool:
         """Whether another file has this form."""
@@ -209,6 +217,7 @@ def find_form(
     label_column: str | int | None = None,
     text_column: str | int | None = None,
     only_table: bool = False,
+    others: Mapping[str, str | int] = MappingProxyType({}),
 ) -> Form:
     """Detect the form of a file of labelled texts.
 
@@ -217,6 +226,7 @@ def find_form(
         encoding: of the file.
         label_column, text_column: given by the user; None: detected from names and contents.
         only_table: the file is known to be a table.
+        others: columns that have neither labels nor texts, by the names of their options.
 
     Raises:
         DataError: the form is unclear; the message names the option that says it.
@@ -224,9 +234,9 @@ def find_form(
     text = read_text(path, encoding)
     dialect = find_dialect(path, text)
     if dialect is not None:
-        return _table_form(path, text, dialect, (label_column, text_column))
-    if only_table or label_column is not None or text_column is not None:
-        return _table_form(path, text, dialect_by_name(path), (label_column, text_column))
+        return _table_form(path, text, dialect, (label_column, text_column), others)
+    if only_table or label_column is not None or text_column is not None or others:
+        return _table_form(path, text, dialect_by_name(path), (label_column, text_column), others)
     lines = [line for line in text.split("\n") if line.strip()]
     if len(lines) >= 3 and len(lines) % 3 == 0 and all("$T$" in line for line in lines[::3]):
         return Form("target_lines", statement="three lines per example: text with $T$, target, label")
@@ -324,27 +334,38 @@ class _Column:
         return self.name.casefold() in names
 
 
-def _table_form(path: str, text: str, dialect: Dialect, given: tuple[str | int | None, str | int | None]) -> Form:
+def _table_form(
+    path: str,
+    text: str,
+    dialect: Dialect,
+    given: tuple[str | int | None, str | int | None],
+    others: Mapping[str, str | int],
+) -> Form:
     if dialect.separator == JSON:
         columns, header = _columns_of_json(path, text), True
     else:
         rows = [[field.strip() for field in fields] for _, fields in split_rows(path, text, dialect)]
         width = len(rows[0]) if rows else 0
         regular = [fields for fields in rows if len(fields) == width]
-        header = any(isinstance(column, str) for column in given) or _has_header(regular)
+        header = any(isinstance(column, str) for column in (*given, *others.values())) or _has_header(regular)
         names = regular[0] if header else [""] * width
         kept = regular[header:]
         columns = [_Column(i, names[i], [fields[i] for fields in kept]) for i in range(width)]
+    given_others = {option: _given(path, columns, column, dialect, option) for option, column in others.items()}
+    taken = {option: column for option, column in given_others.items() if column is not None}
+    free = [column for column in columns if column not in taken.values()]
     label = _given(path, columns, given[0], dialect, "label_column") or _label_column(
-        path, columns, _index(columns, given[1])
+        path, free, _index(columns, given[1])
     )
-    text_column = _given(path, columns, given[1], dialect, "text_column") or _text_column(path, columns, label)
+    text_column = _given(path, columns, given[1], dialect, "text_column") or _text_column(path, free, label)
     used = [label, text_column]
-    others = [column for column in columns if column not in used]
+    unused = [column for column in free if column not in used]
     statement = f"{_written(dialect, header)}; texts: {_described(text_column)}, labels: {_described(label)}"
     statement += f" ({_classes(label.fields)})"
-    if others:
-        statement += f"; unused: {_list(others)} (choose by data.text_column, data.label_column)"
+    for option, column in taken.items():
+        statement += f", {option}: {_described(column)}"
+    if unused:
+        statement += f"; unused: {_list(unused)} (choose by data.text_column, data.label_column)"
     by_name = header and all(sum(column.name == other.name for other in columns) == 1 for column in used)
     places = (label.name, text_column.name) if by_name else (label.place, text_column.place)
     return Form("table", dialect, header, places, statement)

@@ -9,12 +9,13 @@ import pytest
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.examples import Example
-from seqzoo.data.files.base import hold_out, take_fold
 from seqzoo.data.files.classification_files import ClassificationFiles
+from seqzoo.data.files.held_out import fold_keys, label_of, parted
 from seqzoo.data.files.parallel_files import ParallelFiles
 from seqzoo.data.files.tagging_files import TaggingFiles
 from seqzoo.data.files.text_files import TextFiles
 from seqzoo.data.sources.locations import data_root, locate
+from seqzoo.data.splits import held_out_keys
 from seqzoo.data.text.codec import LabelCodec, spec_from_plain, spec_to_plain
 
 SOURCE = {"name": "toy", "url": "https://example.org/x", "files": {"toy/a.txt": "0" * 64}}
@@ -67,12 +68,13 @@ def test_a_source_is_checked_at_once() -> None:
 def test_held_out_sources_lie_on_one_side() -> None:
     examples = [Example(f"text {number % 50}", str(number)) for number in range(200)]
     keys = [(example.source,) for example in examples]
-    parts = hold_out(examples, {"validation": 0.2, "test": 0.1}, keys)
-    sources = {split: {example.source for example in found} for split, found in parts.items()}
-    assert {split: len(found) for split, found in sources.items()} == {"train": 35, "validation": 10, "test": 5}
+    fractions = {"validation": 0.2, "test": 0.1}
+    parts = parted(examples, keys, held_out_keys(keys, fractions), fractions)
+    sources = {split: {example.source for example in part} for split, part in parts.items()}
+    assert {split: len(part) for split, part in sources.items()} == {"train": 35, "validation": 10, "test": 5}
     assert len(set.union(*sources.values())) == 50
-    assert sum(len(found) for found in parts.values()) == 200
-    assert parts == hold_out(examples, {"validation": 0.2, "test": 0.1}, keys)
+    assert sum(len(part) for part in parts.values()) == 200
+    assert parts == parted(examples, keys, held_out_keys(keys, fractions), fractions)
 
 
 def test_pairs_with_a_text_in_common_lie_on_one_side() -> None:
@@ -85,15 +87,15 @@ def test_pairs_with_a_text_in_common_lie_on_one_side() -> None:
 
 def test_folds_share_out_the_sources_of_each_label() -> None:
     examples = [Example(f"text {number % 90}", "abc"[number % 3] if number % 90 < 60 else "c") for number in range(180)]
-    folds = [take_fold(examples, 5, fold, stratified=True) for fold in range(5)]
-    tests = [{example.source for example in parts["test"]} for parts in folds]
-    assert [len(found) for found in tests] == [18] * 5
-    assert len(set.union(*tests)) == 90
-    for parts in folds:
-        assert not {e.source for e in parts["test"]} & {e.source for e in parts["train"]}
-        assert Counter(e.target for e in parts["test"]) == {"a": 8, "b": 8, "c": 20}
-    assert folds[1] == take_fold(examples, 5, 1, stratified=True)
-    assert take_fold(examples, 5, 1, stratified=False)["test"] != folds[1]["test"]
+    keys = [(str(example.source),) for example in examples]
+    folds = [fold_keys(keys, 5, fold, label_of(examples, keys)) for fold in range(5)]
+    assert [len(fold) for fold in folds] == [18] * 5
+    assert set().union(*folds) == set(keys)
+    for fold in folds:
+        counts = Counter(example.target for example, key in zip(examples, keys, strict=True) if key in fold)
+        assert counts == {"a": 8, "b": 8, "c": 20}
+    assert folds[1] == fold_keys(keys, 5, 1, label_of(examples, keys))
+    assert folds[1] != fold_keys(keys, 5, 1, None)
 
 
 def test_a_fold_is_the_test_split(tmp_path: Path) -> None:
@@ -108,6 +110,7 @@ def test_a_fold_is_the_test_split(tmp_path: Path) -> None:
         ({"folds": 3, "fold": 3}, "fold=3 must be at least 0 and below folds=3"),
         ({"fold": 1}, "fold=1 chooses a fold, but folds is null"),
         ({"folds": 3, "test_fraction": 0.1}, "both define a test split"),
+        ({"folds": 3, "order": "date"}, "order=date tests the last examples, folds=3 all"),
     ]:
         with pytest.raises(ValueError, match=message):
             ClassificationFiles(train=train, **wrong)

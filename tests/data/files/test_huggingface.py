@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -107,3 +108,17 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=re.escape(not_installed("datasets"))):
         HuggingFace(name="a.csv").load()
+
+
+@installed
+@pytest.mark.usefixtures("hub")
+def test_groups_and_order_are_columns(tmp_path: Path) -> None:
+    rows = [{**row, "place": n % 5, "day": date(2021, 1, 1 + n)} for n, row in enumerate(ROWS)]
+    name = write(tmp_path / "a.parquet", rows)
+    columns = {"name": name, "text_column": "review", "label_column": "stars", "test_fraction": 0.2}
+    splits = HuggingFace(**columns, groups="place", split="stratified").read()  # type: ignore[arg-type]
+    assert sum(len({example.group for example in examples}) for examples in splits.values()) == 5
+    splits = HuggingFace(**columns, order="day").read()  # type: ignore[arg-type]
+    assert [example.time for example in splits["test"]] == [f"2021-01-{day}" for day in range(25, 31)]
+    with pytest.raises(DataError, match=r"has no column 'places' \(data.groups\). Did you mean 'place'"):
+        HuggingFace(**columns, groups="places").read()  # type: ignore[arg-type]
