@@ -133,7 +133,7 @@ def test_every_other_part_is_part_of_a_run(
         assert len(set(answer)) == len(answer)
 
 
-def test_the_file_that_sets_a_missing_option_is_named(command: Callable) -> None:
+def test_the_file_that_sets_a_missing_option_is_named(command: Callable, tmp_path: Path) -> None:
     done = command("check", *OWN, "encoder=hashed")
     assert done.status == 2
     assert [line.strip(" -") for line in done.err.splitlines() if "task.decoder" in line] == [
@@ -144,6 +144,11 @@ def test_the_file_that_sets_a_missing_option_is_named(command: Callable) -> None
     done = command("check", *OWN, "encoder=hashed", "experiment=ptb_small")
     assert "conf/experiment/ptb_small.yaml sets encoder." in done.err
     assert "which encoder=hashed does not have: leave out encoder=hashed or experiment=ptb_small" in done.err
+    file = tmp_path / "conf/experiment/mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# @package _global_\nencoder:\n  word_dropout: 0.1\n")
+    done = command("check", *OWN, "--config-dir", "conf", "encoder=hashed", "experiment=mine")
+    assert f"{file} sets encoder.word_dropout, which encoder=hashed does not have" in done.err
 
 
 @pytest.mark.parametrize("check", CHECKS)

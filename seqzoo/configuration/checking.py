@@ -157,14 +157,14 @@ def _with_source(mistake: str, choices: Mapping[str, str]) -> str:
             part = f"{group}={choices[group]}"
             for name in ("debug", "experiment"):
                 if has(registry.file_content(name, choices[name]), path):
-                    file = f"conf/{name}/{choices[name]}.yaml"
+                    file = registry.shown_path(name, choices[name])
                     return f"{file} sets {path}, which {part} does not have: leave out {part} or {name}={choices[name]}"
         if unset:
             path, group, option = unset.groups()
             value = value_at(composing.load(group, choices[group]), option)
             source = re.fullmatch(r"\$\{((\w+)\.[\w.]+)\}", str(value))
             if source:
-                file, part = f"conf/{group}/{choices[group]}.yaml", f"{source[2]}={choices[source[2]]}"
+                file, part = registry.shown_path(group, choices[group]), f"{source[2]}={choices[source[2]]}"
                 return (
                     f"{path} is not set: {file} takes it from {source[1]}, which {part} does not have; give {path}=..."
                 )

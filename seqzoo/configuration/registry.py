@@ -163,6 +163,11 @@ def is_own(group: str, name: str) -> bool:
     return not path_of(group, name).is_relative_to(CONF_DIR)
 
 
+def shown_path(group: str, name: str) -> str:
+    """The YAML file of a name, for messages: `conf/GROUP/NAME.yaml`, or its path in a folder of the user's own."""
+    return str(path_of(group, name)) if is_own(group, name) else f"conf/{group}/{name}.yaml"
+
+
 def unknown_name(group: str, name: str) -> str:
     """The sentence for a name that a group does not have."""
     return f"there is no {noun(group)} named {name!r}{closest(name, names(group))}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from seqzoo import baselines
 from seqzoo.baselines import Baseline
 from seqzoo.baselines.fitting import fit_baselines
 from seqzoo.configuration.experiment import Experiment
-from seqzoo.configuration.recipe import NONE
+from seqzoo.configuration.recipe import AUTO, NONE, tailored
 from seqzoo.contracts import disk
 from seqzoo.contracts.cache import user_cache
 from seqzoo.contracts.errors import SeqzooError, program
@@ -123,13 +124,12 @@ def _read(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def verdict(metrics: Mapping[str, Any], task: Task, advice: str) -> str:
+def verdict(metrics: Mapping[str, Any], task: Task) -> str:
     """A sentence where the network does not beat the baseline; else empty.
 
     Args:
         metrics: of the run, with its baseline.
         task: whose first metric that both have decides, on the test split if there is one.
-        advice: what to try next; may be empty.
     """
     scores = metrics["baseline"]["scores"]
     for split in ("test", "validation"):
@@ -141,13 +141,21 @@ def verdict(metrics: Mapping[str, Any], task: Task, advice: str) -> str:
             if network > baseline if metric.higher_is_better else network < baseline:
                 return ""
             numbers = f"{metric.name} on {split} {network:.4f}, the baseline's {baseline:.4f}"
-            told = f"the network does not beat the baseline ({numbers})"
-            return f"{told}: {advice}" if advice else told
+            return f"the network does not beat the baseline ({numbers})"
     return ""
 
 
-def about_baseline(metrics: Mapping[str, Any], remark: str, task: Task, advice: str) -> list[tuple[str, str]]:
-    """Rows of the table at the end of a run: the baseline and its scores, a remark, and what `verdict` says."""
+def about_baseline(
+    metrics: Mapping[str, Any], remark: str, task: Task, advice: Callable[[], str]
+) -> list[tuple[str, str]]:
+    """Rows of the table at the end of a run: the baseline and its scores, a remark, and what `verdict` says.
+
+    Args:
+        metrics: of the run.
+        remark: of `beside`; may be empty.
+        task: of the run.
+        advice: called if the network does not beat the baseline; returns what to try next, or an empty string.
+    """
     rows = []
     if "baseline" in metrics:
         best = metrics["baseline"]
@@ -156,7 +164,9 @@ def about_baseline(metrics: Mapping[str, Any], remark: str, task: Task, advice: 
             for split, values in best["scores"].items()
         )
         rows.append(("baseline", f"{best['name']} ({best['description']}), {best['seconds']:.1f} s\n{scores}"))
-        remarks = [verdict(metrics, task, advice), remark]
+        told = verdict(metrics, task)
+        step = advice() if told else ""
+        remarks = [f"{told}: {step}" if step else told, remark]
     else:
         remarks = [remark]
     return [*rows, *(("remark", text) for text in remarks if text)]
@@ -173,7 +183,7 @@ def next_step(experiment: Experiment, data: DataModule, updates: int, best_updat
         later_end: an override that makes the training longer.
     """
     untuned = experiment.choices.get("experiment", NONE) == NONE
-    if untuned and experiment.recipe == NONE and data.files and type(data).survey is not DataModule.survey:
+    if untuned and experiment.recipe == NONE and data.files and _recipe_chooses(experiment):
         return "choose the options that are not given from the training data by recipe=auto"
     if best_update >= 0.9 * updates:
         return f"validation was still improving at the last update, so train for longer, for example {later_end}"
@@ -186,3 +196,10 @@ def next_step(experiment: Experiment, data: DataModule, updates: int, best_updat
         best = f"validation was best after {best_update:,} of {updates:,} updates and then worse"
         return f"{best}, so regularise, for example by task.dropout=0.5, or lower backbone.hidden_size"
     return ""
+
+
+def _recipe_chooses(experiment: Experiment) -> bool:
+    """Whether `recipe=auto` would choose an option that is not given."""
+    with suppress(SeqzooError):  # its choices do not work together with what was given
+        return bool(tailored(replace(experiment, recipe=AUTO))[1])
+    return False

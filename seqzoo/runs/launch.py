@@ -31,6 +31,7 @@ from seqzoo.runs.provenance import fingerprint
 
 if TYPE_CHECKING:
     from seqzoo.configuration.experiment import Experiment
+    from seqzoo.configuration.recipe import Choice
 
 LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
 LONGEST_NAME = 80
@@ -130,12 +131,16 @@ def train_one(overrides: Sequence[str]) -> FinishedRun:
         Stopped: a signal ended the training.
     """
     from seqzoo.configuration.overrides import examine
+    from seqzoo.configuration.recipe import tailored
 
     experiment, mistakes = examine(*overrides)
-    if mistakes:
+    if experiment is None or mistakes:
         raise ConfigError(mistakes)
-    single = _Single(experiment)
-    _run_single(single, [*overrides])
+    completed, choices = tailored(experiment)
+    single = _Single(completed, choices)
+    # the name of the folder tells the backbone that is trained
+    names = [f"{group}={name}" for group, name in completed.choices.items() if experiment.choices[group] != name]
+    _run_single(single, [*overrides, *names])
     single.check()
     return single.run
 
@@ -144,7 +149,8 @@ class _Single:
     """The job function of a single run. It stores exceptions, because Hydra would print their tracebacks.
 
     Args:
-        experiment: the checked configuration; None: it is composed and checked here.
+        experiment: the checked and completed configuration; None: it is composed, checked and completed here.
+        choices: of its recipe.
 
     Attributes:
         run: the finished run, after a successful training.
@@ -154,20 +160,20 @@ class _Single:
     run: FinishedRun
     error: Exception | None = None
 
-    def __init__(self, experiment: Experiment | None):
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment | None, choices: Sequence[Choice] = ()):
+        self.experiment, self.choices = experiment, choices
 
     def __call__(self, _: Any) -> None:
         from hydra.core.hydra_config import HydraConfig
 
         from seqzoo.configuration.experiment import compose
-        from seqzoo.runs.lifecycle import start, start_checked
+        from seqzoo.runs.lifecycle import start, start_tailored
 
         about = HydraConfig.get()
         folder = Path(about.runtime.output_dir)
         try:
             if self.experiment is not None:
-                metrics = start_checked(self.experiment, folder)
+                metrics = start_tailored(self.experiment, self.choices, folder)
             else:
                 metrics = start(compose(*about.overrides.task), folder)
             self.run = FinishedRun(folder, metrics)

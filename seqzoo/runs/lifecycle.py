@@ -10,6 +10,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +71,13 @@ def start(experiment: Experiment, folder: Path) -> dict[str, Any]:
     mistakes = check(experiment)
     if mistakes:
         raise ConfigError(mistakes)
-    return start_checked(experiment, folder)
+    return start_tailored(*tailored(experiment), folder)
 
 
-def start_checked(experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """`start` for a configuration that has been checked."""
+def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Path) -> dict[str, Any]:
+    """`start` for a configuration that has been checked and completed by `recipe.tailored`, with its choices."""
     settings = experiment.training
     check_precision(settings.precision, select_device(settings.device))
-    experiment, choices = tailored(experiment)
     data = build_data(experiment)
     data.load()
     experiment = replace(within_budget(experiment, data, data.spec), data_files=records(data))
@@ -292,7 +292,7 @@ def _finish(
         if report is not None:
             run.log_report(split, report, position.step)
     later = later_end(position, session.settings, session.seconds, data.num_batches("train", position.epoch))
-    advice = next_step(experiment, data, position.step, position.best_step, later)
+    advice = partial(next_step, experiment, data, position.step, position.best_step, later)
     baseline_rows = about_baseline(metrics, remark, session.model.task, advice)
     run.log("\n" + summary(run.folder, experiment, scores, session, cost, baseline_rows))
     return metrics

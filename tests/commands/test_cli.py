@@ -411,6 +411,15 @@ def test_help_of_data_fetch(command: Callable) -> None:
     assert done.out.startswith("seqzoo data fetch NAME [root=FOLDER]")
 
 
+def test_the_folder_of_a_run_has_the_backbone_that_a_recipe_chose(command: Callable, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text(
+        "".join(f"{word} film {row}\t{word}\n" for row in range(10) for word in ("good", "bad"))
+    )
+    data = ("data=classification_files", "data.train=a.tsv", "baseline=false")
+    assert command("train", "debug=tiny", "task=classification", *data, "training.steps=1").status == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["classification_files_lstm_bidirectional"]
+
+
 def test_the_folder_of_a_run_has_the_names_that_aliases_stand_for(command: Callable, tmp_path: Path) -> None:
     assert command("train", "debug=tiny", "training.steps=1").status == 0
     [folder] = (tmp_path / "runs").iterdir()

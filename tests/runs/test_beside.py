@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -174,9 +175,20 @@ def test_what_to_try_next(options: list[str]) -> None:
     best = {"name": "b", "description": "", "seconds": 1.0, "scores": {"test": {"accuracy": 0.75}}}
     metrics = {"test": {"accuracy": 0.75, "loss_nats": 0.5}, "baseline": best}
     told = "the network does not beat the baseline (accuracy on test 0.7500, the baseline's 0.7500)"
-    assert beside.verdict(metrics, task, "") == told
-    assert beside.verdict(metrics, task, "do this") == f"{told}: do this"
-    assert beside.verdict({**metrics, "test": {"accuracy": 0.76}}, task, "do this") == ""
+    better = {**metrics, "test": {"accuracy": 0.76}}
+    assert [beside.verdict(metrics, task), beside.verdict(better, task)] == [told, ""]
+    assert beside.about_baseline(metrics, "", task, lambda: "")[1:] == [("remark", told)]
+    assert beside.about_baseline(metrics, "", task, lambda: "do this")[1:] == [("remark", f"{told}: do this")]
+    assert beside.about_baseline(better, "", task, lambda: "do this")[1:] == []
+
+
+def test_a_recipe_is_suggested_only_where_it_chooses(tmp_path: Path) -> None:
+    poems = tmp_path / "poems.txt"
+    poems.write_text(
+        "\n".join(f"{a}{b}日山，{b}{a}水云。" for a, b in itertools.permutations("春夏秋冬风花雪月", 2)), "utf-8"
+    )
+    verse = loaded(["task=verse", "data=poem_files", f"data.train={poems}", "data.forms=[4]"])
+    assert "recipe=auto" not in beside.next_step(replace(verse[0], recipe="none"), verse[1], 100, 100, "")
 
 
 def test_a_wrong_value_is_a_mistake(command: Callable) -> None:
