@@ -79,6 +79,8 @@ class Cell(nn.Module):
     def scan(self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None) -> tuple[Tensor, State]:
         """Run the cell over whole sequences by its fastest engine; module hooks are called.
 
+        The state comes second, as in `nn.LSTM`; in `Backbone.forward` it comes after `steps`.
+
         Args:
             x: input, shape (B, T, I), T at least 1. The values of padded steps do not matter.
             state: from `initial_state` or an earlier call; None: the initial state.

@@ -17,8 +17,12 @@ class DrivenCell(Cell):
     when it has created all of its parameters.
 
     Args:
-        input_size, hidden_size: number of features per step, and of hidden units.
-        gates, keep_gate, write_gate: as in `GatedCell`, for the parts of `bias`.
+        input_size: number of features per step.
+        hidden_size: number of hidden units.
+        num_parts: G.
+
+    Attributes:
+        gates, keep_gate, write_gate, num_states: as in `GatedCell`, for the parts of `bias`.
     """
 
     gates: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Base class of cells whose step computes x W + h U + b for several gates."""
+"""Base class of cells whose step computes W x + U h + b for several gates."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ class GatedCell(Cell):
     Input weights are initialised Xavier-uniform, recurrent weights orthogonal, each gate by gate, biases with zeros.
 
     Args:
-        input_size, hidden_size: number of features per step, and of hidden units.
-        gates: the letters of the gates, in the order of the parameters.
-        keep_gate, write_gate: the gate that keeps the old state when open, and the gate that writes the new one; None
-            if there is none, for example because one is 1 minus the other. Used by `seqzoo.cells.initialisation`.
-        num_states: number of tensors (B, H) in the state.
+        input_size: number of features per step.
+        hidden_size: number of hidden units.
         layer_norm: layer normalisation of W x and U h, each over all gates, before the biases are added (Ba, Kiros &
             Hinton, Layer Normalization, 2016, https://arxiv.org/abs/1607.06450).
         activation: activation instead of the tanh of the equations.
+
+    Attributes:
+        gates: the letters of the gates, in the order of the parameters.
+        keep_gate: the gate that keeps the old state when open; None if there is none, for example because it is 1 minus
+            another one. Used by `seqzoo.cells.initialisation`.
+        write_gate: the gate that writes the new state when open; None if there is none.
+        num_states: number of tensors (B, H) in the state.
 
     torch's kernels support neither `layer_norm` nor `activation`; a cell with one of them is not run by engine=torch.
     """

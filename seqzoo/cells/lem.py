@@ -28,7 +28,7 @@ class LEM(SplitGatedCell):
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
         dt: maximum time step (Delta t); above 1, y and z are no longer bounded by 1.
-        layer_norm: layer normalisation of x W and of the products with y and with z'.
+        layer_norm: layer normalisation of W x and of the products with y and with z'.
         activation: activation instead of both tanh.
     """
 

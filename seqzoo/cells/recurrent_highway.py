@@ -36,7 +36,7 @@ class RecurrentHighway(DrivenCell):
         coupled: coupled gates, c = 1 - t.
         transform_bias: initial bias of the transform gate t; negative values carry the state through, lower for deep
             cells.
-        layer_norm: layer normalisation of x W and, separately in each layer, of s U (Ba, Kiros & Hinton, Layer
+        layer_norm: layer normalisation of W x and, separately in each layer, of U s (Ba, Kiros & Hinton, Layer
             Normalization, 2016, https://arxiv.org/abs/1607.06450); not in the paper.
         activation: activation of n.
     """

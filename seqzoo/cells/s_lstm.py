@@ -49,7 +49,7 @@ class SLSTM(GatedCell):
         heads: number of heads, between which there are no recurrent connections; must divide hidden_size.
         forget_gate: activation of the forget gate: sigmoid, as in the authors' code, or exponential; the paper allows
             both.
-        layer_norm: layer normalisation of x W and h R.
+        layer_norm: layer normalisation of W x and R h.
         activation: activation of z.
     """
 

@@ -80,6 +80,9 @@ class Backbone(nn.Module):
     ) -> tuple[Tensor, State]:
         """Run the network over whole sequences.
 
+        `steps` comes before `state`, because most calls start from the initial state. `Cell.scan` has them in the other
+        order, which is that of `nn.LSTM`.
+
         Args:
             x: input, shape (B, T, I).
             steps: lengths, shape (B,), or Steps; None: all steps are real. `supported(steps, self)` converts each of

@@ -117,17 +117,17 @@ def _scan(a: Tensor, b: Tensor, h: Tensor, backwards: bool) -> Tensor:
     remaining = slice(rest) if backwards else slice(steps - rest, None)
     if chunks:
         # step i of every chunk, (B, chunks, ...) each
-        a_steps, b_steps, places = (
+        a_steps, b_steps, state_steps = (
             part[:, in_chunks].unflatten(1, (chunks, length)).unbind(2)[::order] for part in (a, b, states)
         )
         product, end = a_steps[0], b_steps[0]
         for a_step, b_step in zip(a_steps[1:], b_steps[1:], strict=True):
             product, end = product * a_step, torch.addcmul(b_step, a_step, end)
         ends = _scan(product, end, h, backwards)
-        _loop(a_steps, b_steps, _before(ends, h, backwards), places)
+        _loop(a_steps, b_steps, _before(ends, h, backwards), state_steps)
         h = ends[:, 0 if backwards else -1]
-    a_steps, b_steps, places = (part[:, remaining].unbind(1)[::order] for part in (a, b, states))
-    _loop(a_steps, b_steps, h, places)
+    a_steps, b_steps, state_steps = (part[:, remaining].unbind(1)[::order] for part in (a, b, states))
+    _loop(a_steps, b_steps, h, state_steps)
     return states
 
 

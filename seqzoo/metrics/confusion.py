@@ -40,7 +40,8 @@ class Confusion:
         return scores
 
     def to_plain(self) -> dict[str, Any]:
-        return {"by_class": self.by_class(), "classes": self.classes, "confusion": self.counts}
+        axes = ["reference", "prediction"]  # rows, columns
+        return {"by_class": self.by_class(), "classes": self.classes, "confusion_axes": axes, "confusion": self.counts}
 
 
 class BinaryConfusion(Confusion):

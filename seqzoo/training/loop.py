@@ -51,8 +51,11 @@ class Stopwatch:
         self.seconds, self.cpu_seconds = time.monotonic(), time.process_time()
 
     def lap(self) -> float:
-        """The seconds since the last lap; on a CPU at most the CPU time of the process, so that time for which other
-        programs had the CPU, or for which the process waited for a compiler, does not count.
+        """Add the time since the last lap to the position and start a new lap.
+
+        Returns:
+            The seconds of the lap that count: on a CPU at most the CPU time of the process, so that time for which
+            other programs had the CPU, or for which the process waited for a compiler, does not count.
         """
         seconds, cpu_seconds = time.monotonic(), time.process_time()
         passed, cpu_passed = seconds - self.seconds, cpu_seconds - self.cpu_seconds

@@ -40,6 +40,7 @@ def test_the_report_is_told_by_class_and_drawn(run: Path, command: Callable) -> 
     report = json.loads((run / "metrics.json").read_text())["report"]
     assert set(report) == {"validation", "test"}
     assert report["test"]["classes"] == ["negative", "positive"]
+    assert report["test"]["confusion_axes"] == ["reference", "prediction"]
     assert sum(map(sum, report["test"]["confusion"])) == 8
     assert sum(found["support"] for found in report["test"]["by_class"].values()) == 8
     assert "precision  recall" in (run / "train.log").read_text()

@@ -21,6 +21,9 @@ factory = functools.cache(cell_factory)
 
 @pytest.mark.parametrize("name", names("cell"))
 def test_the_step_is_the_papers(name: str) -> None:
+    assert name in STEPS, (
+        f"there is no equation of {name}: add a step in NumPy to STEPS in tests/contracts/equations.py"
+    )
     check_equation(factory(name), STEPS[name], load("cell", name))
 
 
