@@ -35,7 +35,7 @@ def seed() -> None:
     """Tests draw the same random numbers alone and in any order."""
     random.seed(0)
     numpy.random.seed(0)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed stores the stack for each type of device
 
 
 @pytest.fixture(autouse=True)

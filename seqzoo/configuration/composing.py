@@ -202,10 +202,12 @@ def _alone(group: str, name: str, folder: Path, written: int) -> dict[str, Any]:
     if group == "task":  # its YAML chooses names of other groups, too, which only a whole configuration has
         return OmegaConf.to_container(_compose_file("config", [f"task={name}"])[group])  # type: ignore[return-value]
     options = OmegaConf.load(folder / group / f"{name}.yaml")
-    # a file that includes no other needs no composing, which takes Hydra a tenth of a second
-    if not options or not isinstance(options, DictConfig) or "defaults" in options:
-        options = _compose_file(f"{group}/{name}", [], folder=folder)[group]
-    return OmegaConf.to_container(options)  # type: ignore[return-value]
+    included = options.pop("defaults", ["_self_"]) if options and isinstance(options, DictConfig) else []
+    # plain names, as in defaults: [lstm, _self_], need no composing, which takes Hydra a tenth of a second
+    if "_self_" in included and all(part == "_self_" or part in names(group) for part in included):
+        parts = (options if part == "_self_" else load(group, part) for part in included)
+        return OmegaConf.to_container(OmegaConf.merge(*parts))  # type: ignore[return-value]
+    return OmegaConf.to_container(_compose_file(f"{group}/{name}", [], folder=folder)[group])  # type: ignore[return-value]
 
 
 def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, folder: Path = CONF_DIR) -> Any:
@@ -298,9 +300,11 @@ def _reason(error: Exception) -> str:
 HYDRA_REASONS = {
     "Config group override must be": "it takes a name, as in hydra/launcher=basic",
     "Error merging override": "Hydra takes another type of value there",
+    "Invalid type assigned": "Hydra takes another type of value there",
+    "Cannot convert": "Hydra takes another type of value there",
     "Could not append to config": "there is such an option already, leave out the +",
 }
-"""Beginnings of Hydra's error messages -> plain reasons."""
+"""Beginnings of error messages of Hydra and OmegaConf -> plain reasons."""
 
 
 def _is_value(override: Override) -> bool:

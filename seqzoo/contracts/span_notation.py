@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -25,6 +26,7 @@ class Tag(NamedTuple):
     kind: str
 
 
+@functools.lru_cache(maxsize=1024)
 def parse(tag: str) -> Tag:
     """Split a tag such as B-PER into role and type."""
     prefix, _, kind = tag.partition("-")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 import seqzoo.data
+from seqzoo import compose
+from seqzoo.configuration.composing import load
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
@@ -28,23 +28,15 @@ BASES = (
 )
 
 
-def composed(folder: Path, *overrides: str) -> dict[str, Any]:
-    """The `data` section of a primary configuration as small as can be."""
-    (folder / "primary.yaml").write_text(
-        "defaults: [backbone: unidirectional, encoder: tokens, data: '???', training: base, task: tagging, _self_]\n"
-        "seed: 3\n"
-    )
-    with initialize_config_dir(str(folder), version_base="1.3"):
-        search = [f"hydra.searchpath=[file://{CONF}]"]
-        config = compose("primary", [*search, *overrides])
-    data = OmegaConf.to_container(config.data)
-    assert isinstance(data, dict)
+def loaded(name: str) -> dict[str, Any]:
+    """The options of a data set, with a seed, which is otherwise that of the run."""
+    data = load("data", name)
     return {**data, "seed": 3} if "seed" in data else data
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_options_are_those_of_the_class(name: str, tmp_path: Path) -> None:
-    data = composed(tmp_path, f"data={name}")
+def test_options_are_those_of_the_class(name: str) -> None:
+    data = loaded(name)
     constructor = getattr(seqzoo.data, data.pop("class"))
     assert set(data) == set(inspect.signature(constructor).parameters)
     built = constructor(**data)
@@ -54,8 +46,8 @@ def test_options_are_those_of_the_class(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in BASES])
-def test_only_files_of_ones_own_have_to_be_named(name: str, tmp_path: Path) -> None:
-    data = composed(tmp_path, f"data={name}")
+def test_only_files_of_ones_own_have_to_be_named(name: str) -> None:
+    data = loaded(name)
     assert "???" not in data.values()
     source = data.get("source")
     if source:
@@ -84,5 +76,5 @@ def test_only_files_of_ones_own_have_to_be_named(name: str, tmp_path: Path) -> N
         ("captioning", "Shapes"),
     ],
 )
-def test_every_task_has_generated_data_by_default(task: str, expected: str, tmp_path: Path) -> None:
-    assert composed(tmp_path, f"task={task}")["class"] == expected
+def test_every_task_has_generated_data_by_default(task: str, expected: str) -> None:
+    assert compose(f"task={task}").data["class"] == expected

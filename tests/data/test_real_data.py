@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import seqzoo.contracts.span_notation
 import seqzoo.data
 from seqzoo.configuration.experiment import compose
+from seqzoo.contracts import span_notation
 
 SETS = [
     ("tiny_shakespeare", {"train": 1_003_853, "validation": 111_539}, 67),
@@ -68,12 +68,12 @@ def test_spans_are_the_same_in_every_scheme(
     assert data.spec.targets.scheme == scheme
     breaks = [remark for remark in data.remarks if " sentences break" in remark]
     assert [remark.partition(" sentences break")[0] for remark in breaks] == ([str(broken)] if broken else [])
-    for split, examples in data.read().items():
-        found = [list(seqzoo.contracts.span_notation.spans(example.target)) for example in examples]
-        assert sum(map(len, found)) == spans[split]
-        assert [
-            list(seqzoo.contracts.span_notation.spans(example.target)) for example in converted.read()[split]
-        ] == found
+    in_its_scheme, in_bioes = (
+        {split: [[*span_notation.spans(example.target)] for example in examples] for split, examples in read.items()}
+        for read in (data.read(), converted.read())
+    )
+    assert {split: sum(map(len, found)) for split, found in in_its_scheme.items()} == spans
+    assert in_bioes == in_its_scheme
 
 
 def test_no_word_of_ptb_is_unknown(real_data: str) -> None:
