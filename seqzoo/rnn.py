@@ -7,7 +7,7 @@ their weights have torch's names and load both ways.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -16,15 +16,15 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from seqzoo.cells.cell import Cell
-from seqzoo.configuration.building import cell_factory, refuse_too_large
-from seqzoo.configuration.components import check_component
-from seqzoo.configuration.composing import load
+from seqzoo.configuration.building import cell_options, options_as_arguments, refuse_too_large
+from seqzoo.configuration.components import check_component, make_cell_factory
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import checked_lengths
 from seqzoo.contracts.options import parameters
 from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.contracts.steps import Steps
-from seqzoo.contracts.transforms import jit_traced
+from seqzoo.contracts.transforms import jit_traced, traced
+from seqzoo.kernels.inputs import type_mistake
 from seqzoo.network.backbones.recurrent import Recurrent
 from seqzoo.network.backbones.stack import MAX_LAYERS
 
@@ -38,7 +38,7 @@ class RNN(nn.Module):
     The layers are in `backbone.layers[depth][direction]`, each a `Cell`.
 
     Args:
-        cell: name of a cell, one of `seqzoo.list_cells()`.
+        cell: name of a cell, one of `seqzoo.list_cells()`, or a class of your own that inherits from `seqzoo.Cell`.
         input_size: number of features per step.
         hidden_size: number of hidden units.
         num_layers: number of layers; each reads the outputs of the one below.
@@ -55,6 +55,7 @@ class RNN(nn.Module):
         TypeError: an argument of `nn.LSTM` has the wrong type.
         ValueError: an argument of `nn.LSTM` is out of range.
         ConfigError: there is no such cell or option, or there would be too many weights.
+        PartError: a cell of your own does not return what `seqzoo.Cell` requires; also at the first call.
 
     Shape:
         As `nn.LSTM`; see `forward`.
@@ -66,7 +67,7 @@ class RNN(nn.Module):
 
     def __init__(
         self,
-        cell: str,
+        cell: str | type[Cell],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -84,26 +85,28 @@ class RNN(nn.Module):
         _check_arguments(sizes, {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, dropout)
         if proj_size:
             cell, options = _projected(cell, proj_size, options)
-        wrong = check_component("cell", {**load("cell", cell), **options}, "RNN", {}, beside=parameters(RNN))
-        if wrong:
-            raise ConfigError(wrong.values())
         if dropout and num_layers == 1:
             warnings.warn("dropout has no effect with num_layers=1: it acts between layers", stacklevel=2)
         self.input_size, self.hidden_size, self.num_layers, self.proj_size = sizes.values()
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
 
         def build() -> Recurrent:
-            factory = cell_factory(cell, **options)
             return Recurrent(
                 factory, input_size, hidden_size=hidden_size, num_layers=num_layers, bidirectional=bidirectional
             )  # fmt: skip
 
-        try:
-            refuse_too_large(build)
-            with torch.device(torch.get_default_device() if device is None else device):
-                self.backbone = build()
-        except ValueError as error:  # sizes that this cell cannot have
-            raise ConfigError([f"RNN.{error}"]) from error
+        with options_as_arguments("RNN"):
+            settings = cell_options(cell, **options)
+            wrong = check_component("cell", settings, "RNN", {}, beside=parameters(RNN))
+            if wrong:
+                raise ConfigError(wrong.values())
+            factory = make_cell_factory(settings, (), "RNN")
+            try:
+                refuse_too_large(build)
+                with torch.device(torch.get_default_device() if device is None else device):
+                    self.backbone = build()
+            except ValueError as error:  # sizes that this cell cannot have
+                raise ConfigError([str(error)]) from error
         self.backbone.dropout = nn.Dropout(dropout)  # 1 is allowed here, as by torch
         if not bias:
             _remove_biases(self.backbone)
@@ -116,7 +119,7 @@ class RNN(nn.Module):
         self,
         input: Tensor | PackedSequence,
         hx: RNNState | None = None,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, RNNState]:
         """Run all layers over sequences.
@@ -125,8 +128,8 @@ class RNN(nn.Module):
             input: shape (T, B, I), with batch_first (B, T, I), without a batch (T, I), or a PackedSequence, which then
                 also comes back.
             hx: initial state, as returned by an earlier call; None: zeros, or the learned initial state.
-            lengths: number of real steps of each row, integers from 0 to T, shape (B,); None: all steps are real. The
-                values of padded steps do not matter.
+            lengths: number of real steps of each row, integers from 0 to T, a tensor of shape (B,) or a list; None: all
+                steps are real. The values of padded steps do not matter.
             resets: True where the state is reset to the initial state before the step, such as at the first step of an
                 episode; no gradient passes there, in either direction. Shape (T, B), with batch_first (B, T), without a
                 batch (T,); None: no resets.
@@ -136,9 +139,11 @@ class RNN(nn.Module):
             (num_layers * directions, B, H), or a tuple of such tensors for cells that keep several.
 
         Raises:
-            TypeError: an argument is not a tensor.
-            ValueError: wrong number of dimensions, type, device or lengths.
-            RuntimeError: a wrong size.
+            TypeError: the input or the state is not a tensor, or resets are not truth values.
+            ValueError: the input has a wrong number of dimensions or dtype; a tensor is sparse or nested; lengths are
+                not integers from 0 to T, one per row; lengths or resets are given with a PackedSequence.
+            RuntimeError: the input, the state or resets have a wrong size, or are on another device than the weights;
+                the state has a wrong dtype.
         """
         self._check_input(input)
         hx = _as_tensors(hx)
@@ -147,12 +152,11 @@ class RNN(nn.Module):
                 raise ValueError("lengths are given with a PackedSequence, which has its own: leave them out")
             if resets is not None:
                 raise ValueError("resets are given with a PackedSequence: give a padded input and lengths instead")
-            padded, real = pad_packed_sequence(input, batch_first=True)
-            outputs, after = self._over_rows(padded, hx, real)
+            padded, sizes = pad_packed_sequence(input, batch_first=True)
+            outputs, after = self._over_rows(padded, hx, sizes)
             in_order = input.sorted_indices is None
-            return pack_padded_sequence(outputs, real, batch_first=True, enforce_sorted=in_order), after
-        if lengths is not None:
-            lengths = _as_lengths(lengths)
+            return pack_padded_sequence(outputs, sizes, batch_first=True, enforce_sorted=in_order), after
+        real = None if lengths is None else _as_lengths(lengths)
         if resets is not None:
             _check_resets(resets, input)
         if input.dim() == 2:
@@ -160,12 +164,12 @@ class RNN(nn.Module):
                 shapes = ", ".join(str(tuple(part.shape)) for part in _parts(hx))
                 raise RuntimeError(f"the state has shapes {shapes}: without a batch, as the input, it has no B either")
             first = None if hx is None else _each(hx, lambda tensor: tensor[:, None] if tensor.dim() else tensor)
-            outputs, after = self._over_rows(input[None], first, lengths, None if resets is None else resets[None])
+            outputs, after = self._over_rows(input[None], first, real, None if resets is None else resets[None])
             return outputs[0], _each(after, lambda tensor: tensor[:, 0])
         if self.batch_first:
-            return self._over_rows(input, hx, lengths, resets)
+            return self._over_rows(input, hx, real, resets)
         by_row = None if resets is None else resets.transpose(0, 1)
-        outputs, after = self._over_rows(input.transpose(0, 1), hx, lengths, by_row)
+        outputs, after = self._over_rows(input.transpose(0, 1), hx, real, by_row)
         return outputs.transpose(0, 1).contiguous(), after  # as torch's, so that it can be viewed in other shapes
 
     @property
@@ -214,6 +218,9 @@ class RNN(nn.Module):
             raise ValueError(message)
         if shape[-1] != self.input_size or shape[time] == 0:
             raise RuntimeError(message)
+        weight = next(self.parameters(), None)
+        if weight is not None and weight.device != values.device:
+            raise RuntimeError(f"the input is on {values.device} and the weights on {weight.device}: move one of them")
 
     def _over_rows(
         self, x: Tensor, state: RNNState | None, lengths: Tensor | None, resets: Tensor | None = None
@@ -228,7 +235,11 @@ class RNN(nn.Module):
         steps = lengths if resets is None else Steps(lengths, resets.to(x.device))
         backbone = self.backbone
         if state is not None:
-            state = self._split(state, backbone.initial_state(x.shape[0]))
+            like = backbone.initial_state(x.shape[0])
+            state = self._split(state, like)
+            mistake = "" if traced() else type_mistake(x, state, like)
+            if mistake:
+                raise RuntimeError(mistake)  # as torch's modules; cells raise ValueErrors
         outputs, after = backbone(x, steps, state)
         return outputs, self._merge(after)
 
@@ -260,8 +271,12 @@ class RNN(nn.Module):
 class _DropIn(RNN):
     """Layers whose weights are parameters of this module with torch's names: `weight_ih_l0` is `weight_ih` of
     `backbone.layers[0][0]`.
+
+    Attributes:
+        mode: as in torch, "LSTM", "GRU", "RNN_TANH" or "RNN_RELU".
     """
 
+    mode: str
     _template: Recurrent
     """The layers on the meta device; not a submodule, so that its weights are not listed among those of this module."""
 
@@ -345,6 +360,9 @@ class LSTM(_DropIn):
         device: device of the weights; None: torch's default device.
         dtype: type of the weights; None: torch's default type.
 
+    Attributes:
+        mode: "LSTM", as in torch.
+
     Raises:
         TypeError: an argument is of a wrong type.
         ValueError: an argument is out of range.
@@ -353,6 +371,8 @@ class LSTM(_DropIn):
         >>> lstm = seqzoo.LSTM(128, 256, num_layers=2)
         >>> lstm.load_state_dict(torch.nn.LSTM(128, 256, num_layers=2).state_dict())
     """
+
+    mode = "LSTM"
 
     def __init__(
         self,
@@ -398,11 +418,17 @@ class GRU(_DropIn):
         bidirectional: a second cell in each layer reads the sequence backwards.
         device: device of the weights; None: torch's default device.
         dtype: type of the weights; None: torch's default type.
+        proj_size: a ValueError, as by `nn.GRU`: only LSTM has a projection.
+
+    Attributes:
+        mode: "GRU", as in torch.
 
     Raises:
         TypeError: an argument is of a wrong type.
         ValueError: an argument is out of range.
     """
+
+    mode = "GRU"
 
     def __init__(
         self,
@@ -415,7 +441,9 @@ class GRU(_DropIn):
         bidirectional: bool = False,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
+        proj_size: None = None,
     ):
+        _refuse_projection(proj_size)
         super().__init__(
             "gru",
             device,
@@ -447,6 +475,10 @@ class Elman(_DropIn):
         bidirectional: a second cell in each layer reads the sequence backwards.
         device: device of the weights; None: torch's default device.
         dtype: type of the weights; None: torch's default type.
+        proj_size: a ValueError, as by `nn.RNN`: only LSTM has a projection.
+
+    Attributes:
+        mode: "RNN_TANH" or "RNN_RELU", as in torch.
 
     Raises:
         TypeError: an argument is of a wrong type.
@@ -465,7 +497,9 @@ class Elman(_DropIn):
         bidirectional: bool = False,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
+        proj_size: None = None,
     ):
+        _refuse_projection(proj_size)
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"nonlinearity is {nonlinearity!r}: it must be tanh or relu; seqzoo.RNN knows others")
         super().__init__(
@@ -482,6 +516,7 @@ class Elman(_DropIn):
             dtype=dtype,
         )
         self.nonlinearity = nonlinearity
+        self.mode = f"RNN_{nonlinearity.upper()}"
 
     def _build_torchs(self, device: torch.device, dtype: torch.dtype) -> nn.RNN:
         return nn.RNN(**_common_arguments(self), nonlinearity=self.nonlinearity, device=device, dtype=dtype)
@@ -552,12 +587,17 @@ def _check_arguments(sizes: dict[str, Any], switches: dict[str, Any], dropout: A
     _check_dropout(dropout)
 
 
+def _refuse_projection(proj_size: Any) -> None:
+    if proj_size is not None:
+        raise ValueError(f"proj_size is {proj_size!r:.60}: only LSTM has a projection, leave it out")
+
+
 def _check_dropout(dropout: Any) -> None:
     if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
         raise ValueError(f"dropout is {dropout!r:.60}: it is a probability, 0 <= dropout <= 1")
 
 
-def _projected(cell: str, proj_size: int, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _projected(cell: str | type[Cell], proj_size: int, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The cell whose state is projected, and its options. Raises ValueError where a cell has no projection."""
     if cell not in ("lstm", "projected_lstm"):
         raise ValueError(f"proj_size is {proj_size}: only lstm and projected_lstm have a projection, not {cell!r:.60}")
@@ -569,7 +609,7 @@ def _projected(cell: str, proj_size: int, options: dict[str, Any]) -> tuple[str,
 def _remove_biases(backbone: Recurrent) -> None:
     """What a cell adds stays in its equations as a zero that is neither learned nor saved."""
     for module in backbone.modules():
-        if isinstance(module, Cell):
+        if isinstance(module, Cell | nn.Linear):
             for biases in (module._parameters, module._buffers):
                 for name, bias in [*biases.items()]:
                     if name.startswith("bias") and bias is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -62,11 +64,11 @@ def _build_network(parts: Parts, spec: DataSpec) -> Model:
     return Model(encoder, backbone, task)
 
 
-def create_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell:
-    """Create a cell by its name.
+def create_cell(name: str | type[Cell], input_size: int, hidden_size: int, **options: Any) -> Cell:
+    """Create a cell by its name or class.
 
     Args:
-        name: a name from `seqzoo.list_cells`.
+        name: a name from `seqzoo.list_cells`, or a class of your own that inherits from `seqzoo.Cell`.
         input_size: number of features per step.
         hidden_size: number of hidden units.
         **options: options of this cell and those of every cell; they override the defaults of its YAML.
@@ -79,9 +81,23 @@ def create_cell(name: str, input_size: int, hidden_size: int, **options: Any) ->
     Raises:
         ConfigError: an unknown name, an invalid option or size, or a cell that is too large.
     """
-    factory = cell_factory(name, **options)
-    refuse_too_large(lambda: factory(input_size, hidden_size))
-    return factory(input_size, hidden_size)
+    with options_as_arguments("create_cell"):
+        factory = make_cell_factory(cell_options(name, **options), (), "create_cell")
+        refuse_too_large(lambda: factory(input_size, hidden_size))
+        return factory(input_size, hidden_size)
+
+
+@contextmanager
+def options_as_arguments(function: str) -> Iterator[None]:
+    """In messages of ConfigErrors, options of a component named `function` become arguments: `RNN: there is no option
+    'depth'` instead of `there is no option 'RNN.depth'`.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        mistakes = [mistake.replace(f"Below {function} there", "There") for mistake in error.mistakes]
+        paths = re.compile(rf"\b{function}(\.|: )")
+        raise ConfigError([f"{function}: {paths.sub('', mistake)}" for mistake in mistakes]) from error
 
 
 def refuse_too_large(build: Callable[[], nn.Module]) -> None:
@@ -94,9 +110,14 @@ def refuse_too_large(build: Callable[[], nn.Module]) -> None:
         )
 
 
-def cell_factory(name: str, **options: Any) -> CellFactory:
-    """A function (input_size, hidden_size) -> cell for the name of a cell."""
-    return make_cell_factory({**composing.load("cell", name), **options}, (), "cell")
+def cell_factory(cell: str | type[Cell], **options: Any) -> CellFactory:
+    """A function (input_size, hidden_size) -> cell for the name or the class of a cell."""
+    return make_cell_factory(cell_options(cell, **options), (), "cell")
+
+
+def cell_options(cell: str | type[Cell], **options: Any) -> dict[str, Any]:
+    """The options of a cell by its name, with the defaults of its YAML, or of a class of one's own."""
+    return {"class": cell, **options} if isinstance(cell, type) else {**composing.load("cell", cell), **options}
 
 
 def build_rule(parts: Parts) -> LearningRule:

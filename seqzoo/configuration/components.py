@@ -22,7 +22,7 @@ from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import WIDEST
 from seqzoo.configuration.registry import noun
 from seqzoo.contracts.class_index import modules
-from seqzoo.contracts.errors import ConfigError, DataError, closest
+from seqzoo.contracts.errors import ConfigError, DataError, PartError, closest
 from seqzoo.contracts.options import (
     Options,
     check_options,
@@ -78,6 +78,8 @@ own."""
 def find(group: str, options: Options, allowed: Collection[str], where: str) -> Any:
     """The class that the option `class` names. Raises ConfigError."""
     name = options.get("class")
+    if isinstance(name, type):  # from a program; files hold names
+        return _complete(name, CONTRACTS[group], f"the {noun(group)} is {name.__module__}.{name.__qualname__}")
     if not isinstance(name, str):
         raise ConfigError(
             [f"{where}.class is {shown(name)}: name a class of {PACKAGES[group]}, or module.Class of your own"]
@@ -132,15 +134,18 @@ def _class_in(module: str, attribute: str, contract: type, what: str, subject: s
     if attribute not in classes:
         names = [name for name, value in classes.items() if issubclass(value, contract)]
         raise ConfigError([f"{subject}: there is no such {what}{closest(attribute, names)}"])
-    if not issubclass(classes[attribute], contract):
+    return _complete(classes[attribute], contract, subject)
+
+
+def _complete(component: type, contract: type, subject: str) -> type:
+    """The class itself. Raises ConfigError if it does not inherit from its base class or lacks methods."""
+    if not issubclass(component, contract):
         home = "seqzoo" if contract in (*CONTRACTS.values(), Metric) else contract.__module__.rpartition(".")[0]
         raise ConfigError([f"{subject}, which does not inherit from {home}.{contract.__name__}"])
-    undefined = [
-        name for name in dir(contract) if _is_abstract(contract, name) and _is_abstract(classes[attribute], name)
-    ]
+    undefined = [name for name in dir(contract) if _is_abstract(contract, name) and _is_abstract(component, name)]
     if undefined:
         raise ConfigError([f"{subject}, which does not define {', '.join(undefined)}: choose a class that does"])
-    return classes[attribute]
+    return component
 
 
 def _is_abstract(owner: type, name: str) -> bool:
@@ -195,6 +200,8 @@ def make(
     arguments |= _parts(constructor, {k: v for k, v in options.items() if k != "class"}, allowed, cell, where)
     try:
         made = _constructed(constructor, arguments)
+        if group != "data":  # its `spec` is set by `load`
+            _check_attributes(made, CONTRACTS[group])
         return _finish(made, common) if common else made
     except (ValueError, DataError, RuntimeError, OverflowError) as error:
         if isinstance(error, OverflowError) or re.search("overflow|negative dimension|invalid shape", str(error)):
@@ -236,6 +243,15 @@ def _constructed(constructor: type, arguments: Mapping[str, Any]) -> Any:
             raise
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         return constructor(**arguments).to("meta")
+
+
+def _check_attributes(made: object, contract: type) -> None:
+    """Raise PartError if a component lacks an attribute that its base class declares without a value."""
+    declared = [name for name in vars(contract).get("__annotations__", ()) if not hasattr(contract, name)]
+    missing = [f"self.{name}" for name in declared if not hasattr(made, name)]
+    if missing:
+        name = f"{type(made).__module__}.{type(made).__qualname__}"
+        raise PartError(f"{name}.__init__ does not set {', '.join(missing)}, which every {contract.__name__} has")
 
 
 def _finish(cell: Cell, common: Mapping[type, Options]) -> Cell:

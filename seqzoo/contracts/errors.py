@@ -60,6 +60,10 @@ class CheckpointError(SeqzooError):
     """A checkpoint or run directory that cannot be written, read or resumed."""
 
 
+class PartError(SeqzooError):
+    """A user-defined part that does not do what its base class requires."""
+
+
 class TrainingError(SeqzooError):
     """Training that cannot continue."""
 
@@ -67,7 +71,8 @@ class TrainingError(SeqzooError):
 def closest(name: str, names: Iterable[str], above: str = "") -> str:
     """The end of a message about an unknown name: `. Did you mean 'lstm' or 'lem'?` or the list of valid names."""
     names = sorted(names)
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.9)  # a typing error
+    near = near or difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     if near:
         return f". Did you mean {' or '.join(repr(f'{above}.{n}' if above else n) for n in near)}?"
     if not names:

@@ -44,7 +44,9 @@ def checked_lengths(lengths: Tensor, shape: Sequence[int], device: torch.device)
         return lengths.long()
     rows, steps = shape[:2]
     if lengths.shape != (rows,):
-        raise ValueError(f"lengths are {tuple(lengths.shape)}: the input has {rows} rows, a length each")
+        raise ValueError(
+            f"lengths have shape {tuple(lengths.shape)}: it must be ({rows},), a length for each row of the input"
+        )
     if lengths.device != device:
         raise ValueError(f"lengths are on {lengths.device} and the input on {device}: move one to the other")
     lengths = lengths.long()

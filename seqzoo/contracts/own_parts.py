@@ -1,10 +1,12 @@
-"""Exceptions raised in user-defined parts: which part raised them, where, and when in a run.
+"""Errors in user-defined parts: which part is wrong, where, and when in a run.
 
-Python programs receive these exceptions unchanged; the command line prints a `Failure` instead.
+Python programs receive exceptions of a part unchanged; the command line prints a `Failure` instead. A wrong result is
+a `PartError`.
 """
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from seqzoo.contracts.errors import SeqzooError, shortened
+from seqzoo.contracts.errors import PartError, SeqzooError, shortened
 
 NOT_OWN = ("seqzoo", "torch")
 """Packages whose classes are not user-defined."""
@@ -77,3 +79,30 @@ def _part(frame: FrameType) -> type | None:
     defined = [base for base in part.__mro__ if base.__module__ == module]
     is_own = defined and module.partition(".")[0] not in NOT_OWN and part.__module__.partition(".")[0] not in NOT_OWN
     return part if "seqzoo" in homes and is_own else None
+
+
+def wrong_result(part: object, method: str, result: Any, expected: str) -> PartError:
+    """The error for a method that returned something else than its base class requires.
+
+    Args:
+        part: the component.
+        method: name of the method.
+        result: what it returned.
+        expected: what it must return, as a noun phrase.
+    """
+    name = f"{type(part).__module__}.{type(part).__qualname__}.{method}"
+    code = getattr(inspect.unwrap(getattr(type(part), method)), "__code__", None)
+    place = "" if code is None else f" ({Path(code.co_filename).name}, line {code.co_firstlineno})"
+    return PartError(f"{name}{place} returned {described(result)}: it must return {expected}")
+
+
+def described(value: Any) -> str:
+    """A value for messages; tensors by their shapes, such as `(Tensor (8, 16), [Tensor (8, 16)])`."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{type(value).__name__} {tuple(shape)}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(described, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(described, value))}{',' * (len(value) == 1)})"
+    return "None" if value is None else f"{type(value).__name__} {value!r:.60}"

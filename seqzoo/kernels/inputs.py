@@ -9,8 +9,10 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import checked_lengths
+from seqzoo.contracts.state import flatten
 from seqzoo.contracts.steps import Steps
 from seqzoo.contracts.transforms import autocast_dtype, jit_traced, traced
+from seqzoo.kernels.results import first_state
 from seqzoo.kernels.stepping import Stepping
 
 SEQUENCES = "(B, T, {}), T at least 1"
@@ -47,7 +49,7 @@ def misshaped(cell: Stepping, x: Any, expected: str = SEQUENCES) -> ValueError:
 
 def _checked_state(cell: Stepping, x: Tensor, state: State | None) -> State:
     """`state` as tuples, or the initial state. Raises ValueError."""
-    first = cell.initial_state(x.shape[0])
+    first = first_state(cell, x.shape[0])
     if jit_traced():
         return first if state is None else state
     if state is not None:
@@ -77,15 +79,22 @@ def _check_types(cell: Stepping, x: Tensor, state: State | None, first: State) -
     autocast = autocast_dtype(x.device.type) is not None
     if weight is not None and not (weight.dtype == x.dtype or (autocast and x.is_floating_point())):
         raise ValueError(f"the input is {x.dtype} and the cell's weights are {weight.dtype}: convert one to the other")
-    for part, initial in zip(_parts(state or ()), _parts(first), strict=False):
+    mistake = "" if state is None else type_mistake(x, state, first)
+    if mistake:
+        raise ValueError(mistake)
+
+
+def type_mistake(x: Tensor, state: State, first: State) -> str:
+    """A sentence about a state on another device than x or with another dtype than `first`, the initial state; empty:
+    there is no mistake.
+    """
+    autocast = autocast_dtype(x.device.type) is not None
+    for part, initial in zip(flatten(state), flatten(first), strict=False):
         if part.device != x.device:
-            raise ValueError(f"the state is on {part.device} and the input on {x.device}: move one to the other")
+            return f"the state is on {part.device} and the input on {x.device}: move one to the other"
         if part.dtype not in (initial.dtype, x.dtype) and not (autocast and part.is_floating_point()):
-            raise ValueError(f"the state is {part.dtype}: it must be {initial.dtype}")
-
-
-def _parts(state: State) -> list[Tensor]:
-    return [tensor for part in state for tensor in (_parts(part) if isinstance(part, tuple) else [part])]
+            return f"the state is {part.dtype}: it must be {initial.dtype}"
+    return ""
 
 
 def _shapes(state: Any) -> Any:

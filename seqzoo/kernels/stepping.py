@@ -17,6 +17,7 @@ class Stepping(Protocol):
     engine: str
     torch_first: ClassVar[tuple[str, ...]]
     input_size: int
+    output_size: int
 
     def initial_state(self, batch_size: int) -> State: ...
     def project(self, x: Tensor) -> Tensor: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -10,17 +11,23 @@ from torch import Tensor
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import zero_padding
 from seqzoo.contracts.state import where
+from seqzoo.kernels import results
 from seqzoo.kernels.stepping import Stepping
 
 
 def reference(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
     """`Cell.scan` step by step."""
-    state = cell.initial_state(x.shape[0]) if state is None else state
-    return unroll(cell.step, cell.project(zero_padding(x, lengths)), state, lengths)
+    state = results.first_state(cell, x.shape[0]) if state is None else state
+    projected = results.project(cell, zero_padding(x, lengths))
+    return unroll(cell.step, projected, state, lengths, functools.partial(results.step, cell))
 
 
 def unroll(
-    step: Callable[[Tensor, State], tuple[Tensor, State]], projected: Tensor, state: State, lengths: Tensor | None
+    step: Callable[[Tensor, State], tuple[Tensor, State]],
+    projected: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    first_step: Callable[[Tensor, State], tuple[Tensor, State]] | None = None,
 ) -> tuple[Tensor, State]:
     """Run `step` over time.
 
@@ -30,14 +37,17 @@ def unroll(
             masked.
         state: initial state.
         lengths: number of real steps of each row, shape (B,); None: all steps are real.
+        first_step: `step` with checks, for the first step; None: without.
 
     Returns:
         Outputs (B, T, O), zero at padded steps, and the state after each row's last real step.
     """
     outputs = []
+    run = first_step or step
     # unbind: the gradient of each slice would be as long as the sequence, quadratic in total
     for t, p in enumerate(projected.unbind(1)):
-        output, following = step(p, state)
+        output, following = run(p, state)
+        run = step
         if lengths is not None:
             real = lengths > t
             output, following = where(real, (output, following), (torch.zeros_like(output), state))

@@ -15,6 +15,7 @@ from seqzoo.cells.cell import Cell, CellFactory
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import flatten
 from seqzoo.contracts.steps import Steps, supported
+from seqzoo.kernels.results import first_state
 from seqzoo.network.backbones.streams import side_by_side
 
 
@@ -39,7 +40,7 @@ class Layer(nn.ModuleList):
         return cast("list[Cell]", list(self))
 
     def initial_state(self, batch_size: int) -> State:
-        return tuple(cell.initial_state(batch_size) for cell in self.directions)
+        return tuple(first_state(cell, batch_size) for cell in self.directions)
 
     def scan(self, x: Tensor, state: State, steps: Steps | Tensor | None) -> tuple[Tensor, State]:
         """Run over sequences: (B, T, I) -> (B, T, O), zero at padded steps, and the state after the last real steps.

@@ -1,0 +1,57 @@
+"""Checked calls of the methods of a cell, which may be user-defined.
+
+Compiled code does not check shapes before it reads memory. Steps are checked when they are compiled, and at the first
+step of each sequence that is run step by step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from seqzoo.contracts.batch import State
+from seqzoo.contracts.own_parts import described, wrong_result
+from seqzoo.contracts.transforms import jit_traced
+from seqzoo.kernels.stepping import Stepping
+
+
+def first_state(cell: Stepping, rows: int) -> State:
+    """`Cell.initial_state`. Raises PartError if it is not a tuple of tensors with that number of rows."""
+    state = cell.initial_state(rows)
+    if not isinstance(state, tuple) or not _has_rows(state, rows):
+        raise wrong_result(cell, "initial_state", state, f"a tuple of tensors whose first dimension is {rows} here")
+    return state
+
+
+def project(cell: Stepping, x: Tensor) -> Tensor:
+    """`Cell.project`. Raises PartError if the result does not have the rows and steps of x."""
+    projected = cell.project(x)
+    rows = x.shape[:-1]
+    if not isinstance(projected, Tensor) or not (jit_traced() or projected.shape[: len(rows)] == rows):
+        raise wrong_result(cell, "project", projected, f"a tensor of shape ({', '.join(map(str, rows))}, P) here")
+    return projected
+
+
+def step(cell: Stepping, p: Tensor, state: State) -> tuple[Tensor, State]:
+    """`Cell.step`. Raises PartError if the result is not an output and a state of the same form as before."""
+    result: Any = cell.step(p, state)
+    if jit_traced():
+        return result
+    is_pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Tensor)
+    if not is_pair or result[0].shape != (p.shape[0], cell.output_size) or not _alike(result[1], state):
+        expected = f"(Tensor ({p.shape[0]}, {cell.output_size}), {described(state)})"
+        raise wrong_result(cell, "step", result, f"{expected}, an output and a state like that of initial_state")
+    return result
+
+
+def _has_rows(part: Any, rows: int) -> bool:
+    if isinstance(part, tuple):
+        return all(_has_rows(inner, rows) for inner in part)
+    return isinstance(part, Tensor) and part.dim() > 0 and (jit_traced() or part.shape[0] == rows)
+
+
+def _alike(part: Any, before: Any) -> bool:
+    if isinstance(before, tuple):
+        return isinstance(part, tuple) and len(part) == len(before) and all(map(_alike, part, before))
+    return isinstance(part, Tensor) and part.shape == before.shape
