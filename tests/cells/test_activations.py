@@ -78,8 +78,10 @@ def test_activations_combine_with_layer_norm(name: str) -> None:
 
 
 def test_an_unknown_activation_is_reported() -> None:
-    sentence = "cell.activation is 'swish': it must be one of tanh, relu, sigmoid, identity, softsign, hard_tanh, gelu"
+    sentence = (
+        "create_cell: activation is 'swish': it must be one of tanh, relu, sigmoid, identity, softsign, hard_tanh, gelu"
+    )
     with pytest.raises(ConfigError, match=sentence):
         seqzoo.create_cell("mgu", 4, 5, activation="swish")
-    with pytest.raises(ConfigError, match=r"there is no option 'cell.activatoin'. Did you mean 'cell.activation'"):
+    with pytest.raises(ConfigError, match=r"there is no option 'activatoin'. Did you mean 'activation'"):
         seqzoo.create_cell("projected_lstm", 4, 5, activatoin="relu")

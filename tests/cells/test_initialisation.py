@@ -71,7 +71,9 @@ def test_chrono_spreads_memories_from_two_steps_to_as_many_as_asked_for(name: st
 def test_chrono_is_for_all_cells_that_name_their_gates_and_no_other() -> None:
     for name in names("cell"):
         if name not in REMEMBERING:
-            with pytest.raises(ConfigError, match=r"^cell.chrono is set, but \w+ has no gate that keeps or writes"):
+            with pytest.raises(
+                ConfigError, match=r"^create_cell: chrono is set, but \w+ has no gate that keeps or writes"
+            ):
                 seqzoo.create_cell(name, INPUT, 4, chrono=10)
 
 
@@ -159,29 +161,33 @@ def test_recipes_and_modifiers_go_together() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("gru", {"chrono": 1}, "cell.chrono is 1: it must be at least 2 steps, or null"),
-        ("gru", {"recurrent_gain": 0.0}, "cell.recurrent_gain is 0.0: it must be above 0"),
-        ("gru", {"input_std": -1.0}, "cell.input_std is -1.0: it must be above 0, or null"),
+        ("gru", {"chrono": 1}, "create_cell: chrono is 1: it must be at least 2 steps, or null"),
+        ("gru", {"recurrent_gain": 0.0}, "create_cell: recurrent_gain is 0.0: it must be above 0"),
+        ("gru", {"input_std": -1.0}, "create_cell: input_std is -1.0: it must be above 0, or null"),
         (
             "gru",
             {"recurrent_init": "eye"},
-            "cell.recurrent_init is 'eye': it must be one of orthogonal, identity, xavier",
+            "create_cell: recurrent_init is 'eye': it must be one of orthogonal, identity, xavier",
         ),
-        ("gru", {"chrono": "long"}, "cell.chrono is 'long': it must be an integer or null"),
-        ("s_lstm", {"chrono": 9, "forget_gate": "exponential"}, "cell.chrono is set, but SLSTM has no gate"),
+        ("gru", {"chrono": "long"}, "create_cell: chrono is 'long': it must be an integer or null"),
+        ("s_lstm", {"chrono": 9, "forget_gate": "exponential"}, "create_cell: chrono is set, but SLSTM has no gate"),
         ("projected_lstm", {"recurrent_init": "identity"}, "the hidden-to-hidden weights of ProjectedLSTM are 4 x 2"),
         (
             "ind_rnn",
             {"recurrent_init": "xavier"},
-            "cell.recurrent_init is set, but IndRNN has no free hidden-to-hidden matrix",
+            "create_cell: recurrent_init is set, but IndRNN has no free hidden-to-hidden matrix",
         ),
         (
             "unitary",
             {"recurrent_gain": 2.0},
-            "cell.recurrent_gain is set, but Unitary has no free hidden-to-hidden matrix",
+            "create_cell: recurrent_gain is set, but Unitary has no free hidden-to-hidden matrix",
         ),
-        ("lru", {"torch_init": True}, "cell.torch_init is set, but LRU has no gates as in torch's cells"),
-        ("echo_state", {"input_std": 1.0}, "cell.input_std is set, but EchoState has no input weights to train"),
+        ("lru", {"torch_init": True}, "create_cell: torch_init is set, but LRU has no gates as in torch's cells"),
+        (
+            "echo_state",
+            {"input_std": 1.0},
+            "create_cell: input_std is set, but EchoState has no input weights to train",
+        ),
     ],
 )
 def test_meaningless_combinations_are_refused(name: str, options: dict, sentence: str) -> None:
