@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy
@@ -24,6 +25,13 @@ FEW = 4
 """Maximum number of rows for a sentence about every pair."""
 # choices that labels of configurations consist of, in this order
 CHOICES = ("cell", "backbone", "encoder", "learning", "training", "experiment")
+# options of data that say how examples are read, not which ones they are
+READING = {
+    "class", "seed", "fold", "root", "source", "encoding", "batch_size", "evaluation_batch_size", "max_tokens",
+    "max_length", "truncate", "window", "random_windows", "document_separator", "on_disk", "tokenizer",
+    "source_tokenizer", "target_tokenizer", "shared_subwords", "min_frequency", "vocabulary_size", "characters",
+    "word_places", "vectors", "vectors_words", "word_dropout", "blanks", "flip", "crop",
+}  # fmt: skip
 SECTIONS = ("cell", "backbone", "encoder", "task", "data", "learning", "training", "budget")
 COSTS = {
     "parameters": "parameters",
@@ -38,14 +46,16 @@ COSTS = {
 
 @dataclass
 class Row:
-    """The runs of one configuration, one per seed.
+    """The runs of one configuration, one per seed and fold.
 
     Args:
         label: name of the configuration.
         runs: its runs.
         scores: summaries by metric.
-        costs: means over the seeds, by the names of COSTS.
-        reached: for each seed the seconds of training until its validation score reached the table's `good_enough`, NaN
+        costs: means over the runs, by the names of COSTS.
+        errors: number of wrong labels of all folds, as the mean over the seeds, and of all labels; None where answers
+            are not classes.
+        reached: for each run the seconds of training until its validation score reached the table's `good_enough`, NaN
             if it never did.
     """
 
@@ -53,7 +63,20 @@ class Row:
     runs: list[RunRecord]
     scores: dict[str, Summary] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
+    errors: tuple[float, float] | None = None
     reached: list[float] = field(default_factory=list)
+
+    @property
+    def seeds(self) -> int:
+        """Number of different seeds."""
+        return len({run.folder if run.seed is None else run.seed for run in self.runs})
+
+    @property
+    def folds(self) -> str:
+        """The number of folds that were tested, and of how many; "-" without cross-validation."""
+        tested = len({run.fold for run in self.runs} - {None})
+        number = self.runs[0].config.get("data", {}).get("folds")
+        return f"{tested} of {number}" if isinstance(number, int) and tested < number else str(tested or "-")
 
     @property
     def seconds_to_score(self) -> float:
@@ -63,12 +86,12 @@ class Row:
 
 
 class Difference(NamedTuple):
-    """The difference of two rows, paired by seed.
+    """The difference of two rows, paired by seed and fold.
 
     Attributes:
         summary: of the differences.
         p: p-value of the sign-flip test.
-        always: whether the differences of all seeds have the same sign.
+        always: whether all differences have the same sign.
     """
 
     summary: Summary
@@ -104,7 +127,7 @@ class Table:
     """The configurations that were scored on the same data, best first.
 
     Args:
-        title: task and data set.
+        title: task and data set, with the options that distinguish it from others of its name.
         split: the split of the scores.
         metric: the metric that selects checkpoints.
         higher_is_better: whether high values of the metric are good.
@@ -129,6 +152,16 @@ class Table:
         return list(self.rows[0].scores)
 
     @property
+    def folded(self) -> bool:
+        """Whether there are folds of a cross-validation."""
+        return any(run.fold is not None for row in self.rows for run in row.runs)
+
+    @property
+    def unit(self) -> str:
+        """What the rows are paired by, in words."""
+        return "fold" if self.folded else "seed"
+
+    @property
     def times_scores(self) -> bool:
         """Whether the time until `good_enough` is meaningful; a score of 0 is not, where higher is better."""
         return not math.isnan(self.good_enough) and not (self.higher_is_better and self.good_enough == 0)
@@ -141,10 +174,13 @@ class Table:
         return [name for name in names if len({run.fingerprints[name] for run in runs if name in run.fingerprints}) > 1]
 
     def difference(self, row: Row, baseline: Row) -> Difference:
-        """The difference of two rows over the seeds that both have, positive where `row` is better."""
+        """The difference of two rows over the seeds and folds that both have, positive where `row` is better."""
         sign = 1 if self.higher_is_better else -1
-        scores, others = ({run.seed: run.scores(self.split)[self.metric] for run in r.runs} for r in (row, baseline))
-        values = [sign * (scores[seed] - others[seed]) for seed in scores if seed in others and seed is not None]
+        scores, others = (
+            {(run.seed, run.fold): run.scores(self.split)[self.metric] for run in r.runs if run.seed is not None}
+            for r in (row, baseline)
+        )
+        values = [sign * (scores[pair] - others[pair]) for pair in scores if pair in others]
         signs = {numpy.sign(value) for value in values}
         return Difference(summarize(values), sign_flip_p(values), signs in ({1}, {-1}))
 
@@ -161,15 +197,44 @@ def compare(runs: Sequence[RunRecord], split: str | None = None, score: float | 
     Raises:
         ConfigError: no run has scores on this split.
     """
-    titles = sorted({_title(run) for run in runs} - {""})
+    titles = _titles(runs)
     tables = []
-    for title in titles or [""]:
+    for title in sorted(set(titles) - {""}) or [""]:
         # runs of other programs do not name their data; they are added if there is only one data set
-        members = [run for run in runs if _title(run) == title or (not _title(run) and len(titles) <= 1)]
+        members = [
+            run for run, own in zip(runs, titles, strict=True) if own == title or (not own and len({*titles, ""}) <= 2)
+        ]
         tables += _table(title or "runs", members, split, score)
     if not tables:
         raise ConfigError([f"split is {split!r}: no run has scores of it; there are: {', '.join(SPLITS)}"])
     return tables
+
+
+def _titles(runs: Sequence[RunRecord]) -> list[str]:
+    """The title of the table of each run: its task and data set and, where data sets share a name, the options that
+    distinguish them.
+    """
+    by_name: dict[str, dict[str, dict[str, str]]] = {}
+    for run in runs:
+        by_name.setdefault(_title(run), {})[repr(_data_set(run))] = _data_set(run)
+    titles = []
+    for run in runs:
+        title, mine = _title(run), _data_set(run)
+        others = [*by_name[title].values()]
+        differing = [name for name in mine if len({other.get(name) for other in others}) > 1]
+        titles.append(printable(", ".join([title, *(f"{name}={mine[name]}" for name in differing)])))
+    return titles
+
+
+def _data_set(run: RunRecord) -> dict[str, str]:
+    """The options that say which examples a run read, and the fingerprints of their files."""
+    data = {"split": "random", **run.config.get("data", {})}  # as in runs of versions without this option
+    options = {name: value for name, value in data.items() if name not in READING and value is not None}
+    fingerprints = run.fingerprints
+    return {
+        name: f"{value} ({fingerprints[value][:8]})" if str(value) in fingerprints else str(value)
+        for name, value in sorted(options.items())
+    }
 
 
 def _title(run: RunRecord) -> str:
@@ -189,13 +254,14 @@ def _table(title: str, runs: list[RunRecord], split: str | None, score: float | 
     grouped: dict[str, list[RunRecord]] = {}
     for run in runs:
         grouped.setdefault(run.group, []).append(run)
-    groups = [sorted(group, key=lambda run: run.seed or 0) for group in grouped.values()]
+    groups = [sorted(group, key=lambda run: (run.seed or 0, run.fold or 0)) for group in grouped.values()]
     rows = [Row(label, group) for label, group in zip(labels(groups), groups, strict=True)]
     good_enough = score if score is not None else _reached_by_all(rows, metric, higher)
     for row in rows:
         shared = [name for name in first.scores(split) if all(name in run.scores(split) for run in row.runs)]
         row.scores = {name: summarize([run.scores(split)[name] for run in row.runs]) for name in shared}
         row.costs = {name: sum(run.number(name) for run in row.runs) / len(row.runs) for name in COSTS}
+        row.errors = _pooled_errors(row, split)
         row.reached = [_seconds_until(run, metric, good_enough, higher) for run in row.runs]
     unscored = [row.label for row in rows if metric not in row.scores]
     rows = [row for row in rows if metric in row.scores]
@@ -204,16 +270,39 @@ def _table(title: str, runs: list[RunRecord], split: str | None, score: float | 
     return [Table(title, split, metric, higher, good_enough, rows, unscored, _baselines(runs, split))]
 
 
+def _pooled_errors(row: Row, split: str) -> tuple[float, float] | None:
+    counts = [errors for run in row.runs if (errors := run.errors(split)) is not None]
+    if len(counts) < len(row.runs):
+        return None
+    wrong, labels = (sum(column) / row.seeds for column in zip(*counts, strict=True))
+    return wrong, labels
+
+
 def _baselines(runs: Iterable[RunRecord], split: str) -> list[BaselineRow]:
-    """The different baselines of runs; those that read the same data share one."""
+    """The different baselines of runs; those that read the same data share one. Those of folds are averaged."""
     rows: dict[tuple[str, str], BaselineRow] = {}
+    by_fold: dict[int, BaselineRow] = {}
     for run in runs:
         best = run.baseline
         scores = best["scores"].get(split) if best is not None else None
         if best is not None and scores:
-            label = printable(f"baseline: {best['name']}")
-            rows.setdefault((label, repr(scores)), BaselineRow(label, scores, float(best["seconds"])))
-    return list(rows.values())
+            row = BaselineRow(printable(f"baseline: {best['name']}"), scores, float(best["seconds"]))
+            if run.fold is None:
+                rows.setdefault((row.label, repr(scores)), row)
+            else:
+                by_fold.setdefault(run.fold, row)
+    return [*rows.values(), *_averaged([*by_fold.values()])]
+
+
+def _averaged(folds: Sequence[BaselineRow]) -> list[BaselineRow]:
+    """The mean of the best baselines of folds."""
+    if not folds:
+        return []
+    names = {row.label for row in folds}
+    shared = [name for name in folds[0].scores if all(name in row.scores for row in folds)]
+    scores = {name: fmean(row.scores[name] for row in folds) for name in shared}
+    label = names.pop() if len(names) == 1 else "baseline: the best of each fold"
+    return [BaselineRow(label, scores, fmean(row.seconds for row in folds))]
 
 
 def _higher_is_better(metric: str, runs: Iterable[RunRecord]) -> bool:
@@ -235,8 +324,10 @@ def labels(groups: Sequence[Sequence[RunRecord]]) -> list[str]:
     names = []
     for run, name in zip(first, chosen, strict=True):
         # "class" is compared, too: the YAML of a name may have been changed to a user-defined class
-        alike = [options(other, ("seed",)) for other, others in zip(first, chosen, strict=True) if others == name]
-        values = options(run, ("seed",))
+        alike = [
+            options(other, ("seed", "fold")) for other, others in zip(first, chosen, strict=True) if others == name
+        ]
+        values = options(run, ("seed", "fold"))
         keys = [key for key in values if len({repr(other.get(key)) for other in alike}) > 1]
         names.append(
             printable(" ".join([name, *(f"{key.rpartition('.')[2]}={_as_written(values[key])}" for key in keys)]))
@@ -249,7 +340,7 @@ def _as_written(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
-def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed")) -> dict[str, Any]:
+def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed", "fold")) -> dict[str, Any]:
     """The options of a run as one dictionary with dotted keys, without those of some names."""
     flat: dict[str, Any] = {}
 
@@ -303,14 +394,15 @@ def sentence(table: Table, better: Row, other: Row) -> str:
     names = f"{better.label} and {other.label}"
     gap = f"{table.metric} {shown(summary.mean)} on average ({shown(summary.low)} to {shown(summary.high)})"
     if count == 0:
-        return f"{names} have no seed in common."
+        return f"{names} have no {table.unit} in common."
     if count == 1:
-        return f"{names} cannot be told apart at 1 seed."
+        return f"{names} cannot be told apart at 1 {table.unit}."
     if difference.verdict == "better":
-        return f"{better.label} is better than {other.label} at {count} seeds: {gap}, p = {difference.p:.2g}."
+        return f"{better.label} is better than {other.label} at {count} {table.unit}s: {gap}, p = {difference.p:.2g}."
     if difference.verdict == "ahead":
-        return f"{better.label} is ahead of {other.label} at each of {count} seeds, too few to rule out chance: {gap}."
-    return f"{names} cannot be told apart at {count} seeds: {gap}, p = {difference.p:.2g}."
+        number = f"{count} {table.unit}s, too few to rule out chance"
+        return f"{better.label} is ahead of {other.label} at each of {number}: {gap}."
+    return f"{names} cannot be told apart at {count} {table.unit}s: {gap}, p = {difference.p:.2g}."
 
 
 def sentences(table: Table) -> list[str]:
@@ -352,7 +444,7 @@ def _verdicts(table: Table) -> list[str]:
         verdicts[difference.verdict if difference.summary.mean > 0 else "alike"].append(row.label)
     beginnings = {
         "alike": f"{best.label} cannot be told apart from",
-        "ahead": f"With too few seeds to rule out chance, {best.label} is ahead at each of them of",
+        "ahead": f"With too few {table.unit}s to rule out chance, {best.label} is ahead at each of them of",
         "better": f"{best.label} is better than",
     }
     return [f"{beginnings[verdict]} {', '.join(names)}." for verdict, names in verdicts.items() if names]
@@ -368,22 +460,30 @@ def explanation(table: Table) -> str:
         else ""
     )
     unscored = f" Left out because they lack {table.metric}: {', '.join(table.unscored)}." if table.unscored else ""
+    over, paired, folds = "seeds", "seed", ""
+    if table.folded:
+        over, paired = "seeds and folds", "seed and fold"
+        folds = (
+            " Errors are those of all folds together, as the mean over seeds. Folds share training examples, so that p "
+            "is too small."
+        )
     reached = ""
     if table.times_scores:
         reached = f"; the last column is the time until {table.metric} on validation first reached that value"
     return (
-        f"Scores on {table.split}: mean and standard deviation over seeds, in brackets the {LEVEL:.0%} bootstrap "
-        f"interval of the mean. Differences are paired by seed; p is of the exact sign-flip test, which needs "
-        f"{seeds_needed()} seeds to fall below {ALPHA:.2g}. Intervals of few seeds are too narrow: the test decides."
-        f"{by_chance}{unscored} Seconds are wall-clock time of training, validation included{reached}. "
-        "Tokens/s only count updates, on a CPU per CPU second."
+        f"Scores on {table.split}: mean and standard deviation over {over}, in brackets the {LEVEL:.0%} bootstrap "
+        f"interval of the mean. Differences are paired by {paired}; p is of the exact sign-flip test, which needs "
+        f"{seeds_needed()} {table.unit}s to fall below {ALPHA:.2g}. Intervals of few {table.unit}s are too narrow: "
+        f"the test decides.{folds}{by_chance}{unscored} Seconds are wall-clock time of training, validation "
+        f"included{reached}. Tokens/s only count updates, on a CPU per CPU second."
     )
 
 
 def header(table: Table) -> list[str]:
     """The headings of the columns."""
     reached = [f"seconds to reach {shown(table.good_enough)}"] if table.times_scores else []
-    return ["architecture", "seeds", *table.metrics, *COSTS.values(), *reached]
+    folds = ["folds", "errors"] if table.folded else []
+    return ["architecture", "seeds", *folds, *table.metrics, *COSTS.values(), *reached]
 
 
 def grid(table: Table) -> list[list[str]]:
@@ -392,7 +492,9 @@ def grid(table: Table) -> list[list[str]]:
     for row in table.baselines:
         scores = [shown(row.scores.get(name, math.nan)) for name in table.metrics]
         costs = [_amount(row.seconds) if name == "seconds" else "-" for name in COSTS]
-        found.append([row.label, "-", *scores, *costs, *(["-"] if table.times_scores else [])])
+        found.append(
+            [row.label, "-", *["-", "-"] * table.folded, *scores, *costs, *(["-"] if table.times_scores else [])]
+        )
     return found
 
 
@@ -404,7 +506,12 @@ def cells(table: Table, row: Row) -> list[str]:
     reached = _amount(row.seconds_to_score) + (
         f" ({len(row.reached) - missed} of {len(row.reached)})" if missed else ""
     )
-    return [row.label, str(len(row.runs)), *scores, *costs, *([reached] if table.times_scores else [])]
+    folds = [row.folds, _errors(row)] if table.folded else []
+    return [row.label, str(row.seeds), *folds, *scores, *costs, *([reached] if table.times_scores else [])]
+
+
+def _errors(row: Row) -> str:
+    return "-" if row.errors is None else f"{row.errors[0]:,.4g} of {row.errors[1]:,.0f}"
 
 
 def as_text(tables: Sequence[Table], problems: Sequence[str]) -> str:
@@ -454,7 +561,7 @@ def as_csv(tables: Sequence[Table]) -> str:
     """Tables as CSV: a line for each configuration and metric, in full precision."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    names = ("data", "architecture", "split", "metric", "mean", "sd", "low", "high", "seeds")
+    names = ("data", "architecture", "split", "metric", "mean", "sd", "low", "high", "seeds", "folds", "errors")
     writer.writerow([*names, *COSTS, "score", "seconds_to_score"])
     for table in tables:
         for row in table.rows:
@@ -463,7 +570,10 @@ def as_csv(tables: Sequence[Table]) -> str:
                 writer.writerow(
                     [
                         *map(_spreadsheet, (table.title, row.label, table.split, metric)),
-                        *summary,
+                        *summary[:4],
+                        row.seeds,
+                        row.folds,
+                        "" if row.errors is None else row.errors[0],
                         *costs,
                         table.good_enough,
                         row.seconds_to_score,

@@ -41,7 +41,7 @@ class RunRecord:
 
     Args:
         folder: the run directory.
-        group: the same for runs that differ only in their seed.
+        group: the same for runs that differ only in their seed or fold.
         seed: the seed; None: unknown.
         config: the configuration; empty for runs of other programs.
         metrics: content of metrics.json; for runs of other programs, the last point of each curve.
@@ -59,6 +59,24 @@ class RunRecord:
     def choices(self) -> dict[str, str]:
         """The names that were chosen, such as {"cell": "lstm"}."""
         return self.config.get("choices", {})
+
+    @property
+    def fold(self) -> int | None:
+        """The number of the fold that was tested; None without cross-validation."""
+        data = self.config.get("data", {})
+        return data.get("fold") if data.get("folds") is not None else None
+
+    def errors(self, split: str) -> tuple[int, int] | None:
+        """The number of wrong labels of a split and of all its labels; None for answers that are not classes."""
+        report = self.metrics.get("report")
+        of_split = report.get(split) if isinstance(report, dict) else None
+        counts = of_split.get("confusion") if isinstance(of_split, dict) else None
+        if not isinstance(counts, list) or not all(isinstance(row, list) and len(row) == len(counts) for row in counts):
+            return None
+        numbers = [number for row in counts for number in row]
+        if not all(isinstance(number, int) and 0 <= number <= 2**53 for number in numbers):
+            return None
+        return sum(numbers) - sum(row[i] for i, row in enumerate(counts)), sum(numbers)
 
     def scores(self, split: str) -> dict[str, float]:
         """The metrics of a split; the first one selects checkpoints."""
@@ -92,7 +110,7 @@ def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
         patterns: folders, or wildcards for folders.
 
     Returns:
-        The newest run of each seed, and a message for each run that is left out.
+        The newest run of each seed and fold, and a message for each run that is left out.
 
     Raises:
         SeqzooError: a pattern matches nothing, or there is no finished run.
@@ -237,10 +255,11 @@ def _scalar(value: Any) -> float | None:
 
 
 def _newest_of_each_seed(runs: list[RunRecord], problems: list[str]) -> list[RunRecord]:
-    """The newest run of each seed of a configuration; older ones are reported."""
-    newest: dict[tuple[str, object], RunRecord] = {}
+    """The newest run of each seed and fold of a configuration on the same data; older ones are reported."""
+    newest: dict[tuple[object, ...], RunRecord] = {}
     for run in sorted(runs, key=lambda run: (run.folder / METRICS).stat().st_mtime if run.config else 0.0):
-        key = (run.group, run.folder if run.seed is None else run.seed)
+        seed = run.folder if run.seed is None else run.seed
+        key = (run.group, seed, run.fold, *sorted(run.fingerprints.items()))
         if key in newest:
             problems.append(
                 printable(f"{newest[key].folder} has the configuration and seed of {run.folder}, which is newer")

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqzoo.configuration.experiment import AUTO
 from seqzoo.contracts.options import Options
 from seqzoo.training.record.older import BPTT
 
@@ -82,9 +83,12 @@ def fingerprint(experiment: Experiment) -> str:
 
 
 def group_name(experiment: Experiment) -> str:
-    """A name that is the same for all seeds of a configuration."""
+    """A name that is the same for all seeds and folds of a configuration."""
     learned = _learned(experiment)
-    learned["data"] = {key: value for key, value in learned["data"].items() if key != "seed"}
+    folds = experiment.data.get("folds") is not None
+    learned["data"] = {
+        key: value for key, value in learned["data"].items() if key != "seed" and not (folds and key == "fold")
+    }
     learned["training"] = _without_housekeeping(learned["training"])
     if experiment.ensemble > 1:
         learned["ensemble"] = experiment.ensemble
@@ -94,9 +98,19 @@ def group_name(experiment: Experiment) -> str:
     if budget.keys() & {"parameters", "flops"}:
         # vocabularies may differ between seeds, and so may the width that meets a budget
         learned = _without_width(learned, learned["backbone"].get("hidden_size"))
+    if folds and experiment.recipe == AUTO:
+        # the recipe chooses by the training examples of the fold
+        learned = {"given": sorted(text for text in experiment.overrides if _is_learned(text))}
     # TensorBoard's HParams page only shows the beginning of a name
     chosen = (experiment.choices[group] for group in ("cell", "backbone", "data"))
     return "_".join([*chosen, _digest(learned, 10)])
+
+
+def _is_learned(override: str) -> bool:
+    """Whether an override distinguishes configurations, not their seeds, folds or places."""
+    path = override.partition("=")[0].lstrip("+~")
+    option = path.rpartition(".")[2]
+    return option not in (*HOUSEKEEPING, "seed", "fold", "baseline") and not path.startswith("hydra.")
 
 
 def _learned(experiment: Experiment) -> dict[str, Any]:

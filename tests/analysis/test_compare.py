@@ -188,6 +188,67 @@ def test_each_data_set_has_its_table(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def folded(folder: Path, cell: str, seed: int, accuracies: list[float], **changes) -> None:
+    """A run for each fold, of 100 examples with two classes."""
+    for fold, accuracy in enumerate(accuracies):
+        data = {"folds": len(accuracies), "fold": fold}
+        run = write_run(folder / f"{cell}_{seed}_{fold}", cell, seed, accuracy, data=data, **changes)
+        metrics = json.loads((run / METRICS).read_text())
+        wrong = round(100 * (1 - accuracy))
+        baseline = {"name": "ngrams", "description": "n-grams", "scores": {"test": {"accuracy": 0.6 + fold / 10}}}
+        report = {"test": {"classes": ["a", "b"], "confusion": [[50, 0], [wrong, 50 - wrong]]}}
+        added = {"report": report, "baseline": {**baseline, "seconds": 1.0}}
+        (run / METRICS).write_text(json.dumps({**metrics, **added}))
+
+
+def test_folds_are_one_row(tmp_path: Path) -> None:
+    folded(tmp_path, "gru", 0, [0.7, 0.8, 0.9])
+    folded(tmp_path, "gru", 1, [0.7, 0.8, 0.6])
+    folded(tmp_path, "lstm", 0, [0.9, 0.95, 0.91])
+    table = table_of(tmp_path)
+    assert [(row.label, row.seeds, row.folds) for row in table.rows] == [("lstm", 1, "3"), ("gru", 2, "3")]
+    assert table.rows[1].scores["accuracy"].mean == pytest.approx(0.75)
+    assert [row.errors for row in table.rows] == [(24, 300), (75, 300)]
+    assert cells(table, table.rows[0])[:4] == ["lstm", "1", "3", "24 of 300"]
+    assert header(table)[:4] == ["architecture", "seeds", "folds", "errors"]
+    assert table.difference(*table.rows).summary[0] == pytest.approx((0.2 + 0.15 + 0.01) / 3)
+    assert "lstm is ahead of gru at each of 3 folds, too few to rule out chance" in sentences(table)[0]
+    [baseline] = table.baselines
+    assert (baseline.label, baseline.scores["accuracy"]) == ("baseline: ngrams", pytest.approx(0.7))
+    rows = list(csv.DictReader(io.StringIO(as_csv([table]))))
+    assert (rows[0]["seeds"], rows[0]["folds"], rows[0]["errors"]) == ("1", "3", "24.0")
+    (tmp_path / "lstm_0_1" / METRICS).unlink()
+    assert table_of(tmp_path).rows[0].folds == "2 of 3"
+
+
+def test_folds_whose_recipes_differ_are_one_row(tmp_path: Path) -> None:
+    for fold in range(2):
+        given = ["task=tagging", "recipe=auto", "data.folds=2", f"data.fold={fold}", "seed=0"]
+        run = write_run(
+            tmp_path / str(fold), "gru", 0, 0.5, data={"folds": 2, "fold": fold}, training={"warmup_steps": fold}
+        )
+        config = json.loads((run / CONFIG).read_text())
+        (run / CONFIG).write_text(json.dumps({**config, "recipe": "auto", "overrides": given}))
+    assert [row.folds for row in table_of(tmp_path).rows] == ["2"]
+
+
+def test_data_sets_of_one_name_have_tables_of_their_own(tmp_path: Path) -> None:
+    for number, (train, digest) in enumerate((("a.csv", "1"), ("a.csv", "2"), ("b.csv", "1"))):
+        data = {"train": train, "batch_size": 10 + number}
+        run = write_run(tmp_path / str(number), "gru", 0, 0.5, data=data)
+        config = json.loads((run / CONFIG).read_text())
+        files = [{"name": train, "path": f"/x/{train}", "fingerprint": digest * 64}]
+        (run / CONFIG).write_text(json.dumps({**config, "data_files": files}))
+    write_run(tmp_path / "3", "lstm", 0, 0.7, data={"train": "a.csv", "split": "random"})
+    tables = compare(read_runs([str(tmp_path)])[0])
+    assert [(table.title, len(table.rows)) for table in tables] == [
+        ("tagging, grammar_tags, train=a.csv", 1),
+        ("tagging, grammar_tags, train=a.csv (11111111)", 1),
+        ("tagging, grammar_tags, train=a.csv (22222222)", 1),
+        ("tagging, grammar_tags, train=b.csv (11111111)", 1),
+    ]
+
+
 @pytest.mark.parametrize(
     ("gru", "lstm", "said"),
     [
