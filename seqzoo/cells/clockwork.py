@@ -35,7 +35,7 @@ class Clockwork(GatedCell):
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
         num_modules: number of modules, at most hidden_size.
-        activation: activation instead of tanh.
+        activation: activation function instead of tanh.
     """
 
     gates = ("h",)

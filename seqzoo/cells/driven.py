@@ -19,7 +19,7 @@ class DrivenCell(Cell):
     Args:
         input_size: number of features per step.
         hidden_size: number of hidden units.
-        num_parts: G.
+        num_parts: number G of parts.
 
     Attributes:
         gates, keep_gate, write_gate, num_states: as in `GatedCell`, for the parts of `bias`.

@@ -24,7 +24,7 @@ class Elman(GatedCell):
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
         layer_norm: layer normalisation of W x and U h.
-        activation: f; sigmoid in the paper, tanh in torch.
+        activation: the activation function f: a sigmoid in the paper, tanh in torch.
     """
 
     gates = ("h",)

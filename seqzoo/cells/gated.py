@@ -22,7 +22,7 @@ class GatedCell(Cell):
         hidden_size: number of hidden units.
         layer_norm: layer normalisation of W x and U h, each over all gates, before the biases are added (Ba, Kiros &
             Hinton, Layer Normalization, 2016, https://arxiv.org/abs/1607.06450).
-        activation: activation instead of the tanh of the equations.
+        activation: activation function instead of the tanh of the equations.
 
     Attributes:
         gates: the letters of the gates, in the order of the parameters.

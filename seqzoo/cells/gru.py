@@ -26,7 +26,7 @@ class GRU(GatedCell):
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
         layer_norm: layer normalisation of W x and U h.
-        activation: activation of n.
+        activation: activation function of the candidate n.
     """
 
     gates = ("r", "z", "n")

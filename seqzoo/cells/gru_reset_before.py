@@ -24,7 +24,7 @@ class GRUResetBefore(SplitGatedCell):
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
         layer_norm: layer normalisation of W x, of U h for the gates and of U (r * h) for the candidate.
-        activation: activation of n.
+        activation: activation function of the candidate n.
     """
 
     gates = ("r", "z", "n")

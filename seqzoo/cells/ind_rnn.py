@@ -23,7 +23,7 @@ class IndRNN(DrivenCell):
 
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
-        activation: f.
+        activation: the activation function f.
         horizon: number of steps T over which gradients may at most double: |u| is clamped to 2^(1/T) (the paper's
             constraint for relu); null: no limit.
     """

@@ -28,7 +28,7 @@ class Janet(GatedCell):
         beta: shift of the input gate; above 0 more is written than is forgotten.
         forget_bias: initial bias of the forget gate; the paper uses chrono initialisation.
         layer_norm: layer normalisation of W x and U h.
-        activation: activation of g.
+        activation: activation function of the candidate g.
     """
 
     gates = ("s", "g")

@@ -32,8 +32,8 @@ class Jordan(Cell):
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
         output_size: number of outputs O; None: as many as hidden units.
-        activation: f, activation of the hidden units.
-        output_activation: g, activation of the outputs; identity for unbounded outputs.
+        activation: the activation function f of the hidden units.
+        output_activation: the activation function g of the outputs; identity for unbounded outputs.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class Leaky(GatedCell):
         tau_min, tau_max: smallest and largest time constant, in steps, of the first and the last unit.
         learned: learn the time constants, starting from these values.
         layer_norm: layer normalisation of W x and U h.
-        activation: f.
+        activation: the activation function f.
     """
 
     gates = ("h",)

@@ -26,7 +26,7 @@ class LiGRU(UGRNN):
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
         layer_norm: layer normalisation N; without it the state easily diverges.
-        activation: activation of n.
+        activation: activation function of the candidate n.
     """
 
     gates = ("z", "n")

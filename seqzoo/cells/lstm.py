@@ -34,7 +34,7 @@ class LSTM(GatedCell):
         forget_bias: initial bias of the forget gate; 0 in the original paper.
         output_activation: activation of c' in the output; identity: h' = o * c'.
         layer_norm: layer normalisation of W x, of U h, and of c' before the output.
-        activation: activation of g.
+        activation: activation function of the candidate g.
     """
 
     gates: tuple[str, ...] = ("i", "f", "g", "o")

@@ -23,7 +23,7 @@ class MGU(SplitGatedCell):
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
         layer_norm: layer normalisation of W x, of U h for the gate and of U (f * h) for the candidate.
-        activation: activation of n.
+        activation: activation function of the candidate n.
     """
 
     gates = ("f", "n")

@@ -24,7 +24,7 @@ class MinGRU(LinearRecurrence, DrivenCell):
 
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
-        positive: n = g(...), as in the log-space version of the paper.
+        positive: whether n = g(...), as in the log-space version of the paper.
     """
 
     gates = ("z", "n")

@@ -25,7 +25,7 @@ class MinLSTM(LinearRecurrence, DrivenCell):
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
         forget_bias: initial bias of the forget gate; in the paper larger values learn faster.
-        positive: n = g(...), as in `min_gru`.
+        positive: whether n = g(...), as in `min_gru`.
     """
 
     gates = ("f", "i", "n")

@@ -39,8 +39,8 @@ class NARX(Cell):
         input_window: p, number of last inputs that are read.
         output_window: q, number of last outputs that feed back.
         output_size: number of outputs O; None: as many as hidden units.
-        activation: f, activation of the hidden units.
-        output_activation: g, activation of the outputs; identity for unbounded outputs.
+        activation: the activation function f of the hidden units.
+        output_activation: the activation function g of the outputs; identity for unbounded outputs.
     """
 
     def __init__(

@@ -33,8 +33,8 @@ class QRNN(DrivenCell):
 
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
-        window: width of the convolution.
-        pooling: f, fo or ifo.
+        window: width of the convolution, in steps.
+        pooling: the variant of the paper: f, fo or ifo.
     """
 
     gates = ("z", "f", "o", "i")

@@ -32,13 +32,13 @@ class RecurrentHighway(DrivenCell):
 
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
-        depth: number of highway layers L.
-        coupled: coupled gates, c = 1 - t.
+        depth: number L of highway layers.
+        coupled: whether the gates are coupled, c = 1 - t.
         transform_bias: initial bias of the transform gate t; negative values carry the state through, lower for deep
             cells.
         layer_norm: layer normalisation of W x and, separately in each layer, of U s (Ba, Kiros & Hinton, Layer
             Normalization, 2016, https://arxiv.org/abs/1607.06450); not in the paper.
-        activation: activation of n.
+        activation: activation function of the candidate n.
     """
 
     def __init__(

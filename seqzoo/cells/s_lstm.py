@@ -50,7 +50,7 @@ class SLSTM(GatedCell):
         forget_gate: activation of the forget gate: sigmoid, as in the authors' code, or exponential; the paper allows
             both.
         layer_norm: layer normalisation of W x and R h.
-        activation: activation of z.
+        activation: activation function of the candidate z.
     """
 
     gates = ("i", "f", "z", "o")

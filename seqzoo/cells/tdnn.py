@@ -27,8 +27,8 @@ class TDNN(DrivenCell):
 
     Args:
         input_size, hidden_size: number of features per step, and of hidden units.
-        window: p, width of the convolution.
-        activation: f; sigmoid in the paper.
+        window: width p of the convolution, in steps.
+        activation: the activation function f: a sigmoid in the paper.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class UGRNN(GatedCell):
         input_size, hidden_size: number of features per step, and of hidden units.
         gate_bias: initial bias of the gate; above 0 the state is mostly kept.
         layer_norm: layer normalisation of W x and U h.
-        activation: s.
+        activation: the activation function s of the candidate c.
     """
 
     gates = ("g", "c")
