@@ -28,7 +28,7 @@ CHOICES = ("cell", "backbone", "encoder", "learning", "training", "experiment")
 # options of data that say how examples are read, not which ones they are
 READING = {
     "class", "seed", "fold", "root", "source", "encoding", "batch_size", "evaluation_batch_size", "max_tokens",
-    "max_length", "truncate", "window", "random_windows", "document_separator", "on_disk", "tokenizer",
+    "bucket_by", "max_length", "truncate", "window", "random_windows", "document_separator", "on_disk", "tokenizer",
     "source_tokenizer", "target_tokenizer", "shared_subwords", "min_frequency", "vocabulary_size", "characters",
     "word_places", "vectors", "vectors_words", "word_dropout", "blanks", "flip", "crop",
 }  # fmt: skip

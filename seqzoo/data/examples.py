@@ -22,7 +22,7 @@ from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.span_notation import OUTSIDE, parse, scheme_of, tags_of
 from seqzoo.contracts.spec import Codec, DataSpec
 from seqzoo.contracts.survey import Survey, measure_texts
-from seqzoo.data.batching.bucketing import Plans, padding_share
+from seqzoo.data.batching.bucketing import Length, Plans, padding_share
 from seqzoo.data.batching.ragged import Ragged, is_padded
 from seqzoo.data.checks import check_at_least_one, check_sizes
 from seqzoo.data.numbers import parse_steps
@@ -70,7 +70,7 @@ class Encoded(NamedTuple):
 
     inputs: Ragged
     targets: Ragged
-    lengths: list[int]
+    lengths: Sequence[Length]
     spans: Tensor | None = None
     spellings: Spellings | None = None
     references: list[str] | None = None
@@ -192,7 +192,7 @@ class ExampleData(DataModule):
     def padding_share(self) -> float:
         return padding_share(self._encoded["train"].inputs.lengths.tolist(), self._plans.of("train", 0))
 
-    def _lengths(self, split: str, epoch: int) -> Sequence[int]:
+    def _lengths(self, split: str, epoch: int) -> Sequence[Length]:
         return self._encoded[split].lengths
 
     def _batch(self, encoded: Encoded, rows: list[int]) -> Batch:
@@ -246,7 +246,7 @@ class ExampleData(DataModule):
         lengths = self.bucket_lengths(sources, answers)
         return Encoded(rows, Ragged(answers), lengths, marked, spellings, truncated=truncated, unknown=unknown)
 
-    def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
+    def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> Sequence[Length]:
         """The lengths by which examples are sorted into batches."""
         return [len(source) for source in sources]
 
@@ -420,7 +420,7 @@ class TransductionData(ExampleData):
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
         return targets.gather(rows)
 
-    def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> list[int]:
+    def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> Sequence[Length]:
         return [max(len(source), len(answer)) for source, answer in zip(sources, answers, strict=True)]
 
 

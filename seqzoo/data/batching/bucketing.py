@@ -9,12 +9,15 @@ import torch
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.batching.chance import generator_at
 
+Length = int | tuple[int, int]
+"""A length; or a length, and a number by which examples of the same length are sorted."""
+
 POOL = 50
 """Batches per pool, within which examples are sorted by length. Larger pools mean less padding and less randomness."""
 
 
 def bucket(
-    lengths: Sequence[int],
+    lengths: Sequence[Length],
     batch_size: int,
     max_tokens: int | None = None,
     generator: torch.Generator | None = None,
@@ -57,7 +60,7 @@ class Plans:
     def __init__(
         self,
         rows: Mapping[str, int],
-        lengths: Callable[[str, int], Sequence[int]],
+        lengths: Callable[[str, int], Sequence[Length]],
         seed: int,
         batch_size: int,
         max_tokens: int | None = None,
@@ -84,17 +87,26 @@ class Plans:
             raise DataError(f'the data has no split "{split}": it has {", ".join(self.rows)}')
 
 
-def _fill(order: list[int], lengths: Sequence[int], batch_size: int, max_tokens: int | None) -> list[list[int]]:
+def _fill(order: list[int], lengths: Sequence[Length], batch_size: int, max_tokens: int | None) -> list[list[int]]:
     """Cut indices, in order of rising length, into batches."""
     if max_tokens is None:
         return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     batches: list[list[int]] = []
     for index in order:
-        full = not batches or len(batches[-1]) == batch_size or (len(batches[-1]) + 1) * lengths[index] > max_tokens
-        if full:
+        length = lengths[index]
+        longest = length if isinstance(length, int) else length[0]
+        if not batches or len(batches[-1]) == batch_size or (len(batches[-1]) + 1) * longest > max_tokens:
             batches.append([])
         batches[-1].append(index)
     return batches
+
+
+def by_both_sides(source: int, target: int) -> Length:
+    """The length by which pairs are sorted so that both sides need little padding: that of the longer side and, within
+    it, how much longer the target is, rising and falling in turn, so that neighbours of different lengths are alike.
+    """
+    longest, difference = max(source, target), target - source
+    return longest, difference if longest % 2 else -difference
 
 
 def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.batching.bucketing import Length, by_both_sides
 from seqzoo.data.examples import Example, TransductionData
 from seqzoo.data.files.base import ExampleFiles
 from seqzoo.data.files.held_out import Key
@@ -29,6 +30,8 @@ class ParallelFiles(ExampleFiles, TransductionData):
         source_column, target_column: of such a table, names in its header or zero-based indices.
         source_tokenizer, target_tokenizer: of each side.
         shared_subwords: learn subwords jointly from both sides, so that names are split alike.
+        bucket_by: what the pairs of a batch have in common: the length of the longer side, or of both sides
+            (`seqzoo.data.batching.bucketing.by_both_sides`), which means less padding.
     """
 
     acts_with: ClassVar[dict[str, str]] = {
@@ -52,6 +55,7 @@ class ParallelFiles(ExampleFiles, TransductionData):
     source_tokenizer: str = "words"
     target_tokenizer: str = "words"
     shared_subwords: bool = False
+    bucket_by: Literal["longer_side", "both_sides"] = "longer_side"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,6 +105,11 @@ class ParallelFiles(ExampleFiles, TransductionData):
             first, second = sorted(map(root, pair))
             parent[second] = first  # the root is a source, since sources sort before targets
         return [(root(source)[1],) for source, _ in pairs]
+
+    def bucket_lengths(self, sources: list[list[int]], answers: list[list[int]]) -> Sequence[Length]:
+        if self.bucket_by == "longer_side":
+            return super().bucket_lengths(sources, answers)
+        return [by_both_sides(len(source), len(answer)) for source, answer in zip(sources, answers, strict=True)]
 
     def _count(self, examples: list[Example]) -> DataSpec:
         sources, targets = [example.source for example in examples], [example.target for example in examples]

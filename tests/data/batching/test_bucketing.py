@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from seqzoo.data.batching.bucketing import Plans, bucket, padding_share
+from seqzoo.data.batching.bucketing import Plans, bucket, by_both_sides, padding_share
 
 LENGTHS = [*random.Random(0).choices(range(1, 61), k=997), 500]
 
@@ -56,3 +56,18 @@ def test_held_out_rows_have_one_order() -> None:
     for epoch in range(4):
         plans.of("train", epoch)
         assert plans.of("validation", epoch) == [[1, 3], [2, 0]]
+
+
+def test_pairs_are_alike_on_both_sides() -> None:
+    """Each pair of lengths once: there is less padding on either side than by the longer length alone."""
+    pairs = [(source, target) for source in range(1, 13) for target in range(1, 13)]
+    batches = bucket([by_both_sides(*pair) for pair in pairs], 4)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(pairs)))
+    longest = [max(pairs[index]) for batch in batches for index in batch]
+    assert longest == sorted(longest)
+    plain = bucket([max(pair) for pair in pairs], 4)
+    for side in (0, 1):
+        lengths = [pair[side] for pair in pairs]
+        assert padding_share(lengths, batches) < 0.75 * padding_share(lengths, plain)
+    limited = bucket([by_both_sides(*pair) for pair in pairs], 100, max_tokens=24)
+    assert all(len(batch) * max(max(pairs[index]) for index in batch) <= 24 for batch in limited)
