@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import seqzoo
+from seqzoo.configuration import registry
 from seqzoo.contracts.errors import ConfigError, PartError
 
 HERE = r"\(test_wrong_parts.py, line \d+\)"
@@ -29,6 +31,12 @@ class Plain(seqzoo.Cell):
     def step(self, p: Tensor, state: seqzoo.State) -> Any:
         h = torch.tanh(p + self.recur(state[0]))
         return h, (h,)
+
+
+class Detached(Plain):
+    def step(self, p: Tensor, state: seqzoo.State) -> Any:
+        h, _ = super().step(p, state)
+        return h.detach(), (h.detach(),)
 
 
 def variant(method: str, change: Any) -> type[Plain]:
@@ -103,6 +111,24 @@ def test_missing_attributes() -> None:
 
     with pytest.raises(PartError, match=r"Unsized.__init__ does not set self.output_size, which every Cell has"):
         seqzoo.RNN(Unsized, 3, 4)
+
+
+def test_weights_without_a_gradient_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    small = ("task=tagging", "debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
+    monkeypatch.setattr(registry, "_user_dirs", [])
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "detached.yaml").write_text("# without a gradient\nclass: test_wrong_parts.Detached\n")
+    registry.use_config_dir(tmp_path)
+    own = ("cell=detached", "allow_modules=[test_wrong_parts]")
+    for options, remarks in ((own, 1), (("cell=echo_state",), 0)):
+        run = seqzoo.train(*small, *options, f"hydra.run.dir=run{remarks}")
+        log = (run.folder / "train.log").read_text()
+        assert log.count("no gradient reaches ") == remarks
+    assert (
+        "reaches encoder.embedding.weight, backbone.layers.0.0.read.weight" in (tmp_path / "run1/train.log").read_text()
+    )
 
 
 def test_a_class_is_a_cell_by_its_base_class() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Loss, State
 from seqzoo.contracts.errors import TrainingError
@@ -90,13 +90,22 @@ def checked_result(rule: LearningRule, result: Any) -> tuple[Loss, State | None]
     return result
 
 
-def check_some_gradient(rule: LearningRule, model: Model) -> None:
-    """Raise TrainingError if no weight of a model has a gradient before the first update."""
-    if all(weight.grad is None for weight in model.parameters()):
+def without_gradient(rule: LearningRule, model: Model) -> dict[str, nn.Parameter]:
+    """The trained weights that have no gradient, by name. Raises TrainingError if no weight has one."""
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    missing = {name: weight for name, weight in trained.items() if weight.grad is None}
+    if len(missing) == len(trained):
         raise TrainingError(
             f"{_named(rule)}.gradients gave no weight a gradient in the first update: without one nothing is learned; "
             "it must add to grad of the model's parameters"
         )
+    return missing
+
+
+def remark_without_gradient(names: Sequence[str]) -> str:
+    """The remark about weights that no gradient has reached."""
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"no gradient reaches {listed}: they are not trained; is an output detached, or are they not used?"
 
 
 def _named(rule: LearningRule) -> str:

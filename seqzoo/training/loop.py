@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.parts import DataModule
-from seqzoo.learning.rule import check_some_gradient, checked_result
+from seqzoo.learning.rule import checked_result, remark_without_gradient, without_gradient
 from seqzoo.training.diagnostics import Diagnostics
 from seqzoo.training.evaluation import decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
@@ -107,6 +107,9 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
                 every = settings.validate_every
                 if position.finished or (epoch_ends if every is None else position.step % every == 0):
                     session.check_finite()
+                    if session.without_gradient:
+                        run.log(remark_without_gradient([*session.without_gradient]))
+                        session.without_gradient = {}
                     with during(lambda: f"in the validation after update {position.step:,}"):
                         validate(session, data, run, diagnostics)
                     watch.lap()
@@ -145,7 +148,9 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
         totals.append(loss.total.detach())
         counts.append(loss.count)
     if position.step == 0:
-        check_some_gradient(session.rule, model)
+        session.without_gradient = without_gradient(session.rule, model)
+    for name in [name for name, weight in session.without_gradient.items() if weight.grad is not None]:
+        del session.without_gradient[name]
     session.scaler.unscale_(session.optimizer)
     total, count = torch.stack(totals).sum(), torch.stack(counts).sum()
     for parameter in model.parameters():

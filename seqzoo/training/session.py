@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, State
 from seqzoo.contracts.errors import TrainingError
@@ -115,6 +115,7 @@ class Session:
             device, so that an update does not synchronise with it.
         bad_step: the first update whose loss or gradient was not finite; -1: none.
         bad_inputs, bad_targets: the first update whose inputs or targets were not finite; -1: none.
+        without_gradient: the weights that had no gradient in any update until the first validation, by name.
     """
 
     model: Model
@@ -140,6 +141,7 @@ class Session:
         self.running_count = torch.zeros((), dtype=torch.float64, device=self.device)
         self.bad_step = torch.full((), -1, dtype=torch.long, device=self.device)
         self.bad_inputs, self.bad_targets = self.bad_step.clone(), self.bad_step.clone()
+        self.without_gradient: dict[str, nn.Parameter] = {}
 
     @property
     def spent(self) -> float:
