@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,16 @@ class Detached(Plain):
     def step(self, p: Tensor, state: seqzoo.State) -> Any:
         h, _ = super().step(p, state)
         return h.detach(), (h.detach(),)
+
+
+class Misnaming(Plain):
+    def step(self, p: Tensor, state: seqzoo.State) -> Any:
+        return {}["k" * 5000]
+
+
+class Refusing(Plain):
+    def step(self, p: Tensor, state: seqzoo.State) -> Any:
+        raise ValueError
 
 
 def variant(method: str, change: Any) -> type[Plain]:
@@ -129,6 +140,22 @@ def test_weights_without_a_gradient_are_named(tmp_path: Path, monkeypatch: pytes
     assert (
         "reaches encoder.embedding.weight, backbone.layers.0.0.read.weight" in (tmp_path / "run1/train.log").read_text()
     )
+
+
+def test_an_exception_in_the_trial_batch(tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    (tmp_path / "conf" / "cell").mkdir(parents=True)
+    for name in ("Misnaming", "Refusing"):
+        (tmp_path / "conf" / "cell" / f"{name}.yaml").write_text(f"# raises\nclass: test_wrong_parts.{name}\n")
+    own = ("check", "--config-dir", "conf", "allow_modules=[test_wrong_parts]", "task=tagging")
+    done = command(*own, "cell=Misnaming")
+    assert (done.status, max(map(len, done.err.splitlines()))) == (1, 299)
+    last = done.err.splitlines()[-1]
+    assert last.startswith("seqzoo: test_wrong_parts.Misnaming.step raised KeyError: 'kkkkk")
+    assert last.endswith("in the trial of a batch before training")
+    done = command(*own, "cell=Refusing")
+    assert done.status == 2
+    assert "cell=Refusing, task=tagging: test_wrong_parts.Refusing.step raised ValueError (test_wr" in done.err
 
 
 def test_a_class_is_a_cell_by_its_base_class() -> None:

@@ -14,6 +14,7 @@ from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import shown, thawed
+from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.steps import unsupported
@@ -140,11 +141,15 @@ def _shape(data: DataModule) -> tuple[int, int]:
 def _misfit_as_config_error(experiment: Experiment, data: DataModule, model: Model) -> Iterator[None]:
     """Convert errors of torch in the forward pass of a model to a ConfigError."""
     try:
-        yield
+        with during(lambda: "in the trial of a batch before training"):
+            yield
     except (RuntimeError, IndexError, ValueError) as error:
+        failure = failure_of_own_part(error)
+        text = str(error).partition("\n")[0] or type(error).__name__
+        reason = text if failure is None else failure.sentence
         parts = ", ".join(f"{group}={experiment.choices[group]}" for group in ("encoder", "backbone", "cell", "task"))
         advice = "" if _makes_vectors(model, data.numbers) else f"; {_kind_of_inputs(experiment, data)}"
-        raise ConfigError([f"no batch goes through {parts}: {str(error).splitlines()[0]}{advice}"]) from error
+        raise ConfigError([f"no batch goes through {parts}: {reason}{advice}"]) from error
 
 
 def _makes_vectors(model: Model, numbers: bool) -> bool:

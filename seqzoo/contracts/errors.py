@@ -24,11 +24,12 @@ def shortened(sentence: str) -> str:
     sentence = printable(sentence)
     for quote in (r"\S{%d,}", r"'[^']{%d,}'", r'"[^"]{%d,}"'):
         if len(sentence) > LONGEST_SENTENCE:
-            sentence = re.sub(quote % LONGEST_QUOTE, lambda match: _cut(match[0], LONGEST_QUOTE), sentence)
-    return _cut(sentence, LONGEST_SENTENCE)
+            sentence = re.sub(quote % LONGEST_QUOTE, lambda match: cut(match[0], LONGEST_QUOTE), sentence)
+    return cut(sentence, LONGEST_SENTENCE)
 
 
-def _cut(text: str, longest: int) -> str:
+def cut(text: str, longest: int) -> str:
+    """Cut a text in the middle if it is longer than `longest` characters."""
     half = (longest - 3) // 2
     return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from seqzoo.contracts.errors import PartError, SeqzooError, shortened
+from seqzoo.contracts.errors import LONGEST_SENTENCE, PartError, SeqzooError, cut, shortened
 
 NOT_OWN = ("seqzoo", "torch")
 """Packages whose classes are not user-defined."""
@@ -67,7 +67,8 @@ def failure_of_own_part(error: BaseException) -> Failure | None:
     )
     shown = traceback.TracebackException(type(error), error, error.__traceback__)
     shown.stack = traceback.StackSummary.from_list(shown.stack[parts[0][0] :])
-    return Failure(shortened(sentence), "".join(shown.format()))
+    details = "".join(shown.format()).splitlines()
+    return Failure(shortened(sentence), "\n".join(cut(line, LONGEST_SENTENCE) for line in details))
 
 
 def _part(frame: FrameType) -> type | None:
