@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -84,28 +84,35 @@ def count_flops(model: Model, numbers: bool) -> float:
     return counter.flops / STEPS
 
 
+MOST_RESULTS = 20_000
+"""Number of cached shapes from which on the cache is emptied."""
+
+
 class _Counter(TorchDispatchMode):
     """Counts the FLOPs of matrix products.
 
     An operation on the meta device takes a third of a millisecond, and the steps of a cell are alike: the shapes of
-    results are cached by the shapes of inputs.
+    results are cached by the shapes of inputs, for all models.
     """
+
+    results: ClassVar[dict[Any, Callable[[Any], Tensor]]] = {}
 
     def __init__(self) -> None:
         super().__init__()
         self.flops = 0
-        self._results: dict[Any, Callable[[Any], Tensor]] = {}
+        if len(self.results) > MOST_RESULTS:
+            self.results.clear()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         key = (function, _shapes(args), _shapes(list(kwargs.items())))
-        make = self._results.get(key)
+        make = self.results.get(key)
         if make is not None:
             out = make(args)
         else:
             out = _run(function, args, kwargs)
             if (again := _again(out, args, key)) is not None:
-                self._results[key] = again
+                self.results[key] = again
         if (of := flop_registry.get(function.overloadpacket)) is not None:
             self.flops += of(*args, **kwargs, out_val=out)
         return out

@@ -84,9 +84,12 @@ def test_captions_of_other_pictures() -> None:
     assert all(caption in row for caption, row in own), "a picture is nearest to itself"
 
 
+FEW = ("data.validation_size=5", "data.test_size=5")
+
+
 def test_numbers() -> None:
     """NARMA-10 sums products of the last inputs and outputs, which the mean does not predict."""
-    found = configured_baselines("task=regression", "data=narma10", "data.train_size=20", "data.test_size=5")
+    found = configured_baselines("task=regression", "data=narma10", "data.train_size=20", *FEW)
     mean, linear = scores_of(found, MeanTarget, LinearWindow)
     targets = torch.cat([batch.targets.flatten() for batch in found.data.batches("train")])
     test = torch.cat([batch.targets.flatten() for batch in found.data.batches("test")])
@@ -97,7 +100,7 @@ def test_numbers() -> None:
 
 
 def test_the_last_value_of_a_series_is_near_the_next() -> None:
-    found = configured_baselines("task=regression", "data=mackey_glass", "data.train_size=20", "data.test_size=5")
+    found = configured_baselines("task=regression", "data=mackey_glass", "data.train_size=20", *FEW)
     assert LastValue.reads(found.data.spec)
     mean, last = scores_of(found, MeanTarget, LastValue)
     batches = [*found.data.batches("test")]

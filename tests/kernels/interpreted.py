@@ -62,9 +62,11 @@ def run(cell: Cell, scan: Callable[..., Any], lengths: Tensor | None) -> list[Te
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("name", [name for name in names("cell") if is_compiled(name)])
+@pytest.mark.parametrize("name", names("cell"))
 def test_outputs_and_gradients_equal_the_reference(name: str) -> None:
     """With lengths; without lengths, generated code is compared before its first use anyway."""
+    if not is_compiled(name):
+        pytest.skip("its step cannot be compiled")
     cell = factory(name)(INPUT, 6)
     found = run(cell, lambda *given: fused_scan(cell, *given), LENGTHS)
     # an orthogonal matrix is an exponential, whose gradient is less exact

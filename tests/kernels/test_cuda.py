@@ -41,7 +41,7 @@ def interpret(which: str) -> None:
 
 
 def test_the_arithmetic_of_some_cells() -> None:
-    interpret(f"({FEW}) and references or more_rows or over_time")
+    interpret(f"({FEW}) and reference or more_rows or over_time")
 
 
 @pytest.mark.slow
