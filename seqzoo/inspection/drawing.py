@@ -6,9 +6,7 @@ import importlib.util
 import math
 import textwrap
 import unicodedata
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +17,13 @@ from torch.nn import functional as F
 from seqzoo.contracts import disk
 from seqzoo.contracts.batch import Alignment, Explanation
 from seqzoo.contracts.errors import ConfigError, not_installed, printable
+from seqzoo.inspection.fonts import families, missing_characters_told
 
 COLUMNS = 80
 """Characters per line of text in a figure; a Chinese character counts as two."""
 
 PANELS = 6
 """Maximum number of pictures side by side."""
-
-CHINESE_FONTS = (
-    "Noto Sans Mono CJK SC",
-    "Noto Sans CJK SC",
-    "WenQuanYi Zen Hei",
-    "SimHei",
-    "Microsoft YaHei",
-    "PingFang SC",
-)
 
 
 def can_draw() -> bool:
@@ -72,7 +62,7 @@ def draw(alignment: Alignment) -> Any:
     axes = figure.add_subplot()
     axes.imshow(alignment.weights.float().cpu().numpy(), cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
     axes.xaxis.tick_top()
-    style: dict[str, Any] = {"family": _fonts(), "parse_math": False}
+    style: dict[str, Any] = {"family": families([*alignment.read, *alignment.written]), "parse_math": False}
     axes.set_xticks(range(columns), alignment.read, rotation=90, **style)
     axes.set_yticks(range(rows), alignment.written, **style)
     axes.set_ylabel("written")
@@ -99,7 +89,8 @@ def _draw_text(alignment: Alignment) -> Any:
     axes.set_xlim(0, COLUMNS)
     axes.set_ylim(line + 2, 0)
     axes.axis("off")
-    style: dict[str, Any] = {"family": _fonts(), "fontsize": 11, "va": "center", "parse_math": False}
+    fonts = families([*alignment.read, *alignment.written])
+    style: dict[str, Any] = {"family": fonts, "fontsize": 11, "va": "center", "parse_math": False}
     axes.text(0, 0.5, f"-> {alignment.written[0]}", **style)
     for word, shade, (x, y) in zip(alignment.read, shades, places, strict=True):
         # orange, on which black text is legible
@@ -137,12 +128,13 @@ def _draw_panels(panels: list[tuple[Any, str]]) -> Any:
     # in inches
     height, below = 2.0 * wide * rows / columns, 0.2 + 0.16 * max(text.count("\n") + 1 for text in texts)
     figure = Figure(figsize=(2.0 * wide * across, (height + below) * down), layout="constrained")
+    fonts = families(texts)
     for number, axes in enumerate(figure.subplots(down, across, squeeze=False).flat):
         axes.axis("off")
         axes.set_anchor("N")
         if number < len(panels):
             axes.imshow(panels[number][0])
-            axes.set_title(texts[number], fontsize=8, family=_fonts(), parse_math=False, y=-0.12 / height, va="top")
+            axes.set_title(texts[number], fontsize=8, family=fonts, parse_math=False, y=-0.12 / height, va="top")
     return figure
 
 
@@ -172,8 +164,9 @@ def draw_confusion(classes: list[str], counts: list[list[int]]) -> Any:
     axes = figure.add_subplot()
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    axes.set_xticks(range(size), classes, rotation=90 if max(map(len, classes)) > 4 else 0)
-    axes.set_yticks(range(size), classes)
+    style: dict[str, Any] = {"family": ["DejaVu Sans", *families(classes)], "parse_math": False}
+    axes.set_xticks(range(size), classes, rotation=90 if max(map(len, classes)) > 4 else 0, **style)
+    axes.set_yticks(range(size), classes, **style)
     axes.set_xlabel("answered")
     axes.set_ylabel("right")
     if size <= COUNTED:
@@ -255,10 +248,11 @@ def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "") 
     axes = figure.add_axes(place)
     axes.imshow(torch.cat(panels).numpy(), aspect="auto", interpolation="nearest")
     axes.set_yticks(ticks, names, fontsize=9)
-    axes.set_xticks(range(len(labels)), labels, rotation=90, family=_fonts(), parse_math=False)
+    fonts = families([*labels, title])
+    axes.set_xticks(range(len(labels)), labels, rotation=90, family=fonts, parse_math=False)
     if not labels:
         axes.set_xlabel(f"{steps} steps")
-    axes.set_title(heading, fontsize=10, loc="left", pad=20, parse_math=False)
+    axes.set_title(heading, fontsize=10, loc="left", pad=20, family=["DejaVu Sans", *fonts], parse_math=False)
     axes.text(0, 1.01, "gates: white 0, black 1", transform=axes.transAxes, fontsize=8, va="bottom", color="#444444")
     for column, (text, colour) in enumerate((("below 0", "#2166ac"), ("above 0", "#b3192b"))):
         offset = (1.85 + 0.6 * column) / width_of_image
@@ -301,19 +295,11 @@ def save(figure: Any, path: Path) -> None:
         ConfigError: it cannot be written.
     """
     try:
-        with any_script():
+        with missing_characters_told():
             disk.write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png"))
     except (ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise ConfigError([f"the picture {path} cannot be written: {reason}"]) from error
-
-
-@contextmanager
-def any_script() -> Iterator[None]:
-    """A context without matplotlib's warnings about characters that the font lacks, which are drawn as boxes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        yield
 
 
 def coloured(explanation: Explanation) -> str:
@@ -340,10 +326,3 @@ def separator(tokens: list[str]) -> str:
 
 def _width(word: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in word)
-
-
-def _fonts() -> list[str]:
-    from matplotlib.font_manager import fontManager
-
-    installed = {font.name for font in fontManager.ttflist}
-    return ["DejaVu Sans Mono", *(name for name in CHINESE_FONTS if name in installed)]

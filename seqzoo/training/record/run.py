@@ -23,7 +23,6 @@ from seqzoo.contracts.batch import Alignment
 from seqzoo.contracts.capabilities import Report
 from seqzoo.contracts.errors import CheckpointError, SeqzooError, printable, printable_lines, program
 from seqzoo.inspection.drawing import (
-    any_script,
     can_draw,
     draw,
     draw_confusion,
@@ -31,6 +30,7 @@ from seqzoo.inspection.drawing import (
     draw_pictures,
     draw_states,
 )
+from seqzoo.inspection.fonts import missing_characters_told
 from seqzoo.inspection.recurrence import Recurrence
 from seqzoo.metrics import BinaryConfusion
 from seqzoo.network.model import Model
@@ -259,7 +259,7 @@ class Run:
                 return
 
     def _picture(self, tag: str, figure: Any, step: int) -> None:
-        with any_script():
+        with missing_characters_told():
             self.tracker.picture(tag, figure, step)
 
 
