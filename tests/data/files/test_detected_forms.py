@@ -34,7 +34,7 @@ def read(train: str, **options: object) -> tuple[list[tuple[str, str]], list[str
     """The texts and labels of a file, and the remarks."""
     data = ClassificationFiles(train=train, validation_fraction=0.0, **options)  # type: ignore[arg-type]
     examples = data.read()["train"]
-    return [(str(source), str(target)) for source, target, _ in examples], list(data.remarks)
+    return [(str(example.source), str(example.target)) for example in examples], list(data.remarks)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_no_network(tmp_path: Path) -> None:
 
 
 def test_a_set_that_somebody_must_prepare(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"toy cannot be downloaded: put toy/a.txt into .*. Ask the authors."):
+    with pytest.raises(DataError, match=r"toy cannot be downloaded: put toy/a.txt into .*. Ask the authors"):
         fetch({"name": "toy", "files": SOURCE["files"], "about": "Ask the authors."}, str(tmp_path))
 
 
