@@ -194,7 +194,9 @@ def test_what_is_not_supported_is_refused(steps: Steps, meaning: str) -> None:
     for name, reader in (("GRU", seqzoo.create_cell("gru", INPUT, H).scan), ("Recurrent", both)):
         with pytest.raises(ValueError, match=f"^{name} does not support {meaning}: choose one that does"):
             reader(x, steps=steps)
-    model, _ = seqzoo.build("task=tagging", "debug=tiny")
+    model, _ = seqzoo.build(
+        "task=tagging", "debug=tiny", "data.train_size=8", "data.validation_size=8", "data.test_size=8"
+    )
     [name] = steps.structure
     batch = Batch(torch.ones(B, T, dtype=torch.long), torch.full((B,), T), **{name: getattr(steps, name)})
     with pytest.raises(ValueError, match=f"does not support `{name}`"):

@@ -42,6 +42,10 @@ EXPRESSIONS = {
 }
 
 
+Loops = dict[tuple[int, int], list[str]]
+"""Lines of the loops over features, by their level and width: a loop of a higher level needs sums of a lower one."""
+
+
 class Layout:
     """The numbers and buffers that the source refers to by index, in the order of their first use. Cells that differ
     only in sizes therefore share their source.
@@ -199,8 +203,20 @@ class _Writer:
         self._line("}")
 
     def _stage(self, stage: int) -> None:
-        loops: dict[tuple[int, int], list[str]] = {}
-        reductions: dict[tuple[int, int], list[str]] = {}
+        """Write one stage: the loops over rows and their features, and the products whose arguments are complete."""
+        loops, reductions = self._computations(stage)
+        self._add_stores(stage, loops)
+        if loops:
+            self._write_loops(loops, reductions)
+        for index in self.used:
+            if self.stages.of_argument(index) == stage:
+                place, stride = self._argument(index)
+                self._line(f"multiply(active, {place}, {stride}, weight{index}, product{index}, stride{index});")
+
+    def _computations(self, stage: int) -> tuple[Loops, Loops]:
+        """The lines of each loop that compute the values of a stage, and the sums that each loop accumulates."""
+        loops: Loops = {}
+        reductions: Loops = {}
 
         def loop(node: Node) -> list[str]:
             _, level, width = self._loop_of(node)
@@ -222,6 +238,10 @@ class _Writer:
             if node in self.kept:
                 place = "r" if node.width == 1 else f"r * {self.layout.number(node.width)} + j"
                 loop(node).append(f"keep_{name}[{place}] = {name};")
+        return loops, reductions
+
+    def _add_stores(self, stage: int, loops: Loops) -> None:
+        """Add the lines that store outputs, states, sums and arguments of products."""
         for buffer, offset, node in self.function.stores:
             if self.stage[node] == stage:
                 self._loop_for_store(loops, node).append(
@@ -250,35 +270,31 @@ class _Writer:
                         f"argument{index}[{place}] = {self._value(node, stage)};"
                     )
                     offset += node.width
-        if loops:
-            self._line("for (long r = 0; r < active; r++) {")
-            self._line("const long padded_at = share.rows[r] * call.steps + t;")
-            self._line("const long at = call.starts[share.rows[r]] + t;")
-            for name in self._row_buffers():
-                place = "padded_at" if name in PADDED else "at"
-                self._line(f"REAL* const {name}_row = {name} + {place} * {self.layout.number(self.widths[name])};")
-            for (level, width), lines in sorted(
-                loops.items(), key=lambda item: (item[0][0], item[0][1] != 1, item[0][1])
-            ):
-                if width == 1:
-                    for line in lines:
-                        self._line(line)
-                    continue
-                sums = reductions.get((level, width), [])
-                for sum_name in sums:
-                    self._line(f"REAL {sum_name} = 0;")
-                self._line("#pragma omp simd" + (f" reduction(+:{', '.join(sums)})" if sums else ""))
-                self._line(f"for (long j = 0; j < {self.layout.number(width)}; j++) {{")
+
+    def _write_loops(self, loops: Loops, reductions: Loops) -> None:
+        """Write the loop over rows, and in it the loops over features, in the order of their levels."""
+        self._line("for (long r = 0; r < active; r++) {")
+        self._line("const long padded_at = share.rows[r] * call.steps + t;")
+        self._line("const long at = call.starts[share.rows[r]] + t;")
+        for name in self._row_buffers():
+            place = "padded_at" if name in PADDED else "at"
+            self._line(f"REAL* const {name}_row = {name} + {place} * {self.layout.number(self.widths[name])};")
+        for (level, width), lines in sorted(loops.items(), key=lambda item: (item[0][0], item[0][1] != 1, item[0][1])):
+            if width == 1:
                 for line in lines:
                     self._line(line)
-                self._line("}")
+                continue
+            sums = reductions.get((level, width), [])
+            for sum_name in sums:
+                self._line(f"REAL {sum_name} = 0;")
+            self._line("#pragma omp simd" + (f" reduction(+:{', '.join(sums)})" if sums else ""))
+            self._line(f"for (long j = 0; j < {self.layout.number(width)}; j++) {{")
+            for line in lines:
+                self._line(line)
             self._line("}")
-        for index in self.used:
-            if self.stages.of_argument(index) == stage:
-                place, stride = self._argument(index)
-                self._line(f"multiply(active, {place}, {stride}, weight{index}, product{index}, stride{index});")
+        self._line("}")
 
-    def _loop_for_store(self, loops: dict, node: Node, stage: int | None = None) -> list[str]:
+    def _loop_for_store(self, loops: Loops, node: Node, stage: int | None = None) -> list[str]:
         _, level, width = self._loop_of(node)
         if node.op == "sum":
             level, width = level + 1, 1
