@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import seqzoo
 from seqzoo.configuration import registry
 from seqzoo.contracts.errors import ConfigError, PartError
+from seqzoo.training.evaluation import evaluate
 
 HERE = r"\(test_wrong_parts.py, line \d+\)"
 
@@ -140,6 +141,43 @@ def test_weights_without_a_gradient_are_named(tmp_path: Path, monkeypatch: pytes
     assert (
         "reaches encoder.embedding.weight, backbone.layers.0.0.read.weight" in (tmp_path / "run1/train.log").read_text()
     )
+
+
+TINY = ("task=tagging", "debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
+PARTS: dict[str, tuple[Callable, str, Any, str]] = {
+    "no loss": (lambda model, _: model.task, "loss", None, "None: it must return Loss"),
+    "a bare loss": (lambda model, _: model.task, "loss", torch.ones(()), r"Tensor \(\): it must return Loss"),
+    "a loss per row": (lambda model, _: model.task, "loss", seqzoo.Loss(torch.ones(2), torch.ones(2)), "Loss"),
+    "no answers": (lambda model, _: model.task, "decode", None, "None: it must return a list of 8 Predictions"),
+    "texts": (
+        lambda model, _: model.task,
+        "decode",
+        ["a"] * 8,
+        r"\[str 'a', .*: it must return a list of 8 Predictions",
+    ),
+    "no vectors": (lambda model, _: model.encoder, "forward", None, r"None: .* tensor \(B, T, output_size="),
+    "no state": (lambda model, _: model.backbone, "forward", torch.ones(8, 3, 4), r"Tensor .*: .* outputs \(B, T, "),
+    "no batches": (lambda _, data: data, "batches", None, "None: it must return an iterator of Batches"),
+    "tensors": (lambda _, data: data, "batches", [torch.ones(2)], r"Tensor \(2,\): it must return an iterator"),
+}
+
+
+@pytest.mark.parametrize("wrong", PARTS)
+def test_other_parts(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    part_of, method, result, message = PARTS[wrong]
+    model, data = seqzoo.build(*TINY)
+    part = part_of(model, data)
+    monkeypatch.setattr(type(part), method, lambda self, *arguments: result)
+    with pytest.raises(PartError, match=rf"{type(part).__name__}.{method} {HERE} returned .*{message}"):
+        evaluate(model, data, "validation", torch.device("cpu"), confusion=model.task.report())
+
+
+def test_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = seqzoo.build(*TINY)
+    kind = type(model.task.metrics()[0])
+    monkeypatch.setattr(kind, "compute", lambda self: "high")
+    with pytest.raises(PartError, match=rf"{kind.__name__}.compute {HERE} returned str 'high': it must return a float"):
+        evaluate(model, data, "validation", torch.device("cpu"))
 
 
 def test_an_exception_in_the_trial_batch(tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import flop_registry
 from seqzoo.configuration.budget import UnknownCost
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.state import flatten
+from seqzoo.network import results
 from seqzoo.network.model import Model
 
 STEPS = 16
@@ -80,7 +81,7 @@ def count_flops(model: Model, numbers: bool) -> float:
     batch = _batch(model, 1, STEPS, numbers)
     with torch.no_grad(), _Counter() as counter:
         scores, _ = model(batch)
-        model.task.loss(scores, batch)  # some heads compute their scores there
+        results.loss_of(model.task, model.task.loss(scores, batch))  # some heads compute their scores there
     return counter.flops / STEPS
 
 

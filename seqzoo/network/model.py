@@ -9,6 +9,7 @@ from seqzoo.contracts.batch import Batch, Features, Loss, State
 from seqzoo.contracts.parts import Backbone, Encoder, Task
 from seqzoo.contracts.state import resume
 from seqzoo.contracts.steps import supported
+from seqzoo.network import results
 
 
 class Model(nn.Module):
@@ -46,7 +47,8 @@ class Model(nn.Module):
         if state is not None and batch.continues is not None:
             state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
         read = (batch.inputs,) if batch.spelling is None else (batch.inputs, batch.spelling)
-        outputs, after = self.backbone(self.encoder(*read), steps, state)
+        vectors = results.vectors_of(self.encoder, self.encoder(*read))
+        outputs, after = results.outputs_of(self.backbone, self.backbone(vectors, steps, state))
         lengths = None if steps.lengths is None else self.backbone.output_lengths(steps.lengths)
         last = self.backbone.last(outputs, lengths)
         of_span = None if batch.spans is None else self._last_of(batch.spans, outputs)
@@ -72,7 +74,7 @@ class Model(nn.Module):
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Loss, State]:
         """The loss of a batch that is minimised in training, and the next state."""
         scores, after = self(batch, state)
-        return self.task.loss(scores, batch), after
+        return results.loss_of(self.task, self.task.loss(scores, batch)), after
 
     def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
         """The scores of the task for a batch, and the next state."""

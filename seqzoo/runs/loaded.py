@@ -37,6 +37,7 @@ from seqzoo.data.examples import encode_inputs
 from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.inspection.dynamics import first_cell, recording
 from seqzoo.inspection.recurrence import labels
+from seqzoo.network import results
 from seqzoo.network.backbones.stack import Stack
 from seqzoo.network.model import Model
 from seqzoo.tasks.decoding import Unmet, check_numbers
@@ -155,7 +156,8 @@ class Loaded:
             if isinstance(task, Ranks):
                 rows = task.candidates(self.model, batch, n_best)
             else:
-                rows = [[prediction] for prediction in task.decode(self.model, batch)]
+                predictions = results.predictions_of(task, batch, task.decode(self.model, batch))
+                rows = [[prediction] for prediction in predictions]
             check_numbers(torch.tensor([prediction.score for row in rows for prediction in row]))
             return rows
 

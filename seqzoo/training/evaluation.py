@@ -7,6 +7,7 @@ import torch
 from seqzoo.contracts.batch import Alignment, Batch, Loss
 from seqzoo.contracts.capabilities import Aligns, Report
 from seqzoo.contracts.parts import DataModule
+from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.network.restoring import evaluating
 from seqzoo.training.device import autocast
@@ -43,12 +44,14 @@ def _scores(
     metrics = model.task.metrics()
     decode = confusion is not None or any(metric.from_predictions for metric in metrics)
     total, count, state = 0.0, 0.0, None
-    for batch in data.batches(split):
+    for batch in results.batches_of(data, data.batches(split)):
         batch = batch.to(device)
         with autocast(precision, device):
             features = model.encode(batch, state)
-            loss = model.task.loss(model.scores(batch, features), batch)
+            loss = results.loss_of(model.task, model.task.loss(model.scores(batch, features), batch))
             predictions = model.task.decode(model, batch, features) if decode else []
+            if decode:
+                results.predictions_of(model.task, batch, predictions)
         answers = [prediction.answer for prediction in predictions]
         references = model.task.references(batch) if decode else []
         if data.stateful:
@@ -59,7 +62,7 @@ def _scores(
             confusion.update(predictions, references)
         for metric in metrics:
             metric.update(loss, answers, references)
-    scores = {metric.name: metric.compute() for metric in metrics}
+    scores = {metric.name: results.score_of(metric, metric.compute()) for metric in metrics}
     return {**scores, model.task.loss_name: total / max(count, 1.0)}
 
 
@@ -71,7 +74,7 @@ def decoded_examples(model: Model, data: DataModule, split: str, device: torch.d
     batch = shown(model, data, split, count).to(device)
     with evaluating(model), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        return model.task.show(batch, model.task.decode(model, batch))
+        return model.task.show(batch, results.predictions_of(model.task, batch, model.task.decode(model, batch)))
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.parts import DataModule
 from seqzoo.learning.rule import checked_result, remark_without_gradient, without_gradient
+from seqzoo.network import results
 from seqzoo.training.diagnostics import Diagnostics
 from seqzoo.training.evaluation import decoded_examples, evaluate
 from seqzoo.training.interrupt import StopSignals
@@ -89,7 +90,8 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
     ):
         while not position.finished:
             batches = data.num_batches("train", position.epoch)
-            groups = in_groups(data.batches("train", position.epoch, position.batch), settings.accumulate)
+            rest = results.batches_of(data, data.batches("train", position.epoch, position.batch))
+            groups = in_groups(rest, settings.accumulate)
             for group, steps in on_device(groups, session.device):
                 with during(lambda: f"in update {position.step + 1:,}"):
                     norm = update(session, group, data.stateful)
