@@ -221,7 +221,8 @@ def test_a_checkpoint_with_nan_is_refused(part: str, tmp_path: Path) -> None:
 
 
 def test_every_reader_of_a_run_refuses_weights_that_are_nan(command: Callable[..., Done], tmp_path: Path) -> None:
-    tiny = ("task=tagging", "debug=tiny", "training.steps=2", "cell.engine=reference", "training.diagnostics=0")
+    small = ("data.train_size=16", "data.validation_size=8", "data.test_size=8", "cell.engine=reference")
+    tiny = ("task=tagging", "debug=tiny", *small, "training.steps=2", "training.diagnostics=0")
     command("train", *tiny, "hydra.run.dir=run")
     loaded = seqzoo.load(tmp_path / "run")
     content = load_training(tmp_path / "run" / LAST)
