@@ -332,7 +332,9 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
             raise
         raise HydraException(_no_data(overrides)) from error
     choices = {group: composed.hydra.runtime.choices[group] for group in GROUPS}
+    OmegaConf.set_struct(composed, False)
     _leave_out_missing(composed, choices, overrides)
+    OmegaConf.set_struct(composed, True)
     return composed, choices
 
 
