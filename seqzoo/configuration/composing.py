@@ -324,6 +324,7 @@ def _without_values(overrides: tuple[str, ...], folders: tuple[Path, ...], writt
         folders, written: cache keys: the folders, and the last change of any file in them.
     """
     from hydra.errors import ConfigCompositionException, HydraException
+    from omegaconf import OmegaConf
 
     try:
         composed = _compose_file("config", list(overrides), with_hydra=True)
