@@ -90,32 +90,20 @@ def test_a_constraint_holds_however_answers_are_found(command: Callable) -> None
     )  # fmt: skip
 
 
+TAGGING = ("task=tagging", "data.train_size=64", "data.validation_size=8", "data.test_size=8", "training.steps=2")
+CONSTRAINED = ("task.search.constraints=[no_letter_twice.NoLetterTwice]", "data=stuttering")
+
+
 @pytest.mark.parametrize(
-    ("chosen", "part"),
+    ("chosen", "part", "text"),
     [
-        (
-            (
-                "learning=spsa",
-                "task=tagging",
-                "data.train_size=64",
-                "data.validation_size=8",
-                "data.test_size=8",
-                "training.steps=2",
-            ),
-            "spsa.Spsa",
-        ),
-        (
-            ("task.search.constraints=[no_letter_twice.NoLetterTwice]", "data=stuttering"),
-            "no_letter_twice.NoLetterTwice",
-        ),
-        (
-            ("encoder=hashed", "backbone=running_mean", "task=tagging", "data.train_size=64"),
-            "running_mean.RunningMean",
-        ),
+        (("learning=spsa", *TAGGING), "spsa.Spsa", "the right play"),
+        (CONSTRAINED, "no_letter_twice.NoLetterTwice", "aab"),
+        (("encoder=hashed", "backbone=running_mean", *TAGGING), "running_mean.RunningMean", "the right play"),
     ],
 )
 def test_every_other_part_is_part_of_a_run(
-    command: Callable, tmp_path: Path, chosen: tuple[str, ...], part: str
+    command: Callable, tmp_path: Path, chosen: tuple[str, ...], part: str, text: str
 ) -> None:
     checked = command("check", *OWN, *chosen, "debug=tiny")
     assert (checked.status, checked.err, checked.out.splitlines()[-1]) == (0, "", "no mistakes")
@@ -126,7 +114,7 @@ def test_every_other_part_is_part_of_a_run(
     [name] = metrics["higher_is_better"]
     evaluated = command("evaluate", "run", *ALLOW)
     assert json.loads(evaluated.out)[name] == pytest.approx(metrics["test"][name])
-    predicted = command("predict", "run", "aab", *ALLOW)
+    predicted = command("predict", "run", text, *ALLOW)
     assert (predicted.status, predicted.err) == (0, "")
     if part == "no_letter_twice.NoLetterTwice":
         answer = predicted.out.strip()

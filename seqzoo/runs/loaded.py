@@ -164,8 +164,16 @@ class Loaded:
         return self._for_each(texts, batch_size, first_line, answer, [EMPTY])
 
     def count_unknown(self, texts: Sequence[str] | Sequence[list[str]], first_line: int = 1) -> tuple[int, int]:
-        """The number of tokens of texts that are not in the vocabulary, and of all tokens; zeros for a model without a
-        vocabulary of inputs.
+        """Count the tokens of texts that are not in the vocabulary of inputs.
+
+        Args:
+            texts, first_line: as in `predict`.
+
+        Returns:
+            The number of unknown tokens and that of all tokens; zeros for a model without a vocabulary of inputs.
+
+        Raises:
+            DataError: a text has no tokens.
         """
         unknown = count = 0
         if isinstance(self.spec.inputs, TextCodec):
