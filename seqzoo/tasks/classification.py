@@ -16,6 +16,7 @@ from seqzoo.contracts.capabilities import Others
 from seqzoo.contracts.parts import Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import BinaryConfusion, Confusion, MetricName, confusion_of, create_metrics
+from seqzoo.network.heads.ngrams import NgramScores
 from seqzoo.network.heads.pooling import Pooling, PoolingName
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.network.saliency import gradient_times_input
@@ -37,12 +38,15 @@ class Classification(Task):
         label_smoothing: share of the target probability that is spread over all classes in training (Szegedy et al.,
             Rethinking the Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
         dropout: dropout on the pooled features before the head.
+        ngrams: the longest n-grams of a linear classifier (`seqzoo.network.heads.ngrams`) that is trained beside the
+            network by a loss of its own; the answer is the mean of their log-probabilities. 0: no such classifier.
 
     Raises:
         ValueError: an option is out of its range or does not suit the labels.
 
     Shape:
-        Scores: (B, K), or (B, 1) with labels="numbers".
+        Scores: (B, K), or (B, 1) with labels="numbers"; (B, K, 2) in training with `ngrams`, of the network and of the
+        n-grams.
     """
 
     reads = "classification"
@@ -63,12 +67,15 @@ class Classification(Task):
         class_weights: Literal["balanced"] | list[float] | None = None,
         label_smoothing: float = 0.0,
         dropout: float = 0.0,
+        ngrams: int = 0,
     ):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing}: it is a share, at least 0 and below 1")
         if label_smoothing and labels == "numbers":
             raise ValueError("label_smoothing spreads a probability: labels=numbers has none, leave it 0")
+        if ngrams and labels == "numbers":
+            raise ValueError("ngrams give probabilities of classes: labels=numbers has none, leave it 0")
         self.spec, self.metric_names, self.labels, self.label_smoothing = spec, metrics, labels, label_smoothing
         self.pooling = Pooling(feature_size, pooling)
         self.dropout = create_dropout(dropout)
@@ -77,6 +84,7 @@ class Classification(Task):
             self.head = CumulativeLink(self.pooling.output_size, spec.output_size)
         else:
             self.head = nn.Linear(self.pooling.output_size, 1 if labels == "numbers" else spec.output_size)
+        self.ngrams = NgramScores(ngrams, spec.output_size) if ngrams else None
         if labels == "numbers":
             self.loss_unit = "squared error"
         if labels != "classes":
@@ -90,7 +98,12 @@ class Classification(Task):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        return self.head(self.dropout(self.pooling(features)))
+        scores = self.head(self.dropout(self.pooling(features)))
+        if self.ngrams is None:
+            return scores
+        # not added: a network that knows the training examples by heart would leave nothing for the n-grams to learn
+        both = torch.stack([scores, self.ngrams(batch.inputs, batch.lengths)], -1)
+        return both if self.training else both.float().log_softmax(1).mean(-1)
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         """The cross-entropy or squared error. Class weights and label smoothing apply in training only."""
@@ -102,6 +115,8 @@ class Classification(Task):
             errors = (scores[:, 0] - self.values[targets]).square()
             return Loss((errors if weights is None else errors * weights[targets]).sum(), count)
         smoothing = self.label_smoothing if self.training else 0.0
+        if scores.ndim == 3:
+            targets, count = targets[:, None].expand(-1, 2), 2 * count
         return Loss(F.cross_entropy(scores, targets, weights, reduction="sum", label_smoothing=smoothing), count)
 
     def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:

@@ -125,6 +125,23 @@ def test_smoothing_spreads_a_share_of_the_probability_in_training() -> None:
     torch.testing.assert_close(task.eval().loss(scores, batch).total, -right)
 
 
+def test_ngrams_have_a_loss_of_their_own_and_half_of_the_answer() -> None:
+    task = head(ngrams=2)
+    assert task.ngrams is not None
+    features, batch = features_and_batch()
+    batch.inputs = torch.arange(18).view(6, 3)
+    scores = task(features, batch)
+    network = task.head(task.pooling(features))
+    torch.testing.assert_close(scores, torch.stack([network, torch.zeros(6, 5)], -1))
+    total, count = task.loss(scores, batch)
+    torch.testing.assert_close(total / count, (F.cross_entropy(network, batch.targets) + torch.tensor(5.0).log()) / 2)
+    torch.nn.init.normal_(task.ngrams.weight)
+    task.eval()
+    mean = (network.log_softmax(1) + task.ngrams(batch.inputs, batch.lengths).log_softmax(1)) / 2
+    torch.testing.assert_close(task(features, batch), mean)
+    torch.testing.assert_close(task.loss(mean, batch).total, F.cross_entropy(mean, batch.targets, reduction="sum"))
+
+
 WORDS = dataclasses.replace(RATINGS, targets=LabelCodec(["bad", "fine", "good", "great", "poor"]))
 
 
@@ -137,6 +154,7 @@ WORDS = dataclasses.replace(RATINGS, targets=LabelCodec(["bad", "fine", "good", 
         (dataclasses.replace(RATINGS, class_counts=None), {"class_weights": "balanced"}, "does not count its classes"),
         (RATINGS, {"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         (RATINGS, {"labels": "numbers", "label_smoothing": 0.1}, "labels=numbers has none"),
+        (RATINGS, {"labels": "numbers", "ngrams": 2}, "labels=numbers has none"),
     ],
 )
 def test_options_that_do_not_fit_the_labels_are_refused(

@@ -1,0 +1,72 @@
+"""The linear classifier of n-grams."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from seqzoo.network.heads.ngrams import GAIN, NgramScores
+
+
+def weights_of(text: list[int], scores: NgramScores) -> set[int]:
+    """The rows of the weights that a text reads."""
+    scores.zero_grad()
+    scores(torch.tensor([text]), torch.tensor([len(text)])).sum().backward()
+    assert scores.weight.grad is not None
+    return set(scores.weight.grad[:, 0].nonzero()[:, 0].tolist())
+
+
+def test_scores_are_sums_over_the_different_ngrams() -> None:
+    scores = NgramScores(2, 3).eval()
+    torch.nn.init.normal_(scores.weight)
+    text = [5, 6, 5, 6, 7]
+    ngrams = {(5,), (6,), (7,), (5, 6), (6, 5), (6, 7)}
+    rows = weights_of(text, scores)
+    assert len(rows) == len(ngrams)
+    expected = GAIN * scores.weight[sorted(rows)].sum(0) / math.sqrt(len(ngrams))
+    torch.testing.assert_close(scores(torch.tensor([text]), torch.tensor([5]))[0], expected)
+
+
+def test_an_ngram_has_the_same_weight_wherever_it_is() -> None:
+    scores = NgramScores(3, 2).eval()
+    pair = weights_of([8, 9], scores)
+    assert pair < weights_of([4, 8, 9], scores)
+    assert weights_of([9, 8], scores) != pair
+    assert len({index for text in ([8], [9], [8, 9], [7, 8, 9]) for index in weights_of(text, scores)}) == 6
+
+
+def test_padding_and_other_rows_have_no_influence() -> None:
+    scores = NgramScores(3, 2).eval()
+    torch.nn.init.normal_(scores.weight)
+    texts = [[5, 6, 7, 8], [5, 6], [9], []]
+    padded = torch.full((4, 6), 3)
+    for row, text in zip(padded, texts, strict=True):
+        row[: len(text)] = torch.tensor(text)
+    together = scores(padded, torch.tensor([len(text) for text in texts]))
+    for row, text in zip(together[:3], texts, strict=False):
+        torch.testing.assert_close(row, scores(torch.tensor([text]), torch.tensor([len(text)]))[0])
+    assert together[3].tolist() == [0.0, 0.0]
+
+
+def test_rare_ngrams_seldom_share_a_weight() -> None:
+    scores = NgramScores(2, 2)
+    pairs = torch.tensor(list(itertools.product(range(4, 54), repeat=2)))
+    indices = scores._distinct(pairs, torch.full((len(pairs),), 2))
+    assert indices.max() < len(scores.weight)
+    # 2,500 pairs and 50 tokens in 2^18 buckets: about 12 meetings by chance
+    assert indices[indices >= 0].unique().numel() > 2_500
+
+
+@pytest.mark.parametrize(("classes", "buckets"), [(2, 2**18), (4, 2**18), (6, 2**17), (200, 2**12)])
+def test_many_classes_have_fewer_buckets(classes: int, buckets: int) -> None:
+    assert NgramScores(1, classes).weight.shape == (buckets, classes)
+
+
+def test_numbers_have_no_ngrams() -> None:
+    with pytest.raises(ValueError, match="n-grams are read from text, not from numbers"):
+        NgramScores(2, 2)(torch.zeros(1, 3, 4), torch.tensor([3]))
+    with pytest.raises(ValueError, match="do not exist"):
+        NgramScores(-1, 2)
