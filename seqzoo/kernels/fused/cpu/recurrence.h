@@ -1,4 +1,4 @@
-// What every generated recurrence is built on: vectorisable functions, a product with packed weights, threads over rows.
+// Included by every generated recurrence: vectorisable functions, products with packed weights, and threads over rows.
 // REAL is float or double.
 #include <algorithm>
 #include <cmath>
@@ -19,9 +19,9 @@
 
 typedef REAL Vector __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
 constexpr long LANES = BYTES / sizeof(REAL);
-// columns of a weight that are multiplied together
+// Columns of a weight that are processed together.
 constexpr long PANEL = 2 * LANES;
-// rows that are: as many as the registers hold the sums of
+// Rows that are processed together: as many as there are registers for their sums.
 constexpr int MOST_ROWS = BYTES == 64 ? 12 : 6;
 
 // Cephes: exp(x) = 2^n exp(r), |r| <= log(2) / 2, within 2 units in the last place; written without branches, so that
@@ -37,7 +37,7 @@ INLINE float exp_(float x) {
     y = y * r + 1.6666665459e-1f;
     y = y * r + 5.0000001201e-1f;
     y = y * r * r + r + 1.0f;
-    // 2^n in two halves, as its exponent alone may not fit
+    // 2^n as two factors, because n may exceed the range of one exponent.
     const int whole = (int)(n < -250.0f ? -250.0f : n > 250.0f ? 250.0f : n);
     const int half = whole >> 1;
     const int low_bits = (half + 127) << 23, high_bits = (whole - half + 127) << 23;
@@ -83,7 +83,7 @@ INLINE float log1p_(float x) {
     y = y * r + 3.3333331174e-1f;
     y = y * r * square - 0.5f * square + r;
     y = large ? y + 0.693147180559945f : y;
-    // what 1 + x lost of a small x
+    // Corrects the rounding of 1 + x for small x.
     return sum == 1.0f ? x : y * (x / (sum - 1.0f));
 }
 
@@ -94,7 +94,7 @@ INLINE REAL log_sigmoid_(REAL x) { return (x < REAL(0) ? x : REAL(0)) - log1p_(e
 
 INLINE long padded(long columns) { return (columns + PANEL - 1) / PANEL * PANEL; }
 
-// A weight (K, N) as panels of PANEL columns, each (K, PANEL), the last one filled with zeros.
+// A weight (K, N), packed as panels (K, PANEL); the last panel is filled with zeros.
 struct Packed {
     long K, N;
     std::vector<REAL> numbers;
@@ -111,7 +111,7 @@ struct Packed {
     }
 };
 
-// M rows times P panels: all sums stay in registers.
+// M rows times P panels; all sums stay in registers.
 template <int M, int P>
 static void tile(const REAL* a, long a_stride, long K, const REAL* panel, REAL* c, long c_stride) {
     Vector sums[M][2 * P] = {};
@@ -137,11 +137,11 @@ static Tile tile_of(long rows, std::integer_sequence<int, M...>) {
     return tiles[rows - 1];
 }
 
-// (rows, K) times (K, N): c has room for padded(N) numbers a row
+// (rows, K) times (K, N); c has padded(N) numbers per row.
 static void multiply(long rows, const REAL* a, long a_stride, const Packed& b, REAL* c, long c_stride) {
     const long end = padded(b.N);
     long start = 0;
-    // one row keeps four panels under way, or each sum would wait for the last
+    // A single row is multiplied with four panels at once, so that additions need not wait for each other.
     if (rows == 1)
         for (; start + 4 * PANEL <= end; start += 4 * PANEL)
             tile<1, 4>(a, a_stride, b.K, b.numbers.data() + start * b.K, c + start, c_stride);
@@ -150,7 +150,7 @@ static void multiply(long rows, const REAL* a, long a_stride, const Packed& b, R
             (rows == 2 ? tile<2, 2> : tile<3, 2>)(a, a_stride, b.K, b.numbers.data() + start * b.K, c + start, c_stride);
     const long blocks = (rows + MOST_ROWS - 1) / MOST_ROWS;
     for (; start < end; start += PANEL) {
-        // a panel stays in the cache for all rows
+        // The panel stays in the cache for all rows.
         const REAL* panel = b.numbers.data() + start * b.K;
         for (long i = 0; i < blocks; i++) {
             const long row = rows * i / blocks, some = rows * (i + 1) / blocks - row;
@@ -160,7 +160,7 @@ static void multiply(long rows, const REAL* a, long a_stride, const Packed& b, R
     }
 }
 
-// n: sizes; order: rows, the longest first; starts: where the steps of a row begin in buffers that hold real steps alone
+// n: sizes; order: rows by length, longest first; starts: the first step of each row in buffers without padding.
 struct Call {
     long rows, steps, threads;
     const long *n, *strides, *lengths, *order, *starts;
@@ -168,7 +168,7 @@ struct Call {
     std::vector<Packed> packed;
 };
 
-// The rows of one thread, every `threads`-th: each thread gets long and short ones.
+// The rows of one thread: every `threads`-th one, so that each thread has long and short rows.
 struct Share {
     std::vector<long> rows, lengths;
 
