@@ -1,0 +1,297 @@
+"""Train on public data sets as if they were files of one's own: by the plain command, without any option of a model.
+
+python scripts/own_files.py                              # all sets, three seeds -> results/own_files.csv
+python scripts/own_files.py --sets trec,names --seeds 0  # a part; rows of the same set, seed and ablation are replaced
+python scripts/own_files.py --sets trec --without ngrams # the same without a rule of the recipe
+
+Each run is one row: the network's score on the test split beside the best baseline's, the CPU time of the whole
+command, and what the recipe chose. The constants of the recipe were chosen on the sets whose use is "tuning"; the
+others were not looked at before. The data are read from SEQZOO_DATA, and rewritten as tables in --work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import json
+import lzma
+import os
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqzoo.analysis.result_tables import read_table, write_table
+from seqzoo.configuration import recipe
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "own_files.csv"
+DATA = Path(os.environ.get("SEQZOO_DATA", "~/.cache/seqzoo")).expanduser()
+COLUMNS = (
+    "set", "use", "seed", "without", "metric", "network", "baseline", "baseline_name", "cpu_seconds",
+    "chosen", "device", "command", "commit", "date",
+)  # fmt: skip
+KEY = ("set", "seed", "without")
+Example = tuple[str, str]
+"""A text and its label."""
+
+TRAIN_WITHOUT = """
+import sys
+from seqzoo.configuration import recipe
+from seqzoo.commands.main import main
+rule, *sys.argv[1:] = sys.argv[1:]
+recipe.RULES = [each for each in recipe.RULES if each.__name__ != rule]
+main()
+"""
+
+
+@dataclass(frozen=True)
+class Set:
+    """A data set as somebody's files.
+
+    Attributes:
+        use: "tuning" if constants of the recipe were chosen on it, else "held out".
+        options: writes files into a folder for a seed and returns the options that name them.
+        seeds: number of its seeds or folds.
+    """
+
+    use: str
+    options: Callable[[Path, int], list[str]]
+    seeds: int = 3
+
+
+def table(path: Path, examples: Iterable[Example]) -> Path:
+    """Write a table of texts and labels, with a header."""
+    rows = (f"{' '.join(text.split())}\t{label}\n" for text, label in examples)
+    path.write_text("text\tlabel\n" + "".join(rows), encoding="utf-8")
+    return path
+
+
+def classified(folder: Path, **splits: Iterable[Example]) -> list[str]:
+    """Options of a classification whose splits are tables."""
+    files = (f"data.{name}={table(folder / f'{name}.tsv', examples)}" for name, examples in splits.items())
+    return ["task=classification", "data=classification_files", *files]
+
+
+def shuffled(examples: list[Example], seed: int) -> list[Example]:
+    """The examples in an order that depends on the seed."""
+    return random.Random(seed).sample(examples, len(examples))
+
+
+def reviews() -> list[Example]:
+    """Sentences of film reviews, in a random order that is always the same."""
+    examples = []
+    for label in ("pos", "neg"):
+        lines = (DATA / f"rt_polarity/rt-polarity.{label}").read_text(encoding="latin-1").splitlines()
+        examples += [(line, label) for line in lines]
+    return shuffled(examples, 0)
+
+
+def review_folds(folder: Path, fold: int) -> list[str]:
+    examples = reviews()
+    test, train = examples[fold::10], [e for i, e in enumerate(examples) if i % 10 != fold]
+    return classified(folder, train=train, test=test)
+
+
+def few_reviews(count: int) -> Callable[[Path, int], list[str]]:
+    """Some sentences for training; the test sentences are the same for all counts and seeds."""
+
+    def options(folder: Path, seed: int) -> list[str]:
+        examples = reviews()
+        train = shuffled(examples[2_662:], seed)[:count]
+        return classified(folder, train=train, test=examples[:2_662])
+
+    return options
+
+
+def few_reviews_with_vectors(folder: Path, seed: int) -> list[str]:
+    vectors = next(iter(sorted((DATA / "glove").glob("*"))))
+    return [*few_reviews(800)(folder, seed), f"data.vectors={vectors}"]
+
+
+def sst2(folder: Path, seed: int) -> list[str]:
+    def read(split: str) -> list[Example]:
+        lines = (DATA / f"sst/stsa.binary.{split}").read_text(encoding="utf-8").splitlines()
+        return [(line[2:], line[0]) for line in lines if line]
+
+    return classified(folder, train=read("train"), validation=read("dev"), test=read("test"))
+
+
+def trec(folder: Path, seed: int) -> list[str]:
+    def read(split: str) -> list[Example]:
+        lines = (DATA / f"trec/TREC.{split}").read_text(encoding="latin-1").splitlines()
+        return [(text, label.split(":")[0]) for label, _, text in (line.partition(" ") for line in lines if line)]
+
+    return classified(folder, train=read("train"), test=read("test"))
+
+
+def chnsenticorp(folder: Path, seed: int) -> list[str]:
+    names = {"train": "train", "validation": "dev", "test": "test"}
+    files = (f"data.{split}={DATA}/chnsenticorp/{name}.txt" for split, name in names.items())
+    return ["task=classification", "data=classification_files", *files]
+
+
+def names(folder: Path, seed: int) -> list[str]:
+    examples = [
+        (line, path.stem)
+        for path in sorted((DATA / "names").glob("*.txt"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.strip()
+    ]
+    examples = shuffled(examples, seed)
+    return classified(folder, train=examples[2_000:], test=examples[:2_000])
+
+
+def film_reviews(split: str) -> list[Example]:
+    """Long film reviews."""
+    with lzma.open(DATA / f"imdb/{split}.tsv.xz", "rt", encoding="utf-8") as file:
+        next(file)
+        rows = (line.rstrip("\n").split("\t") for line in file)
+        return [(row[3], row[0]) for row in rows]
+
+
+def imdb(folder: Path, seed: int) -> list[str]:
+    return classified(folder, train=shuffled(film_reviews("train"), seed), test=film_reviews("test"))
+
+
+def few_long_reviews(folder: Path, seed: int) -> list[str]:
+    train = shuffled(film_reviews("train"), seed)[:2_000]
+    return classified(folder, train=train, test=shuffled(film_reviews("test"), 0)[:5_000])
+
+
+def splice_sites(folder: Path, seed: int) -> list[str]:
+    return classified(folder, train=(rows := shuffled(windows(), seed))[640:], test=rows[:640])
+
+
+def few_splice_sites(folder: Path, seed: int) -> list[str]:
+    return classified(folder, train=(rows := shuffled(windows(), seed))[:106], test=rows[106:])
+
+
+def windows() -> list[Example]:
+    """Windows of DNA and what is at their middle."""
+    with (DATA / "dna_splice/splice.csv").open(encoding="utf-8", newline="") as file:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(file)][1:]
+    return [(row[2], row[0]) for row in rows]
+
+
+def tagged(train: str, validation: str, test: str, *options: str) -> Callable[[Path, int], list[str]]:
+    """Files of tagged sentences."""
+    files = [f"data.{split}={DATA}/{name}" for split, name in zip(SPLITS, (train, validation, test), strict=True)]
+    return lambda folder, seed: ["task=tagging", "data=tagging_files", *files, *options]
+
+
+SPLITS = ("train", "validation", "test")
+
+
+def play_text(folder: Path, seed: int) -> list[str]:
+    text = (DATA / "tiny_shakespeare/input.txt").read_text(encoding="utf-8")
+    ends = (0, len(text) * 90 // 100, len(text) * 95 // 100, len(text))
+    for split, start, end in zip(SPLITS, ends, ends[1:], strict=False):
+        (folder / f"{split}.txt").write_text(text[start:end], encoding="utf-8")
+    return ["task=language_modeling", "data=text_files", *(f"data.{split}={folder / split}.txt" for split in SPLITS)]
+
+
+def newspaper(*options: str) -> Callable[[Path, int], list[str]]:
+    files = {"train": "train", "validation": "valid", "test": "test"}
+    named = [f"data.{split}={DATA}/ptb/ptb.{name}.txt" for split, name in files.items()]
+    return lambda folder, seed: ["task=language_modeling", "data=text_files", *named, *options]
+
+
+def translated(folder: Path, seed: int) -> list[str]:
+    import zipfile
+
+    with zipfile.ZipFile(DATA / "tatoeba_fra_eng/fra-eng.zip") as archive:
+        lines = archive.read("fra.txt").decode().splitlines()
+    lines = random.Random(0).sample(lines, 52_000)
+    for name, part in (("train", lines[:50_000]), ("validation", lines[50_000:51_000]), ("test", lines[51_000:])):
+        pairs = [line.split("\t")[:2] for line in part]
+        (folder / f"{name}.fra").write_text("".join(f"{french}\n" for _, french in pairs), encoding="utf-8")
+        (folder / f"{name}.eng").write_text("".join(f"{english}\n" for english, _ in pairs), encoding="utf-8")
+    sides = {"source": "fra", "target": "eng"}
+    files = (f"data.{split}_{side}={folder / split}.{end}" for split in SPLITS for side, end in sides.items())
+    return ["task=transduction", "data=parallel_files", *files]
+
+
+UD = "ud_{0}/{1}-ud-train.conllu", "ud_{0}/{1}-ud-dev.conllu", "ud_{0}/{1}-ud-test.conllu"
+SETS = {
+    "rt_polarity": Set("held out", review_folds, seeds=10),
+    "rt_polarity_800": Set("tuning", few_reviews(800)),
+    "rt_polarity_200": Set("tuning", few_reviews(200)),
+    "rt_polarity_800_vectors": Set("held out", few_reviews_with_vectors),
+    "sst2": Set("held out", sst2),
+    "trec": Set("tuning", trec),
+    "chnsenticorp": Set("held out", chnsenticorp),
+    "names": Set("tuning", names),
+    "imdb": Set("held out", imdb),
+    "imdb_2000": Set("tuning", few_long_reviews),
+    "dna_splice": Set("held out", splice_sites),
+    "dna_splice_106": Set("tuning", few_splice_sites),
+    "ud_english_ewt": Set("tuning", tagged(*(name.format("english_ewt", "en_ewt") for name in UD))),
+    "ud_chinese_gsd": Set("held out", tagged(*(name.format("chinese_gsd", "zh") for name in UD))),
+    "wnut17": Set(
+        "held out", tagged("wnut17/wnut17train.conll", "wnut17/emerging.dev.conll", "wnut17/emerging.test.annotated")
+    ),
+    "resume_ner": Set(
+        "held out", tagged(*(f"resume_ner/{split}.char.bmes" for split in ("train", "dev", "test")))
+    ),
+    "tiny_shakespeare": Set("held out", play_text),
+    "ptb_characters": Set("tuning", newspaper()),
+    "ptb_words": Set("tuning", newspaper("data.tokenizer=whitespace")),
+    "tatoeba_fra_eng_50k": Set("held out", translated),
+}  # fmt: skip
+
+
+def run(name: str, seed: int, without: str, work: Path) -> dict[str, object]:
+    """The row of one run, whose files and run directory stay in `work`."""
+    folder = work / f"{name}_{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    options = [*SETS[name].options(folder, seed), f"seed={seed}", "baseline=true", "training.threads=1"]
+    run_dir = work / "runs" / f"{name}_{seed}_{without}_{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
+    program = ["-m", "seqzoo"] if without == "none" else ["-c", TRAIN_WITHOUT, without]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *program, "train", *options, f"hydra.run.dir={run_dir}"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    metrics = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
+    metric = next(iter(metrics["test"]))
+    log = (run_dir / "train.log").read_text(encoding="utf-8").splitlines()
+    chosen = [line.partition("  recipe  ")[2].partition(": ")[0] for line in log if "  recipe  " in line]
+    named = [option.replace(f"{DATA}/", "").replace(f"{work}/", "") for option in options]
+    baseline = metrics["baseline"]
+    return {
+        "set": name, "use": SETS[name].use, "seed": seed, "without": without, "metric": metric,
+        "network": f"{metrics['test'][metric]:.6g}", "baseline": f"{baseline['scores']['test'][metric]:.6g}",
+        "baseline_name": baseline["name"],
+        "cpu_seconds": f"{after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.0f}",
+        "chosen": " ".join(chosen), "device": metrics["device"],
+        "command": " ".join(["seqzoo train", *named]),
+        "commit": metrics["commit"], "date": metrics["date"],
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--sets", default=",".join(SETS), help="names separated by commas; default: all")
+    parser.add_argument("--seeds", help="numbers separated by commas; default: three, or all folds")
+    rules = [rule.__name__ for rule in recipe.RULES]
+    parser.add_argument("--without", choices=("none", *rules), default="none", help="a rule of the recipe to leave out")
+    parser.add_argument("--work", type=Path, default=Path("runs/own_files"), help="folder of the files and the runs")
+    arguments = parser.parse_args()
+    for name in arguments.sets.split(","):
+        if name not in SETS:
+            parser.error(f"there is no set {name}. There are: {', '.join(SETS)}")
+        seeds = map(int, arguments.seeds.split(",")) if arguments.seeds else range(SETS[name].seeds)
+        for seed in seeds:
+            row = run(name, seed, arguments.without, arguments.work)
+            table_rows = {tuple(old[key] for key in KEY): old for old in read_table(RESULTS)}
+            new = {column: str(row[column]) for column in COLUMNS}
+            table_rows[tuple(new[key] for key in KEY)] = new
+            write_table(RESULTS, COLUMNS, (table_rows[key] for key in sorted(table_rows)))
+            scores = f"{row['metric']} {row['network']}, baseline {row['baseline']}"
+            print(f"{name} seed {seed}: {scores}, {row['cpu_seconds']} CPU seconds")
+
+
+if __name__ == "__main__":
+    main()
