@@ -44,7 +44,7 @@ MANY_WORDS = 20_000
 SKEWED = 2.0
 """How many times more frequent than the mean the largest class is where classes count as skewed."""
 
-NETWORKS = ((60_000, 5), (float("inf"), 1))
+NETWORKS = ((60_000, 5), (200_000, 3), (float("inf"), 1))
 """Training steps -> networks of an ensemble."""
 
 BATCHES = ((500, 8), (2_000, 16), (20_000, 32), (200_000, 64), (float("inf"), 128))
@@ -53,7 +53,15 @@ BATCHES = ((500, 8), (2_000, 16), (20_000, 32), (200_000, 64), (float("inf"), 12
 EPOCHS = ((500, 40), (2_000, 30), (20_000, 15), (200_000, 6), (float("inf"), 3))
 """Training examples -> maximum number of epochs."""
 
-WIDTHS = ((20_000, 32), (50_000, 64), (500_000, 100), (5_000_000, 150), (float("inf"), 256))
+EPOCHS_OF_WORDS = ((10_000, 15), (30_000, 12), (100_000, 8), (1_000_000, 5), (4_000_000, 3), (float("inf"), 1))
+"""Training steps -> maximum number of epochs for classes of texts that are read by words: a network knows 8,000
+sentences by heart after three epochs.
+"""
+
+NGRAMS_OF_WORDS, NGRAMS_OF_CHARACTERS = 2, 4
+"""The longest n-grams of a linear classifier beside the network."""
+
+WIDTHS = ((20_000, 32), (1_000_000, 64), (10_000_000, 100), (float("inf"), 256))
 """Training steps -> hidden units per direction."""
 
 DROPOUTS = ((20_000, 0.5), (100_000, 0.3), (1_000_000, 0.2), (float("inf"), 0.1))
@@ -165,6 +173,8 @@ def head(case: Case) -> Iterator[Choice]:
             yield Choice({"task.pooling": "middle"}, "all texts have the same length: places have a meaning")
         else:
             yield Choice({"task.pooling": ["mean", "max"]}, "each step is near the answer")
+            longest = NGRAMS_OF_CHARACTERS if case.by_characters else NGRAMS_OF_WORDS
+            yield Choice({"task.ngrams": longest}, "short phrases say much of the class")
     if survey.kind == "tagging" and survey.sources.total_characters > 2 * survey.sources.total_words:
         spelled = {"encoder": "words_and_characters", "data.characters": 20}
         yield Choice(spelled, "the spelling of rare words says much of their tag")
@@ -220,7 +230,11 @@ def schedule(case: Case) -> Iterator[Choice]:
     rows = case.given_or("data.batch_size", _row(BATCHES, examples))
     batches = -(-examples // rows)
     sure = held_out >= FEW_TO_VALIDATE or case.given.covers("training.patience")
-    epochs = case.given_or("training.epochs", None) or _row(EPOCHS, examples)
+    if case.survey.kind == "classification" and not case.by_characters:
+        most = _row(EPOCHS_OF_WORDS, case.total_steps)
+    else:
+        most = _row(EPOCHS, examples)
+    epochs = case.given_or("training.epochs", None) or most
     updates = case.given_or("training.steps", None) or epochs * batches
     values = {
         "data.batch_size": rows,
