@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from seqzoo.cells.cell import Cell, CellScan
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import flatten, map_state
-from seqzoo.kernels import results
+from seqzoo.kernels import step_results
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class ModifiedCell(Cell):
         self.input_size, self.hidden_size, self.output_size = cell.input_size, cell.hidden_size, cell.output_size
 
     def initial_state(self, batch_size: int) -> State:
-        return results.first_state(self.cell, batch_size)
+        return step_results.first_state(self.cell, batch_size)
 
     def project(self, x: Tensor) -> Tensor:
         """The projected input of the cell. In training with zoneout, a uniform random number for each unit of the state
         is appended, so that the step itself is deterministic.
         """
-        p = results.project(self.cell, x)
+        p = step_results.project(self.cell, x)
         if not self._draws:
             return p
         width = _size(self.initial_state(1))
@@ -111,7 +111,7 @@ class ModifiedCell(Cell):
         if self._draws:
             width = _size(state)
             p, noise = p.split([p.shape[-1] - width, width], dim=-1)
-        output, following = results.step(self.cell, p, state if mask is None else (state[0] * mask, *state[1:]))
+        output, following = step_results.step(self.cell, p, state if mask is None else (state[0] * mask, *state[1:]))
         if not self.modifiers.zoneout:
             return output, following
         kept = self._zone_out(following, state, noise)

@@ -12,7 +12,7 @@ from seqzoo.contracts.masking import checked_lengths
 from seqzoo.contracts.state import flatten
 from seqzoo.contracts.steps import Steps
 from seqzoo.contracts.transforms import autocast_dtype, jit_traced, traced
-from seqzoo.kernels.results import first_state
+from seqzoo.kernels.step_results import first_state
 from seqzoo.kernels.stepping import Stepping
 
 SEQUENCES = "(B, T, {}), T at least 1"

@@ -11,15 +11,15 @@ from torch import Tensor
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import zero_padding
 from seqzoo.contracts.state import where
-from seqzoo.kernels import results
+from seqzoo.kernels import step_results
 from seqzoo.kernels.stepping import Stepping
 
 
 def reference(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
     """`Cell.scan` step by step."""
-    state = results.first_state(cell, x.shape[0]) if state is None else state
-    projected = results.project(cell, zero_padding(x, lengths))
-    return unroll(cell.step, projected, state, lengths, functools.partial(results.step, cell))
+    state = step_results.first_state(cell, x.shape[0]) if state is None else state
+    projected = step_results.project(cell, zero_padding(x, lengths))
+    return unroll(cell.step, projected, state, lengths, functools.partial(step_results.step, cell))
 
 
 def unroll(

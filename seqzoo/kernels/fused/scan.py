@@ -20,7 +20,7 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import zero_padding
 from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.contracts.transforms import autocast_dtype, transformed
-from seqzoo.kernels import results
+from seqzoo.kernels import step_results
 from seqzoo.kernels.fused.interpretation import interpreted
 from seqzoo.kernels.fused.plan import Plan, plan
 from seqzoo.kernels.fused.rows import Rows
@@ -151,7 +151,7 @@ def _compile(cell: Stepping, x: Tensor, state: State, low: torch.dtype | None) -
     """
     devices = [x.device] if x.is_cuda else []
     with torch.random.fork_rng(devices=devices), torch.no_grad(), saved_tensors_hooks(_same, _same):
-        p = results.project(cell, x.new_zeros(2, x.shape[2])).to(low)
+        p = step_results.project(cell, x.new_zeros(2, x.shape[2])).to(low)
         if p.dim() != 2:
             raise NotCompilable("its projected input is not one vector per step")
         return _program(cell, p, state, low)

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import flatten, unflatten
-from seqzoo.kernels import results
+from seqzoo.kernels import step_results
 from seqzoo.kernels.fused.graph import Graph, Node, Product, refined
 from seqzoo.kernels.stepping import Stepping
 
@@ -80,7 +80,7 @@ def trace(cell: Stepping, projected_size: int, state: State) -> Step:
         recorder.define(part, recorder.graph.leaf("state", index, 0, part.shape[1]))
     devices = [p.device] if p.is_cuda else []
     with torch.random.fork_rng(devices=devices), torch.no_grad(), recorder:
-        output, after = results.step(cell, p, unflatten(rows, state))
+        output, after = step_results.step(cell, p, unflatten(rows, state))
     roots = [recorder.row(tensor) for tensor in (output, *flatten(after))]
     graph, (first, *others) = refined(recorder.graph, roots)
     return Step(graph, first, tuple(others), tuple(graph.products), tuple(recorder.used))

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from seqzoo.cells.cell import Cell, CellFactory, CellScan
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import map_state, reorder
-from seqzoo.kernels import results
+from seqzoo.kernels import step_results
 from seqzoo.network.backbones.stack import Stack, check_depth
 
 MAX_DILATION = 10_000
@@ -66,13 +66,13 @@ class DilatedCell(Cell):
         self.input_size, self.hidden_size, self.output_size = cell.input_size, cell.hidden_size, cell.output_size
 
     def initial_state(self, batch_size: int) -> State:
-        return tuple(results.first_state(self.cell, batch_size) for _ in range(self.dilation))
+        return tuple(step_results.first_state(self.cell, batch_size) for _ in range(self.dilation))
 
     def project(self, x: Tensor) -> Tensor:
-        return results.project(self.cell, x)
+        return step_results.project(self.cell, x)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        output, following = results.step(self.cell, p, state[0])
+        output, following = step_results.step(self.cell, p, state[0])
         return output, (*state[1:], following)
 
     def forward(

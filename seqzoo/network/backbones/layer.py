@@ -15,7 +15,7 @@ from seqzoo.cells.cell import Cell, CellFactory
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import flatten
 from seqzoo.contracts.steps import Steps, supported
-from seqzoo.kernels.results import first_state
+from seqzoo.kernels.step_results import first_state
 from seqzoo.network.backbones.streams import side_by_side
 
 
