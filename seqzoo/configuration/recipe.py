@@ -45,8 +45,8 @@ MANY_WORDS = 20_000
 SKEWED = 2.0
 """How many times more frequent than the mean the largest class is where classes count as skewed."""
 
-NETWORKS = ((60_000, 5), (200_000, 3), (float("inf"), 1))
-"""Training steps -> networks of an ensemble."""
+NETWORKS = ((1_000_000, 5), (float("inf"), 1))
+"""Training steps times epochs -> networks of an ensemble, as many as take a few minutes on a CPU."""
 
 BATCHES = ((500, 8), (2_000, 16), (20_000, 32), (200_000, 64), (float("inf"), 128))
 """Training examples -> examples per batch."""
@@ -55,9 +55,11 @@ EPOCHS = ((500, 40), (2_000, 30), (20_000, 15), (200_000, 5), (float("inf"), 3))
 """Training examples -> maximum number of epochs."""
 
 EPOCHS_OF_CLASSES = ((10_000, 15), (30_000, 12), (100_000, 8), (1_000_000, 5), (4_000_000, 3), (float("inf"), 1))
-"""Training steps -> the same for classes of texts that are read by words: a network knows 8,000 sentences by heart
-after three epochs.
-"""
+"""Training steps -> the same for classes of texts: a network knows 8,000 sentences by heart after three epochs."""
+
+ALPHABET = 500
+"""Distinct characters from which on characters are like words, as in Chinese."""
+
 
 EPOCHS_OF_TAGS = ((500, 30), (2_000, 20), (20_000, 8), (float("inf"), 4))
 """Training examples -> the same for tags."""
@@ -247,7 +249,7 @@ def regularization(case: Case) -> Iterator[Choice]:
 
 def ensemble(case: Case) -> Iterator[Choice]:
     """Of few examples each network learns something else: the mean of several is better than any of them."""
-    networks = _row(NETWORKS, case.total_steps)
+    networks = _row(NETWORKS, case.total_steps * _epochs(case))
     if case.survey.kind == "classification" and networks > 1:
         yield Choice({"ensemble": networks}, f"{case.total_steps:,} steps in the training split")
 
@@ -261,7 +263,7 @@ def schedule(case: Case) -> Iterator[Choice]:
     rows = case.given_or("data.batch_size", STREAMS if streams else _row(BATCHES, examples))
     batches = -(-examples // rows)
     sure = held_out >= FEW_TO_VALIDATE or case.given.covers("training.patience")
-    epochs = case.given_or("training.epochs", None) or _epochs(case)
+    epochs = _epochs(case)
     updates = case.given_or("training.steps", None) or epochs * batches
     values = {
         "data.batch_size": rows,
@@ -281,8 +283,12 @@ def schedule(case: Case) -> Iterator[Choice]:
 
 def _epochs(case: Case) -> int:
     """The maximum number of epochs."""
+    given = case.given_or("training.epochs", None)
+    spelled = case.by_characters and case.survey.sources.distinct_characters < ALPHABET
     match case.survey.kind:
-        case "classification" if not case.by_characters:
+        case _ if given:
+            return given
+        case "classification" if not spelled:
             return _row(EPOCHS_OF_CLASSES, case.total_steps)
         case "language_modeling":
             return _row(EPOCHS_OF_TEXT, case.total_steps)
