@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ from torch import Tensor, nn
 import seqzoo
 from seqzoo.configuration import registry
 from seqzoo.contracts.errors import ConfigError, PartError
-from seqzoo.training.evaluation import evaluate
+from seqzoo.data.generated.grammar import GrammarTags
+from seqzoo.learning.bptt import BackpropagationThroughTime
+from seqzoo.learning.rule import without_gradient
+from seqzoo.metrics import PredictionMetric, create_metric
+from seqzoo.network.model import Model
+from seqzoo.runs.loaded import Loaded
+from seqzoo.tasks.decoding import Checked, Constraint, Search
+from seqzoo.tasks.decoding.forms import form_of
+from seqzoo.training.evaluation import decoded_examples, evaluate
+from seqzoo.training.session import count_updates
 
 HERE = r"\(test_wrong_parts.py, line \d+\)"
 
@@ -125,59 +135,181 @@ def test_missing_attributes() -> None:
         seqzoo.RNN(Unsized, 3, 4)
 
 
+TINY = (
+    "task=tagging", "debug=tiny", "data.train_size=16", "data.validation_size=8", "data.test_size=8",
+    "training.steps=1", "training.examples=0",
+)  # fmt: skip
+
+
 def test_weights_without_a_gradient_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    small = ("task=tagging", "debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
     monkeypatch.setattr(registry, "_user_dirs", [])
     (tmp_path / "cell").mkdir()
     (tmp_path / "cell" / "detached.yaml").write_text("# without a gradient\nclass: test_wrong_parts.Detached\n")
     registry.use_config_dir(tmp_path)
-    own = ("cell=detached", "allow_modules=[test_wrong_parts]")
-    for options, remarks in ((own, 1), (("cell=echo_state",), 0)):
-        run = seqzoo.train(*small, *options, f"hydra.run.dir=run{remarks}")
-        log = (run.folder / "train.log").read_text()
-        assert log.count("no gradient reaches ") == remarks
-    assert (
-        "reaches encoder.embedding.weight, backbone.layers.0.0.read.weight" in (tmp_path / "run1/train.log").read_text()
-    )
+    run = seqzoo.train(*TINY, "cell=detached", "allow_modules=[test_wrong_parts]", "hydra.run.dir=run")
+    log = (run.folder / "train.log").read_text()
+    assert log.count("no gradient reaches ") == 1
+    assert "reaches encoder.embedding.weight, backbone.layers.0.0.read.weight" in log
 
 
-TINY = ("task=tagging", "debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8")
-PARTS: dict[str, tuple[Callable, str, Any, str]] = {
-    "no loss": (lambda model, _: model.task, "loss", None, "None: it must return Loss"),
-    "a bare loss": (lambda model, _: model.task, "loss", torch.ones(()), r"Tensor \(\): it must return Loss"),
-    "a loss per row": (lambda model, _: model.task, "loss", seqzoo.Loss(torch.ones(2), torch.ones(2)), "Loss"),
-    "no answers": (lambda model, _: model.task, "decode", None, "None: it must return a list of 8 Predictions"),
-    "texts": (
-        lambda model, _: model.task,
-        "decode",
-        ["a"] * 8,
-        r"\[str 'a', .*: it must return a list of 8 Predictions",
+def test_fixed_weights_need_no_gradient() -> None:
+    model, data = seqzoo.build(*TINY, "cell=echo_state", "data.batch_size=2")
+    model.loss(next(data.batches("train")))[0].total.backward()
+    assert without_gradient(BackpropagationThroughTime(), model) == {}
+
+
+@pytest.fixture(scope="module")
+def tagging() -> tuple[Model, seqzoo.DataModule]:
+    """A model and its data, which tests only read: they replace methods of the classes."""
+    return seqzoo.build(*TINY)
+
+
+CPU = torch.device("cpu")
+
+
+def evaluated(model: Model, data: seqzoo.DataModule) -> object:
+    return evaluate(model, data, "validation", CPU, confusion=model.task.report())
+
+
+def logged(model: Model, data: seqzoo.DataModule) -> object:
+    return decoded_examples(model, data, "validation", CPU, 2)
+
+
+def predicted(model: Model, data: seqzoo.DataModule) -> object:
+    return Loaded(model, data.spec).predict(["a text", "a longer text"])
+
+
+def rebuilt(model: Model, data: seqzoo.DataModule) -> object:
+    return seqzoo.build(*TINY)
+
+
+def counted(model: Model, data: seqzoo.DataModule) -> object:
+    return count_updates(data, replace(seqzoo.compose(*TINY).training, epochs=2))
+
+
+LOSS_OF_ROWS = seqzoo.Loss(torch.ones(2), torch.ones(2))
+PARTS: list[tuple[Callable, str, str, Any, str]] = [
+    (evaluated, "task", "forward", (torch.ones(2),), r"\(Tensor \(2,\),\): it must return a tensor of scores"),
+    (evaluated, "task", "loss", None, "None: it must return Loss"),
+    (evaluated, "task", "loss", torch.ones(()), r"Tensor \(\): it must return Loss"),
+    (evaluated, "task", "loss", LOSS_OF_ROWS, r"\(Tensor \(2,\), Tensor \(2,\)\): it must return Loss"),
+    (evaluated, "task", "decode", None, "None: it must return a list of 8 Predictions"),
+    (evaluated, "task", "decode", ["a"] * 8, r"\[str 'a', .*: it must return a list of 8 Predictions"),
+    (evaluated, "task", "references", ["a"], r"\[str 'a'\]: it must return a list of 8 answers here"),
+    (
+        evaluated,
+        "task",
+        "references",
+        [1] * 8,
+        r"references, such as int 1, .* its answers, such as \[str '\w+', .*int",
     ),
-    "no vectors": (lambda model, _: model.encoder, "forward", None, r"None: .* tensor \(B, T, output_size="),
-    "no state": (lambda model, _: model.backbone, "forward", torch.ones(8, 3, 4), r"Tensor .*: .* outputs \(B, T, "),
-    "no batches": (lambda _, data: data, "batches", None, "None: it must return an iterator of Batches"),
-    "tensors": (lambda _, data: data, "batches", [torch.ones(2)], r"Tensor \(2,\): it must return an iterator"),
-}
+    (evaluated, "task", "metrics", [], r"\[\]: it must return a list of Metrics, the first of which selects"),
+    (evaluated, "task", "metrics", ["accuracy"], r"\[str 'accuracy'\]: it must return a list of Metrics"),
+    (logged, "task", "show", None, "None: it must return a list of 2 texts here"),
+    (logged, "task", "samples", "a", "str 'a': it must return a Batch"),
+    (predicted, "task", "decode", [], r"\[\]: it must return a list of 2 Predictions"),
+    (predicted, "task", "candidates", [["a"], []], r"\[\[str 'a'\], \[\]\]: it must return 2 lists of Predictions"),
+    (predicted, "task", "prompt", 3, "int 3: it must return a text"),
+    (rebuilt, "task", "example_batch", None, "None: it must return a Batch"),
+    (rebuilt, "task", "metrics", None, "None: it must return a list of Metrics"),
+    (evaluated, "encoder", "forward", None, r"None: .* tensor \(B, T, output_size="),
+    (evaluated, "backbone", "forward", torch.ones(8, 3, 4), r"Tensor .*: .* outputs \(B, T, "),
+    (rebuilt, "backbone", "initial_state", [], r"\[\]: it must return a tuple of tensors"),
+    (evaluated, "data", "batches", None, "None: it must return an iterator of Batches"),
+    (evaluated, "data", "batches", [torch.ones(2)], r"Tensor \(2,\): it must return an iterator"),
+    (rebuilt, "data", "expected_spec", {}, r"dict {}: it must return a DataSpec"),
+    (rebuilt, "data", "splits", ["train"], r"\[str 'train'\]: it must return the number of examples of each split"),
+    (counted, "data", "num_batches", 2.5, "float 2.5: it must return an integer"),
+]
 
 
-@pytest.mark.parametrize("wrong", PARTS)
-def test_other_parts(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    part_of, method, result, message = PARTS[wrong]
-    model, data = seqzoo.build(*TINY)
-    part = part_of(model, data)
-    monkeypatch.setattr(type(part), method, lambda self, *arguments: result)
+@pytest.mark.parametrize(("use", "name", "method", "result", "message"), PARTS)
+def test_other_parts(
+    use: Callable,
+    name: str,
+    method: str,
+    result: Any,
+    message: str,
+    tagging: tuple[Model, seqzoo.DataModule],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, data = tagging
+    part = data if name == "data" else getattr(model, name)
+    optional = method == "candidates"
+    monkeypatch.setattr(type(part), method, lambda self, *arguments: result, raising=not optional)
     with pytest.raises(PartError, match=rf"{type(part).__name__}.{method} {HERE} returned .*{message}"):
-        evaluate(model, data, "validation", torch.device("cpu"), confusion=model.task.report())
+        use(model, data)
 
 
-def test_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, data = seqzoo.build(*TINY)
+def test_data_without_a_specification(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GrammarTags, "load", lambda self, spec=None: None)
+    with pytest.raises(PartError, match=rf"GrammarTags.load {HERE} does not set self.spec to a DataSpec"):
+        seqzoo.build(*TINY)
+
+
+def test_a_metric(tagging: tuple[Model, seqzoo.DataModule], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = tagging
     kind = type(model.task.metrics()[0])
     monkeypatch.setattr(kind, "compute", lambda self: "high")
     with pytest.raises(PartError, match=rf"{kind.__name__}.compute {HERE} returned str 'high': it must return a float"):
-        evaluate(model, data, "validation", torch.device("cpu"))
+        evaluated(model, data)
+
+
+class Needy(PredictionMetric):
+    name = "needy"
+
+    def __init__(self, size: int):
+        self.size = size
+
+
+class Counting(Constraint):
+    def __init__(self, batch: seqzoo.Batch):
+        self.rows = batch.size
+
+    def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
+        return log_probabilities
+
+    def wanted(self, row: int) -> str:
+        return ""
+
+
+def test_classes_with_other_constructors() -> None:
+    with pytest.raises(
+        PartError, match=r"Needy must be constructible as Needy\(\): missing a required argument: 'size'"
+    ):
+        create_metric(Needy)
+    with pytest.raises(PartError, match=r"Counting must be constructible as Counting\(batch, spec\): too many"):
+        form_of(
+            seqzoo.Batch(torch.ones(2, 3), torch.tensor([3, 2])),
+            seqzoo.DataSpec("transduction", 9, 9),
+            Search(constraints=[Counting]),
+            True,
+        )
+
+
+@pytest.mark.parametrize(
+    ("method", "result", "message"),
+    [
+        ("wanted", None, "None: it must return a text"),
+        ("amount", "a", "str 'a': it must return an integer"),
+        ("banks", torch.ones(2), r"Tensor \(2,\): it must return Tensor \(3, 4\)"),
+    ],
+)
+def test_a_constraint(method: str, result: Any, message: str) -> None:
+    def wrong(self: Constraint, *arguments: Any) -> Any:
+        return result
+
+    constraint = type("Wrong", (Counting,), {method: property(wrong) if method == "amount" else wrong})
+    checked = Checked(constraint(seqzoo.Batch(torch.ones(2, 3), torch.tensor([3, 2]))))
+    use = {
+        "wanted": lambda: checked.wanted(0),
+        "amount": lambda: checked.amount,
+        "banks": lambda: checked.banks(torch.ones(3, 1), torch.arange(3), 4),
+    }
+    with pytest.raises(PartError, match=rf"Wrong.{method} {HERE} returned {message}"):
+        use[method]()
 
 
 def test_an_exception_in_the_trial_batch(tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import torch
 from seqzoo.contracts.batch import Batch, Loss
 from seqzoo.contracts.parts import DataModule, Task
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.network import results
 
 T = TypeVar("T")
 
@@ -54,7 +55,12 @@ class Split:
     @cached_property
     def references(self) -> list[Any]:
         """The correct answer of each row, as of `Task.references`."""
-        return [reference for batch in self.batches() for reference in self.task.references(batch)]
+        task = self.task
+        return [
+            reference
+            for batch in self.batches()
+            for reference in results.references_of(task, batch, task.references(batch))
+        ]
 
     @cached_property
     def tokens(self) -> list[list[str]]:

@@ -20,6 +20,7 @@ from seqzoo.contracts.capabilities import Averages
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.kernels.step_results import first_state
 from seqzoo.learning.rule import LearningRule
 from seqzoo.network.model import Model
 from seqzoo.network.network_ensemble import Ensemble
@@ -52,7 +53,7 @@ def _build_network(parts: Parts, spec: DataSpec) -> Model:
         {
             "feature_size": backbone.output_size,
             "spec": spec,
-            "encoder_state": backbone.initial_state(1),
+            "encoder_state": first_state(backbone, 1),
             "embedding": getattr(encoder, "embedding", None),
         },
         allowed,

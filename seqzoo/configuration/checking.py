@@ -48,6 +48,7 @@ from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.contracts.parts import BackboneFactory, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metric
+from seqzoo.network import results
 from seqzoo.training.device import check_precision, select_device
 from seqzoo.training.settings import Training
 
@@ -133,7 +134,7 @@ def _check_parts(parts: Parts) -> list[str]:
             if sound is not None:
                 made[group] = make(group, sound, placeholders, parts.allow_modules, Elman)
             if group == "data" and group in made:
-                placeholders["spec"] = made["data"].expected_spec()
+                placeholders["spec"] = results.expected_spec_of(made["data"], made["data"].expected_spec())
                 placeholders["embedding"] = nn.Embedding(placeholders["spec"].input_size, 8)
                 if placeholders["spec"].picture is not None:
                     placeholders["input_size"] = placeholders["spec"].picture[0]
@@ -143,6 +144,8 @@ def _check_parts(parts: Parts) -> list[str]:
             task = find(group, parts.task, parts.allow_modules, group)
             names = {**thawed(parts.task), **wrong}.get("metrics")
             mistakes += _check_metrics(made.get(group, task), names, parts)
+            if group in made and not mistakes:
+                results.metrics_of(made[group], made[group].metrics())
             mistakes += misfits(task, made.get("backbone"), placeholders["spec"], parts.choices, made.get("encoder"))
     return [_with_source(mistake, parts.choices) for mistake in mistakes]
 

@@ -158,7 +158,7 @@ def _empty(size: torch.Size, stride: tuple[int, ...], dtype: torch.dtype, device
 
 def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
     with torch.device("meta"):
-        return model.task.example_batch(rows, steps, numbers)
+        return results.batch_of(model.task, "example_batch", model.task.example_batch(rows, steps, numbers))
 
 
 def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:

@@ -11,6 +11,7 @@ from seqzoo.configuration.sizing import within_budget
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import value_at
 from seqzoo.contracts.parts import DataModule
+from seqzoo.network import results
 from seqzoo.network.model import Model
 
 
@@ -65,7 +66,7 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
     if mistakes or experiment is None:
         raise ConfigError(mistakes)
     data = build_data(experiment)
-    data.load()
+    results.load(data)
     experiment = within_budget(experiment, data, data.spec)
     torch.manual_seed(experiment.seed)
     model = build_model(experiment, data.spec)

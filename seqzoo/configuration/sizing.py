@@ -18,6 +18,7 @@ from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.steps import unsupported
+from seqzoo.network import results
 from seqzoo.network.model import Model
 
 
@@ -43,7 +44,7 @@ def outline(experiment: Experiment) -> Outline:
         ConfigError: the components do not work together.
     """
     data = build_data(experiment)
-    spec = data.expected_spec()
+    spec = results.expected_spec_of(data, data.expected_spec())
     unmet = ""
     try:
         experiment = within_budget(experiment, data, spec)

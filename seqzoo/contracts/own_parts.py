@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from seqzoo.contracts.errors import LONGEST_SENTENCE, PartError, SeqzooError, cut, shortened
 
+T = TypeVar("T")
 NOT_OWN = ("seqzoo", "torch")
 """Packages whose classes are not user-defined."""
 
@@ -91,10 +92,33 @@ def wrong_result(part: object, method: str, result: Any, expected: str) -> PartE
         result: what it returned.
         expected: what it must return, as a noun phrase.
     """
+    return PartError(f"{place_of(part, method)} returned {described(result)}: it must return {expected}")
+
+
+def place_of(part: object, method: str) -> str:
+    """A method or property of a part with its file and line, for messages."""
     name = f"{type(part).__module__}.{type(part).__qualname__}.{method}"
-    code = getattr(inspect.unwrap(getattr(type(part), method)), "__code__", None)
-    place = "" if code is None else f" ({Path(code.co_filename).name}, line {code.co_firstlineno})"
-    return PartError(f"{name}{place} returned {described(result)}: it must return {expected}")
+    function = getattr(type(part), method)
+    code = getattr(inspect.unwrap(getattr(function, "fget", function)), "__code__", None)
+    return name if code is None else f"{name} ({Path(code.co_filename).name}, line {code.co_firstlineno})"
+
+
+def construct(part: Callable[..., T], **arguments: Any) -> T:
+    """Construct a user-defined class from positional arguments.
+
+    Args:
+        part: the class.
+        **arguments: by the names that messages call them.
+
+    Raises:
+        PartError: the constructor takes other arguments.
+    """
+    try:
+        inspect.signature(part).bind(*arguments.values())
+    except TypeError as error:
+        name = f"{part.__module__}.{part.__qualname__}"
+        raise PartError(f"{name} must be constructible as {part.__name__}({', '.join(arguments)}): {error}") from None
+    return part(*arguments.values())
 
 
 def described(value: Any) -> str:

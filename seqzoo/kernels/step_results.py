@@ -12,15 +12,18 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.own_parts import described, wrong_result
+from seqzoo.contracts.parts import Backbone
 from seqzoo.contracts.transforms import jit_traced
 from seqzoo.kernels.stepping import Stepping
 
 
-def first_state(cell: Stepping, rows: int) -> State:
-    """`Cell.initial_state`. Raises PartError if it is not a tuple of tensors with that number of rows."""
-    state = cell.initial_state(rows)
+def first_state(part: Stepping | Backbone, rows: int) -> State:
+    """The `initial_state` of a cell or backbone. Raises PartError if it is not a tuple of tensors with that number of
+    rows.
+    """
+    state = part.initial_state(rows)
     if not isinstance(state, tuple) or not _has_rows(state, rows):
-        raise wrong_result(cell, "initial_state", state, f"a tuple of tensors whose first dimension is {rows} here")
+        raise wrong_result(part, "initial_state", state, f"a tuple of tensors whose first dimension is {rows} here")
     return state
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from seqzoo.contracts.class_index import class_of, modules
 from seqzoo.contracts.errors import ConfigError, closest
+from seqzoo.contracts.own_parts import construct
 from seqzoo.contracts.parts import Metric
 from seqzoo.metrics.answers import PredictionMetric, all_of, is_right
 from seqzoo.metrics.confusion import BinaryConfusion, Confusion, SpanConfusion, confusion_of
@@ -39,9 +40,10 @@ def create_metric(name: MetricName) -> Metric:
 
     Raises:
         ConfigError: there is no metric of this name; the message suggests the closest one.
+        PartError: the constructor of a user-defined class needs arguments.
     """
     if not isinstance(name, str):
-        return name()
+        return construct(name)
     if name in ("meteor", "spice"):
         raise ConfigError(
             [f"the metric {name} is not available, since it needs Java: choose cider_d, bleu_4 or rouge_l"]

@@ -15,6 +15,7 @@ from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.parts import DataModule, Task
+from seqzoo.network import results
 
 
 class Baselines(NamedTuple):
@@ -60,7 +61,7 @@ def configured_baselines(*overrides: str) -> Baselines:
     if mistakes or experiment is None:
         raise ConfigError(mistakes)
     data = build_data(experiment)
-    data.load()
+    results.load(data)
     return baselines_of(data, task_alone(experiment, data))
 
 

@@ -15,6 +15,7 @@ from seqzoo.configuration.sizing import describe_inputs
 from seqzoo.contracts.errors import program
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.network import results
 from seqzoo.training.record.older import BPTT
 from seqzoo.training.record.run import format_number, format_seconds, format_speed, format_table
 from seqzoo.training.session import Position, Session
@@ -27,7 +28,7 @@ def introduction(
     """The table at the beginning of a training, new or resumed."""
     sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits().items())
     names = " ".join(f"{group}={experiment.choices[group]}" for group in ("task", "data", "backbone", "cell"))
-    padding = data.padding_share()
+    padding = results.padding_share_of(data, data.padding_share())
     padded = "" if padding is None else f"; {padding:.1%} of the steps of a batch are padding"
     device = str(session.device)
     if session.device.type == "cuda":

@@ -35,6 +35,7 @@ from seqzoo.data.sources.fingerprints import changed, records, saved_records
 from seqzoo.data.splits import FILES_TO_SCORE
 from seqzoo.data.text.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
 from seqzoo.metrics import signatures
+from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.runs.beside import about_baseline, beside, next_step
 from seqzoo.runs.description import command_to_resume, introduction, later_end, summary
@@ -79,7 +80,7 @@ def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Pa
     settings = experiment.training
     check_precision(settings.precision, select_device(settings.device))
     data = build_data(experiment)
-    data.load()
+    results.load(data)
     experiment = replace(within_budget(experiment, data, data.spec), data_files=records(data))
     cost = measure(experiment, data, data.spec)
     with torch.device("meta"):
@@ -158,7 +159,7 @@ def _load_again(
     data = build_data(experiment)
     saved = [record for record in saved_records(experiment.data_files) if record.name not in new_files]
     data.places.update({record.name: record.path for record in saved})
-    data.load(spec)
+    results.load(data, spec)
     return data, changed(data, saved)
 
 

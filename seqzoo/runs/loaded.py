@@ -152,9 +152,9 @@ class Loaded:
 
         def answer(batch: Batch, others: Others) -> list[list[Prediction]]:
             if isinstance(task, Writes):
-                return task.candidates(self.model, batch, n_best, others)
+                return results.candidates_of(task, batch, task.candidates(self.model, batch, n_best, others))
             if isinstance(task, Ranks):
-                rows = task.candidates(self.model, batch, n_best)
+                rows = results.candidates_of(task, batch, task.candidates(self.model, batch, n_best))
             else:
                 predictions = results.predictions_of(task, batch, task.decode(self.model, batch))
                 rows = [[prediction] for prediction in predictions]
@@ -284,7 +284,8 @@ class Loaded:
             if name.endswith("backwards"):  # in the order of the text
                 states = {part: values.flip(0) for part, values in states.items()}
             layers[name] = Course(labels(model, batch, len(noted.entered)), states)
-        [answer] = model.task.show(batch, model.task.decode(model, batch, features))
+        predictions = results.predictions_of(model.task, batch, model.task.decode(model, batch, features))
+        [answer] = results.lines_of(model.task, batch, model.task.show(batch, predictions))
         alignments = model.task.alignments(model, batch) if isinstance(model.task, Aligns) else []
         return Inside(
             layers, answer, alignments[0] if alignments else None, getattr(self.spec.inputs, "backwards", False)
@@ -405,7 +406,8 @@ class Loaded:
     def _read(self, texts: Sequence[str | list[str]], lines: list[int]) -> Batch:
         """A batch of texts in the encoding of this model."""
         self.model.eval()
-        read = [self.model.task.prompt(text) if isinstance(text, str) else text for text in texts]
+        task = self.model.task
+        read = [results.prompt_of(task, task.prompt(text)) if isinstance(text, str) else text for text in texts]
         return encode_inputs(self.spec, read, lines=lines).to(next(self.model.parameters()).device)
 
     def _stays_empty(self, text: Sequence[str]) -> bool:

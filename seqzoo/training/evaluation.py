@@ -41,7 +41,7 @@ def evaluate(
 def _scores(
     model: Model, data: DataModule, split: str, device: torch.device, precision: str, confusion: Report | None
 ) -> dict[str, float]:
-    metrics = model.task.metrics()
+    metrics = results.metrics_of(model.task, model.task.metrics())
     decode = confusion is not None or any(metric.from_predictions for metric in metrics)
     total, count, state = 0.0, 0.0, None
     for batch in results.batches_of(data, data.batches(split)):
@@ -53,15 +53,16 @@ def _scores(
             if decode:
                 results.predictions_of(model.task, batch, predictions)
         answers = [prediction.answer for prediction in predictions]
-        references = model.task.references(batch) if decode else []
+        references = results.references_of(model.task, batch, model.task.references(batch)) if decode else []
         if data.stateful:
             state = features.state
         loss = Loss(loss.total.double().cpu(), loss.count.cpu())
         total, count = total + float(loss.total), count + float(loss.count)
-        if confusion is not None:
-            confusion.update(predictions, references)
-        for metric in metrics:
-            metric.update(loss, answers, references)
+        with results.comparing(model.task, answers, references):
+            if confusion is not None:
+                confusion.update(predictions, references)
+            for metric in metrics:
+                metric.update(loss, answers, references)
     scores = {metric.name: results.score_of(metric, metric.compute()) for metric in metrics}
     return {**scores, model.task.loss_name: total / max(count, 1.0)}
 
@@ -74,7 +75,8 @@ def decoded_examples(model: Model, data: DataModule, split: str, device: torch.d
     batch = shown(model, data, split, count).to(device)
     with evaluating(model), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        return model.task.show(batch, results.predictions_of(model.task, batch, model.task.decode(model, batch)))
+        predictions = results.predictions_of(model.task, batch, model.task.decode(model, batch))
+        return results.lines_of(model.task, batch, model.task.show(batch, predictions))
 
 
 @torch.no_grad()
@@ -88,7 +90,7 @@ def alignments(model: Model, data: DataModule, split: str, device: torch.device,
 
 def shown(model: Model, data: DataModule, split: str, count: int) -> Batch:
     """The rows of the middle batch of a split that the task shows, the same ones every time."""
-    return model.task.samples(middle(data, split), count)
+    return results.batch_of(model.task, "samples", model.task.samples(middle(data, split), count))
 
 
 def middle(data: DataModule, split: str) -> Batch:

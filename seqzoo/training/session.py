@@ -18,6 +18,7 @@ from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.state import map_state
 from seqzoo.learning.bptt import BackpropagationThroughTime
 from seqzoo.learning.rule import LearningRule, Objective
+from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.training.averaging import Averaging
 from seqzoo.training.device import autocast
@@ -71,7 +72,8 @@ def count_updates(data: DataModule, settings: Training) -> int | None:
     planned = settings.epochs if settings.epochs <= COUNTED else SAMPLED
     total = 0
     for epoch in range(planned):
-        total += -(-data.num_batches("train", epoch) // settings.accumulate)
+        batches = results.number_of_batches(data, data.num_batches("train", epoch))
+        total += -(-batches // settings.accumulate)
         if settings.steps is not None and total >= settings.steps:
             return settings.steps
     total = total * settings.epochs // planned

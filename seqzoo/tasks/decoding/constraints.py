@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.errors import DataError, PartError
+from seqzoo.contracts.own_parts import place_of, wrong_result
 
 NEVER = float("-inf")
 
@@ -98,32 +99,41 @@ class Checked(Constraint):
     """A user-defined constraint, whose results are checked.
 
     Raises:
-        DataError: a result is not a tensor of the shape of the log-probabilities, or has NaN.
+        PartError: a result is not what `Constraint` requires, or has NaN.
     """
 
     inner: Constraint
 
     def __call__(self, log_probabilities: Tensor, written: Tensor, rows: Tensor, end: int | None) -> Tensor:
         result = self.inner(log_probabilities, written, rows, end)
-        name = type(self.inner).__name__
         if not isinstance(result, Tensor) or result.shape != log_probabilities.shape:
-            shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
-            raise DataError(
-                f"{name} returned {shape}: a constraint returns log-probabilities {tuple(log_probabilities.shape)}"
-            )
+            shape = tuple(log_probabilities.shape)
+            raise wrong_result(self.inner, "__call__", result, f"log-probabilities, Tensor {shape} here")
         if result.isnan().any():
-            raise DataError(f"{name} returned NaN: a constraint sets what it forbids to -inf and changes nothing else")
+            raise PartError(
+                f"{place_of(self.inner, '__call__')} returned NaN: a constraint sets what it forbids to -inf and "
+                "changes nothing else"
+            )
         return result
 
     @property
     def amount(self) -> int:
-        return self.inner.amount
+        amount = self.inner.amount
+        if not isinstance(amount, int):
+            raise wrong_result(self.inner, "amount", amount, "an integer, the number of required tokens")
+        return amount
 
     def banks(self, written: Tensor, rows: Tensor, vocabulary: int) -> Tensor:
-        return self.inner.banks(written, rows, vocabulary)
+        banks = self.inner.banks(written, rows, vocabulary)
+        if not isinstance(banks, Tensor) or banks.shape != (len(written), vocabulary):
+            raise wrong_result(self.inner, "banks", banks, f"Tensor {(len(written), vocabulary)} here")
+        return banks
 
     def wanted(self, row: int) -> str:
-        return self.inner.wanted(row)
+        wanted = self.inner.wanted(row)
+        if not isinstance(wanted, str):
+            raise wrong_result(self.inner, "wanted", wanted, "a text, which may be empty")
+        return wanted
 
 
 UNCONSTRAINED = Together()

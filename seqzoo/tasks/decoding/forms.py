@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Batch
 from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.own_parts import construct
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.tasks.decoding import Checked, Constraint, Length, NoRepeat, Places, Search, Template, Together, Words
 
@@ -75,7 +76,7 @@ def form_of(batch: Batch, spec: DataSpec, search: Search, rewrites: bool) -> tup
     if words:
         parts.append(Words([words] * rows, limits, f"search.words={search.words}"))
     factories = cast("list[Callable[[Batch, DataSpec], Constraint]]", search.constraints)
-    parts += [Checked(create(batch, spec)) for create in factories]
+    parts += [Checked(construct(create, batch=batch, spec=spec)) for create in factories]
     return limits + search.same_length, Together(tuple(parts))  # the end also needs a position
 
 

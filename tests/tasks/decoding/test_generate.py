@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.errors import DataError, PartError
 from seqzoo.tasks.decoding import (
     Checked,
     Constraint,
@@ -164,9 +164,15 @@ def test_bad_options(options: dict[str, float], message: str) -> None:
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        (lambda scores: scores * float("nan"), "Returns returned NaN: a constraint sets what it forbids to -inf"),
-        (lambda scores: None, "Returns returned NoneType: a constraint returns log-probabilities"),
-        (lambda scores: scores[:, :1], r"Returns returned \(3, 1\): a constraint returns log-probabilities \(3, 4\)"),
+        (
+            lambda scores: scores * float("nan"),
+            r"Returns.__call__ \(test_generate.py, line \d+\) returned NaN: a constraint sets what it forbids to",
+        ),
+        (lambda scores: None, r"Returns.__call__ .* returned None: it must return log-probabilities, Tensor \(3, 4\)"),
+        (
+            lambda scores: scores[:, :1],
+            r"Returns.__call__ .* returned Tensor \(3, 1\): it must return log-probabilities, Tensor \(3, 4\)",
+        ),
     ],
     ids=["nan", "nothing", "another shape"],
 )
@@ -179,5 +185,5 @@ def test_what_a_user_defined_constraint_returns_is_checked(result: Any, message:
             return "anything"
 
     toy = Toy()
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(PartError, match=message):
         generate(toy.start(), toy.step, limits(steps=9), constraints=Together((Checked(Returns()),)))
