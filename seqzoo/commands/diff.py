@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqzoo.configuration import composing
+from seqzoo.contracts.options import Options, has
 
 
 def diff(arguments: list[str]) -> None:
@@ -33,12 +34,6 @@ def diff(arguments: list[str]) -> None:
         print("  ".join(printable(text).ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _shown(config: Any, path: str, value: Any) -> str:
+def _shown(config: Options, path: str, value: Any) -> str:
     """A value as JSON; "-" for an option that the run does not have."""
-    if value is None:
-        above, _, name = path.rpartition(".")
-        for part in above.split(".") if above else ():
-            config = config.get(part) or {}
-        if name not in config:
-            return "-"
-    return json.dumps(value, ensure_ascii=False)
+    return "-" if value is None and not has(config, path) else json.dumps(value, ensure_ascii=False)

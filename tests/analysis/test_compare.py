@@ -506,6 +506,14 @@ def test_diff_names_the_options_that_differ(command: Callable, tmp_path: Path) -
     assert command("diff", "a", "c").err.startswith("seqzoo: c is not a run directory")
 
 
+def test_diff_of_a_name_with_a_dot(command: Callable, tmp_path: Path) -> None:
+    """As in a damaged run, where the name before the dot is that of a number."""
+    write_run(tmp_path / "a", "gru", 1, 0.5, task={"depth": 3})
+    write_run(tmp_path / "b", "gru", 1, 0.5, task={"depth": 3, "depth.x": 2})
+    done = command("diff", "a", "b")
+    assert (done.status, done.out.splitlines()[1].split()) == (0, ["task.depth.x", "-", "2"])
+
+
 def event_file(path: Path, *values: Summary.Value, step: int = 1) -> None:
     """One event, without checksums, which are not read."""
     content = Event(step=step, wall_time=step, summary=Summary(value=list(values))).SerializeToString()

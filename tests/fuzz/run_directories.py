@@ -43,6 +43,7 @@ TASKS = {"tagging": (), "language_modeling": ("data.window=8", "data.batch_size=
 PAYLOAD = "import pathlib\npathlib.Path({!r}).touch()\n"
 STATUS_OF_A_MISTAKE = 2
 SPARSE = 2**42
+KEYS = ("x", "class", "_target_", "hydra", "\x1b[2J", "seed.x", "")
 
 
 def _train(task: str) -> Path:
@@ -186,9 +187,7 @@ def mutate(value: Any, random: Random, changes: int = 1) -> Any:
         kind = random.choice(("change", "change", "change", "remove", "add"))
         if kind == "add" or not keys:
             new = hostile_value(random)
-            node.update({random.choice(("x", "class", "_target_", "hydra", "\x1b[2J")): new}) if isinstance(
-                node, dict
-            ) else node.append(new)
+            node.update({random.choice(KEYS): new}) if isinstance(node, dict) else node.append(new)
         elif kind == "remove":
             del node[random.choice(keys)]
         else:
