@@ -24,6 +24,7 @@ Base classes and types
     Task                head, loss, metrics and decoding of a kind of task
     DataModule          the batches of a data set; DataSpec describes them
     Batch               padded sequences with their lengths and targets
+    Features            the outputs of a backbone, which a task reads
     Steps               lengths, resets and other structure of the steps of a batch
     LearningRule        computes the gradients of an update
     Metric              a running sum that becomes one number
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from seqzoo.configuration.building import create_cell
     from seqzoo.configuration.experiment import compose
     from seqzoo.configuration.overrides import build
-    from seqzoo.contracts.batch import Batch, Loss, Prediction, State
+    from seqzoo.contracts.batch import Batch, Features, Loss, Prediction, State
     from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
     from seqzoo.contracts.spec import DataSpec
     from seqzoo.contracts.steps import Steps
@@ -58,9 +59,9 @@ if TYPE_CHECKING:
     from seqzoo.runs.loaded import Loaded, load
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "LearningRule",
-    "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Task", "baseline", "build", "cell_info", "compose",
-    "create_cell", "evaluate", "from_torch", "list_cells", "list_tasks", "load", "train",
+    "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Features",
+    "LearningRule", "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Task", "baseline", "build",
+    "cell_info", "compose", "create_cell", "evaluate", "from_torch", "list_cells", "list_tasks", "load", "train",
 ]  # fmt: skip
 
 # imported on first use, so that `seqzoo list` does not import torch
@@ -74,7 +75,7 @@ _HOMES = {
     "compose": "seqzoo.configuration.experiment",
     "create_cell": "seqzoo.configuration.building",
     "Cell": "seqzoo.cells.cell",
-    **dict.fromkeys(("Batch", "Loss", "Prediction", "State"), "seqzoo.contracts.batch"),
+    **dict.fromkeys(("Batch", "Features", "Loss", "Prediction", "State"), "seqzoo.contracts.batch"),
     **dict.fromkeys(("Backbone", "DataModule", "Encoder", "Metric", "Task"), "seqzoo.contracts.parts"),
     "DataSpec": "seqzoo.contracts.spec",
     "Steps": "seqzoo.contracts.steps",

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo import Batch, DataSpec, Loss, Metric, Prediction, Task
-from seqzoo.contracts.batch import END, PAD, Features
+from seqzoo import Batch, DataSpec, Features, Loss, Metric, Prediction, Task
+from seqzoo.contracts.batch import END, PAD
 from seqzoo.contracts.masking import mask
 from seqzoo.metrics import MetricName, create_metrics
 
