@@ -185,3 +185,30 @@ def test_the_schedule_depends_on_the_number_of_examples(tmp_path: Path) -> None:
         config, _ = classified(table(tmp_path / "data.tsv", texts))
         schedules.append((config.data["batch_size"], config.training.epochs, config.ensemble))
     assert schedules == [(8, 15, 5), (16, 15, 5)]
+
+
+def test_words_are_read_less_often_than_their_letters(tmp_path: Path) -> None:
+    names = table(tmp_path / "names.tsv", [f"name{number}" for number in range(2_100)])
+    sentences = table(tmp_path / "sentences.tsv", [f"they are {number}" for number in range(2_100)])
+    hanzi = "".join(chr(0x4E00 + index) for index in range(600))
+    chinese = table(tmp_path / "chinese.tsv", [hanzi[number % 590 :][:3] for number in range(2_100)])
+    epochs = [classified(path)[0].training.epochs for path in (names, sentences, chinese)]
+    assert epochs == [30, 15, 15]
+
+
+def test_phrases_are_scored_beside_the_network(reviews: str, tmp_path: Path) -> None:
+    assert classified(reviews)[0].task["ngrams"] == 2
+    assert classified(table(tmp_path / "names.tsv", ["Schmidt", "Li", "Petrov"] * 20))[0].task["ngrams"] == 4
+    assert classified(table(tmp_path / "windows.tsv", ["ACGTA", "CCGTT", "GATTC"] * 20))[0].task["ngrams"] == 0
+
+
+@pytest.mark.parametrize(("different", "cutoffs"), [(4_000, None), (6_000, (1_500, 5_000))])
+def test_language_models_of_many_words_have_an_adaptive_softmax(
+    tmp_path: Path, different: int, cutoffs: tuple[int, ...] | None
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"word{number} and\n" for number in range(different)), encoding="utf-8")
+    overrides = ("task=language_modeling", "data=text_files", f"data.train={text}", "data.tokenizer=whitespace")
+    config, _ = chosen(*overrides)
+    assert (config.task["tied_embeddings"], config.task["softmax_cutoffs"]) == (True, cutoffs)
+    assert config.training.epochs == 20
