@@ -9,11 +9,15 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seqzoo.commands.command_line import find_modules_here
 from seqzoo.contracts.errors import ConfigError, DataError, printable_lines
 from seqzoo.contracts.span_notation import SCHEMES, convert
+
+if TYPE_CHECKING:
+    from seqzoo.contracts.batch import Explanation, Prediction
+    from seqzoo.runs.loaded import Loaded
 
 T = TypeVar("T")
 
@@ -118,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Namespace) -> None:
+def _print_predictions(loaded: Loaded, texts: Iterable[str], chosen: argparse.Namespace) -> None:
     """Print the best answers to each text, with explanations if requested, and draw attention."""
     import torch
 
@@ -129,7 +133,7 @@ def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Names
             rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
         if chosen.attention is not None:
             _draw_attention(loaded, some, chosen.attention, done + 1)
-        explanations = [[None] * len(row) for row in rows]
+        explanations: list[list[Explanation | None]] = [[None] * len(row) for row in rows]
         if chosen.explain:
             explanations = loaded.explain_candidates(some, chosen.n_best, first_line=done + 1)
         unknown, tokens = (a + b for a, b in zip((unknown, tokens), loaded.count_unknown(some, done + 1), strict=True))
@@ -141,7 +145,7 @@ def _print_predictions(loaded: Any, texts: Iterable[str], chosen: argparse.Names
         print(f"seqzoo: {unknown:,} of {tokens:,} tokens are not in the vocabulary of the run", file=sys.stderr)
 
 
-def _stream(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
+def _stream(loaded: Loaded, texts: Iterable[str], as_json: bool) -> None:
     if as_json:
         raise ConfigError(["--stream writes text as it is generated, and --json whole lines: leave one of them out"])
     for text in texts:
@@ -149,7 +153,7 @@ def _stream(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
         print(flush=True)
 
 
-def _print_scores(loaded: Any, texts: Iterable[str], as_json: bool) -> None:
+def _print_scores(loaded: Loaded, texts: Iterable[str], as_json: bool) -> None:
     from seqzoo.contracts.capabilities import ScoresAnswers
 
     done = 0
@@ -177,7 +181,7 @@ def _apart(lines: list[str], first: int) -> tuple[list[str], list[str]]:
     return list(sources), list(answers)
 
 
-def _show(text: str, prediction: Any, explanation: Any, as_json: bool) -> None:
+def _show(text: str, prediction: Prediction, explanation: Explanation | None, as_json: bool) -> None:
     answer = prediction.answer
     if as_json:
         content: dict[str, Any] = {"input": text, "prediction": answer, "score": prediction.score}
@@ -200,7 +204,7 @@ def _write(text: str, end: str = "\n", flush: bool = True) -> None:
 
 
 def _tagged_conll(
-    loaded: Any, inputs: Iterable[Iterable[str]], columns: str | None, scheme: str | None
+    loaded: Loaded, inputs: Iterable[Iterable[str]], columns: str | None, scheme: str | None
 ) -> Iterator[str]:
     """The lines of each input with tags."""
     from seqzoo.configuration.building import task_name
@@ -227,11 +231,11 @@ def _tagged_conll(
             tokens = [sentence.tokens for sentence in some if sentence.tokens]
             predictions = iter(loaded.predict(tokens) if tokens else [])
             for sentence in some:
-                tags = next(predictions).answer if sentence.tokens else []
+                tags = list(next(predictions).answer) if sentence.tokens else []
                 yield from conll.write(sentence, convert(tags, scheme) if scheme else tags)
 
 
-def _draw_attention(loaded: Any, texts: list[str], path: Path, first: int) -> None:
+def _draw_attention(loaded: Loaded, texts: list[str], path: Path, first: int) -> None:
     from seqzoo.inspection.drawing import draw, save
 
     alignments = loaded.alignments(texts, first_line=first)

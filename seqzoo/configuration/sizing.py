@@ -56,7 +56,7 @@ def outline(experiment: Experiment) -> Outline:
     mistakes = unsupported(data.structure, model.backbone, f"backbone={experiment.choices['backbone']}")
     if mistakes:
         raise ConfigError(mistakes)
-    return Outline(model, spec, _cost(model, experiment, data), *_shape(data), data.numbers, unmet)
+    return Outline(model, spec, _cost(model, experiment, data), data.batch_size, data.window, data.numbers, unmet)
 
 
 def describe_inputs(spec: DataSpec, numbers: bool) -> str:
@@ -75,7 +75,7 @@ def measure(experiment: Experiment, data: DataModule, spec: DataSpec) -> Cost:
 
 def _cost(model: Model, experiment: Experiment, data: DataModule) -> Cost:
     with _misfit_as_config_error(experiment, data, model):
-        return cost_of(model, *_shape(data), data.numbers)
+        return cost_of(model, data.batch_size, data.window, data.numbers)
 
 
 def within_budget(experiment: Experiment, data: DataModule, spec: DataSpec) -> Experiment:
@@ -131,11 +131,6 @@ def check_width(experiment: Experiment, budget: str) -> None:
 def _on_meta(experiment: Experiment, data: DataModule, spec: DataSpec) -> Model:
     with torch.device("meta"):
         return build_model(experiment, spec)
-
-
-def _shape(data: DataModule) -> tuple[int, int]:
-    """Rows and steps of a batch; user-defined data may not have these options."""
-    return getattr(data, "batch_size", 1), getattr(data, "window", 40)
 
 
 @contextmanager

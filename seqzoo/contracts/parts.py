@@ -359,6 +359,7 @@ class DataModule:
     Attributes:
         stateful: True: batch k + 1 continues batch k row by row (truncated backpropagation through time).
         numbers: True: inputs are features (B, T, I), not ids.
+        batch_size, window: rows and steps of a typical batch, from which costs and threads are estimated.
         structure: the fields of `Steps` besides lengths that its batches have; the backbone must support them.
         remarks: notes on the data that was read, logged at the start of a run.
         spec: sizes and vocabularies, known after `load`.
@@ -366,6 +367,8 @@ class DataModule:
 
     stateful: bool = False
     numbers: bool = False
+    batch_size: int = 1
+    window: int = 40
     structure: Sequence[str] = ()
     remarks: Sequence[str] = ()
     spec: DataSpec

@@ -235,7 +235,7 @@ def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint:
     if threads == "auto" and checkpoint is not None:
         threads = checkpoint["threads"]
     if threads == "auto":
-        threads = choose_threads(model.backbone, getattr(data, "batch_size", 1))
+        threads = choose_threads(model.backbone, data.batch_size)
     torch.set_num_threads(int(threads))
     return int(threads)
 

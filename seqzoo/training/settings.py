@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.options import Options
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ POSITIVE = ("clip_norm", "clip_value")
 AT_MOST = {"learning_rate": 1000, "weight_decay": 1000}
 
 
-def out_of_range(training: Mapping[str, Any]) -> list[str]:
+def out_of_range(training: Options) -> list[str]:
     """A message for each value that is out of its range. The types have been checked; options may be missing."""
     numbers = {name: value for name, value in training.items() if isinstance(value, (int, float))}
     mistakes = []

@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from textwrap import indent
@@ -22,6 +22,7 @@ from tqdm import tqdm
 from seqzoo.contracts.batch import Alignment
 from seqzoo.contracts.capabilities import Report
 from seqzoo.contracts.errors import CheckpointError, SeqzooError, printable, printable_lines, program
+from seqzoo.contracts.options import Options
 from seqzoo.inspection.drawing import (
     can_draw,
     draw,
@@ -91,8 +92,12 @@ class Run:
         self._claim.close()
 
     @classmethod
-    def create(cls, folder: Path, config: Mapping[str, Any]) -> Run:
+    def create(cls, folder: Path, config: Options) -> Run:
         """Create the directory and write its configuration.
+
+        Args:
+            folder: the directory.
+            config: as of `Experiment.to_plain`.
 
         Raises:
             CheckpointError: the folder already contains a run, or cannot be written to.
