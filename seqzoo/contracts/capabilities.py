@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from torch import Tensor
 
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Prediction
+from seqzoo.contracts.parts import Network
 
-Others = Sequence[tuple[Any, Batch]]
+Others = Sequence[tuple[Network, Batch]]
 
 
 class TokenScore(NamedTuple):
@@ -32,7 +33,7 @@ class TokenScore(NamedTuple):
 class Ranks(Protocol):
     """A task that can return several answers per row."""
 
-    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
+    def candidates(self, model: Network, batch: Batch, n_best: int) -> list[list[Prediction]]:
         """Up to `n_best` different predictions for each row, best first."""
         ...
 
@@ -57,11 +58,11 @@ class Averages(Protocol):
 class Writes(Protocol):
     """A task that generates its answers token by token, which allows streaming and ensembles."""
 
-    def candidates(self, model: Any, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
+    def candidates(self, model: Network, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
         """Up to `n_best` different predictions for each row, best first."""
         ...
 
-    def stream(self, model: Any, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
+    def stream(self, model: Network, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
         """Predict a batch of one row; `write` is called with each piece of the text once it is final."""
         ...
 
@@ -74,7 +75,7 @@ class ScoresTexts(Protocol):
         """The text to score, with its end marker."""
         ...
 
-    def score_texts(self, model: Any, batch: Batch, others: Others = ()) -> list[list[TokenScore]]:
+    def score_texts(self, model: Network, batch: Batch, others: Others = ()) -> list[list[TokenScore]]:
         """The score of each token of each row."""
         ...
 
@@ -88,7 +89,7 @@ class ScoresAnswers(Protocol):
     """A task that can compute the probability of a given answer."""
 
     def score_answers(
-        self, model: Any, batch: Batch, answers: list[str], others: Others = ()
+        self, model: Network, batch: Batch, answers: list[str], others: Others = ()
     ) -> list[list[TokenScore]]:
         """The score of each token of each row's answer, and of its end."""
         ...
@@ -104,7 +105,7 @@ class Aligns(Protocol):
 
     alignment_needs: str
 
-    def alignments(self, model: Any, batch: Batch, others: Others = ()) -> list[Alignment]:
+    def alignments(self, model: Network, batch: Batch, others: Others = ()) -> list[Alignment]:
         """The attention weights for each row; empty where the model has none."""
         ...
 
@@ -119,7 +120,7 @@ class Explains(Protocol):
 
     explanation_needs: str
 
-    def explain(self, model: Any, batch: Batch, n_best: int = 1) -> list[list[Explanation]]:
+    def explain(self, model: Network, batch: Batch, n_best: int = 1) -> list[list[Explanation]]:
         """An explanation for each of the `n_best` answers of each row, as many as `candidates` returns; empty where the
         model cannot explain them.
         """

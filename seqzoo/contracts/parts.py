@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -276,7 +276,7 @@ class Task(nn.Module):
         return text
 
     @abstractmethod
-    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
+    def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """The prediction for each row.
 
         Args:
@@ -334,6 +334,39 @@ class Task(nn.Module):
             batch: with or without targets.
             predictions: one per row.
         """
+
+
+class Network(Protocol):
+    """A model as the methods of a task receive it: `seqzoo.network.model.Model`.
+
+    Attributes:
+        encoder, backbone, task: its parts.
+    """
+
+    @property
+    def encoder(self) -> Encoder: ...
+
+    @property
+    def backbone(self) -> Backbone: ...
+
+    @property
+    def task(self) -> Task: ...
+
+    def __call__(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
+        """The scores of the task for a batch, and the next state."""
+        ...
+
+    def encode(self, batch: Batch, state: State | None = None) -> Features:
+        """Run encoder and backbone."""
+        ...
+
+    def scores(self, batch: Batch, features: Features | None = None) -> Tensor:
+        """The scores of the task for a batch."""
+        ...
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run one time step of encoder and backbone."""
+        ...
 
 
 class ReadFiles(NamedTuple):

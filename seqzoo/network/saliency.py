@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.parts import Network
 
 
-def gradient_times_input(model: Any, batch: Batch, score: Callable[[Tensor], Tensor]) -> Tensor:
+def gradient_times_input(model: Network, batch: Batch, score: Callable[[Tensor], Tensor]) -> Tensor:
     """Gradient times input: the inner product of each encoded step with the gradient of the score of its row.
 
     For a linear model the sum over a row is the difference between its score and that of zero inputs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import Others
-from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import BinaryConfusion, Confusion, MetricName, confusion_of, create_metrics
 from seqzoo.network.heads.ngrams import NgramScores
@@ -133,10 +133,10 @@ class Classification(Task):
     def classes(self) -> list[str]:
         return _labels(self.spec)
 
-    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
+    def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         return [best for best, *_ in self._ranked(model.scores(batch, features), 1)]
 
-    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
+    def candidates(self, model: Network, batch: Batch, n_best: int) -> list[list[Prediction]]:
         return self._ranked(model.scores(batch), n_best)
 
     def _ranked(self, scores: Tensor, count: int) -> list[list[Prediction]]:
@@ -165,7 +165,7 @@ class Classification(Task):
         classes = self.classes()
         return BinaryConfusion(classes) if len(classes) == 2 and self.labels != "numbers" else confusion_of(classes)
 
-    def alignments(self, model: Any, batch: Batch, others: Others = ()) -> list[Alignment]:
+    def alignments(self, model: Network, batch: Batch, others: Others = ()) -> list[Alignment]:
         """The weights of pooling by attention; empty for other pooling and for numeric inputs."""
         if self.spec.inputs is None:
             return []
@@ -177,7 +177,7 @@ class Classification(Task):
         rows = zip(self.labels_read(batch), answers, weights.cpu(), strict=True)
         return [Alignment(read, [str(answer.answer)], row[None, : len(read)]) for read, answer, row in rows]
 
-    def explain(self, model: Any, batch: Batch, n_best: int = 1) -> list[list[Explanation]]:
+    def explain(self, model: Network, batch: Batch, n_best: int = 1) -> list[list[Explanation]]:
         """The attention weights of the pooling, which are the same for all classes; without attention, gradient x input
         of each answer's log-probability or, with labels="numbers", of the predicted number.
         """

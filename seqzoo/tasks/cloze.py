@@ -6,15 +6,13 @@ Source: Mousa & Schuller, Contextual Bidirectional Long Short-Term Memory Recurr
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts.batch import BLANK, PAD, UNKNOWN, Batch, Features, Loss, Prediction
 from seqzoo.contracts.masking import cross_entropy
-from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.locked_dropout import create_dropout
@@ -72,15 +70,15 @@ class Cloze(Task):
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
 
-    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
+    def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         return [best for best, *_ in self._predictions(model, batch, 1, features)]
 
-    def candidates(self, model: Any, batch: Batch, n_best: int) -> list[list[Prediction]]:
+    def candidates(self, model: Network, batch: Batch, n_best: int) -> list[list[Prediction]]:
         return self._predictions(model, batch, n_best)
 
     @torch.no_grad()
     def _predictions(
-        self, model: Any, batch: Batch, n_best: int, features: Features | None = None
+        self, model: Network, batch: Batch, n_best: int, features: Features | None = None
     ) -> list[list[Prediction]]:
         best, tokens = self._log_probabilities(self(features or model.encode(batch), batch)).max(-1)
         predictions = []
@@ -93,7 +91,7 @@ class Cloze(Task):
                 predictions.append([Prediction(self._words(tokens[row, :length]), float(best[row, :length].sum()))])
         return predictions
 
-    def _filled(self, model: Any, ids: Tensor, written: list[str] | None, size: int) -> list[Prediction]:
+    def _filled(self, model: Network, ids: Tensor, written: list[str] | None, size: int) -> list[Prediction]:
         """Fill the blanks of a text with a beam of this size, best first. ids: (T,); written: its tokens as text."""
         texts, scores = ids[None], ids.new_zeros(1, dtype=torch.float)
         for place in (ids == BLANK).nonzero()[:, 0].tolist():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import PAD, UNKNOWN, Batch, Features, Loss, Prediction, State
-from seqzoo.contracts.capabilities import Others, TokenScore
+from seqzoo.contracts.capabilities import Others, ScoresTexts, TokenScore
 from seqzoo.contracts.masking import ignore_padding, mask
-from seqzoo.contracts.parts import Metric
+from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
@@ -149,7 +149,7 @@ class LanguageModeling(WritingTask):
         return text + self.line_end
 
     @torch.no_grad()
-    def score_texts(self, model: Any, batch: Batch, others: Others = ()) -> list[list[TokenScore]]:
+    def score_texts(self, model: Network, batch: Batch, others: Others = ()) -> list[list[TokenScore]]:
         """The score of each token of each row.
 
         Raises:
@@ -164,7 +164,9 @@ class LanguageModeling(WritingTask):
         batch = Batch(batch.inputs[:, :-1], batch.lengths - 1, targets, padded=batch.padded)
         # models of an ensemble share the vocabulary of targets, which is that of inputs here
         models = [model, *(other for other, _ in others)]
-        scores = mean_log([member.task.target_scores(member.encode(batch).outputs, batch) for member in models])
+        tasks = [cast(ScoresTexts, member.task) for member in models]
+        outputs = [member.encode(batch).outputs for member in models]
+        scores = mean_log([task.target_scores(of_model, batch) for task, of_model in zip(tasks, outputs, strict=True)])
         rows = zip(targets.tolist(), batch.lengths.tolist(), strict=True)
         return token_scores(self.spec.input_codec, [ids[:length] for ids, length in rows], scores)
 
@@ -181,7 +183,7 @@ class LanguageModeling(WritingTask):
     def start(self, features: Features, batch: Batch) -> Start:
         return Start(self._log_probabilities(features.last), features.state)
 
-    def step(self, model: Any) -> Step:
+    def step(self, model: Network) -> Step:
         def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
             output, state = model.step(token, state)
             return self._log_probabilities(output), state

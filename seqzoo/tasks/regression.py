@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.locked_dropout import create_dropout
@@ -61,7 +60,7 @@ class Regression(Task):
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
 
-    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
+    def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         scores = model.scores(batch, features)
         return [Prediction(answer, 0.0) for answer in self._texts(scores, batch.lengths)]
 

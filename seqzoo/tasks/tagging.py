@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.masking import cross_entropy, mask
-from seqzoo.contracts.parts import Metric, Task
+from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.span_notation import OUTSIDE, may_follow, parse
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import Confusion, MetricName, confusion_of, create_metrics
@@ -89,7 +89,7 @@ class Tagging(Task):
     def report(self) -> Confusion:
         return confusion_of(self.classes())
 
-    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
+    def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """The best tags of each row; the score is their log-probability among all sequences, invalid ones included,
         without the penalty.
         """

@@ -6,8 +6,6 @@ https://arxiv.org/abs/1409.3215
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -16,7 +14,7 @@ from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, F
 from seqzoo.contracts.capabilities import Others, TokenScore
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import Metric
+from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
 from seqzoo.network.heads.attention import Memory
@@ -238,7 +236,7 @@ class Transduction(WritingTask):
     def penalty(self) -> Penalty | None:
         return self._coverage_penalty if self.search.coverage_penalty else None
 
-    def step(self, model: Any) -> Step:
+    def step(self, model: Network) -> Step:
         return self.next_token
 
     def start(self, features: Features, batch: Batch) -> Start:
@@ -256,7 +254,7 @@ class Transduction(WritingTask):
 
     @torch.no_grad()
     def score_answers(
-        self, model: Any, batch: Batch, answers: list[str], others: Others = ()
+        self, model: Network, batch: Batch, answers: list[str], others: Others = ()
     ) -> list[list[TokenScore]]:
         """The score of each token of each row's answer, and of its end, by forced decoding.
 
@@ -313,7 +311,7 @@ class Transduction(WritingTask):
         return tokens
 
     @torch.no_grad()
-    def alignments(self, model: Any, batch: Batch, others: Others = ()) -> list[Alignment]:
+    def alignments(self, model: Network, batch: Batch, others: Others = ()) -> list[Alignment]:
         """The attention weights of this model for the best answers, which `others` generate together with it."""
         if self.decoder.attention is None:
             return []

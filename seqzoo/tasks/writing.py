@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import Batch, Features, Prediction
 from seqzoo.contracts.capabilities import Others, TokenScore
-from seqzoo.contracts.parts import Task
+from seqzoo.contracts.parts import Network, Task
 from seqzoo.contracts.spec import Codec
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.tasks.decoding import (
@@ -44,7 +44,7 @@ class WritingTask(Task):
         """Where decoding begins, given the features of a batch."""
 
     @abstractmethod
-    def step(self, model: Any) -> Step:
+    def step(self, model: Network) -> Step:
         """The step of decoding with a model that has this task."""
 
     @property
@@ -71,15 +71,15 @@ class WritingTask(Task):
         decode = self.spec.target_codec.decode
         return [[Prediction(decode(hypothesis.ids), hypothesis.score) for hypothesis in row] for row in rows]
 
-    def decode(self, model: Any, batch: Batch, features: Features | None = None) -> list[Prediction]:
+    def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """The best answer to each row; its score is its log-probability in nats."""
         return [best for best, *_ in self._answers(model, batch, features)]
 
-    def candidates(self, model: Any, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
+    def candidates(self, model: Network, batch: Batch, n_best: int, others: Others = ()) -> list[list[Prediction]]:
         """Up to `n_best` answers to each row, best first."""
         return self._answers(model, batch, None, n_best, others)
 
-    def stream(self, model: Any, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
+    def stream(self, model: Network, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
         """As `decode` for a batch of one row, with each piece of the text passed to `write` once it is known: token by
         token, or all at once with a beam.
         """
@@ -89,7 +89,7 @@ class WritingTask(Task):
 
     def _answers(
         self,
-        model: Any,
+        model: Network,
         batch: Batch,
         features: Features | None = None,
         n_best: int = 1,
@@ -104,7 +104,7 @@ class WritingTask(Task):
     @torch.no_grad()
     def hypotheses(
         self,
-        model: Any,
+        model: Network,
         batch: Batch,
         features: Features | None = None,
         n_best: int = 1,
@@ -134,10 +134,14 @@ class WritingTask(Task):
             penalty = of_first(penalty)
         return self.search.find(start, step, limits, self.end, n_best, penalty, constraints, stream), encoded
 
-    def beginning(self, model: Any, batch: Batch, features: Features, others: Others) -> tuple[Start, Step]:
+    def beginning(self, model: Network, batch: Batch, features: Features, others: Others) -> tuple[Start, Step]:
         """The start and the step of this model together with others."""
-        starts = [self.start(features, batch), *(other.task.start(other.encode(rows), rows) for other, rows in others)]
-        return ensemble(starts, [self.step(model), *(other.task.step(other) for other, _ in others)])
+        starts, steps = [self.start(features, batch)], [self.step(model)]
+        for other, rows in others:
+            task = cast(WritingTask, other.task)
+            starts.append(task.start(other.encode(rows), rows))
+            steps.append(task.step(other))
+        return ensemble(starts, steps)
 
 
 def token_scores(codec: Codec, ids: list[list[int]], scores: Tensor) -> list[list[TokenScore]]:
