@@ -50,7 +50,9 @@ def test_a_rule_without_its_name_is_refused(tmp_path: Path) -> None:
     run = Path(shutil.copytree(STORED / "tagging", tmp_path / "run"))
     with (run / CONFIG).open("a") as file:
         file.write("learning: {class: BackpropagationThroughTime, carry_state: false}\n")
-    with pytest.raises(CheckpointError, match=r"config.yaml is not a configuration of seqzoo: its choices are"):
+    with pytest.raises(
+        CheckpointError, match=r"config.yaml is not a configuration of seqzoo: its choices.learning is None"
+    ):
         resume(run, ["training.steps=12"])
 
 

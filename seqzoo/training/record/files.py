@@ -83,8 +83,9 @@ def _fault_of_configuration(config: Any) -> str:
             return f"its {name} is {quoted(config[name])}" if name in config else f"it has no {name}"
     choices, overrides = config["choices"], config["overrides"]
     chosen = [*CHOSEN, "learning"] if "learning" in config else CHOSEN
-    if not (set(chosen) <= choices.keys() and all(isinstance(name, str) for name in choices.values())):
-        return f"its choices are {quoted(choices)}"
+    for group in [*chosen, *choices]:
+        if not isinstance(choices.get(group), str):
+            return f"its choices.{group} is {quoted(choices.get(group))}"
     return "" if all(isinstance(text, str) for text in overrides) else f"its overrides are {quoted(overrides)}"
 
 
