@@ -64,11 +64,14 @@ ALPHABET = 500
 EPOCHS_OF_TAGS = ((500, 30), (2_000, 20), (20_000, 8), (float("inf"), 4))
 """Training examples -> the same for tags."""
 
-EPOCHS_OF_TEXT = ((100_000, 20), (500_000, 8), (2_000_000, 4), (float("inf"), 1))
-"""Training steps -> the same for language models."""
+EPOCHS_OF_TEXT = ((100_000, 20), (500_000, 8), (1_500_000, 4), (3_000_000, 2), (float("inf"), 1))
+"""Training steps -> the same for language models; a word counts twice, because its softmax takes as long as a step."""
 
 NGRAMS_OF_WORDS, NGRAMS_OF_CHARACTERS = 2, 4
 """The longest n-grams of a linear classifier beside the network."""
+
+NEIGHBOURS = 2
+"""Words on each side that a linear tagger beside the network reads."""
 
 WIDTHS = {
     "classification": ((20_000, 32), (1_000_000, 64), (10_000_000, 100), (float("inf"), 256)),
@@ -200,6 +203,8 @@ def head(case: Case) -> Iterator[Choice]:
     if survey.kind == "tagging" and survey.sources.total_characters > 2 * survey.sources.total_words:
         spelled = {"encoder": "words_and_characters", "data.characters": 20}
         yield Choice(spelled, "the spelling of rare words says much of their tag")
+    if survey.kind == "tagging":
+        yield Choice({"task.neighbours": NEIGHBOURS}, "a word and its neighbours say much of its tag")
     if survey.kind == "tagging" and survey.scheme:
         values = {"task.decoder": "crf", "task.constrained": True, "task.metrics": ["span_f1", "accuracy"]}
         yield Choice(values, f"the tags mark spans ({survey.scheme})")
@@ -291,7 +296,7 @@ def _epochs(case: Case) -> int:
         case "classification" if not spelled:
             return _row(EPOCHS_OF_CLASSES, case.total_steps)
         case "language_modeling":
-            return _row(EPOCHS_OF_TEXT, case.total_steps)
+            return _row(EPOCHS_OF_TEXT, case.total_steps if case.by_characters else 2 * case.total_steps)
         case "tagging":
             return _row(EPOCHS_OF_TAGS, case.survey.examples)
         case _:

@@ -14,6 +14,7 @@ from seqzoo.contracts.span_notation import OUTSIDE, may_follow, parse
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import Confusion, MetricName, confusion_of, create_metrics
 from seqzoo.network.heads.crf import LinearChain, best_tags, log_partition
+from seqzoo.network.heads.word_scores import WordScores
 from seqzoo.network.locked_dropout import create_dropout
 
 
@@ -32,6 +33,8 @@ class Tagging(Task):
             trades precision for recall (Minkov et al., NER Systems that Suit User's Preferences: Adjusting the
             Recall-Precision Trade-off for Entity Extraction, 2006, https://aclanthology.org/N06-2024).
         dropout: dropout on the features before the head.
+        neighbours: number of words on each side of a linear classifier (`seqzoo.network.heads.word_scores`), whose
+            scores are added to those of the network. 0: no such classifier.
 
     Raises:
         ValueError: `constrained`, `outside_penalty` or span_f1 for tags that mark no spans.
@@ -56,11 +59,13 @@ class Tagging(Task):
         constrained: bool = False,
         outside_penalty: float = 0.0,
         dropout: float = 0.0,
+        neighbours: int = 0,
     ):
         super().__init__()
         self.spec, self.metric_names, self.constrained = spec, metrics, constrained
         self.dropout = create_dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
+        self.words = WordScores(neighbours, spec.output_size) if neighbours else None
         self.chain = LinearChain(spec.output_size) if decoder == "crf" else None
         if constrained:
             self.register_buffer("forbidden", _forbidden(spec), persistent=False)
@@ -73,7 +78,8 @@ class Tagging(Task):
             raise ValueError("metrics contains span_f1, but no tag marks a span (B-TYPE, ...): remove it")
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        return self.head(self.dropout(features.outputs))
+        scores = self.head(self.dropout(features.outputs))
+        return scores if self.words is None else scores + self.words(batch.inputs, batch.lengths, batch.spelling)
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         if self.chain is None:

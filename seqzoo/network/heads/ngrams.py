@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts.masking import mask
+from seqzoo.network.heads.hashing import bucket, joined
 
 WEIGHTS = 2**20
 """Maximum number of weights."""
@@ -35,7 +36,7 @@ class NgramScores(nn.Module):
         ids (B, T), lengths (B,) -> (B, K).
 
     Source: Wang & Manning, Baselines and Bigrams: Simple, Good Sentiment and Topic Classification, 2012,
-    https://aclanthology.org/P12-2018; hashing and training as in Joulin et al., Bag of Tricks for Efficient Text
+    https://aclanthology.org/P12-2018; trained as in Joulin et al., Bag of Tricks for Efficient Text
     Classification, 2017, https://aclanthology.org/E17-2068.
     """
 
@@ -58,14 +59,12 @@ class NgramScores(nn.Module):
 
     def _distinct(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """The weights of the different n-grams of each text, (B, N); -1 where it has fewer than N."""
-        real, hashed = mask(lengths, ids.shape[1]), ids
+        real, key = mask(lengths, ids.shape[1]), ids
         indices: list[Tensor] = []
         for n in range(1, self.longest + 1):
-            if n > 1:  # int64 overflows, which hashing permits
-                hashed = hashed[:, :-1] * 1_000_003 + ids[:, n - 1 :]
-            mixed = (hashed + n) * 2_654_435_761
-            index = (mixed ^ (mixed >> 17)) % len(self.weight)
-            indices.append(index.masked_fill(~real[:, n - 1 :], -1))
+            if n > 1:
+                key = joined(key[:, :-1], ids[:, n - 1 :])
+            indices.append(bucket(key, n, len(self.weight)).masked_fill(~real[:, n - 1 :], -1))
         ordered = torch.cat(indices, 1).sort(1).values
         repeated = F.pad(ordered[:, 1:] == ordered[:, :-1], (1, 0))
         return ordered.masked_fill(repeated, -1)
