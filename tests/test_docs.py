@@ -42,7 +42,7 @@ TRAINED = sorted(
         command
         for page in PAGES
         for command in commands_of(page)
-        if command.startswith("seqzoo train ") and not re.search(r"resume=|\[OPTION|--help|train \.\.\.", command)
+        if command.startswith("seqzoo train ") and not re.search(r"resume=|\[OPTION|--help|train (-m )?\.\.\.", command)
     }
 )
 

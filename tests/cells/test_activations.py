@@ -66,7 +66,14 @@ def test_default_activations_other_than_tanh() -> None:
     assert {name for name, value in outputs.items() if value != "tanh"} == {"lstm_linear_output"}
 
 
-@pytest.mark.parametrize("name", [name for name in names("cell") if "layer_norm" in load("cell", name)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("elman", "gru", "layer_norm_lstm") else pytest.mark.slow)
+        for name in names("cell")
+        if "layer_norm" in load("cell", name)
+    ],
+)
 def test_activations_combine_with_layer_norm(name: str) -> None:
     create = functools.partial(seqzoo.create_cell, name, layer_norm=True, activation="softsign")
     torch.manual_seed(0)
@@ -74,7 +81,7 @@ def test_activations_combine_with_layer_norm(name: str) -> None:
     torch.testing.assert_close(cell.scan(x)[0], Cell.scan(cell, x)[0])
     other = seqzoo.create_cell(name, 4, 5, layer_norm=True, activation="gelu").double()
     other.load_state_dict(cell.state_dict())
-    assert not torch.allclose(other.scan(x)[0], cell.scan(x)[0])
+    assert not torch.allclose(Cell.scan(other, x)[0], cell.scan(x)[0])
 
 
 def test_an_unknown_activation_is_reported() -> None:

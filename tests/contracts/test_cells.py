@@ -42,7 +42,7 @@ def test_other_shapes_are_refused(name: str) -> None:
     for wrong in (x[..., :3], x[:, :0], x[0]):
         with pytest.raises(ValueError, match=rf"reads \(B, T, 4\), T at least 1: the input is \({wrong.shape[0]}, "):
             cell.scan(wrong)
-    with pytest.raises(ValueError, match=r"lengths are \(2,\): the input has 3 rows"):
+    with pytest.raises(ValueError, match=r"lengths have shape \(2,\): it must be \(3,\)"):
         cell.scan(x, None, torch.tensor([5, 1]))
     wider = map_state(lambda part: torch.cat([part, part], dim=-1), state)
     for other in (cell.initial_state(2), cell.initial_state(1), wider):

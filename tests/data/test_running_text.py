@@ -149,7 +149,7 @@ def test_limit_and_saved_spec() -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(DataError, match=r"too few for data.batch_size=26 streams .* to at most 25\."):
+    with pytest.raises(DataError, match=r"too few for data.batch_size=26 streams .* to at most 25$"):
         loaded(batch_size=26)
     with pytest.raises(DataError, match=r"validation text has 9 tokens, too few for data.evaluation_batch_size=10"):
         loaded(batch_size=2)

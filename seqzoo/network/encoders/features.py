@@ -21,4 +21,6 @@ class FeatureEncoder(Encoder):
         self.dropout = create_dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        if not inputs.is_floating_point():
+            raise ValueError(f"features are numbers, {self.output_size} per step, and these inputs are ids")
         return self.dropout(inputs)
