@@ -110,3 +110,15 @@ def test_options_on_the_command_line(tmp_path: Any) -> None:
 def test_classes_are_the_tags() -> None:
     assert made("bio").classes() == ["O", "B-A", "I-A"]
     assert made(None).classes() == ["X", "Y", "Z"]
+
+
+@pytest.mark.parametrize("decoder", ["softmax", "crf"])
+def test_a_linear_tagger_adds_its_scores(decoder: str) -> None:
+    task = made(decoder=decoder, neighbours=1).eval()
+    assert task.words is not None
+    read = batch()
+    read.inputs = torch.arange(read.inputs.shape[0] * read.inputs.shape[1]).view(read.inputs.shape[:2])
+    network = task.head(features().outputs)
+    torch.testing.assert_close(task(features(), read), network)
+    torch.nn.init.normal_(task.words.weight)
+    torch.testing.assert_close(task(features(), read), network + task.words(read.inputs, read.lengths, None))
