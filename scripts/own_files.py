@@ -217,10 +217,10 @@ def translated(folder: Path, seed: int) -> list[str]:
 
 UD = "ud_{0}/{1}-ud-train.conllu", "ud_{0}/{1}-ud-dev.conllu", "ud_{0}/{1}-ud-test.conllu"
 SETS = {
-    "rt_polarity": Set("held out", review_folds, seeds=10),
+    "rt_polarity": Set("tuning", review_folds, seeds=10),
     "rt_polarity_800": Set("tuning", few_reviews(800)),
     "rt_polarity_200": Set("tuning", few_reviews(200)),
-    "rt_polarity_800_vectors": Set("held out", few_reviews_with_vectors),
+    "rt_polarity_800_vectors": Set("tuning", few_reviews_with_vectors),
     "sst2": Set("held out", sst2),
     "trec": Set("tuning", trec),
     "chnsenticorp": Set("held out", chnsenticorp),

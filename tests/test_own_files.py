@@ -1,0 +1,42 @@
+"""scripts/own_files.py: how public data become files of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def script(load_script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    script = load_script("own_files")
+    monkeypatch.setattr(script, "DATA", tmp_path / "data")
+    return script
+
+
+def rows(path: Path) -> list[str]:
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    assert header == "text\tlabel"
+    return lines
+
+
+def test_folds_are_a_partition(script: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "data/rt_polarity").mkdir(parents=True)
+    for label in ("pos", "neg"):
+        lines = "".join(f"{label} film {number}\n" for number in range(30))
+        (tmp_path / f"data/rt_polarity/rt-polarity.{label}").write_text(lines, encoding="latin-1")
+    tested = []
+    for fold in range(10):
+        options = script.review_folds(tmp_path, fold)
+        assert options[2:] == [f"data.{split}={tmp_path / split}.tsv" for split in ("train", "test")]
+        train, test = rows(tmp_path / "train.tsv"), rows(tmp_path / "test.tsv")
+        assert (len(train), len(test), set(train) & set(test)) == (54, 6, set())
+        tested += test
+    assert len(set(tested)) == 60
+    assert all(line.split()[0] == line.split("\t")[1] for line in tested)
+
+
+def test_texts_with_tabs_stay_one_column(script: ModuleType, tmp_path: Path) -> None:
+    assert rows(script.table(tmp_path / "a.tsv", [("a\tfine  film", "pos")])) == ["a fine film\tpos"]
