@@ -22,8 +22,8 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from seqzoo.analysis.result_tables import read_table, write_table
 from seqzoo.configuration import recipe
@@ -48,8 +48,7 @@ main()
 """
 
 
-@dataclass(frozen=True)
-class Set:
+class Set(NamedTuple):
     """A data set as somebody's files.
 
     Attributes:
