@@ -13,6 +13,8 @@ WEIGHTS = 2**20
 """Maximum number of weights."""
 BUCKETS = 2**18
 """Maximum number of weights per class."""
+LONGEST = 10
+"""Maximum length of n-grams, in tokens."""
 DROPOUT = 0.3
 """Share of the n-grams of a text that are dropped in training."""
 GAIN = 10.0
@@ -30,7 +32,7 @@ class NgramScores(nn.Module):
         classes: K, number of classes.
 
     Raises:
-        ValueError: `longest` is below 1.
+        ValueError: `longest` is out of its range.
 
     Shape:
         ids (B, T), lengths (B,) -> (B, K).
@@ -42,8 +44,8 @@ class NgramScores(nn.Module):
 
     def __init__(self, longest: int, classes: int):
         super().__init__()
-        if longest < 1:
-            raise ValueError(f"n-grams of at most {longest} tokens do not exist: give 1 or more")
+        if not 1 <= longest <= LONGEST:
+            raise ValueError(f"ngrams is {longest}: it must be from 1 to {LONGEST}, or 0 for none")
         self.longest = longest
         buckets = min(BUCKETS, 2 ** ((WEIGHTS // classes).bit_length() - 1))
         self.weight = nn.Parameter(torch.zeros(buckets, classes))
@@ -61,7 +63,7 @@ class NgramScores(nn.Module):
         """The weights of the different n-grams of each text, (B, N); -1 where it has fewer than N."""
         real, key = mask(lengths, ids.shape[1]), ids
         indices: list[Tensor] = []
-        for n in range(1, self.longest + 1):
+        for n in range(1, min(self.longest, max(ids.shape[1], 1)) + 1):
             if n > 1:
                 key = joined(key[:, :-1], ids[:, n - 1 :])
             indices.append(bucket(key, n, len(self.weight)).masked_fill(~real[:, n - 1 :], -1))

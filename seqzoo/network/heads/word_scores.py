@@ -16,6 +16,8 @@ WEIGHTS = 2**21
 """Maximum number of weights."""
 LONGEST_AFFIX = 4
 """Characters of the longest prefixes and suffixes."""
+FARTHEST = 10
+"""Maximum number of neighbours on each side."""
 DROPOUT = 0.3
 """Share of the features of a word that are dropped in training."""
 GAIN = 3.0
@@ -31,7 +33,7 @@ class WordScores(nn.Module):
         classes: K, number of tags.
 
     Raises:
-        ValueError: `neighbours` is below 1.
+        ValueError: `neighbours` is out of its range.
 
     Shape:
         ids (B, T), lengths (B,) -> (B, T, K).
@@ -41,8 +43,8 @@ class WordScores(nn.Module):
 
     def __init__(self, neighbours: int, classes: int):
         super().__init__()
-        if neighbours < 1:
-            raise ValueError(f"{neighbours} neighbours on each side cannot be read: give 1 or more")
+        if not 1 <= neighbours <= FARTHEST:
+            raise ValueError(f"neighbours is {neighbours}: it must be from 1 to {FARTHEST}, or 0 for none")
         self.neighbours = neighbours
         buckets = min(BUCKETS, 2 ** ((WEIGHTS // classes).bit_length() - 1))
         self.weight = nn.Parameter(torch.zeros(buckets, classes))

@@ -68,5 +68,5 @@ def test_many_classes_have_fewer_buckets(classes: int, buckets: int) -> None:
 def test_numbers_have_no_ngrams() -> None:
     with pytest.raises(ValueError, match="n-grams are read from text, not from numbers"):
         NgramScores(2, 2)(torch.zeros(1, 3, 4), torch.tensor([3]))
-    with pytest.raises(ValueError, match="do not exist"):
+    with pytest.raises(ValueError, match="ngrams is -1: it must be from 1 to 10, or 0 for none"):
         NgramScores(-1, 2)

@@ -62,5 +62,5 @@ def test_a_word_is_scored_by_its_spelling() -> None:
 def test_numbers_are_no_words() -> None:
     with pytest.raises(ValueError, match="words are read from text, not from numbers"):
         WordScores(1, 2)(torch.zeros(1, 3, 4), torch.tensor([3]), None)
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="neighbours is -1: it must be from 1 to 10, or 0 for none"):
         WordScores(-1, 2)
