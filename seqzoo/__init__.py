@@ -89,6 +89,9 @@ def list_cells(pattern: str = "*") -> list[str]:
     Args:
         pattern: a shell-style wildcard that the names match.
 
+    Returns:
+        The names, sorted.
+
     Example:
         >>> seqzoo.list_cells("*gru")
         ['gru', 'layer_norm_gru', 'li_gru', 'min_gru', 'simplified_gru']
@@ -102,6 +105,9 @@ def list_tasks(pattern: str = "*") -> list[str]:
 
     Args:
         pattern: a shell-style wildcard that the names match.
+
+    Returns:
+        The names, sorted.
 
     Example:
         >>> seqzoo.list_tasks("*ing")

@@ -528,6 +528,9 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
     Args:
         module: an `nn.LSTM`, `nn.GRU` or `nn.RNN`.
 
+    Returns:
+        A `seqzoo.LSTM`, `seqzoo.GRU` or `seqzoo.Elman` on the same device.
+
     Raises:
         TypeError: it is another module.
         ValueError: its weights are parametrized, as by weight norm.

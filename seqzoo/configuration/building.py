@@ -74,6 +74,9 @@ def create_cell(name: str | type[Cell], input_size: int, hidden_size: int, **opt
         hidden_size: number of hidden units.
         **options: options of this cell and those of every cell; they override the defaults of its YAML.
 
+    Returns:
+        The cell, with initial weights.
+
     Example:
         >>> cell = seqzoo.create_cell("lstm", 128, 256, forget_bias=2.0)
         >>> h, state = cell(torch.randn(8, 128), cell.initial_state(8))  # one step

@@ -129,6 +129,9 @@ def compose(*overrides: str) -> Experiment:
     Args:
         *overrides: for example "task=tagging" and "cell=gru".
 
+    Returns:
+        The configuration, which cannot be changed.
+
     Raises:
         TypeError: an override is not a string.
         ConfigError: all errors in the overrides and in the settings of training and budget.

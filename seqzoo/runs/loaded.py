@@ -445,6 +445,9 @@ def load(
         beside: further runs of an ensemble, of any architecture, which generate answers with the mean of the
             probabilities of the next token.
 
+    Returns:
+        The model with what it needs to read inputs and to write answers.
+
     Raises:
         TypeError: an argument is of a wrong type.
         CheckpointError: the directory is not a run directory, or is damaged.
