@@ -1,4 +1,4 @@
-"""Train on public data sets as if they were files of one's own: by the plain command, without any option of a model.
+"""Train on public data sets as if they were a user's own files: by the plain command, without options of a model.
 
 python scripts/own_files.py                              # all sets, three seeds -> results/own_files.csv
 python scripts/own_files.py --sets trec,names --seeds 0  # a part; rows of the same set, seed and ablation are replaced

@@ -1,4 +1,4 @@
-"""scripts/own_files.py: how public data become files of one's own."""
+"""scripts/own_files.py: how public data become a user's own files."""
 
 from __future__ import annotations
 

@@ -60,12 +60,11 @@ EPOCHS_OF_CLASSES = ((10_000, 15), (30_000, 12), (100_000, 8), (1_000_000, 5), (
 ALPHABET = 500
 """Distinct characters from which on characters are like words, as in Chinese."""
 
-
 EPOCHS_OF_TAGS = ((500, 30), (2_000, 20), (20_000, 8), (float("inf"), 4))
 """Training examples -> the same for tags."""
 
 EPOCHS_OF_TEXT = ((100_000, 20), (500_000, 8), (1_500_000, 4), (3_000_000, 2), (float("inf"), 1))
-"""Training steps -> the same for language models; a word counts twice, because its softmax takes as long as a step."""
+"""Training steps -> the same for language models; a word counts as two characters."""
 
 NGRAMS_OF_WORDS, NGRAMS_OF_CHARACTERS = 2, 4
 """The longest n-grams of a linear classifier beside the network."""
@@ -262,10 +261,10 @@ def ensemble(case: Case) -> Iterator[Choice]:
 def schedule(case: Case) -> Iterator[Choice]:
     """As many updates as few examples need, and an end by validation where that is sure enough."""
     examples, held_out = case.survey.examples, case.survey.validation_examples
+    size = _row(BATCHES, examples)
     if case.survey.kind == "language_modeling":  # an example is a window of a stream
-        examples = -(-case.total_steps // case.value("data.window"))
-    streams = case.survey.kind == "language_modeling"
-    rows = case.given_or("data.batch_size", STREAMS if streams else _row(BATCHES, examples))
+        examples, size = -(-case.total_steps // case.value("data.window")), STREAMS
+    rows = case.given_or("data.batch_size", size)
     batches = -(-examples // rows)
     sure = held_out >= FEW_TO_VALIDATE or case.given.covers("training.patience")
     epochs = _epochs(case)

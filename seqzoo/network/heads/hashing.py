@@ -10,6 +10,17 @@ from torch import Tensor
 FACTOR = 1_000_003
 
 
+def buckets_for(classes: int, most: int, most_weights: int) -> int:
+    """The number of rows of a table of weights: a power of two.
+
+    Args:
+        classes: number of columns.
+        most: maximum number of rows.
+        most_weights: maximum number of rows times columns.
+    """
+    return min(most, 2 ** max((most_weights // classes).bit_length() - 1, 0))
+
+
 def joined(key: Tensor, other: Tensor | int) -> Tensor:
     """A key of a pair of keys, which depends on their order. int64 overflows, which hashing permits."""
     return key * FACTOR + other

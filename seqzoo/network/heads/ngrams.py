@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts.masking import mask
-from seqzoo.network.heads.hashing import bucket, joined
+from seqzoo.network.heads.hashing import bucket, buckets_for, joined
 
 WEIGHTS = 2**20
 """Maximum number of weights."""
@@ -18,7 +18,7 @@ LONGEST = 10
 DROPOUT = 0.3
 """Share of the n-grams of a text that are dropped in training."""
 GAIN = 10.0
-"""Factor of the scores, by which the weights learn as fast as those of a network with the same learning rate."""
+"""Factor of the scores, which acts as a larger learning rate of the weights."""
 
 
 class NgramScores(nn.Module):
@@ -47,8 +47,7 @@ class NgramScores(nn.Module):
         if not 1 <= longest <= LONGEST:
             raise ValueError(f"ngrams is {longest}: it must be from 1 to {LONGEST}, or 0 for none")
         self.longest = longest
-        buckets = min(BUCKETS, 2 ** ((WEIGHTS // classes).bit_length() - 1))
-        self.weight = nn.Parameter(torch.zeros(buckets, classes))
+        self.weight = nn.Parameter(torch.zeros(buckets_for(classes, BUCKETS, WEIGHTS), classes))
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         if ids.is_floating_point():

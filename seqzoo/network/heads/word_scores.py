@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from seqzoo.contracts.batch import PAD, Spelling
 from seqzoo.contracts.masking import mask
-from seqzoo.network.heads.hashing import bucket, joined
+from seqzoo.network.heads.hashing import bucket, buckets_for, joined
 
 BUCKETS = 2**16
 """Number of weights per tag."""
@@ -21,7 +21,7 @@ FARTHEST = 10
 DROPOUT = 0.3
 """Share of the features of a word that are dropped in training."""
 GAIN = 3.0
-"""Factor of the scores, by which the weights learn as fast as those of a network with the same learning rate."""
+"""Factor of the scores, which acts as a larger learning rate of the weights."""
 
 
 class WordScores(nn.Module):
@@ -46,8 +46,7 @@ class WordScores(nn.Module):
         if not 1 <= neighbours <= FARTHEST:
             raise ValueError(f"neighbours is {neighbours}: it must be from 1 to {FARTHEST}, or 0 for none")
         self.neighbours = neighbours
-        buckets = min(BUCKETS, 2 ** ((WEIGHTS // classes).bit_length() - 1))
-        self.weight = nn.Parameter(torch.zeros(buckets, classes))
+        self.weight = nn.Parameter(torch.zeros(buckets_for(classes, BUCKETS, WEIGHTS), classes))
 
     def forward(self, ids: Tensor, lengths: Tensor, spelling: Spelling | None) -> Tensor:
         if ids.is_floating_point():
