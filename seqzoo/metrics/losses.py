@@ -35,6 +35,12 @@ class LossNats(MeanLoss):
     loss_unit = "nats"
 
 
+class FrameNll(LossNats):
+    """Mean negative log-likelihood per frame of notes, in nats (Boulanger-Lewandowski et al. 2012)."""
+
+    name = "frame_nll"
+
+
 class Perplexity(LossNats):
     """The exponential of the mean negative log-likelihood per target; inf where a float would overflow."""
 

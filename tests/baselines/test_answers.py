@@ -1,4 +1,4 @@
-"""Baselines of tags, texts, captions and numbers, on sets that can be checked by hand."""
+"""Baselines of tags, texts, captions, numbers and notes, on sets that can be checked by hand."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from seqzoo.baselines.feature_tagger import FeatureTagger, features, shape
 from seqzoo.baselines.fitting import BaselineScores, fit_baselines
 from seqzoo.baselines.given_captions import ConstantCaption, NearestPicture
 from seqzoo.baselines.nearest_source import NearestSource
+from seqzoo.baselines.notes import NoteChanges, NoteFrequencies
 from seqzoo.baselines.series import LastValue, LinearWindow, MeanTarget
 from seqzoo.baselines.word_tags import MostFrequentTag
 from seqzoo.contracts.class_index import modules
@@ -107,6 +108,17 @@ def test_the_last_value_of_a_series_is_near_the_next() -> None:
     errors = numpy.concatenate([(batch.targets - batch.inputs).square().flatten().numpy() for batch in batches])
     assert last.scores["test"]["mse"] == pytest.approx(errors.mean(), rel=1e-4)
     assert last.scores["test"]["mse"] < mean.scores["test"]["mse"]
+
+
+def test_notes_by_their_frequency_and_by_the_note_before() -> None:
+    found = configured_baselines("task=polyphony", "data.train_size=30", *FEW)
+    frequencies, changes = scores_of(found, NoteFrequencies, NoteChanges)
+    train, test = (torch.cat([b.targets[0] for b in found.data.plain_batches(split)]) for split in ("train", "test"))
+    p = (train.sum(0) + 0.5) / (len(train) + 1)
+    expected = -(test * p.log() + (1 - test) * (1 - p).log()).sum(1).mean()
+    assert frequencies.scores["test"]["frame_nll"] == pytest.approx(float(expected))
+    assert changes.scores["test"]["frame_nll"] < frequencies.scores["test"]["frame_nll"]
+    assert 0.3 < changes.scores["test"]["frame_accuracy"] < 1
 
 
 def test_every_file_is_found_by_its_kind(tagged: Baselines) -> None:

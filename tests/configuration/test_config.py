@@ -202,7 +202,8 @@ def test_a_folder_of_ones_own_adds_names(tmp_path: Path) -> None:
     ("task", "chosen"),
     [("captioning", ("pointwise", "image_cnn", "shapes")), ("verse", ("unidirectional", "tokens", "generated_poems")),
      ("cloze", ("bidirectional", "tokens", "grammar_cloze")),
-     ("regression", ("unidirectional", "features", "narma10"))],
+     ("regression", ("unidirectional", "features", "narma10")),
+     ("polyphony", ("unidirectional", "features", "chord_progressions"))],
 )  # fmt: skip
 def test_a_task_chooses_what_it_runs_with(task: str, chosen: tuple[str, ...]) -> None:
     choices = compose(f"task={task}")["choices"]

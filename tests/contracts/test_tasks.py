@@ -56,6 +56,7 @@ SPECS = {
     "transduction": DataSpec("transduction", SOURCE.size, TARGET.size, SOURCE, TARGET),
     "captioning": DataSpec("transduction", 3, TARGET.size, None, TARGET, picture=[3, 12, 12]),
     "regression": DataSpec("regression", 3, 2, per_step=True),
+    "polyphony": DataSpec("polyphony", 12, 12),
 }
 
 compose, load = functools.cache(experiment.compose), functools.cache(composing.load)
@@ -98,6 +99,10 @@ def some_batch(task: str) -> Batch:
         return Batch(inputs, LENGTHS, torch.randint(2, SOURCE.size, (B, T)))
     if spec.kind == "regression":
         return Batch(torch.randn(B, T, 3), LENGTHS, torch.randn(B, T, 2))
+    if spec.kind == "polyphony":
+        frames = (torch.rand(B, T + 1, 12) < 0.15).float()
+        frames[:, 0] = torch.eye(B, 12)
+        return Batch(frames[:, :-1], LENGTHS, frames[:, 1:])
     if spec.picture is not None:
         pictures, lengths = torch.rand(B, 3, 12, 12), torch.ones_like(LENGTHS)
         return dataclasses.replace(some_batch("transduction"), inputs=pictures, lengths=lengths, padded=False)
@@ -122,7 +127,12 @@ def writes_on(task: str) -> bool:
 
 
 def backbone_for(task: str) -> str:
-    return "unidirectional" if writes_on(task) else "pointwise" if task == "captioning" else "bidirectional"
+    return "unidirectional" if predicts_next(task) else "pointwise" if task == "captioning" else "bidirectional"
+
+
+def predicts_next(task: str) -> bool:
+    """Whether it predicts what comes next, which a network of both directions would see."""
+    return class_of("seqzoo.tasks", load("task", task)["class"]).needs_causal
 
 
 def loss_of(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -259,7 +269,7 @@ def test_every_parameter_learns_with_every_backbone_that_fits(task: str, backbon
     refusal = None
     if spec_of(task).kind not in ("classification", "transduction") and made["class"] == "Pyramidal":
         refusal = "puts out fewer steps than it reads"
-    elif writes_on(task) and (made.get("bidirectional") or made["class"] == "ReNet"):
+    elif predicts_next(task) and (made.get("bidirectional") or made["class"] == "ReNet"):
         refusal = "sees what is ahead"
     elif task == "cloze" and backbone != "bidirectional":
         refusal = "does not keep what it read before a token apart"

@@ -25,6 +25,7 @@ BASES = (
     "poem_files",
     "cloze_files",
     "caption_files",
+    "music_files",
 )
 
 
@@ -74,6 +75,7 @@ def test_only_files_of_ones_own_have_to_be_named(name: str) -> None:
         ("verse", "GeneratedPoems"),
         ("cloze", "GrammarCloze"),
         ("captioning", "Shapes"),
+        ("polyphony", "ChordProgressions"),
     ],
 )
 def test_every_task_has_generated_data_by_default(task: str, expected: str) -> None:

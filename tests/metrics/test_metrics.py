@@ -35,7 +35,13 @@ def score(name: str, answers: list, references: list) -> float:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("loss", math.log(8)), ("loss_nats", math.log(8)), ("perplexity", 8.0), ("bits_per_character", 3.0)],
+    [
+        ("loss", math.log(8)),
+        ("loss_nats", math.log(8)),
+        ("frame_nll", math.log(8)),
+        ("perplexity", 8.0),
+        ("bits_per_character", 3.0),
+    ],
 )
 def test_loss_is_divided_by_all_targets(name: str, expected: float) -> None:
     metric = create_metric(name)
@@ -66,6 +72,10 @@ def test_a_metric_without_values_is_nan(name: str) -> None:
         ("accuracy", [["N", "V", "N"], ["N"]], [["N", "N", "N"], ["V"]], 0.5),  # a share of steps, not of rows
         ("accuracy", [["名", "动"]], [["名", "名"]], 0.5),
         ("accuracy", [[]], [[]], math.nan),
+        # right: C4, then G4; wrong: E4, then C5; missing: G3 and B3
+        ("frame_accuracy", [["C4+E4", "rest"], ["G4+C5"]], [["C4+G3", "B3"], ["G4"]], 2 / 6),
+        ("frame_accuracy", [["Db4", "rest"]], [["C#4", "rest"]], 1.0),
+        ("frame_accuracy", [["rest"]], [["rest"]], math.nan),
         ("exact_match", ["abc", "abd", ""], ["abc", "abc", ""], 2 / 3),
         ("exact_match", [["N", "V"], ["N", "N"]], [["N", "V"], ["N", "V"]], 0.5),
         # a: 2 of 2 answered, 3 real, F1 0.8; b: 1 of 2, 1 real, F1 2/3; c: never real, F1 0.
@@ -115,6 +125,8 @@ def test_half_batches_add_up_to_the_whole(name: str) -> None:
         answers, references = ([row.split() for row in rows] for rows in (answers, references))
     if name in ("mae", "nrmse"):
         answers, references = ["1", "2", "0.5", "-3"], ["1.5", "2", "1", "-2"]
+    if name == "frame_accuracy":
+        answers, references = [["C4+E4", "rest"], ["C4"], ["G4"]], [["C4", "B3"], ["C4"], ["rest"]]
     if name == "repeats":
         answers = ["abc", "a, b, a", "c, d, e", "cd"]
     halves = create_metric(name)

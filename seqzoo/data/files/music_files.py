@@ -1,0 +1,114 @@
+"""Pieces of music from MIDI, JSON and MATLAB files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from seqzoo.contracts.errors import DataError
+from seqzoo.data.checks import check_at_least_one
+from seqzoo.data.music import Music
+from seqzoo.data.sources.locations import LocatedData
+from seqzoo.data.sources.notes import NAMES_OF_SPLITS, SUFFIXES, Piece, read_notes
+from seqzoo.data.sources.packed import members, unpacked_name
+from seqzoo.data.sources.source import Source
+from seqzoo.data.splits import SPLITS, held_out_keys
+
+
+@dataclass(eq=False, kw_only=True)
+class MusicFiles(LocatedData, Music):
+    """Frames of 88 notes, see `Music` and `seqzoo.data.sources.notes.read_notes`.
+
+    Args:
+        train: a file, or a folder or zip archive of files; files below it in folders that are named as splits (train,
+            valid, test) belong to these.
+        validation: as train; None: the validation split of `train` or, without one, pieces that are held out of it.
+        test: as train; None: the test split of `train` or, without one, pieces that are held out of it.
+        validation_fraction: share of the training pieces that is held out for validation. Equal pieces are in the same
+            split, and the held-out pieces are the same in all runs.
+        test_fraction: share of the training pieces that is held out for the test.
+        steps_per_quarter: steps of the grid per quarter note, for MIDI.
+        skip_unreadable: leave out files that cannot be read, or that have notes outside the 88 keys.
+        source: as of `seqzoo.data.files.base.Files`.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.0
+    steps_per_quarter: int = 4
+    skip_unreadable: bool = False
+    source: dict | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least_one(self, "steps_per_quarter")
+        for name in ("validation_fraction", "test_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
+        if self.source is not None:
+            Source.from_plain(self.source)
+
+    def read(self) -> dict[str, list[Piece]]:
+        self.remarks = []
+        pieces = self._read(self.train)
+        pieces["train"] = [*pieces.pop("", []), *pieces.get("train", [])]
+        for split in SPLITS[1:]:
+            name = getattr(self, split)
+            if name is not None:
+                pieces[split] = [piece for part in self._read(name).values() for piece in part]
+        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
+        missing = {split: share for split, share in fractions.items() if share and not pieces.get(split)}
+        keys = [piece.frames.numpy().tobytes() for piece in pieces["train"]]
+        split_of = held_out_keys(keys, missing)
+        parts: dict[str, list[Piece]] = {"train": [], **{split: [] for split in missing}}
+        for piece, key in zip(pieces["train"], keys, strict=True):
+            parts[split_of.get(key, "train")].append(piece)
+        pieces |= parts
+        return {split: pieces[split] for split in SPLITS if pieces.get(split)}
+
+    def _read(self, name: str) -> dict[str, list[Piece]]:
+        """The pieces of an option, by split; "" for those without one."""
+        pieces: dict[str, list[Piece]] = {}
+        skipped: list[str] = []
+        for path, inner in self._files(name):
+            try:
+                by_split = read_notes(path, self.steps_per_quarter)
+            except DataError as error:
+                if not self.skip_unreadable:
+                    advice = "; data.skip_unreadable=true leaves out such files" if path != name else ""
+                    raise DataError(f"{error}{advice}") from None
+                skipped.append(str(error))
+                continue
+            folders = [NAMES_OF_SPLITS[part.lower()] for part in inner.parts if part.lower() in NAMES_OF_SPLITS]
+            for split, part in by_split.items():
+                pieces.setdefault(split or (folders[-1] if folders else ""), []).extend(part)
+        if skipped:
+            self.remarks = [*self.remarks, f"{name}: {len(skipped):,} files were left out, such as: {skipped[0]}"]
+        return pieces
+
+    def _files(self, name: str) -> Iterator[tuple[str, PurePath]]:
+        """The path of each file of an option, and its folders below the option."""
+        if self.is_pattern(name):
+            folder = Path(self.folder(name))
+            files = sorted(path for path in folder.rglob("*") if path.is_file() and _has_notes(path.name))
+            self.note(name, str(folder), map(str, files))
+            if not files:
+                raise DataError(f"{folder} has no files of notes: give a folder with {', '.join(SUFFIXES)} files")
+            yield from ((str(path), path.relative_to(folder).parent) for path in files)
+            return
+        path = self.path(name)
+        inside = [member for member in members(path) if _has_notes(member)] if path.endswith(".zip") else []
+        if inside:
+            yield from ((f"{path}::{member}", PurePath(member).parent) for member in inside)
+        else:
+            yield path, PurePath()
+
+
+def _has_notes(name: str) -> bool:
+    """Whether a file is one of notes by its name, and not one that a system hides."""
+    if name.endswith(".zip") or PurePath(name).name.startswith("."):
+        return False
+    return PurePath(unpacked_name(name)).suffix.lower() in SUFFIXES

@@ -1,0 +1,137 @@
+"""Polyphonic music: a distribution over the notes of the next frame at every step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
+from seqzoo.contracts.masking import mask, zero_padding
+from seqzoo.contracts.note_notation import LOWEST, write_chord
+from seqzoo.contracts.parts import Metric, Network, Task
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.metrics import MetricName, create_metrics
+from seqzoo.network.heads.frame_head import FrameHead
+from seqzoo.network.heads.independent_notes import IndependentNotes
+from seqzoo.network.heads.nade import Nade
+from seqzoo.network.locked_dropout import create_dropout
+
+SHOWN_STEPS = 4
+NOTES_AT_ONCE = 4
+"""Notes of a random frame."""
+
+
+class Polyphony(Task):
+    """Predicts the notes of each frame of a piece from the frames before it.
+
+    The loss is the negative log-likelihood of frames, in nats. A piece of T frames has T - 1 targets: the frames 2 to
+    T, as in Bai et al. 2018. Boulanger-Lewandowski et al. 2012 also count the first frame, which nothing precedes and
+    which costs more than the others. As in both, the mean is over the frames of all pieces.
+
+    An answer is a list of chords, the most probable one at each step: of a head with dependent notes, each note is the
+    likelier one given those chosen before. Its score is the log-probability of all of them.
+
+    Source: Boulanger-Lewandowski, Bengio & Vincent, Modeling Temporal Dependencies in High-Dimensional Sequences:
+    Application to Polyphonic Music Generation and Transcription, 2012, https://arxiv.org/abs/1206.6392
+    Bai, Kolter & Koltun, An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling,
+    2018, https://arxiv.org/abs/1803.01271
+
+    Args:
+        feature_size: width of the backbone's outputs.
+        spec: the specification of the data.
+        metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
+        head: independent: a sigmoid per note; nade: each note depends on the higher ones of its frame.
+        hidden_size: number of hidden units of the head.
+        dropout: dropout on the features before the head.
+        locked: use one dropout mask for all steps of a row.
+
+    Shape:
+        Scores: (B, T, O), features.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {"locked": "dropout>0", "hidden_size": "head=nade"}
+
+    reads = "polyphony"
+    example_answers = (["C4+E4+G4"],)
+    loss_unit = "nats"
+    needs_causal = True
+    needs_every_step = True
+    legend = "last chords -> next chord   (right: the chord of the piece, shown where the prediction differs from it)"
+
+    def __init__(
+        self,
+        feature_size: int,
+        spec: DataSpec,
+        metrics: list[MetricName],
+        head: Literal["independent", "nade"] = "independent",
+        hidden_size: int = 150,
+        dropout: float = 0.0,
+        locked: bool = False,
+    ):
+        super().__init__()
+        if hidden_size < 1:
+            raise ValueError(f"hidden_size={hidden_size} is too small: it must be at least 1")
+        self.spec, self.metric_names = spec, metrics
+        self.dropout = create_dropout(dropout, locked)
+        self.head: FrameHead
+        if head == "nade":
+            self.head = Nade(feature_size, spec.output_size, hidden_size)
+        else:
+            self.head = IndependentNotes(feature_size, spec.output_size)
+
+    def forward(self, features: Features, batch: Batch) -> Tensor:
+        return features.outputs
+
+    def loss(self, scores: Tensor, batch: Batch) -> Loss:
+        lengths = batch.lengths if batch.padded else None
+        losses = self.head.loss(self.dropout(scores), zero_padding(batch.required_targets, lengths))
+        return Loss(zero_padding(losses, lengths).sum(), batch.lengths.sum())
+
+    def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
+        frames = (torch.rand(rows, steps + 1, self.spec.output_size) < NOTES_AT_ONCE / self.spec.output_size).float()
+        return replace(super().example_batch(rows, steps, numbers), inputs=frames[:, :-1], targets=frames[:, 1:])
+
+    def metrics(self) -> list[Metric]:
+        return create_metrics(self.metric_names)
+
+    @torch.no_grad()
+    def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
+        outputs = model.scores(batch, features)
+        frames = self.head.draw(outputs, temperature=0.0)
+        scores = self.head.log_probability(outputs, frames) * mask(batch.lengths, outputs.shape[1])
+        return [
+            Prediction(chords, score)
+            for chords, score in zip(chords_of(frames, batch.lengths), scores.sum(1).tolist(), strict=True)
+        ]
+
+    def references(self, batch: Batch) -> list:
+        return chords_of(batch.required_targets, batch.lengths)
+
+    def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
+        """One line per row: the last chords -> the prediction   (right: the chord of the piece)."""
+        rows = chords_of(batch.inputs, batch.lengths)
+        references = [None] * batch.size if batch.targets is None else self.references(batch)
+        lines = []
+        for row, prediction, reference in zip(rows, predictions, references, strict=True):
+            answer = prediction.answer[-1]
+            correct = "" if reference is None or reference[-1] == answer else f"   (right: {reference[-1]})"
+            before = " ".join(row[-SHOWN_STEPS:])
+            lines.append(f"{'... ' if len(row) > SHOWN_STEPS else ''}{before} -> {answer}{correct}")
+        return lines
+
+
+def chords_of(frames: Tensor, lengths: Tensor) -> list[list[str]]:
+    """The chords of each row as text.
+
+    Args:
+        frames: (B, T, K), 1 where a note sounds.
+        lengths: (B,).
+    """
+    rows: list[list[list[int]]] = [[[] for _ in range(length)] for length in lengths.tolist()]
+    for row, step, key in zip(*(part.tolist() for part in (frames > 0.5).nonzero(as_tuple=True)), strict=True):
+        if step < len(rows[row]):
+            rows[row][step].append(key + LOWEST)
+    return [[write_chord(notes) for notes in row] for row in rows]
