@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from torch import Tensor
+
 from seqzoo.contracts.errors import DataError
 
 KEYS = 88
@@ -32,6 +34,20 @@ def parse_chord(text: str) -> list[int]:
         DataError: something is not a note.
     """
     return [] if text == REST else sorted({_parse_note(note) for note in text.split("+")})
+
+
+def chords_of(frames: Tensor, lengths: Tensor) -> list[list[str]]:
+    """The chords of each row as text.
+
+    Args:
+        frames: (B, T, K), 1 where a note sounds; the first of the K notes is LOWEST.
+        lengths: (B,).
+    """
+    rows: list[list[list[int]]] = [[[] for _ in range(length)] for length in lengths.tolist()]
+    for row, step, key in zip(*(part.tolist() for part in (frames > 0.5).nonzero(as_tuple=True)), strict=True):
+        if step < len(rows[row]):
+            rows[row][step].append(key + LOWEST)
+    return [[write_chord(notes) for notes in row] for row in rows]
 
 
 def _parse_note(text: str) -> int:

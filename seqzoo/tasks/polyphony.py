@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.masking import mask, zero_padding
-from seqzoo.contracts.note_notation import LOWEST, write_chord
+from seqzoo.contracts.note_notation import chords_of
 from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
@@ -121,17 +121,3 @@ class Polyphony(Task):
             before = " ".join(row[-SHOWN_STEPS:])
             lines.append(f"{'... ' if len(row) > SHOWN_STEPS else ''}{before} -> {answer}{correct}")
         return lines
-
-
-def chords_of(frames: Tensor, lengths: Tensor) -> list[list[str]]:
-    """The chords of each row as text.
-
-    Args:
-        frames: (B, T, K), 1 where a note sounds.
-        lengths: (B,).
-    """
-    rows: list[list[list[int]]] = [[[] for _ in range(length)] for length in lengths.tolist()]
-    for row, step, key in zip(*(part.tolist() for part in (frames > 0.5).nonzero(as_tuple=True)), strict=True):
-        if step < len(rows[row]):
-            rows[row][step].append(key + LOWEST)
-    return [[write_chord(notes) for notes in row] for row in rows]

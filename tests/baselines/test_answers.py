@@ -14,7 +14,7 @@ from seqzoo.baselines.feature_tagger import FeatureTagger, features, shape
 from seqzoo.baselines.fitting import BaselineScores, fit_baselines
 from seqzoo.baselines.given_captions import ConstantCaption, NearestPicture
 from seqzoo.baselines.nearest_source import NearestSource
-from seqzoo.baselines.notes import NoteChanges, NoteFrequencies
+from seqzoo.baselines.note_frequencies import NoteChanges, NoteFrequencies
 from seqzoo.baselines.series import LastValue, LinearWindow, MeanTarget
 from seqzoo.baselines.word_tags import MostFrequentTag
 from seqzoo.contracts.class_index import modules

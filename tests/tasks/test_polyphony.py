@@ -13,8 +13,9 @@ import torch
 import seqzoo
 from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.batch import Batch, Features
+from seqzoo.contracts.note_notation import chords_of
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.tasks.polyphony import Polyphony, chords_of
+from seqzoo.tasks.polyphony import Polyphony
 from seqzoo.training.evaluation import evaluate
 from tests.conftest import Done
 

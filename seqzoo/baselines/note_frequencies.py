@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from seqzoo.baselines.contract import Answers, Baseline, Split
 from seqzoo.contracts.batch import Loss
-from seqzoo.tasks.polyphony import chords_of
+from seqzoo.contracts.note_notation import chords_of
 
 
 class NoteFrequencies(Baseline):
