@@ -96,7 +96,7 @@ class _Counter(TorchDispatchMode):
     results are cached by the shapes of inputs, for all models.
     """
 
-    results: ClassVar[dict[Any, Callable[[Any], Tensor]]] = {}
+    results: ClassVar[dict[Any, Callable[[Any], Any]]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,13 +140,28 @@ def _shapes(value: Any) -> Any:
     return type(value), value  # 1 and 1.0 give different dtypes
 
 
-def _again(out: Any, args: Any, key: Any) -> Callable[[Any], Tensor] | None:
-    """A function that recreates a result: the first argument, or a new tensor; None for a view of an argument."""
-    if not isinstance(out, Tensor) or _shapes(args) != key[1]:
+def _again(out: Any, args: Any, key: Any) -> Callable[[Any], Any] | None:
+    """A function that recreates a result: the first argument, a new tensor, or a tuple of these; None where a view of an
+    argument or another value is part of it.
+    """
+    if _shapes(args) != key[1]:  # the operator has resized an argument
         return None
-    if out is args[0]:
-        return lambda args: args[0]
     storages = {part.untyped_storage()._cdata for part in tree_leaves(args) if isinstance(part, Tensor)}
+    if not isinstance(out, tuple):
+        return _again_one(out, args, storages)
+    parts = [_again_one(part, args, storages) for part in out]
+    makers = [make for make in parts if make is not None]
+    if len(makers) < len(out) or len({part.untyped_storage()._cdata for part in out}) < len(out):
+        return None
+    return lambda args: tuple(make(args) for make in makers)
+
+
+def _again_one(out: Any, args: Any, storages: set[int]) -> Callable[[Any], Tensor] | None:
+    """`_again` for a single result."""
+    if not isinstance(out, Tensor):
+        return None
+    if args and out is args[0]:
+        return lambda args: args[0]
     if out.untyped_storage()._cdata in storages:
         return None
     return functools.partial(_empty, out.shape, out.stride(), out.dtype, out.device)
