@@ -20,6 +20,8 @@ import torch
 
 from seqzoo.commands import main as cli
 from seqzoo.configuration import registry
+from seqzoo.kernels.fused import scan as fused
+from seqzoo.kernels.fused.cpu import native
 from seqzoo.training import diagnostics
 from seqzoo.training.record import run as record
 from tests import torchvision_stand_in
@@ -29,6 +31,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Small steps on several threads are many times slower than on one when the machine is busy.
 torch.set_num_threads(1)
 torchvision_stand_in.install()
+
+# Hundreds of steps are compiled, in a quarter of the time.
+OPTIMISATION = native.OPTIMISATION
+native.OPTIMISATION = "-O1"
 
 
 def pytest_collection() -> None:
@@ -70,6 +76,14 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of tests need not survive a power failure, so that nothing is synchronised to disk."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def optimised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are compiled as they are outside of tests."""
+    monkeypatch.setattr(native, "OPTIMISATION", OPTIMISATION)
+    monkeypatch.setattr(native, "load", native.load.__wrapped__)
+    monkeypatch.setattr(fused, "_programs", {})
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import seqzoo
+from seqzoo.analysis.testing import CHECKS
 from seqzoo.cells.cell import Cell
 from seqzoo.cells.modified import Modifiers, modify
+from seqzoo.configuration.building import cell_factory
+from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.cache import user_cache
 from seqzoo.contracts.state import flatten
@@ -289,6 +292,18 @@ def test_any_number_of_threads_gives_the_same(monkeypatch: pytest.MonkeyPatch) -
         torch.set_num_threads(before)
     torch.testing.assert_close(results[0], results[1])
     assert torch.equal(results[0][0], results[1][0])
+
+
+OPTIMISED = ["gru_reset_before", "layer_norm_lstm", "s_lstm"]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in OPTIMISED else pytest.mark.slow) for name in names("cell")]
+)
+@pytest.mark.usefixtures("optimised")
+def test_optimised_code_computes_the_same(name: str) -> None:
+    for check in ("scan", "lengths"):
+        CHECKS[check](cell_factory(name))
 
 
 @pytest.mark.parametrize("modifiers", [{"zoneout": 0.3}, {"recurrent_dropout": 0.5}, {"weight_drop": 0.5}], ids=str)

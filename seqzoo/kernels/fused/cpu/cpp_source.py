@@ -21,18 +21,18 @@ EXPRESSIONS = {
     "mul": "{} * {}",
     "div": "{} / {}",
     "neg": "-{}",
-    "abs": "std::fabs({})",
+    "abs": "abs_({})",
     "sign": "REAL(({0} > 0) - ({0} < 0))",
     "sigmoid": "sigmoid_({})",
     "tanh": "tanh_({})",
     "relu": "({0} > 0 ? {0} : REAL({0} != {0} ? {0} : 0))",
-    "erf": "std::erf({})",
+    "erf": "erf_({})",
     "exp": "exp_({})",
-    "log": "std::log({})",
-    "sqrt": "std::sqrt({})",
-    "rsqrt": "REAL(1) / std::sqrt({})",
-    "sin": "std::sin({})",
-    "cos": "std::cos({})",
+    "log": "log_({})",
+    "sqrt": "sqrt_({})",
+    "rsqrt": "REAL(1) / sqrt_({})",
+    "sin": "sin_({})",
+    "cos": "cos_({})",
     "log_sigmoid": "log_sigmoid_({})",
     "maximum": "({0} < {1} ? {1} : {0})",
     "minimum": "({1} < {0} ? {1} : {0})",
@@ -124,7 +124,7 @@ class _Writer:
         self._line(f"static void {self.function.name}_rows(const Call& call, long thread, REAL* const* sums) {{")
         self._line("const long* n = call.n;")
         self._line("const Share share(call, thread);")
-        self._line("const long count = share.count(), longest = share.longest();")
+        self._line("const long count = share.count, longest = share.longest();")
         for name in self._row_buffers():
             self._line(f"REAL* const {name} = {self.layout.buffer(name)};")
         for index in self._vectors():
@@ -133,8 +133,8 @@ class _Writer:
             self._line(f"REAL* const sum{index} = sums[{place}] + thread * {number(self.widths[f'vector{index}'])};")
         for k in state:
             width = number(self._state_width(k))
-            self._line(f"std::vector<REAL> room{k}(2 * count * {width});")
-            self._line(f"REAL *state{k} = room{k}.data(), *next{k} = state{k} + count * {width};")
+            self._line(f"Array<REAL> room{k}(2 * count * {width});")
+            self._line(f"REAL *state{k} = room{k}.numbers, *next{k} = state{k} + count * {width};")
         for node in self.order:
             if node in self.kept:
                 self._room(f"keep_{self.names[node]}", f"count * {number(node.width)}")
@@ -172,7 +172,7 @@ class _Writer:
         for stage in range(1 + max(self.stage.values(), default=0)):
             self._stage(stage)
         for k in state:
-            self._line(f"std::swap(state{k}, next{k});")
+            self._line(f"swap(state{k}, next{k});")
         if not self.function.backwards:
             self._line("for (long r = 0; r < active; r++) if (share.lengths[r] == t + 1) {")
             self._line("const long row = share.rows[r];")
@@ -187,19 +187,19 @@ class _Writer:
     def _load_state(self, name: str) -> None:
         for k in range(len(self.function.state)):
             width, buffer = self.layout.number(self._state_width(k)), self.layout.buffer(f"{name}{k}")
-            self._line(f"std::copy_n({buffer} + row * {width}, {width}, state{k} + r * {width});")
+            self._line(f"copy({buffer} + row * {width}, {width}, state{k} + r * {width});")
 
     def _store_state(self, name: str) -> None:
         for k in range(len(self.function.state)):
             width, buffer = self.layout.number(self._state_width(k)), self.layout.buffer(f"{name}{k}")
-            self._line(f"std::copy_n(state{k} + r * {width}, {width}, {buffer} + row * {width});")
+            self._line(f"copy(state{k} + r * {width}, {width}, {buffer} + row * {width});")
 
     def _copy_states(self, count: str, condition: str, source: str, target: str) -> None:
         self._line(f"for (long r = 0; r < {count}; r++) if ({condition}) {{ const long row = share.rows[r];")
         for k in range(len(self.function.state)):
             width = self.layout.number(self._state_width(k))
             start, end = self.layout.buffer(f"{source}{k}"), self.layout.buffer(f"{target}{k}")
-            self._line(f"std::copy_n({start} + row * {width}, {width}, {end} + row * {width});")
+            self._line(f"copy({start} + row * {width}, {width}, {end} + row * {width});")
         self._line("}")
 
     def _stage(self, stage: int) -> None:
@@ -377,7 +377,8 @@ class _Writer:
             " const long* strides, const long* lengths, const long* order, const long* starts, REAL** buffers) {"
         )
         number = self.layout.number
-        self._line("Call call{rows, steps, threads, n, strides, lengths, order, starts, buffers, {}};")
+        self._line("Call call{rows, steps, threads, n, strides, lengths, order, starts, buffers, nullptr};")
+        weights = []
         for index in self.used:
             product = products[index]
             K, N = number(product.argument.width), number(product.width)  # noqa: N806
@@ -385,11 +386,14 @@ class _Writer:
             if product.transposed:
                 row, column = column, row
             buffer = self.layout.buffer(f"weight{product.weight}")
-            self._line(f"call.packed.emplace_back({buffer}, {K}, {N}, strides[{row}], strides[{column}]);")
+            weights.append(f"{{{buffer}, {K}, {N}, strides[{row}], strides[{column}]}}")
+        if weights:
+            self._line(f"const Packed packed[] = {{{', '.join(weights)}}};")
+            self._line("call.packed = packed;")
         sums = [(index, number(self.widths[f"vector{index}"])) for index in self._summed()]
         for index, width in sums:
-            self._line(f"std::vector<REAL> sum{index}(threads * {width});")
-        self._line(f"REAL* const sums[] = {{{', '.join([*(f'sum{index}.data()' for index, _ in sums), 'nullptr'])}}};")
+            self._line(f"Array<REAL> sum{index}(threads * {width});")
+        self._line(f"REAL* const sums[] = {{{', '.join([*(f'sum{index}.numbers' for index, _ in sums), 'nullptr'])}}};")
         self._line(f"on_threads(threads, [&](long thread) {{ {self.function.name}_rows(call, thread, sums); }});")
         for index, width in sums:
             # added up in the order of the threads, so that results are deterministic
@@ -402,8 +406,8 @@ class _Writer:
         return sorted({index for index, *_ in self.function.sums})
 
     def _room(self, name: str, size: str) -> None:
-        self._line(f"std::vector<REAL> room_{name}({size});")
-        self._line(f"REAL* const {name} = room_{name}.data();")
+        self._line(f"Array<REAL> room_{name}({size});")
+        self._line(f"REAL* const {name} = room_{name}.numbers;")
 
     def _line(self, text: str) -> None:
         self.lines.append(text)
@@ -414,7 +418,8 @@ def _loop_width(node: Node) -> int:
 
 
 def _literal(value: float) -> str:
-    if value != value or value in (float("inf"), float("-inf")):
-        sign = "-" if value < 0 else ""
-        return f"({sign}std::numeric_limits<REAL>::{'infinity' if value == value else 'quiet_NaN'}())"
+    if value != value:
+        return 'REAL(__builtin_nan(""))'
+    if value in (float("inf"), float("-inf")):
+        return f"REAL({'-' if value < 0 else ''}__builtin_inf())"
     return f"REAL({value!r})"

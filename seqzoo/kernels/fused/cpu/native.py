@@ -28,7 +28,8 @@ from seqzoo.kernels.fused.tracing import NotCompilable
 REALS = {torch.float32: "float", torch.float64: "double"}
 # minimum number of multiplications per thread; fewer do not repay starting one
 WORK_PER_THREAD = 2_000_000
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-fopenmp-simd", "-fno-math-errno",
+OPTIMISATION = "-O3"
+FLAGS = ("-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-fopenmp-simd", "-fno-math-errno",
          "-fno-trapping-math", "-ffp-contract=fast", "-w")  # fmt: skip
 MOST_LIBRARIES = 256
 SYMBOLS = ("infer", "forward", "backward")
@@ -114,7 +115,8 @@ def load(source: str, real: str) -> Library:
     program = compiler()
     if program is None:
         raise NotCompilable("there is no C++ compiler")
-    key = hashlib.sha256("\0".join([source, real, program, *FLAGS, _processor()]).encode()).hexdigest()[:24]
+    setup = (real, program, OPTIMISATION, *FLAGS, _processor())
+    key = hashlib.sha256("\0".join([source, *setup]).encode()).hexdigest()[:24]
     path = user_cache("kernels") / f"{key}.so"
     try:
         if _is_intact(path):
@@ -157,9 +159,8 @@ def _build(program: str, source: str, real: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         text, built = Path(folder, "step.cpp"), Path(folder, "step.so")
         text.write_text(f"#define REAL {real}\n{source}", encoding="utf-8")
-        done = subprocess.run(
-            [program, *FLAGS, str(text), "-o", str(built)], capture_output=True, text=True, check=False
-        )
+        command = [program, OPTIMISATION, *FLAGS, str(text), "-o", str(built)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             message = done.stderr.strip()[-2000:]
             logger.warning("seqzoo: %s fails to compile a cell, which runs more slowly without:\n%s", program, message)

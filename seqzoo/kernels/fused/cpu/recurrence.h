@@ -1,12 +1,7 @@
 // Included by every generated recurrence: vectorisable functions, products with packed weights, and threads over rows.
-// REAL is float or double.
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <limits>
-#include <thread>
-#include <utility>
-#include <vector>
+// REAL is float or double. The headers of C++ are not included: reading them would take as long as compiling most steps.
+#include <pthread.h>
+#include <stdlib.h>
 
 #if defined(__AVX512F__)
 #define BYTES 64
@@ -42,14 +37,14 @@ INLINE float exp_(float x) {
     const int half = whole >> 1;
     const int low_bits = (half + 127) << 23, high_bits = (whole - half + 127) << 23;
     float low, high;
-    std::memcpy(&low, &low_bits, sizeof low);
-    std::memcpy(&high, &high_bits, sizeof high);
+    __builtin_memcpy(&low, &low_bits, sizeof low);
+    __builtin_memcpy(&high, &high_bits, sizeof high);
     y = y * low * high;
-    y = x > 88.8f ? std::numeric_limits<float>::infinity() : y;
+    y = x > 88.8f ? __builtin_inff() : y;
     return x < -104.0f ? 0.0f : y;
 }
 
-INLINE double exp_(double x) { return std::exp(x); }
+INLINE double exp_(double x) { return __builtin_exp(x); }
 
 INLINE float tanh_(float x) {
     const float size = __builtin_fabsf(x), square = x * x;
@@ -63,7 +58,7 @@ INLINE float tanh_(float x) {
     return size < 0.625f ? near : __builtin_copysignf(far, x);
 }
 
-INLINE double tanh_(double x) { return std::tanh(x); }
+INLINE double tanh_(double x) { return __builtin_tanh(x); }
 
 INLINE REAL sigmoid_(REAL x) { return REAL(1) / (REAL(1) + exp_(-x)); }
 
@@ -87,23 +82,57 @@ INLINE float log1p_(float x) {
     return sum == 1.0f ? x : y * (x / (sum - 1.0f));
 }
 
-INLINE double log1p_(double x) { return std::log1p(x); }
+INLINE double log1p_(double x) { return __builtin_log1p(x); }
 
 // log(1 / (1 + exp(-x)))
 INLINE REAL log_sigmoid_(REAL x) { return (x < REAL(0) ? x : REAL(0)) - log1p_(exp_(x < REAL(0) ? x : -x)); }
+
+INLINE float abs_(float x) { return __builtin_fabsf(x); }
+INLINE double abs_(double x) { return __builtin_fabs(x); }
+INLINE float sqrt_(float x) { return __builtin_sqrtf(x); }
+INLINE double sqrt_(double x) { return __builtin_sqrt(x); }
+INLINE float log_(float x) { return __builtin_logf(x); }
+INLINE double log_(double x) { return __builtin_log(x); }
+INLINE float erf_(float x) { return __builtin_erff(x); }
+INLINE double erf_(double x) { return __builtin_erf(x); }
+INLINE float sin_(float x) { return __builtin_sinf(x); }
+INLINE double sin_(double x) { return __builtin_sin(x); }
+INLINE float cos_(float x) { return __builtin_cosf(x); }
+INLINE double cos_(double x) { return __builtin_cos(x); }
+
+// Zeros, freed at the end of the scope.
+template <class Number>
+struct Array {
+    Number* const numbers;
+
+    explicit Array(long size) : numbers((Number*)calloc(size > 0 ? size : 1, sizeof(Number))) {
+        if (!numbers) abort();
+    }
+    Array(const Array&) = delete;
+    ~Array() { free(numbers); }
+    Number& operator[](long index) const { return numbers[index]; }
+};
+
+static inline void copy(const REAL* from, long count, REAL* to) { __builtin_memcpy(to, from, count * sizeof(REAL)); }
+
+static inline void swap(REAL*& left, REAL*& right) {
+    REAL* const before = left;
+    left = right;
+    right = before;
+}
 
 INLINE long padded(long columns) { return (columns + PANEL - 1) / PANEL * PANEL; }
 
 // A weight (K, N), packed as panels (K, PANEL); the last panel is filled with zeros.
 struct Packed {
     long K, N;
-    std::vector<REAL> numbers;
+    Array<REAL> numbers;
 
     Packed(const REAL* weight, long K, long N, long row_stride, long column_stride)
         : K(K), N(N), numbers(K * padded(N)) {
         for (long start = 0; start < N; start += PANEL) {
-            REAL* panel = numbers.data() + start * K;
-            const long width = std::min(PANEL, N - start);
+            REAL* panel = &numbers[start * K];
+            const long width = N - start < PANEL ? N - start : PANEL;
             for (long k = 0; k < K; k++)
                 for (long j = 0; j < width; j++)
                     panel[k * PANEL + j] = weight[k * row_stride + (start + j) * column_stride];
@@ -131,10 +160,11 @@ static void tile(const REAL* a, long a_stride, long K, const REAL* panel, REAL* 
 
 typedef void (*Tile)(const REAL*, long, long, const REAL*, REAL*, long);
 
-template <int... M>
-static Tile tile_of(long rows, std::integer_sequence<int, M...>) {
-    static const Tile tiles[] = {tile<M + 1, 1>...};
-    return tiles[rows - 1];
+template <int M = 1>
+static Tile tile_of(long rows) {
+    if constexpr (M < MOST_ROWS)
+        if (rows > M) return tile_of<M + 1>(rows);
+    return tile<M, 1>;
 }
 
 // (rows, K) times (K, N); c has padded(N) numbers per row.
@@ -144,18 +174,17 @@ static void multiply(long rows, const REAL* a, long a_stride, const Packed& b, R
     // A single row is multiplied with four panels at once, so that additions need not wait for each other.
     if (rows == 1)
         for (; start + 4 * PANEL <= end; start += 4 * PANEL)
-            tile<1, 4>(a, a_stride, b.K, b.numbers.data() + start * b.K, c + start, c_stride);
+            tile<1, 4>(a, a_stride, b.K, &b.numbers[start * b.K], c + start, c_stride);
     if (rows == 2 || rows == 3)
         for (; start + 2 * PANEL <= end; start += 2 * PANEL)
-            (rows == 2 ? tile<2, 2> : tile<3, 2>)(a, a_stride, b.K, b.numbers.data() + start * b.K, c + start, c_stride);
+            (rows == 2 ? tile<2, 2> : tile<3, 2>)(a, a_stride, b.K, &b.numbers[start * b.K], c + start, c_stride);
     const long blocks = (rows + MOST_ROWS - 1) / MOST_ROWS;
     for (; start < end; start += PANEL) {
         // The panel stays in the cache for all rows.
-        const REAL* panel = b.numbers.data() + start * b.K;
+        const REAL* panel = &b.numbers[start * b.K];
         for (long i = 0; i < blocks; i++) {
             const long row = rows * i / blocks, some = rows * (i + 1) / blocks - row;
-            tile_of(some, std::make_integer_sequence<int, MOST_ROWS>())(
-                a + row * a_stride, a_stride, b.K, panel, c + row * c_stride + start, c_stride);
+            tile_of(some)(a + row * a_stride, a_stride, b.K, panel, c + row * c_stride + start, c_stride);
         }
     }
 }
@@ -165,27 +194,43 @@ struct Call {
     long rows, steps, threads;
     const long *n, *strides, *lengths, *order, *starts;
     REAL** buffers;
-    std::vector<Packed> packed;
+    const Packed* packed;
 };
 
 // The rows of one thread: every `threads`-th one, so that each thread has long and short rows.
 struct Share {
-    std::vector<long> rows, lengths;
+    Array<long> rows, lengths;
+    long count = 0;
 
-    Share(const Call& call, long thread) {
+    Share(const Call& call, long thread) : rows(call.rows), lengths(call.rows) {
         for (long i = thread; i < call.rows; i += call.threads) {
-            rows.push_back(call.order[i]);
-            lengths.push_back(call.lengths[call.order[i]]);
+            rows[count] = call.order[i];
+            lengths[count++] = call.lengths[call.order[i]];
         }
     }
-    long count() const { return (long)rows.size(); }
-    long longest() const { return lengths.empty() ? 0 : lengths[0]; }
+    long longest() const { return count ? lengths[0] : 0; }
 };
 
 template <class Work>
-static void on_threads(long threads, Work work) {
-    std::vector<std::thread> others;
-    for (long i = 1; i < threads; i++) others.emplace_back(work, i);
+struct Thread {
+    const Work* work;
+    long number;
+    pthread_t id;
+
+    static void* run(void* thread) {
+        (*((Thread*)thread)->work)(((Thread*)thread)->number);
+        return nullptr;
+    }
+};
+
+template <class Work>
+static void on_threads(long threads, const Work& work) {
+    Array<Thread<Work>> others(threads);
+    for (long i = 1; i < threads; i++) {
+        others[i].work = &work;
+        others[i].number = i;
+        if (pthread_create(&others[i].id, nullptr, Thread<Work>::run, &others[i])) abort();
+    }
     work(0);
-    for (auto& other : others) other.join();
+    for (long i = 1; i < threads; i++) pthread_join(others[i].id, nullptr);
 }
