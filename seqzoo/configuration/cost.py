@@ -141,8 +141,8 @@ def _shapes(value: Any) -> Any:
 
 
 def _again(out: Any, args: Any, key: Any) -> Callable[[Any], Any] | None:
-    """A function that recreates a result: the first argument, a new tensor, or a tuple of these; None where a view of an
-    argument or another value is part of it.
+    """A function that recreates a result: the first argument, a new tensor, or a tuple of these; None for other results,
+    such as views of an argument.
     """
     if _shapes(args) != key[1]:  # the operator has resized an argument
         return None
