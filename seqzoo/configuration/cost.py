@@ -141,7 +141,7 @@ def _shapes(value: Any) -> Any:
 
 
 def _again(out: Any, args: Any, key: Any) -> Callable[[Any], Any] | None:
-    """A function that recreates a result: the first argument, a new tensor, or a tuple of these; None for other results,
+    """A function that recreates a result: the first argument, a new tensor or a tuple of these; None for other results,
     such as views of an argument.
     """
     if _shapes(args) != key[1]:  # the operator has resized an argument
