@@ -35,7 +35,7 @@ class ConstantCaption(Baseline):
 
     @classmethod
     def reads(cls, spec: DataSpec) -> bool:
-        return super().reads(spec) and spec.given_as_files
+        return super().reads(spec) and spec.given_as_files and spec.rate is None
 
     def fit(self, train: Split, validation: Split) -> None:
         texts = {text for reference in train.references for text in all_of(reference)}
@@ -65,7 +65,7 @@ class NearestPicture(Baseline):
 
     @classmethod
     def reads(cls, spec: DataSpec) -> bool:
-        return super().reads(spec) and spec.given_as_files
+        return super().reads(spec) and spec.given_as_files and spec.rate is None
 
     def fit(self, train: Split, validation: Split) -> None:
         self._known, self._captions = vectors(train), [all_of(reference) for reference in train.references]

@@ -63,6 +63,8 @@ def describe_inputs(spec: DataSpec, numbers: bool) -> str:
     """The inputs in words."""
     if spec.picture is not None:
         return "pictures of {} x {} x {}".format(*spec.picture)
+    if spec.rate is not None:
+        return f"sound at {spec.rate:,} Hz, {spec.input_size:,} samples per step"
     if numbers:
         return f"{spec.input_size:,} feature{'s' * (spec.input_size != 1)} per step"
     return f"{spec.input_size:,} input ids" + f", {spec.character_size:,} characters" * bool(spec.character_size)
@@ -153,8 +155,7 @@ def _makes_vectors(model: Model, numbers: bool) -> bool:
     try:
         with torch.device("meta"):
             batch = model.task.example_batch(1, 2, numbers)
-        read = (batch.inputs,) if batch.spelling is None else (batch.inputs, batch.spelling)
-        vectors = model.encoder(*read)
+        vectors = model.encoder.encode(batch)
     except (RuntimeError, IndexError, ValueError):
         return False
     return vectors.is_floating_point() and vectors.dim() == 3 and vectors.shape[2] == model.encoder.output_size
@@ -164,4 +165,6 @@ def _kind_of_inputs(experiment: Experiment, data: DataModule) -> str:
     held = "numbers, which encoder=features reads" if data.numbers else "ids, which encoder=tokens reads"
     if data.expected_spec().picture is not None:
         held = "pictures, which encoder=image_cnn reads"
+    elif data.expected_spec().rate is not None:
+        held = "sound, which encoder=log_mel reads"
     return f"the inputs of data={experiment.choices['data']} are {held}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,18 +20,44 @@ EXAMPLE_LETTERS = 8
 
 
 class Encoder(nn.Module):
-    """Maps ids, features or pictures to the vectors that a backbone reads: `Encoder(input_size, **options)`.
+    """Maps ids, features, pictures or sound to the vectors that a backbone reads: `Encoder(input_size, **options)`.
 
-    Each step is encoded on its own; a picture becomes one vector per region. A constructor with a parameter `spec`
-    receives the DataSpec.
+    A picture becomes one vector per region. A constructor with a parameter `spec` receives the DataSpec.
 
     Attributes:
         output_size: width of the vectors.
         reads_characters: True: `forward` also takes the Spelling of the inputs.
+        reads_lengths: True: `forward` also takes the lengths of the inputs, (B,) or None.
+        context: number of steps before and after a step that its vector depends on; None: on the whole row.
+        keeps_time: False: there are fewer vectors than inputs; `output_lengths` gives their number.
     """
 
     output_size: int
     reads_characters: ClassVar[bool] = False
+    reads_lengths: ClassVar[bool] = False
+    context: tuple[int, int] | None = (0, 0)
+    keeps_time: bool = True
+
+    def encode(self, batch: Batch) -> Tensor:
+        """The vectors of a batch, `forward` of what the encoder reads of it.
+
+        Args:
+            batch: the inputs.
+        """
+        read: list[Any] = [batch.inputs]
+        if batch.spelling is not None:
+            read.append(batch.spelling)
+        if self.reads_lengths:
+            read.append(batch.steps.lengths)
+        return self(*read)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """The number of real vectors of each row, shape (B,).
+
+        Args:
+            lengths: number of real inputs of each row, shape (B,).
+        """
+        return lengths
 
     def load_pretrained(self) -> None:
         """Load the pretrained weights that the options name. Called when training starts, not when a model is only

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from seqzoo.contracts.errors import DataError
 
+FASTEST_RATE = 1_000_000
+"""Maximum sampling rate of sound, in Hz."""
+
 
 class Codec(Protocol):
     """Converts text to ids and back; implementations are in `seqzoo.data.text.codec`.
@@ -72,6 +75,7 @@ class DataSpec:
         character_size: size of the character vocabulary of `Batch.spelling`; 0: batches have no spelling.
         characters: codec of the characters of a token, or of what is used in their place.
         picture: [C, Y, X], size of a picture or of each frame of a clip, for picture inputs; input_size is then C.
+        rate: sampling rate in Hz of sound, whose steps are blocks of input_size samples; None: other inputs.
     """
 
     kind: str
@@ -86,11 +90,12 @@ class DataSpec:
     character_size: int = 0
     characters: SpellingCodec | None = None
     picture: list[int] | None = None
+    rate: int | None = None
 
     @property
     def given_as_files(self) -> bool:
-        """Whether an input is a file (a picture or its features) and not a text or a line of numbers."""
-        return self.inputs is None and self.kind == "transduction"
+        """Whether an input is a file (a recording, a picture or its features) and not a text or a line of numbers."""
+        return self.rate is not None or (self.inputs is None and self.kind == "transduction")
 
     @property
     def input_codec(self) -> Codec:

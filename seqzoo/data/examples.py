@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -28,6 +28,7 @@ from seqzoo.data.checks import check_at_least_one, check_sizes
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
 from seqzoo.data.sources.pictures import given_features, read_picture
+from seqzoo.data.sources.sound import blocks, read_sound
 from seqzoo.data.text.codec import LabelCodec, TextCodec
 from seqzoo.data.text.spelling import Spellings
 from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS, Vocabulary, check_vocabulary_size
@@ -307,17 +308,7 @@ class ClassificationData(LabelledData):
         return replace(super().measure(examples), ratings=len(classes) > 2 and _are_numbers(classes))
 
     def target_codec(self, examples: list[Example]) -> LabelCodec:
-        where = {str(example.target): example.where for example in examples}
-        if not _are_numbers(where):
-            return LabelCodec(sorted(where))
-        numbers = {label: float(label) for label in where}
-        for label, number in numbers.items():
-            if not math.isfinite(number):
-                raise DataError(
-                    f"{where[label]}: the label is {label}, but all others are finite numbers: correct or remove the "
-                    "example"
-                )
-        return LabelCodec(sorted(numbers, key=numbers.__getitem__))
+        return label_codec({str(example.target): example.where for example in examples})
 
     def texts(self, example: Example) -> Sequence[str | list[str]]:
         if not self.marks_targets():
@@ -362,6 +353,27 @@ class TaggingData(LabelledData):
 
     def every_label(self, examples: list[Example], trained: LabelCodec) -> LabelCodec:
         return tag_codec(examples, trained.scheme)
+
+
+def label_codec(where: Mapping[str, str]) -> LabelCodec:
+    """The codec of labels: in numeric order if all of them are numbers, else in alphabetic order.
+
+    Args:
+        where: file and line of an example of each label, for messages.
+
+    Raises:
+        DataError: all labels are numbers, but not all are finite.
+    """
+    if not _are_numbers(where):
+        return LabelCodec(sorted(where))
+    numbers = {label: float(label) for label in where}
+    for label, number in numbers.items():
+        if not math.isfinite(number):
+            raise DataError(
+                f"{where[label]}: the label is {label}, but all others are finite numbers: correct or remove the "
+                "example"
+            )
+    return LabelCodec(sorted(numbers, key=numbers.__getitem__))
 
 
 def _are_numbers(labels: Iterable[str]) -> bool:
@@ -496,7 +508,7 @@ def encode_inputs(
     Args:
         spec: the specification of the model.
         texts: texts or lists of tokens; steps in the notation of `seqzoo.data.numbers.parse_steps` for a model of
-            numbers; names of files for a model of pictures or of their features.
+            numbers; names of files for a model of sound, of pictures or of their features.
         max_length: see `fit`.
         truncate: see `fit`.
         lines: the line numbers for messages; by default 1, 2, ...
@@ -526,6 +538,8 @@ def encode_inputs(
                 kept.append(fit(tokens, max_length, truncate, span=span))
                 rows.append(torch.tensor(codec.vocabulary.encode(kept[-1])))
                 spans.append(span)
+            elif spec.rate is not None:
+                rows.append(blocks(read_sound(str(text), spec.rate)[0], spec.input_size))
             elif spec.given_as_files:
                 rows.append(given_features(Path(str(text)), spec.input_size))
             else:

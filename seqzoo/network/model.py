@@ -46,8 +46,9 @@ class Model(nn.Module):
         steps = supported(batch.steps, self.backbone)
         if state is not None and batch.continues is not None:
             state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
-        read = (batch.inputs,) if batch.spelling is None else (batch.inputs, batch.spelling)
-        vectors = results.vectors_of(self.encoder, self.encoder(*read))
+        vectors = results.vectors_of(self.encoder, self.encoder.encode(batch))
+        if steps.lengths is not None:
+            steps = steps._replace(lengths=self.encoder.output_lengths(steps.lengths))
         outputs, after = results.outputs_of(self.backbone, self.backbone(vectors, steps, state))
         lengths = None if steps.lengths is None else self.backbone.output_lengths(steps.lengths)
         last = self.backbone.last(outputs, lengths)

@@ -18,8 +18,8 @@ from seqzoo.network import encoders
 from seqzoo.network.model import Model
 from seqzoo.training.record.checkpoint import load_weights, save_weights
 
-B, T, IDS, TAGS, CHARACTERS = 3, 4, 7, 3, 5
-LENGTHS = torch.tensor([4, 2, 1])
+B, T, IDS, TAGS, CHARACTERS = 3, 8, 7, 3, 5
+LENGTHS = torch.tensor([8, 5, 1])
 
 
 @pytest.fixture(params=names("encoder"))
@@ -33,19 +33,27 @@ def build(name: str, **options: object) -> Model:
     kind = getattr(encoders, config.encoder["class"])
     if issubclass(kind, encoders.PictureEncoder):
         return build_model(config, DataSpec("tagging", 3, TAGS, picture=[3, 40, 9]))
+    if issubclass(kind, encoders.SoundFeatures):
+        shorter = len(config.encoder["channels"]) > 0
+        labels = DataSpec("classification" if shorter else "tagging", 80, TAGS, rate=8_000)
+        task = compose("task=classification").task if shorter else config.task
+        return build_model(replace(config, task=task), labels)
     characters = CHARACTERS if kind.reads_characters else 0
     return build_model(config, DataSpec("tagging", IDS, TAGS, character_size=characters))
 
 
 def numbers(model: Model) -> bool:
-    return isinstance(model.encoder, encoders.FeatureEncoder)
+    return isinstance(model.encoder, encoders.FeatureEncoder | encoders.SoundFeatures)
 
 
 def some_batch(model: Model) -> Batch:
-    inputs = torch.randn(B, T, IDS) if numbers(model) else torch.arange(B * T).view(B, T) % IDS
+    size = model.task.spec.input_size
+    inputs = torch.randn(B, T, size) if numbers(model) else torch.arange(B * T).view(B, T) % IDS
     if model.task.spec.picture is not None:
         inputs = torch.rand(B, T, *model.task.spec.picture)
     batch = Batch(inputs, LENGTHS, torch.randint(TAGS, (B, T)))
+    if model.task.spec.kind == "classification":
+        batch.targets = torch.arange(B) % TAGS
     if model.task.spec.character_size:
         forms = torch.tensor([[1, 2, 3], [4, 0, 0], [2, 2, 0]])
         batch.spelling = Spelling(forms, torch.arange(B * T).view(B, T) % 3)
@@ -53,18 +61,22 @@ def some_batch(model: Model) -> Batch:
 
 
 def encoded(model: Model, batch: Batch) -> torch.Tensor:
-    return model.encoder(*(part for part in (batch.inputs, batch.spelling) if part is not None))
+    return model.encoder.encode(batch)
 
 
-def test_every_step_becomes_a_vector_of_its_own(model: Model) -> None:
+def test_a_vector_depends_on_the_steps_of_its_context(model: Model) -> None:
     batch = some_batch(model)
     found = encoded(model.eval(), batch)
-    assert found.shape == (B, T, model.encoder.output_size)
+    lengths = model.encoder.output_lengths(LENGTHS)
+    assert found.shape == (B, lengths.max(), model.encoder.output_size)
+    assert model.encoder.keeps_time == bool((lengths == LENGTHS).all())
+    torch.testing.assert_close(encoded(model, batch.first(1)), found[:1])
+    if model.encoder.context != (0, 0):
+        return
     other = replace(batch, inputs=batch.inputs.flip(1))
     if batch.spelling is not None:
         other.spelling = batch.spelling._replace(tokens=batch.spelling.tokens.flip(1))
     torch.testing.assert_close(encoded(model, other), found.flip(1))
-    torch.testing.assert_close(encoded(model, batch.first(1)), found[:1])
 
 
 def test_every_parameter_learns(model: Model) -> None:

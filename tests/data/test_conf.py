@@ -26,6 +26,8 @@ BASES = (
     "cloze_files",
     "caption_files",
     "music_files",
+    "audio_files",
+    "audio_classes",
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from seqzoo.contracts.errors import DataError, closest
 from seqzoo.contracts.options import fits, plain
 from seqzoo.contracts.span_notation import SCHEMES
-from seqzoo.contracts.spec import Codec, DataSpec, SpellingCodec, WordVectors
+from seqzoo.contracts.spec import FASTEST_RATE, Codec, DataSpec, SpellingCodec, WordVectors
 from seqzoo.data.text.subwords import SUBWORDS, Subwords
 from seqzoo.data.text.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, reads_backwards, wrapped
 from seqzoo.data.text.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
@@ -315,6 +315,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "character_size": spec.character_size,
         "characters": plain(spec.characters),
         "picture": spec.picture,
+        "rate": spec.rate,
     }
 
 
@@ -333,10 +334,11 @@ _FORM: dict[str, Any] = {
     "class_counts": list[int] | None,
     "character_size": int,
     "picture": list[int] | None,
+    "rate": int | None,
     "vectors": dict[str, float] | None,
 }
 _OLDER: dict[str, Any] = {"per_step": False, "marked": False, "character_size": 0, "characters": None}
-_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture"))
+_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture", "rate"))
 """The values of what runs of older versions did not save."""
 LARGEST_SIZE = 2**31 - 1
 
@@ -359,6 +361,8 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
         sizes = [plain[name] for name in ("input_size", "output_size", "character_size")]
         if not all(0 <= size <= LARGEST_SIZE for size in [*sizes, *(plain["picture"] or [])]):
             raise ValueError(f"the sizes are {sizes}")
+        if not 1 <= (1 if plain["rate"] is None else plain["rate"]) <= FASTEST_RATE:
+            raise ValueError(f"rate is {plain['rate']}")
         inputs, targets, characters = (codec(plain[name]) for name in ("inputs", "targets", "characters"))
         codecs = (inputs, targets, characters)
         for name, size, saved in zip(("input", "output", "character"), sizes, codecs, strict=True):
@@ -377,6 +381,7 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             plain["character_size"],
             cast(SpellingCodec | None, characters),
             plain["picture"],
+            plain["rate"],
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"the saved sizes and vocabularies of the run are damaged ({error!r})") from error

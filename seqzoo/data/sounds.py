@@ -1,0 +1,264 @@
+"""Data sets of recordings, each with a text or a class."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.spec import FASTEST_RATE, Codec, DataSpec
+from seqzoo.data.batching.bucketing import Plans, padding_share
+from seqzoo.data.batching.chance import generator_at
+from seqzoo.data.batching.ragged import is_padded
+from seqzoo.data.checks import check_at_least_one
+from seqzoo.data.examples import label_codec, located
+from seqzoo.data.sources.sound import block_size, blocks, resample
+from seqzoo.data.text.codec import TextCodec, check_tokenizer
+from seqzoo.data.text.vocabulary import TARGET_SPECIALS, check_vocabulary_size
+
+HIGHEST_RATE = 16_000
+"""Sampling rate in Hz that is assumed before the files have been read, and the highest that is chosen by itself."""
+
+
+class Sounds(Protocol):
+    """The recordings of one split, whether they are files or put together anew in each epoch. `where` names the files
+    of each one, for messages; lengths are numbers of samples.
+    """
+
+    @property
+    def where(self) -> Sequence[str]: ...
+
+    def targets(self, epoch: int) -> list[str]: ...
+
+    def lengths(self, epoch: int) -> list[int]: ...
+
+    def gather(self, rows: list[int], epoch: int) -> list[Tensor]:
+        """The samples of some recordings."""
+        ...
+
+
+class _Encoded(NamedTuple):
+    """The targets of a split in an epoch.
+
+    Attributes:
+        ids: of each target.
+        texts: the targets as text.
+        steps: the length of each recording in steps.
+    """
+
+    ids: list[list[int]]
+    texts: list[str]
+    steps: list[int]
+
+
+@dataclass(eq=False, kw_only=True)
+class SoundData(DataModule):
+    """Sound in steps of I samples (B, T, I), and texts (B, U) or classes (B,).
+
+    Args:
+        rate: sampling rate in Hz that recordings are converted to; None: that of most training recordings, but at most
+            16,000.
+        step: length of a step in seconds.
+        max_seconds: maximum length of a recording.
+        speed: training recordings are played faster or slower, by up to this share (Ko et al., Audio Augmentation for
+            Speech Recognition, 2015, https://www.isca-archive.org/interspeech_2015/ko15_interspeech.html).
+        batch_size: recordings per batch.
+        limit: maximum number of recordings per split.
+        seed: of the order, and of the augmentation.
+    """
+
+    rate: int | None = None
+    step: float = 0.01
+    max_seconds: float = 60.0
+    speed: float = 0.0
+    batch_size: int = 32
+    limit: int | None = None
+    seed: int = 0
+
+    numbers = True
+    window = 100
+    largest_output: ClassVar[int] = 1_000
+
+    def __post_init__(self) -> None:
+        check_at_least_one(self, "batch_size", "limit")
+        if self.rate is not None and not 1 <= self.rate <= FASTEST_RATE:
+            raise ValueError(f"rate={self.rate} must be between 1 and {FASTEST_RATE:,} Hz")
+        if not 0 <= self.speed <= 0.5:
+            raise ValueError(f"speed={self.speed} must be at least 0 and at most 0.5")
+        for name in ("step", "max_seconds"):
+            if not 0 < getattr(self, name) <= 3600:
+                raise ValueError(f"{name}={getattr(self, name)} is a time in seconds, above 0 and at most 3600")
+
+    @abstractmethod
+    def read(self, rate: int | None) -> tuple[dict[str, Sounds], int]:
+        """Read the splits "train", "validation" and, where there is one, "test".
+
+        Args:
+            rate: sampling rate in Hz to convert to; None: to be chosen from the recordings.
+
+        Returns:
+            The splits, and their sampling rate.
+        """
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether targets are texts, not classes."""
+        return False
+
+    @property
+    def kind(self) -> str:
+        """The `DataSpec.kind`."""
+        return "transduction" if self.has_texts else "classification"
+
+    def learn_texts(self, texts: list[str]) -> Codec:
+        """Build the codec of training texts."""
+        raise NotImplementedError
+
+    def expected_spec(self) -> DataSpec:
+        return self._spec(self.rate or HIGHEST_RATE, None)
+
+    def _spec(self, rate: int, codec: Codec | None, counts: list[int] | None = None) -> DataSpec:
+        size = self.largest_output if codec is None else codec.size
+        return DataSpec(self.kind, block_size(rate, self.step), size, None, codec, class_counts=counts, rate=rate)
+
+    def load(self, spec: DataSpec | None = None) -> None:
+        if spec is not None and (spec.kind != self.kind or spec.rate is None):
+            raise DataError(f"the saved run is for {spec.kind}, this data for {self.kind} of sound: choose other data")
+        self._splits, rate = self.read(self.rate if spec is None else spec.rate)
+        for split in ("train", "validation"):
+            if split not in self._splits:
+                raise DataError(f"the {split} split of the data has no recordings: give some")
+        self.spec = self._learn(rate) if spec is None else spec
+        if self.spec.input_size != block_size(rate, self.step):
+            raise DataError(f"data.step={self.step} is not that of the saved run: choose the same")
+        self._encoded: dict[str, tuple[int, _Encoded]] = {}
+        sizes = {split: len(sounds.where) for split, sounds in self._splits.items()}
+        self._plans = Plans(sizes, lambda split, epoch: self._of(split, epoch).steps, self.seed, self.batch_size)
+        self._check_lengths(rate)
+        for split in self._splits:
+            self._of(split, 0)
+
+    def _learn(self, rate: int) -> DataSpec:
+        texts = self._splits["train"].targets(0)
+        if self.has_texts:
+            return self._spec(rate, self.learn_texts(texts))
+        counts = Counter(texts)
+        if len(counts) < 2:
+            raise DataError(f"every training recording has the class {min(counts)!r}: give two classes or more")
+        where: dict[str, str] = {}
+        for sounds in self._splits.values():
+            for label, place in zip(sounds.targets(0), sounds.where, strict=True):
+                where.setdefault(label, place)
+        unseen = sorted(where.keys() - counts.keys())
+        if unseen:
+            listed = ", ".join([*(f"{label} at {where[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
+            self.remarks = [
+                *self.remarks, f"labels that do not occur in training and cannot be predicted: {listed}"
+            ]  # fmt: skip
+        codec = label_codec(where)
+        return self._spec(rate, codec, [counts[label] for label in codec.labels])
+
+    def _check_lengths(self, rate: int) -> None:
+        for sounds in self._splits.values():
+            for place, length in zip(sounds.where, sounds.lengths(0), strict=True):
+                if length > self.max_seconds * rate:
+                    raise DataError(
+                        f"{place}: it lasts {length / rate:,.1f} seconds, more than "
+                        f"data.max_seconds={self.max_seconds:g}: raise it, or cut the recording"
+                    )
+
+    def _of(self, split: str, epoch: int) -> _Encoded:
+        """The targets of a split in an epoch; the last epoch is cached."""
+        epoch = epoch if split == "train" else 0
+        if split in self._encoded and self._encoded[split][0] == epoch:
+            return self._encoded[split][1]
+        sounds, codec = self._splits[split], self.spec.target_codec
+        texts = sounds.targets(epoch)
+        ids, written = [], []
+        for text, place in zip(texts, sounds.where, strict=True):
+            with located(place):
+                tokens = codec.split(text) if isinstance(codec, TextCodec) else [text]
+                end = [codec.eos or 0] if isinstance(codec, TextCodec) else []
+                ids.append([*codec.encode(tokens), *end])
+                written.append(codec.join(tokens))
+        steps = [-(-length // self.spec.input_size) for length in sounds.lengths(epoch)]
+        self._encoded[split] = (epoch, _Encoded(ids, written, steps))
+        return self._encoded[split][1]
+
+    def splits(self) -> dict[str, int]:
+        return dict(self._plans.rows)
+
+    def num_batches(self, split: str, epoch: int = 0) -> int:
+        return self._plans.number(split, epoch)
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        for number, rows in enumerate(self._plans.of(split, epoch)[start:], start):
+            generator = generator_at(self.seed, epoch, number) if split == "train" and self.speed else None
+            yield self._batch(split, rows, epoch, generator)
+
+    def plain_batches(self, split: str) -> Iterator[Batch]:
+        """In the order of the data, whatever the seed."""
+        for rows in torch.arange(self._plans.rows[split]).split(self.batch_size):
+            yield self._batch(split, rows.tolist(), 0, None)
+
+    def padding_share(self) -> float:
+        return padding_share(self._of("train", 0).steps, self._plans.of("train", 0))
+
+    def _batch(self, split: str, rows: list[int], epoch: int, generator: torch.Generator | None) -> Batch:
+        sounds, encoded = self._splits[split].gather(rows, epoch), self._of(split, epoch)
+        if generator is not None:
+            sounds = [at_speed(sound, self.speed, generator) for sound in sounds]
+        steps = [blocks(sound, self.spec.input_size) for sound in sounds]
+        lengths = torch.tensor([len(row) for row in steps])
+        inputs, padded = pad_sequence(steps, batch_first=True), is_padded(lengths)
+        targets = [torch.tensor(encoded.ids[row]) for row in rows]
+        if not self.has_texts:
+            return Batch(inputs, lengths, torch.cat(targets), padded=padded)
+        target_lengths = torch.tensor([len(row) for row in targets])
+        references = [[encoded.texts[row]] for row in rows]
+        return Batch(
+            inputs, lengths, pad_sequence(targets, batch_first=True), target_lengths, padded, references=references
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class TranscribedData(SoundData):
+    """Sound with texts.
+
+    Args:
+        tokenizer, min_frequency, vocabulary_size: as of `seqzoo.data.text.codec.TextCodec.learn`.
+    """
+
+    tokenizer: str = "characters"
+    min_frequency: int = 1
+    vocabulary_size: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least_one(self, "min_frequency")
+        check_tokenizer(self.tokenizer, self.vocabulary_size)
+        check_vocabulary_size(self.vocabulary_size, len(TARGET_SPECIALS))
+
+    @property
+    def has_texts(self) -> bool:
+        return True
+
+    def learn_texts(self, texts: list[str]) -> Codec:
+        return TextCodec.learn(self.tokenizer, texts, TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
+
+
+def at_speed(samples: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """A recording (N,) at a random speed, 1 - share to 1 + share in steps of 1 %, which also changes its pitch."""
+    percent = round(100 * share)
+    change = int(torch.randint(-percent, percent + 1, (), generator=generator))
+    return resample(samples, Fraction(100, 100 + change))
