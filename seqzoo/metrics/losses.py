@@ -41,6 +41,12 @@ class FrameNll(LossNats):
     name = "frame_nll"
 
 
+class FrameNllBound(MeanLoss):
+    """An upper bound of `frame_nll`, from a distribution over frames whose likelihood cannot be computed (an RBM)."""
+
+    name = "frame_nll_bound"
+
+
 class Perplexity(LossNats):
     """The exponential of the mean negative log-likelihood per target; inf where a float would overflow."""
 

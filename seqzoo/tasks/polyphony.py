@@ -17,6 +17,7 @@ from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads.frame_head import FrameHead
 from seqzoo.network.heads.independent_notes import IndependentNotes
 from seqzoo.network.heads.nade import Nade
+from seqzoo.network.heads.rbm import Rbm
 from seqzoo.network.locked_dropout import create_dropout
 
 SHOWN_STEPS = 4
@@ -32,7 +33,7 @@ class Polyphony(Task):
     which costs more than the others. As in both, the mean is over the frames of all pieces.
 
     An answer is a list of chords, the most probable one at each step: of a head with dependent notes, each note is the
-    likelier one given those chosen before. Its score is the log-probability of all of them.
+    likelier one given those chosen before. Its score is the log-probability of all of them; 0 with an RBM.
 
     Source: Boulanger-Lewandowski, Bengio & Vincent, Modeling Temporal Dependencies in High-Dimensional Sequences:
     Application to Polyphonic Music Generation and Transcription, 2012, https://arxiv.org/abs/1206.6392
@@ -43,16 +44,27 @@ class Polyphony(Task):
         feature_size: width of the backbone's outputs.
         spec: the specification of the data.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
-        head: independent: a sigmoid per note; nade: each note depends on the higher ones of its frame.
-        hidden_size: number of hidden units of the head.
+        head: independent: a sigmoid per note; nade: each note depends on the higher ones of its frame; rbm: a
+            restricted Boltzmann machine, whose loss outside training is an upper bound (`frame_nll_bound`).
+        hidden_size: number of hidden units of nade and rbm.
+        gibbs_steps: steps of Gibbs sampling in contrastive divergence.
+        annealing_steps: see `Rbm`.
         dropout: dropout on the features before the head.
         locked: use one dropout mask for all steps of a row.
+
+    Raises:
+        ValueError: an option is out of its range, or `metrics` has one that the head does not allow.
 
     Shape:
         Scores: (B, T, O), features.
     """
 
-    acts_with: ClassVar[dict[str, str]] = {"locked": "dropout>0", "hidden_size": "head=nade"}
+    acts_with: ClassVar[dict[str, str]] = {
+        "locked": "dropout>0",
+        "hidden_size": "head=nade,rbm",
+        "gibbs_steps": "head=rbm",
+        "annealing_steps": "head=rbm",
+    }
 
     reads = "polyphony"
     example_answers = (["C4+E4+G4"],)
@@ -66,19 +78,31 @@ class Polyphony(Task):
         feature_size: int,
         spec: DataSpec,
         metrics: list[MetricName],
-        head: Literal["independent", "nade"] = "independent",
+        head: Literal["independent", "nade", "rbm"] = "independent",
         hidden_size: int = 150,
+        gibbs_steps: int = 5,
+        annealing_steps: int = 100,
         dropout: float = 0.0,
         locked: bool = False,
     ):
         super().__init__()
-        if hidden_size < 1:
-            raise ValueError(f"hidden_size={hidden_size} is too small: it must be at least 1")
+        for name, value in {
+            "hidden_size": hidden_size,
+            "gibbs_steps": gibbs_steps,
+            "annealing_steps": annealing_steps,
+        }.items():
+            if value < 1:
+                raise ValueError(f"{name}={value} is too small: it must be at least 1")
+        if head == "rbm" and "frame_nll" in metrics:
+            raise ValueError("metrics names frame_nll, which cannot be computed for head=rbm: name frame_nll_bound")
         self.spec, self.metric_names = spec, metrics
         self.dropout = create_dropout(dropout, locked)
         self.head: FrameHead
         if head == "nade":
             self.head = Nade(feature_size, spec.output_size, hidden_size)
+        elif head == "rbm":
+            self.head = Rbm(feature_size, spec.output_size, hidden_size, gibbs_steps, annealing_steps)
+            self.loss_unit = ""
         else:
             self.head = IndependentNotes(feature_size, spec.output_size)
 
@@ -101,11 +125,11 @@ class Polyphony(Task):
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         outputs = model.scores(batch, features)
         frames = self.head.draw(outputs, temperature=0.0)
-        scores = self.head.log_probability(outputs, frames) * mask(batch.lengths, outputs.shape[1])
-        return [
-            Prediction(chords, score)
-            for chords, score in zip(chords_of(frames, batch.lengths), scores.sum(1).tolist(), strict=True)
-        ]
+        scores = [0.0] * batch.size
+        if self.head.exact:
+            of_steps = self.head.log_probability(outputs, frames)
+            scores = of_steps.masked_fill(~mask(batch.lengths, outputs.shape[1]), 0.0).sum(1).tolist()
+        return [*map(Prediction, chords_of(frames, batch.lengths), scores)]
 
     def references(self, batch: Batch) -> list:
         return chords_of(batch.required_targets, batch.lengths)

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import mido
 import numpy
 import safetensors.torch
+import scipy.io
 import torch
 from PIL import Image
 
@@ -283,6 +285,38 @@ def _idx(random: Random) -> Made:
     return "IdxImages", files, {"train_images": "images", "train_labels": "labels", **options}
 
 
+def _music(random: Random) -> Made:
+    pieces = [[random.sample(range(21, 109), random.randint(0, 4)) for _ in range(random.randint(2, 9))]
+              for _ in range(random.randint(6, 12))]  # fmt: skip
+    options = {"validation_fraction": 0.3, "batch_size": 3, "window": random.choice((3, 99)), "transpose": 2}
+    options |= {"skip_unreadable": random.random() < 0.5, "steps_per_quarter": random.choice((1, 4))}
+    form = random.choice(("json", "mat", "mid"))
+    if form == "mid":
+        files = {f"m/{number}.mid": _midi(piece) for number, piece in enumerate(pieces)}
+        return "MusicFiles", files, {"train": "m", **options}
+    if form == "json":
+        content: Any = {"train": pieces, "valid": pieces[:2]} if random.random() < 0.5 else pieces
+        return "MusicFiles", {"a.json": json.dumps(content).encode()}, {"train": "a.json", **options}
+    rolls = numpy.empty((1, len(pieces)), dtype=object)
+    for number, piece in enumerate(pieces):
+        rolls[0, number] = numpy.array([numpy.isin(numpy.arange(21, 109), step) for step in piece], numpy.uint8)
+    file = io.BytesIO()
+    scipy.io.savemat(file, {random.choice(("songs", "traindata")): rolls})
+    return "MusicFiles", {"a.mat": file.getvalue()}, {"train": "a.mat", **options}
+
+
+def _midi(piece: list[list[int]]) -> bytes:
+    track = mido.MidiTrack()
+    for notes in piece:
+        track += [mido.Message("note_on", note=note) for note in notes]
+        track.append(mido.MetaMessage("text", text="a", time=480))
+        track += [mido.Message("note_off", note=note) for note in notes]
+    file, midi = io.BytesIO(), mido.MidiFile()
+    midi.tracks.append(track)
+    midi.save(file=file)
+    return file.getvalue()
+
+
 def _picture(random: Random) -> bytes:
     mode, form = random.choice(
         (("RGB", "JPEG"), ("RGB", "PNG"), ("P", "GIF"), ("L", "BMP"), ("RGBA", "TIFF"), ("1", "PPM"))
@@ -357,6 +391,7 @@ KINDS: dict[str, Callable[[Random], Made]] = {
     "running": _running,
     "poems": _poems,
     "idx": _idx,
+    "music": _music,
     "pictures": _pictures,
     "features": _features,
 }

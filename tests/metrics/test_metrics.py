@@ -39,6 +39,7 @@ def score(name: str, answers: list, references: list) -> float:
         ("loss", math.log(8)),
         ("loss_nats", math.log(8)),
         ("frame_nll", math.log(8)),
+        ("frame_nll_bound", math.log(8)),
         ("perplexity", 8.0),
         ("bits_per_character", 3.0),
     ],

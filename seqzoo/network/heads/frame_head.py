@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 
 class FrameHead(nn.Module):
-    """A distribution over frames of K notes, 2^K in all, for each feature vector: `FrameHead(feature_size, notes)`."""
+    """A distribution over frames of K notes, 2^K in all, for each feature vector: `FrameHead(feature_size, notes)`.
+
+    Attributes:
+        exact: False: `log_probability` is a lower bound.
+    """
+
+    exact: ClassVar[bool] = True
 
     def loss(self, features: Tensor, frames: Tensor) -> Tensor:
         """What training minimises, per frame: by default the negative log-likelihood.
