@@ -38,7 +38,7 @@ def predict(arguments: list[str]) -> None:
     options = _task_options(chosen.set)
     loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options, chosen.beside)
     torch.manual_seed(chosen.seed)
-    texts = chosen.text or _lines_of_input()
+    texts = _series_of(loaded, chosen.text) if chosen.series else chosen.text or _lines_of_input()
     if chosen.conll:
         for line in _tagged_conll(loaded, _lines_of_files(chosen.text), chosen.columns, chosen.scheme):
             _write(line, flush=sys.stdout.isatty())
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "seqzoo predict", description="Predict with the best weights of a run; one output line per text."
     )
     parser.add_argument("run_dir", type=Path, help="a run directory")
-    parser.add_argument("text", nargs="*", help="texts, or files with --conll; default: standard input")
+    parser.add_argument("text", nargs="*", help="texts, or files with --conll and --series; default: standard input")
     parser.add_argument(
         "--json", action="store_true", help="JSON lines: input, prediction, score (log-probability in nats)"
     )
@@ -100,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--scheme", choices=SCHEMES, help="with --conll: scheme of tags that mark spans")
     parser.add_argument(
+        "--series",
+        action="store_true",
+        help="read series of numbers from files, in the form of the training files, which need no labels; one output "
+        "line per series",
+    )
+    parser.add_argument(
         "--explain",
         action="store_true",
         help="for classification: show below each class how much each word contributed: the attention weights if "
@@ -122,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print_predictions(loaded: Loaded, texts: Iterable[str], chosen: argparse.Namespace) -> None:
+def _print_predictions(loaded: Loaded, texts: Iterable[Any], chosen: argparse.Namespace) -> None:
     """Print the best answers to each text, with explanations if requested, and draw attention."""
     import torch
 
@@ -139,8 +145,9 @@ def _print_predictions(loaded: Loaded, texts: Iterable[str], chosen: argparse.Na
         unknown, tokens = (a + b for a, b in zip((unknown, tokens), loaded.count_unknown(some, done + 1), strict=True))
         done += len(some)
         for text, row, explained in zip(some, rows, explanations, strict=True):
+            named = text if isinstance(text, str) else text.where
             for prediction, explanation in zip(row, explained, strict=True):
-                _show(text, prediction, explanation, chosen.json)
+                _show(named, prediction, explanation, chosen.json)
     if unknown:
         print(f"seqzoo: {unknown:,} of {tokens:,} tokens are not in the vocabulary of the run", file=sys.stderr)
 
@@ -233,6 +240,21 @@ def _tagged_conll(
             for sentence in some:
                 tags = list(next(predictions).answer) if sentence.tokens else []
                 yield from conll.write(sentence, convert(tags, scheme) if scheme else tags)
+
+
+def _series_of(loaded: Loaded, files: list[str]) -> list[Any]:
+    """The series of files, which are read as those of the training were."""
+    from seqzoo.configuration.building import build_data
+    from seqzoo.data.files.series_files import SeriesFiles
+
+    data = build_data(loaded.config)
+    if not isinstance(data, SeriesFiles):
+        raise ConfigError(
+            ["--series reads files for a model of series, and the run was not trained on data=series_files"]
+        )
+    if not files:
+        raise ConfigError(["--series needs a file: name one or more after the run directory"])
+    return [one for file in files for one in data.read_unlabelled(file)]
 
 
 def _draw_attention(loaded: Loaded, texts: list[str], path: Path, first: int) -> None:

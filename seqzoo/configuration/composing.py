@@ -203,6 +203,12 @@ def _alone(group: str, name: str, folder: Path, written: int) -> dict[str, Any]:
         return OmegaConf.to_container(_compose_file("config", [f"task={name}"])[group])  # type: ignore[return-value]
     options = OmegaConf.load(folder / group / f"{name}.yaml")
     included = options.pop("defaults", ["_self_"]) if options and isinstance(options, DictConfig) else []
+    # a data set may choose its encoder, which only a whole configuration has
+    included = [
+        part
+        for part in included
+        if not (isinstance(part, DictConfig) and str(next(iter(part))).startswith("override "))
+    ]
     # plain names, as in defaults: [lstm, _self_], need no composing, which takes Hydra a tenth of a second
     if "_self_" in included and all(part == "_self_" or part in names(group) for part in included):
         parts = (options if part == "_self_" else load(group, part) for part in included)

@@ -149,12 +149,15 @@ Rule = Callable[[Case], Iterator[Choice]]
 
 
 def tokens(case: Case) -> Iterator[Choice]:
-    """Single words, strings of letters and text without spaces are read by characters."""
+    """Numbers are read as they are; single words, strings of letters and text without spaces by characters."""
 
     def unspaced(texts: Texts) -> str:
         return "most texts are one word" if texts.words < 2 else "no spaces separate the words"
 
     survey = case.survey
+    if survey.numbers:
+        yield Choice({"encoder": "features"}, "inputs are numbers")
+        return
     if survey.kind == "classification" and not survey.sources.spaced:
         yield Choice({"data.tokenizer": "characters"}, unspaced(survey.sources))
     if survey.kind == "transduction" and survey.targets is not None:
@@ -166,7 +169,7 @@ def tokens(case: Case) -> Iterator[Choice]:
 def vocabulary(case: Case) -> Iterator[Choice]:
     """The embedding of unknown words is trained; where words are many, those that occur once are unknown."""
     sources = case.survey.sources
-    if case.by_characters or case.survey.kind == "language_modeling":
+    if case.by_characters or case.survey.numbers or case.survey.kind == "language_modeling":
         return
     rate = 0.5 if case.survey.kind == "tagging" else 0.25
     yield Choice({"data.word_dropout": rate}, "trains the embedding of unknown words")
@@ -193,7 +196,9 @@ def head(case: Case) -> Iterator[Choice]:
     """What the answers are, decides how they are read off."""
     survey = case.survey
     if survey.kind == "classification":
-        if survey.aligned:
+        if survey.numbers:
+            yield Choice({"task.pooling": "mean"}, "each step says something of the class")
+        elif survey.aligned:
             yield Choice({"task.pooling": "middle"}, "all texts have the same length: places have a meaning")
         else:
             yield Choice({"task.pooling": ["mean", "max"]}, "each step is near the answer")
@@ -202,7 +207,7 @@ def head(case: Case) -> Iterator[Choice]:
     if survey.kind == "tagging" and survey.sources.total_characters > 2 * survey.sources.total_words:
         spelled = {"encoder": "words_and_characters", "data.characters": 20}
         yield Choice(spelled, "the spelling of rare words says much of their tag")
-    if survey.kind == "tagging":
+    if survey.kind == "tagging" and not survey.numbers:
         yield Choice({"task.neighbours": NEIGHBOURS}, "a word and its neighbours say much of its tag")
     if survey.kind == "tagging" and survey.scheme:
         values = {"task.decoder": "crf", "task.constrained": True, "task.metrics": ["span_f1", "accuracy"]}
@@ -247,7 +252,7 @@ def regularization(case: Case) -> Iterator[Choice]:
     rate = _row(DROPOUTS, case.survey.examples)
     if case.survey.kind == "tagging":
         rate = min(rate, 0.33)
-    values = {"encoder.dropout": rate / 2 if case.by_characters else rate, "task.dropout": rate}
+    values = {"encoder.dropout": rate / 2 if case.by_characters or case.survey.numbers else rate, "task.dropout": rate}
     yield Choice(values, f"{case.survey.examples:,} training examples")
 
 
@@ -292,7 +297,7 @@ def _epochs(case: Case) -> int:
     match case.survey.kind:
         case _ if given:
             return given
-        case "classification" if not spelled:
+        case "classification" if not spelled and not case.survey.numbers:
             return _row(EPOCHS_OF_CLASSES, case.total_steps)
         case "language_modeling":
             return _row(EPOCHS_OF_TEXT, case.total_steps if case.by_characters else 2 * case.total_steps)

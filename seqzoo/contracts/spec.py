@@ -60,6 +60,31 @@ class WordVectors:
 
 
 @dataclass(frozen=True)
+class Channels:
+    """How the measurements of a step become inputs: (value - mean) / scale, fitted on the training split.
+
+    Args:
+        names: of the C channels.
+        means, scales: of each channel.
+        masked: whether values may be missing. Inputs then also hold, for each channel, whether its value is there, and
+            the time since it last was.
+        interval: the usual time between steps, where it varies; inputs then also hold the time since the step before,
+            in this unit. None: steps are at equal distances, or without times.
+    """
+
+    names: list[str]
+    means: list[float]
+    scales: list[float]
+    masked: bool = False
+    interval: float | None = None
+
+    @property
+    def input_size(self) -> int:
+        """The number of inputs per step."""
+        return len(self.names) * (3 if self.masked else 1) + (self.interval is not None)
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """The description of a data set that a model is built from; saved with a run, so that a model loads without data.
 
@@ -76,6 +101,7 @@ class DataSpec:
         characters: codec of the characters of a token, or of what is used in their place.
         picture: [C, Y, X], size of a picture or of each frame of a clip, for picture inputs; input_size is then C.
         rate: sampling rate in Hz of sound, whose steps are blocks of input_size samples; None: other inputs.
+        channels: how measurements become inputs; None: inputs are not scaled.
     """
 
     kind: str
@@ -91,6 +117,7 @@ class DataSpec:
     characters: SpellingCodec | None = None
     picture: list[int] | None = None
     rate: int | None = None
+    channels: Channels | None = None
 
     @property
     def given_as_files(self) -> bool:

@@ -53,13 +53,14 @@ class Survey:
         kind: the kind of data, `DataSpec.kind`.
         examples: number of training examples; of running text, its lines.
         validation_examples: number of validation examples; of running text, its lines.
-        sources: of the sources, or of running text.
+        sources: of the sources, or of running text; of series of numbers, each step counts as a word.
         tokenized: whether the sources are tokens already, as in files of tags.
         targets: of targets that are texts; None: they are not.
         classes: number of examples of each class or tag, the most frequent one first; empty: targets are not classes.
         ratings: whether the classes are three or more numbers, whose distance is the size of an error.
         scheme: the scheme of tags that mark spans, such as "bio"; None: tags mark no spans.
         vector_size: width of pretrained word vectors; None: there are none.
+        numbers: whether inputs are numbers.
     """
 
     kind: str
@@ -72,11 +73,12 @@ class Survey:
     ratings: bool = False
     scheme: str | None = None
     vector_size: int | None = None
+    numbers: bool = False
 
     @property
     def aligned(self) -> bool:
         """Whether sources are strings of one length, such as windows of DNA around a site."""
-        return not self.tokenized and self.sources.same_length and self.sources.characters > 1
+        return not self.tokenized and not self.numbers and self.sources.same_length and self.sources.characters > 1
 
 
 def measure_texts(texts: Iterable[str | Sequence[str]]) -> Texts:
@@ -103,6 +105,12 @@ def measure_texts(texts: Iterable[str | Sequence[str]]) -> Texts:
         distinct_characters=len(alphabet),
         same_length=len(set(character_counts)) == 1,
     )
+
+
+def measure_steps(lengths: Sequence[int]) -> Texts:
+    """Measure series of these numbers of steps."""
+    typical, total = median(lengths or [0]), sum(lengths)
+    return Texts(typical, _long([*lengths]), typical, _long([*lengths]), total, total, 0, 0, 0, len({*lengths}) == 1)
 
 
 def _long(lengths: list[int]) -> int:

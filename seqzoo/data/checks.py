@@ -32,3 +32,14 @@ def check_sizes(data: object) -> None:
             value = getattr(data, name, None)
             if isinstance(value, int) and not 1 <= value <= most:
                 raise ValueError(f"{name}={value} must be between 1 and {most:,}")
+
+
+def check_fractions(data: object) -> None:
+    """Check the shares of the training split that are held out.
+
+    Raises:
+        ValueError: one of them is not a share.
+    """
+    for name in ("validation_fraction", "test_fraction"):
+        if not 0 <= getattr(data, name) < 1:
+            raise ValueError(f"{name}={getattr(data, name)} must be at least 0 and below 1")

@@ -24,10 +24,12 @@ from seqzoo.contracts.spec import Codec, DataSpec
 from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.bucketing import Length, Plans, padding_share
 from seqzoo.data.batching.ragged import Ragged, is_padded
+from seqzoo.data.channels import model_inputs
 from seqzoo.data.checks import check_at_least_one, check_sizes
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
 from seqzoo.data.sources.pictures import given_features, read_picture
+from seqzoo.data.sources.series_content import Series
 from seqzoo.data.sources.sound import blocks, read_sound
 from seqzoo.data.text.codec import LabelCodec, TextCodec
 from seqzoo.data.text.spelling import Spellings
@@ -498,7 +500,7 @@ def evenly(examples: list[T], limit: int | None) -> list[T]:
 
 def encode_inputs(
     spec: DataSpec,
-    texts: Sequence[str | list[str]],
+    texts: Sequence[str | list[str] | Series],
     max_length: int | None = None,
     truncate: bool = False,
     lines: Sequence[int] | None = None,
@@ -507,8 +509,8 @@ def encode_inputs(
 
     Args:
         spec: the specification of the model.
-        texts: texts or lists of tokens; steps in the notation of `seqzoo.data.numbers.parse_steps` for a model of
-            numbers; names of files for a model of sound, of pictures or of their features.
+        texts: texts or lists of tokens; steps in the notation of `seqzoo.data.numbers.parse_steps`, or Series, for a
+            model of numbers; names of files for a model of sound, of pictures or of their features.
         max_length: see `fit`.
         truncate: see `fit`.
         lines: the line numbers for messages; by default 1, 2, ...
@@ -534,7 +536,7 @@ def encode_inputs(
     for number, text in zip(lines, texts, strict=True):
         with located(f"line {number}"):
             if isinstance(codec, TextCodec):
-                tokens, span = split_source(spec, text)
+                tokens, span = split_source(spec, cast(str | list[str], text))
                 kept.append(fit(tokens, max_length, truncate, span=span))
                 rows.append(torch.tensor(codec.vocabulary.encode(kept[-1])))
                 spans.append(span)
@@ -543,9 +545,25 @@ def encode_inputs(
             elif spec.given_as_files:
                 rows.append(given_features(Path(str(text)), spec.input_size))
             else:
-                rows.append(torch.tensor(parse_steps(text, spec.input_size)))
+                rows.append(_steps(spec, text))
     lengths = torch.tensor([len(row) for row in rows])
     marked = torch.tensor(spans) if spec.marked else None
     inputs = pad_sequence(rows, batch_first=True)
     spelling = None if spec.characters is None else Spellings(kept, spec.characters).gather(list(range(len(rows))))
     return Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=kept or None)
+
+
+def _steps(spec: DataSpec, text: str | Sequence[str] | Series) -> Tensor:
+    """The inputs (T, I) of a model of numbers."""
+    channels, times = spec.channels, None
+    if isinstance(text, Series):
+        values, times = text.values, text.times
+    elif channels is None:
+        return torch.tensor(parse_steps(text, spec.input_size))
+    else:
+        steps = parse_steps(text, len(channels.names), missing=True)
+        values = torch.tensor(steps, dtype=torch.float64)
+    count = spec.input_size if channels is None else len(channels.names)
+    if channels is None or values.shape[1] != count:
+        raise DataError(f"the series has {values.shape[1]} channels, but the model reads {count}")
+    return model_inputs(values, times, channels).float()

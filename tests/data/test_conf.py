@@ -28,6 +28,7 @@ BASES = (
     "music_files",
     "audio_files",
     "audio_classes",
+    "series_files",
 )
 
 

@@ -26,6 +26,7 @@ SETS = [
     ("rt_polarity", {"train": 8_635, "validation": 960, "test": 1_067}, 2),
     ("listops", {"train": 8_000, "validation": 1_000, "test": 1_000}, 10),
     ("dna_splice", {"train": 2_301, "validation": 263, "test": 626}, 3),
+    ("japanese_vowels", {"train": 216, "validation": 54, "test": 370}, 9),
     ("jsb_chorales", {"train": 229, "validation": 76, "test": 77}, 88),
     ("nottingham", {"train": 694, "validation": 173, "test": 170}, 88),
     ("multi30k_de_en", {"train": 29_000, "validation": 1_014, "test": 1_000}, None),

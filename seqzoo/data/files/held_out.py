@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seqzoo.contracts.errors import DataError
+from seqzoo.data.checks import check_fractions
 from seqzoo.data.examples import Example
 from seqzoo.data.splits import SPLITS, held_out_keys, shuffled
 from seqzoo.data.words import WordData
@@ -39,9 +40,7 @@ class HeldOut(WordData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("validation_fraction", "test_fraction"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
+        check_fractions(self)
         if self.folds is None:
             if self.fold:
                 raise ValueError(f"fold={self.fold} chooses a fold, but folds is null: give their number")

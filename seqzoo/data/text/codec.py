@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import accumulate, pairwise
 from reprlib import repr as shown
 from typing import Any, Literal, cast
 
 from seqzoo.contracts.errors import DataError, closest
-from seqzoo.contracts.options import fits, plain
+from seqzoo.contracts.options import check_options, fits, plain
 from seqzoo.contracts.span_notation import SCHEMES
-from seqzoo.contracts.spec import FASTEST_RATE, Codec, DataSpec, SpellingCodec, WordVectors
+from seqzoo.contracts.spec import FASTEST_RATE, Channels, Codec, DataSpec, SpellingCodec, WordVectors
 from seqzoo.data.text.subwords import SUBWORDS, Subwords
 from seqzoo.data.text.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, reads_backwards, wrapped
 from seqzoo.data.text.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
@@ -316,6 +318,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "characters": plain(spec.characters),
         "picture": spec.picture,
         "rate": spec.rate,
+        "channels": None if spec.channels is None else asdict(spec.channels),
     }
 
 
@@ -338,7 +341,7 @@ _FORM: dict[str, Any] = {
     "vectors": dict[str, float] | None,
 }
 _OLDER: dict[str, Any] = {"per_step": False, "marked": False, "character_size": 0, "characters": None}
-_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture", "rate"))
+_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture", "rate", "channels"))
 """The values of what runs of older versions did not save."""
 LARGEST_SIZE = 2**31 - 1
 
@@ -382,6 +385,23 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             cast(SpellingCodec | None, characters),
             plain["picture"],
             plain["rate"],
+            None if plain["channels"] is None else _channels(plain["channels"], plain["input_size"]),
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"the saved sizes and vocabularies of the run are damaged ({error!r})") from error
+
+
+def _channels(plain: Any, input_size: int) -> Channels:
+    """Saved `Channels`. Raises ValueError or TypeError if they are damaged."""
+    mistakes = check_options("channels", Channels, plain if isinstance(plain, dict) else {"channels": plain})
+    if mistakes:
+        raise ValueError(next(iter(mistakes.values())))
+    channels = Channels(**plain)
+    numbers = [*channels.means, *channels.scales, channels.interval or 1.0]
+    if not all(math.isfinite(number) for number in numbers) or not all(scale > 0 for scale in channels.scales):
+        raise ValueError("the means and scales of the channels are not finite and positive")
+    if len({len(channels.names), len(channels.means), len(channels.scales)}) > 1:
+        raise ValueError("the channels have not as many names as means and scales")
+    if channels.input_size != input_size or (channels.interval is not None and channels.interval <= 0):
+        raise ValueError(f"input_size is {input_size}, but the channels make {channels.input_size} inputs")
+    return channels

@@ -1,0 +1,89 @@
+"""From measurements to the inputs of a model: scaling, missing values, and the time between steps.
+
+Lipton, Kale & Wetzel, Directly Modeling Missing Data in Sequences with RNNs, 2016 (the mask),
+https://arxiv.org/abs/1606.04130
+Che, Purushotham, Cho, Sontag & Liu, Recurrent Neural Networks for Multivariate Time Series with Missing Values, 2018
+(the time since the last value), https://doi.org/10.1038/s41598-018-24271-9
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqzoo.contracts.spec import Channels
+
+REGULAR = 1e-3
+"""Largest relative difference of the distances between steps that count as equal."""
+
+
+def fit_channels(
+    names: list[str], values: Sequence[Tensor], times: Sequence[Tensor | None], scaled: bool = True
+) -> Channels:
+    """Fit the scaling to a training split.
+
+    Args:
+        names: of the C channels.
+        values: of each series, (T, C), NaN where missing.
+        times: of the steps of each series, (T,); None: at equal distances.
+        scaled: False: means are 0 and scales 1. The scale of a channel that does not vary is 1.
+    """
+    steps = torch.cat([*values])
+    present = ~steps.isnan()
+    counts = present.sum(0).clamp(min=1)
+    means = steps.nan_to_num().sum(0) / counts
+    scales = ((steps - means).nan_to_num().square().sum(0) / counts).sqrt()
+    # a constant channel has rounding errors only
+    scales = torch.where(scales <= 1e-12 * means.abs(), torch.ones_like(scales), scales)
+    if not scaled:
+        means, scales = torch.zeros_like(means), torch.ones_like(scales)
+    intervals = torch.cat([part.diff() for part in times if part is not None] or [torch.zeros(0)])
+    interval = None
+    if len(intervals) and intervals.max() - intervals.min() > REGULAR * intervals.median():
+        interval = float(intervals.median())
+    return Channels(names, means.tolist(), scales.tolist(), bool((~present).any()), interval)
+
+
+def constant_channels(names: list[str], values: Sequence[Tensor]) -> list[str]:
+    """The names of the channels that do not vary in a split; values: of each series, (T, C), NaN where missing."""
+    steps = torch.cat([*values])
+    highest, lowest = (fill.amax(0) for fill in (steps.nan_to_num(-torch.inf), -steps.nan_to_num(torch.inf)))
+    return [name for name, same in zip(names, (highest <= -lowest).tolist(), strict=True) if same]
+
+
+def model_inputs(values: Tensor, times: Tensor | None, channels: Channels) -> Tensor:
+    """The inputs of a model at each step.
+
+    They are the scaled values, a missing one replaced by the last that is there or by the mean; with `masked` also 1
+    where a value is there, and the time since it last was; with `interval` also the time since the step before. Times
+    are log(1 + t), in units of the interval.
+
+    Args:
+        values: (T, C), NaN where missing.
+        times: (T,); None: steps are at equal distances.
+        channels: of the training split.
+
+    Returns:
+        (T, I), float64.
+    """
+    scaled = scale(values, channels)
+    there = ~scaled.isnan()
+    steps = torch.arange(len(values))[:, None].expand_as(scaled)
+    last = steps.masked_fill(~there, -1).cummax(0).values  # the step of the last value, -1: none so far
+    parts = [scaled.gather(0, last.clamp(min=0)).masked_fill(last < 0, 0.0)]
+    unit = channels.interval or (float(times.diff().median()) if times is not None and len(times) > 1 else 1.0)
+    clock = torch.arange(len(values)).double() if times is None else (times - times[0]) / unit
+    if channels.masked:
+        before = F.pad(last[:-1], (0, 0, 1, 0), value=0).clamp(min=0)  # the last value before this step
+        parts += [there.double(), torch.log1p(clock[:, None] - clock[before])]
+    if channels.interval is not None:
+        parts.append(torch.log1p(F.pad(clock.diff(), (1, 0)))[:, None])
+    return torch.cat(parts, 1)
+
+
+def scale(values: Tensor, channels: Channels) -> Tensor:
+    """Measurements (..., C) in the units of the model."""
+    return (values - values.new_tensor(channels.means)) / values.new_tensor(channels.scales)
