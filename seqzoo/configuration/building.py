@@ -143,7 +143,7 @@ def misfits(
     encoder: Encoder | None = None,
 ) -> list[str]:
     """Error messages for combinations of components that do not work: a task needs its kind of data, some tasks need a
-    causal backbone or an output for each step, and characters need an encoder that reads them.
+    causal backbone or an output for each step, and characters need an encoder or a task that reads them.
     """
     mistakes = []
     named = task_name(task, choices)
@@ -169,9 +169,10 @@ def misfits(
             f"after it, and {named} must find the token from both: choose one layer in both "
             "directions, such as backbone=bidirectional"
         )
-    if encoder is not None and spec.kind and spec.character_size and not encoder.reads_characters:
+    readers = [part for part in (encoder, task) if isinstance(part, (Encoder, Task))]
+    if encoder is not None and spec.kind and spec.character_size and not any(p.reads_characters for p in readers):
         mistakes.append(
-            f"data.characters or data.word_places spells words, which encoder={choices.get('encoder')} does not read: "
-            "choose encoder=words_and_characters, or leave both out"
+            f"data.characters or data.word_places spells words, which neither encoder={choices.get('encoder')} nor "
+            f"{named} reads: choose encoder=words_and_characters, or leave both out"
         )
     return mistakes

@@ -146,7 +146,8 @@ def _check_parts(parts: Parts) -> list[str]:
             mistakes += _check_metrics(made.get(group, task), names, parts)
             if group in made and not mistakes:
                 results.metrics_of(made[group], made[group].metrics())
-            mistakes += misfits(task, made.get("backbone"), placeholders["spec"], parts.choices, made.get("encoder"))
+            built, spec = made.get(group, task), placeholders["spec"]
+            mistakes += misfits(built, made.get("backbone"), spec, parts.choices, made.get("encoder"))
     return [_with_source(mistake, parts.choices) for mistake in mistakes]
 
 

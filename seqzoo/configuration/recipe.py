@@ -69,6 +69,9 @@ EPOCHS_OF_TEXT = ((100_000, 20), (500_000, 8), (1_500_000, 4), (3_000_000, 2), (
 NGRAMS_OF_WORDS, NGRAMS_OF_CHARACTERS = 2, 4
 """The longest n-grams of a linear classifier beside the network."""
 
+SPELLED = 3_000_000
+"""Characters of the training split up to which the linear classifier reads n-grams of characters, too."""
+
 NEIGHBOURS = 2
 """Words on each side that a linear tagger beside the network reads."""
 
@@ -202,8 +205,7 @@ def head(case: Case) -> Iterator[Choice]:
             yield Choice({"task.pooling": "middle"}, "all texts have the same length: places have a meaning")
         else:
             yield Choice({"task.pooling": ["mean", "max"]}, "each step is near the answer")
-            longest = NGRAMS_OF_CHARACTERS if case.by_characters else NGRAMS_OF_WORDS
-            yield Choice({"task.ngrams": longest}, "short phrases say much of the class")
+            yield from linear_classifier(case)
     if survey.kind == "tagging" and survey.sources.total_characters > 2 * survey.sources.total_words:
         spelled = {"encoder": "words_and_characters", "data.characters": 20}
         yield Choice(spelled, "the spelling of rare words says much of their tag")
@@ -223,6 +225,17 @@ def head(case: Case) -> Iterator[Choice]:
         yield Choice({"task.tied_embeddings": True}, "half as many weights to learn of rare words")
         if survey.sources.distinct_words > CUTOFFS[-1]:
             yield Choice({"task.softmax_cutoffs": [*CUTOFFS]}, f"{survey.sources.distinct_words:,} different words")
+
+
+def linear_classifier(case: Case) -> Iterator[Choice]:
+    """N-grams of tokens and, unless there are too many, of the characters of words."""
+    longest = NGRAMS_OF_CHARACTERS if case.by_characters else NGRAMS_OF_WORDS
+    if case.value("task.labels") == "numbers":
+        return
+    yield Choice({"task.ngrams": longest}, "short phrases say much of the class")
+    read = case.given_or("task.ngrams", longest) and case.value("task.ngrams") is not None
+    if read and not case.by_characters and case.survey.sources.total_characters <= SPELLED:
+        yield Choice({"data.characters": 20}, "parts of words say something of rare words")
 
 
 def scores(case: Case) -> Iterator[Choice]:

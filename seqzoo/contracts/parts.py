@@ -45,7 +45,7 @@ class Encoder(nn.Module):
             batch: the inputs.
         """
         read: list[Any] = [batch.inputs]
-        if batch.spelling is not None:
+        if self.reads_characters:
             read.append(batch.spelling)
         if self.reads_lengths:
             read.append(batch.steps.lengths)
@@ -225,6 +225,11 @@ class Task(nn.Module):
     needs_every_step: ClassVar[bool] = False
     legend: ClassVar[str] = "input -> prediction   (right: the reference, shown where the prediction differs from it)"
     spec: DataSpec
+
+    @property
+    def reads_characters(self) -> bool:
+        """Whether `forward` reads `Batch.spelling`."""
+        return False
 
     @abstractmethod
     def forward(self, features: Features, batch: Batch) -> Tensor:

@@ -39,7 +39,8 @@ class Classification(Task):
             Rethinking the Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
         dropout: dropout on the pooled features before the head.
         ngrams: the longest n-grams of a linear classifier (`seqzoo.network.heads.ngrams`) that is trained beside the
-            network by a loss of its own; the answer is the mean of their log-probabilities. 0: no such classifier.
+            network by a loss of its own; the answer is the mean of their log-probabilities. Where the data has
+            `characters`, it also reads n-grams of the characters of words. 0: no such classifier.
 
     Raises:
         ValueError: an option is out of its range or does not suit the labels.
@@ -84,7 +85,7 @@ class Classification(Task):
             self.head = CumulativeLink(self.pooling.output_size, spec.output_size)
         else:
             self.head = nn.Linear(self.pooling.output_size, 1 if labels == "numbers" else spec.output_size)
-        self.ngrams = NgramScores(ngrams, spec.output_size) if ngrams else None
+        self.ngrams = NgramScores(ngrams, spec.output_size, spec.character_size > 0) if ngrams else None
         if labels == "numbers":
             self.loss_unit = "squared error"
         if labels != "classes":
@@ -97,12 +98,16 @@ class Classification(Task):
         weights = None if class_weights is None else _class_weights(class_weights, spec)
         self.register_buffer("class_weights", weights, persistent=False)
 
+    @property
+    def reads_characters(self) -> bool:
+        return self.ngrams is not None
+
     def forward(self, features: Features, batch: Batch) -> Tensor:
         scores = self.head(self.dropout(self.pooling(features)))
         if self.ngrams is None:
             return scores
         # not added: a network that knows the training examples by heart would leave nothing for the n-grams to learn
-        both = torch.stack([scores, self.ngrams(batch.inputs, batch.lengths)], -1)
+        both = torch.stack([scores, self.ngrams(batch.inputs, batch.lengths, batch.spelling)], -1)
         return both if self.training else both.float().log_softmax(1).mean(-1)
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:

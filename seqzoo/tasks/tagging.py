@@ -77,6 +77,10 @@ class Tagging(Task):
         ):
             raise ValueError("metrics contains span_f1, but no tag marks a span (B-TYPE, ...): remove it")
 
+    @property
+    def reads_characters(self) -> bool:
+        return self.words is not None
+
     def forward(self, features: Features, batch: Batch) -> Tensor:
         scores = self.head(self.dropout(features.outputs))
         return scores if self.words is None else scores + self.words(batch.inputs, batch.lengths, batch.spelling)

@@ -1,4 +1,4 @@
-"""Linear scores of the n-grams of a text, beside the scores of a network."""
+"""Linear scores of the n-grams of a text and of its words, beside the scores of a network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqzoo.contracts.batch import PAD, Spelling
 from seqzoo.contracts.masking import mask
 from seqzoo.network.heads.hashing import bucket, buckets_for, joined
 
@@ -17,55 +18,86 @@ LONGEST = 10
 """Maximum length of n-grams, in tokens."""
 DROPOUT = 0.3
 """Share of the n-grams of a text that are dropped in training."""
-GAIN = 10.0
+OF_A_WORD = 5
+"""Characters of the longest n-grams of a word."""
+GAIN = 5.0
 """Factor of the scores, which acts as a larger learning rate of the weights."""
 
 
 class NgramScores(nn.Module):
-    """A linear classifier of the n-grams of a text.
+    """A linear classifier of the n-grams of a text and, where the batch has spelling, of the n-grams of characters of
+    its words.
 
-    An n-gram has a weight for each class. It counts once per text, however often it occurs, and the scores are divided
-    by the square root of the number of n-grams. Weights are found by hashing, so that two rare n-grams may share them.
+    An n-gram has a weight for each class. N-grams of tokens count once per text, however often they occur, and those of
+    characters as often as they occur; both sums are divided by the square root of their number of terms. Weights are
+    found by hashing, so that two rare n-grams may share them.
 
     Args:
         longest: the longest n-grams, in tokens; shorter ones are read as well.
         classes: K, number of classes.
+        spelled: whether batches have spelling.
 
     Raises:
         ValueError: `longest` is out of its range.
 
     Shape:
-        ids (B, T), lengths (B,) -> (B, K).
+        ids (B, T), lengths (B,), spelling -> (B, K).
 
     Source: Wang & Manning, Baselines and Bigrams: Simple, Good Sentiment and Topic Classification, 2012,
     https://aclanthology.org/P12-2018; trained as in Joulin et al., Bag of Tricks for Efficient Text
-    Classification, 2017, https://aclanthology.org/E17-2068.
+    Classification, 2017, https://aclanthology.org/E17-2068; n-grams of characters as in Bojanowski et al., Enriching
+    Word Vectors with Subword Information, 2017, https://aclanthology.org/Q17-1010.
     """
 
-    def __init__(self, longest: int, classes: int):
+    def __init__(self, longest: int, classes: int, spelled: bool = False):
         super().__init__()
         if not 1 <= longest <= LONGEST:
             raise ValueError(f"ngrams is {longest}: it must be from 1 to {LONGEST}, or 0 for none")
         self.longest = longest
-        self.weight = nn.Parameter(torch.zeros(buckets_for(classes, BUCKETS, WEIGHTS), classes))
+        buckets = buckets_for(classes, BUCKETS, WEIGHTS)
+        self.weight = nn.Parameter(torch.zeros(buckets, classes))
+        self.character_weight = nn.Parameter(torch.zeros(buckets, classes)) if spelled else None
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, lengths: Tensor, spelling: Spelling | None = None) -> Tensor:
         if ids.is_floating_point():
             raise ValueError("n-grams are read from text, not from numbers: give ngrams=0")
-        indices = self._distinct(ids, lengths)
-        present = (indices >= 0).to(self.weight.dtype)
-        norm = present.sum(1, keepdim=True).clamp(min=1).sqrt()
-        shares = F.dropout(present, DROPOUT, self.training) / norm
-        return GAIN * F.embedding_bag(indices.clamp(min=0), self.weight, per_sample_weights=shares, mode="sum")
+        scores, count = self._sums(self._distinct(ids, lengths), self.weight)
+        scores = scores / count.clamp(min=1).sqrt()
+        if self.character_weight is not None and spelling is not None:
+            of_words, counts = self._sums(
+                _of_characters(spelling.forms, len(self.character_weight)), self.character_weight
+            )
+            real = mask(lengths, ids.shape[1])[..., None]
+            total = (of_words[spelling.tokens] * real).sum(1)
+            scores = scores + total / (counts[spelling.tokens] * real).sum(1).clamp(min=1).sqrt()
+        return GAIN * scores
+
+    def _sums(self, indices: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The sums (R, K) of the weights of each row, and their numbers (R, 1); -1 is no weight."""
+        present = (indices >= 0).to(weight.dtype)
+        kept = F.dropout(present, DROPOUT, self.training)
+        sums = F.embedding_bag(indices.clamp(min=0), weight, per_sample_weights=kept, mode="sum")
+        return sums, present.sum(1, keepdim=True)
 
     def _distinct(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """The weights of the different n-grams of each text, (B, N); -1 where it has fewer than N."""
-        real, key = mask(lengths, ids.shape[1]), ids
-        indices: list[Tensor] = []
-        for n in range(1, min(self.longest, max(ids.shape[1], 1)) + 1):
-            if n > 1:
-                key = joined(key[:, :-1], ids[:, n - 1 :])
-            indices.append(bucket(key, n, len(self.weight)).masked_fill(~real[:, n - 1 :], -1))
-        ordered = torch.cat(indices, 1).sort(1).values
+        indices = _ngrams(ids, mask(lengths, ids.shape[1]), self.longest, len(self.weight))
+        ordered = indices.sort(1).values
         repeated = F.pad(ordered[:, 1:] == ordered[:, :-1], (1, 0))
         return ordered.masked_fill(repeated, -1)
+
+
+def _of_characters(forms: Tensor, buckets: int) -> Tensor:
+    """The weights of the n-grams of each word (W, L), whose beginning and end are characters, too: (W, N)."""
+    marked = F.pad(forms, (1, 1), value=PAD)
+    return _ngrams(marked, mask((forms != PAD).sum(1) + 2, marked.shape[1]), OF_A_WORD, buckets)
+
+
+def _ngrams(keys: Tensor, real: Tensor, longest: int, buckets: int) -> Tensor:
+    """The weights of the n-grams of each row (R, L) up to a length, (R, N); -1 where one does not end in the row."""
+    key, indices = keys, []
+    for n in range(1, min(longest, max(keys.shape[1], 1)) + 1):
+        if n > 1:
+            key = joined(key[:, :-1], keys[:, n - 1 :])
+        indices.append(bucket(key, n, buckets).masked_fill(~real[:, n - 1 :], -1))
+    return torch.cat(indices, 1)

@@ -111,7 +111,8 @@ def test_spelling_needs_an_encoder_that_reads_it(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"encoder: the data has no characters of words: give data.characters=20"):
         seqzoo.build(*OVERRIDES, "encoder=words_and_characters")
     with pytest.raises(
-        ConfigError, match=r"data.characters or data.word_places spells words, which encoder=tokens does not read"
+        ConfigError,
+        match=r"data.characters or data.word_places spells words, which neither encoder=tokens nor task=tagging reads",
     ):
         seqzoo.build(*OVERRIDES, "data.characters=20")
     with pytest.raises(ConfigError, match=r"widths is \[\]: name at least one"):

@@ -7,7 +7,10 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
+from seqzoo.contracts.batch import Spelling
+from seqzoo.network.heads.hashing import bucket, joined
 from seqzoo.network.heads.ngrams import GAIN, NgramScores
 
 
@@ -70,3 +73,28 @@ def test_numbers_have_no_ngrams() -> None:
         NgramScores(2, 2)(torch.zeros(1, 3, 4), torch.tensor([3]))
     with pytest.raises(ValueError, match="ngrams is -1: it must be from 1 to 10, or 0 for none"):
         NgramScores(-1, 2)
+
+
+def test_words_are_scored_by_the_ngrams_of_their_characters() -> None:
+    scores = NgramScores(1, 2, spelled=True).eval()
+    assert scores.character_weight is not None
+    torch.nn.init.normal_(scores.character_weight)
+    ab, b = 5, 6
+    forms, tokens = torch.tensor([[ab, b], [b, 0]]), torch.tensor([[0, 1, 0], [1, 0, 0]])
+    values = scores(torch.full((2, 3), 4), torch.tensor([3, 1]), Spelling(forms, tokens))
+
+    def sum_of(word: list[int]) -> tuple[Tensor, int]:
+        marked = [0, *word, 0]
+        grams = [marked[i : i + n] for n in range(1, 6) for i in range(len(marked) - n + 1)]
+        return sum((_weight_of(gram, scores.character_weight) for gram in grams), torch.zeros(2)), len(grams)
+
+    (long, of_long), (short, of_short) = sum_of([ab, b]), sum_of([b])
+    torch.testing.assert_close(values[0], GAIN * (2 * long + short) / math.sqrt(2 * of_long + of_short))
+    torch.testing.assert_close(values[1], GAIN * short / math.sqrt(of_short))
+
+
+def _weight_of(gram: list[int], weight: Tensor) -> Tensor:
+    key = torch.tensor(gram[0])
+    for character in gram[1:]:
+        key = joined(key, torch.tensor(character))
+    return weight[bucket(key, len(gram), len(weight))]
