@@ -24,6 +24,7 @@ from seqzoo.contracts.parts import DataModule, Task
 from seqzoo.contracts.version import __version__
 from seqzoo.data.sources.fingerprints import records
 from seqzoo.runs.baseline import Baselines, baselines_of, ranked
+from seqzoo.runs.description import STILL_IMPROVING
 from seqzoo.training.evaluation import middle
 from seqzoo.training.record.files import is_baseline, write_text
 from seqzoo.training.record.run import format_number
@@ -185,7 +186,7 @@ def next_step(experiment: Experiment, data: DataModule, updates: int, best_updat
     untuned = experiment.choices.get("experiment", NONE) == NONE
     if untuned and experiment.recipe == NONE and data.files and _recipe_chooses(experiment):
         return "choose the options that are not given from the training data by recipe=auto"
-    if best_update >= 0.9 * updates:
+    if best_update >= STILL_IMPROVING * updates:
         return f"validation was still improving at the last update, so train for longer, for example {later_end}"
     inputs = data.spec.inputs
     if inputs is not None and inputs.unit == "words" and experiment.data.get("vectors", "") is None:

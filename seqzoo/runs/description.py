@@ -21,6 +21,9 @@ from seqzoo.training.record.run import format_number, format_seconds, format_spe
 from seqzoo.training.session import Position, Session
 from seqzoo.training.settings import Training
 
+STILL_IMPROVING = 0.9
+"""Share of the updates from which on the best validation means that later ones may be better."""
+
 
 def introduction(
     folder: Path, experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost
@@ -56,9 +59,10 @@ def summary(
     session: Session,
     cost: Cost,
     baseline: Sequence[tuple[str, str]],
+    ending: str,
 ) -> str:
-    """The table at the end of a training: the scores of each split, rows about the baseline, size and time; and how to
-    see the curves.
+    """The table at the end of a training: the scores of each split, rows about the baseline, size, time and what ended
+    it; and how to see the curves.
     """
     rows = [
         (split, "  ".join(f"{name} {format_number(value)}" for name, value in values.items()))
@@ -68,6 +72,7 @@ def summary(
         *baseline,
         *_describe_cost(experiment, cost),
         ("time", f"{format_seconds(session.position.seconds)} of training, {format_speed(session)}"),
+        ("ended", ending),
         ("folder", str(folder)),
     ]
     return f"{format_table(rows)}\n\n{program('tensorboard')} --logdir {shlex.quote(_log_folder(folder))}"
@@ -79,6 +84,30 @@ def command_to_resume(folder: Path, experiment: Experiment) -> str:
     allowed += ["allow_changed_data=true"] if experiment.allow_changed_data else []
     arguments = ["train", *composing.config_dir_arguments(), f"resume={folder}", *allowed]
     return f"{program('seqzoo')} {shlex.join(arguments)}"
+
+
+def describe_ending(session: Session, batches: int) -> str:
+    """Why a training ended, which update was the best, and how to train longer if that may help.
+
+    Args:
+        session: the training.
+        batches: number of batches of its last epoch.
+    """
+    position, settings = session.position, session.settings
+    improving = position.best_step >= STILL_IMPROVING * position.step
+    if settings.patience is not None and position.waited >= settings.patience:
+        reason, improving = f"{settings.patience} validations without improvement", False
+    elif session.seconds is not None and position.update_seconds >= session.seconds:
+        reason = f"budget.seconds={session.seconds:g}"
+    elif settings.steps is not None and position.step >= settings.steps:
+        reason = f"training.steps={settings.steps}"
+    else:
+        reason = f"training.epochs={settings.epochs}"
+    ended = f"after {position.step:,} updates, {position.epoch + position.batch / batches:.3g} epochs: {reason}"
+    if settings.keep == "last":
+        return f"{ended}; the last weights were kept"
+    later = f" and still improving, so {later_end(position, settings, session.seconds, batches)} may help"
+    return f"{ended}; validation was best after update {position.best_step:,}" + later * improving
 
 
 def later_end(position: Position, settings: Training, seconds: float | None, batches: int) -> str:

@@ -38,7 +38,7 @@ from seqzoo.metrics import signatures
 from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.runs.beside import about_baseline, beside, next_step
-from seqzoo.runs.description import command_to_resume, introduction, later_end, summary
+from seqzoo.runs.description import command_to_resume, describe_ending, introduction, later_end, summary
 from seqzoo.runs.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.device import check_precision, choose_threads, make_deterministic, seed_everything, select_device
@@ -292,10 +292,12 @@ def _finish(
     for split, report in reports.items():
         if report is not None:
             run.log_report(split, report, position.step)
-    later = later_end(position, session.settings, session.seconds, data.num_batches("train", position.epoch))
+    batches = data.num_batches("train", position.epoch)
+    later = later_end(position, session.settings, session.seconds, batches)
     advice = partial(next_step, experiment, data, position.step, position.best_step, later)
     baseline_rows = about_baseline(metrics, remark, session.model.task, advice)
-    run.log("\n" + summary(run.folder, experiment, scores, session, cost, baseline_rows))
+    ending = describe_ending(session, batches)
+    run.log("\n" + summary(run.folder, experiment, scores, session, cost, baseline_rows, ending))
     return metrics
 
 
