@@ -26,8 +26,10 @@ from seqzoo.training.session import Position, Session
             {"epochs": 8, "patience": 3},
             None,
             {"epoch": 7, "batch": 10, "step": 80, "best_step": 79, "waited": 0},
-            "after 80 updates, 8 epochs: training.epochs=8; validation was best after update 79 and still improving, "
-            "so training.epochs=16 may help",
+            (
+                "after 80 updates, 8 epochs: training.epochs=8; validation was best after update 79 and still improving, so "
+                "training.epochs=16 may help"
+            ),
         ),
         (
             {"epochs": None, "steps": 25},
@@ -39,8 +41,10 @@ from seqzoo.training.session import Position, Session
             {"epochs": 9},
             2.0,
             {"epoch": 0, "batch": 4, "step": 4, "best_step": 4, "update_seconds": 2.1},
-            "after 4 updates, 0.4 epochs: budget.seconds=2; validation was best after update 4 and still improving, "
-            "so budget.seconds=4 may help",
+            (
+                "after 4 updates, 0.4 epochs: budget.seconds=2; validation was best after update 4 and still improving, "
+                "so budget.seconds=4 may help"
+            ),
         ),
         (
             {"epochs": 2, "keep": "last"},
