@@ -27,8 +27,8 @@ from seqzoo.training.session import Position, Session
             None,
             {"epoch": 7, "batch": 10, "step": 80, "best_step": 79, "waited": 0},
             (
-                "after 80 updates, 8 epochs: training.epochs=8; validation was best after update 79 and still improving, so "
-                "training.epochs=16 may help"
+                "after 80 updates, 8 epochs: training.epochs=8; validation was best after update 79 and "
+                "still improving, so training.epochs=16 may help"
             ),
         ),
         (
@@ -42,8 +42,8 @@ from seqzoo.training.session import Position, Session
             2.0,
             {"epoch": 0, "batch": 4, "step": 4, "best_step": 4, "update_seconds": 2.1},
             (
-                "after 4 updates, 0.4 epochs: budget.seconds=2; validation was best after update 4 and still improving, "
-                "so budget.seconds=4 may help"
+                "after 4 updates, 0.4 epochs: budget.seconds=2; validation was best after update 4 and "
+                "still improving, so budget.seconds=4 may help"
             ),
         ),
         (
