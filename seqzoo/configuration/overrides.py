@@ -70,6 +70,6 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
     experiment = within_budget(experiment, data, data.spec)
     torch.manual_seed(experiment.seed)
     model = build_model(experiment, data.spec)
-    model.task.check_start()
+    model.task.check_start(model, data)
     model.load_pretrained()
     return model, data

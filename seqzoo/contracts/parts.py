@@ -291,8 +291,12 @@ class Task(nn.Module):
     def metrics(self) -> list[Metric]:
         """New, empty metrics; the first one selects the best checkpoint."""
 
-    def check_start(self) -> None:
+    def check_start(self, model: Network, data: DataModule) -> None:
         """Check the data before training; not called when a finished run is loaded.
+
+        Args:
+            model: the model of this task, on the meta device.
+            data: the loaded data.
 
         Raises:
             ConfigError: the task cannot learn from this data with its options.
@@ -400,6 +404,20 @@ class Network(Protocol):
         ...
 
 
+class Row(NamedTuple):
+    """The sizes of an example.
+
+    Attributes:
+        where: its file and line, for messages; empty: unknown.
+        steps: number of input steps.
+        targets: the ids of its target, with the end where it has one.
+    """
+
+    where: str
+    steps: int
+    targets: list[int]
+
+
 class ReadFiles(NamedTuple):
     """The files that were read for one option of a configuration.
 
@@ -494,6 +512,18 @@ class DataModule:
             split: a name of `splits`.
         """
         return self.batches(split)
+
+    def rows(self, split: str) -> Iterator[Row]:
+        """The sizes of the examples of a split whose targets are sequences, in the order of the data.
+
+        Args:
+            split: a name of `splits`.
+        """
+        for batch in self.plain_batches(split):
+            lengths = batch.lengths if batch.target_lengths is None else batch.target_lengths
+            targets = batch.required_targets.tolist()
+            for steps, row, length in zip(batch.lengths.tolist(), targets, lengths.tolist(), strict=True):
+                yield Row("", steps, row[:length])
 
     def padding_share(self) -> float | None:
         """The share of padded steps in the training inputs of the first epoch; None: rows are never padded."""

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
-from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.parts import DataModule, Row
 from seqzoo.contracts.spec import FASTEST_RATE, Codec, DataSpec
 from seqzoo.data.batching.bucketing import Plans, padding_share
 from seqzoo.data.batching.chance import generator_at
@@ -210,6 +210,10 @@ class SoundData(DataModule):
         """In the order of the data, whatever the seed."""
         for rows in torch.arange(self._plans.rows[split]).split(self.batch_size):
             yield self._batch(split, rows.tolist(), 0, None)
+
+    def rows(self, split: str) -> Iterator[Row]:
+        encoded = self._of(split, 0)
+        return map(Row, self._splits[split].where, encoded.steps, encoded.ids)
 
     def padding_share(self) -> float:
         return padding_share(self._of("train", 0).steps, self._plans.of("train", 0))

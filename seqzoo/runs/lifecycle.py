@@ -84,7 +84,8 @@ def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Pa
     experiment = replace(within_budget(experiment, data, data.spec), data_files=records(data))
     cost = measure(experiment, data, data.spec)
     with torch.device("meta"):
-        build_model(experiment, data.spec).task.check_start()
+        model = build_model(experiment, data.spec)
+    model.task.check_start(model, data)
     # errors up to here leave no folder behind
     with Run.create(folder, experiment.to_plain()) as run:
         return _train(experiment, data, run, None, cost, choices)

@@ -14,7 +14,7 @@ from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, F
 from seqzoo.contracts.capabilities import Others, TokenScore
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import Metric, Network
+from seqzoo.contracts.parts import DataModule, Metric, Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
 from seqzoo.network.heads.attention import Memory
@@ -110,7 +110,7 @@ class Transduction(WritingTask):
     def rewrites(self) -> bool:
         return self.spec.inputs is not None
 
-    def check_start(self) -> None:
+    def check_start(self, model: Network, data: DataModule) -> None:
         inputs, targets = self.spec.inputs, self.spec.targets
         if self.decoder.gate is not None and inputs is not None and targets is not None and inputs.unit != targets.unit:
             kinds = f"which are {inputs.unit} in the source and {targets.unit} in the target"

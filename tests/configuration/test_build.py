@@ -51,7 +51,8 @@ def test_every_data_set_is_sound_with_its_task(name: str) -> None:
     own = [f"data.{option}=a_file" for option, value in options.items() if value == composing.MISSING]
     data = build_data(Parts(data={key: "a_file" if value == "???" else value for key, value in options.items()}))
     spec = data.expected_spec()
-    task = "captioning" if spec.given_as_files and spec.kind == "transduction" else spec.kind
+    reading = "captioning" if spec.rate is None else "transcription"
+    task = reading if spec.given_as_files and spec.kind == "transduction" else spec.kind
     encoder = "image_cnn" if spec.picture is not None else "features" if data.numbers else "tokens"
     assert mistakes_of(f"data={name}", f"task={task}", f"encoder={encoder}", *own) == []
 

@@ -16,7 +16,8 @@ from seqzoo.configuration.building import build_model
 from seqzoo.configuration.composing import merged
 from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Batch
-from seqzoo.contracts.errors import ConfigError, DataError
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.parts import DataError, DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
 from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain
@@ -336,7 +337,7 @@ def test_copying_needs_tokens_of_one_kind(source: str, target: str, told: str) -
     options = ("task.decoder.attention=additive", "task.decoder.copy_source=true")
     model = build_model(compose(*options), DataSpec("transduction", inputs.size, targets.size, inputs, targets))
     with pytest.raises(ConfigError, match=rf"task\.decoder\.copy_source copies tokens, which are {told}: choose data"):
-        model.task.check_start()
+        model.task.check_start(model, DataModule())
     # what an older run was trained with is read all the same
     dog = inputs.encode("dog")[0]
     assert model.task.same[dog] == targets.encode([inputs.decode([dog])])[0]

@@ -1,0 +1,248 @@
+"""Transcription: a text that is shorter than its input, such as what is said in a recording.
+
+Source: Graves, Fernandez, Gomez & Schmidhuber, Connectionist Temporal Classification: Labelling Unsegmented Sequence
+Data with Recurrent Neural Networks, 2006, https://doi.org/10.1145/1143844.1143891
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, Features, Loss, Prediction
+from seqzoo.contracts.capabilities import Others, TokenScore
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.masking import mask
+from seqzoo.contracts.parts import DataModule, Metric, Network, Task
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
+from seqzoo.network.locked_dropout import create_dropout
+from seqzoo.tasks.decoding import Unmet, check_numbers
+from seqzoo.tasks.decoding.ctc import align, best_path, prefix_beam_search, required_steps
+
+BLANK = PAD
+"""The id of the blank: no text has the padding as a token."""
+NEVER_WRITTEN = [UNKNOWN, BEGIN, END]
+LISTED = 3
+"""Maximum number of rows that a message lists."""
+
+
+@dataclass(frozen=True)
+class PrefixSearch:
+    """The options of decoding.
+
+    Args:
+        beam_size: number of prefixes that are kept after each step; 1: the tokens of the most probable path.
+
+    Raises:
+        ValueError: an option is out of its range.
+    """
+
+    beam_size: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.beam_size <= 10_000:
+            raise ValueError(f"beam_size is {self.beam_size}: it must be between 1 and 10,000")
+
+
+class Transcription(Task):
+    """Writes a text by connectionist temporal classification (CTC): each step writes a token or a blank, and the
+    probability of a text is the sum over all paths that stand for it.
+
+    Args:
+        feature_size: width of the backbone's outputs.
+        spec: the specification of the data.
+        metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
+        dropout: dropout on the features before the output layer.
+        search: the options of decoding.
+
+    Shape:
+        Scores: (B, T, V), logits of the token or the blank that a step writes. Padded steps write the blank with
+        probability 1, which changes no text.
+    """
+
+    reads = "transduction"
+    loss_unit = "nats"
+    example_answers = ("a",)
+    alignment_needs = "task=transcription"
+
+    def __init__(
+        self,
+        feature_size: int,
+        spec: DataSpec,
+        metrics: list[MetricName],
+        dropout: float = 0.0,
+        search: PrefixSearch = PrefixSearch(),
+    ):
+        super().__init__()
+        self.spec, self.metric_names, self.search = spec, metrics, search
+        self.dropout = create_dropout(dropout)
+        self.head = nn.Linear(feature_size, spec.output_size)
+
+    def forward(self, features: Features, batch: Batch) -> Tensor:
+        scores = self.head(self.dropout(features.outputs))
+        if features.lengths is None:
+            return scores
+        padded = ~mask(features.lengths, scores.shape[1])
+        nothing = scores.new_full((scores.shape[2],), float("-inf"))
+        nothing[BLANK] = 0
+        return torch.where(padded[..., None], nothing, scores)
+
+    def loss(self, scores: Tensor, batch: Batch) -> Loss:
+        """Minus the log-probability of the texts. The count includes the end of each text, as of task=transduction. A
+        text that needs more steps than there are counts as 0; `check_start` reports those.
+        """
+        total = _losses(scores.float().log_softmax(-1), batch.required_targets, batch.required_target_lengths - 1).sum()
+        return Loss(total, batch.required_target_lengths.sum())
+
+    def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
+        batch = super().example_batch(rows, steps, numbers)
+        lengths = torch.full((rows,), 2)  # a token and the end, for networks that shorten their input
+        return replace(batch, targets=batch.required_targets[:, :2], target_lengths=lengths)
+
+    def check_start(self, model: Network, data: DataModule) -> None:
+        for split in data.splits():
+            rows = list(data.rows(split))
+            steps = model.backbone.output_lengths(model.encoder.output_lengths(torch.tensor([r.steps for r in rows])))
+            short = [
+                f"{row.where or f'row {number}'}: a text of {len(row.targets) - 1} tokens needs "
+                f"{required_steps(row.targets[:-1])} steps, and the network makes {left} of {row.steps}"
+                for number, (row, left) in enumerate(zip(rows, steps.tolist(), strict=True), start=1)
+                if required_steps(row.targets[:-1]) > left
+            ]
+            if short:
+                more = f"\n... and {len(short) - LISTED:,} more" if len(short) > LISTED else ""
+                advice = "shorten these texts, or the input less (encoder.channels, backbone)"
+                raise ConfigError(["\n".join(short[:LISTED]) + f"{more}\n{advice}"])
+
+    def metrics(self) -> list[Metric]:
+        return create_metrics(self.metric_names)
+
+    @torch.no_grad()
+    def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
+        return [best for best, *_ in self._found(model.scores(batch, features), 1)]
+
+    @torch.no_grad()
+    def candidates(self, model: Network, batch: Batch, n_best: int) -> list[list[Prediction]]:
+        return self._found(model.scores(batch), n_best)
+
+    def _found(self, scores: Tensor, n_best: int) -> list[list[Prediction]]:
+        """The `n_best` texts of each row, best first, with their log-probabilities."""
+        log_probabilities = _log_probabilities(scores)
+        check_numbers(log_probabilities)
+        size = max(self.search.beam_size, n_best)
+        if size == 1:
+            texts = [[ids] for ids in best_path(log_probabilities, BLANK)]
+        else:
+            rows = [prefix_beam_search(row, BLANK, size, n_best) for row in log_probabilities.cpu()]
+            texts = [[found.ids for found in row] for row in rows]
+        decode = self.spec.target_codec.decode
+        return [
+            [Prediction(decode(ids), score) for ids, score in zip(row, self._scored(of_row, row), strict=True)]
+            for of_row, row in zip(log_probabilities, texts, strict=True)
+        ]
+
+    def _scored(self, log_probabilities: Tensor, texts: list[list[int]]) -> list[float]:
+        """The log-probability of each of several texts of one row, (T, V)."""
+        lengths = torch.tensor([len(ids) for ids in texts])
+        targets = pad_sequence([torch.tensor(ids, dtype=torch.long) for ids in texts], batch_first=True)
+        rows = log_probabilities.expand(len(texts), -1, -1)
+        losses = _losses(rows, targets.to(rows.device), lengths.to(rows.device), zero_infinity=False)
+        return (-losses).tolist()
+
+    def average(self, scores: Sequence[Tensor]) -> Tensor:
+        return torch.stack([part.float().log_softmax(-1) for part in scores]).logsumexp(0) - math.log(len(scores))
+
+    @torch.no_grad()
+    def score_answers(
+        self, model: Network, batch: Batch, answers: list[str], others: Others = ()
+    ) -> list[list[TokenScore]]:
+        """The log-probability of each row's answer as a whole: no part of it has a probability of its own.
+
+        Raises:
+            DataError: an answer has tokens that are not in the vocabulary.
+        """
+        codec, scores = self.spec.target_codec, []
+        for row, (answer, log_probabilities) in enumerate(
+            zip(answers, _log_probabilities(model.scores(batch)), strict=True)
+        ):
+            ids = codec.encode(answer)
+            if UNKNOWN in ids:
+                raise Unmet(row, f"{answer!r} has tokens that are not in the vocabulary of the run")
+            scores.append([TokenScore(answer, self._scored(log_probabilities, [ids])[0])])
+        return scores
+
+    @torch.no_grad()
+    def alignments(self, model: Network, batch: Batch, others: Others = ()) -> list[Alignment]:
+        """Which steps write which token of the best text, on its most probable path; tokens of no step are left out."""
+        features = model.encode(batch)
+        log_probabilities = _log_probabilities(model.scores(batch, features)).cpu()
+        codec, alignments = self.spec.target_codec, []
+        for row, [best] in enumerate(self._found(model.scores(batch, features), 1)):
+            ids = codec.encode(str(best.answer))
+            length = log_probabilities.shape[1] if features.lengths is None else int(features.lengths[row])
+            path = torch.tensor(align(log_probabilities[row, :length], ids, BLANK))
+            written = [codec.join([token]) for token in codec.tokens(ids)] or ["<blank>"]
+            places = path == torch.arange(len(ids))[:, None] if ids else path[None] == -1
+            weights = places.float() / places.sum(1, keepdim=True).clamp(min=1)
+            alignments.append(Alignment(self._times(batch, row, length), written, weights))
+        return alignments
+
+    def _times(self, batch: Batch, row: int, length: int) -> list[str]:
+        """The labels of the steps of the output: seconds, the tokens that were read, or numbers."""
+        steps = int(batch.lengths[row])
+        if self.spec.rate is not None:
+            seconds = steps * self.spec.input_size / self.spec.rate / max(length, 1)
+            return [f"{seconds * step:.2f}" for step in range(length)]
+        if self.spec.inputs is not None and steps == length:
+            return self.labels_read(batch)[row]
+        return [str(step + 1) for step in range(length)]
+
+    def references(self, batch: Batch) -> list:
+        decode = self.spec.target_codec.decode
+        return batch.references or [
+            decode(row[: row.index(END)] if END in row else row) for row in batch.required_targets.tolist()
+        ]
+
+    def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
+        """One line per row: input -> text   (right: the first reference, where the text is wrong)."""
+        references = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
+        if self.spec.inputs is None:
+            texts = [f"{length} steps" for length in batch.lengths.tolist()]
+        else:
+            texts = [self.spec.inputs.join(tokens) for tokens in self.tokens_read(batch)]
+        return [
+            f"{text} -> {p.answer}{'' if is_right(p.answer, reference) else f'   (right: {all_of(reference)[0]})'}"
+            for text, p, reference in zip(texts, predictions, references, strict=True)
+        ]
+
+
+def _log_probabilities(scores: Tensor) -> Tensor:
+    """The log-probabilities of what may be written, (B, T, V)."""
+    scores = scores.float().clone()
+    scores[..., NEVER_WRITTEN] = float("-inf")
+    return scores.log_softmax(-1)
+
+
+def _losses(log_probabilities: Tensor, targets: Tensor, lengths: Tensor, zero_infinity: bool = True) -> Tensor:
+    """Minus the log-probability of each row's text, (B,).
+
+    Args:
+        log_probabilities: (B, T, V).
+        targets: (B, U).
+        lengths: number of tokens of each text, (B,).
+        zero_infinity: the result is 0, without gradient, for a text that needs more steps; else it is infinite.
+    """
+    rows, steps, _ = log_probabilities.shape
+    if log_probabilities.is_meta:  # torch has no kernel there; nothing of the loss is a matrix product
+        return log_probabilities.sum((1, 2))
+    every_step = torch.full((rows,), steps, device=targets.device)
+    return F.ctc_loss(
+        log_probabilities.transpose(0, 1), targets, every_step, lengths, BLANK, "none", zero_infinity=zero_infinity
+    )
