@@ -50,5 +50,5 @@ def test_python_blocks_run_one_after_the_other() -> None:
 def test_commands_run(line: str, command: Callable) -> None:
     program, *arguments = shlex.split(line)
     assert program == "seqzoo"
-    done = command(*arguments, "debug=tiny", "hydra.run.dir=run")
+    done = command(*arguments, "debug=tiny", "recipe=none", "hydra.run.dir=run")
     assert done.status == 0, done.err

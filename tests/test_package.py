@@ -59,7 +59,7 @@ def test_the_wheel_trains_from_an_empty_folder(programs: Path, tmp_path: Path) -
     assert list((Path(imported).parent / "conf").rglob("*.yaml"))
     assert (Path(imported).parent / "py.typed").exists()
 
-    said = run(programs / "seqzoo", "train", "debug=tiny", folder=tmp_path, OMP_NUM_THREADS="1")
+    said = run(programs / "seqzoo", "train", "debug=tiny", "data.train_size=64", folder=tmp_path, OMP_NUM_THREADS="1")
     assert len(list(tmp_path.rglob("metrics.json"))) == 1
     tensorboard, folder = said.splitlines()[-1].split(" --logdir ")
     assert (tmp_path / folder).is_dir()

@@ -55,7 +55,7 @@ def sentence(command: Callable, *overrides: str, folder: str = "run") -> str:
 @pytest.mark.parametrize("kind", ["parallel", "classification"])
 def test_sound_files_train(command: Callable, kind: str) -> None:
     overrides = parallel("source.txt", "target.txt") if kind == "parallel" else classification()
-    done = command("train", *overrides, "debug=tiny", "training.steps=1", RUN)
+    done = command("train", *overrides, "debug=tiny", "recipe=none", "training.steps=1", RUN)
     assert done.status == 0, done.err
 
 
@@ -169,7 +169,7 @@ def test_a_sentence_of_20_000_tokens(command: Callable, tmp_path: Path) -> None:
         "data.truncate=true"
     )
     cut = [*tagging(train="long.conll"), "data.truncate=true", "data.max_length=20", "training.steps=1"]
-    done = command("train", "debug=tiny", *cut, "hydra.run.dir=cut")
+    done = command("train", "debug=tiny", "recipe=none", *cut, "hydra.run.dir=cut")
     assert done.status == 0, done.err
 
 
@@ -285,7 +285,7 @@ def flipped(content: bytes, place: int) -> bytes:
 
 
 def test_weights_of_another_model(command: Callable, run: Path, tmp_path: Path) -> None:
-    command("train", *tagging(), "debug=tiny", "training.steps=2", "cell=gru", "hydra.run.dir=other")
+    command("train", *tagging(), "debug=tiny", "recipe=none", "training.steps=2", "cell=gru", "hydra.run.dir=other")
     (run / "checkpoints" / "best.safetensors").write_bytes(
         (tmp_path / "other" / "checkpoints" / "best.safetensors").read_bytes()
     )

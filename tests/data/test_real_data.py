@@ -1,4 +1,4 @@
-"""The counts that the sets of conf/data are known to have."""
+"""The counts that the sets of conf/data are known to have: one set of each kind always, the others with -m slow."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ SETS = [
     ("tiny_shakespeare", {"train": 1_003_853, "validation": 111_539}, 67),
     ("ptb_words", {"train": 929_588, "validation": 73_759, "test": 82_429}, 10_001),
     ("sst2", {"train": 6_920, "validation": 872, "test": 1_821}, 2),
-    ("sst5", {"train": 8_544, "validation": 1_101, "test": 2_210}, 5),
-    ("chnsenticorp", {"train": 9_600, "validation": 1_200, "test": 1_200}, 2),
-    ("ud_english_ewt", {"train": 12_544, "validation": 2_001, "test": 2_077}, 17),
+    pytest.param("sst5", {"train": 8_544, "validation": 1_101, "test": 2_210}, 5, marks=pytest.mark.slow),
+    pytest.param("chnsenticorp", {"train": 9_600, "validation": 1_200, "test": 1_200}, 2, marks=pytest.mark.slow),
+    pytest.param("ud_english_ewt", {"train": 12_544, "validation": 2_001, "test": 2_077}, 17, marks=pytest.mark.slow),
     ("ud_chinese_gsd", {"train": 3_997, "validation": 500, "test": 500}, 15),
-    ("wnut17", {"train": 3_394, "validation": 1_009, "test": 1_287}, 13),
+    pytest.param("wnut17", {"train": 3_394, "validation": 1_009, "test": 1_287}, 13, marks=pytest.mark.slow),
     ("resume_ner", {"train": 3_821, "validation": 463, "test": 477}, 33),
-    ("names", {"train": 16_041, "validation": 2_027, "test": 2_006}, 18),
-    ("rt_polarity", {"train": 8_635, "validation": 960, "test": 1_067}, 2),
-    ("listops", {"train": 8_000, "validation": 1_000, "test": 1_000}, 10),
+    pytest.param("names", {"train": 16_041, "validation": 2_027, "test": 2_006}, 18, marks=pytest.mark.slow),
+    pytest.param("rt_polarity", {"train": 8_635, "validation": 960, "test": 1_067}, 2, marks=pytest.mark.slow),
+    pytest.param("listops", {"train": 8_000, "validation": 1_000, "test": 1_000}, 10, marks=pytest.mark.slow),
     ("dna_splice", {"train": 2_301, "validation": 263, "test": 626}, 3),
     ("japanese_vowels", {"train": 216, "validation": 54, "test": 370}, 9),
     ("jsb_chorales", {"train": 229, "validation": 76, "test": 77}, 88),
-    ("nottingham", {"train": 694, "validation": 173, "test": 170}, 88),
+    pytest.param("nottingham", {"train": 694, "validation": 173, "test": 170}, 88, marks=pytest.mark.slow),
     ("multi30k_de_en", {"train": 29_000, "validation": 1_014, "test": 1_000}, None),
 ]
 
@@ -51,6 +51,7 @@ def test_counts(name: str, counts: dict[str, int], output_size: int | None, real
     assert batch.size == data.batch_size
 
 
+@pytest.mark.slow
 def test_words_of_a_treebank(real_data: str) -> None:
     data = load("ud_english_ewt", real_data)
     words = {split: sum(int(batch.lengths.sum()) for batch in data.batches(split)) for split in data.splits()}
@@ -60,7 +61,7 @@ def test_words_of_a_treebank(real_data: str) -> None:
 @pytest.mark.parametrize(
     ("name", "scheme", "broken", "spans"),
     [
-        ("wnut17", "bio", 0, {"train": 1_975, "validation": 836, "test": 1_079}),
+        pytest.param("wnut17", "bio", 0, {"train": 1_975, "validation": 836, "test": 1_079}, marks=pytest.mark.slow),
         ("resume_ner", "bmes", 4, {"train": 13_440, "validation": 1_497, "test": 1_630}),
     ],
 )
@@ -94,6 +95,7 @@ def test_trec_is_latin_1_and_loses_no_question(real_data: str) -> None:
     assert data.spec.targets.labels == ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
 
 
+@pytest.mark.slow
 def test_tatoeba_pairs_are_split_by_source(real_data: str) -> None:
     data = load("tatoeba_cmn_eng", real_data)
     assert sum(data.splits().values()) == 20_133
