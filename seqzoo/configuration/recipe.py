@@ -45,7 +45,7 @@ MANY_WORDS = 20_000
 SKEWED = 2.0
 """How many times more frequent than the mean the largest class is where classes count as skewed."""
 
-NETWORKS = ((1_000_000, 5), (float("inf"), 1))
+NETWORKS = ((1_000_000, 3), (float("inf"), 1))
 """Training steps times epochs -> networks of an ensemble, as many as take a few minutes on a CPU."""
 
 BATCHES = ((500, 8), (2_000, 16), (20_000, 32), (200_000, 64), (float("inf"), 128))

@@ -203,8 +203,9 @@ class Classification(Task):
             return weights / weights.abs().sum(1, keepdim=True).clamp(min=1e-12)
 
         ranks = [attribution(rank) for rank in range(count)]
+        method = "gradient x input" if self.ngrams is None else "gradient x input of the network, without its n-grams"
         return [
-            [Explanation("gradient x input", read, weights[row, : len(read)]) for weights in ranks]
+            [Explanation(method, read, weights[row, : len(read)]) for weights in ranks]
             for row, read in enumerate(self.labels_read(batch))
         ]
 

@@ -32,14 +32,16 @@ def test_contributions_in_a_linear_model_are_its_terms() -> None:
     torch.testing.assert_close(found, model.encoder(ids) @ model.head.weight[1])
 
 
-def test_an_explanation_weighs_the_real_steps() -> None:
-    model, batch = build("classification", "gru", "bidirectional", pooling="max").eval(), some_batch("classification")
+@pytest.mark.parametrize(("ngrams", "of_network"), [(0, ""), (2, " of the network, without its n-grams")])
+def test_an_explanation_weighs_the_real_steps(ngrams: int, of_network: str) -> None:
+    model = build("classification", "gru", "bidirectional", pooling="max", ngrams=ngrams).eval()
+    batch = some_batch("classification")
     before = [p.requires_grad for p in model.parameters()]
     with torch.no_grad():
         found = model.task.explain(model, batch)
     assert [len(explanation.read) for [explanation] in found] == batch.lengths.tolist()
     for [explanation] in found:
-        assert explanation.method == "gradient x input"
+        assert explanation.method == "gradient x input" + of_network
         assert explanation.weights.abs().sum().item() == pytest.approx(1, abs=1e-4)
     assert [p.requires_grad for p in model.parameters()] == before
     assert all(p.grad is None for p in model.parameters())
