@@ -100,6 +100,24 @@ def test_a_step(returned: str, options: dict[str, Any]) -> None:
     assert f"returned {returned}: it must return (Tensor (2, 4), (Tensor (2, 4),)), an output" in str(error.value)
 
 
+TYPES = {
+    "an output of torch.float64": lambda result: (result[0].double(), result[1]),
+    "an output of torch.int64": lambda result: (result[0].long(), result[1]),
+    "a state of torch.float64": lambda result: (result[0], (result[0].double(),)),
+    "a state of torch.bool": lambda result: (result[0], (result[0] > 0,)),
+}
+
+
+@pytest.mark.parametrize("returned", TYPES)
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_the_types_of_a_step(returned: str, engine: str) -> None:
+    cell = seqzoo.create_cell(variant("step", TYPES[returned]), 3, 4, engine=engine)
+    with pytest.raises(PartError, match=rf"Wrong.step {HERE} returned {returned}: it must be of torch.float32, or of"):
+        cell.scan(torch.randn(2, 5, 3))
+    if "float64" in returned:
+        cell.double().scan(torch.randn(2, 5, 3).double())
+
+
 def test_a_step_in_layers_of_all_kinds() -> None:
     for kind in (variant, lambda _, change: branching(change)):
         cell = kind("step", STEPS["(Tensor (2, 1), (Tensor (2, 4),))"])

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import State
-from seqzoo.contracts.own_parts import described, wrong_result
+from seqzoo.contracts.errors import PartError
+from seqzoo.contracts.own_parts import described, place_of, wrong_result
 from seqzoo.contracts.parts import Backbone
+from seqzoo.contracts.state import flatten
 from seqzoo.contracts.transforms import jit_traced
 from seqzoo.kernels.stepping import Stepping
+
+DOUBLE = (torch.float64, torch.complex128)
 
 
 def first_state(part: Stepping | Backbone, rows: int) -> State:
@@ -45,7 +50,26 @@ def step(cell: Stepping, p: Tensor, state: State) -> tuple[Tensor, State]:
     if not is_pair or result[0].shape != (p.shape[0], cell.output_size) or not _alike(result[1], state):
         expected = f"(Tensor ({p.shape[0]}, {cell.output_size}), {described(state)})"
         raise wrong_result(cell, "step", result, f"{expected}, an output and a state like that of initial_state")
+    _check_types(cell, p, state, result)
     return result
+
+
+def _check_types(cell: Stepping, p: Tensor, state: State, result: tuple[Tensor, State]) -> None:
+    """Raise PartError where an output is not of a floating-point type, a state of another kind of type than before, or
+    either in double precision where p and state are not.
+    """
+    before = flatten(state)
+    double = any(tensor.dtype in DOUBLE for tensor in (p, *before))
+    for what, tensor, kind in [
+        ("an output", result[0], torch.float32),
+        *(("a state", part, like.dtype) for part, like in zip(flatten(result[1]), before, strict=True)),
+    ]:
+        same = (tensor.is_floating_point(), tensor.is_complex()) == (kind.is_floating_point, kind.is_complex)
+        if not same or (tensor.dtype in DOUBLE and not double):
+            place = place_of(cell, "step")
+            raise PartError(
+                f"{place} returned {what} of {tensor.dtype}: it must be of {kind}, or of the type of its input"
+            )
 
 
 def _has_rows(part: Any, rows: int) -> bool:

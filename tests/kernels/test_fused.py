@@ -232,6 +232,60 @@ def test_steps_that_cannot_be_compiled_use_the_reference(step: Step) -> None:
         cell.scan(torch.zeros(B, T, INPUT, dtype=torch.float64))
 
 
+def in_place(cell: OneOff) -> None:
+    cell.count.add_(1)
+
+
+def in_its_place(cell: OneOff) -> None:
+    cell.count = cell.count + 1
+
+
+def attribute(cell: OneOff) -> None:
+    cell.steps += 1
+
+
+@pytest.mark.parametrize("counting", [in_place, in_its_place, attribute], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("engine", ["auto", "fused", "reference"])
+def test_a_step_that_changes_its_cell_is_run_once_per_step(counting: Callable[[OneOff], None], engine: str) -> None:
+    def step(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
+        counting(cell)
+        h = torch.tanh(p + cell.recur(state[0]))
+        return h, (h, state[1])
+
+    cell = OneOff(step)
+    cell.register_buffer("count", torch.zeros(()))
+    cell.steps, cell.engine, buffer = 0, engine, cell.count
+    x = torch.randn(B, T, INPUT)
+    if engine == "fused":
+        with pytest.raises(ValueError, match=r"its step changes self|writes in place"):
+            cell.scan(x)
+        assert cell.count is buffer
+    else:
+        cell.scan(x)
+        cell.scan(x)
+    assert max(int(cell.count), cell.steps) == (0 if engine == "fused" else 2 * T)
+
+
+class Normalised(OneOff):
+    def __init__(self) -> None:
+        super().__init__(everything)
+        self.norm = nn.BatchNorm1d(INPUT)
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.read(self.norm(x.flatten(0, -2)).view(x.shape))
+
+
+def test_a_projection_that_changes_its_cell_is_run_once_per_sequence() -> None:
+    x, means = torch.randn(B, T, INPUT), []
+    for engine in ("fused", "reference"):
+        cell = Normalised()
+        cell.engine = engine
+        cell.scan(x)
+        assert cell.norm.num_batches_tracked == 1
+        means.append(cell.norm.running_mean)
+    torch.testing.assert_close(*means)
+
+
 def test_tracing_draws_no_random_numbers() -> None:
     cell = OneOff(random_step).double()
     torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))

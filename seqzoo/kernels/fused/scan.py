@@ -26,6 +26,7 @@ from seqzoo.kernels.fused.plan import Plan, plan
 from seqzoo.kernels.fused.rows import Rows
 from seqzoo.kernels.fused.tracing import NotCompilable
 from seqzoo.kernels.fused.traits import traits_of
+from seqzoo.kernels.fused.trial import trial
 from seqzoo.kernels.stepping import Stepping
 from seqzoo.kernels.unroll import unroll
 
@@ -146,11 +147,11 @@ def compiled(cell: Stepping, x: Tensor, state: State, low: torch.dtype | None) -
 
 
 def _compile(cell: Stepping, x: Tensor, state: State, low: torch.dtype | None) -> Compiled:
-    """Compile and verify, without side effects: random states are restored, and hooks on saved tensors, such as those
-    of activation checkpointing, are not called.
+    """Compile and verify, without side effects: random states and what the cell changes in itself are restored, and
+    hooks on saved tensors, such as those of activation checkpointing, are not called.
     """
     devices = [x.device] if x.is_cuda else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad(), saved_tensors_hooks(_same, _same):
+    with trial(cell), torch.random.fork_rng(devices=devices), torch.no_grad(), saved_tensors_hooks(_same, _same):
         p = step_results.project(cell, x.new_zeros(2, x.shape[2])).to(low)
         if p.dim() != 2:
             raise NotCompilable("its projected input is not one vector per step")

@@ -20,6 +20,7 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.kernels import step_results
 from seqzoo.kernels.fused.graph import Graph, Node, Product, refined
+from seqzoo.kernels.fused.trial import trial
 from seqzoo.kernels.stepping import Stepping
 
 ROWS = 2
@@ -79,8 +80,11 @@ def trace(cell: Stepping, projected_size: int, state: State) -> Step:
     for index, part in enumerate(rows):
         recorder.define(part, recorder.graph.leaf("state", index, 0, part.shape[1]))
     devices = [p.device] if p.is_cuda else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad(), recorder:
-        output, after = step_results.step(cell, p, unflatten(rows, state))
+    with trial(cell) as changed:
+        with torch.random.fork_rng(devices=devices), torch.no_grad(), recorder:
+            output, after = step_results.step(cell, p, unflatten(rows, state))
+        if name := changed():
+            raise NotCompilable(f"its step changes self.{name}")
     roots = [recorder.row(tensor) for tensor in (output, *flatten(after))]
     graph, (first, *others) = refined(recorder.graph, roots)
     return Step(graph, first, tuple(others), tuple(graph.products), tuple(recorder.used))
