@@ -25,7 +25,8 @@ def check(arguments: list[str]) -> None:
     summary = outline(experiment)
     model, spec, cost = summary.model, summary.spec, summary.cost
     read = f"(B, T, {spec.input_size})" if summary.numbers else "(B, T)"
-    steps, kept = "T", "T" if model.backbone.keeps_time else "fewer than T"
+    steps = "T" if model.encoder.stride == 1 else f"T / {model.encoder.stride}"
+    kept = steps if model.backbone.keeps_time else f"fewer than {steps}"
     if spec.picture is not None:
         read, steps, kept = "(B, {}, {}, {})".format(*spec.picture), "R", "R"
     rows = [(group, experiment.choices[group]) for group in ("task", "data", "encoder", "backbone", "cell")]

@@ -36,7 +36,7 @@ def predict(arguments: list[str]) -> None:
 
         need_matplotlib()
     options = _task_options(chosen.set)
-    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options, chosen.beside)
+    loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options, chosen.beside, chosen.lm)
     torch.manual_seed(chosen.seed)
     texts = _series_of(loaded, chosen.text) if chosen.series else chosen.text or _lines_of_input()
     if chosen.conll:
@@ -74,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="RUN_DIR",
         help="average the token probabilities with those of another run (an ensemble)",
+    )
+    parser.add_argument(
+        "--lm",
+        type=Path,
+        metavar="RUN_DIR",
+        help="for transcription: add the scores of a language model (--set search.language_weight=0.5)",
     )
     parser.add_argument(
         "--n-best",
@@ -118,7 +124,10 @@ def _parser() -> argparse.ArgumentParser:
         "rewrite texts or describe pictures; with --json also of each token",
     )
     parser.add_argument(
-        "--stream", action="store_true", help="print each continuation, translation or caption while it is generated"
+        "--stream",
+        action="store_true",
+        help="print each continuation, translation, caption or transcript while it is generated; of sound, standard "
+        "input is WAV or raw 16 bit samples at the rate of the run",
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     parser.add_argument("--seed", type=int, default=0, help="random seed of sampling")

@@ -170,6 +170,11 @@ def misfits(
             "directions, such as backbone=bidirectional"
         )
     readers = [part for part in (encoder, task) if isinstance(part, (Encoder, Task))]
+    if encoder is not None and (task.needs_every_step or spec.per_step) and encoder.stride > 1:
+        mistakes.append(
+            f"encoder={choices.get('encoder')} makes one vector of {encoder.stride} steps, and {named} needs an output "
+            "for each: choose another one, or encoder.channels=[]"
+        )
     if encoder is not None and spec.kind and spec.character_size and not any(p.reads_characters for p in readers):
         mistakes.append(
             f"data.characters or data.word_places spells words, which neither encoder={choices.get('encoder')} nor "

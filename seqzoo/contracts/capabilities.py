@@ -6,12 +6,12 @@ ensemble that write one answer together, each with the batch in its own encoding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from seqzoo.contracts.batch import Alignment, Batch, Explanation, Prediction
+from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Prediction
 from seqzoo.contracts.parts import Network
 
 Others = Sequence[tuple[Network, Batch]]
@@ -64,6 +64,42 @@ class Writes(Protocol):
 
     def stream(self, model: Network, batch: Batch, write: Callable[[str], None], others: Others = ()) -> Prediction:
         """Predict a batch of one row; `write` is called with each piece of the text once it is final."""
+        ...
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A task that answers while its input still grows."""
+
+    def listen(self, model: Network, chunks: Iterable[Tensor], write: Callable[[str], None]) -> Prediction:
+        """Answer a growing input; `write` is called with each piece of the text once it is certain.
+
+        Args:
+            chunks: the steps that have been read since the last chunk, (n, I).
+        """
+        ...
+
+
+@runtime_checkable
+class UsesLanguage(Protocol):
+    """A task whose search adds the scores of a language model."""
+
+    def use_language(self, language: Any) -> None:
+        """Add the scores of a `seqzoo.tasks.decoding.language.Language` from now on."""
+        ...
+
+
+@runtime_checkable
+class BeginsTexts(Protocol):
+    """A task that continues texts, so that others can use it as their language model."""
+
+    @property
+    def line_end(self) -> str:
+        """The token that ends a text; empty if there is none."""
+        ...
+
+    def beginning(self, model: Network, batch: Batch, features: Features, others: Others) -> tuple[Any, Any]:
+        """The `Start` and the `Step` of decoding."""
         ...
 
 

@@ -29,14 +29,14 @@ class Encoder(nn.Module):
         reads_characters: True: `forward` also takes the Spelling of the inputs.
         reads_lengths: True: `forward` also takes the lengths of the inputs, (B,) or None.
         context: number of steps before and after a step that its vector depends on; None: on the whole row.
-        keeps_time: False: there are fewer vectors than inputs; `output_lengths` gives their number.
+        stride: number of steps that one vector stands for.
     """
 
     output_size: int
     reads_characters: ClassVar[bool] = False
     reads_lengths: ClassVar[bool] = False
     context: tuple[int, int] | None = (0, 0)
-    keeps_time: bool = True
+    stride: int = 1
 
     def encode(self, batch: Batch) -> Tensor:
         """The vectors of a batch, `forward` of what the encoder reads of it.
@@ -57,7 +57,7 @@ class Encoder(nn.Module):
         Args:
             lengths: number of real inputs of each row, shape (B,).
         """
-        return lengths
+        return lengths if self.stride == 1 else (lengths + self.stride - 1).div(self.stride, rounding_mode="floor")
 
     def load_pretrained(self) -> None:
         """Load the pretrained weights that the options name. Called when training starts, not when a model is only

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +20,15 @@ from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, ch
 from seqzoo.contracts.batch import UNKNOWN, Alignment, Batch, Explanation, Prediction
 from seqzoo.contracts.capabilities import (
     Aligns,
+    BeginsTexts,
     Explains,
+    Listens,
     Others,
     Ranks,
     ScoresAnswers,
     ScoresTexts,
     TokenScore,
+    UsesLanguage,
     Writes,
 )  # fmt: skip
 from seqzoo.contracts.errors import ConfigError, DataError
@@ -34,6 +37,7 @@ from seqzoo.contracts.options import Options, parameters
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
+from seqzoo.data.sources.sound import sound_chunks
 from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.inspection.dynamics import first_cell, recording
 from seqzoo.inspection.recurrence import labels
@@ -41,6 +45,7 @@ from seqzoo.network import results
 from seqzoo.network.backbones.stack import Stack
 from seqzoo.network.model import Model
 from seqzoo.tasks.decoding import Unmet, check_numbers
+from seqzoo.tasks.decoding.language import Language
 from seqzoo.training.device import select_device
 from seqzoo.training.record.checkpoint import check_weights, load_weights
 from seqzoo.training.record.files import BEST, SPEC, read_config, read_json
@@ -306,14 +311,58 @@ class Loaded:
             DataError: the text has no tokens.
         """
         task = self.model.task
+        check_argument("text", text, str, "a text")
+        if isinstance(task, Listens) and self.spec.rate is not None:
+            return self.listen(sound_chunks(text, self.spec.rate, self.spec.input_size), write)
         if not isinstance(task, Writes):
             raise ConfigError([f"only what writes token by token can be streamed, and {self._task_name} does not"])
-        check_argument("text", text, str, "a text")
         if self._stays_empty(text):
             return EMPTY
         [(_, lines, batch, others)] = self._parts([text], 1, 1)
         with _by_line(lines):
             return task.stream(self.model, batch, write, others)
+
+    @torch.no_grad()
+    def listen(self, chunks: Iterable[Tensor], write: Callable[[str], None]) -> Prediction:
+        """Answer to sound while it is recorded.
+
+        Args:
+            chunks: the sound since the last chunk, in steps of `spec.input_size` samples at `spec.rate` Hz, (n, I).
+            write: called with each piece of the answer once it is certain.
+
+        Raises:
+            ConfigError: the task does not answer before the end, or the model reads both directions.
+            DataError: there are no chunks.
+        """
+        task = self.model.task
+        if not isinstance(task, Listens):
+            raise ConfigError([f"{self._task_name} does not answer before the end of its input"])
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        return task.listen(self.model, (chunk.to(device) for chunk in chunks), write)
+
+    def use_language_model(self, other: Loaded) -> None:
+        """Add the scores of a language model to those of the search.
+
+        Args:
+            other: a run of task=language_modeling whose tokens are those that this run writes.
+
+        Raises:
+            ConfigError: this task does not search with a language model, or the other is none.
+        """
+        task, language = self.model.task, other.model.task
+        if not isinstance(task, UsesLanguage):
+            raise ConfigError([f"{self._task_name} uses no language model: leave it out"])
+        if not isinstance(language, BeginsTexts) or other.spec.inputs is None:
+            raise ConfigError([f"{other._task_name} continues no texts, so it is not a language model"])
+        if not language.line_end:
+            advice = "train one with a tokenizer such as data.tokenizer=lines:characters"
+            raise ConfigError([f"the language model has no line ends, so it cannot begin a text: {advice}"])
+        with torch.no_grad():
+            batch = other._read([""], [1])
+            start, step = language.beginning(other.model, batch, other.model.encode(batch), ())
+        [end] = other.spec.inputs.encode(language.line_end)
+        task.use_language(Language(start, step, other.spec.inputs, end))
 
     @torch.no_grad()
     def score(
@@ -434,6 +483,7 @@ def load(
     allow_modules: Sequence[str] | None = None,
     options: Options | None = None,
     beside: Sequence[str | Path] = (),
+    language: str | Path | None = None,
 ) -> Loaded:
     """Load the model of a run with its best weights. No file of the run directory can execute code.
 
@@ -444,6 +494,7 @@ def load(
         options: options of the task that change decoding, such as {"search": {"beam_size": 5}}.
         beside: further runs of an ensemble, of any architecture, which generate answers with the mean of the
             probabilities of the next token.
+        language: a run of a language model whose scores a transcription adds to its own.
 
     Returns:
         The model with what it needs to read inputs and to write answers.
@@ -486,4 +537,7 @@ def load(
             raise ConfigError([f"{run_dir} and {path} cannot answer together: {reasons[0]}"])
         if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
             raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
-    return Loaded(model.to(device).eval(), spec, parts, others)
+    loaded = Loaded(model.to(device).eval(), spec, parts, others)
+    if language is not None:
+        loaded.use_language_model(load(language, device, allow_modules))
+    return loaded

@@ -6,8 +6,9 @@ Data with Recurrent Neural Networks, 2006, https://doi.org/10.1145/1143844.11438
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,18 +18,22 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import Others, TokenScore
-from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import DataModule, Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.sources.reading import read_lines
 from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
 from seqzoo.network.locked_dropout import create_dropout
-from seqzoo.tasks.decoding import Unmet, check_numbers
+from seqzoo.network.growing import stream_outputs
+from seqzoo.tasks.decoding import Unmet, check_numbers, in_pieces
 from seqzoo.tasks.decoding.ctc import align, best_path, prefix_beam_search, required_steps
+from seqzoo.tasks.decoding.language import Language, language_scores, together, word_scores
 
 BLANK = PAD
 """The id of the blank: no text has the padding as a token."""
 NEVER_WRITTEN = [UNKNOWN, BEGIN, END]
+SMALLEST_BEAM = 16
 LISTED = 3
 """Maximum number of rows that a message lists."""
 
@@ -38,17 +43,26 @@ class PrefixSearch:
     """The options of decoding.
 
     Args:
-        beam_size: number of prefixes that are kept after each step; 1: the tokens of the most probable path.
+        beam_size: number of prefixes that are kept after each step; 1: the tokens of the most probable path. With a
+            language model or words it is at least SMALLEST_BEAM.
+        language_weight: factor of the log-probabilities of a language model.
+        token_bonus: in nats for each token, with a language model.
+        words: a file with one word per line; texts consist of these words, separated by spaces. None: of any tokens.
 
     Raises:
         ValueError: an option is out of its range.
     """
 
     beam_size: int = 1
+    language_weight: float = 0.5
+    token_bonus: float = 0.0
+    words: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.beam_size <= 10_000:
             raise ValueError(f"beam_size is {self.beam_size}: it must be between 1 and 10,000")
+        if not self.language_weight >= 0:
+            raise ValueError(f"language_weight is {self.language_weight}: it is 0 or more")
 
 
 class Transcription(Task):
@@ -82,6 +96,7 @@ class Transcription(Task):
     ):
         super().__init__()
         self.spec, self.metric_names, self.search = spec, metrics, search
+        self._language: Language | None = None
         self.dropout = create_dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
 
@@ -137,16 +152,30 @@ class Transcription(Task):
         log_probabilities = _log_probabilities(scores)
         check_numbers(log_probabilities)
         size = max(self.search.beam_size, n_best)
+        if self._language is not None or self.search.words is not None:
+            size = max(size, SMALLEST_BEAM)
         if size == 1:
             texts = [[ids] for ids in best_path(log_probabilities, BLANK)]
         else:
-            rows = [prefix_beam_search(row, BLANK, size, n_best) for row in log_probabilities.cpu()]
-            texts = [[found.ids for found in row] for row in rows]
+            texts = [self._searched(row, number, size, n_best) for number, row in enumerate(log_probabilities.cpu())]
         decode = self.spec.target_codec.decode
         return [
             [Prediction(decode(ids), score) for ids, score in zip(row, self._scored(of_row, row), strict=True)]
             for of_row, row in zip(log_probabilities, texts, strict=True)
         ]
+
+    def _searched(self, log_probabilities: Tensor, number: int, size: int, n_best: int) -> list[list[int]]:
+        """The best texts of a row, (T, V); number: of the row, for the message."""
+        codec, parts = self.spec.target_codec, []
+        if self._language is not None:
+            weight, bonus = self.search.language_weight, self.search.token_bonus
+            parts.append(language_scores(self._language, codec, weight, bonus))
+        if self.search.words is not None:
+            parts.append(word_scores(_words(self.search.words), codec))
+        found = prefix_beam_search(log_probabilities, BLANK, size, n_best, together(parts))
+        if not found:
+            raise Unmet(number, f"no text of the words in {self.search.words} was found: raise search.beam_size")
+        return [text.ids for text in found]
 
     def _scored(self, log_probabilities: Tensor, texts: list[list[int]]) -> list[float]:
         """The log-probability of each of several texts of one row, (T, V)."""
@@ -155,6 +184,36 @@ class Transcription(Task):
         rows = log_probabilities.expand(len(texts), -1, -1)
         losses = _losses(rows, targets.to(rows.device), lengths.to(rows.device), zero_infinity=False)
         return (-losses).tolist()
+
+    def use_language(self, language: Language) -> None:
+        self._language = language
+
+    @torch.no_grad()
+    def listen(self, model: Network, chunks: Iterable[Tensor], write: Callable[[str], None]) -> Prediction:
+        """Transcribe a growing recording.
+
+        Args:
+            model: of one direction, see `seqzoo.network.growing`.
+            chunks: the steps that have been read since the last chunk, (n, I).
+            write: called with each piece of the text once it is certain: greedily with every chunk, or at the end with
+                a beam.
+        """
+        greedy = self.search.beam_size == 1 and self._language is None and self.search.words is None
+        pieces = in_pieces(self.spec.target_codec.decode, write)
+        scores: list[Tensor] = []
+        last = BLANK
+        for outputs in stream_outputs(model, chunks):
+            scores.append(self.head(outputs))
+            for token in _log_probabilities(scores[-1])[0].argmax(-1).tolist() if greedy else ():
+                if token not in (last, BLANK):
+                    pieces([0], [token])
+                last = token
+        if not scores:
+            raise DataError("the recording has no samples: give one that lasts")
+        [[best]] = self._found(torch.cat(scores, 1), 1)
+        if not greedy:
+            write(str(best.answer))
+        return best
 
     def average(self, scores: Sequence[Tensor]) -> Tensor:
         return torch.stack([part.float().log_softmax(-1) for part in scores]).logsumexp(0) - math.log(len(scores))
@@ -221,6 +280,15 @@ class Transcription(Task):
             f"{text} -> {p.answer}{'' if is_right(p.answer, reference) else f'   (right: {all_of(reference)[0]})'}"
             for text, p, reference in zip(texts, predictions, references, strict=True)
         ]
+
+
+@functools.cache
+def _words(path: str) -> frozenset[str]:
+    """The words of a file."""
+    words = frozenset(line.strip() for line in read_lines(path) if line.strip())
+    if not words:
+        raise DataError(f"{path} has no words: give one per line")
+    return words
 
 
 def _log_probabilities(scores: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def test_a_vector_depends_on_the_steps_of_its_context(model: Model) -> None:
     found = encoded(model.eval(), batch)
     lengths = model.encoder.output_lengths(LENGTHS)
     assert found.shape == (B, lengths.max(), model.encoder.output_size)
-    assert model.encoder.keeps_time == bool((lengths == LENGTHS).all())
+    assert (model.encoder.stride == 1) == bool((lengths == LENGTHS).all())
     torch.testing.assert_close(encoded(model, batch.first(1)), found[:1])
     if model.encoder.context != (0, 0):
         return

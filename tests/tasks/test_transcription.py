@@ -207,3 +207,18 @@ def test_predictions_for_files(tmp_path: Path) -> None:
 def test_options_out_of_range() -> None:
     with pytest.raises(ValueError, match="beam_size is 0"):
         PrefixSearch(beam_size=0)
+
+
+def test_words_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("ab\nc\n")
+    scores = torch.full((1, 5, LETTERS.size), -3.0)
+    for step, token in enumerate([A, A, C, C, 0]):
+        scores[0, step, token] = 3.0
+    batch = Batch(torch.zeros(1, 5, 20), torch.tensor([5]), padded=False)
+    assert task().decode(Fixed(task(), scores), batch)[0].answer == "ac"
+    made = task(search=PrefixSearch(words=str(tmp_path / "words.txt")))
+    assert made.decode(Fixed(made, scores), batch)[0].answer in ("ab", "c")
+    (tmp_path / "none.txt").write_text("\n \n")
+    made = task(search=PrefixSearch(words=str(tmp_path / "none.txt")))
+    with pytest.raises(DataError, match=r"none\.txt is empty"):
+        made.decode(Fixed(made, scores), batch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -126,6 +127,53 @@ def block_size(rate: int, seconds: float) -> int:
 def sound_files(folder: Path) -> list[Path]:
     """The recordings in a folder and the folders below, in alphabetic order."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def sound_chunks(name: str, rate: int, size: int, seconds: float = 0.1) -> Iterator[Tensor]:
+    """Sound in steps, in chunks as they become available.
+
+    Args:
+        name: of a file; "-" for standard input: a WAV file of 16 bit mono at this rate, or such samples alone.
+        rate: sampling rate in Hz.
+        size: samples per step.
+        seconds: length of a chunk.
+
+    Yields:
+        (n, size), the last step filled up with zeros.
+
+    Raises:
+        DataError: as `read_sound`, or standard input is WAV of another form.
+    """
+    number = max(1, round(seconds * rate / size))
+    if name != "-":
+        yield from blocks(read_sound(name, rate)[0], size).split(number)
+        return
+    source = sys.stdin.buffer
+    head = source.read(4)
+    if head == b"RIFF":
+        head = _after_header(source, rate)
+    while data := head + source.read(2 * number * size - len(head)):
+        head = b""
+        samples = torch.frombuffer(bytearray(data[: len(data) // 2 * 2]), dtype=torch.int16)
+        yield blocks(samples.float() / 2**15, size)
+
+
+def _after_header(source: BinaryIO, rate: int) -> bytes:
+    """Read the header of a WAV stream after its first four bytes. Raises DataError if it is of another form."""
+    source.read(8)
+    while len(header := source.read(8)) == 8:
+        name, length = struct.unpack("<4sI", header)
+        if name == b"data":
+            return b""
+        content = source.read(length + length % 2)
+        if name == b"fmt ":
+            kind, channels, found, _, _, bits = struct.unpack("<HHIIHH", content[:16])
+            if (kind, channels, found, bits) != (1, 1, rate, 16):
+                raise DataError(
+                    f"standard input is WAV of {channels} channels, {bits} bits and {found:,} Hz: give 16 bit mono at "
+                    f"{rate:,} Hz, the rate of the run"
+                )
+    raise DataError("standard input is WAV without samples: give a recording that lasts")
 
 
 @contextmanager

@@ -118,20 +118,15 @@ class SoundFeatures(Encoder):
             self.stages.append(nn.Conv2d(before, after, 3, stride=2, padding=1))
             width = -(-width // 2)
         self.output_size = width * (channels[-1] if channels else 1 + deltas)
-        self.keeps_time = not channels
+        self.stride = 2 ** len(channels)
         self.context = None if normalisation == "recording" else self._context()
         self.dropout = create_dropout(dropout)
 
     def _context(self) -> tuple[int, int]:
         outside = self.points - self.step
         before, after = (-(-part // self.step) for part in (outside // 2, outside - outside // 2))
-        around = DELTA_REACH * self.deltas + 2 ** len(self.stages) - 1
+        around = DELTA_REACH * self.deltas + self.stride - 1
         return before + around, after + around
-
-    def output_lengths(self, lengths: Tensor) -> Tensor:
-        for _ in self.stages:
-            lengths = (lengths + 1).div(2, rounding_mode="floor")
-        return lengths
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         if not inputs.is_floating_point() or inputs.dim() != 3 or inputs.shape[2] != self.step:

@@ -1,0 +1,110 @@
+"""A growing sequence chunk by chunk: the outputs are those of the whole sequence."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+from seqzoo import compose
+from seqzoo.configuration.building import build_model
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import ConfigError, DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.sources.sound import sound_chunks
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.data.text.vocabulary import TARGET_SPECIALS
+from seqzoo.network.model import Model
+from seqzoo.network.growing import stream_outputs
+from seqzoo.runs.loaded import Loaded
+
+DIGITS = TextCodec.learn("characters", ["0123456789"], TARGET_SPECIALS)
+SPEC = DataSpec("transduction", 20, DIGITS.size, None, DIGITS, rate=2_000)
+
+
+def model(*overrides: str) -> Model:
+    options = ("backbone=deep", "backbone.hidden_size=6", "encoder.normalisation=training", "encoder.bands=12")
+    made = build_model(compose("task=transcription", *options, *overrides), SPEC)
+    if made.encoder.normalisation == "training":
+        with torch.no_grad():
+            for _ in range(3):
+                made(Batch(torch.randn(2, 30, 20), torch.tensor([30, 20])))
+    return made.eval()
+
+
+def chunks(x: Tensor, *sizes: int) -> Iterator[Tensor]:
+    return iter(x.split([*sizes, len(x) - sum(sizes)]))
+
+
+CASES = [
+    (),
+    ("encoder.channels=[]",),
+    ("encoder.channels=[3,2,2]", "encoder.deltas=2"),
+    ("encoder=mfcc", "encoder.bands=13"),
+    ("encoder.normalisation=none", "backbone=unidirectional", "cell=gru"),
+]
+
+
+@pytest.mark.parametrize("overrides", CASES, ids=str)
+@pytest.mark.parametrize("sizes", [(), (1,) * 30, (5, 1, 0, 13, 7), (40,)], ids=str)
+@torch.no_grad()
+def test_chunks_are_the_whole(overrides: tuple[str, ...], sizes: tuple[int, ...]) -> None:
+    made, x = model(*overrides), torch.randn(43, 20)
+    whole = made.encode(Batch(x[None], torch.tensor([43]), padded=False)).outputs
+    parts = list(stream_outputs(made, chunks(x, *sizes)))
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
+    assert len(parts) > 3 or len(sizes) < 4  # outputs do not wait for the end
+
+
+def test_what_cannot_be_streamed() -> None:
+    x = torch.randn(4, 20)
+    with pytest.raises(ConfigError, match="sees what is ahead, and a stream has no end"):
+        list(stream_outputs(model("backbone=bidirectional"), [x]))
+    with pytest.raises(ConfigError, match=r"train one with encoder\.normalisation=training"):
+        list(stream_outputs(model("encoder.normalisation=recording"), [x]))
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    sound = 0.1 * torch.randn(2_345, generator=torch.Generator().manual_seed(0))
+    soundfile.write(tmp_path / "a.wav", sound.numpy(), 2_000)
+    return tmp_path / "a.wav"
+
+
+def test_a_recording_is_transcribed_while_it_is_read(recording: Path) -> None:
+    loaded = Loaded(model(), SPEC)
+    [whole] = loaded.predict([str(recording)])
+    pieces: list[str] = []
+    found = loaded.stream(str(recording), pieces.append)
+    assert "".join(pieces) == found.answer == whole.answer
+    assert len(pieces) > 1
+    assert found.score == pytest.approx(whole.score, abs=1e-3)
+    with pytest.raises(DataError, match="has no samples"):
+        loaded.listen(iter([]), pieces.append)
+
+
+def test_a_beam_writes_at_the_end(recording: Path) -> None:
+    loaded = Loaded(model("task.search.beam_size=4"), SPEC)
+    pieces: list[str] = []
+    assert loaded.stream(str(recording), pieces.append).answer == loaded.predict([str(recording)])[0].answer
+    assert len(pieces) == 1
+
+
+def test_standard_input_is_wav_or_raw_samples(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = torch.cat(list(sound_chunks(str(recording), 2_000, 20)))
+    data = recording.read_bytes()
+    for content in (data, data[data.index(b"data") + 8 :]):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        parts = list(sound_chunks("-", 2_000, 20))
+        assert [len(part) for part in parts] == [10] * 11 + [8]
+        torch.testing.assert_close(torch.cat(parts), expected)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    with pytest.raises(DataError, match="1 channels, 16 bits and 2,000 Hz: give 16 bit mono at 8,000 Hz"):
+        list(sound_chunks("-", 8_000, 80))
