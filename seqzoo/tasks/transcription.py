@@ -24,8 +24,8 @@ from seqzoo.contracts.parts import DataModule, Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.reading import read_lines
 from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
-from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.network.growing import stream_outputs
+from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.tasks.decoding import Unmet, check_numbers, in_pieces
 from seqzoo.tasks.decoding.ctc import align, best_path, prefix_beam_search, required_steps
 from seqzoo.tasks.decoding.language import Language, language_scores, together, word_scores

@@ -21,8 +21,8 @@ from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.sound import sound_chunks
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS
-from seqzoo.network.model import Model
 from seqzoo.network.growing import stream_outputs
+from seqzoo.network.model import Model
 from seqzoo.runs.loaded import Loaded
 
 DIGITS = TextCodec.learn("characters", ["0123456789"], TARGET_SPECIALS)
