@@ -7,9 +7,9 @@ Neurons, 2007 (the leak), https://doi.org/10.1016/j.neunet.2007.04.016
 
     h' = (1 - a) * h + a * tanh(W x + U h + b)
 
-W, U and b are drawn once and never trained. In the reports there is also feedback: the last output y of the readout is
-then part of x, after the other inputs; in training it is the target, in a closed loop the output
-(`seqzoo.learning.ridge`).
+W, U and b are drawn once and never trained; `learning=ridge` solves for the readout. In the reports there is also
+feedback: the last output y of the readout is then part of x, after the other inputs; in training it is the target, in a
+closed loop the output (`seqzoo.tasks.forecasting`).
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from seqzoo.configuration.experiment import (
 )
 from seqzoo.configuration.sizing import check_width, outline
 from seqzoo.contracts.batch import Loss
+from seqzoo.contracts.capabilities import HasLinearReadout
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import (
     Options,
@@ -47,6 +48,7 @@ from seqzoo.contracts.options import (
 from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.contracts.parts import BackboneFactory, Metric, Task
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.learning.rule import LearningRule
 from seqzoo.metrics import MetricName, create_metric
 from seqzoo.network import results
 from seqzoo.training.device import check_precision, select_device
@@ -148,6 +150,12 @@ def _check_parts(parts: Parts) -> list[str]:
                 results.metrics_of(made[group], made[group].metrics())
             built, spec = made.get(group, task), placeholders["spec"]
             mistakes += misfits(built, made.get("backbone"), spec, parts.choices, made.get("encoder"))
+    rule, task = made.get("learning"), made.get("task")
+    if isinstance(rule, LearningRule) and rule.solves and task is not None and not isinstance(task, HasLinearReadout):
+        mistakes.append(
+            f"learning={parts.choices.get('learning')} solves for a linear output layer of numbers, and "
+            f"{task_name(task, parts.choices)} has none: choose task=regression or task=forecasting"
+        )
     return [_with_source(mistake, parts.choices) for mistake in mistakes]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Prediction
 from seqzoo.contracts.parts import Network
@@ -160,6 +160,21 @@ class Explains(Protocol):
         """An explanation for each of the `n_best` answers of each row, as many as `candidates` returns; empty where the
         model cannot explain them.
         """
+        ...
+
+
+@runtime_checkable
+class HasLinearReadout(Protocol):
+    """A task whose scores are a linear function of features, which least squares can be solved for.
+
+    Attributes:
+        head: the function.
+    """
+
+    head: nn.Module
+
+    def readout_rows(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The inputs of the head at all targets that are learned, (N, F), and these targets, (N, D)."""
         ...
 
 

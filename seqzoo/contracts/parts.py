@@ -444,6 +444,7 @@ class DataModule:
         batch_size, window: rows and steps of a typical batch, from which costs and threads are estimated.
         structure: the fields of `Steps` besides lengths that its batches have; the backbone must support them.
         remarks: notes on the data that was read, logged at the start of a run.
+        float_type: the type of inputs and targets that are computed in double precision; set before `load`.
         spec: sizes and vocabularies, known after `load`.
     """
 
@@ -453,6 +454,7 @@ class DataModule:
     window: int = 40
     structure: Sequence[str] = ()
     remarks: Sequence[str] = ()
+    float_type: torch.dtype = torch.float32
     spec: DataSpec
 
     @cached_property

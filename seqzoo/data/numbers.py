@@ -113,7 +113,9 @@ class NumberData(SequenceData):
         self.spec = self.expected_spec()
         sizes = split_sizes(self)
         self._sequences = {
-            split: Sequences(*(part.float() for part in self.generate(split, min(size, self.limit or size))))
+            split: Sequences(
+                *(part.to(self.float_type) for part in self.generate(split, min(size, self.limit or size)))
+            )
             for split, size in sizes.items()
         }
 

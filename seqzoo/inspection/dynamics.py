@@ -31,7 +31,7 @@ from seqzoo.cells.cell import Cell
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import mask, zero_padding
 from seqzoo.contracts.state import flatten, map_state, where
-from seqzoo.learning.ridge import ridge
+from seqzoo.learning.least_squares import ridge
 from seqzoo.network.model import Model
 
 OPEN, SHUT = 0.9, 0.1
@@ -356,8 +356,10 @@ def memory_capacity(cell: Cell, max_lag: int | None = None) -> Tensor:
     units = cell.output_size
     lags = min(2 * units, 300) if max_lag is None else max_lag
     steps, washout = min(20 * units, 4000), lags + 50
-    device = next((tensor.device for tensor in [*cell.parameters(), *cell.buffers()]), torch.device("cpu"))
-    noise = torch.rand(washout + 2 * steps, generator=torch.Generator().manual_seed(0)).to(device) - 0.5
+    weight = next(iter([*cell.parameters(), *cell.buffers()]), torch.zeros(()))
+    noise = torch.rand(washout + 2 * steps, generator=torch.Generator().manual_seed(0)).to(weight.device) - 0.5
+    if weight.dtype == torch.float64:
+        noise = noise.double()
     h, _ = cell.scan(noise[None, :, None].expand(1, -1, cell.input_size) / cell.input_size**0.5)
     features = torch.cat([torch.ones_like(h[0, :, :1]), h[0]], 1).double()[washout:]
     past = noise.double().unfold(0, lags + 1, 1).flip(1)[washout - lags :, 1:]

@@ -1,4 +1,7 @@
-"""Ridge regression: the readout of a reservoir in closed form.
+"""Ridge regression: the output layer in closed form, with all other weights as they were initialised.
+
+This is how the readout of a reservoir is trained. The least squares problem is updated batch by batch, in the form of a
+triangular matrix, so that memory does not depend on the number of steps, and a checkpoint holds everything.
 
 Source: Jaeger & Haas, Harnessing Nonlinearity: Predicting Chaotic Systems and Saving Energy in Wireless Communication,
 2004, https://doi.org/10.1126/science.1091277
@@ -6,109 +9,73 @@ Source: Jaeger & Haas, Harnessing Nonlinearity: Predicting Chaotic Systems and S
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from seqzoo.cells.cell import Cell
-from seqzoo.contracts.batch import State
-
-
-class Reservoir:
-    """A cell with fixed weights and a linear readout of [1, x, h] -> y at each step, which `fit` solves for.
-
-    All computations are in float64, because the readout of a large reservoir is a small difference of large numbers.
-
-    Args:
-        cell: the reservoir, which is converted to float64.
-
-    Attributes:
-        readout: the weights of the readout, (1 + I + O, D), after `fit`.
-    """
-
-    readout: Tensor
-
-    def __init__(self, cell: Cell):
-        self.cell = cell.double()
-
-    @torch.no_grad()
-    def fit(self, x: Tensor, y: Tensor, washout: int, penalty: float) -> None:
-        """Solve for the readout.
-
-        Args:
-            x: inputs, (B, T, I).
-            y: targets, (B, T, D).
-            washout: number of steps at the beginning of each row that are not fitted, because the state still depends
-                on the initial one.
-            penalty: weight of the squared norm of the readout.
-
-        Raises:
-            ValueError: the washout leaves no steps, or the penalty is not positive.
-        """
-        if not 0 <= washout < x.shape[1]:
-            raise ValueError(f"washout={washout} leaves nothing of {x.shape[1]} steps to fit")
-        h, _ = self.cell.scan(x)
-        self.readout = ridge(_regressors(x, h)[:, washout:].flatten(0, 1), y[:, washout:].flatten(0, 1), penalty)
-
-    @torch.no_grad()
-    def predict(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run the reservoir.
-
-        Args:
-            x: inputs, (B, T, I).
-            state: first state; None: the initial one.
-
-        Returns:
-            Predictions (B, T, D), and the state after the last step.
-        """
-        h, state = self.cell.scan(x, state)
-        return _regressors(x, h) @ self.readout, state
-
-    @torch.no_grad()
-    def run_free(self, y: Tensor, state: State, steps: int) -> Tensor:
-        """Run the reservoir with each prediction as the next input.
-
-        Args:
-            y: the first input, (B, D).
-            state: the state before it.
-            steps: number of predictions.
-
-        Returns:
-            Predictions, (B, steps, D).
-        """
-        predictions = []
-        for _ in range(steps):
-            h, state = self.cell(y, state)
-            y = _regressors(y, h) @ self.readout
-            predictions.append(y)
-        return torch.stack(predictions, 1)
+from seqzoo.contracts.batch import Batch, Loss, State
+from seqzoo.contracts.capabilities import HasLinearReadout
+from seqzoo.contracts.errors import TrainingError
+from seqzoo.contracts.state import detach
+from seqzoo.learning.least_squares import extended, solution, start
+from seqzoo.learning.rule import LearningRule, Objective
+from seqzoo.network.network_ensemble import Ensemble
 
 
-def ridge(features: Tensor, targets: Tensor, penalty: float) -> Tensor:
-    """Minimise |features W - targets|^2 + penalty |W|^2 over the weights W.
+class RidgeRegression(LearningRule):
+    """After each batch, the output layer has the weights that minimise the squared error on all batches so far plus
+    `penalty` times their squared norm. The other weights stay as they are.
 
-    It is solved as least squares with sqrt(penalty) I appended to the features, because the normal equations would
-    square their condition number.
+    Everything is computed in float64. Where the readout is a small difference of large numbers, as for predictions of
+    a chaotic series, the network must be, too: `training.precision=fp64`.
 
     Args:
-        features: (N, F).
-        targets: (N, D).
-        penalty: weight of the squared norm of W, above 0.
-
-    Returns:
-        W, (F, D).
+        penalty: weight of the squared norm of weights and biases, relative to the sum of squared errors.
 
     Raises:
         ValueError: the penalty is not positive.
     """
-    if penalty <= 0:
-        raise ValueError(f"penalty={penalty} must be above 0")
-    size = features.shape[1]
-    below = penalty**0.5 * torch.eye(size, dtype=features.dtype, device=features.device)
-    return torch.linalg.lstsq(
-        torch.cat([features, below]), torch.cat([targets, targets.new_zeros(size, targets.shape[1])])
-    ).solution
 
+    solves = True
 
-def _regressors(x: Tensor, h: Tensor) -> Tensor:
-    """The input of the readout at each step, [1, x, h]: (..., 1 + I + O)."""
-    return torch.cat([torch.ones_like(x[..., :1]), x, h], -1)
+    def __init__(self, penalty: float = 1e-6):
+        if not penalty > 0:
+            raise ValueError(f"penalty is {penalty}: it must be above 0")
+        self.penalty = penalty
+        self.triangles: list[Tensor] = []  # of each network of an ensemble
+
+    @torch.no_grad()
+    def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:
+        model = objective.model
+        networks = [model, *(model.other_networks if isinstance(model, Ensemble) else ())]
+        features = model.encode(batch, state)
+        losses = []
+        for i, (network, part) in enumerate(zip(networks, (features, *features.others), strict=True)):
+            task = network.task
+            readout = task if isinstance(task, HasLinearReadout) else None
+            if readout is None or not isinstance(readout.head, nn.Linear):
+                raise TrainingError(f"ridge regression fits a linear output layer, which {type(task).__name__} has not")
+            inputs, targets = readout.readout_rows(part, batch)
+            inputs = F.pad(inputs.double(), (0, 1), value=1.0)
+            if i == len(self.triangles):
+                self.triangles.append(start(inputs.shape[1], targets.shape[1], self.penalty).to(inputs.device))
+            self.triangles[i] = extended(self.triangles[i], inputs, targets.double())
+            weights = solution(self.triangles[i], targets.shape[1])
+            readout.head.weight.copy_(weights[:-1].T)
+            readout.head.bias.copy_(weights[-1])
+            losses.append(task.loss(task(part, batch), batch))
+        total = torch.stack([loss.total for loss in losses]).mean()
+        return Loss(total, losses[0].count), detach(features.state)
+
+    def content(self) -> dict[str, Any]:
+        return {"triangles": self.triangles}
+
+    def restore(self, content: dict[str, Any]) -> None:
+        triangles = content["triangles"]
+        if not all(
+            isinstance(part, Tensor) and part.ndim == 2 and part.shape[0] == part.shape[1] for part in triangles
+        ):
+            raise ValueError("the triangles of ridge regression are not square matrices")
+        self.triangles = list(cast(list[Tensor], triangles))

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -47,7 +47,13 @@ class LearningRule:
     Gradient accumulation, clipping, the learning rate schedule and the optimizer are the same for all rules. A rule may
     keep tensors from batch to batch, such as influence matrices or a running mean of losses: they are attributes, which
     `content` and `restore` save in checkpoints.
+
+    Attributes:
+        solves: True: a closed-form rule. `gradients` sets the weights itself instead of adding to `grad`, the optimizer
+            takes no step, and training ends after one epoch.
     """
+
+    solves: ClassVar[bool] = False
 
     @abstractmethod
     def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:

@@ -65,6 +65,24 @@ class NormalizedError(PredictionMetric):
         return math.sqrt(self.squared_error / variation) if variation > 0 else math.nan
 
 
+class NormalizedErrorAt84(NormalizedError):
+    """The NRMSE of the 84th step of each forecast, the usual score for the Mackey-Glass series.
+
+    Raises:
+        ValueError: as `MeanAbsoluteError`, or an answer has fewer steps.
+
+    Source: Jaeger & Haas, Harnessing Nonlinearity: Predicting Chaotic Systems and Saving Energy in Wireless
+    Communication, 2004, https://doi.org/10.1126/science.1091277
+    """
+
+    name = "nrmse84"
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        if isinstance(answer, str) or isinstance(reference, str) or min(len(answer), len(reference)) < 84:
+            raise ValueError("nrmse84 scores the 84th step of a forecast, which has fewer: set task.horizon=84")
+        super().add(answer[83], reference[83])
+
+
 def _vectors(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[list[float], list[float]]]:
     """Pairs of (predicted vector, correct vector): one per row, or one per step."""
     for predicted, correct in labels(answer, reference):

@@ -41,7 +41,14 @@ from seqzoo.runs.beside import about_baseline, beside, next_step
 from seqzoo.runs.description import command_to_resume, describe_ending, introduction, later_end, summary
 from seqzoo.runs.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
-from seqzoo.training.device import check_precision, choose_threads, make_deterministic, seed_everything, select_device
+from seqzoo.training.device import (
+    check_precision,
+    choose_threads,
+    float_type,
+    make_deterministic,
+    seed_everything,
+    select_device,
+)
 from seqzoo.training.evaluation import evaluate
 from seqzoo.training.loop import Stopped, fit
 from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
@@ -80,6 +87,7 @@ def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Pa
     settings = experiment.training
     check_precision(settings.precision, select_device(settings.device))
     data = build_data(experiment)
+    data.float_type = float_type(settings.precision)
     results.load(data)
     experiment = replace(within_budget(experiment, data, data.spec), data_files=records(data))
     cost = measure(experiment, data, data.spec)
@@ -158,6 +166,7 @@ def _load_again(
         The data, and the paths of files that have changed since.
     """
     data = build_data(experiment)
+    data.float_type = float_type(experiment.training.precision)
     saved = [record for record in saved_records(experiment.data_files) if record.name not in new_files]
     data.places.update({record.name: record.path for record in saved})
     results.load(data, spec)
@@ -179,18 +188,19 @@ def _train(
     choices: Sequence[Choice] = (),
 ) -> dict[str, Any]:
     """Train from the initial weights or a checkpoint; returns the final metrics."""
-    settings = experiment.training
+    settings, rule = experiment.training, build_rule(experiment)
+    if rule.solves:  # one pass over the data gives the solution
+        settings = replace(settings, epochs=1, steps=None)
     device = select_device(settings.device)
     check_precision(settings.precision, device)
     make_deterministic(settings.deterministic)
     run.write_json(SPEC, spec_to_plain(data.spec))
     seed_everything(experiment.seed)
-    model = build_model(experiment, data.spec)
+    model = build_model(experiment, data.spec).to(float_type(settings.precision))
     if checkpoint is None:
         model.load_pretrained()
     threads = _set_threads(settings.threads, model, data, checkpoint)
-    updates, rule = count_updates(data, settings), build_rule(experiment)
-    session = Session(model, settings, device, updates, experiment.budget.seconds, rule)
+    session = Session(model, settings, device, count_updates(data, settings), experiment.budget.seconds, rule)
     if checkpoint is not None:
         with continuing(run.folder / LAST):
             fill(model, checkpoint["model"], run.folder / LAST)
@@ -377,8 +387,8 @@ def evaluate_run(
         names = " and ".join(files.values())
         print(f"seqzoo: scores of {names} as {split} split: {data.splits()[split]:,} examples", file=sys.stderr)
     with torch.device("meta"):
-        check_weights(folder / BEST, build_model(experiment, data.spec))
-    model = build_model(experiment, data.spec)
+        check_weights(folder / BEST, build_model(experiment, data.spec).to(data.float_type))
+    model = build_model(experiment, data.spec).to(data.float_type)
     if adapts.name and not isinstance(model.task, ScoresTexts):
         named = task_name(model.task, experiment.choices)
         raise ConfigError([f"cache and dynamic are for tasks that predict the next token, and {named} does not"])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -33,7 +34,7 @@ from seqzoo.contracts.capabilities import (
 )  # fmt: skip
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.options import Options, parameters
+from seqzoo.contracts.options import Options, parameters, value_at
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
@@ -46,7 +47,7 @@ from seqzoo.network.backbones.stack import Stack
 from seqzoo.network.model import Model
 from seqzoo.tasks.decoding import Unmet, check_numbers
 from seqzoo.tasks.decoding.language import Language
-from seqzoo.training.device import select_device
+from seqzoo.training.device import float_type, select_device
 from seqzoo.training.record.checkpoint import check_weights, load_weights
 from seqzoo.training.record.files import BEST, SPEC, read_config, read_json
 
@@ -457,13 +458,20 @@ class Loaded:
         self.model.eval()
         task = self.model.task
         read = [results.prompt_of(task, task.prompt(text)) if isinstance(text, str) else text for text in texts]
-        return encode_inputs(self.spec, read, lines=lines).to(next(self.model.parameters()).device)
+        weight = next(self.model.parameters())
+        batch = encode_inputs(self.spec, read, lines=lines).to(weight.device)
+        return batch if weight.dtype == torch.float32 else batch.map(partial(_in_type, weight.dtype))
 
     def _stays_empty(self, text: Sequence[str]) -> bool:
         """Whether a text is empty and so is its answer."""
         if not isinstance(self.spec.inputs, TextCodec) or not self.model.task.skips_empty_text or self.spec.marked:
             return False
         return not (text.strip() if isinstance(text, str) else text)
+
+
+def _in_type(dtype: torch.dtype, part: Tensor) -> Tensor:
+    """Numbers in another floating type."""
+    return part.to(dtype) if part.is_floating_point() else part
 
 
 @contextmanager
@@ -514,7 +522,9 @@ def load(
     check_argument("options", options or {}, Mapping, 'a mapping such as {"search": {"beam_size": 5}}')
     check_list("options", options or {}, str, "a mapping of names of options")
     device, folder = select_device(device), Path(run_dir)
-    parts = replace(parts_of(read_config(folder)), allow_modules=list(allow_modules or ()))
+    config = read_config(folder)
+    precision = float_type(str(value_at(config, "training.precision")))
+    parts = replace(parts_of(config), allow_modules=list(allow_modules or ()))
     task_class = find("task", parts.task, parts.allow_modules, "task")
     for name, value in (options or {}).items():
         if isinstance(value, Mapping) and name not in parameters(task_class):
@@ -522,8 +532,8 @@ def load(
     parts = replace(parts, task=merged(parts.task, options or {}))
     spec = spec_from_plain(read_json(folder / SPEC))
     with torch.device("meta"):
-        check_weights(folder / BEST, build_model(parts, spec))
-    model = build_model(parts, spec)
+        check_weights(folder / BEST, build_model(parts, spec).to(precision))
+    model = build_model(parts, spec).to(precision)
     load_weights(folder / BEST, model)
     others = [load(other, device, allow_modules) for other in beside]
     for path, other in zip(beside, others, strict=True):

@@ -26,9 +26,14 @@ class Regression(Task):
         spec: the specification of the data.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
         dropout: dropout on the features before the head.
+        washout: number of steps at the beginning of each row that are neither learned nor predicted, because the state
+            still depends on the initial one.
+
+    Raises:
+        ValueError: a washout without a number for each step.
 
     Shape:
-        Scores: (B, D), or (B, T, D) per step: the predicted numbers.
+        Scores: (B, D), or (B, T, D) per step: the predicted numbers. Targets that are NaN are missing.
     """
 
     reads = "regression"
@@ -36,22 +41,45 @@ class Regression(Task):
     loss_unit = "squared error"
     legend = "last inputs -> last answer   (right: the right number)"
 
-    def __init__(self, feature_size: int, spec: DataSpec, metrics: list[MetricName], dropout: float = 0.0):
+    def __init__(
+        self, feature_size: int, spec: DataSpec, metrics: list[MetricName], dropout: float = 0.0, washout: int = 0
+    ):
         super().__init__()
-        self.spec, self.metric_names = spec, metrics
+        if washout < 0 or (washout and spec.kind and not spec.per_step):
+            raise ValueError(f"washout is {washout}: it must be at least 0, and 0 for one answer to each sequence")
+        self.spec, self.metric_names, self.washout = spec, metrics, washout
         self.dropout = create_dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        return self.head(self.dropout(features.outputs if self.spec.per_step else features.last))
+        return self.head(self._read(features))
+
+    def _read(self, features: Features) -> Tensor:
+        """The input of the head."""
+        return self.dropout(features.outputs if self.spec.per_step else features.last)
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
-        errors = (scores.float() - batch.required_targets).square()
-        if not (self.spec.per_step and batch.padded):
-            return Loss(errors.sum(), torch.tensor(errors.numel(), device=errors.device))
-        real = mask(batch.lengths, errors.shape[1])
-        return Loss(errors.masked_fill(~real[..., None], 0.0).sum(), batch.lengths.sum() * errors.shape[2])
+        targets = batch.required_targets
+        # at least in float32: a sum over a batch overflows float16 and loses digits in bfloat16
+        errors = (at_least_single(scores) - targets).square()
+        known = self._known(batch)
+        return Loss(errors.masked_fill(~known, 0.0).sum(), known.sum())
+
+    def _known(self, batch: Batch) -> Tensor:
+        """True where a target is learned, of the shape of the targets: it is not NaN, nor in the padding or washout."""
+        targets = batch.required_targets
+        known = ~targets.isnan()
+        if not self.spec.per_step:
+            return known
+        if batch.padded:
+            known = known & mask(batch.lengths, targets.shape[1])[..., None]
+        if self.washout:
+            known = known & (torch.arange(targets.shape[1], device=targets.device) >= self.washout)[:, None]
+        return known
+
+    def readout_rows(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
+        known = self._known(batch).all(-1)  # a vector with a missing number is left out
+        return self._read(features)[known], batch.required_targets[known]
 
     def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
         targets = torch.randn(rows, *[steps] * self.spec.per_step, self.spec.output_size)
@@ -65,16 +93,16 @@ class Regression(Task):
         return [Prediction(answer, 0.0) for answer in self._texts(scores, batch.lengths)]
 
     def average(self, scores: Sequence[Tensor]) -> Tensor:
-        return torch.stack([part.float() for part in scores]).mean(0)
+        return torch.stack([at_least_single(part) for part in scores]).mean(0)
 
     def references(self, batch: Batch) -> list:
         return self._texts(batch.required_targets, batch.lengths)
 
     def _texts(self, numbers: Tensor, lengths: Tensor) -> list:
-        rows = numbers.float().tolist()
+        rows = written(numbers)
         if not self.spec.per_step:
-            return [_text(row) for row in rows]
-        return [[_text(step) for step in row[:length]] for row, length in zip(rows, lengths.tolist(), strict=True)]
+            return rows
+        return [row[self.washout : length] for row, length in zip(rows, lengths.tolist(), strict=True)]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """One line per row: the last inputs -> the last prediction   (right: the correct number)."""
@@ -94,8 +122,25 @@ class Regression(Task):
 SHOWN_STEPS = 8
 
 
-def _text(numbers: list[float], digits: int = 7) -> str:
-    """Numbers as text; by default with the precision of float32, so that metrics on texts equal those on numbers."""
+def written(numbers: Tensor) -> list:
+    """A text for each vector of a tensor (..., D), in lists of its other dimensions.
+
+    They have the precision of float32, or of float64, so that metrics on texts equal those on numbers.
+    """
+    digits = 15 if numbers.dtype == torch.float64 else 7
+
+    def texts(node: list) -> list | str:
+        return [texts(part) for part in node] if node and isinstance(node[0], list) else _text(node, digits)
+
+    return [texts(part) for part in at_least_single(numbers).tolist()]
+
+
+def at_least_single(numbers: Tensor) -> Tensor:
+    """Numbers in float32, or as they are in float64."""
+    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
+
+
+def _text(numbers: list[float], digits: int) -> str:
     return " ".join(f"{number:.{digits}g}" for number in numbers)
 
 

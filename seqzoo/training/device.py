@@ -14,7 +14,20 @@ from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.parts import Backbone
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The types of mixed precision."""
+
+WEIGHTS = {"fp64": torch.float64}
+"""The types of weights and data; float32 for the others."""
+
+
+def float_type(precision: str) -> torch.dtype:
+    """The type of weights and of data that are numbers.
+
+    Args:
+        precision: fp32, fp64, bf16 or fp16.
+    """
+    return WEIGHTS.get(precision, torch.float32)
 
 
 def select_device(name: str | torch.device) -> torch.device:
@@ -41,15 +54,15 @@ def select_device(name: str | torch.device) -> torch.device:
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Check that a device supports a precision. CPUs are limited to fp32, because recurrent layers in bf16 crash on
-    machines that report AMX but do not permit its use.
+    """Check that a device supports a precision. CPUs are limited to fp32 and fp64, because recurrent layers in bf16
+    crash on machines that report AMX but do not permit its use.
 
     Raises:
         ConfigError: the device does not support the precision.
     """
-    if precision != "fp32" and device.type != "cuda":
+    if precision in DTYPES and device.type != "cuda":
         raise ConfigError(
-            [f"training.precision is {precision}, and the device is a {device.type}: use fp32, or a CUDA GPU"]
+            [f"training.precision is {precision}, and the device is a {device.type}: use fp32 or fp64, or a CUDA GPU"]
         )
     if precision == "bf16" and not torch.cuda.is_bf16_supported():
         raise ConfigError(["training.precision is bf16, which this GPU does not have: use fp16 or fp32"])
@@ -57,7 +70,7 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     """The autocast context of the forward pass."""
-    if precision == "fp32":
+    if precision not in DTYPES:
         return nullcontext()
     return torch.autocast(device.type, dtype=DTYPES[precision])
 

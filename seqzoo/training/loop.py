@@ -139,7 +139,7 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     Returns:
         The norm of the gradient before clipping.
     """
-    model, settings, position = session.model, session.settings, session.position
+    model = session.model
     model.train()
     session.add_data(group)
     totals, counts = [], []
@@ -149,12 +149,30 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
         session.state = state if stateful else None
         totals.append(loss.total.detach())
         counts.append(loss.count)
+    total, count = torch.stack(totals).sum(), torch.stack(counts).sum()
+    norm = total.new_zeros(()) if session.rule.solves else optimizer_step(session, group, count)
+    session.averaging.after_update(session.progress)
+    session.add_loss(total, count, norm)
+    return norm
+
+
+def optimizer_step(session: Session, group: list[Batch], count: Tensor) -> Tensor:
+    """Update the weights by the accumulated gradients.
+
+    Args:
+        session: the training.
+        group: the batches of the gradients.
+        count: their number of targets.
+
+    Returns:
+        The norm of the gradient before clipping.
+    """
+    model, settings, position = session.model, session.settings, session.position
     if position.step == 0:
         session.without_gradient = without_gradient(session.rule, model)
     for name in [name for name, weight in session.without_gradient.items() if weight.grad is not None]:
         del session.without_gradient[name]
     session.scaler.unscale_(session.optimizer)
-    total, count = torch.stack(totals).sum(), torch.stack(counts).sum()
     for parameter in model.parameters():
         if parameter.grad is not None:
             parameter.grad.div_(count)
@@ -170,8 +188,6 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     session.scaler.step(session.optimizer)
     session.scaler.update()
     session.optimizer.zero_grad(set_to_none=True)
-    session.averaging.after_update(session.progress)
-    session.add_loss(total, count, norm)
     return norm
 
 

@@ -59,7 +59,7 @@ class Training:
     diagnostics: float
     profile: int
     device: str
-    precision: Literal["fp32", "bf16", "fp16"]
+    precision: Literal["fp32", "fp64", "bf16", "fp16"]
     threads: int | Literal["auto"]
     deterministic: bool
 

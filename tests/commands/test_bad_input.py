@@ -227,8 +227,14 @@ def test_another_error_of_torch_is_not_called_a_lack_of_memory(
     [
         ("training.device=cuda", "training.device is cuda, but torch sees 0 CUDA GPUs here"),
         ("training.device=cuda:3", "training.device is cuda:3, but torch sees 0 CUDA GPUs here"),
-        ("training.precision=bf16", "training.precision is bf16, and the device is a cpu: use fp32, or a CUDA GPU"),
-        ("training.precision=fp16", "training.precision is fp16, and the device is a cpu: use fp32, or a CUDA GPU"),
+        (
+            "training.precision=bf16",
+            "training.precision is bf16, and the device is a cpu: use fp32 or fp64, or a CUDA GPU",
+        ),
+        (
+            "training.precision=fp16",
+            "training.precision is fp16, and the device is a cpu: use fp32 or fp64, or a CUDA GPU",
+        ),
     ],
 )
 def test_a_device_that_is_not_there_leaves_no_folder(command: Callable, tmp_path: Path, option: str, told: str) -> None:

@@ -362,7 +362,7 @@ def test_options_of_evaluate(runs: Runs, command: Callable) -> None:
         "splt=test": "'splt=test' is not an option of this command. Did you mean 'split='?",
         "threads=some": "training.threads is 'some': it must be an integer or auto",
         "device=gpu": "training.device is 'gpu': it must be auto, cpu, cuda or cuda:NUMBER",
-        "precision=bf16": "training.precision is bf16, and the device is a cpu: use fp32, or a CUDA GPU",
+        "precision=bf16": "training.precision is bf16, and the device is a cpu: use fp32 or fp64, or a CUDA GPU",
     }
     for option, sentence in sentences.items():
         done = command("evaluate", run, option, *([] if option.startswith("device") else ["device=cpu"]))

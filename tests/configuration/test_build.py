@@ -55,8 +55,9 @@ def test_every_data_set_is_sound_with_its_task(name: str) -> None:
     options = {option: "a_file" if value == composing.MISSING else value for option, value in options.items()}
     data = build_data(Parts(data=options))
     spec = data.expected_spec()
+    # whether series of numbers have one label each, or one per step, is not known before they are read
     reading = "captioning" if spec.rate is None else "transcription"
-    task = reading if spec.given_as_files and spec.kind == "transduction" else spec.kind
+    task = reading if spec.given_as_files and spec.kind == "transduction" else spec.kind or "tagging"
     encoder = "image_cnn" if spec.picture is not None else "features" if data.numbers else "tokens"
     # composing once for each data set would take most of the time
     config = composed_once(f"task={task}", f"encoder={encoder}")

@@ -246,7 +246,7 @@ def test_a_prediction_for_each_row(task: str, cell: str) -> None:
     model, batch = build(task, cell, backbone_for(task)).eval(), some_batch(task)
     predictions = model.task.decode(model, batch)
     assert len(predictions) == len(model.task.show(batch, predictions)) == B
-    assert all(math.isfinite(p.score) and (p.score < 0 or task == "regression") for p in predictions)
+    assert all(math.isfinite(p.score) and (p.score < 0 or spec_of(task).kind == "regression") for p in predictions)
 
 
 def test_a_batch_without_targets_can_be_decoded_and_shown(task: str) -> None:

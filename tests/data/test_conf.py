@@ -75,6 +75,7 @@ def test_only_files_of_ones_own_have_to_be_named(name: str) -> None:
         ("classification", "GrammarSentiment"),
         ("language_modeling", "GrammarText"),
         ("regression", "Narma10"),
+        ("forecasting", "MackeyGlass"),
         ("verse", "GeneratedPoems"),
         ("cloze", "GrammarCloze"),
         ("captioning", "Shapes"),

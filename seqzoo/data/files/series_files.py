@@ -219,9 +219,9 @@ class SeriesFiles(Files):
 
     def _row(self, one: Series) -> Row:
         channels: Channels = self.spec.channels  # type: ignore[assignment]
-        inputs = model_inputs(one.values, one.times, channels).float()
+        inputs = model_inputs(one.values, one.times, channels).to(self.float_type)
         if self.spec.kind == "regression":
-            return Row(inputs, torch.tensor([float(str(one.label))]))
+            return Row(inputs, torch.tensor([float(str(one.label))], dtype=self.float_type))
         per_step = self.spec.kind == "tagging"
         try:
             ids = torch.tensor(self.spec.target_codec.encode(labels_of(one, per_step)))

@@ -1,0 +1,135 @@
+"""Forecasting in a closed loop."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import seqzoo
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.metrics import create_metric
+from seqzoo.network.network_ensemble import Ensemble
+from seqzoo.tasks.forecasting import Forecasting
+from tests.conftest import Done
+
+SMALL = ("task=forecasting", "data.train_size=4", "data.validation_size=2", "data.test_size=2", "data.steps=20")
+
+
+def model_of(horizon: int, *more: str) -> tuple[seqzoo.Model, Batch]:
+    model, data = seqzoo.build(*SMALL, f"task.horizon={horizon}", "backbone.hidden_size=6", *more)
+    return model.eval(), next(data.batches("validation"))
+
+
+def test_a_forecast_feeds_back_its_own_outputs() -> None:
+    model, batch = model_of(4)
+    read = batch.inputs[:, :17].clone()
+    for _ in range(4):
+        last = model.scores(Batch(read, torch.full((2,), read.shape[1]), padded=False))[:, -1:]
+        read = torch.cat([read, last], 1)
+    torch.testing.assert_close(model.task.forecast(model, batch), read[:, 17:])
+
+
+def test_the_known_values_of_the_horizon_are_not_read() -> None:
+    model, batch = model_of(4)
+    expected = model.task.forecast(model, batch)
+    batch.inputs[:, 17:] = 99
+    torch.testing.assert_close(model.task.forecast(model, batch), expected)
+
+
+def test_rows_of_different_length() -> None:
+    model, batch = model_of(4)
+    expected = model.task.forecast(model, Batch(batch.inputs[1:, :12], torch.tensor([12]), batch.targets[1:, :12]))
+    batch = Batch(batch.inputs, torch.tensor([20, 12]), batch.targets)
+    torch.testing.assert_close(model.task.forecast(model, batch)[1:], expected)
+    references = model.task.references(batch)
+    assert [float(text) for text in references[1]] == pytest.approx(batch.targets[1, 8:12, 0].tolist(), rel=1e-6)
+
+
+def test_without_targets_a_forecast_begins_after_the_row() -> None:
+    model, batch = model_of(3)
+    expected = model.task.forecast(model, batch)
+    history = Batch(batch.inputs[:, :18], torch.tensor([18, 18]))
+    torch.testing.assert_close(model.task.forecast(model, history), expected)
+    assert [len(prediction.answer) for prediction in model.task.decode(model, history)] == [3, 3]
+
+
+class Sum(nn.Module):
+    """The sum of the inputs of a step, as an output layer that can be computed by hand."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features.sum(-1, keepdim=True)
+
+
+def test_further_inputs_are_those_of_the_step() -> None:
+    """A network without memory: y(t + 1) = y(t) + u(t)."""
+    config = seqzoo.compose(
+        "task=forecasting", "data=narma10", "task.horizon=3", "backbone=pointwise", "backbone.hidden_size=2"
+    )
+    from seqzoo.configuration.building import build_model
+
+    model = build_model(config, DataSpec("regression", 2, 1, per_step=True)).eval()
+    model.backbone.forward = lambda x, steps=None, state=None: (x, ())
+    model.backbone.step = lambda x, state: (x, state)
+    model.task.head = Sum()
+    inputs = torch.tensor([[[1.0, 10], [2.0, 20], [3.0, 30], [4.0, 40]]])
+    batch = Batch(inputs, torch.tensor([4]), torch.zeros(1, 4, 1))
+    assert model.task.forecast(model, batch).flatten().tolist() == [22, 52, 92]
+    with pytest.raises(DataError, match="reads 1 inputs besides the series, which are not known for 3 steps ahead"):
+        model.task.forecast(model, Batch(inputs, torch.tensor([4])))
+
+
+def test_an_ensemble_averages_forecasts() -> None:
+    model, batch = model_of(4, "ensemble=2")
+    assert isinstance(model, Ensemble)
+    parts = [network.task.forecast(network, batch) for network in (model, *model.other_networks)]
+    answers = torch.tensor([[float(text) for text in row.answer] for row in model.task.decode(model, batch)])
+    torch.testing.assert_close(answers, torch.stack(parts).mean(0)[..., 0], rtol=1e-5, atol=1e-6)
+
+
+def test_missing_targets_are_not_learned() -> None:
+    task = Forecasting(2, DataSpec("regression", 1, 1, per_step=True), ["nrmse"])
+    targets = torch.tensor([[[1.0], [math.nan], [3.0]]])
+    total, count = task.loss(torch.zeros(1, 3, 1), Batch(targets, torch.tensor([3]), targets, padded=False))
+    assert (total, count) == (10, 2)
+
+
+def test_wrong_options_and_data() -> None:
+    spec = DataSpec("regression", 1, 1, per_step=True)
+    with pytest.raises(ValueError, match="horizon is 0: it must be at least 1"):
+        Forecasting(2, spec, ["nrmse"], horizon=0)
+    with pytest.raises(ValueError, match="whose targets are the next values of the first inputs"):
+        Forecasting(2, DataSpec("regression", 1, 2, per_step=True), ["nrmse"])
+    with pytest.raises(ValueError, match="washout is 3: it must be at least 0, and 0 for one answer"):
+        seqzoo.tasks.regression.Regression(2, DataSpec("regression", 1, 1), ["mse"], washout=3)
+    model, batch = model_of(21)
+    with pytest.raises(DataError, match=r"a row has 20 steps, too few to forecast task.horizon=21"):
+        model.task.decode(model, batch)
+
+
+def test_the_84th_step() -> None:
+    metric = create_metric("nrmse84")
+    for shift in (0.0, 2.0):
+        metric.add([str(shift + step) for step in range(100)], [str(2 * shift + step) for step in range(100)])
+    assert metric.compute() == pytest.approx(math.sqrt(4 / 2) / 2), "errors 0 and 2, references 83 and 87"
+    with pytest.raises(ValueError, match="84th step"):
+        metric.add(["1"], ["1"])
+
+
+def test_an_echo_state_network_continues_mackey_glass(command: Callable[..., Done], tmp_path: Path) -> None:
+    trained = command(
+        "train", "experiment=mackey_glass", "backbone.hidden_size=100", "cell.connectivity=0.1", "learning.penalty=1e-7",
+        "data.train_size=4", "data.validation_size=2", "data.test_size=5", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert trained.status == 0, trained.err
+    scores = json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
+    assert scores["nrmse84"] < 0.6, "the mean scores 1"
+    assert json.loads(command("evaluate", "run").out)["nrmse84"] == pytest.approx(scores["nrmse84"])
+    assert len(command("predict", "run", "0.1, 0.2").out.split()) == 84
