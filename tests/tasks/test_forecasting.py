@@ -125,8 +125,9 @@ def test_the_84th_step() -> None:
 
 def test_an_echo_state_network_continues_mackey_glass(command: Callable[..., Done], tmp_path: Path) -> None:
     trained = command(
-        "train", "experiment=mackey_glass", "backbone.hidden_size=100", "cell.connectivity=0.1", "learning.penalty=1e-7",
-        "data.train_size=4", "data.validation_size=2", "data.test_size=5", "hydra.run.dir=run",
+        "train", "experiment=mackey_glass", "backbone.hidden_size=100", "cell.connectivity=0.1",
+        "learning.penalty=1e-7", "data.train_size=4", "data.validation_size=2", "data.test_size=5",
+        "hydra.run.dir=run",
     )  # fmt: skip
     assert trained.status == 0, trained.err
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
