@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MUSIC, PICTURES = (".mid", ".midi", ".wav"), (".png", ".svg", ".pdf")
+"""The suffixes of files of music, and of its pictures."""
+
 
 def predict(arguments: list[str]) -> None:
     """Print a prediction for each text."""
@@ -44,6 +47,8 @@ def predict(arguments: list[str]) -> None:
             _write(line, flush=sys.stdout.isatty())
     elif chosen.score:
         _print_scores(loaded, texts, chosen.json)
+    elif chosen.to or chosen.harmonise:
+        _compose(loaded, texts, chosen)
     elif chosen.stream:
         _stream(loaded, texts, chosen.json)
     else:
@@ -129,6 +134,20 @@ def _parser() -> argparse.ArgumentParser:
         help="print each continuation, translation, caption or transcript while it is generated; of sound, standard "
         "input is WAV or raw 16 bit samples at the rate of the run",
     )
+    parser.add_argument(
+        "--to",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="for music: write the continued piece as .mid, .wav, or a piano roll (.png, .svg, .pdf); may be given "
+        "several times; for a second text as FILE-2, and so on",
+    )
+    parser.add_argument(
+        "--harmonise",
+        action="store_true",
+        help="for music: keep the highest note of each step, and write the voices below it",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     parser.add_argument("--seed", type=int, default=0, help="random seed of sampling")
     parser.add_argument(
@@ -159,6 +178,37 @@ def _print_predictions(loaded: Loaded, texts: Iterable[Any], chosen: argparse.Na
                 _show(named, prediction, explanation, chosen.json)
     if unknown:
         print(f"seqzoo: {unknown:,} of {tokens:,} tokens are not in the vocabulary of the run", file=sys.stderr)
+
+
+def _compose(loaded: Loaded, texts: Iterable[str], chosen: argparse.Namespace) -> None:
+    """Continue or harmonise each text; print it where no file is given."""
+    import torch
+
+    from seqzoo.contracts import disk
+    from seqzoo.contracts.note_notation import chords_of
+    from seqzoo.inspection.drawing import need_matplotlib, save
+    from seqzoo.inspection.synthesizer import wav_of
+
+    for path in chosen.to:
+        if path.suffix not in (*MUSIC, *PICTURES):
+            raise ConfigError([f"--to is {path}: give it one of the suffixes {', '.join((*MUSIC, *PICTURES))}"])
+        if path.suffix in PICTURES:
+            need_matplotlib()
+    for number, text in enumerate(texts, start=1):
+        [piece] = loaded.compose([text], chosen.harmonise, number)
+        if not chosen.to:
+            _write(" ".join(chords_of(piece.frames[None], torch.tensor([len(piece.frames)]))[0]))
+        for path in chosen.to:
+            file = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+            if path.suffix in PICTURES:
+                save(piece.draw(), file)
+            else:
+                content = wav_of(piece.sound) if path.suffix == ".wav" else piece.midi
+                try:
+                    disk.write_bytes(file, content)
+                except OSError as error:
+                    raise ConfigError([f"{file} cannot be written: {error.strerror or error}"]) from error
+            print(f"wrote {file}", file=sys.stderr)
 
 
 def _stream(loaded: Loaded, texts: Iterable[str], as_json: bool) -> None:

@@ -178,6 +178,19 @@ class HasLinearReadout(Protocol):
         ...
 
 
+@runtime_checkable
+class Composes(Protocol):
+    """A task that writes music."""
+
+    def continued(self, model: Network, batch: Batch) -> list[Tensor]:
+        """The frames that follow each row, (U, K)."""
+        ...
+
+    def harmonised(self, model: Network, batch: Batch) -> list[Tensor]:
+        """Frames (T, K) with the melody of each row, the highest note of each of its steps, and further voices."""
+        ...
+
+
 class Report(Protocol):
     """A confusion matrix over a split."""
 

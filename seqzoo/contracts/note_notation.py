@@ -13,6 +13,10 @@ KEYS = 88
 LOWEST, HIGHEST = 21, 108
 """The MIDI notes of the first and of the last key of a piano, A0 and C8."""
 REST = "rest"
+TEMPO = 100
+"""Quarter notes per minute of music that is written."""
+FINEST_GRID = 96
+"""Maximum number of steps per quarter note."""
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _NOTE = re.compile(r"([A-Ga-g])([#b]?)(-?\d)")
 _SHIFTS = {"": 0, "#": 1, "b": -1}

@@ -102,6 +102,7 @@ class DataSpec:
         picture: [C, Y, X], size of a picture or of each frame of a clip, for picture inputs; input_size is then C.
         rate: sampling rate in Hz of sound, whose steps are blocks of input_size samples; None: other inputs.
         channels: how measurements become inputs; None: inputs are not scaled.
+        steps_per_quarter: steps per quarter note of music, whose steps are frames of notes; None: other inputs.
     """
 
     kind: str
@@ -118,6 +119,7 @@ class DataSpec:
     picture: list[int] | None = None
     rate: int | None = None
     channels: Channels | None = None
+    steps_per_quarter: int | None = None
 
     @property
     def given_as_files(self) -> bool:

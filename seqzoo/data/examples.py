@@ -28,6 +28,7 @@ from seqzoo.data.channels import model_inputs
 from seqzoo.data.checks import check_at_least_one, check_sizes
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
+from seqzoo.data.sources.notes import given_frames
 from seqzoo.data.sources.pictures import given_features, read_picture
 from seqzoo.data.sources.series_content import Series
 from seqzoo.data.sources.sound import blocks, read_sound
@@ -510,7 +511,8 @@ def encode_inputs(
     Args:
         spec: the specification of the model.
         texts: texts or lists of tokens; steps in the notation of `seqzoo.data.numbers.parse_steps`, or Series, for a
-            model of numbers; names of files for a model of sound, of pictures or of their features.
+            model of numbers; names of files for a model of sound, of pictures or of their features; chords or the name
+            of a file of notes for a model of music.
         max_length: see `fit`.
         truncate: see `fit`.
         lines: the line numbers for messages; by default 1, 2, ...
@@ -542,6 +544,8 @@ def encode_inputs(
                 spans.append(span)
             elif spec.rate is not None:
                 rows.append(blocks(read_sound(str(text), spec.rate)[0], spec.input_size))
+            elif spec.steps_per_quarter is not None:
+                rows.append(given_frames(str(text), spec.steps_per_quarter))
             elif spec.given_as_files:
                 rows.append(given_features(Path(str(text)), spec.input_size))
             else:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
-from seqzoo.contracts.note_notation import KEYS
+from seqzoo.contracts.note_notation import FINEST_GRID, KEYS
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.bucketing import Plans, padding_share
@@ -79,6 +79,7 @@ class Music(DataModule):
         batch_size: number of pieces in a batch.
         window: maximum number of steps of a batch, over which errors are backpropagated.
         transpose: maximum number of semitones by which a training piece is transposed at random, up or down.
+        steps_per_quarter: steps of the grid per quarter note, at most 96.
         limit: maximum number of pieces per split, taken at even intervals.
         seed: of the order and the transposition of the training pieces.
     """
@@ -86,6 +87,7 @@ class Music(DataModule):
     batch_size: int = 16
     window: int = 256
     transpose: int = 0
+    steps_per_quarter: int = 1
     limit: int | None = None
     seed: int = 0
 
@@ -95,6 +97,8 @@ class Music(DataModule):
     def __post_init__(self) -> None:
         check_at_least_one(self, "batch_size", "window", "limit")
         check_sizes(self)
+        if not 1 <= self.steps_per_quarter <= FINEST_GRID:
+            raise ValueError(f"steps_per_quarter={self.steps_per_quarter} must be between 1 and {FINEST_GRID}")
         if not 0 <= self.transpose < KEYS:
             raise ValueError(f"transpose={self.transpose} must be at least 0 and below {KEYS} semitones")
 
@@ -103,12 +107,12 @@ class Music(DataModule):
         """The pieces of "train", "validation" and, where there is one, "test"."""
 
     def expected_spec(self) -> DataSpec:
-        return DataSpec("polyphony", KEYS, KEYS)
+        return DataSpec("polyphony", KEYS, KEYS, steps_per_quarter=self.steps_per_quarter)
 
     def load(self, spec: DataSpec | None = None) -> None:
         expected = self.expected_spec()
-        if spec is not None and (spec.kind, spec.input_size, spec.output_size) != (expected.kind, KEYS, KEYS):
-            raise DataError("the saved run was trained on data of another kind or size: choose other data")
+        if spec is not None and spec != expected:
+            raise DataError("the saved run was trained on data of another kind, or on another grid: choose other data")
         self.spec = expected
         self._pieces = {
             split: Pieces([piece.frames for piece in evenly(pieces, self.limit)])

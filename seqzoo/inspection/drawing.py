@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from seqzoo.contracts import disk
 from seqzoo.contracts.batch import Alignment, Explanation
 from seqzoo.contracts.errors import ConfigError, not_installed, printable
+from seqzoo.contracts.note_notation import LOWEST, write_chord
 from seqzoo.inspection.fonts import families, missing_characters_told
 
 COLUMNS = 80
@@ -286,6 +287,53 @@ UNITS = 32
 
 LABELLED = 150
 """Maximum number of steps that are labelled."""
+
+
+def draw_piano_roll(frames: Tensor, steps_per_quarter: int, given: int = 0) -> Any:
+    """Draw frames of notes over time, those that were given in grey.
+
+    Args:
+        frames: (T, 88), 1 where a note sounds.
+        steps_per_quarter: steps per quarter note.
+        given: number of the first frames that were given, and not written by a model.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    need_matplotlib()
+    from matplotlib.figure import Figure
+
+    steps = len(frames)
+    notes = [*frames.any(0).nonzero()[:, 0].tolist()] or [MIDDLE_C - LOWEST]
+    lowest, highest = LOWEST + notes[0] - 2, LOWEST + notes[-1] + 2
+    width = min(max(4.0, 0.09 * steps), WIDEST)
+    figure = Figure(figsize=(1.0 + width, 1.0 + 0.07 * (highest - lowest)), layout="constrained")
+    axes = figure.add_subplot()
+    silent = torch.zeros_like(frames[:1])
+    changes = torch.cat([silent, frames, silent]).round().int().diff(dim=0).T
+    for key, change in enumerate(changes):
+        starts, ends = (change > 0).nonzero()[:, 0].tolist(), (change < 0).nonzero()[:, 0].tolist()
+        for start, end in zip(starts, ends, strict=True):
+            for first, last, colour in ((start, min(end, given), "0.45"), (max(start, given), end, "C0")):
+                if first < last:
+                    left, length = first / steps_per_quarter, (last - first) / steps_per_quarter
+                    axes.broken_barh([(left, length)], (key + LOWEST - 0.4, 0.8), color=colour, linewidth=0)
+    octaves = range(lowest - lowest % 12, highest + 12, 12)
+    axes.set_yticks(octaves, [write_chord([note]) for note in octaves])
+    axes.grid(axis="y", color="0.85")
+    axes.set_axisbelow(True)
+    axes.set(xlim=(0, steps / steps_per_quarter), ylim=(lowest, highest))
+    axes.set_xlabel("quarter notes (grey: given)" if given else "quarter notes")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+MIDDLE_C = 60
+WIDEST = 24.0
+"""Of a piano roll, in inches."""
 
 
 def save(figure: Any, path: Path) -> None:

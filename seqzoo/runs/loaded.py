@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from seqzoo.contracts.batch import UNKNOWN, Alignment, Batch, Explanation, Predi
 from seqzoo.contracts.capabilities import (
     Aligns,
     BeginsTexts,
+    Composes,
     Explains,
     Listens,
     Others,
@@ -38,10 +40,13 @@ from seqzoo.contracts.options import Options, parameters, value_at
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
+from seqzoo.data.sources.notes import midi_of
 from seqzoo.data.sources.sound import sound_chunks
 from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain
+from seqzoo.inspection.drawing import draw_piano_roll
 from seqzoo.inspection.dynamics import first_cell, recording
 from seqzoo.inspection.recurrence import labels
+from seqzoo.inspection.synthesizer import seconds_per_step, synthesize
 from seqzoo.network import results
 from seqzoo.network.backbones.stack import Stack
 from seqzoo.network.model import Model
@@ -80,6 +85,42 @@ class Inside(NamedTuple):
     answer: str
     alignment: Alignment | None
     backwards: bool
+
+
+class Composition(NamedTuple):
+    """A piece of music that a model has written.
+
+    Attributes:
+        frames: (T, 88), 1 where a note sounds.
+        given: number of the first frames that were given.
+        steps_per_quarter: steps per quarter note.
+    """
+
+    frames: Tensor
+    given: int
+    steps_per_quarter: int
+
+    @property
+    def midi(self) -> bytes:
+        """The piece as a MIDI file.
+
+        Raises:
+            DataError: mido is not installed.
+        """
+        return midi_of(self.frames, self.steps_per_quarter)
+
+    @property
+    def sound(self) -> numpy.ndarray:
+        """The piece as sound: samples from -1 to 1, `seqzoo.inspection.synthesizer.RATE` per second."""
+        return synthesize(self.frames, seconds_per_step(self.steps_per_quarter))
+
+    def draw(self) -> Any:
+        """The piano roll, a matplotlib figure.
+
+        Raises:
+            ConfigError: matplotlib is not installed.
+        """
+        return draw_piano_roll(self.frames, self.steps_per_quarter, self.given)
 
 
 UNNAMED = Parts()
@@ -296,6 +337,34 @@ class Loaded:
         return Inside(
             layers, answer, alignments[0] if alignments else None, getattr(self.spec.inputs, "backwards", False)
         )
+
+    @torch.no_grad()
+    def compose(self, texts: list[str], harmonise: bool = False, first_line: int = 1) -> list[Composition]:
+        """Continue pieces of music, or write voices below melodies.
+
+        Args:
+            texts: names of files of notes, or chords such as "C4+E4+G4 F4+A4+C5".
+            harmonise: True: keep the highest note of each step, and write the others.
+            first_line: as in `predict`.
+
+        Raises:
+            ConfigError: the task does not write music.
+            DataError: a text has no notes, or a file cannot be read.
+        """
+        task = self.model.task
+        if not isinstance(task, Composes):
+            raise ConfigError([f"{self._task_name} does not write music: give a run of task=polyphony"])
+        check_list("texts", texts, str, "a list of texts")
+        grid = self.spec.steps_per_quarter or 1
+        pieces = []
+        for number, text in enumerate(texts, start=first_line):
+            batch = self._read([text], [number])
+            if harmonise:
+                pieces.append(Composition(task.harmonised(self.model, batch)[0].cpu(), 0, grid))
+            else:
+                [written] = task.continued(self.model, batch)
+                pieces.append(Composition(torch.cat([batch.inputs[0], written]).cpu(), batch.inputs.shape[1], grid))
+        return pieces
 
     def stream(self, text: str, write: Callable[[str], None]) -> Prediction:
         """Predict the answer to one text piece by piece.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -20,9 +20,33 @@ from seqzoo.network.heads.nade import Nade
 from seqzoo.network.heads.rbm import Rbm
 from seqzoo.network.locked_dropout import create_dropout
 
+MOST_STEPS = 100_000
+"""Maximum length of a continuation."""
 SHOWN_STEPS = 4
 NOTES_AT_ONCE = 4
 """Notes of a random frame."""
+
+
+@dataclass(frozen=True)
+class FrameSearch:
+    """How frames are drawn.
+
+    Args:
+        temperature: divides the logits of the notes; 0: the likelier of both values of each note in turn.
+        max_length: number of frames that follow a given piece.
+
+    Raises:
+        ValueError: an option is out of its range.
+    """
+
+    temperature: float = 1.0
+    max_length: int = 64
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature is {self.temperature}: it is 0 (the likelier value of each note) or more")
+        if not 1 <= self.max_length <= MOST_STEPS:
+            raise ValueError(f"max_length is {self.max_length}: it must be between 1 and {MOST_STEPS:,}")
 
 
 class Polyphony(Task):
@@ -51,6 +75,7 @@ class Polyphony(Task):
         annealing_steps: see `Rbm`.
         dropout: dropout on the features before the head.
         locked: use one dropout mask for all steps of a row.
+        search: how pieces are continued.
 
     Raises:
         ValueError: an option is out of its range, or `metrics` has one that the head does not allow.
@@ -84,6 +109,7 @@ class Polyphony(Task):
         annealing_steps: int = 100,
         dropout: float = 0.0,
         locked: bool = False,
+        search: FrameSearch = FrameSearch(),
     ):
         super().__init__()
         for name, value in {
@@ -95,7 +121,7 @@ class Polyphony(Task):
                 raise ValueError(f"{name}={value} is too small: it must be at least 1")
         if head == "rbm" and "frame_nll" in metrics:
             raise ValueError("metrics names frame_nll, which cannot be computed for head=rbm: name frame_nll_bound")
-        self.spec, self.metric_names = spec, metrics
+        self.spec, self.metric_names, self.search = spec, metrics, search
         self.dropout = create_dropout(dropout, locked)
         self.head: FrameHead
         if head == "nade":
@@ -131,6 +157,52 @@ class Polyphony(Task):
             scores = of_steps.masked_fill(~mask(batch.lengths, outputs.shape[1]), 0.0).sum(1).tolist()
         return [*map(Prediction, chords_of(frames, batch.lengths), scores)]
 
+    def candidates(self, model: Network, batch: Batch, n_best: int) -> list[list[Prediction]]:
+        """Continue each row `n_best` times, the likeliest continuation first."""
+        batch = batch.map(lambda tensor: tensor.repeat_interleave(n_best, 0))
+        frames, scores = self.draw(model, batch, self.search.max_length)
+        chords = chords_of(frames, torch.full((batch.size,), frames.shape[1]))
+        drawn = [*map(Prediction, chords, scores.tolist())]
+        rows = [drawn[start : start + n_best] for start in range(0, batch.size, n_best)]
+        return [sorted(row, key=lambda prediction: -prediction.score) for row in rows]
+
+    def continued(self, model: Network, batch: Batch) -> list[Tensor]:
+        """The frames that follow each row, (U, K)."""
+        return [*self.draw(model, batch, self.search.max_length)[0]]
+
+    def harmonised(self, model: Network, batch: Batch) -> list[Tensor]:
+        """Frames (T, K) with the melody of each row, the highest note of each of its steps, and voices below it. They
+        follow a silent frame. Nothing is given at a step where the row is silent.
+        """
+        rest = Batch(torch.zeros_like(batch.inputs[:, :1]), torch.ones_like(batch.lengths), padded=False)
+        frames, _ = self.draw(model, rest, batch.inputs.shape[1], melody(batch.inputs))
+        return [row[:length] for row, length in zip(frames, batch.lengths.tolist(), strict=True)]
+
+    @torch.no_grad()
+    def draw(self, model: Network, batch: Batch, steps: int, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Draw frames that follow those of a batch.
+
+        Args:
+            model: the model of this task.
+            batch: (B, T, K) inputs.
+            steps: U, the number of frames.
+            given: (B, U, K), 1 where a note sounds, 0 where it does not, -1 where it is to be drawn; None: all are.
+
+        Returns:
+            Frames (B, U, K) and the log-probability of those of each row, (B,); 0 with an RBM.
+        """
+        features = model.encode(batch)
+        output, state = features.last, features.state
+        frames: list[Tensor] = []
+        scores = output.new_zeros(batch.size)
+        for step in range(steps):
+            frames.append(self.head.draw(output, self.search.temperature, None if given is None else given[:, step]))
+            if self.head.exact:
+                scores = scores + self.head.log_probability(output, frames[-1])
+            if step + 1 < steps:
+                output, state = model.step(frames[-1], state)
+        return torch.stack(frames, 1), scores
+
     def references(self, batch: Batch) -> list:
         return chords_of(batch.required_targets, batch.lengths)
 
@@ -145,3 +217,16 @@ class Polyphony(Task):
             before = " ".join(row[-SHOWN_STEPS:])
             lines.append(f"{'... ' if len(row) > SHOWN_STEPS else ''}{before} -> {answer}{correct}")
         return lines
+
+
+def melody(frames: Tensor) -> Tensor:
+    """The highest note of each frame as a constraint of `Polyphony.draw`: it sounds, and none above it does; nothing is
+    known of the others, and of frames without notes.
+
+    Args:
+        frames: (..., K), 1 where a note sounds.
+    """
+    above = frames.flip(-1).cumsum(-1).flip(-1) - frames  # notes that sound above each note
+    highest, higher = (frames > 0) & (above == 0), (above == 0) & (frames == 0)
+    higher &= frames.any(-1, keepdim=True)
+    return torch.full_like(frames, -1).masked_fill(higher, 0).masked_fill(highest, 1)

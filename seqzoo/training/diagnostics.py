@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
+from torch import Tensor
 
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.capabilities import Composes
 from seqzoo.contracts.parts import DataModule
 from seqzoo.inspection.drawing import can_draw
 from seqzoo.inspection.dynamics import first_cell, memory_capacity
@@ -19,6 +22,8 @@ from seqzoo.training.evaluation import alignments, middle, shown
 from seqzoo.training.record.run import Run
 from seqzoo.training.session import Session
 
+GIVEN_FRAMES = 16
+"""Maximum number of frames of the piece of music that is continued."""
 ROWS = 8
 """Number of rows of the validation split that are analysed, the same ones every time."""
 
@@ -93,6 +98,8 @@ class Diagnostics:
                             run.draw_pictures(
                                 shown(session.model, data, "validation", len(examples)).inputs, examples, step
                             )
+                        if isinstance(session.model.task, Composes):
+                            run.draw_music(*_music(session, data), step)
                         count = session.settings.examples
                         run.draw_alignments(alignments(session.model, data, "validation", device, count), step)
             except Exception as error:  # whatever a user's cell raises here must not end the training
@@ -122,3 +129,15 @@ def _analysis(session: Session, data: DataModule) -> Recurrence:
 def _rows(session: Session, data: DataModule) -> Batch:
     # a batch with targets, unlike the prompts of `samples`
     return middle(data, "validation").first(ROWS).to(session.device)
+
+
+def _music(session: Session, data: DataModule) -> tuple[Tensor, int, int]:
+    """The beginning of a validation piece, continued: all frames, steps per quarter note, and the number of frames that
+    were given.
+    """
+    model, batch = session.model, _rows(session, data).first(1)
+    given = min(GIVEN_FRAMES, int(batch.lengths[0]))
+    seed = Batch(batch.inputs[:, :given], batch.lengths.clamp(max=given), padded=False)
+    with evaluating(model):
+        [written] = cast(Composes, model.task).continued(model, seed)
+    return torch.cat([seed.inputs[0], written]).cpu(), data.spec.steps_per_quarter or 1, given

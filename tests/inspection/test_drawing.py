@@ -299,3 +299,14 @@ def test_without_matplotlib_a_sentence_says_what_to_install(command: Callable, m
         assert command(*arguments).err == told, "told before the run is read"
     with pytest.raises(ConfigError, match=re.escape(not_installed("matplotlib"))):
         drawing.draw(Alignment(["a"], ["b"], torch.ones(1, 1)))
+
+
+def test_a_piano_roll_has_a_bar_for_each_note() -> None:
+    frames = torch.zeros(6, 88)
+    frames[0:4, 39] = 1  # C4 over a boundary: a grey bar and one in colour
+    frames[5, 43] = 1
+    axes = drawing.draw_piano_roll(frames, 2, given=2).axes[0]
+    bars = [path.get_extents() for bar in axes.collections for path in bar.get_paths()]
+    assert [(bar.x0, bar.x1, round(bar.y0 + 0.4)) for bar in bars] == [(0, 1, 60), (1, 2, 60), (2.5, 3, 64)]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["C3", "C4", "C5"]
+    assert drawing.draw_piano_roll(torch.zeros(3, 88), 1).axes[0].get_xlabel() == "quarter notes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.batch import Batch, Features
 from seqzoo.contracts.note_notation import chords_of
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.tasks.polyphony import Polyphony
+from seqzoo.data.sources.notes import read_notes
+from seqzoo.network.model import Model
+from seqzoo.tasks.polyphony import FrameSearch, Polyphony, melody
 from seqzoo.training.evaluation import evaluate
 from tests.conftest import Done
+from tests.data.sources.test_notes import midi, note
 
 SPEC = DataSpec("polyphony", 88, 88)
 SMALL = ("task=polyphony", "backbone.hidden_size=6", "data.train_size=8", "data.validation_size=5", "data.test_size=3")
@@ -86,6 +90,59 @@ def test_every_parameter_of_every_head_learns_and_padding_changes_nothing(head: 
     torch.testing.assert_close(task.loss(outputs, batch).total, expected)
 
 
+def model_of(*overrides: str) -> Model:
+    torch.manual_seed(0)
+    return seqzoo.build(*SMALL, *overrides)[0].eval()
+
+
+@pytest.mark.parametrize("head", ["independent", "nade"])
+def test_the_score_of_a_continuation_is_its_log_probability(head: str) -> None:
+    model = model_of(f"task.head={head}", "task.search.max_length=5")
+    seeds = model.task.example_batch(2, 7).inputs
+    frames, scores = model.task.draw(model, Batch(seeds, torch.tensor([7, 3])), 5)
+    for row, length in enumerate((7, 3)):
+        whole = torch.cat([seeds[row, :length], frames[row]])[None]
+        batch = Batch(whole[:, :-1], torch.tensor([length + 4]), whole[:, 1:], padded=False)
+        losses = model.task.head.loss(model.encode(batch).outputs, batch.targets)
+        assert scores[row].item() == pytest.approx(-losses[0, -5:].sum().item(), rel=1e-4)
+    answers = model.task.candidates(model, Batch(seeds, torch.tensor([7, 3])), 3)
+    assert [[len(p.answer) for p in row] for row in answers] == [[5] * 3] * 2
+    assert all(row[0].score >= row[1].score >= row[2].score for row in answers)
+
+
+def test_the_melody_is_the_highest_note_of_each_frame() -> None:
+    frames = torch.tensor([[1.0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]])
+    assert melody(frames).tolist() == [[-1, -1, 1, 0], [-1, -1, -1, -1], [-1, -1, -1, 1]]
+
+
+@pytest.mark.parametrize("head", ["independent", "nade", "rbm"])
+def test_harmonies_keep_the_melody(head: str) -> None:
+    metrics = ["task.metrics=[frame_nll_bound]", "task.annealing_steps=3"] if head == "rbm" else []
+    model = model_of(f"task.head={head}", *metrics)
+    inputs = model.task.example_batch(2, 9).inputs
+    inputs[0, 2] = 0
+    rows = model.task.harmonised(model, Batch(inputs, torch.tensor([9, 4])))
+    assert [row.shape for row in rows] == [(9, 88), (4, 88)]
+    for row, frames in enumerate(rows):
+        given = melody(inputs[row, : len(frames)])
+        assert (frames[given >= 0] == given[given >= 0]).all()
+        assert ((frames == 0) | (frames == 1)).all()
+    assert (rows[0] != inputs[0]).any()
+
+
+def test_temperature_zero_is_determined_and_a_high_one_is_not() -> None:
+    model = model_of("task.head=nade")
+    seed = Batch(model.task.example_batch(1, 4).inputs, torch.tensor([4]), padded=False)
+
+    def written(temperature: float) -> torch.Tensor:
+        model.task.search = FrameSearch(temperature, 8)
+        return model.task.continued(model, seed)[0]
+
+    assert torch.equal(written(0.0), written(0.0))
+    assert not torch.equal(written(1.0), written(1.0))
+    assert written(5.0).mean() > 0.3  # the limit is a half
+
+
 def test_wrong_options() -> None:
     for overrides, message in (
         (("task.hidden_size=0", "task.head=nade"), "hidden_size=0 is too small: it must be at least 1"),
@@ -95,6 +152,8 @@ def test_wrong_options() -> None:
             "metrics names frame_nll, which cannot be computed for task.head=rbm: name frame_nll_bound",
         ),
         (("task.head=rbm", "task.metrics=[frame_nll_bound]", "task.gibbs_steps=0"), "gibbs_steps=0 is too small"),
+        (("task.search.temperature=-1",), "temperature is -1: it is 0"),
+        (("task.search.max_length=0",), "max_length is 0: it must be between 1 and 100,000"),
         (("backbone=bidirectional",), "sees what is ahead"),
         (("data=narma10",), "choose task=regression, or other data"),
     ):
@@ -114,3 +173,36 @@ def test_a_run_learns_chords_and_beats_the_baselines(command: Callable[..., Done
     assert metrics["test"]["frame_nll"] < 12
     again = json.loads(command("evaluate", "run").out)
     assert again["frame_nll"] == pytest.approx(metrics["test"]["frame_nll"])
+
+    short = ("--set", "search.max_length=6", "--set", "search.temperature=0.5")
+    done = command("predict", "run", "C3+C4+E4+G4 F2+C4+F4+A4", *short, "--n-best", 2)
+    assert [len(line.split()) for line in done.out.splitlines()] == [6, 6]
+    seed = midi(tmp_path / "seed.mid", note(72, 0, 1920), note(48, 480, 960))
+    done = command("predict", "run", seed, *short, "--to", "a.mid", "--to", "a.png", "--to", "a.wav")
+    assert done.status == 0, done.err
+    [written] = read_notes("a.mid", 1)[""]
+    expected = [[48, 72] if step in (1, 2) else [72] for step in range(4)]
+    assert [(frame.nonzero()[:, 0] + 21).tolist() for frame in written.frames[:4]] == expected
+    assert 4 < len(written.frames) <= 10
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+    with wave.open("a.wav") as sound:
+        assert sound.getnframes() / sound.getframerate() == pytest.approx(10 * 0.6, abs=0.2)
+    done = command("predict", "run", "C5 D5 rest B4+G4", "--harmonise")
+    highest = [chord.split("+")[-1] for chord in done.out.split()]
+    assert [highest[i] for i in (0, 1, 3)] == ["C5", "D5", "B4"]
+    for wrong, message in (
+        (("C4+X4",), "line 1: 'X4' is not a note: write C4"),
+        (("C9",), "line 1: the input, step 1: note 120 is outside the 88 keys"),
+        (("",), "line 1: the input is empty: give chords"),
+        (("no.mid",), "line 1: there is no file no.mid"),
+        ((seed, "--to", "a.mp3"), "--to is a.mp3: give it one of the suffixes .mid"),
+    ):
+        done = command("predict", "run", *wrong)
+        assert (done.status, message in done.err, "Traceback" in done.err) == (2, True, False), done.err
+
+
+def test_other_tasks_write_no_music(command: Callable[..., Done]) -> None:
+    small = ("task=tagging", "debug=tiny", "data.train_size=8", "data.validation_size=4", "data.test_size=4")
+    assert command("train", *small, "hydra.run.dir=run").status == 0
+    done = command("predict", "run", "the dog", "--to", "a.mid")
+    assert (done.status, "task=tagging does not write music" in done.err) == (2, True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from seqzoo.contracts.errors import DataError
-from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.music import Music
 from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.notes import NAMES_OF_SPLITS, SUFFIXES, Piece, read_notes
@@ -28,7 +27,7 @@ class MusicFiles(LocatedData, Music):
         validation_fraction: share of the training pieces that is held out for validation. Equal pieces are in the same
             split, and the held-out pieces are the same in all runs.
         test_fraction: share of the training pieces that is held out for the test.
-        steps_per_quarter: steps of the grid per quarter note, for MIDI.
+        steps_per_quarter: as of `Music`. MIDI is read on this grid; JSON and MATLAB files must have it.
         skip_unreadable: leave out files that cannot be read, or that have notes outside the 88 keys.
         source: as of `seqzoo.data.files.base.Files`.
     """
@@ -44,7 +43,6 @@ class MusicFiles(LocatedData, Music):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least_one(self, "steps_per_quarter")
         for name in ("validation_fraction", "test_fraction"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")

@@ -22,13 +22,15 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.errors import DataError, not_installed
-from seqzoo.contracts.note_notation import HIGHEST, KEYS, LOWEST
+from seqzoo.contracts.note_notation import HIGHEST, KEYS, LOWEST, TEMPO, parse_chord
 from seqzoo.data.sources.packed import read_bytes, unpacked_name
 from seqzoo.data.sources.reading import parse_json, read_text
 
 SUFFIXES = (".mid", ".midi", ".json", ".mat")
 MOST_STEPS = 100_000
 """Maximum length of a piece, against damaged files: seven hours of sixteenth notes at a tempo of 60."""
+TICKS, VELOCITY = 480, 80
+"""Of MIDI files that are written: ticks per quarter note, if the grid divides them, and how hard notes are struck."""
 PERCUSSION = 9
 """The MIDI channel whose notes are instruments, not pitches."""
 NAMES_OF_SPLITS = {
@@ -83,11 +85,72 @@ def read_notes(path: str, steps_per_quarter: int = 4) -> dict[str, list[Piece]]:
     )
 
 
-def _read_midi(path: str, steps_per_quarter: int) -> Piece:
+def given_frames(text: str, steps_per_quarter: int) -> Tensor:
+    """Read frames that a user gives for a prediction.
+
+    Args:
+        text: the name of a file of notes with one piece, or chords as `seqzoo.contracts.note_notation` writes them,
+            separated by spaces.
+        steps_per_quarter: of the grid.
+
+    Returns:
+        (T, 88), 0 or 1 in float32.
+
+    Raises:
+        DataError: the file cannot be read or has several pieces, or something is not a chord of the 88 keys.
+    """
+    if text.lower().endswith(SUFFIXES):
+        pieces = [piece for part in read_notes(text, steps_per_quarter).values() for piece in part]
+        if len(pieces) != 1:
+            raise DataError(f"{text} has {len(pieces):,} pieces: give a file with one")
+        return pieces[0].frames.float()
+    chords = text.split()
+    if not chords:
+        raise DataError("the input is empty: give chords, such as C4+E4+G4 F4+A4+C5, or a file of notes")
+    frames = _empty_frames(len(chords), "the input")
+    for step, chord in enumerate(chords):
+        frames[step, [_key(note, "the input", step + 1) for note in parse_chord(chord)]] = 1
+    return frames.float()
+
+
+def midi_of(frames: Tensor, steps_per_quarter: int, tempo: int = TEMPO) -> bytes:
+    """A MIDI file of frames; a note that sounds in consecutive frames is one long note.
+
+    Args:
+        frames: (T, 88), 1 where a note sounds.
+        steps_per_quarter: of the grid.
+        tempo: quarter notes per minute.
+
+    Raises:
+        DataError: mido is not installed.
+    """
+    mido = _mido("writing MIDI")
+    ticks = TICKS // steps_per_quarter
+    silent = torch.zeros_like(frames[:1])
+    changes = torch.cat([silent, frames, silent]).round().int().diff(dim=0)
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo))])
+    last = 0
+    for step, notes in enumerate(changes):
+        for kind, sign in (("note_off", -1), ("note_on", 1)):
+            for key in (notes == sign).nonzero()[:, 0].tolist():
+                track.append(mido.Message(kind, note=LOWEST + key, velocity=VELOCITY, time=(step - last) * ticks))
+                last = step
+    midi, file = mido.MidiFile(type=0, ticks_per_beat=ticks * steps_per_quarter), io.BytesIO()
+    midi.tracks.append(track)
+    midi.save(file=file)
+    return file.getvalue()
+
+
+def _mido(purpose: str) -> Any:
     try:
         import mido
     except ImportError:
-        raise DataError(f"{path} needs {not_installed('mido')}") from None
+        raise DataError(f"{purpose} needs {not_installed('mido')}") from None
+    return mido
+
+
+def _read_midi(path: str, steps_per_quarter: int) -> Piece:
+    mido = _mido(path)
     data = read_bytes(path)
     if not data.startswith(b"MThd"):
         raise DataError(f"{path} is not MIDI, which begins with MThd: give another file")

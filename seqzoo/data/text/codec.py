@@ -11,6 +11,7 @@ from reprlib import repr as shown
 from typing import Any, Literal, cast
 
 from seqzoo.contracts.errors import DataError, closest
+from seqzoo.contracts.note_notation import FINEST_GRID
 from seqzoo.contracts.options import check_options, fits, plain
 from seqzoo.contracts.span_notation import SCHEMES
 from seqzoo.contracts.spec import FASTEST_RATE, Channels, Codec, DataSpec, SpellingCodec, WordVectors
@@ -319,6 +320,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "picture": spec.picture,
         "rate": spec.rate,
         "channels": None if spec.channels is None else asdict(spec.channels),
+        "steps_per_quarter": spec.steps_per_quarter,
     }
 
 
@@ -338,10 +340,11 @@ _FORM: dict[str, Any] = {
     "character_size": int,
     "picture": list[int] | None,
     "rate": int | None,
+    "steps_per_quarter": int | None,
     "vectors": dict[str, float] | None,
 }
 _OLDER: dict[str, Any] = {"per_step": False, "marked": False, "character_size": 0, "characters": None}
-_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture", "rate", "channels"))
+_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture", "rate", "channels", "steps_per_quarter"))
 """The values of what runs of older versions did not save."""
 LARGEST_SIZE = 2**31 - 1
 
@@ -366,6 +369,8 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             raise ValueError(f"the sizes are {sizes}")
         if not 1 <= (1 if plain["rate"] is None else plain["rate"]) <= FASTEST_RATE:
             raise ValueError(f"rate is {plain['rate']}")
+        if not 1 <= (1 if plain["steps_per_quarter"] is None else plain["steps_per_quarter"]) <= FINEST_GRID:
+            raise ValueError(f"steps_per_quarter is {plain['steps_per_quarter']}")
         inputs, targets, characters = (codec(plain[name]) for name in ("inputs", "targets", "characters"))
         codecs = (inputs, targets, characters)
         for name, size, saved in zip(("input", "output", "character"), sizes, codecs, strict=True):
@@ -386,6 +391,7 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             plain["picture"],
             plain["rate"],
             None if plain["channels"] is None else _channels(plain["channels"], plain["input_size"]),
+            plain["steps_per_quarter"],
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"the saved sizes and vocabularies of the run are damaged ({error!r})") from error

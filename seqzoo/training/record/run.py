@@ -28,11 +28,13 @@ from seqzoo.inspection.drawing import (
     draw,
     draw_confusion,
     draw_memory,
+    draw_piano_roll,
     draw_pictures,
     draw_states,
 )
 from seqzoo.inspection.fonts import missing_characters_told
 from seqzoo.inspection.recurrence import Recurrence
+from seqzoo.inspection.synthesizer import RATE, seconds_per_step, synthesize
 from seqzoo.metrics import BinaryConfusion
 from seqzoo.network.model import Model
 from seqzoo.training.record.checkpoint import save_training, save_weights
@@ -224,6 +226,12 @@ class Run:
     def draw_alignments(self, alignments: list[Alignment], step: int) -> None:
         for number, alignment in enumerate(alignments):
             self._picture(f"valid/attention_{number + 1}", draw(alignment), step)
+
+    def draw_music(self, frames: Tensor, steps_per_quarter: int, given: int, step: int) -> None:
+        """Draw and play a piece whose first frames were given."""
+        self._picture("valid/piano_roll", draw_piano_roll(frames, steps_per_quarter, given), step)
+        sound = synthesize(frames, seconds_per_step(steps_per_quarter))
+        self.tracker.sound("valid/music", sound, RATE, step)
 
     def log_recurrence(self, analysis: Recurrence, step: int) -> None:
         """Write curves and a histogram of the dynamics of the recurrent cell."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy
+import torch
 from torch import Tensor
 
 from seqzoo.training.record.files import PROJECTOR, TOKENS, VECTORS, write_text, writing
@@ -129,6 +130,10 @@ class Tracker:
     def picture(self, tag: str, figure: Any, step: int) -> None:
         """A matplotlib figure."""
         self._writer.add_figure(tag, figure, step)
+
+    def sound(self, tag: str, samples: numpy.ndarray, rate: int, step: int) -> None:
+        """Samples from -1 to 1, (N,), of which there are `rate` per second."""
+        self._writer.add_audio(tag, torch.from_numpy(samples)[None], step, sample_rate=rate)
 
     def close(self, ending: Ending | None = None) -> None:
         """Flush and close. Without an ending the run counts as unfinished; TensorBoard keeps the first ending that it

@@ -17,7 +17,7 @@ import torch
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.note_notation import KEYS
-from seqzoo.data.sources.notes import Piece, read_notes
+from seqzoo.data.sources.notes import Piece, given_frames, midi_of, read_notes
 
 
 def midi(path: Path, *tracks: list[mido.Message | mido.MetaMessage], ticks: int = 480) -> str:
@@ -121,6 +121,26 @@ def test_matlab_piano_rolls(tmp_path: Path) -> None:
 def test_compressed_files(tmp_path: Path) -> None:
     (tmp_path / "a.mid.gz").write_bytes(gzip.compress(Path(midi(tmp_path / "a.mid", note(60, 0, 960))).read_bytes()))
     assert only(read_notes(str(tmp_path / "a.mid.gz"), 1)) == [[60], [60]]
+
+
+@pytest.mark.parametrize("steps_per_quarter", [1, 4, 7])
+def test_frames_are_read_as_they_were_written(steps_per_quarter: int, tmp_path: Path) -> None:
+    frames = torch.from_numpy(roll([60, 64], [60, 67], [], [21, 60, 108], [60])).float()
+    path = tmp_path / "a.mid"
+    path.write_bytes(midi_of(frames, steps_per_quarter))
+    assert only(read_notes(str(path), steps_per_quarter)) == [[60, 64], [60, 67], [], [21, 60, 108], [60]]
+    assert sum(message.time for message in mido.MidiFile(path).tracks[0]) == 5 * (480 // steps_per_quarter)
+
+
+def test_chords_and_files_that_are_given_for_a_prediction(tmp_path: Path) -> None:
+    path = midi(tmp_path / "a.mid", note(60, 0, 960))
+    for text, expected in ((path, [[60], [60]]), ("C4+E4 rest  A0", [[60, 64], [], [21]])):
+        assert notes_of(Piece(given_frames(text, 1), "")) == expected
+    (tmp_path / "a.json").write_text("[[[60], [62]], [[60], [62]]]")
+    with pytest.raises(DataError, match="has 2 pieces: give a file with one"):
+        given_frames(str(tmp_path / "a.json"), 1)
+    with pytest.raises(DataError, match="the input, step 2: note 12 is outside the 88 keys"):
+        given_frames("C4 C0", 1)
 
 
 def bytes_of(*tracks: list) -> bytes:
