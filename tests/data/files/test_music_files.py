@@ -69,7 +69,7 @@ def joined(batches: list[Batch]) -> list[tuple[Steps, Steps]]:
 
 def test_each_frame_but_the_first_is_predicted_from_those_before_it(tmp_path: Path) -> None:
     data = loaded(tmp_path)
-    assert data.spec == DataSpec("polyphony", 88, 88)
+    assert data.spec == DataSpec("polyphony", 88, 88, steps_per_quarter=4)
     assert data.splits() == {"train": 6, "validation": 2, "test": 1}
     [batch] = data.batches("test")
     assert batch.inputs.dtype == batch.targets.dtype == torch.float32
@@ -177,7 +177,7 @@ def test_wrong_options(tmp_path: Path) -> None:
     for options, message in (
         ({"window": 0}, "window=0 is too small"),
         ({"batch_size": 0}, "batch_size=0 is too small"),
-        ({"steps_per_quarter": 0}, "steps_per_quarter=0 is too small"),
+        ({"steps_per_quarter": 0}, "steps_per_quarter=0 must be between 1 and 96"),
         ({"transpose": 88}, "transpose=88 must be at least 0 and below 88"),
         ({"transpose": -1}, "transpose=-1 must be"),
         ({"validation_fraction": 1.0}, "validation_fraction=1.0 must be at least 0 and below 1"),
