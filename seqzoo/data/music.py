@@ -84,7 +84,7 @@ class Music(DataModule):
         seed: of the order and the transposition of the training pieces.
     """
 
-    batch_size: int = 16
+    batch_size: int = 2
     window: int = 256
     transpose: int = 0
     steps_per_quarter: int = 1

@@ -192,5 +192,5 @@ def test_wrong_options(tmp_path: Path) -> None:
     data = loaded(tmp_path)
     with pytest.raises(DataError, match='no split "dev": it has train, validation, test'):
         data.num_batches("dev")
-    with pytest.raises(DataError, match="another kind or size"):
+    with pytest.raises(DataError, match="another kind, or on another grid"):
         data.load(DataSpec("regression", 88, 88))
