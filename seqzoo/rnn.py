@@ -16,8 +16,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from seqzoo.cells.cell import Cell
-from seqzoo.configuration.building import cell_options, options_as_arguments, refuse_too_large
-from seqzoo.configuration.components import check_component, make_cell_factory
+from seqzoo.configuration.building import check_cell, errors_of, factory_of_arguments, refuse_too_large
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import checked_lengths
 from seqzoo.contracts.options import parameters
@@ -52,9 +51,9 @@ class RNN(nn.Module):
         **options: options of this cell and those of every cell, such as `zoneout=0.1`.
 
     Raises:
-        TypeError: an argument of `nn.LSTM` has the wrong type.
+        TypeError: an argument has a wrong type, or does not exist; for options of the cell this is a ConfigError, too.
         ValueError: an argument of `nn.LSTM` is out of range.
-        ConfigError: there is no such cell or option, or there would be too many weights.
+        ConfigError: there is no such cell, an option is out of range, or there would be too many weights.
         PartError: a cell of your own does not return what `seqzoo.Cell` requires; also at the first call.
 
     Shape:
@@ -81,7 +80,9 @@ class RNN(nn.Module):
         **options: Any,
     ):
         super().__init__()
+        check_cell(cell)
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "proj_size": proj_size}
+        bidirectional = bool(bidirectional) if isinstance(bidirectional, int) else bidirectional  # as in torch
         _check_arguments(sizes, {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, dropout)
         if proj_size:
             cell, options = _projected(cell, proj_size, options)
@@ -95,12 +96,8 @@ class RNN(nn.Module):
                 factory, input_size, hidden_size=hidden_size, num_layers=num_layers, bidirectional=bidirectional
             )  # fmt: skip
 
-        with options_as_arguments("RNN"):
-            settings = cell_options(cell, **options)
-            wrong = check_component("cell", settings, "RNN", {}, beside=parameters(RNN))
-            if wrong:
-                raise ConfigError(wrong.values())
-            factory = make_cell_factory(settings, (), "RNN")
+        with errors_of(type(self).__name__):
+            factory = factory_of_arguments(cell, options, beside=parameters(RNN))
             try:
                 refuse_too_large(build)
                 with torch.device(torch.get_default_device() if device is None else device):
@@ -204,8 +201,9 @@ class RNN(nn.Module):
 
     def _check_input(self, x: Any) -> None:
         """Check type and shape of the input; messages give dimensions in the order of `batch_first`."""
+        name = type(self).__name__
         if not isinstance(x, Tensor | PackedSequence):
-            raise TypeError(f"RNN reads a tensor or a PackedSequence: the input is a {type(x).__name__}")
+            raise TypeError(f"{name} reads a tensor or a PackedSequence: the input is a {type(x).__name__}")
         values = x.data if isinstance(x, PackedSequence) else x
         _check_dense(values, "the input")
         shape, batched = values.shape, isinstance(x, Tensor) and x.dim() == 3
@@ -213,7 +211,7 @@ class RNN(nn.Module):
             return
         time = 1 if batched and self.batch_first else 0
         order = f"(B, T, {self.input_size})" if self.batch_first else f"(T, B, {self.input_size})"
-        message = f"RNN reads {order} or (T, {self.input_size}), T at least 1: the input is {tuple(shape)}"
+        message = f"{name} reads {order} or (T, {self.input_size}), T at least 1: the input is {tuple(shape)}"
         if len(shape) not in (2, 3):
             raise ValueError(message)
         if shape[-1] != self.input_size or shape[time] == 0:
@@ -603,7 +601,8 @@ def _check_dropout(dropout: Any) -> None:
 def _projected(cell: str | type[Cell], proj_size: int, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The cell whose state is projected, and its options. Raises ValueError where a cell has no projection."""
     if cell not in ("lstm", "projected_lstm"):
-        raise ValueError(f"proj_size is {proj_size}: only lstm and projected_lstm have a projection, not {cell!r:.60}")
+        name = cell.__name__ if isinstance(cell, type) else repr(cell)
+        raise ValueError(f"proj_size is {proj_size}: only lstm and projected_lstm have a projection, not {name:.60}")
     if options.get("projection_size", proj_size) != proj_size:
         raise ValueError(f"proj_size is {proj_size} and projection_size {options['projection_size']}: give one of them")
     return "projected_lstm", {**options, "projection_size": proj_size}

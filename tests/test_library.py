@@ -185,6 +185,13 @@ def test_without_a_test_split_the_validation_split_is_scored_and_arguments_of_a_
         loaded.predict(["a"], 0)
 
 
+@pytest.mark.parametrize("others", [["./r"], ["s", "r"], ["s", Path("s")]], ids=str)
+def test_an_ensemble_is_of_different_runs(others: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^[rs] is given twice: an ensemble averages the probabilities of different"):
+        seqzoo.load("r", beside=others)
+
+
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_an_interrupted_training_interrupts_the_program(
     number: int, error: type, monkeypatch: pytest.MonkeyPatch

@@ -414,6 +414,40 @@ def test_wrong_arguments_raise_what_torch_raises(wrong: dict[str, Any]) -> None:
         kind(**options)
 
 
+@pytest.mark.parametrize(
+    "options", [{"bogus": 1}, {"zonout": 0.1}, {"zoneout": "much"}, {"device": "cpu", "depth": 2}], ids=str
+)
+def test_unknown_arguments_are_type_errors_as_in_python(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        nn.LSTM(INPUT, H, **options)
+    for create in (seqzoo.RNN, seqzoo.create_cell):
+        with pytest.raises(TypeError, match=rf"^{create.__name__}: (there is no option '|zoneout is 'much')") as error:
+            create("lstm", INPUT, H, **options)
+        assert isinstance(error.value, ConfigError)
+
+
+@pytest.mark.parametrize(
+    "cell", [lambda: None, 3, None, seqzoo.create_cell("gru", 3, 4)], ids=lambda cell: type(cell).__name__
+)
+def test_a_cell_is_a_name_or_a_class(cell: Any) -> None:
+    for create in (seqzoo.RNN, seqzoo.create_cell):
+        with pytest.raises(TypeError, match=r"^cell is .{1,60}: it must be a name, such as 'gru', or a class that inh"):
+            create(cell, INPUT, H)
+
+
+def test_messages_name_the_class_that_was_called() -> None:
+    for create in (seqzoo.LSTM, seqzoo.GRU, seqzoo.Elman):
+        with pytest.raises(RuntimeError, match=rf"^{create.__name__} reads \(T, B, {INPUT}\) or \(T, {INPUT}\)"):
+            create(INPUT, H)(torch.zeros(T, B, INPUT + 1))
+    with pytest.raises(ValueError, match=r"have a projection, not GRU$"):
+        seqzoo.RNN(type(seqzoo.create_cell("gru", INPUT, H)), INPUT, H, proj_size=2)
+
+
+@pytest.mark.parametrize("switch", [0, 1])
+def test_bidirectional_may_be_0_or_1_as_in_torch(switch: int) -> None:
+    assert repr(seqzoo.LSTM(INPUT, H, bidirectional=switch)) == repr(seqzoo.LSTM(INPUT, H, bidirectional=bool(switch)))
+
+
 def test_dropout_of_one_layer_is_warned_of_as_by_torch() -> None:
     for network in (nn.LSTM, seqzoo.LSTM):
         with pytest.warns(UserWarning, match="dropout"):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,11 +12,12 @@ from torch import nn
 from seqzoo.cells.cell import Cell, CellFactory
 from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import MOST_WEIGHTS
-from seqzoo.configuration.components import make, make_cell_factory
+from seqzoo.configuration.components import check_component, make, make_cell_factory
 from seqzoo.configuration.cost import count_weights
 from seqzoo.configuration.experiment import Parts
+from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.capabilities import Averages
-from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.errors import ArgumentError, ConfigError
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.step_results import first_state
@@ -83,25 +83,49 @@ def create_cell(name: str | type[Cell], input_size: int, hidden_size: int, **opt
         >>> outputs, state = cell.scan(torch.randn(8, 50, 128))
 
     Raises:
+        TypeError: the cell is neither a name nor a class; an option does not exist or has a wrong type (which is a
+            ConfigError, too).
         ConfigError: an unknown name, an invalid option or size, or a cell that is too large.
     """
-    with options_as_arguments("create_cell"):
-        factory = make_cell_factory(cell_options(name, **options), (), "create_cell")
+    with errors_of("create_cell"):
+        factory = factory_of_arguments(name, options)
         refuse_too_large(lambda: factory(input_size, hidden_size))
         return factory(input_size, hidden_size)
 
 
 @contextmanager
-def options_as_arguments(function: str) -> Iterator[None]:
-    """In messages of ConfigErrors, options of a component named `function` become arguments: `RNN: there is no option
-    'depth'` instead of `there is no option 'RNN.depth'`.
-    """
+def errors_of(function: str) -> Iterator[None]:
+    """A context in which the messages of ConfigErrors begin with the name of a function."""
     try:
         yield
     except ConfigError as error:
-        mistakes = [mistake.replace(f"Below {function} there", "There") for mistake in error.mistakes]
-        paths = re.compile(rf"\b{function}(\.|: )")
-        raise ConfigError([f"{function}: {paths.sub('', mistake)}" for mistake in mistakes]) from error
+        raise type(error)(f"{function}: {mistake}" for mistake in error.mistakes) from error
+
+
+def factory_of_arguments(cell: str | type[Cell], options: dict[str, Any], beside: Iterable[str] = ()) -> CellFactory:
+    """The factory of a cell whose options are the keyword arguments of a function.
+
+    Args:
+        cell: name or class of the cell.
+        options: of the cell.
+        beside: the other arguments of the function; suggested for unknown names.
+
+    Raises:
+        TypeError: the cell is neither a name nor a class.
+        ArgumentError: there is no such option, or its value has a wrong type.
+        ConfigError: there is no such cell.
+    """
+    check_cell(cell)
+    settings = cell_options(cell, **options)
+    mistakes = check_component("cell", settings, "", (), beside)
+    if mistakes:
+        raise ArgumentError(mistakes.values())
+    return make_cell_factory(settings, (), "")
+
+
+def check_cell(cell: Any) -> None:
+    """Raise TypeError if a cell is neither a name nor a class."""
+    check_argument("cell", cell, (str, type), "a name, such as 'gru', or a class that inherits from seqzoo.Cell")
 
 
 def refuse_too_large(build: Callable[[], nn.Module]) -> None:

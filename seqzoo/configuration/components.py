@@ -30,6 +30,7 @@ from seqzoo.contracts.options import (
     is_group,
     leaves,
     parameters,
+    path_in,
     shown,
     thawed,
     type_hints,
@@ -81,13 +82,12 @@ def find(group: str, options: Options, allowed: Collection[str], where: str) -> 
     if isinstance(name, type):  # from a program; files hold names
         return _complete(name, CONTRACTS[group], f"the {noun(group)} is {name.__module__}.{name.__qualname__}")
     if not isinstance(name, str):
-        raise ConfigError(
-            [f"{where}.class is {shown(name)}: name a class of {PACKAGES[group]}, or module.Class of your own"]
-        )
+        wanted = f"name a class of {PACKAGES[group]}, or module.Class of your own"
+        raise ConfigError([f"{path_in(where, 'class')} is {shown(name)}: {wanted}"])
     if "." in name:
-        return user_class(name, CONTRACTS[group], group, allowed, f"{where}.class")
+        return user_class(name, CONTRACTS[group], group, allowed, path_in(where, "class"))
     homes = modules(PACKAGES[group])
-    subject = f"{where}.class is {name!r}"
+    subject = f"{path_in(where, 'class')} is {name!r}"
     if name not in homes:
         raise ConfigError([f"{subject}: there is no such {noun(group)}{closest(name, _usable(group, homes))}"])
     return _class_in(homes[name], name, CONTRACTS[group], noun(group), subject)
@@ -182,12 +182,12 @@ def make(
         provided: further arguments; the constructor receives those that it names.
         allowed: modules that the user allowed.
         cell: the cell of the model, for backbones inside the component.
-        where: path of the component, for messages; None: the group.
+        where: path of the component, for messages; None: the group; empty: its options are arguments of a function.
 
     Raises:
         ConfigError: invalid options, or an error that the constructor raised, with its path.
     """
-    where, options = where or group, thawed(options)
+    where, options = group if where is None else where, thawed(options)
     mistakes = check_component(group, options, where, allowed)
     if mistakes:
         raise ConfigError(mistakes.values())
@@ -205,7 +205,9 @@ def make(
         return _finish(made, common) if common else made
     except (ValueError, DataError, RuntimeError, OverflowError) as error:
         if isinstance(error, OverflowError) or re.search("overflow|negative dimension|invalid shape", str(error)):
-            raise ConfigError([f"{where} has a size that no tensor can have: {str(error).splitlines()[0]}"]) from error
+            raise ConfigError(
+                [f"{where or 'it'} has a size that no tensor can have: {str(error).splitlines()[0]}"]
+            ) from error
         common_names = [name for kind_options in common.values() for name in kind_options]
         raise ConfigError([_located(where, str(error), constructor, common_names)]) from error
 
@@ -216,7 +218,7 @@ def _parts(
     """The arguments of a constructor from its options; groups and components among them are constructed."""
     hints, made = type_hints(constructor), {}
     for name, value in options.items():
-        hint, path = hints.get(name), f"{where}.{name}"
+        hint, path = hints.get(name), path_in(where, name)
         if hint == BackboneFactory:
             value = _backbone_factory(value, allowed, cell, path)
         elif hint == CellFactories:
@@ -265,10 +267,10 @@ def _located(where: str, text: str, constructor: type, others: Iterable[str] = (
     """The message of a constructor in which options have their paths. An option is the first word, or any word with an
     underscore or before an equals sign, that names one.
     """
-    paths = {name: f"{where}.{name}" for name in (*parameters(constructor), *others)}
+    paths = {name: path_in(where, name) for name in (*parameters(constructor), *others)}
     for group, hint in type_hints(constructor).items():
         if is_group(hint) and hint is not DataSpec:
-            paths = {name: f"{where}.{group}.{name}" for name in parameters(hint)} | paths
+            paths = {name: path_in(where, f"{group}.{name}") for name in parameters(hint)} | paths
 
     def with_path(match: re.Match[str]) -> str:
         provided = any(match[0] in names for names in PROVIDED.values())
@@ -276,7 +278,7 @@ def _located(where: str, text: str, constructor: type, others: Iterable[str] = (
         return paths.get(match[0], match[0]) if is_option else match[0]
 
     located = re.sub(r"(?<![\w.'\"/-])\w+(?![\w./-])", with_path, text)
-    return located if located.startswith(f"{where}.") else f"{where}: {located}"
+    return located if not where or located.startswith(f"{where}.") else f"{where}: {located}"
 
 
 def make_cell_factory(options: Options, allowed: Collection[str], where: str) -> CellFactory:
@@ -366,12 +368,12 @@ def check_component(
     for path, hint, value in leaves(constructor, plain):
         inside: list[str] = []
         if hint == CellFactories:
-            inside = _check_cells(value, f"{where}.{path}", allowed)
+            inside = _check_cells(value, path_in(where, path), allowed)
         elif hint == BackboneFactory and path not in mistakes:
-            inside = _check_nested(value, f"{where}.{path}", allowed)
+            inside = _check_nested(value, path_in(where, path), allowed)
         elif path not in mistakes:
             try:
-                with_classes(value, hint, allowed, f"{where}.{path}")
+                with_classes(value, hint, allowed, path_in(where, path))
             except ConfigError as error:
                 inside = error.mistakes
         if inside:
@@ -382,7 +384,7 @@ def check_component(
 def _too_large(where: str, options: Options) -> dict[str, str]:
     """A message for each number of a cell's options that no state or weight could follow in single precision."""
     return {
-        name: f"{where}.{name} is {value:g}: it must be between -{LARGEST_FLOAT:,} and {LARGEST_FLOAT:,}"
+        name: f"{path_in(where, name)} is {value:g}: it must be between -{LARGEST_FLOAT:,} and {LARGEST_FLOAT:,}"
         for name, value in options.items()
         if isinstance(value, float) and LARGEST_FLOAT < abs(value) < math.inf
     }

@@ -53,6 +53,10 @@ class ConfigError(SeqzooError):
         super().__init__("\n".join(self.mistakes))
 
 
+class ArgumentError(ConfigError, TypeError):
+    """Keyword arguments that a function does not have, or of a wrong type."""
+
+
 class DataError(SeqzooError):
     """Data that is missing or malformed."""
 

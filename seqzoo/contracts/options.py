@@ -102,6 +102,11 @@ def leaves(constructor: type, options: Options, above: str = "") -> Iterator[tup
             yield f"{above}{name}", hints.get(name), value
 
 
+def path_in(above: str, name: str) -> str:
+    """The path of an option in a component or group; that of an argument, which is in none, is its name."""
+    return f"{above}.{name}" if above else name
+
+
 def check_options(
     where: str,
     constructor: type,
@@ -112,7 +117,7 @@ def check_options(
     """Check options against a constructor: unknown names, missing options, wrong types.
 
     Args:
-        where: path of the component, for messages.
+        where: path of the component, for messages; empty: the options are arguments of a function.
         constructor: class or dataclass whose parameters are the options.
         options: values by name.
         provided: parameters that are not options because the caller passes them.
@@ -124,6 +129,7 @@ def check_options(
     accepted, hints, provided = parameters(constructor), type_hints(constructor), set(provided)
     mistakes = {}
     for name, value in options.items():
+        path = path_in(where, name)
         if name not in accepted or name in provided:
             candidates = [other for other in [*accepted, *common] if other not in provided]
             in_groups = {
@@ -134,24 +140,24 @@ def check_options(
             }
             near = difflib.get_close_matches(name, [*candidates, *in_groups], n=1, cutoff=0.7)
             if name in in_groups:
-                advice = f": it is '{where}.{in_groups[name]}'"
+                advice = f": it is '{path_in(where, in_groups[name])}'"
             elif near and near[0] not in candidates:
-                advice = f". Did you mean '{where}.{in_groups[near[0]]}'?"
+                advice = f". Did you mean '{path_in(where, in_groups[near[0]])}'?"
             else:
                 advice = closest(name, candidates, where)
-            mistakes[name] = f"there is no option '{where}.{name}'{advice}"
+            mistakes[name] = f"there is no option '{path}'{advice}"
         elif value == "???":
-            mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
+            mistakes[name] = f"{path} is not set: give {path}=..."
         elif name in hints and not fits(value, hints[name]):
             mistakes[name] = (
-                f"{where}.{name} is {shown(value)}: it must be {describe(hints[name])}{_advice(value, hints[name])}"
+                f"{path} is {shown(value)}: it must be {describe(hints[name])}{_advice(value, hints[name])}"
             )
         elif is_group(hints.get(name)):
-            of_group = check_options(f"{where}.{name}", hints[name], value)
+            of_group = check_options(path, hints[name], value)
             mistakes |= {f"{name}.{option}": mistake for option, mistake in of_group.items()}
     for name, parameter in accepted.items():
         if parameter.default is parameter.empty and name not in options and name not in provided:
-            mistakes[name] = f"{where}.{name} is not set: give {where}.{name}=..."
+            mistakes[name] = f"{path_in(where, name)} is not set: give {path_in(where, name)}=..."
     return mistakes
 
 

@@ -591,6 +591,7 @@ def load(
     check_argument("options", options or {}, Mapping, 'a mapping such as {"search": {"beam_size": 5}}')
     check_list("options", options or {}, str, "a mapping of names of options")
     device, folder = select_device(device), Path(run_dir)
+    _check_distinct([folder, *map(Path, beside)])
     config = read_config(folder)
     precision = float_type(str(value_at(config, "training.precision")))
     parts = replace(parts_of(config), allow_modules=list(allow_modules or ()))
@@ -620,3 +621,11 @@ def load(
     if language is not None:
         loaded.use_language_model(load(language, device, allow_modules))
     return loaded
+
+
+def _check_distinct(folders: Sequence[Path]) -> None:
+    """Raise ConfigError if a run is given twice."""
+    resolved = [folder.resolve() for folder in folders]
+    for number, folder in enumerate(folders):
+        if resolved[number] in resolved[:number]:
+            raise ConfigError([f"{folder} is given twice: an ensemble averages the probabilities of different runs"])
