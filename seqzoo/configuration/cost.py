@@ -70,9 +70,10 @@ def memory_to_train(cost: Cost) -> str:
 
 
 def count_weights(model: nn.Module) -> int:
-    """The number of weights in the state dict, trained or fixed; other buffers are not counted."""
+    """The number of weights in the state dict, trained or fixed; other buffers and whole numbers are not counted."""
     saved = model.state_dict().keys()
-    fixed = [buffer for name, buffer in model.named_buffers() if name in saved]
+    buffers = (buffer for name, buffer in model.named_buffers() if name in saved)
+    fixed = [buffer for buffer in buffers if buffer.is_floating_point() or buffer.is_complex()]
     return sum(tensor.numel() for tensor in (*model.parameters(), *fixed))
 
 

@@ -75,6 +75,11 @@ SPELLED = 3_000_000
 NEIGHBOURS = 2
 """Words on each side that a linear tagger beside the network reads."""
 
+NGRAMS_OF_TEXT = {True: (6, 6_000_000), False: (5, 2_000_000)}
+"""Whether text is read by characters -> the length of the n-grams that are mixed with a language model, and the
+training steps up to which they are: their counts take up to 60 bytes for each different n-gram.
+"""
+
 WIDTHS = {
     "classification": ((20_000, 32), (1_000_000, 64), (10_000_000, 100), (float("inf"), 256)),
     "tagging": ((20_000, 64), (1_000_000, 128), (float("inf"), 256)),
@@ -225,6 +230,10 @@ def head(case: Case) -> Iterator[Choice]:
         yield Choice({"task.tied_embeddings": True}, "half as many weights to learn of rare words")
         if survey.sources.distinct_words > CUTOFFS[-1]:
             yield Choice({"task.softmax_cutoffs": [*CUTOFFS]}, f"{survey.sources.distinct_words:,} different words")
+    if survey.kind == "language_modeling":
+        longest, most = NGRAMS_OF_TEXT[case.by_characters]
+        if case.total_steps <= most:
+            yield Choice({"task.ngrams": longest}, "n-grams know the phrases that the text repeats")
 
 
 def linear_classifier(case: Case) -> Iterator[Choice]:

@@ -31,6 +31,10 @@ PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
 """The first ids of every vocabulary: padding, unknown tokens, begin and end of generated text."""
 
 
+BEFORE = 9
+"""Number of steps before a window of running text that `Batch.before` holds."""
+
+
 BLANK = 2
 """The id of a missing token in the vocabularies of task=cloze, which generates no text."""
 
@@ -68,6 +72,8 @@ class Batch:
             part of the input.
         continues: (B,) the row of the previous batch that each row continues, -1 for a new sequence; None: where
             batches continue each other, row i continues row i.
+        before: (B, BEFORE) the ids before each row in its sequence, -1 where there are fewer; None: rows are whole
+            sequences, or the data does not say. They are read by models of n-grams, which carry no state.
         spelling: characters of the tokens of `inputs`, for encoders that read characters.
         references: all correct answers of each row as text, where answers are texts; `targets` holds one of them.
         tokens: the tokens of `inputs` as text; None: not kept.
@@ -82,6 +88,7 @@ class Batch:
     learning_rate_scale: float = 1.0
     spans: Tensor | None = None
     continues: Tensor | None = None
+    before: Tensor | None = None
     spelling: Spelling | None = None
     references: list[list[str]] | None = None
     tokens: list[list[str]] | None = None

@@ -121,6 +121,22 @@ class ScoresTexts(Protocol):
 
 
 @runtime_checkable
+class Calibrates(Protocol):
+    """A task with parameters that are fitted on the validation split after training, with the best weights."""
+
+    def calibrate(self, encoded: Iterable[tuple[Batch, Features]]) -> bool:
+        """Fit them.
+
+        Args:
+            encoded: the batches of the split in order, with their features; they are computed only if they are read.
+
+        Returns:
+            Whether they have changed.
+        """
+        ...
+
+
+@runtime_checkable
 class ScoresAnswers(Protocol):
     """A task that can compute the probability of a given answer."""
 

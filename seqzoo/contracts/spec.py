@@ -60,6 +60,21 @@ class WordVectors:
 
 
 @dataclass(frozen=True)
+class TrainingText:
+    """The training split of running text, which models of n-grams count.
+
+    Args:
+        size: number of its ids; saved with a run.
+        ids: (size,); None in a finished run, whose weights hold them if the model has n-grams.
+        starts: (D,) where sequences begin. Each ends with the first id of the next one, which is its last target.
+    """
+
+    size: int
+    ids: Tensor | None = None
+    starts: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Channels:
     """How the measurements of a step become inputs: (value - mean) / scale, fitted on the training split.
 
@@ -103,6 +118,7 @@ class DataSpec:
         rate: sampling rate in Hz of sound, whose steps are blocks of input_size samples; None: other inputs.
         channels: how measurements become inputs; None: inputs are not scaled.
         steps_per_quarter: steps per quarter note of music, whose steps are frames of notes; None: other inputs.
+        text: the training split, where it is running text.
     """
 
     kind: str
@@ -120,6 +136,7 @@ class DataSpec:
     rate: int | None = None
     channels: Channels | None = None
     steps_per_quarter: int | None = None
+    text: TrainingText | None = None
 
     @property
     def given_as_files(self) -> bool:

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqzoo.contracts.batch import UNKNOWN, Batch
+from seqzoo.contracts.batch import BEFORE, UNKNOWN, Batch
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.parts import DataModule
-from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.spec import DataSpec, TrainingText
 from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.documents import split_documents
 from seqzoo.data.batching.ragged import gather_spans, is_padded
@@ -74,7 +74,9 @@ class Streams(NamedTuple):
         lengths = (self.lengths - first).clamp(max=end - first)
         inputs, _ = gather_spans(self.ids, self.starts + first, lengths)
         targets, _ = gather_spans(self.ids, self.starts + first + 1, lengths)
-        return Batch(inputs, lengths, targets, padded=is_padded(lengths))
+        steps = torch.arange(first - BEFORE, first)
+        before = self.ids[(self.starts[:, None] + steps).clamp(min=0)].masked_fill(steps < 0, -1)
+        return Batch(inputs, lengths, targets, padded=is_padded(lengths), before=before)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -142,9 +144,13 @@ class RunningText(DataModule):
         codec = self.learn(texts["train"]) if spec is None else spec.inputs
         if not isinstance(codec, TextCodec):
             raise DataError("the saved run has no vocabulary for this text: was it trained on other data?")
-        self.spec = DataSpec("language_modeling", codec.size, codec.size, codec, codec)
         self._separator = self._id_of_separator(codec)
         self._streams = {split: self._cut(split, text, codec) for split, text in texts.items()}
+        text = self._training_text()
+        # the text has changed since the run was saved, or its version saved no size
+        other = spec is not None and (spec.text is None or spec.text.size != text.size)
+        kept = spec.text if spec is not None and other else text
+        self.spec = DataSpec("language_modeling", codec.size, codec.size, codec, codec, text=kept)
 
     def splits(self) -> dict[str, int]:
         """The number of targets of each split, one less than its tokens."""
@@ -184,6 +190,12 @@ class RunningText(DataModule):
                 "give the token that each document begins with"
             )
         return ids[0]
+
+    def _training_text(self) -> TrainingText:
+        ids, starts, _ = self._streams["train"]
+        if self._separator is not None:
+            starts = torch.cat([starts, (ids[:-1] == self._separator).nonzero()[:, 0]]).unique()
+        return TrainingText(len(ids), ids, starts)
 
     def _streams_of(self, split: str) -> Streams:
         if split not in self._streams:

@@ -49,9 +49,9 @@ from seqzoo.training.device import (
     seed_everything,
     select_device,
 )
-from seqzoo.training.evaluation import evaluate
+from seqzoo.training.evaluation import calibrate, evaluate
 from seqzoo.training.loop import Stopped, fit
-from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
+from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights, save_weights
 from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, read_config, read_json
 from seqzoo.training.record.run import Run, format_table
 from seqzoo.training.record.tracking import Ending, Tracker
@@ -255,8 +255,11 @@ def _finish(
     run: Run, experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost
 ) -> dict[str, Any]:
     """Score the best weights on all held-out splits, write metrics.json and log a table."""
-    load_weights(run.folder / BEST, session.model)
+    metadata = load_weights(run.folder / BEST, session.model)
     position, precision = session.position, session.settings.precision
+    with during(lambda: "while the model was calibrated on the validation split"):
+        if calibrate(session.model, data, session.device, precision):
+            save_weights(run.folder / BEST, session.model, metadata)
     held_out = [split for split in data.splits() if split != "train"]
     reports = {split: _report(session.model) for split in held_out}
     scores = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, cast
 
 import torch
@@ -14,6 +15,7 @@ from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
+from seqzoo.network.heads.ngram_mixture import NgramMixture
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.tasks.decoding import Search, Start, Step, Unmet, mean_log
 from seqzoo.tasks.decoding.forms import check_form
@@ -42,6 +44,8 @@ class LanguageModeling(WritingTask):
             (Merity et al., Regularizing and Optimizing LSTM Language Models, 2018, https://arxiv.org/abs/1708.02182).
         temporal_activation_regularization: beta of the same paper, weight of the mean squared difference of the
             features of consecutive steps.
+        ngrams: the longest n-grams of a `NgramMixture`. The network is trained by its own loss; in validation, test,
+            scores of texts and generation, the distribution is the mixture's. 0: the network alone.
         search: the options of decoding; a text is continued by up to `max_length` tokens.
 
     Raises:
@@ -74,6 +78,7 @@ class LanguageModeling(WritingTask):
         locked: bool = False,
         activation_regularization: float = 0.0,
         temporal_activation_regularization: float = 0.0,
+        ngrams: int = 0,
         search: Search = Search(temperature=0.8),  # noqa: B008 (frozen)
     ):
         super().__init__()
@@ -101,11 +106,14 @@ class LanguageModeling(WritingTask):
             self.head = MixtureOfSoftmaxes(feature_size, spec.output_size, softmax_mixtures, tied)
         else:
             self.head = Softmax(feature_size, spec.output_size, tied)
+        self.ngrams = NgramMixture(ngrams, spec) if ngrams else None
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         return features.outputs
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
+        if self.ngrams is not None and not self.training:
+            return Loss(-self._target_scores(scores, batch).sum(), batch.lengths.sum())
         dropped = self.dropout(scores)
         targets = batch.required_targets
         if batch.padded:
@@ -173,26 +181,57 @@ class LanguageModeling(WritingTask):
     @torch.no_grad()
     def target_scores(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(B, T, O) features -> (B, T): the log-probability of each target, in nats, 0 at padded steps."""
-        # row by row, because the logits of a whole batch, (B, T, V), may not fit into memory
-        rows = [
-            self.head.log_probabilities(row).gather(1, targets[:, None])[:, 0]
-            for row, targets in zip(outputs, batch.required_targets, strict=True)
-        ]
-        return torch.stack(rows).masked_fill(~mask(batch.lengths, outputs.shape[1]), 0.0)
+        return self._target_scores(outputs, batch)
+
+    def _target_scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        scores = self._by_network(outputs, batch)
+        if self.ngrams is not None:
+            scores = self.ngrams(scores, *self.ngrams.of_targets(batch))
+        return scores.masked_fill(~mask(batch.lengths, scores.shape[1]), 0.0)
+
+    def _by_network(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The log-probability of each target by the network alone, (B, T)."""
+        targets = batch.required_targets
+        return self.head.target_log_probabilities(outputs.flatten(0, 1), targets.flatten()).view_as(targets)
+
+    @torch.no_grad()
+    def calibrate(self, encoded: Iterable[tuple[Batch, Features]]) -> bool:
+        """Fit the shares of network and n-grams in the mixture."""
+        if self.ngrams is None:
+            return False
+        parts = []
+        for batch, features in encoded:
+            real = mask(batch.lengths, batch.inputs.shape[1])
+            of_targets = (self._by_network(features.outputs, batch), *self.ngrams.of_targets(batch))
+            parts.append([values[real] for values in of_targets])
+        network, ngrams, known = (torch.cat(values) for values in zip(*parts, strict=True))
+        self.ngrams.fit(network, ngrams, known)
+        return True
 
     def start(self, features: Features, batch: Batch) -> Start:
-        return Start(self._log_probabilities(features.last), features.state)
+        if self.ngrams is None:
+            return Start(self._log_probabilities(features.last), features.state)
+        contexts = self.ngrams.contexts(batch)
+        return Start(self._log_probabilities(features.last, contexts), (features.state, contexts))
 
     def step(self, model: Network) -> Step:
         def step(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
             output, state = model.step(token, state)
             return self._log_probabilities(output), state
 
-        return step
+        def step_with_ngrams(token: Tensor, state: State, memory: State) -> tuple[Tensor, State]:
+            of_network, contexts = state
+            output, of_network = model.step(token, of_network)
+            contexts = torch.cat([contexts, token[:, None]], 1)[:, 1:]
+            return self._log_probabilities(output, contexts), (of_network, contexts)
 
-    def _log_probabilities(self, output: Tensor) -> Tensor:
-        """Log-probabilities of the next token, -inf for special ones: (B, O) -> (B, V)."""
+        return step if self.ngrams is None else step_with_ngrams
+
+    def _log_probabilities(self, output: Tensor, contexts: Tensor | None = None) -> Tensor:
+        """Log-probabilities of the next token, -inf for special ones: (B, O) -> (B, V); contexts: of the n-grams."""
         scores = self.head.log_probabilities(output)
+        if self.ngrams is not None and contexts is not None:
+            scores = self.ngrams(scores, *self.ngrams.following(contexts))
         scores[:, [PAD, UNKNOWN]] = float("-inf")
         return scores.log_softmax(-1)
 

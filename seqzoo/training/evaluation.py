@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
-from seqzoo.contracts.batch import Alignment, Batch, Loss
-from seqzoo.contracts.capabilities import Aligns, Report
+from seqzoo.contracts.batch import Alignment, Batch, Features, Loss
+from seqzoo.contracts.capabilities import Aligns, Calibrates, Report
 from seqzoo.contracts.parts import DataModule
 from seqzoo.network import results
 from seqzoo.network.model import Model
@@ -43,19 +45,15 @@ def _scores(
 ) -> dict[str, float]:
     metrics = results.metrics_of(model.task, model.task.metrics())
     decode = confusion is not None or any(metric.from_predictions for metric in metrics)
-    total, count, state = 0.0, 0.0, None
-    for batch in results.batches_of(data, data.batches(split)):
-        batch = batch.to(device)
+    total, count = 0.0, 0.0
+    for batch, features in _encoded(model, data, split, device, precision):
         with autocast(precision, device):
-            features = model.encode(batch, state)
             loss = results.loss_of(model.task, model.task.loss(model.scores(batch, features), batch))
             predictions = model.task.decode(model, batch, features) if decode else []
             if decode:
                 results.predictions_of(model.task, batch, predictions)
         answers = [prediction.answer for prediction in predictions]
         references = results.references_of(model.task, batch, model.task.references(batch)) if decode else []
-        if data.stateful:
-            state = features.state
         loss = Loss(loss.total.double().cpu(), loss.count.cpu())
         total, count = total + float(loss.total), count + float(loss.count)
         with results.comparing(model.task, answers, references):
@@ -65,6 +63,29 @@ def _scores(
                 metric.update(loss, answers, references)
     scores = {metric.name: results.score_of(metric, metric.compute()) for metric in metrics}
     return {**scores, model.task.loss_name: total / max(count, 1.0)}
+
+
+def _encoded(
+    model: Model, data: DataModule, split: str, device: torch.device, precision: str
+) -> Iterator[tuple[Batch, Features]]:
+    """The batches of a split with their features, the state carried from each to the next where they continue."""
+    state = None
+    for batch in results.batches_of(data, data.batches(split)):
+        batch = batch.to(device)
+        with autocast(precision, device):
+            features = model.encode(batch, state)
+        if data.stateful:
+            state = features.state
+        yield batch, features
+
+
+@torch.no_grad()
+def calibrate(model: Model, data: DataModule, device: torch.device, precision: str) -> bool:
+    """Fit what a task fits on the validation split, see `Calibrates`; returns whether the model has changed."""
+    if not isinstance(model.task, Calibrates):
+        return False
+    with evaluating(model), autocast(precision, device):
+        return model.task.calibrate(_encoded(model, data, "validation", device, precision))
 
 
 @torch.no_grad()

@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from seqzoo import compose
+from seqzoo.baselines.kneser_ney import sequences
 from seqzoo.configuration.building import build_model
-from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.batch import BEFORE, Batch
 from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import TrainingText
 from seqzoo.data.running_text import RunningText
+from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 
 
 @dataclass(eq=False, kw_only=True)
@@ -132,6 +135,46 @@ def test_documents_are_read_from_their_own_beginnings() -> None:
         for begin, end in pairwise(begins):
             alone = Batch(ids[None, begin:end], torch.tensor([end - begin]), padded=False)
             torch.testing.assert_close(ours[begin:end], model.encode(alone).outputs[0])
+
+
+@pytest.mark.parametrize("separator", [None, "|"])
+def test_the_training_text_and_the_steps_before_a_window(separator: str | None) -> None:
+    """Those of the sequences that baselines read."""
+    text = "|abcdefghij|kl|m||nopqrstuvwxyzabcde|fg" * 3
+    data = loaded(text=text, batch_size=3, window=5, document_separator=separator, evaluation_batch_size=1)
+    batches = list(data.batches("train"))
+    whole = [sequence.tolist() for sequence in sequences(batches)]
+    counted = data.spec.text
+    assert counted is not None
+    assert counted.ids is not None
+    assert counted.starts is not None
+    starts = counted.starts.tolist()
+    ends = [*starts[1:], counted.size - 1]
+    assert sorted(counted.ids[a : b + 1].tolist() for a, b in zip(starts, ends, strict=True)) == sorted(whole)
+    growing: list[list[int]] = []
+    for batch in batches:
+        continues = range(batch.size) if batch.continues is None else batch.continues.tolist()
+        read = [growing[row] if growing and row >= 0 else [] for row in continues]
+        assert batch.before is not None
+        assert batch.before.tolist() == [[*[-1] * BEFORE, *ids][-BEFORE:] for ids in read]
+        inputs = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
+        growing = [[*ids, *row[:length]] for ids, (row, length) in zip(read, inputs, strict=True)]
+
+
+def test_a_finished_run_knows_the_size_of_its_text() -> None:
+    data, other = (
+        loaded(batch_size=3, evaluation_batch_size=2),
+        loaded(text="abcabc", batch_size=3, evaluation_batch_size=2),
+    )
+    saved = spec_from_plain(spec_to_plain(data.spec))
+    assert saved.text == TrainingText(26)
+    data.load(saved)
+    assert data.spec.text is not None
+    assert data.spec.text.ids is not None
+    other.load(saved)
+    assert other.spec.text == TrainingText(26), "the text has changed: the weights have the one that was counted"
+    older = {name: value for name, value in spec_to_plain(data.spec).items() if name != "text_size"}
+    assert spec_from_plain(older).text is None
 
 
 def test_a_separator_that_is_no_token() -> None:

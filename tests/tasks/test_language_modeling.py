@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
+import seqzoo
 from seqzoo import compose
+from seqzoo.baselines.kneser_ney import sequences
 from seqzoo.configuration.building import build_model
 from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.batch import PAD, UNKNOWN, Batch
 from seqzoo.contracts.errors import ConfigError, DataError
+from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.text.codec import TextCodec
+from seqzoo.network.heads.ngram_model import NgramModel
 from seqzoo.network.model import Model
 from seqzoo.tasks.decoding import Search
+from seqzoo.training.evaluation import calibrate, evaluate
 from seqzoo.training.record.checkpoint import load_weights, save_weights
 
 CODEC = TextCodec.learn("characters", [list("abcdefgh")])
@@ -82,6 +91,78 @@ def test_a_wide_beam_finds_the_best_continuation_under_constraints() -> None:
             model.task.decode(model, batch)
     with pytest.raises(ConfigError, match="same_length is for tasks that rewrite a source text"):
         build("+task.search.same_length=true")
+
+
+WITH_NGRAMS = ("task.ngrams=3", "data.window=7", "data.batch_size=3", "data.evaluation_batch_size=2")
+
+
+def with_ngrams(*overrides: str) -> tuple[Model, DataModule]:
+    torch.manual_seed(0)
+    options = ("task=language_modeling", "backbone.hidden_size=8", "data.train_size=2_000", *WITH_NGRAMS, *overrides)
+    model, data = seqzoo.build(*options, "data.validation_size=200")
+    torch.nn.init.normal_(model.task.head.weight, std=2.0)
+    return model.eval(), data
+
+
+@pytest.mark.parametrize("separator", ["null", "'.'"])
+def test_ngrams_alone_have_the_loss_of_the_baseline(separator: str) -> None:
+    model, data = with_ngrams(f"data.document_separator={separator}")
+    texts = [sequences(data.plain_batches(split)) for split in ("train", "validation")]
+    expected = NgramModel(texts[0], 3, data.spec.output_size).probabilities(texts[1], 3)
+    model.task.ngrams.share.zero_()
+    scores = evaluate(model, data, "validation", torch.device("cpu"))
+    assert scores["loss_nats"] == pytest.approx(-numpy.log(expected).mean(), abs=1e-6)
+    assert scores["perplexity"] == pytest.approx(math.exp(scores["loss_nats"]))
+
+
+def test_the_shares_of_the_mixture_are_fitted_to_validation() -> None:
+    model, data = with_ngrams()
+    before = evaluate(model, data, "validation", torch.device("cpu"))["loss_nats"]
+    assert calibrate(model, data, torch.device("cpu"), "fp32")
+    assert (model.task.ngrams.share != 0.5).any()
+    assert evaluate(model, data, "validation", torch.device("cpu"))["loss_nats"] < before
+    plain, _ = with_ngrams("task.ngrams=0")
+    assert not calibrate(plain, data, torch.device("cpu"), "fp32")
+
+
+def test_the_network_is_trained_by_its_own_loss() -> None:
+    (model, data), (plain, _) = with_ngrams(), with_ngrams("task.ngrams=0")
+    batch = next(data.batches("train"))
+    losses = [of.train().loss(batch)[0].total for of in (model, plain)]
+    assert losses[0] == losses[1]
+    assert model.eval().loss(batch)[0].total < losses[0]
+
+
+@pytest.mark.parametrize(
+    "search",
+    [Search(), Search(temperature=0), Search(temperature=0, beam_size=3)],
+    ids=["sampling", "greedy", "beam"],
+)
+@torch.no_grad()
+def test_texts_are_generated_from_the_mixture_that_scores_them(search: Search) -> None:
+    """Except that special tokens are never written."""
+    model, data = with_ngrams()
+    model.task.ngrams.share.copy_(torch.tensor([0.9, 0.5, 0.2]))
+    model.task.search = dataclasses.replace(search, max_length=6)
+    prompts = [data.spec.input_codec.encode(text) for text in ("the d", "a")]
+    rows = pad_sequence([torch.tensor(ids) for ids in prompts], batch_first=True)
+    lengths = torch.tensor([len(ids) for ids in prompts])
+    hypotheses, _ = model.task.hypotheses(model, Batch(rows, lengths))
+    for prompt, [best, *_] in zip(prompts, hypotheses, strict=True):
+        ids = torch.tensor([*prompt, *best.ids])
+        text = Batch(ids[None, :-1], torch.tensor([len(ids) - 1]), ids[None, 1:], padded=False)
+        of_targets = model.task.target_scores(model.encode(text).outputs, text)[0, len(prompt) - 1 :]
+        special = []
+        for end in range(len(prompt), len(ids)):
+            start = Batch(ids[None, :end], torch.tensor([end]), padded=False)
+            outputs = model.encode(start).last
+            logs = model.task.ngrams(
+                model.task.head.log_probabilities(outputs),
+                *model.task.ngrams.following(model.task.ngrams.contexts(start)),
+            )
+            assert float(logs.exp().sum()) == pytest.approx(1, abs=1e-5)
+            special.append((1 - logs[0, [PAD, UNKNOWN]].exp().sum()).log())
+        assert best.score == pytest.approx(float((of_targets - torch.stack(special)).sum()), abs=1e-4)
 
 
 def test_activation_regularization_by_its_formula() -> None:

@@ -74,7 +74,11 @@ AVERAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides", [*([task] for task in TASKS), *(["tagging", *a] for a in AVERAGES)], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [*([task] for task in TASKS), ["language_modeling", "task.ngrams=3"], *(["tagging", *a] for a in AVERAGES)],
+    ids=str,
+)
 def test_a_resumed_run_ends_as_the_uninterrupted_one(
     overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +93,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(
     assert stopped["position"]["step"] == 13
     assert stopped["position"]["batch"] > 0, "the cut must lie inside an epoch"
     assert (stopped["state"] is not None) == (task == "language_modeling")
-    assert stopped["averaging"]["started"] == bool(more), "the cut must lie inside an average"
+    assert stopped["averaging"]["started"] == (more in AVERAGES), "the cut must lie inside an average"
     resumed = runs.resume(tmp_path / "cut", [])
     for split in ("train", "validation", "test"):
         assert resumed[split] == whole[split]

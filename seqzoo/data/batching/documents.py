@@ -30,10 +30,16 @@ def split_documents(batch: Batch, separator: int, last: Tensor | None) -> tuple[
     following[ends] = batch.lengths
     lengths = following - step
     places = stream * batch.inputs.shape[1] + step
+    first = torch.cat([ends.new_zeros(1), ends[:-1] + 1])
     continues = torch.full_like(stream, -1)
     if last is not None:
-        first = torch.cat([ends.new_zeros(1), ends[:-1] + 1])
         continues[first[continued]] = last[continued]
+    before = None
+    if batch.before is not None:
+        begin = (batch.before == separator).long()
+        begins_later = begin.flip(1).cumsum(1).flip(1) - begin
+        before = batch.before.new_full((len(stream), batch.before.shape[1]), -1)
+        before[first[continued]] = batch.before.masked_fill(begins_later > 0, -1)[continued]
     pieces = Batch(
         gather_spans(batch.inputs.flatten(), places, lengths)[0],
         lengths,
@@ -41,5 +47,6 @@ def split_documents(batch: Batch, separator: int, last: Tensor | None) -> tuple[
         padded=is_padded(lengths),
         learning_rate_scale=batch.learning_rate_scale,
         continues=continues,
+        before=before,
     )
     return pieces, ends

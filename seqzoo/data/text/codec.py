@@ -14,7 +14,7 @@ from seqzoo.contracts.errors import DataError, closest
 from seqzoo.contracts.note_notation import FINEST_GRID
 from seqzoo.contracts.options import check_options, fits, plain
 from seqzoo.contracts.span_notation import SCHEMES
-from seqzoo.contracts.spec import FASTEST_RATE, Channels, Codec, DataSpec, SpellingCodec, WordVectors
+from seqzoo.contracts.spec import FASTEST_RATE, Channels, Codec, DataSpec, SpellingCodec, TrainingText, WordVectors
 from seqzoo.data.text.subwords import SUBWORDS, Subwords
 from seqzoo.data.text.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, reads_backwards, wrapped
 from seqzoo.data.text.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
@@ -321,6 +321,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "rate": spec.rate,
         "channels": None if spec.channels is None else asdict(spec.channels),
         "steps_per_quarter": spec.steps_per_quarter,
+        "text_size": None if spec.text is None else spec.text.size,
     }
 
 
@@ -342,9 +343,10 @@ _FORM: dict[str, Any] = {
     "rate": int | None,
     "steps_per_quarter": int | None,
     "vectors": dict[str, float] | None,
+    "text_size": int | None,
 }
 _OLDER: dict[str, Any] = {"per_step": False, "marked": False, "character_size": 0, "characters": None}
-_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture", "rate", "channels", "steps_per_quarter"))
+_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture", "rate", "channels", "steps_per_quarter", "text_size"))
 """The values of what runs of older versions did not save."""
 LARGEST_SIZE = 2**31 - 1
 
@@ -365,7 +367,8 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             if not fits(plain[name], kind) or (name == "picture" and len(plain[name] or "CYX") != len("CYX")):
                 raise ValueError(f"{name} is {shown(plain[name])}")
         sizes = [plain[name] for name in ("input_size", "output_size", "character_size")]
-        if not all(0 <= size <= LARGEST_SIZE for size in [*sizes, *(plain["picture"] or [])]):
+        text_size = plain["text_size"]
+        if not all(0 <= size <= LARGEST_SIZE for size in [*sizes, *(plain["picture"] or []), text_size or 0]):
             raise ValueError(f"the sizes are {sizes}")
         if not 1 <= (1 if plain["rate"] is None else plain["rate"]) <= FASTEST_RATE:
             raise ValueError(f"rate is {plain['rate']}")
@@ -392,6 +395,7 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             plain["rate"],
             None if plain["channels"] is None else _channels(plain["channels"], plain["input_size"]),
             plain["steps_per_quarter"],
+            None if text_size is None else TrainingText(text_size),
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"the saved sizes and vocabularies of the run are damaged ({error!r})") from error

@@ -5,6 +5,7 @@ Source: Grave et al., Efficient softmax approximation for GPUs, 2017, https://ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -47,6 +48,19 @@ class AdaptiveSoftmax(Head):
         self.cluster_weight, self.cluster_bias = clusters.weight, clusters.bias
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        losses = [
+            F.cross_entropy(scores, ids, reduction="sum") for _, scores, ids in self._softmaxes(features, targets)
+        ]
+        return sum(losses[1:], losses[0])
+
+    def target_log_probabilities(self, features: Tensor, targets: Tensor) -> Tensor:
+        result = features.new_zeros(len(targets), dtype=torch.float32)
+        for rows, scores, ids in self._softmaxes(features, targets):
+            result = result.index_add(0, rows, -F.cross_entropy(scores, ids, reduction="none"))
+        return result
+
+    def _softmaxes(self, features: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Of the first softmax and of each cluster: the rows whose targets need it, their scores and their targets."""
         features = self.projection(features)
         (weight, bias), *clusters = self._parts()
         first = targets.clamp(max=self.edges[0])
@@ -56,11 +70,10 @@ class AdaptiveSoftmax(Head):
             first = first.masked_fill(inside, self.edges[0] + number)
             # on the meta device targets have no values, so that all rows are counted
             rows = inside.nonzero()[:, 0] if not targets.is_meta else targets
-            rare.append((features[rows], targets[rows] - begin))
-        total = F.cross_entropy(F.linear(features, weight, bias).float(), first, reduction="sum")
-        for (cluster_features, ids), (weight, bias) in zip(rare, clusters, strict=True):
-            total = total + F.cross_entropy(F.linear(cluster_features, weight, bias).float(), ids, reduction="sum")
-        return total
+            rare.append((rows, features[rows], targets[rows] - begin))
+        yield torch.arange(len(targets), device=targets.device), F.linear(features, weight, bias).float(), first
+        for (rows, cluster_features, ids), (weight, bias) in zip(rare, clusters, strict=True):
+            yield rows, F.linear(cluster_features, weight, bias).float(), ids
 
     def log_probabilities(self, features: Tensor) -> Tensor:
         features = self.projection(features)

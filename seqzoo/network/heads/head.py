@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor, nn
+
+from seqzoo.network.heads.linear_cross_entropy import SCORES_AT_ONCE
 
 
 class Head(nn.Module):
@@ -51,6 +54,20 @@ class Head(nn.Module):
     @abstractmethod
     def log_probabilities(self, features: Tensor) -> Tensor:
         """Log-probabilities of all tokens, in float32: (..., O) -> (..., V)."""
+
+    def target_log_probabilities(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Log-probabilities of some tokens, without those of all tokens of all rows in memory.
+
+        Args:
+            features: (N, O).
+            targets: ids, (N,).
+
+        Returns:
+            The log-probability of each target, (N,).
+        """
+        rows = max(1, SCORES_AT_ONCE.get(features.device.type, 2**22) // len(self.weight))
+        parts = zip(features.split(rows), targets.split(rows), strict=True)
+        return torch.cat([self.log_probabilities(some).gather(1, ids[:, None])[:, 0] for some, ids in parts])
 
 
 def onto(feature_size: int, width: int) -> nn.Module:

@@ -205,7 +205,7 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
     """Load what `save_weights` wrote into a model.
 
     Returns:
-        The metadata.
+        The metadata that it was given.
 
     Raises:
         CheckpointError: the file is damaged, or of another model.
@@ -213,9 +213,10 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
     with _weights(path) as file:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    if metadata.get("crc32") != _checksum(tensors):
+    if metadata.pop("crc32", None) != _checksum(tensors):
         raise CheckpointError(f"{path} is damaged: its checksum does not match its content")
     fill(model, tensors, path)
+    del metadata["format"]
     return metadata
 
 

@@ -142,6 +142,7 @@ SPEC = {
         {"inputs": {"kind": "text", "tokenizer": 1, "tokens": ["<pad>", "<unk>", "a"]}}, {"picture": [1, 2]},
         {"targets": {"kind": "labels", "labels": ["x", "y"], "scheme": "z"}}, {"vectors": {"words": "a"}},
         {"class_counts": [1, "a"]}, {"per_step": "no"},
+        {"text_size": -1}, {"text_size": "1"},
         {"characters": {"kind": "characters", "tokens": [], "limit": -1}},
     ],
     ids=str,

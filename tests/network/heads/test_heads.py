@@ -43,6 +43,13 @@ def test_the_loss_is_that_of_the_log_probabilities(make: Callable, width: int | 
         torch.testing.assert_close(ours, torch.zeros_like(ours) if theirs is None else theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_log_probabilities_of_targets_are_among_those_of_all_tokens(make: Callable) -> None:
+    head = make(None)
+    features, targets = torch.randn(N, FEATURES), torch.randint(0, V, (N,))
+    expected = head.log_probabilities(features).gather(1, targets[:, None])[:, 0]
+    torch.testing.assert_close(head.target_log_probabilities(features, targets), expected)
+
+
 def test_ignored_rows_count_nothing(make: Callable) -> None:
     head = make(None)
     features, targets = torch.randn(N, FEATURES, requires_grad=True), torch.randint(0, V, (N,))

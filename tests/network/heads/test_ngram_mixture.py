@@ -1,0 +1,121 @@
+"""n-grams beside a language model: distributions, the text that is counted, and the shares of the mixture."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+from seqzoo.contracts.batch import BEFORE, Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import DataSpec, TrainingText
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.network.heads.ngram_mixture import PRIOR, NgramMixture
+from seqzoo.network.heads.ngram_model import NgramModel
+
+V = 5
+
+
+def text(seed: int, size: int) -> numpy.ndarray[Any, Any]:
+    return numpy.random.default_rng(seed).choice(V - 1, size=size, p=[0.6, 0.2, 0.15, 0.05])
+
+
+def mixture(longest: int = 3) -> NgramMixture:
+    """Of two sequences: ids 0 to 100, and 100 to 199."""
+    counted = TrainingText(200, torch.from_numpy(text(0, 200)), torch.tensor([0, 100]))
+    return NgramMixture(longest, DataSpec("language_modeling", V, V, text=counted))
+
+
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_distributions_are_those_of_single_tokens(length: int) -> None:
+    model = NgramModel([text(0, 100), text(1, 50)], 4, V)
+    contexts = numpy.array([[0, 1, 0], [3, 3, 3], [V, V, 2], [4, 4, 0], [0, 0, 4], [V, V, V]])[:, 4 - length :]
+    found, known = model.distributions(contexts, length)
+    assert found.sum(1) == pytest.approx(numpy.ones(len(contexts)))
+    for token in range(V):
+        ids = numpy.concatenate([contexts, numpy.full((len(contexts), 1), token)], 1)
+        single, of_single = model.of_targets(ids, numpy.arange(length) == numpy.full_like(ids, length - 1), length)
+        assert found[:, token] == pytest.approx(single)
+        assert known.tolist() == of_single.tolist()
+    assert known[4] == 0, "4 was never seen"
+    assert known[0] == min(length - 1, 3), "0 1 0 was"
+
+
+def test_the_training_text_is_counted_by_sequences() -> None:
+    ids = text(0, 200)
+    reference = NgramModel([ids[:101], ids[100:]], 3, V)
+    found, _ = mixture().model.distributions(numpy.array([[0, 1], [V, 2]]), 3)
+    assert found == pytest.approx(reference.distributions(numpy.array([[0, 1], [V, 2]]), 3)[0])
+
+
+def test_the_counts_follow_the_weights_that_are_loaded() -> None:
+    trained, loaded = mixture(), NgramMixture(3, DataSpec("language_modeling", V, V, text=TrainingText(200)))
+    with pytest.raises(DataError, match="the training text in the weights of the model"):
+        _ = loaded.model
+    loaded.load_state_dict(trained.state_dict())
+    counts = loaded.model
+    contexts = torch.tensor([[0, 1], [2, 0]])
+    torch.testing.assert_close(loaded.following(contexts), trained.following(contexts))
+    loaded.load_state_dict({**trained.state_dict(), "share": torch.ones(3)})
+    assert loaded.model is counts
+    loaded.load_state_dict({**trained.state_dict(), "text": trained.text.clamp(max=2)})
+    assert loaded.model is not counts
+    loaded.load_state_dict({**trained.state_dict(), "text": trained.text + 1_000})
+    with pytest.raises(DataError, match="is damaged"):
+        _ = loaded.model
+
+
+def test_a_window_is_scored_after_the_tokens_before_it() -> None:
+    ngrams, ids = mixture(), torch.from_numpy(text(1, 12))
+    whole = Batch(ids[None, :-1], torch.tensor([11]), ids[None, 1:], padded=False)
+    before = torch.full((2, BEFORE), -1)
+    before[0, -6:], before[1, -1:] = ids[:6], ids[:1]
+    rows = torch.stack([ids[6:-1], ids[1:6]])
+    window = Batch(rows, torch.tensor([5, 5]), torch.stack([ids[7:], ids[2:7]]), padded=False, before=before)
+    logs, known = ngrams.of_targets(whole)
+    for values, expected in zip(ngrams.of_targets(window), (logs, known), strict=True):
+        torch.testing.assert_close(values, torch.stack([expected[0, 6:], expected[0, 1:6]]))
+    following, after = ngrams.following(ngrams.contexts(whole.first(1)))
+    appended = Batch(ids[None], torch.tensor([12]), torch.tensor([[*ids[1:], 2]]))
+    torch.testing.assert_close(following[0, 2], _last(ngrams, ids, 2))
+    assert after.item() == ngrams.of_targets(appended)[1][0, -2]
+
+
+def _last(ngrams: NgramMixture, ids: torch.Tensor, token: int) -> torch.Tensor:
+    """The log-probability of a token in the place of the last id."""
+    replaced = torch.tensor([*ids[1:-1], token])
+    return ngrams.of_targets(Batch(ids[None, :-1], torch.tensor([11]), replaced[None]))[0][0, -1]
+
+
+def test_shares_are_the_most_likely_ones() -> None:
+    ngrams = mixture(2)
+    network, other = torch.rand(4_000).clamp(0.01), torch.rand(4_000).clamp(0.01)
+    known = (torch.arange(4_000) < 3_000).long()
+    network = network.where(known == 0, network / 2)
+    ngrams.fit(network.log(), other.log(), known)
+    shares = torch.linspace(0.001, 0.999, 999)[:, None]
+    for number, share in enumerate(ngrams.share.tolist()):
+        p, q = network[known == number], other[known == number]
+        likelihoods = (shares * p + (1 - shares) * q).log().sum(1) + PRIOR / 2 * (shares * (1 - shares)).log()[:, 0]
+        assert share == pytest.approx(float(shares[likelihoods.argmax()]), abs=0.02)
+
+
+def test_a_mixture_by_its_formula() -> None:
+    ngrams = mixture(2)
+    ngrams.share.copy_(torch.tensor([0.25, 1.0]))
+    found = ngrams(torch.tensor([0.5, 0.5]).log(), torch.tensor([0.1, 0.1]).log(), torch.tensor([0, 1]))
+    assert found.exp().tolist() == pytest.approx([0.25 * 0.5 + 0.75 * 0.1, 0.5])
+    ngrams.share.zero_()
+    assert math.exp(ngrams(torch.zeros(1), torch.tensor([0.1]).log(), torch.tensor([0]))) == pytest.approx(0.1)
+
+
+def test_bad_options() -> None:
+    spec = DataSpec("language_modeling", V, V)
+    with pytest.raises(ValueError, match="ngrams is 11: it must be from 1 to 10, or 0 for none"):
+        NgramMixture(11, spec)
+    codec = TextCodec.learn("characters", ["ab"])
+    with pytest.raises(ValueError, match="do not give their training text"):
+        NgramMixture(2, DataSpec("language_modeling", codec.size, codec.size, codec, codec))
