@@ -1,4 +1,4 @@
-"""Answers that are numbers: the mean, the last value, and a linear model of the last values."""
+"""Answers that are numbers: the mean, the last value, that of a period before, and a linear model of a window."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from torch.nn import functional as F
 
 from seqzoo.baselines.contract import Answers, Baseline, Split
 from seqzoo.contracts.batch import Batch, Loss
+from seqzoo.contracts.capabilities import AnswersNumbers
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.spec import DataSpec
 
 WINDOWS = (1, 4, 16, 64)
 """Numbers of last steps that a linear model reads."""
+PERIODS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 24, 26, 30, 48, 52, 60, 90, 96, 144, 168, 288, 336, 365)
+"""Numbers of steps of a season."""
 PENALTIES = (1e-6, 1e-3, 1.0)
 """Factors of the squared weights, relative to the number of targets."""
 MOST_FEATURES = 1_000
@@ -31,7 +34,7 @@ class MeanTarget(Baseline):
 
     def fit(self, train: Split, validation: Split) -> None:
         targets = torch.cat([real_steps(batch.required_targets, batch, train.spec) for batch in train.batches()])
-        self.mean = targets.double().mean(0)
+        self.mean = targets.double().nanmean(0)
         self.description = "of the training targets"
 
     def answer(self, split: Split) -> Answers:
@@ -56,6 +59,34 @@ class LastValue(Baseline):
         return answers_of(
             split, lambda batch: at_targets(batch.inputs, batch, split.spec)[..., : split.spec.output_size]
         )
+
+
+class SeasonalNaive(Baseline):
+    """The value one period before, and the last value where there is none; the best period on the validation split."""
+
+    kind = "regression"
+    name = "seasonal naive"
+    speed = 1e5
+
+    @classmethod
+    def reads(cls, spec: DataSpec) -> bool:
+        return LastValue.reads(spec) and spec.per_step
+
+    def fit(self, train: Split, validation: Split) -> None:
+        longest = max(int(batch.lengths.max()) for batch in validation.batches())
+        periods = [period for period in PERIODS if period < longest] or [1]
+        self.period = validation.best(periods, lambda period: self._of(validation, period))
+        self.description = f"the value {self.period} steps before"
+
+    def answer(self, split: Split) -> Answers:
+        return self._of(split, self.period)
+
+    def _of(self, split: Split, period: int) -> Answers:
+        def predict(batch: Batch) -> Tensor:
+            values = batch.inputs[..., : split.spec.output_size]
+            return torch.cat([values[:, : period - 1], values[:, : values.shape[1] - period + 1]], 1)
+
+        return answers_of(split, predict)
 
 
 class LinearWindow(Baseline):
@@ -87,25 +118,20 @@ class LinearWindow(Baseline):
 
 
 def answers_of(split: Split, predict: Callable[[Batch], Tensor]) -> Answers:
-    """The answers of a split as text, and their loss by the task.
+    """The answers of a split, and their loss by the task.
 
     Args:
         split: whose targets are predicted.
         predict: returns numbers of the shape of the targets of a batch.
     """
-    texts: list = []
+    answers: list = []
     total, count = torch.zeros((), dtype=torch.double), 0.0
     for batch in split.batches():
-        numbers = predict(batch)
-        loss = split.task.loss(numbers, batch)
+        loss = split.task.loss(predict(batch), batch)
         total, count = total + loss.total.double(), count + float(loss.count)
-        for row, length in zip(numbers.tolist(), batch.lengths.tolist(), strict=True):
-            texts.append([_text(step) for step in row[:length]] if split.spec.per_step else _text(row))
-    return Answers(texts, Loss(total, torch.tensor(count)))
-
-
-def _text(numbers: list[float]) -> str:
-    return " ".join(f"{number:.9g}" for number in numbers)
+        if isinstance(split.task, AnswersNumbers):
+            answers += split.task.answers_by(predict, batch)
+    return Answers(answers if isinstance(split.task, AnswersNumbers) else None, Loss(total, torch.tensor(count)))
 
 
 def at_targets(values: Tensor, batch: Batch, spec: DataSpec) -> Tensor:
@@ -131,6 +157,8 @@ def _normal_equations(train: Split, steps: int) -> tuple[Tensor, Tensor, int]:
     for batch in train.batches():
         features = real_steps(window(batch, steps, train.spec), batch, train.spec)
         targets = real_steps(batch.required_targets.double(), batch, train.spec)
+        known = ~targets.isnan().any(-1)
+        features, targets = features[known], targets[known]
         squares, products, count = (
             squares + features.T @ features,
             products + features.T @ targets,

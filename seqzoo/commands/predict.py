@@ -304,13 +304,11 @@ def _tagged_conll(
 def _series_of(loaded: Loaded, files: list[str]) -> list[Any]:
     """The series of files, which are read as those of the training were."""
     from seqzoo.configuration.building import build_data
-    from seqzoo.data.files.series_files import SeriesFiles
+    from seqzoo.data.files.series_base import SeriesData
 
     data = build_data(loaded.config)
-    if not isinstance(data, SeriesFiles):
-        raise ConfigError(
-            ["--series reads files for a model of series, and the run was not trained on data=series_files"]
-        )
+    if not isinstance(data, SeriesData):
+        raise ConfigError(["--series reads files for a model of series, and the run was not trained on such files"])
     if not files:
         raise ConfigError(["--series needs a file: name one or more after the run directory"])
     return [one for file in files for one in data.read_unlabelled(file)]

@@ -54,6 +54,9 @@ BATCHES = ((500, 8), (2_000, 16), (20_000, 32), (200_000, 64), (float("inf"), 12
 EPOCHS = ((500, 40), (2_000, 30), (20_000, 15), (200_000, 5), (float("inf"), 3))
 """Training examples -> maximum number of epochs."""
 
+UPDATES_OF_FORECASTS = 1_500
+"""Updates that a network needs to continue a series: epochs are as many as that, if windows are few."""
+
 EPOCHS_OF_CLASSES = ((10_000, 15), (30_000, 12), (100_000, 8), (1_000_000, 5), (4_000_000, 3), (float("inf"), 1))
 """Training steps -> the same for classes of texts: a network knows 8,000 sentences by heart after three epochs."""
 
@@ -189,7 +192,7 @@ def vocabulary(case: Case) -> Iterator[Choice]:
 def network(case: Case) -> Iterator[Choice]:
     """Both directions where the whole input is known, and a width that grows with the number of steps."""
     kind, total = case.survey.kind, case.total_steps
-    if kind != "language_modeling":
+    if kind != "language_modeling" and not case.survey.ahead:
         yield Choice({"backbone": "bidirectional"}, "the whole input is known before the answer")
     width = _row(WIDTHS.get(kind, OTHER_WIDTHS), total)
     embedding = min(64, width) if case.by_characters else case.survey.vector_size or width
@@ -266,10 +269,12 @@ def scores(case: Case) -> Iterator[Choice]:
 
 
 def regularization(case: Case) -> Iterator[Choice]:
-    """Less dropout for more examples."""
+    """Less dropout for more examples; none for forecasts, which depend on small differences."""
     if case.survey.kind == "language_modeling":
         rate = 0.1 if case.by_characters else 0.3
         yield Choice({"encoder.dropout": 0.1, "task.dropout": rate}, "each text is read a few times")
+        return
+    if case.survey.ahead:
         return
     rate = _row(DROPOUTS, case.survey.examples)
     if case.survey.kind == "tagging":
@@ -326,7 +331,9 @@ def _epochs(case: Case) -> int:
         case "tagging":
             return _row(EPOCHS_OF_TAGS, case.survey.examples)
         case _:
-            return _row(EPOCHS, case.survey.examples)
+            epochs = _row(EPOCHS, case.survey.examples)
+            updates = UPDATES_OF_FORECASTS if case.survey.ahead else 0
+            return max(epochs, updates * _row(BATCHES, case.survey.examples) // case.survey.examples)
 
 
 def _row(table: Sequence[tuple[float, Any]], size: int) -> Any:

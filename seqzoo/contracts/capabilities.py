@@ -207,6 +207,20 @@ class Composes(Protocol):
         ...
 
 
+@runtime_checkable
+class AnswersNumbers(Protocol):
+    """A task whose answers are numbers, which a function may predict in place of a network."""
+
+    def answers_by(self, predict: Callable[[Batch], Tensor], batch: Batch) -> list:
+        """The answers to a batch with targets.
+
+        Args:
+            predict: returns numbers of the shape of the targets.
+            batch: the batch.
+        """
+        ...
+
+
 class Report(Protocol):
     """A confusion matrix over a split."""
 

@@ -81,6 +81,7 @@ class Channels:
     Args:
         names: of the C channels.
         means, scales: of each channel.
+        changes: mean absolute difference of neighbouring values of each channel.
         masked: whether values may be missing. Inputs then also hold, for each channel, whether its value is there, and
             the time since it last was.
         interval: the usual time between steps, where it varies; inputs then also hold the time since the step before,
@@ -90,6 +91,7 @@ class Channels:
     names: list[str]
     means: list[float]
     scales: list[float]
+    changes: list[float]
     masked: bool = False
     interval: float | None = None
 

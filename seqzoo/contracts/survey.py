@@ -61,6 +61,7 @@ class Survey:
         scheme: the scheme of tags that mark spans, such as "bio"; None: tags mark no spans.
         vector_size: width of pretrained word vectors; None: there are none.
         numbers: whether inputs are numbers.
+        ahead: whether targets are the next inputs.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class Survey:
     scheme: str | None = None
     vector_size: int | None = None
     numbers: bool = False
+    ahead: bool = False
 
     @property
     def aligned(self) -> bool:

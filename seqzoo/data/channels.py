@@ -40,11 +40,12 @@ def fit_channels(
     scales = torch.where(scales <= 1e-12 * means.abs(), torch.ones_like(scales), scales)
     if not scaled:
         means, scales = torch.zeros_like(means), torch.ones_like(scales)
+    changes = torch.cat([part.diff(dim=0).abs() for part in values]).nanmean(0).nan_to_num()
     intervals = torch.cat([part.diff() for part in times if part is not None] or [torch.zeros(0)])
     interval = None
     if len(intervals) and intervals.max() - intervals.min() > REGULAR * intervals.median():
         interval = float(intervals.median())
-    return Channels(names, means.tolist(), scales.tolist(), bool((~present).any()), interval)
+    return Channels(names, means.tolist(), scales.tolist(), changes.tolist(), bool((~present).any()), interval)
 
 
 def constant_channels(names: list[str], values: Sequence[Tensor]) -> list[str]:

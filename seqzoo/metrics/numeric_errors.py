@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from seqzoo.metrics.answers import PredictionMetric, labels
 
@@ -29,6 +29,69 @@ class MeanAbsoluteError(PredictionMetric):
 
     def compute(self) -> float:
         return self.total / self.count if self.count else math.nan
+
+
+class RootMeanSquaredError(MeanAbsoluteError):
+    """Root mean squared error per number, of the answers.
+
+    Raises:
+        ValueError: as `MeanAbsoluteError`.
+    """
+
+    name = "rmse"
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        for predicted, correct in _vectors(answer, reference):
+            self.total += sum((a - b) ** 2 for a, b in zip(predicted, correct, strict=True))
+            self.count += len(correct)
+
+    def compute(self) -> float:
+        return math.sqrt(super().compute())
+
+
+class SymmetricPercentageError(MeanAbsoluteError):
+    """Symmetric mean absolute percentage error (sMAPE) per number: 200 |a - b| / (|a| + |b|), 0 where both are 0.
+
+    Raises:
+        ValueError: as `MeanAbsoluteError`.
+
+    Source: Makridakis, Accuracy Measures: Theoretical and Practical Concerns, 1993,
+    https://doi.org/10.1016/0169-2070(93)90079-3
+    """
+
+    name = "smape"
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        for predicted, correct in _vectors(answer, reference):
+            pairs = [(abs(a - b), abs(a) + abs(b)) for a, b in zip(predicted, correct, strict=True)]
+            self.total += sum(200 * error / size for error, size in pairs if size)
+            self.count += len(correct)
+
+
+class MeanAbsoluteScaledError(MeanAbsoluteError):
+    """Mean absolute scaled error (MASE): the absolute error divided by the mean absolute difference of neighbouring
+    values in the training split, which is the error of the last value as a forecast of one step. nan for data without
+    scaling.
+
+    Attributes:
+        changes: these differences, for each number of a step; the task sets them.
+
+    Raises:
+        ValueError: as `MeanAbsoluteError`.
+
+    Source: Hyndman & Koehler, Another Look at Measures of Forecast Accuracy, 2006,
+    https://doi.org/10.1016/j.ijforecast.2006.03.001
+    """
+
+    name = "mase"
+    changes: Sequence[float] = ()
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        for predicted, correct in _vectors(answer, reference):
+            scales = self.changes or [math.nan] * len(correct)
+            triples = zip(predicted, correct, scales, strict=True)
+            self.total += sum(abs(a - b) / scale if scale else math.nan for a, b, scale in triples)
+            self.count += len(correct)
 
 
 class NormalizedError(PredictionMetric):
@@ -84,6 +147,8 @@ class NormalizedErrorAt84(NormalizedError):
 
 
 def _vectors(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[list[float], list[float]]]:
-    """Pairs of (predicted vector, correct vector): one per row, or one per step."""
+    """Pairs of (predicted vector, correct vector): one per row, or one per step, but none where a number is missing."""
     for predicted, correct in labels(answer, reference):
-        yield [float(number) for number in predicted.split()], [float(number) for number in correct.split()]
+        numbers = [float(number) for number in correct.split()]
+        if not any(map(math.isnan, numbers)):
+            yield [float(number) for number in predicted.split()], numbers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -9,9 +11,10 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import Batch, Features, Prediction
 from seqzoo.contracts.errors import DataError
-from seqzoo.contracts.parts import Network
+from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName
+from seqzoo.metrics.numeric_errors import MeanAbsoluteScaledError
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.tasks.regression import Regression, written
 
@@ -66,7 +69,7 @@ class Forecasting(Regression):
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         networks = [model, *(model.other_networks if isinstance(model, Ensemble) else ())]
         numbers = torch.stack([network.task.forecast(network, batch) for network in networks]).mean(0)
-        return [Prediction(answer, 0.0) for answer in written(numbers)]
+        return [Prediction(answer, 0.0) for answer in written(self.in_units(numbers))]
 
     def forecast(self, model: Network, batch: Batch) -> Tensor:
         """The next values in a closed loop, (B, horizon, D).
@@ -79,34 +82,72 @@ class Forecasting(Regression):
         Raises:
             DataError: a row is too short, or lacks the further inputs of the steps of the forecast.
         """
-        further = self.spec.input_size - self.spec.output_size
-        if batch.targets is None and further and self.horizon > 1:
-            raise DataError(
-                f"the model reads {further} inputs besides the series, which are not known for {self.horizon} steps "
-                "ahead: set task.horizon=1, or train on the series alone"
-            )
         known = batch.lengths if batch.targets is None else self._known_steps(batch.lengths)
         features = model.encode(replace(batch, lengths=known, padded=True))
-        state, outputs, rows = features.state, features.last, torch.arange(batch.size, device=known.device)
-        predictions = [self.head(self.dropout(outputs))]
-        for step in range(self.horizon - 1):
-            inputs = predictions[-1]
-            if further:
-                inputs = torch.cat([inputs, batch.inputs[rows, known + step, self.spec.output_size :]], 1)
-            outputs, state = model.step(inputs, state)
+        state, outputs = features.state, features.last
+        predictions: list[Tensor] = []
+        for step in range(self.horizon):
+            if step:
+                outputs, state = model.step(self._next_inputs(predictions[-1], batch, known + step - 1), state)
             predictions.append(self.head(self.dropout(outputs)))
         return torch.stack(predictions, 1)
 
-    def references(self, batch: Batch) -> list:
+    def answers_by(self, predict: Callable[[Batch], Tensor], batch: Batch) -> list:
+        known, rows = self._known_steps(batch.lengths), torch.arange(batch.size)
+        inputs = batch.inputs.clone()
+        predictions: list[Tensor] = []
+        for step in range(self.horizon):
+            if step:
+                inputs[rows, known + step - 1] = self._next_inputs(predictions[-1], batch, known + step - 1)
+            read = replace(batch, inputs=inputs, lengths=known + step, padded=True)
+            predictions.append(predict(read)[rows, known + step - 1].to(inputs))
+        return written(self.in_units(torch.stack(predictions, 1)))
+
+    def _next_inputs(self, values: Tensor, batch: Batch, places: Tensor) -> Tensor:
+        """The inputs of the next step: predicted values (B, D), and the further inputs, (B, I).
+
+        Args:
+            values: the predictions.
+            batch: with the further inputs.
+            places: (B,), of the step in the inputs of the batch.
+        """
+        size, channels = self.spec.output_size, self.spec.channels
+        count = self.spec.input_size if channels is None else len(channels.names)
+        if batch.targets is not None:
+            inputs = batch.inputs[torch.arange(batch.size, device=places.device), places].clone()
+        elif count > size:
+            raise DataError(
+                f"the model reads {count - size} inputs besides the series, which are not known {self.horizon} steps "
+                "ahead: set task.horizon=1, or train on the series alone"
+            )
+        else:
+            inputs = values.new_full(
+                (batch.size, self.spec.input_size), math.log(2)
+            )  # log(1 + t) of the usual interval
+        inputs[:, :size] = values
+        if channels is not None and channels.masked:
+            inputs[:, count : count + size] = 1.0  # a predicted value is there, and
+            inputs[:, 2 * count : 2 * count + size] = math.log(2)  # so was the one before
+        return inputs
+
+    def answers(self, numbers: Tensor, batch: Batch) -> list:
+        """The steps of numbers (B, T, D) that are forecast, in the units of the data."""
         steps = torch.arange(self.horizon, device=batch.lengths.device) - 1
         steps = self._known_steps(batch.lengths)[:, None] + steps
-        return written(batch.required_targets.gather(1, steps[..., None].expand(-1, -1, self.spec.output_size)))
+        return written(self.in_units(numbers.gather(1, steps[..., None].expand(-1, -1, self.spec.output_size))))
+
+    def metrics(self) -> list[Metric]:
+        metrics = super().metrics()
+        for metric in metrics:
+            if isinstance(metric, MeanAbsoluteScaledError) and self.spec.channels is not None:
+                metric.changes = self.spec.channels.changes[: self.spec.output_size]
+        return metrics
 
     def _known_steps(self, lengths: Tensor) -> Tensor:
         """The number of inputs of rows of these lengths that are read before the forecast."""
         if int(lengths.min()) < self.horizon:
             raise DataError(
                 f"a row has {int(lengths.min())} steps, too few to forecast task.horizon={self.horizon}: lower it, or "
-                "raise data.steps"
+                "give longer rows"
             )
         return lengths - self.horizon + 1

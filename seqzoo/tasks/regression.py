@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -90,19 +90,31 @@ class Regression(Task):
 
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         scores = model.scores(batch, features)
-        return [Prediction(answer, 0.0) for answer in self._texts(scores, batch.lengths)]
+        return [Prediction(answer, 0.0) for answer in self.answers(scores, batch)]
 
     def average(self, scores: Sequence[Tensor]) -> Tensor:
         return torch.stack([at_least_single(part) for part in scores]).mean(0)
 
     def references(self, batch: Batch) -> list:
-        return self._texts(batch.required_targets, batch.lengths)
+        return self.answers(batch.required_targets, batch)
 
-    def _texts(self, numbers: Tensor, lengths: Tensor) -> list:
-        rows = written(numbers)
+    def answers(self, numbers: Tensor, batch: Batch) -> list:
+        """Numbers of the shape of the targets as answers, in the units of the data."""
+        rows = written(self.in_units(numbers))
         if not self.spec.per_step:
             return rows
-        return [row[self.washout : length] for row, length in zip(rows, lengths.tolist(), strict=True)]
+        return [row[self.washout : length] for row, length in zip(rows, batch.lengths.tolist(), strict=True)]
+
+    def answers_by(self, predict: Callable[[Batch], Tensor], batch: Batch) -> list:
+        return self.answers(predict(batch), batch)
+
+    def in_units(self, numbers: Tensor) -> Tensor:
+        """Targets per step (..., D), which are scaled like inputs, in the units of the data."""
+        channels, size = self.spec.channels, self.spec.output_size
+        if channels is None or not self.spec.per_step:
+            return numbers
+        numbers = at_least_single(numbers)
+        return numbers * numbers.new_tensor(channels.scales[:size]) + numbers.new_tensor(channels.means[:size])
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """One line per row: the last inputs -> the last prediction   (right: the correct number)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy
@@ -15,7 +16,7 @@ from seqzoo.baselines.fitting import BaselineScores, fit_baselines
 from seqzoo.baselines.given_captions import ConstantCaption, NearestPicture
 from seqzoo.baselines.nearest_source import NearestSource
 from seqzoo.baselines.note_frequencies import NoteChanges, NoteFrequencies
-from seqzoo.baselines.series import LastValue, LinearWindow, MeanTarget
+from seqzoo.baselines.series import LastValue, LinearWindow, MeanTarget, SeasonalNaive
 from seqzoo.baselines.word_tags import MostFrequentTag
 from seqzoo.contracts.class_index import modules
 from seqzoo.runs.baseline import Baselines, configured_baselines
@@ -127,3 +128,19 @@ def test_every_file_is_found_by_its_kind(tagged: Baselines) -> None:
         "most frequent tag",
         "CRF on word features",
     ]
+
+
+def test_baselines_of_forecasts_feed_back_their_answers() -> None:
+    few = ("data.steps=40", "data.train_size=20", "task.horizon=6", *FEW)
+    found = configured_baselines("task=forecasting", "data=mackey_glass", *few)
+    last, seasonal, linear = scores_of(found, LastValue, SeasonalNaive, LinearWindow)
+    batch = next(found.data.plain_batches("test"))
+    expected = (batch.targets[:, 34:] - batch.inputs[:, 34:35]).abs().mean()
+    assert last.scores["test"]["mae"] == pytest.approx(float(expected), rel=1e-4)
+    assert linear.scores["test"]["nrmse"] < 0.5 < last.scores["test"]["nrmse"]
+    period = int(re.search(r"(\d+) steps", seasonal.description)[1])
+    places = [
+        34 + step - period + 1 for step in range(6)
+    ]  # all of them are known: the period is longer than the horizon
+    expected = (batch.targets[:, 34:] - batch.inputs[:, places]).abs().mean()
+    assert period < 6 or seasonal.scores["test"]["mae"] == pytest.approx(float(expected), rel=1e-4)

@@ -21,6 +21,7 @@ def test_scaling_is_that_of_all_steps() -> None:
     values = [series([1, 5], [3, 5]), series([5, 5])]
     channels = fit_channels(["a", "b"], values, [None, None])
     assert channels.means == [3, 5]
+    assert channels.changes == [2, 0], "of one pair of neighbours: the second series has none"
     assert channels.scales == pytest.approx([math.sqrt(8 / 3), 1]), "a constant channel is only shifted"
     assert constant_channels(["a", "b"], values) == ["b"]
     assert (channels.masked, channels.interval, channels.input_size) == (False, None, 2)
@@ -53,5 +54,5 @@ def test_times_are_inputs_where_their_distances_vary() -> None:
 
 
 def test_masks_need_not_be_read() -> None:
-    channels = Channels(["a"], [0.0], [1.0])
+    channels = Channels(["a"], [0.0], [1.0], [1.0])
     assert model_inputs(series([2], [NAN]), None, channels).tolist() == [[2], [2]]

@@ -29,6 +29,7 @@ BASES = (
     "audio_files",
     "audio_classes",
     "series_files",
+    "forecast_files",
 )
 
 

@@ -119,25 +119,30 @@ def test_values(name: str, answers: list, references: list, expected: float) -> 
 
 
 @pytest.mark.parametrize("name", FROM_PREDICTIONS)
-def test_half_batches_add_up_to_the_whole(name: str) -> None:
+def test_half_batches_add_up_to_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = ["B-X I-X O O O", "B-X O O", "O B-Y I-Y", "O O S-X"]
     references = ["B-X I-X O O O", "B-X I-X O", "O B-Y O", "O O O"]
     if name in ("accuracy", "macro_f1", "span_f1"):
         answers, references = ([row.split() for row in rows] for rows in (answers, references))
-    if name in ("mae", "nrmse"):
+    if name in ("mae", "nrmse", "rmse", "mase", "smape"):
         answers, references = ["1", "2", "0.5", "-3"], ["1.5", "2", "1", "-2"]
+    if name == "nrmse84":
+        answers, references = ([[str(i)] * 84 for i in row] for row in ((1, 2, 0, -3), (1.5, 2, 1, -2)))
     if name == "frame_accuracy":
         answers, references = [["C4+E4", "rest"], ["C4"], ["G4"]], [["C4", "B3"], ["C4"], ["rest"]]
     if name == "repeats":
         answers = ["abc", "a, b, a", "c, d, e", "cd"]
+    if name == "mase":
+        monkeypatch.setattr(metric_classes()["mase"], "changes", [2.0])
     halves = create_metric(name)
     halves.update(NOTHING, answers[:1], references[:1])
     halves.update(NOTHING, answers[1:], references[1:])
     whole = score(name, answers, references)
     assert halves.compute() == whole
-    percent = name.startswith(("bleu", "chrf", "rouge"))
+    percent = name.startswith(("bleu", "chrf", "rouge", "smape"))
     assert 0 < whole < (1000 if name == "cider_d" else 100 if percent else 1)
-    assert halves.higher_is_better == (name not in ("mae", "nrmse", "repeats"))
+    errors = ("mae", "nrmse", "nrmse84", "rmse", "mase", "smape", "cer", "wer", "repeats")
+    assert halves.higher_is_better == (name not in errors)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "macro_f1"])
@@ -162,7 +167,9 @@ def test_a_corpus_score_has_a_signature() -> None:
     assert signatures(create_metrics(["exact_match", "bleu_zh"])) == {"bleu_zh": metric.signature}
 
 
-@pytest.mark.parametrize(("name", "near"), [("acuracy", "'accuracy'"), ("blue", "'bleu'"), ("?", "loss_nats")])
+@pytest.mark.parametrize(
+    ("name", "near"), [("acuracy", "'accuracy'"), ("blue", "'bleu'"), ("?", "There are: accuracy, ")]
+)
 def test_an_unknown_name_is_answered_with_the_closest(name: str, near: str) -> None:
     with pytest.raises(ConfigError, match="there is no metric") as error:
         create_metric(name)
@@ -257,3 +264,22 @@ def test_a_report_of_span_tags_is_by_the_type_of_the_spans() -> None:
     assert confusion.counts == [[1, 0, 0, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0] * 5]
     assert score("span_f1", answers, references) == pytest.approx(2 * 1 / (3 + 3))
     assert confusion_of(["NOUN", "VERB"]).by_class().keys() == {"NOUN", "VERB"}
+
+
+def test_errors_of_forecasts_by_hand() -> None:
+    answers, references = [["1 10", "3 10"], ["0 0"]], [["2 10", "1 30"], ["0 nan"]]
+    found = {}
+    for name in ("rmse", "smape", "mae", "mase"):
+        metric = create_metric(name)
+        if name == "mase":
+            metric.changes = [2.0, 5.0]
+        metric.update(NOTHING, answers, references)
+        found[name] = metric.compute()
+    # the errors are 1, 0, 2, 20; the vector with a missing number counts for nothing
+    assert found["mae"] == pytest.approx(23 / 4)
+    assert found["rmse"] == pytest.approx(math.sqrt((1 + 0 + 4 + 400) / 4))
+    assert found["smape"] == pytest.approx(200 * (1 / 3 + 0 + 2 / 4 + 20 / 40) / 4)
+    assert found["mase"] == pytest.approx((1 / 2 + 0 + 2 / 2 + 20 / 5) / 4)
+    unscaled = create_metric("mase")
+    unscaled.update(NOTHING, answers, references)
+    assert math.isnan(unscaled.compute())

@@ -82,7 +82,7 @@ def test_further_inputs_are_those_of_the_step() -> None:
     inputs = torch.tensor([[[1.0, 10], [2.0, 20], [3.0, 30], [4.0, 40]]])
     batch = Batch(inputs, torch.tensor([4]), torch.zeros(1, 4, 1))
     assert model.task.forecast(model, batch).flatten().tolist() == [22, 52, 92]
-    with pytest.raises(DataError, match="reads 1 inputs besides the series, which are not known for 3 steps ahead"):
+    with pytest.raises(DataError, match="reads 1 inputs besides the series, which are not known 3 steps ahead"):
         model.task.forecast(model, Batch(inputs, torch.tensor([4])))
 
 

@@ -13,8 +13,10 @@ from seqzoo.data.sources.packed import read_bytes
 from seqzoo.data.sources.series_content import Numbers, Series, SeriesFile
 
 
-def read_array(path: str, numbers: Numbers, labelled: bool) -> SeriesFile:
-    """The arrays x, (N, T) or (N, T, C), and y, (N,) or (N, T), of an `.npz` file; unlabelled also that of `.npy`."""
+def read_array(path: str, numbers: Numbers, labelled: bool, whole: bool = False) -> SeriesFile:
+    """The arrays x, (N, T) or (N, T, C), and y, (N,) or (N, T), of an `.npz` file; unlabelled also that of `.npy`.
+    If `whole`, x is one series, (T,) or (T, C), or (N, T, C).
+    """
     try:
         content = numpy.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
         named_arrays = dict(content) if isinstance(content, numpy.lib.npyio.NpzFile) else {"x": content}
@@ -24,7 +26,9 @@ def read_array(path: str, numbers: Numbers, labelled: bool) -> SeriesFile:
         labels = named_arrays["y"].astype(str) if "y" in named_arrays else None
     except (ValueError, OSError, EOFError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not an array of numbers that can be read ({str(error)[:80]})") from None
-    if values.ndim == 2:
+    if whole and values.ndim < 3:
+        values = values.reshape(1, len(values), -1) if values.ndim else values
+    elif values.ndim == 2:
         values = values[..., None]
     if values.ndim != 3 or not values.size:
         raise DataError(

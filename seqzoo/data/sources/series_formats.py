@@ -39,6 +39,7 @@ def read_series(
     dialect: Dialect | None = None,
     nan_is_missing: bool = False,
     labelled: bool = True,
+    whole: bool = False,
 ) -> SeriesFile:
     """Read a file of series.
 
@@ -50,6 +51,7 @@ def read_series(
         dialect: of a table; None: that of its suffix.
         nan_is_missing: whether NaN is a missing value; otherwise it is an error.
         labelled: whether each series needs a label.
+        whole: whether the rows of a table without a column of series, and those of an array, are steps of one series.
 
     Raises:
         DataError: a value is not a finite number, rows differ in their number of fields, times do not rise, a series
@@ -59,9 +61,11 @@ def read_series(
     if form == "ts":
         return read_ts(path, encoding, numbers, labelled)
     if form == "array":
-        return read_array(path, numbers, labelled)
+        return read_array(path, numbers, labelled, whole)
     if _suffix(path) == PARQUET:
         table = parquet_table(path)
     else:
         table = text_table(path, read_text(path, encoding), dialect or dialect_by_name(path))
-    return (read_long if (form or form_of(table, columns)) == "long" else read_wide)(table, columns, numbers, labelled)
+    return (read_long if (form or form_of(table, columns, whole)) == "long" else read_wide)(
+        table, columns, numbers, labelled
+    )

@@ -103,7 +103,8 @@ class Table(NamedTuple):
         if place is None and self.header is not None:
             listed = ", ".join([*self.header[:LISTED], *["..."] * (len(self.header) > LISTED)])
             raise DataError(
-                f"{self.path} has no column of labels that is known by its name ({listed}): set data.label_column"
+                f"{self.path} has no column of labels that is known by its name ({listed}): set data.label_column, "
+                "or forecast the values with data=forecast_files"
             )
         return place or 0
 
@@ -146,8 +147,10 @@ def parquet_table(path: str) -> Table:
     return Table(path, list(content.column_names), rows, [*range(1, len(rows) + 1)], ", row ", "Parquet table")
 
 
-def form_of(table: Table, columns: Columns) -> Literal["long", "wide"]:
-    """Whether rows are steps (long) or whole series (wide)."""
+def form_of(table: Table, columns: Columns, whole: bool) -> Literal["long", "wide"]:
+    """Whether rows are steps (long) or whole series (wide); whole: as of `read_series`."""
+    if whole:
+        return "long"
     if table.header is None:
         return "wide"
     keyed = table.find(columns.series, "series_column", SERIES_NAMES)

@@ -407,11 +407,11 @@ def _channels(plain: Any, input_size: int) -> Channels:
     if mistakes:
         raise ValueError(next(iter(mistakes.values())))
     channels = Channels(**plain)
-    numbers = [*channels.means, *channels.scales, channels.interval or 1.0]
+    numbers = [*channels.means, *channels.scales, *channels.changes, channels.interval or 1.0]
     if not all(math.isfinite(number) for number in numbers) or not all(scale > 0 for scale in channels.scales):
         raise ValueError("the means and scales of the channels are not finite and positive")
-    if len({len(channels.names), len(channels.means), len(channels.scales)}) > 1:
-        raise ValueError("the channels have not as many names as means and scales")
+    if len({len(part) for part in (channels.names, channels.means, channels.scales, channels.changes)}) > 1:
+        raise ValueError("the channels have not as many names as means, scales and changes")
     if channels.input_size != input_size or (channels.interval is not None and channels.interval <= 0):
         raise ValueError(f"input_size is {input_size}, but the channels make {channels.input_size} inputs")
     return channels

@@ -1,0 +1,156 @@
+"""Series from files whose next values are predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from seqzoo.contracts.errors import DataError, closest
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.survey import Survey, measure_steps
+from seqzoo.data.channels import fit_channels, model_inputs, scale
+from seqzoo.data.checks import check_at_least_one
+from seqzoo.data.examples import evenly
+from seqzoo.data.files.series_base import EXPECTED_CHANNELS, Row, SeriesData
+from seqzoo.data.sources.series_content import Series, SeriesFile
+from seqzoo.data.splits import SPLITS
+
+
+class Part(NamedTuple):
+    """The part of a series that belongs to a split.
+
+    Attributes:
+        series: the whole series.
+        begin, end: the steps that are predicted. Those before `begin` are read.
+    """
+
+    series: Series
+    begin: int
+    end: int
+
+
+@dataclass(eq=False, kw_only=True)
+class ForecastFiles(SeriesData):
+    """Windows of series, with the next values as targets: inputs (B, T, I), targets (B, T, D).
+
+    Without files of their own, the last steps of each series are the test split, and those before them the validation
+    split. A window reads steps before those of its split, but predicts none of them, and the training split has nothing
+    of the later ones: neither in its windows nor in the scaling.
+
+    The rows of the held-out splits end with `horizon` steps that are forecast, one forecast after the other (walk
+    forward). In training, windows overlap by three quarters.
+
+    Args:
+        targets: the channels that are predicted; None: all. The other channels are read at each step, so that they must
+            be known in advance, such as the day of the week.
+        horizon: number of steps that are forecast.
+        window: number of steps that are read before a forecast.
+    """
+
+    targets: list[str] | None = None
+    horizon: int = 1
+    window: int = 100
+    validation_fraction: float = 0.15
+    test_fraction: float = 0.15
+
+    labelled: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least_one(self, "horizon", "window")
+
+    def expected_spec(self) -> DataSpec:
+        return DataSpec("regression", EXPECTED_CHANNELS, len(self.targets or ()) or 1, per_step=True)
+
+    def survey(self) -> Survey:
+        parts, _ = self._prepared()
+        rows = {split: [*self._windows(split, of_split)] for split, of_split in parts.items()}
+        lengths = [end - begin for _, begin, end in rows["train"]]
+        held_out = len(rows.get("validation", ()))
+        return Survey("regression", len(lengths), held_out, measure_steps(lengths), numbers=True, ahead=True)
+
+    def load(self, spec: DataSpec | None = None) -> None:
+        parts, fitted = self._prepared()
+        if spec is not None:
+            self._check_saved(spec, fitted)
+        self.spec = spec or fitted
+        self._cut({split: self._rows_of(split, of_split) for split, of_split in parts.items()})
+
+    def _prepared(self) -> tuple[dict[str, list[Part]], DataSpec]:
+        """The parts of each split, and the spec of the training split."""
+        self._detected = {}
+        files = {split: self._in_order(file) for split, file in self._read_files().items()}
+        self.remarks = self.statements()
+        parts = self._split(files)
+        train = files["train"]
+        values = [part.series.values[: part.end] for part in parts["train"]]
+        times = [None if part.series.times is None else part.series.times[: part.end] for part in parts["train"]]
+        self._remark_constant(train, values)
+        channels = fit_channels(train.channels, values, times, self.scale)
+        size = len(train.channels) if self.targets is None else len(self.targets)
+        return parts, DataSpec("regression", channels.input_size, size, per_step=True, channels=channels)
+
+    def read_unlabelled(self, name: str) -> list[Series]:
+        return self._in_order(self._read_file(name, labelled=False)).series
+
+    def _in_order(self, file: SeriesFile) -> SeriesFile:
+        """The channels that are predicted before the others."""
+        if self.targets is None:
+            return file
+        for name in self.targets:
+            if name not in file.channels:
+                raise DataError(f"there is no channel {name!r} (data.targets){closest(name, file.channels)}")
+        names = [*self.targets, *(name for name in file.channels if name not in self.targets)]
+        places = [file.channels.index(name) for name in names]
+        series = [one._replace(values=one.values[:, places]) for one in file.series]
+        return file._replace(series=series, channels=names)
+
+    def _split(self, files: dict[str, SeriesFile]) -> dict[str, list[Part]]:
+        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
+        missing = {split: share for split, share in fractions.items() if split not in files and share}
+        parts: dict[str, list[Part]] = {split: [] for split in SPLITS}
+        for one in files["train"].series:
+            end = len(one.values)
+            for split in reversed(missing):  # the last steps are the test split
+                begin = end - round(missing[split] * len(one.values))
+                parts[split].append(Part(one, begin, end))
+                end = begin
+            parts["train"].append(Part(one, 1, end))
+        for split in files.keys() - {"train"}:
+            first = [(one, max(1, min(self.window, len(one.values) - self.horizon))) for one in files[split].series]
+            parts[split] = [Part(one, begin, len(one.values)) for one, begin in first]
+        return {split: of_split for split, of_split in parts.items() if of_split}
+
+    def _windows(self, split: str, parts: list[Part]) -> Iterator[tuple[Series, int, int]]:
+        """The first step of each row, and that after its last target."""
+        length = self.window + self.horizon
+        for series, begin, end in parts:
+            if split == "train":
+                last = max(end - length, 0)
+                for start in sorted({*range(0, last, max(1, length // 4)), last}):
+                    if min(start + length, end) - start > self.horizon:
+                        yield series, start, min(start + length, end)
+            else:
+                for origin in range(begin, end - self.horizon + 1, self.horizon):
+                    yield series, max(0, origin - self.window), origin + self.horizon
+
+    def _rows_of(self, split: str, parts: list[Part]) -> list[Row]:
+        channels = self.spec.channels
+        assert channels is not None, "the spec of this data has channels"
+        inputs = {id(part.series): model_inputs(part.series.values, part.series.times, channels) for part in parts}
+        scaled = {id(part.series): scale(part.series.values, channels)[:, : self.spec.output_size] for part in parts}
+        rows = [
+            Row(
+                inputs[id(series)][begin : end - 1].to(self.float_type),
+                scaled[id(series)][begin + 1 : end].to(self.float_type),
+            )
+            for series, begin, end in self._windows(split, parts)
+        ]
+        if not rows:
+            longest = max(part.end - part.begin for part in parts)
+            raise DataError(
+                f"the {split} split of each series has up to {longest} steps, too few to forecast "
+                f"data.horizon={self.horizon}: lower it, or give longer series"
+            )
+        return evenly(rows, self.limit)

@@ -1,0 +1,179 @@
+"""The base of data sets of series from files: reading them, and batches of rows of different length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.batching.bucketing import Plans, padding_share
+from seqzoo.data.batching.ragged import is_padded
+from seqzoo.data.channels import constant_channels
+from seqzoo.data.checks import check_at_least_one, check_fractions
+from seqzoo.data.files.base import LISTED, Files
+from seqzoo.data.sources.detection import find_dialect
+from seqzoo.data.sources.reading import read_text
+from seqzoo.data.sources.series_content import Columns, Series, SeriesFile
+from seqzoo.data.sources.series_formats import Format, form_by_name, is_text, read_series
+from seqzoo.data.splits import SPLITS
+
+EXPECTED_CHANNELS = 100
+"""Number of channels that is assumed before a file has been read."""
+
+
+class Row(NamedTuple):
+    """A sequence of inputs (T, I) and its target: (), (T,), (D,) or (T, D)."""
+
+    inputs: Tensor
+    target: Tensor
+
+
+@dataclass(eq=False, kw_only=True)
+class SeriesData(Files):
+    """Series from files. Inputs (B, T, I) are scaled by mean and standard deviation of the training split;
+    `seqzoo.data.channels` says how missing values and times become inputs.
+
+    Args:
+        train: the file of the training split.
+        validation: the file of the validation split; None: it is held out of the training split.
+        test: the file of the test split; None: it is held out of the training split, or there is none.
+        format: ts, of the UEA and UCR archive; long: a table with a row per step; wide: a table with a row per series;
+            array: `.npy` or `.npz`; auto: found from name and content.
+        series_column, time_column, value_columns: see `seqzoo.data.sources.series_content.Columns`.
+        nan_is_missing: whether NaN is a missing value; otherwise it is an error.
+        scale: whether inputs are scaled.
+        validation_fraction, test_fraction: shares of the training split that are held out.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {
+        "validation_fraction": "validation=null",
+        "test_fraction": "test=null",
+        "series_column": "format=auto,long,wide",
+        "time_column": "format=auto,long",
+        "value_columns": "format=auto,long",
+    }
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    format: Literal["auto", "ts", "long", "wide", "array"] = "auto"
+    series_column: str | int | None = None
+    time_column: str | int | None = None
+    value_columns: list[str | int] | None = None
+    nan_is_missing: bool = False
+    scale: bool = True
+    validation_fraction: float = 0.2
+    test_fraction: float = 0.0
+    batch_size: int = 16
+    limit: int | None = None
+    seed: int = 0
+
+    numbers = True
+    labelled: ClassVar[bool] = True
+    """Whether series need labels."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least_one(self, "batch_size", "limit")
+        check_fractions(self)
+        self._rows: dict[str, list[Row]] = {}
+
+    def splits(self) -> dict[str, int]:
+        return {split: len(rows) for split, rows in self._rows.items()}
+
+    def num_batches(self, split: str, epoch: int = 0) -> int:
+        return self._plans.number(split, epoch)
+
+    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        for places in self._plans.of(split, epoch)[start:]:
+            yield self._batch([self._rows[split][place] for place in places])
+
+    def plain_batches(self, split: str) -> Iterator[Batch]:
+        """In the order of the data, whatever the seed."""
+        rows = self._rows[split]
+        for start in range(0, len(rows), self.batch_size):
+            yield self._batch(rows[start : start + self.batch_size])
+
+    def padding_share(self) -> float:
+        return padding_share(self._lengths("train", 0), self._plans.of("train", 0))
+
+    def _lengths(self, split: str, epoch: int) -> list[int]:
+        return [len(row.inputs) for row in self._rows[split]]
+
+    def _batch(self, rows: Sequence[Row]) -> Batch:
+        lengths = torch.tensor([len(row.inputs) for row in rows])
+        inputs = pad_sequence([row.inputs for row in rows], batch_first=True)
+        targets = [row.target for row in rows]
+        per_step = self.spec.kind == "tagging" or self.spec.per_step
+        joined = pad_sequence(targets, batch_first=True) if per_step else torch.stack(targets)
+        return Batch(inputs, lengths, joined, padded=is_padded(lengths))
+
+    def _read_files(self) -> dict[str, SeriesFile]:
+        """The files of the splits, which have the same channels and the same kind of labels."""
+        files = {
+            split: self._read_file(name, self.labelled)
+            for split in SPLITS
+            if (name := getattr(self, split)) is not None
+        }
+        train = files["train"]
+        for split, file in files.items():
+            if len(file.channels) != len(train.channels):
+                raise DataError(
+                    f"{getattr(self, split)} has {len(file.channels)} channels, but {self.train} has "
+                    f"{len(train.channels)}: give files of the same channels"
+                )
+        return files
+
+    def read_unlabelled(self, name: str) -> list[Series]:
+        """The series of a file, whose labels are not needed."""
+        return self._read_file(name, labelled=False).series
+
+    def columns(self) -> Columns:
+        """The columns of tables."""
+        return Columns(self.series_column, self.time_column, values=self.value_columns)
+
+    def _read_file(self, name: str, labelled: bool) -> SeriesFile:
+        path = self.path(name)
+        form: Format | None = form_by_name(path) if self.format == "auto" else self.format
+        encoding, dialect = "utf-8", None
+        if is_text(path, form):
+            encoding = self.encoding_of(path)
+        if form not in ("ts", "array") and is_text(path, form):
+            dialect = find_dialect(path, read_text(path, encoding))
+        file = read_series(
+            path, self.columns(), encoding, form, dialect, self.nan_is_missing, labelled, not self.labelled
+        )
+        self.state(path, file.form)
+        return file
+
+    def _remark_constant(self, file: SeriesFile, values: Sequence[Tensor]) -> None:
+        """Remark on channels that do not vary; values: of the series of the training split."""
+        if constant := constant_channels(file.channels, values):
+            listed = ", ".join([*constant[:LISTED], *["..."] * (len(constant) > LISTED)])
+            self.remarks = [*self.remarks, f"channels that do not vary in the training split: {listed}"]
+
+    def _check_saved(self, spec: DataSpec, fitted: DataSpec) -> None:
+        """Raise DataError if the spec of a saved run does not fit the data."""
+        names = [None if part.channels is None else len(part.channels.names) for part in (spec, fitted)]
+        if (spec.kind, spec.output_size if spec.per_step else 0, names[0]) != (
+            fitted.kind,
+            fitted.output_size if fitted.per_step else 0,
+            names[1],
+        ):
+            raise DataError("the saved run was trained on data of another kind or size: choose other data")
+
+    def _cut(self, rows: dict[str, list[Row]]) -> None:
+        """Set the rows of each split."""
+        for split in ("train", "validation"):
+            if not rows.get(split):
+                option = "data.train" if split == "train" else "data.validation, or raise data.validation_fraction"
+                raise DataError(f"the {split} split of the data has no series: give more with {option}")
+        self._rows = rows
+        self._plans = Plans(self.splits(), self._lengths, self.seed, self.batch_size)

@@ -1,0 +1,118 @@
+"""Series that are forecast: windows, splits without leaks, and a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+from seqzoo.contracts.errors import DataError
+from seqzoo.data.files.forecast_files import ForecastFiles
+from tests.conftest import Done
+
+
+def write(path: Path, steps: int = 100) -> str:
+    """Channel x at step t is t, channel u is -t."""
+    path.write_text("t,x,u\n" + "".join(f"{t},{t},{-t}\n" for t in range(steps)))
+    return str(path)
+
+
+def loaded(folder: Path, **options: Any) -> ForecastFiles:
+    data = ForecastFiles(**{"train": write(folder / "a.csv"), "window": 10, "scale": False, **options})
+    data.load()
+    return data
+
+
+def rows(data: ForecastFiles, split: str) -> list[tuple[list[float], list[float]]]:
+    """The inputs and the targets of channel x of each row, in the order of the data."""
+    return [
+        (batch.inputs[i, :length, 0].tolist(), batch.targets[i, :length, 0].tolist())
+        for batch in data.plain_batches(split)
+        for i, length in enumerate(batch.lengths.tolist())
+    ]
+
+
+def test_targets_are_the_next_values(tmp_path: Path) -> None:
+    data = loaded(tmp_path)
+    assert (data.spec.kind, data.spec.input_size, data.spec.output_size) == ("regression", 2, 2)
+    for split in data.splits():
+        for inputs, targets in rows(data, split):
+            assert targets == [value + 1 for value in inputs]
+
+
+def test_splits_follow_each_other_and_the_training_knows_nothing_later(tmp_path: Path) -> None:
+    data = loaded(tmp_path, horizon=5, validation_fraction=0.2, test_fraction=0.1, scale=True)
+    assert data.spec.channels.means[0] == pytest.approx(34.5), "of steps 0 to 69"
+    unscaled = loaded(tmp_path, horizon=5, validation_fraction=0.2, test_fraction=0.1)
+    assert max(max(targets) for _, targets in rows(unscaled, "train")) == 69
+    forecast = {split: [row[1][-5:] for row in rows(unscaled, split)] for split in ("validation", "test")}
+    assert [*chain(*forecast["validation"])] == [*range(70, 90)], "each step once, one forecast after the other"
+    assert [*chain(*forecast["test"])] == [*range(90, 100)]
+    assert all(len(inputs) == 10 + 5 - 1 for inputs, _ in rows(unscaled, "test"))
+
+
+def test_windows_of_the_training_split_overlap_and_reach_its_end(tmp_path: Path) -> None:
+    data = loaded(tmp_path, horizon=2, validation_fraction=0.2, test_fraction=0.2)
+    starts = [inputs[0] for inputs, _ in rows(data, "train")]
+    assert starts == [*range(0, 48, 3), 48]
+    assert rows(data, "train")[-1][1][-1] == 59
+
+
+def test_a_file_for_the_test_is_read_from_its_first_window_on(tmp_path: Path) -> None:
+    data = loaded(tmp_path, test=write(tmp_path / "b.csv", 30), horizon=4, window=10)
+    assert [row[1][-4:] for row in rows(data, "test")] == [[*range(n, n + 4)] for n in (10, 14, 18, 22, 26)]
+
+
+def test_targets_come_first_and_others_are_inputs(tmp_path: Path) -> None:
+    data = loaded(tmp_path, targets=["u"])
+    assert data.spec.channels.names == ["u", "x"]
+    batch = next(data.plain_batches("test"))
+    assert (batch.inputs.shape[2], batch.targets.shape[2]) == (2, 1)
+    torch.testing.assert_close(batch.targets[:, :-1, 0], batch.inputs[:, 1:, 0])
+    with pytest.raises(DataError, match="there is no channel 'v'"):
+        loaded(tmp_path, targets=["v"])
+
+
+def test_several_series_missing_values_and_arrays(tmp_path: Path) -> None:
+    lines = [f"{name},{t},{'' if t == 10 else t}\n" for name in "ab" for t in range(40)]
+    (tmp_path / "c.csv").write_text("id,time,x\n" + "".join(lines))
+    data = loaded(tmp_path, train=str(tmp_path / "c.csv"), validation_fraction=0.25, test_fraction=0.1)
+    assert (data.spec.input_size, data.spec.output_size) == (3, 1), "with the mask and the time since the last value"
+    held_out = rows(data, "validation")
+    assert len(held_out) == 2 * 10
+    missing = [target for _, targets in rows(data, "train") for target in targets if math.isnan(target)]
+    assert missing, "a missing target is not learned, and is NaN"
+    numpy.save(tmp_path / "d.npy", numpy.arange(60.0))
+    assert rows(loaded(tmp_path, train=str(tmp_path / "d.npy")), "test")[-1][1][-1] == 59
+
+
+def test_too_short_a_series(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the validation split of each series has up to 15 steps, too few to forecast"):
+        loaded(tmp_path, horizon=16)
+    with pytest.raises(ValueError, match="horizon=0 is too small"):
+        ForecastFiles(train="a.csv", horizon=0)
+
+
+def test_a_run_forecasts_in_the_units_of_the_data(command: Callable[..., Done], tmp_path: Path) -> None:
+    wave = [f"{t},{100 + 10 * math.sin(t / 4)}\n" for t in range(400)]
+    (tmp_path / "wave.csv").write_text("time,x\n" + "".join(wave))
+    (tmp_path / "later.csv").write_text("time,x\n" + "".join(wave[:90]))
+    shown = command(
+        "train", "task=forecasting", "data=forecast_files", "data.train=wave.csv", "data.horizon=8", "cell=gru",
+        "training.steps=150", "training.epochs=null", "training.learning_rate=0.02", "training.validate_every=150",
+        "task.metrics=[nrmse,mase,smape,rmse,mae]", "baseline=true", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert shown.status == 0, shown.err
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test"]["nrmse"] < 0.5
+    assert metrics["test"]["rmse"] == pytest.approx(metrics["test"]["nrmse"] * 10 / math.sqrt(2), rel=0.1)
+    assert metrics["baseline"]["scores"]["test"]["nrmse"] < 0.05, "a linear model continues a wave"
+    forecast = [float(value) for value in command("predict", "run", "--series", "later.csv").out.split()]
+    assert forecast == pytest.approx([100 + 10 * math.sin(t / 4) for t in range(90, 98)], abs=7)
