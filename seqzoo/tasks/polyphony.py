@@ -22,6 +22,8 @@ from seqzoo.network.locked_dropout import create_dropout
 
 MOST_STEPS = 100_000
 """Maximum length of a continuation."""
+CANDIDATES = 32
+"""Harmonies of a melody of which the most probable one is chosen."""
 SHOWN_STEPS = 4
 NOTES_AT_ONCE = 4
 """Notes of a random frame."""
@@ -172,11 +174,16 @@ class Polyphony(Task):
 
     def harmonised(self, model: Network, batch: Batch) -> list[Tensor]:
         """Frames (T, K) with the melody of each row, the highest note of each of its steps, and voices below it. They
-        follow a silent frame. Nothing is given at a step where the row is silent.
+        follow a silent frame. Nothing is given at a step where the row is silent. Of `CANDIDATES` drawn pieces the most
+        probable one is returned, since a piece that begins badly rarely recovers.
         """
-        rest = Batch(torch.zeros_like(batch.inputs[:, :1]), torch.ones_like(batch.lengths), padded=False)
-        frames, _ = self.draw(model, rest, batch.inputs.shape[1], melody(batch.inputs))
-        return [row[:length] for row, length in zip(frames, batch.lengths.tolist(), strict=True)]
+        pieces = []
+        for row, length in zip(batch.inputs, batch.lengths.tolist(), strict=True):
+            given = row[:length].expand(CANDIDATES, -1, -1)
+            rest = Batch(torch.zeros_like(given[:, :1]), given.new_ones(CANDIDATES, dtype=torch.long), padded=False)
+            frames, scores = self.draw(model, rest, length, melody(given))
+            pieces.append(frames[scores.argmax()])
+        return pieces
 
     @torch.no_grad()
     def draw(self, model: Network, batch: Batch, steps: int, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
