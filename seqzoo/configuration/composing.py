@@ -9,6 +9,7 @@ import copy
 import functools
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,13 +50,18 @@ def config_dir_arguments() -> list[str]:
     return [argument for path in own_config_dirs() for argument in ("--config-dir", str(path))]
 
 
-def compose(*overrides: str) -> dict[str, Any]:
+def compose(*overrides: str, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Compose a plain configuration with all interpolations resolved; `choices` holds the chosen names.
+
+    Args:
+        *overrides: for example "task=tagging" and "cell=gru".
+        defaults: values in place of those in `conf/`, by the paths of options or the names of groups. Overrides take
+            precedence, and options that the chosen components do not have are left out.
 
     Raises:
         ConfigError: all errors in the overrides.
     """
-    config, mistakes = examine(*overrides)
+    config, mistakes = examine(*overrides, defaults=defaults)
     if mistakes or config is None:
         raise ConfigError(mistakes)
     return config
@@ -67,24 +73,26 @@ def check_overrides(overrides: Iterable[Any]) -> None:
         check_argument("an override", override, str, "a text of its own, as in 'task=tagging'")
 
 
-def examine(*overrides: str) -> tuple[dict[str, Any] | None, list[str]]:
+def examine(*overrides: str, defaults: Mapping[str, Any] | None = None) -> tuple[dict[str, Any] | None, list[str]]:
     """`compose` that returns error messages, with the configuration from the valid overrides, instead of raising."""
     check_overrides(overrides)
     mistakes: list[str] = []
-    groups, options = _sort_overrides(overrides, mistakes)
+    names = [f"{path}={value}" for path, value in (defaults or {}).items() if path in GROUPS]
+    groups, options = _sort_overrides((*overrides, *names), mistakes)
+    values = {path: value for path, value in (defaults or {}).items() if path not in GROUPS}
     config = None
     if not any(option.is_add() or option.is_force_add() for option in options):
-        config = _composed(groups, options, [])
+        config = _composed(groups, options, [], values)
     if config is None:  # again without options, to find out which of them exist
-        chosen = _composed(groups, [], mistakes)
+        chosen = _composed(groups, [], mistakes, values)
         if chosen is not None:
             options = [option for option in options if has_option(str(option.input_line), chosen, mistakes)]
         together: list[str] = []
-        config = _composed(groups, options, together) if options else chosen
+        config = _composed(groups, options, together, values) if options else chosen
         if config is None and chosen is not None:
             before = len(mistakes)
             for option in options:
-                _composed(groups, [option], mistakes)
+                _composed(groups, [option], mistakes, values)
             mistakes += together if len(mistakes) == before else []
     if config is not None:
         # the output directory and the launcher are not part of the configuration
@@ -100,7 +108,7 @@ def for_hydra(*overrides: str) -> Any:
     from omegaconf import open_dict
 
     parsed = [parse_override(text) for text in overrides]
-    config, _ = _with_values(parsed)
+    config, _ = _with_values(parsed, {})
     with open_dict(config.hydra):
         # these depend on all overrides and on the current folder, and so are not those of the cached composition
         config.hydra.overrides.task = [option.input_line for option in parsed if not option.is_hydra_override()]
@@ -230,12 +238,14 @@ def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, fol
         GlobalHydra.instance().hydra = outer
 
 
-def _composed(groups: list[Override], options: list[Override], mistakes: list[str]) -> dict[str, Any] | None:
+def _composed(
+    groups: list[Override], options: list[Override], mistakes: list[str], defaults: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """The configuration that Hydra composes from overrides, resolved, with the chosen names; None after an error."""
     from omegaconf import OmegaConf
 
     try:
-        whole, choices = _with_values([*groups, *options])
+        whole, choices = _with_values([*groups, *options], defaults)
         config = OmegaConf.masked_copy(whole, [key for key in whole if key != "hydra"])
         resolved = _resolved(config)
         return {**resolved, "same_width": _same_width(config, resolved), "choices": choices}
@@ -250,8 +260,9 @@ def _composed(groups: list[Override], options: list[Override], mistakes: list[st
         return None
 
 
-def _with_values(overrides: list[Override]) -> tuple[Any, dict[str, str]]:
-    """What Hydra composes from overrides, and the chosen name of each group.
+def _with_values(overrides: list[Override], defaults: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+    """What Hydra composes from overrides, and the chosen name of each group. Defaults of options that do not exist are
+    left out.
 
     Values are set last, as Hydra does, so that the cached composition of everything else can be reused.
     """
@@ -262,6 +273,9 @@ def _with_values(overrides: list[Override]) -> tuple[Any, dict[str, str]]:
     others = tuple(override.input_line for override in overrides if not _is_value(override))
     cached, choices = _without_values(others, tuple(folders()), _written())
     config = copy.deepcopy(cached)
+    for path, value in defaults.items():
+        with suppress(ConfigAttributeError, ConfigKeyError):
+            OmegaConf.update(config, path, value)
     for override in filter(_is_value, overrides):
         value = override.value()
         # a mapping with a class is another component, whose options are its own

@@ -10,7 +10,6 @@ windows of DNA, English parts of speech and newspaper text; `scripts/own_files.p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -377,20 +376,12 @@ def tailored(experiment: Experiment) -> tuple[Experiment, list[Choice]]:
             free = {path: value for path, value in choice.values.items() if not given.covers(path)}
             chosen |= free
             choices.append(choice._replace(values=free))
-    config = _composed(experiment, {path: name for path, name in chosen.items() if path in registry.GROUPS})
-    # a component of another class may not have an option
-    missing = [path for path in chosen if path not in registry.GROUPS and not has(config, path)]
-    chosen = {path: value for path, value in chosen.items() if path not in missing}
-    config = _composed(experiment, chosen)
+    # a component of another class than that of the configuration may not have an option
+    config = composing.compose(*experiment.overrides, defaults=chosen)
+    chosen = {path: value for path, value in chosen.items() if path in registry.GROUPS or has(config, path)}
     kept = (choice._replace(values={p: v for p, v in choice.values.items() if p in chosen}) for choice in choices)
     completed = replace(parse(config), recipe=AUTO, overrides=experiment.overrides)
     return completed, [choice for choice in kept if choice.values]
-
-
-def _composed(experiment: Experiment, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with chosen values and what was given, which wins."""
-    values = (f"{path}={name if path in registry.GROUPS else json.dumps(name)}" for path, name in chosen.items())
-    return composing.compose(*values, *experiment.overrides)
 
 
 def _written(value: Any) -> str:
@@ -412,9 +403,11 @@ class Given:
         self.groups |= self.paths & {"training"}
         if experiment.budget.width is not None:
             self.paths.add("backbone.hidden_size")
-        recipes = [group for group in ("experiment", "debug") if choices.get(group, NONE) != NONE]
-        for group in recipes:
-            self.paths |= self._of(group, experiment)
+        for group in ("experiment", "debug"):
+            names, paths = registry.sets(group, choices.get(group, NONE))
+            if names.get("data", choices["data"]) != choices["data"]:
+                paths = {path for path in paths if not path.startswith(BELONGS_TO_DATA)}
+            self.paths |= {*names, *paths}
 
     def covers(self, path: str) -> bool:
         """Whether a user has set an option or one that contains it, or has chosen the name of a group."""
@@ -422,20 +415,3 @@ class Given:
         if path in self.paths or path.partition(".")[0] in self.groups:
             return True
         return bool(above) and above not in registry.GROUPS and self.covers(above)
-
-    @staticmethod
-    def _of(group: str, experiment: Experiment) -> set[str]:
-        """What an experiment or a debugging mode sets, except for what it chose for data of its own."""
-        texts = [text for text in experiment.overrides if text.partition("=")[0] != group]
-        before = composing.compose(*texts)["choices"]
-        names = {name: chosen for name, chosen in experiment.choices.items() if name != group}
-        changed = {name for name, chosen in names.items() if chosen != before[name]}
-        without = composing.compose(*(f"{name}={names[name]}" for name in changed), *texts)
-        values = composing.differences(without, composing.compose(*experiment.overrides))
-        paths = {path for path in values if not path.startswith(("choices.", "overrides"))}
-        if (
-            group == "experiment"
-            and composing.compose(f"experiment={experiment.choices[group]}")["choices"]["data"] != names["data"]
-        ):
-            paths = {path for path in paths if not path.startswith(BELONGS_TO_DATA)}
-        return paths | changed

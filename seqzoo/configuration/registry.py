@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +152,33 @@ def file_content(group: str, name: str) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(OmegaConf.load(path_of(group, name)))  # type: ignore[return-value]
+
+
+def sets(group: str, name: str) -> tuple[dict[str, str], set[str]]:
+    """What the YAML of an experiment or a debugging mode sets, with those of the same group that it includes.
+
+    Returns:
+        The names that it chooses by group, and the paths of its options.
+    """
+    content = file_content(group, name) or {}
+    choices: dict[str, str] = {}
+    paths: set[str] = set()
+    for part in content.pop("defaults", []):
+        if isinstance(part, dict):
+            choices |= {key.removeprefix("override").strip(" /"): chosen for key, chosen in part.items()}
+        elif part != "_self_":
+            included, options = sets(group, part)
+            choices, paths = choices | included, paths | options
+    return choices, paths | set(_paths(content))
+
+
+def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:
+    """The paths of options; a component, which has a class, is one value."""
+    for name, value in options.items():
+        if isinstance(value, dict) and "class" not in value:
+            yield from _paths(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
 
 
 def noun(group: str) -> str:

@@ -453,9 +453,9 @@ def composed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     compositions: list[tuple[str, ...]] = []
     examine, load = composing.examine, ConfigLoaderImpl.load_configuration
 
-    def counted(*overrides: str) -> Any:
+    def counted(*overrides: str, **named: Any) -> Any:
         compositions.append(overrides)
-        return examine(*overrides)
+        return examine(*overrides, **named)
 
     def loaded(self: ConfigLoaderImpl, config_name: str, overrides: list[str], *others: Any, **named: Any) -> Any:
         compositions.append(tuple(overrides))
@@ -488,6 +488,19 @@ def test_a_budget_parses_it_once_however_many_widths_are_tried(
     main(["train", *TINY, "task=transduction", "budget.parameters=40k", f"hydra.run.dir={tmp_path / 'run'}"])
     assert len(parsed) == 1
     assert len(composed) == 2
+
+
+def test_a_recipe_composes_and_parses_once_more(
+    parsed: list[Experiment], composed: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    options = (*TINY, "task=classification", "recipe=auto", "ensemble=1")
+    main(["train", *options, "backbone=bidirectional", f"hydra.run.dir={tmp_path / 'run'}"])
+    assert len(parsed) == 2
+    assert len(composed) == 3, "twice by seqzoo, whose cache asks Hydra once, as no other names are chosen"
+    composed.clear()
+    composing._without_values.cache_clear()
+    main(["train", *options, f"hydra.run.dir={tmp_path / 'other'}"])
+    assert len(composed) == 4, "twice by seqzoo and by Hydra, the second time with backbone=bidirectional"
 
 
 def test_a_sweep_parses_each_job_once(parsed: list[Experiment], tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_the_schedule_depends_on_the_number_of_examples(tmp_path: Path) -> None:
         texts = [f"{text} {index}" for index in range(number // 4) for text in SENTENCES]
         config, _ = classified(table(tmp_path / "data.tsv", texts))
         schedules.append((config.data["batch_size"], config.training.epochs, config.ensemble))
-    assert schedules == [(8, 15, 5), (16, 15, 5)]
+    assert schedules == [(8, 15, 3), (16, 15, 3)]
 
 
 def test_words_are_read_less_often_than_their_letters(tmp_path: Path) -> None:
