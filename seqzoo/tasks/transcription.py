@@ -99,6 +99,9 @@ class Transcription(Task):
         self._language: Language | None = None
         self.dropout = create_dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
+        with torch.no_grad():
+            # training would otherwise learn to write nothing first, and stay there for hundreds of updates
+            self.head.bias[BLANK] -= 3
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         scores = self.head(self.dropout(features.outputs))

@@ -80,7 +80,7 @@ def test_only_files_of_ones_own_have_to_be_named(name: str) -> None:
         ("verse", "GeneratedPoems"),
         ("cloze", "GrammarCloze"),
         ("captioning", "Shapes"),
-        ("transcription", "Morse"),
+        ("transcription", "DialTones"),
         ("polyphony", "ChordProgressions"),
     ],
 )

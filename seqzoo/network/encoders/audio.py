@@ -132,7 +132,7 @@ class SoundFeatures(Encoder):
         if not inputs.is_floating_point() or inputs.dim() != 3 or inputs.shape[2] != self.step:
             raise ValueError(f"sound comes in steps of {self.step} samples, and these inputs do not")
         with torch.autocast(inputs.device.type if inputs.device.type != "meta" else "cpu", enabled=False):
-            x = self._features(zero_padding(inputs.float(), lengths))
+            x = self.spectra(zero_padding(inputs.float(), lengths))
             x = self._normalised(with_deltas(x, self.deltas, lengths), lengths)
         if self.training:
             x = self._masked(x, lengths)
@@ -142,8 +142,8 @@ class SoundFeatures(Encoder):
             lengths = None if lengths is None else (lengths + 1).div(2, rounding_mode="floor")
         return self.dropout(zero_padding(x.transpose(1, 2).flatten(2), lengths))
 
-    def _features(self, sound: Tensor) -> Tensor:
-        """(B, T, I) -> (B, T, F)"""
+    def spectra(self, sound: Tensor) -> Tensor:
+        """The features of sound before deltas and normalisation: (B, T, I) -> (B, T, F)."""
         outside = self.points - self.step
         samples = F.pad(sound.flatten(1), (outside // 2, outside - outside // 2))
         spectra = torch.stft(
