@@ -19,7 +19,7 @@ __all__ = ["Baseline", "baselines_for"]
 def _baseline_classes() -> list[type[Baseline]]:
     """The baselines that the files of this folder define, the cheapest first."""
     classes = [class_of(__name__, name) for name in modules(__name__)]
-    baselines = [found for found in classes if issubclass(found, Baseline) and hasattr(found, "name")]
+    baselines = [each for each in classes if issubclass(each, Baseline) and hasattr(each, "name")]
     return sorted(baselines, key=lambda baseline: (baseline.package is not None, -baseline.speed, baseline.name))
 
 

@@ -48,9 +48,9 @@ def fit_baselines(data: DataModule, task: Task, classes: Sequence[type[Baseline]
         classes: of the baselines, as of `baselines_for`.
     """
     splits = {name: Split(data, task, name) for name in data.splits()}
-    for found in classes:
+    for baseline_class in classes:
         began = time.perf_counter()
-        baseline = found()
+        baseline = baseline_class()
         baseline.fit(splits["train"], splits["validation"])
         scores = {name: split.scores(baseline.answer(split)) for name, split in splits.items() if name != "train"}
-        yield BaselineScores(found.name, baseline.description, round(time.perf_counter() - began, 2), scores)
+        yield BaselineScores(baseline_class.name, baseline.description, round(time.perf_counter() - began, 2), scores)

@@ -43,8 +43,8 @@ class ConstantCaption(Baseline):
         rows_with = Counter(ngram for counts in held_out for ngram in set().union(*counts))
 
         def shared(text: str) -> float:
-            found = ngrams(text)
-            return sum(rows_with[ngram] for ngram in found) / max(found.total(), 8)
+            features = ngrams(text)
+            return sum(rows_with[ngram] for ngram in features) / max(features.total(), 8)
 
         tried = sorted(texts, key=lambda text: (-shared(text), text))[:TRIED]
         self.text = validation.best(tried, lambda text: Answers([text] * len(validation.references)))

@@ -133,8 +133,8 @@ def _candidates(train: Split) -> Iterator[Fitted]:
         if values is not None and classes > 2:
             for strength in STRENGTHS:
                 regression = Ridge(alpha=1 / strength).fit(ngrams.of(train), values)
-                told = f"{ngrams.description}, ridge regression on the labels as numbers, alpha={1 / strength:g}"
-                yield Fitted(ngrams, regression, told)
+                description = f"{ngrams.description}, ridge regression on the labels as numbers, alpha={1 / strength:g}"
+                yield Fitted(ngrams, regression, description)
 
 
 def _answers(fitted: Fitted, split: Split) -> Answers:

@@ -44,7 +44,10 @@ class Ensemble(Model):
     def scores(self, batch: Batch, features: Features | None = None) -> Tensor:
         features = features or self.encode(batch)
         pairs = zip(self.other_networks, features.others, strict=True)
-        scores = [super().scores(batch, features), *(network.scores(batch, own) for network, own in pairs)]
+        scores = [
+            super().scores(batch, features),
+            *(network.scores(batch, its_features) for network, its_features in pairs),
+        ]
         return cast(Averages, self.task).average(scores)
 
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Loss, State]:

@@ -50,11 +50,11 @@ def beside(experiment: Experiment, data: DataModule, task: Task, seconds: float)
         seconds: of its training.
     """
     try:
-        found = baselines_of(data, task)
-        if not found.ready or not _wanted(experiment, data, found.ready, seconds):
+        available = baselines_of(data, task)
+        if not available.ready or not _wanted(experiment, data, available.ready, seconds):
             return None, ""
-        advice = [f"{other.name} needs {other.package}: {_install()}" for other in found.missing]
-        return _shared(experiment, found), "; ".join(advice)
+        advice = [f"{other.name} needs {other.package}: {_install()}" for other in available.missing]
+        return _shared(experiment, available), "; ".join(advice)
     except Exception as error:  # a baseline, or a part of the user's own that it calls
         reason = str(error) if isinstance(error, SeqzooError) else f"{type(error).__name__}: {error}"
         return None, f"the baseline could not be fitted ({' '.join(reason.split())[:200]})"
@@ -78,38 +78,44 @@ def expected_seconds(data: DataModule, classes: Sequence[type[Baseline]]) -> flo
     return sum(size / baseline.speed for baseline in classes)
 
 
-def _shared(experiment: Experiment, found: Baselines) -> dict[str, Any]:
+def _shared(experiment: Experiment, available: Baselines) -> dict[str, Any]:
     """The best baseline, fitted once for all runs on the same files by the same options."""
-    if not found.data.files or not all(_is_own(type(part)) for part in (found.data, found.task, *found.task.metrics())):
-        return _fitted(found)  # what they read or do may change without a trace
-    path = user_cache("baselines") / f"{_key(experiment, found)}.json"
+    if not available.data.files or not all(
+        _is_own(type(part)) for part in (available.data, available.task, *available.task.metrics())
+    ):
+        return _fitted(available)  # what they read or do may change without a trace
+    path = user_cache("baselines") / f"{_key(experiment, available)}.json"
     with lock(path.with_suffix(".lock"), wait=True):
         stored = _read(path)
         if stored is None:
-            stored = _fitted(found)
+            stored = _fitted(available)
             write_text(path, json.dumps(stored) + "\n")
     return stored
 
 
-def _fitted(found: Baselines) -> dict[str, Any]:
-    scores = fit_baselines(found.data, found.task, found.ready)
-    return ranked(found, [*scores])[-1].to_plain()
+def _fitted(available: Baselines) -> dict[str, Any]:
+    scores = fit_baselines(available.data, available.task, available.ready)
+    return ranked(available, [*scores])[-1].to_plain()
 
 
 def _is_own(part: type) -> bool:
     return part.__module__.startswith("seqzoo.")
 
 
-def _key(experiment: Experiment, found: Baselines) -> str:
+def _key(experiment: Experiment, available: Baselines) -> str:
     """A name of all that the scores depend on: the content of files, options of the data, metrics, and code."""
     options = {name: value for name, value in experiment.to_plain()["data"].items() if name not in ("seed", "root")}
     sources = sorted(Path(baselines.__path__[0]).glob("*.py"))
-    packages = {found.package for found in found.ready if found.package}
+    packages = {available.package for available in available.ready if available.package}
     what = {
         "options": options,
-        "files": [(record["name"], record["fingerprint"]) for record in records(found.data)],
-        "task": [type(found.task).__name__, found.task.loss_unit, *(metric.name for metric in found.task.metrics())],
-        "baselines": [baseline.__name__ for baseline in found.ready],
+        "files": [(record["name"], record["fingerprint"]) for record in records(available.data)],
+        "task": [
+            type(available.task).__name__,
+            available.task.loss_unit,
+            *(metric.name for metric in available.task.metrics()),
+        ],
+        "baselines": [baseline.__name__ for baseline in available.ready],
         "packages": {name: importlib.metadata.version(name) for name in sorted(packages)},
         "code": [__version__, *(hashlib.sha256(source.read_bytes()).hexdigest() for source in sources)],
     }
@@ -165,9 +171,9 @@ def about_baseline(
             for split, values in best["scores"].items()
         )
         rows.append(("baseline", f"{best['name']} ({best['description']}), {best['seconds']:.1f} s\n{scores}"))
-        told = verdict(metrics, task)
-        step = advice() if told else ""
-        remarks = [f"{told}: {step}" if step else told, remark]
+        sentence = verdict(metrics, task)
+        step = advice() if sentence else ""
+        remarks = [f"{sentence}: {step}" if step else sentence, remark]
     else:
         remarks = [remark]
     return [*rows, *(("remark", text) for text in remarks if text)]
