@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -16,6 +16,7 @@ from seqzoo.contracts.capabilities import Others
 from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import BinaryConfusion, Confusion, MetricName, confusion_of, create_metrics
+from seqzoo.network.heads.log_mixture import EQUAL, fit_shares
 from seqzoo.network.heads.ngrams import NgramScores
 from seqzoo.network.heads.pooling import Pooling, PoolingName
 from seqzoo.network.locked_dropout import create_dropout
@@ -39,8 +40,9 @@ class Classification(Task):
             Rethinking the Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
         dropout: dropout on the pooled features before the head.
         ngrams: the longest n-grams of a linear classifier (`seqzoo.network.heads.ngrams`) that is trained beside the
-            network by a loss of its own; the answer is the mean of their log-probabilities. Where the data has
-            `characters`, it also reads n-grams of the characters of words. 0: no such classifier.
+            network by a loss of its own. Where the data has `characters`, it also reads n-grams of the characters of
+            words. The log-probabilities of both are added, each multiplied by its share: one half in training, and
+            afterwards fitted on the validation split. 0: no such classifier.
 
     Raises:
         ValueError: an option is out of its range or does not suit the labels.
@@ -57,6 +59,7 @@ class Classification(Task):
     loss_unit = "nats"
     values: Tensor
     class_weights: Tensor | None
+    shares: Tensor
 
     def __init__(
         self,
@@ -86,6 +89,8 @@ class Classification(Task):
         else:
             self.head = nn.Linear(self.pooling.output_size, 1 if labels == "numbers" else spec.output_size)
         self.ngrams = NgramScores(ngrams, spec.output_size, spec.character_size > 0) if ngrams else None
+        if ngrams:
+            self.register_buffer("shares", torch.tensor(EQUAL))
         if labels == "numbers":
             self.loss_unit = "squared error"
         if labels != "classes":
@@ -103,12 +108,30 @@ class Classification(Task):
         return self.ngrams is not None
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        scores = self.head(self.dropout(self.pooling(features)))
         if self.ngrams is None:
-            return scores
+            return self._of_network(features)
         # not added: a network that knows the training examples by heart would leave nothing for the n-grams to learn
-        both = torch.stack([scores, self.ngrams(batch.inputs, batch.lengths, batch.spelling)], -1)
-        return both if self.training else both.float().log_softmax(1).mean(-1)
+        both = self._of_both(features, batch)
+        return both if self.training else (both.float().log_softmax(1) * self.shares).sum(-1)
+
+    def _of_network(self, features: Features) -> Tensor:
+        return self.head(self.dropout(self.pooling(features)))
+
+    def _of_both(self, features: Features, batch: Batch) -> Tensor:
+        """The scores of the network and of the n-grams, (B, K, 2)."""
+        assert self.ngrams is not None
+        of_ngrams = self.ngrams(batch.inputs, batch.lengths, batch.spelling)
+        return torch.stack([self._of_network(features), of_ngrams], -1)
+
+    @torch.no_grad()
+    def calibrate(self, encoded: Iterable[tuple[Batch, Features]]) -> bool:
+        """Fit the shares of network and n-grams."""
+        if self.ngrams is None:
+            return False
+        scored = [(self._of_both(features, batch).float(), batch.required_targets) for batch, features in encoded]
+        scores, targets = (torch.cat(parts) for parts in zip(*scored, strict=True))
+        self.shares.copy_(fit_shares(scores.log_softmax(1), targets))
+        return True
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         """The cross-entropy or squared error. Class weights and label smoothing apply in training only."""
