@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,11 @@ class Model(nn.Module):
     def __init__(self, encoder: Encoder, backbone: Backbone, task: Task):
         super().__init__()
         self.encoder, self.backbone, self.task = encoder, backbone, task
+
+    @property
+    def networks(self) -> Sequence[Model]:
+        """The networks that answer together: this one, or all of an ensemble."""
+        return [self]
 
     def load_pretrained(self) -> None:
         """Load the pretrained weights that the options of the encoder name, when a training starts.

@@ -33,6 +33,10 @@ class Ensemble(Model):
         self.others = nn.ModuleList(others)
 
     @property
+    def networks(self) -> list[Model]:
+        return [Model(self.encoder, self.backbone, self.task), *self.other_networks]
+
+    @property
     def other_networks(self) -> list[Model]:
         """All networks but the first."""
         return cast(list[Model], list(self.others))

@@ -82,10 +82,12 @@ def _encoded(
 @torch.no_grad()
 def calibrate(model: Model, data: DataModule, device: torch.device, precision: str) -> bool:
     """Fit what a task fits on the validation split, see `Calibrates`; returns whether the model has changed."""
-    if not isinstance(model.task, Calibrates):
-        return False
-    with evaluating(model), autocast(precision, device):
-        return model.task.calibrate(_encoded(model, data, "validation", device, precision))
+    changed = False
+    for network in model.networks:
+        if isinstance(network.task, Calibrates):
+            with evaluating(network), autocast(precision, device):
+                changed |= network.task.calibrate(_encoded(network, data, "validation", device, precision))
+    return changed
 
 
 @torch.no_grad()

@@ -168,3 +168,23 @@ def test_every_option_builds_before_data_is_read() -> None:
     spec = DataSpec("classification", 8, 5)
     for labels in ("ordinal", "numbers"):
         assert math.isfinite(losses(head(spec, labels=labels, class_weights="balanced", metrics=["mae"])).total.item())
+
+
+def test_calibration_gives_a_classifier_that_knows_nothing_no_share() -> None:
+    task = head(ngrams=1)
+    assert task.ngrams is not None
+    features, batch = features_and_batch()
+    batch.inputs = torch.arange(18).view(6, 3)
+    task.eval()
+    right = F.one_hot(batch.required_targets, 5).float()
+    with torch.no_grad():
+        for row, ids in enumerate(batch.inputs):
+            task.ngrams.weight[task.ngrams._distinct(ids[None], batch.lengths[row : row + 1])] = right[row]
+        task.head.weight.zero_()
+        task.head.bias.copy_(torch.tensor([9.0, -9.0, 9.0, -9.0, 9.0]))
+    before = task.loss(task(features, batch), batch).total
+    assert task.calibrate([(batch, features)] * 10)
+    of_network, of_ngrams = task.shares.tolist()
+    assert of_network < 0.1 < 0.5 < of_ngrams
+    assert task.loss(task(features, batch), batch).total < before
+    assert not head().calibrate([(batch, features)])
