@@ -51,6 +51,20 @@ def test_counts(name: str, counts: dict[str, int], output_size: int | None, real
     assert batch.size == data.batch_size
 
 
+@pytest.mark.parametrize(
+    ("name", "frames"),
+    [
+        ("jsb_chorales", {"train": 13_807, "validation": 4_602, "test": 4_725}),
+        pytest.param("nottingham", {"train": 176_561, "validation": 45_513, "test": 44_463}, marks=pytest.mark.slow),
+    ],
+)
+def test_frames_of_music(name: str, frames: dict[str, int], real_data: str) -> None:
+    """Each frame of a piece but the first is predicted once."""
+    data = load(name, real_data)
+    predicted = {split: sum(int(batch.lengths.sum()) for batch in data.batches(split)) for split in data.splits()}
+    assert predicted == {split: count - data.splits()[split] for split, count in frames.items()}
+
+
 @pytest.mark.slow
 def test_words_of_a_treebank(real_data: str) -> None:
     data = load("ud_english_ewt", real_data)

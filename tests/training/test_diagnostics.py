@@ -135,3 +135,18 @@ def test_work_keeps_to_its_share_of_the_time() -> None:
     assert share.spent / now < 0.1
     assert not TimeShare(0.0, 1.0, lambda: now).is_enough
     assert TimeShare(1.0, 100.0, lambda: now).is_enough
+
+
+def test_a_validation_piece_is_continued_drawn_and_played(command: Callable, tmp_path: Path) -> None:
+    small = ("task=polyphony", "debug=tiny", "data.train_size=8", "data.validation_size=4", "data.test_size=4")
+    for share in ("0", "1"):
+        options = (f"training.diagnostics={share}", "task.search.max_length=5", f"hydra.run.dir={share}")
+        assert command("train", *small, *options).status == 0
+    scores = [json.loads((tmp_path / share / "metrics.json").read_text())["test"] for share in ("0", "1")]
+    assert scores[0] == scores[1]
+    events = EventAccumulator(str(tmp_path / "1")).Reload()
+    assert "valid/piano_roll" in events.Tags()["images"]
+    sounds = events.Audio("valid/music")
+    assert [sound.step for sound in sounds] == [4, 8]
+    assert sounds[0].encoded_audio_string.startswith(b"RIFF")
+    assert sounds[0].length_frames / sounds[0].sample_rate == pytest.approx((16 + 5) * 0.6, abs=0.2)
