@@ -65,13 +65,15 @@ class TrainingText:
 
     Args:
         size: number of its ids; saved with a run.
-        ids: (size,); None in a finished run, whose weights hold them if the model has n-grams.
-        starts: (D,) where sequences begin. Each ends with the first id of the next one, which is its last target.
+        ids: (size,), of any integer type; None in a finished run, whose weights hold them if the model has n-grams.
+        starts: (B,) where the streams begin. Each ends with the first id of the next one, which is its last target.
+        separator: the id that each document of a stream begins with; None: there are no documents.
     """
 
     size: int
     ids: Tensor | None = None
     starts: Tensor | None = None
+    separator: int | None = None
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class Streams(NamedTuple):
         inputs, _ = gather_spans(self.ids, self.starts + first, lengths)
         targets, _ = gather_spans(self.ids, self.starts + first + 1, lengths)
         steps = torch.arange(first - BEFORE, first)
-        before = self.ids[(self.starts[:, None] + steps).clamp(min=0)].masked_fill(steps < 0, -1)
+        before = self.ids[(self.starts[:, None] + steps).clamp(min=0)].long().masked_fill(steps < 0, -1)
         return Batch(inputs, lengths, targets, padded=is_padded(lengths), before=before)
 
 
@@ -146,7 +146,8 @@ class RunningText(DataModule):
             raise DataError("the saved run has no vocabulary for this text: was it trained on other data?")
         self._separator = self._id_of_separator(codec)
         self._streams = {split: self._cut(split, text, codec) for split, text in texts.items()}
-        text = self._training_text()
+        ids, starts, _ = self._streams["train"]
+        text = TrainingText(len(ids), ids, starts, self._separator)
         # the text has changed since the run was saved, or its version saved no size
         other = spec is not None and (spec.text is None or spec.text.size != text.size)
         kept = spec.text if spec is not None and other else text
@@ -190,12 +191,6 @@ class RunningText(DataModule):
                 "give the token that each document begins with"
             )
         return ids[0]
-
-    def _training_text(self) -> TrainingText:
-        ids, starts, _ = self._streams["train"]
-        if self._separator is not None:
-            starts = torch.cat([starts, (ids[:-1] == self._separator).nonzero()[:, 0]]).unique()
-        return TrainingText(len(ids), ids, starts)
 
     def _streams_of(self, split: str) -> Streams:
         if split not in self._streams:

@@ -148,9 +148,10 @@ def test_the_training_text_and_the_steps_before_a_window(separator: str | None) 
     assert counted is not None
     assert counted.ids is not None
     assert counted.starts is not None
-    starts = counted.starts.tolist()
-    ends = [*starts[1:], counted.size - 1]
-    assert sorted(counted.ids[a : b + 1].tolist() for a, b in zip(starts, ends, strict=True)) == sorted(whole)
+    of_documents = counted.ids[:-1] == (-1 if counted.separator is None else counted.separator)
+    breaks = {*counted.starts.tolist(), *of_documents.nonzero()[:, 0].tolist()}
+    starts = [*sorted(breaks), counted.size - 1]
+    assert sorted(counted.ids[a : b + 1].tolist() for a, b in pairwise(starts)) == sorted(whole)
     growing: list[list[int]] = []
     for batch in batches:
         continues = range(batch.size) if batch.continues is None else batch.continues.tolist()

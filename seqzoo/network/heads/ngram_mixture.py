@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts.batch import BEFORE, Batch
 from seqzoo.contracts.errors import DataError
-from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.spec import DataSpec, TrainingText
 from seqzoo.network.heads.ngram_model import Ids, NgramModel
 
 LONGEST = BEFORE + 1
@@ -53,10 +53,18 @@ class NgramMixture(nn.Module):
         self.register_buffer("text", torch.zeros(0 if spec.text is None else spec.text.size, dtype=torch.int32))
         self.register_buffer("share", torch.full((longest,), 0.5))
         self._model: NgramModel | None = None
-        if spec.text is not None and spec.text.ids is not None and spec.text.starts is not None:
-            self.text.copy_(spec.text.ids)
-            starts = spec.text.starts.to(self.text.device)
-            self.text[starts] = ~self.text[starts]  # negative: a sequence begins
+        if spec.text is not None:
+            self._start_from(spec.text)
+
+    def _start_from(self, counted: TrainingText) -> None:
+        """Take over a text; does nothing in a finished run, whose weights hold it."""
+        if counted.ids is None or counted.starts is None:
+            return
+        ids = counted.ids.to(torch.int32)
+        begins = torch.zeros(counted.size, dtype=torch.bool) if counted.separator is None else ids == counted.separator
+        begins[counted.starts] = True
+        begins[-1] = False  # the last id is a target only
+        self.text.copy_(torch.where(begins, ~ids, ids))  # negative: a sequence begins
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
         if not torch.equal(state_dict.get(f"{prefix}text", self.text).to(self.text), self.text):
