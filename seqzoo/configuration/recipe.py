@@ -77,9 +77,9 @@ SPELLED = 3_000_000
 NEIGHBOURS = 2
 """Words on each side that a linear tagger beside the network reads."""
 
-NGRAMS_OF_TEXT = {True: (6, 6_000_000), False: (5, 2_000_000)}
+NGRAMS_OF_TEXT = {True: (9, 6_000_000), False: (5, 2_000_000)}
 """Whether text is read by characters -> the length of the n-grams that are mixed with a language model, and the
-training steps up to which they are: their counts take up to 60 bytes for each different n-gram.
+training steps up to which they are: counting takes about 200 bytes of memory for each of them.
 """
 
 WIDTHS = {

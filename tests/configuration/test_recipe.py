@@ -213,4 +213,4 @@ def test_language_models_of_many_words_have_an_adaptive_softmax(
     assert (config.task["tied_embeddings"], config.task["softmax_cutoffs"]) == (True, cutoffs)
     assert config.training.epochs == 20
     assert config.task["ngrams"] == 5
-    assert chosen(*overrides, "data.tokenizer=characters")[0].task["ngrams"] == 6
+    assert chosen(*overrides, "data.tokenizer=characters")[0].task["ngrams"] == 9

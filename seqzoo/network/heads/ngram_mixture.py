@@ -87,7 +87,7 @@ class NgramMixture(nn.Module):
                 )
             ends = [*starts[1:], len(ids) - 1]
             texts = [ids[start : end + 1] for start, end in zip(starts, ends, strict=True)]
-            self._model = NgramModel(texts, self.longest, self.vocabulary_size)
+            self._model = NgramModel(texts, self.longest, self.vocabulary_size, self.longest)
         return self._model
 
     def of_targets(self, batch: Batch) -> tuple[Tensor, Tensor]:

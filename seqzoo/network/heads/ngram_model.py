@@ -49,31 +49,29 @@ class NgramModel:
         texts: (T + 1,) ids each; the first one is context only.
         longest: the largest n.
         vocabulary_size: V; ids are below it, and V itself marks a place before the beginning of a text.
+        shortest: the smallest n that will be asked for.
     """
 
-    def __init__(self, texts: Sequence[Ids], longest: int, vocabulary_size: int):
+    def __init__(self, texts: Sequence[Ids], longest: int, vocabulary_size: int, shortest: int = 1):
         self.longest, self.size = longest, vocabulary_size
+        self._tables: list[Ids] = [numpy.arange(self.size + 1)]
+        self._lower: list[Level] = []  # of each length but the longest, counted by the different tokens before
+        self._highest: dict[int, Level] = {}  # of the lengths that will be asked for, counted by occurrences
         # a number for each different n-gram that ends at a place, and whether a target is there
         ids, real = self._padded(texts)
-        numbers = ids
-        self._tables: list[Ids] = [numpy.arange(self.size + 1)]
-        ends: list[Ids] = [ids]
-        for _ in range(1, longest):
-            keys = numpy.concatenate([numpy.zeros(1, numpy.int64), numbers[:-1]]) * (self.size + 1) + ids
-            table, numbers = numpy.unique(keys, return_inverse=True)
-            self._tables.append(table)
-            ends.append(numbers)
-        self._levels: list[tuple[Level, Level]] = []
+        contexts, grams = numpy.zeros_like(ids), ids
         for length in range(1, longest + 1):
-            grams = ends[length - 1]
-            contexts = numpy.zeros_like(ids) if length == 1 else numpy.concatenate([grams[:1], ends[length - 2][:-1]])
-            raw = _level(grams[real], contexts[real])
+            if length >= shortest:
+                self._highest[length] = _level(grams[real], contexts[real])
             if length == longest:
-                self._levels.append((raw, raw))
-                continue
-            _, first = numpy.unique(ends[length][real], return_index=True)
+                break
+            before = numpy.concatenate([numpy.zeros(1, numpy.int64), grams[:-1]])
+            table, longer = numpy.unique(before * (self.size + 1) + ids, return_inverse=True)
+            _, first = numpy.unique(longer[real], return_index=True)
             places = numpy.flatnonzero(real)[first]
-            self._levels.append((raw, _level(grams[places], contexts[places])))
+            self._lower.append(_level(grams[places], contexts[places]))
+            self._tables.append(table)
+            contexts, grams = before, longer
 
     def probabilities(self, texts: Sequence[Ids], length: int) -> Numbers:
         """Of each target of some texts, by n-grams of this length."""
@@ -130,7 +128,7 @@ class NgramModel:
 
     def _of_length(self, length: int) -> list[Level]:
         """The n-grams of each length that n-grams of this length are computed from, shortest first."""
-        return [*(lower for _, lower in self._levels[: length - 1]), self._levels[length - 1][0]]
+        return [*self._lower[: length - 1], self._highest[length]]
 
     def _ending(self, ids: Ids, length: int) -> Iterator[tuple[Ids, Ids]]:
         """The numbers of the n-grams that end at each place, and of their contexts, -1 for those that were not seen;
