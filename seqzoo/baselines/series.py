@@ -125,13 +125,18 @@ def answers_of(split: Split, predict: Callable[[Batch], Tensor]) -> Answers:
         predict: returns numbers of the shape of the targets of a batch.
     """
     answers: list = []
+    squared = split.task.loss_unit == "squared error"
     total, count = torch.zeros((), dtype=torch.double), 0.0
     for batch in split.batches():
-        loss = split.task.loss(predict(batch), batch)
-        total, count = total + loss.total.double(), count + float(loss.count)
+        if squared:  # other losses are of distributions
+            loss = split.task.loss(predict(batch), batch)
+            total, count = total + loss.total.double(), count + float(loss.count)
         if isinstance(split.task, AnswersNumbers):
             answers += split.task.answers_by(predict, batch)
-    return Answers(answers if isinstance(split.task, AnswersNumbers) else None, Loss(total, torch.tensor(count)))
+    return Answers(
+        answers if isinstance(split.task, AnswersNumbers) else None,
+        Loss(total, torch.tensor(count)) if squared else None,
+    )
 
 
 def at_targets(values: Tensor, batch: Batch, spec: DataSpec) -> Tensor:

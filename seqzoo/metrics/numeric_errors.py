@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from seqzoo.metrics.answers import PredictionMetric, labels
@@ -128,6 +129,33 @@ class NormalizedError(PredictionMetric):
         return math.sqrt(self.squared_error / variation) if variation > 0 else math.nan
 
 
+class RankedProbabilityScore(MeanAbsoluteError):
+    """Continuous ranked probability score (CRPS) per number: twice the mean pinball loss of the quantiles of an answer,
+    at equally spaced levels. Of an answer without quantiles it is the absolute error.
+
+    Raises:
+        ValueError: as `MeanAbsoluteError`.
+
+    Source: Gneiting & Raftery, Strictly Proper Scoring Rules, Prediction, and Estimation, 2007,
+    https://doi.org/10.1198/016214506000001437
+    """
+
+    name = "crps"
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        for predicted, correct in labels(answer, reference):
+            numbers = [float(number) for number in correct.split()]
+            if any(map(math.isnan, numbers)):
+                continue
+            bands = [[float(number) for number in band.split()] for band in re.findall(r"\(([^)]*)\)", predicted)]
+            for quantiles, number in zip(bands or [[point] for point in _points(predicted)], numbers, strict=True):
+                ranks = [rank / (len(quantiles) + 1) for rank in range(1, len(quantiles) + 1)]
+                errors = [number - quantile for quantile in quantiles]
+                pinball = [max(rank * error, (rank - 1) * error) for rank, error in zip(ranks, errors, strict=True)]
+                self.total += 2 * sum(pinball) / len(pinball)
+            self.count += len(numbers)
+
+
 class NormalizedErrorAt84(NormalizedError):
     """The NRMSE of the 84th step of each forecast, the usual score for the Mackey-Glass series.
 
@@ -151,4 +179,9 @@ def _vectors(answer: str | list[str], reference: str | list[str]) -> Iterator[tu
     for predicted, correct in labels(answer, reference):
         numbers = [float(number) for number in correct.split()]
         if not any(map(math.isnan, numbers)):
-            yield [float(number) for number in predicted.split()], numbers
+            yield _points(predicted), numbers
+
+
+def _points(answer: str) -> list[float]:
+    """The numbers of an answer, without their quantiles in brackets."""
+    return [float(number) for number in re.sub(r"\([^)]*\)", " ", answer).split()]

@@ -18,6 +18,7 @@ from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.recipe import AUTO, NONE, tailored
 from seqzoo.contracts import disk
 from seqzoo.contracts.cache import user_cache
+from seqzoo.contracts.capabilities import AnswersNumbers
 from seqzoo.contracts.errors import SeqzooError, program
 from seqzoo.contracts.locks import lock
 from seqzoo.contracts.parts import DataModule, Task
@@ -115,6 +116,8 @@ def _key(experiment: Experiment, available: Baselines) -> str:
             available.task.loss_unit,
             *(metric.name for metric in available.task.metrics()),
         ],
+        # which steps are answered depends on the options of the task
+        "answers": experiment.to_plain()["task"] if isinstance(available.task, AnswersNumbers) else None,
         "baselines": [baseline.__name__ for baseline in available.ready],
         "packages": {name: importlib.metadata.version(name) for name in sorted(packages)},
         "code": [__version__, *(hashlib.sha256(source.read_bytes()).hexdigest() for source in sources)],

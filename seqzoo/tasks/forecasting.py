@@ -3,46 +3,60 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from seqzoo.contracts.batch import Batch, Features, Prediction
+from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.state import reorder
 from seqzoo.metrics import MetricName
 from seqzoo.metrics.numeric_errors import MeanAbsoluteScaledError
+from seqzoo.network.heads.distributions import DistributionHead, MixtureHead, QuantileHead, levels
 from seqzoo.network.network_ensemble import Ensemble
-from seqzoo.tasks.regression import Regression, written
+from seqzoo.tasks.regression import Regression, at_least_single, with_bands, written
 
 
 class Forecasting(Regression):
     """Predicts the next `horizon` values of a series.
 
     The targets of the data are the next values of the first D inputs; the other inputs are given (exogenous). In
-    training, the network reads true values and predicts the next one at each step (open loop), by the squared error. A
-    forecast begins after the first T - horizon + 1 inputs of a row, or without targets after all of them, and each
-    prediction is an input of the next step (closed loop).
+    training, the network reads true values and predicts the next one at each step (open loop). A forecast begins after
+    the first T - horizon + 1 inputs of a row, or without targets after all of them, and each prediction is an input of
+    the next step (closed loop).
 
-    An answer has a text for each step of the forecast. The networks of an ensemble each continue the series, and their
-    forecasts are averaged.
+    With the head "point", the loss is the squared error, and the predictions are fed back. With a distribution, `paths`
+    forecasts are drawn from it, each of which is fed back its own draws; the answer is their median at each step.
+
+    An answer has a text for each step of the forecast: its D numbers or, with a distribution, each of them followed by
+    nine quantiles in brackets. The networks of an ensemble each continue the series, and their forecasts are averaged,
+    or their paths joined.
 
     Args:
         feature_size, spec, metrics, dropout, washout: as of `Regression`.
         horizon: number of steps; None: 1.
+        head: "point"; "quantiles" (`QuantileHead`); "mixture" of Gaussians (`MixtureHead`).
+        components: number of Gaussians.
+        paths: number of forecasts that are drawn from a distribution.
 
     Raises:
         ValueError: the targets are not the next values of inputs.
 
     Shape:
-        Scores: (B, T, D), the predictions one step ahead.
+        Scores: (B, T, D), the predictions one step ahead, or (B, T, P), the parameters of a distribution.
 
     Source: Jaeger & Haas, Harnessing Nonlinearity: Predicting Chaotic Systems and Saving Energy in Wireless
     Communication, 2004, https://doi.org/10.1126/science.1091277
+    Salinas, Flunkert, Gasthaus & Januschowski, DeepAR: Probabilistic Forecasting with Autoregressive Recurrent
+    Networks, 2020 (sampled paths), https://doi.org/10.1016/j.ijforecast.2019.07.001
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"components": "head=mixture", "paths": "head=quantiles,mixture"}
 
     example_answers = (["0.5"] * 100,)  # metrics may need as many steps
     legend = "last inputs -> last step of the forecast   (right: the right number)"
@@ -54,25 +68,54 @@ class Forecasting(Regression):
         spec: DataSpec,
         metrics: list[MetricName],
         horizon: int | None = None,
+        head: Literal["point", "quantiles", "mixture"] = "point",
+        components: int = 3,
+        paths: int = 100,
         dropout: float = 0.0,
         washout: int = 0,
     ):
         super().__init__(feature_size, spec, metrics, dropout, washout)
-        self.horizon = 1 if horizon is None else horizon
-        if self.horizon < 1:
-            raise ValueError(f"horizon is {horizon}: it must be at least 1")
+        self.horizon, self.paths = 1 if horizon is None else horizon, paths
+        for name, value in (("horizon", self.horizon), ("components", components), ("paths", paths)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}: it must be at least 1")
         if spec.kind and (not spec.per_step or spec.output_size > spec.input_size):
             raise ValueError(
                 "a forecast needs data whose targets are the next values of the first inputs, such as data=mackey_glass"
             )
+        self.distribution: DistributionHead | None = None
+        if head != "point":
+            size = spec.output_size
+            quantiles = head == "quantiles"
+            distribution = (
+                QuantileHead(feature_size, size) if quantiles else MixtureHead(feature_size, size, components)
+            )
+            self.head = self.distribution = distribution
+            self.loss_unit = distribution.loss_unit
+
+    def loss(self, scores: Tensor, batch: Batch) -> Loss:
+        if self.distribution is None:
+            return super().loss(scores, batch)
+        known = self._known(batch)
+        losses = self.distribution.loss(at_least_single(scores), batch.required_targets, known)
+        steps = known.any(-1)
+        return Loss(losses.masked_fill(~steps, 0.0).sum(), steps.sum())
+
+    def average(self, scores: Sequence[Tensor]) -> Tensor:
+        """The mean of predictions or quantiles. Mixtures have none of the same form: those of the first network."""
+        return scores[0] if isinstance(self.distribution, MixtureHead) else super().average(scores)
 
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         networks = [model, *(model.other_networks if isinstance(model, Ensemble) else ())]
-        numbers = torch.stack([network.task.forecast(network, batch) for network in networks]).mean(0)
-        return [Prediction(answer, 0.0) for answer in written(self.in_units(numbers))]
+        drawn = self.in_units(torch.cat([network.task.forecasts(network, batch) for network in networks]))
+        if self.distribution is None:
+            return [Prediction(answer, 0.0) for answer in written(drawn.mean(0))]
+        ranks = torch.tensor(levels(), dtype=drawn.dtype, device=drawn.device)
+        quantiles = drawn.quantile(ranks, 0, keepdim=False).movedim(0, -1)  # (B, horizon, D, Q)
+        return [Prediction(answer, 0.0) for answer in with_bands(quantiles)]
 
-    def forecast(self, model: Network, batch: Batch) -> Tensor:
-        """The next values in a closed loop, (B, horizon, D).
+    def forecasts(self, model: Network, batch: Batch) -> Tensor:
+        """The next values in a closed loop, (S, B, horizon, D): S paths, or a single forecast without a distribution.
 
         Args:
             model: the network.
@@ -84,13 +127,20 @@ class Forecasting(Regression):
         """
         known = batch.lengths if batch.targets is None else self._known_steps(batch.lengths)
         features = model.encode(replace(batch, lengths=known, padded=True))
-        state, outputs = features.state, features.last
+        count = 1 if self.distribution is None else self.paths
+        rows = torch.arange(batch.size, device=known.device).repeat(count)
+        state, outputs, known = reorder(features.state, rows), features.last[rows], known[rows]
+        batch = Batch(batch.inputs[rows], batch.lengths[rows], None if batch.targets is None else batch.targets[rows])
+        # the same draws in every evaluation, whatever the training's random state
+        generator = torch.Generator().manual_seed(0)
         predictions: list[Tensor] = []
         for step in range(self.horizon):
             if step:
                 outputs, state = model.step(self._next_inputs(predictions[-1], batch, known + step - 1), state)
-            predictions.append(self.head(self.dropout(outputs)))
-        return torch.stack(predictions, 1)
+            scores = self.head(self.dropout(outputs))
+            drawn = scores if self.distribution is None else self.distribution.sample(scores, generator)
+            predictions.append(drawn)
+        return torch.stack(predictions, 1).unflatten(0, (count, -1))
 
     def answers_by(self, predict: Callable[[Batch], Tensor], batch: Batch) -> list:
         known, rows = self._known_steps(batch.lengths), torch.arange(batch.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -49,7 +50,7 @@ class Regression(Task):
             raise ValueError(f"washout is {washout}: it must be at least 0, and 0 for one answer to each sequence")
         self.spec, self.metric_names, self.washout = spec, metrics, washout
         self.dropout = create_dropout(dropout)
-        self.head = nn.Linear(feature_size, spec.output_size)
+        self.head: nn.Module = nn.Linear(feature_size, spec.output_size)
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         return self.head(self._read(features))
@@ -147,6 +148,16 @@ def written(numbers: Tensor) -> list:
     return [texts(part) for part in at_least_single(numbers).tolist()]
 
 
+def with_bands(quantiles: Tensor) -> list:
+    """`written` for quantiles (B, T, D, Q): the median of each number, and the quantiles in brackets."""
+    middle = quantiles.shape[-1] // 2
+
+    def text(step: list[list[float]]) -> str:
+        return " ".join(f"{_text([part[middle]], 7)} ({_text(part, 7)})" for part in step)
+
+    return [[text(step) for step in row] for row in quantiles.tolist()]
+
+
 def at_least_single(numbers: Tensor) -> Tensor:
     """Numbers in float32, or as they are in float64."""
     return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
@@ -159,4 +170,4 @@ def _text(numbers: list[float], digits: int) -> str:
 def _short(answer: str | list[str]) -> str:
     """The answer at the last step, with fewer digits."""
     last = answer if isinstance(answer, str) else answer[-1]
-    return _text([float(number) for number in last.split()], digits=4)
+    return re.sub(r"[^\s()]+", lambda number: f"{float(number[0]):.4g}", last)

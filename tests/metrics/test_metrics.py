@@ -108,6 +108,11 @@ def test_a_metric_without_values_is_nan(name: str) -> None:
         ("repeats", ["aaaa", "abc"], ["", ""], 0.5),  # an answer counts once, however often it repeats
         ("mae", ["1 2", "0 0"], ["2 4", "0 1"], 4 / 4),
         ("mae", [["1", "2", "3"], ["5"]], [["1", "2", "6"], ["6"]], 4 / 4),
+        ("mae", [["1 (0 1 2)"]], [["3"]], 2.0),
+        ("crps", [["1 2"]], [["3 2"]], (2 + 0) / 2),  # without quantiles, the absolute error
+        # at the levels 1/4, 2/4, 3/4 of 0, 1, 2; the second number is below its only quantile
+        ("crps", [["1 (0 1 2)"]], [["3"]], 2 * (0.25 * 3 + 0.5 * 2 + 0.75 * 1) / 3),
+        ("crps", [["1 (1) 5 (5)"]], [["1 4"]], (0 + 1) / 2),
         ("bleu_zh", ["我喜欢读书"], ["我喜欢读书"], 100.0),
         ("chrf", ["Straße nach Süden"], ["Straße nach Süden"], 100.0),
         ("chrf", ["xyz"], ["abc"], 0.0),
@@ -124,7 +129,7 @@ def test_half_batches_add_up_to_the_whole(name: str, monkeypatch: pytest.MonkeyP
     references = ["B-X I-X O O O", "B-X I-X O", "O B-Y O", "O O O"]
     if name in ("accuracy", "macro_f1", "span_f1"):
         answers, references = ([row.split() for row in rows] for rows in (answers, references))
-    if name in ("mae", "nrmse", "rmse", "mase", "smape"):
+    if name in ("mae", "nrmse", "rmse", "mase", "smape", "crps"):
         answers, references = ["1", "2", "0.5", "-3"], ["1.5", "2", "1", "-2"]
     if name == "nrmse84":
         answers, references = ([[str(i)] * 84 for i in row] for row in ((1, 2, 0, -3), (1.5, 2, 1, -2)))
@@ -141,7 +146,7 @@ def test_half_batches_add_up_to_the_whole(name: str, monkeypatch: pytest.MonkeyP
     assert halves.compute() == whole
     percent = name.startswith(("bleu", "chrf", "rouge", "smape"))
     assert 0 < whole < (1000 if name == "cider_d" else 100 if percent else 1)
-    errors = ("mae", "nrmse", "nrmse84", "rmse", "mase", "smape", "cer", "wer", "repeats")
+    errors = ("mae", "nrmse", "nrmse84", "rmse", "mase", "smape", "crps", "cer", "wer", "repeats")
     assert halves.higher_is_better == (name not in errors)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,30 +35,30 @@ def test_a_forecast_feeds_back_its_own_outputs() -> None:
     for _ in range(4):
         last = model.scores(Batch(read, torch.full((2,), read.shape[1]), padded=False))[:, -1:]
         read = torch.cat([read, last], 1)
-    torch.testing.assert_close(model.task.forecast(model, batch), read[:, 17:])
+    torch.testing.assert_close(model.task.forecasts(model, batch)[0], read[:, 17:])
 
 
 def test_the_known_values_of_the_horizon_are_not_read() -> None:
     model, batch = model_of(4)
-    expected = model.task.forecast(model, batch)
+    expected = model.task.forecasts(model, batch)
     batch.inputs[:, 17:] = 99
-    torch.testing.assert_close(model.task.forecast(model, batch), expected)
+    torch.testing.assert_close(model.task.forecasts(model, batch), expected)
 
 
 def test_rows_of_different_length() -> None:
     model, batch = model_of(4)
-    expected = model.task.forecast(model, Batch(batch.inputs[1:, :12], torch.tensor([12]), batch.targets[1:, :12]))
+    expected = model.task.forecasts(model, Batch(batch.inputs[1:, :12], torch.tensor([12]), batch.targets[1:, :12]))
     batch = Batch(batch.inputs, torch.tensor([20, 12]), batch.targets)
-    torch.testing.assert_close(model.task.forecast(model, batch)[1:], expected)
+    torch.testing.assert_close(model.task.forecasts(model, batch)[:, 1:], expected)
     references = model.task.references(batch)
     assert [float(text) for text in references[1]] == pytest.approx(batch.targets[1, 8:12, 0].tolist(), rel=1e-6)
 
 
 def test_without_targets_a_forecast_begins_after_the_row() -> None:
     model, batch = model_of(3)
-    expected = model.task.forecast(model, batch)
+    expected = model.task.forecasts(model, batch)
     history = Batch(batch.inputs[:, :18], torch.tensor([18, 18]))
-    torch.testing.assert_close(model.task.forecast(model, history), expected)
+    torch.testing.assert_close(model.task.forecasts(model, history), expected)
     assert [len(prediction.answer) for prediction in model.task.decode(model, history)] == [3, 3]
 
 
@@ -81,17 +82,51 @@ def test_further_inputs_are_those_of_the_step() -> None:
     model.task.head = Sum()
     inputs = torch.tensor([[[1.0, 10], [2.0, 20], [3.0, 30], [4.0, 40]]])
     batch = Batch(inputs, torch.tensor([4]), torch.zeros(1, 4, 1))
-    assert model.task.forecast(model, batch).flatten().tolist() == [22, 52, 92]
+    assert model.task.forecasts(model, batch).flatten().tolist() == [22, 52, 92]
     with pytest.raises(DataError, match="reads 1 inputs besides the series, which are not known 3 steps ahead"):
-        model.task.forecast(model, Batch(inputs, torch.tensor([4])))
+        model.task.forecasts(model, Batch(inputs, torch.tensor([4])))
 
 
 def test_an_ensemble_averages_forecasts() -> None:
     model, batch = model_of(4, "ensemble=2")
     assert isinstance(model, Ensemble)
-    parts = [network.task.forecast(network, batch) for network in (model, *model.other_networks)]
+    parts = [network.task.forecasts(network, batch) for network in (model, *model.other_networks)]
     answers = torch.tensor([[float(text) for text in row.answer] for row in model.task.decode(model, batch)])
-    torch.testing.assert_close(answers, torch.stack(parts).mean(0)[..., 0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(answers, torch.cat(parts).mean(0)[..., 0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["quantiles", "mixture"])
+def test_paths_have_bands_and_are_the_same_in_every_evaluation(head: str) -> None:
+    model, batch = model_of(4, f"task.head={head}", "task.paths=40")
+    paths = model.task.forecasts(model, batch)
+    assert paths.shape == (40, 2, 4, 1)
+    answers = [prediction.answer for prediction in model.task.decode(model, batch)]
+    torch.manual_seed(3)
+    assert [prediction.answer for prediction in model.task.decode(model, batch)] == answers
+    median, band = re.fullmatch(r"(\S+) \((.*)\)", answers[1][3]).groups()
+    quantiles = [float(number) for number in band.split()]
+    assert quantiles == sorted(quantiles)
+    assert quantiles[4] == float(median)
+    expected = paths[:, 1, 3, 0].quantile(torch.tensor([k / 10 for k in range(1, 10)])).tolist()
+    assert quantiles == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert len(model.task.show(batch, model.task.decode(model, batch))) == 2
+
+
+def test_distributions_are_learned_and_missing_targets_are_not() -> None:
+    for head in ("quantiles", "mixture"):
+        task = Forecasting(2, DataSpec("regression", 1, 1, per_step=True), ["crps"], head=head)
+        targets = torch.tensor([[[1.0], [math.nan], [3.0]]])
+        batch = Batch(targets, torch.tensor([3]), targets, padded=False)
+        scores = task.head(torch.zeros(1, 3, 2))
+        total, count = task.loss(scores, batch)
+        first, last = (
+            task.loss(scores[:, i : i + 1], Batch(targets[:, i : i + 1], torch.tensor([1]), targets[:, i : i + 1]))
+            for i in (0, 2)
+        )
+        assert count == 2
+        torch.testing.assert_close(total, first.total + last.total)
+        total.backward()
+        assert all(weight.grad.isfinite().all() for weight in task.parameters())
 
 
 def test_missing_targets_are_not_learned() -> None:
