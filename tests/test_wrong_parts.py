@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import seqzoo
 from seqzoo.configuration import registry
+from seqzoo.configuration.recipe import tailored
 from seqzoo.contracts.errors import ConfigError, PartError
 from seqzoo.data.generated.grammar import GrammarTags
 from seqzoo.learning.bptt import BackpropagationThroughTime
@@ -207,6 +208,10 @@ def counted(model: Model, data: seqzoo.DataModule) -> object:
     return count_updates(data, replace(seqzoo.compose(*TINY).training, epochs=2))
 
 
+def measured(model: Model, data: seqzoo.DataModule) -> object:
+    return tailored(seqzoo.compose(*TINY, "recipe=auto"))
+
+
 LOSS_OF_ROWS = seqzoo.Loss(torch.ones(2), torch.ones(2))
 PARTS: list[tuple[Callable, str, str, Any, str]] = [
     (evaluated, "task", "forward", (torch.ones(2),), r"\(Tensor \(2,\),\): it must return a tensor of scores"),
@@ -240,6 +245,7 @@ PARTS: list[tuple[Callable, str, str, Any, str]] = [
     (rebuilt, "data", "expected_spec", {}, r"dict {}: it must return a DataSpec"),
     (rebuilt, "data", "splits", ["train"], r"\[str 'train'\]: it must return the number of examples of each split"),
     (counted, "data", "num_batches", 2.5, "float 2.5: it must return an integer"),
+    (measured, "data", "survey", {"examples": 5}, r"dict .*: it must return a Survey or None"),
 ]
 
 
@@ -259,6 +265,33 @@ def test_other_parts(
     monkeypatch.setattr(type(part), method, lambda self, *arguments: result, raising=not optional)
     with pytest.raises(PartError, match=rf"{type(part).__name__}.{method} {HERE} returned .*{message}"):
         use(model, data)
+
+
+CAPABILITIES: dict[str, tuple[Any, str, Callable[[Loaded], object]]] = {
+    "stream": ("a", "str 'a': it must return a Prediction", lambda run: run.stream("the cat", print)),
+    "score_answers": (
+        [[0.5]] * 2, r"\[\[float 0.5\], .*: it must return 2 lists of TokenScores", lambda run: run.score(TEXTS, TEXTS),
+    ),
+    "alignments": (
+        [None] * 2, r"\[None, None\]: it must return a list of 2 Alignments", lambda run: run.alignments(TEXTS),
+    ),
+    "explain": ([[], []], r"\[\[\], \[\]\]: it must return 2 lists of Explanations", lambda run: run.explain(TEXTS)),
+}  # fmt: skip
+TEXTS = ["a", "b"]
+
+
+@pytest.mark.parametrize("method", CAPABILITIES)
+def test_capabilities(method: str, tagging: tuple[Model, seqzoo.DataModule], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = tagging
+    result, message, use = CAPABILITIES[method]
+
+    def wrong(self: seqzoo.Task, *arguments: Any) -> Any:
+        return result
+
+    members = {"alignment_needs": "more", "explanation_needs": "more", "candidates": wrong, method: wrong}
+    monkeypatch.setattr(model.task, "__class__", type("Capable", (type(model.task),), members))
+    with pytest.raises(PartError, match=rf"Capable.{method} {HERE} returned {message}"):
+        use(Loaded(model, data.spec))
 
 
 def test_data_without_a_specification(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ class Split:
         return [
             reference
             for batch in self.batches()
-            for reference in results.references_of(task, batch, task.references(batch))
+            for reference in results.per_row(task, "references", task.references(batch), batch.size)
         ]
 
     @cached_property

@@ -275,10 +275,11 @@ def _tagged_conll(
     """The lines of each input with tags."""
     from seqzoo.configuration.building import task_name
     from seqzoo.data.sources.conll import Column, Conll, begin_as_conllu, token_and_tag
+    from seqzoo.network import results
 
     trained_on = loaded.config.data
     task = loaded.model.task
-    if not (task.needs_every_step and task.classes() and loaded.spec.inputs is not None):
+    if not (task.needs_every_step and results.classes_of(task, task.classes()) and loaded.spec.inputs is not None):
         named = task_name(task, loaded.config.choices)
         raise ConfigError([f"--conll writes a tag for each token, and the run, of {named}, has none to give"])
     if columns is None:

@@ -136,7 +136,7 @@ def _check_parts(parts: Parts) -> list[str]:
             if sound is not None:
                 made[group] = make(group, sound, placeholders, parts.allow_modules, Elman)
             if group == "data" and group in made:
-                placeholders["spec"] = results.expected_spec_of(made["data"], made["data"].expected_spec())
+                placeholders["spec"] = results.checked(made["data"], "expected_spec", made["data"].expected_spec())
                 placeholders["embedding"] = nn.Embedding(placeholders["spec"].input_size, 8)
                 if placeholders["spec"].picture is not None:
                     placeholders["input_size"] = placeholders["spec"].picture[0]

@@ -174,7 +174,7 @@ def _empty(size: torch.Size, stride: tuple[int, ...], dtype: torch.dtype, device
 
 def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
     with torch.device("meta"):
-        return results.batch_of(model.task, "example_batch", model.task.example_batch(rows, steps, numbers))
+        return results.checked(model.task, "example_batch", model.task.example_batch(rows, steps, numbers))
 
 
 def _saved_bytes(model: Model, rows: int, steps: int, numbers: bool) -> int:

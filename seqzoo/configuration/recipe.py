@@ -20,6 +20,7 @@ from seqzoo.configuration.building import build_data
 from seqzoo.configuration.experiment import Experiment, parse
 from seqzoo.contracts.options import Options, has, plain, value_at
 from seqzoo.contracts.survey import Survey, Texts
+from seqzoo.network import results
 
 AUTO, NONE = "auto", "none"
 
@@ -364,7 +365,8 @@ def tailored(experiment: Experiment) -> tuple[Experiment, list[Choice]]:
     if not applies(experiment):
         return replace(experiment, recipe=NONE), []
     experiment = replace(experiment, recipe=AUTO)
-    survey = build_data(experiment).survey()
+    data = build_data(experiment)
+    survey = results.checked(data, "survey", data.survey())
     if survey is None:
         return experiment, []
     given = Given(experiment)

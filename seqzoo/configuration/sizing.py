@@ -44,7 +44,7 @@ def outline(experiment: Experiment) -> Outline:
         ConfigError: the components do not work together.
     """
     data = build_data(experiment)
-    spec = results.expected_spec_of(data, data.expected_spec())
+    spec = results.checked(data, "expected_spec", data.expected_spec())
     unmet = ""
     try:
         experiment = within_budget(experiment, data, spec)

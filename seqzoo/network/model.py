@@ -77,7 +77,7 @@ class Model(nn.Module):
             batch: the inputs.
             features: from `encode`; None: the batch is encoded first.
         """
-        return results.scores_of(self.task, self.task(features or self.encode(batch), batch))
+        return results.checked(self.task, "forward", self.task(features or self.encode(batch), batch))
 
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Loss, State]:
         """The loss of a batch that is minimised in training, and the next state."""
@@ -87,7 +87,7 @@ class Model(nn.Module):
     def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
         """The scores of the task for a batch, and the next state."""
         features = self.encode(batch, state)
-        return results.scores_of(self.task, self.task(features, batch)), features.state
+        return results.checked(self.task, "forward", self.task(features, batch)), features.state
 
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Run one time step: ids (B,) or features (B, I) -> backbone outputs (B, O) and the next state."""

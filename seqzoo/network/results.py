@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
-from seqzoo.contracts.batch import Batch, Loss, Prediction, State
+from seqzoo.contracts.batch import Alignment, Batch, Explanation, Loss, Prediction, State
+from seqzoo.contracts.capabilities import TokenScore
 from seqzoo.contracts.errors import PartError
 from seqzoo.contracts.options import fits
 from seqzoo.contracts.own_parts import described, failure_of_own_part, place_of, wrong_result
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.survey import Survey
 from seqzoo.contracts.transforms import jit_traced
+
+T = TypeVar("T")
 
 
 def vectors_of(encoder: Encoder, vectors: Any) -> Tensor:
@@ -45,32 +49,75 @@ def loss_of(task: Task, result: Any) -> Loss:
     return result
 
 
-def scores_of(task: Task, scores: Any) -> Tensor:
-    """The result of `Task.forward`: a tensor."""
-    if not isinstance(scores, Tensor):
-        raise wrong_result(task, "forward", scores, "a tensor of scores, which `loss` takes")
-    return scores
+SINGLE: dict[str, tuple[Any, str]] = {
+    "compute": (int | float, "a float"),
+    "example_batch": (Batch, "a Batch"),
+    "expected_spec": (DataSpec, "a DataSpec"),
+    "forward": (Tensor, "a tensor of scores, which `loss` takes"),
+    "num_batches": (int, "an integer"),
+    "padding_share": (int | float | None, "a float or None"),
+    "prompt": (str, "a text"),
+    "samples": (Batch, "a Batch"),
+    "stream": (Prediction, "a Prediction"),
+    "survey": (Survey | None, "a Survey or None"),
+}
+"""Methods of tasks, data modules and metrics -> the type of their results, and its name in messages."""
+
+LISTS: dict[str, tuple[type, str]] = {
+    "alignments": (Alignment, "Alignments"),
+    "decode": (Prediction, "Predictions"),
+    "references": (object, "answers"),
+    "show": (str, "texts"),
+}
+"""Methods of tasks that return a list with one item per row -> the type of the items, and its name in messages."""
+
+LISTS_OF_LISTS: dict[str, tuple[type, str]] = {
+    "candidates": (Prediction, "Predictions"),
+    "explain": (Explanation, "Explanations"),
+    "score_answers": (TokenScore, "TokenScores"),
+    "score_texts": (TokenScore, "TokenScores"),
+}
+"""Methods of tasks that return a list of items for each row, at least one."""
+
+MAY_BE_EMPTY = ("alignments", "explain")
+"""Methods that return an empty list where the model lacks something."""
 
 
-def predictions_of(task: Task, batch: Batch, predictions: Any) -> list[Prediction]:
-    """The result of `Task.decode`: one Prediction per row of the batch."""
-    if not _is_list(predictions, Prediction, batch.size):
-        raise wrong_result(task, "decode", predictions, f"a list of {batch.size} Predictions here, one per row")
-    return predictions
+def checked(part: object, method: str, result: T) -> T:
+    """The result of a method of `SINGLE`."""
+    kind, name = SINGLE[method]
+    if not isinstance(result, kind):
+        raise wrong_result(part, method, result, name)
+    return result
 
 
-def candidates_of(task: Task, batch: Batch, rows: Any) -> list[list[Prediction]]:
-    """The result of `candidates`: a list of Predictions for each row of the batch, at least one."""
-    if not _is_list(rows, list, batch.size) or not all(row and _is_list(row, Prediction) for row in rows):
-        raise wrong_result(task, "candidates", rows, f"{batch.size} lists of Predictions here, one list per row")
-    return rows
+def per_row(task: Task, method: str, result: list[T], rows: int) -> list[T]:
+    """The result of a method of `LISTS` or `LISTS_OF_LISTS` for a batch of this number of rows."""
+    if method in MAY_BE_EMPTY and result == []:
+        return result
+    if method in LISTS:
+        kind, name = LISTS[method]
+        if not _is_list(result, kind, rows):
+            raise wrong_result(task, method, result, f"a list of {rows} {name} here, one per row")
+        return result
+    kind, name = LISTS_OF_LISTS[method]
+    if not _is_list(result, list, rows) or not all(row and _is_list(row, kind) for row in result):
+        raise wrong_result(task, method, result, f"{rows} lists of {name} here, one list per row")
+    return result
 
 
-def references_of(task: Task, batch: Batch, references: Any) -> list:
-    """The result of `Task.references`: one correct answer per row of the batch."""
-    if not _is_list(references, object, batch.size):
-        raise wrong_result(task, "references", references, f"a list of {batch.size} answers here, one per row")
-    return references
+def metrics_of(task: Task, metrics: Any) -> list[Metric]:
+    """The result of `Task.metrics`: at least one Metric."""
+    if not metrics or not _is_list(metrics, Metric):
+        raise wrong_result(task, "metrics", metrics, "a list of Metrics, the first of which selects the checkpoint")
+    return metrics
+
+
+def classes_of(task: Task, classes: Any) -> list[str]:
+    """The result of `Task.classes`: texts."""
+    if not _is_list(classes, str):
+        raise wrong_result(task, "classes", classes, "a list of texts")
+    return classes
 
 
 @contextmanager
@@ -88,48 +135,6 @@ def comparing(task: Task, answers: Sequence[Any], references: Sequence[Any]) -> 
         ) from error
 
 
-def lines_of(task: Task, batch: Batch, lines: Any) -> list[str]:
-    """The result of `Task.show`: one text per row of the batch."""
-    if not _is_list(lines, str, batch.size):
-        raise wrong_result(task, "show", lines, f"a list of {batch.size} texts here, one per row")
-    return lines
-
-
-def metrics_of(task: Task, metrics: Any) -> list[Metric]:
-    """The result of `Task.metrics`: at least one Metric."""
-    if not metrics or not _is_list(metrics, Metric):
-        raise wrong_result(task, "metrics", metrics, "a list of Metrics, the first of which selects the checkpoint")
-    return metrics
-
-
-def batch_of(task: Task, method: str, batch: Any) -> Batch:
-    """The result of `Task.example_batch` or `Task.samples`: a Batch."""
-    if not isinstance(batch, Batch):
-        raise wrong_result(task, method, batch, "a Batch")
-    return batch
-
-
-def prompt_of(task: Task, prompt: Any) -> str:
-    """The result of `Task.prompt`: a text."""
-    if not isinstance(prompt, str):
-        raise wrong_result(task, "prompt", prompt, "a text")
-    return prompt
-
-
-def score_of(metric: Metric, score: Any) -> float:
-    """The result of `Metric.compute`: a number."""
-    if not isinstance(score, int | float):
-        raise wrong_result(metric, "compute", score, "a float")
-    return score
-
-
-def expected_spec_of(data: DataModule, spec: Any) -> DataSpec:
-    """The result of `DataModule.expected_spec`: a DataSpec."""
-    if not isinstance(spec, DataSpec):
-        raise wrong_result(data, "expected_spec", spec, "a DataSpec")
-    return spec
-
-
 def load(data: DataModule, spec: DataSpec | None = None) -> None:
     """Call `DataModule.load`, which sets `spec`, and after which the splits are known."""
     data.load(spec)
@@ -139,20 +144,6 @@ def load(data: DataModule, spec: DataSpec | None = None) -> None:
     if not fits(splits, dict[str, int]):
         expected = 'the number of examples of each split, such as {"train": 800, "validation": 100}'
         raise wrong_result(data, "splits", splits, expected)
-
-
-def padding_share_of(data: DataModule, share: Any) -> float | None:
-    """The result of `DataModule.padding_share`: a number or None."""
-    if share is not None and not isinstance(share, int | float):
-        raise wrong_result(data, "padding_share", share, "a float or None")
-    return share
-
-
-def number_of_batches(data: DataModule, number: Any) -> int:
-    """The result of `DataModule.num_batches`: an integer."""
-    if not isinstance(number, int):
-        raise wrong_result(data, "num_batches", number, "an integer")
-    return number
 
 
 def batches_of(data: DataModule, batches: Any) -> Iterator[Batch]:

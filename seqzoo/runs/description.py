@@ -31,7 +31,7 @@ def introduction(
     """The table at the beginning of a training, new or resumed."""
     sizes = ", ".join(f"{split} {count:,}" for split, count in data.splits().items())
     names = " ".join(f"{group}={experiment.choices[group]}" for group in ("task", "data", "backbone", "cell"))
-    padding = results.padding_share_of(data, data.padding_share())
+    padding = results.checked(data, "padding_share", data.padding_share())
     padded = "" if padding is None else f"; {padding:.1%} of the steps of a batch are padding"
     device = str(session.device)
     if session.device.type == "cuda":

@@ -199,11 +199,13 @@ class Loaded:
 
         def answer(batch: Batch, others: Others) -> list[list[Prediction]]:
             if isinstance(task, Writes):
-                return results.candidates_of(task, batch, task.candidates(self.model, batch, n_best, others))
+                return results.per_row(
+                    task, "candidates", task.candidates(self.model, batch, n_best, others), batch.size
+                )
             if isinstance(task, Ranks):
-                rows = results.candidates_of(task, batch, task.candidates(self.model, batch, n_best))
+                rows = results.per_row(task, "candidates", task.candidates(self.model, batch, n_best), batch.size)
             else:
-                predictions = results.predictions_of(task, batch, task.decode(self.model, batch))
+                predictions = results.per_row(task, "decode", task.decode(self.model, batch), batch.size)
                 rows = [[prediction] for prediction in predictions]
             check_numbers(torch.tensor([prediction.score for row in rows for prediction in row]))
             return rows
@@ -251,7 +253,7 @@ class Loaded:
             raise ConfigError([f"the run attends to nothing, as {self._task_name} has no attention"])
 
         def answer(batch: Batch, others: Others) -> list[Alignment]:
-            alignments = task.alignments(self.model, batch, others)
+            alignments = results.per_row(task, "alignments", task.alignments(self.model, batch, others), batch.size)
             if not alignments:
                 raise ConfigError([f"the run attends to nothing: train one with {task.alignment_needs}"])
             return alignments
@@ -294,7 +296,7 @@ class Loaded:
             raise ConfigError([f"{self._task_name} cannot explain its predictions"])
 
         def answer(batch: Batch, others: Others) -> list[list[Explanation | None]]:
-            explanations = task.explain(self.model, batch, n_best)
+            explanations = results.per_row(task, "explain", task.explain(self.model, batch, n_best), batch.size)
             if not explanations:
                 raise ConfigError([f"the run cannot explain its predictions: train one with {task.explanation_needs}"])
             return [list(row) for row in explanations]
@@ -331,8 +333,8 @@ class Loaded:
             if name.endswith("backwards"):  # in the order of the text
                 states = {part: values.flip(0) for part, values in states.items()}
             layers[name] = Course(labels(model, batch, len(noted.entered)), states)
-        predictions = results.predictions_of(model.task, batch, model.task.decode(model, batch, features))
-        [answer] = results.lines_of(model.task, batch, model.task.show(batch, predictions))
+        predictions = results.per_row(model.task, "decode", model.task.decode(model, batch, features), batch.size)
+        [answer] = results.per_row(model.task, "show", model.task.show(batch, predictions), batch.size)
         alignments = model.task.alignments(model, batch) if isinstance(model.task, Aligns) else []
         return Inside(
             layers, answer, alignments[0] if alignments else None, getattr(self.spec.inputs, "backwards", False)
@@ -390,7 +392,7 @@ class Loaded:
             return EMPTY
         [(_, lines, batch, others)] = self._parts([text], 1, 1)
         with _by_line(lines):
-            return task.stream(self.model, batch, write, others)
+            return results.checked(task, "stream", task.stream(self.model, batch, write, others))
 
     @torch.no_grad()
     def listen(self, chunks: Iterable[Tensor], write: Callable[[str], None]) -> Prediction:
@@ -469,9 +471,11 @@ class Loaded:
         for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
             with _by_line(lines):
                 if isinstance(task, ScoresAnswers) and answers is not None:
-                    scores += task.score_answers(self.model, batch, [answers[row] for row in rows], others)
+                    rated = task.score_answers(self.model, batch, [answers[row] for row in rows], others)
+                    scores += results.per_row(task, "score_answers", rated, batch.size)
                 elif isinstance(task, ScoresTexts):
-                    scores += task.score_texts(self.model, batch, others)
+                    rated = task.score_texts(self.model, batch, others)
+                    scores += results.per_row(task, "score_texts", rated, batch.size)
         return scores
 
     def _why_no_score(self, asked: str) -> str:
@@ -526,7 +530,7 @@ class Loaded:
         """A batch of texts in the encoding of this model."""
         self.model.eval()
         task = self.model.task
-        read = [results.prompt_of(task, task.prompt(text)) if isinstance(text, str) else text for text in texts]
+        read = [results.checked(task, "prompt", task.prompt(text)) if isinstance(text, str) else text for text in texts]
         weight = next(self.model.parameters())
         batch = encode_inputs(self.spec, read, lines=lines).to(weight.device)
         return batch if weight.dtype == torch.float32 else batch.map(partial(_in_type, weight.dtype))

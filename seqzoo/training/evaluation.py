@@ -51,9 +51,11 @@ def _scores(
             loss = results.loss_of(model.task, model.task.loss(model.scores(batch, features), batch))
             predictions = model.task.decode(model, batch, features) if decode else []
             if decode:
-                results.predictions_of(model.task, batch, predictions)
+                results.per_row(model.task, "decode", predictions, batch.size)
         answers = [prediction.answer for prediction in predictions]
-        references = results.references_of(model.task, batch, model.task.references(batch)) if decode else []
+        references = (
+            results.per_row(model.task, "references", model.task.references(batch), batch.size) if decode else []
+        )
         loss = Loss(loss.total.double().cpu(), loss.count.cpu())
         total, count = total + float(loss.total), count + float(loss.count)
         with results.comparing(model.task, answers, references):
@@ -61,7 +63,7 @@ def _scores(
                 confusion.update(predictions, references)
             for metric in metrics:
                 metric.update(loss, answers, references)
-    scores = {metric.name: results.score_of(metric, metric.compute()) for metric in metrics}
+    scores = {metric.name: results.checked(metric, "compute", metric.compute()) for metric in metrics}
     return {**scores, model.task.loss_name: total / max(count, 1.0)}
 
 
@@ -98,8 +100,8 @@ def decoded_examples(model: Model, data: DataModule, split: str, device: torch.d
     batch = shown(model, data, split, count).to(device)
     with evaluating(model), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        predictions = results.predictions_of(model.task, batch, model.task.decode(model, batch))
-        return results.lines_of(model.task, batch, model.task.show(batch, predictions))
+        predictions = results.per_row(model.task, "decode", model.task.decode(model, batch), batch.size)
+        return results.per_row(model.task, "show", model.task.show(batch, predictions), batch.size)
 
 
 @torch.no_grad()
@@ -108,12 +110,13 @@ def alignments(model: Model, data: DataModule, split: str, device: torch.device,
     if count == 0 or not isinstance(model.task, Aligns):
         return []
     with evaluating(model):
-        return model.task.alignments(model, shown(model, data, split, count).to(device))
+        batch = shown(model, data, split, count).to(device)
+        return results.per_row(model.task, "alignments", model.task.alignments(model, batch), batch.size)
 
 
 def shown(model: Model, data: DataModule, split: str, count: int) -> Batch:
     """The rows of the middle batch of a split that the task shows, the same ones every time."""
-    return results.batch_of(model.task, "samples", model.task.samples(middle(data, split), count))
+    return results.checked(model.task, "samples", model.task.samples(middle(data, split), count))
 
 
 def middle(data: DataModule, split: str) -> Batch:

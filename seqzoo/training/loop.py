@@ -89,7 +89,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
         profiled(settings.profile, run) as profile_update,
     ):
         while not position.finished:
-            batches = results.number_of_batches(data, data.num_batches("train", position.epoch))
+            batches = results.checked(data, "num_batches", data.num_batches("train", position.epoch))
             rest = results.batches_of(data, data.batches("train", position.epoch, position.batch))
             groups = in_groups(rest, settings.accumulate)
             for group, steps in on_device(groups, session.device):

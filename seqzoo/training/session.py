@@ -72,7 +72,7 @@ def count_updates(data: DataModule, settings: Training) -> int | None:
     planned = settings.epochs if settings.epochs <= COUNTED else SAMPLED
     total = 0
     for epoch in range(planned):
-        batches = results.number_of_batches(data, data.num_batches("train", epoch))
+        batches = results.checked(data, "num_batches", data.num_batches("train", epoch))
         total += -(-batches // settings.accumulate)
         if settings.steps is not None and total >= settings.steps:
             return settings.steps
