@@ -57,7 +57,12 @@ class RNN(nn.Module):
         PartError: a cell of your own does not return what `seqzoo.Cell` requires; also at the first call.
 
     Shape:
-        As `nn.LSTM`; see `forward`.
+        As `nn.LSTM`. Input (T, B, I), with batch_first (B, T, I), without a batch (T, I). Outputs (T, B, O): O is the
+        output size of the cell, twice that in both directions. Each part of the state
+        (num_layers * directions, B, H).
+
+    Source:
+        The paper of each cell, which `seqzoo.cell_info` names.
 
     Example:
         >>> rnn = seqzoo.RNN("peephole_lstm", 128, 256, num_layers=2, bidirectional=True)
@@ -365,6 +370,15 @@ class LSTM(_DropIn):
         TypeError: an argument is of a wrong type.
         ValueError: an argument is out of range.
 
+    Shape:
+        As `nn.LSTM`. Input (T, B, I), with batch_first (B, T, I), without a batch (T, I). Outputs (T, B, O): O is
+        hidden_size or, with a projection, proj_size; twice that in both directions. The state is a pair h
+        (num_layers * directions, B, hidden_size or proj_size) and c (num_layers * directions, B, hidden_size).
+
+    Source:
+        Hochreiter & Schmidhuber 1997, Long short-term memory; with the forget gate of Gers et al. 2000 and the
+        projection of Sak et al. 2014.
+
     Example:
         >>> lstm = seqzoo.LSTM(128, 256, num_layers=2)
         >>> lstm.load_state_dict(torch.nn.LSTM(128, 256, num_layers=2).state_dict())
@@ -424,6 +438,14 @@ class GRU(_DropIn):
     Raises:
         TypeError: an argument is of a wrong type.
         ValueError: an argument is out of range.
+
+    Shape:
+        As `nn.GRU`. Input (T, B, I), with batch_first (B, T, I), without a batch (T, I). Outputs (T, B, O): O is
+        hidden_size, twice that in both directions. State (num_layers * directions, B, hidden_size).
+
+    Source:
+        Cho et al. 2014, Learning phrase representations using RNN encoder-decoder for statistical machine translation;
+        the reset gate acts after the product, as in cuDNN.
     """
 
     mode = "GRU"
@@ -481,6 +503,13 @@ class Elman(_DropIn):
     Raises:
         TypeError: an argument is of a wrong type.
         ValueError: an argument is out of range.
+
+    Shape:
+        As `nn.RNN`. Input (T, B, I), with batch_first (B, T, I), without a batch (T, I). Outputs (T, B, O): O is
+        hidden_size, twice that in both directions. State (num_layers * directions, B, hidden_size).
+
+    Source:
+        Elman 1990, Finding structure in time.
     """
 
     def __init__(

@@ -36,6 +36,10 @@ class Cell(nn.Module):
         supports: the fields of `Steps` that `scan` reads besides lengths.
         torch_first: device types on which `torch_scan` is preferred to the compiled step; on a CPU only without
             padding.
+
+    Shape:
+        One step: input (B, I), output (B, O). A sequence: input (B, T, I), outputs (B, T, O). Each tensor of the state
+        has shape (B, ...), such as (B, H).
     """
 
     input_size: int

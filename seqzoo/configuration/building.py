@@ -144,7 +144,7 @@ def cell_factory(cell: str | type[Cell], **options: Any) -> CellFactory:
 
 
 def cell_options(cell: str | type[Cell], **options: Any) -> dict[str, Any]:
-    """The options of a cell by its name, with the defaults of its YAML, or of a class of one's own."""
+    """The options of a cell by its name, with the defaults of its YAML, or of a user-defined class."""
     return {"class": cell, **options} if isinstance(cell, type) else {**composing.load("cell", cell), **options}
 
 

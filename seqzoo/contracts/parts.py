@@ -30,6 +30,10 @@ class Encoder(nn.Module):
         reads_lengths: True: `forward` also takes the lengths of the inputs, (B,) or None.
         context: number of steps before and after a step that its vector depends on; None: on the whole row.
         stride: number of steps that one vector stands for.
+
+    Shape:
+        Ids (B, T), features (B, T, I) or pictures (B, C, Y, X) as input; vectors (B, T', output_size) as output, where
+        T' is T for ids and a stride of 1.
     """
 
     output_size: int
@@ -80,6 +84,9 @@ class Backbone(nn.Module):
         causal: True: output t depends on inputs 0..t only; `step` then exists and agrees with `forward`.
         two_sided: True: the first half of output t depends on inputs 0..t only, the second half on inputs t.. only.
         keeps_time: False: there are fewer outputs than inputs; `output_lengths` gives their number.
+
+    Shape:
+        Input (B, T, I), outputs (B, T, O), where O is `output_size`; one step: (B, I) and (B, O).
     """
 
     output_size: int
@@ -214,6 +221,10 @@ class Task(nn.Module):
         needs_every_step: True: each input step has an answer of its own.
         legend: how to read a line of `show`. Correct answers are in brackets.
         spec: the specification of the data.
+
+    Shape:
+        Features (B, T, O) as input, where O is `feature_size`. Scores are of the form that `loss` takes, such as (B, K)
+        for K classes, or (B, T, K) for a class of each step.
     """
 
     reads: ClassVar[str]

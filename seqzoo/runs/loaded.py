@@ -190,6 +190,9 @@ class Loaded:
             texts, batch_size, first_line: as in `predict`.
             n_best: maximum number of predictions per text.
 
+        Returns:
+            A list of predictions for each text; fewer than `n_best` where there are no more.
+
         Raises:
             ConfigError: the task has only one answer to each text.
             DataError: a text has no tokens.
@@ -286,6 +289,9 @@ class Loaded:
         Args:
             texts, batch_size, first_line: as in `predict`.
             n_best: maximum number of predictions per text.
+
+        Returns:
+            For each text an Explanation of each of its predictions; [None] for an empty text.
 
         Raises:
             ConfigError: the model cannot explain its predictions.
@@ -449,6 +455,9 @@ class Loaded:
             answers: one per text; None: score the texts.
             batch_size: number of texts that are processed at once.
             first_line: line number of the first text in messages.
+
+        Returns:
+            For each text its tokens, or those of its answer, with their scores in nats.
 
         Raises:
             ConfigError: the task does not score texts, or answers.
