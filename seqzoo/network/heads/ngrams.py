@@ -28,7 +28,7 @@ class NgramScores(nn.Module):
     """A linear classifier of the n-grams of a text and, where the batch has spelling, of the n-grams of characters of
     its words.
 
-    An n-gram has a weight for each class. N-grams of tokens count once per text, however often they occur, and those of
+    The beginning and the end of a text and of a word are tokens, too. An n-gram has a weight for each class. N-grams of tokens count once per text, however often they occur, and those of
     characters as often as they occur; both sums are divided by the square root of their number of terms. Weights are
     found by hashing, so that two rare n-grams may share them.
 
@@ -81,23 +81,25 @@ class NgramScores(nn.Module):
 
     def _distinct(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """The weights of the different n-grams of each text, (B, N); -1 where it has fewer than N."""
-        indices = _ngrams(ids, mask(lengths, ids.shape[1]), self.longest, len(self.weight))
+        read = ids.masked_fill(~mask(lengths, ids.shape[1]), PAD)
+        indices = _ngrams(read, lengths, self.longest, len(self.weight))
         ordered = indices.sort(1).values
         repeated = F.pad(ordered[:, 1:] == ordered[:, :-1], (1, 0))
         return ordered.masked_fill(repeated, -1)
 
 
 def _of_characters(forms: Tensor, buckets: int) -> Tensor:
-    """The weights of the n-grams of each word (W, L), whose beginning and end are characters, too: (W, N)."""
-    marked = F.pad(forms, (1, 1), value=PAD)
-    return _ngrams(marked, mask((forms != PAD).sum(1) + 2, marked.shape[1]), OF_A_WORD, buckets)
+    """The weights of the n-grams of each word (W, L): (W, N)."""
+    return _ngrams(forms, (forms != PAD).sum(1), OF_A_WORD, buckets)
 
 
-def _ngrams(keys: Tensor, real: Tensor, longest: int, buckets: int) -> Tensor:
-    """The weights of the n-grams of each row (R, L) up to a length, (R, N); -1 where one does not end in the row."""
-    key, indices = keys, []
-    for n in range(1, min(longest, max(keys.shape[1], 1)) + 1):
+def _ngrams(ids: Tensor, lengths: Tensor, longest: int, buckets: int) -> Tensor:
+    """The weights of the n-grams of each row (R, L) and the PAD before and after it, (R, N); -1: beyond the row."""
+    marked = F.pad(ids, (1, 1), value=PAD)
+    real = mask(lengths + 2, marked.shape[1])
+    key, indices = marked, []
+    for n in range(1, min(longest, marked.shape[1]) + 1):
         if n > 1:
-            key = joined(key[:, :-1], keys[:, n - 1 :])
+            key = joined(key[:, :-1], marked[:, n - 1 :])
         indices.append(bucket(key, n, buckets).masked_fill(~real[:, n - 1 :], -1))
     return torch.cat(indices, 1)
