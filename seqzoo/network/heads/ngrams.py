@@ -28,9 +28,10 @@ class NgramScores(nn.Module):
     """A linear classifier of the n-grams of a text and, where the batch has spelling, of the n-grams of characters of
     its words.
 
-    The beginning and the end of a text and of a word are tokens, too. An n-gram has a weight for each class. N-grams of tokens count once per text, however often they occur, and those of
-    characters as often as they occur; both sums are divided by the square root of their number of terms. Weights are
-    found by hashing, so that two rare n-grams may share them.
+    The beginning and the end of a text and of a word are tokens, too. An n-gram has a weight for each class. N-grams
+    of tokens count once per text, however often they occur, and those of characters as often as they occur; both sums
+    are divided by the square root of their number of terms. Weights are found by hashing, so that two rare n-grams may
+    share them.
 
     Args:
         longest: the longest n-grams, in tokens; shorter ones are read as well.
