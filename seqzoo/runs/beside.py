@@ -195,6 +195,8 @@ def next_step(experiment: Experiment, data: DataModule, updates: int, best_updat
     untuned = experiment.choices.get("experiment", NONE) == NONE
     if untuned and experiment.recipe == NONE and data.files and _recipe_chooses(experiment):
         return "choose the options that are not given from the training data by recipe=auto"
+    if data.spec.text is not None and experiment.task.get("ngrams") == 0:
+        return "mix the network with n-grams by task.ngrams=5"
     if best_update >= STILL_IMPROVING * updates:
         return f"validation was still improving at the last update, so train for longer, for example {later_end}"
     inputs = data.spec.inputs

@@ -182,6 +182,13 @@ def test_what_to_try_next(options: list[str]) -> None:
     assert beside.about_baseline(better, "", task, lambda: "do this")[1:] == []
 
 
+def test_ngrams_are_suggested_for_text(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("the cat sleeps\n" * 100)
+    text = ["task=language_modeling", "data=text_files", f"data.train={tmp_path}/book.txt"]
+    suggestions = [beside.next_step(*loaded([*text, f"task.ngrams={n}"])[:2], 100, 60, "") for n in (0, 2)]
+    assert ["task.ngrams=5" in suggestion for suggestion in suggestions] == [True, False]
+
+
 def test_a_recipe_is_suggested_only_where_it_chooses(tmp_path: Path) -> None:
     poems = tmp_path / "poems.txt"
     poems.write_text(

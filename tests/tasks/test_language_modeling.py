@@ -24,6 +24,7 @@ from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.network.heads.ngram_model import NgramModel
 from seqzoo.network.model import Model
+from seqzoo.runs import lifecycle as runs
 from seqzoo.tasks.decoding import Search
 from seqzoo.training.evaluation import calibrate, evaluate
 from seqzoo.training.record.checkpoint import load_weights, save_weights
@@ -123,6 +124,19 @@ def test_the_shares_of_the_mixture_are_fitted_to_validation() -> None:
     assert evaluate(model, data, "validation", torch.device("cpu"))["loss_nats"] < before
     plain, _ = with_ngrams("task.ngrams=0")
     assert not calibrate(plain, data, torch.device("cpu"), "fp32")
+
+
+def test_a_finished_run_has_the_fitted_shares_and_the_counts(tmp_path: Path) -> None:
+    options = ("task=language_modeling", "debug=tiny", "data.train_size=500", "data.validation_size=200")
+    metrics = runs.start(compose(*options, *WITH_NGRAMS, "data.test_size=100"), tmp_path)
+    assert runs.evaluate_run(tmp_path, "test", {}, []) == ("test", metrics["test"])
+    loaded = seqzoo.load(tmp_path)
+    shares = loaded.model.task.ngrams.share
+    assert (shares != 0.5).any()
+    [scores] = loaded.score(["the dog sleeps."])
+    shares.fill_(1.0)
+    [of_network] = loaded.score(["the dog sleeps."])
+    assert sum(token.score for token in scores) > sum(token.score for token in of_network)
 
 
 def test_the_network_is_trained_by_its_own_loss() -> None:

@@ -58,7 +58,7 @@ class NgramMixture(nn.Module):
 
     def _start_from(self, counted: TrainingText) -> None:
         """Take over a text; does nothing in a finished run, whose weights hold it."""
-        if counted.ids is None or counted.starts is None:
+        if counted.ids is None or counted.starts is None or self.text.is_meta:
             return
         ids = counted.ids.to(torch.int32)
         begins = torch.zeros(counted.size, dtype=torch.bool) if counted.separator is None else ids == counted.separator
