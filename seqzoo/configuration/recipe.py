@@ -54,6 +54,14 @@ BATCHES = ((500, 8), (2_000, 16), (20_000, 32), (200_000, 64), (float("inf"), 12
 EPOCHS = ((500, 40), (2_000, 30), (20_000, 15), (200_000, 5), (float("inf"), 3))
 """Training examples -> maximum number of epochs."""
 
+UPDATES_OF_MUSIC, EPOCHS_OF_MUSIC = 6_000, (3, 40)
+"""Updates that a network of music needs, and the fewest and most epochs."""
+
+PIECES = ((100_000, 1), (1_000_000, 2), (float("inf"), 8))
+"""Frames of the training split -> pieces per batch; ten epochs of chorales gave 8.5 nats per frame with one piece, and
+9.6 with four.
+"""
+
 UPDATES_OF_FORECASTS = 1_500
 """Updates that a network needs to continue a series: epochs are as many as that, if windows are few."""
 
@@ -88,6 +96,7 @@ WIDTHS = {
     "tagging": ((20_000, 64), (1_000_000, 128), (float("inf"), 256)),
     "transduction": ((20_000, 64), (100_000, 128), (float("inf"), 256)),
     "language_modeling": ((100_000, 128), (float("inf"), 256)),
+    "polyphony": ((float("inf"), 256),),
 }
 """Kind of data -> training steps -> hidden units per direction."""
 OTHER_WIDTHS = WIDTHS["classification"]
@@ -99,6 +108,9 @@ CUTOFFS = 1_500, 5_000
 """Ids at which the clusters of an adaptive softmax begin, where the vocabulary is larger than the last one: an
 exact distribution at a third of the cost.
 """
+
+DROPOUTS_OF_MUSIC = ((100_000, 0.4), (1_000_000, 0.3), (float("inf"), 0.1))
+"""Frames of the training split -> dropout."""
 
 DROPOUTS = ((20_000, 0.5), (100_000, 0.3), (1_000_000, 0.2), (float("inf"), 0.1))
 """Training examples -> dropout."""
@@ -274,6 +286,10 @@ def regularization(case: Case) -> Iterator[Choice]:
         rate = 0.1 if case.by_characters else 0.3
         yield Choice({"encoder.dropout": 0.1, "task.dropout": rate}, "each text is read a few times")
         return
+    if case.survey.kind == "polyphony":
+        rate = _row(DROPOUTS_OF_MUSIC, case.total_steps)
+        yield Choice({"encoder.dropout": 0.1, "task.dropout": rate}, f"{case.total_steps:,} training frames")
+        return
     if case.survey.ahead:
         return
     rate = _row(DROPOUTS, case.survey.examples)
@@ -296,16 +312,19 @@ def schedule(case: Case) -> Iterator[Choice]:
     size = _row(BATCHES, examples)
     if case.survey.kind == "language_modeling":  # an example is a window of a stream
         examples, size = -(-case.total_steps // case.value("data.window")), STREAMS
+    if case.survey.kind == "polyphony":  # an example is a window of a piece
+        examples, size = _windows(case), _row(PIECES, case.total_steps)
     rows = case.given_or("data.batch_size", size)
     batches = -(-examples // rows)
-    sure = held_out >= FEW_TO_VALIDATE or case.given.covers("training.patience")
+    # each frame of a piece is an example
+    sure = held_out >= FEW_TO_VALIDATE or case.survey.kind == "polyphony" or case.given.covers("training.patience")
     epochs = _epochs(case)
     updates = case.given_or("training.steps", None) or epochs * batches
     values = {
         "data.batch_size": rows,
         "training.epochs": epochs,
         "training.steps": None,
-        "training.learning_rate": 0.003,
+        "training.learning_rate": 0.005 if case.survey.kind == "polyphony" else 0.003,
         "training.warmup_steps": min(100, updates // 10),
         "training.validate_every": FREQUENT if batches > FREQUENT else batches * -(-epochs // VALIDATIONS),
     }
@@ -328,12 +347,21 @@ def _epochs(case: Case) -> int:
             return _row(EPOCHS_OF_CLASSES, case.total_steps)
         case "language_modeling":
             return _row(EPOCHS_OF_TEXT, case.total_steps if case.by_characters else 2 * case.total_steps)
+        case "polyphony":
+            rows = case.given_or("data.batch_size", _row(PIECES, case.total_steps))
+            fewest, most = EPOCHS_OF_MUSIC
+            return min(max(UPDATES_OF_MUSIC * rows // _windows(case), fewest), most)
         case "tagging":
             return _row(EPOCHS_OF_TAGS, case.survey.examples)
         case _:
             epochs = _row(EPOCHS, case.survey.examples)
             updates = UPDATES_OF_FORECASTS if case.survey.ahead else 0
             return max(epochs, updates * _row(BATCHES, case.survey.examples) // case.survey.examples)
+
+
+def _windows(case: Case) -> int:
+    """The number of windows of music, at least one for each piece."""
+    return max(case.survey.examples, -(-case.total_steps // case.value("data.window")))
 
 
 def _row(table: Sequence[tuple[float, Any]], size: int) -> Any:

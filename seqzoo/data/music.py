@@ -14,6 +14,7 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.note_notation import FINEST_GRID, KEYS
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.survey import Survey, measure_steps
 from seqzoo.data.batching.bucketing import Plans, padding_share
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
@@ -105,6 +106,12 @@ class Music(DataModule):
     @abstractmethod
     def read(self) -> dict[str, list[Piece]]:
         """The pieces of "train", "validation" and, where there is one, "test"."""
+
+    def survey(self) -> Survey:
+        pieces = self.read()
+        lengths = [len(piece.frames) - 1 for piece in pieces["train"]]
+        held_out = len(pieces.get("validation", []))
+        return Survey("polyphony", len(lengths), held_out, measure_steps(lengths), numbers=True, ahead=True)
 
     def expected_spec(self) -> DataSpec:
         return DataSpec("polyphony", KEYS, KEYS, steps_per_quarter=self.steps_per_quarter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +215,22 @@ def test_language_models_of_many_words_have_an_adaptive_softmax(
     assert config.training.epochs == 20
     assert config.task["ngrams"] == 5
     assert chosen(*overrides, "data.tokenizer=characters")[0].task["ngrams"] == 9
+
+
+def test_music_is_regularised_and_seen_as_often_as_it_needs(tmp_path: Path) -> None:
+    pieces = [[[60 + (number + step) % 12] for step in range(40)] for number in range(80)]
+    (tmp_path / "a.json").write_text(json.dumps(pieces))
+    music = ("task=polyphony", "data=music_files", f"data.train={tmp_path}/a.json")
+    config, values = chosen(*music)
+    assert config.choices["backbone"] == "unidirectional"
+    assert config.task["head"] == "independent"
+    assert {path: values[path] for path in ("encoder.dropout", "task.dropout", "data.batch_size")} == {
+        "encoder.dropout": 0.1, "task.dropout": 0.4, "data.batch_size": 1,
+    }  # fmt: skip
+    assert values["training.epochs"] == 40
+    assert values["training.patience"] == 8
+    assert values["training.learning_rate"] == 0.005
+    _, values = chosen(*music, "data.window=2", "task.dropout=0.0")
+    assert "task.dropout" not in values
+    assert values["training.epochs"] == 6_000 // (72 * 39 // 2)
+    assert not chosen("task=polyphony", "data=jsb_chorales")[1]
