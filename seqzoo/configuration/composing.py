@@ -104,7 +104,6 @@ def for_hydra(*overrides: str) -> Any:
     """The configuration as Hydra composes it for a run, from overrides without errors: an OmegaConf with Hydra's own
     section, which names the run directory.
     """
-    from hydra._internal.config_loader_impl import get_overrides_dirname
     from omegaconf import open_dict
 
     parsed = [parse_override(text) for text in overrides]
@@ -113,12 +112,18 @@ def for_hydra(*overrides: str) -> Any:
         # these depend on all overrides and on the current folder, and so are not those of the cached composition
         config.hydra.overrides.task = [option.input_line for option in parsed if not option.is_hydra_override()]
         config.hydra.overrides.hydra = [option.input_line for option in parsed if option.is_hydra_override()]
-        config.hydra.job.override_dirname = get_overrides_dirname(
+        config.hydra.job.override_dirname = _folder_name(
             [option for option in parsed if not option.is_hydra_override()],
             **config.hydra.job.config.override_dirname,
         )
         config.hydra.runtime.cwd = str(Path.cwd())
     return config
+
+
+def _folder_name(options: list[Override], exclude_keys: list[str], item_sep: str, kv_sep: str) -> str:
+    """`hydra.job.override_dirname`: all options as the name of a folder, by Hydra's rules."""
+    texts = sorted(str(option.input_line) for option in options if option.key_or_group not in exclude_keys)
+    return item_sep.join(texts).replace("=", kv_sep)
 
 
 def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:

@@ -271,3 +271,15 @@ def test_a_file_of_ones_own_that_is_no_yaml_or_lacks_options_is_one_mistake(comm
     }.items():
         done = command("check", "--config-dir", "conf", f"training={name}")
         assert (done.status, done.err[: len(told)], done.err.count("\n")) == (2, told, 1)
+
+
+@pytest.mark.parametrize(
+    "more", ["data.seed=4", "hydra.job.config.override_dirname.exclude_keys=[seed]", "data.root='a b=c'"]
+)
+def test_the_names_of_run_directories_are_those_of_hydra(more: str) -> None:
+    overrides = ["task=tagging", "seed=3", "cell=gru", "training.betas=[0.8,0.9]", more]
+    with initialize_config_dir(str(registry.CONF_DIR), version_base="1.3"):
+        by_hydra = hydra_compose("config", overrides=overrides, return_hydra_config=True)
+    ours = composing.for_hydra(*overrides)
+    assert ours.hydra.job.override_dirname == by_hydra.hydra.job.override_dirname
+    assert ours.hydra.overrides == by_hydra.hydra.overrides
