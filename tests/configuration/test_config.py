@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 
 import seqzoo
 from seqzoo.configuration import composing, registry
@@ -274,7 +276,7 @@ def test_a_file_of_ones_own_that_is_no_yaml_or_lacks_options_is_one_mistake(comm
 
 
 @pytest.mark.parametrize(
-    "more", ["data.seed=4", "hydra.job.config.override_dirname.exclude_keys=[seed]", "data.root='a b=c'"]
+    "more", ["data.seed=4", "hydra.job.config.override_dirname.exclude_keys=[seed]", "training.device='a b=c'"]
 )
 def test_the_names_of_run_directories_are_those_of_hydra(more: str) -> None:
     overrides = ["task=tagging", "seed=3", "cell=gru", "training.betas=[0.8,0.9]", more]
