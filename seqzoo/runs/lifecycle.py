@@ -377,25 +377,14 @@ def evaluate_run(
     if others:
         warning = f"seqzoo: {_listed(others)} changed since the run was started: the scores are for the current data"
         print(warning, file=sys.stderr)
-    if split is None:
-        split = "test"
-        if split not in data.splits():
-            split = "validation"
-            print("seqzoo: the data of this run have no test split: the scores are of validation", file=sys.stderr)
-    if split not in data.splits():
-        raise ConfigError(
-            [f"split is {split!r}: the data of this run has {', '.join(data.splits())}; choose one by split="]
-        )
+    split = _split_to_score(data, split)
     if files:
         names = " and ".join(files.values())
         print(f"seqzoo: scores of {names} as {split} split: {data.splits()[split]:,} examples", file=sys.stderr)
-    with torch.device("meta"):
-        check_weights(folder / BEST, build_model(experiment, data.spec).to(data.float_type))
-    model = build_model(experiment, data.spec).to(data.float_type)
+    model = _best_model(experiment, data, folder)
     if adapts.name and not isinstance(model.task, ScoresTexts):
         named = task_name(model.task, experiment.choices)
         raise ConfigError([f"cache and dynamic are for tasks that predict the next token, and {named} does not"])
-    load_weights(folder / BEST, model)
     _set_threads(training.threads, model, data, None)
     report = _report(model)
     with during(lambda: f"while the {split} split was scored"):
@@ -403,6 +392,27 @@ def evaluate_run(
     if adapts.name:
         scores |= evaluate_adapting(model, data, split, device, training.precision, adapts)
     return split, scores if report is None else {**scores, "report": report.to_plain()}
+
+
+def _split_to_score(data: DataModule, split: str | None) -> str:
+    """The split that was asked for or, without one, test or validation. Raises ConfigError if there is none."""
+    if split is None and "test" not in data.splits():
+        print("seqzoo: the data of this run have no test split: the scores are of validation", file=sys.stderr)
+        return "validation"
+    if split is not None and split not in data.splits():
+        raise ConfigError(
+            [f"split is {split!r}: the data of this run has {', '.join(data.splits())}; choose one by split="]
+        )
+    return split or "test"
+
+
+def _best_model(experiment: Experiment, data: DataModule, folder: Path) -> Model:
+    """The model of a run with its best weights, whose shapes are checked before memory is allocated."""
+    with torch.device("meta"):
+        check_weights(folder / BEST, build_model(experiment, data.spec).to(data.float_type))
+    model = build_model(experiment, data.spec).to(data.float_type)
+    load_weights(folder / BEST, model)
+    return model
 
 
 @contextmanager

@@ -87,13 +87,10 @@ def beam_search(
         for i, j in ending.nonzero().tolist():
             ids = written[origin[i, j]].tolist() + ([] if ended[i, j] else [int(token[i, j])])
             finished[keys[i]].append(Hypothesis(ids, float(best[i, j]), float(ranks[i, j])))
-
         totals = best.masked_fill(ending, NEVER)
         # an upper bound of the rank: scores only fall, and the length penalty is largest at the limit
-        bounds = (totals.amax(1) / ((5 + limits[rows]) / 6) ** length_penalty).tolist()
-        n = min(n_best, size)
-        active = [bound > _worst_of_best(finished[key], n) for key, bound in zip(keys, bounds, strict=True)]
-        stay = torch.tensor(active, device=rows.device).nonzero()[:, 0]
+        bounds = totals.amax(1) / ((5 + limits[rows]) / 6) ** length_penalty
+        stay = _unbeaten(bounds, [finished[key] for key in keys], min(n_best, size))
         if not len(stay):
             break
         rows, group, totals = rows[stay], group[stay], totals[stay]
@@ -108,6 +105,17 @@ def beam_search(
 
 def _keys(rows: Tensor, group: Tensor) -> list[tuple[int, int]]:
     return list(zip(rows.tolist(), group.tolist(), strict=True))
+
+
+def _unbeaten(bounds: Tensor, finished: list[list[Hypothesis]], n_best: int) -> Tensor:
+    """The beams whose unfinished hypotheses can still rank among the best.
+
+    Args:
+        bounds: upper bounds of the ranks of the unfinished hypotheses of each beam, (R,).
+        finished: the finished hypotheses of each beam.
+    """
+    active = [bound > _worst_of_best(beam, n_best) for bound, beam in zip(bounds.tolist(), finished, strict=True)]
+    return torch.tensor(active, device=bounds.device).nonzero()[:, 0]
 
 
 def _worst_of_best(hypotheses: list[Hypothesis], n_best: int) -> float:
