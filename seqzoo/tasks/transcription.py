@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,9 @@ from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.reading import read_lines
 from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
 from seqzoo.network.growing import stream_outputs
+from seqzoo.network.heads.transducer import Transducer, TransducerOptions, transducer_losses
 from seqzoo.network.locked_dropout import create_dropout
-from seqzoo.tasks.decoding import Unmet, check_numbers, in_pieces
+from seqzoo.tasks.decoding import Stream, Unmet, check_numbers, in_pieces
 from seqzoo.tasks.decoding.ctc import align, best_path, prefix_beam_search, required_steps
 from seqzoo.tasks.decoding.language import Language, language_scores, together, word_scores
 
@@ -66,19 +68,26 @@ class PrefixSearch:
 
 
 class Transcription(Task):
-    """Writes a text by connectionist temporal classification (CTC): each step writes a token or a blank, and the
-    probability of a text is the sum over all paths that stand for it.
+    """Writes a text whose tokens are in the order of the steps that they are read from. The probability of a text is
+    the sum over all ways to place its tokens on the steps.
 
     Args:
         feature_size: width of the backbone's outputs.
         spec: the specification of the data.
+        transducer: options of the transducer.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
+        head: "ctc": connectionist temporal classification, where each step writes a token or the blank, whatever is
+            written elsewhere; "transducer": each step writes any number of tokens, each given those before it
+            (`seqzoo.network.heads.transducer`), and decoding is greedy.
         dropout: dropout on the features before the output layer.
         search: the options of decoding.
 
     Shape:
-        Scores: (B, T, V), logits of the token or the blank that a step writes. Padded steps write the blank with
-        probability 1, which changes no text.
+        Scores: (B, T, V), logits of the token or the blank that a step writes; of a transducer (B, T, U + 1, V), after
+        each number of tokens of the target. Padded steps write the blank with probability 1, which changes no text.
+
+    Raises:
+        ValueError: an option of the search is given, and the transducer does not search.
     """
 
     reads = "transduction"
@@ -90,7 +99,9 @@ class Transcription(Task):
         self,
         feature_size: int,
         spec: DataSpec,
+        transducer: TransducerOptions,
         metrics: list[MetricName],
+        head: Literal["ctc", "transducer"] = "ctc",
         dropout: float = 0.0,
         search: PrefixSearch = PrefixSearch(),
     ):
@@ -98,13 +109,23 @@ class Transcription(Task):
         self.spec, self.metric_names, self.search = spec, metrics, search
         self._language: Language | None = None
         self.dropout = create_dropout(dropout)
-        self.head = nn.Linear(feature_size, spec.output_size)
+        self.head: nn.Linear | Transducer
+        if head == "transducer":
+            if search.beam_size > 1 or search.words is not None:
+                raise ValueError("search is for head=ctc, and the transducer is decoded greedily: leave it out")
+            self.head = Transducer(feature_size, spec.output_size, BLANK, transducer)
+            output = self.head.output
+        else:
+            self.head = output = nn.Linear(feature_size, spec.output_size)
         with torch.no_grad():
             # training would otherwise learn to write nothing first, and stay there for hundreds of updates
-            self.head.bias[BLANK] -= 3
+            output.bias[BLANK] -= 3
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        scores = self.head(self.dropout(features.outputs))
+        outputs = self.dropout(features.outputs)
+        if isinstance(self.head, Transducer):
+            return self.head(outputs, batch.required_targets[:, :-1], features.lengths)
+        scores = self.head(outputs)
         if features.lengths is None:
             return scores
         padded = ~mask(features.lengths, scores.shape[1])
@@ -116,7 +137,11 @@ class Transcription(Task):
         """Minus the log-probability of the texts. The count includes the end of each text, as of task=transduction. A
         text that needs more steps than there are counts as 0; `check_start` reports those.
         """
-        total = _losses(scores.float().log_softmax(-1), batch.required_targets, batch.required_target_lengths - 1).sum()
+        log_probabilities, lengths = scores.float().log_softmax(-1), batch.required_target_lengths - 1
+        if isinstance(self.head, Transducer):
+            total = transducer_losses(log_probabilities, batch.required_targets[:, :-1], lengths, BLANK).sum()
+        else:
+            total = _losses(log_probabilities, batch.required_targets, lengths).sum()
         return Loss(total, batch.required_target_lengths.sum())
 
     def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
@@ -125,6 +150,8 @@ class Transcription(Task):
         return replace(batch, targets=batch.required_targets[:, :2], target_lengths=lengths)
 
     def check_start(self, model: Network, data: DataModule) -> None:
+        if isinstance(self.head, Transducer):
+            return  # a step may write several tokens
         for split in data.splits():
             rows = list(data.rows(split))
             steps = model.backbone.output_lengths(model.encoder.output_lengths(torch.tensor([r.steps for r in rows])))
@@ -144,11 +171,39 @@ class Transcription(Task):
 
     @torch.no_grad()
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        return [best for best, *_ in self._found(model.scores(batch, features), 1)]
+        return [best for best, *_ in self._answers(model, batch, features or model.encode(batch), 1)]
 
     @torch.no_grad()
     def candidates(self, model: Network, batch: Batch, n_best: int) -> list[list[Prediction]]:
-        return self._found(model.scores(batch), n_best)
+        return self._answers(model, batch, model.encode(batch), n_best)
+
+    def _answers(self, model: Network, batch: Batch, features: Features, n_best: int) -> list[list[Prediction]]:
+        """Up to `n_best` texts of each row; a single one of a transducer."""
+        if not isinstance(self.head, Transducer):
+            return self._found(model.scores(batch, features), n_best)
+        if features.others:
+            raise ConfigError(
+                ["an ensemble averages the scores of steps, which task.head=transducer has not: leave it out"]
+            )
+        texts = [[token for _, token in row] for row in self._transduced(features)]
+        scores = self._transducer_scores(features, texts)
+        decode = self.spec.target_codec.decode
+        return [[Prediction(decode(ids), score)] for ids, score in zip(texts, scores, strict=True)]
+
+    def _transduced(self, features: Features) -> list[list[tuple[int, int]]]:
+        """The step and the id of each token that a transducer writes."""
+        assert isinstance(self.head, Transducer)
+        begin = self.head.begin(len(features.outputs))
+        return self.head.write(features.outputs, features.lengths, begin, NEVER_WRITTEN)[0]
+
+    def _transducer_scores(self, features: Features, texts: list[list[int]]) -> list[float]:
+        """The log-probability of a text for each row."""
+        assert isinstance(self.head, Transducer)
+        device = features.outputs.device
+        tokens = pad_sequence([torch.tensor(ids, dtype=torch.long) for ids in texts], batch_first=True).to(device)
+        lengths = torch.tensor([len(ids) for ids in texts], device=device)
+        log_probabilities = _log_probabilities(self.head(features.outputs, tokens, features.lengths))
+        return (-transducer_losses(log_probabilities, tokens, lengths, BLANK)).tolist()
 
     def _found(self, scores: Tensor, n_best: int) -> list[list[Prediction]]:
         """The `n_best` texts of each row, best first, with their log-probabilities."""
@@ -189,6 +244,8 @@ class Transcription(Task):
         return (-losses).tolist()
 
     def use_language(self, language: Language) -> None:
+        if isinstance(self.head, Transducer):
+            raise ConfigError(["task.head=transducer is decoded greedily, without a language model: leave it out"])
         self._language = language
 
     @torch.no_grad()
@@ -201,8 +258,10 @@ class Transcription(Task):
             write: called with each piece of the text once it is certain: greedily with every chunk, or at the end with
                 a beam.
         """
-        greedy = self.search.beam_size == 1 and self._language is None and self.search.words is None
         pieces = in_pieces(self.spec.target_codec.decode, write)
+        if isinstance(self.head, Transducer):
+            return self._transduce_chunks(self.head, model, chunks, pieces)
+        greedy = self.search.beam_size == 1 and self._language is None and self.search.words is None
         scores: list[Tensor] = []
         last = BLANK
         for outputs in stream_outputs(model, chunks):
@@ -211,12 +270,27 @@ class Transcription(Task):
                 if token not in (last, BLANK):
                     pieces([0], [token])
                 last = token
-        if not scores:
-            raise DataError("the recording has no samples: give one that lasts")
+        _check_any(scores)
         [[best]] = self._found(torch.cat(scores, 1), 1)
         if not greedy:
             write(str(best.answer))
         return best
+
+    def _transduce_chunks(
+        self, head: Transducer, model: Network, chunks: Iterable[Tensor], pieces: Stream
+    ) -> Prediction:
+        written, parts = head.begin(1), []
+        ids: list[int] = []
+        for outputs in stream_outputs(model, chunks):
+            parts.append(outputs)
+            [tokens], written = head.write(outputs, None, written, NEVER_WRITTEN)
+            for _, token in tokens:
+                ids.append(token)
+                pieces([0], [token])
+        _check_any(parts)
+        outputs = torch.cat(parts, 1)
+        [score] = self._transducer_scores(Features(outputs, outputs[:, -1], (), None), [ids])
+        return Prediction(self.spec.target_codec.decode(ids), score)
 
     def average(self, scores: Sequence[Tensor]) -> Tensor:
         return torch.stack([part.float().log_softmax(-1) for part in scores]).logsumexp(0) - math.log(len(scores))
@@ -230,31 +304,48 @@ class Transcription(Task):
         Raises:
             DataError: an answer has tokens that are not in the vocabulary.
         """
-        codec, scores = self.spec.target_codec, []
-        for row, (answer, log_probabilities) in enumerate(
-            zip(answers, _log_probabilities(model.scores(batch)), strict=True)
-        ):
-            ids = codec.encode(answer)
+        texts = [self.spec.target_codec.encode(answer) for answer in answers]
+        for row, (answer, ids) in enumerate(zip(answers, texts, strict=True)):
             if UNKNOWN in ids:
                 raise Unmet(row, f"{answer!r} has tokens that are not in the vocabulary of the run")
-            scores.append([TokenScore(answer, self._scored(log_probabilities, [ids])[0])])
-        return scores
+        features = model.encode(batch)
+        if isinstance(self.head, Transducer):
+            scores = self._transducer_scores(features, texts)
+        else:
+            rows = zip(_log_probabilities(model.scores(batch, features)), texts, strict=True)
+            scores = [self._scored(log_probabilities, [ids])[0] for log_probabilities, ids in rows]
+        return [[TokenScore(answer, score)] for answer, score in zip(answers, scores, strict=True)]
 
     @torch.no_grad()
     def alignments(self, model: Network, batch: Batch, others: Others = ()) -> list[Alignment]:
         """Which steps write which token of the best text, on its most probable path; tokens of no step are left out."""
         features = model.encode(batch)
-        log_probabilities = _log_probabilities(model.scores(batch, features)).cpu()
         codec, alignments = self.spec.target_codec, []
-        for row, [best] in enumerate(self._found(model.scores(batch, features), 1)):
-            ids = codec.encode(str(best.answer))
-            length = log_probabilities.shape[1] if features.lengths is None else int(features.lengths[row])
-            path = torch.tensor(align(log_probabilities[row, :length], ids, BLANK))
+        for row, (ids, path) in enumerate(self._paths(model, batch, features)):
+            length = features.outputs.shape[1] if features.lengths is None else int(features.lengths[row])
             written = [codec.join([token]) for token in codec.tokens(ids)] or ["<blank>"]
-            places = path == torch.arange(len(ids))[:, None] if ids else path[None] == -1
-            weights = places.float() / places.sum(1, keepdim=True).clamp(min=1)
+            places = torch.zeros(len(written), length)
+            for place, step in path:
+                places[place, step] = 1
+            if not ids:
+                places[:] = 1
+            weights = places / places.sum(1, keepdim=True).clamp(min=1)
             alignments.append(Alignment(self._times(batch, row, length), written, weights))
         return alignments
+
+    def _paths(
+        self, model: Network, batch: Batch, features: Features
+    ) -> Iterator[tuple[list[int], list[tuple[int, int]]]]:
+        """The best text of each row, and pairs of the index of a token and a step that writes it."""
+        if isinstance(self.head, Transducer):
+            for tokens in self._transduced(features):
+                yield [token for _, token in tokens], [(place, step) for place, (step, _) in enumerate(tokens)]
+            return
+        scores = model.scores(batch, features)
+        for log_probabilities, [best] in zip(_log_probabilities(scores).cpu(), self._found(scores, 1), strict=True):
+            ids = self.spec.target_codec.encode(str(best.answer))
+            path = align(log_probabilities, ids, BLANK)
+            yield ids, [(place, step) for step, place in enumerate(path) if place >= 0]
 
     def _times(self, batch: Batch, row: int, length: int) -> list[str]:
         """The labels of the steps of the output: seconds, the tokens that were read, or numbers."""
@@ -292,6 +383,11 @@ def _words(path: str) -> frozenset[str]:
     if not words:
         raise DataError(f"{path} has no words: give one per line")
     return words
+
+
+def _check_any(parts: list[Tensor]) -> None:
+    if not parts:
+        raise DataError("the recording has no samples: give one that lasts")
 
 
 def _log_probabilities(scores: Tensor) -> Tensor:

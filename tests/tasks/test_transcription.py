@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from seqzoo import build, compose
+from seqzoo.cells.gru import GRU
 from seqzoo.configuration.building import build_model
 from seqzoo.contracts.batch import END, Batch, Features
 from seqzoo.contracts.errors import ConfigError, DataError
@@ -20,6 +22,8 @@ from seqzoo.contracts.parts import DataModule, Row
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS
+from seqzoo.network.backbones.recurrent import Recurrent
+from seqzoo.network.heads.transducer import TransducerOptions, transducer_losses
 from seqzoo.network.model import Model
 from seqzoo.runs.loaded import Loaded
 from seqzoo.tasks.decoding.ctc import merged
@@ -31,7 +35,8 @@ SPEC = DataSpec("transduction", 20, LETTERS.size, None, LETTERS, rate=2_000)
 
 
 def task(**options: Any) -> Transcription:
-    return Transcription(5, SPEC, ["cer"], **options)
+    predictor = functools.partial(Recurrent, functools.partial(GRU), hidden_size=4)
+    return Transcription(5, SPEC, TransducerOptions(predictor, 3, 6), ["cer"], **options)
 
 
 def texts(*rows: list[int]) -> tuple[Tensor, Tensor]:
@@ -222,3 +227,65 @@ def test_words_of_a_file(tmp_path: Path) -> None:
     made = task(search=PrefixSearch(words=str(tmp_path / "none.txt")))
     with pytest.raises(DataError, match=r"none\.txt is empty"):
         made.decode(Fixed(made, scores), batch)
+
+
+def test_the_loss_of_a_transducer_is_the_sum_over_all_ways_to_write() -> None:
+    steps, texts_, lengths = 3, [[A, B], [C], []], torch.tensor([2, 1, 0])
+    logs = torch.randn(3, steps, 3, LETTERS.size, dtype=torch.double).log_softmax(-1).requires_grad_()
+    tokens = torch.tensor([[A, B], [C, 0], [0, 0]])
+    losses = transducer_losses(logs, tokens, lengths, 0)
+    assert torch.autograd.gradcheck(lambda x: transducer_losses(x.log_softmax(-1), tokens, lengths, 0), logs)
+    for row, ids in enumerate(texts_):
+        ways = []
+        # the tokens are spread over the steps, and each step ends with a blank
+        for places in itertools.combinations_with_replacement(range(steps), len(ids)):
+            score, place = 0.0, 0
+            for step in range(steps):
+                while place < len(ids) and places[place] == step:
+                    score += float(logs[row, step, place, ids[place]].detach())
+                    place += 1
+                score += float(logs[row, step, place, 0].detach())
+            ways.append(score)
+        expected = -float(torch.tensor(ways, dtype=torch.double).logsumexp(0))
+        assert losses[row].item() == pytest.approx(expected)
+
+
+def test_padding_changes_no_transduction() -> None:
+    made, lengths = task(head="transducer").eval(), torch.tensor([4, 2])
+    outputs = torch.randn(2, 4, 5)
+    batch = batch_of(outputs, lengths, [A, B], [C])
+    loss = made.loss(made(features_of(outputs, lengths), batch), batch).total.item()
+    parts = []
+    for row, (ids, length) in enumerate(zip([[A, B], [C]], lengths.tolist(), strict=True)):
+        alone = batch_of(outputs[:1, :length], lengths[:1], ids)
+        parts.append(made.loss(made(features_of(outputs[row : row + 1, :length], None), alone), alone).total.item())
+    assert loss == pytest.approx(sum(parts), rel=1e-5)
+
+
+def test_a_transducer_learns_and_listens() -> None:
+    options = ("backbone=unidirectional", "encoder.normalisation=none", "encoder.bands=12", "encoder.channels=[]")
+    experiment = compose("task=transcription", "cell=gru", "backbone.hidden_size=16", "task.head=transducer", *options)
+    model = build_model(experiment, SPEC)
+    batch = Batch(torch.randn(2, 9, 20), torch.tensor([9, 6]), *texts([A, A, B], [C]))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss, _ = model.loss(batch)
+        loss.total.backward()
+        optimizer.step()
+    model.eval()
+    predictions = model.task.decode(model, batch)
+    assert [p.answer for p in predictions] == ["aab", "c"]
+    assert all(-1 < p.score <= 0 for p in predictions)
+    assert model.task.score_answers(model, batch, ["aab", "c"])[0][0].score == pytest.approx(predictions[0].score)
+    alignment, _ = model.task.alignments(model, batch)
+    assert alignment.written == ["a", "a", "b"]
+    assert alignment.weights.argmax(1).tolist() == sorted(alignment.weights.argmax(1).tolist())
+    pieces: list[str] = []
+    found = Loaded(model, SPEC).listen(batch.inputs[0].split(2), pieces.append)
+    assert pieces == ["a", "a", "b"]
+    assert found.score == pytest.approx(predictions[0].score, abs=1e-4)
+    with pytest.raises(ConfigError, match="without a language model"):
+        model.task.use_language(None)
+    with pytest.raises(ValueError, match="search is for head=ctc"):
+        task(head="transducer", search=PrefixSearch(beam_size=2))
