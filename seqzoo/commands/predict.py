@@ -34,7 +34,7 @@ def predict(arguments: list[str]) -> None:
 
     from seqzoo.runs.loaded import load
 
-    if chosen.attention is not None:
+    if chosen.attention is not None or chosen.plot is not None:
         from seqzoo.inspection.drawing import need_matplotlib
 
         need_matplotlib()
@@ -98,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="PICTURE",
         help="draw the attention of the best answer as .png, .svg or .pdf; for a second text as PICTURE-2, and so on",
+    )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="PICTURE",
+        help="draw each forecast with its bands as .png, .svg or .pdf; of a second series as PICTURE-2, and so on",
     )
     parser.add_argument(
         "--conll",
@@ -167,6 +173,8 @@ def _print_predictions(loaded: Loaded, texts: Iterable[Any], chosen: argparse.Na
             rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
         if chosen.attention is not None:
             _draw_attention(loaded, some, chosen.attention, done + 1)
+        if chosen.plot is not None:
+            _draw_forecasts(loaded, some, chosen.plot, done + 1)
         explanations: list[list[Explanation | None]] = [[None] * len(row) for row in rows]
         if chosen.explain:
             explanations = loaded.explain_candidates(some, chosen.n_best, first_line=done + 1)
@@ -315,16 +323,30 @@ def _series_of(loaded: Loaded, files: list[str]) -> list[Any]:
     return [one for file in files for one in data.read_unlabelled(file)]
 
 
+def _draw_forecasts(loaded: Loaded, series: list[Any], path: Path, first: int) -> None:
+    from seqzoo.inspection.forecast_drawing import draw_forecast
+
+    for number, outlook in enumerate(loaded.outlooks(series, first_line=first), start=first):
+        _save_picture(draw_forecast(outlook), path, number)
+
+
 def _draw_attention(loaded: Loaded, texts: list[str], path: Path, first: int) -> None:
-    from seqzoo.inspection.drawing import draw, save
+    from seqzoo.inspection.drawing import draw
 
     alignments = loaded.alignments(texts, first_line=first)
     for number, alignment in enumerate(alignments, start=first):
         if alignment is not None:
-            picture = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-            save(draw(alignment), picture)
-            # standard output only has predictions
-            print(f"wrote {picture}", file=sys.stderr)
+            _save_picture(draw(alignment), path, number)
+
+
+def _save_picture(figure: Any, path: Path, number: int) -> None:
+    """Save the picture of a text, with its number in the name from the second one on."""
+    from seqzoo.inspection.drawing import save
+
+    picture = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+    save(figure, picture)
+    # standard output only has predictions
+    print(f"wrote {picture}", file=sys.stderr)
 
 
 def _task_options(texts: list[str]) -> dict[str, Any]:

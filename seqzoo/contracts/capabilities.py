@@ -17,6 +17,22 @@ from seqzoo.contracts.parts import Network
 Others = Sequence[tuple[Network, Batch]]
 
 
+class Outlook(NamedTuple):
+    """The forecast of a series, in the units of its data.
+
+    Attributes:
+        names: of the D numbers of a step.
+        known: (T, D), the values that were read.
+        quantiles: (H, D, Q), of each number at each step, rising; a single one is the forecast itself.
+        true: (H, D), the values that came; None: not known.
+    """
+
+    names: list[str]
+    known: Tensor
+    quantiles: Tensor
+    true: Tensor | None
+
+
 class TokenScore(NamedTuple):
     """A token and its score.
 
@@ -218,6 +234,15 @@ class AnswersNumbers(Protocol):
             predict: returns numbers of the shape of the targets.
             batch: the batch.
         """
+        ...
+
+
+@runtime_checkable
+class Forecasts(Protocol):
+    """A task that continues series of numbers."""
+
+    def outlooks(self, model: Network, batch: Batch) -> list[Outlook]:
+        """The forecast of each row."""
         ...
 
 

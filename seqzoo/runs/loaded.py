@@ -25,8 +25,10 @@ from seqzoo.contracts.capabilities import (
     BeginsTexts,
     Composes,
     Explains,
+    Forecasts,
     Listens,
     Others,
+    Outlook,
     Ranks,
     ScoresAnswers,
     ScoresTexts,
@@ -262,6 +264,24 @@ class Loaded:
             return alignments
 
         return self._for_each(texts, batch_size, first_line, answer, None)
+
+    @torch.no_grad()
+    def outlooks(self, texts: Sequence[Any], batch_size: int = 64, first_line: int = 1) -> list[Outlook]:
+        """The forecast of each series, with its bands.
+
+        Args:
+            texts: series, as texts or as `Series`.
+            batch_size, first_line: as in `predict`.
+
+        Raises:
+            ConfigError: the task continues no series.
+            DataError: a text is not a series that the model reads.
+        """
+        task = self.model.task
+        if not isinstance(task, Forecasts):
+            raise ConfigError([f"the run continues no series, as {self._task_name} makes no forecasts"])
+        rows = self._for_each(texts, batch_size, first_line, lambda batch, _: task.outlooks(self.model, batch), None)
+        return [row for row in rows if row is not None]
 
     def explain(
         self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
+from seqzoo.contracts.capabilities import Outlook
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
@@ -106,13 +107,30 @@ class Forecasting(Regression):
         return scores[0] if isinstance(self.distribution, MixtureHead) else super().average(scores)
 
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
+        quantiles = self._quantiles(model, batch)
+        answers = written(quantiles[..., 0]) if self.distribution is None else with_bands(quantiles)
+        return [Prediction(answer, 0.0) for answer in answers]
+
+    def outlooks(self, model: Network, batch: Batch) -> list[Outlook]:
+        size, channels, true = self.spec.output_size, self.spec.channels, None
+        names = [f"value {i}" for i in range(1, size + 1)] if channels is None else channels.names[:size]
+        known = batch.lengths
+        if batch.targets is not None:
+            known, true = self._known_steps(batch.lengths), self.in_units(self._forecast_steps(batch.targets, batch))
+        read, quantiles = self.in_units(batch.inputs[..., :size]), self._quantiles(model, batch)
+        return [
+            Outlook(names, read[row, :count], quantiles[row], None if true is None else true[row])
+            for row, count in enumerate(known.tolist())
+        ]
+
+    def _quantiles(self, model: Network, batch: Batch) -> Tensor:
+        """The forecast in units of the data, (B, horizon, D, Q): nine quantiles, or a single number."""
         networks = [model, *(model.other_networks if isinstance(model, Ensemble) else ())]
         drawn = self.in_units(torch.cat([network.task.forecasts(network, batch) for network in networks]))
         if self.distribution is None:
-            return [Prediction(answer, 0.0) for answer in written(drawn.mean(0))]
+            return drawn.mean(0)[..., None]
         ranks = torch.tensor(levels(), dtype=drawn.dtype, device=drawn.device)
-        quantiles = drawn.quantile(ranks, 0, keepdim=False).movedim(0, -1)  # (B, horizon, D, Q)
-        return [Prediction(answer, 0.0) for answer in with_bands(quantiles)]
+        return drawn.quantile(ranks, 0).movedim(0, -1)
 
     def forecasts(self, model: Network, batch: Batch) -> Tensor:
         """The next values in a closed loop, (S, B, horizon, D): S paths, or a single forecast without a distribution.
@@ -182,9 +200,13 @@ class Forecasting(Regression):
 
     def answers(self, numbers: Tensor, batch: Batch) -> list:
         """The steps of numbers (B, T, D) that are forecast, in the units of the data."""
+        return written(self.in_units(self._forecast_steps(numbers, batch)))
+
+    def _forecast_steps(self, numbers: Tensor, batch: Batch) -> Tensor:
+        """The last `horizon` steps of each row of numbers (B, T, D)."""
         steps = torch.arange(self.horizon, device=batch.lengths.device) - 1
         steps = self._known_steps(batch.lengths)[:, None] + steps
-        return written(self.in_units(numbers.gather(1, steps[..., None].expand(-1, -1, self.spec.output_size))))
+        return numbers.gather(1, steps[..., None].expand(-1, -1, self.spec.output_size))
 
     def metrics(self) -> list[Metric]:
         metrics = super().metrics()

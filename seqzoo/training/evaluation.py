@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from seqzoo.contracts.batch import Alignment, Batch, Features, Loss
-from seqzoo.contracts.capabilities import Aligns, Calibrates, Report
+from seqzoo.contracts.capabilities import Aligns, Calibrates, Forecasts, Outlook, Report
 from seqzoo.contracts.parts import DataModule
 from seqzoo.network import results
 from seqzoo.network.model import Model
@@ -112,6 +112,15 @@ def alignments(model: Model, data: DataModule, split: str, device: torch.device,
     with evaluating(model):
         batch = shown(model, data, split, count).to(device)
         return results.per_row(model.task, "alignments", model.task.alignments(model, batch), batch.size)
+
+
+@torch.no_grad()
+def forecasts(model: Model, data: DataModule, split: str, device: torch.device, count: int) -> list[Outlook]:
+    """The forecasts of `decoded_examples`; none for a task that continues no series."""
+    if count == 0 or not isinstance(model.task, Forecasts):
+        return []
+    with evaluating(model):
+        return model.task.outlooks(model, shown(model, data, split, count).to(device))
 
 
 def shown(model: Model, data: DataModule, split: str, count: int) -> Batch:

@@ -28,6 +28,7 @@ TEXTS = {
     "cloze": "the ___ sleeps",
     "language_modeling": "the cat",
     "regression": "0.1, 0.4",
+    "forecasting": "0.1, 0.4",
     "tagging": "the cat sleeps",
     "transduction": "12+34",
     "verse": "青山",
@@ -63,13 +64,13 @@ def test_a_run_directory_holds_everything(runs: Runs, task: str) -> None:
     files = content(runs[task])
     events = [name for name in files if name.startswith("events.out.tfevents")]
     expected = {"config.yaml", "spec.json", "metrics.json", "curves.jsonl", "train.log", "checkpoints/last.pt", ".lock"}
-    reads_tokens = task not in ("captioning", "regression")
+    reads_tokens = task not in ("captioning", "regression", "forecasting")
     projector = {"embeddings.tsv", "tokens.tsv", "projector_config.pbtxt"} if reads_tokens else set()
     assert set(files) == {*expected, *projector, "checkpoints/best.safetensors", *events}
     assert len(events) == 1
     metrics = json.loads(files["metrics.json"])
     for split in ("train", "validation", "test"):
-        assert metrics[split]["loss" if task == "regression" else "loss_nats"] > 0
+        assert metrics[split]["loss" if task in ("regression", "forecasting") else "loss_nats"] > 0
     assert metrics["updates"] == 8
     assert metrics["seed"] == 0
     assert metrics["choices"]["task"] == task
@@ -78,13 +79,14 @@ def test_a_run_directory_holds_everything(runs: Runs, task: str) -> None:
     assert json.loads(files["spec.json"])["task"] == {
         "verse": "language_modeling",
         "captioning": "transduction",
+        "forecasting": "regression",
     }.get(task, task)
     log = files["train.log"].decode()
     assert "update 4/8" in log
     assert "update 8/8" in log
     assert f"{metrics['parameters']:,} parameters" in log
     padding = metrics["padding_share"]
-    assert (padding is None) == (task in ("captioning", "language_modeling", "regression", "verse"))
+    assert (padding is None) == (task in ("captioning", "language_modeling", "regression", "forecasting", "verse"))
     assert padding is None or f"{padding:.1%} of the steps of a batch are padding" in log
 
 
@@ -123,7 +125,11 @@ def test_a_run_of_an_older_version_has_the_newer_options_by_default(
 @pytest.mark.parametrize("task", names("task"))
 def test_predict_reads_arguments_or_standard_input(runs: Runs, task: str, command: Callable) -> None:
     Image.new("RGB", (20, 20)).save(TEXTS["captioning"])
-    texts = [TEXTS[task], TEXTS[task] + {"captioning": "", "regression": ", 0.2", "verse": "白雲"}.get(task, " zzz")]
+    texts = [
+        TEXTS[task],
+        TEXTS[task]
+        + {"captioning": "", "regression": ", 0.2", "forecasting": ", 0.2", "verse": "白雲"}.get(task, " zzz"),
+    ]
     from_arguments = command("predict", runs[task], *texts, "--json")
     from_input = command("predict", runs[task], "--json", stdin="".join(f"{text}\n" for text in texts))
     assert from_arguments.status == from_input.status == 0

@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from textwrap import indent
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from seqzoo.contracts.batch import Alignment
-from seqzoo.contracts.capabilities import Report
+from seqzoo.contracts.capabilities import Outlook, Report
 from seqzoo.contracts.errors import CheckpointError, SeqzooError, printable, printable_lines, program
 from seqzoo.contracts.options import Options
 from seqzoo.inspection.drawing import (
@@ -33,6 +33,7 @@ from seqzoo.inspection.drawing import (
     draw_states,
 )
 from seqzoo.inspection.fonts import missing_characters_told
+from seqzoo.inspection.forecast_drawing import draw_forecast
 from seqzoo.inspection.recurrence import Recurrence
 from seqzoo.inspection.synthesizer import RATE, seconds_per_step, synthesize
 from seqzoo.metrics import BinaryConfusion
@@ -232,6 +233,11 @@ class Run:
         self._picture("valid/piano_roll", draw_piano_roll(frames, steps_per_quarter, given), step)
         sound = synthesize(frames, seconds_per_step(steps_per_quarter))
         self.tracker.sound("valid/music", sound, RATE, step)
+
+    def draw_forecasts(self, outlooks: Sequence[Outlook], step: int) -> None:
+        """Draw forecasts of series."""
+        for number, outlook in enumerate(outlooks, start=1):
+            self._picture(f"valid/forecast_{number}", draw_forecast(outlook), step)
 
     def log_recurrence(self, analysis: Recurrence, step: int) -> None:
         """Write curves and a histogram of the dynamics of the recurrent cell."""
