@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
 
 from seqzoo.contracts.errors import DataError
@@ -22,8 +23,9 @@ class MusicFiles(LocatedData, Music):
     Args:
         train: a file, or a folder or zip archive of files; files below it in folders that are named as splits (train,
             valid, test) belong to these.
-        validation: as train; None: the validation split of `train` or, without one, pieces that are held out of it.
-        test: as train; None: the test split of `train` or, without one, pieces that are held out of it.
+        validation: as train, of which the validation split is read if there is one; None: the validation split of
+            `train` or, without one, pieces that are held out of it.
+        test: as validation; None: the test split of `train` or, without one, pieces that are held out of it.
         validation_fraction: share of the training pieces that is held out for validation. Equal pieces are in the same
             split, and the held-out pieces are the same in all runs.
         test_fraction: share of the training pieces that is held out for the test.
@@ -56,7 +58,8 @@ class MusicFiles(LocatedData, Music):
         for split in SPLITS[1:]:
             name = getattr(self, split)
             if name is not None:
-                pieces[split] = [piece for part in self._read(name).values() for piece in part]
+                given = self._read(name)
+                pieces[split] = given[split] if split in given else [*chain.from_iterable(given.values())]
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
         missing = {split: share for split, share in fractions.items() if share and not pieces.get(split)}
         keys = [piece.frames.numpy().tobytes() for piece in pieces["train"]]

@@ -136,6 +136,15 @@ def test_pieces_are_held_out_where_a_file_has_no_splits(tmp_path: Path) -> None:
         MusicFiles(train=path, validation_fraction=0.0).load()
 
 
+def test_of_a_file_with_splits_one_is_tested(tmp_path: Path) -> None:
+    other = write(tmp_path / "b.json", {"train": PIECES[3:], "test": PIECES[5:]})
+    data = loaded(tmp_path, test=other)
+    assert data.splits() == {"train": 6, "validation": 2, "test": 1}
+    assert next(data.batches("test")).lengths.tolist() == [LENGTHS[5] - 1]
+    data = loaded(tmp_path, test=write(tmp_path / "c.json", PIECES[:4]))
+    assert data.splits()["test"] == 4
+
+
 def test_a_folder_and_an_archive_of_files(tmp_path: Path) -> None:
     folder = tmp_path / "songs"
     for split, count in {"train/slow": 3, "train": 1, "valid": 2, "test": 1}.items():
