@@ -57,7 +57,7 @@ SPECS = {
     "captioning": DataSpec("transduction", 3, TARGET.size, None, TARGET, picture=[3, 12, 12]),
     "transcription": DataSpec("transduction", 20, TARGET.size, None, TARGET, rate=2_000),
     "regression": DataSpec("regression", 3, 2, per_step=True),
-    "polyphony": DataSpec("polyphony", 12, 12),
+    "polyphony": DataSpec("polyphony", 6, 6),
 }
 
 compose, load = functools.cache(experiment.compose), functools.cache(composing.load)
@@ -103,8 +103,8 @@ def some_batch(task: str) -> Batch:
     if spec.kind == "regression":
         return Batch(torch.randn(B, T, 3), LENGTHS, torch.randn(B, T, 2))
     if spec.kind == "polyphony":
-        frames = (torch.rand(B, T + 1, 12) < 0.15).float()
-        frames[:, 0] = torch.eye(B, 12)
+        frames = (torch.rand(B, T + 1, 6) < 0.2).float()
+        frames[:, 0] = torch.eye(B, 6)
         return Batch(frames[:, :-1], LENGTHS, frames[:, 1:])
     if spec.picture is not None:
         pictures, lengths = torch.rand(B, 3, 12, 12), torch.ones_like(LENGTHS)
