@@ -37,7 +37,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs of a fresh environment with the wheel; its dependencies are those of this one."""
     folder = tmp_path_factory.mktemp("package")
     pip = (sys.executable, "-m", "pip")
-    run(*pip, "wheel", "--no-build-isolation", "--no-deps", "-w", folder, REPOSITORY, folder=folder)
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, folder=REPOSITORY)
     [wheel] = folder.glob("seqzoo-*.whl")
 
     environment = folder / "environment"

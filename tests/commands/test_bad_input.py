@@ -96,7 +96,7 @@ def test_bytes_that_are_not_utf_8(command: Callable, tmp_path: Path) -> None:
     told = sentence(command, *tagging(train="latin.conll", encoding="ascii"))
     assert told.startswith("latin.conll:2: byte 0xe9 at position 11 is not ascii: set data.encoding to ")
     both = tagging(train="latin.conll", validation="latin.conll")
-    done = command("train", *both, "debug=tiny", "training.steps=1", "hydra.run.dir=other")
+    done = command("train", *both, "debug=tiny", "recipe=none", "training.steps=1", "hydra.run.dir=other")
     assert "latin.conll: read as latin-1, since not UTF-8; if letters are wrong, set data.encoding" in done.out
     assert done.status == 0, done.err
     assert "café" in json.loads((tmp_path / "other" / "spec.json").read_text())["inputs"]["tokens"]
@@ -110,7 +110,7 @@ def test_a_damaged_archive(command: Callable, tmp_path: Path) -> None:
 def test_a_tag_never_seen_in_training_is_told_and_counts_as_wrong(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "new.conll").write_text(TAGGED + "the\tDET\ncat\tNUON\n\n")
     line = TAGGED.count("\n") + 1
-    done = command("train", *tagging(validation="new.conll"), "debug=tiny", "training.steps=1", RUN)
+    done = command("train", *tagging(validation="new.conll"), "debug=tiny", "recipe=none", "training.steps=1", RUN)
     assert done.status == 0, done.err
     assert (
         f"remark    labels that do not occur in training and cannot be predicted: NUON at new.conll:{line}\n"
@@ -246,7 +246,7 @@ def test_a_device_that_is_not_there_leaves_no_folder(command: Callable, tmp_path
 
 @pytest.fixture
 def run(command: Callable, tmp_path: Path) -> Iterator[Path]:
-    done = command("train", *tagging(), "debug=tiny", "training.steps=2", RUN)
+    done = command("train", *tagging(), "debug=tiny", "recipe=none", "training.steps=2", RUN)
     assert done.status == 0, done.err
     return tmp_path / "run"
 

@@ -43,6 +43,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "training.steps=2",
         "training.threads=1",
         "cell.engine=reference",
+        "ensemble=1",
     ]
 
 
