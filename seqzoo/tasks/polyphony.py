@@ -55,8 +55,8 @@ class Polyphony(Task):
     """Predicts the notes of each frame of a piece from the frames before it.
 
     The loss is the negative log-likelihood of frames, in nats. A piece of T frames has T - 1 targets: the frames 2 to
-    T, as in Bai et al. 2018. Boulanger-Lewandowski et al. 2012 also count the first frame, which nothing precedes and
-    which costs more than the others. As in both, the mean is over the frames of all pieces.
+    T, as in Bai et al. 2018; Boulanger-Lewandowski et al. 2012 also count the first frame, which nothing precedes. The
+    mean is over the targets of all pieces, so that long pieces count more.
 
     An answer is a list of chords, the most probable one at each step: of a head with dependent notes, each note is the
     likelier one given those chosen before. Its score is the log-probability of all of them; 0 with an RBM.

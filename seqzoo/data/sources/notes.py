@@ -113,13 +113,12 @@ def given_frames(text: str, steps_per_quarter: int) -> Tensor:
     return frames.float()
 
 
-def midi_of(frames: Tensor, steps_per_quarter: int, tempo: int = TEMPO) -> bytes:
+def midi_of(frames: Tensor, steps_per_quarter: int) -> bytes:
     """A MIDI file of frames; a note that sounds in consecutive frames is one long note.
 
     Args:
         frames: (T, 88), 1 where a note sounds.
         steps_per_quarter: of the grid.
-        tempo: quarter notes per minute.
 
     Raises:
         DataError: mido is not installed.
@@ -128,7 +127,7 @@ def midi_of(frames: Tensor, steps_per_quarter: int, tempo: int = TEMPO) -> bytes
     ticks = TICKS // steps_per_quarter
     silent = torch.zeros_like(frames[:1])
     changes = torch.cat([silent, frames, silent]).round().int().diff(dim=0)
-    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo))])
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(TEMPO))])
     last = 0
     for step, notes in enumerate(changes):
         for kind, sign in (("note_off", -1), ("note_on", 1)):
