@@ -9,6 +9,7 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.generated.adding import Adding
 from seqzoo.data.generated.copy_memory import CopyMemory
+from seqzoo.data.generated.lorenz import Lorenz, derivative, lorenz
 from seqzoo.data.generated.mackey_glass import MackeyGlass, mackey_glass
 from seqzoo.data.generated.narma10 import Narma10, draw, narma10
 from seqzoo.data.generated.parity import Parity, parities
@@ -251,3 +252,25 @@ def test_copy_memory_refuses() -> None:
         CopyMemory(alphabet_size=27)
     with pytest.raises(DataError, match="there are only 8 different examples where 20"):
         CopyMemory(symbols=3, alphabet_size=2, train_size=10, validation_size=5, test_size=5).load()
+
+
+# lorenz
+
+
+def test_lorenz_by_hand_and_by_small_steps() -> None:
+    state = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    assert derivative(state).tolist() == pytest.approx([10, 1 * 25 - 2, 2 - 8])
+    expected = state
+    for _ in range(20_000):  # Euler steps of a thousandth of a step
+        expected = expected + 0.02 / 20_000 * derivative(expected)
+    torch.testing.assert_close(lorenz(state[None], 1)[0, 0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_lorenz_is_scaled_and_looks_ahead() -> None:
+    data = Lorenz(train_size=20, validation_size=2, test_size=2, steps=200)
+    data.load()
+    batches = list(data.batches("train"))
+    inputs, targets = (torch.cat(parts) for parts in zip(*[(b.inputs, b.targets) for b in batches], strict=True))
+    torch.testing.assert_close(targets[:, :-1], inputs[:, 1:])
+    assert inputs.mean((0, 1)).abs().max() < 0.3
+    assert (inputs.std((0, 1)) - 1).abs().max() < 0.2
