@@ -50,7 +50,8 @@ def predict(arguments: list[str]) -> None:
     elif chosen.to or chosen.harmonise:
         _compose(loaded, texts, chosen)
     elif chosen.stream:
-        _stream(loaded, texts, chosen.json)
+        listens = not chosen.text and loaded.spec.rate is not None
+        _stream(loaded, ["-"] if listens else texts, chosen.json)
     else:
         _print_predictions(loaded, texts, chosen)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import soundfile
@@ -108,3 +109,14 @@ def test_standard_input_is_wav_or_raw_samples(recording: Path, monkeypatch: pyte
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
     with pytest.raises(DataError, match="1 channels, 16 bits and 2,000 Hz: give 16 bit mono at 8,000 Hz"):
         list(sound_chunks("-", 8_000, 80))
+
+
+def test_the_command_listens_to_standard_input(
+    recording: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Loaded(model(), SPEC)
+    monkeypatch.setattr("seqzoo.runs.loaded.load", lambda *_: loaded)
+    found = command("predict", "run", recording, "--stream")
+    assert (found.status, found.err) == (0, "")
+    monkeypatch.setattr("io.StringIO", lambda _: SimpleNamespace(buffer=io.BytesIO(recording.read_bytes())))
+    assert command("predict", "run", "--stream").out == found.out

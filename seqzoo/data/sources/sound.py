@@ -179,6 +179,8 @@ def _after_header(source: BinaryIO, rate: int) -> bytes:
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Any]:
     library = soundfile()
+    if "\0" in str(path):
+        raise DataError(f"{path} is not the name of a file: it has NUL bytes")
     try:
         with Path(path).open("rb") as file:
             if not file.read(1):
