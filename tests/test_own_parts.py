@@ -5,6 +5,7 @@ are checked from the command line. A new kind of part is a file there, its names
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -57,12 +58,13 @@ def test_a_cell_a_task_data_and_a_metric_run_together(command: Callable, tmp_pat
     resumed = command("train", *OWN, "resume=run", "training.steps=130")
     assert resumed.status == 0, resumed.err
 
+    shutil.copytree("run", "copy")
     for flags, reason in {
         ("--score",): "scores need a task that generates text; task=ctc does not",
         ("--stream",): "only what writes token by token can be streamed, and task=ctc does not",
         ("--n-best", "2"): "n_best is 2: task=ctc gives one answer to each text",
         ("--explain",): "task=ctc cannot explain its predictions",
-        ("--with", "run"): "run and run cannot answer together: task=ctc does not write token by token",
+        ("--with", "copy"): "run and copy cannot answer together: task=ctc does not write token by token",
         ("--conll",): "--conll writes a tag for each token, and the run, of task=ctc, has none to give",
     }.items():
         done = command("predict", "run", "aab", *flags, *ALLOW)

@@ -243,11 +243,13 @@ def test_predict_gives_the_best_candidates_of_a_beam(run: Path, command: Callabl
 
 
 def test_an_ensemble_predicts_with_one_vocabulary(run: Path, command: Callable, tmp_path: Path) -> None:
-    """An ensemble of a model with itself predicts as the model; empty lines are kept."""
+    """An ensemble of a model with copies of itself predicts as the model; empty lines are kept."""
     alone = command("predict", run, "1+2", "", "34+5", "--json").out
     lines = [json.loads(line) for line in alone.splitlines()]
     assert (lines[1]["input"], lines[1]["prediction"]) == ("", "")
-    together = command("predict", run, "1+2", "", "34+5", "--json", "--with", run, "--with", run).out
+    copies = [shutil.copytree(run, tmp_path / name) for name in ("first", "second")]
+    beside = [argument for copy in copies for argument in ("--with", copy)]
+    together = command("predict", run, "1+2", "", "34+5", "--json", *beside).out
     for line, other in zip(lines, map(json.loads, together.splitlines()), strict=True):
         assert (line["prediction"], line["score"]) == (other["prediction"], pytest.approx(other["score"], abs=1e-4))
     shutil.copytree(run, tmp_path / "other")
