@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 
 import numpy
 import torch
@@ -24,10 +23,12 @@ def read_array(path: str, numbers: Numbers, labelled: bool, whole: bool = False)
             raise DataError(f"{path} has no labels: give an .npz file with the series as x and the labels as y")
         values = named_arrays["x"].astype(numpy.float64)
         labels = named_arrays["y"].astype(str) if "y" in named_arrays else None
-    except (ValueError, OSError, EOFError, TypeError, KeyError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except Exception as error:  # what NumPy raises for damaged files has no common base class
         raise DataError(f"{path} is not an array of numbers that can be read ({str(error)[:80]})") from None
-    if whole and values.ndim < 3:
-        values = values.reshape(1, len(values), -1) if values.ndim else values
+    if whole and values.size and values.ndim in (1, 2):
+        values = values.reshape(1, len(values), -1)
     elif values.ndim == 2:
         values = values[..., None]
     if values.ndim != 3 or not values.size:

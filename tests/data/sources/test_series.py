@@ -210,4 +210,10 @@ def test_mistakes_in_arrays(tmp_path: Path) -> None:
         "a.npz", x=numpy.where(numpy.arange(6).reshape(2, 3) > 4, numpy.inf, 0), y=[0, 1]
     )
     assert "a.npy is not an array of numbers that can be read" in mistake("a.npy")
+    numpy.save(tmp_path / "b.npy", x)
+    (tmp_path / "b.npy").write_bytes((tmp_path / "b.npy").read_bytes().replace(b"{'descr", b"{'''scr"))
+    numpy.save(tmp_path / "c.npy", x[:0])
+    for name, message in (("b.npy", "is not an array of numbers"), ("c.npy", "x has the shape")):
+        with pytest.raises(DataError, match=message):
+            read_series(str(tmp_path / name), Columns(), form="array", labelled=False, whole=True)
     assert "is not an array of numbers" in mistake("a.npz", x=numpy.array([["a"]]), y=[0])
