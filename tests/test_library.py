@@ -177,6 +177,8 @@ def test_without_a_test_split_the_validation_split_is_scored_and_arguments_of_a_
         lambda: seqzoo.load("r", beside="r"): "beside is 'r': it must be a list of run directories",
         lambda: loaded.predict("ab"): "texts is 'ab': it must be a list of texts",
         lambda: loaded.predict([5]): "texts contains 5: it must be a list of texts",
+        lambda: loaded.predict(iter([5])): "texts contains 5: it must be a list of texts",
+        lambda: loaded.count_unknown("ab"): "texts is 'ab': it must be a list of texts",
         lambda: loaded.predict(["a"], "x"): "batch_size is 'x': it must be an integer",
     }.items():
         with pytest.raises(TypeError, match=f"^{re.escape(told)}"):

@@ -30,9 +30,9 @@ def check_folder(name: str, value: Any) -> None:
     check_argument(name, value, (str, os.PathLike), "a text or a Path that names a run directory")
 
 
-def check_list(name: str, value: Any, kinds: type | tuple[type, ...], wanted: str) -> None:
-    """Check an argument that must be a list. A single string is an error, because its characters would be taken for
-    texts.
+def checked_list(name: str, value: Any, kinds: type | tuple[type, ...], wanted: str) -> list[Any]:
+    """The items of an argument that must be a list, or anything else that can be iterated, such as a generator, which
+    is read only here. A single string is an error, because its characters would be taken for texts.
 
     Args:
         name: of the argument.
@@ -40,14 +40,19 @@ def check_list(name: str, value: Any, kinds: type | tuple[type, ...], wanted: st
         kinds: allowed types of the elements.
         wanted: what it must be, in words, such as "a list of texts".
 
+    Returns:
+        A new list of the items.
+
     Raises:
         TypeError: it is not a list, or an element has another type.
     """
     if isinstance(value, str | bytes | os.PathLike) or not isinstance(value, Iterable):
         raise TypeError(f"{name} is {value!r:.60}: it must be {wanted}")
-    for item in value:
+    items = list(value)
+    for item in items:
         if not isinstance(item, kinds):
             raise TypeError(f"{name} contains {item!r:.60}: it must be {wanted}")
+    return items
 
 
 def check_number(name: str, value: Any, least: int) -> None:

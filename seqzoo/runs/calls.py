@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from seqzoo.configuration.composing import check_overrides
-from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, check_list
+from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, checked_list
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.runs.launch import FinishedRun, take_resume, train_one
 from seqzoo.runs.lifecycle import evaluate_run, resume
@@ -59,7 +59,7 @@ def evaluate(
     run_dir: str | Path,
     split: str | None = None,
     device: str | torch.device = "auto",
-    allow_modules: Sequence[str] = (),
+    allow_modules: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Score the best weights of a run on one split of its data, as `seqzoo evaluate` does.
 
@@ -82,6 +82,6 @@ def evaluate(
     """
     check_folder("run_dir", run_dir)
     check_argument("split", split, (str, NoneType), '"test", "validation", "train" or None')
-    check_list("allow_modules", allow_modules, str, MODULES)
-    _, scores = evaluate_run(Path(run_dir), split, {"device": str(select_device(device))}, list(allow_modules))
+    modules = checked_list("allow_modules", allow_modules, str, MODULES)
+    _, scores = evaluate_run(Path(run_dir), split, {"device": str(select_device(device))}, modules)
     return scores

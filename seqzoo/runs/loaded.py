@@ -18,7 +18,7 @@ from seqzoo.configuration.building import build_model, task_name
 from seqzoo.configuration.components import find
 from seqzoo.configuration.composing import merged
 from seqzoo.configuration.experiment import Parts, parts_of
-from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, check_list, check_number
+from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, check_number, checked_list
 from seqzoo.contracts.batch import UNKNOWN, Alignment, Batch, Explanation, Prediction
 from seqzoo.contracts.capabilities import (
     Aligns,
@@ -162,7 +162,7 @@ class Loaded:
 
     @torch.no_grad()
     def predict(
-        self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
+        self, texts: Iterable[str] | Iterable[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Prediction]:
         """Predict the answer to each text.
 
@@ -170,7 +170,7 @@ class Loaded:
         answer.
 
         Args:
-            texts: texts, or lists of tokens.
+            texts: texts, or lists of tokens; a list, or a generator of them.
             batch_size: number of texts that are processed at once.
             first_line: line number of the first text in messages.
 
@@ -184,7 +184,7 @@ class Loaded:
 
     @torch.no_grad()
     def candidates(
-        self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
+        self, texts: Iterable[str] | Iterable[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
     ) -> list[list[Prediction]]:
         """Up to `n_best` predictions for each text, best first.
 
@@ -217,7 +217,7 @@ class Loaded:
 
         return self._for_each(texts, batch_size, first_line, answer, [EMPTY])
 
-    def count_unknown(self, texts: Sequence[str] | Sequence[list[str]], first_line: int = 1) -> tuple[int, int]:
+    def count_unknown(self, texts: Iterable[str] | Iterable[list[str]], first_line: int = 1) -> tuple[int, int]:
         """Count the tokens of texts that are not in the vocabulary of inputs.
 
         Args:
@@ -231,7 +231,7 @@ class Loaded:
         """
         unknown = count = 0
         if isinstance(self.spec.inputs, TextCodec):
-            for _, _, batch, _ in self._parts(texts, 64, first_line):
+            for _, _, batch, _ in self._parts(_checked_texts(texts), 64, first_line):
                 real = mask(batch.lengths, batch.inputs.shape[1])
                 unknown += int(((batch.inputs == UNKNOWN) & real).sum())
                 count += int(batch.lengths.sum())
@@ -239,7 +239,7 @@ class Loaded:
 
     @torch.no_grad()
     def alignments(
-        self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
+        self, texts: Iterable[str] | Iterable[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Alignment | None]:
         """The attention weights for each text; in an ensemble, those of this model for the common answer.
 
@@ -266,7 +266,7 @@ class Loaded:
         return self._for_each(texts, batch_size, first_line, answer, None)
 
     @torch.no_grad()
-    def outlooks(self, texts: Sequence[Any], batch_size: int = 64, first_line: int = 1) -> list[Outlook]:
+    def outlooks(self, texts: Iterable[Any], batch_size: int = 64, first_line: int = 1) -> list[Outlook]:
         """The forecast of each series, with its bands.
 
         Args:
@@ -284,7 +284,7 @@ class Loaded:
         return [row for row in rows if row is not None]
 
     def explain(
-        self, texts: list[str] | list[list[str]], batch_size: int = 64, first_line: int = 1
+        self, texts: Iterable[str] | Iterable[list[str]], batch_size: int = 64, first_line: int = 1
     ) -> list[Explanation | None]:
         """The contribution of each input token to the prediction for each text.
 
@@ -302,7 +302,7 @@ class Loaded:
 
     @torch.no_grad()
     def explain_candidates(
-        self, texts: list[str] | list[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
+        self, texts: Iterable[str] | Iterable[list[str]], n_best: int, batch_size: int = 64, first_line: int = 1
     ) -> list[list[Explanation | None]]:
         """`explain` for each prediction that `candidates` returns.
 
@@ -367,7 +367,7 @@ class Loaded:
         )
 
     @torch.no_grad()
-    def compose(self, texts: list[str], harmonise: bool = False, first_line: int = 1) -> list[Composition]:
+    def compose(self, texts: Iterable[str], harmonise: bool = False, first_line: int = 1) -> list[Composition]:
         """Continue pieces of music, or write voices below melodies.
 
         Args:
@@ -382,7 +382,7 @@ class Loaded:
         task = self.model.task
         if not isinstance(task, Composes):
             raise ConfigError([f"{self._task_name} does not write music: give a run of task=polyphony"])
-        check_list("texts", texts, str, "a list of texts")
+        texts = checked_list("texts", texts, str, "a list of texts")
         grid = self.spec.steps_per_quarter or 1
         pieces = []
         for number, text in enumerate(texts, start=first_line):
@@ -464,7 +464,7 @@ class Loaded:
 
     @torch.no_grad()
     def score(
-        self, texts: list[str], answers: list[str] | None = None, batch_size: int = 64, first_line: int = 1
+        self, texts: Iterable[str], answers: Iterable[str] | None = None, batch_size: int = 64, first_line: int = 1
     ) -> list[list[TokenScore]]:
         """The log-probability of each token of each text or, with `answers`, of each answer given its text (forced
         decoding), the end of line or answer included. A language model without line ends does not score the first
@@ -483,8 +483,9 @@ class Loaded:
             ConfigError: the task does not score texts, or answers.
             DataError: a text has no tokens, or an answer has tokens outside the vocabulary.
         """
-        check_list("texts", texts, str, "a list of texts")
-        check_list("answers", answers or (), str, "a list of texts")
+        texts = checked_list("texts", texts, str, "a list of texts")
+        if answers is not None:
+            answers = checked_list("answers", answers, str, "a list of texts")
         task = self.model.task
         if answers is not None:
             if not isinstance(task, ScoresAnswers):
@@ -530,14 +531,14 @@ class Loaded:
 
     def _for_each(
         self,
-        texts: Sequence[str] | Sequence[list[str]],
+        texts: Iterable[str] | Iterable[list[str]],
         batch_size: int,
         first_line: int,
         answer: Callable[[Batch, Others], list[Answer]],
         empty: Empty,
     ) -> list[Answer | Empty]:
         """The answer to each text, and `empty` for empty texts."""
-        check_list("texts", texts, (str, list, tuple), "a list of texts, or of lists of tokens")
+        texts = _checked_texts(texts)
         check_number("batch_size", batch_size, 1)
         answers: list[Answer | Empty] = [empty for _ in texts]
         for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
@@ -571,6 +572,10 @@ class Loaded:
         return not (text.strip() if isinstance(text, str) else text)
 
 
+def _checked_texts(texts: Any) -> list[str] | list[list[str]]:
+    return checked_list("texts", texts, (str, list, tuple), "a list of texts, or of lists of tokens")
+
+
 def _in_type(dtype: torch.dtype, part: Tensor) -> Tensor:
     """Numbers in another floating type."""
     return part.to(dtype) if part.is_floating_point() else part
@@ -590,9 +595,9 @@ def _by_line(lines: list[int]) -> Iterator[None]:
 def load(
     run_dir: str | Path,
     device: str | torch.device = "cpu",
-    allow_modules: Sequence[str] | None = None,
+    allow_modules: Iterable[str] | None = None,
     options: Options | None = None,
-    beside: Sequence[str | Path] = (),
+    beside: Iterable[str | Path] = (),
     language: str | Path | None = None,
 ) -> Loaded:
     """Load the model of a run with its best weights. No file of the run directory can execute code.
@@ -619,15 +624,15 @@ def load(
         [Prediction(answer='596', score=-0.0003)]
     """
     check_folder("run_dir", run_dir)
-    check_list("allow_modules", allow_modules or (), str, MODULES)
-    check_list("beside", beside, (str, os.PathLike), "a list of run directories")
+    allow_modules = checked_list("allow_modules", () if allow_modules is None else allow_modules, str, MODULES)
+    beside = checked_list("beside", beside, (str, os.PathLike), "a list of run directories")
     check_argument("options", options or {}, Mapping, 'a mapping such as {"search": {"beam_size": 5}}')
-    check_list("options", options or {}, str, "a mapping of names of options")
+    checked_list("options", options or {}, str, "a mapping of names of options")
     device, folder = select_device(device), Path(run_dir)
     _check_distinct([folder, *map(Path, beside)])
     config = read_config(folder)
     precision = float_type(str(value_at(config, "training.precision")))
-    parts = replace(parts_of(config), allow_modules=list(allow_modules or ()))
+    parts = replace(parts_of(config), allow_modules=allow_modules)
     task_class = find("task", parts.task, parts.allow_modules, "task")
     for name, value in (options or {}).items():
         if isinstance(value, Mapping) and name not in parameters(task_class):

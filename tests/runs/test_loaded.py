@@ -183,6 +183,17 @@ def test_an_empty_line_has_no_attention(method: str) -> None:
     assert found.read == ["a", "b", "a"]
 
 
+def test_texts_may_come_from_an_iterator() -> None:
+    loaded, texts, answers = writer(), ["ab", "xf", ""], ["b", "c", ""]
+    assert loaded.predict(text for text in texts) == loaded.predict(texts)
+    assert loaded.predict(["ab"])[0].answer
+    assert loaded.candidates(iter(texts), 1) == loaded.candidates(texts, 1)
+    assert loaded.count_unknown(iter(texts)) == loaded.count_unknown(texts) == (1, 4)
+    assert loaded.score(iter(texts[:2]), iter(answers[:2])) == loaded.score(texts[:2], answers[:2])
+    speaker = language_model("abc\n")
+    assert [len(row) for row in speaker.score(iter(["cab", "b"]))] == [4, 2]
+
+
 def test_at_least_one_candidate_is_asked_for() -> None:
     with pytest.raises(ConfigError, match="n_best is 0: ask for at least one"):
         writer().candidates(["a"], n_best=0)
