@@ -232,6 +232,45 @@ def test_steps_that_cannot_be_compiled_use_the_reference(step: Step) -> None:
         cell.scan(torch.zeros(B, T, INPUT, dtype=torch.float64))
 
 
+class Counting(Cell):
+    """Its state has a vector of integers in the given place: the number of steps so far."""
+
+    def __init__(self, input_size: int, hidden_size: int, counter_first: bool = False):
+        super().__init__()
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.counter_first, self.read = counter_first, nn.Linear(input_size, hidden_size)
+
+    def initial_state(self, batch_size: int) -> State:
+        h = self.read.bias.new_zeros(batch_size, self.hidden_size)
+        return (h.long(), h) if self.counter_first else (h, h.long())
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.read(x)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        count, h = state if self.counter_first else state[::-1]
+        h = torch.tanh(p + h / (1 + count))
+        return h, ((count + 1, h) if self.counter_first else (h, count + 1))
+
+
+@pytest.mark.parametrize("counter_first", [False, True])
+def test_a_state_of_integers_is_run_by_the_next_engine(counter_first: bool) -> None:
+    rnn = seqzoo.RNN(Counting, INPUT, H, batch_first=True, counter_first=counter_first)
+    [[cell]] = rnn.backbone.layers
+    x, results = torch.randn(B, T, INPUT), []
+    for engine in ("auto", "reference"):
+        cell.engine = engine
+        outputs, state = rnn(x, lengths=LENGTHS)
+        results.append([outputs, *state, *torch.autograd.grad(outputs.sin().sum(), list(rnn.parameters()))])
+    torch.testing.assert_close(*results)
+    assert state[0 if counter_first else 1][0, :, 0].tolist() == LENGTHS.tolist()
+    outputs, state = rnn(x, resets=torch.arange(T).eq(2).expand(B, T))
+    assert state[0 if counter_first else 1].unique().tolist() == [T - 2]
+    cell.engine = "fused"
+    with pytest.raises(ValueError, match="a part of its state, such as a counter, is not of a floating-point type"):
+        rnn(x)
+
+
 def in_place(cell: OneOff) -> None:
     cell.count.add_(1)
 

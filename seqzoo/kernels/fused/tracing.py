@@ -73,6 +73,8 @@ def trace(cell: Stepping, projected_size: int, state: State) -> Step:
     parts = flatten(state)
     if any(part.dim() != 2 for part in parts):
         raise NotCompilable("its state is not made of vectors")
+    if not all(part.is_floating_point() for part in parts):
+        raise NotCompilable("a part of its state, such as a counter, is not of a floating-point type")
     recorder = _Recorder(cell)
     rows = [part.new_zeros(ROWS, part.shape[1]) for part in parts]
     p = parts[0].new_zeros(ROWS, projected_size)
