@@ -111,7 +111,7 @@ def list_tasks(pattern: str = "*") -> list[str]:
 
     Example:
         >>> seqzoo.list_tasks("*ing")
-        ['captioning', 'language_modeling', 'tagging']
+        ['captioning', 'forecasting', 'language_modeling', 'tagging']
     """
     _check_argument("pattern", pattern, str, "a text, such as '*ing'")
     return _registry.names("task", pattern)

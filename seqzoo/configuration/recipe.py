@@ -235,7 +235,7 @@ def head(case: Case) -> Iterator[Choice]:
     if survey.kind == "tagging" and survey.scheme:
         values = {"task.decoder": "crf", "task.constrained": True, "task.metrics": ["span_f1", "accuracy"]}
         yield Choice(values, f"the tags mark spans ({survey.scheme})")
-    if survey.kind == "transduction":
+    if survey.kind == "transduction" and has(case.config, "task.decoder"):
         attends = {
             "task.decoder.attention": "general",
             "task.decoder.context": "mean_state",
@@ -275,7 +275,7 @@ def scores(case: Case) -> Iterator[Choice]:
             others["mae"] = "the labels are numbers"
         if others:
             yield Choice({"task.metrics": ["accuracy", *others]}, ", ".join(others.values()))
-    if survey.targets is not None and find_spec("sacrebleu"):
+    if survey.targets is not None and has(case.config, "task.decoder") and find_spec("sacrebleu"):
         spaced = survey.targets.spaced
         reason = "targets are texts" if spaced else "targets are texts without spaces"
         yield Choice({"task.metrics": ["bleu" if spaced else "chrf", "exact_match"]}, reason)

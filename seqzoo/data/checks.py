@@ -38,8 +38,13 @@ def check_fractions(data: object) -> None:
     """Check the shares of the training split that are held out.
 
     Raises:
-        ValueError: one of them is not a share.
+        ValueError: one of them is not a share, or together they leave nothing for training.
     """
+    total = 0.0
     for name in ("validation_fraction", "test_fraction"):
-        if not 0 <= getattr(data, name) < 1:
-            raise ValueError(f"{name}={getattr(data, name)} must be at least 0 and below 1")
+        fraction = getattr(data, name)
+        if not 0 <= fraction < 1:
+            raise ValueError(f"{name}={fraction} must be at least 0 and below 1")
+        total += fraction if getattr(data, name.removesuffix("_fraction"), None) is None else 0
+    if total >= 1:
+        raise ValueError(f"validation_fraction and test_fraction are {total:g} together: they must be below 1")

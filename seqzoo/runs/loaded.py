@@ -22,6 +22,7 @@ from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, ch
 from seqzoo.contracts.batch import UNKNOWN, Alignment, Batch, Explanation, Prediction
 from seqzoo.contracts.capabilities import (
     Aligns,
+    Averages,
     BeginsTexts,
     Composes,
     Explains,
@@ -647,7 +648,10 @@ def load(
     for path, other in zip(beside, others, strict=True):
         named = {task_name(model.task, parts.choices): model.task, other._task_name: other.model.task}
         reasons = [
-            f"{name} does not write token by token" for name, task in named.items() if not isinstance(task, Writes)
+            f"{name} does not write token by token"
+            + "; networks that are trained together by ensemble=2 are averaged" * isinstance(task, Averages)
+            for name, task in named.items()
+            if not isinstance(task, Writes)
         ]
         if other.spec.kind != spec.kind:
             reasons.append(f"one reads data for {spec.kind}, the other for {other.spec.kind}")

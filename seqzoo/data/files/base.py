@@ -35,7 +35,7 @@ class Files(LocatedData):
         self._detected: dict[str, list[str]] = {}
         if self.source is not None:
             Source.from_plain(self.source)
-        # the other base class, ExampleData or RunningText, checks its own options
+        # the other base class, such as ExampleData, checks its options
         getattr(super(), "__post_init__", lambda: None)()
 
     def encoding_of(self, path: str) -> str:

@@ -26,6 +26,7 @@ from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.captions import CaptionData, Captioned
+from seqzoo.data.checks import check_fractions
 from seqzoo.data.files.base import Files
 from seqzoo.data.sources.pictures import feature_file, read_features, read_picture, vary
 from seqzoo.data.sources.reading import check_characters, parse_json, read_lines, read_text
@@ -110,7 +111,8 @@ class CaptionFiles(Files, CaptionData):
         super().__post_init__()
         if self.size < 8:
             raise ValueError(f"size={self.size} is too small: a picture has at least 8 rows and columns")
-        for name in ("validation_fraction", "test_fraction", "crop", "colour"):
+        check_fractions(self)
+        for name in ("crop", "colour"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
         if not 0 <= self.flip <= 1:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePath
+from typing import ClassVar
 
 from seqzoo.contracts.errors import DataError
+from seqzoo.data.checks import check_fractions
 from seqzoo.data.music import Music
 from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.notes import NAMES_OF_SPLITS, SUFFIXES, Piece, read_notes
@@ -34,6 +36,8 @@ class MusicFiles(LocatedData, Music):
         source: as of `seqzoo.data.files.base.Files`.
     """
 
+    acts_with: ClassVar[dict[str, str]] = {"validation_fraction": "validation=null", "test_fraction": "test=null"}
+
     train: str
     validation: str | None = None
     test: str | None = None
@@ -45,9 +49,7 @@ class MusicFiles(LocatedData, Music):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("validation_fraction", "test_fraction"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
+        check_fractions(self)
         if self.source is not None:
             Source.from_plain(self.source)
 

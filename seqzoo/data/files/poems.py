@@ -11,6 +11,7 @@ from typing import Any
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.verse_notation import lines_of, poem
+from seqzoo.data.checks import check_fractions
 from seqzoo.data.files.base import Files
 from seqzoo.data.generated.generating import distinct_splits
 from seqzoo.data.running_text import RunningText
@@ -63,8 +64,7 @@ class PoemFiles(Files, Poems):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.validation_fraction, self.test_fraction) < 0 or self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError("validation_fraction and test_fraction must be at least 0 and together below 1")
+        check_fractions(self)
 
     def poems(self) -> dict[str, list[Lines]]:
         self._detected = {}

@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 from torch import Tensor
 
 from seqzoo.contracts.errors import DataError
+from seqzoo.data.checks import check_fractions
 from seqzoo.data.examples import evenly
 from seqzoo.data.files.base import Files
 from seqzoo.data.sounds import HIGHEST_RATE, SoundData, Sounds, TranscribedData
@@ -184,9 +185,7 @@ class AudioFiles(Files, RecordedData, TranscribedData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("validation_fraction", "test_fraction"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
+        check_fractions(self)
         self._name = None if self.name is None else _pattern_of(self.name)
         if self.fold is not None and self.test is not None:
             raise ValueError(f"fold={self.fold} and test={self.test} both define a test split: give one of them")

@@ -141,6 +141,8 @@ def test_labels_first_and_a_held_out_validation_split(tmp_path: Path) -> None:
     assert data.spec.targets.to_plain()["labels"] == ["A", "B"]
     with pytest.raises(DataError, match="validation split of the data has no examples"):
         ClassificationFiles(train=train, format="label_first", validation_fraction=0).load()
+    with pytest.raises(ValueError, match=r"validation_fraction and test_fraction are 1.2 together: they must be below"):
+        ClassificationFiles(train="a.tsv", validation_fraction=0.6, test_fraction=0.6)
     with pytest.raises(ValueError, match=r"validation_fraction=1.0 must be at least 0 and below 1"):
         ClassificationFiles(train=train, validation_fraction=1.0)
 

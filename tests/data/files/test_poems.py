@@ -59,7 +59,7 @@ def test_a_poem_a_line_and_seven_characters(tmp_path: Path) -> None:
 
 
 def test_shares_that_leave_nothing() -> None:
-    with pytest.raises(ValueError, match="together below 1"):
+    with pytest.raises(ValueError, match="together: they must be below 1"):
         PoemFiles(train="poems.txt", validation_fraction=0.5, test_fraction=0.5)
 
 
