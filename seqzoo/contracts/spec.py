@@ -123,6 +123,7 @@ class DataSpec:
         channels: how measurements become inputs; None: inputs are not scaled.
         steps_per_quarter: steps per quarter note of music, whose steps are frames of notes; None: other inputs.
         text: the training split, where it is running text.
+        next_values: for numeric targets: whether they are the values of the first inputs at the next step.
     """
 
     kind: str
@@ -141,6 +142,7 @@ class DataSpec:
     channels: Channels | None = None
     steps_per_quarter: int | None = None
     text: TrainingText | None = None
+    next_values: bool = False
 
     @property
     def given_as_files(self) -> bool:

@@ -80,9 +80,10 @@ class Forecasting(Regression):
         for name, value in (("horizon", self.horizon), ("components", components), ("paths", paths)):
             if value < 1:
                 raise ValueError(f"{name} is {value}: it must be at least 1")
-        if spec.kind and (not spec.per_step or spec.output_size > spec.input_size):
+        if spec.kind and not spec.next_values:
             raise ValueError(
-                "a forecast needs data whose targets are the next values of the first inputs, such as data=mackey_glass"
+                "a forecast needs data whose targets are the next values of the first inputs, such as "
+                "data=forecast_files, or data=mackey_glass with data.horizon=1"
             )
         self.distribution: DistributionHead | None = None
         if head != "point":

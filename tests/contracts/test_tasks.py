@@ -56,7 +56,7 @@ SPECS = {
     "transduction": DataSpec("transduction", SOURCE.size, TARGET.size, SOURCE, TARGET),
     "captioning": DataSpec("transduction", 3, TARGET.size, None, TARGET, picture=[3, 12, 12]),
     "transcription": DataSpec("transduction", 20, TARGET.size, None, TARGET, rate=2_000),
-    "regression": DataSpec("regression", 3, 2, per_step=True),
+    "regression": DataSpec("regression", 3, 2, per_step=True, next_values=True),
     "polyphony": DataSpec("polyphony", 6, 6),
 }
 

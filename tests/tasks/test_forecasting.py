@@ -76,7 +76,7 @@ def test_further_inputs_are_those_of_the_step() -> None:
     )
     from seqzoo.configuration.building import build_model
 
-    model = build_model(config, DataSpec("regression", 2, 1, per_step=True)).eval()
+    model = build_model(config, DataSpec("regression", 2, 1, per_step=True, next_values=True)).eval()
     model.backbone.forward = lambda x, steps=None, state=None: (x, ())
     model.backbone.step = lambda x, state: (x, state)
     model.task.head = Sum()
@@ -114,7 +114,7 @@ def test_paths_have_bands_and_are_the_same_in_every_evaluation(head: str) -> Non
 
 def test_distributions_are_learned_and_missing_targets_are_not() -> None:
     for head in ("quantiles", "mixture"):
-        task = Forecasting(2, DataSpec("regression", 1, 1, per_step=True), ["crps"], head=head)
+        task = Forecasting(2, DataSpec("regression", 1, 1, per_step=True, next_values=True), ["crps"], head=head)
         targets = torch.tensor([[[1.0], [math.nan], [3.0]]])
         batch = Batch(targets, torch.tensor([3]), targets, padded=False)
         scores = task.head(torch.zeros(1, 3, 2))
@@ -130,18 +130,18 @@ def test_distributions_are_learned_and_missing_targets_are_not() -> None:
 
 
 def test_missing_targets_are_not_learned() -> None:
-    task = Forecasting(2, DataSpec("regression", 1, 1, per_step=True), ["nrmse"])
+    task = Forecasting(2, DataSpec("regression", 1, 1, per_step=True, next_values=True), ["nrmse"])
     targets = torch.tensor([[[1.0], [math.nan], [3.0]]])
     total, count = task.loss(torch.zeros(1, 3, 1), Batch(targets, torch.tensor([3]), targets, padded=False))
     assert (total, count) == (10, 2)
 
 
 def test_wrong_options_and_data() -> None:
-    spec = DataSpec("regression", 1, 1, per_step=True)
+    spec = DataSpec("regression", 1, 1, per_step=True, next_values=True)
     with pytest.raises(ValueError, match="horizon is 0: it must be at least 1"):
         Forecasting(2, spec, ["nrmse"], horizon=0)
     with pytest.raises(ValueError, match="whose targets are the next values of the first inputs"):
-        Forecasting(2, DataSpec("regression", 1, 2, per_step=True), ["nrmse"])
+        Forecasting(2, DataSpec("regression", 1, 1, per_step=True), ["nrmse"])
     with pytest.raises(ValueError, match="washout is 3: it must be at least 0, and 0 for one answer"):
         seqzoo.tasks.regression.Regression(2, DataSpec("regression", 1, 1), ["mse"], washout=3)
     model, batch = model_of(21)

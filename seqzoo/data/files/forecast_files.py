@@ -61,7 +61,7 @@ class ForecastFiles(SeriesData):
         check_at_least_one(self, "horizon", "window")
 
     def expected_spec(self) -> DataSpec:
-        return DataSpec("regression", EXPECTED_CHANNELS, len(self.targets or ()) or 1, per_step=True)
+        return DataSpec("regression", EXPECTED_CHANNELS, len(self.targets or ()) or 1, per_step=True, next_values=True)
 
     def survey(self) -> Survey:
         parts, _ = self._prepared()
@@ -89,7 +89,9 @@ class ForecastFiles(SeriesData):
         self._remark_constant(train, values)
         channels = fit_channels(train.channels, values, times, self.scale)
         size = len(train.channels) if self.targets is None else len(self.targets)
-        return parts, DataSpec("regression", channels.input_size, size, per_step=True, channels=channels)
+        return parts, DataSpec(
+            "regression", channels.input_size, size, per_step=True, channels=channels, next_values=True
+        )
 
     def read_unlabelled(self, name: str) -> list[Series]:
         return self._in_order(self._read_file(name, labelled=False)).series

@@ -9,11 +9,12 @@ https://www.ai.rug.nl/minds/uploads/EchoStatesTechRep.pdf
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.numbers import NumberData, Sequences
 
@@ -59,6 +60,9 @@ class MackeyGlass(NumberData):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "steps", "tau", "horizon")
+
+    def expected_spec(self) -> DataSpec:
+        return replace(super().expected_spec(), next_values=self.horizon == 1)
 
     def generate(self, split: str, size: int) -> Sequences:
         total = size * self.steps

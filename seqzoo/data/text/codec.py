@@ -322,6 +322,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "channels": None if spec.channels is None else asdict(spec.channels),
         "steps_per_quarter": spec.steps_per_quarter,
         "text_size": None if spec.text is None else spec.text.size,
+        "next_values": spec.next_values,
     }
 
 
@@ -344,8 +345,15 @@ _FORM: dict[str, Any] = {
     "steps_per_quarter": int | None,
     "vectors": dict[str, float] | None,
     "text_size": int | None,
+    "next_values": bool,
 }
-_OLDER: dict[str, Any] = {"per_step": False, "marked": False, "character_size": 0, "characters": None}
+_OLDER: dict[str, Any] = {
+    "per_step": False,
+    "marked": False,
+    "character_size": 0,
+    "characters": None,
+    "next_values": False,
+}
 _OLDER |= dict.fromkeys(("class_counts", "vectors", "picture", "rate", "channels", "steps_per_quarter", "text_size"))
 """The values of what runs of older versions did not save."""
 LARGEST_SIZE = 2**31 - 1
@@ -396,6 +404,7 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             None if plain["channels"] is None else _channels(plain["channels"], plain["input_size"]),
             plain["steps_per_quarter"],
             None if text_size is None else TrainingText(text_size),
+            plain["next_values"],
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"the saved sizes and vocabularies of the run are damaged ({error!r})") from error

@@ -1,4 +1,4 @@
-"""From features to distributions over tokens, tags or notes: softmaxes, CRF, n-grams, pooling, decoder. Losses: `tasks`."""
+"""From features to distributions over tokens, tags or notes: softmaxes, CRF, n-grams, decoder. Losses: see `tasks`."""
 
 from seqzoo.network.heads.adaptive import AdaptiveSoftmax
 from seqzoo.network.heads.head import Head
