@@ -155,7 +155,7 @@ def test_without_a_test_split_the_validation_split_is_scored_and_arguments_of_a_
     path.write_text("".join(f"a{number} X\nb Y\n\n" for number in range(20)))
     done = command("train", "debug=tiny", "task=tagging", "data=tagging_files", f"data.train={path}", "hydra.run.dir=r")
     assert done.status == 0, done.err
-    told = "seqzoo: the data of this run have no test split: the scores are of validation\n"
+    told = "seqzoo: the data of this run have no test split: these are the scores of the validation split\n"
     evaluated = command("evaluate", "r")
     assert (evaluated.err, json.loads(evaluated.out)["split"]) == (told, "validation")
     capsys.readouterr()

@@ -14,9 +14,12 @@ def check(arguments: list[str]) -> None:
     if any(argument.startswith("resume=") for argument in arguments):
         raise ConfigError(["resume= is for train, which checks a run before it continues it: leave it out here"])
     allow_own_modules(arguments)
+    from seqzoo.configuration.building import build_data
     from seqzoo.configuration.cost import memory_to_train
     from seqzoo.configuration.overrides import examine
+    from seqzoo.configuration.recipe import applies
     from seqzoo.configuration.sizing import describe_inputs, outline
+    from seqzoo.contracts.parts import DataModule
     from seqzoo.training.record.run import format_table
 
     experiment, mistakes = examine(*arguments)
@@ -58,5 +61,7 @@ def check(arguments: list[str]) -> None:
         (f"  {name}", f"{sum(p.numel() for p in part.parameters()):,} parameters")
         for name, part in model.named_children()
     ]
+    if applies(experiment) and type(build_data(experiment)).survey is not DataModule.survey:
+        rows.append(("recipe", "train also chooses options from the data (recipe=auto), which change these sizes"))
     print(format_table(rows))
     print("no mistakes")

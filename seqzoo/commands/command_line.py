@@ -21,6 +21,8 @@ def help_options(command: str, overrides: list[str]) -> None:
     print(
         "  baseline=auto                      score the best cheap model beside the run: true, false or auto (if quick)"
     )
+    print("  recipe=auto                        choose options that are not given from the data: auto or none")
+    print("  ensemble=1                         number of networks that are trained together and averaged")
     print("  resume=RUN_DIR                     run directory to continue")
     print("  allow_changed_data=true            resume a run although its data files have changed")
     print("  allow_modules=[my_module]          Python modules of your own that `class:` may name")

@@ -221,17 +221,17 @@ def head(case: Case) -> Iterator[Choice]:
     survey = case.survey
     if survey.kind == "classification":
         if survey.numbers:
-            yield Choice({"task.pooling": "mean"}, "each step says something of the class")
+            yield Choice({"task.pooling": "mean"}, "each step is evidence for the class")
         elif survey.aligned:
-            yield Choice({"task.pooling": "middle"}, "all texts have the same length: places have a meaning")
+            yield Choice({"task.pooling": "middle"}, "all texts have the same length, so positions have a meaning")
         else:
-            yield Choice({"task.pooling": ["mean", "max"]}, "each step is near the answer")
+            yield Choice({"task.pooling": ["mean", "max"]}, "each step has a short path to the answer")
             yield from linear_classifier(case)
     if survey.kind == "tagging" and survey.sources.total_characters > 2 * survey.sources.total_words:
         spelled = {"encoder": "words_and_characters", "data.characters": 20}
-        yield Choice(spelled, "the spelling of rare words says much of their tag")
+        yield Choice(spelled, "spelling is informative about the tags of rare words")
     if survey.kind == "tagging" and not survey.numbers:
-        yield Choice({"task.neighbours": NEIGHBOURS}, "a word and its neighbours say much of its tag")
+        yield Choice({"task.neighbours": NEIGHBOURS}, "a word and its neighbours are informative about its tag")
     if survey.kind == "tagging" and survey.scheme:
         values = {"task.decoder": "crf", "task.constrained": True, "task.metrics": ["span_f1", "accuracy"]}
         yield Choice(values, f"the tags mark spans ({survey.scheme})")
@@ -243,13 +243,13 @@ def head(case: Case) -> Iterator[Choice]:
         }
         yield Choice(attends, "each word of the answer depends on a part of the input")
     if survey.kind == "language_modeling" and not case.by_characters:
-        yield Choice({"task.tied_embeddings": True}, "half as many weights to learn of rare words")
+        yield Choice({"task.tied_embeddings": True}, "half as many weights for rare words")
         if survey.sources.distinct_words > CUTOFFS[-1]:
             yield Choice({"task.softmax_cutoffs": [*CUTOFFS]}, f"{survey.sources.distinct_words:,} different words")
     if survey.kind == "language_modeling":
         longest, most = NGRAMS_OF_TEXT[case.by_characters]
         if case.total_steps <= most:
-            yield Choice({"task.ngrams": longest}, "n-grams know the phrases that the text repeats")
+            yield Choice({"task.ngrams": longest}, "n-grams predict phrases that the text repeats")
 
 
 def linear_classifier(case: Case) -> Iterator[Choice]:
@@ -257,10 +257,10 @@ def linear_classifier(case: Case) -> Iterator[Choice]:
     longest = NGRAMS_OF_CHARACTERS if case.by_characters else NGRAMS_OF_WORDS
     if case.value("task.labels") == "numbers":
         return
-    yield Choice({"task.ngrams": longest}, "short phrases say much of the class")
+    yield Choice({"task.ngrams": longest}, "n-grams are strong features for classes of texts")
     read = case.given_or("task.ngrams", longest) and case.value("task.ngrams") is not None
     if read and not case.by_characters and case.survey.sources.total_characters <= SPELLED:
-        yield Choice({"data.characters": 20}, "parts of words say something of rare words")
+        yield Choice({"data.characters": 20}, "spelling is informative about rare words")
 
 
 def scores(case: Case) -> Iterator[Choice]:
@@ -304,7 +304,7 @@ def ensemble(case: Case) -> Iterator[Choice]:
     """Of few examples each network learns something else: the mean of several is better than any of them."""
     networks = _row(NETWORKS, case.total_steps * _epochs(case))
     if case.survey.kind == "classification" and networks > 1:
-        yield Choice({"ensemble": networks}, f"{case.total_steps:,} steps in the training split")
+        yield Choice({"ensemble": networks}, f"few enough training steps ({case.total_steps:,}) for several networks")
 
 
 def schedule(case: Case) -> Iterator[Choice]:
@@ -334,7 +334,7 @@ def schedule(case: Case) -> Iterator[Choice]:
         yield Choice({"training.patience": PATIENCE}, f"{held_out:,} validation examples tell when to stop")
     else:
         kept = {"training.patience": None, "training.keep": "last"}
-        yield Choice(kept, f"{held_out:,} validation examples do not tell which weights are best")
+        yield Choice(kept, f"{held_out:,} validation examples are too few to select the best weights")
 
 
 def _epochs(case: Case) -> int:

@@ -139,19 +139,21 @@ def verdict(metrics: Mapping[str, Any], task: Task) -> str:
 
     Args:
         metrics: of the run, with its baseline.
-        task: whose first metric that both have decides, on the test split if there is one.
+        task: whose metrics decide, on the test split if there is one: the first that differs, and finally the loss.
     """
     scores = metrics["baseline"]["scores"]
+    better_if_higher = {metric.name: metric.higher_is_better for metric in task.metrics()} | {task.loss_name: False}
     for split in ("test", "validation"):
         mine, theirs = metrics.get(split, {}), scores.get(split, {})
-        for metric in task.metrics():
-            if metric.name not in mine or metric.name not in theirs:
-                continue
-            network, baseline = mine[metric.name], theirs[metric.name]
-            if network > baseline if metric.higher_is_better else network < baseline:
-                return ""
-            numbers = f"{metric.name} on {split} {network:.4f}, the baseline's {baseline:.4f}"
-            return f"the network does not beat the baseline ({numbers})"
+        compared = [name for name in better_if_higher if name in mine and name in theirs]
+        if not compared:
+            continue
+        decisive = next((name for name in compared if mine[name] != theirs[name]), compared[0])
+        network, baseline = mine[decisive], theirs[decisive]
+        if network != baseline and (network > baseline) == better_if_higher[decisive]:
+            return ""
+        numbers = f"{decisive} on {split} {network:.4f}, the baseline's {baseline:.4f}"
+        return f"the network does not beat the baseline ({numbers})"
     return ""
 
 

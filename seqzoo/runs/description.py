@@ -103,11 +103,16 @@ def describe_ending(session: Session, batches: int) -> str:
         reason = f"training.steps={settings.steps}"
     else:
         reason = f"training.epochs={settings.epochs}"
-    ended = f"after {position.step:,} updates, {position.epoch + position.batch / batches:.3g} epochs: {reason}"
+    ended = f"after {position.step:,} updates, {_epochs(position, batches)}: {reason}"
     if settings.keep == "last":
         return f"{ended}; the last weights were kept"
     later = f" and still improving, so {later_end(position, settings, session.seconds, batches)} may help"
     return f"{ended}; validation was best after update {position.best_step:,}" + later * improving
+
+
+def _epochs(position: Position, batches: int) -> str:
+    count = f"{position.epoch + position.batch / batches:.3g}"
+    return f"{count} epoch{'s' * (count != '1')}"
 
 
 def later_end(position: Position, settings: Training, seconds: float | None, batches: int) -> str:

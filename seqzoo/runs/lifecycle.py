@@ -260,6 +260,7 @@ def _finish(
     with during(lambda: "while the model was calibrated on the validation split"):
         if calibrate(session.model, data, session.device, precision):
             save_weights(run.folder / BEST, session.model, metadata)
+            run.log("the shares of network and n-grams have been fitted on the validation split")
     held_out = [split for split in data.splits() if split != "train"]
     reports = {split: _report(session.model) for split in held_out}
     scores = {}
@@ -397,7 +398,10 @@ def evaluate_run(
 def _split_to_score(data: DataModule, split: str | None) -> str:
     """The split that was asked for or, without one, test or validation. Raises ConfigError if there is none."""
     if split is None and "test" not in data.splits():
-        print("seqzoo: the data of this run have no test split: the scores are of validation", file=sys.stderr)
+        print(
+            "seqzoo: the data of this run have no test split: these are the scores of the validation split",
+            file=sys.stderr,
+        )
         return "validation"
     if split is not None and split not in data.splits():
         raise ConfigError(

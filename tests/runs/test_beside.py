@@ -178,6 +178,8 @@ def test_what_to_try_next(options: list[str]) -> None:
     told = "the network does not beat the baseline (accuracy on test 0.7500, the baseline's 0.7500)"
     better = {**metrics, "test": {"accuracy": 0.76}}
     assert [beside.verdict(metrics, task), beside.verdict(better, task)] == [told, ""]
+    surer = {**metrics, "baseline": {**best, "scores": {"test": {"accuracy": 0.75, "loss_nats": 0.6}}}}
+    assert beside.verdict(surer, task) == ""
     assert beside.about_baseline(metrics, "", task, lambda: "")[1:] == [("remark", told)]
     assert beside.about_baseline(metrics, "", task, lambda: "do this")[1:] == [("remark", f"{told}: do this")]
     assert beside.about_baseline(better, "", task, lambda: "do this")[1:] == []

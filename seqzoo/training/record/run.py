@@ -198,7 +198,7 @@ class Run:
         numbers = "  ".join(f"{name} {format_number(value)}" for name, value in scores.items())
         self.log(
             f"update {position.step:,}{end}  epoch {position.epoch + 1}  {numbers}"
-            f"{'  (best)' if improved else ''}  {format_speed(session)}  "
+            f"{'  (best)' if improved and session.settings.keep == 'best' else ''}  {format_speed(session)}  "
             f"{format_seconds(max(left, 0))} left"
         )
         if examples and not self._legend_logged:
