@@ -137,6 +137,16 @@ def test_a_run_is_trained_scored_and_continued(tmp_path: Path, monkeypatch: pyte
     assert longer.metrics["updates"] == run.metrics["updates"] + 2
 
 
+@pytest.mark.parametrize("function", ["compose", "build", "baseline"])
+def test_what_does_not_continue_a_run_refuses_resume(function: str) -> None:
+    for override in ("resume=runs/r", "++resume=runs/r"):
+        with pytest.raises(
+            ConfigError, match=r"^resume=runs/r has no effect here: continue .* read its model with seq"
+        ):
+            getattr(seqzoo, function)(override)
+    assert seqzoo.compose("resume=null").seed == 0
+
+
 def test_what_train_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"there is no cell named 'lstn'. Did you mean"):

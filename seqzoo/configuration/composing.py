@@ -95,6 +95,11 @@ def examine(*overrides: str, defaults: Mapping[str, Any] | None = None) -> tuple
                 _composed(groups, [option], mistakes, values)
             mistakes += together if len(mistakes) == before else []
     if config is not None:
+        if config["resume"] is not None:
+            mistakes.append(
+                f"resume={config['resume']} has no effect here: continue a run with seqzoo.train('resume=...') or "
+                "seqzoo train resume=..., and read its model with seqzoo.load"
+            )
         # the output directory and the launcher are not part of the configuration
         config["overrides"] = [text for text in overrides if not re.match(r"[+~]*hydra[./]", text)]
     return config, mistakes
