@@ -326,6 +326,36 @@ class Counting(Constraint):
         return ""
 
 
+class SameAsLoss(PredictionMetric):
+    name = "loss_nats"
+
+
+class Unnamed(PredictionMetric):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ([SameAsLoss], "the metric SameAsLoss with the name 'loss_nats', which is that of the mean loss: rename it"),
+        ([Unnamed], "the metric Unnamed without a name: give its class one, name = ..."),
+        (
+            ["accuracy", "accuracy"],
+            "the metric .* and another one with the name 'accuracy': rename one, or leave it out",
+        ),
+    ],
+)
+def test_metrics_that_would_replace_another_score(
+    metrics: list, told: str, tagging: tuple[Model, seqzoo.DataModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = tagging
+    monkeypatch.setattr(type(model.task), "metrics", lambda self: [create_metric(metric) for metric in metrics])
+    with pytest.raises(PartError, match=rf"metrics {HERE} returned {told}"):
+        evaluated(model, data)
+    monkeypatch.setattr(type(model.task), "metrics", lambda self: [create_metric("loss_nats")])
+    assert evaluated(model, data)["loss_nats"] > 0
+
+
 def test_classes_with_other_constructors() -> None:
     with pytest.raises(
         PartError, match=r"Needy must be constructible as Needy\(\): missing a required argument: 'size'"

@@ -45,7 +45,7 @@ from seqzoo.contracts.options import (
     unmet,
     value_at,
 )
-from seqzoo.contracts.own_parts import failure_of_own_part
+from seqzoo.contracts.own_parts import failure_of_own_part, is_own_class
 from seqzoo.contracts.parts import BackboneFactory, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.learning.rule import LearningRule
@@ -293,8 +293,14 @@ def _check_metrics(task: Task | type[Task], names: Any, parts: Parts) -> list[st
             if not isinstance(getattr(metric, "name", None), str):
                 mistakes.append(f"task.metrics names {name}, which has no name: give the class one, name = ...")
                 continue
-            if classes.setdefault(metric.name, type(metric)) is not type(metric):
-                mistakes.append(f"task.metrics has two metrics with the name {metric.name!r}: rename one")
+            if metric.name in classes:
+                advice = "leave one out" if classes[metric.name] is type(metric) else "rename one"
+                mistakes.append(f"task.metrics has two metrics with the name {metric.name!r}: {advice}")
+            elif metric.name == task.loss_name and is_own_class(type(metric)):
+                mistakes.append(
+                    f"task.metrics names {name}, whose name is {metric.name!r}, as that of the mean loss: rename it"
+                )
+            classes[metric.name] = type(metric)
             if metric.from_predictions and answers is not None and not _can_score(metric, answers):
                 mistakes.append(f"task.metrics names {name}, which cannot score what {named} predicts")
             unit = metric.loss_unit

@@ -79,8 +79,13 @@ def _part(frame: FrameType) -> type | None:
     homes = {base.__module__.partition(".")[0] for base in part.__mro__}
     module = frame.f_globals.get("__name__", "")
     defined = [base for base in part.__mro__ if base.__module__ == module]
-    is_own = defined and module.partition(".")[0] not in NOT_OWN and part.__module__.partition(".")[0] not in NOT_OWN
+    is_own = defined and module.partition(".")[0] not in NOT_OWN and is_own_class(part)
     return part if "seqzoo" in homes and is_own else None
+
+
+def is_own_class(part: type) -> bool:
+    """Whether a class is user-defined."""
+    return part.__module__.partition(".")[0] not in NOT_OWN
 
 
 def wrong_result(part: object, method: str, result: Any, expected: str) -> PartError:

@@ -16,7 +16,7 @@ from seqzoo.contracts.batch import Alignment, Batch, Explanation, Loss, Predicti
 from seqzoo.contracts.capabilities import TokenScore
 from seqzoo.contracts.errors import PartError
 from seqzoo.contracts.options import fits
-from seqzoo.contracts.own_parts import described, failure_of_own_part, place_of, wrong_result
+from seqzoo.contracts.own_parts import described, failure_of_own_part, is_own_class, place_of, wrong_result
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey
@@ -107,9 +107,20 @@ def per_row(task: Task, method: str, result: list[T], rows: int) -> list[T]:
 
 
 def metrics_of(task: Task, metrics: Any) -> list[Metric]:
-    """The result of `Task.metrics`: at least one Metric."""
+    """The result of `Task.metrics`: at least one Metric, each with a name of its own."""
     if not metrics or not _is_list(metrics, Metric):
         raise wrong_result(task, "metrics", metrics, "a list of Metrics, the first of which selects the checkpoint")
+    names = [getattr(metric, "name", None) for metric in metrics]
+    for metric, name in zip(metrics, names, strict=True):
+        if not isinstance(name, str):
+            reason = "without a name: give its class one, name = ..."
+        elif names.count(name) > 1:
+            reason = f"and another one with the name {name!r}: rename one, or leave it out"
+        elif name == task.loss_name and is_own_class(type(metric)):
+            reason = f"with the name {name!r}, which is that of the mean loss: rename it"
+        else:
+            continue
+        raise PartError(f"{place_of(task, 'metrics')} returned the metric {type(metric).__qualname__} {reason}")
     return metrics
 
 

@@ -57,6 +57,10 @@ class Nameless(Wrong):
 
 class Namesake(Wrong):
     name = "exact_match"
+
+
+class Loss(Wrong):
+    name = "loss_nats"
 """
 ALLOW = "allow_modules=[own_classes]"
 
@@ -108,6 +112,12 @@ MISTAKES = {
     ),
     "task.metrics=[exact_match,own_classes.Namesake]": (
         "task.metrics has two metrics with the name 'exact_match': rename one"
+    ),
+    "task.metrics=[exact_match,exact_match]": (
+        "task.metrics has two metrics with the name 'exact_match': leave one out"
+    ),
+    "task.metrics=[own_classes.Loss]": (
+        "task.metrics names own_classes.Loss, whose name is 'loss_nats', as that of the mean loss: rename it"
     ),
     "task.search.constraints=[Odd]": "task.search.constraints is 'Odd': name a class of your own, module.Class",
     "task.search.constraints=[3]": "task.search.constraints is [3]: it must be a list of module.Class",
