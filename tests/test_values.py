@@ -128,7 +128,9 @@ def declaring() -> Iterator[type]:
 
 def test_conditions_name_existing_options() -> None:
     declared = 0
-    everything = {f"data.{option}" for names in cases()["data"].values() for option in names}
+    everything = {
+        f"{group}.{option}" for group in ("data", "task") for names in cases()[group].values() for option in names
+    }
     for constructor in set(declaring()):
         for attribute in ("acts_with", "needs"):
             for option, condition in getattr(constructor, attribute, {}).items():

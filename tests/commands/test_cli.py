@@ -9,9 +9,11 @@ import math
 import shutil
 import subprocess
 import sys
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy
 import pytest
 from PIL import Image
 
@@ -32,7 +34,11 @@ TEXTS = {
     "tagging": "the cat sleeps",
     "transduction": "12+34",
     "verse": "青山",
+    "polyphony": "C4+E4+G4",
+    "transcription": "tones.wav",
 }
+FROM_FILES = ("captioning", "transcription")
+NUMBERS = ("regression", "forecasting")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -64,13 +70,13 @@ def test_a_run_directory_holds_everything(runs: Runs, task: str) -> None:
     files = content(runs[task])
     events = [name for name in files if name.startswith("events.out.tfevents")]
     expected = {"config.yaml", "spec.json", "metrics.json", "curves.jsonl", "train.log", "checkpoints/last.pt", ".lock"}
-    reads_tokens = task not in ("captioning", "regression", "forecasting")
+    reads_tokens = task not in (*FROM_FILES, *NUMBERS, "polyphony")
     projector = {"embeddings.tsv", "tokens.tsv", "projector_config.pbtxt"} if reads_tokens else set()
     assert set(files) == {*expected, *projector, "checkpoints/best.safetensors", *events}
     assert len(events) == 1
     metrics = json.loads(files["metrics.json"])
     for split in ("train", "validation", "test"):
-        assert metrics[split]["loss" if task in ("regression", "forecasting") else "loss_nats"] > 0
+        assert metrics[split]["loss" if task in NUMBERS else "loss_nats"] > 0
     assert metrics["updates"] == 8
     assert metrics["seed"] == 0
     assert metrics["choices"]["task"] == task
@@ -80,13 +86,14 @@ def test_a_run_directory_holds_everything(runs: Runs, task: str) -> None:
         "verse": "language_modeling",
         "captioning": "transduction",
         "forecasting": "regression",
+        "transcription": "transduction",
     }.get(task, task)
     log = files["train.log"].decode()
     assert "update 4/8" in log
     assert "update 8/8" in log
     assert f"{metrics['parameters']:,} parameters" in log
     padding = metrics["padding_share"]
-    assert (padding is None) == (task in ("captioning", "language_modeling", "regression", "forecasting", "verse"))
+    assert (padding is None) == (task in (*NUMBERS, "captioning", "language_modeling", "verse"))
     assert padding is None or f"{padding:.1%} of the steps of a batch are padding" in log
 
 
@@ -125,11 +132,11 @@ def test_a_run_of_an_older_version_has_the_newer_options_by_default(
 @pytest.mark.parametrize("task", names("task"))
 def test_predict_reads_arguments_or_standard_input(runs: Runs, task: str, command: Callable) -> None:
     Image.new("RGB", (20, 20)).save(TEXTS["captioning"])
-    texts = [
-        TEXTS[task],
-        TEXTS[task]
-        + {"captioning": "", "regression": ", 0.2", "forecasting": ", 0.2", "verse": "白雲"}.get(task, " zzz"),
-    ]
+    with wave.open(TEXTS["transcription"], "wb") as file:
+        file.setparams((1, 2, 4_000, 0, "NONE", ""))
+        file.writeframes(numpy.random.default_rng(0).integers(-9_000, 9_000, 2_000, numpy.int16).tobytes())
+    more = dict.fromkeys(FROM_FILES, "") | dict.fromkeys(NUMBERS, ", 0.2") | {"verse": "白雲", "polyphony": " D4"}
+    texts = [TEXTS[task], TEXTS[task] + more.get(task, " zzz")]
     from_arguments = command("predict", runs[task], *texts, "--json")
     from_input = command("predict", runs[task], "--json", stdin="".join(f"{text}\n" for text in texts))
     assert from_arguments.status == from_input.status == 0
