@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,10 @@ import seqzoo
 from seqzoo.configuration import registry
 from seqzoo.configuration.recipe import tailored
 from seqzoo.contracts.errors import ConfigError, PartError
-from seqzoo.data.generated.grammar import GrammarTags
+from seqzoo.data.examples import Example
+from seqzoo.data.generated.chord_progressions import ChordProgressions
+from seqzoo.data.generated.grammar import GrammarTags, GrammarText
+from seqzoo.data.generated.shapes import Shapes
 from seqzoo.learning.bptt import BackpropagationThroughTime
 from seqzoo.learning.rule import without_gradient
 from seqzoo.metrics import PredictionMetric, create_metric
@@ -298,6 +302,31 @@ def test_data_without_a_specification(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GrammarTags, "load", lambda self, spec=None: None)
     with pytest.raises(PartError, match=rf"GrammarTags.load {HERE} does not set self.spec to a DataSpec"):
         seqzoo.build(*TINY)
+
+
+WRONG_READS: list[tuple[str, str, Any, str]] = [
+    ("task=tagging", "GrammarTags", None, 'None: it must return a dict such as {"train": '),
+    (
+        "task=tagging",
+        "GrammarTags",
+        {"train": "ab"},
+        "str 'ab': it must return a list of Examples for each split; this",
+    ),
+    ("task=tagging", "GrammarTags", {"train": [("a", "b")]}, r"(str 'a', str 'b'): it must return Example(source, tar"),
+    ("task=tagging", "GrammarTags", {"train": [Example("a", ["X"]), Example(3, "b")]}, "this was number 2 of 'train'"),
+    ("task=tagging", "GrammarTags", {"train": [Example([3], ["b"])]}, "this was number 1 of 'train'"),
+    ("task=language_modeling", "GrammarText", {"train": "ab"}, "str 'ab': it must return an iterable of texts"),
+    ("task=polyphony", "ChordProgressions", {"train": [(1, 2)]}, "(int 1, int 2): it must return Pieces as"),
+    ("task=captioning", "Shapes", {"train": [1]}, "[int 1]: it must return a Captioned for each split"),
+]
+
+
+@pytest.mark.parametrize(("task", "name", "result", "told"), WRONG_READS, ids=lambda value: str(value)[:40])
+def test_what_data_read(task: str, name: str, result: Any, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = next(kind for kind in (GrammarTags, GrammarText, ChordProgressions, Shapes) if kind.__name__ == name)
+    monkeypatch.setattr(kind, "read", lambda self: result)
+    with pytest.raises(PartError, match=rf"{name}.read {HERE} returned .*{re.escape(told)}"):
+        seqzoo.build(task)
 
 
 def test_a_metric(tagging: tuple[Model, seqzoo.DataModule], monkeypatch: pytest.MonkeyPatch) -> None:

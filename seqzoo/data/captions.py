@@ -16,7 +16,7 @@ from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.bucketing import Plans
 from seqzoo.data.batching.ragged import Ragged
-from seqzoo.data.checks import check_at_least_one
+from seqzoo.data.checks import check_at_least_one, check_splits
 from seqzoo.data.examples import evenly, fit, located
 from seqzoo.data.sources.pictures import Pictures
 from seqzoo.data.text.codec import TextCodec
@@ -98,6 +98,7 @@ class CaptionData(DataModule):
 
     def load(self, spec: DataSpec | None = None) -> None:
         splits = self.read()
+        check_splits(self, splits, Captioned, "a Captioned")
         if spec is not None and (spec.kind, spec.input_size, spec.picture) != ("transduction", *self.input_sizes()):
             raise DataError("the saved run was trained on other data, or pictures of another size: choose other data")
         for split in ("train", "validation"):

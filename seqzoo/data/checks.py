@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from seqzoo.contracts.own_parts import wrong_result
+from seqzoo.contracts.parts import DataModule
 from seqzoo.data.splits import SPLITS
 
 LENGTHS = ("steps", "longest", "length", "held_out_length", "test_length")
@@ -48,3 +53,43 @@ def check_fractions(data: object) -> None:
         total += fraction if getattr(data, name.removesuffix("_fraction"), None) is None else 0
     if total >= 1:
         raise ValueError(f"validation_fraction and test_fraction are {total:g} together: they must be below 1")
+
+
+def check_splits(data: DataModule, splits: Any, holds: Any, wanted: str) -> None:
+    """Check what `read` of a data module, which may be user-defined, has returned.
+
+    Args:
+        data: the data module.
+        splits: the result.
+        holds: the type of each split.
+        wanted: what each split must be, as a noun phrase.
+
+    Raises:
+        PartError: it is not a dict, or a split is of another type; a single text is not taken for a list of texts.
+    """
+    if not isinstance(splits, dict):
+        raise wrong_result(data, "read", splits, f'a dict such as {{"train": ..., "validation": ...}}, each {wanted}')
+    for name, items in splits.items():
+        if not isinstance(items, holds) or isinstance(items, str):
+            raise wrong_result(data, "read", items, f"{wanted} for each split; this was the one of {name!r}")
+
+
+def check_items(
+    data: DataModule, splits: Mapping[str, Iterable[Any]], sound: Callable[[Any], bool], wanted: str
+) -> None:
+    """Check the items of the splits that `read` has returned.
+
+    Args:
+        data: the data module.
+        splits: the result.
+        sound: whether an item is what it must be.
+        wanted: what each item must be, as a noun phrase.
+
+    Raises:
+        PartError: an item is something else.
+    """
+    for name, items in splits.items():
+        for number, item in enumerate(items, start=1):
+            if not sound(item):
+                place = f"this was number {number:,} of {name!r}"
+                raise wrong_result(data, "read", item, f"{wanted} as the items of each split; {place}")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import ClassVar, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.bucketing import Length, Plans, padding_share
 from seqzoo.data.batching.ragged import Ragged, is_padded
 from seqzoo.data.channels import model_inputs
-from seqzoo.data.checks import check_at_least_one, check_sizes
+from seqzoo.data.checks import check_at_least_one, check_items, check_sizes, check_splits
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
 from seqzoo.data.sources.notes import given_frames
@@ -56,6 +56,13 @@ class Example(NamedTuple):
     where: str = ""
     group: str = ""
     time: str = ""
+
+
+def _is_example(item: Any) -> bool:
+    return isinstance(item, Example) and all(
+        isinstance(part, str) or (isinstance(part, list) and all(isinstance(token, str) for token in part))
+        for part in (item.source, item.target)
+    )
 
 
 class Encoded(NamedTuple):
@@ -139,8 +146,15 @@ class ExampleData(DataModule):
     def expected_spec(self) -> DataSpec:
         return DataSpec(self.kind, self.vocabulary_size or self.largest_input, self.largest_output)
 
-    def survey(self) -> Survey:
+    def _checked_read(self) -> dict[str, list[Example]]:
+        """The result of `read`, checked."""
         splits = self.read()
+        check_splits(self, splits, list | tuple, "a list of Examples")
+        check_items(self, splits, _is_example, "Example(source, target), each a text or a list of texts,")
+        return splits
+
+    def survey(self) -> Survey:
+        splits = self._checked_read()
         held_out = len(splits.get("validation", []))
         return replace(self.measure(splits.get("train", [])), validation_examples=held_out)
 
@@ -153,7 +167,7 @@ class ExampleData(DataModule):
     def load(self, spec: DataSpec | None = None) -> None:
         if spec is not None and spec.kind != self.kind:
             raise DataError(f"the saved run is for {spec.kind}, this data for {self.kind}: choose other data")
-        examples = self.read()
+        examples = self._checked_read()
         for split in ("train", "validation"):
             if not examples.get(split):
                 option = "data.train" if split == "train" else "data.validation, or raise data.validation_fraction"

@@ -18,7 +18,7 @@ from seqzoo.contracts.survey import Survey, measure_steps
 from seqzoo.data.batching.bucketing import Plans, padding_share
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
-from seqzoo.data.checks import check_at_least_one, check_sizes
+from seqzoo.data.checks import check_at_least_one, check_items, check_sizes, check_splits
 from seqzoo.data.examples import evenly
 from seqzoo.data.sources.notes import Piece
 
@@ -107,8 +107,15 @@ class Music(DataModule):
     def read(self) -> dict[str, list[Piece]]:
         """The pieces of "train", "validation" and, where there is one, "test"."""
 
-    def survey(self) -> Survey:
+    def _checked_read(self) -> dict[str, list[Piece]]:
+        """The result of `read`, checked."""
         pieces = self.read()
+        check_splits(self, pieces, list | tuple, "a list of Pieces")
+        check_items(self, pieces, lambda item: isinstance(item, Piece), "Pieces")
+        return pieces
+
+    def survey(self) -> Survey:
+        pieces = self._checked_read()
         lengths = [len(piece.frames) - 1 for piece in pieces["train"]]
         held_out = len(pieces.get("validation", []))
         return Survey("polyphony", len(lengths), held_out, measure_steps(lengths), numbers=True, ahead=True)
@@ -123,7 +130,7 @@ class Music(DataModule):
         self.spec = expected
         self._pieces = {
             split: Pieces([piece.frames for piece in evenly(pieces, self.limit)])
-            for split, pieces in self.read().items()
+            for split, pieces in self._checked_read().items()
         }
         for split in ("train", "validation"):
             if split not in self._pieces:

@@ -18,7 +18,7 @@ from seqzoo.contracts.spec import DataSpec, TrainingText
 from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.documents import split_documents
 from seqzoo.data.batching.ragged import gather_spans, is_padded
-from seqzoo.data.checks import check_at_least_one, check_sizes
+from seqzoo.data.checks import check_at_least_one, check_sizes, check_splits
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
 from seqzoo.data.text.token_files import encode_pieces
 from seqzoo.data.text.tokenizing import LINES
@@ -127,8 +127,16 @@ class RunningText(DataModule):
     def read(self) -> dict[str, Iterable[str]]:
         """The texts of "train", "validation" and, where there is one, "test", in pieces of whole lines."""
 
-    def survey(self) -> Survey | None:
+    def _checked_read(self) -> dict[str, Iterable[str]]:
+        """The result of `read`, checked."""
         splits = self.read()
+        check_splits(self, splits, Iterable, "an iterable of texts, such as a list")
+        if missing := {"train", "validation"} - splits.keys():
+            raise DataError(f"the data have no text for {' and '.join(sorted(missing))}: give some")
+        return splits
+
+    def survey(self) -> Survey | None:
+        splits = self._checked_read()
         lines = {split: [line for piece in splits[split] for line in piece.split("\n")] for split in splits}
         texts = measure_texts(lines["train"])
         return Survey("language_modeling", len(lines["train"]), len(lines["validation"]), texts)
@@ -140,7 +148,7 @@ class RunningText(DataModule):
     def load(self, spec: DataSpec | None = None) -> None:
         if spec is not None and spec.kind != "language_modeling":
             raise DataError(f"the saved run is for {spec.kind}, this data for language_modeling: choose other data")
-        texts = self.read()
+        texts = self._checked_read()
         codec = self.learn(texts["train"]) if spec is None else spec.inputs
         if not isinstance(codec, TextCodec):
             raise DataError("the saved run has no vocabulary for this text: was it trained on other data?")
