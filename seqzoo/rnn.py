@@ -322,7 +322,11 @@ class _DropIn(RNN):
         return _with_weights(self._template, iter(self.all_weights), self.training)
 
     def to_torch(self) -> nn.RNNBase:
-        """The module of `torch.nn` with a copy of these weights."""
+        """The module of `torch.nn` with a copy of these weights. Weights that are tied here are tied there.
+
+        Raises:
+            ValueError: a weight is computed from others, as by weight norm or pruning.
+        """
         weight = next(self.parameters())
         return _copied(self, self._build_torchs(weight.device, weight.dtype))
 
@@ -560,17 +564,13 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
 
     Raises:
         TypeError: it is another module.
-        ValueError: its weights are parametrized, as by weight norm.
+        ValueError: a weight is computed from others, as by weight norm or pruning.
 
     Example:
         >>> lstm = seqzoo.from_torch(torch.nn.LSTM(128, 256, bidirectional=True))
     """
     if not isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
         raise TypeError(f"from_torch takes an nn.LSTM, nn.GRU or nn.RNN: this is of type {type(module).__name__}")
-    if is_parametrized(module):
-        raise ValueError(
-            "from_torch copies plain weights: first apply torch.nn.utils.parametrize.remove_parametrizations"
-        )
     weight = next(module.parameters())
     arguments = {**_common_arguments(module), "device": weight.device, "dtype": weight.dtype}
     drop_in: LSTM | GRU | Elman
@@ -592,10 +592,25 @@ def _common_arguments(module: nn.Module) -> dict[str, Any]:
 
 
 def _copied(source: nn.Module, target: Any) -> Any:
-    """`target` with the weights, the `requires_grad` flags and the mode of `source`."""
+    """`target`, a new module, with the weights, the ties between them, the `requires_grad` flags and the mode of
+    `source`. Raises ValueError if a weight of `source` is not a parameter of its own.
+    """
+    weights = dict(source.named_parameters(remove_duplicate=False))
+    first_names: dict[int, str] = {}
+    for name, _ in [*target.named_parameters()]:
+        if name not in weights:
+            advice = "torch.nn.utils.parametrize.remove_parametrizations"
+            if not is_parametrized(source):
+                advice = "prune.remove, remove_weight_norm or remove_spectral_norm of torch.nn.utils"
+            raise ValueError(
+                f"{name} is computed from other weights, and only plain ones are copied: first apply {advice}"
+            )
+        first = first_names.setdefault(id(weights[name]), name)
+        if first != name:
+            setattr(target, name, getattr(target, first))
     target.load_state_dict(source.state_dict())
-    for parameter, original in zip(target.parameters(), source.parameters(), strict=True):
-        parameter.requires_grad_(original.requires_grad)
+    for name, parameter in target.named_parameters():
+        parameter.requires_grad_(weights[name].requires_grad)
     return target.train(source.training)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import seqzoo
@@ -279,10 +280,41 @@ def test_lengths_may_be_a_list_of_one_length_per_row() -> None:
 
 
 def test_from_torch_takes_three_modules() -> None:
-    with pytest.raises(ValueError, match=r"first apply torch.nn.utils.parametrize.remove_parametrizations"):
-        seqzoo.from_torch(nn.utils.parametrizations.weight_norm(nn.LSTM(INPUT, H), "weight_hh_l0"))
     with pytest.raises(TypeError, match=r"takes an nn.LSTM, nn.GRU or nn.RNN: this is of type Linear"):
         seqzoo.from_torch(nn.Linear(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (nn.utils.parametrizations.weight_norm, "torch.nn.utils.parametrize.remove_parametrizations"),
+        (nn.utils.parametrizations.spectral_norm, "torch.nn.utils.parametrize.remove_parametrizations"),
+        (nn.utils.spectral_norm, "prune.remove, remove_weight_norm or remove_spectral_norm of torch.nn.utils"),
+        (lambda *weight: prune.l1_unstructured(*weight, amount=2), "prune.remove, remove_weight_norm or remove_spect"),
+    ],
+)
+def test_computed_weights_are_not_copied(change: Callable, told: str) -> None:
+    ours, theirs = seqzoo.LSTM(INPUT, H), nn.LSTM(INPUT, H)
+    for network in (ours, theirs):
+        change(network, "weight_hh_l0")
+    for copied in (lambda: seqzoo.from_torch(theirs), ours.to_torch):
+        with pytest.raises(ValueError, match=rf"^weight_hh_l0 is computed from other weights.*: first apply {told}"):
+            copied()
+
+
+@pytest.mark.parametrize(("kind", "torchs"), [(seqzoo.LSTM, nn.LSTM), (seqzoo.GRU, nn.GRU), (seqzoo.Elman, nn.RNN)])
+def test_tied_weights_stay_tied(kind: type, torchs: type) -> None:
+    theirs = torchs(H, H, 2)
+    theirs.weight_hh_l1, theirs.bias_hh_l1.requires_grad = theirs.weight_hh_l0, False
+    x = torch.randn(T, B, H)
+    ours = seqzoo.from_torch(theirs)
+    for network in (ours, ours.to_torch()):
+        assert network.weight_hh_l1 is network.weight_hh_l0
+        assert network.weight_hh_l0 is not theirs.weight_hh_l0
+        assert [name for name, weight in network.named_parameters() if not weight.requires_grad] == ["bias_hh_l1"]
+        torch.testing.assert_close(network(x), theirs(x))
+        gradients = [torch.autograd.grad(each(x)[0].sum(), each.weight_hh_l0) for each in (network, theirs)]
+        torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize(("kind", "torchs"), [(seqzoo.LSTM, nn.LSTM), (seqzoo.GRU, nn.GRU), (seqzoo.Elman, nn.RNN)])
