@@ -220,7 +220,7 @@ SETS = {
     "rt_polarity_800": Set("tuning", few_reviews(800)),
     "rt_polarity_200": Set("tuning", few_reviews(200)),
     "rt_polarity_800_vectors": Set("tuning", few_reviews_with_vectors),
-    "sst2": Set("held out", sst2),
+    "sst2": Set("tuning", sst2),
     "trec": Set("tuning", trec),
     "chnsenticorp": Set("held out", chnsenticorp),
     "names": Set("tuning", names),
@@ -236,7 +236,7 @@ SETS = {
     "resume_ner": Set(
         "held out", tagged(*(f"resume_ner/{split}.char.bmes" for split in ("train", "dev", "test")))
     ),
-    "tiny_shakespeare": Set("held out", play_text),
+    "tiny_shakespeare": Set("tuning", play_text),
     "ptb_characters": Set("tuning", newspaper()),
     "ptb_words": Set("tuning", newspaper("data.tokenizer=whitespace")),
     "tatoeba_fra_eng_50k": Set("held out", translated),

@@ -168,8 +168,14 @@ def test_few_validation_examples_choose_no_weights(reviews: str, tmp_path: Path)
     config, values = classified(reviews, "training.patience=2")
     assert (config.training.keep, config.training.patience) == ("best", 2)
     many = table(tmp_path / "many.tsv", [f"{text} {number}" for number in range(300) for text in SENTENCES])
-    config, values = classified(many)
+    config, values = classified(many, "task.ngrams=0")
     assert (config.training.keep, values["training.patience"]) == ("best", 8)
+
+
+def test_the_last_weights_are_kept_beside_ngrams(tmp_path: Path) -> None:
+    many = table(tmp_path / "many.tsv", [f"{text} {number}" for number in range(300) for text in SENTENCES])
+    config, _ = classified(many)
+    assert (config.training.keep, config.training.patience) == ("last", None)
 
 
 def test_windows_of_one_length_are_read_from_their_middle(tmp_path: Path) -> None:
