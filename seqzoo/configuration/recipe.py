@@ -4,9 +4,9 @@ Each rule is one function: it reads measurements of the data and yields choices 
 What is given on the command line or in a file of the user's own always wins, and so does what an experiment says of
 its architecture. The same data and the same options give the same choices; `config.yaml` stores the values.
 
-The constants were chosen on 200, 800, 7,000 and 8,000 sentences and 2,000 long texts of sentiment, questions, names, 106
-windows of DNA, English parts of speech, newspaper text, a play, and chorales; `scripts/own_files.py` measures most of
-them and others.
+The constants were chosen on 200, 800, 7,000 and 8,000 sentences and 2,000 long texts of sentiment, on questions, names,
+106 windows of DNA, English parts of speech, newspaper text, a play, and chorales; `scripts/own_files.py` measures most
+of them and others.
 """
 
 from __future__ import annotations
