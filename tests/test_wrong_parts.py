@@ -105,6 +105,28 @@ def test_a_step(returned: str, options: dict[str, Any]) -> None:
     assert f"returned {returned}: it must return (Tensor (2, 4), (Tensor (2, 4),)), an output" in str(error.value)
 
 
+LATER = {
+    "(Tensor (2, 2), (Tensor (2, 4),))": lambda h: (h[:, :2], (h,)),
+    "(Tensor (2, 4), (Tensor (2, 1),))": lambda h: (h, (h[:, :1],)),  # which would be broadcast
+    "Tensor (2, 4)": lambda h: h,
+}
+
+
+@pytest.mark.parametrize("returned", LATER)
+def test_a_later_step(returned: str) -> None:
+    class Changing(Plain):
+        count = 0
+
+        def step(self, p: Tensor, state: seqzoo.State) -> Any:
+            self.count += 1
+            h, following = super().step(p, state)
+            return LATER[returned](h) if self.count == 4 else (h, following)
+
+    for lengths in (None, torch.tensor([5, 3])):
+        with pytest.raises(PartError, match=rf"Changing.step {HERE} returned {re.escape(returned)}: it must return"):
+            Changing(3, 4).scan(torch.randn(2, 5, 3), None, lengths)
+
+
 TYPES = {
     "an output of torch.float64": lambda result: (result[0].double(), result[1]),
     "an output of torch.int64": lambda result: (result[0].long(), result[1]),

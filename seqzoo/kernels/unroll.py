@@ -19,7 +19,9 @@ def reference(cell: Stepping, x: Tensor, state: State | None, lengths: Tensor | 
     """`Cell.scan` step by step."""
     state = step_results.first_state(cell, x.shape[0]) if state is None else state
     projected = step_results.project(cell, zero_padding(x, lengths))
-    return unroll(cell.step, projected, state, lengths, functools.partial(step_results.step, cell))
+    first_step = functools.partial(step_results.step, cell)
+    step = functools.partial(step_results.step, cell, with_types=False)
+    return unroll(step, projected, state, lengths, first_step)
 
 
 def unroll(
@@ -37,7 +39,7 @@ def unroll(
             masked.
         state: initial state.
         lengths: number of real steps of each row, shape (B,); None: all steps are real.
-        first_step: `step` with checks, for the first step; None: without.
+        first_step: `step` with more checks, for the first step; None: `step`.
 
     Returns:
         Outputs (B, T, O), zero at padded steps, and the state after each row's last real step.
