@@ -117,7 +117,7 @@ def user_class(name: str, contract: type, what: str, allowed: Collection[str], w
         ConfigError: the module is not allowed or cannot be imported, or it has no such class.
     """
     module, _, attribute = name.rpartition(".")
-    if not module:
+    if not re.fullmatch(r"[\w-][\w.-]*", name) or not module:
         raise ConfigError([f"{where} is {name!r}: name a class of your own, module.Class"])
     if module not in allowed:
         allow = f"'allow_modules=[{module}]', or for a finished run --allow-module {module}"

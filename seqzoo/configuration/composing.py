@@ -197,6 +197,8 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
             mistakes.append(f"{text!r} leaves a model without its {group}: choose one with {group}=...")
         elif override.value() is None:
             mistakes.append(f"{text!r} chooses nothing: name one{closest('', names(group))}")
+        elif not isinstance(override.value(), str) and (raw := str(text).partition("=")[2]) in names(group):
+            mistakes.append(f"{text!r} is read as a number or a truth value: quote the name, as in \"{group}='{raw}'\"")
         else:
             try:
                 path_of(group, str(override.value()))
@@ -328,7 +330,7 @@ def _reason(error: Exception) -> str:
 
 
 HYDRA_REASONS = {
-    "Config group override must be": "it takes a name, as in hydra/launcher=basic",
+    "Config group override must be": "a group takes a name, as in hydra/launcher=basic",
     "Error merging override": "Hydra takes another type of value there",
     "Invalid type assigned": "Hydra takes another type of value there",
     "Cannot convert": "Hydra takes another type of value there",

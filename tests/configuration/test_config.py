@@ -111,7 +111,7 @@ def test_all_mistakes_are_reported_together() -> None:
         ("data.label_until=,", "data.label_until is ',', which cannot be read as a value (there is nothing after"),
         ("data.limit=" + "9" * 5000, "data.limit is '999"),
         ("seed=${seed}", "'seed=${seed}' cannot be used: Recursive interpolation detected"),
-        ("hydra/launcher=1e-8", "'hydra/launcher=1e-8' cannot be used: it takes a name, as in hydra/launcher=basic"),
+        ("hydra/launcher=1e-8", "'hydra/launcher=1e-8' cannot be used: a group takes a name, as in hydra/l"),
         ("hydra/output=x", "'hydra/output=x' cannot be used: there is no hydra/output named 'x'. There are: default"),
         ("hydra.run=3", "'hydra.run=3' cannot be used: Hydra takes another type of value there"),
         ("+cell.class=x", "'+cell.class=x' cannot be used: there is such an option already, leave out the +"),
@@ -285,3 +285,14 @@ def test_the_names_of_run_directories_are_those_of_hydra(more: str) -> None:
     ours = composing.for_hydra(*overrides)
     assert ours.hydra.job.override_dirname == by_hydra.hydra.job.override_dirname
     assert ours.hydra.overrides == by_hydra.hydra.overrides
+
+
+@pytest.mark.parametrize("name", ["nan", "3", "true", "1e-8"])
+def test_a_name_that_reads_as_a_number_is_quoted(name: str, command: Callable, tmp_path: Path) -> None:
+    folder = tmp_path / "conf" / "cell"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.yaml").write_text("class: LSTM\n")
+    refused = command("check", "--config-dir", "conf", f"cell={name}")
+    told = f"'cell={name}' is read as a number or a truth value: quote the name, as in \"cell='{name}'\""
+    assert (refused.status, refused.err) == (2, f"seqzoo: {told}\n")
+    assert command("check", "--config-dir", "conf", f"cell='{name}'").status == 0

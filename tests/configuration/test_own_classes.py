@@ -120,6 +120,9 @@ MISTAKES = {
         "task.metrics names own_classes.Loss, whose name is 'loss_nats', as that of the mean loss: rename it"
     ),
     "task.search.constraints=[Odd]": "task.search.constraints is 'Odd': name a class of your own, module.Class",
+    "task.search.constraints=['[oc.env:HOME]']": (
+        "task.search.constraints is '[oc.env:HOME]': name a class of your own, module.Class"
+    ),
     "task.search.constraints=[3]": "task.search.constraints is [3]: it must be a list of module.Class",
 }
 
