@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import seqzoo
-from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.errors import CheckpointError, ConfigError
 from seqzoo.runs import calls
 from seqzoo.training.loop import Stopped
 
@@ -195,6 +195,12 @@ def test_without_a_test_split_the_validation_split_is_scored_and_arguments_of_a_
             call()
     with pytest.raises(ValueError, match="batch_size is 0: it must be at least 1"):
         loaded.predict(["a"], 0)
+
+
+def test_a_path_that_no_file_can_have() -> None:
+    for call in (seqzoo.load, seqzoo.evaluate):
+        with pytest.raises(CheckpointError, match=r"is not a run directory: there is no config.yaml in it$"):
+            call("r\0")
 
 
 @pytest.mark.parametrize("others", [["./r"], ["s", "r"], ["s", Path("s")]], ids=str)

@@ -667,7 +667,8 @@ def load(
 
 def _check_distinct(folders: Sequence[Path]) -> None:
     """Raise ConfigError if a run is given twice."""
-    resolved = [folder.resolve() for folder in folders]
+    # one that does not exist is an error when it is read
+    resolved = [folder.resolve() if os.path.lexists(folder) else folder.absolute() for folder in folders]
     for number, folder in enumerate(folders):
         if resolved[number] in resolved[:number]:
             raise ConfigError([f"{folder} is given twice: an ensemble averages the probabilities of different runs"])

@@ -184,7 +184,9 @@ LAUGHS = "a: &a [x, x]\n" + "".join(f"{n}: &{n} [*{p}, *{p}]\n" for p, n in zip(
         ("a: " + "[" * 100_000, "more than 40 levels"), ("a: " + "9" * 99, "99 char"),
         ("a: 0x" + "f" * 40, "42 char"), ("a: 0xfffffffffffffffffff", "64 bits"), ("a: 1:1:1:1:1:1:1:1:1:1:1:1", "64"),
         ("a: !!python/name:os.system x", "could not determine"), ("a: 2001-99-99", "timestamp"), ("a: !!bool x", "'x'"),
-        ("a: !!binary aaaa", "binary"), ("1: a", "1 is not a name"), ('a: "\\ud800"', "character"),
+        ("a: !!binary aaaa", "binary"), ("a: 1\nb: {c: 1, d: 2, c: 3}", "line 2 has 'c' a second time"),
+        ("seed: 1\nseed: 2", "line 2 has 'seed' a second time"), ("a: !!map 3", "mapping"),
+        ("1: a", "1 is not a name"), ('a: "\\ud800"', "character"),
     ],
 )  # fmt: skip
 def test_yaml_that_seqzoo_does_not_write(text: str, why: str, tmp_path: Path) -> None:
@@ -197,6 +199,7 @@ def test_yaml_that_seqzoo_does_not_write(text: str, why: str, tmp_path: Path) ->
     ("text", "why"),
     [
         ("[" * 100_000, "recursion"), ("[]", "not a mapping"), ('{"\\udc00": 1}', "surrogate"),
+        ('{"b": {"a": 1, "a": 2}}', "it has 'a' twice"),
         ('{"a": ' + "[" * 50 + "]" * 50 + "}", "more than 40 levels"),
         ('{"a": [' + "1," * 3_000_001 + "1]}", "more than 3,000,000 values"),
         ('{"a": ' + "9" * 5000 + "}", "4300"), ('{"a": 9223372036854775808}', "64 bits"),

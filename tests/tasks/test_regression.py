@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -167,7 +168,7 @@ def test_mistakes_are_sentences() -> None:
     [mistake] = examine("task=regression", "encoder=tokens")[1]
     assert mistake.startswith("no batch goes through encoder=tokens, ")
     assert examine("task=regression", "task.metrics=[msee]")[1] == [
-        "there is no metric 'msee'. Did you mean 'mse' or 'nrmse'?"
+        "there is no metric 'msee'. Did you mean 'mse' or 'rmse' or 'mase'?"
     ]
     assert examine("task=tagging", "task.metrics=[nrmse]")[1] == [
         "task.metrics names nrmse, which cannot score what task=tagging predicts"
@@ -179,6 +180,12 @@ def test_the_sizes_are_saved() -> None:
     assert spec_from_plain(spec_to_plain(spec)) == spec
     old = {key: value for key, value in spec_to_plain(spec).items() if key != "per_step"}
     assert spec_from_plain(old) == DataSpec("regression", 2, 3)
+    for change, told in (
+        ({"input_size": -5}, "the sizes are [-5, 3, 0]"),
+        ({"class_counts": "a"}, "class_counts is 'a'"),
+    ):
+        with pytest.raises(DataError, match=rf"^the saved sizes .* are damaged: {re.escape(told)}$"):
+            spec_from_plain({**spec_to_plain(spec), **change})
 
 
 def test_text_is_read_as_numbers() -> None:

@@ -407,7 +407,8 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             plain["next_values"],
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"the saved sizes and vocabularies of the run are damaged ({error!r})") from error
+        reason = f"there is no {error.args[0]}" if isinstance(error, KeyError) else error
+        raise DataError(f"the saved sizes and vocabularies of the run are damaged: {reason}") from error
 
 
 def _channels(plain: Any, input_size: int) -> Channels:

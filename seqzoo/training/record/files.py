@@ -124,11 +124,21 @@ def _loader() -> Any:
 
         return short
 
+    def without_repetition(loader: Any, node: Any) -> Any:
+        keys: set[str] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise yaml.YAMLError(f"line {key.start_mark.line + 1} has {quoted(key.value)} a second time")
+                keys.add(key.value)
+        return default[tags["map"]](loader, node)
+
     default = base.yaml_constructors
     tags = {kind: f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "str", "seq", "map", "int", "float")}
     constructors = {tag: default[tag] for tag in (None, *tags.values())}
     for kind in ("int", "float"):
         constructors[tags[kind]] = number(default[tags[kind]])
+    constructors[tags["map"]] = without_repetition
     return type("Loader", (base,), {"yaml_constructors": constructors})
 
 
@@ -168,12 +178,21 @@ def read_json(path: Path) -> dict[str, Any]:
     if text.count(b",") > MOST_VALUES:
         raise CheckpointError(f"{path} is damaged: it has more than {MOST_VALUES:,} values")
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_mapping)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     fault = _fault_of_plain_data(content) if isinstance(content, dict) else "it is not a mapping"
     if fault:
         raise CheckpointError(f"{path} is damaged: {fault}")
+    return content
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError if it has a name twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it has {quoted(next(name for name in names if names.count(name) > 1))} twice")
     return content
 
 
