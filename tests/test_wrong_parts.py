@@ -18,6 +18,7 @@ from seqzoo.configuration.recipe import tailored
 from seqzoo.contracts.errors import ConfigError, PartError
 from seqzoo.data.examples import Example
 from seqzoo.data.generated.chord_progressions import ChordProgressions
+from seqzoo.data.generated.dial_tones import DialTones
 from seqzoo.data.generated.grammar import GrammarTags, GrammarText
 from seqzoo.data.generated.shapes import Shapes
 from seqzoo.learning.bptt import BackpropagationThroughTime
@@ -339,16 +340,25 @@ WRONG_READS: list[tuple[str, str, Any, str]] = [
     ("task=tagging", "GrammarTags", {"train": [Example([3], ["b"])]}, "this was number 1 of 'train'"),
     ("task=language_modeling", "GrammarText", {"train": "ab"}, "str 'ab': it must return an iterable of texts"),
     ("task=polyphony", "ChordProgressions", {"train": [(1, 2)]}, "(int 1, int 2): it must return Pieces as"),
+    ("task=transcription data=dial_tones", "DialTones", {}, "{}: it must return a pair, a dict of splits and their"),
+    (
+        "task=transcription data=dial_tones",
+        "DialTones",
+        ({"train": [1]}, 8000),
+        "[int 1]: it must return recordings as",
+    ),
     ("task=captioning", "Shapes", {"train": [1]}, "[int 1]: it must return a Captioned for each split"),
 ]
 
 
 @pytest.mark.parametrize(("task", "name", "result", "told"), WRONG_READS, ids=lambda value: str(value)[:40])
 def test_what_data_read(task: str, name: str, result: Any, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = next(kind for kind in (GrammarTags, GrammarText, ChordProgressions, Shapes) if kind.__name__ == name)
-    monkeypatch.setattr(kind, "read", lambda self: result)
+    kind = next(
+        kind for kind in (GrammarTags, GrammarText, ChordProgressions, Shapes, DialTones) if kind.__name__ == name
+    )
+    monkeypatch.setattr(kind, "read", lambda *_: result)
     with pytest.raises(PartError, match=rf"{name}.read {HERE} returned .*{re.escape(told)}"):
-        seqzoo.build(task)
+        seqzoo.build(*task.split())
 
 
 def test_a_metric(tagging: tuple[Model, seqzoo.DataModule], monkeypatch: pytest.MonkeyPatch) -> None:

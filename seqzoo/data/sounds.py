@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,12 +15,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.options import fits
+from seqzoo.contracts.own_parts import wrong_result
 from seqzoo.contracts.parts import DataModule, Row
 from seqzoo.contracts.spec import FASTEST_RATE, Codec, DataSpec
 from seqzoo.data.batching.bucketing import Plans, padding_share
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
-from seqzoo.data.checks import check_at_least_one
+from seqzoo.data.checks import check_at_least_one, check_splits
 from seqzoo.data.examples import label_codec, located
 from seqzoo.data.sources.sound import block_size, blocks, resample
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
@@ -30,6 +32,7 @@ HIGHEST_RATE = 16_000
 """Sampling rate in Hz that is assumed before the files have been read, and the highest that is chosen by itself."""
 
 
+@runtime_checkable
 class Sounds(Protocol):
     """The recordings of one split, whether they are files or put together anew in each epoch. `where` names the files
     of each one, for messages; lengths are numbers of samples.
@@ -110,6 +113,14 @@ class SoundData(DataModule):
             The splits, and their sampling rate.
         """
 
+    def _checked_read(self, rate: int | None) -> tuple[dict[str, Sounds], int]:
+        """The result of `read`, checked."""
+        result = self.read(rate)
+        if not (isinstance(result, tuple) and len(result) == 2 and fits(result[1], int)):
+            raise wrong_result(self, "read", result, "a pair, a dict of splits and their sampling rate in Hz")
+        check_splits(self, result[0], Sounds, "recordings as in seqzoo.data.sounds.Sounds")
+        return result
+
     @property
     def has_texts(self) -> bool:
         """Whether targets are texts, not classes."""
@@ -134,7 +145,7 @@ class SoundData(DataModule):
     def load(self, spec: DataSpec | None = None) -> None:
         if spec is not None and (spec.kind != self.kind or spec.rate is None):
             raise DataError(f"the saved run is for {spec.kind}, this data for {self.kind} of sound: choose other data")
-        self._splits, rate = self.read(self.rate if spec is None else spec.rate)
+        self._splits, rate = self._checked_read(self.rate if spec is None else spec.rate)
         for split in ("train", "validation"):
             if split not in self._splits:
                 raise DataError(f"the {split} split of the data has no recordings: give some")

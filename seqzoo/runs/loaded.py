@@ -482,11 +482,14 @@ class Loaded:
 
         Raises:
             ConfigError: the task does not score texts, or answers.
+            ValueError: there are not as many answers as texts.
             DataError: a text has no tokens, or an answer has tokens outside the vocabulary.
         """
         texts = checked_list("texts", texts, str, "a list of texts")
         if answers is not None:
             answers = checked_list("answers", answers, str, "a list of texts")
+            if len(answers) != len(texts):
+                raise ValueError(f"there are {len(texts)} texts and {len(answers)} answers: give one answer per text")
         task = self.model.task
         if answers is not None:
             if not isinstance(task, ScoresAnswers):
