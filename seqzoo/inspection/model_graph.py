@@ -94,7 +94,10 @@ class _Tracer(TorchFunctionMode):
         result = function(*args, **(kwargs or {}))
         made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         name = getattr(function, "__name__", "")
-        if made and name != "__get__":  # of an attribute
+        if name == "__get__":  # an attribute, such as the real part
+            for leaf in made:
+                self._alias(leaf, self._makers.get(id(leaf), self._makers.get(id(args[0]), [])))
+        elif made:
             self._note(name.strip("_"), name.strip("_"), tree_leaves((args, kwargs)), made)
         return result
 

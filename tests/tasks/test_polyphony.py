@@ -161,7 +161,7 @@ def test_wrong_options() -> None:
         assert any(message in mistake for mistake in mistakes), mistakes
 
 
-def test_a_run_learns_chords_and_beats_the_baselines(command: Callable[..., Done], tmp_path: Path) -> None:
+def test_a_run_learns_chords_and_continues_pieces(command: Callable[..., Done], tmp_path: Path) -> None:
     done = command(
         "train", *SMALL, "task.head=nade", "task.hidden_size=8", "baseline=true", "data.window=16",
         "data.batch_size=16", "training.steps=60", "training.learning_rate=0.05", "training.validate_every=60",
