@@ -29,7 +29,7 @@ Row = dict[str, str]
 KEY = ("data", "split", "metric", "seed", "command", "device")
 WITHOUT = "none"  # backbone of baselines without a network, such as one caption for all pictures
 SHOWN = ("data", "test", "validation", "runs", "cell", "parameters", "seconds", "CPU seconds", "command")
-REPEATS = r" (seed=|data\.fold=|--seed )\S+"  # commands that differ in nothing else are averaged
+SEED, FOLD = r" (--seed |seed=)\S+", r" data\.fold=\S+"  # commands that differ in nothing else are averaged
 HEADER = """# Results
 
 Every number is from a run of this repository: `scripts/record_results.py` copies scores from the `metrics.json` of a
@@ -111,7 +111,7 @@ def _margins(rows: list[Row]) -> list[str]:
 
 def _shared(command: str) -> str:
     """A command without the options that its repetitions differ in."""
-    return re.sub(REPEATS, "", command)
+    return re.sub(FOLD, " data.fold=...", re.sub(SEED, "", command))
 
 
 def _scores(rows: list[Row]) -> str:
