@@ -25,8 +25,8 @@ CPU = torch.device("cpu")
 class Repeated(RunningText):
     text: str = "the same words|again and again|the same words|" * 6
 
-    def read(self) -> dict[str, str]:
-        return {"train": self.text, "validation": self.text}
+    def read(self) -> dict[str, list[str]]:
+        return {"train": [self.text], "validation": [self.text]}
 
 
 def made(**options: object) -> tuple[Model, RunningText]:
