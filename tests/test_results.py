@@ -53,6 +53,8 @@ def test_repetitions_are_averaged(script: ModuleType, tmp_path: Path, monkeypatc
         {**common, "value": "0.5", "command": "seqzoo train x=1", "seconds": "10"},
         {**common, "value": "0.7", "command": "seqzoo train x=1 seed=1", "seconds": "20"},
         {**common, "value": "0.1", "command": "seqzoo train x=2 data.fold=1", "seconds": "10"},
+        {**common, "value": "0.3", "command": "seqzoo train x=2 data.fold=0 seed=1", "seconds": "10"},
+        {**common, "value": "0.9", "command": "seqzoo train x=2", "seconds": "10"},
     ]
     with (tmp_path / "table.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, script.COLUMNS, restval="")
@@ -61,7 +63,8 @@ def test_repetitions_are_averaged(script: ModuleType, tmp_path: Path, monkeypatc
     lines = [line for line in script.page().splitlines() if line.startswith("| d ")]
     assert lines == [
         "| d | accuracy **0.6** ± 0.14 |  | 2 | c | 1,000 | 15 |  | `seqzoo train x=1` |",
-        "| d | accuracy **0.1** |  | 1 | c | 1,000 | 10 |  | `seqzoo train x=2` |",
+        "| d | accuracy **0.9** |  | 1 | c | 1,000 | 10 |  | `seqzoo train x=2` |",
+        "| d | accuracy **0.2** ± 0.14 |  | 2 | c | 1,000 | 10 |  | `seqzoo train x=2 data.fold=...` |",
     ]
 
 
