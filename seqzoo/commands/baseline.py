@@ -21,13 +21,13 @@ def baseline(arguments: list[str]) -> None:
     allow_own_modules(arguments)
     from seqzoo.runs.baseline import configured_baselines, ranked
 
-    found = configured_baselines(*arguments)
-    scores = ranked(found, [*found.scores()])
+    configured = configured_baselines(*arguments)
+    scores = ranked(configured, [*configured.scores()])
     if scores:
         print(as_text(scores))
-    elif not found.missing:
-        print(f"there is no baseline for data of the kind {found.data.spec.kind}")
-    for other in found.missing:
+    elif not configured.missing:
+        print(f"there is no baseline for data of the kind {configured.data.spec.kind}")
+    for other in configured.missing:
         print(f"{other.name} needs {other.package}: {program('pip')} install 'seqzoo[baselines]'")
 
 

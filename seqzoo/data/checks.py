@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from seqzoo.contracts.own_parts import wrong_result
@@ -93,3 +93,17 @@ def check_items(
             if not sound(item):
                 place = f"this was number {number:,} of {name!r}"
                 raise wrong_result(data, "read", item, f"{wanted} as the items of each split; {place}")
+
+
+def unseen_labels(where: Mapping[str, str], trained: Collection[str]) -> list[str]:
+    """A remark on labels that only occur outside the training split; empty if there are none.
+
+    Args:
+        where: each label and a place where it occurs.
+        trained: the labels of the training split.
+    """
+    unseen = sorted(where.keys() - set(trained))
+    if not unseen:
+        return []
+    listed = ", ".join([*(f"{label} at {where[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
+    return [f"labels that do not occur in training and cannot be predicted: {listed}"]

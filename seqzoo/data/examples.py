@@ -25,7 +25,7 @@ from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.bucketing import Length, Plans, padding_share
 from seqzoo.data.batching.ragged import Ragged, is_padded
 from seqzoo.data.channels import model_inputs
-from seqzoo.data.checks import check_at_least_one, check_items, check_sizes, check_splits
+from seqzoo.data.checks import check_at_least_one, check_items, check_sizes, check_splits, unseen_labels
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
 from seqzoo.data.sources.notes import given_frames
@@ -296,11 +296,10 @@ class LabelledData(ExampleData):
         for example in everything:
             for label in [example.target] if isinstance(example.target, str) else example.target:
                 where.setdefault(label, example.where)
-        unseen = sorted(where.keys() - trained.ids.keys())
-        if not unseen:
+        remarks = unseen_labels(where, trained.ids)
+        if not remarks:
             return spec
-        listed = ", ".join([*(f"{label} at {where[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
-        self.remarks = [*self.remarks, f"labels that do not occur in training and cannot be predicted: {listed}"]
+        self.remarks = [*self.remarks, *remarks]
         targets, classes = self.every_label(everything, trained), spec.class_counts
         if classes is not None:
             counts = dict(zip(trained.labels, classes, strict=True))

@@ -21,6 +21,7 @@ from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.checks import check_at_least_one, check_items, check_sizes, check_splits
 from seqzoo.data.examples import evenly
 from seqzoo.data.sources.notes import Piece
+from seqzoo.data.splits import part_of
 
 
 class Pieces:
@@ -180,6 +181,4 @@ class Music(DataModule):
         return -(-int(self._of(split).lengths[rows].max()) // self.window)
 
     def _of(self, split: str) -> Pieces:
-        if split not in self._pieces:
-            raise DataError(f'the data has no split "{split}": it has {", ".join(self._pieces)}')
-        return self._pieces[split]
+        return part_of(self._pieces, split)

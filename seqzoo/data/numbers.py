@@ -17,7 +17,7 @@ from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.checks import check_at_least_one, check_sizes
-from seqzoo.data.splits import GENERATION_SEED, SPLITS, split_sizes
+from seqzoo.data.splits import GENERATION_SEED, SPLITS, part_of, split_sizes
 
 
 class Sequences(NamedTuple):
@@ -68,9 +68,7 @@ class SequenceData(DataModule):
         return inputs
 
     def _of(self, split: str) -> Sequences:
-        if split not in self._sequences:
-            raise DataError(f'the data has no split "{split}": it has {", ".join(self._sequences)}')
-        return self._sequences[split]
+        return part_of(self._sequences, split)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -19,6 +19,7 @@ from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.documents import split_documents
 from seqzoo.data.batching.ragged import gather_spans, is_padded
 from seqzoo.data.checks import check_at_least_one, check_sizes, check_splits
+from seqzoo.data.splits import part_of
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
 from seqzoo.data.text.token_files import encode_pieces
 from seqzoo.data.text.tokenizing import LINES
@@ -201,9 +202,7 @@ class RunningText(DataModule):
         return ids[0]
 
     def _streams_of(self, split: str) -> Streams:
-        if split not in self._streams:
-            raise DataError(f'the data has no split "{split}": it has {", ".join(self._streams)}')
-        return self._streams[split]
+        return part_of(self._streams, split)
 
     def learn(self, text: Iterable[str]) -> TextCodec:
         """Build the codec from the training text."""

@@ -22,7 +22,7 @@ from seqzoo.contracts.spec import FASTEST_RATE, Codec, DataSpec
 from seqzoo.data.batching.bucketing import Plans, padding_share
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
-from seqzoo.data.checks import check_at_least_one, check_splits
+from seqzoo.data.checks import check_at_least_one, check_splits, unseen_labels
 from seqzoo.data.examples import label_codec, located
 from seqzoo.data.sources.sound import block_size, blocks, resample
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
@@ -170,12 +170,7 @@ class SoundData(DataModule):
         for sounds in self._splits.values():
             for label, place in zip(sounds.targets(0), sounds.where, strict=True):
                 where.setdefault(label, place)
-        unseen = sorted(where.keys() - counts.keys())
-        if unseen:
-            listed = ", ".join([*(f"{label} at {where[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
-            self.remarks = [
-                *self.remarks, f"labels that do not occur in training and cannot be predicted: {listed}"
-            ]  # fmt: skip
+        self.remarks = [*self.remarks, *unseen_labels(where, counts)]
         codec = label_codec(where)
         return self._spec(rate, codec, [counts[label] for label in codec.labels])
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+
+from seqzoo.contracts.errors import DataError
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Any)
@@ -77,6 +79,40 @@ def held_out_keys(
     elif labels is not None:
         distinct = interleaved(distinct, labels)
     return {key: split for split, part in cut(distinct, sizes).items() for key in part}
+
+
+def parted(
+    items: Iterable[T], keys: Iterable[K], split_of: Mapping[K, str], splits: Iterable[str]
+) -> dict[str, list[T]]:
+    """Items by their splits.
+
+    Args:
+        items: of all splits.
+        keys: of the items.
+        split_of: the splits of keys; those of others are "train".
+        splits: names of the splits besides "train".
+    """
+    parts: dict[str, list[T]] = {"train": [], **{split: [] for split in splits}}
+    for item, key in zip(items, keys, strict=True):
+        parts[split_of.get(key, "train")].append(item)
+    return parts
+
+
+def missing_fractions(data: object, splits: Collection[str]) -> dict[str, float]:
+    """The options `validation_fraction` and `test_fraction` of a data set by the splits that it does not have yet."""
+    fractions = {split: getattr(data, f"{split}_fraction") for split in SPLITS[1:]}
+    return {split: share for split, share in fractions.items() if share and split not in splits}
+
+
+def part_of(parts: Mapping[str, T], split: str) -> T:
+    """The part of a split.
+
+    Raises:
+        DataError: there is no such split.
+    """
+    if split not in parts:
+        raise DataError(f'the data has no split "{split}": it has {", ".join(parts)}')
+    return parts[split]
 
 
 def interleaved(keys: Sequence[K], labels: Mapping[K, str]) -> list[K]:

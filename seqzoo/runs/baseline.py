@@ -83,11 +83,11 @@ def baseline(*overrides: str) -> list[BaselineScores]:
         >>> for scores in seqzoo.baseline("task=classification", "data=trec"):
         ...     print(scores.name, scores.scores["test"]["accuracy"])
     """
-    found = configured_baselines(*overrides)
-    return ranked(found, [*found.scores()])
+    configured = configured_baselines(*overrides)
+    return ranked(configured, [*configured.scores()])
 
 
-def ranked(found: Baselines, scores: Sequence[BaselineScores]) -> list[BaselineScores]:
+def ranked(configured: Baselines, scores: Sequence[BaselineScores]) -> list[BaselineScores]:
     """From the worst on the validation split to the best."""
-    validation = Split(found.data, found.task, "validation")
+    validation = Split(configured.data, configured.task, "validation")
     return sorted(scores, key=lambda score: validation.quality(score.scores["validation"]))

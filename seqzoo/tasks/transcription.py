@@ -180,7 +180,7 @@ class Transcription(Task):
     def _answers(self, model: Network, batch: Batch, features: Features, n_best: int) -> list[list[Prediction]]:
         """Up to `n_best` texts of each row; a single one of a transducer."""
         if not isinstance(self.head, Transducer):
-            return self._found(model.scores(batch, features), n_best)
+            return self._ranked(model.scores(batch, features), n_best)
         if features.others:
             raise ConfigError(
                 ["an ensemble averages the scores of steps, which task.head=transducer has not: leave it out"]
@@ -205,7 +205,7 @@ class Transcription(Task):
         log_probabilities = _log_probabilities(self.head(features.outputs, tokens, features.lengths))
         return (-transducer_losses(log_probabilities, tokens, lengths, BLANK)).tolist()
 
-    def _found(self, scores: Tensor, n_best: int) -> list[list[Prediction]]:
+    def _ranked(self, scores: Tensor, n_best: int) -> list[list[Prediction]]:
         """The `n_best` texts of each row, best first, with their log-probabilities."""
         log_probabilities = _log_probabilities(scores)
         check_numbers(log_probabilities)
@@ -230,10 +230,10 @@ class Transcription(Task):
             parts.append(language_scores(self._language, codec, weight, bonus))
         if self.search.words is not None:
             parts.append(word_scores(_words(self.search.words), codec))
-        found = prefix_beam_search(log_probabilities, BLANK, size, n_best, together(parts))
-        if not found:
+        texts = prefix_beam_search(log_probabilities, BLANK, size, n_best, together(parts))
+        if not texts:
             raise Unmet(number, f"no text of the words in {self.search.words} was found: raise search.beam_size")
-        return [text.ids for text in found]
+        return [text.ids for text in texts]
 
     def _scored(self, log_probabilities: Tensor, texts: list[list[int]]) -> list[float]:
         """The log-probability of each of several texts of one row, (T, V)."""
@@ -271,7 +271,7 @@ class Transcription(Task):
                     pieces([0], [token])
                 last = token
         _check_any(scores)
-        [[best]] = self._found(torch.cat(scores, 1), 1)
+        [[best]] = self._ranked(torch.cat(scores, 1), 1)
         if not greedy:
             write(str(best.answer))
         return best
@@ -342,7 +342,7 @@ class Transcription(Task):
                 yield [token for _, token in tokens], [(place, step) for place, (step, _) in enumerate(tokens)]
             return
         scores = model.scores(batch, features)
-        for log_probabilities, [best] in zip(_log_probabilities(scores).cpu(), self._found(scores, 1), strict=True):
+        for log_probabilities, [best] in zip(_log_probabilities(scores).cpu(), self._ranked(scores, 1), strict=True):
             ids = self.spec.target_codec.encode(str(best.answer))
             path = align(log_probabilities, ids, BLANK)
             yield ids, [(place, step) for step, place in enumerate(path) if place >= 0]

@@ -14,7 +14,7 @@ from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.examples import evenly
 from seqzoo.data.files.series_base import EXPECTED_CHANNELS, Row, SeriesData
 from seqzoo.data.sources.series_content import Series, SeriesFile
-from seqzoo.data.splits import SPLITS
+from seqzoo.data.splits import SPLITS, missing_fractions
 
 
 class Part(NamedTuple):
@@ -105,23 +105,23 @@ class ForecastFiles(SeriesData):
                 raise DataError(f"there is no channel {name!r} (data.targets){closest(name, file.channels)}")
         names = [*self.targets, *(name for name in file.channels if name not in self.targets)]
         places = [file.channels.index(name) for name in names]
-        series = [one._replace(values=one.values[:, places]) for one in file.series]
+        series = [each._replace(values=each.values[:, places]) for each in file.series]
         return file._replace(series=series, channels=names)
 
     def _split(self, files: dict[str, SeriesFile]) -> dict[str, list[Part]]:
-        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
-        missing = {split: share for split, share in fractions.items() if split not in files and share}
+        missing = missing_fractions(self, files)
         parts: dict[str, list[Part]] = {split: [] for split in SPLITS}
-        for one in files["train"].series:
-            end = len(one.values)
+        for whole in files["train"].series:
+            end = len(whole.values)
             for split in reversed(missing):  # the last steps are the test split
-                begin = end - round(missing[split] * len(one.values))
-                parts[split].append(Part(one, begin, end))
+                begin = end - round(missing[split] * len(whole.values))
+                parts[split].append(Part(whole, begin, end))
                 end = begin
-            parts["train"].append(Part(one, 1, end))
+            parts["train"].append(Part(whole, 1, end))
         for split in files.keys() - {"train"}:
-            first = [(one, max(1, min(self.window, len(one.values) - self.horizon))) for one in files[split].series]
-            parts[split] = [Part(one, begin, len(one.values)) for one, begin in first]
+            for whole in files[split].series:
+                end = len(whole.values)
+                parts[split].append(Part(whole, max(1, min(self.window, end - self.horizon)), end))
         return {split: of_split for split, of_split in parts.items() if of_split}
 
     def _windows(self, split: str, parts: list[Part]) -> Iterator[tuple[Series, int, int]]:

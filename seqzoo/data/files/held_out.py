@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.checks import check_fractions
 from seqzoo.data.examples import Example
-from seqzoo.data.splits import SPLITS, held_out_keys, shuffled
+from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted, shuffled
 from seqzoo.data.words import WordData
 
 Key = tuple[str, ...]
@@ -76,8 +76,7 @@ class HeldOut(WordData):
                 )
             whole = splits["train"] or []
             splits |= parted(whole, self.keys(whole), dict.fromkeys(self._tested_fold(whole), "test"), ["test"])
-        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
-        missing = {split: fractions[split] for split in fractions if splits[split] is None and fractions[split]}
+        missing = missing_fractions(self, [split for split, examples in splits.items() if examples is not None])
         train = splits["train"] or []
         held_out = parted(train, self.keys(train), self.splits_of(train, missing), missing)
         return {split: examples for split, examples in {**splits, **held_out}.items() if examples}
@@ -92,23 +91,6 @@ class HeldOut(WordData):
         if self.fold >= folds:
             raise DataError(f"data.fold={self.fold} is out of range: there are {folds:,} folds, counted from 0")
         return fold_keys(keys, folds, self.fold, label_of(examples, keys) if self.kind == "classification" else None)
-
-
-def parted(
-    examples: Sequence[Example], keys: Sequence[Key], split_of: Mapping[Key, str], splits: Iterable[str]
-) -> dict[str, list[Example]]:
-    """Examples by their splits.
-
-    Args:
-        examples: of all splits.
-        keys: of the examples.
-        split_of: the splits of keys; those of others are "train".
-        splits: names of the splits besides "train".
-    """
-    parts: dict[str, list[Example]] = {"train": [], **{split: [] for split in splits}}
-    for example, key in zip(examples, keys, strict=True):
-        parts[split_of.get(key, "train")].append(example)
-    return parts
 
 
 def fold_keys(keys: Sequence[Key], folds: int, fold: int, labels: Mapping[Key, str] | None) -> list[Key]:

@@ -15,7 +15,7 @@ from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.notes import NAMES_OF_SPLITS, SUFFIXES, Piece, read_notes
 from seqzoo.data.sources.packed import members, unpacked_name
 from seqzoo.data.sources.source import Source
-from seqzoo.data.splits import SPLITS, held_out_keys
+from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
 
 
 @dataclass(eq=False, kw_only=True)
@@ -62,14 +62,9 @@ class MusicFiles(LocatedData, Music):
             if name is not None:
                 given = self._read(name)
                 pieces[split] = given[split] if split in given else [*chain.from_iterable(given.values())]
-        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
-        missing = {split: share for split, share in fractions.items() if share and not pieces.get(split)}
+        missing = missing_fractions(self, [split for split, part in pieces.items() if part])
         keys = [piece.frames.numpy().tobytes() for piece in pieces["train"]]
-        split_of = held_out_keys(keys, missing)
-        parts: dict[str, list[Piece]] = {"train": [], **{split: [] for split in missing}}
-        for piece, key in zip(pieces["train"], keys, strict=True):
-            parts[split_of.get(key, "train")].append(piece)
-        pieces |= parts
+        pieces |= parted(pieces["train"], keys, held_out_keys(keys, missing), missing)
         return {split: pieces[split] for split in SPLITS if pieces.get(split)}
 
     def _read(self, name: str) -> dict[str, list[Piece]]:

@@ -13,10 +13,11 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import Channels, DataSpec
 from seqzoo.contracts.survey import Survey, measure_steps
 from seqzoo.data.channels import fit_channels, model_inputs
+from seqzoo.data.checks import unseen_labels
 from seqzoo.data.examples import evenly, label_codec
 from seqzoo.data.files.series_base import EXPECTED_CHANNELS, Row, SeriesData
 from seqzoo.data.sources.series_content import Columns, Series, SeriesFile
-from seqzoo.data.splits import SPLITS, held_out_keys
+from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
 
 EXPECTED_CLASSES = 100
 """Number of classes that is assumed before a file has been read."""
@@ -45,7 +46,7 @@ class SeriesFiles(SeriesData):
 
     def survey(self) -> Survey:
         series, spec = self._prepared()
-        lengths = [len(one.values) for one in series["train"]]
+        lengths = [len(example.values) for example in series["train"]]
         counts = sorted(spec.class_counts or (), reverse=True)
         held_out = len(series["validation"])
         return Survey(spec.kind, len(lengths), held_out, measure_steps(lengths), classes=counts, numbers=True)
@@ -55,7 +56,7 @@ class SeriesFiles(SeriesData):
         if spec is not None:
             self._check_saved(spec, fitted)
         self.spec = spec or fitted
-        self._cut({split: [self._row(one) for one in evenly(part, self.limit)] for split, part in series.items()})
+        self._cut({split: [*map(self._row, evenly(part, self.limit))] for split, part in series.items()})
 
     def _prepared(self) -> tuple[dict[str, list[Series]], DataSpec]:
         """The series of each split, and the spec of the training split."""
@@ -68,52 +69,49 @@ class SeriesFiles(SeriesData):
     def _split(self, files: dict[str, SeriesFile]) -> dict[str, list[Series]]:
         """The series of each split."""
         series = {split: file.series for split, file in files.items()}
-        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
-        missing = {split: share for split, share in fractions.items() if split not in series and share}
-        whole = series["train"]
-        labels = {place: one.label for place, one in enumerate(whole) if isinstance(one.label, str)}
-        split_of = held_out_keys(range(len(whole)), missing, labels if len(labels) == len(whole) else None)
-        for split in ("train", *missing):
-            series[split] = [one for place, one in enumerate(whole) if split_of.get(place, "train") == split]
+        missing, whole = missing_fractions(self, series), series["train"]
+        labels = {place: example.label for place, example in enumerate(whole) if isinstance(example.label, str)}
+        places = range(len(whole))
+        split_of = held_out_keys(places, missing, labels if len(labels) == len(whole) else None)
+        series |= parted(whole, places, split_of, missing)
         return {split: series[split] for split in SPLITS if series.get(split)}
 
     def _fit(self, file: SeriesFile, series: dict[str, list[Series]]) -> DataSpec:
         """The spec of the training split; file: its file."""
-        values, times = [one.values for one in series["train"]], [one.times for one in series["train"]]
+        values, times = [example.values for example in series["train"]], [example.times for example in series["train"]]
         self._remark_constant(file, values)
         channels = fit_channels(file.channels, values, times, self.scale)
         if file.numeric:
             return DataSpec("regression", channels.input_size, 1, channels=channels)
-        per_step = any(isinstance(one.label, list) for one in chain.from_iterable(series.values()))
-        counts = Counter(label for one in series["train"] for label in labels_of(one, per_step))
-        where = {label: one.where for part in series.values() for one in part for label in labels_of(one, per_step)}
+        everything = [*chain.from_iterable(series.values())]
+        per_step = any(isinstance(example.label, list) for example in everything)
+        counts = Counter(label for example in series["train"] for label in labels_of(example, per_step))
+        where = {label: example.where for example in everything for label in labels_of(example, per_step)}
         if len(counts) < 2:
             raise DataError(
                 f"every training series has the label {min(counts)!r}: give examples of two classes or more"
             )
-        if unseen := [label for label in where if label not in counts]:
-            listed = ", ".join([*(f"{label} at {where[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
-            self.remarks = [*self.remarks, f"labels that do not occur in training and cannot be predicted: {listed}"]
+        self.remarks = [*self.remarks, *unseen_labels(where, counts)]
         codec = label_codec({**dict.fromkeys(file.classes, self.train), **where})
         kind = "tagging" if per_step else "classification"
         numbers = None if per_step else [counts[label] for label in codec.labels]
         return DataSpec(kind, channels.input_size, codec.size, targets=codec, class_counts=numbers, channels=channels)
 
-    def _row(self, one: Series) -> Row:
+    def _row(self, example: Series) -> Row:
         channels: Channels = self.spec.channels  # type: ignore[assignment]
-        inputs = model_inputs(one.values, one.times, channels).to(self.float_type)
+        inputs = model_inputs(example.values, example.times, channels).to(self.float_type)
         if self.spec.kind == "regression":
-            return Row(inputs, torch.tensor([float(str(one.label))], dtype=self.float_type))
+            return Row(inputs, torch.tensor([float(str(example.label))], dtype=self.float_type))
         per_step = self.spec.kind == "tagging"
         try:
-            ids = torch.tensor(self.spec.target_codec.encode(labels_of(one, per_step)))
+            ids = torch.tensor(self.spec.target_codec.encode(labels_of(example, per_step)))
         except DataError as error:
-            raise DataError(f"{one.where}: {error}") from None
+            raise DataError(f"{example.where}: {error}") from None
         return Row(inputs, ids if per_step else ids[0])
 
 
-def labels_of(one: Series, per_step: bool) -> list[str]:
+def labels_of(example: Series, per_step: bool) -> list[str]:
     """The label of a series, or the label of each of its steps."""
-    if isinstance(one.label, list):
-        return one.label
-    return [str(one.label)] * (len(one.values) if per_step else 1)
+    if isinstance(example.label, list):
+        return example.label
+    return [str(example.label)] * (len(example.values) if per_step else 1)

@@ -24,7 +24,7 @@ from seqzoo.data.sources.reading import filled_lines, read_text
 from seqzoo.data.sources.sound import SUFFIXES, Header, read_header, read_sound, resample, sound_files, soundfile
 from seqzoo.data.sources.source import Source
 from seqzoo.data.sources.tables import JSON, dialect_by_name, json_objects, split_rows
-from seqzoo.data.splits import SPLITS, held_out_keys
+from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class RecordedData(LocatedData, SoundData):
         sounds: dict[Recording, tuple[Tensor, int]] = {}
         if self.keep:
             sounds, errors = _each(listed, lambda recording: read_sound(recording.path))
-            headers = {recording: Header(own, len(sound)) for recording, (sound, own) in sounds.items()}
+            headers = {recording: Header(rate, len(sound)) for recording, (sound, rate) in sounds.items()}
         else:
             headers, errors = _each(listed, lambda recording: read_header(recording.path))
         self._report(errors)
@@ -209,8 +209,7 @@ class AudioFiles(Files, RecordedData, TranscribedData):
             splits["test"] = [recording for recording in splits["train"] if recording.group == left_out]
             splits["train"] = [recording for recording in splits["train"] if recording.group != left_out]
             self.remarks = [*self.remarks, f"the test split is the group {left_out!r}"]
-        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
-        missing = {split: share for split, share in fractions.items() if split not in splits and share}
+        missing = missing_fractions(self, splits)
         self.remarks = [*self.statements(), *self.remarks]
         whole = splits["train"]
         keys = [recording.group or str(recording.path) for recording in whole]
@@ -220,11 +219,7 @@ class AudioFiles(Files, RecordedData, TranscribedData):
             labels = {key: recording.target for key, recording in zip(keys, whole, strict=True)}
         least = {split: max(share, 0.51 / len(set(keys))) for split, share in missing.items()}  # at least one group
         split_of = held_out_keys(keys, least if grouped else missing, labels)
-        for split in ("train", *missing):
-            splits[split] = [
-                recording for recording, key in zip(whole, keys, strict=True) if split_of.get(key, "train") == split
-            ]
-        return splits
+        return splits | parted(whole, keys, split_of, missing)
 
     def _read(self, place: str) -> list[Recording]:
         if not self.is_pattern(place):
@@ -306,14 +301,13 @@ class AudioFiles(Files, RecordedData, TranscribedData):
             header = bool(rows) and not any(map(_is_sound, rows[0]))
             names = [name.strip() for name in rows[0]] if header else []
             rows = rows[1:] if header else rows
-        found = [number for number, field in enumerate(rows[0])] if rows else []
-        found = [number for number in found if _is_sound(rows[0][number])]
-        if place is None and not found:
+        columns = [number for number, field in enumerate(rows[0]) if _is_sound(field)] if rows else []
+        if place is None and not columns:
             raise DataError(
                 f"{path} has no column of recordings ({', '.join(SUFFIXES[:3])}, ...): give data.path_column"
             )
         if place is None:
-            place = names[found[0]] if names else found[0]
+            place = names[columns[0]] if names else columns[0]
         if target is None:
             known = TEXT_COLUMNS if self.target == "text" else CLASS_COLUMNS
             lower = {name.lower(): name for name in names}

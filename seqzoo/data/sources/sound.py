@@ -167,11 +167,11 @@ def _after_header(source: BinaryIO, rate: int) -> bytes:
             return b""
         content = source.read(length + length % 2)
         if name == b"fmt ":
-            kind, channels, found, _, _, bits = struct.unpack("<HHIIHH", content[:16])
-            if (kind, channels, found, bits) != (1, 1, rate, 16):
+            kind, channels, given_rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
+            if (kind, channels, given_rate, bits) != (1, 1, rate, 16):
                 raise DataError(
-                    f"standard input is WAV of {channels} channels, {bits} bits and {found:,} Hz: give 16 bit mono at "
-                    f"{rate:,} Hz, the rate of the run"
+                    f"standard input is WAV of {channels} channels, {bits} bits and {given_rate:,} Hz: give 16 bit "
+                    f"mono at {rate:,} Hz, the rate of the run"
                 )
     raise DataError("standard input is WAV without samples: give a recording that lasts")
 

@@ -112,12 +112,12 @@ def prefix_beam_search(
         ranked = sorted(following, key=lambda prefix: -(_plus(*following[prefix]) + added[prefix]))
         beam = {prefix: following[prefix] for prefix in ranked[:beam_size]}
     ends = [0.0] * len(beam) if next_scores is None else next_scores(list(beam))[:, -1].tolist()
-    found = [
+    texts = [
         Found(list(prefix), score := _plus(*beam[prefix]), score + added[prefix] + end)
         for prefix, end in zip(beam, ends, strict=True)
         if end > NEVER
     ]
-    return sorted(found, key=lambda text: -text.rank)[:n_best]
+    return sorted(texts, key=lambda text: -text.rank)[:n_best]
 
 
 class _Ends(NamedTuple):
@@ -159,9 +159,9 @@ def align(log_probabilities: Tensor, ids: Sequence[int], blank: int) -> list[int
     best[:2] = emitted[0, :2]
     backwards = []
     for row in emitted[1:]:
-        one = torch.cat([best.new_full((1,), NEVER), best[:-1]])
-        two = torch.cat([best.new_full((2,), NEVER), best[:-2]])[: len(best)].masked_fill(~skips, NEVER)
-        best, moves = torch.stack([best, one, two]).max(0)
+        by_one = torch.cat([best.new_full((1,), NEVER), best[:-1]])
+        by_two = torch.cat([best.new_full((2,), NEVER), best[:-2]])[: len(best)].masked_fill(~skips, NEVER)
+        best, moves = torch.stack([best, by_one, by_two]).max(0)
         backwards.append(moves.tolist())
         best = best + row
     state = len(states) - 1 if len(states) == 1 or best[-1] >= best[-2] else len(states) - 2

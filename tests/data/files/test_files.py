@@ -10,12 +10,12 @@ import pytest
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.examples import Example
 from seqzoo.data.files.classification_files import ClassificationFiles
-from seqzoo.data.files.held_out import fold_keys, label_of, parted
+from seqzoo.data.files.held_out import fold_keys, label_of
 from seqzoo.data.files.parallel_files import ParallelFiles
 from seqzoo.data.files.tagging_files import TaggingFiles
 from seqzoo.data.files.text_files import TextFiles
 from seqzoo.data.sources.locations import data_root, locate
-from seqzoo.data.splits import held_out_keys
+from seqzoo.data.splits import held_out_keys, parted
 from seqzoo.data.text.codec import LabelCodec, spec_from_plain, spec_to_plain
 
 SOURCE = {"name": "toy", "url": "https://example.org/x", "files": {"toy/a.txt": "0" * 64}}
