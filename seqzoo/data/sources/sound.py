@@ -6,6 +6,7 @@ as everywhere else. Encoders of sound compute their features from these blocks.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 import struct
@@ -110,7 +111,16 @@ def resample(samples: Tensor, ratio: Fraction) -> Tensor:
         from scipy.signal import resample_poly
     except ImportError:
         raise DataError(f"another sampling rate or speed needs scipy, {_not_installed()}") from None
-    return torch.from_numpy(resample_poly(samples.numpy(), ratio.numerator, ratio.denominator)).float()
+    up, down = ratio.numerator, ratio.denominator
+    return torch.from_numpy(resample_poly(samples.numpy(), up, down, window=_low_pass(max(up, down)))).float()
+
+
+@functools.cache
+def _low_pass(factor: int) -> numpy.ndarray:
+    """The default filter of `resample_poly`, which takes longer to design than to apply to a short recording."""
+    from scipy.signal import firwin
+
+    return firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0)).astype(numpy.float32)
 
 
 def blocks(samples: Tensor, size: int) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+import scipy.signal
 import soundfile
 import torch
 
@@ -57,6 +58,13 @@ def test_another_rate_is_converted(tmp_path: Path, rate: int) -> None:
     inside = slice(rate // 10, rate // 5)  # the filter sees zeros outside of the recording
     expected = torch.from_numpy(tone(0.3, rate)).float()
     torch.testing.assert_close(found[inside], expected[inside], atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("ratio", [Fraction(100, 107), Fraction(10, 9), Fraction(2)])
+def test_the_filter_is_that_of_scipy(ratio: Fraction) -> None:
+    sound = torch.randn(500)
+    expected = scipy.signal.resample_poly(sound.numpy(), ratio.numerator, ratio.denominator)
+    assert (resample(sound, ratio).numpy() == expected).all()
 
 
 def test_blocks() -> None:
