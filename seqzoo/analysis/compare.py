@@ -156,6 +156,11 @@ class Table:
         """What the rows are paired by, in words."""
         return "fold" if self.folded else "seed"
 
+    def worded(self, text: str) -> str:
+        """A text about costs, with "token" replaced where the inputs of all runs are series, sound or pictures."""
+        units = {run.metrics.get("unit") for row in self.rows for run in row.runs}
+        return text.replace("token", "input step").replace("Token", "Input step") if units == {"step"} else text
+
     @property
     def times_scores(self) -> bool:
         """Whether the time until `good_enough` is meaningful; a score of 0 is not, where higher is better."""

@@ -109,7 +109,7 @@ def explanation(table: Table) -> str:
         f"interval of the mean. Differences are paired by {paired}; p is of the exact sign-flip test, which needs "
         f"{seeds_needed()} {table.unit}s to fall below {ALPHA:.2g}. Intervals of few {table.unit}s are too narrow: "
         f"the test decides.{folds}{by_chance}{unscored} Seconds are wall-clock time of training, validation "
-        f"included{reached}. Tokens/s only count updates, on a CPU per CPU second."
+        f"included{reached}. {table.worded('Tokens/s')} only count updates, on a CPU per CPU second."
     )
 
 
@@ -117,7 +117,7 @@ def header(table: Table) -> list[str]:
     """The headings of the columns."""
     reached = [f"seconds to reach {shown(table.good_enough)}"] if table.times_scores else []
     folds = ["folds", "errors"] if table.folded else []
-    return ["architecture", "seeds", *folds, *table.metrics, *COSTS.values(), *reached]
+    return ["architecture", "seeds", *folds, *table.metrics, *map(table.worded, COSTS.values()), *reached]
 
 
 def grid(table: Table) -> list[list[str]]:

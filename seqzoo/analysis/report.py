@@ -67,7 +67,7 @@ def _section(table: Table) -> list[str]:
     better = "higher is better" if table.higher_is_better else "lower is better"
     measured = [name for name in PRICES if any(math.isfinite(row.costs[name]) for row in table.rows)]
     equal = [name for name in measured if len(table.rows) > 1 and _within_a_twentieth(table, name)]
-    same = f" Within 5 % of each other: {', '.join(PRICES[name] for name in equal)}." if equal else ""
+    same = f" Within 5 % of each other: {', '.join(table.worded(PRICES[name]) for name in equal)}." if equal else ""
     about = (
         f"{_text(table.metric)} on {table.split}, {better}; bars are the intervals of the table. The dashed line is "
         f"the Pareto front: nothing is both cheaper and better.{same}"
@@ -140,7 +140,8 @@ def _against_cost(table: Table, price: str, colours: dict[str, str]) -> Plot:
         )
     positive = [dot.x for dot in dots if dot.x > 0]
     spread = bool(positive) and max(positive) > 8 * min(positive)
-    return Plot(f"by {PRICES[price]}", PRICES[price], table.metric, [], dots, front, spread)
+    axis = table.worded(PRICES[price])
+    return Plot(f"by {axis}", axis, table.metric, [], dots, front, spread)
 
 
 def _tags(table: Table) -> list[str]:
@@ -152,7 +153,8 @@ def _tags(table: Table) -> list[str]:
 def _curves(table: Table, tag: str, axis: str, colours: dict[str, str]) -> Plot:
     # the best rows are drawn last, on top
     lines = [Line(row.label, colours[row.label], band(row.runs, tag, axis)) for row in reversed(table.rows)]
-    return Plot(f"{tag} by {AXES[axis]}", AXES[axis], tag, [line for line in lines if line.points])
+    label = table.worded(AXES[axis])
+    return Plot(f"{tag} by {label}", label, tag, [line for line in lines if line.points])
 
 
 def band(runs: Sequence[RunRecord], tag: str, axis: str) -> list[tuple[float, float, float, float]]:

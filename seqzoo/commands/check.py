@@ -18,7 +18,7 @@ def check(arguments: list[str]) -> None:
     from seqzoo.configuration.cost import memory_to_train
     from seqzoo.configuration.overrides import examine
     from seqzoo.configuration.recipe import applies
-    from seqzoo.configuration.sizing import describe_inputs, outline
+    from seqzoo.configuration.sizing import describe_inputs, describe_outputs, outline
     from seqzoo.contracts.parts import DataModule
     from seqzoo.training.record.run import format_table
 
@@ -34,8 +34,8 @@ def check(arguments: list[str]) -> None:
         read, steps, kept = "(B, {}, {}, {})".format(*spec.picture), "R", "R"
     rows = [(group, experiment.choices[group]) for group in ("task", "data", "encoder", "backbone", "cell")]
     rows += [
-        ("inputs", ("" if summary.numbers else "at most ") + describe_inputs(spec, summary.numbers)),
-        ("outputs", f"at most {spec.output_size:,}"),
+        ("inputs", ("" if summary.numbers else "at most ") + describe_inputs(spec, summary.unit)),
+        ("outputs", f"at most {describe_outputs(spec)}"),
     ]
     if summary.unmet:  # sizes depend on the width, which is unknown
         print(format_table(rows))
@@ -52,7 +52,7 @@ def check(arguments: list[str]) -> None:
             "FLOPs",
             f"unknown: {cost.unknown}"
             if cost.flops_per_token is None
-            else f"{cost.flops_per_token:,.0f} per token in a forward pass",
+            else f"{cost.flops_per_token:,.0f} per {summary.unit} in a forward pass",
         ),
         ("state", f"{cost.state_bytes:,} bytes per sequence"),
         ("memory", f"{memory_to_train(cost)} during training, with batches of {summary.rows} x {summary.steps} steps"),

@@ -31,6 +31,7 @@ class Outline(NamedTuple):
     rows: int
     steps: int
     numbers: bool
+    unit: str  # `DataModule.unit`
     unmet: str = ""  # why no width meets the budget for these upper bounds of the sizes
 
 
@@ -56,18 +57,36 @@ def outline(experiment: Experiment) -> Outline:
     mistakes = unsupported(data.structure, model.backbone, f"backbone={experiment.choices['backbone']}")
     if mistakes:
         raise ConfigError(mistakes)
-    return Outline(model, spec, _cost(model, experiment, data), data.batch_size, data.window, data.numbers, unmet)
+    cost = _cost(model, experiment, data)
+    return Outline(model, spec, cost, data.batch_size, data.window, data.numbers, data.unit, unmet)
 
 
-def describe_inputs(spec: DataSpec, numbers: bool) -> str:
-    """The inputs in words."""
+def describe_inputs(spec: DataSpec, unit: str) -> str:
+    """The inputs in words; unit: `DataModule.unit`."""
     if spec.picture is not None:
         return "pictures of {} x {} x {}".format(*spec.picture)
     if spec.rate is not None:
         return f"sound at {spec.rate:,} Hz, {spec.input_size:,} samples per step"
-    if numbers:
-        return f"{spec.input_size:,} feature{'s' * (spec.input_size != 1)} per step"
-    return f"{spec.input_size:,} input ids" + f", {spec.character_size:,} characters" * bool(spec.character_size)
+    if spec.steps_per_quarter is not None:
+        return f"frames of {spec.input_size:,} notes"
+    if unit == "step":
+        return f"{_count(spec.input_size, 'number')} per step"
+    words = "tokens" if spec.inputs is None else spec.inputs.unit
+    characters = f", whose spelling has {spec.character_size:,} different characters" * bool(spec.character_size)
+    return f"{spec.input_size:,} different {words}{characters}"
+
+
+def describe_outputs(spec: DataSpec) -> str:
+    """What is predicted, in words."""
+    if spec.targets is None:
+        return _count(spec.output_size, "output")
+    if spec.targets.unit == "labels":
+        return _count(spec.output_size, "label")
+    return f"targets of {spec.output_size:,} different {spec.targets.unit}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def measure(experiment: Experiment, data: DataModule, spec: DataSpec) -> Cost:
@@ -102,12 +121,14 @@ def within_budget(experiment: Experiment, data: DataModule, spec: DataSpec) -> E
             with _misfit_as_config_error(experiment, data, model):
                 return count_flops(model, data.numbers)
         except UnknownCost as error:
-            reason = f"budget.flops needs the FLOPs per token, which are unknown here: {error}; give budget.parameters"
+            reason = (
+                f"budget.flops needs the FLOPs per {data.unit}, which are unknown here: {error}; give budget.parameters"
+            )
             raise UnknownCost([reason]) from error
 
     width, reached = nearest(measured, target)
     if abs(reached / target - 1) > budget.tolerance:
-        what = "weights" if name == "parameters" else "FLOPs per token"
+        what = "weights" if name == "parameters" else f"FLOPs per {data.unit}"
         parts = ", ".join(f"{group}={experiment.choices[group]}" for group in ("cell", "backbone", "task", "data"))
         mistake = (
             f"budget.{name} is {target:,.0f}: the closest that {parts} can have is {reached:,.0f} {what} "

@@ -219,7 +219,7 @@ class Task(nn.Module):
         needs_causal: True: a backbone that looks ahead would see the answer.
         needs_two_sides: True: the backbone must keep the context before a step and that after it apart.
         needs_every_step: True: each input step has an answer of its own.
-        legend: how to read a line of `show`. Correct answers are in brackets.
+        legend: how to read a line of `show`. Targets are in brackets.
         spec: the specification of the data.
 
     Shape:
@@ -234,7 +234,7 @@ class Task(nn.Module):
     needs_causal: ClassVar[bool] = False
     needs_two_sides: ClassVar[bool] = False
     needs_every_step: ClassVar[bool] = False
-    legend: ClassVar[str] = "input -> prediction   (right: the reference, shown where the prediction differs from it)"
+    legend: ClassVar[str] = "input -> prediction   (target: shown where the prediction differs from it)"
     spec: DataSpec
 
     @property
@@ -467,6 +467,11 @@ class DataModule:
     remarks: Sequence[str] = ()
     float_type: torch.dtype = torch.float32
     spec: DataSpec
+
+    @property
+    def unit(self) -> str:
+        """What a step of the inputs is called in messages."""
+        return "step" if self.numbers else "token"
 
     @cached_property
     def files(self) -> dict[str, ReadFiles]:

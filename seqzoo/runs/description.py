@@ -11,7 +11,7 @@ import torch
 from seqzoo.configuration import composing
 from seqzoo.configuration.cost import Cost, memory_to_train
 from seqzoo.configuration.experiment import Experiment
-from seqzoo.configuration.sizing import describe_inputs
+from seqzoo.configuration.sizing import describe_inputs, describe_outputs
 from seqzoo.contracts.errors import program
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
@@ -38,9 +38,9 @@ def introduction(
         device += f" ({torch.cuda.get_device_name(session.device)}, {session.settings.precision})"
     rows = [
         ("run", f"{names} seed={experiment.seed}"),
-        ("data", f"{sizes}; {describe_inputs(data.spec, data.numbers)}, {data.spec.output_size:,} outputs{padded}"),
+        ("data", f"{sizes}; {describe_inputs(data.spec, data.unit)}, {describe_outputs(data.spec)}{padded}"),
         *_describe_vectors(data.spec),
-        *_describe_cost(experiment, cost),
+        *_describe_cost(experiment, cost, data.unit),
         ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
         *([] if experiment.learning == BPTT else [("learning", experiment.choices["learning"])]),
         ("training", _describe_end(session)),
@@ -70,7 +70,7 @@ def summary(
     ]
     rows += [
         *baseline,
-        *_describe_cost(experiment, cost),
+        *_describe_cost(experiment, cost, session.unit),
         ("time", f"{format_seconds(session.position.seconds)} of training, {format_speed(session)}"),
         ("ended", ending),
         ("folder", str(folder)),
@@ -125,12 +125,12 @@ def later_end(position: Position, settings: Training, seconds: float | None, bat
     return f"training.steps={2 * position.step}"
 
 
-def _describe_cost(experiment: Experiment, cost: Cost) -> list[tuple[str, str]]:
+def _describe_cost(experiment: Experiment, cost: Cost, unit: str) -> list[tuple[str, str]]:
     """Lines of a table about the size of a model and its deviation from the budget."""
     flops = "unknown" if cost.flops_per_token is None else f"{cost.flops_per_token:,.0f}"
     reason = f" ({cost.unknown})" if cost.unknown else ""
     rows = [
-        ("model", f"{cost.parameters:,} parameters, {flops} FLOPs per token{reason}"),
+        ("model", f"{cost.parameters:,} parameters, {flops} FLOPs per {unit}{reason}"),
         (
             "memory",
             f"{memory_to_train(cost)} during training; recurrent state of a sequence: {cost.state_bytes:,} bytes",
@@ -139,7 +139,8 @@ def _describe_cost(experiment: Experiment, cost: Cost) -> list[tuple[str, str]]:
     width = experiment.budget.width
     if width is not None:
         name, target = width
-        reached, what = (cost.weights, "weights") if name == "parameters" else (cost.flops_per_token, "FLOPs per token")
+        measured = {"parameters": (cost.weights, "weights"), "flops": (cost.flops_per_token, f"FLOPs per {unit}")}
+        reached, what = measured[name]
         assert reached is not None  # a budget of FLOPs is met only if they can be counted
         hidden = experiment.backbone["hidden_size"]
         rows.append(

@@ -200,7 +200,8 @@ def _train(
     if checkpoint is None:
         model.load_pretrained()
     threads = _set_threads(settings.threads, model, data, checkpoint)
-    session = Session(model, settings, device, count_updates(data, settings), experiment.budget.seconds, rule)
+    total_steps = count_updates(data, settings)
+    session = Session(model, settings, device, total_steps, experiment.budget.seconds, rule, unit=data.unit)
     if checkpoint is not None:
         with continuing(run.folder / LAST):
             fill(model, checkpoint["model"], run.folder / LAST)
@@ -280,6 +281,7 @@ def _finish(
         "seconds": round(position.seconds, 2),
         "cpu_seconds": round(position.cpu_seconds, 2),
         "tokens_per_second": round(session.tokens_per_second, 1),
+        "unit": data.unit,
         "padding_share": data.padding_share(),
         "updates": position.step,
         "best_update": position.best_step,

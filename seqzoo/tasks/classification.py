@@ -21,6 +21,7 @@ from seqzoo.network.heads.ngrams import NgramScores
 from seqzoo.network.heads.pooling import Pooling, PoolingName
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.network.saliency import gradient_times_input
+from seqzoo.tasks.example_lines import example_line
 
 
 class Classification(Task):
@@ -236,17 +237,16 @@ class Classification(Task):
         return [self.spec.target_codec.decode([label]) for label in batch.required_targets.tolist()]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """The text, or the number of steps of numeric inputs -> class   (right: the correct class of wrong answers)."""
-        rights = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
+        """One line per row: the text or the number of steps -> class   (target: where it differs)."""
+        targets = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         if self.spec.inputs is None:
             texts = [f"{length} steps" for length in batch.lengths.tolist()]
         else:
             texts = [self.spec.inputs.join(tokens) for tokens in self.tokens_read(batch)]
-        lines = []
-        for read, prediction, right in zip(texts, predictions, rights, strict=True):
-            wrong = "" if prediction.answer == right else f"   (right: {right})"
-            lines.append(f"{read} -> {prediction.answer}{wrong}")
-        return lines
+        return [
+            example_line(text, str(p.answer), None if p.answer == target else target)
+            for text, p, target in zip(texts, predictions, targets, strict=True)
+        ]
 
 
 class CumulativeLink(nn.Module):

@@ -44,7 +44,7 @@ class Cloze(Task):
     example_answers = (["a"],)
     skips_empty_text = False
     loss_unit = "nats"
-    legend = "word, or answer(right word) where the answer is wrong"
+    legend = "word, or answer(target) where the answer differs from it"
     needs_every_step = True
     needs_two_sides = True
 

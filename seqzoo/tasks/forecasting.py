@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -20,7 +21,8 @@ from seqzoo.metrics import MetricName
 from seqzoo.metrics.numeric_errors import MeanAbsoluteScaledError
 from seqzoo.network.heads.distributions import DistributionHead, MixtureHead, QuantileHead, levels
 from seqzoo.network.network_ensemble import Ensemble
-from seqzoo.tasks.regression import Regression, at_least_single, with_bands, written
+from seqzoo.tasks.example_lines import example_line
+from seqzoo.tasks.regression import SHOWN_STEPS, Regression, at_least_single, last_steps, rounded, with_bands, written
 
 
 class Forecasting(Regression):
@@ -60,7 +62,7 @@ class Forecasting(Regression):
     acts_with: ClassVar[dict[str, str]] = {"components": "head=mixture", "paths": "head=quantiles,mixture"}
 
     example_answers = (["0.5"] * 100,)  # metrics may need as many steps
-    legend = "last inputs -> last step of the forecast   (right: the right number)"
+    legend = "last known values -> forecast   (target: the values that came)"
     needs_causal = True
 
     def __init__(
@@ -199,6 +201,16 @@ class Forecasting(Regression):
             inputs[:, 2 * count : 2 * count + size] = math.log(2)  # so was the one before
         return inputs
 
+    def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
+        """One line per row: the last known values -> the forecast   (target: the values that came)."""
+        known = batch.lengths if batch.targets is None else self._known_steps(batch.lengths)
+        targets = self.references(batch) if batch.targets is not None else [None] * batch.size
+        values = self.in_units(batch.inputs[..., : self.spec.output_size])
+        return [
+            example_line(last_steps(row, length), _first([*p.answer]), None if target is None else _first(target))
+            for row, length, p, target in zip(values, known.tolist(), predictions, targets, strict=True)
+        ]
+
     def answers(self, numbers: Tensor, batch: Batch) -> list:
         """The steps of numbers (B, T, D) that are forecast, in the units of the data."""
         return written(self.in_units(self._forecast_steps(numbers, batch)))
@@ -224,3 +236,9 @@ class Forecasting(Regression):
                 "give longer rows"
             )
         return lengths - self.horizon + 1
+
+
+def _first(answer: list[str]) -> str:
+    """The first steps of a forecast in a line, without the quantiles in brackets."""
+    steps = [rounded(re.sub(r" \([^)]*\)", "", step)) for step in answer[:SHOWN_STEPS]]
+    return ", ".join(steps) + " ..." * (len(answer) > SHOWN_STEPS)

@@ -19,6 +19,7 @@ from seqzoo.network.heads.independent_notes import IndependentNotes
 from seqzoo.network.heads.nade import Nade
 from seqzoo.network.heads.rbm import Rbm
 from seqzoo.network.locked_dropout import create_dropout
+from seqzoo.tasks.example_lines import example_line
 
 MOST_STEPS = 100_000
 """Maximum length of a continuation."""
@@ -98,7 +99,7 @@ class Polyphony(Task):
     loss_unit = "nats"
     needs_causal = True
     needs_every_step = True
-    legend = "last chords -> next chord   (right: the chord of the piece, shown where the prediction differs from it)"
+    legend = "last chords -> next chord   (target: the chord of the piece, where it differs)"
 
     def __init__(
         self,
@@ -214,15 +215,15 @@ class Polyphony(Task):
         return chords_of(batch.required_targets, batch.lengths)
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """One line per row: the last chords -> the prediction   (right: the chord of the piece)."""
+        """One line per row: the last chords -> the prediction   (target: the chord of the piece, where it differs)."""
         rows = chords_of(batch.inputs, batch.lengths)
         references = [None] * batch.size if batch.targets is None else self.references(batch)
         lines = []
         for row, prediction, reference in zip(rows, predictions, references, strict=True):
             answer = prediction.answer[-1]
-            correct = "" if reference is None or reference[-1] == answer else f"   (right: {reference[-1]})"
-            before = " ".join(row[-SHOWN_STEPS:])
-            lines.append(f"{'... ' if len(row) > SHOWN_STEPS else ''}{before} -> {answer}{correct}")
+            target = None if reference is None or reference[-1] == answer else reference[-1]
+            before = "... " * (len(row) > SHOWN_STEPS) + " ".join(row[-SHOWN_STEPS:])
+            lines.append(example_line(before, answer, target))
         return lines
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,9 +11,10 @@ from torch import Tensor, nn
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import Metric, Network, Task
-from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.spec import Channels, DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.locked_dropout import create_dropout
+from seqzoo.tasks.example_lines import example_line
 
 
 class Regression(Task):
@@ -40,7 +40,7 @@ class Regression(Task):
     reads = "regression"
     example_answers = (["0.5"],)
     loss_unit = "squared error"
-    legend = "last inputs -> last answer   (right: the right number)"
+    legend = "last inputs -> last answer   (target: the true value)"
 
     def __init__(
         self, feature_size: int, spec: DataSpec, metrics: list[MetricName], dropout: float = 0.0, washout: int = 0
@@ -111,28 +111,38 @@ class Regression(Task):
 
     def in_units(self, numbers: Tensor) -> Tensor:
         """Targets per step (..., D), which are scaled like inputs, in the units of the data."""
-        channels, size = self.spec.channels, self.spec.output_size
-        if channels is None or not self.spec.per_step:
-            return numbers
-        numbers = at_least_single(numbers)
-        return numbers * numbers.new_tensor(channels.scales[:size]) + numbers.new_tensor(channels.means[:size])
+        channels = self.spec.channels
+        return numbers if channels is None or not self.spec.per_step else _unscaled(numbers, channels)
+
+    def values_read(self, batch: Batch) -> Tensor:
+        """The measurements (B, T, C) of the inputs, in the units of the data."""
+        channels = self.spec.channels
+        return batch.inputs if channels is None else _unscaled(batch.inputs[..., : len(channels.names)], channels)
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """One line per row: the last inputs -> the last prediction   (right: the correct number)."""
-        references = self.references(batch) if batch.targets is not None else [None] * batch.size
-        lines = []
-        for row, length, prediction, reference in zip(
-            batch.inputs, batch.lengths.tolist(), predictions, references, strict=True
-        ):
-            first = max(0, length - SHOWN_STEPS)
-            steps = ", ".join(_text(step, digits=3) for step in row[first:length].tolist())
-            answer = _short(prediction.answer)
-            correct = "" if reference is None else f"   (right: {_short(reference)})"
-            lines.append(f"{'... ' if first else ''}{steps} -> {answer}{correct}")
-        return lines
+        """One line per row: the last inputs -> the last prediction   (target: the true value)."""
+        targets = self.references(batch) if batch.targets is not None else [None] * batch.size
+        rows = zip(self.values_read(batch), batch.lengths.tolist(), predictions, targets, strict=True)
+        return [
+            example_line(last_steps(row, length), _last(p.answer), None if target is None else _last(target))
+            for row, length, p, target in rows
+        ]
 
 
 SHOWN_STEPS = 8
+"""Number of steps of an input or a forecast in a line of the log."""
+
+
+def last_steps(values: Tensor, length: int) -> str:
+    """The last of `length` steps (T, C) in a line."""
+    first = max(0, length - SHOWN_STEPS)
+    return "... " * bool(first) + ", ".join(_text(step, digits=3) for step in values[first:length].tolist())
+
+
+def _unscaled(numbers: Tensor, channels: Channels) -> Tensor:
+    """The first channels (..., D) in the units of the data."""
+    numbers, size = at_least_single(numbers), numbers.shape[-1]
+    return numbers * numbers.new_tensor(channels.scales[:size]) + numbers.new_tensor(channels.means[:size])
 
 
 def written(numbers: Tensor) -> list:
@@ -167,7 +177,11 @@ def _text(numbers: list[float], digits: int) -> str:
     return " ".join(f"{number:.{digits}g}" for number in numbers)
 
 
-def _short(answer: str | list[str]) -> str:
+def _last(answer: str | list[str]) -> str:
     """The answer at the last step, with fewer digits."""
-    last = answer if isinstance(answer, str) else answer[-1]
-    return re.sub(r"[^\s()]+", lambda number: f"{float(number[0]):.4g}", last)
+    return rounded(answer if isinstance(answer, str) else answer[-1])
+
+
+def rounded(answer: str) -> str:
+    """The numbers of an answer with fewer digits."""
+    return " ".join(f"{float(number):.4g}" for number in answer.split())

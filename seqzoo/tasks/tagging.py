@@ -46,7 +46,7 @@ class Tagging(Task):
     reads = "tagging"
     example_answers = (["a"],)
     loss_unit = "nats"
-    legend = "word/tag, or word/answer(right tag) where the answer is wrong"
+    legend = "word/tag, or word/answer(target) where the answer differs from it"
     needs_every_step = True
     forbidden: Tensor
 
@@ -132,7 +132,7 @@ class Tagging(Task):
         return [self.spec.target_codec.decode([i]) for i in ids]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """For each token word/TAG, or word/ANSWER(TAG) where the predicted tag is wrong."""
+        """For each token word/TAG, or word/ANSWER(TAG) where the prediction differs from the target."""
         references = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         if self.spec.inputs is None:
             rows = [[str(step + 1) for step in range(length)] for length in batch.lengths.tolist()]

@@ -32,6 +32,7 @@ from seqzoo.tasks.decoding import (
     sampler,
 )
 from seqzoo.tasks.decoding.forms import NEVER_WRITTEN, same_tokens
+from seqzoo.tasks.example_lines import example_line
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
 from seqzoo.tasks.self_critical import Critic, SelfCritical
 from seqzoo.tasks.writing import WritingTask, token_scores
@@ -340,13 +341,13 @@ class Transduction(WritingTask):
         return batch.references or [self._text(row) for row in batch.required_targets.tolist()]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """One line per row: source -> answer   (right: the first reference, where the answer is wrong)."""
+        """One line per row: source -> answer   (target: the first reference, where the answer differs)."""
         references = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         texts = [""] * batch.size
         if self.spec.inputs is not None:
-            texts = [f"{self.spec.inputs.join(tokens)} -> " for tokens in self.tokens_read(batch)]
+            texts = [self.spec.inputs.join(tokens) for tokens in self.tokens_read(batch)]
         return [
-            f"{text}{p.answer}{'' if is_right(p.answer, reference) else f'   (right: {all_of(reference)[0]})'}"
+            example_line(text, str(p.answer), None if is_right(p.answer, reference) else all_of(reference)[0])
             for text, p, reference in zip(texts, predictions, references, strict=True)
         ]
 

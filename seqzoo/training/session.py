@@ -111,6 +111,7 @@ class Session:
         position: progress so far.
         state: the recurrent state that the next batch continues from; None: the initial state.
         last_train_loss: the last mean training loss that was logged.
+        unit: `DataModule.unit`, in which messages give the speed.
 
     Attributes:
         running_total, running_count: loss and number of targets since the last log. Like the next two, they stay on the
@@ -129,6 +130,7 @@ class Session:
     position: Position = field(default_factory=Position)
     state: State | None = None
     last_train_loss: float = float("nan")
+    unit: str = "token"
 
     def __post_init__(self) -> None:
         self.model.to(self.device)

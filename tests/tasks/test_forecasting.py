@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 import seqzoo
-from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.batch import Batch, Prediction
 from seqzoo.contracts.errors import DataError
-from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.spec import Channels, DataSpec
 from seqzoo.metrics import create_metric
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.tasks.forecasting import Forecasting
@@ -110,6 +110,17 @@ def test_paths_have_bands_and_are_the_same_in_every_evaluation(head: str) -> Non
     expected = paths[:, 1, 3, 0].quantile(torch.tensor([k / 10 for k in range(1, 10)])).tolist()
     assert quantiles == pytest.approx(expected, rel=1e-5, abs=1e-6)
     assert len(model.task.show(batch, model.task.decode(model, batch))) == 2
+
+
+def test_examples_show_known_values_and_the_forecast_in_the_units_of_the_data() -> None:
+    channels = Channels(["load"], [100.0], [10.0], [1.0])
+    spec = DataSpec("regression", 1, 1, per_step=True, channels=channels, next_values=True)
+    task = Forecasting(1, spec, ["mse"], horizon=2)
+    inputs, targets = (torch.arange(start, start + 11.0).reshape(1, 11, 1) for start in (0, 1))
+    batch, predictions = Batch(inputs, torch.tensor([11]), targets), [Prediction(["195.25", "207.125 (1 2 3)"], 0.0)]
+    known = "... 120, 130, 140, 150, 160, 170, 180, 190 -> 195.2, 207.1"
+    assert task.show(batch, predictions) == [f"{known}   (target: 200, 210)"]
+    assert task.show(Batch(inputs[:, :10], torch.tensor([10])), predictions) == [known]
 
 
 def test_distributions_are_learned_and_missing_targets_are_not() -> None:

@@ -66,8 +66,8 @@ def test_answers_are_texts_with_all_digits() -> None:
     predictions = task.decode(scoring(task), batch, features(OUTPUTS))
     assert [tuple(p) for p in predictions] == [("4", 0.0), ("5", 0.0)]
     assert task.show(batch, predictions) == [
-        "0.5 1, 0.25 0, 0.125 1 -> 4   (right: 0.3333)",
-        "2 3 -> 5   (right: -2.5e-07)",
+        "0.5 1, 0.25 0, 0.125 1 -> 4   (target: 0.3333)",
+        "2 3 -> 5   (target: -2.5e-07)",
     ]
     assert task.show(Batch(INPUTS, LENGTHS), predictions)[1] == "2 3 -> 5"
 

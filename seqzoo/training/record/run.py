@@ -301,9 +301,9 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_speed(session: Session) -> str:
-    """Tokens per second; on a CPU, per second of CPU time."""
+    """Tokens or steps of inputs per second; on a CPU, per second of CPU time."""
     clock = "CPU second" if session.device.type == "cpu" else "second"
-    return f"{session.tokens_per_second:,.0f} tokens per {clock}"
+    return f"{session.tokens_per_second:,.0f} {session.unit}s per {clock}"
 
 
 def format_table(rows: list[tuple[str, str]]) -> str:

@@ -19,7 +19,7 @@ LAYOUT = {
         "loss": ["train/loss", "valid/loss"],
         "scores": ["valid/(?!loss)"],
         "norm of the gradient": ["train/gradient_norm"],
-        "tokens per second": ["train/tokens_per_second"],
+        "tokens, or steps of inputs, per second": ["train/tokens_per_second"],
     },
     "recurrence": {
         "gates: share above 0.9": ["recurrence/gate_.*/open"],
