@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, NamedTuple
@@ -12,11 +11,10 @@ import torch
 
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.batching.bucketing import Plans
+from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.ragged import Ragged
-from seqzoo.data.checks import check_at_least_one, check_splits
+from seqzoo.data.checks import check_at_least_one, check_filled, check_splits
 from seqzoo.data.examples import evenly, fit, located
 from seqzoo.data.sources.pictures import Pictures
 from seqzoo.data.text.codec import TextCodec
@@ -55,9 +53,13 @@ class _Encoded(NamedTuple):
     number: list[int]
     references: list[list[str]]
 
+    def caption_of(self, row: int, epoch: int) -> int:
+        """The row in `captions` of the target of a training picture."""
+        return self.first[row] + (epoch + row) % self.number[row]
+
 
 @dataclass(eq=False, kw_only=True)
-class CaptionData(DataModule):
+class CaptionData(BucketedData):
     """Pictures (B, C, Y, X), or features of their regions (B, R, F), and captions (B, U).
 
     In training, a picture with several captions has one of them as target in each epoch, in turn. In validation and
@@ -65,10 +67,8 @@ class CaptionData(DataModule):
     """
 
     batch_size: int = 64
-    limit: int | None = None
     max_length: int = 100
     truncate: bool = False
-    seed: int = 0
     tokenizer: str = "words"
     min_frequency: int = 1
     vocabulary_size: int | None = None
@@ -77,7 +77,8 @@ class CaptionData(DataModule):
     largest_output: ClassVar[int] = 100_000
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "batch_size", "limit", "max_length", "min_frequency")
+        super().__post_init__()
+        check_at_least_one(self, "max_length", "min_frequency")
         check_vocabulary_size(self.vocabulary_size, len(TARGET_SPECIALS))
 
     @abstractmethod
@@ -101,16 +102,14 @@ class CaptionData(DataModule):
         check_splits(self, splits, Captioned, "a Captioned")
         if spec is not None and (spec.kind, spec.input_size, spec.picture) != ("transduction", *self.input_sizes()):
             raise DataError("the saved run was trained on other data, or pictures of another size: choose other data")
-        for split in ("train", "validation"):
-            if split not in splits or not splits[split].captions:
-                raise DataError(f"the {split} split of the data has no pictures: give some")
+        check_filled(self, {split: captioned.captions for split, captioned in splits.items()}, "pictures")
         if spec is None:
             texts = [caption for captions in splits["train"].captions for caption in captions]
             options = (TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
             spec = self._spec(TextCodec.learn(self.tokenizer, texts, *options))
         self.spec = spec
         self._encoded = {split: self._encode(captioned) for split, captioned in splits.items() if captioned.captions}
-        self._plans = Plans(self.splits(), self._lengths, self.seed, self.batch_size)
+        self.plan_batches({split: len(encoded.rows) for split, encoded in self._encoded.items()})
 
     def _encode(self, captioned: Captioned) -> _Encoded:
         codec = self.spec.targets
@@ -134,45 +133,27 @@ class CaptionData(DataModule):
             references.append([text for _, text in encoded])
         return _Encoded(captioned.pictures, rows, Ragged(ids), first, [len(texts) for texts in references], references)
 
-    def splits(self) -> dict[str, int]:
-        return {split: len(encoded.rows) for split, encoded in self._encoded.items()}
-
-    def num_batches(self, split: str, epoch: int = 0) -> int:
-        return self._plans.number(split, epoch)
-
-    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        plan = self._plans.of(split, epoch)
-        captions = self._chosen(split, epoch)
-        for number, rows in enumerate(plan[start:], start):
-            batch = self._batch(split, rows, captions)
-            yield self.varied(batch, epoch, number) if split == "train" else batch
-
-    def plain_batches(self, split: str) -> Iterator[Batch]:
-        """In the order of the data, whatever the seed."""
+    def batch_of(self, split: str, rows: list[int], epoch: int, number: int | None) -> Batch:
         encoded = self._encoded[split]
-        for rows in torch.arange(len(encoded.rows)).split(self.batch_size):
-            yield self._batch(split, rows.tolist(), encoded.first)
-
-    def _batch(self, split: str, rows: list[int], captions: list[int]) -> Batch:
-        encoded = self._encoded[split]
-        targets, target_lengths = encoded.captions.gather([captions[row] for row in rows])
+        captions = [encoded.first[row] if number is None else encoded.caption_of(row, epoch) for row in rows]
+        targets, target_lengths = encoded.captions.gather(captions)
         pictures = encoded.pictures.gather([encoded.rows[row] for row in rows])
         references = [encoded.references[row] for row in rows]
         lengths = torch.full((len(rows),), 1 if pictures.dim() == 4 else pictures.shape[1])
-        return Batch(pictures, lengths, targets, target_lengths, padded=False, references=references)
+        batch = Batch(pictures, lengths, targets, target_lengths, padded=False, references=references)
+        return batch if number is None else self.varied(batch, epoch, number)
 
     def varied(self, batch: Batch, epoch: int, number: int) -> Batch:
         """Augment a training batch, depending on the epoch and the number of the batch; by default not at all."""
         return batch
 
-    def _chosen(self, split: str, epoch: int) -> list[int]:
-        """The row in `captions` of the target of each picture."""
-        encoded = self._encoded[split]
-        if split != "train":
-            return encoded.first
-        places = enumerate(zip(encoded.first, encoded.number, strict=True))
-        return [first + (epoch + row) % number for row, (first, number) in places]
-
-    def _lengths(self, split: str, epoch: int) -> list[int]:
+    def row_lengths(self, split: str, epoch: int) -> list[int]:
         """The lengths of the targets, so that captions of similar length share a batch."""
-        return self._encoded[split].captions.lengths[self._chosen(split, epoch)].tolist()
+        encoded = self._encoded[split]
+        chosen = encoded.first
+        if split == "train":
+            chosen = [encoded.caption_of(row, epoch) for row in range(len(encoded.rows))]
+        return encoded.captions.lengths[chosen].tolist()
+
+    def padding_share(self) -> None:
+        """Pictures are not padded."""

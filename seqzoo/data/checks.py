@@ -1,10 +1,11 @@
-"""Checks of options that several data sets share."""
+"""Checks of options, and of what `read` returns, that several data sets share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any
 
+from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.own_parts import wrong_result
 from seqzoo.contracts.parts import DataModule
 from seqzoo.data.splits import SPLITS
@@ -95,15 +96,19 @@ def check_items(
                 raise wrong_result(data, "read", item, f"{wanted} as the items of each split; {place}")
 
 
-def unseen_labels(where: Mapping[str, str], trained: Collection[str]) -> list[str]:
-    """A remark on labels that only occur outside the training split; empty if there are none.
+def check_filled(data: DataModule, splits: Mapping[str, Sized], items: str) -> None:
+    """Check that the training and the validation split have examples.
 
     Args:
-        where: each label and a place where it occurs.
-        trained: the labels of the training split.
+        data: the data module, whose options the message names.
+        splits: the examples of each split.
+        items: what they are called.
+
+    Raises:
+        DataError: one of these splits is empty or missing.
     """
-    unseen = sorted(where.keys() - set(trained))
-    if not unseen:
-        return []
-    listed = ", ".join([*(f"{label} at {where[label]}" for label in unseen[:3]), *["..."] * (len(unseen) > 3)])
-    return [f"labels that do not occur in training and cannot be predicted: {listed}"]
+    for split in SPLITS[:2]:
+        if not len(splits.get(split, ())):
+            advice = f" with data.{split}" if hasattr(data, split) else ""
+            advice += f", or raise data.{split}_fraction" if hasattr(data, f"{split}_fraction") else ""
+            raise DataError(f"the {split} split of the data has no {items}: give more{advice}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -18,14 +17,15 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import UNKNOWN, Batch
 from seqzoo.contracts.errors import DataError, SeqzooError, program
-from seqzoo.contracts.parts import DataModule
-from seqzoo.contracts.span_notation import OUTSIDE, parse, scheme_of, tags_of
+from seqzoo.contracts.span_notation import scheme_of
 from seqzoo.contracts.spec import Codec, DataSpec
 from seqzoo.contracts.survey import Survey, measure_texts
-from seqzoo.data.batching.bucketing import Length, Plans, padding_share
+from seqzoo.data.batching.bucketed_data import BucketedData
+from seqzoo.data.batching.bucketing import Length, padding_share
 from seqzoo.data.batching.ragged import Ragged, is_padded
 from seqzoo.data.channels import model_inputs
-from seqzoo.data.checks import check_at_least_one, check_items, check_sizes, check_splits, unseen_labels
+from seqzoo.data.checks import check_at_least_one, check_filled, check_items, check_splits
+from seqzoo.data.label_codecs import are_numbers, check_classes, label_codec, tag_codec, unseen_labels
 from seqzoo.data.numbers import parse_steps
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
 from seqzoo.data.sources.notes import given_frames
@@ -96,7 +96,7 @@ class Encoded(NamedTuple):
 
 
 @dataclass(eq=False, kw_only=True)
-class ExampleData(DataModule):
+class ExampleData(BucketedData):
     """The base of data sets of separate examples.
 
     It reads the examples, builds vocabularies from the training split, encodes all splits once and makes batches of
@@ -106,10 +106,8 @@ class ExampleData(DataModule):
 
     batch_size: int = 64
     max_tokens: int | None = None
-    limit: int | None = None
     max_length: int = 1000
     truncate: bool = False
-    seed: int = 0
     min_frequency: int = 1
     vocabulary_size: int | None = None
 
@@ -119,8 +117,8 @@ class ExampleData(DataModule):
     largest_output: ClassVar[int] = 1_000
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "batch_size", "max_tokens", "limit", "max_length", "min_frequency")
-        check_sizes(self)
+        super().__post_init__()
+        check_at_least_one(self, "max_tokens", "max_length", "min_frequency")
         check_vocabulary_size(self.vocabulary_size, len(self.special_tokens))
 
     @abstractmethod
@@ -168,10 +166,7 @@ class ExampleData(DataModule):
         if spec is not None and spec.kind != self.kind:
             raise DataError(f"the saved run is for {spec.kind}, this data for {self.kind}: choose other data")
         examples = self._checked_read()
-        for split in ("train", "validation"):
-            if not examples.get(split):
-                option = "data.train" if split == "train" else "data.validation, or raise data.validation_fraction"
-                raise DataError(f"the {split} split of the data has no examples: give more with {option}")
+        check_filled(self, examples, "examples")
         # from all examples, before `limit`, so that a short trial builds the model of the full run
         self.spec = self.enriched(self._count(examples["train"]), examples) if spec is None else spec
         self._encoded = {
@@ -180,40 +175,28 @@ class ExampleData(DataModule):
             if all_of_split
         }
         if truncated := sum(encoded.truncated for encoded in self._encoded.values()):
-            count = f"{truncated:,} of {sum(self.splits().values()):,} examples"
+            count = f"{truncated:,} of {sum(len(encoded.inputs) for encoded in self._encoded.values()):,} examples"
             self.remarks = [*self.remarks, f"{count} were truncated to data.max_length={self.max_length:,} tokens"]
         unknown = float((self._encoded["validation"].inputs.ids == UNKNOWN).double().mean())
         if unknown > 0.5 and isinstance(self.spec.inputs, TextCodec) and isinstance(examples["train"][0].source, str):
             share = f"{unknown:.0%} of the validation tokens are unknown"
             question = f"is the tokenizer, {self.spec.inputs.name}, right for these texts?"
             self.remarks = [*self.remarks, f"{share}: {question}"]
-        self._plans = Plans(self.splits(), self._lengths, self.seed, self.batch_size, self.max_tokens)
-
-    def splits(self) -> dict[str, int]:
-        return {split: len(encoded.inputs) for split, encoded in self._encoded.items()}
-
-    def num_batches(self, split: str, epoch: int = 0) -> int:
-        return self._plans.number(split, epoch)
-
-    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        for rows in self._plans.of(split, epoch)[start:]:
-            yield self._batch(self._encoded[split], rows)
+        self.plan_batches({split: len(encoded.inputs) for split, encoded in self._encoded.items()}, self.max_tokens)
 
     def plain_batches(self, split: str) -> Iterator[Batch]:
-        """In the order of the data, whatever the seed."""
-        encoded, codec = self._encoded[split], cast(TextCodec, self.spec.inputs)
-        tokens = encoded.tokens(codec.vocabulary)
-        for start in range(0, len(encoded.inputs), self.batch_size):
-            rows = [*range(start, min(start + self.batch_size, len(encoded.inputs)))]
-            yield replace(self._batch(encoded, rows), tokens=[*islice(tokens, len(rows))])
+        tokens = self._encoded[split].tokens(cast(TextCodec, self.spec.inputs).vocabulary)
+        for batch in super().plain_batches(split):
+            yield replace(batch, tokens=[*islice(tokens, len(batch.lengths))])
 
     def padding_share(self) -> float:
         return padding_share(self._encoded["train"].inputs.lengths.tolist(), self._plans.of("train", 0))
 
-    def _lengths(self, split: str, epoch: int) -> Sequence[Length]:
+    def row_lengths(self, split: str, epoch: int) -> Sequence[Length]:
         return self._encoded[split].lengths
 
-    def _batch(self, encoded: Encoded, rows: list[int]) -> Batch:
+    def batch_of(self, split: str, rows: list[int], epoch: int, number: int | None) -> Batch:
+        encoded = self._encoded[split]
         inputs, lengths = encoded.inputs.gather(rows)
         spelling = None if encoded.spellings is None else encoded.spellings.gather(rows)
         targets, target_lengths = self.stack_targets(encoded.targets, rows)
@@ -321,7 +304,7 @@ class ClassificationData(LabelledData):
 
     def measure(self, examples: list[Example]) -> Survey:
         classes = self.target_codec(examples).labels
-        return replace(super().measure(examples), ratings=len(classes) > 2 and _are_numbers(classes))
+        return replace(super().measure(examples), ratings=len(classes) > 2 and are_numbers(classes))
 
     def target_codec(self, examples: list[Example]) -> LabelCodec:
         return label_codec({str(example.target): example.where for example in examples})
@@ -335,10 +318,7 @@ class ClassificationData(LabelledData):
     def _count(self, examples: list[Example]) -> DataSpec:
         spec = super()._count(examples)
         counts = Counter(str(example.target) for example in examples)
-        if len(counts) < 2:
-            raise DataError(
-                f"every training example has the label {min(counts)!r}: give examples of two classes or more"
-            )
+        check_classes(counts, "example")
         classes = [counts[spec.target_codec.decode([i])] for i in range(spec.output_size)]
         return replace(spec, marked=self.marks_targets(), class_counts=classes)
 
@@ -360,7 +340,7 @@ class TaggingData(LabelledData):
     kind = "tagging"
 
     def target_codec(self, examples: list[Example]) -> Codec:
-        return tag_codec(examples, scheme_of(list(example.target) for example in examples))
+        return tag_codec(_tags(examples), scheme_of(list(example.target) for example in examples))
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if len(example.target) != len(source):
@@ -368,46 +348,11 @@ class TaggingData(LabelledData):
         return codec.encode(fit(list(example.target), self.max_length, self.truncate))
 
     def every_label(self, examples: list[Example], trained: LabelCodec) -> LabelCodec:
-        return tag_codec(examples, trained.scheme)
+        return tag_codec(_tags(examples), trained.scheme)
 
 
-def label_codec(where: Mapping[str, str]) -> LabelCodec:
-    """The codec of labels: in numeric order if all of them are numbers, else in alphabetic order.
-
-    Args:
-        where: file and line of an example of each label, for messages.
-
-    Raises:
-        DataError: all labels are numbers, but not all are finite.
-    """
-    if not _are_numbers(where):
-        return LabelCodec(sorted(where))
-    numbers = {label: float(label) for label in where}
-    for label, number in numbers.items():
-        if not math.isfinite(number):
-            raise DataError(
-                f"{where[label]}: the label is {label}, but all others are finite numbers: correct or remove the "
-                "example"
-            )
-    return LabelCodec(sorted(numbers, key=numbers.__getitem__))
-
-
-def _are_numbers(labels: Iterable[str]) -> bool:
-    """Whether all labels are numbers."""
-    try:
-        return bool([*map(float, labels)])
-    except ValueError:
-        return False
-
-
-def tag_codec(examples: Sequence[Example], scheme: str | None) -> LabelCodec:
-    """The tags of examples. With a scheme, all of its tags for the types that occur, since some, such as that of a name
-    of one token, may occur in other splits alone.
-    """
-    tags = {tag for example in examples for tag in example.target}
-    if scheme is None:
-        return LabelCodec(sorted(tags))
-    return LabelCodec(tags_of({parse(tag).kind for tag in tags - {OUTSIDE}}, scheme), scheme)
+def _tags(examples: Sequence[Example]) -> set[str]:
+    return {tag for example in examples for tag in example.target}
 
 
 class TransductionData(ExampleData):

@@ -12,13 +12,12 @@ from torch import Tensor
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.note_notation import FINEST_GRID, KEYS
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey, measure_steps
-from seqzoo.data.batching.bucketing import Plans, padding_share
+from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
-from seqzoo.data.checks import check_at_least_one, check_items, check_sizes, check_splits
+from seqzoo.data.checks import check_at_least_one, check_filled, check_items, check_splits
 from seqzoo.data.examples import evenly
 from seqzoo.data.sources.notes import Piece
 from seqzoo.data.splits import part_of
@@ -70,7 +69,7 @@ class Pieces:
 
 
 @dataclass(eq=False, kw_only=True)
-class Music(DataModule):
+class Music(BucketedData):
     """The base of data sets of polyphonic music. A subclass implements `read`.
 
     Inputs are the frames 1 to T - 1 of a piece, (B, T - 1, 88), 1 where a note sounds; targets are the frames 2 to T.
@@ -82,23 +81,19 @@ class Music(DataModule):
         window: maximum number of steps of a batch, over which errors are backpropagated.
         transpose: maximum number of semitones by which a training piece is transposed at random, up or down.
         steps_per_quarter: steps of the grid per quarter note, at most 96.
-        limit: maximum number of pieces per split, taken at even intervals.
-        seed: of the order and the transposition of the training pieces.
     """
 
     batch_size: int = 2
     window: int = 256
     transpose: int = 0
     steps_per_quarter: int = 1
-    limit: int | None = None
-    seed: int = 0
 
     numbers = True
     stateful = True
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "batch_size", "window", "limit")
-        check_sizes(self)
+        super().__post_init__()
+        check_at_least_one(self, "window")
         if not 1 <= self.steps_per_quarter <= FINEST_GRID:
             raise ValueError(f"steps_per_quarter={self.steps_per_quarter} must be between 1 and {FINEST_GRID}")
         if not 0 <= self.transpose < KEYS:
@@ -133,15 +128,12 @@ class Music(DataModule):
             split: Pieces([piece.frames for piece in evenly(pieces, self.limit)])
             for split, pieces in self._checked_read().items()
         }
-        for split in ("train", "validation"):
-            if split not in self._pieces:
-                raise DataError(f"the {split} split of the data has no pieces: give more")
-        self._plans = Plans(
-            self.splits(), lambda split, _: self._of(split).lengths.tolist(), self.seed, self.batch_size
-        )
+        rows = {split: pieces.lengths for split, pieces in self._pieces.items()}
+        check_filled(self, rows, "pieces")
+        self.plan_batches({split: len(lengths) for split, lengths in rows.items()})
 
-    def splits(self) -> dict[str, int]:
-        return {split: len(pieces.lengths) for split, pieces in self._pieces.items()}
+    def row_lengths(self, split: str, epoch: int) -> list[int]:
+        return self._of(split).lengths.tolist()
 
     def num_batches(self, split: str, epoch: int = 0) -> int:
         return sum(self._windows(split, rows) for rows in self._plans.of(split, epoch))
@@ -162,9 +154,6 @@ class Music(DataModule):
         pieces = self._of(split)
         for row, length in enumerate(pieces.lengths.tolist()):
             yield pieces.window([row], 0, length)
-
-    def padding_share(self) -> float:
-        return padding_share(self._of("train").lengths.tolist(), self._plans.of("train", 0))
 
     def _window(self, pieces: Pieces, rows: list[int], window: int, shifts: Tensor | None) -> Batch:
         """A window of those pieces that last until there."""

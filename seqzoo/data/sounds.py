@@ -17,13 +17,14 @@ from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.options import fits
 from seqzoo.contracts.own_parts import wrong_result
-from seqzoo.contracts.parts import DataModule, Row
+from seqzoo.contracts.parts import Row
 from seqzoo.contracts.spec import FASTEST_RATE, Codec, DataSpec
-from seqzoo.data.batching.bucketing import Plans, padding_share
+from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
-from seqzoo.data.checks import check_at_least_one, check_splits, unseen_labels
-from seqzoo.data.examples import label_codec, located
+from seqzoo.data.checks import check_at_least_one, check_filled, check_splits
+from seqzoo.data.examples import located
+from seqzoo.data.label_codecs import check_classes, label_codec, unseen_labels
 from seqzoo.data.sources.sound import block_size, blocks, resample
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS, check_vocabulary_size
@@ -65,7 +66,7 @@ class _Encoded(NamedTuple):
 
 
 @dataclass(eq=False, kw_only=True)
-class SoundData(DataModule):
+class SoundData(BucketedData):
     """Sound in steps of I samples (B, T, I), and texts (B, U) or classes (B,).
 
     Args:
@@ -75,25 +76,19 @@ class SoundData(DataModule):
         max_seconds: maximum length of a recording.
         speed: training recordings are played faster or slower, by up to this share (Ko et al., Audio Augmentation for
             Speech Recognition, 2015, https://www.isca-archive.org/interspeech_2015/ko15_interspeech.html).
-        batch_size: recordings per batch.
-        limit: maximum number of recordings per split.
-        seed: of the order, and of the augmentation.
     """
 
     rate: int | None = None
     step: float = 0.01
     max_seconds: float = 60.0
     speed: float = 0.0
-    batch_size: int = 32
-    limit: int | None = None
-    seed: int = 0
 
     numbers = True
     window = 100
     largest_output: ClassVar[int] = 1_000
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "batch_size", "limit")
+        super().__post_init__()
         if self.rate is not None and not 1 <= self.rate <= FASTEST_RATE:
             raise ValueError(f"rate={self.rate} must be between 1 and {FASTEST_RATE:,} Hz")
         if not 0 <= self.speed <= 0.5:
@@ -146,15 +141,12 @@ class SoundData(DataModule):
         if spec is not None and (spec.kind != self.kind or spec.rate is None):
             raise DataError(f"the saved run is for {spec.kind}, this data for {self.kind} of sound: choose other data")
         self._splits, rate = self._checked_read(self.rate if spec is None else spec.rate)
-        for split in ("train", "validation"):
-            if split not in self._splits:
-                raise DataError(f"the {split} split of the data has no recordings: give some")
+        check_filled(self, {split: sounds.where for split, sounds in self._splits.items()}, "recordings")
         self.spec = self._learn(rate) if spec is None else spec
         if self.spec.input_size != block_size(rate, self.step):
             raise DataError(f"data.step={self.step} is not that of the saved run: choose the same")
         self._encoded: dict[str, tuple[int, _Encoded]] = {}
-        sizes = {split: len(sounds.where) for split, sounds in self._splits.items()}
-        self._plans = Plans(sizes, lambda split, epoch: self._of(split, epoch).steps, self.seed, self.batch_size)
+        self.plan_batches({split: len(sounds.where) for split, sounds in self._splits.items()})
         self._check_lengths(rate)
         for split in self._splits:
             self._of(split, 0)
@@ -164,8 +156,7 @@ class SoundData(DataModule):
         if self.has_texts:
             return self._spec(rate, self.learn_texts(texts))
         counts = Counter(texts)
-        if len(counts) < 2:
-            raise DataError(f"every training recording has the class {min(counts)!r}: give two classes or more")
+        check_classes(counts, "recording")
         where: dict[str, str] = {}
         for sounds in self._splits.values():
             for label, place in zip(sounds.targets(0), sounds.where, strict=True):
@@ -201,32 +192,17 @@ class SoundData(DataModule):
         self._encoded[split] = (epoch, _Encoded(ids, written, steps))
         return self._encoded[split][1]
 
-    def splits(self) -> dict[str, int]:
-        return dict(self._plans.rows)
-
-    def num_batches(self, split: str, epoch: int = 0) -> int:
-        return self._plans.number(split, epoch)
-
-    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        for number, rows in enumerate(self._plans.of(split, epoch)[start:], start):
-            generator = generator_at(self.seed, epoch, number) if split == "train" and self.speed else None
-            yield self._batch(split, rows, epoch, generator)
-
-    def plain_batches(self, split: str) -> Iterator[Batch]:
-        """In the order of the data, whatever the seed."""
-        for rows in torch.arange(self._plans.rows[split]).split(self.batch_size):
-            yield self._batch(split, rows.tolist(), 0, None)
+    def row_lengths(self, split: str, epoch: int) -> list[int]:
+        return self._of(split, epoch).steps
 
     def rows(self, split: str) -> Iterator[Row]:
         encoded = self._of(split, 0)
         return map(Row, self._splits[split].where, encoded.steps, encoded.ids)
 
-    def padding_share(self) -> float:
-        return padding_share(self._of("train", 0).steps, self._plans.of("train", 0))
-
-    def _batch(self, split: str, rows: list[int], epoch: int, generator: torch.Generator | None) -> Batch:
+    def batch_of(self, split: str, rows: list[int], epoch: int, number: int | None) -> Batch:
         sounds, encoded = self._splits[split].gather(rows, epoch), self._of(split, epoch)
-        if generator is not None:
+        if number is not None and self.speed:
+            generator = generator_at(self.seed, epoch, number)
             sounds = [at_speed(sound, self.speed, generator) for sound in sounds]
         steps = [blocks(sound, self.spec.input_size) for sound in sounds]
         lengths = torch.tensor([len(row) for row in steps])

@@ -94,11 +94,14 @@ def _fill(order: list[int], lengths: Sequence[Length], batch_size: int, max_toke
     batches: list[list[int]] = []
     for index in order:
         length = lengths[index]
-        longest = length if isinstance(length, int) else length[0]
-        if not batches or len(batches[-1]) == batch_size or (len(batches[-1]) + 1) * longest > max_tokens:
+        if not batches or len(batches[-1]) == batch_size or (len(batches[-1]) + 1) * _steps(length) > max_tokens:
             batches.append([])
         batches[-1].append(index)
     return batches
+
+
+def _steps(length: Length) -> int:
+    return length if isinstance(length, int) else length[0]
 
 
 def by_both_sides(source: int, target: int) -> Length:
@@ -109,7 +112,7 @@ def by_both_sides(source: int, target: int) -> Length:
     return longest, difference if longest % 2 else -difference
 
 
-def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
+def padding_share(lengths: Sequence[Length], batches: Sequence[Sequence[int]]) -> float:
     """The share of padded steps, 0 to 1."""
-    steps = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
-    return 1 - sum(lengths[i] for batch in batches for i in batch) / steps if steps else 0.0
+    steps = sum(len(batch) * max(_steps(lengths[i]) for i in batch) for batch in batches)
+    return 1 - sum(_steps(lengths[i]) for batch in batches for i in batch) / steps if steps else 0.0

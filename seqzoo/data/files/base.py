@@ -12,7 +12,6 @@ from seqzoo.data.files.held_out import HeldOut
 from seqzoo.data.sources.detection import AUTO, encoding_statement, find_dialect, find_encoding
 from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.reading import Row, read_text
-from seqzoo.data.sources.source import Source
 from seqzoo.data.sources.tables import dialect_by_name, read_table
 
 LISTED = 3
@@ -25,18 +24,13 @@ class Files(LocatedData):
 
     Args:
         encoding: of the files; auto: detected, see `seqzoo.data.sources.detection.find_encoding`.
-        source: where the files can be downloaded, as of `seqzoo.data.sources.source.Source`.
     """
 
     encoding: str = AUTO
-    source: dict | None = None
 
     def __post_init__(self) -> None:
         self._detected: dict[str, list[str]] = {}
-        if self.source is not None:
-            Source.from_plain(self.source)
-        # the other base class, such as ExampleData, checks its options
-        getattr(super(), "__post_init__", lambda: None)()
+        super().__post_init__()
 
     def encoding_of(self, path: str) -> str:
         """The encoding of a file."""

@@ -22,7 +22,6 @@ from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.numbers import SequenceData, Sequences
 from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.packed import read_bytes
-from seqzoo.data.sources.source import Source
 from seqzoo.data.splits import GENERATION_SEED
 from seqzoo.data.text.codec import LabelCodec
 
@@ -42,7 +41,6 @@ class IdxImages(LocatedData, SequenceData):
         validation_size: number of pictures that are held out of the training file, the same ones in all runs.
         order: rows: T rows of I pixels; pixels: one pixel per step, row by row; permuted: one pixel per step, in a
             fixed random order that is the same for all pictures and runs.
-        source: as of `seqzoo.data.files.base.Files`.
     """
 
     train_images: str
@@ -52,15 +50,12 @@ class IdxImages(LocatedData, SequenceData):
     validation_size: int = 5_000
     order: Literal["rows", "pixels", "permuted"] = "rows"
     batch_size: int = 64
-    source: dict | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "validation_size")
         if (self.test_images is None) != (self.test_labels is None):
             raise ValueError("test_images and test_labels belong together: give both, or neither")
-        if self.source is not None:
-            Source.from_plain(self.source)
 
     def expected_spec(self) -> DataSpec:
         return DataSpec("classification", WIDTH if self.order == "rows" else 1, CLASSES)

@@ -14,7 +14,6 @@ from seqzoo.data.music import Music
 from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.notes import NAMES_OF_SPLITS, SUFFIXES, Piece, read_notes
 from seqzoo.data.sources.packed import members, unpacked_name
-from seqzoo.data.sources.source import Source
 from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
 
 
@@ -33,7 +32,6 @@ class MusicFiles(LocatedData, Music):
         test_fraction: share of the training pieces that is held out for the test.
         steps_per_quarter: as of `Music`. MIDI is read on this grid; JSON and MATLAB files must have it.
         skip_unreadable: leave out files that cannot be read, or that have notes outside the 88 keys.
-        source: as of `seqzoo.data.files.base.Files`.
     """
 
     acts_with: ClassVar[dict[str, str]] = {"validation_fraction": "validation=null", "test_fraction": "test=null"}
@@ -45,13 +43,10 @@ class MusicFiles(LocatedData, Music):
     test_fraction: float = 0.0
     steps_per_quarter: int = 4
     skip_unreadable: bool = False
-    source: dict | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fractions(self)
-        if self.source is not None:
-            Source.from_plain(self.source)
 
     def read(self) -> dict[str, list[Piece]]:
         self.remarks = []

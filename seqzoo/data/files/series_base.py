@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -13,10 +13,10 @@ from torch.nn.utils.rnn import pad_sequence
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.batching.bucketing import Plans, padding_share
+from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.channels import constant_channels
-from seqzoo.data.checks import check_at_least_one, check_fractions
+from seqzoo.data.checks import check_filled, check_fractions
 from seqzoo.data.files.base import LISTED, Files
 from seqzoo.data.sources.detection import find_dialect
 from seqzoo.data.sources.reading import read_text
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 
 @dataclass(eq=False, kw_only=True)
-class SeriesData(Files):
+class SeriesData(Files, BucketedData):
     """Series from files. Inputs (B, T, I) are scaled by mean and standard deviation of the training split;
     `seqzoo.data.channels` says how missing values and times become inputs.
 
@@ -72,8 +72,6 @@ class SeriesData(Files):
     validation_fraction: float = 0.2
     test_fraction: float = 0.0
     batch_size: int = 16
-    limit: int | None = None
-    seed: int = 0
 
     numbers = True
     labelled: ClassVar[bool] = True
@@ -81,39 +79,19 @@ class SeriesData(Files):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least_one(self, "batch_size", "limit")
         check_fractions(self)
         self._rows: dict[str, list[Row]] = {}
 
-    def splits(self) -> dict[str, int]:
-        return {split: len(rows) for split, rows in self._rows.items()}
-
-    def num_batches(self, split: str, epoch: int = 0) -> int:
-        return self._plans.number(split, epoch)
-
-    def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        for places in self._plans.of(split, epoch)[start:]:
-            yield self._batch([self._rows[split][place] for place in places])
-
-    def plain_batches(self, split: str) -> Iterator[Batch]:
-        """In the order of the data, whatever the seed."""
-        rows = self._rows[split]
-        for start in range(0, len(rows), self.batch_size):
-            yield self._batch(rows[start : start + self.batch_size])
-
-    def padding_share(self) -> float:
-        return padding_share(self._lengths("train", 0), self._plans.of("train", 0))
-
-    def _lengths(self, split: str, epoch: int) -> list[int]:
+    def row_lengths(self, split: str, epoch: int) -> list[int]:
         return [len(row.inputs) for row in self._rows[split]]
 
-    def _batch(self, rows: Sequence[Row]) -> Batch:
-        lengths = torch.tensor([len(row.inputs) for row in rows])
-        inputs = pad_sequence([row.inputs for row in rows], batch_first=True)
-        targets = [row.target for row in rows]
+    def batch_of(self, split: str, rows: list[int], epoch: int, number: int | None) -> Batch:
+        inputs = [self._rows[split][row].inputs for row in rows]
+        targets = [self._rows[split][row].target for row in rows]
+        lengths = torch.tensor([len(values) for values in inputs])
         per_step = self.spec.kind == "tagging" or self.spec.per_step
         joined = pad_sequence(targets, batch_first=True) if per_step else torch.stack(targets)
-        return Batch(inputs, lengths, joined, padded=is_padded(lengths))
+        return Batch(pad_sequence(inputs, batch_first=True), lengths, joined, padded=is_padded(lengths))
 
     def _read_files(self) -> dict[str, SeriesFile]:
         """The files of the splits, which have the same channels and the same kind of labels."""
@@ -171,9 +149,6 @@ class SeriesData(Files):
 
     def _cut(self, rows: dict[str, list[Row]]) -> None:
         """Set the rows of each split."""
-        for split in ("train", "validation"):
-            if not rows.get(split):
-                option = "data.train" if split == "train" else "data.validation, or raise data.validation_fraction"
-                raise DataError(f"the {split} split of the data has no series: give more with {option}")
+        check_filled(self, rows, "series")
         self._rows = rows
-        self._plans = Plans(self.splits(), self._lengths, self.seed, self.batch_size)
+        self.plan_batches({split: len(of_split) for split, of_split in rows.items()})

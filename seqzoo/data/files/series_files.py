@@ -13,9 +13,9 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import Channels, DataSpec
 from seqzoo.contracts.survey import Survey, measure_steps
 from seqzoo.data.channels import fit_channels, model_inputs
-from seqzoo.data.checks import unseen_labels
-from seqzoo.data.examples import evenly, label_codec
+from seqzoo.data.examples import evenly
 from seqzoo.data.files.series_base import EXPECTED_CHANNELS, Row, SeriesData
+from seqzoo.data.label_codecs import check_classes, label_codec, unseen_labels
 from seqzoo.data.sources.series_content import Columns, Series, SeriesFile
 from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
 
@@ -87,10 +87,7 @@ class SeriesFiles(SeriesData):
         per_step = any(isinstance(example.label, list) for example in everything)
         counts = Counter(label for example in series["train"] for label in labels_of(example, per_step))
         where = {label: example.where for example in everything for label in labels_of(example, per_step)}
-        if len(counts) < 2:
-            raise DataError(
-                f"every training series has the label {min(counts)!r}: give examples of two classes or more"
-            )
+        check_classes(counts, "series")
         self.remarks = [*self.remarks, *unseen_labels(where, counts)]
         codec = label_codec({**dict.fromkeys(file.classes, self.train), **where})
         kind = "tagging" if per_step else "classification"

@@ -22,7 +22,6 @@ from seqzoo.data.sources.detection import find_dialect
 from seqzoo.data.sources.locations import LocatedData, data_root
 from seqzoo.data.sources.reading import filled_lines, read_text
 from seqzoo.data.sources.sound import SUFFIXES, Header, read_header, read_sound, resample, sound_files, soundfile
-from seqzoo.data.sources.source import Source
 from seqzoo.data.sources.tables import JSON, dialect_by_name, json_objects, split_rows
 from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
 
@@ -85,19 +84,12 @@ class RecordedData(LocatedData, SoundData):
     """Data sets of recordings in files. A subclass implements `recordings`.
 
     Args:
-        source: as of `seqzoo.data.files.base.Files`.
         keep: keep the recordings in memory, 4 bytes per sample; otherwise they are read whenever they are used.
         skip_unreadable: leave out recordings that are missing or damaged; a remark lists them.
     """
 
     keep: bool = True
     skip_unreadable: bool = False
-    source: dict | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.source is not None:
-            Source.from_plain(self.source)
 
     @abstractmethod
     def recordings(self) -> dict[str, list[Recording]]:

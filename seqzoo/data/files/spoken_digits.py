@@ -17,7 +17,6 @@ from torch import Tensor
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.chance import generator_at
-from seqzoo.data.checks import check_sizes
 from seqzoo.data.files.sound_files import RecordedData, Recording, SoundFiles
 from seqzoo.data.sounds import Sounds, TranscribedData
 from seqzoo.data.sources.sound import sound_files
@@ -110,7 +109,6 @@ class SpokenDigitStrings(SpokenDigits, TranscribedData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_sizes(self)
         if not 0 <= self.pause <= 10:
             raise ValueError(f"pause={self.pause} is a time in seconds, at least 0 and at most 10")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 
 from seqzoo.contracts.note_notation import KEYS, LOWEST
-from seqzoo.data.checks import check_sizes
 from seqzoo.data.generated.generating import distinct_splits
 from seqzoo.data.music import Music
 from seqzoo.data.sources.notes import Piece
@@ -39,7 +38,6 @@ class ChordProgressions(Music):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_sizes(self)
         if self.steps < 8:
             raise ValueError(f"steps={self.steps} is too small: the shortest piece has 8 frames")
 

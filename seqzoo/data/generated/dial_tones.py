@@ -15,7 +15,6 @@ from torch import Tensor
 
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.chance import generator_at
-from seqzoo.data.checks import check_sizes
 from seqzoo.data.generated.generating import distinct_splits
 from seqzoo.data.sounds import Sounds, TranscribedData
 from seqzoo.data.splits import GENERATION_SEED, SPLITS, split_sizes
@@ -49,7 +48,6 @@ class DialTones(TranscribedData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_sizes(self)
         if not 0 <= self.noise <= 10:
             raise ValueError(f"noise={self.noise} is a standard deviation, at least 0 and at most 10")
 

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from seqzoo.data.captions import CaptionData, Captioned
-from seqzoo.data.checks import check_sizes
 from seqzoo.data.splits import GENERATION_SEED, SPLITS
 
 COLOURS = {
@@ -112,10 +111,6 @@ class Shapes(CaptionData):
     test_size: int = 1_000
 
     largest_output = 36
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_sizes(self)
 
     def input_sizes(self) -> tuple[int, list[int] | None]:
         return 3, [3, SIZE, SIZE]

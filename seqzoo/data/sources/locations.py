@@ -25,19 +25,27 @@ class LocatedData(DataModule):
 
     Args:
         root: the folder for all data, see `data_root`.
+        source: where the files can be downloaded, as of `seqzoo.data.sources.source.Source`.
     """
 
     root: str | None = None
+    source: dict | None = None
+
+    def __post_init__(self) -> None:
+        if self.source is not None:
+            Source.from_plain(self.source)
+        # the other base class, such as ExampleData, checks its options
+        getattr(super(), "__post_init__", lambda: None)()
 
     def path(self, name: str) -> str:
         """The path of a file that an option names, see `locate`."""
-        path = self._located(name, lambda place: locate(place, self.root, self._source))
+        path = self._located(name, lambda place: locate(place, self.root, self.source))
         self.note(name, path, [path.partition("::")[0]])
         return path
 
     def matching(self, pattern: str) -> dict[str, list[str]]:
         """The paths of the files of a pattern by their labels, see `locate_all`."""
-        place, labels = self._located(pattern, lambda place: locate_all(place, self.root, self._source))
+        place, labels = self._located(pattern, lambda place: locate_all(place, self.root, self.source))
         files = {path.partition("::")[0] for paths in labels.values() for path in paths}
         self.note(pattern, place, files)
         return labels
@@ -54,10 +62,6 @@ class LocatedData(DataModule):
     def note(self, name: str, path: str, files: Iterable[str]) -> None:
         """Record the files that are read for a name in the options, which stands for this path."""
         self.files[name] = ReadFiles(str(Path(path).absolute()), sorted(str(Path(file).absolute()) for file in files))
-
-    @property
-    def _source(self) -> dict | None:
-        return getattr(self, "source", None)
 
     def _located(self, name: str, find: Callable[[str], T]) -> T:
         """The place where the run found the files when it started or, if they were moved, where the name leads to."""
