@@ -69,7 +69,8 @@ def _check(data: DataModule) -> None:
         batch = next(iter(data.batches(split)))
         _check_numbers(f"{split} inputs", batch.inputs, data.spec.input_size, data.spec)
         if batch.targets is not None:
-            _check_numbers(f"{split} targets", batch.targets, data.spec.output_size, data.spec)
+            targets = batch.targets.nan_to_num(posinf=torch.inf) if data.spec.next_values else batch.targets
+            _check_numbers(f"{split} targets", targets, data.spec.output_size, data.spec)
         _check_lengths(split, batch)
 
 
@@ -317,6 +318,65 @@ def _midi(piece: list[list[int]]) -> bytes:
     return file.getvalue()
 
 
+def _series(random: Random) -> Made:
+    forecast = random.random() < 0.4
+    form = random.choice(("ts", "long", "array", *["wide"] * (not forecast)))
+    options: dict[str, Any] = {"validation_fraction": 0.4, "batch_size": 3, "scale": random.random() < 0.5}
+    options |= {"nan_is_missing": random.random() < 0.3, "limit": random.choice((None, None, 3))}
+    options |= {"horizon": random.choice((1, 3)), "window": 5, "test_fraction": 0.3} if forecast else {}
+    channels = random.randint(1, 3)
+    steps = [random.randint(12, 20) if forecast else random.randint(1, 9) for _ in range(random.randint(6, 10))]
+    values = [[[_measurement(random) for _ in range(channels)] for _ in range(count)] for count in steps]
+    labels = [("walk", "run")[number % 2] for number in range(len(values))]
+    name, content = {"ts": _ts, "long": _long, "wide": _wide, "array": _array}[form](random, values, labels)
+    return "ForecastFiles" if forecast else "SeriesFiles", {name: content}, {"train": name, **options}
+
+
+Measurements = list[list[list[str]]]
+"""Series by steps by channels, as they are written."""
+
+
+def _measurement(random: Random) -> str:
+    return random.choice((f"{random.gauss(0, 3):.3f}",) * 12 + ("0", "-1e3", "?"))
+
+
+def _ts(random: Random, values: Measurements, labels: list[str]) -> tuple[str, bytes]:
+    timed = random.random() < 0.3
+    lines = ["# made", "@problemName a", f"@timeStamps {str(timed).lower()}", "@missing true"]
+    lines += [*["@univariate false"] * (random.random() < 0.5), f"@dimensions {len(values[0][0])}"]
+    lines += ["@classLabel true walk run", "@data"]
+    for series, label in zip(values, labels, strict=True):
+        columns = [[step[channel] for step in series] for channel in range(len(series[0]))]
+        if timed:
+            columns = [[f"({time},{value})" for time, value in enumerate(column)] for column in columns]
+        lines.append(":".join([*(",".join(column) for column in columns), label]))
+    return "a.ts", "\n".join(lines).encode()
+
+
+def _long(random: Random, values: Measurements, labels: list[str]) -> tuple[str, bytes]:
+    dated, irregular = random.random() < 0.5, random.random() < 0.5
+    rows = [["series", "time", "label", *(f"c{channel}" for channel in range(len(values[0][0])))]]
+    for number, (series, label) in enumerate(zip(values, labels, strict=True)):
+        for step, measurements in enumerate(series, start=1):
+            time = step * step if irregular else step
+            written = f"2021-03-{time % 28 + 1:02d}" if dated and not irregular else str(time)
+            rows.append([f"s{number}", written, label, *measurements])
+    return "a.csv", "\n".join(map(",".join, rows)).encode()
+
+
+def _wide(random: Random, values: Measurements, labels: list[str]) -> tuple[str, bytes]:
+    rows = [[label, *(step[0] for step in series)] for series, label in zip(values, labels, strict=True)]
+    return "a.tsv", "\n".join(map("\t".join, rows)).encode()
+
+
+def _array(random: Random, values: Measurements, labels: list[str]) -> tuple[str, bytes]:
+    steps = min(map(len, values))
+    numbers = [[[0.5 if text == "?" else float(text) for text in step] for step in series[:steps]] for series in values]
+    file = io.BytesIO()
+    numpy.savez(file, x=numpy.array(numbers, random.choice(("<f4", "<f8"))), y=numpy.array(labels))
+    return "a.npz", file.getvalue()
+
+
 def _picture(random: Random) -> bytes:
     mode, form = random.choice(
         (("RGB", "JPEG"), ("RGB", "PNG"), ("P", "GIF"), ("L", "BMP"), ("RGBA", "TIFF"), ("1", "PPM"))
@@ -392,6 +452,7 @@ KINDS: dict[str, Callable[[Random], Made]] = {
     "poems": _poems,
     "idx": _idx,
     "music": _music,
+    "series": _series,
     "pictures": _pictures,
     "features": _features,
 }
