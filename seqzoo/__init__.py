@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     from seqzoo.rnn import GRU, LSTM, RNN, Elman, from_torch
     from seqzoo.runs.baseline import baseline
     from seqzoo.runs.calls import evaluate, train
-    from seqzoo.runs.loaded import Loaded, load
+    from seqzoo.runs.loaded import Loaded
+    from seqzoo.runs.loading import load
 
 __all__ = [
     "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Features",
@@ -67,7 +68,8 @@ __all__ = [
 # imported on first use, so that `seqzoo list` does not import torch
 _HOMES = {
     **dict.fromkeys(("RNN", "LSTM", "GRU", "Elman", "from_torch"), "seqzoo.rnn"),
-    **dict.fromkeys(("Loaded", "load"), "seqzoo.runs.loaded"),
+    "Loaded": "seqzoo.runs.loaded",
+    "load": "seqzoo.runs.loading",
     **dict.fromkeys(("evaluate", "train"), "seqzoo.runs.calls"),
     "baseline": "seqzoo.runs.baseline",
     "build": "seqzoo.configuration.overrides",

@@ -28,7 +28,7 @@ def explain(arguments: list[str]) -> None:
     if chosen.allow_module:
         find_modules_here()
     from seqzoo.inspection.drawing import draw, draw_states, need_matplotlib, save
-    from seqzoo.runs.loaded import load
+    from seqzoo.runs.loading import load
 
     need_matplotlib()
     inside = load(chosen.run_dir, allow_modules=chosen.allow_module).look_inside(chosen.text)

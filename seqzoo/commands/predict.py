@@ -32,7 +32,7 @@ def predict(arguments: list[str]) -> None:
         find_modules_here()
     import torch
 
-    from seqzoo.runs.loaded import load
+    from seqzoo.runs.loading import load
 
     if chosen.attention is not None or chosen.plot is not None:
         from seqzoo.inspection.drawing import need_matplotlib

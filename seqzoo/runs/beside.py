@@ -25,7 +25,7 @@ from seqzoo.contracts.parts import DataModule, Task
 from seqzoo.contracts.version import __version__
 from seqzoo.data.sources.fingerprints import records
 from seqzoo.runs.baseline import Baselines, baselines_of, ranked
-from seqzoo.runs.description import STILL_IMPROVING
+from seqzoo.runs.ending import STILL_IMPROVING
 from seqzoo.training.evaluation import middle
 from seqzoo.training.record.files import is_baseline, write_text
 from seqzoo.training.record.run import format_number

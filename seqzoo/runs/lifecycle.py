@@ -38,7 +38,9 @@ from seqzoo.metrics import signatures
 from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.runs.beside import about_baseline, beside, next_step
-from seqzoo.runs.description import command_to_resume, describe_ending, introduction, later_end, summary
+from seqzoo.runs.closing_table import closing_table
+from seqzoo.runs.ending import command_to_resume, describe_ending, later_end
+from seqzoo.runs.opening_table import opening_table
 from seqzoo.runs.provenance import commit, group_name, hardware, hyperparameters
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.device import (
@@ -207,7 +209,7 @@ def _train(
             fill(model, checkpoint["model"], run.folder / LAST)
             session.restore(checkpoint)
         run.forget_after(session.position.step)
-    run.log(introduction(run.folder, experiment, data, session, threads, cost))
+    run.log(opening_table(run.folder, experiment, data, session, threads, cost))
     if choices:
         run.log(format_table([("recipe", str(choice)) for choice in choices]))
 
@@ -314,7 +316,7 @@ def _finish(
     advice = partial(next_step, experiment, data, position.step, position.best_step, later)
     baseline_rows = about_baseline(metrics, remark, session.model.task, advice)
     ending = describe_ending(session, batches)
-    run.log("\n" + summary(run.folder, experiment, scores, session, cost, baseline_rows, ending))
+    run.log("\n" + closing_table(run.folder, experiment, scores, session, cost, baseline_rows, ending))
     return metrics
 
 

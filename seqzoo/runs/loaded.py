@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import numpy
 import torch
 from torch import Tensor
 
-from seqzoo.configuration.building import build_model, task_name
-from seqzoo.configuration.components import find
-from seqzoo.configuration.composing import merged
-from seqzoo.configuration.experiment import Parts, parts_of
-from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, check_number, checked_list
+from seqzoo.configuration.building import task_name
+from seqzoo.configuration.experiment import Parts
+from seqzoo.contracts.arguments import check_argument, check_number, checked_list
 from seqzoo.contracts.batch import UNKNOWN, Alignment, Batch, Explanation, Prediction
 from seqzoo.contracts.capabilities import (
     Aligns,
-    Averages,
     BeginsTexts,
     Composes,
     Explains,
@@ -39,93 +32,20 @@ from seqzoo.contracts.capabilities import (
 )  # fmt: skip
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.options import Options, parameters, value_at
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import encode_inputs
-from seqzoo.data.sources.notes import midi_of
 from seqzoo.data.sources.sound import sound_chunks
-from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain
-from seqzoo.inspection.drawing import draw_piano_roll
-from seqzoo.inspection.dynamics import first_cell, recording
-from seqzoo.inspection.recurrence import labels
-from seqzoo.inspection.synthesizer import seconds_per_step, synthesize
+from seqzoo.data.text.codec import TextCodec
 from seqzoo.network import results
-from seqzoo.network.backbones.stack import Stack
 from seqzoo.network.model import Model
+from seqzoo.runs.composition import Composition
+from seqzoo.runs.inside import Inside, inside_of
 from seqzoo.tasks.decoding import Unmet, check_numbers
 from seqzoo.tasks.decoding.language import Language
-from seqzoo.training.device import float_type, select_device
-from seqzoo.training.record.checkpoint import check_weights, load_weights
-from seqzoo.training.record.files import BEST, SPEC, read_config, read_json
 
-EMPTY = Prediction("", 0.0)  # the prediction for empty input
-
-
-class Course(NamedTuple):
-    """The activations of a cell over a text.
-
-    Attributes:
-        read: T labels of the steps.
-        states: the output and each gate by name, (T, units).
-    """
-
-    read: list[str]
-    states: dict[str, Tensor]
-
-
-class Inside(NamedTuple):
-    """The activations of a model on one text.
-
-    Attributes:
-        layers: by name: layer_1, layer_1_backwards, layer_2, ...
-        answer: the prediction as a readable line.
-        alignment: the attention weights; None: the model has none.
-        backwards: whether the text was read from its end.
-    """
-
-    layers: dict[str, Course]
-    answer: str
-    alignment: Alignment | None
-    backwards: bool
-
-
-class Composition(NamedTuple):
-    """A piece of music that a model has written.
-
-    Attributes:
-        frames: (T, 88), 1 where a note sounds.
-        given: number of the first frames that were given.
-        steps_per_quarter: steps per quarter note.
-    """
-
-    frames: Tensor
-    given: int
-    steps_per_quarter: int
-
-    @property
-    def midi(self) -> bytes:
-        """The piece as a MIDI file.
-
-        Raises:
-            DataError: mido is not installed.
-        """
-        return midi_of(self.frames, self.steps_per_quarter)
-
-    @property
-    def sound(self) -> numpy.ndarray:
-        """The piece as sound: samples from -1 to 1, `seqzoo.inspection.synthesizer.RATE` per second."""
-        return synthesize(self.frames, seconds_per_step(self.steps_per_quarter))
-
-    def draw(self) -> Any:
-        """The piano roll, a matplotlib figure.
-
-        Raises:
-            ConfigError: matplotlib is not installed.
-        """
-        return draw_piano_roll(self.frames, self.steps_per_quarter, self.given)
-
-
+EMPTY = Prediction("", 0.0)
+"""The prediction for empty input."""
 UNNAMED = Parts()
 """The configuration of a model that was not built from one."""
 Answer = TypeVar("Answer")
@@ -256,7 +176,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Aligns):
-            raise ConfigError([f"the run attends to nothing, as {self._task_name} has no attention"])
+            raise ConfigError([f"the run attends to nothing, as {self.task_name} has no attention"])
 
         def answer(batch: Batch, others: Others) -> list[Alignment]:
             alignments = results.per_row(task, "alignments", task.alignments(self.model, batch, others), batch.size)
@@ -280,7 +200,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Forecasts):
-            raise ConfigError([f"the run continues no series, as {self._task_name} makes no forecasts"])
+            raise ConfigError([f"the run continues no series, as {self.task_name} makes no forecasts"])
         rows = self._for_each(texts, batch_size, first_line, lambda batch, _: task.outlooks(self.model, batch), None)
         return [row for row in rows if row is not None]
 
@@ -320,7 +240,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Explains):
-            raise ConfigError([f"{self._task_name} cannot explain its predictions"])
+            raise ConfigError([f"{self.task_name} cannot explain its predictions"])
 
         def answer(batch: Batch, others: Others) -> list[list[Explanation | None]]:
             explanations = results.per_row(task, "explain", task.explain(self.model, batch, n_best), batch.size)
@@ -341,31 +261,8 @@ class Loaded:
             DataError: the text has no tokens.
         """
         check_argument("text", text, str, "a text")
-        model, backbone = self.model, self.model.backbone
-        batch = self._read([text], [1])
-        cell = first_cell(model)
-        cells = {} if cell is None else {"layer_1": cell}
-        if isinstance(backbone, Stack):
-            cells = {
-                f"layer_{depth}{'_backwards' if direction else ''}": cell
-                for depth, layer in enumerate(backbone.layers, start=1)
-                for direction, cell in enumerate(layer.directions)
-            }
-        with ExitStack() as listening:
-            recorded = {name: listening.enter_context(recording(cell)) for name, cell in cells.items()}
-            features = model.encode(batch)
-        layers = {}
-        for name, noted in recorded.items():
-            states = {"output": noted.outputs[0], **{gate: values[0] for gate, values in noted.gates.items()}}
-            if name.endswith("backwards"):  # in the order of the text
-                states = {part: values.flip(0) for part, values in states.items()}
-            layers[name] = Course(labels(model, batch, len(noted.entered)), states)
-        predictions = results.per_row(model.task, "decode", model.task.decode(model, batch, features), batch.size)
-        [answer] = results.per_row(model.task, "show", model.task.show(batch, predictions), batch.size)
-        alignments = model.task.alignments(model, batch) if isinstance(model.task, Aligns) else []
-        return Inside(
-            layers, answer, alignments[0] if alignments else None, getattr(self.spec.inputs, "backwards", False)
-        )
+        backwards = getattr(self.spec.inputs, "backwards", False)
+        return inside_of(self.model, self._read([text], [1]), backwards)
 
     @torch.no_grad()
     def compose(self, texts: Iterable[str], harmonise: bool = False, first_line: int = 1) -> list[Composition]:
@@ -382,7 +279,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Composes):
-            raise ConfigError([f"{self._task_name} does not write music: give a run of task=polyphony"])
+            raise ConfigError([f"{self.task_name} does not write music: give a run of task=polyphony"])
         texts = checked_list("texts", texts, str, "a list of texts")
         grid = self.spec.steps_per_quarter or 1
         pieces = []
@@ -414,7 +311,7 @@ class Loaded:
         if isinstance(task, Listens) and self.spec.rate is not None:
             return self.listen(sound_chunks(text, self.spec.rate, self.spec.input_size), write)
         if not isinstance(task, Writes):
-            raise ConfigError([f"only what writes token by token can be streamed, and {self._task_name} does not"])
+            raise ConfigError([f"only what writes token by token can be streamed, and {self.task_name} does not"])
         if self._stays_empty(text):
             return EMPTY
         [(_, lines, batch, others)] = self._parts([text], 1, 1)
@@ -435,7 +332,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Listens):
-            raise ConfigError([f"{self._task_name} does not answer before the end of its input"])
+            raise ConfigError([f"{self.task_name} does not answer before the end of its input"])
         self.model.eval()
         device = next(self.model.parameters()).device
         return task.listen(self.model, (chunk.to(device) for chunk in chunks), write)
@@ -451,9 +348,9 @@ class Loaded:
         """
         task, language = self.model.task, other.model.task
         if not isinstance(task, UsesLanguage):
-            raise ConfigError([f"{self._task_name} uses no language model: leave it out"])
+            raise ConfigError([f"{self.task_name} uses no language model: leave it out"])
         if not isinstance(language, BeginsTexts) or other.spec.inputs is None:
-            raise ConfigError([f"{other._task_name} continues no texts, so it is not a language model"])
+            raise ConfigError([f"{other.task_name} continues no texts, so it is not a language model"])
         if not language.line_end:
             advice = "train one with a tokenizer such as data.tokenizer=lines:characters"
             raise ConfigError([f"the language model has no line ends, so it cannot begin a text: {advice}"])
@@ -516,13 +413,14 @@ class Loaded:
         """The error message for a task that does not score texts, or answers, with what it scores instead."""
         task = self.model.task
         if isinstance(task, ScoresAnswers):
-            return f"{self._task_name} does not score {asked}, but an answer to each: give answers, too"
+            return f"{self.task_name} does not score {asked}, but an answer to each: give answers, too"
         if isinstance(task, ScoresTexts):
-            return f"{self._task_name} does not score {asked}, but texts alone: leave the answers out"
-        return f"scores need a task that generates text; {self._task_name} does not"
+            return f"{self.task_name} does not score {asked}, but texts alone: leave the answers out"
+        return f"scores need a task that generates text; {self.task_name} does not"
 
     @property
-    def _task_name(self) -> str:
+    def task_name(self) -> str:
+        """The task in messages, such as "task=tagging"; without a name, its class."""
         return task_name(self.model.task, self.config.choices)
 
     def _check_n_best(self, n_best: int) -> None:
@@ -531,7 +429,7 @@ class Loaded:
         if n_best < 1:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])
         if n_best > 1 and not isinstance(self.model.task, Ranks):
-            raise ConfigError([f"n_best is {n_best}: {self._task_name} gives one answer to each text"])
+            raise ConfigError([f"n_best is {n_best}: {self.task_name} gives one answer to each text"])
 
     def _for_each(
         self,
@@ -594,84 +492,3 @@ def _by_line(lines: list[int]) -> Iterator[None]:
             yield
     except Unmet as error:
         raise DataError(f"line {lines[error.row]}: {error.text}") from None
-
-
-def load(
-    run_dir: str | Path,
-    device: str | torch.device = "cpu",
-    allow_modules: Iterable[str] | None = None,
-    options: Options | None = None,
-    beside: Iterable[str | Path] = (),
-    language: str | Path | None = None,
-) -> Loaded:
-    """Load the model of a run with its best weights. No file of the run directory can execute code.
-
-    Args:
-        run_dir: the run directory.
-        device: "auto", "cpu", "cuda" or "cuda:1", or a torch.device.
-        allow_modules: user-defined modules that the run may use.
-        options: options of the task that change decoding, such as {"search": {"beam_size": 5}}.
-        beside: further runs of an ensemble, of any architecture, which generate answers with the mean of the
-            probabilities of the next token.
-        language: a run of a language model whose scores a transcription adds to its own.
-
-    Returns:
-        The model with what it needs to read inputs and to write answers.
-
-    Raises:
-        TypeError: an argument is of a wrong type.
-        CheckpointError: the directory is not a run directory, or is damaged.
-        ConfigError: there is no such option, or the runs cannot be combined.
-
-    Example:
-        >>> seqzoo.load("runs/addition_lstm_unidirectional/2026-11-21_02-53-19").predict(["535+61"])
-        [Prediction(answer='596', score=-0.0003)]
-    """
-    check_folder("run_dir", run_dir)
-    allow_modules = checked_list("allow_modules", () if allow_modules is None else allow_modules, str, MODULES)
-    beside = checked_list("beside", beside, (str, os.PathLike), "a list of run directories")
-    check_argument("options", options or {}, Mapping, 'a mapping such as {"search": {"beam_size": 5}}')
-    checked_list("options", options or {}, str, "a mapping of names of options")
-    device, folder = select_device(device), Path(run_dir)
-    _check_distinct([folder, *map(Path, beside)])
-    config = read_config(folder)
-    precision = float_type(str(value_at(config, "training.precision")))
-    parts = replace(parts_of(config), allow_modules=allow_modules)
-    task_class = find("task", parts.task, parts.allow_modules, "task")
-    for name, value in (options or {}).items():
-        if isinstance(value, Mapping) and name not in parameters(task_class):
-            raise ConfigError([f"{task_name(task_class, parts.choices)} has no {name}"])
-    parts = replace(parts, task=merged(parts.task, options or {}))
-    spec = spec_from_plain(read_json(folder / SPEC))
-    with torch.device("meta"):
-        check_weights(folder / BEST, build_model(parts, spec).to(precision))
-    model = build_model(parts, spec).to(precision)
-    load_weights(folder / BEST, model)
-    others = [load(other, device, allow_modules) for other in beside]
-    for path, other in zip(beside, others, strict=True):
-        named = {task_name(model.task, parts.choices): model.task, other._task_name: other.model.task}
-        reasons = [
-            f"{name} does not write token by token"
-            + "; networks that are trained together by ensemble=2 are averaged" * isinstance(task, Averages)
-            for name, task in named.items()
-            if not isinstance(task, Writes)
-        ]
-        if other.spec.kind != spec.kind:
-            reasons.append(f"one reads data for {spec.kind}, the other for {other.spec.kind}")
-        if reasons:
-            raise ConfigError([f"{run_dir} and {path} cannot answer together: {reasons[0]}"])
-        if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
-            raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
-    loaded = Loaded(model.to(device).eval(), spec, parts, others)
-    if language is not None:
-        loaded.use_language_model(load(language, device, allow_modules))
-    return loaded
-
-
-def _check_distinct(folders: Sequence[Path]) -> None:
-    """Raise ConfigError if a run is given twice."""
-    # one that does not exist is an error when it is read
-    resolved = [folder.resolve() if os.path.lexists(folder) else folder.absolute() for folder in folders]
-    for number, folder in enumerate(folders):
-        if resolved[number] in resolved[:number]:
-            raise ConfigError([f"{folder} is given twice: an ensemble averages the probabilities of different runs"])

@@ -19,7 +19,8 @@ from seqzoo.commands import main as cli
 from seqzoo.contracts.batch import Alignment, Explanation
 from seqzoo.contracts.errors import ConfigError, not_installed
 from seqzoo.inspection import drawing
-from seqzoo.runs.loaded import Loaded, load
+from seqzoo.runs.loaded import Loaded
+from seqzoo.runs.loading import load
 
 SMALL = ("debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8", "training.examples=2")
 LOOK = "training.diagnostics=1"

@@ -115,7 +115,7 @@ def test_the_command_listens_to_standard_input(
     recording: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = Loaded(model(), SPEC)
-    monkeypatch.setattr("seqzoo.runs.loaded.load", lambda *_: loaded)
+    monkeypatch.setattr("seqzoo.runs.loading.load", lambda *_: loaded)
     found = command("predict", "run", recording, "--stream")
     assert (found.status, found.err) == (0, "")
     monkeypatch.setattr("io.StringIO", lambda _: SimpleNamespace(buffer=io.BytesIO(recording.read_bytes())))

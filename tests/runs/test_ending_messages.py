@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from seqzoo.configuration.experiment import compose
-from seqzoo.runs.description import describe_ending
+from seqzoo.runs.ending import describe_ending
 from seqzoo.training.session import Position, Session
 
 

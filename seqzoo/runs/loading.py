@@ -1,0 +1,105 @@
+"""Loading the model of a run, or an ensemble of runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from seqzoo.configuration.building import build_model, task_name
+from seqzoo.configuration.components import find
+from seqzoo.configuration.composing import merged
+from seqzoo.configuration.experiment import parts_of
+from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, checked_list
+from seqzoo.contracts.capabilities import Averages, Writes
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.options import Options, parameters, value_at
+from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
+from seqzoo.runs.loaded import Loaded
+from seqzoo.training.device import float_type, select_device
+from seqzoo.training.record.checkpoint import check_weights, load_weights
+from seqzoo.training.record.files import BEST, SPEC, read_config, read_json
+
+
+def load(
+    run_dir: str | Path,
+    device: str | torch.device = "cpu",
+    allow_modules: Iterable[str] | None = None,
+    options: Options | None = None,
+    beside: Iterable[str | Path] = (),
+    language: str | Path | None = None,
+) -> Loaded:
+    """Load the model of a run with its best weights. No file of the run directory can execute code.
+
+    Args:
+        run_dir: the run directory.
+        device: "auto", "cpu", "cuda" or "cuda:1", or a torch.device.
+        allow_modules: user-defined modules that the run may use.
+        options: options of the task that change decoding, such as {"search": {"beam_size": 5}}.
+        beside: further runs of an ensemble, of any architecture, which generate answers with the mean of the
+            probabilities of the next token.
+        language: a run of a language model whose scores a transcription adds to its own.
+
+    Returns:
+        The model with what it needs to read inputs and to write answers.
+
+    Raises:
+        TypeError: an argument is of a wrong type.
+        CheckpointError: the directory is not a run directory, or is damaged.
+        ConfigError: there is no such option, or the runs cannot be combined.
+
+    Example:
+        >>> seqzoo.load("runs/addition_lstm_unidirectional/2026-11-21_02-53-19").predict(["535+61"])
+        [Prediction(answer='596', score=-0.0003)]
+    """
+    check_folder("run_dir", run_dir)
+    allow_modules = checked_list("allow_modules", () if allow_modules is None else allow_modules, str, MODULES)
+    beside = checked_list("beside", beside, (str, os.PathLike), "a list of run directories")
+    check_argument("options", options or {}, Mapping, 'a mapping such as {"search": {"beam_size": 5}}')
+    checked_list("options", options or {}, str, "a mapping of names of options")
+    device, folder = select_device(device), Path(run_dir)
+    _check_distinct([folder, *map(Path, beside)])
+    config = read_config(folder)
+    precision = float_type(str(value_at(config, "training.precision")))
+    parts = replace(parts_of(config), allow_modules=allow_modules)
+    task_class = find("task", parts.task, parts.allow_modules, "task")
+    for name, value in (options or {}).items():
+        if isinstance(value, Mapping) and name not in parameters(task_class):
+            raise ConfigError([f"{task_name(task_class, parts.choices)} has no {name}"])
+    parts = replace(parts, task=merged(parts.task, options or {}))
+    spec = spec_from_plain(read_json(folder / SPEC))
+    with torch.device("meta"):
+        check_weights(folder / BEST, build_model(parts, spec).to(precision))
+    model = build_model(parts, spec).to(precision)
+    load_weights(folder / BEST, model)
+    others = [load(other, device, allow_modules) for other in beside]
+    for path, other in zip(beside, others, strict=True):
+        named = {task_name(model.task, parts.choices): model.task, other.task_name: other.model.task}
+        reasons = [
+            f"{name} does not write token by token"
+            + "; networks that are trained together by ensemble=2 are averaged" * isinstance(task, Averages)
+            for name, task in named.items()
+            if not isinstance(task, Writes)
+        ]
+        if other.spec.kind != spec.kind:
+            reasons.append(f"one reads data for {spec.kind}, the other for {other.spec.kind}")
+        if reasons:
+            raise ConfigError([f"{run_dir} and {path} cannot answer together: {reasons[0]}"])
+        if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
+            raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
+    loaded = Loaded(model.to(device).eval(), spec, parts, others)
+    if language is not None:
+        loaded.use_language_model(load(language, device, allow_modules))
+    return loaded
+
+
+def _check_distinct(folders: Sequence[Path]) -> None:
+    """Raise ConfigError if a run is given twice."""
+    # one that does not exist is an error when it is read
+    resolved = [folder.resolve() if os.path.lexists(folder) else folder.absolute() for folder in folders]
+    for number, folder in enumerate(folders):
+        if resolved[number] in resolved[:number]:
+            raise ConfigError([f"{folder} is given twice: an ensemble averages the probabilities of different runs"])
