@@ -2,7 +2,7 @@
 
 python scripts/own_files.py                              # all sets, three seeds -> results/own_files.csv
 python scripts/own_files.py --sets trec,names --seeds 0  # a part; rows of the same set, seed and ablation are replaced
-python scripts/own_files.py --sets trec --without ngrams # the same without a rule of the recipe
+python scripts/own_files.py --sets trec --without head   # the same without a rule of the recipe
 
 Each run is one row: the network's score on the test split beside the best baseline's, the CPU time of the whole
 command, and what the recipe chose. The constants of the recipe were chosen on the sets whose use is "tuning"; the
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqzoo.analysis.result_tables import read_table, write_table
-from seqzoo.configuration import recipe
+from seqzoo.configuration.rules import Rules
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "own_files.csv"
 DATA = Path(os.environ.get("SEQZOO_DATA", "~/.cache/seqzoo")).expanduser()
@@ -40,10 +40,10 @@ Example = tuple[str, str]
 
 TRAIN_WITHOUT = """
 import sys
-from seqzoo.configuration import recipe
+from seqzoo.configuration.rules import Rules
 from seqzoo.commands.main import main
 rule, *sys.argv[1:] = sys.argv[1:]
-recipe.RULES = [each for each in recipe.RULES if each.__name__ != rule]
+Rules.names = [name for name in Rules.names if name != rule]
 main()
 """
 
@@ -274,8 +274,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sets", default=",".join(SETS), help="names separated by commas; default: all")
     parser.add_argument("--seeds", help="numbers separated by commas; default: three, or all folds")
-    rules = [rule.__name__ for rule in recipe.RULES]
-    parser.add_argument("--without", choices=("none", *rules), default="none", help="a rule of the recipe to leave out")
+    parser.add_argument(
+        "--without", choices=("none", *Rules.names), default="none", help="a rule of the recipe to leave out"
+    )
     parser.add_argument("--work", type=Path, default=Path("runs/own_files"), help="folder of the files and the runs")
     arguments = parser.parse_args()
     for name in arguments.sets.split(","):

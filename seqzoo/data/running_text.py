@@ -140,7 +140,7 @@ class RunningText(DataModule):
         splits = self._checked_read()
         lines = {split: [line for piece in splits[split] for line in piece.split("\n")] for split in splits}
         texts = measure_texts(lines["train"])
-        return Survey("language_modeling", len(lines["train"]), len(lines["validation"]), texts)
+        return Survey("language_modeling", len(lines["train"]), len(lines["validation"]), texts, ahead=True)
 
     def expected_spec(self) -> DataSpec:
         size = self.vocabulary_size or (10_000 if self.tokenizer == "characters" else 100_000)

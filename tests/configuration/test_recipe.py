@@ -10,8 +10,10 @@ import pytest
 
 import seqzoo
 from seqzoo.configuration.experiment import Experiment
-from seqzoo.configuration.recipe import Choice, tailored
+from seqzoo.configuration.recipe import tailored
+from seqzoo.configuration.rules import Choice, Rules
 from seqzoo.contracts.options import value_at
+from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.training.record.files import read_config
 
 SENTENCES = ["the food was good", "the soup was bad", "a fine evening it was", "nothing here is fine"]
@@ -240,3 +242,22 @@ def test_music_is_regularised_and_seen_as_often_as_it_needs(tmp_path: Path) -> N
     assert "task.dropout" not in values
     assert values["training.epochs"] == 6_000 // (72 * 39 // 2)
     assert not chosen("task=polyphony", "data=jsb_chorales")[1]
+
+
+def test_a_new_kind_of_data_is_one_class_and_an_unknown_one_has_the_general_rules() -> None:
+    class StoryRules(Rules):
+        kind = "stories"
+        most_epochs = ((float("inf"), 7),)
+
+    texts = measure_texts(SENTENCES)
+    plain = {"data": {"tokenizer": "whitespace"}, "training": {"steps": None}}
+    values = {}
+    for kind in ("stories", "unheard_of"):
+        rules = Rules.of(kind)(Survey(kind, 4, 0, texts), plain, lambda path: False)
+        values[kind] = {path: value for choice in rules.choices() for path, value in choice.values.items()}
+    assert Rules.of("stories") is StoryRules
+    assert values["unheard_of"]["backbone"] == "bidirectional"
+    assert values["unheard_of"]["training.epochs"] == 40
+    differing = {path for path, value in values["stories"].items() if value != values["unheard_of"][path]}
+    assert values["stories"]["training.epochs"] == 7
+    assert differing == {"training.epochs", "training.warmup_steps", "training.validate_every"}

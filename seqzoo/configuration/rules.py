@@ -1,0 +1,469 @@
+"""The rules of a recipe: one class for each kind of data, with the numbers it chooses by; `Rules` holds for all others.
+
+A rule is a method that yields choices. A class overrides the rules, or only the numbers, that differ for its kind.
+
+The constants were chosen on 200, 800, 7,000 and 8,000 sentences and 2,000 long texts of sentiment, on questions, names,
+106 windows of DNA, English parts of speech, newspaper text, a play, and chorales; `scripts/own_files.py` measures most
+of them and others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, ClassVar, NamedTuple
+
+from seqzoo.contracts.options import Options, has, plain, value_at
+from seqzoo.contracts.survey import Survey, Texts
+
+Table = Sequence[tuple[float, Any]]
+"""Rows of a limit and a value: the first row whose limit a size does not exceed has its value."""
+
+ANY = float("inf")
+
+PATIENCE = 8
+"""Validations without improvement after which training stops."""
+
+VALIDATIONS = 30
+"""Most validations of a training whose epochs are short."""
+
+FREQUENT = 1_000
+"""Updates between validations where epochs are longer than that."""
+
+MANY_WORDS = 20_000
+"""Distinct words from which on those that occur once have no embedding of their own."""
+
+SPELLING = 20
+"""Characters of a word that are read."""
+
+
+class Choice(NamedTuple):
+    """What a rule chooses.
+
+    Attributes:
+        values: values of options by their paths, and names of groups such as `backbone`.
+        reason: for the log.
+    """
+
+    values: Mapping[str, Any]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{' '.join(f'{path}={_written(value)}' for path, value in self.values.items())}: {self.reason}"
+
+
+class Rules:
+    """Choices for data of any kind.
+
+    Args:
+        survey: measurements of the training split.
+        config: the configuration without a recipe.
+        given: whether a user has set an option, which is not chosen then.
+
+    Attributes:
+        names: the methods that choose, in this order: a rule reads what those before it have chosen.
+        kind: the kind of data, `Survey.kind`.
+        widths: training steps -> hidden units per direction.
+        word_dropout: share of the words that are read as unknown.
+        dropouts: training examples -> dropout.
+        batch_sizes: training examples -> examples per batch.
+        most_epochs: training examples -> maximum number of epochs.
+        learning_rate: the peak.
+        updates_of_forecasts: updates that a network needs to continue a series: epochs are as many as that, if windows
+            are few.
+        few_to_validate: validation examples below which the score of a split says little: its standard error is above
+            4 % accuracy.
+    """
+
+    names: ClassVar[Sequence[str]] = (
+        "tokens", "vocabulary", "network", "head", "scores", "regularization", "ensemble", "schedule"
+    )  # fmt: skip
+    kind: ClassVar[str] = ""
+    widths: ClassVar[Table] = ((20_000, 32), (1_000_000, 64), (10_000_000, 100), (ANY, 256))
+    word_dropout: ClassVar[float] = 0.25
+    dropouts: ClassVar[Table] = ((20_000, 0.5), (100_000, 0.3), (1_000_000, 0.2), (ANY, 0.1))
+    batch_sizes: ClassVar[Table] = ((500, 8), (2_000, 16), (20_000, 32), (200_000, 64), (ANY, 128))
+    most_epochs: ClassVar[Table] = ((500, 40), (2_000, 30), (20_000, 15), (200_000, 5), (ANY, 3))
+    learning_rate: ClassVar[float] = 0.003
+    updates_of_forecasts: ClassVar[int] = 1_500
+    few_to_validate: ClassVar[int] = 100
+
+    def __init__(self, survey: Survey, config: Options, given: Callable[[str], bool]):
+        self.survey, self.config, self.given = survey, config, given
+        self.chosen: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, kind: str) -> type[Rules]:
+        """The rules for a kind of data."""
+        return next((rules for rules in cls.__subclasses__() if rules.kind == kind), cls)
+
+    def choices(self) -> Iterator[Choice]:
+        """The choices of all rules, without options that a user has set."""
+        for name in self.names:
+            for choice in getattr(self, name)():
+                free = {path: value for path, value in choice.values.items() if not self.given(path)}
+                self.chosen |= free
+                yield choice._replace(values=free)
+
+    def value(self, path: str) -> Any:
+        """The value of an option; None if it does not exist."""
+        return self.chosen[path] if path in self.chosen else value_at(self.config, path)
+
+    def given_or(self, path: str, value: Any) -> Any:
+        """The value that a user gave, else another one."""
+        return value_at(self.config, path) if self.given(path) else value
+
+    @property
+    def by_characters(self) -> bool:
+        """Whether a step of the input is a character."""
+        tokenizer = self.value("data.tokenizer") or self.value("data.source_tokenizer")
+        return tokenizer == "characters" and not self.survey.tokenized
+
+    @property
+    def total_steps(self) -> int:
+        """Number of input steps of the training split."""
+        sources = self.survey.sources
+        return sources.total_characters if self.by_characters else sources.total_words
+
+    def tokens(self) -> Iterator[Choice]:
+        """Numbers are read as they are; single words, strings of letters and text without spaces by characters."""
+        if self.survey.numbers:
+            yield Choice({"encoder": "features"}, "inputs are numbers")
+
+    def vocabulary(self) -> Iterator[Choice]:
+        """The embedding of unknown words is trained; where words are many, those that occur once are unknown."""
+        sources = self.survey.sources
+        if self.by_characters or self.survey.numbers:
+            return
+        yield Choice({"data.word_dropout": self.word_dropout}, "trains the embedding of unknown words")
+        if sources.distinct_words > MANY_WORDS and not self.value("data.vectors"):
+            singles = f"{sources.single_words:,} of {sources.distinct_words:,} words occur once"
+            yield Choice({"data.min_frequency": 2}, singles)
+
+    def network(self) -> Iterator[Choice]:
+        """Both directions where the whole input is known, and a width that grows with the number of steps."""
+        total = self.total_steps
+        if not self.survey.ahead:
+            yield Choice({"backbone": "bidirectional"}, "the whole input is known before the answer")
+        width = _row(self.widths, total)
+        embedding = min(64, width) if self.by_characters else self.survey.vector_size or width
+        sizes = {"backbone.hidden_size": width, "encoder.embedding_size": embedding}
+        yield Choice(sizes, f"{total:,} steps in the training split")
+        if self.by_characters:
+            yield Choice({"encoder.initial_std": 1.0}, "a small vocabulary")
+
+    def head(self) -> Iterator[Choice]:
+        """How answers are read off, which depends on what they are."""
+        yield from ()
+
+    def scores(self) -> Iterator[Choice]:
+        """What is measured besides the loss."""
+        yield from ()
+
+    def regularization(self) -> Iterator[Choice]:
+        """Less dropout for more examples; none for forecasts, which depend on small differences."""
+        if self.survey.ahead:
+            return
+        rate = _row(self.dropouts, self.survey.examples)
+        of_inputs = rate / 2 if self.by_characters or self.survey.numbers else rate
+        values = {"encoder.dropout": of_inputs, "task.dropout": rate}
+        yield Choice(values, f"{self.survey.examples:,} training examples")
+
+    def ensemble(self) -> Iterator[Choice]:
+        """The number of networks."""
+        yield from ()
+
+    def schedule(self) -> Iterator[Choice]:
+        """As many updates as few examples need, and an end by validation where that is sure enough."""
+        batches, epochs = -(-self.rows // self.batch_size), self.epochs
+        updates = self.given_or("training.steps", None) or epochs * batches
+        values = {
+            "data.batch_size": self.batch_size,
+            "training.epochs": epochs,
+            "training.steps": None,
+            "training.learning_rate": self.learning_rate,
+            "training.warmup_steps": min(100, updates // 10),
+            "training.validate_every": FREQUENT if batches > FREQUENT else batches * -(-epochs // VALIDATIONS),
+        }
+        yield Choice(values, f"{batches:,} updates per epoch")
+        yield self.ending()
+
+    @property
+    def rows(self) -> int:
+        """What batches are made of: the number of training examples."""
+        return self.survey.examples
+
+    @property
+    def batch_size(self) -> int:
+        """Rows per batch."""
+        return self.given_or("data.batch_size", _row(self.batch_sizes, self.survey.examples))
+
+    @property
+    def epochs(self) -> int:
+        """The maximum number of epochs."""
+        return self.given_or("training.epochs", None) or self.free_epochs()
+
+    def free_epochs(self) -> int:
+        """The maximum number of epochs where none is given."""
+        examples = self.survey.examples
+        updates = self.updates_of_forecasts if self.survey.ahead else 0
+        return max(_row(self.most_epochs, examples), updates * _row(self.batch_sizes, examples) // examples)
+
+    def ending(self) -> Choice:
+        """When training ends, and whether validation selects the weights."""
+        held_out = self.survey.validation_examples
+        if held_out >= self.few_to_validate or self.given("training.patience"):
+            return Choice({"training.patience": PATIENCE}, f"{held_out:,} validation examples tell when to stop")
+        return _keep_last(f"{held_out:,} validation examples are too few to select the best weights")
+
+
+class ClassificationRules(Rules):
+    """A class for each text or series.
+
+    Attributes:
+        epochs_of_texts: training steps -> maximum number of epochs for texts: a network knows 8,000 sentences by heart
+            after three epochs.
+        alphabet: distinct characters from which on characters are like words, as in Chinese.
+        networks: training steps times epochs -> networks of an ensemble, as many as take a few minutes on a CPU.
+        ngrams_of_words, ngrams_of_characters: the longest n-grams of a linear classifier beside the network.
+        spelled: characters of the training split up to which this classifier reads n-grams of characters, too.
+        skewed: how many times more frequent than the mean the largest class is where classes count as skewed.
+    """
+
+    kind = "classification"
+    epochs_of_texts: ClassVar[Table] = (
+        (10_000, 15), (30_000, 12), (100_000, 8), (1_000_000, 5), (4_000_000, 3), (ANY, 1)
+    )  # fmt: skip
+    alphabet: ClassVar[int] = 500
+    networks: ClassVar[Table] = ((1_000_000, 3), (ANY, 1))
+    ngrams_of_words: ClassVar[int] = 2
+    ngrams_of_characters: ClassVar[int] = 4
+    spelled: ClassVar[int] = 3_000_000
+    skewed: ClassVar[float] = 2.0
+
+    def tokens(self) -> Iterator[Choice]:
+        yield from super().tokens()
+        sources = self.survey.sources
+        if not self.survey.numbers and not sources.spaced:
+            yield Choice({"data.tokenizer": "characters"}, _unspaced(sources))
+
+    def head(self) -> Iterator[Choice]:
+        if self.survey.numbers:
+            yield Choice({"task.pooling": "mean"}, "each step is evidence for the class")
+        elif self.survey.aligned:
+            yield Choice({"task.pooling": "middle"}, "all texts have the same length, so positions have a meaning")
+        else:
+            yield Choice({"task.pooling": ["mean", "max"]}, "each step has a short path to the answer")
+            yield from self.linear_classifier()
+
+    def linear_classifier(self) -> Iterator[Choice]:
+        """N-grams of tokens and, unless there are too many, of the characters of words."""
+        longest = self.ngrams_of_characters if self.by_characters else self.ngrams_of_words
+        if self.value("task.labels") == "numbers":
+            return
+        yield Choice({"task.ngrams": longest}, "n-grams are strong features for classes of texts")
+        read = self.given_or("task.ngrams", longest) and self.value("task.ngrams") is not None
+        if read and not self.by_characters and self.survey.sources.total_characters <= self.spelled:
+            yield Choice({"data.characters": SPELLING}, "spelling is informative about rare words")
+
+    def scores(self) -> Iterator[Choice]:
+        """Frequent classes hide errors of rare ones, and a rating may be nearly right."""
+        classes = self.survey.classes
+        if len(classes) < 2:
+            return
+        share = classes[0] / sum(classes)
+        others = {}
+        if share * len(classes) > self.skewed:
+            others["macro_f1"] = f"the largest class has {share:.0%} of the examples"
+        if self.survey.ratings:
+            others["mae"] = "the labels are numbers"
+        if others:
+            yield Choice({"task.metrics": ["accuracy", *others]}, ", ".join(others.values()))
+
+    def ensemble(self) -> Iterator[Choice]:
+        """Of few examples each network learns something else: the mean of several is better than any of them."""
+        networks = _row(self.networks, self.total_steps * self.epochs)
+        if networks > 1:
+            reason = f"few enough training steps ({self.total_steps:,}) for several networks"
+            yield Choice({"ensemble": networks}, reason)
+
+    def free_epochs(self) -> int:
+        spelled = self.by_characters and self.survey.sources.distinct_characters < self.alphabet
+        if spelled or self.survey.numbers:
+            return super().free_epochs()
+        return _row(self.epochs_of_texts, self.total_steps)
+
+    def ending(self) -> Choice:
+        if self.value("task.ngrams") and not self.given("training.patience"):
+            return _keep_last("the network is best before the n-grams, whose shares are fitted afterwards")
+        return super().ending()
+
+
+class TaggingRules(Rules):
+    """A tag for each token.
+
+    Attributes:
+        neighbours: words on each side that a linear tagger beside the network reads.
+    """
+
+    kind = "tagging"
+    widths = ((20_000, 64), (1_000_000, 128), (ANY, 256))
+    word_dropout = 0.5
+    dropouts = ((20_000, 0.33), (100_000, 0.3), (1_000_000, 0.2), (ANY, 0.1))
+    most_epochs = ((500, 30), (2_000, 20), (20_000, 8), (ANY, 4))
+    neighbours: ClassVar[int] = 2
+
+    def head(self) -> Iterator[Choice]:
+        if self.survey.sources.total_characters > 2 * self.survey.sources.total_words:
+            spelled = {"encoder": "words_and_characters", "data.characters": SPELLING}
+            yield Choice(spelled, "spelling is informative about the tags of rare words")
+        if not self.survey.numbers:
+            yield Choice(
+                {"task.neighbours": self.neighbours}, "a word and its neighbours are informative about its tag"
+            )
+        if self.survey.scheme:
+            values = {"task.decoder": "crf", "task.constrained": True, "task.metrics": ["span_f1", "accuracy"]}
+            yield Choice(values, f"the tags mark spans ({self.survey.scheme})")
+
+
+class TransductionRules(Rules):
+    """Another text for each text or series."""
+
+    kind = "transduction"
+    widths = ((20_000, 64), (100_000, 128), (ANY, 256))
+
+    def tokens(self) -> Iterator[Choice]:
+        yield from super().tokens()
+        if self.survey.numbers or self.survey.targets is None:
+            return
+        for side, texts in (("source", self.survey.sources), ("target", self.survey.targets)):
+            if not texts.spaced:
+                yield Choice({f"data.{side}_tokenizer": "characters"}, f"{side}s: {_unspaced(texts)}")
+
+    def head(self) -> Iterator[Choice]:
+        if has(self.config, "task.decoder"):
+            attends = {
+                "task.decoder.attention": "general",
+                "task.decoder.context": "mean_state",
+                "task.search.beam_size": 5,
+            }
+            yield Choice(attends, "each word of the answer depends on a part of the input")
+
+    def scores(self) -> Iterator[Choice]:
+        """A text may be nearly right."""
+        if self.survey.targets is not None and has(self.config, "task.decoder") and find_spec("sacrebleu"):
+            spaced = self.survey.targets.spaced
+            reason = "targets are texts" if spaced else "targets are texts without spaces"
+            yield Choice({"task.metrics": ["bleu" if spaced else "chrf", "exact_match"]}, reason)
+
+
+class LanguageModelingRules(Rules):
+    """Running text.
+
+    Attributes:
+        cutoffs: ids at which the clusters of an adaptive softmax begin, where the vocabulary is larger than the last
+            one: an exact distribution at a third of the cost.
+        ngrams_of_characters, ngrams_of_words: the length of the n-grams that are mixed with a language model, and the
+            training steps up to which they are: counting takes about 200 bytes of memory for each of them. Longer
+            n-grams of characters than 9 gain nothing on a million characters, and 9 gain 0.08 nats over 6 on five
+            millions.
+        streams: streams of running text that are read in parallel: more updates per epoch than with 32.
+        dropout_of_characters, dropout_of_words: on the features before the head.
+    """
+
+    kind = "language_modeling"
+    widths = ((100_000, 128), (ANY, 256))
+    most_epochs = ((100_000, 20), (500_000, 8), (1_500_000, 4), (3_000_000, 2), (ANY, 1))
+    cutoffs: ClassVar[tuple[int, int]] = (1_500, 5_000)
+    ngrams_of_characters: ClassVar[tuple[int, int]] = (9, 6_000_000)
+    ngrams_of_words: ClassVar[tuple[int, int]] = (5, 2_000_000)
+    streams: ClassVar[int] = 16
+    dropout_of_characters: ClassVar[float] = 0.1
+    dropout_of_words: ClassVar[float] = 0.3
+
+    def vocabulary(self) -> Iterator[Choice]:
+        """All words are learned, because all of them are scored."""
+        yield from ()
+
+    def head(self) -> Iterator[Choice]:
+        different = self.survey.sources.distinct_words
+        if not self.by_characters:
+            yield Choice({"task.tied_embeddings": True}, "half as many weights for rare words")
+            if different > self.cutoffs[-1]:
+                yield Choice({"task.softmax_cutoffs": [*self.cutoffs]}, f"{different:,} different words")
+        longest, most = self.ngrams_of_characters if self.by_characters else self.ngrams_of_words
+        if self.total_steps <= most:
+            yield Choice({"task.ngrams": longest}, "n-grams predict phrases that the text repeats")
+
+    def regularization(self) -> Iterator[Choice]:
+        rate = self.dropout_of_characters if self.by_characters else self.dropout_of_words
+        yield Choice({"encoder.dropout": 0.1, "task.dropout": rate}, "each text is read a few times")
+
+    @property
+    def rows(self) -> int:
+        """Windows of the text."""
+        return -(-self.total_steps // self.value("data.window"))
+
+    @property
+    def batch_size(self) -> int:
+        return self.given_or("data.batch_size", self.streams)
+
+    def free_epochs(self) -> int:
+        """A word counts as two characters."""
+        return _row(self.most_epochs, self.total_steps if self.by_characters else 2 * self.total_steps)
+
+
+class PolyphonyRules(Rules):
+    """Music for several voices.
+
+    Attributes:
+        dropouts: frames of the training split -> dropout.
+        pieces: frames of the training split -> pieces per batch; ten epochs of chorales gave 8.5 nats per frame with
+            one piece, and 9.6 with four.
+        updates: updates that a network of music needs.
+        fewest_epochs, largest_epochs: limits of the number of epochs that follows from them.
+    """
+
+    kind = "polyphony"
+    widths = ((ANY, 256),)
+    dropouts = ((100_000, 0.4), (1_000_000, 0.3), (ANY, 0.1))
+    learning_rate = 0.005
+    few_to_validate = 0  # each frame of a piece is an example
+    pieces: ClassVar[Table] = ((100_000, 1), (1_000_000, 2), (ANY, 8))
+    updates: ClassVar[int] = 6_000
+    fewest_epochs: ClassVar[int] = 3
+    largest_epochs: ClassVar[int] = 40
+
+    def regularization(self) -> Iterator[Choice]:
+        rate = _row(self.dropouts, self.total_steps)
+        yield Choice({"encoder.dropout": 0.1, "task.dropout": rate}, f"{self.total_steps:,} training frames")
+
+    @property
+    def rows(self) -> int:
+        """Windows of pieces, at least one for each piece."""
+        return max(self.survey.examples, -(-self.total_steps // self.value("data.window")))
+
+    @property
+    def batch_size(self) -> int:
+        return self.given_or("data.batch_size", _row(self.pieces, self.total_steps))
+
+    def free_epochs(self) -> int:
+        return min(max(self.updates * self.batch_size // self.rows, self.fewest_epochs), self.largest_epochs)
+
+
+def _keep_last(reason: str) -> Choice:
+    return Choice({"training.patience": None, "training.keep": "last"}, reason)
+
+
+def _unspaced(texts: Texts) -> str:
+    return "most texts are one word" if texts.words < 2 else "no spaces separate the words"
+
+
+def _row(table: Table, size: int) -> Any:
+    """The value of the first row of a table whose limit is not exceeded."""
+    return next(value for most, value in table if size <= most)
+
+
+def _written(value: Any) -> str:
+    """A value as on the command line."""
+    return f"[{','.join(map(_written, value))}]" if isinstance(value, list) else plain(value)
