@@ -48,6 +48,9 @@ LENGTHS = [7, 4, 1]
 RESETS = [(0, 3), (1, 0), (1, 1), (1, 3), (1, 5)]
 """(row, step); the last one is at a padded step and must be ignored."""
 
+PARENTS = [[1, 6, 5, 5, 5, 6, -1], [3, 2, 3, -1, 0, 0, 0], [-1, 0, 0, 0, 0, 0, 0]]
+"""The trees of LENGTHS: three leaves under a node and one above a leaf; one child beside a leaf; a single node."""
+
 Equation = Callable[[numpy.ndarray, tuple, dict[str, numpy.ndarray], dict[str, Any]], tuple[numpy.ndarray, tuple]]
 """One step in NumPy: x (B, I), the flattened state, parameters and buffers by name, and the options of the YAML -> the
 output (B, O) and the next flattened state.
@@ -210,6 +213,28 @@ def _cut_by_hand(cell: Cell, x: Tensor, state: State, steps: Steps) -> tuple[Ten
     return torch.cat(rows), map_state(lambda *parts: torch.cat(parts), *after)
 
 
+def check_trees(create: CellFactory) -> str:
+    """On trees, all nodes of a height at once give the same outputs, last state and gradients as node by node, and on
+    a tree whose nodes have one child each the same as on a sequence.
+
+    The remark "none" says that the cell does not support trees.
+    """
+    cell = _randomised(create)
+    if "parents" not in cell.supports:
+        return "none"
+    parents = torch.tensor(PARENTS)
+    _assert_same_run(
+        cell, cell.scan, functools.partial(Cell.unroll, cell), Steps(torch.tensor(LENGTHS), None, None, parents)
+    )
+    chain = torch.tensor([[*range(1, T), -1]] * B)
+
+    def as_tree(x: Tensor, state: State, steps: None) -> tuple[Tensor, State]:
+        return cell.scan(x, state, Steps(parents=chain))
+
+    _assert_same_run(cell, as_tree, cell.scan, None)
+    return ""
+
+
 def check_halves(create: CellFactory) -> str:
     """Two halves of a sequence, with the state carried over, give the same outputs and last state as the whole."""
     cell = _randomised(create)
@@ -337,6 +362,7 @@ CHECKS: dict[str, Callable[[CellFactory], str]] = {
     "lengths": check_lengths,
     "padding": check_padding,
     "resets": check_resets,
+    "trees": check_trees,
     "halves": check_halves,
     "bidirectional": check_bidirectional,
     "gradcheck": check_gradcheck,

@@ -10,10 +10,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import State
+from seqzoo.contracts.state import map_state
 from seqzoo.contracts.steps import Steps, supported
 from seqzoo.kernels import engines, inputs
 from seqzoo.kernels.inputs import misshaped
 from seqzoo.kernels.segments import Segments
+from seqzoo.kernels.trees import Children, Forest, node_by_node
 from seqzoo.kernels.unroll import reference
 
 
@@ -46,7 +48,7 @@ class Cell(nn.Module):
     hidden_size: int
     output_size: int
     engine: str = "auto"
-    supports: Collection[str] = ("resets",)
+    supports: Collection[str] = ("resets", "parents")
     torch_first: ClassVar[tuple[str, ...]] = ("cuda",)
 
     @abstractmethod
@@ -80,6 +82,20 @@ class Cell(nn.Module):
             The output (B, O) and the next state.
         """
 
+    def compose(self, p: Tensor, children: Children) -> tuple[Tensor, State]:
+        """The equations of one node of a tree with children; a leaf is a step from the initial state.
+
+        By default it is a step from the sum of the children's states, which makes a network over trees of any cell.
+
+        Args:
+            p: projected input of M nodes, shape (M, P).
+            children: of these nodes.
+
+        Returns:
+            The outputs (M, O) and states of the nodes.
+        """
+        return self.step(p, map_state(children.summed, children.state))
+
     def scan(self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None) -> tuple[Tensor, State]:
         """Run the cell over whole sequences by its fastest engine; module hooks are called.
 
@@ -88,9 +104,11 @@ class Cell(nn.Module):
         Args:
             x: input, shape (B, T, I), T at least 1. The values of padded steps do not matter.
             state: from `initial_state` or an earlier call; None: the initial state.
-            steps: lengths, shape (B,), or Steps with lengths and resets; None: all steps are real, without resets.
-                Where `resets` is True the cell continues from its initial state, and no gradient passes. Lengths on a
-                GPU are clamped to the range from 0 to T instead of checked, which would require a synchronisation.
+            steps: lengths, shape (B,), or Steps with lengths, and resets or parents; None: all steps are real, one
+                after the other. Where `resets` is True the cell continues from its initial state, and no gradient
+                passes. With `parents` the steps are the nodes of trees, whose leaves start from the given state.
+                Lengths on a GPU are clamped to the range from 0 to T instead of checked, which would require a
+                synchronisation.
 
         Returns:
             Outputs (B, T, O), zero at padded steps, and the state after each row's last real step.
@@ -100,16 +118,24 @@ class Cell(nn.Module):
         """
         if not isinstance(x, Tensor) or x.dim() != 3:  # `forward` would take a matrix for a single step
             raise misshaped(self, x)
+        if isinstance(steps, Steps) and steps.parents is not None:
+            supported(steps, self)
+            state, _ = self.checked(x, state, steps.lengths)
+            return Forest(x, steps).up(self, x, state)
         return self.by_segments(self, x, state, steps)
 
     def unroll(
         self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """`scan` step by step, the reference for all engines.
+        """`scan` step by step, or node by node: the reference for all engines and for trees.
 
         Args:
             x, state, steps: as in `scan`.
         """
+        if isinstance(steps, Steps) and steps.parents is not None:
+            supported(steps, self)
+            state, _ = self.checked(x, state, steps.lengths)
+            return node_by_node(self, x, state, steps)
         return self.by_segments(functools.partial(reference, self), x, state, steps)
 
     def by_segments(

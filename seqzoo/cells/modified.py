@@ -63,7 +63,12 @@ def modify(cell: Cell, modifiers: Modifiers) -> Cell:
 
 
 class ModifiedCell(Cell):
-    """A cell with modifiers. Where they have no effect, such as dropout in evaluation, `scan` of the cell is used."""
+    """A cell with modifiers. Where they have no effect, such as dropout in evaluation, `scan` of the cell is used.
+
+    Modifiers act from step to step, so that trees are not supported.
+    """
+
+    supports = ("resets",)
 
     def __init__(self, cell: Cell, modifiers: Modifiers):
         super().__init__()

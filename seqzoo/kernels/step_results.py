@@ -57,6 +57,17 @@ def step(cell: Stepping, p: Tensor, state: State, with_types: bool = True) -> tu
     return result
 
 
+def compose(cell: Stepping, p: Tensor, children: Any) -> tuple[Tensor, State]:
+    """`Cell.compose`. Raises PartError if the result is not an output and a state of each node."""
+    result: Any = cell.compose(p, children)
+    rows = children.count
+    is_pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Tensor)
+    if not is_pair or result[0].shape != (rows, cell.output_size) or not _has_rows(result[1], rows):
+        expected = f"(Tensor ({rows}, {cell.output_size}), a state with {rows} rows)"
+        raise wrong_result(cell, "compose", result, expected)
+    return result
+
+
 def _check_types(cell: Stepping, p: Tensor, state: State, result: tuple[Tensor, State]) -> None:
     """Raise PartError where an output is not of a floating-point type, a state of another kind of type than before, or
     either in double precision where p and state are not.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -22,6 +22,7 @@ class Stepping(Protocol):
     def initial_state(self, batch_size: int) -> State: ...
     def project(self, x: Tensor) -> Tensor: ...
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]: ...
+    def compose(self, p: Tensor, children: Any) -> tuple[Tensor, State]: ...
     def unroll(
         self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
     ) -> tuple[Tensor, State]: ...
