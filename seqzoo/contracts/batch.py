@@ -77,6 +77,8 @@ class Batch:
         spelling: characters of the tokens of `inputs`, for encoders that read characters.
         references: all correct answers of each row as text, where answers are texts; `targets` holds one of them.
         tokens: the tokens of `inputs` as text; None: not kept.
+        ahead: (B, U, I) inputs of the steps after each row that are known in advance, NaN where they are not, for
+            forecasts; None: none are.
         resets, elapsed, parents, grid: as in `Steps`.
     """
 
@@ -92,6 +94,7 @@ class Batch:
     spelling: Spelling | None = None
     references: list[list[str]] | None = None
     tokens: list[list[str]] | None = None
+    ahead: Tensor | None = None
     resets: Tensor | None = None
     elapsed: Tensor | None = None
     parents: Tensor | None = None

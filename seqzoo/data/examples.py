@@ -470,7 +470,8 @@ def encode_inputs(
         spec: the specification of the model.
         texts: texts or lists of tokens; steps in the notation of `seqzoo.data.numbers.parse_steps`, or Series, for a
             model of numbers; names of files for a model of sound, of pictures or of their features; chords or the name
-            of a file of notes for a model of music.
+            of a file of notes for a model of music. Steps at the end of a series without the values that a forecast
+            predicts become `Batch.ahead`.
         max_length: see `fit`.
         truncate: see `fit`.
         lines: the line numbers for messages; by default 1, 2, ...
@@ -491,6 +492,7 @@ def encode_inputs(
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
         return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
     rows: list[Tensor] = []
+    ahead: list[Tensor] = []
     spans: list[tuple[int, int] | None] = []
     kept: list[list[str]] = []
     for number, text in zip(lines, texts, strict=True):
@@ -507,25 +509,45 @@ def encode_inputs(
             elif spec.given_as_files:
                 rows.append(given_features(Path(str(text)), spec.input_size))
             else:
-                rows.append(_steps(spec, text))
+                steps, known = _steps(spec, text)
+                rows.append(steps[:known])
+                ahead.append(steps[known:])
     lengths = torch.tensor([len(row) for row in rows])
     marked = torch.tensor(spans) if spec.marked else None
     inputs = pad_sequence(rows, batch_first=True)
     spelling = None if spec.characters is None else Spellings(kept, spec.characters).gather(list(range(len(rows))))
-    return Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=kept or None)
+    batch = Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=kept or None)
+    if any(map(len, ahead)):
+        batch.ahead = pad_sequence(ahead, batch_first=True, padding_value=torch.nan)
+    return batch
 
 
-def _steps(spec: DataSpec, text: str | Sequence[str] | Series) -> Tensor:
-    """The inputs (T, I) of a model of numbers."""
+def _steps(spec: DataSpec, text: str | Sequence[str] | Series) -> tuple[Tensor, int]:
+    """The inputs (T, I) of a model of numbers, and the number of steps before those that are to be predicted."""
     channels, times = spec.channels, None
     if isinstance(text, Series):
         values, times = text.values, text.times
     elif channels is None:
-        return torch.tensor(parse_steps(text, spec.input_size))
+        inputs = torch.tensor(parse_steps(text, spec.input_size))
+        return inputs, len(inputs)
     else:
         steps = parse_steps(text, len(channels.names), missing=True)
         values = torch.tensor(steps, dtype=torch.float64)
     count = spec.input_size if channels is None else len(channels.names)
     if channels is None or values.shape[1] != count:
         raise DataError(f"the series has {values.shape[1]} channels, but the model reads {count}")
-    return model_inputs(values, times, channels).float()
+    return model_inputs(values, times, channels).float(), _known_steps(spec, values)
+
+
+def _known_steps(spec: DataSpec, values: Tensor) -> int:
+    """The number of steps of a series (T, C) before those at its end of which only further inputs are known, and not
+    the values that a forecast predicts.
+    """
+    size = spec.output_size
+    if not spec.next_values or values.shape[1] == size:
+        return len(values)
+    known = ~values[:, :size].isnan().all(1)
+    if not known.any():
+        raise DataError("the series has no values to begin a forecast with: give those of the steps before it")
+    count = int(known.nonzero().max()) + 1
+    return len(values) if values[count:, size:].isnan().all() else count

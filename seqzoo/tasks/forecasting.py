@@ -141,23 +141,23 @@ class Forecasting(Regression):
         Args:
             model: the network.
             batch: of the last `horizon` - 1 inputs, only those beyond the first D are read; without targets, a row ends
-                where its forecast begins.
+                where its forecast begins, and the further inputs of the steps after it are in `Batch.ahead`.
 
         Raises:
             DataError: a row is too short, or lacks the further inputs of the steps of the forecast.
         """
         known = batch.lengths if batch.targets is None else self._known_steps(batch.lengths)
+        ahead = self._inputs_ahead(batch, known)
         features = model.encode(replace(batch, lengths=known, padded=True))
         count = 1 if self.distribution is None else self.paths
         rows = torch.arange(batch.size, device=known.device).repeat(count)
-        state, outputs, known = reorder(features.state, rows), features.last[rows], known[rows]
-        batch = Batch(batch.inputs[rows], batch.lengths[rows], None if batch.targets is None else batch.targets[rows])
+        state, outputs, ahead = reorder(features.state, rows), features.last[rows], ahead[rows]
         # the same draws in every evaluation, whatever the training's random state
         generator = torch.Generator().manual_seed(0)
         predictions: list[Tensor] = []
         for step in range(self.horizon):
             if step:
-                outputs, state = model.step(self._next_inputs(predictions[-1], batch, known + step - 1), state)
+                outputs, state = model.step(self._next_inputs(predictions[-1], ahead[:, step - 1]), state)
             scores = self.head(self.dropout(outputs))
             drawn = scores if self.distribution is None else self.distribution.sample(scores, generator)
             predictions.append(drawn)
@@ -169,37 +169,53 @@ class Forecasting(Regression):
         predictions: list[Tensor] = []
         for step in range(self.horizon):
             if step:
-                inputs[rows, known + step - 1] = self._next_inputs(predictions[-1], batch, known + step - 1)
+                place = rows, known + step - 1
+                inputs[place] = self._next_inputs(predictions[-1], inputs[place])
             read = replace(batch, inputs=inputs, lengths=known + step, padded=True)
             predictions.append(predict(read)[rows, known + step - 1].to(inputs))
         return written(self.in_units(torch.stack(predictions, 1)))
 
-    def _next_inputs(self, values: Tensor, batch: Batch, places: Tensor) -> Tensor:
-        """The inputs of the next step: predicted values (B, D), and the further inputs, (B, I).
+    def _inputs_ahead(self, batch: Batch, known: Tensor) -> Tensor:
+        """The inputs (B, horizon - 1, I) of the steps of the forecast, of which the first D are replaced.
 
         Args:
-            values: the predictions.
-            batch: with the further inputs.
-            places: (B,), of the step in the inputs of the batch.
+            batch: see `forecasts`.
+            known: (B,), the number of inputs before the forecast.
+        """
+        steps, rows = self.horizon - 1, torch.arange(batch.size, device=known.device)
+        if batch.targets is not None:
+            return batch.inputs[rows[:, None], known[:, None] + torch.arange(steps, device=known.device)]
+        further = self._measured - self.spec.output_size
+        if not further:
+            # log(1 + t) of the usual interval
+            return batch.inputs.new_full((batch.size, steps, self.spec.input_size), math.log(2))
+        ahead = batch.inputs.new_zeros(batch.size, 0, self.spec.input_size) if batch.ahead is None else batch.ahead
+        given = (~ahead.isnan().any(-1)).sum(1).min()
+        if given < steps:
+            raise DataError(
+                f"the model reads {further} inputs besides those that it predicts, and to forecast {self.horizon} "
+                f"steps it needs them for {steps} steps ahead, where a series has {given}: add steps in which only "
+                "these are given and the others are missing (?), or set task.horizon=1"
+            )
+        return ahead[:, :steps]
+
+    def _next_inputs(self, values: Tensor, known: Tensor) -> Tensor:
+        """The inputs (B, I) of a step of the forecast, from predicted values (B, D) and those of its inputs that are
+        known, (B, I).
         """
         size, channels = self.spec.output_size, self.spec.channels
-        count = self.spec.input_size if channels is None else len(channels.names)
-        if batch.targets is not None:
-            inputs = batch.inputs[torch.arange(batch.size, device=places.device), places].clone()
-        elif count > size:
-            raise DataError(
-                f"the model reads {count - size} inputs besides the series, which are not known {self.horizon} steps "
-                "ahead: set task.horizon=1, or train on the series alone"
-            )
-        else:
-            inputs = values.new_full(
-                (batch.size, self.spec.input_size), math.log(2)
-            )  # log(1 + t) of the usual interval
+        inputs = known.clone()
         inputs[:, :size] = values
         if channels is not None and channels.masked:
+            count = self._measured
             inputs[:, count : count + size] = 1.0  # a predicted value is there, and
             inputs[:, 2 * count : 2 * count + size] = math.log(2)  # so was the one before
         return inputs
+
+    @property
+    def _measured(self) -> int:
+        """The number of inputs of a step that are measurements, not masks or times."""
+        return self.spec.input_size if self.spec.channels is None else len(self.spec.channels.names)
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """One line per row: the last known values -> the forecast   (target: the values that came)."""

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import seqzoo
 from seqzoo.contracts.batch import Batch, Prediction
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import Channels, DataSpec
+from seqzoo.data.examples import encode_inputs
 from seqzoo.metrics import create_metric
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.tasks.forecasting import Forecasting
@@ -83,8 +85,29 @@ def test_further_inputs_are_those_of_the_step() -> None:
     inputs = torch.tensor([[[1.0, 10], [2.0, 20], [3.0, 30], [4.0, 40]]])
     batch = Batch(inputs, torch.tensor([4]), torch.zeros(1, 4, 1))
     assert model.task.forecasts(model, batch).flatten().tolist() == [22, 52, 92]
-    with pytest.raises(DataError, match="reads 1 inputs besides the series, which are not known 3 steps ahead"):
-        model.task.forecasts(model, Batch(inputs, torch.tensor([4])))
+    alone = Batch(inputs[:, :2], torch.tensor([2]))
+    with pytest.raises(DataError, match=r"needs them for 2 steps ahead, where a series has 0: .* task\.horizon=1"):
+        model.task.forecasts(model, alone)
+    ahead = inputs[:, 2:].clone()
+    ahead[..., 0] = 99
+    assert model.task.forecasts(model, replace(alone, ahead=ahead)).flatten().tolist() == [22, 52, 92]
+    with pytest.raises(DataError, match="2 steps ahead, where a series has 1"):
+        model.task.forecasts(model, replace(alone, ahead=ahead[:, :1]))
+
+
+def test_steps_of_which_only_further_inputs_are_known_are_forecast() -> None:
+    channels = Channels(["load", "holiday"], [100.0, 0.0], [10.0, 1.0], [1.0, 1.0])
+    spec = DataSpec("regression", 2, 1, per_step=True, channels=channels, next_values=True)
+    batch = encode_inputs(spec, ["110 0, ? 1, 120 0, ? 1, ? 0", "90 1"])
+    assert batch.lengths.tolist() == [3, 1]
+    assert batch.inputs[0].tolist() == [[1, 0], [1, 1], [2, 0]], "a value that is missing before others is not forecast"
+    assert batch.ahead is not None
+    assert batch.ahead[0, :, 1].tolist() == [1, 0]
+    assert batch.ahead[1].isnan().all()
+    with pytest.raises(DataError, match="line 1: the series has no values to begin a forecast with"):
+        encode_inputs(spec, ["? 1, ? 0"])
+    of_all = replace(spec, output_size=2)
+    assert encode_inputs(of_all, ["110 0, ? ?"]).lengths.tolist() == [2]
 
 
 def test_an_ensemble_averages_forecasts() -> None:

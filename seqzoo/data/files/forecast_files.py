@@ -38,6 +38,9 @@ class ForecastFiles(SeriesData):
     split. A window reads steps before those of its split, but predicts none of them, and the training split has nothing
     of the later ones: neither in its windows nor in the scaling.
 
+    With `folds`, the same holds for an earlier end of the series: the test splits of the folds follow each other
+    (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, section 5.10, https://otexts.com/fpp3/tscv.html).
+
     The rows of the held-out splits end with `horizon` steps that are forecast, one forecast after the other (walk
     forward). In training, windows overlap by three quarters.
 
@@ -46,19 +49,39 @@ class ForecastFiles(SeriesData):
             be known in advance, such as the day of the week.
         horizon: number of steps that are forecast.
         window: number of steps that are read before a forecast.
+        folds: number of test splits, each of `test_fraction`, which follow each other at the end of each series
+            (rolling origin). None: one.
+        fold: which of them is the test split, from 0; nothing after it is read, so that earlier folds train on less.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {**SeriesData.acts_with, "folds": "test=null", "fold": "folds!=null"}
 
     targets: list[str] | None = None
     horizon: int = 1
     window: int = 100
     validation_fraction: float = 0.15
     test_fraction: float = 0.15
+    folds: int | None = None
+    fold: int = 0
 
     labelled: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least_one(self, "horizon", "window")
+        check_at_least_one(self, "horizon", "window", "folds")
+        if not 0 <= self.fold < (self.folds or 1):
+            raise ValueError(f"fold={self.fold} must be at least 0 and below folds={self.folds or 1}")
+        if self.folds is None:
+            return
+        if self.test is not None or not self.test_fraction:
+            raise ValueError(
+                f"folds={self.folds} are splits of {self.train}, each of test_fraction: set that, and leave out test"
+            )
+        if self.folds * self.test_fraction + self.validation_fraction >= 1:
+            raise ValueError(
+                f"folds={self.folds} of test_fraction={self.test_fraction} and validation_fraction="
+                f"{self.validation_fraction} leave no steps to train on: lower one of them"
+            )
 
     def expected_spec(self) -> DataSpec:
         return DataSpec("regression", EXPECTED_CHANNELS, len(self.targets or ()) or 1, per_step=True, next_values=True)
@@ -111,8 +134,9 @@ class ForecastFiles(SeriesData):
     def _split(self, files: dict[str, SeriesFile]) -> dict[str, list[Part]]:
         missing = missing_fractions(self, files)
         parts: dict[str, list[Part]] = {split: [] for split in SPLITS}
+        later = 0 if self.folds is None else self.folds - 1 - self.fold
         for whole in files["train"].series:
-            end = len(whole.values)
+            end = len(whole.values) - later * round(self.test_fraction * len(whole.values))
             for split in reversed(missing):  # the last steps are the test split
                 begin = end - round(missing[split] * len(whole.values))
                 parts[split].append(Part(whole, begin, end))

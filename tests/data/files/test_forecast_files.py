@@ -58,6 +58,35 @@ def test_splits_follow_each_other_and_the_training_knows_nothing_later(tmp_path:
     assert all(len(inputs) == 10 + 5 - 1 for inputs, _ in rows(unscaled, "test"))
 
 
+def test_folds_follow_each_other_and_earlier_ones_know_nothing_of_later_ones(tmp_path: Path) -> None:
+    tested = []
+    for fold in range(3):
+        data = loaded(tmp_path, horizon=5, validation_fraction=0.2, test_fraction=0.1, folds=3, fold=fold)
+        forecast = {split: [*chain(*(row[1][-5:] for row in rows(data, split)))] for split in ("validation", "test")}
+        tested += forecast["test"]
+        assert forecast["validation"] == [*range(50 + 10 * fold, 70 + 10 * fold)]
+        assert max(max(targets) for _, targets in rows(data, "train")) == 49 + 10 * fold
+        assert data.spec.channels.changes == [1, 1]
+    assert tested == [*range(70, 100)]
+    scaled = loaded(tmp_path, validation_fraction=0.2, test_fraction=0.1, folds=3, scale=True)
+    assert scaled.spec.channels.means[0] == pytest.approx(24.5), "of steps 0 to 49"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"folds": 2, "fold": 2}, "fold=2 must be at least 0 and below folds=2"),
+        ({"fold": 1}, "fold=1 must be at least 0 and below folds=1"),
+        ({"folds": 6}, "folds=6 of test_fraction=0.15 and validation_fraction=0.15 leave no steps"),
+        ({"folds": 2, "test": "b.csv"}, "folds=2 are splits of a.csv"),
+        ({"folds": 2, "test_fraction": 0.0}, "folds=2 are splits of a.csv"),
+    ],
+)
+def test_wrong_folds(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ForecastFiles(train="a.csv", **options)
+
+
 def test_windows_of_the_training_split_overlap_and_reach_its_end(tmp_path: Path) -> None:
     data = loaded(tmp_path, horizon=2, validation_fraction=0.2, test_fraction=0.2)
     starts = [inputs[0] for inputs, _ in rows(data, "train")]
@@ -116,3 +145,21 @@ def test_a_run_forecasts_in_the_units_of_the_data(command: Callable[..., Done], 
     assert metrics["baseline"]["scores"]["test"]["nrmse"] < 0.05, "a linear model continues a wave"
     forecast = [float(value) for value in command("predict", "run", "--series", "later.csv").out.split()]
     assert forecast == pytest.approx([100 + 10 * math.sin(t / 4) for t in range(90, 98)], abs=7)
+
+
+def test_inputs_that_are_known_in_advance_are_read_from_steps_without_values(
+    command: Callable[..., Done], tmp_path: Path
+) -> None:
+    rows = [f"{t},{t % 3},{t % 7}\n" for t in range(120)]
+    (tmp_path / "a.csv").write_text("time,x,day\n" + "".join(rows))
+    (tmp_path / "now.csv").write_text("time,x,day\n" + "".join(rows[:30]))
+    (tmp_path / "known.csv").write_text("time,x,day\n" + "".join(rows[:30]) + "30,,2\n31,,3\n32,,4\n")
+    shown = command(
+        "train", "task=forecasting", "data=forecast_files", "data.train=a.csv", "data.horizon=3", "data.targets=[x]",
+        "data.window=8", "training.steps=2", "training.epochs=null", "backbone.hidden_size=4", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert shown.status == 0, shown.err
+    refused = command("predict", "run", "--series", "now.csv")
+    assert "it needs them for 2 steps ahead, where a series has 0" in refused.err
+    forecast = command("predict", "run", "--series", "known.csv")
+    assert len(forecast.out.split()) == 3, forecast.err
