@@ -8,7 +8,8 @@ import shlex
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LONGEST_SENTENCE = 300
@@ -71,6 +72,15 @@ class PartError(SeqzooError):
 
 class TrainingError(SeqzooError):
     """Training that cannot continue."""
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Put a place, such as a file and a line, before the message of an error."""
+    try:
+        yield
+    except SeqzooError as error:
+        raise DataError(f"{where}: {error}" if where else str(error)) from None
 
 
 def closest(name: str, names: Iterable[str], above: str = "") -> str:

@@ -10,13 +10,14 @@ from typing import ClassVar, NamedTuple
 import torch
 
 from seqzoo.contracts.batch import Batch
-from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.errors import DataError, located
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.ragged import Ragged
 from seqzoo.data.checks import check_at_least_one, check_filled, check_splits
-from seqzoo.data.examples import evenly, fit, located
+from seqzoo.data.examples import fit
 from seqzoo.data.sources.pictures import Pictures
+from seqzoo.data.splits import evenly
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS, check_vocabulary_size
 

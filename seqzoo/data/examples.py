@@ -5,39 +5,29 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import UNKNOWN, Batch
-from seqzoo.contracts.errors import DataError, SeqzooError, program
+from seqzoo.contracts.errors import DataError, located
 from seqzoo.contracts.span_notation import scheme_of
 from seqzoo.contracts.spec import Codec, DataSpec
 from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.bucketing import Length, padding_share
 from seqzoo.data.batching.ragged import Ragged, is_padded
-from seqzoo.data.channels import model_inputs
 from seqzoo.data.checks import check_at_least_one, check_filled, check_items, check_splits
 from seqzoo.data.label_codecs import are_numbers, check_classes, label_codec, tag_codec, unseen_labels
-from seqzoo.data.numbers import parse_steps
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
-from seqzoo.data.sources.notes import given_frames
-from seqzoo.data.sources.pictures import given_features, read_picture
-from seqzoo.data.sources.series_content import Series
-from seqzoo.data.sources.sound import blocks, read_sound
+from seqzoo.data.splits import evenly
 from seqzoo.data.text.codec import LabelCodec, TextCodec
 from seqzoo.data.text.spelling import Spellings
 from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS, Vocabulary, check_vocabulary_size
 from seqzoo.data.text.vocabulary import UNKNOWN as UNK
-
-T = TypeVar("T")
 
 
 class Example(NamedTuple):
@@ -397,15 +387,6 @@ class TransductionData(ExampleData):
         return [max(len(source), len(answer)) for source, answer in zip(sources, answers, strict=True)]
 
 
-@contextmanager
-def located(where: str) -> Iterator[None]:
-    """Put file and line before the message of an error."""
-    try:
-        yield
-    except SeqzooError as error:
-        raise DataError(f"{where}: {error}" if where else str(error)) from None
-
-
 def split_source(spec: DataSpec, source: str | list[str]) -> tuple[list[str], tuple[int, int] | None]:
     """The tokens of a source and, where sources mark a target, its span. A text without tokens, such as a quotation
     mark that the tokenizer drops, is one unknown token.
@@ -448,106 +429,3 @@ def fit(
     if span is not None and span[1] > max_length:
         raise DataError(f"the marked target ends at token {span[1]:,}, beyond data.max_length={max_length:,}: raise it")
     return tokens[:max_length]
-
-
-def evenly(examples: list[T], limit: int | None) -> list[T]:
-    """Up to `limit` examples at even distances, since files are often sorted."""
-    if limit is None or limit >= len(examples):
-        return examples
-    return [examples[i * len(examples) // limit] for i in range(limit)]
-
-
-def encode_inputs(
-    spec: DataSpec,
-    texts: Sequence[str | list[str] | Series],
-    max_length: int | None = None,
-    truncate: bool = False,
-    lines: Sequence[int] | None = None,
-) -> Batch:
-    """Encode raw inputs as one batch without targets, in their order.
-
-    Args:
-        spec: the specification of the model.
-        texts: texts or lists of tokens; steps in the notation of `seqzoo.data.numbers.parse_steps`, or Series, for a
-            model of numbers; names of files for a model of sound, of pictures or of their features; chords or the name
-            of a file of notes for a model of music. Steps at the end of a series without the values that a forecast
-            predicts become `Batch.ahead`.
-        max_length: see `fit`.
-        truncate: see `fit`.
-        lines: the line numbers for messages; by default 1, 2, ...
-
-    Raises:
-        DataError: a line is empty, too long, or lacks the marked target that the model needs; the message names it.
-    """
-    lines = range(1, len(texts) + 1) if lines is None else lines
-    codec = spec.inputs
-    if not texts:
-        raise DataError("the input is empty: give at least one line")
-    if spec.picture is not None and not spec.given_as_files:
-        score = f"{program('seqzoo')} evaluate RUN_DIR"
-        raise DataError(f"the model reads clips, which cannot be read from files: score the run with {score}")
-    if spec.given_as_files and "" in texts:
-        raise DataError(f"line {lines[texts.index('')]} is empty: give the name of a file")
-    if spec.picture is not None:
-        pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
-        return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
-    rows: list[Tensor] = []
-    ahead: list[Tensor] = []
-    spans: list[tuple[int, int] | None] = []
-    kept: list[list[str]] = []
-    for number, text in zip(lines, texts, strict=True):
-        with located(f"line {number}"):
-            if isinstance(codec, TextCodec):
-                tokens, span = split_source(spec, cast(str | list[str], text))
-                kept.append(fit(tokens, max_length, truncate, span=span))
-                rows.append(torch.tensor(codec.vocabulary.encode(kept[-1])))
-                spans.append(span)
-            elif spec.rate is not None:
-                rows.append(blocks(read_sound(str(text), spec.rate)[0], spec.input_size))
-            elif spec.steps_per_quarter is not None:
-                rows.append(given_frames(str(text), spec.steps_per_quarter))
-            elif spec.given_as_files:
-                rows.append(given_features(Path(str(text)), spec.input_size))
-            else:
-                steps, known = _steps(spec, text)
-                rows.append(steps[:known])
-                ahead.append(steps[known:])
-    lengths = torch.tensor([len(row) for row in rows])
-    marked = torch.tensor(spans) if spec.marked else None
-    inputs = pad_sequence(rows, batch_first=True)
-    spelling = None if spec.characters is None else Spellings(kept, spec.characters).gather(list(range(len(rows))))
-    batch = Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=kept or None)
-    if any(map(len, ahead)):
-        batch.ahead = pad_sequence(ahead, batch_first=True, padding_value=torch.nan)
-    return batch
-
-
-def _steps(spec: DataSpec, text: str | Sequence[str] | Series) -> tuple[Tensor, int]:
-    """The inputs (T, I) of a model of numbers, and the number of steps before those that are to be predicted."""
-    channels, times = spec.channels, None
-    if isinstance(text, Series):
-        values, times = text.values, text.times
-    elif channels is None:
-        inputs = torch.tensor(parse_steps(text, spec.input_size))
-        return inputs, len(inputs)
-    else:
-        steps = parse_steps(text, len(channels.names), missing=True)
-        values = torch.tensor(steps, dtype=torch.float64)
-    count = spec.input_size if channels is None else len(channels.names)
-    if channels is None or values.shape[1] != count:
-        raise DataError(f"the series has {values.shape[1]} channels, but the model reads {count}")
-    return model_inputs(values, times, channels).float(), _known_steps(spec, values)
-
-
-def _known_steps(spec: DataSpec, values: Tensor) -> int:
-    """The number of steps of a series (T, C) before those at its end of which only further inputs are known, and not
-    the values that a forecast predicts.
-    """
-    size = spec.output_size
-    if not spec.next_values or values.shape[1] == size:
-        return len(values)
-    known = ~values[:, :size].isnan().all(1)
-    if not known.any():
-        raise DataError("the series has no values to begin a forecast with: give those of the steps before it")
-    count = int(known.nonzero().max()) + 1
-    return len(values) if values[count:, size:].isnan().all() else count

@@ -18,9 +18,8 @@ from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.checks import check_at_least_one, check_filled, check_items, check_splits
-from seqzoo.data.examples import evenly
 from seqzoo.data.sources.notes import Piece
-from seqzoo.data.splits import part_of
+from seqzoo.data.splits import evenly, part_of
 
 
 class Pieces:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -121,42 +120,3 @@ class NumberData(SequenceData):
 def generator_of(split: str) -> torch.Generator:
     """The random generator of a split, the same in all runs."""
     return torch.Generator().manual_seed(GENERATION_SEED + SPLITS.index(split))
-
-
-MISSING = "?"
-"""How a missing value is written in `parse_steps`."""
-
-
-def parse_steps(text: str | Sequence[str], input_size: int, missing: bool = False) -> list[list[float]]:
-    """Read a sequence of vectors from text.
-
-    Args:
-        text: steps separated by commas, or a list of steps; a step is numbers separated by spaces.
-        input_size: numbers per step.
-        missing: whether values may be missing; they become NaN.
-
-    Raises:
-        DataError: something is not a finite number, or a step has another number of them.
-    """
-    steps = []
-    for number, step in enumerate(text.split(",") if isinstance(text, str) else text, start=1):
-        try:
-            steps.append([math.nan if missing and value == MISSING else _finite(value) for value in step.split()])
-        except ValueError:
-            raise DataError(
-                f'step {number} is "{step.strip()[:40]}": write finite numbers, such as "0.5, 0.1"'
-            ) from None
-        if len(steps[-1]) != input_size:
-            raise DataError(
-                f"step {number} has {len(steps[-1])} numbers, but the model reads {input_size} per step: "
-                "separate steps by commas, and the numbers of a step by spaces"
-            )
-    return steps
-
-
-def _finite(text: str) -> float:
-    """A number that float32 can hold. Raises ValueError for anything else."""
-    number = float(text)
-    if not abs(number) <= torch.finfo(torch.float32).max:
-        raise ValueError
-    return number

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import Batch
-from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.errors import DataError, located
 from seqzoo.contracts.options import fits
 from seqzoo.contracts.own_parts import wrong_result
 from seqzoo.contracts.parts import Row
@@ -23,7 +23,6 @@ from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.checks import check_at_least_one, check_filled, check_splits
-from seqzoo.data.examples import located
 from seqzoo.data.label_codecs import check_classes, label_codec, unseen_labels
 from seqzoo.data.sources.sound import block_size, blocks, resample
 from seqzoo.data.text.codec import TextCodec, check_tokenizer

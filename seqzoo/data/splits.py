@@ -104,6 +104,13 @@ def missing_fractions(data: object, splits: Collection[str]) -> dict[str, float]
     return {split: share for split, share in fractions.items() if share and split not in splits}
 
 
+def evenly(examples: list[T], limit: int | None) -> list[T]:
+    """Up to `limit` examples at even distances, since files are often sorted."""
+    if limit is None or limit >= len(examples):
+        return examples
+    return [examples[i * len(examples) // limit] for i in range(limit)]
+
+
 def part_of(parts: Mapping[str, T], split: str) -> T:
     """The part of a split.
 

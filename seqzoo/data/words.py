@@ -11,10 +11,11 @@ from typing import ClassVar, Literal
 import torch
 
 from seqzoo.contracts.batch import UNKNOWN, Batch
+from seqzoo.contracts.errors import located
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey
 from seqzoo.data.batching.chance import generator_at
-from seqzoo.data.examples import Example, ExampleData, located, split_source
+from seqzoo.data.examples import Example, ExampleData, split_source
 from seqzoo.data.text.codec import CharacterCodec, PlaceCodec, TextCodec
 from seqzoo.data.text.vectors import VectorFile, vector_size
 from seqzoo.data.text.vocabulary import Vocabulary

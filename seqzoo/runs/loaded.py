@@ -34,7 +34,7 @@ from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.examples import encode_inputs
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.sources.sound import sound_chunks
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.network import results

@@ -7,15 +7,9 @@ import torch
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.examples import (
-    ClassificationData,
-    Example,
-    ExampleData,
-    TaggingData,
-    TransductionData,
-    encode_inputs,
-    evenly,
-)
+from seqzoo.data.examples import ClassificationData, Example, ExampleData, TaggingData, TransductionData
+from seqzoo.data.raw_inputs import encode_inputs
+from seqzoo.data.splits import evenly
 from seqzoo.data.text.codec import LabelCodec, TextCodec, spec_from_plain, spec_to_plain
 
 

@@ -13,7 +13,7 @@ from seqzoo.configuration.building import build_model
 from seqzoo.configuration.experiment import Parts, compose
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.examples import encode_inputs
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import LabelCodec, TextCodec
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS
 from seqzoo.runs.loaded import Loaded

@@ -15,7 +15,7 @@ from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.batch import Batch, Features, Loss
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.examples import encode_inputs
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from seqzoo.metrics import create_metric
 from seqzoo.network.model import Model

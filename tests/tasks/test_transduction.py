@@ -19,7 +19,7 @@ from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Batch
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.examples import encode_inputs
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.text.subwords import SUBWORDS
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS

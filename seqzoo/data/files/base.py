@@ -9,7 +9,8 @@ from pathlib import Path
 
 from seqzoo.data.examples import Example
 from seqzoo.data.files.held_out import HeldOut
-from seqzoo.data.sources.detection import AUTO, encoding_statement, find_dialect, find_encoding
+from seqzoo.data.sources.dialects import find_dialect
+from seqzoo.data.sources.encodings import AUTO, encoding_statement, find_encoding
 from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.reading import Row, read_text
 from seqzoo.data.sources.tables import dialect_by_name, read_table
@@ -23,7 +24,7 @@ class Files(LocatedData):
     """A data set of text files. What is detected in them, such as an encoding, becomes a remark.
 
     Args:
-        encoding: of the files; auto: detected, see `seqzoo.data.sources.detection.find_encoding`.
+        encoding: of the files; auto: detected, see `seqzoo.data.sources.encodings.find_encoding`.
     """
 
     encoding: str = AUTO

@@ -10,7 +10,6 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.data.examples import Example
 from seqzoo.data.files.base import LISTED, SplitFiles
 from seqzoo.data.files.labelled_texts import LabelledTexts
-from seqzoo.data.sources.detection import Form, find_form
 from seqzoo.data.sources.reading import (
     Row,
     read_document,
@@ -18,6 +17,7 @@ from seqzoo.data.sources.reading import (
     read_target_lines,
     read_with_label,
 )
+from seqzoo.data.sources.text_forms import Form, find_form
 from seqzoo.data.text.codec import check_tokenizer
 
 
@@ -26,7 +26,7 @@ class ClassificationFiles(SplitFiles, LabelledTexts):
     """Labelled texts from files.
 
     Args:
-        format: auto: detected, see `seqzoo.data.sources.detection.find_form`. table: JSON, or columns between
+        format: auto: detected, see `seqzoo.data.sources.text_forms.find_form`. table: JSON, or columns between
             separators. label_first: lines of "LABEL text". label_in_name: one text per line; the label is what the star
             in the name of the file, such as "names/*.txt", stands for. class_folders: one text per file; the label is
             the first star of "reviews/*/*.txt". target_lines: three lines per example, the text with $T$, the target

@@ -11,10 +11,9 @@ from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey, measure_steps
 from seqzoo.data.channels import fit_channels, model_inputs, scale
 from seqzoo.data.checks import check_at_least_one
-from seqzoo.data.examples import evenly
 from seqzoo.data.files.series_base import EXPECTED_CHANNELS, Row, SeriesData
 from seqzoo.data.sources.series_content import Series, SeriesFile
-from seqzoo.data.splits import SPLITS, missing_fractions
+from seqzoo.data.splits import SPLITS, evenly, missing_fractions
 
 
 class Part(NamedTuple):

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from seqzoo.contracts.errors import DataError
-from seqzoo.data.examples import ClassificationData, Example, located
+from seqzoo.contracts.errors import DataError, located
+from seqzoo.data.examples import ClassificationData, Example
 from seqzoo.data.files.held_out import HeldOut, Key, label_of
 from seqzoo.data.splits import held_out_keys
 

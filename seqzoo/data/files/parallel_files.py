@@ -11,8 +11,8 @@ from seqzoo.data.batching.bucketing import Length, by_both_sides
 from seqzoo.data.examples import Example, TransductionData
 from seqzoo.data.files.base import ExampleFiles
 from seqzoo.data.files.held_out import Key
-from seqzoo.data.sources.detection import find_pairs
 from seqzoo.data.sources.reading import Row, read_parallel
+from seqzoo.data.sources.text_forms import find_pairs
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
 from seqzoo.data.text.subwords import SUBWORDS
 from seqzoo.data.text.tokenizing import REVERSED, inner_name

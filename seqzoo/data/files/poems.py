@@ -15,8 +15,9 @@ from seqzoo.data.checks import check_fractions
 from seqzoo.data.files.base import Files
 from seqzoo.data.generated.generating import distinct_splits
 from seqzoo.data.running_text import RunningText
-from seqzoo.data.sources.detection import POEM_NAMES, TEXT_NAMES
 from seqzoo.data.sources.reading import read_lines, read_text
+from seqzoo.data.sources.table_columns import TEXT_NAMES
+from seqzoo.data.sources.text_forms import POEM_NAMES
 from seqzoo.data.splits import cut, held_out_sizes, shuffled, split_sizes
 
 Lines = tuple[str, ...]

@@ -18,7 +18,7 @@ from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.channels import constant_channels
 from seqzoo.data.checks import check_filled, check_fractions
 from seqzoo.data.files.base import LISTED, Files
-from seqzoo.data.sources.detection import find_dialect
+from seqzoo.data.sources.dialects import find_dialect
 from seqzoo.data.sources.reading import read_text
 from seqzoo.data.sources.series_content import Columns, Series, SeriesFile
 from seqzoo.data.sources.series_formats import Format, form_by_name, is_text, read_series

@@ -13,11 +13,10 @@ from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import Channels, DataSpec
 from seqzoo.contracts.survey import Survey, measure_steps
 from seqzoo.data.channels import fit_channels, model_inputs
-from seqzoo.data.examples import evenly
 from seqzoo.data.files.series_base import EXPECTED_CHANNELS, Row, SeriesData
 from seqzoo.data.label_codecs import check_classes, label_codec, unseen_labels
 from seqzoo.data.sources.series_content import Columns, Series, SeriesFile
-from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
+from seqzoo.data.splits import SPLITS, evenly, held_out_keys, missing_fractions, parted
 
 EXPECTED_CLASSES = 100
 """Number of classes that is assumed before a file has been read."""

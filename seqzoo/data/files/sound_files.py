@@ -15,15 +15,14 @@ from torch import Tensor
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.checks import check_fractions
-from seqzoo.data.examples import evenly
 from seqzoo.data.files.base import Files
 from seqzoo.data.sounds import HIGHEST_RATE, SoundData, Sounds, TranscribedData
-from seqzoo.data.sources.detection import find_dialect
+from seqzoo.data.sources.dialects import find_dialect
 from seqzoo.data.sources.locations import LocatedData, data_root
 from seqzoo.data.sources.reading import filled_lines, read_text
 from seqzoo.data.sources.sound import SUFFIXES, Header, read_header, read_sound, resample, sound_files, soundfile
 from seqzoo.data.sources.tables import JSON, dialect_by_name, json_objects, split_rows
-from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
+from seqzoo.data.splits import SPLITS, evenly, held_out_keys, missing_fractions, parted
 
 T = TypeVar("T")
 

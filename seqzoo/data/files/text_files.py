@@ -12,7 +12,7 @@ from torch import Tensor
 from seqzoo.contracts.cache import user_cache
 from seqzoo.data.files.base import Files
 from seqzoo.data.running_text import RunningText
-from seqzoo.data.sources.detection import find_text_key
+from seqzoo.data.sources.text_forms import find_text_key
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.token_files import Pieces, Store
 

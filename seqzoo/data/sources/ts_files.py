@@ -5,7 +5,6 @@ Bagnall et al., The UEA Multivariate Time Series Classification Archive, 2018, h
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 
@@ -13,6 +12,7 @@ import numpy
 import torch
 
 from seqzoo.contracts.errors import DataError, closest
+from seqzoo.data.sources.finite import finite_number
 from seqzoo.data.sources.reading import read_lines
 from seqzoo.data.sources.series_content import Numbers, Series, SeriesFile, check_rising, counted, parse_time
 
@@ -110,8 +110,7 @@ def _is_true(header: Mapping[str, list[str]], name: str) -> bool:
 def _check_label(label: str, classes: list[str], numeric: bool, where: str) -> None:
     if numeric:
         try:
-            if not math.isfinite(float(label)):
-                raise ValueError
+            finite_number(label)
         except ValueError:
             raise DataError(f"{where}: the target is {label[:40]!r}, not a finite number: correct it") from None
     elif classes and label not in classes:

@@ -12,6 +12,7 @@ import torch
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import WordVectors
+from seqzoo.data.sources.finite import finite_number
 from seqzoo.data.sources.packed import open_bytes
 from seqzoo.data.text.vocabulary import UNKNOWN, Vocabulary
 
@@ -87,16 +88,11 @@ def _numbers(path: str, rows: list[str], places: list[int], size: int) -> numpy.
         pass
     for row, place in zip(rows, places, strict=True):
         for number in row.split():
-            if not _is_finite(number):
-                raise DataError(f"{path}:{place}: {number[:40]!r} is not a finite number: correct the line")
+            try:
+                finite_number(number)
+            except ValueError:
+                raise DataError(f"{path}:{place}: {number[:40]!r} is not a finite number: correct the line") from None
     raise DataError(f"{path}: not every vector has {size} numbers: is it a complete text file?")
-
-
-def _is_finite(number: str) -> bool:
-    try:
-        return abs(float(number)) <= torch.finfo(torch.float32).max
-    except ValueError:
-        return False
 
 
 def vector_size(path: str) -> int:

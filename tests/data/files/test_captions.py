@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from seqzoo.contracts.errors import DataError
-from seqzoo.data.examples import encode_inputs
 from seqzoo.data.files.caption_files import CaptionFiles
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 
 NAMES = [f"{letter}.png" for letter in "abcdefgh"]

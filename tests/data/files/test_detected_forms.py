@@ -17,7 +17,7 @@ from seqzoo.data.files.parallel_files import ParallelFiles
 from seqzoo.data.files.poems import PoemFiles, json_poems
 from seqzoo.data.files.tagging_files import TaggingFiles
 from seqzoo.data.files.text_files import TextFiles
-from seqzoo.data.sources.detection import find_encoding
+from seqzoo.data.sources.encodings import find_encoding
 
 TEXTS = ["A good, long film with actors", "bad; so very very bad it hurt", "I did not like it at all", "fine"]
 LABELS = ["pos", "neg", "neg", "pos"]

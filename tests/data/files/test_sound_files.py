@@ -13,9 +13,9 @@ import soundfile
 import torch
 
 from seqzoo.contracts.errors import DataError
-from seqzoo.data.examples import encode_inputs
 from seqzoo.data.files.sound_files import AudioFiles
 from seqzoo.data.files.spoken_digits import SpokenDigitClasses, SpokenDigitStrings
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 
 RATE = 1_000

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from seqzoo.contracts.errors import DataError
-from seqzoo.data.examples import encode_inputs
 from seqzoo.data.files.classification_files import ClassificationFiles
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.sources.marked_text import split_marked
 from seqzoo.data.sources.reading import read_target_lines
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain

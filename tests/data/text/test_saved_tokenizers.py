@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from seqzoo.contracts.errors import DataError
-from seqzoo.data.examples import encode_inputs
 from seqzoo.data.files.classification_files import ClassificationFiles
 from seqzoo.data.files.text_files import TextFiles
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import TextCodec, codec_from_plain, spec_from_plain, spec_to_plain
 from seqzoo.data.text.subwords import SUBWORDS
 from seqzoo.data.text.tokenizing import TOKENIZERS

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from seqzoo.data.examples import encode_inputs
 from seqzoo.data.files.tagging_files import TaggingFiles
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import CharacterCodec, PlaceCodec, spec_from_plain, spec_to_plain
 from seqzoo.data.text.spelling import Spellings
 from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, Vocabulary

@@ -14,7 +14,7 @@ from seqzoo.configuration.building import cell_factory
 from seqzoo.contracts.batch import Batch, Spelling
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.examples import encode_inputs
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.network.backbones.recurrent import Recurrent
 from seqzoo.network.encoders.characters import ConvolvedCharacters, RecurrentCharacters
 

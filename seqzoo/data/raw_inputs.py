@@ -1,0 +1,152 @@
+"""The raw inputs of a prediction as a batch: texts, numbers, and names of files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.errors import DataError, located, program
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.batching.ragged import is_padded
+from seqzoo.data.channels import model_inputs
+from seqzoo.data.examples import fit, split_source
+from seqzoo.data.sources.finite import finite_number
+from seqzoo.data.sources.notes import given_frames
+from seqzoo.data.sources.pictures import given_features, read_picture
+from seqzoo.data.sources.series_content import Series
+from seqzoo.data.sources.sound import blocks, read_sound
+from seqzoo.data.text.codec import TextCodec
+from seqzoo.data.text.spelling import Spellings
+
+MISSING = "?"
+"""How a missing value is written in `parse_steps`."""
+
+
+def parse_steps(text: str | Sequence[str], input_size: int, missing: bool = False) -> list[list[float]]:
+    """Read a sequence of vectors from text.
+
+    Args:
+        text: steps separated by commas, or a list of steps; a step is numbers separated by spaces.
+        input_size: numbers per step.
+        missing: whether values may be missing; they become NaN.
+
+    Raises:
+        DataError: something is not a finite number, or a step has another number of them.
+    """
+    steps = []
+    for number, step in enumerate(text.split(",") if isinstance(text, str) else text, start=1):
+        try:
+            steps.append([math.nan if missing and value == MISSING else finite_number(value) for value in step.split()])
+        except ValueError:
+            raise DataError(
+                f'step {number} is "{step.strip()[:40]}": write finite numbers, such as "0.5, 0.1"'
+            ) from None
+        if len(steps[-1]) != input_size:
+            raise DataError(
+                f"step {number} has {len(steps[-1])} numbers, but the model reads {input_size} per step: "
+                "separate steps by commas, and the numbers of a step by spaces"
+            )
+    return steps
+
+
+def encode_inputs(
+    spec: DataSpec,
+    texts: Sequence[str | list[str] | Series],
+    max_length: int | None = None,
+    truncate: bool = False,
+    lines: Sequence[int] | None = None,
+) -> Batch:
+    """Encode raw inputs as one batch without targets, in their order.
+
+    Args:
+        spec: the specification of the model.
+        texts: texts or lists of tokens; steps in the notation of `parse_steps`, or Series, for a
+            model of numbers; names of files for a model of sound, of pictures or of their features; chords or the name
+            of a file of notes for a model of music. Steps at the end of a series without the values that a forecast
+            predicts become `Batch.ahead`.
+        max_length: see `fit`.
+        truncate: see `fit`.
+        lines: the line numbers for messages; by default 1, 2, ...
+
+    Raises:
+        DataError: a line is empty, too long, or lacks the marked target that the model needs; the message names it.
+    """
+    lines = range(1, len(texts) + 1) if lines is None else lines
+    codec = spec.inputs
+    if not texts:
+        raise DataError("the input is empty: give at least one line")
+    if spec.picture is not None and not spec.given_as_files:
+        score = f"{program('seqzoo')} evaluate RUN_DIR"
+        raise DataError(f"the model reads clips, which cannot be read from files: score the run with {score}")
+    if spec.given_as_files and "" in texts:
+        raise DataError(f"line {lines[texts.index('')]} is empty: give the name of a file")
+    if spec.picture is not None:
+        pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
+        return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
+    rows: list[Tensor] = []
+    ahead: list[Tensor] = []
+    spans: list[tuple[int, int] | None] = []
+    kept: list[list[str]] = []
+    for number, text in zip(lines, texts, strict=True):
+        with located(f"line {number}"):
+            if isinstance(codec, TextCodec):
+                tokens, span = split_source(spec, cast(str | list[str], text))
+                kept.append(fit(tokens, max_length, truncate, span=span))
+                rows.append(torch.tensor(codec.vocabulary.encode(kept[-1])))
+                spans.append(span)
+            elif spec.rate is not None:
+                rows.append(blocks(read_sound(str(text), spec.rate)[0], spec.input_size))
+            elif spec.steps_per_quarter is not None:
+                rows.append(given_frames(str(text), spec.steps_per_quarter))
+            elif spec.given_as_files:
+                rows.append(given_features(Path(str(text)), spec.input_size))
+            else:
+                steps, known = _steps(spec, text)
+                rows.append(steps[:known])
+                ahead.append(steps[known:])
+    lengths = torch.tensor([len(row) for row in rows])
+    marked = torch.tensor(spans) if spec.marked else None
+    inputs = pad_sequence(rows, batch_first=True)
+    spelling = None if spec.characters is None else Spellings(kept, spec.characters).gather(list(range(len(rows))))
+    batch = Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=kept or None)
+    if any(map(len, ahead)):
+        batch.ahead = pad_sequence(ahead, batch_first=True, padding_value=torch.nan)
+    return batch
+
+
+def _steps(spec: DataSpec, text: str | Sequence[str] | Series) -> tuple[Tensor, int]:
+    """The inputs (T, I) of a model of numbers, and the number of steps before those that are to be predicted."""
+    channels, times = spec.channels, None
+    if isinstance(text, Series):
+        values, times = text.values, text.times
+    elif channels is None:
+        inputs = torch.tensor(parse_steps(text, spec.input_size))
+        return inputs, len(inputs)
+    else:
+        steps = parse_steps(text, len(channels.names), missing=True)
+        values = torch.tensor(steps, dtype=torch.float64)
+    count = spec.input_size if channels is None else len(channels.names)
+    if channels is None or values.shape[1] != count:
+        raise DataError(f"the series has {values.shape[1]} channels, but the model reads {count}")
+    return model_inputs(values, times, channels).float(), _known_steps(spec, values)
+
+
+def _known_steps(spec: DataSpec, values: Tensor) -> int:
+    """The number of steps of a series (T, C) before those at its end of which only further inputs are known, and not
+    the values that a forecast predicts.
+    """
+    size = spec.output_size
+    if not spec.next_values or values.shape[1] == size:
+        return len(values)
+    known = ~values[:, :size].isnan().all(1)
+    if not known.any():
+        raise DataError("the series has no values to begin a forecast with: give those of the steps before it")
+    count = int(known.nonzero().max()) + 1
+    return len(values) if values[count:, size:].isnan().all() else count
