@@ -13,7 +13,7 @@ from torch import nn
 from seqzoo.cells.elman import Elman
 from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import WIDEST, Budget
-from seqzoo.configuration.building import misfits, task_name
+from seqzoo.configuration.building import build_model, build_rule, misfits, task_name
 from seqzoo.configuration.components import check_component, find, make, with_classes
 from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.experiment import (
@@ -27,9 +27,8 @@ from seqzoo.configuration.experiment import (
     training_mistakes,
     value_mistakes,
 )
-from seqzoo.configuration.sizing import check_width, outline
+from seqzoo.configuration.sizing import Outline, check_width, outline
 from seqzoo.contracts.batch import Loss
-from seqzoo.contracts.capabilities import HasLinearReadout
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import (
     Options,
@@ -92,7 +91,8 @@ def _check_whole(experiment: Experiment) -> list[str]:
     try:
         if experiment.budget.width is not None:
             check_width(experiment, experiment.budget.width[0])
-        return _check_machine(experiment, outline(experiment).cost)
+        planned = outline(experiment)
+        return _check_machine(experiment, planned.cost) or _check_rule(experiment, planned)
     except ConfigError as error:
         return error.mistakes
 
@@ -150,12 +150,6 @@ def _check_parts(parts: Parts) -> list[str]:
                 results.metrics_of(made[group], made[group].metrics())
             built, spec = made.get(group, task), placeholders["spec"]
             mistakes += misfits(built, made.get("backbone"), spec, parts.choices, made.get("encoder"))
-    rule, task = made.get("learning"), made.get("task")
-    if isinstance(rule, LearningRule) and rule.solves and task is not None and not isinstance(task, HasLinearReadout):
-        mistakes.append(
-            f"learning={parts.choices.get('learning')} solves for a linear output layer of numbers, and "
-            f"{task_name(task, parts.choices)} has none: choose task=regression or task=forecasting"
-        )
     return [_with_source(mistake, parts.choices) for mistake in mistakes]
 
 
@@ -226,9 +220,7 @@ def _check_machine(experiment: Experiment, cost: Cost) -> list[str]:
     threads, cores = experiment.training.threads, os.cpu_count() or 1
     if isinstance(threads, int) and threads > max(cores, MANY_THREADS):
         mistakes.append(f"training.threads is {threads}: this machine has {cores} cores")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if torch.cuda.is_available() and experiment.training.device != "cpu":
-        memory = max(memory, torch.cuda.get_device_properties(0).total_memory)
+    memory = _machine_memory(experiment.training)
     # weights, gradients and two moments are exact; activations are an estimate, hence the larger tolerance
     needed = max(16 * cost.parameters, cost.training_bytes or 0)
     if 16 * cost.parameters > memory or needed > 8 * memory:
@@ -237,6 +229,35 @@ def _check_machine(experiment: Experiment, cost: Cost) -> list[str]:
             f"{memory / 2**30:,.0f} GiB: lower backbone.hidden_size, data.batch_size or what else is large"
         )
     return mistakes
+
+
+def _check_rule(experiment: Experiment, planned: Outline) -> list[str]:
+    """Error messages if the learning rule cannot train the model, or needs more memory than this machine has."""
+    rule, choices = build_rule(experiment), experiment.choices
+    name = f"learning={choices.get('learning')}"
+    parts = {group: f"{group}={choices.get(group)}" for group in COMPONENTS}
+    reasons = rule.misfits(planned.model)
+    if reasons or type(rule).bytes_needed is LearningRule.bytes_needed:
+        return [f"{name} {reason.format(**parts)}" for reason in reasons]
+    with torch.random.fork_rng():
+        needed = rule.bytes_needed(build_model(experiment, planned.spec), planned.rows)
+    memory = _machine_memory(experiment.training)
+    if needed <= memory:
+        return []
+    sizes = f"{needed / 2**30:,.0f} GiB for {planned.rows} rows of {parts['cell']}"
+    has = f"this machine has {memory / 2**30:,.0f} GiB"
+    advice = (
+        "lower backbone.hidden_size or data.batch_size, or choose a diagonal cell, such as cell=lru, or learning=snap1"
+    )
+    return [f"{name} needs {sizes}, and {has}: {advice}"]
+
+
+def _machine_memory(training: Training) -> int:
+    """The memory of this machine or of its GPU, in bytes."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if torch.cuda.is_available() and training.device != "cpu":
+        memory = max(memory, torch.cuda.get_device_properties(0).total_memory)
+    return memory
 
 
 MANY_THREADS = 64

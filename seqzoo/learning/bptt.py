@@ -22,6 +22,8 @@ class BackpropagationThroughTime(LearningRule):
         carry_state: windows start from the last state of the previous window; False: from the initial state.
     """
 
+    exact = True
+
     def __init__(self, carry_state: bool = True):
         self.carry_state = carry_state
 

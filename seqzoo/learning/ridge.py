@@ -21,6 +21,7 @@ from seqzoo.contracts.errors import TrainingError
 from seqzoo.contracts.state import detach
 from seqzoo.learning.least_squares import extended, solution, start
 from seqzoo.learning.rule import LearningRule, Objective
+from seqzoo.network.model import Model
 from seqzoo.network.network_ensemble import Ensemble
 
 
@@ -45,6 +46,12 @@ class RidgeRegression(LearningRule):
             raise ValueError(f"penalty is {penalty}: it must be above 0")
         self.penalty = penalty
         self.triangles: list[Tensor] = []  # of each network of an ensemble
+
+    def misfits(self, model: Model) -> list[str]:
+        if isinstance(model.task, HasLinearReadout):
+            return []
+        wanted = "choose task=regression or task=forecasting"
+        return [f"solves for a linear output layer of numbers, and {{task}} has none: {wanted}"]
 
     @torch.no_grad()
     def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:

@@ -51,9 +51,34 @@ class LearningRule:
     Attributes:
         solves: True: a closed-form rule. `gradients` sets the weights itself instead of adding to `grad`, the optimizer
             takes no step, and training ends after one epoch.
+        exact: True: the gradients are those of backpropagation, for every model without `misfits`.
+        crosses_batches: True: where batches continue each other, the gradients reach back to the first of them; False:
+            to the beginning of the batch.
     """
 
     solves: ClassVar[bool] = False
+    exact: bool = False
+    crosses_batches: ClassVar[bool] = False
+
+    def misfits(self, model: Model) -> list[str]:
+        """Reasons why the rule cannot train a model, which `seqzoo check` reports; empty: it can.
+
+        Each one is the end of a sentence that begins with the name of the rule. In it {cell}, {backbone}, {encoder} and
+        {task} stand for the names of these parts.
+
+        Args:
+            model: the model, perhaps on the meta device.
+        """
+        return []
+
+    def bytes_needed(self, model: Model, rows: int) -> int:
+        """The number of bytes that the rule needs, besides those of backpropagation. It is checked before a training.
+
+        Args:
+            model: the model, with values.
+            rows: number of rows of a batch.
+        """
+        return 0
 
     @abstractmethod
     def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seqzoo.contracts.batch import Batch, Features, Loss, State
 from seqzoo.contracts.parts import Backbone, Encoder, Task
 from seqzoo.contracts.state import resume
-from seqzoo.contracts.steps import supported
+from seqzoo.contracts.steps import Steps, supported
 from seqzoo.network import results
 
 
@@ -50,13 +50,33 @@ class Model(nn.Module):
         Returns:
             The features that the head reads, with the next state.
         """
+        vectors, steps, state = self.read(batch, state)
+        outputs, after = results.outputs_of(self.backbone, self.backbone(vectors, steps, state))
+        return self.features_of(batch, outputs, steps, after)
+
+    def read(self, batch: Batch, state: State | None = None) -> tuple[Tensor, Steps, State | None]:
+        """What the backbone receives: the vectors of the encoder, their lengths and structure, and the first state.
+
+        Args:
+            batch, state: as in `encode`.
+        """
         steps = supported(batch.steps, self.backbone)
         if state is not None and batch.continues is not None:
             state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
         vectors = results.vectors_of(self.encoder, self.encoder.encode(batch))
         if steps.lengths is not None:
             steps = steps._replace(lengths=self.encoder.output_lengths(steps.lengths))
-        outputs, after = results.outputs_of(self.backbone, self.backbone(vectors, steps, state))
+        return vectors, steps, state
+
+    def features_of(self, batch: Batch, outputs: Tensor, steps: Steps, after: State) -> Features:
+        """The features that the head reads.
+
+        Args:
+            batch: the inputs.
+            outputs: of the backbone, (B, T, O).
+            steps: from `read`.
+            after: the state after the batch.
+        """
         lengths = None if steps.lengths is None else self.backbone.output_lengths(steps.lengths)
         last = self.backbone.last(outputs, lengths)
         of_span = None if batch.spans is None else self._last_of(batch.spans, outputs)

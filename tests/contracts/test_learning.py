@@ -1,0 +1,204 @@
+"""What every name in conf/learning must do: exact rules give the gradients of backpropagation for every cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seqzoo.configuration.building import cell_factory
+from seqzoo.configuration.components import make
+from seqzoo.configuration.composing import load
+from seqzoo.configuration.registry import names
+from seqzoo.contracts.batch import Batch, Features, Loss
+from seqzoo.contracts.errors import TrainingError
+from seqzoo.contracts.parts import Task
+from seqzoo.contracts.state import flatten
+from seqzoo.learning.rule import LearningRule, Objective
+from seqzoo.network.backbones.recurrent import Recurrent
+from seqzoo.network.encoders.tokens import TokenEncoder
+from seqzoo.network.model import Model
+from tests.conftest import Done
+
+ROWS, STEPS, WORDS, UNITS = 3, 4, 5, 4
+
+
+class Everything(Task):
+    """A loss that depends on every output, the last one and the state."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.head = nn.Linear(size, 2)
+
+    def forward(self, features: Features, batch: Batch) -> Tensor:
+        ends = sum((part.sin().sum() for part in flatten(features.state) if part.dim() > 1), torch.zeros(()))
+        return self.head(features.outputs).sin().sum(2) + features.last.square().sum(1)[:, None] + ends
+
+    def loss(self, scores: Tensor, batch: Batch) -> Loss:
+        return Loss((scores * batch.targets).sum(), torch.ones(()))
+
+
+def create(rule: str) -> LearningRule:
+    return make("learning", load("learning", rule), {}, ())
+
+
+RULES = {name: create(name) for name in names("learning")}
+EXACT = [name for name, rule in RULES.items() if rule.exact]
+WITH_MEMORY = [name for name, rule in RULES.items() if rule.crosses_batches]
+
+
+def small_model(cell: str, **options: bool) -> Model:
+    """A model in float64, all of whose weights are drawn, so that none is zero."""
+    encoder = TokenEncoder(WORDS, 3)
+    backbone = Recurrent(cell_factory(cell, engine="reference"), 3, hidden_size=UNITS, **options)
+    model = Model(encoder, backbone, Everything(backbone.output_size)).double()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+    return model
+
+
+def some_batch(resets: bool = True) -> Batch:
+    """Rows of different lengths, one of them empty; the last step of the first row, and padding, begin anew."""
+    lengths = torch.tensor([STEPS, 0, STEPS - 1])
+    starts = torch.zeros(ROWS, STEPS, dtype=torch.bool)
+    starts[0, -1] = starts[1, 1] = starts[2, 0] = True
+    weights = torch.rand(ROWS, STEPS, dtype=torch.float64)
+    return Batch(torch.randint(WORDS, (ROWS, STEPS)), lengths, weights, resets=starts if resets else None)
+
+
+def objective(model: Model) -> Objective:
+    return Objective(model, nullcontext, lambda tensor: tensor)
+
+
+def collected(model: Model) -> dict[str, Tensor]:
+    """The gradients, by name, which are then reset."""
+    gradients = {
+        name: torch.zeros_like(weight) if weight.grad is None else weight.grad
+        for name, weight in model.named_parameters()
+    }
+    model.zero_grad()
+    return gradients
+
+
+def gradients_of(rule: LearningRule, model: Model, batches: list[Batch]) -> dict[str, Tensor]:
+    state = None
+    for batch in batches:
+        _, state = rule.gradients(objective(model), batch, state)
+    return collected(model)
+
+
+def true_gradients(model: Model, batches: list[Batch], across: bool) -> dict[str, Tensor]:
+    """By backpropagation, through the states between batches if `across`."""
+    state, total = None, torch.zeros((), dtype=torch.float64)
+    for batch in batches:
+        loss, state = model.loss(batch, state)
+        total = total + loss.total
+        if not across:
+            state = tuple(tuple(tuple(part.detach() for part in cell) for cell in layer) for layer in state)
+    total.backward()
+    return collected(model)
+
+
+@pytest.mark.parametrize("cell", names("cell"))
+@pytest.mark.parametrize("name", [name for name in EXACT if RULES[name].crosses_batches])
+def test_exact_rules_are_backpropagation(name: str, cell: str) -> None:
+    """With lengths, resets and a state that is carried on to a second batch."""
+    model = small_model(cell)
+    batches = [some_batch(), some_batch(resets=False)]
+    expected = true_gradients(model, batches, across=True)
+    torch.testing.assert_close(gradients_of(create(name), model, batches), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_rules_learn_initial_states_and_layers(name: str) -> None:
+    for cell in ("lstm", "min_gru"):
+        model = small_model(cell, num_layers=2, learn_initial_state=True)
+        batches = [some_batch(), some_batch()]
+        expected = true_gradients(model, batches, RULES[name].crosses_batches)
+        torch.testing.assert_close(gradients_of(create(name), model, batches), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", WITH_MEMORY)
+def test_rules_resume_in_mid_stream(name: str) -> None:
+    """The second batch after `restore` gives the same gradients, bit for bit."""
+    model, first, second = small_model("lru"), some_batch(), some_batch(resets=False)
+    second.continues = torch.tensor([2, -1, 0])
+    rule, resumed = create(name), create(name)
+    _, state = rule.gradients(objective(model), first, None)
+    model.zero_grad()
+    resumed.restore(torch.utils._pytree.tree_map(lambda part: part.clone(), rule.content()))
+    outcomes = []
+    for each in (rule, resumed):
+        torch.manual_seed(0)
+        loss, after = each.gradients(objective(model), second, state)
+        outcomes.append((loss, after, collected(model), each.content()))
+    torch.testing.assert_close(outcomes[0], outcomes[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", WITH_MEMORY)
+def test_a_memory_of_another_network_is_an_error(name: str) -> None:
+    rule, model, batch = create(name), small_model("lru"), some_batch()
+    with pytest.raises(ValueError, match="not a list of tensors"):
+        rule.restore({"memory": [1.0]})
+    rule.restore({"memory": [torch.zeros(ROWS, 1)]})
+    _, state = create(name).gradients(objective(model), batch, None)
+    with pytest.raises(TrainingError, match="does not belong to the state"):
+        rule.gradients(objective(model), batch, state)
+
+
+class Spelled(TokenEncoder):
+    reads_characters = True
+
+
+def test_rules_that_go_forward_say_what_they_cannot_train() -> None:
+    def reasons(encoder: TokenEncoder | None = None, cell: dict | None = None, **options: Any) -> list[str]:
+        create_one = cell_factory("gru", **(cell or {}))
+        backbone = Recurrent(create_one, 3, hidden_size=UNITS, **options)
+        return create("rtrl").misfits(Model(encoder or TokenEncoder(WORDS, 3), backbone, Everything(UNITS)))
+
+    assert reasons() == []
+    assert reasons(num_layers=2, learn_initial_state=True) == []
+    (ahead,) = reasons(bidirectional=True)
+    assert ahead.startswith("goes forward in time, and {backbone} reads steps that are ahead: choose one that does not")
+    twice = "computes each step a second time, and "
+    assert reasons(cell={"zoneout": 0.1}) == [f"{twice}cell.zoneout draws new numbers: leave it out"]
+    clipped = f"{twice}cell.clip_state_gradient changes the gradients of backpropagation: leave it out"
+    assert reasons(cell={"clip_state_gradient": 1.0}) == [clipped]
+    dropout = f"{twice}dropout in {{backbone}} draws new numbers: set backbone.dropout=0"
+    assert reasons(num_layers=2, dropout=0.1, locked=True) == [dropout]
+    (of_encoder,) = reasons(TokenEncoder(WORDS, 3, embedding_dropout=0.1))
+    assert of_encoder.startswith(f"{twice}dropout in {{encoder}} draws new numbers: set encoder.dropout=0")
+    frozen = TokenEncoder(WORDS, 3, dropout=0.1)
+    frozen.requires_grad_(False)
+    assert reasons(frozen) == []
+    assert "those of {encoder} read more than one token" in reasons(Spelled(WORDS, 3))[0]
+
+
+def test_check_says_what_a_rule_cannot_train(command: Callable[..., Done]) -> None:
+    overrides = ("debug=tiny", "task=tagging", "learning=rtrl", "backbone=unidirectional")
+    assert command("check", *overrides).status == 0
+    refused = command("check", *overrides, "backbone=bidirectional")
+    assert refused.status == 2
+    reason = (
+        "learning=rtrl goes forward in time, and backbone=bidirectional reads steps that are ahead: choose one that"
+    )
+    assert reason in refused.err
+    large = command("check", *overrides, "cell=elman", "backbone.hidden_size=1500", "data.batch_size=32")
+    assert large.status == 2
+    assert re.match(
+        r"seqzoo: learning=rtrl needs [\d,]{3,} GiB for 32 rows of cell=elman, and this machine ", large.err
+    )
+    assert command("check", *overrides, "cell=lru", "backbone.hidden_size=64", "data.batch_size=32").status == 0
+
+
+def test_rules_that_go_forward_refuse_a_model_in_training() -> None:
+    backbone = Recurrent(cell_factory("gru"), 3, hidden_size=UNITS, bidirectional=True)
+    model = Model(TokenEncoder(WORDS, 3), backbone, Everything(2 * UNITS))
+    with pytest.raises(TrainingError, match="RealTimeRecurrentLearning goes forward in time, and the backbone reads"):
+        create("rtrl").gradients(objective(model), some_batch(), None)
