@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from seqzoo.contracts.spec import DataSpec
     from seqzoo.contracts.steps import Steps
     from seqzoo.learning.rule import LearningRule
-    from seqzoo.rnn import GRU, LSTM, RNN, Elman, from_torch
+    from seqzoo.rnn.any_cell import RNN
+    from seqzoo.rnn.drop_ins import GRU, LSTM, Elman, from_torch
     from seqzoo.runs.baseline import baseline
     from seqzoo.runs.calls import evaluate, train
     from seqzoo.runs.loaded import Loaded
@@ -67,7 +68,8 @@ __all__ = [
 
 # imported on first use, so that `seqzoo list` does not import torch
 _HOMES = {
-    **dict.fromkeys(("RNN", "LSTM", "GRU", "Elman", "from_torch"), "seqzoo.rnn"),
+    "RNN": "seqzoo.rnn.any_cell",
+    **dict.fromkeys(("LSTM", "GRU", "Elman", "from_torch"), "seqzoo.rnn.drop_ins"),
     "Loaded": "seqzoo.runs.loaded",
     "load": "seqzoo.runs.loading",
     **dict.fromkeys(("evaluate", "train"), "seqzoo.runs.calls"),
