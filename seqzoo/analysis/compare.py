@@ -206,7 +206,8 @@ def compare(runs: Sequence[RunRecord], split: str | None = None, score: float | 
         ]
         tables += _table(title or "runs", members, split, score)
     if not tables:
-        raise ConfigError([f"split is {split!r}: no run has scores of it; there are: {', '.join(SPLITS)}"])
+        other = " or ".join(name for name in SPLITS if name != split)
+        raise ConfigError([f"no run has scores of the {split or 'same'} split: compare by --split {other}"])
     return tables
 
 

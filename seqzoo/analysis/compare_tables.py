@@ -107,8 +107,8 @@ def explanation(table: Table) -> str:
     return (
         f"Scores on {table.split}: mean and standard deviation over {over}, in brackets the {LEVEL:.0%} bootstrap "
         f"interval of the mean. Differences are paired by {paired}; p is of the exact sign-flip test, which needs "
-        f"{seeds_needed()} {table.unit}s to fall below {ALPHA:.2g}. Intervals of few {table.unit}s are too narrow: "
-        f"the test decides.{folds}{by_chance}{unscored} Seconds are wall-clock time of training, validation "
+        f"{seeds_needed()} {table.unit}s to fall below {ALPHA:.2g}. Intervals of few {table.unit}s are too narrow, "
+        f"so that p decides.{folds}{by_chance}{unscored} Seconds are wall-clock time of training, validation "
         f"included{reached}. {table.worded('Tokens/s')} only count updates, on a CPU per CPU second."
     )
 

@@ -7,13 +7,14 @@ import heapq
 import math
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seqzoo.configuration.stored import stored
-from seqzoo.contracts.errors import CheckpointError, ConfigError, SeqzooError, printable
+from seqzoo.contracts.errors import CheckpointError, ConfigError, SeqzooError, printable, program
 from seqzoo.runs.provenance import group_name
 from seqzoo.training.record.files import (
     CONFIG,
@@ -134,7 +135,7 @@ def _expand(pattern: str) -> Iterator[Path]:
     matches = glob.glob(pattern) if glob.has_magic(pattern) and not Path(pattern).exists() else [pattern]  # noqa: PTH207
     matches = [match for match in matches if Path(match).is_dir()]
     if not matches:
-        raise SeqzooError(f"there is no folder {pattern}")
+        raise SeqzooError(f"there is no folder {pattern}: name run directories, or folders that contain some")
     for match in matches:
         for folder, inside, files in os.walk(match):
             if CONFIG in files or METRICS in files or any(name.startswith(EVENTS) for name in files):
@@ -149,7 +150,8 @@ def read_run(folder: Path) -> RunRecord:
     config = read_config(folder)
     if not os.path.lexists(folder / METRICS):
         updates = max((point["step"] for point in read_curves(folder)), default=0)
-        raise CheckpointError(f"{folder} is not finished (update {updates:,})")
+        resume = f"{program('seqzoo')} train resume={shlex.quote(str(folder))}"
+        raise CheckpointError(f"{folder} is not finished (update {updates:,}); to continue it: {resume}")
     metrics = named_losses(read_json(folder / METRICS), config["task"])
     _check_count(folder / METRICS, *(metrics.get(split) for split in SPLITS))
     if not any(isinstance(metrics.get(split), dict) for split in SPLITS):

@@ -7,7 +7,8 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,11 +24,26 @@ T = TypeVar("T")
 
 MUSIC, PICTURES = (".mid", ".midi", ".wav"), (".png", ".svg", ".pdf")
 """The suffixes of files of music, and of its pictures."""
+PRINTING = ("--json", "--n-best", "--attention", "--plot", "--explain", "--series")
+"""The flags of predictions that are printed."""
+OF_CONLL = ("--columns", "--scheme")
+OTHERWISE = {
+    "--conll": ("writes files with their predicted tags", OF_CONLL),
+    "--score": ("prints log-probabilities of given texts", ("--json",)),
+    "--stream": ("writes each answer while it is generated", ("--lm",)),
+    "--to": ("writes music to files", ("--harmonise",)),
+    "--harmonise": ("writes voices below a melody", ("--to",)),
+}
+"""The flags that replace printed predictions -> what they do instead, and the flags that can be given with them."""
+MOST_FAILURES = 10
+"""Number of texts without an answer after which the command ends if there has been no answer at all."""
 
 
 def predict(arguments: list[str]) -> None:
     """Print a prediction for each text."""
-    chosen = _parser().parse_intermixed_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_intermixed_args(arguments)
+    _check_combination(parser, chosen)
     if chosen.allow_module:
         find_modules_here()
     import torch
@@ -41,19 +57,84 @@ def predict(arguments: list[str]) -> None:
     options = _task_options(chosen.set)
     loaded = load(chosen.run_dir, chosen.device, chosen.allow_module, options, chosen.beside, chosen.lm)
     torch.manual_seed(chosen.seed)
-    texts = _series_of(loaded, chosen.text) if chosen.series else chosen.text or _lines_of_input()
+    failures = _Failures(chosen.json)
+    texts = _series_of(loaded, chosen.text, failures) if chosen.series else chosen.text or _lines_of_input()
     if chosen.conll:
         for line in _tagged_conll(loaded, _lines_of_files(chosen.text), chosen.columns, chosen.scheme):
             _write(line, flush=sys.stdout.isatty())
     elif chosen.score:
-        _print_scores(loaded, texts, chosen.json)
+        _in_turn(texts, 64, partial(_print_scores, loaded, chosen.json), failures)
     elif chosen.to or chosen.harmonise:
-        _compose(loaded, texts, chosen)
+        _check_suffixes(chosen.to)
+        _in_turn(texts, 1, partial(_compose, loaded, chosen), failures)
     elif chosen.stream:
         listens = not chosen.text and loaded.spec.rate is not None
-        _stream(loaded, ["-"] if listens else texts, chosen.json)
+        _in_turn(["-"] if listens else texts, 1, partial(_stream, loaded), failures)
     else:
-        _print_predictions(loaded, texts, chosen)
+        _print_predictions(loaded, texts, chosen, failures)
+    if failures.count:
+        sys.exit(2)
+
+
+def _check_combination(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> None:
+    """Raise ConfigError if one flag would be ignored because of another one."""
+
+    def is_given(flag: str) -> bool:
+        name = flag.removeprefix("--").replace("-", "_")
+        return getattr(chosen, name) != parser.get_default(name)
+
+    for flag in filter(is_given, OTHERWISE):
+        does, fitting = OTHERWISE[flag]
+        for other in filter(is_given, (*PRINTING, *OTHERWISE, *OF_CONLL, "--lm")):
+            if other not in (flag, *fitting):
+                raise ConfigError([f"{flag} {does}, so that {other} would have no effect: leave one of them out"])
+    for flag in filter(is_given, OF_CONLL):
+        if not chosen.conll:
+            raise ConfigError([f"{flag} has no effect without --conll: add --conll, or leave {flag} out"])
+    if chosen.score and any(text.removeprefix("task.").startswith("search.") for text in chosen.set):
+        raise ConfigError(["--score computes probabilities without a search: leave --set search.... out"])
+
+
+class _Failures:
+    """Texts without an answer. Their errors are printed, and the other texts are answered."""
+
+    def __init__(self, as_json: bool):
+        self.as_json, self.count = as_json, 0
+
+    def report(self, error: DataError) -> None:
+        self.count += 1
+        print(f"seqzoo: {printable_lines(str(error))}", file=sys.stderr)
+
+    def write_line(self, text: Any, error: DataError) -> None:
+        """Write the line of a text without an answer, so that lines of inputs and outputs correspond."""
+        self.report(error)
+        _write(json.dumps({"input": _named(text), "error": str(error)}, ensure_ascii=False) if self.as_json else "")
+
+
+def _in_turn(texts: Iterable[T], size: int, answer: Callable[[list[T], int], None], failures: _Failures) -> None:
+    """Answer texts in pieces; if a piece has a text without an answer, one by one.
+
+    Args:
+        texts: the texts.
+        size: of a piece.
+        answer: prints the answers to some texts; the second argument is the number of the first one.
+        failures: of the texts that cannot be answered.
+    """
+    done = answered = 0
+    for some in _in_pieces(texts, size):
+        try:
+            answer(some, done + 1)
+            answered += len(some)
+        except DataError:
+            for number, text in enumerate(some, start=done + 1):
+                try:
+                    answer([text], number)
+                    answered += 1
+                except DataError as error:
+                    if failures.count == MOST_FAILURES and not answered:
+                        raise
+                    failures.write_line(text, error)
+        done += len(some)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,8 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--series",
         action="store_true",
-        help="read series of numbers from files, in the form of the training files, which need no labels; one output "
-        "line per series",
+        help="read series of numbers from files, in the form of the training files, which need no labels; print an "
+        "answer per series, or a table with a row per step",
     )
     parser.add_argument(
         "--explain",
@@ -163,47 +244,75 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print_predictions(loaded: Loaded, texts: Iterable[Any], chosen: argparse.Namespace) -> None:
+def _print_predictions(loaded: Loaded, texts: Iterable[Any], chosen: argparse.Namespace, failures: _Failures) -> None:
     """Print the best answers to each text, with explanations if requested, and draw attention."""
     import torch
 
-    done = unknown = tokens = 0
-    for some in _in_pieces(texts, 1 if sys.stdin.isatty() else 64):
+    unknown = tokens = 0
+
+    def answer(some: list[Any], first: int) -> None:
+        nonlocal unknown, tokens
         # the random state is restored, so that attention is drawn for the same samples
         with torch.random.fork_rng(range(torch.cuda.device_count()), enabled=chosen.attention is not None):
-            rows = loaded.candidates(some, chosen.n_best, first_line=done + 1)
+            rows = loaded.candidates(some, chosen.n_best, first_line=first)
         if chosen.attention is not None:
-            _draw_attention(loaded, some, chosen.attention, done + 1)
+            _draw_attention(loaded, some, chosen.attention, first)
         if chosen.plot is not None:
-            _draw_forecasts(loaded, some, chosen.plot, done + 1)
+            _draw_forecasts(loaded, some, chosen.plot, first)
         explanations: list[list[Explanation | None]] = [[None] * len(row) for row in rows]
         if chosen.explain:
-            explanations = loaded.explain_candidates(some, chosen.n_best, first_line=done + 1)
-        unknown, tokens = (a + b for a, b in zip((unknown, tokens), loaded.count_unknown(some, done + 1), strict=True))
-        done += len(some)
+            explanations = loaded.explain_candidates(some, chosen.n_best, first_line=first)
+        unknown, tokens = (a + b for a, b in zip((unknown, tokens), loaded.count_unknown(some, first), strict=True))
         for text, row, explained in zip(some, rows, explanations, strict=True):
-            named = text if isinstance(text, str) else text.where
             for prediction, explanation in zip(row, explained, strict=True):
-                _show(named, prediction, explanation, chosen.json)
+                if chosen.series and not chosen.json and not isinstance(prediction.answer, str):
+                    _show_steps(loaded, _named(text), prediction.answer, with_header=text is some[0] and first == 1)
+                else:
+                    _show(_named(text), prediction, explanation, chosen.json)
+
+    _in_turn(texts, 1 if sys.stdin.isatty() else 64, answer, failures)
     if unknown:
         print(f"seqzoo: {unknown:,} of {tokens:,} tokens are not in the vocabulary of the run", file=sys.stderr)
 
 
-def _compose(loaded: Loaded, texts: Iterable[str], chosen: argparse.Namespace) -> None:
-    """Continue or harmonise each text; print it where no file is given."""
-    import torch
+def _named(text: Any) -> str:
+    """An input as it is named in the output: a text, or the place of a series."""
+    return text if isinstance(text, str) else text.where
 
-    from seqzoo.contracts import disk
-    from seqzoo.contracts.note_notation import chords_of
-    from seqzoo.inspection.drawing import need_matplotlib, save
-    from seqzoo.inspection.synthesizer import wav_of
 
-    for path in chosen.to:
+def _show_steps(loaded: Loaded, name: str, answers: list[str], *, with_header: bool) -> None:
+    """Print the answers to the steps of a series, one per line, with columns separated by tabs."""
+    from seqzoo.contracts.capabilities import Forecasts
+
+    if with_header:
+        channels, size = loaded.spec.channels, loaded.spec.output_size
+        forecasts = isinstance(loaded.model.task, Forecasts) and channels is not None
+        _write("\t".join(["series", "step", " ".join(channels.names[:size]) if channels and forecasts else "answer"]))
+    for step, answer in enumerate(answers, start=1):
+        _write(f"{name}\t{step}\t{answer}", flush=sys.stdout.isatty())
+
+
+def _check_suffixes(paths: list[Path]) -> None:
+    """Raise ConfigError if files of music or of its pictures cannot be written."""
+    from seqzoo.inspection.drawing import need_matplotlib
+
+    for path in paths:
         if path.suffix not in (*MUSIC, *PICTURES):
             raise ConfigError([f"--to is {path}: give it one of the suffixes {', '.join((*MUSIC, *PICTURES))}"])
         if path.suffix in PICTURES:
             need_matplotlib()
-    for number, text in enumerate(texts, start=1):
+
+
+def _compose(loaded: Loaded, chosen: argparse.Namespace, texts: list[str], first: int) -> None:
+    """Continue or harmonise a text; print it where no file is given."""
+    import torch
+
+    from seqzoo.contracts import disk
+    from seqzoo.contracts.note_notation import chords_of
+    from seqzoo.inspection.drawing import save
+    from seqzoo.inspection.synthesizer import wav_of
+
+    for number, text in enumerate(texts, start=first):
         [piece] = loaded.compose([text], chosen.harmonise, number)
         if not chosen.to:
             _write(" ".join(chords_of(piece.frames[None], torch.tensor([len(piece.frames)]))[0]))
@@ -220,31 +329,26 @@ def _compose(loaded: Loaded, texts: Iterable[str], chosen: argparse.Namespace) -
             print(f"wrote {file}", file=sys.stderr)
 
 
-def _stream(loaded: Loaded, texts: Iterable[str], as_json: bool) -> None:
-    if as_json:
-        raise ConfigError(["--stream writes text as it is generated, and --json whole lines: leave one of them out"])
+def _stream(loaded: Loaded, texts: list[str], first: int) -> None:
     for text in texts:
         loaded.stream(text, lambda piece: _write(piece, end=""))
         print(flush=True)
 
 
-def _print_scores(loaded: Loaded, texts: Iterable[str], as_json: bool) -> None:
+def _print_scores(loaded: Loaded, as_json: bool, texts: list[str], first: int) -> None:
     from seqzoo.contracts.capabilities import ScoresAnswers
 
-    done = 0
-    for some in _in_pieces(texts, 64):
-        if isinstance(loaded.model.task, ScoresAnswers):
-            sources, answers = _apart(some, done + 1)
-            scores = loaded.score(sources, answers, first_line=done + 1)
+    if isinstance(loaded.model.task, ScoresAnswers):
+        sources, answers = _apart(texts, first)
+        scores = loaded.score(sources, answers, first_line=first)
+    else:
+        scores = loaded.score(texts, first_line=first)
+    for text, tokens in zip(texts, scores, strict=True):
+        total = sum(token.score for token in tokens)
+        if as_json:
+            _write(json.dumps({"input": text, "score": total, "tokens": tokens}, ensure_ascii=False))
         else:
-            scores = loaded.score(some, first_line=done + 1)
-        for text, tokens in zip(some, scores, strict=True):
-            total = sum(token.score for token in tokens)
-            if as_json:
-                _write(json.dumps({"input": text, "score": total, "tokens": tokens}, ensure_ascii=False))
-            else:
-                print(f"{total:.4f}", flush=True)
-        done += len(some)
+            print(f"{total:.4f}", flush=True)
 
 
 def _apart(lines: list[str], first: int) -> tuple[list[str], list[str]]:
@@ -311,8 +415,8 @@ def _tagged_conll(
                 yield from conll.write(sentence, convert(tags, scheme) if scheme else tags)
 
 
-def _series_of(loaded: Loaded, files: list[str]) -> list[Any]:
-    """The series of files, which are read as those of the training were."""
+def _series_of(loaded: Loaded, files: list[str], failures: _Failures) -> list[Any]:
+    """The series of files, which are read as those of the training were. A file that cannot be read has no lines."""
     from seqzoo.configuration.building import build_data
     from seqzoo.data.files.series_base import SeriesData
 
@@ -321,7 +425,15 @@ def _series_of(loaded: Loaded, files: list[str]) -> list[Any]:
         raise ConfigError(["--series reads files for a model of series, and the run was not trained on such files"])
     if not files:
         raise ConfigError(["--series needs a file: name one or more after the run directory"])
-    return [one for file in files for one in data.read_unlabelled(file)]
+    series = []
+    for file in files:
+        try:
+            series += data.read_unlabelled(file)
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            failures.report(error)
+    return series
 
 
 def _draw_forecasts(loaded: Loaded, series: list[Any], path: Path, first: int) -> None:

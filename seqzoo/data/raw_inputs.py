@@ -95,7 +95,8 @@ def encode_inputs(
     spans: list[tuple[int, int] | None] = []
     kept: list[list[str]] = []
     for number, text in zip(lines, texts, strict=True):
-        with located(f"line {number}"):
+        # messages about files name these
+        with located(text.where if isinstance(text, Series) else "" if spec.given_as_files else f"line {number}"):
             if isinstance(codec, TextCodec):
                 tokens, span = split_source(spec, cast(str | list[str], text))
                 kept.append(fit(tokens, max_length, truncate, span=span))

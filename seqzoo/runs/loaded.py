@@ -176,12 +176,14 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Aligns):
-            raise ConfigError([f"the run attends to nothing, as {self.task_name} has no attention"])
+            raise ConfigError(
+                [f"{self.task_name} has no attention to draw: leave it out, or take a run that has attention"]
+            )
 
         def answer(batch: Batch, others: Others) -> list[Alignment]:
             alignments = results.per_row(task, "alignments", task.alignments(self.model, batch, others), batch.size)
             if not alignments:
-                raise ConfigError([f"the run attends to nothing: train one with {task.alignment_needs}"])
+                raise ConfigError([f"the run has no attention: train one with {task.alignment_needs}"])
             return alignments
 
         return self._for_each(texts, batch_size, first_line, answer, None)
@@ -200,7 +202,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Forecasts):
-            raise ConfigError([f"the run continues no series, as {self.task_name} makes no forecasts"])
+            raise ConfigError([f"{self.task_name} makes no forecasts to draw: give a run of task=forecasting"])
         rows = self._for_each(texts, batch_size, first_line, lambda batch, _: task.outlooks(self.model, batch), None)
         return [row for row in rows if row is not None]
 
@@ -240,7 +242,9 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Explains):
-            raise ConfigError([f"{self.task_name} cannot explain its predictions"])
+            raise ConfigError(
+                [f"{self.task_name} cannot explain its predictions, as a class per text can be: leave it out"]
+            )
 
         def answer(batch: Batch, others: Others) -> list[list[Explanation | None]]:
             explanations = results.per_row(task, "explain", task.explain(self.model, batch, n_best), batch.size)
@@ -311,7 +315,9 @@ class Loaded:
         if isinstance(task, Listens) and self.spec.rate is not None:
             return self.listen(sound_chunks(text, self.spec.rate, self.spec.input_size), write)
         if not isinstance(task, Writes):
-            raise ConfigError([f"only what writes token by token can be streamed, and {self.task_name} does not"])
+            raise ConfigError(
+                [f"{self.task_name} does not write token by token, so that nothing can be streamed: predict instead"]
+            )
         if self._stays_empty(text):
             return EMPTY
         [(_, lines, batch, others)] = self._parts([text], 1, 1)
@@ -332,7 +338,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Listens):
-            raise ConfigError([f"{self.task_name} does not answer before the end of its input"])
+            raise ConfigError([f"{self.task_name} does not answer before the end of its input: predict instead"])
         self.model.eval()
         device = next(self.model.parameters()).device
         return task.listen(self.model, (chunk.to(device) for chunk in chunks), write)
@@ -416,7 +422,8 @@ class Loaded:
             return f"{self.task_name} does not score {asked}, but an answer to each: give answers, too"
         if isinstance(task, ScoresTexts):
             return f"{self.task_name} does not score {asked}, but texts alone: leave the answers out"
-        return f"scores need a task that generates text; {self.task_name} does not"
+        advice = "predict instead, whose answers have a score (--json)"
+        return f"{self.task_name} writes no text whose probability could be computed: {advice}"
 
     @property
     def task_name(self) -> str:
@@ -429,7 +436,7 @@ class Loaded:
         if n_best < 1:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])
         if n_best > 1 and not isinstance(self.model.task, Ranks):
-            raise ConfigError([f"n_best is {n_best}: {self.task_name} gives one answer to each text"])
+            raise ConfigError([f"n_best is {n_best}, but {self.task_name} has one answer to each text: leave it out"])
 
     def _for_each(
         self,

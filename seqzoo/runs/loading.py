@@ -79,8 +79,8 @@ def load(
     for path, other in zip(beside, others, strict=True):
         named = {task_name(model.task, parts.choices): model.task, other.task_name: other.model.task}
         reasons = [
-            f"{name} does not write token by token"
-            + "; networks that are trained together by ensemble=2 are averaged" * isinstance(task, Averages)
+            f"the probabilities of the next token are averaged, and {name} writes no tokens; "
+            + ("networks trained together by ensemble=2 are averaged" if isinstance(task, Averages) else "take one run")
             for name, task in named.items()
             if not isinstance(task, Writes)
         ]

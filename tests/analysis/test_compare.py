@@ -342,7 +342,7 @@ def test_patterns_that_match_nothing(tmp_path: Path) -> None:
     assert len(read_runs([str(tmp_path / "gru_*")])[0]) == 1
     for path in tmp_path.glob(f"*/{METRICS}"):
         path.write_text(json.dumps({"validation": {"accuracy": 0.5}}))
-    with pytest.raises(ConfigError, match="split is 'test': no run has scores of it"):
+    with pytest.raises(ConfigError, match="no run has scores of the test split: compare by --split validation"):
         compare(read_runs([str(tmp_path)])[0], "test")
 
 
@@ -486,7 +486,10 @@ def test_the_command_writes_what_it_is_asked_for(command: Callable, tmp_path: Pa
     assert done.out.splitlines()[-3:] == ["wrote a.csv", "wrote a.md", "wrote a.html"]
     for name in ("a.csv", "a.md", "a.html"):
         assert "gru" in (tmp_path / name).read_text()
-    assert command("compare", "nowhere").err == "seqzoo: there is no folder nowhere\n"
+    assert (
+        command("compare", "nowhere").err
+        == "seqzoo: there is no folder nowhere: name run directories, or folders that contain some\n"
+    )
 
 
 def test_diff_of_two_tasks_has_short_lines(command: Callable, tmp_path: Path) -> None:

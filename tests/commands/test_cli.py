@@ -116,7 +116,10 @@ def test_n_best_is_as_many_answers_as_a_task_has(runs: Runs, command: Callable) 
     assert sum(math.exp(row["score"]) for row in rows) == pytest.approx(1, abs=1e-5), "each class once"
     assert rows == sorted(rows, key=lambda row: -row["score"])
     refused = command("predict", runs["tagging"], TEXTS["tagging"], "--n-best", "9")
-    assert (refused.status, refused.err) == (2, "seqzoo: n_best is 9: task=tagging gives one answer to each text\n")
+    assert (refused.status, refused.err) == (
+        2,
+        "seqzoo: n_best is 9, but task=tagging has one answer to each text: leave it out\n",
+    )
 
 
 def test_a_run_of_an_older_version_has_the_newer_options_by_default(
@@ -216,12 +219,37 @@ def test_an_empty_line_stays_in_its_place(runs: Runs, command: Callable) -> None
 
 
 def test_a_line_that_cannot_be_read_is_named(runs: Runs, command: Callable) -> None:
-    done = command("predict", runs["transduction"], "--score", stdin="12+3\t15\n" * 70 + "12+3\n")
+    done = command("predict", runs["transduction"], "--score", stdin="12+3\t15\n" * 70 + "12+3\n1+2\t3\n")
     assert (done.status, done.err) == (
         2,
         "seqzoo: line 71 has 0 tabs: write the source, one tab, and the answer\n",
     )
-    assert len(done.out.splitlines()) == 64  # what was read before
+    lines = done.out.splitlines()
+    assert [number for number, line in enumerate(lines, start=1) if not line] == [71]
+    assert len(lines) == 72, "the others are answered"
+    lost = command("predict", runs["transduction"], "--score", "--json", "1+2").out
+    assert json.loads(lost) == {"input": "1+2", "error": done.err.split("seqzoo: ")[1].strip().replace("71", "1")}
+    hopeless = command("predict", runs["transduction"], "--score", stdin="1+2\n" * 70)
+    assert (hopeless.status, len(hopeless.err.splitlines())) == (2, 11)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--attention a.png --stream", "--stream writes each answer while it is generated, so that --attention would"),
+        ("--json --stream", "so that --json would have no effect"),
+        ("--score --n-best 2", "--score prints log-probabilities of given texts, so that --n-best would"),
+        ("--score --set search.beam_size=2", "--score computes probabilities without a search"),
+        ("--conll --explain", "--conll writes files with their predicted tags, so that --explain would"),
+        ("--columns 0,1", "--columns has no effect without --conll: add --conll"),
+        ("--to a.mid --plot a.png", "--to writes music to files, so that --plot would"),
+        ("--harmonise --series", "--harmonise writes voices below a melody, so that --series would"),
+        ("--score --lm run", "so that --lm would have no effect"),
+    ],
+)
+def test_a_flag_that_would_be_ignored_is_an_error(command: Callable, flags: str, message: str) -> None:
+    done = command("predict", "run", "a", *flags.split())
+    assert (done.status, message in done.err) == (2, True), done.err
 
 
 def test_a_run_directory_is_never_overwritten(runs: Runs, command: Callable) -> None:

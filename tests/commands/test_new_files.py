@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from seqzoo.commands import main as cli
 
@@ -60,3 +61,17 @@ def test_one_line_of_output_per_line_of_input(run: Path, command: Callable) -> N
     assert "2 of 7 tokens are not in the vocabulary of the run" in done.err
     assert "vocabulary" not in command("predict", run, "the film was good").err
     assert "unheard" in command("predict", run, "--explain", "unheard nonsense film").out
+
+
+def test_a_missing_file_is_named_and_the_others_are_answered(command: Callable, tmp_path: Path) -> None:
+    chosen = ("task=captioning", "debug=tiny", "training.steps=1", "hydra.run.dir=run")
+    assert command("train", *chosen).status == 0
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (64, 64), "white").save(tmp_path / name)
+    whole = command("predict", "run", "a.png", "b.png", "--json").out.splitlines()
+    done = command("predict", "run", "a.png", "no.png", "b.png", "--json")
+    assert (done.status, done.err) == (2, "seqzoo: there is no picture no.png\n")
+    first, lost, last = done.out.splitlines()
+    assert json.loads(lost) == {"input": "no.png", "error": "there is no picture no.png"}
+    answers = [[json.loads(line)["prediction"] for line in lines] for lines in ([first, last], whole)]
+    assert answers[0] == answers[1]

@@ -292,7 +292,7 @@ def test_a_run_without_attention_says_so(command: Callable) -> None:
     command("train", *SMALL, "hydra.run.dir=plain")
     done = command("predict", "plain", "1+2", "--attention", "out.png")
     assert done.status == 2
-    assert "the run attends to nothing: train one with an attention, such as task.decoder.attention=general" in done.err
+    assert "the run has no attention: train one with an attention, such as task.decoder.attention=general" in done.err
 
 
 def test_without_matplotlib_a_sentence_says_what_to_install(command: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

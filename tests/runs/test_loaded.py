@@ -99,9 +99,9 @@ def test_tasks_that_do_not_generate_have_no_score_or_stream() -> None:
         loaded.score(["a"], ["b"])
     loaded.config = Parts()
     loaded.model.task = Tagging(8, DataSpec("tagging", 5, 2), ["accuracy"])
-    with pytest.raises(ConfigError, match="scores need a task that generates text; the task Tagging does not"):
+    with pytest.raises(ConfigError, match="the task Tagging writes no text whose probability"):
         loaded.score(["a"])
-    with pytest.raises(ConfigError, match="only what writes token by token can be streamed, and the task Tagging"):
+    with pytest.raises(ConfigError, match="the task Tagging does not write token by token"):
         loaded.stream("a", print)
 
 

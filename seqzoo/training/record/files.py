@@ -20,7 +20,7 @@ from reprlib import repr as quoted
 from typing import Any, BinaryIO, TypeGuard
 
 from seqzoo.contracts import disk
-from seqzoo.contracts.errors import CheckpointError
+from seqzoo.contracts.errors import CheckpointError, closest
 from seqzoo.contracts.locks import holder, lock
 from seqzoo.training.record.older import grouped, with_learning_rule
 
@@ -47,6 +47,8 @@ LONGEST_NUMBER = 40
 """Maximum number of characters of a number."""
 MOST_VALUES = 3_000_000
 """Maximum number of values of a JSON file: a confusion matrix of a thousand classes has a million."""
+MOST_SIBLINGS = 1_000
+"""Maximum number of run directories that are looked at for one of a similar name."""
 MOST_EVENTS = 20_000
 """Maximum number of parse events of a YAML document; a configuration has hundreds."""
 
@@ -61,6 +63,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not os.path.lexists(path):
         below = [path.parent for depth in ("*", "*/*") for path in islice(folder.glob(f"{depth}/{CONFIG}"), 3)]
         advice = f"; run directories below it: {', '.join(map(str, sorted(below)[:3]))}" if below else ""
+        if not folder.exists():
+            beside = islice(folder.parent.glob(f"*/{CONFIG}"), MOST_SIBLINGS)
+            advice = closest(folder.name, (path.parent.name for path in beside))
+            raise CheckpointError(f"{folder} is not a run directory: there is no such folder{advice}")
         raise CheckpointError(f"{folder} is not a run directory: there is no {CONFIG} in it{advice}")
     import yaml
 

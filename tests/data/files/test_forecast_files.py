@@ -143,7 +143,13 @@ def test_a_run_forecasts_in_the_units_of_the_data(command: Callable[..., Done], 
     assert metrics["test"]["nrmse"] < 0.5
     assert metrics["test"]["rmse"] == pytest.approx(metrics["test"]["nrmse"] * 10 / math.sqrt(2), rel=0.1)
     assert metrics["baseline"]["scores"]["test"]["nrmse"] < 0.05, "a linear model continues a wave"
-    forecast = [float(value) for value in command("predict", "run", "--series", "later.csv").out.split()]
+    done = command("predict", "run", "--series", "no.csv", "later.csv")
+    assert (done.status, done.err.startswith("seqzoo: there is no file no.csv")) == (2, True)
+    header, *lines = [line.split("\t") for line in done.out.splitlines()]
+    assert header == ["series", "step", "x"]
+    assert [line[1] for line in lines] == [str(step) for step in range(1, 9)]
+    assert {line[0] for line in lines} == {"later.csv:2"}
+    forecast = [float(line[2]) for line in lines]
     assert forecast == pytest.approx([100 + 10 * math.sin(t / 4) for t in range(90, 98)], abs=7)
 
 
