@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import pytest
@@ -10,13 +11,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import seqzoo
+from seqzoo.analysis.testing import CHECKS, check_equation
 from seqzoo.cells.elman import Elman
 from seqzoo.cells.gated import GatedCell
 from seqzoo.cells.gru import GRU
+from seqzoo.cells.gru_d import GRUD
 from seqzoo.cells.gru_reset_before import GRUResetBefore
 from seqzoo.cells.li_gru import LiGRU
 from seqzoo.cells.mgu import MGU
 from seqzoo.cells.ugrnn import UGRNN
+from tests.contracts.equations_gru_family import STEPS
 
 B, T, INPUT, H = 3, 6, 4, 5
 OPEN = 1e3  # a bias whose sigmoid is 1, and 0 with a minus, to the last bit
@@ -95,6 +99,27 @@ def test_a_closed_gate_makes_ugrnn_an_elman(activation: str, x: Tensor, state: t
     copy_gates(cell, elman, [1])
     bias_gate(cell, 0, -OPEN)
     torch.testing.assert_close(cell.scan(x, state)[0], elman.scan(x, state)[0])
+
+
+def test_gru_d_with_channels_is_the_papers() -> None:
+    create = functools.partial(GRUD, channels=1)
+    check_equation(create, STEPS["gru_d"], {"channels": 1, "activation": "tanh"})
+    for check in ("scan", "gradcheck"):
+        CHECKS[check](create)
+    with pytest.raises(ValueError, match="channels is 2: each is a value, a mask and a time, and a step has 5"):
+        GRUD(5, H, channels=2)
+
+
+def test_what_gru_d_has_not_seen_for_long_decays_to_the_mean() -> None:
+    cell = GRUD(3, H, channels=1)
+    with torch.no_grad():
+        cell.weight_g.fill_(1.0)
+        cell.weight_ih[:, 2] = 0  # gates that do not read the time
+    old, mean = torch.tensor([[5.0, 0.0, 1e3]]), torch.tensor([[0.0, 0.0, 1e3]])
+    state, zeros = (torch.ones(1, H),), (torch.zeros(1, H),)
+    torch.testing.assert_close(cell(old, state)[0], cell(mean, zeros)[0])
+    current = torch.tensor([[5.0, 1.0, 1e3]])
+    assert not torch.allclose(cell(current, zeros)[0], cell(torch.tensor([[0.0, 1.0, 1e3]]), zeros)[0])
 
 
 def test_one_unit_by_hand() -> None:

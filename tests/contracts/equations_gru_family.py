@@ -42,7 +42,19 @@ def li_gru(x: np.ndarray, state: State, p: Parameters, options: Options) -> tupl
     return h, (h,)
 
 
+def gru_d(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
+    (h,) = state
+    times, channels = x, options["channels"]
+    if channels is not None:
+        values, known, times = x[:, :channels], x[:, channels : 2 * channels], x[:, 2 * channels :]
+        decay = np.exp(-np.maximum(0, p["weight_x"] * times[:, :channels] + p["bias_x"]))
+        x = np.concatenate([known * values + (1 - known) * decay * values, known, times], 1)
+    h = np.exp(-np.maximum(0, times @ p["weight_g"].T + p["bias_g"])) * h
+    return gru_reset_before(x, (h,), p, options)
+
+
 STEPS = {
+    "gru_d": gru_d,
     "gru_reset_before": gru_reset_before,
     "li_gru": li_gru,
     "mgu": mgu,
