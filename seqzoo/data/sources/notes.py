@@ -1,7 +1,7 @@
 """Pieces of music as frames of notes, on a grid of steps: from MIDI, from JSON, and from MATLAB piano rolls.
 
-A frame says which of the 88 keys of a piano, from A0 (MIDI note 21) to C8 (108), sound during a step. Where a note ends
-and is struck again, frames do not tell.
+A frame says which of the 88 keys of a piano, from A0 (MIDI note 21) to C8 (108), sound during a step. A note that is
+struck again in the next step looks like one that is held.
 
 Source: Boulanger-Lewandowski, Bengio & Vincent, Modeling Temporal Dependencies in High-Dimensional Sequences:
 Application to Polyphonic Music Generation and Transcription, 2012, https://arxiv.org/abs/1206.6392
@@ -57,7 +57,8 @@ def read_notes(path: str, steps_per_quarter: int = 4) -> dict[str, list[Piece]]:
     """Read the pieces of a file, plain or compressed.
 
     - `.mid`, `.midi`: one piece. Percussion is left out, as are silent steps before the first note. A note begins and
-      ends at the nearest steps of the grid, and lasts at least one.
+      ends at the nearest steps of the grid, and lasts at least one. The grid counts quarter notes, whatever the tempo
+      and the time signature.
     - `.json`: lists of pieces by the names of splits, a list of pieces, or one piece. A piece is a list of steps, each
       a list of MIDI notes, such as [60, 64, 67]; -1 is a voice that is silent.
     - `.mat`: piano rolls (T, 88) of zeros and ones, in variables or cells. `traindata`, `validdata` and `testdata` are

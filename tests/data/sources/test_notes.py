@@ -72,6 +72,21 @@ def test_midi_on_a_grid_of_sixteenths_and_of_quarters(tmp_path: Path) -> None:
     assert only(read_notes(path, 8))[:8] == [[60]] * 8
 
 
+def test_changes_of_tempo_and_time_signature_do_not_move_notes(tmp_path: Path) -> None:
+    """They are in a track of their own, as in most files."""
+    changes = [
+        mido.MetaMessage("set_tempo", tempo=500_000),
+        mido.MetaMessage("time_signature", numerator=4, denominator=4),
+        mido.MetaMessage("set_tempo", tempo=250_000, time=480),
+        mido.MetaMessage("time_signature", numerator=3, denominator=8, time=120),
+        mido.MetaMessage("set_tempo", tempo=1_500_000, time=240),
+    ]
+    notes = [*note(60, 0, 480), *note(62, 0, 240), *note(64, 240, 480)]
+    expected = [[60], [60], [62], [], [64], [64]]
+    assert only(read_notes(midi(tmp_path / "a.mid", changes, notes), 2)) == expected
+    assert only(read_notes(midi(tmp_path / "b.mid", notes), 2)) == expected
+
+
 def test_tracks_sound_together_and_percussion_is_no_pitch(tmp_path: Path) -> None:
     path = midi(
         tmp_path / "a.midi", note(60, 0, 960), note(48, 480, 480), note(36, 0, 1920, channel=9), note(21, 480, 1)
