@@ -184,15 +184,12 @@ class LanguageModeling(WritingTask):
         return self._target_scores(outputs, batch)
 
     def _target_scores(self, outputs: Tensor, batch: Batch) -> Tensor:
-        scores = self._by_network(outputs, batch)
-        if self.ngrams is not None:
-            scores = self.ngrams(scores, *self.ngrams.of_targets(batch))
-        return scores.masked_fill(~mask(batch.lengths, scores.shape[1]), 0.0)
-
-    def _by_network(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The log-probability of each target by the network alone, (B, T)."""
         targets = batch.required_targets
-        return self.head.target_log_probabilities(outputs.flatten(0, 1), targets.flatten()).view_as(targets)
+        if self.ngrams is None:
+            scores = self.head.target_log_probabilities(outputs.flatten(0, 1), targets.flatten()).view_as(targets)
+        else:
+            scores = self.ngrams(*self.ngrams.of_targets(self.head, outputs, batch))
+        return scores.masked_fill(~mask(batch.lengths, scores.shape[1]), 0.0)
 
     @torch.no_grad()
     def calibrate(self, encoded: Iterable[tuple[Batch, Features]]) -> bool:
@@ -202,10 +199,8 @@ class LanguageModeling(WritingTask):
         parts = []
         for batch, features in encoded:
             real = mask(batch.lengths, batch.inputs.shape[1])
-            of_targets = (self._by_network(features.outputs, batch), *self.ngrams.of_targets(batch))
-            parts.append([values[real] for values in of_targets])
-        network, ngrams, known = (torch.cat(values) for values in zip(*parts, strict=True))
-        self.ngrams.fit(network, ngrams, known)
+            parts.append([values[real] for values in self.ngrams.of_targets(self.head, features.outputs, batch)])
+        self.ngrams.fit(*(torch.cat(values) for values in zip(*parts, strict=True)))
         return True
 
     def start(self, features: Features, batch: Batch) -> Start:
@@ -231,7 +226,7 @@ class LanguageModeling(WritingTask):
         """Log-probabilities of the next token, -inf for special ones: (B, O) -> (B, V); contexts: of the n-grams."""
         scores = self.head.log_probabilities(output)
         if self.ngrams is not None and contexts is not None:
-            scores = self.ngrams(scores, *self.ngrams.following(contexts))
+            scores = self.ngrams(scores, *self.ngrams.following(contexts, scores))
         scores[:, [PAD, UNKNOWN]] = float("-inf")
         return scores.log_softmax(-1)
 

@@ -22,6 +22,7 @@ from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.text.codec import TextCodec
+from seqzoo.network.heads import ngram_mixture
 from seqzoo.network.heads.ngram_model import NgramModel
 from seqzoo.network.model import Model
 from seqzoo.runs import lifecycle as runs
@@ -105,8 +106,9 @@ def with_ngrams(*overrides: str) -> tuple[Model, DataModule]:
     return model.eval(), data
 
 
-@pytest.mark.parametrize("separator", ["null", "'.'"])
-def test_ngrams_alone_have_the_loss_of_the_baseline(separator: str) -> None:
+@pytest.mark.parametrize(("separator", "few"), [("null", 1_000), ("'.'", 1_000), ("'.'", 0)])
+def test_ngrams_alone_have_the_loss_of_the_baseline(separator: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ngram_mixture, "FEW_TOKENS", few)
     model, data = with_ngrams(f"data.document_separator={separator}")
     texts = [sequences(data.plain_batches(split)) for split in ("train", "validation")]
     expected = NgramModel(texts[0], 3, data.spec.output_size).probabilities(texts[1], 3)
@@ -152,11 +154,16 @@ def test_the_network_is_trained_by_its_own_loss() -> None:
     [Search(), Search(temperature=0), Search(temperature=0, beam_size=3)],
     ids=["sampling", "greedy", "beam"],
 )
+@pytest.mark.parametrize("few", [0, 1_000])
 @torch.no_grad()
-def test_texts_are_generated_from_the_mixture_that_scores_them(search: Search) -> None:
-    """Except that special tokens are never written."""
+def test_texts_are_generated_from_the_mixture_that_scores_them(
+    search: Search, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Except that special tokens are never written; the shares depend on the known tokens, or on both models."""
+    monkeypatch.setattr(ngram_mixture, "FEW_TOKENS", few)
     model, data = with_ngrams()
-    model.task.ngrams.share.copy_(torch.tensor([0.9, 0.5, 0.2]))
+    assert model.task.ngrams.by_sureness == (few > 0)
+    model.task.ngrams.share.uniform_(0.1, 0.9)
     model.task.search = dataclasses.replace(search, max_length=6)
     prompts = [data.spec.input_codec.encode(text) for text in ("the d", "a")]
     rows = pad_sequence([torch.tensor(ids) for ids in prompts], batch_first=True)
@@ -170,10 +177,9 @@ def test_texts_are_generated_from_the_mixture_that_scores_them(search: Search) -
         for end in range(len(prompt), len(ids)):
             start = Batch(ids[None, :end], torch.tensor([end]), padded=False)
             outputs = model.encode(start).last
-            logs = model.task.ngrams(
-                model.task.head.log_probabilities(outputs),
-                *model.task.ngrams.following(model.task.ngrams.contexts(start)),
-            )
+            network = model.task.head.log_probabilities(outputs)
+            of_ngrams = model.task.ngrams.following(model.task.ngrams.contexts(start), network)
+            logs = model.task.ngrams(network, *of_ngrams)
             assert float(logs.exp().sum()) == pytest.approx(1, abs=1e-5)
             special.append((1 - logs[0, [PAD, UNKNOWN]].exp().sum()).log())
         assert best.score == pytest.approx(float((of_targets - torch.stack(special)).sum()), abs=1e-4)

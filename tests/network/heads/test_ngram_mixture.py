@@ -13,14 +13,31 @@ from seqzoo.contracts.batch import BEFORE, Batch
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec, TrainingText
 from seqzoo.data.text.codec import TextCodec
-from seqzoo.network.heads.ngram_mixture import PRIOR, NgramMixture
+from seqzoo.network.heads import ngram_mixture
+from seqzoo.network.heads.ngram_mixture import DEGREES, PRIOR, NgramMixture
 from seqzoo.network.heads.ngram_model import NgramModel
+from seqzoo.network.heads.softmax import Softmax
 
 V = 5
 
 
 def text(seed: int, size: int) -> numpy.ndarray[Any, Any]:
     return numpy.random.default_rng(seed).choice(V - 1, size=size, p=[0.6, 0.2, 0.15, 0.05])
+
+
+@pytest.fixture(params=[0, 1_000])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The vocabulary up to which shares depend on the probabilities of both models; else on the known tokens."""
+    monkeypatch.setattr(ngram_mixture, "FEW_TOKENS", request.param)
+    return request.param
+
+
+def network() -> Softmax:
+    """The head of a network with 4 features."""
+    torch.manual_seed(0)
+    head = Softmax(4, V, None)
+    torch.nn.init.normal_(head.weight, std=2.0)
+    return head
 
 
 def mixture(longest: int = 3) -> NgramMixture:
@@ -58,8 +75,9 @@ def test_the_counts_follow_the_weights_that_are_loaded() -> None:
     loaded.load_state_dict(trained.state_dict())
     counts = loaded.model
     contexts = torch.tensor([[0, 1], [2, 0]])
-    torch.testing.assert_close(loaded.following(contexts), trained.following(contexts))
-    loaded.load_state_dict({**trained.state_dict(), "share": torch.ones(3)})
+    even = torch.full((2, V), -math.log(V))
+    torch.testing.assert_close(loaded.following(contexts, even), trained.following(contexts, even))
+    loaded.load_state_dict({**trained.state_dict(), "share": torch.ones(DEGREES**2)})
     assert loaded.model is counts
     loaded.load_state_dict({**trained.state_dict(), "text": trained.text.clamp(max=2)})
     assert loaded.model is not counts
@@ -68,36 +86,54 @@ def test_the_counts_follow_the_weights_that_are_loaded() -> None:
         _ = loaded.model
 
 
-def test_a_window_is_scored_after_the_tokens_before_it() -> None:
-    ngrams, ids = mixture(), torch.from_numpy(text(1, 12))
+@pytest.mark.parametrize("longest", [1, 3])
+@torch.no_grad()
+def test_a_window_is_scored_after_the_tokens_before_it(few: int, longest: int) -> None:
+    ngrams, head, ids, features = mixture(longest), network(), torch.from_numpy(text(1, 12)), torch.randn(1, 11, 4)
     whole = Batch(ids[None, :-1], torch.tensor([11]), ids[None, 1:], padded=False)
     before = torch.full((2, BEFORE), -1)
     before[0, -6:], before[1, -1:] = ids[:6], ids[:1]
     rows = torch.stack([ids[6:-1], ids[1:6]])
     window = Batch(rows, torch.tensor([5, 5]), torch.stack([ids[7:], ids[2:7]]), padded=False, before=before)
-    logs, known = ngrams.of_targets(whole)
-    for values, expected in zip(ngrams.of_targets(window), (logs, known), strict=True):
+    of_whole = ngrams.of_targets(head, features, whole)
+    of_window = ngrams.of_targets(head, torch.cat([features[:, 6:], features[:, 1:6]]), window)
+    for values, expected in zip(of_window, of_whole, strict=True):
         torch.testing.assert_close(values, torch.stack([expected[0, 6:], expected[0, 1:6]]))
-    following, after = ngrams.following(ngrams.contexts(whole.first(1)))
-    appended = Batch(ids[None], torch.tensor([12]), torch.tensor([[*ids[1:], 2]]))
-    torch.testing.assert_close(following[0, 2], _last(ngrams, ids, 2))
-    assert after.item() == ngrams.of_targets(appended)[1][0, -2]
 
 
-def _last(ngrams: NgramMixture, ids: torch.Tensor, token: int) -> torch.Tensor:
-    """The log-probability of a token in the place of the last id."""
-    replaced = torch.tensor([*ids[1:-1], token])
-    return ngrams.of_targets(Batch(ids[None, :-1], torch.tensor([11]), replaced[None]))[0][0, -1]
+@torch.no_grad()
+def test_targets_are_scored_by_the_distributions_after_their_contexts(few: int) -> None:
+    ngrams, head, ids, features = mixture(), network(), torch.from_numpy(text(1, 13)), torch.randn(2, 11, 4)
+    read = torch.stack([ids[:-2], ids[1:-1]])
+    batch = Batch(read, torch.tensor([11, 6]), torch.stack([ids[1:-1], ids[2:]]))
+    of_targets = ngrams.of_targets(head, features, batch)
+    for row in range(2):
+        for step in range(int(batch.lengths[row])):
+            start = Batch(read[row : row + 1, : step + 1], torch.tensor([step + 1]))
+            logs = head.log_probabilities(features[row, step : step + 1])
+            following, share = ngrams.following(ngrams.contexts(start), logs)
+            target = batch.required_targets[row, step]
+            expected = logs[0, target], following[0, target], share[0, 0]
+            torch.testing.assert_close(tuple(values[row, step] for values in of_targets), expected)
 
 
-def test_shares_are_the_most_likely_ones() -> None:
+def test_a_share_belongs_to_the_largest_probabilities_of_both_models() -> None:
+    ngrams, contexts = mixture(), torch.tensor([[0, 1], [V, 3]])
+    probabilities = torch.tensor([[0.25, 0.75, 0, 0, 0], [0, 0, 1.0, 0, 0]])
+    following, shares = ngrams.following(contexts, probabilities.log())
+    of_ngrams = [int(10 * largest) for largest in following.exp().max(1).values.tolist()]
+    assert shares[:, 0].tolist() == [70 + of_ngrams[0], 90 + of_ngrams[1]]
+
+
+def test_shares_are_the_most_likely_ones(few: int) -> None:
     ngrams = mixture(2)
     network, other = torch.rand(4_000).clamp(0.01), torch.rand(4_000).clamp(0.01)
     known = (torch.arange(4_000) < 3_000).long()
     network = network.where(known == 0, network / 2)
     ngrams.fit(network.log(), other.log(), known)
     shares = torch.linspace(0.001, 0.999, 999)[:, None]
-    for number, share in enumerate(ngrams.share.tolist()):
+    assert len(ngrams.share) == (DEGREES**2 if few else 2)
+    for number, share in enumerate(ngrams.share[:2].tolist()):
         p, q = network[known == number], other[known == number]
         likelihoods = (shares * p + (1 - shares) * q).log().sum(1) + PRIOR / 2 * (shares * (1 - shares)).log()[:, 0]
         assert share == pytest.approx(float(shares[likelihoods.argmax()]), abs=0.02)
@@ -105,7 +141,7 @@ def test_shares_are_the_most_likely_ones() -> None:
 
 def test_a_mixture_by_its_formula() -> None:
     ngrams = mixture(2)
-    ngrams.share.copy_(torch.tensor([0.25, 1.0]))
+    ngrams.share[:2] = torch.tensor([0.25, 1.0])
     found = ngrams(torch.tensor([0.5, 0.5]).log(), torch.tensor([0.1, 0.1]).log(), torch.tensor([0, 1]))
     assert found.exp().tolist() == pytest.approx([0.25 * 0.5 + 0.75 * 0.1, 0.5])
     ngrams.share.zero_()
