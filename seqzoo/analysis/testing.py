@@ -48,8 +48,8 @@ LENGTHS = [7, 4, 1]
 RESETS = [(0, 3), (1, 0), (1, 1), (1, 3), (1, 5)]
 """(row, step); the last one is at a padded step and must be ignored."""
 
-PARENTS = [[1, 6, 5, 5, 5, 6, -1], [3, 2, 3, -1, 0, 0, 0], [-1, 0, 0, 0, 0, 0, 0]]
-"""The trees of LENGTHS: three leaves under a node and one above a leaf; one child beside a leaf; a single node."""
+PARENTS = [[1, 6, 3, 5, 5, 6, -1], [3, 2, 3, -1, 0, 0, 0], [-1, 0, 0, 0, 0, 0, 0]]
+"""The trees of LENGTHS, whose nodes have one or two children."""
 
 Equation = Callable[[numpy.ndarray, tuple, dict[str, numpy.ndarray], dict[str, Any]], tuple[numpy.ndarray, tuple]]
 """One step in NumPy: x (B, I), the flattened state, parameters and buffers by name, and the options of the YAML -> the

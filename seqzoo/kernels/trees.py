@@ -42,13 +42,6 @@ class Children:
     count: int
     each: int | None = None
 
-    @classmethod
-    def single(cls, state: State) -> Children:
-        """One child for each node, such as the previous step of a sequence."""
-        rows = flatten(state)[0]
-        node = torch.arange(rows.shape[0], device=rows.device)
-        return cls(state, node, torch.zeros_like(node), rows.shape[0], each=1)
-
     def summed(self, values: Tensor) -> Tensor:
         """The sum over the children of each node: (C, ...) -> (M, ...)."""
         if self.each == 1:
@@ -62,28 +55,28 @@ class Children:
         return values if self.each == 1 else values.index_select(0, self.node)
 
     def by_place(self, values: Tensor, places: int) -> Tensor:
-        """The values of each node's children side by side, zero where there is no child: (C, F) -> (M, places * F).
+        """The values of each node's children side by side: (C, F) -> (M, k * F).
+
+        Args:
+            values: of each child.
+            places: the maximum number of children.
+
+        Returns:
+            k is `each`, if it is known, and `places` otherwise, with zeros where there is no child.
 
         Raises:
             ValueError: a node has more children than there are places.
         """
-        if self.each is not None:
-            if self.each > places:
-                raise too_many_children(self.each, places)
-            side_by_side = values.reshape(self.count, -1)
-            return torch.nn.functional.pad(side_by_side, (0, (places - self.each) * values.shape[1]))
-        most = int(self.place.max()) + 1
+        most = self.each or int(self.place.max()) + 1
         if most > places:
-            raise too_many_children(most, places)
+            raise ValueError(
+                f"a node has {most} children, and the cell has places for {places}: raise cell.children, or choose a "
+                "cell that sums over children, such as cell=child_sum_tree_lstm"
+            )
+        if self.each is not None:
+            return values.reshape(self.count, -1)
         empty = values.new_zeros(self.count * places, values.shape[1])
         return empty.index_copy(0, self.node * places + self.place, values).view(self.count, -1)
-
-
-def too_many_children(most: int, places: int) -> ValueError:
-    return ValueError(
-        f"a node has {most} children, and the cell has places for {places}: raise cell.children, or choose a cell that "
-        "sums over them, such as cell=child_sum_tree_lstm"
-    )
 
 
 class Forest:

@@ -123,7 +123,7 @@ def test_children_by_value() -> None:
     assert uneven.by_place(values, 2).tolist() == [[1, 2, 3, 4], [5, 6, 0, 0]]
     pair = Children((values[:2],), torch.tensor([0, 0]), torch.tensor([0, 1]), 1, each=2)
     assert pair.summed(values[:2]).tolist() == [[4, 6]]
-    assert pair.by_place(values[:2], 3).tolist() == [[1, 2, 3, 4, 0, 0]]
+    assert pair.by_place(values[:2], 3).tolist() == [[1, 2, 3, 4]]
     for children in (uneven, pair):
         with pytest.raises(ValueError, match="a node has 2 children, and the cell has places for 1"):
             children.by_place(values[: len(children.node)], 1)

@@ -1,0 +1,51 @@
+"""Tree-structured LSTM with weights for each place among the children, such as left and right.
+
+Tai, Socher & Manning, Improved Semantic Representations From Tree-Structured Long Short-Term Memory Networks, 2015
+(equations 9 to 14), https://aclanthology.org/P15-1150
+
+    i = sigmoid(W_i x + sum_l U_i,l h_l + b_i)
+    f_k = sigmoid(W_f x + sum_l U_f,k,l h_l + b_f)
+    g = tanh(W_g x + sum_l U_g,l h_l + b_g)
+    o = sigmoid(W_o x + sum_l U_o,l h_l + b_o)
+    c' = i * g + sum_l f_l * c_l
+    h' = o * tanh(c')
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqzoo.cells.nary import NaryCell
+from seqzoo.contracts.batch import State
+
+
+class NaryTreeLSTM(NaryCell):
+    """State: (h, c), both (B, H). Gates in the order i g o f, of the children i g o f_1 to f_N.
+
+    Args:
+        input_size, hidden_size, children: as in `NaryCell`.
+        forget_bias: initial bias of the forget gates.
+    """
+
+    num_states = 2
+
+    def __init__(self, input_size: int, hidden_size: int, children: int = 2, forget_bias: float = 1.0):
+        super().__init__(input_size, hidden_size, children)
+        with torch.no_grad():
+            self.bias[3 * hidden_size :] = forget_bias
+
+    @staticmethod
+    def num_gates(children: int) -> tuple[int, int]:
+        return 4, 3 + children
+
+    def node(self, p: Tensor, *parts: Tensor) -> tuple[Tensor, State]:
+        (h, c), size = parts, self.hidden_size
+        of_children = self.recur(h)
+        i, g, o = (p[..., : 3 * size] + of_children[..., : 3 * size]).chunk(3, dim=-1)
+        kept = torch.sigmoid(i) * torch.tanh(g)
+        for place, of_child in enumerate(c.split(size, dim=-1)):
+            first = (3 + place) * size
+            kept = kept + torch.sigmoid(p[..., 3 * size :] + of_children[..., first : first + size]) * of_child
+        h = torch.sigmoid(o) * torch.tanh(kept)
+        return h, (h, kept)
