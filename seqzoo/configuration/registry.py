@@ -124,6 +124,20 @@ def every_option(group: str, name: str) -> list[tuple[str, str, str]]:
     return [*of_name, *(option for option in common_help(group) if option[0] not in described)]
 
 
+def having(group: str) -> dict[str, list[str]]:
+    """The options of the YAML files of a group -> the names of the files; of an option that some of them require, such
+    as the file that data are read from, only these.
+    """
+    owners: dict[str, list[str]] = {}
+    required: dict[str, list[str]] = {}
+    for name in names(group):
+        for option, (default, _) in _commented(path_of(group, name).read_text(encoding="utf-8")).items():
+            owners.setdefault(option, []).append(name)
+            if default == "???":
+                required.setdefault(option, []).append(name)
+    return owners | required
+
+
 def _commented(text: str) -> dict[str, tuple[str, str]]:
     """The default and the comment of each option in the text of a YAML file, by path."""
     options: dict[str, tuple[str, str]] = {}

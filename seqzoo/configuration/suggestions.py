@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
+from seqzoo.configuration import registry
 from seqzoo.contracts.errors import closest
 from seqzoo.contracts.options import Options
 
@@ -68,7 +69,33 @@ def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) 
     near = [] if above and near_here else difflib.get_close_matches(name, [*near_here, *ends], n=1, cutoff=0.7)
     if near and near != near_here:
         return f". Did you mean {ends[near[0]]!r}?"
+    if len(above) == 1 and above[0] in config.get("choices", {}):
+        elsewhere = _advice_of_other_names(name, above[0], config["choices"][above[0]], near_here)
+        if elsewhere:
+            return elsewhere
     return closest(name, [option for option in node if option != "class"], ".".join(above))
+
+
+def _advice_of_other_names(name: str, group: str, chosen: str, near_here: list[str]) -> str:
+    """A suggestion for an option that other names of a group have; empty: none of them has it.
+
+    Args:
+        name: the unknown option.
+        group: such as "data".
+        chosen: the name that was chosen, which has no such option.
+        near_here: options of a similar name that it has.
+    """
+    owners = registry.having(group)
+    meant = [name] if name in owners else difflib.get_close_matches(name, owners, n=1, cutoff=0.75)
+    if not meant or (meant != [name] and near_here):
+        return ""
+    listed = ", ".join(owners[meant[0]][:MOST_OWNERS]) + ", ..." * (len(owners[meant[0]]) > MOST_OWNERS)
+    question = "" if meant == [name] else f" Did you mean '{group}.{meant[0]}'?"
+    return f".{question} {group}={chosen} does not have it, but these do: {listed}"
+
+
+MOST_OWNERS = 12
+"""Maximum number of names in a suggestion."""
 
 
 def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:

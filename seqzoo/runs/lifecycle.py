@@ -135,6 +135,11 @@ def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> dict[str, A
         )
     last = folder / LAST
     checkpoint = load_training(last) if os.path.lexists(last) else None
+    if checkpoint is None and os.path.lexists(folder / BEST):
+        raise CheckpointError(
+            f"there is no checkpoint {last}, which a training continues from: restore it from a copy, or train anew; "
+            "evaluate and predict still work"
+        )
     if checkpoint is not None:
         with continuing(last):
             check_progress(checkpoint)

@@ -286,6 +286,25 @@ def test_a_damaged_training_state(command: Callable, run: Path) -> None:
     assert command("train", f"resume={run}", "training.steps=4").status == 0
 
 
+def test_what_works_without_a_checkpoint_and_what_does_not(command: Callable, run: Path) -> None:
+    best, last, metrics = (
+        run / name for name in ("checkpoints/best.safetensors", "checkpoints/last.pt", "metrics.json")
+    )
+    state = last.read_bytes()
+    last.unlink()
+    for steps in ([], ["training.steps=4"]):  # the training must not begin anew over the finished one
+        message = refused(command("train", f"resume={run}", *steps))
+        assert message.startswith(f"seqzoo: there is no checkpoint {last}, which a training continues from")
+    for arguments in (["evaluate", run, "split=validation"], ["predict", run, "the cat"], ["compare", run]):
+        assert command(*arguments).status == 0
+    best.unlink()
+    assert "restore it from a copy, or train again" in refused(command("predict", run, "the cat"))
+    assert command("compare", run).status == 0
+    last.write_bytes(state)
+    metrics.unlink()
+    assert "has not reached a validation; to continue it: " in refused(command("evaluate", run, "split=validation"))
+
+
 def flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 

@@ -131,6 +131,9 @@ def test_all_mistakes_are_reported_together() -> None:
         ("cell.forget_bias.x=1", "cell.forget_bias.x: cell.forget_bias has no options below it"),
         ("task.search.beam_siz=3", "there is no option 'task.search.beam_siz'. Did you mean 'task.search.beam_size'"),
         ("hydra.rn.dir=x", "there is no option 'hydra.rn.dir'"),
+        ("data.trian=a.csv", "there is no option 'data.trian'. Did you mean 'data.train'? data=addition does not have"),
+        ("data.train=a.csv", "there is no option 'data.train'. data=addition does not have it, but these do: audio_"),
+        ("task.poolin=mean", "there is no option 'task.poolin'. Did you mean 'task.pooling'? task=transduction does"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_a_sentence(override: str, mistake: str) -> None:

@@ -20,9 +20,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from seqzoo.contracts import disk
-from seqzoo.contracts.errors import CheckpointError
+from seqzoo.contracts.errors import CheckpointError, program
 from seqzoo.contracts.own_parts import failure_of_own_part
-from seqzoo.training.record.files import CHECKPOINTS, LARGEST_CHECKPOINT, write_atomically
+from seqzoo.training.record.files import CHECKPOINTS, CONFIG, LARGEST_CHECKPOINT, LAST, METRICS, write_atomically
 from seqzoo.training.record.older import renamed
 
 FORMAT = "seqzoo-checkpoint-1"
@@ -175,7 +175,7 @@ def _end(file: BinaryIO) -> int:
 def _reading(path: Path) -> Iterator[BinaryIO]:
     """Open a checkpoint. Errors, also while it is read, are raised as CheckpointError."""
     if not os.path.lexists(path):
-        raise CheckpointError(f"there is no checkpoint {path}")
+        raise CheckpointError(f"there is no checkpoint {path}{_advice_if_missing(path)}")
     try:
         if path.parent.name == CHECKPOINTS:
             disk.refuse_link(path.parent)  # the folder of checkpoints in a run directory
@@ -187,6 +187,16 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # torch, zipfile and safetensors raise many kinds for a file that is not theirs
         raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo ({_first_line(error)})") from error
+
+
+def _advice_if_missing(path: Path) -> str:
+    """What to do if a checkpoint of a run is missing, for the end of a sentence; empty outside a run directory."""
+    folder = path.parent.parent
+    if (folder / METRICS).exists():
+        return ": restore it from a copy, or train again; seqzoo compare needs no checkpoints"
+    if (folder / LAST).exists():
+        return f": the run has not reached a validation; to continue it: {program('seqzoo')} train resume={folder}"
+    return ": the run has not begun to train" if (folder / CONFIG).exists() else ""
 
 
 def save_weights(path: Path, model: nn.Module, metadata: dict[str, str]) -> None:
