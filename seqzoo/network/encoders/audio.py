@@ -131,9 +131,7 @@ class SoundFeatures(Encoder):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         if not inputs.is_floating_point() or inputs.dim() != 3 or inputs.shape[2] != self.step:
             raise ValueError(f"sound comes in steps of {self.step} samples, and these inputs do not")
-        with torch.autocast(inputs.device.type if inputs.device.type != "meta" else "cpu", enabled=False):
-            x = self.spectra(zero_padding(inputs.float(), lengths))
-            x = self._normalised(with_deltas(x, self.deltas, lengths), lengths)
+        x = self.features(inputs, lengths)
         if self.training:
             x = self._masked(x, lengths)
         for stage in self.stages:
@@ -141,6 +139,12 @@ class SoundFeatures(Encoder):
             x = torch.relu(stage(x))
             lengths = None if lengths is None else (lengths + 1).div(2, rounding_mode="floor")
         return self.dropout(zero_padding(x.transpose(1, 2).flatten(2), lengths))
+
+    def features(self, sound: Tensor, lengths: Tensor | None) -> Tensor:
+        """What the convolutions read: (B, T, I) -> (B, 1 + D, T, F), with D deltas."""
+        with torch.autocast(sound.device.type if sound.device.type != "meta" else "cpu", enabled=False):
+            x = self.spectra(zero_padding(sound.float(), lengths))
+            return self._normalised(with_deltas(x, self.deltas, lengths), lengths)
 
     def spectra(self, sound: Tensor) -> Tensor:
         """The features of sound before deltas and normalisation: (B, T, I) -> (B, T, F)."""
