@@ -8,6 +8,8 @@ https://arxiv.org/abs/1610.02424
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -56,31 +58,24 @@ def beam_search(
         DataError: no text meets the constraints, or the scores of the model are NaN.
     """
     log_probabilities, state, memory = start
-    size //= groups
-    # `groups` beams per row, group after group; the hypotheses of a beam are equal at first, so that one is enough
-    rows = torch.arange(len(limits), device=limits.device).repeat(groups)
-    group = torch.arange(groups, device=limits.device).repeat_interleave(len(limits))
-    totals = log_probabilities.new_full((len(rows), size), NEVER)
-    totals[:, 0] = 0.0
-    place = torch.arange(len(rows), device=rows.device) * size  # the index of each active hypothesis among all slots
-    log_probabilities, state, memory = log_probabilities[rows], reorder(state, rows), reorder(memory, rows)
-    written = rows.new_empty(len(rows), 0)
-    finished: dict[tuple[int, int], list[Hypothesis]] = {key: [] for key in _keys(rows, group)}
+    beams = _Beams.empty(len(limits), groups, size // groups, log_probabilities)
+    log_probabilities = log_probabilities[beams.rows]
+    state, memory = reorder(state, beams.rows), reorder(memory, beams.rows)
+    finished: dict[tuple[int, int], list[Hypothesis]] = {key: [] for key in beams.keys}
     for length in range(1, int(limits.max()) + 1):
-        keys, of_row = _keys(rows, group), rows[place // size]
+        keys, written, of_row = beams.keys, beams.written, beams.rows[beams.beam]
         check_numbers(log_probabilities)
         allowed = constraints(log_probabilities, written, of_row, end)
         banks = constraints.banks(written, of_row, allowed.shape[1]) if constraints.amount else None
-        room = torch.tensor([size - len(finished[key]) for key in keys], device=rows.device)
-        best, origin, token = _candidates(totals, place, allowed, banks, rows, group, groups, diversity)
-        best = best.masked_fill(torch.arange(best.shape[1], device=rows.device) >= room[:, None], NEVER)
+        best, origin, token = _candidates(beams, allowed, banks, groups, diversity)
+        room = torch.tensor([beams.size - len(finished[key]) for key in keys], device=best.device)
+        best = best.masked_fill(torch.arange(best.shape[1], device=best.device) >= room[:, None], NEVER)
         for beam in best[:, 0].isneginf().nonzero()[:, 0].tolist():
             if not finished[keys[beam]]:
-                in_beam = place // size == beam
-                raise constraints.unmet(int(rows[beam]), log_probabilities[in_beam], written[in_beam], end)
-        last = limits[rows] <= length
+                in_beam = beams.beam == beam
+                raise constraints.unmet(int(beams.rows[beam]), log_probabilities[in_beam], written[in_beam], end)
         ended = torch.zeros_like(token, dtype=torch.bool) if end is None else token == end
-        ending = (ended | last[:, None]) & ~best.isneginf()
+        ending = (ended | (limits[beams.rows] <= length)[:, None]) & ~best.isneginf()
         ranks = best / ((5 + length) / 6) ** length_penalty
         if penalty is not None:
             ranks = ranks + penalty(state, memory)[origin]
@@ -89,22 +84,74 @@ def beam_search(
             finished[keys[i]].append(Hypothesis(ids, float(best[i, j]), float(ranks[i, j])))
         totals = best.masked_fill(ending, NEVER)
         # an upper bound of the rank: scores only fall, and the length penalty is largest at the limit
-        bounds = totals.amax(1) / ((5 + limits[rows]) / 6) ** length_penalty
-        stay = _unbeaten(bounds, [finished[key] for key in keys], min(n_best, size))
+        bounds = totals.amax(1) / ((5 + limits[beams.rows]) / 6) ** length_penalty
+        stay = _unbeaten(bounds, [finished[key] for key in keys], min(n_best, beams.size))
         if not len(stay):
             break
-        rows, group, totals = rows[stay], group[stay], totals[stay]
-        place = (~totals.flatten().isneginf()).nonzero()[:, 0]
-        origin, token = origin[stay].flatten()[place], token[stay].flatten()[place]
-        if not torch.equal(rows[place // size], of_row):
+        beams, origin, token = beams.continued(stay, totals, origin, token)
+        if not torch.equal(beams.rows[beams.beam], of_row):
             memory = reorder(memory, origin)
-        written = torch.cat([written[origin], token[:, None]], dim=1)
         log_probabilities, state = step(token, reorder(state, origin), memory)
     return [_best(row, groups, finished, n_best) for row in range(len(limits))]
 
 
-def _keys(rows: Tensor, group: Tensor) -> list[tuple[int, int]]:
-    return list(zip(rows.tolist(), group.tolist(), strict=True))
+class _Beams(NamedTuple):
+    """The N unfinished hypotheses in R beams: a beam for each row of the batch and each group, group after group.
+
+    Attributes:
+        rows, group: of each beam, (R,).
+        totals: log-probabilities of the hypotheses, (R, size); NEVER where a beam has fewer.
+        place: the index of each hypothesis in the flattened totals, (N,).
+        written: the tokens of each hypothesis, (N, T).
+    """
+
+    rows: Tensor
+    group: Tensor
+    totals: Tensor
+    place: Tensor
+    written: Tensor
+
+    @classmethod
+    def empty(cls, number: int, groups: int, size: int, log_probabilities: Tensor) -> _Beams:
+        """One empty hypothesis in each beam, since all hypotheses of a beam are equal at first."""
+        rows = torch.arange(number, device=log_probabilities.device).repeat(groups)
+        group = torch.arange(groups, device=rows.device).repeat_interleave(number)
+        totals = log_probabilities.new_full((len(rows), size), NEVER)
+        totals[:, 0] = 0.0
+        place = torch.arange(len(rows), device=rows.device) * size
+        return cls(rows, group, totals, place, rows.new_empty(len(rows), 0))
+
+    @property
+    def size(self) -> int:
+        return self.totals.shape[1]
+
+    @property
+    def keys(self) -> list[tuple[int, int]]:
+        """The row and the group of each beam."""
+        return list(zip(self.rows.tolist(), self.group.tolist(), strict=True))
+
+    @property
+    def beam(self) -> Tensor:
+        """The beam of each hypothesis, (N,)."""
+        return self.place // self.size
+
+    def continued(self, stay: Tensor, totals: Tensor, origin: Tensor, token: Tensor) -> tuple[_Beams, Tensor, Tensor]:
+        """The beams after one more token.
+
+        Args:
+            stay: the beams that are kept.
+            totals: the new totals of all beams, (R, size).
+            origin: the hypothesis that each new one continues, (R, size).
+            token: the token that is added to it, (R, size).
+
+        Returns:
+            The beams, and the origin and the token of each of their hypotheses, (N,).
+        """
+        totals = totals[stay]
+        place = (~totals.flatten().isneginf()).nonzero()[:, 0]
+        origin, token = origin[stay].flatten()[place], token[stay].flatten()[place]
+        written = torch.cat([self.written[origin], token[:, None]], dim=1)
+        return _Beams(self.rows[stay], self.group[stay], totals, place, written), origin, token
 
 
 def _unbeaten(bounds: Tensor, finished: list[list[Hypothesis]], n_best: int) -> Tensor:
@@ -131,26 +178,16 @@ def _best(row: int, groups: int, finished: dict[tuple[int, int], list[Hypothesis
 
 
 def _candidates(
-    totals: Tensor,
-    place: Tensor,
-    log_probabilities: Tensor,
-    banks: Tensor | None,
-    rows: Tensor,
-    group: Tensor,
-    groups: int,
-    diversity: float,
+    beams: _Beams, log_probabilities: Tensor, banks: Tensor | None, groups: int, diversity: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The best continuations of each beam, best first.
-
-    Args:
-        totals: scores so far, (R, size), of R beams.
-        place: the index of each active hypothesis in the flattened totals, (N,).
 
     Returns:
         Scores (R, K), the hypothesis that each continues, and the token.
     """
-    beams, size = totals.shape
-    number = place.new_zeros(beams * size).index_put_((place,), torch.arange(len(place), device=place.device))
+    rows, group, totals, place, _ = beams
+    slots, size = totals.numel(), beams.size
+    number = place.new_zeros(slots).index_put_((place,), torch.arange(len(place), device=place.device))
     if groups == 1 and banks is None:
         # the best continuations of a beam are among the best of each hypothesis, which are far fewer than all tokens
         values, tokens = log_probabilities.topk(min(size, log_probabilities.shape[1]))
@@ -158,17 +195,17 @@ def _candidates(
         values = log_probabilities
         tokens = torch.arange(values.shape[1], device=place.device).expand_as(values)
     width = values.shape[1]
-    scores = values.new_full((beams * size, width), NEVER)
+    scores = values.new_full((slots, width), NEVER)
     scores[place] = totals.flatten()[place, None] + values
-    scores = scores.view(beams, -1)
+    scores = scores.view(len(rows), -1)
     if banks is not None:
-        banks = banks.new_zeros(beams * size, width).index_put_((place,), banks).view(beams, -1)
+        banks = banks.new_zeros(slots, width).index_put_((place,), banks).view(len(rows), -1)
     if groups == 1:
         best, index = _top(scores, banks, size)
     else:
         # how often earlier groups of a row have chosen each token at this step
         chosen = scores.new_zeros(int(rows.max()) + 1, width)
-        index = torch.zeros(beams, min(size, scores.shape[1]), dtype=torch.long, device=rows.device)
+        index = torch.zeros(len(rows), min(size, scores.shape[1]), dtype=torch.long, device=rows.device)
         for number_of_group in range(groups):
             beam = (group == number_of_group).nonzero()[:, 0]
             penalised = scores[beam] - diversity * chosen[rows[beam]].repeat(1, size)
@@ -176,7 +213,7 @@ def _candidates(
             taken, real = index[beam] % width, (~picked.isneginf()).to(chosen.dtype)
             chosen.index_put_((rows[beam, None].expand_as(taken), taken), real, accumulate=True)
         best = scores.gather(1, index)
-    origin = number[index // width + size * torch.arange(beams, device=rows.device)[:, None]]
+    origin = number[index // width + size * torch.arange(len(rows), device=rows.device)[:, None]]
     return best, origin, tokens[origin, index % width]
 
 
