@@ -21,7 +21,7 @@ from seqzoo.network.heads.ngrams import NgramScores
 from seqzoo.network.heads.pooling import Pooling, PoolingName
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.network.saliency import gradient_times_input
-from seqzoo.tasks.example_lines import example_line
+from seqzoo.tasks.example_lines import answer_lines, texts_or_steps
 
 
 class Classification(Task):
@@ -238,15 +238,7 @@ class Classification(Task):
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """One line per row: the text or the number of steps -> class   (target: where it differs)."""
-        targets = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
-        if self.spec.inputs is None:
-            texts = [f"{length} steps" for length in batch.lengths.tolist()]
-        else:
-            texts = [self.spec.inputs.join(tokens) for tokens in self.tokens_read(batch)]
-        return [
-            example_line(text, str(p.answer), None if p.answer == target else target)
-            for text, p, target in zip(texts, predictions, targets, strict=True)
-        ]
+        return answer_lines(texts_or_steps(self, batch), self, batch, predictions)
 
 
 class CumulativeLink(nn.Module):

@@ -24,14 +24,14 @@ from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import DataModule, Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.reading import read_lines
-from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
+from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.growing import stream_outputs
 from seqzoo.network.heads.transducer import Transducer, TransducerOptions, transducer_losses
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.tasks.decoding import Stream, Unmet, check_numbers, in_pieces
 from seqzoo.tasks.decoding.ctc import align, best_path, prefix_beam_search, required_steps
 from seqzoo.tasks.decoding.language import Language, language_scores, together, word_scores
-from seqzoo.tasks.example_lines import example_line
+from seqzoo.tasks.example_lines import answer_lines, texts_or_steps
 
 BLANK = PAD
 """The id of the blank: no text has the padding as a token."""
@@ -366,15 +366,7 @@ class Transcription(Task):
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """One line per row: input -> text   (target: the first reference, where the text differs)."""
-        references = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
-        if self.spec.inputs is None:
-            texts = [f"{length} steps" for length in batch.lengths.tolist()]
-        else:
-            texts = [self.spec.inputs.join(tokens) for tokens in self.tokens_read(batch)]
-        return [
-            example_line(text, str(p.answer), None if is_right(p.answer, reference) else all_of(reference)[0])
-            for text, p, reference in zip(texts, predictions, references, strict=True)
-        ]
+        return answer_lines(texts_or_steps(self, batch), self, batch, predictions)
 
 
 @functools.cache

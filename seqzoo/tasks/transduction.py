@@ -16,7 +16,7 @@ from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import DataModule, Metric, Network
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.metrics import MetricName, all_of, create_metrics, is_right
+from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads.attention import Memory
 from seqzoo.network.heads.decoder import Decoded, Decoder, DecoderOptions
 from seqzoo.network.heads.linear_cross_entropy import linear_cross_entropy
@@ -32,7 +32,7 @@ from seqzoo.tasks.decoding import (
     sampler,
 )
 from seqzoo.tasks.decoding.forms import NEVER_WRITTEN, same_tokens
-from seqzoo.tasks.example_lines import example_line
+from seqzoo.tasks.example_lines import answer_lines, texts_or_steps
 from seqzoo.tasks.scheduled_sampling import Schedule, ScheduledSampling
 from seqzoo.tasks.self_critical import Critic, SelfCritical
 from seqzoo.tasks.writing import WritingTask, token_scores
@@ -342,14 +342,8 @@ class Transduction(WritingTask):
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """One line per row: source -> answer   (target: the first reference, where the answer differs)."""
-        references = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
-        texts = [""] * batch.size
-        if self.spec.inputs is not None:
-            texts = [self.spec.inputs.join(tokens) for tokens in self.tokens_read(batch)]
-        return [
-            example_line(text, str(p.answer), None if is_right(p.answer, reference) else all_of(reference)[0])
-            for text, p, reference in zip(texts, predictions, references, strict=True)
-        ]
+        texts = [""] * batch.size if self.spec.inputs is None else texts_or_steps(self, batch)
+        return answer_lines(texts, self, batch, predictions)
 
 
 def _shifted(targets: Tensor) -> Tensor:
