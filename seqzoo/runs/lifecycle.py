@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import platform
-import shlex
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seqzoo.configuration import composing
 from seqzoo.configuration.building import build_data, build_model, build_rule, task_name
 from seqzoo.configuration.checking import check
 from seqzoo.configuration.cost import Cost
@@ -24,24 +19,21 @@ from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.recipe import Choice, tailored
 from seqzoo.configuration.sizing import measure, within_budget
 from seqzoo.configuration.stored import resumed, stored
-from seqzoo.contracts.capabilities import Report, Reports, ScoresTexts
+from seqzoo.contracts.capabilities import ScoresTexts
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError
 from seqzoo.contracts.options import Options, has
 from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.contracts.version import __version__
 from seqzoo.data.sources.fingerprints import changed, records, saved_records
 from seqzoo.data.splits import FILES_TO_SCORE
-from seqzoo.data.text.codec import TextCodec, coverage, spec_from_plain, spec_to_plain
-from seqzoo.metrics import signatures
+from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from seqzoo.network import results
 from seqzoo.network.model import Model
-from seqzoo.runs.beside import about_baseline, beside, next_step
-from seqzoo.runs.closing_table import closing_table
-from seqzoo.runs.ending import command_to_resume, describe_ending, later_end
+from seqzoo.runs.ending import command_to_resume, later_end
+from seqzoo.runs.finishing import empty_report, finish
 from seqzoo.runs.opening_table import opening_table
-from seqzoo.runs.provenance import commit, group_name, hardware, hyperparameters
+from seqzoo.runs.provenance import group_name, hyperparameters
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.device import (
     check_precision,
@@ -51,9 +43,9 @@ from seqzoo.training.device import (
     seed_everything,
     select_device,
 )
-from seqzoo.training.evaluation import calibrate, evaluate
+from seqzoo.training.evaluation import evaluate
 from seqzoo.training.loop import Stopped, fit
-from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights, save_weights
+from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
 from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, read_config, read_json
 from seqzoo.training.record.run import Run, format_table
 from seqzoo.training.record.tracking import Ending, Tracker
@@ -228,7 +220,7 @@ def _train(
             if checkpoint is None:
                 run.save(session)
             fit(session, data, run)
-            metrics = _finish(run, experiment, data, session, threads, cost)
+            metrics = finish(run, experiment, data, session, threads, cost)
         ending = "success"
         return metrics
     except Stopped:
@@ -257,77 +249,6 @@ def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint:
         threads = choose_threads(model.backbone, data.batch_size)
     torch.set_num_threads(int(threads))
     return int(threads)
-
-
-def _finish(
-    run: Run, experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost
-) -> dict[str, Any]:
-    """Score the best weights on all held-out splits, write metrics.json and log a table."""
-    metadata = load_weights(run.folder / BEST, session.model)
-    position, precision = session.position, session.settings.precision
-    with during(lambda: "while the model was calibrated on the validation split"):
-        if calibrate(session.model, data, session.device, precision):
-            save_weights(run.folder / BEST, session.model, metadata)
-            run.log("the shares of network and n-grams have been fitted on the validation split")
-    held_out = [split for split in data.splits() if split != "train"]
-    reports = {split: _report(session.model) for split in held_out}
-    scores = {}
-    for split, report in reports.items():
-        with during(lambda split=split: f"while the {split} split was scored"):  # type: ignore[misc]
-            scores[split] = evaluate(session.model, data, split, session.device, precision, report)
-    metrics: dict[str, Any] = {
-        "train": {session.model.task.training_loss_name: session.last_train_loss},
-        **scores,
-        "report": {split: report.to_plain() for split, report in reports.items() if report is not None},
-        "higher_is_better": {metric.name: metric.higher_is_better for metric in session.model.task.metrics()},
-        "signatures": signatures(session.model.task.metrics()),
-        "parameters": cost.parameters,
-        "flops_per_token": cost.flops_per_token,
-        "state_bytes": cost.state_bytes,
-        "training_bytes": cost.training_bytes,
-        "seconds": round(position.seconds, 2),
-        "cpu_seconds": round(position.cpu_seconds, 2),
-        "tokens_per_second": round(session.tokens_per_second, 1),
-        "unit": data.unit,
-        "padding_share": data.padding_share(),
-        "updates": position.step,
-        "best_update": position.best_step,
-        "epochs": position.epoch + 1,
-        "seed": experiment.seed,
-        "vectors": coverage(data.spec),
-        "choices": dict(experiment.choices),
-        "device": hardware(session.device),
-        "precision": precision,
-        "threads": threads,
-        "versions": {"seqzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        "command": shlex.join(["seqzoo", "train", *composing.config_dir_arguments(), *experiment.overrides]),
-        "commit": commit(),
-        "date": datetime.date.today().isoformat(),
-    }
-    run.write_json(METRICS, metrics)  # whatever happens to the baseline, the run is finished
-    best_baseline, remark = beside(experiment, data, session.model.task, position.seconds)
-    if best_baseline is not None:
-        metrics["baseline"] = best_baseline
-        run.write_json(METRICS, metrics)
-    for split, values in scores.items():
-        run.tracker.scalars({f"final/{split}_{name}": value for name, value in values.items()}, position.step)
-    if isinstance(data.spec.inputs, TextCodec):
-        run.log_embeddings(session.model, data.spec.inputs.vocabulary.tokens)
-    for split, report in reports.items():
-        if report is not None:
-            run.log_report(split, report, position.step)
-    batches = data.num_batches("train", position.epoch)
-    later = later_end(position, session.settings, session.seconds, batches)
-    advice = partial(next_step, experiment, data, position.step, position.best_step, later)
-    baseline_rows = about_baseline(metrics, remark, session.model.task, advice)
-    ending = describe_ending(session, batches)
-    run.log("\n" + closing_table(run.folder, experiment, scores, session, cost, baseline_rows, ending))
-    return metrics
-
-
-def _report(model: Model) -> Report | None:
-    """An empty confusion matrix for tasks that predict classes; None for others."""
-    return model.task.report() if isinstance(model.task, Reports) else None
 
 
 def _with_files(config: Options, files: Mapping[str, str]) -> dict[str, Any]:
@@ -396,7 +317,7 @@ def evaluate_run(
         named = task_name(model.task, experiment.choices)
         raise ConfigError([f"cache and dynamic are for tasks that predict the next token, and {named} does not"])
     _set_threads(training.threads, model, data, None)
-    report = _report(model)
+    report = empty_report(model)
     with during(lambda: f"while the {split} split was scored"):
         scores = evaluate(model.to(device), data, split, device, training.precision, report)
     if adapts.name:
