@@ -23,6 +23,8 @@ import seqzoo.data
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.files.series_base import SeriesData
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from tests.fuzz.driver import Case, Fault
 
@@ -55,6 +57,9 @@ def attempt(case: Case) -> None:
     data = getattr(seqzoo.data, name)(**options)
     data.load()
     _check(data)
+    if isinstance(data, SeriesData):
+        series = data.read_unlabelled(options["train"])
+        _check_numbers("inputs of a prediction", encode_inputs(data.spec, series).inputs, 0, data.spec)
 
 
 def _check(data: DataModule) -> None:
@@ -323,7 +328,9 @@ def _series(random: Random) -> Made:
     form = random.choice(("ts", "long", "array", *["wide"] * (not forecast)))
     options: dict[str, Any] = {"validation_fraction": 0.4, "batch_size": 3, "scale": random.random() < 0.5}
     options |= {"nan_is_missing": random.random() < 0.3, "limit": random.choice((None, None, 3))}
-    options |= {"horizon": random.choice((1, 3)), "window": 5, "test_fraction": 0.3} if forecast else {}
+    if forecast:
+        options |= {"horizon": random.choice((1, 3)), "window": 5, "test_fraction": 0.3}
+        options |= {"folds": random.choice((None, None, 2)), "validation_fraction": 0.3}
     channels = random.randint(1, 3)
     steps = [random.randint(12, 20) if forecast else random.randint(1, 9) for _ in range(random.randint(6, 10))]
     values = [[[_measurement(random) for _ in range(channels)] for _ in range(count)] for count in steps]

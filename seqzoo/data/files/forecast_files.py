@@ -106,6 +106,8 @@ class ForecastFiles(SeriesData):
         self.remarks = self.statements()
         parts = self._split(files)
         train = files["train"]
+        if all(part.end <= part.begin for part in parts["train"]):
+            raise self._too_short("train", parts["train"])
         values = [part.series.values[: part.end] for part in parts["train"]]
         times = [None if part.series.times is None else part.series.times[: part.end] for part in parts["train"]]
         self._remark_constant(train, values)
@@ -135,10 +137,10 @@ class ForecastFiles(SeriesData):
         parts: dict[str, list[Part]] = {split: [] for split in SPLITS}
         later = 0 if self.folds is None else self.folds - 1 - self.fold
         for whole in files["train"].series:
-            end = len(whole.values) - later * round(self.test_fraction * len(whole.values))
+            end = max(0, len(whole.values) - later * round(self.test_fraction * len(whole.values)))
             for split in reversed(missing):  # the last steps are the test split
-                begin = end - round(missing[split] * len(whole.values))
-                parts[split].append(Part(whole, begin, end))
+                begin = max(0, end - round(missing[split] * len(whole.values)))
+                parts[split].append(Part(whole, max(1, begin), end))
                 end = begin
             parts["train"].append(Part(whole, 1, end))
         for split in files.keys() - {"train"}:
@@ -173,9 +175,12 @@ class ForecastFiles(SeriesData):
             for series, begin, end in self._windows(split, parts)
         ]
         if not rows:
-            longest = max(part.end - part.begin for part in parts)
-            raise DataError(
-                f"the {split} split of each series has up to {longest} steps, too few to forecast "
-                f"data.horizon={self.horizon}: lower it, or give longer series"
-            )
+            raise self._too_short(split, parts)
         return evenly(rows, self.limit)
+
+    def _too_short(self, split: str, parts: list[Part]) -> DataError:
+        longest = max(0, *(part.end - part.begin for part in parts))
+        return DataError(
+            f"the {split} split of each series has up to {longest} steps, too few to forecast "
+            f"data.horizon={self.horizon}: lower it, or give longer series"
+        )

@@ -125,6 +125,10 @@ def test_several_series_missing_values_and_arrays(tmp_path: Path) -> None:
 def test_too_short_a_series(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the validation split of each series has up to 15 steps, too few to forecast"):
         loaded(tmp_path, horizon=16)
+    with pytest.raises(DataError, match="the train split of each series has up to 0 steps"):
+        loaded(tmp_path, train=write(tmp_path / "b.csv", 4), test_fraction=0.3, validation_fraction=0.3, folds=2)
+    few = loaded(tmp_path, train=write(tmp_path / "c.csv", 4), test_fraction=0.25, validation_fraction=0.25)
+    assert rows(few, "validation") == [([0, 1], [1, 2])]
     with pytest.raises(ValueError, match="horizon=0 is too small"):
         ForecastFiles(train="a.csv", horizon=0)
 
