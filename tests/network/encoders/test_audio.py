@@ -89,6 +89,7 @@ def test_a_derivative_is_the_slope_of_a_line() -> None:
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"normalisation": "recording"},
+    {"normalisation": "speech"},
     {"normalisation": "training"},
     {"features": "mfcc", "deltas": 2, "normalisation": "recording"},
     {"channels": [3, 2], "deltas": 1},
@@ -110,7 +111,9 @@ def test_padding_has_no_influence(options: dict[str, Any]) -> None:
         assert not found[row, kept:].any()
 
 
-@pytest.mark.parametrize("options", [options for options in OPTIONS if options.get("normalisation") != "recording"])
+@pytest.mark.parametrize(
+    "options", [options for options in OPTIONS if options.get("normalisation") not in ("recording", "speech")]
+)
 def test_context_is_what_a_vector_depends_on(options: dict[str, Any]) -> None:
     made = encoder(**options)
     before, after = made.context
@@ -131,6 +134,57 @@ def test_a_recording_has_mean_0_and_variance_1() -> None:
     assert not found[2].any()  # one step is its own mean
     silence = encoder(normalisation="recording")(torch.zeros(1, 5, STEP))
     assert not silence.any()
+
+
+def test_speech_is_independent_of_level_line_and_silence() -> None:
+    made = encoder(normalisation="speech")
+    inputs = sound(1)
+    found = made(inputs)
+    torch.testing.assert_close(made(0.1 * inputs), found, atol=1e-2, rtol=0)
+    silent = torch.cat([torch.zeros(1, 20, STEP), inputs, torch.zeros(1, 10, STEP)], 1)
+    torch.testing.assert_close(made(silent)[:, 21:49], made(inputs)[:, 1:29], atol=0.2, rtol=0)
+    noisy = inputs + 0.003 * torch.randn_like(inputs)  # more than 25 dB below the tone
+    torch.testing.assert_close(made(noisy).std(), found.std(), atol=0.1, rtol=0)
+    line = made.filters.new_tensor([1, -0.9]).view(1, 1, 2)
+    heard = torch.nn.functional.conv1d(torch.nn.functional.pad(inputs.view(1, 1, -1), (1, 0)), line).view_as(inputs)
+    plain = encoder()
+    far = (plain(heard) - plain(inputs)).abs().mean()
+    assert (made(heard) - found).abs().mean() < far / 3
+    torch.testing.assert_close(made(torch.zeros(1, 5, STEP)), torch.zeros(1, 5, 40), atol=1e-4, rtol=0)
+
+
+def test_quiet_steps_are_hidden() -> None:
+    """A relative floor, and the mean over the steps above it, as a formula in NumPy."""
+    samples = numpy.random.default_rng(0).normal(0, 0.1, (1, 12, STEP)) * numpy.linspace(0, 1, 12)[:, None]
+    energies = numpy.exp(log_mel(samples.ravel(), RATE, STEP, 40, 20.0)) - FLOOR
+    step = energies.mean(1, keepdims=True)
+    floor = 0.01 * numpy.sort(step, 0)[-3:].mean() + FLOOR
+    x, weights = numpy.log(energies + floor), step / (step + floor) + 1e-3
+    mean = (weights * x).sum(0) / weights.sum()
+    variance = ((weights * (x - mean) ** 2).sum(0) / weights.sum()).mean()
+    found = encoder(normalisation="speech", quiet=20.0)(torch.from_numpy(samples).float())
+    expected = torch.from_numpy((x - mean) / numpy.sqrt(variance + 1e-2)).float()
+    torch.testing.assert_close(found[0], expected, atol=1e-3, rtol=0)
+
+
+def test_warped_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = encoder(warp=0.2)
+    monkeypatch.setattr(torch, "rand", lambda *shape, device: torch.tensor([[0.0], [0.5], [1.0]]))  # 0.8, 1 and 1.2
+    short, same, long = made._warped_filters(3)
+    torch.testing.assert_close(same, made.filters, atol=1e-4, rtol=0)
+    centres = [
+        (filters * torch.linspace(0, 4_000, 129)[:, None]).sum(0) / filters.sum(0) for filters in (short, same, long)
+    ]
+    torch.testing.assert_close(centres[0][5:20] / centres[1][5:20], torch.full((15,), 0.8), atol=0.02, rtol=0)
+    torch.testing.assert_close(centres[2][5:20] / centres[1][5:20], torch.full((15,), 1.2), atol=0.02, rtol=0)
+    assert all((centre.diff() > 0).all() and centre[-1] < 4_000 for centre in centres)
+
+
+def test_only_training_warps() -> None:
+    made, inputs = encoder(warp=0.2), sound()
+    torch.testing.assert_close(made(inputs), encoder()(inputs))
+    made.train()
+    assert not torch.allclose(made(inputs), made(inputs), atol=0.1)
 
 
 def test_normalisation_of_the_training_is_that_of_all_its_steps() -> None:
