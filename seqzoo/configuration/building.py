@@ -18,6 +18,7 @@ from seqzoo.configuration.experiment import Parts
 from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.capabilities import Averages
 from seqzoo.contracts.errors import ArgumentError, ConfigError
+from seqzoo.contracts.options import Options
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.step_results import first_state
@@ -102,7 +103,7 @@ def errors_of(function: str) -> Iterator[None]:
         raise type(error)(f"{function}: {mistake}" for mistake in error.mistakes) from error
 
 
-def factory_of_arguments(cell: str | type[Cell], options: dict[str, Any], beside: Iterable[str] = ()) -> CellFactory:
+def factory_of_arguments(cell: str | type[Cell], options: Options, beside: Iterable[str] = ()) -> CellFactory:
     """The factory of a cell whose options are the keyword arguments of a function.
 
     Args:
@@ -143,7 +144,7 @@ def cell_factory(cell: str | type[Cell], **options: Any) -> CellFactory:
     return make_cell_factory(cell_options(cell, **options), (), "cell")
 
 
-def cell_options(cell: str | type[Cell], **options: Any) -> dict[str, Any]:
+def cell_options(cell: str | type[Cell], **options: Any) -> Options:
     """The options of a cell by its name, with the defaults of its YAML, or of a user-defined class."""
     return {"class": cell, **options} if isinstance(cell, type) else {**composing.load("cell", cell), **options}
 

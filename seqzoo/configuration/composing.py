@@ -231,7 +231,7 @@ def _alone(group: str, name: str, folder: Path, written: int) -> dict[str, Any]:
     ]
     # plain names, as in defaults: [lstm, _self_], need no composing, which takes Hydra a tenth of a second
     if "_self_" in included and all(part == "_self_" or part in names(group) for part in included):
-        parts = (options if part == "_self_" else load(group, part) for part in included)
+        parts = (options if part == "_self_" else load(group, str(part)) for part in included)
         return OmegaConf.to_container(OmegaConf.merge(*parts))  # type: ignore[return-value]
     return OmegaConf.to_container(_compose_file(f"{group}/{name}", [], folder=folder)[group])  # type: ignore[return-value]
 

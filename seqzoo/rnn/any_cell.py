@@ -14,7 +14,7 @@ from seqzoo.cells.cell import Cell
 from seqzoo.configuration.building import check_cell, errors_of, factory_of_arguments, refuse_too_large
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import checked_lengths
-from seqzoo.contracts.options import parameters
+from seqzoo.contracts.options import Options, parameters
 from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.contracts.steps import Steps
 from seqzoo.contracts.transforms import jit_traced, traced
@@ -89,8 +89,9 @@ class RNN(nn.Module):
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "proj_size": proj_size}
         bidirectional = bool(bidirectional) if isinstance(bidirectional, int) else bidirectional  # as in torch
         check_arguments(sizes, {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, dropout)
+        settings: Options = options
         if proj_size:
-            cell, options = _projected(cell, proj_size, options)
+            cell, settings = _projected(cell, proj_size, options)
         if dropout and num_layers == 1:
             warnings.warn("dropout has no effect with num_layers=1: it acts between layers", stacklevel=2)
         self.input_size, self.hidden_size, self.num_layers, self.proj_size = sizes.values()
@@ -102,7 +103,7 @@ class RNN(nn.Module):
             )  # fmt: skip
 
         with errors_of(type(self).__name__):
-            factory = factory_of_arguments(cell, options, beside=parameters(RNN))
+            factory = factory_of_arguments(cell, settings, beside=parameters(RNN))
             try:
                 refuse_too_large(build)
                 with torch.device(torch.get_default_device() if device is None else device):
@@ -271,7 +272,7 @@ class RNN(nn.Module):
         return unflatten([part[slot] for slot in range(slots) for part in parts], like)
 
 
-def _projected(cell: str | type[Cell], proj_size: int, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _projected(cell: str | type[Cell], proj_size: int, options: Options) -> tuple[str, Options]:
     """The cell whose state is projected, and its options. Raises ValueError where a cell has no projection."""
     if cell not in ("lstm", "projected_lstm"):
         name = cell.__name__ if isinstance(cell, type) else repr(cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ RNNState = Tensor | tuple[Tensor, ...]
 """The state of all layers: (num_layers * directions, B, H), or a tuple of such tensors for cells that keep several."""
 
 
-def check_arguments(sizes: dict[str, Any], switches: dict[str, Any], dropout: Any) -> None:
+def check_arguments(sizes: Mapping[str, Any], switches: Mapping[str, Any], dropout: Any) -> None:
     """Raises TypeError and ValueError where torch does."""
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool):

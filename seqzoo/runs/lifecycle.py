@@ -251,7 +251,7 @@ def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint:
     return int(threads)
 
 
-def _with_files(config: Options, files: Mapping[str, str]) -> dict[str, Any]:
+def _with_files(config: Options, files: Mapping[str, str]) -> Options:
     """The options of the data of a run that reads these files, whole, instead of folds and of what it held out."""
     for option in files:
         if not has(config, f"data.{option}"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from seqzoo.contracts.errors import DataError, closest, program
+from seqzoo.contracts.options import Options
 from seqzoo.contracts.parts import DataModule, ReadFiles
 from seqzoo.data.sources.packed import members
 from seqzoo.data.sources.source import Source
@@ -76,7 +77,7 @@ def data_root(root: str | None = None) -> Path:
     return Path(root or os.environ.get("SEQZOO_DATA") or "~/.cache/seqzoo").expanduser()
 
 
-def locate(path: str, root: str | None = None, source: dict | None = None) -> str:
+def locate(path: str, root: str | None = None, source: Options | None = None) -> str:
     """Find a data file.
 
     Args:
@@ -115,7 +116,9 @@ def locate_folder(path: str, root: str | None = None) -> str:
     )
 
 
-def locate_all(pattern: str, root: str | None = None, source: dict | None = None) -> tuple[str, dict[str, list[str]]]:
+def locate_all(
+    pattern: str, root: str | None = None, source: Options | None = None
+) -> tuple[str, dict[str, list[str]]]:
     """Find the files of labels, which are in their names, as in "names/*.txt", or in those of their folders, as in
     "reviews/*/*.txt"; arguments as of `locate`.
 
@@ -188,7 +191,7 @@ def _pattern_of_folder(folder: Path) -> str:
     return f"{folder.as_posix()}/*{''.join(suffixes)}"
 
 
-def _advice(name: str, source: dict | None) -> str:
+def _advice(name: str, source: Options | None) -> str:
     origin = Source.from_plain(source) if source else None
     if origin is None or not fnmatch.filter(origin.files, name):
         return "put it there, or set data.root or the environment variable SEQZOO_DATA to the folder that holds it"

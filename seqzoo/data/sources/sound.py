@@ -99,8 +99,8 @@ def read_sound(path: str | Path, rate: int | None = None) -> tuple[Tensor, int]:
         if not numpy.isfinite(samples).all():
             place = int(numpy.isfinite(samples).argmin())
             raise DataError(f"{path}: sample {place + 1:,} is not a finite number: convert the file again")
-        rate = rate or sound.samplerate
-        return resample(torch.from_numpy(samples), Fraction(rate, sound.samplerate)), rate
+        final_rate = sound.samplerate if rate is None else rate
+        return resample(torch.from_numpy(samples), Fraction(final_rate, sound.samplerate)), final_rate
 
 
 def resample(samples: Tensor, ratio: Fraction) -> Tensor:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from seqzoo.contracts.errors import DataError, closest
-from seqzoo.contracts.options import fits
+from seqzoo.contracts.options import Options, fits
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Source:
     about: str = ""
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Source:
+    def from_plain(cls, plain: Options) -> Source:
         """Build a source from plain data.
 
         Raises:

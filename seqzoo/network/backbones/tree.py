@@ -62,6 +62,6 @@ class Tree(Recurrent):
             read = x if depth == 0 else self.dropout(x)
             runs = zip((forest.up, forest.down), layer.directions, entering, strict=False)
             outputs, after = zip(*(run(cell, read, begin) for run, cell, begin in runs), strict=True)
-            x = self.connect(depth, torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0], x)
+            x = self.connect(depth, outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1), x)
             following.append(after)
         return x, tuple(following)
