@@ -19,6 +19,7 @@ from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.capabilities import Averages
 from seqzoo.contracts.errors import ArgumentError, ConfigError
 from seqzoo.contracts.options import Options
+from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.step_results import first_state
@@ -32,6 +33,7 @@ def build_data(parts: Parts) -> DataModule:
     return make("data", parts.data, {}, parts.allow_modules)
 
 
+@during(lambda: "while the model was built")
 def build_model(parts: Parts, spec: DataSpec) -> Model:
     """The model of a configuration for data with these sizes, initialised with torch's random generator."""
     if parts.ensemble == 1:

@@ -44,7 +44,7 @@ from seqzoo.contracts.options import (
     unmet,
     value_at,
 )
-from seqzoo.contracts.own_parts import failure_of_own_part, is_own_class
+from seqzoo.contracts.own_parts import during, failure_of_own_part, is_own_class
 from seqzoo.contracts.parts import BackboneFactory, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.learning.rule import LearningRule
@@ -84,6 +84,7 @@ def check(experiment: Experiment) -> list[str]:
     return mistakes or _check_whole(experiment)
 
 
+@during(lambda: "while the configuration was checked")
 def _check_whole(experiment: Experiment) -> list[str]:
     mistakes = [*harmful(experiment), *_check_device(experiment.training)]
     if mistakes:
@@ -111,6 +112,7 @@ def _without_consequences(mistakes: list[str], overrides: Sequence[str]) -> list
     return kept
 
 
+@during(lambda: "while the configuration was checked")
 def _check_parts(parts: Parts) -> list[str]:
     """Mistakes in the components and their combination. Each one is built with placeholders for the others, so that an
     error in one does not hide errors in the others.

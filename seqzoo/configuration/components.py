@@ -35,6 +35,7 @@ from seqzoo.contracts.options import (
     thawed,
     type_hints,
 )
+from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.parts import Backbone, BackboneFactory, DataModule, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.engines import Execution
@@ -199,7 +200,8 @@ def make(
     arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in accepted}
     arguments |= _parts(constructor, {k: v for k, v in options.items() if k != "class"}, allowed, cell, where)
     try:
-        made = _constructed(constructor, arguments)
+        with during(lambda: f"while the {noun(group)} was constructed"):
+            made = _constructed(constructor, arguments)
         if group != "data":  # its `spec` is set by `load`
             _check_attributes(made, CONTRACTS[group])
         return _finish(made, common) if common else made
@@ -208,6 +210,9 @@ def make(
             raise ConfigError(
                 [f"{where or 'it'} has a size that no tensor can have: {str(error).splitlines()[0]}"]
             ) from error
+        # a ValueError is about an option; any other error of a user-defined constructor is a mistake in it
+        if type(error) is RuntimeError and failure_of_own_part(error) is not None:
+            raise
         common_names = [name for kind_options in common.values() for name in kind_options]
         raise ConfigError([_located(where, str(error), constructor, common_names)]) from error
 

@@ -14,6 +14,7 @@ from seqzoo.configuration.building import build_data
 from seqzoo.configuration.experiment import Experiment, parse
 from seqzoo.configuration.rules import Choice, Rules
 from seqzoo.contracts.options import has
+from seqzoo.contracts.own_parts import during
 from seqzoo.network import results
 
 AUTO, NONE = "auto", "none"
@@ -44,7 +45,8 @@ def tailored(experiment: Experiment) -> tuple[Experiment, list[Choice]]:
         return replace(experiment, recipe=NONE), []
     experiment = replace(experiment, recipe=AUTO)
     data = build_data(experiment)
-    survey = results.checked(data, "survey", data.survey())
+    with during(lambda: "while the data were measured for a recipe"):
+        survey = results.checked(data, "survey", data.survey())
     if survey is None:
         return experiment, []
     rules = Rules.of(survey.kind)(survey, experiment.to_plain(), Given(experiment).covers)

@@ -16,7 +16,7 @@ from seqzoo.contracts.batch import Alignment, Batch, Explanation, Loss, Predicti
 from seqzoo.contracts.capabilities import TokenScore
 from seqzoo.contracts.errors import PartError
 from seqzoo.contracts.options import fits
-from seqzoo.contracts.own_parts import described, failure_of_own_part, is_own_class, place_of, wrong_result
+from seqzoo.contracts.own_parts import described, during, failure_of_own_part, is_own_class, place_of, wrong_result
 from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey
@@ -146,6 +146,7 @@ def comparing(task: Task, answers: Sequence[Any], references: Sequence[Any]) -> 
         ) from error
 
 
+@during(lambda: "while the data were read")
 def load(data: DataModule, spec: DataSpec | None = None) -> None:
     """Call `DataModule.load`, which sets `spec`, and after which the splits are known."""
     data.load(spec)

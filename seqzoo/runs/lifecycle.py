@@ -76,6 +76,7 @@ def start(experiment: Experiment, folder: Path) -> dict[str, Any]:
     return start_tailored(*tailored(experiment), folder)
 
 
+@during(lambda: "before the first update")
 def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Path) -> dict[str, Any]:
     """`start` for a configuration that has been checked and completed by `recipe.tailored`, with its choices."""
     settings = experiment.training
@@ -93,6 +94,7 @@ def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Pa
         return _train(experiment, data, run, None, cost, choices)
 
 
+@during(lambda: "before the training was resumed")
 def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
     """Resume a run from its last checkpoint.
 

@@ -469,7 +469,10 @@ class Loaded:
         """A batch of texts in the encoding of this model."""
         self.model.eval()
         task = self.model.task
-        read = [results.checked(task, "prompt", task.prompt(text)) if isinstance(text, str) else text for text in texts]
+        with during(lambda: f"while {_lines(lines)} read"):
+            read = [
+                results.checked(task, "prompt", task.prompt(text)) if isinstance(text, str) else text for text in texts
+            ]
         weight = next(self.model.parameters())
         batch = encode_inputs(self.spec, read, lines=lines).to(weight.device)
         return batch if weight.dtype == torch.float32 else batch.map(partial(_in_type, weight.dtype))
@@ -490,12 +493,16 @@ def _in_type(dtype: torch.dtype, part: Tensor) -> Tensor:
     return part.to(dtype) if part.is_floating_point() else part
 
 
+def _lines(numbers: list[int]) -> str:
+    """Lines as the subject of a sentence in the passive voice."""
+    return f"line {numbers[0]} was" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]} were"
+
+
 @contextmanager
 def _by_line(lines: list[int]) -> Iterator[None]:
     """Errors name the line of the row that they are about, or else the range of lines."""
     try:
-        single = f"line {lines[0]} was"
-        with during(lambda: f"while {single if len(lines) == 1 else f'lines {lines[0]} to {lines[-1]} were'} answered"):
+        with during(lambda: f"while {_lines(lines)} answered"):
             yield
     except Unmet as error:
         raise DataError(f"line {lines[error.row]}: {error.text}") from None

@@ -13,8 +13,11 @@ from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.training.record.checkpoint import load_training
 
 PARTS = """
+from dataclasses import dataclass
 from pathlib import Path
 
+from seqzoo.cells.gru import GRU
+from seqzoo.data.generated.grammar import GrammarTags
 from seqzoo.learning.bptt import BackpropagationThroughTime
 from seqzoo.metrics import PredictionMetric
 from seqzoo.tasks import Tagging
@@ -22,6 +25,20 @@ from seqzoo.tasks import Tagging
 
 def broken(at):
     return (here := Path(at)).exists() and {}[here.name]
+
+
+class Cell(GRU):
+    def __init__(self, input_size, hidden_size):
+        broken("cell")
+        super().__init__(input_size, hidden_size)
+
+
+@dataclass(eq=False, kw_only=True)
+class Data(GrammarTags):
+    def read(self):
+        if Path("data").exists():
+            open("things.csv")
+        return super().read()
 
 
 class Rule(BackpropagationThroughTime):
@@ -51,6 +68,10 @@ class Task(Tagging):
         broken("task")
         return super().decode(model, batch, features)
 
+    def prompt(self, text):
+        broken("prompt")
+        return super().prompt(text)
+
 """
 ALLOWED = "allow_modules=[broken_parts]"
 CHOSEN = (
@@ -71,7 +92,7 @@ def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def test_the_part_the_line_and_the_moment_are_told_and_the_run_goes_on(command: Callable, tmp_path: Path) -> None:
-    flags = {name: tmp_path / name for name in ("rule", "metric", "task")}
+    flags = {name: tmp_path / name for name in ("rule", "metric", "task", "prompt")}
     line = PARTS.splitlines().index("    return (here := Path(at)).exists() and {}[here.name]") + 1
     where = f"raised KeyError: '{{}}' (broken_parts.py, line {line}), {{}}\n"
 
@@ -102,9 +123,38 @@ def test_the_part_the_line_and_the_moment_are_told_and_the_run_goes_on(command: 
     ):
         failed = command(*arguments, *ALLOW)
         assert failed.err.endswith("seqzoo: broken_parts.Task.decode " + where.format("task", moment))
+    flags["task"].unlink()
+    flags["prompt"].touch()
+    failed = command("predict", "run", "the cat", *ALLOW)
+    assert failed.err.endswith("seqzoo: broken_parts.Task.prompt " + where.format("prompt", "while line 1 was read"))
+    flags["prompt"].unlink()
+    flags["task"].touch()
     with pytest.raises(KeyError) as caught:  # a program gets the exception as it is
         seqzoo.load(tmp_path / "run", allow_modules=["broken_parts"]).predict(["the cat"])
     assert caught.value.__notes__ == ["while line 1 was answered"]
+
+
+@pytest.mark.parametrize(
+    ("part", "error", "moment"),
+    [
+        ("Cell.__init__", "KeyError: 'cell'", "while the cell was constructed"),
+        (
+            "Data.read",
+            "FileNotFoundError: [Errno 2] No such file or directory: 'things.csv'",
+            "while the data were read",
+        ),
+    ],
+)
+def test_a_constructor_and_a_missing_file(
+    command: Callable, tmp_path: Path, part: str, error: str, moment: str
+) -> None:
+    name = part.partition(".")[0]
+    (tmp_path / name.lower()).touch()
+    failed = command("train", *CHOSEN, "training.steps=1", f"{name.lower()}.class=broken_parts.{name}")
+    last = failed.err.splitlines()[-1]
+    assert failed.status == 1
+    assert last.startswith(f"seqzoo: broken_parts.{part} raised {error} (broken_parts.py, line ")
+    assert last.endswith(f"), {moment}")
 
 
 def test_errors_of_seqzoo_itself_are_no_failure_of_a_part() -> None:
