@@ -27,6 +27,21 @@ def test_tdnn_by_hand() -> None:
     assert line.flatten().tolist() == [3.0, 4.0]
 
 
+def test_tdnn_with_delays_is_a_window_with_gaps() -> None:
+    window, sparse = seqzoo.create_cell("tdnn", 3, 5, window=6), seqzoo.create_cell("tdnn", 3, 5, delays=[5, 0, 2])
+    with torch.no_grad():
+        window.weight_ih.zero_()
+        window.weight_ih[:, :, [0, 3, 5]] = sparse.weight_ih
+        window.bias.copy_(sparse.bias.normal_())
+    x, lengths = torch.randn(2, 9, 3), torch.tensor([9, 4])
+    outputs, state = sparse.scan(x, None, lengths)
+    expected, following = window.scan(x, None, lengths)
+    torch.testing.assert_close(outputs, expected)
+    torch.testing.assert_close(state, following)
+    torch.testing.assert_close(sparse(x[:, 0], state)[0], window(x[:, 0], following)[0])
+    torch.testing.assert_close(sparse.unroll(x, None, lengths), (outputs, state))
+
+
 @pytest.mark.parametrize("window", [1, 5])
 def test_tdnn_windows(window: int) -> None:
     cell = seqzoo.create_cell("tdnn", 3, 5, window=window)
@@ -95,6 +110,9 @@ def test_narx_may_put_out_numbers_without_bounds() -> None:
     ("name", "options", "message"),
     [
         ("tdnn", {"window": 0}, "window"),
+        ("tdnn", {"delays": []}, r"delays is \[\]: give different numbers of steps"),
+        ("tdnn", {"delays": [-1]}, "delays"),
+        ("tdnn", {"delays": [2, 2]}, "delays"),
         ("narx", {"input_window": 0}, "input_window"),
         ("narx", {"output_window": 0}, "output_window"),
         ("narx", {"output_size": 0}, "output_size"),
