@@ -57,7 +57,8 @@ class Survey:
         tokenized: whether the sources are tokens already, as in files of tags.
         targets: of targets that are texts; None: they are not.
         classes: number of examples of each class or tag, the most frequent one first; empty: targets are not classes.
-        ratings: whether the classes are three or more numbers, whose distance is the size of an error.
+        ratings: whether the classes are three or more numbers, whose distance is the size of an error; 0, 1, 2, ...
+            without a gap are numbers of classes.
         scheme: the scheme of tags that mark spans, such as "bio"; None: tags mark no spans.
         vector_size: width of pretrained word vectors; None: there are none.
         numbers: whether inputs are numbers.

@@ -21,7 +21,7 @@ from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.bucketing import Length, padding_share
 from seqzoo.data.batching.ragged import Ragged, is_padded
 from seqzoo.data.checks import check_at_least_one, check_filled, check_items, check_splits
-from seqzoo.data.label_codecs import are_numbers, check_classes, label_codec, tag_codec, unseen_labels
+from seqzoo.data.label_codecs import are_ratings, check_classes, label_codec, tag_codec, unseen_labels
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
 from seqzoo.data.splits import evenly
 from seqzoo.data.text.codec import LabelCodec, TextCodec
@@ -294,7 +294,7 @@ class ClassificationData(LabelledData):
 
     def measure(self, examples: list[Example]) -> Survey:
         classes = self.target_codec(examples).labels
-        return replace(super().measure(examples), ratings=len(classes) > 2 and are_numbers(classes))
+        return replace(super().measure(examples), ratings=are_ratings(classes))
 
     def target_codec(self, examples: list[Example]) -> LabelCodec:
         return label_codec({str(example.target): example.where for example in examples})

@@ -39,6 +39,13 @@ def are_numbers(labels: Iterable[str]) -> bool:
         return False
 
 
+def are_ratings(labels: Collection[str]) -> bool:
+    """Whether labels are three or more numbers, but not 0, 1, 2, ... without a gap: so programs number classes, between
+    which there is no distance, while ratings begin at 1, or have fractions or gaps.
+    """
+    return len(labels) > 2 and are_numbers(labels) and {*map(float, labels)} != {*range(len(labels))}
+
+
 def tag_codec(tags: Collection[str], scheme: str | None) -> LabelCodec:
     """The codec of tags. With a scheme, all of its tags for the types that occur, since some, such as that of a name of
     one token, may occur in other splits alone.

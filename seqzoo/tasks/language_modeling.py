@@ -188,7 +188,7 @@ class LanguageModeling(WritingTask):
         if self.ngrams is None:
             scores = self.head.target_log_probabilities(outputs.flatten(0, 1), targets.flatten()).view_as(targets)
         else:
-            scores = self.ngrams(*self.ngrams.of_targets(self.head, outputs, batch))
+            scores = self.ngrams.target_log_probabilities(self.head, outputs, batch)
         return scores.masked_fill(~mask(batch.lengths, scores.shape[1]), 0.0)
 
     @torch.no_grad()

@@ -65,7 +65,7 @@ class Tagging(Task):
         self.spec, self.metric_names, self.constrained = spec, metrics, constrained
         self.dropout = create_dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
-        self.words = WordScores(neighbours, spec.output_size) if neighbours else None
+        self.words = WordScores(neighbours, spec) if neighbours else None
         self.chain = LinearChain(spec.output_size) if decoder == "crf" else None
         if constrained:
             self.register_buffer("forbidden", _forbidden(spec), persistent=False)

@@ -124,6 +124,8 @@ def test_the_error_of_ratings_is_reported(tmp_path: Path) -> None:
     assert classified(train)[0].task["metrics"] == ("accuracy", "macro_f1", "mae")
     train = table(tmp_path / "data.tsv", SENTENCES * 30, ("0", "1"))
     assert classified(train)[0].task["metrics"] == ("accuracy",)
+    train = table(tmp_path / "data.tsv", SENTENCES * 30, ("0", "1", "2"))
+    assert classified(train)[0].task["metrics"] == ("accuracy",)
     train = table(tmp_path / "data.tsv", SENTENCES * 30, ("1", "2", "x"))
     assert classified(train)[0].task["metrics"] == ("accuracy",)
 
@@ -225,6 +227,19 @@ def test_language_models_of_many_words_have_an_adaptive_softmax(
     assert chosen(*overrides, "data.tokenizer=characters")[0].task["ngrams"] == 9
 
 
+def test_characters_are_learned_fast_and_large_texts_of_them_without_dropout(tmp_path: Path) -> None:
+    text, settings = tmp_path / "text.txt", []
+    for lines, tokenizer in ((1_000, "characters"), (60_000, "characters"), (60_000, "whitespace")):
+        text.write_text("the dog is\n" * lines, encoding="utf-8")
+        config, _ = chosen(
+            "task=language_modeling", "data=text_files", f"data.train={text}", f"data.tokenizer={tokenizer}"
+        )
+        dropouts = config.encoder["dropout"], config.task["dropout"]
+        width = config.backbone["hidden_size"]
+        settings.append((width, config.training.learning_rate, *dropouts, config.training.epochs))
+    assert settings == [(128, 0.005, 0.1, 0.1, 20), (256, 0.005, 0.0, 0.0, 4), (192, 0.003, 0.1, 0.3, 8)]
+
+
 def test_music_is_regularised_and_seen_as_often_as_it_needs(tmp_path: Path) -> None:
     pieces = [[[60 + (number + step) % 12] for step in range(40)] for number in range(80)]
     (tmp_path / "a.json").write_text(json.dumps(pieces))
@@ -242,6 +257,15 @@ def test_music_is_regularised_and_seen_as_often_as_it_needs(tmp_path: Path) -> N
     assert "task.dropout" not in values
     assert values["training.epochs"] == 6_000 // (72 * 39 // 2)
     assert not chosen("task=polyphony", "data=jsb_chorales")[1]
+
+
+def test_small_sets_of_tags_are_read_more_often_and_words_by_their_letters(tmp_path: Path) -> None:
+    path, settings = tmp_path / "train.conll", []
+    for word, sentences in (("好", 3_000), ("好的", 3_000), ("words", 24_000)):
+        path.write_text(f"{word}\tA\n{word}\tB\n\n" * sentences, encoding="utf-8")
+        config, _ = chosen("task=tagging", "data=tagging_files", f"data.train={path}", "data.validation_fraction=0.01")
+        settings.append((config.training.epochs, config.choices["encoder"]))
+    assert settings == [(30, "tokens"), (30, "words_and_characters"), (20, "words_and_characters")]
 
 
 def test_a_new_kind_of_data_is_one_class_and_an_unknown_one_has_the_general_rules() -> None:

@@ -102,33 +102,44 @@ class NgramMixture(nn.Module):
             self._model = NgramModel(texts, self.longest, self.vocabulary_size, self.longest)
         return self._model
 
-    def of_targets(self, head: Head, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """What the mixture is made of at each target, (B, T): the log-probabilities of the target by the network and by
-        the n-grams, and the number of the share.
+    def target_log_probabilities(self, head: Head, features: Tensor, batch: Batch) -> Tensor:
+        """The log-probability of each target by the mixture, (B, T).
 
         Args:
             head: of the network.
             features: (B, T, O), which it reads.
             batch: with targets.
         """
-        targets, features = batch.required_targets, features.flatten(0, 1)
-        if self.by_sureness:
-            read = torch.cat([self._before(batch), batch.inputs], 1)
-            steps = torch.arange(1, targets.shape[1] + 1, device=read.device)[:, None] + self._places(read.device)
-            network = head.log_probabilities(features)
-            ngrams, shares = self.following(read[:, steps].flatten(0, 1), network)
-            network, ngrams = (logs.gather(1, targets.flatten()[:, None]) for logs in (network, ngrams))
-        else:
-            network = head.target_log_probabilities(features, targets.flatten())
-            ids = torch.cat([self._before(batch)[:, 1:], batch.inputs[:, :1], targets], 1)
-            predicted = torch.arange(ids.shape[1]) >= ids.shape[1] - targets.shape[1]
-            where = predicted.expand(ids.shape).numpy()
-            probabilities, known = self.model.of_targets(_ids(ids), where, self.longest)
-            ngrams, shares = (
-                targets.new_tensor(numpy.log(probabilities), dtype=torch.float32),
-                targets.new_tensor(known),
-            )
+        # before the shares are fitted, they are equal, and a validation need not find out which one is which
+        equal = bool((self.share == self.share[0]).all())
+        return self(*(self._of_known(head, features, batch) if equal else self.of_targets(head, features, batch)))
+
+    def of_targets(self, head: Head, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """What the mixture is made of at each target, (B, T): the log-probabilities of the target by the network and by
+        the n-grams, and the number of the share.
+
+        Args:
+            head, features, batch: as of `target_log_probabilities`.
+        """
+        if not self.by_sureness:
+            return self._of_known(head, features, batch)
+        targets = batch.required_targets
+        read = torch.cat([self._before(batch), batch.inputs], 1)
+        steps = torch.arange(1, targets.shape[1] + 1, device=read.device)[:, None] + self._places(read.device)
+        network = head.log_probabilities(features.flatten(0, 1))
+        ngrams, shares = self.following(read[:, steps].flatten(0, 1), network)
+        network, ngrams = (logs.gather(1, targets.flatten()[:, None]) for logs in (network, ngrams))
         return network.view_as(targets), ngrams.view_as(targets), shares.view_as(targets)
+
+    def _of_known(self, head: Head, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The same as `of_targets`, with the number of known tokens as the number of the share."""
+        targets = batch.required_targets
+        network = head.target_log_probabilities(features.flatten(0, 1), targets.flatten())
+        ids = torch.cat([self._before(batch)[:, 1:], batch.inputs[:, :1], targets], 1)
+        predicted = torch.arange(ids.shape[1]) >= ids.shape[1] - targets.shape[1]
+        probabilities, known = self.model.of_targets(_ids(ids), predicted.expand(ids.shape).numpy(), self.longest)
+        ngrams = network.new_tensor(numpy.log(probabilities))
+        return network.view_as(targets), ngrams.view_as(targets), targets.new_tensor(known).view_as(targets)
 
     def contexts(self, batch: Batch) -> Tensor:
         """The last tokens of each row, from which the next one is predicted, (B, longest - 1)."""

@@ -117,6 +117,16 @@ def test_targets_are_scored_by_the_distributions_after_their_contexts(few: int) 
             torch.testing.assert_close(tuple(values[row, step] for values in of_targets), expected)
 
 
+@torch.no_grad()
+def test_equal_shares_give_the_same_mixture_whatever_they_depend_on() -> None:
+    ngrams, head, ids, features = mixture(), network(), torch.from_numpy(text(1, 12)), torch.randn(1, 11, 4)
+    batch = Batch(ids[None, :-1], torch.tensor([11]), ids[None, 1:], padded=False)
+    for shares in (torch.full((DEGREES**2,), 0.3), torch.linspace(0.1, 0.9, DEGREES**2)):
+        ngrams.share.copy_(shares)
+        expected = ngrams(*ngrams.of_targets(head, features, batch))
+        torch.testing.assert_close(ngrams.target_log_probabilities(head, features, batch), expected)
+
+
 def test_a_share_belongs_to_the_largest_probabilities_of_both_models() -> None:
     ngrams, contexts = mixture(), torch.tensor([[0, 1], [V, 3]])
     probabilities = torch.tensor([[0.25, 0.75, 0, 0, 0], [0, 0, 1.0, 0, 0]])

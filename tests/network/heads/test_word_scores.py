@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import Spelling
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.text.codec import CharacterCodec
+from seqzoo.data.text.vocabulary import Vocabulary
 from seqzoo.network.heads.word_scores import GAIN, WordScores, _affixes
+
+LETTERS = CharacterCodec(Vocabulary(["<pad>", "<unk>", *"abABc1-2"]), 20)
+SPELLED = DataSpec("tagging", 20, 3, character_size=LETTERS.size, characters=LETTERS)
 
 
 def rows_of(scores: WordScores, text: list[int], step: int, spelling: Spelling | None = None) -> set[int]:
@@ -19,7 +25,7 @@ def rows_of(scores: WordScores, text: list[int], step: int, spelling: Spelling |
 
 
 def test_scores_are_sums_over_a_word_and_its_neighbours() -> None:
-    scores = WordScores(2, 3).eval()
+    scores = WordScores(2, SPELLED).eval()
     torch.nn.init.normal_(scores.weight)
     text = [5, 6, 7, 8, 9, 10]
     rows = rows_of(scores, text, 2)
@@ -31,7 +37,7 @@ def test_scores_are_sums_over_a_word_and_its_neighbours() -> None:
 
 
 def test_words_beyond_the_ends_are_padding_whatever_its_contents() -> None:
-    scores = WordScores(2, 3).eval()
+    scores = WordScores(2, SPELLED).eval()
     torch.nn.init.normal_(scores.weight)
     alone = scores(torch.tensor([[5, 6]]), torch.tensor([2]), None)
     padded = scores(torch.tensor([[5, 6, 99, 98]]), torch.tensor([2]), None)
@@ -51,16 +57,33 @@ def test_affixes_are_equal_where_words_begin_or_end_equally() -> None:
     assert suffixes == [(True, True), (False, True), (False, False), (False, False)]
 
 
-def test_a_word_is_scored_by_its_spelling() -> None:
-    scores = WordScores(1, 2).eval()
-    spelling = Spelling(torch.tensor([[5, 6, 7], [8, 9, 0]]), torch.tensor([[0, 1, 0]]))
-    rows = rows_of(scores, [4, 5, 4], 0, spelling)
-    assert len(rows) == 5 + 6
-    assert len(rows & rows_of(scores, [4, 6, 4], 2, spelling)) >= 7  # the word and its affixes
+def spelled(*words: str) -> Spelling:
+    ids = [LETTERS.encode(word) for word in words]
+    width = max(map(len, ids))
+    forms = torch.tensor([word + [0] * (width - len(word)) for word in ids])
+    return Spelling(forms, torch.arange(len(words))[None])
+
+
+def shared(*texts: str) -> int:
+    """The number of features that the second words of two texts have in common; words have the same ids in both."""
+    scores = WordScores(1, SPELLED).eval()
+    first, second = (rows_of(scores, [4, 5, 6], 1, spelled(*text.split())) for text in texts)
+    return len(first & second)
+
+
+def test_a_word_is_scored_by_its_spelling_and_that_of_the_nearest() -> None:
+    # by ids three words and two pairs; eight affixes and the shape; of three words lower case, short shape, two endings
+    features = 5 + 8 + 1 + 3 * 4
+    assert shared("ab abc1 a-", "ab abc1 a-") == features
+    assert shared("ab abc1 a-", "ab Abc1 a-") == features - 2  # the shape, also the short one
+    assert shared("ab abc1 a-", "ab abc2 a-") == features - 8  # suffixes, the longest prefix, the lower case, endings
+    assert shared("ab abc1 a-", "ab bc1 a-") == features - 7  # prefixes, the longest suffix, the lower case, the shape
+    assert shared("ab abc1 a-", "AB abc1 a-") == features - 1
+    assert shared("ab abc1 a-", "cab abc1 a-") == features - 2  # the lower case and one ending
 
 
 def test_numbers_are_no_words() -> None:
     with pytest.raises(ValueError, match="words are read from text, not from numbers"):
-        WordScores(1, 2)(torch.zeros(1, 3, 4), torch.tensor([3]), None)
+        WordScores(1, SPELLED)(torch.zeros(1, 3, 4), torch.tensor([3]), None)
     with pytest.raises(ValueError, match="neighbours is -1: it must be from 1 to 10, or 0 for none"):
-        WordScores(-1, 2)
+        WordScores(-1, SPELLED)
