@@ -89,8 +89,8 @@ def engines(cell: Cell, lengths: Tensor | None = None) -> dict[str, Scan]:
         cell.engine = engine
         try:
             with torch.no_grad():
-                here = next(cell.parameters()).device
-                x, trial = torch.zeros(2, 3, cell.input_size, device=here), torch.tensor([3, 2], device=here)
+                device = next(cell.parameters()).device
+                x, trial = torch.zeros(2, 3, cell.input_size, device=device), torch.tensor([3, 2], device=device)
                 cell.scan(x, None, trial)
         except ValueError:
             continue

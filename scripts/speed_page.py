@@ -184,15 +184,15 @@ def section(title: str, rows: list[Row]) -> list[str]:
     source = f"`{first['command']}` ({', '.join(dict.fromkeys(row['commit'] for row in rows))})"
     lines = [f"## {title}", "", f"{first['device']}, torch {first['torch']}; {source}.", "", *_summary(rows), ""]
     for part, text in EXPLAINED.items():
-        here = [row for row in rows if row["part"] == part]
-        if not here:
+        measured = [row for row in rows if row["part"] == part]
+        if not measured:
             continue
         lines += [f"### {TITLES[part]}", "", text, ""]
         lines += [
             "| cell | pass | T, B, I, H | implementation | ms | ratio | MiB kept |",
             "|---|---|---|---|---|---|---|",
         ]
-        for row in here:
+        for row in measured:
             shape = ", ".join(row[letter] for letter in "TBIH")
             strong = "**" if row["implementation"] == "seqzoo auto" else ""
             lines.append(

@@ -202,7 +202,9 @@ def compare(runs: Sequence[RunRecord], split: str | None = None, score: float | 
     for title in sorted(set(titles) - {""}) or [""]:
         # runs of other programs do not name their data; they are added if there is only one data set
         members = [
-            run for run, own in zip(runs, titles, strict=True) if own == title or (not own and len({*titles, ""}) <= 2)
+            run
+            for run, named in zip(runs, titles, strict=True)
+            if named == title or (not named and len({*titles, ""}) <= 2)
         ]
         tables += _table(title or "runs", members, split, score)
     if not tables:

@@ -122,14 +122,14 @@ def header(table: Table) -> list[str]:
 
 def grid(table: Table) -> list[list[str]]:
     """The rows of the table, as text: configurations, best first, and then baselines."""
-    found = [cells(table, row) for row in table.rows]
+    lines = [cells(table, row) for row in table.rows]
     for row in table.baselines:
         scores = [shown(row.scores.get(name, math.nan)) for name in table.metrics]
         costs = [_amount(row.seconds) if name == "seconds" else "-" for name in COSTS]
-        found.append(
+        lines.append(
             [row.label, "-", *["-", "-"] * table.folded, *scores, *costs, *(["-"] if table.times_scores else [])]
         )
-    return found
+    return lines
 
 
 def cells(table: Table, row: Row) -> list[str]:

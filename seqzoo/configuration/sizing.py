@@ -143,10 +143,10 @@ def check_width(experiment: Experiment, budget: str) -> None:
     """Raise ConfigError if a budget, "parameters" or "flops", cannot set `backbone.hidden_size`."""
     width = experiment.backbone.get("hidden_size")
     if not isinstance(width, int):
-        had = (
+        problem = (
             f"backbone={experiment.choices['backbone']} has none" if width is None else f"it is {shown(thawed(width))}"
         )
-        raise ConfigError([f"budget.{budget} sets backbone.hidden_size, one number for all layers, but {had}"])
+        raise ConfigError([f"budget.{budget} sets backbone.hidden_size, one number for all layers, but {problem}"])
     if any(override.lstrip("+").startswith("backbone.hidden_size=") for override in experiment.overrides):
         raise ConfigError([f"budget.{budget} sets backbone.hidden_size, which is given, too: leave one of them out"])
 

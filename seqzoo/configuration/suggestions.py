@@ -55,39 +55,39 @@ def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) 
     """
     wanted = OTHER_NAMES.get(name, name)
     everywhere = [path for group, options in config.items() if group != "choices" for path in _paths({group: options})]
-    here = [path for path in everywhere if path.startswith("".join(f"{part}." for part in above))]
+    in_group = [path for path in everywhere if path.startswith("".join(f"{part}." for part in above))]
     if len(above) > 1:  # an inner component, whose options belong to its class
-        everywhere = here
-    for paths in (here, everywhere):
+        everywhere = in_group
+    for paths in (in_group, everywhere):
         same = sorted((path for path in paths if path.rpartition(".")[2] == wanted), key=lambda path: path.count("."))
         same = [path for path in same if path.count(".") == same[0].count(".")]
         if same:
             return f": it is {' or '.join(map(repr, same[:3]))}"
-    near_here = difflib.get_close_matches(name, node, n=1, cutoff=0.6)
+    near_in_group = difflib.get_close_matches(name, node, n=1, cutoff=0.6)
     ends = {path.rpartition(".")[2]: path for path in sorted(everywhere, key=lambda path: -path.count("."))}
     # groups of options are candidates, too
-    near = [] if above and near_here else difflib.get_close_matches(name, [*near_here, *ends], n=1, cutoff=0.7)
-    if near and near != near_here:
+    near = [] if above and near_in_group else difflib.get_close_matches(name, [*near_in_group, *ends], n=1, cutoff=0.7)
+    if near and near != near_in_group:
         return f". Did you mean {ends[near[0]]!r}?"
     if len(above) == 1 and above[0] in config.get("choices", {}):
-        elsewhere = _advice_of_other_names(name, above[0], config["choices"][above[0]], near_here)
+        elsewhere = _advice_of_other_names(name, above[0], config["choices"][above[0]], near_in_group)
         if elsewhere:
             return elsewhere
     return closest(name, [option for option in node if option != "class"], ".".join(above))
 
 
-def _advice_of_other_names(name: str, group: str, chosen: str, near_here: list[str]) -> str:
+def _advice_of_other_names(name: str, group: str, chosen: str, near_in_group: list[str]) -> str:
     """A suggestion for an option that other names of a group have; empty: none of them has it.
 
     Args:
         name: the unknown option.
         group: such as "data".
         chosen: the name that was chosen, which has no such option.
-        near_here: options of a similar name that it has.
+        near_in_group: options of a similar name that it has.
     """
     owners = registry.having(group)
     meant = [name] if name in owners else difflib.get_close_matches(name, owners, n=1, cutoff=0.75)
-    if not meant or (meant != [name] and near_here):
+    if not meant or (meant != [name] and near_in_group):
         return ""
     listed = ", ".join(owners[meant[0]][:MOST_OWNERS]) + ", ..." * (len(owners[meant[0]]) > MOST_OWNERS)
     question = "" if meant == [name] else f" Did you mean '{group}.{meant[0]}'?"

@@ -46,14 +46,14 @@ class WordVectors:
 
     Args:
         words: number of different words in the training split; saved with a run, like the next two.
-        found: number of those with a vector.
+        known: number of those with a vector.
         share: their share of the tokens of the training split.
         ids: ids of the vocabulary that have a vector, (N,); None in a finished run, whose weights hold the vectors.
         values: the vectors, (N, E).
     """
 
     words: int
-    found: int
+    known: int
     share: float
     ids: Tensor | None = None
     values: Tensor | None = None

@@ -71,15 +71,15 @@ def model_inputs(values: Tensor, times: Tensor | None, channels: Channels) -> Te
         (T, I), float64.
     """
     scaled = scale(values, channels)
-    there = ~scaled.isnan()
+    present = ~scaled.isnan()
     steps = torch.arange(len(values))[:, None].expand_as(scaled)
-    last = steps.masked_fill(~there, -1).cummax(0).values  # the step of the last value, -1: none so far
+    last = steps.masked_fill(~present, -1).cummax(0).values  # the step of the last value, -1: none so far
     parts = [scaled.gather(0, last.clamp(min=0)).masked_fill(last < 0, 0.0)]
     unit = channels.interval or (float(times.diff().median()) if times is not None and len(times) > 1 else 1.0)
     clock = torch.arange(len(values)).double() if times is None else (times - times[0]) / unit
     if channels.masked:
         before = F.pad(last[:-1], (0, 0, 1, 0), value=0).clamp(min=0)  # the last value before this step
-        parts += [there.double(), torch.log1p(clock[:, None] - clock[before])]
+        parts += [present.double(), torch.log1p(clock[:, None] - clock[before])]
     if channels.interval is not None:
         parts.append(torch.log1p(F.pad(clock.diff(), (1, 0)))[:, None])
     return torch.cat(parts, 1)

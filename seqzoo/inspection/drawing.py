@@ -18,7 +18,7 @@ from seqzoo.contracts import disk
 from seqzoo.contracts.batch import Alignment, Explanation
 from seqzoo.contracts.errors import ConfigError, not_installed, printable
 from seqzoo.contracts.note_notation import LOWEST, write_chord
-from seqzoo.inspection.fonts import families, missing_characters_told
+from seqzoo.inspection.fonts import families, missing_characters_reported
 
 COLUMNS = 80
 """Characters per line of text in a figure; a Chinese character counts as two."""
@@ -343,7 +343,7 @@ def save(figure: Any, path: Path) -> None:
         ConfigError: it cannot be written.
     """
     try:
-        with missing_characters_told():
+        with missing_characters_reported():
             disk.write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png"))
     except (ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -21,7 +21,7 @@ PREFERRED = (
 """Families that are taken before all others."""
 
 _families: dict[str, str | None] = {}
-_told: set[str] = set()
+_reported: set[str] = set()
 
 
 def families(texts: Iterable[str]) -> list[str]:
@@ -67,7 +67,7 @@ def _has(path: str, character: str) -> bool:
 
 
 @contextmanager
-def missing_characters_told() -> Iterator[None]:
+def missing_characters_reported() -> Iterator[None]:
     """A context in which a picture is rendered. A sentence names the scripts that no installed font has, each once,
     instead of a warning of matplotlib for each character.
     """
@@ -81,9 +81,9 @@ def missing_characters_told() -> Iterator[None]:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
         else:
             missing.add(script_of(chr(int(match[1]))) or "symbols")
-    new = sorted(missing - _told)
+    new = sorted(missing - _reported)
     if new:
-        _told.update(new)
+        _reported.update(new)
         names = " and ".join(name if name in ("CJK", "symbols") else name.capitalize() for name in new)
         print(
             f"seqzoo: pictures have boxes in place of {names}: no installed font has these characters; install one, "

@@ -190,11 +190,11 @@ class _Single:
 
 def _remove_empty(folder: Path) -> None:
     """Remove the folder that Hydra created if it is empty, and empty folders above it up to the current one."""
-    here = Path.cwd()
+    current = Path.cwd()
     with contextlib.suppress(OSError):  # it is not empty
         folder.rmdir()
         for above in folder.parents:
-            if above == here or here not in above.parents:
+            if above == current or current not in above.parents:
                 return
             above.rmdir()
 

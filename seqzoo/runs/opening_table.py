@@ -72,7 +72,7 @@ def _vector_rows(spec: DataSpec) -> list[tuple[str, str]]:
     vectors = spec.vectors
     if vectors is None:
         return []
-    return [("vectors", f"{vectors.found:,} of {vectors.words:,} words, {vectors.share:.1%} of the training tokens")]
+    return [("vectors", f"{vectors.known:,} of {vectors.words:,} words, {vectors.share:.1%} of the training tokens")]
 
 
 def _planned_end(session: Session) -> str:

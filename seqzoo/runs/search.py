@@ -95,9 +95,9 @@ def search(overrides: list[str], trials: int, folder: Path, seed: int = 0) -> No
     for begun in study.get_trials(states=[running]):
         with lock(folder / f".trial={begun.number}.lock") as free:
             # read again under the lock, because another process may have changed the trial
-            now = study.get_trials(deepcopy=False)[begun.number]
-            if free and now.state == running and "job" in now.user_attrs:
-                _run(study, optuna.Trial(study, now._trial_id), now.user_attrs["job"], folder, goal)
+            current = study.get_trials(deepcopy=False)[begun.number]
+            if free and current.state == running and "job" in current.user_attrs:
+                _run(study, optuna.Trial(study, current._trial_id), current.user_attrs["job"], folder, goal)
     while True:
         with ExitStack() as held:
             with lock(folder / ".ask.lock", wait=True):

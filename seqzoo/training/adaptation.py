@@ -161,8 +161,8 @@ class NeuralCache:
         before, tokens = self._before(outputs, batch)
         keys, followed = torch.cat([before, outputs], 1), torch.cat([tokens, targets], 1)
         # step t, at entry size + t, sees the `size` entries before its own; a token of -1 marks an empty entry
-        entry, now = torch.arange(self.size + steps, device=outputs.device), torch.arange(steps, device=outputs.device)
-        seen = (entry >= now[:, None]) & (entry < self.size + now[:, None]) & (followed >= 0)[:, None]
+        entry, step = torch.arange(self.size + steps, device=outputs.device), torch.arange(steps, device=outputs.device)
+        seen = (entry >= step[:, None]) & (entry < self.size + step[:, None]) & (followed >= 0)[:, None]
         similarity = self.flatness * torch.einsum("bto,bso->bts", outputs.float(), keys.float())
         weights = similarity.masked_fill(~seen, float("-inf")).softmax(-1).nan_to_num(0.0)  # nan: an empty cache
         remembered = (weights * (followed[:, None] == targets[..., None])).sum(-1)
@@ -170,7 +170,7 @@ class NeuralCache:
         mixed = torch.where(seen.any(-1), mixed, scores)
         last = batch.lengths[:, None] + torch.arange(self.size, device=outputs.device)
         self.memory = keys.gather(1, last[..., None].expand(-1, -1, keys.shape[2])), followed.gather(1, last)
-        return mixed.masked_fill(now >= batch.lengths[:, None], 0.0)
+        return mixed.masked_fill(step >= batch.lengths[:, None], 0.0)
 
     def _before(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features (B, size, O) and tokens (B, size) of the last steps of each row."""

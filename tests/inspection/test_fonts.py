@@ -20,7 +20,7 @@ BUNDLED = mpl.get_data_path()
 def bundled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the fonts that come with matplotlib, and nothing remembered of others."""
     monkeypatch.setattr(fonts, "_families", {})
-    monkeypatch.setattr(fonts, "_told", set())
+    monkeypatch.setattr(fonts, "_reported", set())
     monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if BUNDLED in str(font.fname)])
 
 
@@ -55,5 +55,5 @@ def test_scripts_without_a_font_are_told_once(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_other_warnings_pass() -> None:
-    with pytest.warns(UserWarning, match="something else"), fonts.missing_characters_told():
+    with pytest.warns(UserWarning, match="something else"), fonts.missing_characters_reported():
         warnings.warn("something else", UserWarning, stacklevel=1)

@@ -63,8 +63,8 @@ class CaptionFiles(Files, CaptionData):
         features: read features of regions (R, F) instead of pictures: the folder has NAME.npy for each picture, or is a
             .safetensors file with a tensor of each name.
         train_list, validation_list, test_list: file with the names of the pictures of this split, one per line.
-        validation_fraction, test_fraction: share of the training pictures that is held out where the split has neither
-            a list nor a file; the held-out pictures are the same in all runs.
+        validation_fraction, test_fraction: fraction of the training pictures that is held out where the split has no
+            list and no file; the held-out pictures are the same in all runs.
         picture_column, caption_column: of a table, as of `seqzoo.data.sources.tables.read_table`.
         size: height and width that pictures are scaled to.
         keep: keep the pictures in memory, 3 size^2 bytes each; otherwise they are read whenever they are used.

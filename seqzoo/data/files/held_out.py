@@ -26,8 +26,8 @@ class HeldOut(WordData):
     runs.
 
     Args:
-        validation_fraction: share of the training examples that is held out for validation.
-        test_fraction: share of the training examples that is held out for the test.
+        validation_fraction: fraction of the training examples that is held out for validation.
+        test_fraction: fraction of the training examples that is held out for the test.
         folds: number of folds for cross-validation, stratified by class; leave_one_out: as many as there are distinct
             sources. None: no cross-validation.
         fold: the fold that is the test split, from 0.

@@ -27,9 +27,9 @@ class MusicFiles(LocatedData, Music):
         validation: as train, of which the validation split is read if there is one; None: the validation split of
             `train` or, without one, pieces that are held out of it.
         test: as validation; None: the test split of `train` or, without one, pieces that are held out of it.
-        validation_fraction: share of the training pieces that is held out for validation. Equal pieces are in the same
-            split, and the held-out pieces are the same in all runs.
-        test_fraction: share of the training pieces that is held out for the test.
+        validation_fraction: fraction of the training pieces that is held out for validation. Equal pieces are in the
+            same split, and the held-out pieces are the same in all runs.
+        test_fraction: fraction of the training pieces that is held out for the test.
         steps_per_quarter: as of `Music`. MIDI is read on this grid; JSON and MATLAB files must have it.
         skip_unreadable: leave out files that cannot be read, or that have notes outside the 88 keys.
     """

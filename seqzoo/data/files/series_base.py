@@ -49,7 +49,7 @@ class SeriesData(Files, BucketedData):
         series_column, time_column, value_columns: see `seqzoo.data.sources.series_content.Columns`.
         nan_is_missing: whether NaN is a missing value; otherwise it is an error.
         scale: whether inputs are scaled.
-        validation_fraction, test_fraction: shares of the training split that are held out.
+        validation_fraction, test_fraction: fractions of the training split that are held out.
     """
 
     acts_with: ClassVar[dict[str, str]] = {

@@ -150,7 +150,7 @@ class AudioFiles(Files, RecordedData, TranscribedData):
         audio_folder: the folder of the paths in a table; None: they are relative to that of the table.
         path_column, target_column: names in the header of a table, or zero-based indices; None: found by name.
         groups: a column, such as that of a speaker; all recordings of a group are in the same split.
-        validation_fraction, test_fraction: share of the training recordings, or of their groups, that is held out
+        validation_fraction, test_fraction: fraction of the training recordings, or of their groups, that is held out
             where the split is not given. With classes, each has about the same share of every class.
         fold: leave one group out: the number of the group, from 0 in alphabetic order, that is the test split.
     """

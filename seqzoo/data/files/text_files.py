@@ -27,7 +27,7 @@ class TextFiles(Files, RunningText):
         train: the training text, or JSON of documents.
         validation: the validation text; None: it is the end of the training text.
         test: the test text; None: there is none.
-        validation_fraction: share of the training text that is held out where there is no validation text.
+        validation_fraction: fraction of the training text that is held out where there is no validation text.
         text_column: the key of the texts in JSON; None: detected.
         on_disk: keep vocabulary and ids in the user's cache and read the ids from there, window by window, so that the
             text need not fit into memory; None: for files above LARGE bytes.

@@ -63,7 +63,7 @@ SHAPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 """The signed distance of a point (u to the right, v down) from a shape of radius 1, negative inside."""
 
 
-class Thing(NamedTuple):
+class Figure(NamedTuple):
     """A shape in a picture.
 
     Attributes:
@@ -90,7 +90,7 @@ class Scene(NamedTuple):
         ground: the grey of the background, 0 to 1.
     """
 
-    things: list[Thing]
+    figures: list[Figure]
     captions: list[str]
     ground: float
 
@@ -127,13 +127,13 @@ class Shapes(CaptionData):
         return splits
 
 
-def split_of_thing(thing: Thing) -> str:
+def split_of_figure(figure: Figure) -> str:
     """The split whose pictures all show this coloured shape. Each colour and each shape is held out once per split."""
-    distance = (list(SHAPES).index(thing.shape) - list(COLOURS).index(thing.colour)) % len(SHAPES)
+    distance = (list(SHAPES).index(figure.shape) - list(COLOURS).index(figure.colour)) % len(SHAPES)
     return {1: "validation", 4: "test"}.get(distance, "train")
 
 
-def split_of_pair(first: Thing, second: Thing) -> str:
+def split_of_pair(first: Figure, second: Figure) -> str:
     """The split that has pictures of this pair, in any order, by a hash."""
     pair = ", ".join(sorted((str(first), str(second))))
     return {0: "validation", 1: "test"}.get(zlib.crc32(pair.encode()) % 10, "train")
@@ -149,43 +149,43 @@ def draw_scene(generator: random.Random, split: str, pairs: bool) -> Scene:
     """
     kind = generator.choices(("one", "pair", "alike"), (1, 2, 1))[0] if split == "train" or not pairs else "pair"
     while True:
-        thing, other = _thing(generator), _thing(generator)
-        owner = split_of_pair(thing, other) if pairs else split_of_thing(thing)
-        if owner == split and str(thing) != str(other) and (pairs or split_of_thing(other) == "train"):
+        figure, other = _figure(generator), _figure(generator)
+        owner = split_of_pair(figure, other) if pairs else split_of_figure(figure)
+        if owner == split and str(figure) != str(other) and (pairs or split_of_figure(other) == "train"):
             break
     if kind == "one":
-        things = [thing._replace(x=generator.uniform(14, SIZE - 14), y=generator.uniform(14, SIZE - 14))]
-        captions = [f"a {thing}"]
+        figures = [figure._replace(x=generator.uniform(14, SIZE - 14), y=generator.uniform(14, SIZE - 14))]
+        captions = [f"a {figure}"]
     elif kind == "pair":
         relation = generator.choice(list(OPPOSITE))
-        across = _apart(generator, [thing.radius, other.radius])
+        across = _apart(generator, [figure.radius, other.radius])
         along = generator.uniform(20, SIZE - 20)
         aside = along + generator.uniform(-6, 6)
         if relation in ("right of", "below"):
             across = [SIZE - place for place in across]
         if relation in ("left of", "right of"):
-            things = [thing._replace(x=across[0], y=along), other._replace(x=across[1], y=aside)]
+            figures = [figure._replace(x=across[0], y=along), other._replace(x=across[1], y=aside)]
         else:
-            things = [thing._replace(x=along, y=across[0]), other._replace(x=aside, y=across[1])]
-        captions = [f"a {thing} {relation} a {other}", f"a {other} {OPPOSITE[relation]} a {thing}"]
+            figures = [figure._replace(x=along, y=across[0]), other._replace(x=aside, y=across[1])]
+        captions = [f"a {figure} {relation} a {other}", f"a {other} {OPPOSITE[relation]} a {figure}"]
     else:
         number = generator.choice(list(NUMBERS))
         if number == max(NUMBERS):
-            thing = thing._replace(radius=min(thing.radius, 9.0))
-        across = _apart(generator, [thing.radius] * number)
+            figure = figure._replace(radius=min(figure.radius, 9.0))
+        across = _apart(generator, [figure.radius] * number)
         places = [generator.uniform(16, SIZE - 16) for _ in range(number)]
         upright = generator.random() < 0.5
         columns, rows = (places, across) if upright else (across, places)
-        things = [thing._replace(x=x, y=y) for x, y in zip(columns, rows, strict=True)]
-        captions = [f"{NUMBERS[number]} {thing}{'es' if thing.shape == 'cross' else 's'}"]
-    generator.shuffle(things)  # so that the drawing order does not depend on the caption
+        figures = [figure._replace(x=x, y=y) for x, y in zip(columns, rows, strict=True)]
+        captions = [f"{NUMBERS[number]} {figure}{'es' if figure.shape == 'cross' else 's'}"]
+    generator.shuffle(figures)  # so that the drawing order does not depend on the caption
     generator.shuffle(captions)
-    return Scene(things, captions, generator.uniform(0.0, 0.2))
+    return Scene(figures, captions, generator.uniform(0.0, 0.2))
 
 
-def _thing(generator: random.Random) -> Thing:
+def _figure(generator: random.Random) -> Figure:
     shape, colour = generator.choice(list(SHAPES)), generator.choice(list(COLOURS))
-    return Thing(shape, colour, generator.uniform(*RADII), 0, 0, generator.uniform(-0.06, 0.06))
+    return Figure(shape, colour, generator.uniform(*RADII), 0, 0, generator.uniform(-0.06, 0.06))
 
 
 def _apart(generator: random.Random, radii: list[float]) -> list[float]:
@@ -220,15 +220,15 @@ def draw(scenes: list[Scene]) -> Tensor:
     for layer in range(max(NUMBERS)):
         for name, outside in SHAPES.items():
             numbered = [
-                (row, scene.things[layer])
+                (row, scene.figures[layer])
                 for row, scene in enumerate(scenes)
-                if layer < len(scene.things) and scene.things[layer].shape == name
+                if layer < len(scene.figures) and scene.figures[layer].shape == name
             ]
             if not numbered:
                 continue
             rows = torch.tensor([row for row, _ in numbered])
-            x, y, radius = torch.tensor([(thing.x, thing.y, thing.radius) for _, thing in numbered]).unbind(1)
-            colours = torch.tensor([[part + thing.tint for part in COLOURS[thing.colour]] for _, thing in numbered])
+            x, y, radius = torch.tensor([(figure.x, figure.y, figure.radius) for _, figure in numbered]).unbind(1)
+            colours = torch.tensor([[part + figure.tint for part in COLOURS[figure.colour]] for _, figure in numbered])
             u = ((middles - x[:, None]) / radius[:, None])[:, None, :].expand(-1, SIZE, -1)
             v = ((middles - y[:, None]) / radius[:, None])[:, :, None].expand(-1, -1, SIZE)
             share = (0.5 - outside(u, v) * radius[:, None, None]).clamp(0, 1)[:, None]

@@ -329,7 +329,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
 def coverage(spec: DataSpec) -> dict[str, Any] | None:
     """How much of the training split has a pretrained vector, as plain data; None without pretrained vectors."""
     vectors = spec.vectors
-    return None if vectors is None else {"words": vectors.words, "found": vectors.found, "share": vectors.share}
+    return None if vectors is None else {"words": vectors.words, "found": vectors.known, "share": vectors.share}
 
 
 _FORM: dict[str, Any] = {
@@ -396,7 +396,7 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             plain["per_step"],
             plain["marked"],
             plain["class_counts"],
-            None if plain["vectors"] is None else WordVectors(**plain["vectors"]),
+            None if plain["vectors"] is None else _vectors(plain["vectors"]),
             plain["character_size"],
             cast(SpellingCodec | None, characters),
             plain["picture"],
@@ -409,6 +409,12 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         reason = f"there is no {error.args[0]}" if isinstance(error, KeyError) else error
         raise DataError(f"the saved sizes and vocabularies of the run are damaged: {reason}") from error
+
+
+def _vectors(plain: dict[str, float]) -> WordVectors:
+    """What `coverage` saved."""
+    words, known, share = (plain[name] for name in ("words", "found", "share"))
+    return WordVectors(int(words), int(known), share)
 
 
 def _channels(plain: Any, input_size: int) -> Channels:

@@ -40,23 +40,23 @@ class _Before:
         }
 
     def changed(self) -> Iterator[str]:
-        for now, before in ((vars(self.module), self.attributes), (self.module._buffers, self.buffers)):
-            yield from (f"{self.name}.{key}".strip(".") for key in _replaced(now, before))
+        for current, before in ((vars(self.module), self.attributes), (self.module._buffers, self.buffers)):
+            yield from (f"{self.name}.{key}".strip(".") for key in _replaced(current, before))
         for key, (tensor, version, _) in self.values.items():
             if tensor._version != version:
                 yield f"{self.name}.{key}".strip(".")
 
     def restore(self) -> None:
-        for now, before in ((vars(self.module), self.attributes), (self.module._buffers, self.buffers)):
-            for key in _replaced(now, before):
-                now.pop(key, None)
+        for current, before in ((vars(self.module), self.attributes), (self.module._buffers, self.buffers)):
+            for key in _replaced(current, before):
+                current.pop(key, None)
                 if key in before:
-                    now[key] = before[key]
+                    current[key] = before[key]
         for tensor, _, value in self.values.values():
             tensor.data.copy_(value)  # the version is not counted where an operation is interrupted
 
 
-def _replaced(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+def _replaced(current: dict[str, Any], before: dict[str, Any]) -> list[str]:
     """The keys whose values are other objects, or exist in one of two dictionaries only."""
     missing = object()
-    return [key for key in {**before, **now} if now.get(key, missing) is not before.get(key, missing)]
+    return [key for key in {**before, **current} if current.get(key, missing) is not before.get(key, missing)]

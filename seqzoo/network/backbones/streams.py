@@ -28,17 +28,17 @@ def side_by_side(reads: Sequence[Tensor], first: Callable[[], S], second: Callab
     """
     if not reads[0].is_cuda or torch.compiler.is_compiling():
         return first(), second()
-    here, there = torch.cuda.current_stream(reads[0].device), _other(reads[0].device)
-    there.wait_stream(here)
-    with torch.cuda.stream(there):
+    current, side = torch.cuda.current_stream(reads[0].device), _other(reads[0].device)
+    side.wait_stream(current)
+    with torch.cuda.stream(side):
         of_second = second()
     of_first = first()
-    here.wait_stream(there)
+    current.wait_stream(side)
     # the memory of these tensors must not be reused before the other stream has finished
     for tensor in reads:
-        tensor.record_stream(there)
+        tensor.record_stream(side)
     for tensor in flatten(of_second):
-        tensor.record_stream(here)
+        tensor.record_stream(current)
     return of_first, of_second
 
 

@@ -86,8 +86,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         exact = torch.float32 if dtype == torch.float16 else dtype
         with torch.autocast(device, enabled=False):
             for first in range(0, len(targets), rows):
-                here = slice(first, first + rows)
-                x, answers = features[here], targets[here]
+                chunk = slice(first, first + rows)
+                x, answers = features[chunk], targets[chunk]
                 scores = F.linear(x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
                 # a sum over a batch overflows float16 and loses digits in bfloat16
                 logs = scores.to(total.dtype).log_softmax(-1)
@@ -106,7 +106,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 slope.scatter_add_(1, answers, torch.full_like(right, label_smoothing - 1)[:, None])
                 slope = slope.mul_(real[:, None]).to(exact)
                 if grad_features is not None:
-                    grad_features[here] = slope @ weight.to(exact)
+                    grad_features[chunk] = slope @ weight.to(exact)
                 if grad_weight is not None:
                     if grad_weight.dtype == exact:
                         grad_weight.addmm_(slope.t(), x.to(exact))

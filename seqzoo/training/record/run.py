@@ -32,7 +32,7 @@ from seqzoo.inspection.drawing import (
     draw_pictures,
     draw_states,
 )
-from seqzoo.inspection.fonts import missing_characters_told
+from seqzoo.inspection.fonts import missing_characters_reported
 from seqzoo.inspection.forecast_drawing import draw_forecast
 from seqzoo.inspection.recurrence import Recurrence
 from seqzoo.inspection.synthesizer import RATE, seconds_per_step, synthesize
@@ -150,8 +150,8 @@ class Run:
             self._append(text.rstrip("\n"))
 
     def _append(self, text: str) -> None:
-        now = datetime.datetime.now().isoformat(" ", "milliseconds")
-        append(self.folder / LOG, "".join(f"{now} {line}\n" for line in text.split("\n")))
+        time = datetime.datetime.now().isoformat(" ", "milliseconds")
+        append(self.folder / LOG, "".join(f"{time} {line}\n" for line in text.split("\n")))
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -278,7 +278,7 @@ class Run:
                 return
 
     def _picture(self, tag: str, figure: Any, step: int) -> None:
-        with missing_characters_told():
+        with missing_characters_reported():
             self.tracker.picture(tag, figure, step)
 
 

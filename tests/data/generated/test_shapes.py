@@ -13,12 +13,12 @@ from seqzoo.data.generated.shapes import (
     COLOURS,
     SHAPES,
     SIZE,
+    Figure,
     Scene,
     Shapes,
-    Thing,
     draw,
+    split_of_figure,
     split_of_pair,
-    split_of_thing,
 )
 
 SMALL: dict[str, Any] = {"train_size": 200, "validation_size": 60, "test_size": 60}
@@ -38,43 +38,43 @@ def scenes(data: Shapes, split: str) -> list[Scene]:
     return data._encoded[split].pictures.scenes
 
 
-def test_two_things_that_are_held_out_are_together_in_no_other_split(data: Shapes) -> None:
+def test_two_figures_that_are_held_out_are_together_in_no_other_split(data: Shapes) -> None:
     for split in SPLITS:
         for scene in scenes(data, split):
-            if len({str(thing) for thing in scene.things}) == 2:
-                assert split_of_pair(*scene.things) == split_of_pair(*scene.things[::-1]) == split
+            if len({str(figure) for figure in scene.figures}) == 2:
+                assert split_of_pair(*scene.figures) == split_of_pair(*scene.figures[::-1]) == split
             else:
                 assert split == "train"
-    things = [Thing(shape, colour, 9.0, 0, 0, 0) for shape in SHAPES for colour in COLOURS]
-    owners = Counter(split_of_pair(a, b) for a, b in itertools.combinations(things, 2))
+    figures = [Figure(shape, colour, 9.0, 0, 0, 0) for shape in SHAPES for colour in COLOURS]
+    owners = Counter(split_of_pair(a, b) for a, b in itertools.combinations(figures, 2))
     assert owners.total() == 2016
     assert 150 < owners["validation"] < 250
     assert 150 < owners["test"] < 250
 
 
-def test_things_that_are_held_out_are_in_no_other_split() -> None:
+def test_figures_that_are_held_out_are_in_no_other_split() -> None:
     data = Shapes(held_out="things", **SMALL)
     shown: set[str] = set()
     for split, found in data.read().items():
         for scene in found.pictures.scenes:
-            owners = {split_of_thing(thing) for thing in scene.things}
+            owners = {split_of_figure(figure) for figure in scene.figures}
             assert split in owners
             assert owners <= {split, "train"}
             if split == "train":
-                shown |= {name for thing in scene.things for name in (thing.colour, thing.shape)}
+                shown |= {name for figure in scene.figures for name in (figure.colour, figure.shape)}
     assert shown == {*COLOURS, *SHAPES}
-    things = [Thing(shape, colour, 9.0, 0, 0, 0) for shape in SHAPES for colour in COLOURS]
+    figures = [Figure(shape, colour, 9.0, 0, 0, 0) for shape in SHAPES for colour in COLOURS]
     for split in ("validation", "test"):
-        held_out = [thing for thing in things if split_of_thing(thing) == split]
-        assert len({thing.colour for thing in held_out}) == len({thing.shape for thing in held_out}) == 8
+        held_out = [figure for figure in figures if split_of_figure(figure) == split]
+        assert len({figure.colour for figure in held_out}) == len({figure.shape for figure in held_out}) == 8
         assert len(held_out) == 8
 
 
 def test_captions_are_true(data: Shapes) -> None:
     for scene in [scene for split in SPLITS for scene in scenes(data, split)]:
-        for thing in scene.things:
-            assert thing.radius <= thing.x <= SIZE - thing.radius
-            assert thing.radius <= thing.y <= SIZE - thing.radius
+        for figure in scene.figures:
+            assert figure.radius <= figure.x <= SIZE - figure.radius
+            assert figure.radius <= figure.y <= SIZE - figure.radius
         for caption in scene.captions:
             words = caption.split()
             if words[0] == "a" and len(words) > 3:
@@ -83,14 +83,14 @@ def test_captions_are_true(data: Shapes) -> None:
                 right = {"left": -across, "right": across, "above": -down, "below": down}[words[3]]
                 assert right > first.radius + second.radius > 2 * min(abs(across), abs(down))
             else:
-                assert len(scene.things) == {"a": 1, "two": 2, "three": 3}[words[0]]
-                assert len({str(thing) for thing in scene.things}) == 1
+                assert len(scene.figures) == {"a": 1, "two": 2, "three": 3}[words[0]]
+                assert len({str(figure) for figure in scene.figures}) == 1
                 assert named(scene, caption.split(" ", 1)[1])
-        assert len(scene.captions) == len({str(thing) for thing in scene.things})
+        assert len(scene.captions) == len({str(figure) for figure in scene.figures})
 
 
-def named(scene: Scene, words: str) -> Thing:
-    return next(thing for thing in scene.things if words.startswith(str(thing)))
+def named(scene: Scene, words: str) -> Figure:
+    return next(figure for figure in scene.figures if words.startswith(str(figure)))
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def named(scene: Scene, words: str) -> Thing:
     [("circle", 0.785), ("square", 0.7225), ("diamond", 0.605), ("cross", 0.538), ("bar", 0.378), ("ring", 0.589)],
 )
 def test_a_shape_covers_its_area(shape: str, share: float) -> None:
-    thing = Thing(shape, "white", 12.0, 30.0, 34.0, 0.0)
-    picture = draw([Scene([thing], [""], 0.0)])[0]
+    figure = Figure(shape, "white", 12.0, 30.0, 34.0, 0.0)
+    picture = draw([Scene([figure], [""], 0.0)])[0]
     assert float(picture[0].sum()) / 0.96 == pytest.approx(share * 24 * 24, rel=0.03)
     weights = picture[0] / picture[0].sum()
     middles = torch.arange(SIZE) + 0.5
@@ -108,9 +108,9 @@ def test_a_shape_covers_its_area(shape: str, share: float) -> None:
 
 
 def test_every_colour_and_shape_looks_different() -> None:
-    things = [Thing(shape, colour, 7.0, 32, 32, 0) for shape in SHAPES for colour in COLOURS]
-    pictures = draw([Scene([thing], [""], 0.1) for thing in things]).flatten(1)
-    distances = torch.cdist(pictures, pictures) + 100 * torch.eye(len(things))
+    figures = [Figure(shape, colour, 7.0, 32, 32, 0) for shape in SHAPES for colour in COLOURS]
+    pictures = draw([Scene([figure], [""], 0.1) for figure in figures]).flatten(1)
+    distances = torch.cdist(pictures, pictures) + 100 * torch.eye(len(figures))
     assert distances.min() > 1
 
 

@@ -77,12 +77,12 @@ def test_vectors_are_those_of_torchtext(real_data: str, tmp_path: Path) -> None:
 def test_vectors_of_a_vocabulary_and_their_coverage(tmp_path: Path) -> None:
     vocabulary = Vocabulary([*SOURCE_SPECIALS, "dog", "The", "cat"])
     file = VectorFile(write(tmp_path / "v.txt", TEXT), vocabulary.tokens)
-    found = file.of(vocabulary, Counter({"The": 5, "cat": 2, "dog": 2, "rare": 1}))
-    assert (found.words, found.found, found.share) == (4, 2, 0.7)
-    assert found.ids is not None
-    assert found.values is not None
-    assert found.ids.tolist() == [3, 4]
-    assert found.values.tolist() == [[1, 2, 3], [4, 5, 6]]
+    vectors = file.of(vocabulary, Counter({"The": 5, "cat": 2, "dog": 2, "rare": 1}))
+    assert (vectors.words, vectors.known, vectors.share) == (4, 2, 0.7)
+    assert vectors.ids is not None
+    assert vectors.values is not None
+    assert vectors.ids.tolist() == [3, 4]
+    assert vectors.values.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
 def test_of_special_tokens_only_the_unknown_one_has_a_vector(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_words_with_a_vector_join_the_vocabulary(options: dict, words: str, file
     spec = tagging(**options).spec
     assert spec.inputs.decode(list(range(2, spec.input_size))) == words
     assert spec.vectors is not None
-    assert (spec.vectors.words, spec.vectors.found, spec.vectors.share) == (4, 4, 1.0)
+    assert (spec.vectors.words, spec.vectors.known, spec.vectors.share) == (4, 4, 1.0)
 
 
 OVERRIDES = (
@@ -147,7 +147,7 @@ def test_the_encoder_starts_from_them(files: Path) -> None:
 def test_a_saved_spec_keeps_the_coverage_alone(files: Path) -> None:
     saved = spec_from_plain(spec_to_plain(tagging().spec))
     assert saved.vectors is not None
-    assert (saved.vectors.words, saved.vectors.found, saved.vectors.share) == (4, 4, 1.0)
+    assert (saved.vectors.words, saved.vectors.known, saved.vectors.share) == (4, 4, 1.0)
     assert saved.vectors.values is None
     (files / "v.txt").unlink()
     data = TaggingFiles(train="train.conll", validation="dev.conll", vectors="v.txt")
