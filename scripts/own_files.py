@@ -229,12 +229,12 @@ SETS = {
     "dna_splice": Set("held out", splice_sites),
     "dna_splice_106": Set("tuning", few_splice_sites),
     "ud_english_ewt": Set("tuning", tagged(*(name.format("english_ewt", "en_ewt") for name in UD))),
-    "ud_chinese_gsd": Set("held out", tagged(*(name.format("chinese_gsd", "zh") for name in UD))),
+    "ud_chinese_gsd": Set("tuning", tagged(*(name.format("chinese_gsd", "zh") for name in UD))),
     "wnut17": Set(
-        "held out", tagged("wnut17/wnut17train.conll", "wnut17/emerging.dev.conll", "wnut17/emerging.test.annotated")
+        "tuning", tagged("wnut17/wnut17train.conll", "wnut17/emerging.dev.conll", "wnut17/emerging.test.annotated")
     ),
     "resume_ner": Set(
-        "held out", tagged(*(f"resume_ner/{split}.char.bmes" for split in ("train", "dev", "test")))
+        "tuning", tagged(*(f"resume_ner/{split}.char.bmes" for split in ("train", "dev", "test")))
     ),
     "tiny_shakespeare": Set("tuning", play_text),
     "ptb_characters": Set("tuning", newspaper()),

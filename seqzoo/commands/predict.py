@@ -48,7 +48,8 @@ def predict(arguments: list[str]) -> None:
     failures = _Failures(chosen.json)
     texts = _series_of(loaded, chosen.text, failures) if chosen.series else chosen.text or _lines_of_input()
     if chosen.conll:
-        for line in _tagged_conll(loaded, _lines_of_files(chosen.text), chosen.columns, chosen.scheme):
+        files = _lines_of_files(chosen.text, str(loaded.config.data.get("encoding", "auto")))
+        for line in _tagged_conll(loaded, files, chosen.columns, chosen.scheme):
             _write(line, flush=sys.stdout.isatty())
     elif chosen.score:
         _in_turn(texts, 64, partial(_print_scores, loaded, chosen.json), failures)
@@ -337,11 +338,15 @@ def _lines_of_input() -> Iterator[str]:
         ) from None
 
 
-def _lines_of_files(paths: list[str]) -> Iterator[Iterable[str]]:
-    """The lines of each file, or those of standard input without any."""
+def _lines_of_files(paths: list[str], encoding: str) -> Iterator[Iterable[str]]:
+    """The lines of each file, or those of standard input without any; encoding: that of the training, or auto."""
+    from seqzoo.data.sources.encodings import AUTO, find_encoding
     from seqzoo.data.sources.reading import read_lines
 
-    yield from (read_lines(path) for path in paths) if paths else [_lines_of_input()]
+    if not paths:
+        yield _lines_of_input()
+    for path in paths:
+        yield read_lines(path, find_encoding(path) if encoding == AUTO else encoding)
 
 
 def _in_pieces(texts: Iterable[T], size: int) -> Iterator[list[T]]:

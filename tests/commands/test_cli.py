@@ -178,6 +178,8 @@ def test_conll_output_only_differs_in_the_tags(runs: Runs, command: Callable, tm
         path.write_text(given)
     from_files = command("predict", runs["tagging"], "--conll", *paths, "--columns", "form,upos")
     assert from_files.out == 2 * found.out
+    paths[0].write_bytes("caf\u00e9\n".encode("latin-1"))
+    assert command("predict", runs["tagging"], "--conll", paths[0]).out.startswith("caf\u00e9\t")
     assert command("predict", runs["tagging"], "--conll", "no.conllu").err == "seqzoo: there is no file no.conllu\n"
     assert "is a folder, not a file" in command("predict", runs["tagging"], "--conll", tmp_path).err
     refused = command("predict", runs["classification"], "--conll", stdin=given)
