@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -123,6 +123,12 @@ def _path_from_here(path: str) -> str:
     folder = Path.cwd()
     below = folder in Path(path).parents[1:]  # the shell would search PATH for a bare name
     return shlex.quote(str(Path(path).relative_to(folder)) if below else path)
+
+
+def listed(errors: Sequence[str], most: int = 20) -> str:
+    """The first of several errors, one per line, and the number of the others."""
+    more = [f"... and {len(errors) - most:,} more"] if len(errors) > most else []
+    return "\n".join([*errors[:most], *more])
 
 
 def not_installed(package: str) -> str:

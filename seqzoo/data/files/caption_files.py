@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import Batch
-from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.errors import DataError, listed
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.captions import CaptionData, Captioned
 from seqzoo.data.checks import check_fractions
@@ -35,7 +35,7 @@ from seqzoo.data.splits import SPLITS, held_out_keys
 MOST_FEATURES = 2048
 """Features of a region that are assumed before a file has been read."""
 LISTED = 20
-"""Maximum number of pictures that a message lists."""
+"""Maximum number of names that a message lists."""
 
 _FLICKR = re.compile(r"([^#\t]+)#(\S+)\s+(.*\S)\s*")
 _KARPATHY = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
@@ -140,9 +140,7 @@ class CaptionFiles(Files, CaptionData):
         pictures, errors = self._pictures(path for split in SPLITS for path in lines_of[split])
         if errors:
             different = list(dict.fromkeys(errors))  # a file that packs all pictures has a single error
-            message = "\n".join(different[:LISTED])
-            if len(different) > LISTED:
-                message += f"\n... and {len(different) - LISTED:,} more"
+            message = listed(different)
             if not self.skip_unreadable:
                 message += self._hint_of_header(
                     lines[0] for split in SPLITS for path, lines in lines_of[split].items() if path not in pictures

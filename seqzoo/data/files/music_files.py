@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.errors import DataError, listed
 from seqzoo.data.checks import check_fractions
 from seqzoo.data.music import Music
 from seqzoo.data.sources.locations import LocatedData
@@ -70,14 +70,15 @@ class MusicFiles(LocatedData, Music):
             try:
                 by_split = read_notes(path, self.steps_per_quarter)
             except DataError as error:
-                if not self.skip_unreadable:
-                    advice = "; data.skip_unreadable=true leaves out such files" if path != name else ""
-                    raise DataError(f"{error}{advice}") from None
+                if path == name:  # the only file
+                    raise
                 skipped.append(str(error))
                 continue
             folders = [NAMES_OF_SPLITS[part.lower()] for part in inner.parts if part.lower() in NAMES_OF_SPLITS]
             for split, part in by_split.items():
                 pieces.setdefault(split or (folders[-1] if folders else ""), []).extend(part)
+        if skipped and not self.skip_unreadable:
+            raise DataError(f"{listed(skipped)}\nRepair these files, or skip them with data.skip_unreadable=true")
         if skipped:
             self.remarks = [*self.remarks, f"{name}: {len(skipped):,} files were left out, such as: {skipped[0]}"]
         return pieces

@@ -20,7 +20,7 @@ from seqzoo.data.checks import check_filled, check_fractions
 from seqzoo.data.files.base import LISTED, Files
 from seqzoo.data.sources.dialects import find_dialect
 from seqzoo.data.sources.reading import read_text
-from seqzoo.data.sources.series_content import Columns, Series, SeriesFile
+from seqzoo.data.sources.series_content import Columns, Series, SeriesFile, counted
 from seqzoo.data.sources.series_formats import Format, form_by_name, is_text, read_series
 from seqzoo.data.splits import SPLITS
 
@@ -104,7 +104,7 @@ class SeriesData(Files, BucketedData):
         for split, file in files.items():
             if len(file.channels) != len(train.channels):
                 raise DataError(
-                    f"{getattr(self, split)} has {len(file.channels)} channels, but {self.train} has "
+                    f"{getattr(self, split)} has {counted(len(file.channels), 'channel')}, but {self.train} has "
                     f"{len(train.channels)}: give files of the same channels"
                 )
         return files

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.errors import DataError, listed
 from seqzoo.data.checks import check_fractions
 from seqzoo.data.files.base import Files
 from seqzoo.data.sounds import HIGHEST_RATE, SoundData, Sounds, TranscribedData
@@ -27,7 +27,7 @@ from seqzoo.data.splits import SPLITS, evenly, held_out_keys, missing_fractions,
 T = TypeVar("T")
 
 LISTED = 20
-"""Maximum number of recordings that a message lists."""
+"""Maximum number of names that a message lists."""
 TEXT_COLUMNS = ("text", "sentence", "transcript", "transcription", "normalized_text", "target")
 CLASS_COLUMNS = ("label", "class", "category", "digit", "target")
 """Names of columns that are taken for texts and for classes, the first one that a table has."""
@@ -124,9 +124,7 @@ class RecordedData(LocatedData, SoundData):
         """Raise DataError for unreadable recordings or, where these are skipped, add a remark."""
         if not errors:
             return
-        message = "\n".join(errors[:LISTED])
-        if len(errors) > LISTED:
-            message += f"\n... and {len(errors) - LISTED:,} more"
+        message = listed(errors)
         if not self.skip_unreadable:
             raise DataError(f"{message}\nRepair these recordings, or skip them with data.skip_unreadable=true")
         self.remarks = [*self.remarks, f"skipped recordings ({len(errors):,}):\n{message}"]
@@ -293,6 +291,8 @@ class AudioFiles(Files, RecordedData, TranscribedData):
             names = [name.strip() for name in rows[0]] if header else []
             rows = rows[1:] if header else rows
         columns = [number for number, field in enumerate(rows[0]) if _is_sound(field)] if rows else []
+        if not rows:
+            raise DataError(f"{path} has a header and no rows: give a file with a row for each recording")
         if place is None and not columns:
             raise DataError(
                 f"{path} has no column of recordings ({', '.join(SUFFIXES[:3])}, ...): give data.path_column"

@@ -303,4 +303,6 @@ def _as_data_error(path: str, form: str) -> Iterator[None]:
         yield
     except Exception as error:  # the libraries raise many kinds of exceptions for damaged files
         reason = str(error)[:80] or type(error).__name__
-        raise DataError(f"{path} cannot be read as {form} ({reason}): is it complete?") from None
+        raise DataError(
+            f"{path} cannot be read as {form} ({reason}): is it complete? Otherwise convert it again"
+        ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy
 import torch
@@ -20,13 +21,16 @@ def read_array(path: str, numbers: Numbers, labelled: bool, whole: bool = False)
         content = numpy.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
         named_arrays = dict(content) if isinstance(content, numpy.lib.npyio.NpzFile) else {"x": content}
         if "x" not in named_arrays or (labelled and "y" not in named_arrays):
-            raise DataError(f"{path} has no labels: give an .npz file with the series as x and the labels as y")
+            needed = "the series as x and the labels as y" if labelled else "the series as x"
+            raise DataError(f"{path} has the arrays {', '.join(named_arrays)}: give an .npz file with {needed}")
         values = named_arrays["x"].astype(numpy.float64)
         labels = named_arrays["y"].astype(str) if "y" in named_arrays else None
     except DataError:
         raise
     except Exception as error:  # what NumPy raises for damaged files has no common base class
-        raise DataError(f"{path} is not an array of numbers that can be read ({str(error)[:80]})") from None
+        raise DataError(
+            f"{path} is not an array of numbers that can be read ({str(error)[:80]}): save one by numpy.savez"
+        ) from None
     if whole and values.size and values.ndim in (1, 2):
         values = values.reshape(1, len(values), -1)
     elif values.ndim == 2:
@@ -47,7 +51,7 @@ def read_array(path: str, numbers: Numbers, labelled: bool, whole: bool = False)
         return f"{path}: x[{series}, {step}, {channel}]"
 
     flat = values.reshape(-1)
-    numbers.checked(flat, numpy.ones(len(flat), dtype=bool), named)
+    replace(numbers, if_nan="write another number").checked(flat, numpy.ones(len(flat), dtype=bool), named)
     series = [
         Series(
             torch.from_numpy(values[i].copy()),

@@ -72,9 +72,16 @@ class Columns:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Parses numbers; nan_is_missing: as of `read_series`."""
+    """Parses numbers.
+
+    Args:
+        nan_is_missing: as of `read_series`.
+        if_nan, if_text: what to do about NaN that means nothing, and about a text, for messages.
+    """
 
     nan_is_missing: bool
+    if_nan: str = "leave the field empty"
+    if_text: str = "leave it empty if it is missing"
 
     def array(self, fields: Sequence[str], named: Callable[[int], str]) -> numpy.ndarray:
         """Fields as float64, with NaN for missing ones; named: the place of a field, for messages."""
@@ -98,21 +105,21 @@ class Numbers:
             value = values[place]
             if numpy.isnan(value):
                 raise DataError(
-                    f"{named(place)} is NaN: leave the field empty, or set data.nan_is_missing=true if NaN means a "
-                    "missing value"
+                    f"{named(place)} is NaN: {self.if_nan}, or set data.nan_is_missing=true if NaN means a missing "
+                    "value"
                 )
-            raise DataError(f"{named(place)} is {value:g}, too large for a number: correct it, or leave it empty")
+            kind = "not a finite number" if numpy.isinf(value) else "too large for float32"
+            raise DataError(f"{named(place)} is {value:g}, {kind}: correct it")
         return values
 
-    @staticmethod
-    def _number(field: str, named: Callable[[int], str], place: int) -> float:
+    def _number(self, field: str, named: Callable[[int], str], place: int) -> float:
         if field.strip() in MISSING:
             return math.nan
         try:
             return float(field)
         except ValueError:
             raise DataError(
-                f"{named(place)} is {field.strip()[:40]!r}, not a number: correct it, or leave it empty if missing"
+                f"{named(place)} is {field.strip()[:40]!r}, not a number: correct it, or {self.if_text}"
             ) from None
 
 
@@ -147,7 +154,8 @@ def check_rising(times: Sequence[float], written: Sequence[object], places: Sequ
     for i, (before, after) in enumerate(itertools.pairwise(times), start=1):
         if after == before:
             raise DataError(
-                f"{places[i]}: the time {written[i]} occurs twice in a series: remove or join one of the rows"
+                f"{places[i]}: the time {written[i]} occurs twice in a series: remove one of the rows, or "
+                "give data.series_column if the file has several series"
             )
         if after < before:
             raise DataError(

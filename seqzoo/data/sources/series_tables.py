@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy
@@ -178,6 +179,7 @@ def read_long(table: Table, columns: Columns, numbers: Numbers, labelled: bool) 
         groups = {}
         for row, fields in enumerate(table.rows):
             groups.setdefault(fields[key], []).append(row)
+    numbers = replace(numbers, if_text="choose columns by data.value_columns, and that of times by data.time_column")
     parsed = numpy.stack([_channel(table, place, numbers) for place in channels], 1)
     series = []
     for rows in groups.values():

@@ -50,14 +50,14 @@ def read_ts(path: str, encoding: str, numbers: Numbers, labelled: bool) -> Serie
         where = f"{path}:{number}"
         fields = line.strip().split(":") if not dated else _split_timed(line.strip())
         label = fields.pop().strip() if has_labels else None
-        if label is not None:
-            _check_label(label, classes, numeric, where)
         channels = channels or len(fields)
         if len(fields) != channels:
             raise DataError(
                 f"{where}: the row has {counted(len(fields), 'channel')}, expected {channels}: separate channels by "
                 f"colons{', and write the label after the last one' if has_labels else ''}"
             )
+        if label is not None:
+            _check_label(label, classes, numeric, where)
         series.append(_ts_row(fields, label, dated, numbers, where))
     if not series:
         raise DataError(f"{path} has no series after @data: give a file with some")

@@ -80,7 +80,7 @@ def test_targets_of_ts_may_be_numbers(tmp_path: Path) -> None:
         (HEADER + "1:2:3:run\n", "a.ts:6: the row has 3 channels, expected 2"),
         (HEADER + "1:2:ran\n", "a.ts:6: the class 'ran' is not among those that @classLabel declares. Did you mean"),
         (HEADER + "1,2:3,nan:run\n", "a.ts:6: channel 2, value 2 is NaN: leave the field empty"),
-        (HEADER + "1,-inf:3,4:run\n", "a.ts:6: channel 1, value 2 is -inf, too large for a number"),
+        (HEADER + "1,-inf:3,4:run\n", "a.ts:6: channel 1, value 2 is -inf, not a finite number"),
         (HEADER + "1,two:3,4:run\n", "a.ts:6: channel 1, value 2 is 'two', not a number: correct it"),
         ("@dimensions 2\n@data\n1:2\n", "a.ts declares no labels: its header needs a line such as @classLabel true"),
     ],
@@ -151,7 +151,7 @@ def test_parquet_is_a_table(tmp_path: Path) -> None:
         (LONG.replace("a,1", "a,0"), "a.csv:3: the time 0 occurs twice in a series"),
         (LONG.replace("a,1", "a,-1"), "a.csv:3: the time -1 comes after 0: sort the rows of a series by time"),
         (LONG.replace("a,1", "a,soon"), "a.csv:3: column 'time' is 'soon', neither a number nor a date"),
-        (LONG.replace("3,4", "3,inf"), "a.csv:3: column 'y' is inf, too large for a number"),
+        (LONG.replace("3,4", "3,inf"), "a.csv:3: column 'y' is inf, not a finite number"),
         (LONG.replace("3,4", "nan,4"), "a.csv:3: column 'x' is NaN: leave the field empty, or set data.nan_is_missing"),
         (LONG.replace("3,4", "3,four"), "a.csv:3: column 'y' is 'four', not a number"),
         (LONG.replace("4,up", "4,"), "a.csv:3: column 'label' is empty: give each row a label"),
@@ -203,7 +203,7 @@ def test_mistakes_in_arrays(tmp_path: Path) -> None:
         return str(error.value)
 
     x = numpy.zeros((2, 3))
-    assert "has no labels: give an .npz file with the series as x" in mistake("a.npz", x=x)
+    assert "has the arrays x: give an .npz file with the series as x and the labels as y" in mistake("a.npz", x=x)
     assert "y has the shape (3,), expected (2,), a label for each series" in mistake("a.npz", x=x, y=[0, 1, 2])
     assert "x has the shape (3,), expected (series, steps)" in mistake("a.npz", x=x[0], y=[0])
     assert "a.npz: x[1, 2, 0] is inf" in mistake(
