@@ -344,6 +344,16 @@ class TaggingRules(Rules):
         return super().free_epochs() if self.survey.numbers else _row(self.epochs_of_texts, self.total_steps)
 
 
+class TreeRules(Rules):
+    """A label for each node of a tree."""
+
+    kind = "trees"
+    widths = TaggingRules.widths
+
+    def network(self) -> Iterator[Choice]:
+        yield from (choice for choice in super().network() if "backbone" not in choice.values)  # it must read trees
+
+
 class TransductionRules(Rules):
     """Another text for each text or series."""
 

@@ -59,7 +59,8 @@ class Batch:
         >>> batch = seqzoo.Batch(inputs=torch.tensor([[5, 6, 7], [5, 8, 0]]), lengths=torch.tensor([3, 2]))
 
     Args:
-        inputs: (B, T) ids, (B, T, I) features, (B, C, Y, X) pictures of C channels, 0 to 1, or (B, T, C, Y, X) clips.
+        inputs: (B, T) ids, which are `PAD` at nodes of trees without a word, (B, T, I) features, (B, C, Y, X) pictures
+            of C channels, 0 to 1, or (B, T, C, Y, X) clips.
         lengths: (B,) number of real steps of each row; all masks are derived from it. A picture is one step.
         targets: (B,) classes, (B, T) ids aligned with the inputs, (B, U) ids of another length, (B, D) numbers per row
             or (B, T, D) numbers per step; None: no targets.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Prediction
 from seqzoo.contracts.parts import Network
+from seqzoo.contracts.tree_notation import Tree
 
 Others = Sequence[tuple[Network, Batch]]
 
@@ -31,6 +32,18 @@ class Outlook(NamedTuple):
     known: Tensor
     quantiles: Tensor
     true: Tensor | None
+
+
+class ScoredTree(NamedTuple):
+    """A tree with a label for each node.
+
+    Attributes:
+        tree: the tree, with the predicted labels.
+        probabilities: of these labels.
+    """
+
+    tree: Tree
+    probabilities: list[float]
 
 
 class TokenScore(NamedTuple):
@@ -243,6 +256,15 @@ class Forecasts(Protocol):
 
     def outlooks(self, model: Network, batch: Batch) -> list[Outlook]:
         """The forecast of each row."""
+        ...
+
+
+@runtime_checkable
+class LabelsTrees(Protocol):
+    """A task that labels the nodes of trees."""
+
+    def labelled_trees(self, model: Network, batch: Batch) -> list[ScoredTree]:
+        """The tree of each row."""
         ...
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.tree_notation import TreeForm
 
 FASTEST_RATE = 1_000_000
 """Maximum sampling rate of sound, in Hz."""
@@ -124,6 +125,7 @@ class DataSpec:
         steps_per_quarter: steps per quarter note of music, whose steps are frames of notes; None: other inputs.
         text: the training split, where it is running text.
         next_values: for numeric targets: whether they are the values of the first inputs at the next step.
+        trees: how a text becomes a tree, whose nodes are the steps; None: inputs are sequences.
     """
 
     kind: str
@@ -143,6 +145,7 @@ class DataSpec:
     steps_per_quarter: int | None = None
     text: TrainingText | None = None
     next_values: bool = False
+    trees: TreeForm | None = None
 
     @property
     def given_as_files(self) -> bool:

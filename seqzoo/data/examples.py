@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from seqzoo.contracts.batch import UNKNOWN, Batch
+from seqzoo.contracts.batch import PAD, UNKNOWN, Batch
 from seqzoo.contracts.errors import DataError, located
 from seqzoo.contracts.span_notation import scheme_of
 from seqzoo.contracts.spec import Codec, DataSpec
@@ -39,6 +39,7 @@ class Example(NamedTuple):
         where: file and line, for messages.
         group: examples of the same group belong to the same split; empty: there are no groups.
         time: a date or number; empty: examples have no order.
+        parents: the parent of each node where the source is a tree, as of `seqzoo.contracts.tree_notation.Tree`.
     """
 
     source: str | list[str]
@@ -46,6 +47,7 @@ class Example(NamedTuple):
     where: str = ""
     group: str = ""
     time: str = ""
+    parents: Sequence[int] = ()
 
 
 def _is_example(item: Any) -> bool:
@@ -66,6 +68,7 @@ class Encoded(NamedTuple):
         spellings: the characters of the tokens, where the encoder reads them.
         references: the targets as text, where answers are texts.
         truncated: the number of sources that were truncated.
+        parents: the parents of the nodes plus 1, where sources are trees.
         unknown: the tokens of all sources that are not in the vocabulary, as they were written.
     """
 
@@ -76,13 +79,15 @@ class Encoded(NamedTuple):
     spellings: Spellings | None = None
     references: list[str] | None = None
     truncated: int = 0
+    parents: Ragged | None = None
     unknown: Sequence[str] = ()
 
     def tokens(self, vocabulary: Vocabulary) -> Iterator[list[str]]:
-        """The tokens of each source, as they were written."""
+        """The tokens of each source, as they were written; empty for nodes of trees without a word."""
         ids, unknown = iter(self.inputs.ids.tolist()), iter(self.unknown)
+        words = ["" if i == PAD else token for i, token in enumerate(vocabulary.tokens)]
         for length in self.inputs.lengths.tolist():
-            yield [next(unknown) if i == UNKNOWN else vocabulary.tokens[i] for i in islice(ids, length)]
+            yield [next(unknown) if i == UNKNOWN else words[i] for i in islice(ids, length)]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -195,6 +200,8 @@ class ExampleData(BucketedData):
             batch.spans = encoded.spans[rows]
         if encoded.references is not None:
             batch.references = [[encoded.references[row]] for row in rows]
+        if encoded.parents is not None:
+            batch.parents = encoded.parents.gather(rows)[0] - 1
         return batch
 
     def stack_targets(self, targets: Ragged, rows: list[int]) -> tuple[Tensor, Tensor | None]:
@@ -223,7 +230,7 @@ class ExampleData(BucketedData):
                 tokens, span = split_source(spec, example.source)
                 fitting = fit(tokens, self.max_length, self.truncate, span=span)
                 truncated += len(fitting) < len(tokens)
-                ids = inputs.vocabulary.encode(fitting)
+                ids = token_ids(inputs.vocabulary, fitting)
                 sources.append(ids)
                 if UNKNOWN in ids:
                     unknown += [token for token, i in zip(fitting, ids, strict=True) if i == UNKNOWN]
@@ -268,7 +275,8 @@ class LabelledData(ExampleData):
         where: dict[str, str] = {}
         for example in everything:
             for label in [example.target] if isinstance(example.target, str) else example.target:
-                where.setdefault(label, example.where)
+                if label:
+                    where.setdefault(label, example.where)
         remarks = unseen_labels(where, trained.ids)
         if not remarks:
             return spec
@@ -396,6 +404,12 @@ def split_source(spec: DataSpec, source: str | list[str]) -> tuple[list[str], tu
         tokens = codec.split(source)
         return ([UNK], None) if not tokens and isinstance(source, str) and source.strip() else (tokens, None)
     return split_marked(source if isinstance(source, str) else codec.tokenizer.join(source), codec.split)
+
+
+def token_ids(vocabulary: Vocabulary, tokens: list[str]) -> list[int]:
+    """The ids of tokens; a node of a tree without a word, which is an empty token, has that of padding."""
+    ids = vocabulary.encode(tokens)
+    return ids if "" not in tokens else [i if token else PAD for token, i in zip(tokens, ids, strict=True)]
 
 
 def fit(

@@ -16,7 +16,7 @@ from seqzoo.contracts.errors import DataError, located, program
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.channels import model_inputs
-from seqzoo.data.examples import fit, split_source
+from seqzoo.data.examples import fit, split_source, token_ids
 from seqzoo.data.sources.finite import finite_number
 from seqzoo.data.sources.notes import given_frames
 from seqzoo.data.sources.pictures import given_features, read_picture
@@ -24,6 +24,7 @@ from seqzoo.data.sources.series_content import Series
 from seqzoo.data.sources.sound import blocks, read_sound
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.spelling import Spellings
+from seqzoo.data.tree_data import tree_in
 
 MISSING = "?"
 """How a missing value is written in `parse_steps`."""
@@ -67,10 +68,10 @@ def encode_inputs(
 
     Args:
         spec: the specification of the model.
-        texts: texts or lists of tokens; steps in the notation of `parse_steps`, or Series, for a
-            model of numbers; names of files for a model of sound, of pictures or of their features; chords or the name
-            of a file of notes for a model of music. Steps at the end of a series without the values that a forecast
-            predicts become `Batch.ahead`.
+        texts: texts or lists of tokens; trees, or texts over which trees are built; steps in the notation of
+            `parse_steps`, or Series, for a model of numbers; names of files for a model of sound, of pictures or of
+            their features; chords or the name of a file of notes for a model of music. Steps at the end of a series
+            without the values that a forecast predicts become `Batch.ahead`.
         max_length: see `fit`.
         truncate: see `fit`.
         lines: the line numbers for messages; by default 1, 2, ...
@@ -92,12 +93,18 @@ def encode_inputs(
         return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
     rows: list[Tensor] = []
     ahead: list[Tensor] = []
+    parents: list[Tensor] = []
     spans: list[tuple[int, int] | None] = []
     kept: list[list[str]] = []
     for number, text in zip(lines, texts, strict=True):
         # messages about files name these
         with located(text.where if isinstance(text, Series) else "" if spec.given_as_files else f"line {number}"):
-            if isinstance(codec, TextCodec):
+            if isinstance(codec, TextCodec) and spec.trees is not None:
+                tree = tree_in(cast(str | list[str], text), spec.trees, codec)
+                kept.append(fit(tree.words, max_length, truncate=False))
+                rows.append(torch.tensor(token_ids(codec.vocabulary, kept[-1])))
+                parents.append(torch.tensor(tree.parents))
+            elif isinstance(codec, TextCodec):
                 tokens, span = split_source(spec, cast(str | list[str], text))
                 kept.append(fit(tokens, max_length, truncate, span=span))
                 rows.append(torch.tensor(codec.vocabulary.encode(kept[-1])))
@@ -117,6 +124,8 @@ def encode_inputs(
     inputs = pad_sequence(rows, batch_first=True)
     spelling = None if spec.characters is None else Spellings(kept, spec.characters).gather(list(range(len(rows))))
     batch = Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=kept or None)
+    if parents:
+        batch.parents = pad_sequence(parents, batch_first=True, padding_value=-1)
     if any(map(len, ahead)):
         batch.ahead = pad_sequence(ahead, batch_first=True, padding_value=torch.nan)
     return batch

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from seqzoo.contracts.batch import UNKNOWN, Batch
+from seqzoo.contracts.batch import PAD, UNKNOWN, Batch
 from seqzoo.contracts.errors import located
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey
@@ -104,13 +104,13 @@ class WordData(ExampleData):
         for number, batch in enumerate(batches, start):
             generator = generator_at(self.seed, epoch, number)
             dropped = torch.rand(batch.inputs.shape, generator=generator) < rates[batch.inputs]
-            real = torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]
-            yield replace(batch, inputs=batch.inputs.masked_fill(dropped & real, UNKNOWN))
+            is_word = (torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]) & (batch.inputs != PAD)
+            yield replace(batch, inputs=batch.inputs.masked_fill(dropped & is_word, UNKNOWN))
 
 
 def _count_words(spec: DataSpec, examples: list[Example]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for example in examples:
         with located(example.where):
-            counts.update(split_source(spec, example.source)[0])
+            counts.update(filter(None, split_source(spec, example.source)[0]))
     return counts

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts.batch import Batch, Features, Loss, State
+from seqzoo.contracts.batch import PAD, Batch, Features, Loss, State
 from seqzoo.contracts.parts import Backbone, Encoder, Task
 from seqzoo.contracts.state import resume
 from seqzoo.contracts.steps import Steps, supported
@@ -64,6 +64,9 @@ class Model(nn.Module):
         if state is not None and batch.continues is not None:
             state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
         vectors = results.vectors_of(self.encoder, self.encoder.encode(batch))
+        if batch.parents is not None and batch.inputs.dim() == 2:
+            # nodes of trees without a word
+            vectors = vectors.masked_fill((batch.inputs == PAD)[..., None], 0)
         if steps.lengths is not None:
             steps = steps._replace(lengths=self.encoder.output_lengths(steps.lengths))
         return vectors, steps, state

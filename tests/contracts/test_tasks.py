@@ -51,6 +51,7 @@ SPECS = {
     "cloze": DataSpec("cloze", BLANKED.size, BLANKED.size, BLANKED, BLANKED),
     "classification": DataSpec("classification", SOURCE.size, LABELS.size, SOURCE, LABELS),
     "tagging": DataSpec("tagging", SOURCE.size, LABELS.size, SOURCE, LABELS),
+    "trees": DataSpec("trees", SOURCE.size, LABELS.size, SOURCE, LABELS, trees="brackets"),
     "language_modeling": DataSpec("language_modeling", SOURCE.size, SOURCE.size, SOURCE, SOURCE),
     "verse": DataSpec("language_modeling", VERSES.size, VERSES.size, VERSES, VERSES),
     "transduction": DataSpec("transduction", SOURCE.size, TARGET.size, SOURCE, TARGET),
@@ -96,7 +97,7 @@ def some_batch(task: str) -> Batch:
     if spec.kind == "cloze":
         inputs = inputs + (inputs > PAD).long()  # no blanks
         return Batch(inputs, LENGTHS, inputs)
-    if spec.kind == "tagging":
+    if spec.kind in ("tagging", "trees"):
         return Batch(inputs, LENGTHS, torch.randint(0, 3, (B, T)))
     if writes_on(task):
         return Batch(inputs, LENGTHS, torch.randint(2, SOURCE.size, (B, T)))

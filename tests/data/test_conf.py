@@ -19,6 +19,7 @@ BASES = (
     "text_files",
     "classification_files",
     "tagging_files",
+    "tree_files",
     "parallel_files",
     "huggingface",
     "idx_images",

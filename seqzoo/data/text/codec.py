@@ -15,6 +15,7 @@ from seqzoo.contracts.note_notation import FINEST_GRID
 from seqzoo.contracts.options import check_options, fits, plain
 from seqzoo.contracts.span_notation import SCHEMES
 from seqzoo.contracts.spec import FASTEST_RATE, Channels, Codec, DataSpec, SpellingCodec, TrainingText, WordVectors
+from seqzoo.contracts.tree_notation import TreeForm
 from seqzoo.data.text.subwords import SUBWORDS, Subwords
 from seqzoo.data.text.tokenizing import LINES, Lines, Tokenizer, get_tokenizer, inner_name, reads_backwards, wrapped
 from seqzoo.data.text.vocabulary import BOS, EOS, SOURCE_SPECIALS, UNKNOWN, Vocabulary
@@ -323,6 +324,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "steps_per_quarter": spec.steps_per_quarter,
         "text_size": None if spec.text is None else spec.text.size,
         "next_values": spec.next_values,
+        "trees": spec.trees,
     }
 
 
@@ -346,6 +348,7 @@ _FORM: dict[str, Any] = {
     "vectors": dict[str, float] | None,
     "text_size": int | None,
     "next_values": bool,
+    "trees": TreeForm | None,
 }
 _OLDER: dict[str, Any] = {
     "per_step": False,
@@ -354,7 +357,9 @@ _OLDER: dict[str, Any] = {
     "characters": None,
     "next_values": False,
 }
-_OLDER |= dict.fromkeys(("class_counts", "vectors", "picture", "rate", "channels", "steps_per_quarter", "text_size"))
+_OLDER |= dict.fromkeys(
+    ("class_counts", "vectors", "picture", "rate", "channels", "steps_per_quarter", "text_size", "trees")
+)
 """The values of what runs of older versions did not save."""
 LARGEST_SIZE = 2**31 - 1
 
@@ -405,6 +410,7 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             plain["steps_per_quarter"],
             None if text_size is None else TrainingText(text_size),
             plain["next_values"],
+            plain["trees"],
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         reason = f"there is no {error.args[0]}" if isinstance(error, KeyError) else error

@@ -1,0 +1,110 @@
+"""task=tree_classification: losses and metrics over nodes and roots, and answers as trees."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import seqzoo
+from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
+from seqzoo.contracts.masking import IGNORED
+from seqzoo.contracts.spec import DataSpec
+from seqzoo.data.text.codec import LabelCodec, TextCodec
+from seqzoo.metrics import create_metric
+from seqzoo.metrics.of_nodes import OfNodes, RootConfusion
+from seqzoo.tasks.tree_classification import TreeClassification, merged_labels
+
+WORDS, LABELS = TextCodec.learn("whitespace", ["it shines is bad"]), LabelCodec(["0", "1", "2"])
+SPEC = DataSpec("trees", WORDS.size, LABELS.size, WORDS, LABELS, trees="brackets")
+
+
+def some_task() -> TreeClassification:
+    return TreeClassification(4, SPEC, ["accuracy", "macro_f1"], ["accuracy"])
+
+
+def some_batch() -> Batch:
+    it, shines, is_, bad = WORDS.encode("it shines is bad")
+    return Batch(
+        torch.tensor([[it, shines, 0, 0, 0], [it, is_, bad, 0, 0]]),
+        torch.tensor([3, 5]),
+        torch.tensor([[1, IGNORED, 2, 0, 0], [0, 1, 2, IGNORED, 1]]),
+        parents=torch.tensor([[2, 2, -1, -1, -1], [4, 3, 3, 4, -1]]),
+    )
+
+
+def test_the_loss_is_of_all_labelled_nodes() -> None:
+    scores, batch = torch.randn(2, 5, 3), some_batch()
+    loss = some_task().loss(scores, batch)
+    rows, nodes, labels = [0, 0, 1, 1, 1, 1], [0, 2, 0, 1, 2, 4], torch.tensor([1, 2, 0, 1, 2, 1])
+    torch.testing.assert_close(loss.total, F.cross_entropy(scores[rows, nodes], labels, reduction="sum"))
+    assert loss.count == 6
+
+
+def test_answers_are_trees_in_brackets() -> None:
+    task, batch = some_task(), some_batch()
+    assert task.references(batch) == ["(2 (1 it) ( shines))", "(1 (0 it) ( (1 is) (2 bad)))"]
+    outputs = torch.randn(2, 5, 4)
+
+    class Fixed:
+        def scores(self, batch: Batch, features: Features | None = None) -> torch.Tensor:
+            return task.head(outputs)
+
+    predictions = task.decode(Fixed(), batch)  # type: ignore[arg-type]
+    probabilities = task.head(outputs).softmax(-1)
+    best = probabilities.argmax(-1)
+    assert predictions[0].answer == f"({best[0, 2]} ({best[0, 0]} it) ({best[0, 1]} shines))"
+    assert predictions[1].score == pytest.approx(math.log(probabilities[1, 4].max().item()), rel=1e-5)
+    tree, scores = task.labelled_trees(Fixed(), batch)[0]  # type: ignore[arg-type]
+    assert tree.parents == [2, 2, -1]
+    assert scores == pytest.approx(probabilities[0, :3].amax(-1).tolist())
+
+
+def test_metrics_of_roots_and_of_all_labelled_nodes() -> None:
+    answers = ["(2 (1 it) (0 shines))", "(0 (0 it) (2 (1 is) (1 bad)))"]
+    references = ["(2 (1 it) ( shines))", "(1 (0 it) ( (1 is) (2 bad)))"]
+    metrics = {metric.name: metric for metric in some_task().metrics()}
+    for metric in metrics.values():
+        metric.update(Loss(torch.tensor(0.0), torch.tensor(1)), answers, references)
+    assert metrics["accuracy"].compute() == 1 / 2
+    assert metrics["macro_f1"].compute() == pytest.approx(1 / 3)
+    assert metrics["node_accuracy"].compute() == 4 / 6
+    confusion = RootConfusion(["0", "1", "2"])
+    confusion.update([Prediction(answer, 0.0) for answer in answers], references)
+    assert confusion.counts == [[0, 0, 0], [1, 0, 0], [0, 0, 1]]
+    with pytest.raises(ValueError, match="a tree of 3 nodes cannot be compared with one of 1"):
+        OfNodes(create_metric("accuracy"), roots=True).update(
+            Loss(torch.tensor(0.0), torch.tensor(1)), answers, ["(1 a)"] * 2
+        )
+
+
+def test_wrong_labels_are_shown_beside_the_right_ones() -> None:
+    assert merged_labels("(2 (1 it) (0 shines))", "(2 (0 it) ( shines))") == "(2 (1/0 it) (0 shines))"
+    task, batch = some_task(), some_batch()
+    answers = [Prediction("(2 (1 it) (0 shines))", 0.0), Prediction("(1 (1 it) (1 (1 is) (2 bad)))", 0.0)]
+    assert task.show(batch, answers)[1] == "(1 (1/0 it) (1 (1 is) (2 bad)))"
+
+
+def test_a_sequence_is_a_tree() -> None:
+    task, batch = some_task(), some_batch()
+    batch.parents = None
+    batch.inputs[:] = WORDS.encode("it")[0]
+    batch.targets = torch.ones(2, 5, dtype=torch.long)
+    assert task.references(batch) == ["(1 it (1 it (1 it)))", "(1 it (1 it (1 it (1 it (1 it)))))"]
+
+
+def test_nodes_without_a_word_have_no_input() -> None:
+    sizes = ["data.train_size=20", "data.validation_size=5", "data.test_size=5"]
+    model, _ = seqzoo.build("task=tree_classification", *sizes)
+    batch = next(iter(some_batches()))
+    before = model.encode(batch).outputs
+    with torch.no_grad():
+        model.encoder.embedding.weight[0] += 1
+    torch.testing.assert_close(model.encode(batch).outputs, before)
+
+
+def some_batches() -> list[Batch]:
+    inputs = torch.tensor([[2, 3, 0], [4, 0, 0]])
+    return [Batch(inputs, torch.tensor([3, 2]), parents=torch.tensor([[2, 2, -1], [1, -1, -1]]))]
