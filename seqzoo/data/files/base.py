@@ -6,7 +6,9 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+from seqzoo.data.checks import check_fractions
 from seqzoo.data.examples import Example
 from seqzoo.data.files.held_out import HeldOut
 from seqzoo.data.sources.dialects import find_dialect
@@ -14,6 +16,7 @@ from seqzoo.data.sources.encodings import AUTO, encoding_statement, find_encodin
 from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.reading import Row, read_text
 from seqzoo.data.sources.tables import dialect_by_name, read_table
+from seqzoo.data.splits import SPLITS
 
 LISTED = 3
 """Files that a remark lists."""
@@ -65,6 +68,35 @@ class Files(LocatedData):
 
 
 @dataclass(eq=False, kw_only=True)
+class GivenSplits(LocatedData):
+    """A data set with a file for each split. A split that is not given is held out.
+
+    Args:
+        train: the file of the training split.
+        validation: the file of the validation split; None: it is held out of the training split.
+        test: the file of the test split; None: it is held out of the training split, or there is none.
+        validation_fraction, test_fraction: fractions of the training split that are held out.
+    """
+
+    acts_with: ClassVar[dict[str, str]] = {"validation_fraction": "validation=null", "test_fraction": "test=null"}
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fractions(self)
+
+    def given(self) -> dict[str, str]:
+        """The names of the splits that are given, and of their files."""
+        names = {split: getattr(self, split) for split in SPLITS}
+        return {split: name for split, name in names.items() if name is not None}
+
+
+@dataclass(eq=False, kw_only=True)
 class ExampleFiles(Files, HeldOut):
     """Each split has files of its own, or is held out."""
 
@@ -76,23 +108,13 @@ class ExampleFiles(Files, HeldOut):
 
 
 @dataclass(eq=False, kw_only=True)
-class SplitFiles(ExampleFiles):
-    """Each split has one file, or is held out.
-
-    Args:
-        train: the file of the training split.
-        validation: the file of the validation split; None: it is held out of the training split.
-        test: the file of the test split; None: it is held out of the training split, or there is none.
-    """
-
-    train: str
-    validation: str | None = None
-    test: str | None = None
+class SplitFiles(GivenSplits, ExampleFiles):
+    """Each split has one file, or is held out."""
 
     @abstractmethod
     def read_file(self, name: str) -> list[Example]:
         """Read the examples of a file, by its name in the options."""
 
     def read_split(self, split: str) -> list[Example] | None:
-        name = getattr(self, split)
+        name = self.given().get(split)
         return None if name is None else self.read_file(name)

@@ -38,8 +38,6 @@ class ClassificationFiles(SplitFiles, LabelledTexts):
     """
 
     acts_with: ClassVar[dict[str, str]] = {
-        "validation_fraction": "validation=null",
-        "test_fraction": "test=null",
         "text_column": "format=auto,table",
         "label_column": "format=auto,table",
         "groups": "format=auto,table and validation=null or test=null",

@@ -6,19 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import ClassVar
 
 from seqzoo.contracts.errors import DataError, listed
-from seqzoo.data.checks import check_fractions
+from seqzoo.data.files.base import GivenSplits
 from seqzoo.data.music import Music
-from seqzoo.data.sources.locations import LocatedData
 from seqzoo.data.sources.notes import NAMES_OF_SPLITS, SUFFIXES, Piece, read_notes
 from seqzoo.data.sources.packed import members, unpacked_name
 from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
 
 
 @dataclass(eq=False, kw_only=True)
-class MusicFiles(LocatedData, Music):
+class MusicFiles(GivenSplits, Music):
     """Frames of 88 notes, see `Music` and `seqzoo.data.sources.notes.read_notes`.
 
     Args:
@@ -34,27 +32,15 @@ class MusicFiles(LocatedData, Music):
         skip_unreadable: leave out files that cannot be read, or that have notes outside the 88 keys.
     """
 
-    acts_with: ClassVar[dict[str, str]] = {"validation_fraction": "validation=null", "test_fraction": "test=null"}
-
-    train: str
-    validation: str | None = None
-    test: str | None = None
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.0
     steps_per_quarter: int = 4
     skip_unreadable: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_fractions(self)
 
     def read(self) -> dict[str, list[Piece]]:
         self.remarks = []
         pieces = self._read(self.train)
         pieces["train"] = [*pieces.pop("", []), *pieces.get("train", [])]
-        for split in SPLITS[1:]:
-            name = getattr(self, split)
-            if name is not None:
+        for split, name in self.given().items():
+            if split != "train":
                 given = self._read(name)
                 pieces[split] = given[split] if split in given else [*chain.from_iterable(given.values())]
         missing = missing_fractions(self, [split for split, part in pieces.items() if part])

@@ -16,13 +16,12 @@ from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.channels import constant_channels
-from seqzoo.data.checks import check_filled, check_fractions
-from seqzoo.data.files.base import LISTED, Files
+from seqzoo.data.checks import check_filled
+from seqzoo.data.files.base import LISTED, Files, GivenSplits
 from seqzoo.data.sources.dialects import find_dialect
 from seqzoo.data.sources.reading import read_text
 from seqzoo.data.sources.series_content import Columns, Series, SeriesFile, counted
 from seqzoo.data.sources.series_formats import Format, form_by_name, is_text, read_series
-from seqzoo.data.splits import SPLITS
 
 EXPECTED_CHANNELS = 100
 """Number of channels that is assumed before a file has been read."""
@@ -36,33 +35,24 @@ class Row(NamedTuple):
 
 
 @dataclass(eq=False, kw_only=True)
-class SeriesData(Files, BucketedData):
+class SeriesData(GivenSplits, Files, BucketedData):
     """Series from files. Inputs (B, T, I) are scaled by mean and standard deviation of the training split;
     `seqzoo.data.channels` says how missing values and times become inputs.
 
     Args:
-        train: the file of the training split.
-        validation: the file of the validation split; None: it is held out of the training split.
-        test: the file of the test split; None: it is held out of the training split, or there is none.
         format: ts, of the UEA and UCR archive; long: a table with a row per step; wide: a table with a row per series;
             array: `.npy` or `.npz`; auto: found from name and content.
         series_column, time_column, value_columns: see `seqzoo.data.sources.series_content.Columns`.
         nan_is_missing: whether NaN is a missing value; otherwise it is an error.
         scale: whether inputs are scaled.
-        validation_fraction, test_fraction: fractions of the training split that are held out.
     """
 
     acts_with: ClassVar[dict[str, str]] = {
-        "validation_fraction": "validation=null",
-        "test_fraction": "test=null",
         "series_column": "format=auto,long,wide",
         "time_column": "format=auto,long",
         "value_columns": "format=auto,long",
     }
 
-    train: str
-    validation: str | None = None
-    test: str | None = None
     format: Literal["auto", "ts", "long", "wide", "array"] = "auto"
     series_column: str | int | None = None
     time_column: str | int | None = None
@@ -70,7 +60,6 @@ class SeriesData(Files, BucketedData):
     nan_is_missing: bool = False
     scale: bool = True
     validation_fraction: float = 0.2
-    test_fraction: float = 0.0
     batch_size: int = 16
 
     numbers = True
@@ -79,7 +68,6 @@ class SeriesData(Files, BucketedData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fractions(self)
         self._rows: dict[str, list[Row]] = {}
 
     def row_lengths(self, split: str, epoch: int) -> list[int]:
@@ -95,11 +83,7 @@ class SeriesData(Files, BucketedData):
 
     def _read_files(self) -> dict[str, SeriesFile]:
         """The files of the splits, which have the same channels and the same kind of labels."""
-        files = {
-            split: self._read_file(name, self.labelled)
-            for split in SPLITS
-            if (name := getattr(self, split)) is not None
-        }
+        files = {split: self._read_file(name, self.labelled) for split, name in self.given().items()}
         train = files["train"]
         for split, file in files.items():
             if len(file.channels) != len(train.channels):

@@ -33,7 +33,7 @@ class SeriesFiles(SeriesData):
         label_column: of a table, see `seqzoo.data.sources.series_content.Columns`.
     """
 
-    acts_with: ClassVar[dict[str, str]] = {**SeriesData.acts_with, "label_column": "format=auto,long,wide"}
+    acts_with: ClassVar[dict[str, str]] = {"label_column": "format=auto,long,wide"}
 
     label_column: str | int | None = None
 

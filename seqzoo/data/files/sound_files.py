@@ -14,15 +14,14 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 from torch import Tensor
 
 from seqzoo.contracts.errors import DataError, listed
-from seqzoo.data.checks import check_fractions
-from seqzoo.data.files.base import Files
+from seqzoo.data.files.base import Files, GivenSplits
 from seqzoo.data.sounds import HIGHEST_RATE, SoundData, Sounds, TranscribedData
 from seqzoo.data.sources.dialects import find_dialect
 from seqzoo.data.sources.locations import LocatedData, data_root
 from seqzoo.data.sources.reading import filled_lines, read_text
 from seqzoo.data.sources.sound import SUFFIXES, Header, read_header, read_sound, resample, sound_files, soundfile
 from seqzoo.data.sources.tables import JSON, dialect_by_name, json_objects, split_rows
-from seqzoo.data.splits import SPLITS, evenly, held_out_keys, missing_fractions, parted
+from seqzoo.data.splits import evenly, held_out_keys, missing_fractions, parted
 
 T = TypeVar("T")
 
@@ -131,7 +130,7 @@ class RecordedData(LocatedData, SoundData):
 
 
 @dataclass(eq=False, kw_only=True)
-class AudioFiles(Files, RecordedData, TranscribedData):
+class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
     """Recordings of one's own. A split is given as one of:
 
     - a table (TSV, CSV, JSON) with the path of a recording and its text or class in each row;
@@ -155,26 +154,19 @@ class AudioFiles(Files, RecordedData, TranscribedData):
 
     acts_with: ClassVar[dict[str, str]] = {
         **dict.fromkeys(("tokenizer", "min_frequency", "vocabulary_size"), "target=text"),
-        "validation_fraction": "validation=null",
         "test_fraction": "test=null and fold=null",
     }
 
-    train: str
-    validation: str | None = None
-    test: str | None = None
     target: Literal["text", "class"] = "text"
     name: str | None = None
     audio_folder: str | None = None
     path_column: str | int | None = None
     target_column: str | int | None = None
     groups: str | int | None = None
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.0
     fold: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fractions(self)
         self._name = None if self.name is None else _pattern_of(self.name)
         if self.fold is not None and self.test is not None:
             raise ValueError(f"fold={self.fold} and test={self.test} both define a test split: give one of them")
@@ -187,8 +179,7 @@ class AudioFiles(Files, RecordedData, TranscribedData):
 
     def recordings(self) -> dict[str, list[Recording]]:
         self._detected = {}
-        given = {split: getattr(self, split) for split in SPLITS}
-        splits = {split: self._read(place) for split, place in given.items() if place is not None}
+        splits = {split: self._read(place) for split, place in self.given().items()}
         if self.fold is not None:
             groups = sorted({recording.group for recording in splits["train"] if recording.group})
             if self.fold >= len(groups):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.span_notation import convert, is_broken, scheme_of
@@ -25,8 +25,6 @@ class TaggingFiles(SplitFiles, TaggingData):
             `seqzoo.contracts.span_notation`. Sentences that break their scheme are read as by conlleval.
         repair: repair sentences that break their scheme, as conlleval reads them.
     """
-
-    acts_with: ClassVar[dict[str, str]] = {"validation_fraction": "validation=null", "test_fraction": "test=null"}
 
     columns: dict[str, str | int | None] = field(default_factory=lambda: {"token": None, "tag": -1})
     tokenizer: str = "whitespace"

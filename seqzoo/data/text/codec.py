@@ -417,10 +417,9 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
         raise DataError(f"the saved sizes and vocabularies of the run are damaged: {reason}") from error
 
 
-def _vectors(plain: dict[str, float]) -> WordVectors:
+def _vectors(plain: dict[str, Any]) -> WordVectors:
     """What `coverage` saved."""
-    words, known, share = (plain[name] for name in ("words", "found", "share"))
-    return WordVectors(int(words), int(known), share)
+    return WordVectors(plain["words"], plain["found"], plain["share"])
 
 
 def _channels(plain: Any, input_size: int) -> Channels:

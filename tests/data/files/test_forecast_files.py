@@ -172,4 +172,4 @@ def test_inputs_that_are_known_in_advance_are_read_from_steps_without_values(
     refused = command("predict", "run", "--series", "now.csv")
     assert "it needs them for 2 steps ahead, where a series has 0" in refused.err
     forecast = command("predict", "run", "--series", "known.csv")
-    assert len(forecast.out.split()) == 3, forecast.err
+    assert len(forecast.out.splitlines()) == 1 + 3, forecast.err  # a table with a row per step
