@@ -6,7 +6,7 @@ from collections import Counter
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.sources.packed import unpacked_name
-from seqzoo.data.sources.tables import JSON, SPACES, Dialect, dialect_by_name, json_objects, split_rows
+from seqzoo.data.sources.tables import COMMON, JSON, RARE, SPACES, Dialect, dialect_by_name, json_objects, split_rows
 
 SAMPLE = 2**20
 """Characters of a file that decide about its dialect."""
@@ -29,9 +29,9 @@ def find_dialect(path: str, text: str) -> Dialect | None:
         return Dialect(JSON)
     sample = text if len(text) <= SAMPLE else text[:SAMPLE].rpartition("\n")[0]
     candidates = [named]
-    for separator in ",\t;|":
+    for separator in COMMON:
         candidates += [Dialect(separator, quoted=True), Dialect(separator)]
-    candidates.append(Dialect(SPACES))
+    candidates += map(Dialect, (*RARE, SPACES))
     best, best_score = None, (False, False, 0.0)
     for dialect in dict.fromkeys(candidates):
         score = _regularity(path, sample, dialect)

@@ -37,7 +37,12 @@ class Dialect:
 
 
 JSON, SPACES = "json", "spaces"
-_NAMES_OF_SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", SPACES: "spaces"}
+COMMON, RARE = (",", "\t", ";", "|"), ("|||", "::", "^", "~")
+"""Separators of tables; the rare ones are those of parallel texts, of MovieLens, and of exports from data bases."""
+_NAMES_OF_SEPARATORS = {
+    ",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", SPACES: "spaces",
+    "|||": "triple bars", "::": "double colons", "^": "carets", "~": "tildes",
+}  # fmt: skip
 _ALIGNED = re.compile(r" {2,}|\t+")
 
 
@@ -148,8 +153,8 @@ def json_texts(path: str, key: str, encoding: str = "utf-8") -> Iterator[str]:
 
 
 def json_list(text: str) -> list[Any] | None:
-    """The items of a text that is one JSON list, or one JSON object of objects or with a list of objects; None: it is
-    neither.
+    """The items of a text that is one JSON list, or one JSON object of objects or with a list of objects, which may be
+    the only one within its objects; None: it is neither.
     """
     begin = text.lstrip()[:1]
     if begin not in ("[", "{"):
@@ -162,10 +167,18 @@ def json_list(text: str) -> list[Any] | None:
     except (ValueError, RecursionError):
         return None
     if isinstance(content, dict):
-        lists = [value for value in content.values() if isinstance(value, list) and value]
+        lists = [value for value in content.values() if isinstance(value, list) and value] or _inner_lists(content)
         content = lists[0] if len(lists) == 1 else list(content.values())
         return content if content and all(isinstance(item, dict) for item in content) else None
     return content
+
+
+def _inner_lists(content: dict[str, Any]) -> list[list[Any]]:
+    """The lists of objects within the objects of an object, such as that of {"response": {"docs": [{...}, {...}]}}."""
+    inner = [value for value in content.values() if isinstance(value, dict)]
+    lists = [value for part in inner for value in part.values() if isinstance(value, list) and value]
+    of_objects = [value for value in lists if all(isinstance(item, dict) for item in value)]
+    return of_objects + [value for part in inner for value in _inner_lists(part)]
 
 
 def is_json(text: str) -> bool:

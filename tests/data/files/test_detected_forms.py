@@ -85,6 +85,29 @@ def read(train: str, **options: object) -> tuple[list[tuple[str, str]], list[str
             "JSON; texts: column 'sentence', labels: column 'label' (2 classes: pos, neg)",
         ),
         (
+            "a.json",
+            json.dumps(
+                {"meta": {"n": 4}, "response": {"docs": [{"sentence": text, "label": label} for text, label in PAIRS]}}
+            ),
+            "JSON; texts: column 'sentence', labels: column 'label' (2 classes: pos, neg)",
+        ),
+        (
+            "a.json",
+            json.dumps({str(i): {"sentence": PAIRS[i][0], "label": PAIRS[i][1], "t": [{"i": i}]} for i in range(4)}),
+            "JSON; texts: column 'sentence', labels: column 'label' (2 classes: pos, neg)",
+        ),
+        *(
+            (
+                "a.dat",
+                "".join(f"{text}{separator}{label}\n" for text, label in PAIRS),
+                (
+                    f"table with columns separated by {called}, no header; texts: column 0, labels: column 1 "
+                    "(2 classes: pos, neg)"
+                ),
+            )
+            for separator, called in (("::", "double colons"), ("^", "carets"), ("|||", "triple bars"))
+        ),
+        (
             "a.txt",
             json.dumps([{"sentence": text, "label": label} for text, label in PAIRS]),
             "JSON; texts: column 'sentence', labels: column 'label' (2 classes: pos, neg)",
