@@ -73,3 +73,12 @@ def test_the_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.Mo
     names: dict = {}
     for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         exec(compile(block, page, "exec"), names)
+
+
+def test_the_number_of_cells_is_the_current_one() -> None:
+    number = len([*(REPOSITORY / "conf" / "cell").glob("*.yaml")])
+    front, training = ((REPOSITORY / page).read_text(encoding="utf-8") for page in ("README.md", "docs/TRAINING.md"))
+    [row] = re.findall(r"^\| `cell` \| (.*) and (\d+) more \|$", front, re.MULTILINE)
+    assert len(row[0].split()) + int(row[1]) == number
+    assert f"- **{number} recurrent cells" in front
+    assert f"| `cell` | {number} names, from" in training
