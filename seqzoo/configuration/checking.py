@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -50,6 +51,7 @@ from seqzoo.contracts.spec import DataSpec
 from seqzoo.learning.rule import LearningRule
 from seqzoo.metrics import MetricName, create_metric
 from seqzoo.network import results
+from seqzoo.network.model import Model
 from seqzoo.training.device import check_precision, select_device
 from seqzoo.training.settings import Training
 
@@ -93,7 +95,7 @@ def _check_whole(experiment: Experiment) -> list[str]:
         if experiment.budget.width is not None:
             check_width(experiment, experiment.budget.width[0])
         planned = outline(experiment)
-        return _check_machine(experiment, planned.cost) or _check_rule(experiment, planned)
+        return _check_machine(experiment, planned.cost) or _check_rule_early(experiment, planned)
     except ConfigError as error:
         return error.mistakes
 
@@ -233,25 +235,45 @@ def _check_machine(experiment: Experiment, cost: Cost) -> list[str]:
     return mistakes
 
 
-def _check_rule(experiment: Experiment, planned: Outline) -> list[str]:
-    """Error messages if the learning rule cannot train the model, or needs more memory than this machine has."""
+def check_rule(experiment: Experiment, model: Model, rows: int) -> list[str]:
+    """Error messages if the learning rule cannot train a model, or needs more memory for that than this machine has.
+
+    Args:
+        experiment: the configuration.
+        model: its model; on the meta device memory is not checked.
+        rows: number of rows of a batch.
+    """
     rule, choices = build_rule(experiment), experiment.choices
     name = f"learning={choices.get('learning')}"
     parts = {group: f"{group}={choices.get(group)}" for group in COMPONENTS}
-    reasons = rule.misfits(planned.model)
-    if reasons or type(rule).bytes_needed is LearningRule.bytes_needed:
+    reasons = rule.misfits(model)
+    if reasons or next(model.parameters()).is_meta:
         return [f"{name} {reason.format(**parts)}" for reason in reasons]
-    with torch.random.fork_rng():
-        needed = rule.bytes_needed(build_model(experiment, planned.spec), planned.rows)
-    memory = _machine_memory(experiment.training)
+    needed, memory = rule.bytes_needed(model, rows), _machine_memory(experiment.training)
     if needed <= memory:
         return []
-    sizes = f"{needed / 2**30:,.0f} GiB for {planned.rows} rows of {parts['cell']}"
+    sizes = f"{needed / 2**30:,.0f} GiB for {rows} rows of {parts['cell']}"
     has = f"this machine has {memory / 2**30:,.0f} GiB"
     advice = (
         "lower backbone.hidden_size or data.batch_size, or choose a diagonal cell, such as cell=lru, or learning=snap1"
     )
     return [f"{name} needs {sizes}, and {has}: {advice}"]
+
+
+def _check_rule_early(experiment: Experiment, planned: Outline) -> list[str]:
+    """`check_rule` before data is read, when the vocabulary is not known."""
+    mistakes = check_rule(experiment, planned.model, planned.rows)
+    if mistakes or type(build_rule(experiment)).bytes_needed is LearningRule.bytes_needed:
+        return mistakes
+    spec = planned.spec
+    if spec.picture is None and not planned.numbers:
+        spec = replace(spec, input_size=min(spec.input_size, FEW_WORDS))
+    with torch.random.fork_rng():
+        return check_rule(experiment, build_model(experiment, spec), planned.rows)
+
+
+FEW_WORDS = 64
+"""Size of a vocabulary in the memory that a learning rule needs, before data is read."""
 
 
 def _machine_memory(training: Training) -> int:

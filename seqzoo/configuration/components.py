@@ -144,6 +144,7 @@ def _complete(component: type, contract: type, subject: str) -> type:
         home = "seqzoo" if contract in (*CONTRACTS.values(), Metric) else contract.__module__.rpartition(".")[0]
         raise ConfigError([f"{subject}, which does not inherit from {home}.{contract.__name__}"])
     undefined = [name for name in dir(contract) if _is_abstract(contract, name) and _is_abstract(component, name)]
+    undefined += sorted(getattr(component, "__abstractmethods__", ()))  # of a base class that inherits from ABC
     if undefined:
         raise ConfigError([f"{subject}, which does not define {', '.join(undefined)}: choose a class that does"])
     return component

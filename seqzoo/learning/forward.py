@@ -4,9 +4,10 @@ steps.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ ELEMENTS_AT_ONCE = 2**22
 """Elements of derivatives that are computed together, for several steps; a larger step is computed alone."""
 
 
-class ForwardRule(LearningRule):
+class ForwardRule(LearningRule, ABC):
     """The gradient of the loss with respect to the outputs of the backbone comes from one backward pass through the
     head. From step to step the rule then carries a memory of how the state depends on the weights, which it carries on
     to the next batch if that continues this one: gradients reach back to the beginning of a text, not of a window.
@@ -38,9 +39,13 @@ class ForwardRule(LearningRule):
 
     Args:
         carry_state: windows start from the last state of the previous window; False: from the initial state.
+
+    Attributes:
+        recurrent: False: the rule leaves out derivatives through products with hidden-to-hidden matrices.
     """
 
     crosses_batches = True
+    recurrent: ClassVar[bool] = True
 
     def __init__(self, carry_state: bool = True):
         self.carry_state = carry_state
@@ -86,6 +91,10 @@ class ForwardRule(LearningRule):
     def add(self, collected: list[Tensor]) -> None:
         """Add the gradients of the weights to `grad`, from the sums of `collect`."""
 
+    def through_head(self, model: Model) -> AbstractContextManager[Any]:
+        """A context of the forward pass through the head, whose derivatives the rule may replace."""
+        return nullcontext()
+
     def misfits(self, model: Model) -> list[str]:
         if isinstance(model, Ensemble):
             return ["trains one network, not an ensemble: leave ensemble out"]
@@ -130,7 +139,7 @@ class ForwardRule(LearningRule):
             outputs, after = results.outputs_of(model.backbone, model.backbone(vectors, steps, state))
         outputs = outputs.detach().requires_grad_()
         ends = [part.detach().requires_grad_(part.dim() > 1) for part in flatten(after)]
-        with objective.autocast():
+        with objective.autocast(), self.through_head(model):
             features = model.features_of(batch, outputs, steps, unflatten(ends, after))
             scores = results.checked(model.task, "forward", model.task(features, batch))
             loss = results.loss_of(model.task, model.task.loss(scores, batch))
@@ -180,7 +189,8 @@ class ForwardRule(LearningRule):
                     following = step(moments[-1])[1]
                 state = following if real is None else where(real[:, t], following, state)
             together = joined(moments)
-            of_states = step.pull_outputs(together, of_outputs[:, start : chunk.stop].transpose(0, 1).flatten(0, 1))
+            of_chunk = of_outputs[:, start : chunk.stop].transpose(0, 1).flatten(0, 1)
+            of_states = step.pull_outputs(together, of_chunk, self.recurrent)
             of_states, products = of_states.unflatten(0, (-1, rows)), self.products(together)
             products = [part.unflatten(0, (-1, rows)) for part in products]
             for number, t in enumerate(chunk):

@@ -18,12 +18,14 @@ from __future__ import annotations
 import copy
 import functools
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from seqzoo.learning.linear_products import without_recurrence
 from seqzoo.learning.network_step import Moment, NetworkStep, add_gradients
 
 ALL_PLACES = 2**30
@@ -107,11 +109,12 @@ class Influence:
     Args:
         step: the step of the network.
         order: number n of steps within which a weight reaches the states that are kept; None: all, which is exact.
+        recurrent: False: J without derivatives through products with hidden-to-hidden matrices.
     """
 
-    def __init__(self, step: NetworkStep, order: int | None = None):
-        self.step = step
-        backbone, between = places(step)
+    def __init__(self, step: NetworkStep, order: int | None = None, recurrent: bool = True):
+        self.step, self.recurrent = step, recurrent
+        backbone, between = places(step, recurrent)
         parts = [part for part in (backbone, _everywhere(step)) if len(part.kinds)]
         reached = [_reached(part.patterns, between, order) for part in parts]
         needed = between & functools.reduce(torch.logical_or, map(_shared, reached), torch.zeros_like(between))
@@ -141,7 +144,7 @@ class Influence:
             return []
         like = moment.features
         return [
-            self.step.pull_states(moment, self.state_seeds.to(like)),
+            self.step.pull_states(moment, self.state_seeds.to(like), self.recurrent),
             *(self.step.pull_weights(moment, group.names, group.seeds.to(like)) for group in self.groups),
         ]
 
@@ -161,17 +164,10 @@ class Influence:
 
     def first(self, rows: int) -> list[Tensor]:
         """M of the initial state, which may be learned."""
-        state, _ = self.step.split(self.step.model.backbone.initial_state(1))
         memory = []
         for group in self.groups:
-            products = state.new_zeros(1, len(group.seeds), self.step.count(group.names))
-            if state.requires_grad:
-                for number, seed in enumerate(group.seeds.to(state)):
-                    gradients = torch.autograd.grad(
-                        state, self.step.weights(group.names), seed[None], retain_graph=True, materialize_grads=True
-                    )
-                    products[0, number] = torch.cat([gradient.flatten() for gradient in gradients])
-            memory += [block.entries(products.detach()).expand(rows, -1, -1, -1) for block in group.blocks]
+            products = self.step.pull_initial(group.names, group.seeds)
+            memory += [block.entries(products[None]).expand(rows, -1, -1, -1) for block in group.blocks]
         return memory
 
     def gradients(self, memory: list[Tensor], of_states: Tensor) -> list[Tensor]:
@@ -216,12 +212,13 @@ class Probe:
 
     Args:
         step: the step.
+        recurrent: as in `Influence`.
 
     Attributes:
         names: of the weights of the backbone, whose numbers are the columns of I.
     """
 
-    def __init__(self, step: NetworkStep):
+    def __init__(self, step: NetworkStep, recurrent: bool = True):
         generator = torch.Generator().manual_seed(0)
 
         def draw(*shape: int) -> Tensor:
@@ -238,7 +235,8 @@ class Probe:
         # at 0 all modules of a clockwork network are due
         counts = [torch.arange(PROBES, dtype=torch.float64).sub(PROBES // 2).clamp(min=0)] * len(counters)
         inputs = draw(PROBES, step.model.encoder.output_size)
-        _, after = network.model.backbone.step(inputs, network.join(self._before, counts))
+        with nullcontext() if recurrent else without_recurrence(network.model.backbone):
+            _, after = network.model.backbone.step(inputs, network.join(self._before, counts))
         self._following, self._mixtures = network.split(after)[0], draw(step.size, PROBES)
 
     def row(self, state: int) -> tuple[Tensor, Tensor]:
@@ -258,9 +256,14 @@ class Probe:
         return torch.cat(together) != 0, (of_states != 0).any(0)
 
 
-def places(step: NetworkStep) -> tuple[Places, Tensor]:
-    """Where I, for the weights of the backbone, and J (S, S) may not be zero."""
-    probe = Probe(step)
+def places(step: NetworkStep, recurrent: bool = True) -> tuple[Places, Tensor]:
+    """Where I, for the weights of the backbone, and J (S, S) may not be zero.
+
+    Args:
+        step: the step.
+        recurrent: as in `Influence`.
+    """
+    probe = Probe(step, recurrent)
     # all rows are computed twice, because I as a whole may not fit into memory
     codes = torch.randint(2**62, (step.size,), generator=torch.Generator().manual_seed(0))
     hashes = torch.zeros(step.count(probe.names), dtype=torch.long)

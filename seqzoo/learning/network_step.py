@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +15,7 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.parts import Backbone, Encoder
 from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.kernels.step_results import first_state
+from seqzoo.learning.linear_products import without_recurrence
 from seqzoo.network.model import Model
 
 
@@ -97,18 +100,19 @@ class NetworkStep:
         """Outputs (N, O) and the next state."""
         return self._network(moment.inputs, self.join(moment.features, moment.counters))
 
-    def pull_outputs(self, moment: Moment, of_outputs: Tensor) -> Tensor:
+    def pull_outputs(self, moment: Moment, of_outputs: Tensor, recurrent: bool = True) -> Tensor:
         """Backpropagate through the outputs of a step, and add the gradients of the weights to `grad`.
 
         Args:
             moment: N steps.
             of_outputs: gradients with respect to their outputs, (N, O).
+            recurrent: False: without derivatives through products with hidden-to-hidden matrices.
 
         Returns:
             The gradients with respect to the states before the steps, (N, S).
         """
         before = moment.features.detach().requires_grad_()
-        with torch.enable_grad():
+        with torch.enable_grad(), nullcontext() if recurrent else without_recurrence(self.model.backbone):
             outputs, _ = self(moment._replace(features=before))
         outputs.backward(of_outputs)
         return torch.zeros_like(before) if before.grad is None else before.grad
@@ -135,12 +139,31 @@ class NetworkStep:
 
         return self._by_row(of_row, moment, seeds)
 
-    def pull_states(self, moment: Moment, seeds: Tensor) -> Tensor:
+    def pull_initial(self, names: Sequence[str], seeds: Tensor) -> Tensor:
+        """Products of seeds (C, S) with the derivatives of the initial state by weights, (C, P).
+
+        They are zero unless the initial state is learned.
+        """
+        state, _ = self.split(self.model.backbone.initial_state(1))
+        weights = self.weights(names)
+        if not state.requires_grad:
+            return state.new_zeros(len(seeds), self.count(names))
+        gradients = torch.autograd.grad(
+            state, weights, seeds[:, None].to(state), allow_unused=True, is_grads_batched=True
+        )
+        pieces = [
+            state.new_zeros(len(seeds), weight.numel()) if gradient is None else gradient.flatten(1)
+            for weight, gradient in zip(weights, gradients, strict=True)
+        ]
+        return torch.cat(pieces, dim=1)
+
+    def pull_states(self, moment: Moment, seeds: Tensor, recurrent: bool = True) -> Tensor:
         """Products of seeds with the derivatives of the next states by the states before.
 
         Args:
             moment: N steps.
             seeds: (C, S), for all steps, or (N, C, S).
+            recurrent: False: without derivatives through products with hidden-to-hidden matrices.
 
         Returns:
             (N, C, S)
@@ -149,7 +172,8 @@ class NetworkStep:
         def of_row(inputs: Tensor, features: Tensor, counters: list[Tensor], seeds: Tensor) -> Tensor:
             return _pulled(lambda features: self._row({}, inputs, features, counters), features, seeds)
 
-        return self._by_row(of_row, moment, seeds)
+        with nullcontext() if recurrent else without_recurrence(self.model.backbone):
+            return self._by_row(of_row, moment, seeds)
 
     def push_states(self, moment: Moment, tangents: Tensor) -> Tensor:
         """Products of the derivatives of the next states by the states before with tangents (N, S): (N, S)."""
@@ -158,7 +182,7 @@ class NetworkStep:
             def following(features: Tensor) -> Tensor:
                 return self._row({}, inputs, features, counters)
 
-            return torch.func.jvp(following, (features,), (tangent,))[1]
+            return forward_derivative(following, (features,), (tangent,))[1]
 
         return torch.func.vmap(of_row)(*moment, tangents)
 
@@ -192,6 +216,14 @@ class _Network(nn.Module):
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         return self.backbone.step(inputs if self.encoder is None else self.encoder(inputs), state)
+
+
+def forward_derivative(function: Callable[..., Any], values: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+    """The value of a function and its derivative along tangents."""
+    with warnings.catch_warnings():
+        # torch compiles some derivatives by `torch.jit.script` when it needs them first, and warns about that
+        warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+        return torch.func.jvp(function, values, tangents)
 
 
 def add_gradients(weights: Sequence[Tensor], gradient: Tensor) -> None:

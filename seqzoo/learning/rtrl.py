@@ -22,6 +22,8 @@ class RealTimeRecurrentLearning(ForwardRule):
     For S state variables and P weights, a step takes O(S^2 P) operations and O(S P) memory for each row of a batch; if
     each weight influences one unit only, as in a diagonal recurrence, O(P) of both.
 
+    SnAp-n keeps a little more than in the paper: between the state before a step and its output all of J counts.
+
     Args:
         order: n of SnAp-n: a weight influences only the state variables that it reaches within n steps; null: all,
             which is exact.

@@ -52,12 +52,14 @@ class LearningRule:
         solves: True: a closed-form rule. `gradients` sets the weights itself instead of adding to `grad`, the optimizer
             takes no step, and training ends after one epoch.
         exact: True: the gradients are those of backpropagation, for every model without `misfits`.
+        unbiased: True: the gradients are random, and their mean is that of backpropagation.
         crosses_batches: True: where batches continue each other, the gradients reach back to the first of them; False:
             to the beginning of the batch.
     """
 
     solves: ClassVar[bool] = False
     exact: bool = False
+    unbiased: ClassVar[bool] = False
     crosses_batches: ClassVar[bool] = False
 
     def misfits(self, model: Model) -> list[str]:

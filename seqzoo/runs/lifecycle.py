@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from seqzoo.configuration.building import build_data, build_model, build_rule, task_name
-from seqzoo.configuration.checking import check
+from seqzoo.configuration.checking import check, check_rule
 from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.recipe import Choice, tailored
@@ -198,6 +198,9 @@ def _train(
     run.write_json(SPEC, spec_to_plain(data.spec))
     seed_everything(experiment.seed)
     model = build_model(experiment, data.spec).to(float_type(settings.precision))
+    mistakes = check_rule(experiment, model, data.batch_size)
+    if mistakes:
+        raise ConfigError(mistakes)
     if checkpoint is None:
         model.load_pretrained()
     threads = _set_threads(settings.threads, model, data, checkpoint)

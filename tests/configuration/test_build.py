@@ -91,7 +91,8 @@ MISTAKES = {
     "cell.forget_bias=1e300": "cell.forget_bias is 1e+300: it must be between -1,000,000 and 1,000,000",
     "learning.class=Foo": (
         "learning.class is 'Foo': there is no such learning rule. There are: BackpropagationThroughTime, "
-        "RidgeRegression"
+        "CheckpointedBackpropagation, EligibilityPropagation, FeedbackAlignment, ForwardGradient, "
+        "RealTimeRecurrentLearning, ... (9 in all)"
     ),
     "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'cell.forget_bias'?",
     "cell.forget_bias=nan": "cell.forget_bias is nan: it must be a finite number",

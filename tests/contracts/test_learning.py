@@ -52,10 +52,10 @@ EXACT = [name for name, rule in RULES.items() if rule.exact]
 WITH_MEMORY = [name for name, rule in RULES.items() if rule.crosses_batches]
 
 
-def small_model(cell: str, **options: bool) -> Model:
+def small_model(cell: str, **options: Any) -> Model:
     """A model in float64, all of whose weights are drawn, so that none is zero."""
     encoder = TokenEncoder(WORDS, 3)
-    backbone = Recurrent(cell_factory(cell, engine="reference"), 3, hidden_size=UNITS, **options)
+    backbone = Recurrent(cell_factory(cell, engine="reference"), 3, **{"hidden_size": UNITS, **options})
     model = Model(encoder, backbone, Everything(backbone.output_size)).double()
     with torch.no_grad():
         for weight in model.parameters():
@@ -145,8 +145,8 @@ def test_rules_resume_in_mid_stream(name: str) -> None:
 def test_a_memory_of_another_network_is_an_error(name: str) -> None:
     rule, model, batch = create(name), small_model("lru"), some_batch()
     with pytest.raises(ValueError, match="not a list of tensors"):
-        rule.restore({"memory": [1.0]})
-    rule.restore({"memory": [torch.zeros(ROWS, 1)]})
+        rule.restore({**rule.content(), "memory": [1.0]})
+    rule.restore({**rule.content(), "memory": [torch.zeros(ROWS, 1)]})
     _, state = create(name).gradients(objective(model), batch, None)
     with pytest.raises(TrainingError, match="does not belong to the state"):
         rule.gradients(objective(model), batch, state)
@@ -189,10 +189,10 @@ def test_check_says_what_a_rule_cannot_train(command: Callable[..., Done]) -> No
         "learning=rtrl goes forward in time, and backbone=bidirectional reads steps that are ahead: choose one that"
     )
     assert reason in refused.err
-    large = command("check", *overrides, "cell=elman", "backbone.hidden_size=1500", "data.batch_size=32")
+    large = command("check", *overrides, "cell=elman", "backbone.hidden_size=1100", "data.batch_size=512")
     assert large.status == 2
     assert re.match(
-        r"seqzoo: learning=rtrl needs [\d,]{3,} GiB for 32 rows of cell=elman, and this machine ", large.err
+        r"seqzoo: learning=rtrl needs [\d,]{3,} GiB for 512 rows of cell=elman, and this machine ", large.err
     )
     assert command("check", *overrides, "cell=lru", "backbone.hidden_size=64", "data.batch_size=32").status == 0
 
@@ -202,3 +202,27 @@ def test_rules_that_go_forward_refuse_a_model_in_training() -> None:
     model = Model(TokenEncoder(WORDS, 3), backbone, Everything(2 * UNITS))
     with pytest.raises(TrainingError, match="RealTimeRecurrentLearning goes forward in time, and the backbone reads"):
         create("rtrl").gradients(objective(model), some_batch(), None)
+
+
+def mean_and_error(estimates: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The mean of estimates and its standard error."""
+    together = torch.stack(estimates)
+    return together.mean(0), together.std(0) / len(estimates) ** 0.5
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.unbiased])
+def test_unbiased_rules_have_the_right_mean(name: str) -> None:
+    """Within four standard errors for every weight; the rows of a batch are draws, too."""
+    torch.manual_seed(0)
+    model = small_model("elman", hidden_size=2, learn_initial_state=True)
+    rows = 400 if RULES[name].crosses_batches else 1
+    inputs, weights = torch.randint(WORDS, (1, STEPS)).expand(rows, -1), torch.rand(1, STEPS).double().expand(rows, -1)
+    batches = [Batch(inputs, torch.full((rows,), STEPS), weights)] * (2 if RULES[name].crosses_batches else 1)
+    expected = true_gradients(model, batches, RULES[name].crosses_batches)
+    rule, draws = create(name), []
+    for _ in range(20 if rows > 1 else 150):
+        draws.append(torch.cat([part.flatten() for part in gradients_of(rule, model, batches).values()]))
+    mean, error = mean_and_error(draws)
+    distance = (mean - torch.cat([part.flatten() for part in expected.values()])).abs()
+    assert (distance <= 4 * error + 1e-9).all(), (distance / error).max()
+    assert (error > 0).any()
