@@ -10,6 +10,7 @@ from typing import Any
 
 from seqzoo.baselines.contract import Baseline, Split
 from seqzoo.contracts.parts import DataModule, Task
+from seqzoo.network.restoring import evaluating
 
 MODULES = {"scikit-learn": "sklearn", "sklearn-crfsuite": "sklearn_crfsuite"}
 """The module of each optional package."""
@@ -51,6 +52,7 @@ def fit_baselines(data: DataModule, task: Task, classes: Sequence[type[Baseline]
     for baseline_class in classes:
         began = time.perf_counter()
         baseline = baseline_class()
-        baseline.fit(splits["train"], splits["validation"])
-        scores = {name: split.scores(baseline.answer(split)) for name, split in splits.items() if name != "train"}
+        with evaluating(task):  # losses as of an evaluation, without label smoothing and the like
+            baseline.fit(splits["train"], splits["validation"])
+            scores = {name: split.scores(baseline.answer(split)) for name, split in splits.items() if name != "train"}
         yield BaselineScores(baseline_class.name, baseline.description, round(time.perf_counter() - began, 2), scores)

@@ -69,8 +69,6 @@ class Rules:
         batch_sizes: training examples -> examples per batch.
         most_epochs: training examples -> maximum number of epochs.
         learning_rate: the peak.
-        updates_of_forecasts: updates that a network needs to continue a series: epochs are as many as that, if windows
-            are few.
         few_to_validate: validation examples below which the score of a split says little: its standard error is above
             4 % accuracy.
     """
@@ -85,7 +83,6 @@ class Rules:
     batch_sizes: ClassVar[Table] = ((500, 8), (2_000, 16), (20_000, 32), (200_000, 64), (ANY, 128))
     most_epochs: ClassVar[Table] = ((500, 40), (2_000, 30), (20_000, 15), (200_000, 5), (ANY, 3))
     learning_rate: ClassVar[float] = 0.003
-    updates_of_forecasts: ClassVar[int] = 1_500
     few_to_validate: ClassVar[int] = 100
 
     def __init__(self, survey: Survey, config: Options, given: Callable[[str], bool]):
@@ -161,9 +158,7 @@ class Rules:
         yield from ()
 
     def regularization(self) -> Iterator[Choice]:
-        """Less dropout for more examples; none for forecasts, which depend on small differences."""
-        if self.survey.ahead:
-            return
+        """Less dropout for more examples."""
         rate = _row(self.dropouts, self.survey.examples)
         of_inputs = rate / 2 if self.by_characters or self.survey.numbers else rate
         values = {"encoder.dropout": of_inputs, "task.dropout": rate}
@@ -215,9 +210,7 @@ class Rules:
 
     def free_epochs(self) -> int:
         """The maximum number of epochs where none is given."""
-        examples = self.survey.examples
-        updates = self.updates_of_forecasts if self.survey.ahead else 0
-        return max(_row(self.most_epochs, examples), updates * _row(self.batch_sizes, examples) // examples)
+        return _row(self.most_epochs, self.survey.examples)
 
     def ending(self) -> Choice:
         """When training ends, and whether validation selects the weights."""
@@ -306,6 +299,57 @@ class ClassificationRules(Rules):
     def ending(self) -> Choice:
         if self.value("task.ngrams") and not self.given("training.patience"):
             return _keep_last("the network is best before the n-grams, whose shares are fitted afterwards")
+        return super().ending()
+
+
+class RegressionRules(Rules):
+    """Numbers for each series or, if `Survey.ahead`, its next values.
+
+    On made-up series of shops, a price, passengers and energy, forecasts of a network alone had 1.4 to 13 times the
+    error of the best baseline; beside a linear model, and relative where levels wander, they have 1.0 to 1.3 times, and
+    a quarter on a chaotic series.
+
+    Attributes:
+        updates: updates that a network needs to continue a series: epochs are as many as that, if windows are few.
+        linear_window: last steps that a linear model beside the network reads.
+        wandering: share of the variance between windows from which on levels count as unknown in later windows.
+        dropout: of a forecast, which depends on small differences.
+    """
+
+    kind = "regression"
+    updates: ClassVar[int] = 1_500
+    linear_window: ClassVar[int] = 64
+    wandering: ClassVar[float] = 0.5
+    dropout: ClassVar[float] = 0.1
+
+    def tokens(self) -> Iterator[Choice]:
+        yield from super().tokens()
+        if self.survey.wandering > self.wandering:
+            reason = f"{self.survey.wandering:.0%} of the variance of the series is between windows"
+            yield Choice({"data.relative": True}, reason)
+
+    def head(self) -> Iterator[Choice]:
+        if self.survey.ahead:
+            steps = min(self.linear_window, self.value("data.window") or self.linear_window)
+            yield Choice({"task.linear_window": steps}, "a linear model is a strong forecast of many series")
+
+    def regularization(self) -> Iterator[Choice]:
+        if not self.survey.ahead:
+            yield from super().regularization()
+        else:
+            yield Choice({"task.dropout": self.dropout}, "a forecast depends on small differences")
+
+    def free_epochs(self) -> int:
+        updates = self.updates if self.survey.ahead else 0
+        return max(super().free_epochs(), updates * self.batch_size // self.survey.examples)
+
+    def ending(self) -> Choice:
+        if (
+            self.value("task.linear_window")
+            and self.value("task.head") == "point"
+            and not self.given("training.patience")
+        ):
+            return _keep_last("the share of the network beside the linear model is fitted afterwards")
         return super().ending()
 
 

@@ -75,6 +75,8 @@ class Batch:
             batches continue each other, row i continues row i.
         before: (B, BEFORE) the ids before each row in its sequence, -1 where there are fewer; None: rows are whole
             sequences, or the data does not say. They are read by models of n-grams, which carry no state.
+        levels: (B, D) the values that have been subtracted from the first D inputs and the targets of each row; None:
+            inputs are not relative.
         spelling: characters of the tokens of `inputs`, for encoders that read characters.
         references: all correct answers of each row as text, where answers are texts; `targets` holds one of them.
         tokens: the tokens of `inputs` as text; None: not kept.
@@ -92,6 +94,7 @@ class Batch:
     spans: Tensor | None = None
     continues: Tensor | None = None
     before: Tensor | None = None
+    levels: Tensor | None = None
     spelling: Spelling | None = None
     references: list[list[str]] | None = None
     tokens: list[list[str]] | None = None

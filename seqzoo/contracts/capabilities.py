@@ -153,10 +153,11 @@ class ScoresTexts(Protocol):
 class Calibrates(Protocol):
     """A task with parameters that are fitted on the validation split after training, with the best weights."""
 
-    def calibrate(self, encoded: Iterable[tuple[Batch, Features]]) -> bool:
+    def calibrate(self, model: Network, encoded: Iterable[tuple[Batch, Features]]) -> bool:
         """Fit them.
 
         Args:
+            model: the network that the task is the head of.
             encoded: the batches of the split in order, with their features; they are computed only if they are read.
 
         Returns:

@@ -89,6 +89,8 @@ class Channels:
             the time since it last was.
         interval: the usual time between steps, where it varies; inputs then also hold the time since the step before,
             in this unit. None: steps are at equal distances, or without times.
+        window: rows of the series that are forecast have this number of known steps, and are relative to the first of
+            them (`Batch.levels`); None: rows are not relative.
     """
 
     names: list[str]
@@ -97,6 +99,7 @@ class Channels:
     changes: list[float]
     masked: bool = False
     interval: float | None = None
+    window: int | None = None
 
     @property
     def input_size(self) -> int:

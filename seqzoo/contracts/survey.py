@@ -63,6 +63,7 @@ class Survey:
         vector_size: width of pretrained word vectors; None: there are none.
         numbers: whether inputs are numbers.
         ahead: whether targets are the next inputs.
+        wandering: share of the variance of the forecast channels that is between windows.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class Survey:
     vector_size: int | None = None
     numbers: bool = False
     ahead: bool = False
+    wandering: float = 0.0
 
     @property
     def aligned(self) -> bool:

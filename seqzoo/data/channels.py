@@ -21,7 +21,11 @@ REGULAR = 1e-3
 
 
 def fit_channels(
-    names: list[str], values: Sequence[Tensor], times: Sequence[Tensor | None], scaled: bool = True
+    names: list[str],
+    values: Sequence[Tensor],
+    times: Sequence[Tensor | None],
+    scaled: bool = True,
+    window: int | None = None,
 ) -> Channels:
     """Fit the scaling to a training split.
 
@@ -30,12 +34,17 @@ def fit_channels(
         values: of each series, (T, C), NaN where missing.
         times: of the steps of each series, (T,); None: at equal distances.
         scaled: False: means are 0 and scales 1. The scale of a channel that does not vary is 1.
+        window: number of steps of rows that are relative; the scale is then that of changes over half of it.
     """
     steps = torch.cat([*values])
     present = ~steps.isnan()
     counts = present.sum(0).clamp(min=1)
     means = steps.nan_to_num().sum(0) / counts
     scales = ((steps - means).nan_to_num().square().sum(0) / counts).sqrt()
+    if window is not None:
+        changes = torch.cat([part[lag:] - part[:-lag] for part in values if (lag := min(window, len(part)) // 2)])
+        changes = changes.square().nanmean(0).sqrt().nan_to_num()
+        scales = torch.where(changes > 0, changes, scales)
     # a constant channel has rounding errors only
     scales = torch.where(scales <= 1e-12 * means.abs(), torch.ones_like(scales), scales)
     if not scaled:
@@ -45,7 +54,7 @@ def fit_channels(
     interval = None
     if len(intervals) and intervals.max() - intervals.min() > REGULAR * intervals.median():
         interval = float(intervals.median())
-    return Channels(names, means.tolist(), scales.tolist(), changes.tolist(), bool((~present).any()), interval)
+    return Channels(names, means.tolist(), scales.tolist(), changes.tolist(), bool((~present).any()), interval, window)
 
 
 def constant_channels(names: list[str], values: Sequence[Tensor]) -> list[str]:
@@ -83,6 +92,45 @@ def model_inputs(values: Tensor, times: Tensor | None, channels: Channels) -> Te
     if channels.interval is not None:
         parts.append(torch.log1p(F.pad(clock.diff(), (1, 0)))[:, None])
     return torch.cat(parts, 1)
+
+
+def between_windows(series: Sequence[Tensor], window: int) -> float:
+    """The share of the variance of series that is between windows: near 1 where levels wander, differ, or grow.
+
+    Args:
+        series: (T, D) each, NaN where missing.
+        window: number of steps.
+
+    Returns:
+        The mean of the channels; 0 for those that do not vary.
+    """
+    windows = [part for values in series for part in values.split(window)]
+    counts = torch.stack([(~part.isnan()).sum(0) for part in windows])
+    means = torch.stack([part.nan_to_num().sum(0) for part in windows]) / counts.clamp(min=1)
+    total = counts.sum(0).clamp(min=1)
+    center = (means * counts).sum(0) / total
+    between = ((means - center).square() * counts).sum(0) / total
+    steps = torch.cat([*series])
+    variance = (steps - center).nan_to_num().square().sum(0) / total
+    return float(torch.where(variance > 0, between / variance, torch.zeros_like(variance)).mean())
+
+
+def relative(inputs: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """A row whose first `size` inputs are relative to those of its first step, and the values of these.
+
+    A network that reads levels meets unknown ones in a series that grows or wanders.
+
+    Args:
+        inputs: (T, I).
+        size: D.
+
+    Returns:
+        (T, I), and (D,).
+    """
+    levels = inputs[0, :size].clone()
+    inputs = inputs.clone()
+    inputs[:, :size] -= levels
+    return inputs, levels
 
 
 def scale(values: Tensor, channels: Channels) -> Tensor:

@@ -15,7 +15,7 @@ from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError, located, program
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.ragged import is_padded
-from seqzoo.data.channels import model_inputs
+from seqzoo.data.channels import model_inputs, relative
 from seqzoo.data.examples import fit, split_source, token_ids
 from seqzoo.data.sources.finite import finite_number
 from seqzoo.data.sources.notes import given_frames
@@ -96,6 +96,7 @@ def encode_inputs(
     parents: list[Tensor] = []
     spans: list[tuple[int, int] | None] = []
     kept: list[list[str]] = []
+    levels: list[Tensor] = []
     for number, text in zip(lines, texts, strict=True):
         # messages about files name these
         with located(text.where if isinstance(text, Series) else "" if spec.given_as_files else f"line {number}"):
@@ -119,6 +120,9 @@ def encode_inputs(
                 steps, known = _steps(spec, text)
                 rows.append(steps[:known])
                 ahead.append(steps[known:])
+                if spec.channels is not None and spec.channels.window is not None:
+                    rows[-1], level = relative(steps[:known][-spec.channels.window :], spec.output_size)
+                    levels.append(level)
     lengths = torch.tensor([len(row) for row in rows])
     marked = torch.tensor(spans) if spec.marked else None
     inputs = pad_sequence(rows, batch_first=True)
@@ -126,6 +130,8 @@ def encode_inputs(
     batch = Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=kept or None)
     if parents:
         batch.parents = pad_sequence(parents, batch_first=True, padding_value=-1)
+    if levels:
+        batch.levels = torch.stack(levels)
     if any(map(len, ahead)):
         batch.ahead = pad_sequence(ahead, batch_first=True, padding_value=torch.nan)
     return batch

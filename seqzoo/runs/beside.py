@@ -184,14 +184,14 @@ def about_baseline(
     return [*rows, *(("remark", text) for text in remarks if text)]
 
 
-def next_step(experiment: Experiment, data: DataModule, updates: int, best_update: int, later_end: str) -> str:
+def next_step(experiment: Experiment, data: DataModule, updates: int, best_update: int | None, later_end: str) -> str:
     """What to try next if a network does not beat the baseline, from what the run shows; empty without a suggestion.
 
     Args:
         experiment: the configuration of the run.
         data: the data module, loaded.
         updates: number of updates.
-        best_update: the one after which validation was best.
+        best_update: the one after which validation was best; None: the last weights were kept, whatever it was.
         later_end: an override that makes the training longer.
     """
     untuned = experiment.choices.get("experiment", NONE) == NONE
@@ -199,14 +199,14 @@ def next_step(experiment: Experiment, data: DataModule, updates: int, best_updat
         return "choose the options that are not given from the training data by recipe=auto"
     if data.spec.text is not None and experiment.task.get("ngrams") == 0:
         return "mix the network with n-grams by task.ngrams=5"
-    if best_update >= STILL_IMPROVING * updates:
+    if best_update is not None and best_update >= STILL_IMPROVING * updates:
         return f"validation was still improving at the last update, so train for longer, for example {later_end}"
     inputs = data.spec.inputs
     if inputs is not None and inputs.unit == "words" and experiment.data.get("vectors", "") is None:
         return "start from pretrained word vectors by data.vectors=FILE"
     if data.splits()["train"] < FEW_EXAMPLES:
         return f"{data.splits()['train']:,} training examples are few for a network, so give more, or use the baseline"
-    if best_update <= 0.5 * updates:
+    if best_update is not None and best_update <= 0.5 * updates:
         best = f"validation was best after {best_update:,} of {updates:,} updates and then worse"
         return f"{best}, so regularise, for example by task.dropout=0.5, or lower backbone.hidden_size"
     return ""

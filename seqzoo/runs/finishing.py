@@ -65,7 +65,8 @@ def finish(
     _log_scores(run, data, session, scores, reports)
     batches = data.num_batches("train", position.epoch)
     later = later_end(position, session.settings, session.seconds, batches)
-    advice = partial(next_step, experiment, data, position.step, position.best_step, later)
+    best = None if session.settings.keep == "last" else position.best_step
+    advice = partial(next_step, experiment, data, position.step, best, later)
     baseline_rows = about_baseline(metrics, remark, task, advice)
     ending = describe_ending(session, batches)
     run.log("\n" + closing_table(run.folder, experiment, scores, session, cost, baseline_rows, ending))
@@ -83,7 +84,7 @@ def _load_best_weights(run: Run, data: DataModule, session: Session) -> None:
     with during(lambda: "while the model was calibrated on the validation split"):
         if calibrate(session.model, data, session.device, session.settings.precision):
             save_weights(run.folder / BEST, session.model, metadata)
-            run.log("the shares of network and n-grams have been fitted on the validation split")
+            run.log("shares, such as that of n-grams beside the network, have been fitted on the validation split")
 
 
 def _about_run(experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class Classification(Task):
         return torch.stack([self._of_network(features), of_ngrams], -1)
 
     @torch.no_grad()
-    def calibrate(self, encoded: Iterable[tuple[Batch, Features]]) -> bool:
+    def calibrate(self, model: Network, encoded: Iterable[tuple[Batch, Features]]) -> bool:
         """Fit the shares of network and n-grams."""
         if self.ngrams is None:
             return False

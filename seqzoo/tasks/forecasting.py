@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -14,15 +14,20 @@ from torch import Tensor
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import Outlook
 from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.state import reorder
 from seqzoo.metrics import MetricName
 from seqzoo.metrics.numeric_errors import MeanAbsoluteScaledError
 from seqzoo.network.heads.distributions import DistributionHead, MixtureHead, QuantileHead, levels
+from seqzoo.network.heads.linear_window import LinearWindow
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.tasks.example_lines import example_line
 from seqzoo.tasks.regression import SHOWN_STEPS, Regression, at_least_single, last_steps, rounded, with_bands, written
+
+SHARES = 1.0, 0.75, 0.5, 0.25, 0.0
+"""The shares of a network beside a linear model that are tried on the validation split."""
 
 
 class Forecasting(Regression):
@@ -46,6 +51,9 @@ class Forecasting(Regression):
         head: "point"; "quantiles" (`QuantileHead`); "mixture" of Gaussians (`MixtureHead`).
         components: number of Gaussians.
         paths: number of forecasts that are drawn from a distribution.
+        linear_window: number of last inputs that a linear model reads, to whose predictions those of the network are
+            added; 0: none. The linear model has a loss of its own, so that the network learns what it leaves, and after
+            training the network's share is chosen on the validation split.
 
     Raises:
         ValueError: the targets are not the next values of inputs.
@@ -57,6 +65,8 @@ class Forecasting(Regression):
     Communication, 2004, https://doi.org/10.1126/science.1091277
     Salinas, Flunkert, Gasthaus & Januschowski, DeepAR: Probabilistic Forecasting with Autoregressive Recurrent
     Networks, 2020 (sampled paths), https://doi.org/10.1016/j.ijforecast.2019.07.001
+    Lai, Chang, Yang & Liu, Modeling Long- and Short-Term Temporal Patterns with Deep Neural Networks, 2018 (the linear
+    model), https://arxiv.org/abs/1703.07015
     """
 
     acts_with: ClassVar[dict[str, str]] = {"components": "head=mixture", "paths": "head=quantiles,mixture"}
@@ -64,6 +74,7 @@ class Forecasting(Regression):
     example_answers = (["0.5"] * 100,)  # metrics may need as many steps
     legend = "last known values -> forecast   (target: the values that came)"
     needs_causal = True
+    share: Tensor
 
     def __init__(
         self,
@@ -74,6 +85,7 @@ class Forecasting(Regression):
         head: Literal["point", "quantiles", "mixture"] = "point",
         components: int = 3,
         paths: int = 100,
+        linear_window: int = 0,
         dropout: float = 0.0,
         washout: int = 0,
     ):
@@ -96,14 +108,73 @@ class Forecasting(Regression):
             )
             self.head = self.distribution = distribution
             self.loss_unit = distribution.loss_unit
+        self.linear = LinearWindow(spec.input_size, spec.output_size, linear_window) if linear_window else None
+        if self.linear is not None:
+            self.register_buffer("share", torch.ones(()))
+
+    def forward(self, features: Features, batch: Batch) -> Tensor:
+        return self._with_linear(super().forward(features, batch), self._real_inputs(batch))
+
+    def _real_inputs(self, batch: Batch) -> Tensor:
+        """The inputs, zero at padded steps."""
+        if not batch.padded or self.linear is None:
+            return batch.inputs
+        return batch.inputs.masked_fill(~mask(batch.lengths, batch.inputs.shape[1])[..., None], 0.0)
+
+    def _with_linear(self, scores: Tensor, inputs: Tensor) -> Tensor:
+        """Scores (B, T, P) of the network, to which the predictions of the linear model are added.
+
+        Args:
+            scores: (B, S, P), of the last S steps.
+            inputs: (B, T, I).
+        """
+        if self.linear is None:
+            return scores
+        linear = self.linear(inputs)[
+            :, -scores.shape[1] :
+        ].detach()  # it has a loss of its own, so that the network learns what it leaves
+        if self.distribution is None:
+            return linear + self.share * scores
+        return self.distribution.shifted(scores, linear)
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        if self.distribution is None:
-            return super().loss(scores, batch)
         known = self._known(batch)
-        losses = self.distribution.loss(at_least_single(scores), batch.required_targets, known)
-        steps = known.any(-1)
-        return Loss(losses.masked_fill(~steps, 0.0).sum(), steps.sum())
+        if self.distribution is None:
+            total, count = super().loss(scores, batch)
+        else:
+            losses = self.distribution.loss(at_least_single(scores), batch.required_targets, known)
+            steps = known.any(-1)
+            total, count = losses.masked_fill(~steps, 0.0).sum(), steps.sum()
+        if self.linear is not None and self.training:
+            errors = at_least_single(self.linear(self._real_inputs(batch))) - batch.required_targets
+            errors = errors.square().masked_fill(~known, 0.0).sum()
+            total = total + errors - errors.detach()
+        return Loss(total, count)
+
+    @torch.no_grad()
+    def calibrate(self, model: Network, encoded: Iterable[tuple[Batch, Features]]) -> bool:
+        """Fit the share of the network beside the linear model."""
+        if self.linear is None or self.distribution is not None:
+            return False
+        batches = [batch for batch, _ in encoded]
+
+        def error(share: float) -> float:
+            self.share.fill_(share)
+            total = 0.0
+            for batch in batches:
+                targets = self._forecast_steps(batch.required_targets, batch)
+                errors = (self.forecasts(model, batch)[0] - targets).square()
+                total += float(errors.masked_fill(targets.isnan(), 0.0).sum())
+            return total if math.isfinite(total) else math.inf
+
+        self.share.fill_(min(SHARES, key=error))
+        return True
+
+    def readout_rows(self, features: Features, batch: Batch) -> tuple[Tensor, Tensor]:
+        inputs, targets = super().readout_rows(features, batch)
+        if self.linear is None:
+            return inputs, targets
+        return inputs, targets - self.linear(self._real_inputs(batch))[self._known(batch).all(-1)]
 
     def average(self, scores: Sequence[Tensor]) -> Tensor:
         """The mean of predictions or quantiles. Mixtures have none of the same form: those of the first network."""
@@ -119,8 +190,11 @@ class Forecasting(Regression):
         names = [f"value {i}" for i in range(1, size + 1)] if channels is None else channels.names[:size]
         known = batch.lengths
         if batch.targets is not None:
-            known, true = self._known_steps(batch.lengths), self.in_units(self._forecast_steps(batch.targets, batch))
-        read, quantiles = self.in_units(batch.inputs[..., :size]), self._quantiles(model, batch)
+            known, true = (
+                self._known_steps(batch.lengths),
+                self.in_units(self._forecast_steps(batch.targets, batch), batch),
+            )
+        read, quantiles = self.in_units(batch.inputs[..., :size], batch), self._quantiles(model, batch)
         return [
             Outlook(names, read[row, :count], quantiles[row], None if true is None else true[row])
             for row, count in enumerate(known.tolist())
@@ -129,7 +203,7 @@ class Forecasting(Regression):
     def _quantiles(self, model: Network, batch: Batch) -> Tensor:
         """The forecast in units of the data, (B, horizon, D, Q): nine quantiles, or a single number."""
         networks = [model, *(model.other_networks if isinstance(model, Ensemble) else ())]
-        drawn = self.in_units(torch.cat([network.task.forecasts(network, batch) for network in networks]))
+        drawn = self.in_units(torch.cat([network.task.forecasts(network, batch) for network in networks]), batch)
         if self.distribution is None:
             return drawn.mean(0)[..., None]
         ranks = torch.tensor(levels(), dtype=drawn.dtype, device=drawn.device)
@@ -155,10 +229,13 @@ class Forecasting(Regression):
         # the same draws in every evaluation, whatever the training's random state
         generator = torch.Generator().manual_seed(0)
         predictions: list[Tensor] = []
+        read = batch.inputs[rows, :0] if self.linear is None else self.linear.last_inputs(batch.inputs, known)[rows]
         for step in range(self.horizon):
             if step:
-                outputs, state = model.step(self._next_inputs(predictions[-1], ahead[:, step - 1]), state)
-            scores = self.head(self.dropout(outputs))
+                inputs = self._next_inputs(predictions[-1], ahead[:, step - 1])
+                outputs, state = model.step(inputs, state)
+                read = torch.cat([read[:, 1:], inputs[:, None]], 1)
+            scores = self._with_linear(self.head(self.dropout(outputs))[:, None], read)[:, 0]
             drawn = scores if self.distribution is None else self.distribution.sample(scores, generator)
             predictions.append(drawn)
         return torch.stack(predictions, 1).unflatten(0, (count, -1))
@@ -173,7 +250,7 @@ class Forecasting(Regression):
                 inputs[place] = self._next_inputs(predictions[-1], inputs[place])
             read = replace(batch, inputs=inputs, lengths=known + step, padded=True)
             predictions.append(predict(read)[rows, known + step - 1].to(inputs))
-        return written(self.in_units(torch.stack(predictions, 1)))
+        return written(self.in_units(torch.stack(predictions, 1), batch))
 
     def _inputs_ahead(self, batch: Batch, known: Tensor) -> Tensor:
         """The inputs (B, horizon - 1, I) of the steps of the forecast, of which the first D are replaced.
@@ -221,7 +298,7 @@ class Forecasting(Regression):
         """One line per row: the last known values -> the forecast   (target: the values that came)."""
         known = batch.lengths if batch.targets is None else self._known_steps(batch.lengths)
         targets = self.references(batch) if batch.targets is not None else [None] * batch.size
-        values = self.in_units(batch.inputs[..., : self.spec.output_size])
+        values = self.in_units(batch.inputs[..., : self.spec.output_size], batch)
         return [
             example_line(last_steps(row, length), _first([*p.answer]), None if target is None else _first(target))
             for row, length, p, target in zip(values, known.tolist(), predictions, targets, strict=True)
@@ -229,7 +306,7 @@ class Forecasting(Regression):
 
     def answers(self, numbers: Tensor, batch: Batch) -> list:
         """The steps of numbers (B, T, D) that are forecast, in the units of the data."""
-        return written(self.in_units(self._forecast_steps(numbers, batch)))
+        return written(self.in_units(self._forecast_steps(numbers, batch), batch))
 
     def _forecast_steps(self, numbers: Tensor, batch: Batch) -> Tensor:
         """The last `horizon` steps of each row of numbers (B, T, D)."""

@@ -192,7 +192,7 @@ class LanguageModeling(WritingTask):
         return scores.masked_fill(~mask(batch.lengths, scores.shape[1]), 0.0)
 
     @torch.no_grad()
-    def calibrate(self, encoded: Iterable[tuple[Batch, Features]]) -> bool:
+    def calibrate(self, model: Network, encoded: Iterable[tuple[Batch, Features]]) -> bool:
         """Fit the shares of network and n-grams in the mixture."""
         if self.ngrams is None:
             return False

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.masking import mask
@@ -101,7 +102,7 @@ class Regression(Task):
 
     def answers(self, numbers: Tensor, batch: Batch) -> list:
         """Numbers of the shape of the targets as answers, in the units of the data."""
-        rows = written(self.in_units(numbers))
+        rows = written(self.in_units(numbers, batch))
         if not self.spec.per_step:
             return rows
         return [row[self.washout : length] for row, length in zip(rows, batch.lengths.tolist(), strict=True)]
@@ -109,15 +110,22 @@ class Regression(Task):
     def answers_by(self, predict: Callable[[Batch], Tensor], batch: Batch) -> list:
         return self.answers(predict(batch), batch)
 
-    def in_units(self, numbers: Tensor) -> Tensor:
-        """Targets per step (..., D), which are scaled like inputs, in the units of the data."""
+    def in_units(self, numbers: Tensor, batch: Batch) -> Tensor:
+        """Targets per step (..., B, T, D), which are scaled like inputs, in the units of the data."""
         channels = self.spec.channels
-        return numbers if channels is None or not self.spec.per_step else _unscaled(numbers, channels)
+        if channels is None or not self.spec.per_step:
+            return numbers
+        return _unscaled(numbers if batch.levels is None else numbers + batch.levels[:, None], channels)
 
     def values_read(self, batch: Batch) -> Tensor:
         """The measurements (B, T, C) of the inputs, in the units of the data."""
         channels = self.spec.channels
-        return batch.inputs if channels is None else _unscaled(batch.inputs[..., : len(channels.names)], channels)
+        if channels is None:
+            return batch.inputs
+        values = batch.inputs[..., : len(channels.names)]
+        if batch.levels is not None:
+            values = values + F.pad(batch.levels, (0, values.shape[-1] - batch.levels.shape[-1]))[:, None]
+        return _unscaled(values, channels)
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
         """One line per row: the last inputs -> the last prediction   (target: the true value)."""

@@ -88,7 +88,7 @@ def calibrate(model: Model, data: DataModule, device: torch.device, precision: s
     for network in model.networks:
         if isinstance(network.task, Calibrates):
             with evaluating(network), autocast(precision, device):
-                changed |= network.task.calibrate(_encoded(network, data, "validation", device, precision))
+                changed |= network.task.calibrate(network, _encoded(network, data, "validation", device, precision))
     return changed
 
 

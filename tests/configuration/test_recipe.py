@@ -285,3 +285,16 @@ def test_a_new_kind_of_data_is_one_class_and_an_unknown_one_has_the_general_rule
     differing = {path for path, value in values["stories"].items() if value != values["unheard_of"][path]}
     assert values["stories"]["training.epochs"] == 7
     assert differing == {"training.epochs", "training.warmup_steps", "training.validate_every"}
+
+
+def test_a_series_whose_level_wanders_is_relative(tmp_path: Path) -> None:
+    def choices_for(values: list[float], *overrides: str) -> dict[str, Any]:
+        (tmp_path / "series.csv").write_text("x\n" + "".join(f"{value}\n" for value in values))
+        train = f"data.train={tmp_path / 'series.csv'}"
+        return chosen("task=forecasting", "data=forecast_files", train, "data.window=20", *overrides)[1]
+
+    grows, swings = [float(step) for step in range(200)], [float(step % 10) for step in range(200)]
+    assert choices_for(grows)["data.relative"] is True
+    assert "data.relative" not in choices_for(swings)
+    assert choices_for(swings)["task.linear_window"] == 20
+    assert choices_for(swings)["training.keep"] == "last", "the network's share is fitted after the training"

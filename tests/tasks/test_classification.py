@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts.batch import Batch, Features
@@ -183,8 +183,8 @@ def test_calibration_gives_a_classifier_that_knows_nothing_no_share() -> None:
         task.head.weight.zero_()
         task.head.bias.copy_(torch.tensor([9.0, -9.0, 9.0, -9.0, 9.0]))
     before = task.loss(task(features, batch), batch).total
-    assert task.calibrate([(batch, features)] * 10)
+    assert task.calibrate(nn.Identity(), [(batch, features)] * 10)
     of_network, of_ngrams = task.shares.tolist()
     assert of_network < 0.1 < 0.5 < of_ngrams
     assert task.loss(task(features, batch), batch).total < before
-    assert not head().calibrate([(batch, features)])
+    assert not head().calibrate(nn.Identity(), [(batch, features)])

@@ -17,7 +17,7 @@ import seqzoo
 from seqzoo.contracts.batch import Batch, Prediction
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import Channels, DataSpec
-from seqzoo.data.examples import encode_inputs
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.metrics import create_metric
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.tasks.forecasting import Forecasting
@@ -31,8 +31,11 @@ def model_of(horizon: int, *more: str) -> tuple[seqzoo.Model, Batch]:
     return model.eval(), next(data.batches("validation"))
 
 
-def test_a_forecast_feeds_back_its_own_outputs() -> None:
-    model, batch = model_of(4)
+@pytest.mark.parametrize("steps", [0, 5, 30])
+def test_a_forecast_feeds_back_its_own_outputs(steps: int) -> None:
+    model, batch = model_of(4, f"task.linear_window={steps}")
+    if steps:
+        nn.init.normal_(model.task.linear.weight, std=0.2)
     read = batch.inputs[:, :17].clone()
     for _ in range(4):
         last = model.scores(Batch(read, torch.full((2,), read.shape[1]), padded=False))[:, -1:]
@@ -54,6 +57,59 @@ def test_rows_of_different_length() -> None:
     torch.testing.assert_close(model.task.forecasts(model, batch)[:, 1:], expected)
     references = model.task.references(batch)
     assert [float(text) for text in references[1]] == pytest.approx(batch.targets[1, 8:12, 0].tolist(), rel=1e-6)
+
+
+def test_the_linear_model_learns_alone_and_the_network_what_it_leaves() -> None:
+    model, batch = model_of(4, "task.linear_window=3")
+    model.train()
+    linear = model.task.linear(batch.inputs)
+    expected = torch.autograd.grad((linear - batch.targets).square().sum(), model.task.linear.weight)[0]
+    loss, _ = model.loss(batch, None)
+    loss.total.backward()
+    torch.testing.assert_close(model.task.linear.weight.grad, expected)
+    rest = batch.targets - linear.detach()
+    outputs = model.encode(batch).outputs
+    torch.testing.assert_close(loss.total.detach(), (model.task.head(outputs) - rest).square().sum().detach())
+    torch.testing.assert_close(model.task.readout_rows(model.encode(batch), batch)[1], rest.flatten(0, 1))
+
+
+def test_a_linear_model_is_persistence_at_first() -> None:
+    model, batch = model_of(4, "task.linear_window=3")
+    model.task.share.fill_(0)
+    torch.testing.assert_close(model.scores(batch), batch.inputs)
+
+
+def test_the_share_of_a_network_that_knows_nothing_is_zero() -> None:
+    model, batch = model_of(4, "task.linear_window=3")
+    nn.init.constant_(model.task.head.bias, 9.0)
+    assert model.task.calibrate(model, [(batch, model.encode(batch))])
+    assert model.task.share == 0
+    model.task.head = Rest(model, batch)
+    assert model.task.calibrate(model, [(batch, model.encode(batch))])
+    assert model.task.share == 1
+
+
+class Rest(nn.Module):
+    """What persistence leaves, as an output layer: the change of a series at each step of a forecast."""
+
+    def __init__(self, model: seqzoo.Model, batch: Batch):
+        super().__init__()
+        self.values = iter(model.task._forecast_steps(batch.targets - batch.inputs, batch).unbind(1) * 5)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return next(self.values)
+
+
+def test_padding_has_no_influence_on_a_linear_model() -> None:
+    model, batch = model_of(4, "task.linear_window=3")
+    model.train()
+    batch = Batch(batch.inputs.clone(), torch.tensor([20, 12]), batch.targets)
+    model.loss(batch, None)[0].total.backward()
+    expected = model.task.linear.weight.grad.clone()
+    batch.inputs[1, 12:] = torch.nan
+    model.zero_grad()
+    model.loss(batch, None)[0].total.backward()
+    torch.testing.assert_close(model.task.linear.weight.grad, expected)
 
 
 def test_without_targets_a_forecast_begins_after_the_row() -> None:

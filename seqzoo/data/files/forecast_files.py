@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 from seqzoo.contracts.errors import DataError, closest
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey, measure_steps
-from seqzoo.data.channels import fit_channels, model_inputs, scale
+from seqzoo.data.channels import between_windows, fit_channels, model_inputs, relative, scale
 from seqzoo.data.checks import check_at_least_one
 from seqzoo.data.files.series_base import EXPECTED_CHANNELS, Row, SeriesData
 from seqzoo.data.sources.series_content import Series, SeriesFile
@@ -48,6 +48,7 @@ class ForecastFiles(SeriesData):
             be known in advance, such as the day of the week.
         horizon: number of steps that are forecast.
         window: number of steps that are read before a forecast.
+        relative: whether the forecast channels of each row are relative to its first step.
         folds: number of test splits, each of `test_fraction`, which follow each other at the end of each series
             (rolling origin). None: one.
         fold: which of them is the test split, from 0; nothing after it is read, so that earlier folds train on less.
@@ -58,6 +59,7 @@ class ForecastFiles(SeriesData):
     targets: list[str] | None = None
     horizon: int = 1
     window: int = 100
+    relative: bool = False
     validation_fraction: float = 0.15
     test_fraction: float = 0.15
     folds: int | None = None
@@ -86,11 +88,20 @@ class ForecastFiles(SeriesData):
         return DataSpec("regression", EXPECTED_CHANNELS, len(self.targets or ()) or 1, per_step=True, next_values=True)
 
     def survey(self) -> Survey:
-        parts, _ = self._prepared()
+        parts, spec = self._prepared()
         rows = {split: [*self._windows(split, of_split)] for split, of_split in parts.items()}
         lengths = [end - begin for _, begin, end in rows["train"]]
-        held_out = len(rows.get("validation", ()))
-        return Survey("regression", len(lengths), held_out, measure_steps(lengths), numbers=True, ahead=True)
+        held_out = len(rows.get("validation", ())) * self.horizon
+        series = [part.series.values[: part.end, : spec.output_size] for part in parts["train"]]
+        return Survey(
+            "regression",
+            len(lengths),
+            held_out,
+            measure_steps(lengths),
+            numbers=True,
+            ahead=True,
+            wandering=between_windows(series, self.window),
+        )
 
     def load(self, spec: DataSpec | None = None) -> None:
         parts, fitted = self._prepared()
@@ -111,7 +122,7 @@ class ForecastFiles(SeriesData):
         values = [part.series.values[: part.end] for part in parts["train"]]
         times = [None if part.series.times is None else part.series.times[: part.end] for part in parts["train"]]
         self._remark_constant(train, values)
-        channels = fit_channels(train.channels, values, times, self.scale)
+        channels = fit_channels(train.channels, values, times, self.scale, self.window if self.relative else None)
         size = len(train.channels) if self.targets is None else len(self.targets)
         return parts, DataSpec(
             "regression", channels.input_size, size, per_step=True, channels=channels, next_values=True
@@ -167,13 +178,13 @@ class ForecastFiles(SeriesData):
         assert channels is not None, "the spec of this data has channels"
         inputs = {id(part.series): model_inputs(part.series.values, part.series.times, channels) for part in parts}
         scaled = {id(part.series): scale(part.series.values, channels)[:, : self.spec.output_size] for part in parts}
-        rows = [
-            Row(
-                inputs[id(series)][begin : end - 1].to(self.float_type),
-                scaled[id(series)][begin + 1 : end].to(self.float_type),
-            )
-            for series, begin, end in self._windows(split, parts)
-        ]
+        rows = []
+        for series, begin, end in self._windows(split, parts):
+            row, targets, levels = inputs[id(series)][begin : end - 1], scaled[id(series)][begin + 1 : end], None
+            if self.relative:
+                row, levels = relative(row, self.spec.output_size)
+                targets, levels = targets - levels, levels.to(self.float_type)
+            rows.append(Row(row.to(self.float_type), targets.to(self.float_type), levels))
         if not rows:
             raise self._too_short(split, parts)
         return evenly(rows, self.limit)

@@ -28,10 +28,11 @@ EXPECTED_CHANNELS = 100
 
 
 class Row(NamedTuple):
-    """A sequence of inputs (T, I) and its target: (), (T,), (D,) or (T, D)."""
+    """A sequence of inputs (T, I) and its target: (), (T,), (D,) or (T, D); levels: see `Batch`."""
 
     inputs: Tensor
     target: Tensor
+    levels: Tensor | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -79,7 +80,14 @@ class SeriesData(GivenSplits, Files, BucketedData):
         lengths = torch.tensor([len(values) for values in inputs])
         per_step = self.spec.kind == "tagging" or self.spec.per_step
         joined = pad_sequence(targets, batch_first=True) if per_step else torch.stack(targets)
-        return Batch(pad_sequence(inputs, batch_first=True), lengths, joined, padded=is_padded(lengths))
+        levels = [level for row in rows if (level := self._rows[split][row].levels) is not None]
+        return Batch(
+            pad_sequence(inputs, batch_first=True),
+            lengths,
+            joined,
+            padded=is_padded(lengths),
+            levels=torch.stack(levels) if levels else None,
+        )
 
     def _read_files(self) -> dict[str, SeriesFile]:
         """The files of the splits, which have the same channels and the same kind of labels."""

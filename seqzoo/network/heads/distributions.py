@@ -44,6 +44,10 @@ class DistributionHead(nn.Module):
         """
 
     @abstractmethod
+    def shifted(self, parameters: Tensor, values: Tensor) -> Tensor:
+        """The parameters of the distributions of the numbers plus values (..., D)."""
+
+    @abstractmethod
     def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
         """A draw from each distribution: (..., P) -> (..., D); generator: on the CPU."""
 
@@ -78,6 +82,9 @@ class QuantileHead(DistributionHead):
         errors = targets.masked_fill(~known, 0.0)[..., None] - self._by_number(parameters)
         pinball = torch.maximum(self.levels * errors, (self.levels - 1) * errors)
         return (2 * pinball.mean(-1)).masked_fill(~known, 0.0).sum(-1)
+
+    def shifted(self, parameters: Tensor, values: Tensor) -> Tensor:
+        return (self._by_number(parameters) + values[..., None]).flatten(-2)
 
     def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
         quantiles = self._by_number(parameters).sort(-1).values
@@ -117,11 +124,15 @@ class MixtureHead(DistributionHead):
     def forward(self, features: Tensor) -> Tensor:
         return self.linear(features)
 
+    @property
+    def _sizes(self) -> list[int]:
+        """The numbers of log-weights, means and deviations."""
+        return [self.components, *[self.components * self.output_size] * 2]
+
     def parts(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-weights (..., K), means and standard deviations (..., K, D)."""
         shape = (self.components, self.output_size)
-        sizes = [self.components, *[self.components * self.output_size] * 2]
-        weights, means, deviations = parameters.split(sizes, -1)
+        weights, means, deviations = parameters.split(self._sizes, -1)
         deviations = F.softplus(deviations.unflatten(-1, shape)) + NARROWEST
         return weights.log_softmax(-1), means.unflatten(-1, shape), deviations
 
@@ -131,6 +142,11 @@ class MixtureHead(DistributionHead):
         densities = -0.5 * distances.square() - deviations.log() - 0.5 * math.log(2 * math.pi)
         densities = densities.masked_fill(~known[..., None, :], 0.0).sum(-1)
         return -(weights + densities).logsumexp(-1)
+
+    def shifted(self, parameters: Tensor, values: Tensor) -> Tensor:
+        weights, means, deviations = parameters.split(self._sizes, -1)
+        means = means.unflatten(-1, (self.components, self.output_size)) + values[..., None, :]
+        return torch.cat([weights, means.flatten(-2), deviations], -1)
 
     def sample(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
         weights, means, deviations = self.parts(parameters)

@@ -13,8 +13,12 @@ import numpy
 import pytest
 import torch
 
+import seqzoo
 from seqzoo.contracts.errors import DataError
+from seqzoo.data.channels import between_windows
 from seqzoo.data.files.forecast_files import ForecastFiles
+from seqzoo.data.raw_inputs import encode_inputs
+from seqzoo.data.sources.series_content import Series
 from tests.conftest import Done
 
 
@@ -173,3 +177,41 @@ def test_inputs_that_are_known_in_advance_are_read_from_steps_without_values(
     assert "it needs them for 2 steps ahead, where a series has 0" in refused.err
     forecast = command("predict", "run", "--series", "known.csv")
     assert len(forecast.out.splitlines()) == 1 + 3, forecast.err  # a table with a row per step
+
+
+def test_relative_rows_begin_at_zero_and_have_the_units_of_the_data(tmp_path: Path) -> None:
+    data = loaded(tmp_path, relative=True, scale=True, targets=["x"])
+    channels = data.spec.channels
+    assert channels.window == 10
+    assert channels.scales[0] == 5, "the root mean square of changes over half a window"
+    for batch in data.plain_batches("test"):
+        values = (batch.inputs[..., 0] + batch.levels) * channels.scales[0] + channels.means[0]
+        torch.testing.assert_close(values[:, 1:], values[:, :1] + torch.arange(1.0, batch.inputs.shape[1]))
+        torch.testing.assert_close(batch.inputs[:, 0, 0], torch.zeros(batch.size))
+        torch.testing.assert_close(batch.targets[..., 0], batch.inputs[..., 0] + 1 / 5)
+        assert batch.inputs[:, 0, 1].abs().min() > 0, "the other channel is not relative"
+
+
+def test_a_relative_model_forecasts_the_same_changes_at_any_level(tmp_path: Path) -> None:
+    waves = [math.sin(step / 3) + step / 20 for step in range(100)]
+    (tmp_path / "waves.csv").write_text("x\n" + "".join(f"{value}\n" for value in waves))
+    model, data = seqzoo.build(
+        "task=forecasting", "data=forecast_files", f"data.train={tmp_path / 'waves.csv'}", "data.relative=true",
+        "data.window=10", "task.horizon=4", "task.linear_window=3", "recipe=none",
+    )  # fmt: skip
+    series = torch.tensor(waves[:30], dtype=torch.float64)[:, None]
+
+    def forecast(values: torch.Tensor) -> list[float]:
+        batch = encode_inputs(data.spec, [Series(values, None, None, 1)])
+        assert batch.inputs.shape[1] == 10, "only the window before the forecast is read"
+        return [float(text) for text in model.eval().task.decode(model, batch)[0].answer]
+
+    assert forecast(series + 1000) == pytest.approx([value + 1000 for value in forecast(series)])
+    assert forecast(series) == pytest.approx(forecast(series[12:]))
+
+
+def test_the_share_of_variance_between_windows() -> None:
+    assert between_windows([torch.tensor([[0.0], [2.0], [0.0], [2.0]])], 2) == 0
+    assert between_windows([torch.tensor([[0.0], [0.0], [2.0], [2.0]])], 2) == 1
+    assert between_windows([torch.tensor([[0.0], [2.0]]), torch.tensor([[4.0], [6.0]])], 2) == pytest.approx(0.8)
+    assert between_windows([torch.tensor([[0.0, 3.0], [math.nan, 3.0], [2.0, 3.0]])], 2) == 0.5

@@ -41,6 +41,14 @@ def test_draws_of_a_mixture_have_its_moments() -> None:
     torch.testing.assert_close(drawn.var(), variance, rtol=0.05, atol=0)
 
 
+def test_shifted_distributions_have_the_loss_of_targets_that_are_shifted_back() -> None:
+    for head in (MixtureHead(4, 2, components=3), QuantileHead(4, 2)):
+        parameters, targets, values = head(torch.randn(5, 4)), torch.randn(5, 2), torch.randn(5, 2)
+        known = torch.ones(5, 2).bool()
+        losses = head.loss(head.shifted(parameters, values), targets, known)
+        torch.testing.assert_close(losses, head.loss(parameters, targets - values, known))
+
+
 def test_the_pinball_loss_by_hand() -> None:
     head = QuantileHead(4, 1)
     parameters = torch.zeros(1, QUANTILES)
