@@ -83,17 +83,20 @@ class Cell(nn.Module):
         """
 
     def compose(self, p: Tensor, children: Children) -> tuple[Tensor, State]:
-        """The equations of one node of a tree with children; a leaf is a step from the initial state.
+        """The equations of one node of a tree.
 
-        By default it is a step from the sum of the children's states, which makes a network over trees of any cell.
+        By default it is a step from the sum of the children's states, or from the initial state if there are none,
+        which makes a network over trees of any cell.
 
         Args:
             p: projected input of M nodes, shape (M, P).
-            children: of these nodes.
+            children: of these nodes; of leaves, none.
 
         Returns:
             The outputs (M, O) and states of the nodes.
         """
+        if children.each == 0:
+            return self.step(p, self.initial_state(children.count))
         return self.step(p, map_state(children.summed, children.state))
 
     def scan(self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None) -> tuple[Tensor, State]:
@@ -120,8 +123,8 @@ class Cell(nn.Module):
             raise misshaped(self, x)
         if isinstance(steps, Steps) and steps.parents is not None:
             supported(steps, self)
-            state, _ = self.checked(x, state, steps.lengths)
-            return Forest(x, steps).up(self, x, state)
+            first, _ = self.checked(x, state, steps.lengths)
+            return Forest(x, steps).up(self, x, None if state is None else first)
         return self.by_segments(self, x, state, steps)
 
     def unroll(

@@ -36,11 +36,15 @@ class ChildSumTreeLSTM(LSTM):
 
     def compose(self, p: Tensor, children: Children) -> tuple[Tensor, State]:
         (h, c), size = children.state, self.hidden_size
-        total = children.summed(h)
-        of_i, of_f, of_g_o = self.weight_hh.split([size, size, 2 * size])
-        p_i, p_f, p_g_o = (p + self.bias_hh).split([size, size, 2 * size], dim=-1)
-        g, o = (p_g_o + F.linear(total, of_g_o)).chunk(2, dim=-1)
-        f = torch.sigmoid(children.of_nodes(p_f) + F.linear(h, of_f))
-        c = torch.sigmoid(p_i + F.linear(total, of_i)) * torch.tanh(g) + children.summed(f * c)
+        i, p_f, g_o = (p + self.bias_hh).split([size, size, 2 * size], dim=-1)
+        if children.each == 0:
+            g, o = g_o.chunk(2, dim=-1)
+            c = torch.sigmoid(i) * torch.tanh(g)
+        else:
+            of_i, of_f, of_g_o = self.weight_hh.split([size, size, 2 * size])
+            total = children.summed(h)
+            g, o = (g_o + F.linear(total, of_g_o)).chunk(2, dim=-1)
+            f = torch.sigmoid(children.of_nodes(p_f) + F.linear(h, of_f))
+            c = torch.sigmoid(i + F.linear(total, of_i)) * torch.tanh(g) + children.summed(f * c)
         h = torch.sigmoid(o) * torch.tanh(c)
         return h, (h, c)

@@ -87,4 +87,6 @@ class NaryCell(Cell):
 
     def recur(self, h: Tensor) -> Tensor:
         """The part of the first k children in all gates: (M, kH) -> (M, RH)."""
-        return F.linear(h, self.weight_hh[:, : h.shape[-1]])
+        width = h.shape[-1]
+        # a slice of all columns would cost a copy of their gradient
+        return F.linear(h, self.weight_hh if width == self.weight_hh.shape[1] else self.weight_hh[:, :width])

@@ -41,11 +41,12 @@ class NaryTreeLSTM(NaryCell):
 
     def node(self, p: Tensor, *parts: Tensor) -> tuple[Tensor, State]:
         (h, c), size = parts, self.hidden_size
-        of_children = self.recur(h)
-        i, g, o = (p[..., : 3 * size] + of_children[..., : 3 * size]).chunk(3, dim=-1)
-        kept = torch.sigmoid(i) * torch.tanh(g)
-        for place, of_child in enumerate(c.split(size, dim=-1)):
-            first = (3 + place) * size
-            kept = kept + torch.sigmoid(p[..., 3 * size :] + of_children[..., first : first + size]) * of_child
+        p_i, p_g, p_o, p_f = p.chunk(4, dim=-1)
+        of_i, of_g, of_o, *of_f = self.recur(h).split(size, dim=-1)
+        kept = torch.sigmoid(p_i + of_i) * torch.tanh(p_g + of_g)
+        o = p_o + of_o
+        children = c.split(size, dim=-1) if c.shape[-1] else ()
+        for of_gate, of_child in zip(of_f, children, strict=False):
+            kept = kept + torch.sigmoid(p_f + of_gate) * of_child
         h = torch.sigmoid(o) * torch.tanh(kept)
         return h, (h, kept)

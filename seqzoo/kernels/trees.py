@@ -33,7 +33,7 @@ class Children:
         node: (C,), the node that each child belongs to, from 0 to M - 1.
         place: (C,), the place of each child among those of its node, from 0.
         count: M.
-        each: the number of children of every node; None: it differs, or is not known.
+        each: the number of children of every node; 0: the nodes are leaves; None: it differs, or is not known.
     """
 
     state: State
@@ -46,7 +46,7 @@ class Children:
         """The sum over the children of each node: (C, ...) -> (M, ...)."""
         if self.each == 1:
             return values
-        if self.each is not None:
+        if self.each:
             return values.unflatten(0, (self.count, self.each)).sum(1, dtype=values.dtype)
         return values.new_zeros(self.count, *values.shape[1:]).index_add(0, self.node, values)
 
@@ -67,14 +67,14 @@ class Children:
         Raises:
             ValueError: a node has more children than there are places.
         """
-        most = self.each or int(self.place.max()) + 1
+        most = int(self.place.max()) + 1 if self.each is None else self.each
         if most > places:
             raise ValueError(
                 f"a node has {most} children, and the cell has places for {places}: raise cell.children, or choose a "
                 "cell that sums over children, such as cell=child_sum_tree_lstm"
             )
         if self.each is not None:
-            return values.reshape(self.count, -1)
+            return values.reshape(self.count, self.each * values.shape[1])
         empty = values.new_zeros(self.count * places, values.shape[1])
         return empty.index_copy(0, self.node * places + self.place, values).view(self.count, -1)
 
@@ -107,26 +107,26 @@ class Forest:
         above = parents.numpy().ravel()[self._step]
         self._parent = numpy.where(above < 0, -1, above + self._first[self._row])
 
-    def up(self, cell: Stepping, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def up(self, cell: Stepping, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Run a cell from the leaves to the roots.
 
         Args:
             cell: composes the states of children.
             x: input of the nodes, (B, T, I).
-            state: (B, ...), from which each leaf of a row starts.
+            state: (B, ...), from which each leaf of a row starts; None: the initial state.
 
         Returns:
             Outputs (B, T, O), zero at padded steps, and the state of the last node of each row, its root.
         """
         if not len(self._parent):
-            return x.new_zeros(*self.shape, cell.output_size), state
+            return x.new_zeros(*self.shape, cell.output_size), self._given(cell, state)
         order, steps, starting_rows, levels, ends = self._upward
         outputs, waiting = [], [[] for _ in range(len(levels) + 1)]  # type: ignore[var-annotated]
         for number, (level, p) in enumerate(zip(levels, self._project(cell, x, steps, order.counts), strict=True)):
-            if number == 0:
+            if number == 0 and state is not None:
                 output, after = step_results.step(cell, p, reorder(state, starting_rows))
             else:
-                below, waiting[number] = _joined(waiting[number]), []
+                below, waiting[number] = _joined(waiting[number] or [cell.initial_state(0)]), []
                 below = below if level.order is None else reorder(below, level.order)
                 children = Children(below, level.node, level.place, order.counts[number], level.each)
                 output, after = step_results.compose(cell, p, children)
@@ -134,7 +134,7 @@ class Forest:
             pieces = zip(*(part.split(level.sizes) for part in flatten(after)), strict=True)
             for destination, piece in zip(level.destinations, pieces, strict=True):
                 waiting[destination].append(unflatten(list(piece), after))
-        return self._arrange(outputs, order), self._leave(_joined(waiting[-1]), ends, state)
+        return self._arrange(outputs, order), self._leave(_joined(waiting[-1]), ends, self._given(cell, state))
 
     def down(self, cell: Stepping, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Run a cell from the roots to the leaves: the state of each node follows that of its parent.
@@ -157,6 +157,9 @@ class Forest:
             outputs.append(output)
             states.append(after)
         return self._arrange(outputs, order), self._leave(_joined(states), ends, state)
+
+    def _given(self, cell: Stepping, state: State | None) -> State:
+        return step_results.first_state(cell, self.shape[0]) if state is None else state
 
     @cached_property
     def _depth(self) -> Array:

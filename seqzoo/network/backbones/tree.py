@@ -56,12 +56,18 @@ class Tree(Recurrent):
         if steps.parents is None:
             return super().forward(x, steps, state)
         initial = self.initial_state(x.shape[0])
+        is_given = state is not None or self.first_state is not None
         states = initial if state is None else checked_state(state, initial)
         forest, following = Forest(x, steps), []
         for depth, (layer, entering) in enumerate(zip(self.layers, states, strict=True)):
             read = x if depth == 0 else self.dropout(x)
-            runs = zip((forest.up, forest.down), layer.directions, entering, strict=False)
-            outputs, after = zip(*(run(cell, read, begin) for run, cell, begin in runs), strict=True)
-            x = self.connect(depth, outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1), x)
-            following.append(after)
+            # without a state, a cell need not multiply it with its weights at the leaves
+            outputs, after = forest.up(layer.directions[0], read, entering[0] if is_given else None)
+            of_directions = [after]
+            if len(layer) > 1:
+                downwards, after = forest.down(layer.directions[1], read, entering[1])
+                outputs = torch.cat([outputs, downwards], -1)
+                of_directions.append(after)
+            x = self.connect(depth, outputs, x)
+            following.append(tuple(of_directions))
         return x, tuple(following)
