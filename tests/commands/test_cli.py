@@ -36,8 +36,9 @@ TEXTS = {
     "verse": "青山",
     "polyphony": "C4+E4+G4",
     "transcription": "tones.wav",
+    "tree_classification": "( ( it) ( ( is) ( bad)))",
 }
-FROM_FILES = ("captioning", "transcription")
+COMPLETE = ("captioning", "transcription", "tree_classification")  # nothing can be added at their end
 NUMBERS = ("regression", "forecasting")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -70,7 +71,7 @@ def test_a_run_directory_holds_everything(runs: Runs, task: str) -> None:
     files = content(runs[task])
     events = [name for name in files if name.startswith("events.out.tfevents")]
     expected = {"config.yaml", "spec.json", "metrics.json", "curves.jsonl", "train.log", "checkpoints/last.pt", ".lock"}
-    reads_tokens = task not in (*FROM_FILES, *NUMBERS, "polyphony")
+    reads_tokens = task not in (*COMPLETE, *NUMBERS, "polyphony")
     projector = {"embeddings.tsv", "tokens.tsv", "projector_config.pbtxt"} if reads_tokens else set()
     assert set(files) == {*expected, *projector, "checkpoints/best.safetensors", *events}
     assert len(events) == 1
@@ -138,7 +139,7 @@ def test_predict_reads_arguments_or_standard_input(runs: Runs, task: str, comman
     with wave.open(TEXTS["transcription"], "wb") as file:
         file.setparams((1, 2, 4_000, 0, "NONE", ""))
         file.writeframes(numpy.random.default_rng(0).integers(-9_000, 9_000, 2_000, numpy.int16).tobytes())
-    more = dict.fromkeys(FROM_FILES, "") | dict.fromkeys(NUMBERS, ", 0.2") | {"verse": "白雲", "polyphony": " D4"}
+    more = dict.fromkeys(COMPLETE, "") | dict.fromkeys(NUMBERS, ", 0.2") | {"verse": "白雲", "polyphony": " D4"}
     texts = [TEXTS[task], TEXTS[task] + more.get(task, " zzz")]
     from_arguments = command("predict", runs[task], *texts, "--json")
     from_input = command("predict", runs[task], "--json", stdin="".join(f"{text}\n" for text in texts))
