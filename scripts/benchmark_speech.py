@@ -29,7 +29,8 @@ from seqzoo.analysis.result_tables import write_table
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.experiment import Training, compose
 from seqzoo.contracts.batch import PAD, Batch
-from seqzoo.contracts.parts import DataModule, Encoder, Network
+from seqzoo.contracts.data_module import DataModule
+from seqzoo.contracts.parts import Encoder, Network
 from seqzoo.runs.provenance import commit, hardware
 from seqzoo.training import loop
 from seqzoo.training.session import Session

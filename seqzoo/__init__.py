@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from seqzoo.configuration.experiment import compose
     from seqzoo.configuration.overrides import build
     from seqzoo.contracts.batch import Batch, Features, Loss, Prediction, State
-    from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
+    from seqzoo.contracts.data_module import DataModule
+    from seqzoo.contracts.parts import Backbone, Encoder, Metric, Task
     from seqzoo.contracts.spec import DataSpec
     from seqzoo.contracts.steps import Steps
     from seqzoo.learning.rule import LearningRule
@@ -80,7 +81,8 @@ _HOMES = {
     "create_cell": "seqzoo.configuration.building",
     "Cell": "seqzoo.cells.cell",
     **dict.fromkeys(("Batch", "Features", "Loss", "Prediction", "State"), "seqzoo.contracts.batch"),
-    **dict.fromkeys(("Backbone", "DataModule", "Encoder", "Metric", "Task"), "seqzoo.contracts.parts"),
+    "DataModule": "seqzoo.contracts.data_module",
+    **dict.fromkeys(("Backbone", "Encoder", "Metric", "Task"), "seqzoo.contracts.parts"),
     "DataSpec": "seqzoo.contracts.spec",
     "Steps": "seqzoo.contracts.steps",
     "LearningRule": "seqzoo.learning.rule",

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 
 from seqzoo.contracts.batch import Batch, Loss
-from seqzoo.contracts.parts import DataModule, Task
+from seqzoo.contracts.data_module import DataModule
+from seqzoo.contracts.parts import Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.network import results
 

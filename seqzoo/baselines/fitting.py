@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from seqzoo.baselines.contract import Baseline, Split
-from seqzoo.contracts.parts import DataModule, Task
+from seqzoo.contracts.data_module import DataModule
+from seqzoo.contracts.parts import Task
 from seqzoo.network.restoring import evaluating
 
 MODULES = {"scikit-learn": "sklearn", "sklearn-crfsuite": "sklearn_crfsuite"}

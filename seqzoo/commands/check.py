@@ -19,7 +19,7 @@ def check(arguments: list[str]) -> None:
     from seqzoo.configuration.overrides import examine
     from seqzoo.configuration.recipe import applies
     from seqzoo.configuration.sizing import describe_inputs, describe_outputs, outline
-    from seqzoo.contracts.parts import DataModule
+    from seqzoo.contracts.data_module import DataModule
     from seqzoo.training.record.run import format_table
 
     experiment, mistakes = examine(*arguments)

@@ -17,10 +17,11 @@ from seqzoo.configuration.cost import count_weights
 from seqzoo.configuration.experiment import Parts
 from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.capabilities import Averages
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ArgumentError, ConfigError
 from seqzoo.contracts.options import Options
 from seqzoo.contracts.own_parts import during
-from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Task
+from seqzoo.contracts.parts import Backbone, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.step_results import first_state
 from seqzoo.learning.rule import LearningRule

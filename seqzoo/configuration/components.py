@@ -22,6 +22,7 @@ from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import WIDEST
 from seqzoo.configuration.registry import noun
 from seqzoo.contracts.class_index import modules
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, DataError, PartError, closest
 from seqzoo.contracts.options import (
     Options,
@@ -36,7 +37,7 @@ from seqzoo.contracts.options import (
     type_hints,
 )
 from seqzoo.contracts.own_parts import during, failure_of_own_part
-from seqzoo.contracts.parts import Backbone, BackboneFactory, DataModule, Encoder, Metric, Task
+from seqzoo.contracts.parts import Backbone, BackboneFactory, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.engines import Execution
 from seqzoo.learning.rule import LearningRule

@@ -8,9 +8,9 @@ from seqzoo.configuration import checking, composing
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.sizing import within_budget
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import value_at
-from seqzoo.contracts.parts import DataModule
 from seqzoo.network import results
 from seqzoo.network.model import Model
 

@@ -12,10 +12,10 @@ from seqzoo.configuration.budget import UnknownCost, nearest
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
 from seqzoo.configuration.experiment import Experiment
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import shown, thawed
 from seqzoo.contracts.own_parts import during, failure_of_own_part
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.steps import unsupported
 from seqzoo.network import results

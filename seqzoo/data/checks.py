@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any
 
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.own_parts import wrong_result
-from seqzoo.contracts.parts import DataModule
 from seqzoo.data.splits import SPLITS
 
 LENGTHS = ("steps", "longest", "length", "held_out_length", "test_length")

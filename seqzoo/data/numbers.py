@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import DataError
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.checks import check_at_least_one, check_sizes

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import BEFORE, UNKNOWN, Batch
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import DataError
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec, TrainingText
 from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.data.batching.documents import split_documents

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.data_module import Row
 from seqzoo.contracts.errors import DataError, located
 from seqzoo.contracts.options import fits
 from seqzoo.contracts.own_parts import wrong_result
-from seqzoo.contracts.parts import Row
 from seqzoo.contracts.spec import FASTEST_RATE, Codec, DataSpec
 from seqzoo.data.batching.bucketed_data import BucketedData
 from seqzoo.data.batching.chance import generator_at

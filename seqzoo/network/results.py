@@ -14,10 +14,11 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Loss, Prediction, State
 from seqzoo.contracts.capabilities import TokenScore
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import PartError
 from seqzoo.contracts.options import fits
 from seqzoo.contracts.own_parts import described, during, failure_of_own_part, is_own_class, place_of, wrong_result
-from seqzoo.contracts.parts import Backbone, DataModule, Encoder, Metric, Task
+from seqzoo.contracts.parts import Backbone, Encoder, Metric, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey
 from seqzoo.contracts.transforms import jit_traced

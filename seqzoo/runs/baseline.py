@@ -13,8 +13,9 @@ from seqzoo.baselines.fitting import BaselineScores, fit_baselines, is_installed
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.overrides import examine
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
-from seqzoo.contracts.parts import DataModule, Task
+from seqzoo.contracts.parts import Task
 from seqzoo.network import results
 
 

@@ -19,9 +19,10 @@ from seqzoo.configuration.recipe import AUTO, NONE, tailored
 from seqzoo.contracts import disk
 from seqzoo.contracts.cache import user_cache
 from seqzoo.contracts.capabilities import AnswersNumbers
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import SeqzooError, program
 from seqzoo.contracts.locks import lock
-from seqzoo.contracts.parts import DataModule, Task
+from seqzoo.contracts.parts import Task
 from seqzoo.contracts.version import __version__
 from seqzoo.data.sources.fingerprints import records
 from seqzoo.runs.baseline import Baselines, baselines_of, ranked

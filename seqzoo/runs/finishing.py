@@ -15,8 +15,8 @@ from seqzoo.configuration import composing
 from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.contracts.capabilities import Report, Reports
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.own_parts import during
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.version import __version__
 from seqzoo.data.text.codec import TextCodec, coverage
 from seqzoo.metrics import signatures

@@ -20,10 +20,10 @@ from seqzoo.configuration.recipe import Choice, tailored
 from seqzoo.configuration.sizing import measure, within_budget
 from seqzoo.configuration.stored import resumed, stored
 from seqzoo.contracts.capabilities import ScoresTexts
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError
 from seqzoo.contracts.options import Options, has
 from seqzoo.contracts.own_parts import during, failure_of_own_part
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.fingerprints import changed, records, saved_records
 from seqzoo.data.splits import FILES_TO_SCORE

@@ -9,7 +9,7 @@ import torch
 from seqzoo.configuration.cost import Cost, memory_to_train
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.sizing import describe_inputs, describe_outputs
-from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.network import results
 from seqzoo.training.record.older import BPTT

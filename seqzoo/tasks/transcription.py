@@ -19,9 +19,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import Others, TokenScore
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import DataModule, Metric, Network, Task
+from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.reading import read_lines
 from seqzoo.metrics import MetricName, create_metrics

@@ -12,9 +12,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, Features, Loss, Prediction, State
 from seqzoo.contracts.capabilities import Others, TokenScore
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import DataModule, Metric, Network
+from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads.attention import Memory

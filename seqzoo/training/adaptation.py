@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Loss
-from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.state import detach, resume
 from seqzoo.network.model import Model
 from seqzoo.network.restoring import evaluating, restored

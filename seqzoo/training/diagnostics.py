@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.capabilities import Composes
-from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.inspection.drawing import can_draw
 from seqzoo.inspection.dynamics import first_cell, memory_capacity
 from seqzoo.inspection.model_graph import graph_of

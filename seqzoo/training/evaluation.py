@@ -8,7 +8,7 @@ import torch
 
 from seqzoo.contracts.batch import Alignment, Batch, Features, Loss
 from seqzoo.contracts.capabilities import Aligns, Calibrates, Forecasts, Outlook, Report
-from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.network.restoring import evaluating

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.own_parts import during
-from seqzoo.contracts.parts import DataModule
 from seqzoo.learning.rule import checked_result, remark_without_gradient, without_gradient
 from seqzoo.network import results
 from seqzoo.training.diagnostics import Diagnostics

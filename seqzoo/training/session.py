@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, State
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import TrainingError
 from seqzoo.contracts.options import check_options
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.state import map_state
 from seqzoo.learning.bptt import BackpropagationThroughTime
 from seqzoo.learning.rule import LearningRule, Objective

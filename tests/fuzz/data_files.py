@@ -21,7 +21,7 @@ from PIL import Image
 
 import seqzoo.data
 from seqzoo.contracts.batch import Batch
-from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.files.series_base import SeriesData
 from seqzoo.data.raw_inputs import encode_inputs

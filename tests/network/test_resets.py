@@ -14,7 +14,7 @@ from seqzoo.configuration.building import cell_factory
 from seqzoo.configuration.checking import examine
 from seqzoo.configuration.composing import compose
 from seqzoo.contracts.batch import Batch, State
-from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.state import detach, flatten
 from seqzoo.contracts.steps import Steps, supported
 from seqzoo.network.backbones.recurrent import Recurrent

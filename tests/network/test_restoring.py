@@ -12,7 +12,7 @@ from torch import nn
 from seqzoo.cells.gru import GRU
 from seqzoo.configuration.overrides import build
 from seqzoo.contracts.batch import Batch
-from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.inspection.dynamics import first_cell, recording
 from seqzoo.inspection.model_graph import graph_of
 from seqzoo.network.model import Model

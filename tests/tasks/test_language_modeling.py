@@ -18,8 +18,8 @@ from seqzoo.baselines.kneser_ney import sequences
 from seqzoo.configuration.building import build_model
 from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.batch import PAD, UNKNOWN, Batch
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, DataError
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.network.heads import ngram_mixture

@@ -17,8 +17,8 @@ from seqzoo import build, compose
 from seqzoo.cells.gru import GRU
 from seqzoo.configuration.building import build_model
 from seqzoo.contracts.batch import END, Batch, Features
+from seqzoo.contracts.data_module import DataModule, Row
 from seqzoo.contracts.errors import ConfigError, DataError
-from seqzoo.contracts.parts import DataModule, Row
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS

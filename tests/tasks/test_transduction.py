@@ -16,8 +16,8 @@ from seqzoo.configuration.building import build_model
 from seqzoo.configuration.composing import merged
 from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Batch
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, DataError
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import TextCodec, spec_from_plain, spec_to_plain

@@ -8,8 +8,8 @@ import pytest
 
 from seqzoo.configuration.building import build_data
 from seqzoo.configuration.experiment import compose
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import CheckpointError
-from seqzoo.contracts.parts import DataModule
 from seqzoo.runs import lifecycle as runs
 from seqzoo.training import session
 from seqzoo.training.record.run import format_seconds

@@ -23,8 +23,8 @@ from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.experiment import compose
 from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, TrainingError
-from seqzoo.contracts.parts import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.runs import lifecycle as runs
 from seqzoo.training import loop

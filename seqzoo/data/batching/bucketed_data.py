@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from seqzoo.contracts.batch import Batch
-from seqzoo.contracts.parts import DataModule
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.data.batching.bucketing import Length, Plans, padding_share
 from seqzoo.data.checks import check_at_least_one, check_sizes
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqzoo.contracts.data_module import DataModule, ReadFiles
 from seqzoo.contracts.errors import CheckpointError
-from seqzoo.contracts.parts import DataModule, ReadFiles
 
 LARGE = 100_000_000
 """Bytes above which a fingerprint is computed from SAMPLES pieces of the file alone."""

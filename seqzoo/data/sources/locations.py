@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from seqzoo.contracts.data_module import DataModule, ReadFiles
 from seqzoo.contracts.errors import DataError, closest, program
 from seqzoo.contracts.options import Options
-from seqzoo.contracts.parts import DataModule, ReadFiles
 from seqzoo.data.sources.packed import members
 from seqzoo.data.sources.source import Source
 

@@ -18,8 +18,8 @@ from PIL import Image
 from seqzoo.configuration.building import build_data
 from seqzoo.configuration.experiment import compose
 from seqzoo.configuration.stored import stored
+from seqzoo.contracts.data_module import DataModule, ReadFiles
 from seqzoo.contracts.errors import CheckpointError
-from seqzoo.contracts.parts import DataModule, ReadFiles
 from seqzoo.data.sources import fingerprints
 from seqzoo.data.sources.fingerprints import changed, fingerprint, records, saved_records
 from seqzoo.runs import lifecycle as runs
