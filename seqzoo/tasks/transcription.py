@@ -116,12 +116,11 @@ class Transcription(Task):
             if search.beam_size > 1 or search.words is not None:
                 raise ValueError("search is for head=ctc, and the transducer is decoded greedily: leave it out")
             self.head = Transducer(feature_size, spec.output_size, BLANK, transducer)
-            output = self.head.output
         else:
-            self.head = output = nn.Linear(feature_size, spec.output_size)
-        with torch.no_grad():
-            # training would otherwise learn to write nothing first, and stay there for hundreds of updates
-            output.bias[BLANK] -= 3
+            self.head = nn.Linear(feature_size, spec.output_size)
+            with torch.no_grad():
+                # training would otherwise learn to write nothing first, and stay there for hundreds of updates
+                self.head.bias[BLANK] -= 3
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
         outputs = self.dropout(features.outputs)
