@@ -19,6 +19,7 @@ from seqzoo.contracts.span_notation import convert
 
 if TYPE_CHECKING:
     from seqzoo.contracts.batch import Explanation, Prediction
+    from seqzoo.contracts.capabilities import ScoredTree
     from seqzoo.runs.loaded import Loaded
 
 T = TypeVar("T")
@@ -125,13 +126,14 @@ def _print_predictions(loaded: Loaded, texts: Iterable[Any], chosen: argparse.Na
         explanations: list[list[Explanation | None]] = [[None] * len(row) for row in rows]
         if chosen.explain:
             explanations = loaded.explain_candidates(some, chosen.n_best, first_line=first)
+        trees = loaded.labelled_trees(some, first_line=first) if chosen.tree else [None] * len(some)
         unknown, tokens = (a + b for a, b in zip((unknown, tokens), loaded.count_unknown(some, first), strict=True))
-        for text, row, explained in zip(some, rows, explanations, strict=True):
+        for text, row, explained, tree in zip(some, rows, explanations, trees, strict=True):
             for prediction, explanation in zip(row, explained, strict=True):
                 if chosen.series and not chosen.json and not isinstance(prediction.answer, str):
                     _show_steps(loaded, _named(text), prediction.answer, with_header=text is some[0] and first == 1)
                 else:
-                    _show(_named(text), prediction, explanation, chosen.json)
+                    _show(_named(text), prediction, explanation, tree, chosen.json)
 
     _in_turn(texts, 1 if sys.stdin.isatty() else 64, answer, failures)
     if unknown:
@@ -223,13 +225,21 @@ def _apart(lines: list[str], first: int) -> tuple[list[str], list[str]]:
     return list(sources), list(answers)
 
 
-def _show(text: str, prediction: Prediction, explanation: Explanation | None, as_json: bool) -> None:
+def _show(
+    text: str, prediction: Prediction, explanation: Explanation | None, tree: ScoredTree | None, as_json: bool
+) -> None:
     answer = prediction.answer
     if as_json:
         content: dict[str, Any] = {"input": text, "prediction": answer, "score": prediction.score}
         if explanation is not None:
             weights = zip(explanation.read, explanation.weights.tolist(), strict=True)
             content["explanation"] = {"method": explanation.method, "weights": [list(pair) for pair in weights]}
+        if tree is not None:
+            nodes = zip(*tree.tree, tree.probabilities, strict=True)
+            content["nodes"] = [
+                {"word": word, "parent": parent, "label": label, "probability": probability}
+                for word, parent, label, probability in nodes
+            ]
         _write(json.dumps(content, ensure_ascii=False))
         return
     _write(answer if isinstance(answer, str) else " ".join(answer))
@@ -238,6 +248,11 @@ def _show(text: str, prediction: Prediction, explanation: Explanation | None, as
 
         words = coloured(explanation) if sys.stdout.isatty() else plain(explanation)
         print(f"    {words}   ({explanation.method})", flush=True)
+    if tree is not None:
+        from seqzoo.inspection.tree_drawing import tree_lines
+
+        for line in tree_lines(tree):
+            _write(f"    {line}")
 
 
 def _write(text: str, end: str = "\n", flush: bool = True) -> None:

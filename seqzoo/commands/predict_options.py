@@ -9,7 +9,7 @@ from typing import Any
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.span_notation import SCHEMES
 
-PRINTING = ("--json", "--n-best", "--attention", "--plot", "--explain", "--series")
+PRINTING = ("--json", "--n-best", "--attention", "--plot", "--explain", "--tree", "--series")
 """The flags of predictions that are printed."""
 OF_CONLL = ("--columns", "--scheme")
 OTHERWISE = {
@@ -139,6 +139,11 @@ def _add_pictures(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="for classification: show below each class how much each word contributed: the attention weights if "
         "task.pooling has attention (the same for all classes), else gradient x input (red: against the class)",
+    )
+    group.add_argument(
+        "--tree",
+        action="store_true",
+        help="for trees: draw each answer below it, with the probability of each node's label; with --json as `nodes`",
     )
 
 

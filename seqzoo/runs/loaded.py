@@ -20,10 +20,12 @@ from seqzoo.contracts.capabilities import (
     Composes,
     Explains,
     Forecasts,
+    LabelsTrees,
     Listens,
     Others,
     Outlook,
     Ranks,
+    ScoredTree,
     ScoresAnswers,
     ScoresTexts,
     TokenScore,
@@ -205,6 +207,31 @@ class Loaded:
             raise ConfigError([f"{self.task_name} makes no forecasts to draw: give a run of task=forecasting"])
         rows = self._for_each(texts, batch_size, first_line, lambda batch, _: task.outlooks(self.model, batch), None)
         return [row for row in rows if row is not None]
+
+    @torch.no_grad()
+    def labelled_trees(
+        self, texts: Iterable[str] | Iterable[list[str]], batch_size: int = 64, first_line: int = 1
+    ) -> list[ScoredTree | None]:
+        """The tree of each text, with the predicted label of each node and its probability.
+
+        Args:
+            texts, batch_size, first_line: as in `predict`.
+
+        Returns:
+            One tree per text; None for an empty text.
+
+        Raises:
+            ConfigError: the task labels no trees.
+            DataError: a text has no tree.
+        """
+        task = self.model.task
+        if not isinstance(task, LabelsTrees):
+            raise ConfigError([f"{self.task_name} labels no trees: give a run of task=tree_classification"])
+
+        def answer(batch: Batch, others: Others) -> list[ScoredTree]:
+            return task.labelled_trees(self.model, batch)
+
+        return self._for_each(texts, batch_size, first_line, answer, None)
 
     def explain(
         self, texts: Iterable[str] | Iterable[list[str]], batch_size: int = 64, first_line: int = 1

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 import seqzoo
+from seqzoo.commands.predict import predict
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
+from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import IGNORED
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.tree_notation import tree_text
 from seqzoo.data.text.codec import LabelCodec, TextCodec
 from seqzoo.metrics import create_metric
 from seqzoo.metrics.of_nodes import OfNodes, RootConfusion
@@ -108,3 +114,34 @@ def test_nodes_without_a_word_have_no_input() -> None:
 def some_batches() -> list[Batch]:
     inputs = torch.tensor([[2, 3, 0], [4, 0, 0]])
     return [Batch(inputs, torch.tensor([3, 2]), parents=torch.tensor([[2, 2, -1], [1, -1, -1]]))]
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trees") / "run"
+    sizes = ["data.train_size=30", "data.validation_size=5", "data.test_size=5"]
+    seqzoo.train("task=tree_classification", "debug=tiny", *sizes, f"hydra.run.dir={folder}")
+    return folder
+
+
+def test_a_run_is_trained_and_predicts(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = seqzoo.load(run_dir)
+    [prediction] = loaded.predict(["[MAX 2 [MIN 4 7 ] ]"])
+    assert re.fullmatch(r"\(\d MAX \(\d 2\) \(\d MIN \(\d 4\) \(\d 7\)\)\)", str(prediction.answer))
+    [tree] = loaded.labelled_trees(["[MAX 2 [MIN 4 7 ] ]"])
+    assert tree is not None
+    assert tree_text(tree.tree) == prediction.answer
+    assert math.log(tree.probabilities[-1]) == pytest.approx(prediction.score)
+    capsys.readouterr()
+    predict([str(run_dir), "[MAX 2 7 ]", "--tree"])
+    _, root, *leaves = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"    \d MAX \(0\.\d\d\)", root)
+    assert [line[4:6] for line in leaves] == ["├─", "└─"]
+    predict([str(run_dir), "[MAX 2 7 ]", "--tree", "--json"])
+    nodes = json.loads(capsys.readouterr().out)["nodes"]
+    assert [(node["word"], node["parent"]) for node in nodes] == [("2", 2), ("7", 2), ("MAX", -1)]
+
+
+def test_other_backbones_are_refused_before_data_is_read() -> None:
+    with pytest.raises(ConfigError, match="backbone=bidirectional does not support `parents`"):
+        seqzoo.train("task=tree_classification", "backbone=bidirectional", "debug=tiny")
