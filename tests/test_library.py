@@ -199,7 +199,7 @@ def test_without_a_test_split_the_validation_split_is_scored_and_arguments_of_a_
 
 def test_a_path_that_no_file_can_have() -> None:
     for call in (seqzoo.load, seqzoo.evaluate):
-        with pytest.raises(CheckpointError, match=r"is not a run directory: there is no config.yaml in it$"):
+        with pytest.raises(CheckpointError, match=r"is not a run directory: there is no such folder"):
             call("r\0")
 
 
