@@ -40,8 +40,9 @@ class LinearProducts(TorchFunctionMode):
         product = F.linear(x.detach(), weight, *bias)
         if self._feedback is None:
             return product
-        first = weight.storage_offset() // weight.shape[1]  # of a part of the rows, such as those of some gates
-        feedback = self._feedback[storage(weight)][first : first + weight.shape[0]]
+        # the weights may be a part of the parameter, such as the rows of some gates
+        feedback = self._feedback[storage(weight)].contiguous()
+        feedback = feedback.as_strided(weight.shape, weight.stride(), weight.storage_offset())
         return product + F.linear(x - x.detach(), feedback)  # zero, with a derivative
 
 

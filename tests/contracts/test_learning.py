@@ -142,6 +142,18 @@ def test_rules_resume_in_mid_stream(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_MEMORY)
+def test_memory_does_not_grow_with_time(name: str) -> None:
+    model, kept = small_model("lru"), []
+    for steps in (2, 40):
+        batch = Batch(torch.randint(WORDS, (1, steps)), torch.tensor([steps]), torch.rand(1, steps).double())
+        rule = create(name)
+        rule.gradients(objective(model), batch, None)
+        kept.append([part.shape for part in rule.content()["memory"]])
+    assert kept[0] == kept[1]
+    assert kept[0]
+
+
+@pytest.mark.parametrize("name", WITH_MEMORY)
 def test_a_memory_of_another_network_is_an_error(name: str) -> None:
     rule, model, batch = create(name), small_model("lru"), some_batch()
     with pytest.raises(ValueError, match="not a list of tensors"):

@@ -67,7 +67,7 @@ def test_random_feedback_replaces_the_head() -> None:
     torch.testing.assert_close(collected(model), symmetric)
 
 
-@pytest.mark.parametrize("cell", ["elman", "gru_reset_before"])
+@pytest.mark.parametrize("cell", ["elman", "gru_reset_before", "nary_tree_lstm"])
 def test_feedback_alignment_with_the_weights_is_backpropagation(cell: str) -> None:
     model, batch = small_model(cell, num_layers=2), some_batch()
     engines = [layer.directions[0].engine for layer in model.backbone.layers]
