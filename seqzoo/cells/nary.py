@@ -85,8 +85,10 @@ class NaryCell(Cell):
     def compose(self, p: Tensor, children: Children) -> tuple[Tensor, State]:
         return self.node(p, *(children.by_place(part, self.places) for part in children.state))
 
-    def recur(self, h: Tensor) -> Tensor:
-        """The part of the first k children in all gates: (M, kH) -> (M, RH)."""
+    def add_children(self, p: Tensor, h: Tensor) -> Tensor:
+        """Add the part of the first k children to that of the input, for all gates: (M, RH) and (M, kH) -> (M, RH)."""
         width = h.shape[-1]
+        if width == 0:
+            return p
         # a slice of all columns would cost a copy of their gradient
-        return F.linear(h, self.weight_hh if width == self.weight_hh.shape[1] else self.weight_hh[:, :width])
+        return p + F.linear(h, self.weight_hh if width == self.weight_hh.shape[1] else self.weight_hh[:, :width])

@@ -21,7 +21,7 @@ from seqzoo.contracts.batch import State
 
 
 class NaryTreeLSTM(NaryCell):
-    """State: (h, c), both (B, H). Gates in the order i g o f, of the children i g o f_1 to f_N.
+    """State: (h, c), both (B, H). Gates in the order g i o f, of the children g i o f_1 to f_N.
 
     Args:
         input_size, hidden_size, children: as in `NaryCell`.
@@ -39,14 +39,18 @@ class NaryTreeLSTM(NaryCell):
     def num_gates(children: int) -> tuple[int, int]:
         return 4, 3 + children
 
+    def project(self, x: Tensor) -> Tensor:
+        """The input part of all gates of the children, which share that of f: (..., I) -> (..., (3 + N)H)."""
+        others, f = super().project(x).split([3 * self.hidden_size, self.hidden_size], dim=-1)
+        return torch.cat([others, *[f] * self.places], dim=-1)
+
     def node(self, p: Tensor, *parts: Tensor) -> tuple[Tensor, State]:
         (h, c), size = parts, self.hidden_size
-        p_i, p_g, p_o, p_f = p.chunk(4, dim=-1)
-        of_i, of_g, of_o, *of_f = self.recur(h).split(size, dim=-1)
-        kept = torch.sigmoid(p_i + of_i) * torch.tanh(p_g + of_g)
-        o = p_o + of_o
-        children = c.split(size, dim=-1) if c.shape[-1] else ()
-        for of_gate, of_child in zip(of_f, children, strict=False):
-            kept = kept + torch.sigmoid(p_f + of_gate) * of_child
-        h = torch.sigmoid(o) * torch.tanh(kept)
+        gates = self.add_children(p, h)
+        g, opening = gates.split([size, gates.shape[-1] - size], dim=-1)
+        i, o, *f = torch.sigmoid(opening).split(size, dim=-1)
+        kept = i * torch.tanh(g)
+        for of_gate, of_child in zip(f, c.split(size, dim=-1) if c.shape[-1] else (), strict=False):
+            kept = kept + of_gate * of_child
+        h = o * torch.tanh(kept)
         return h, (h, kept)

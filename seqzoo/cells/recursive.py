@@ -23,5 +23,5 @@ class Recursive(NaryCell):
     """
 
     def node(self, p: Tensor, *parts: Tensor) -> tuple[Tensor, State]:
-        h = torch.tanh(p + self.recur(parts[0]))
+        h = torch.tanh(self.add_children(p, parts[0]))
         return h, (h,)

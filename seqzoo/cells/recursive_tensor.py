@@ -34,5 +34,5 @@ class RecursiveTensor(NaryCell):
         # (M, kH) by (kH, HkH): a product of matrices, and not M products of a vector and a tensor
         tensor = self.weight_tensor[:, :width, :width].transpose(0, 1).flatten(1)
         pairs = (children @ tensor).unflatten(-1, (self.hidden_size, width))
-        h = torch.tanh(p + self.recur(children) + (pairs * children[..., None, :]).sum(-1))
+        h = torch.tanh(self.add_children(p, children) + (pairs * children[..., None, :]).sum(-1))
         return h, (h,)

@@ -26,7 +26,7 @@ def nary_node(x: np.ndarray, children: list[State], p: Parameters) -> tuple[np.n
             total = total + h @ p["weight_hh"][of_child, place * size : (place + 1) * size].T
         return total
 
-    c = sigmoid(gate(0, 0)) * np.tanh(gate(1, 1))
+    c = sigmoid(gate(1, 1)) * np.tanh(gate(0, 0))
     for place, (_, of_child) in enumerate(children):
         c = c + sigmoid(gate(3, 3 + place)) * of_child
     h = sigmoid(gate(2, 2)) * np.tanh(c)
