@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import codecs
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.errors import DataError, located
+from seqzoo.contracts.tree_notation import children_of, parse_tree
 from seqzoo.data.sources.marked_text import mark
 from seqzoo.data.sources.packed import PIECE, open_bytes
 
-_TREE = re.compile(r"\(\S*|\)|[^\s()]+")
 DEEPEST_TREE = 1000
-"""Maximum depth of a tree; those of real sentences are less than a hundred deep."""
+"""Maximum depth of a tree of phrases, each of which is a text; those of real sentences are less than a hundred deep."""
 
 PACKED = {
     b"\x1f\x8b": ".gz",
@@ -237,24 +236,24 @@ def read_trees(path: str, encoding: str = "utf-8") -> list[Row]:
     """
     rows: list[Row] = []
     for number, line in filled_lines(path, encoding):
-        words: list[str] = []
-        nodes: list[tuple[int, str, int]] = []  # open nodes: row, label, first word
-        start, sound = len(rows), True
-        for piece in _TREE.findall(line):
-            if piece.startswith("("):
-                if len(nodes) == DEEPEST_TREE:
-                    raise DataError(f"{path}:{number}: the tree is more than {DEEPEST_TREE:,} levels deep")
-                nodes.append((len(rows), piece[1:], len(words)))
-                rows.append(Row(["", ""], f"{path}:{number}"))
-            elif not nodes:
-                sound = False
-            elif piece == ")":
-                row, label, first = nodes.pop()
-                rows[row].fields[:] = [label, " ".join(words[first:])]
-            else:
-                words.append(piece.lower())
-        if not sound or not all(field for row in rows[start:] for field in row.fields):
-            raise DataError(f"{path}:{number}: found {line[:40]!r}, expected a tree such as (3 (2 It) (4 shines))")
+        where = f"{path}:{number}"
+        with located(where):
+            tree = parse_tree(line, "brackets")
+        if "" in tree.labels:
+            raise DataError(f"{where}: found {line[:40]!r}, expected a tree such as (3 (2 It) (4 shines))")
+        depths = [1] * len(tree.parents)
+        for node in range(len(depths) - 2, -1, -1):
+            depths[node] += depths[tree.parents[node]]
+        if max(depths) > DEEPEST_TREE:
+            raise DataError(f"{where}: the tree is more than {DEEPEST_TREE:,} levels deep")
+        children, texts = children_of(tree.parents), list[str]()
+        for word, below in zip(tree.words, children, strict=True):
+            texts.append(" ".join([*word.lower().split(), *(texts[child] for child in below)]))
+        waiting = [len(texts) - 1]
+        while waiting:
+            node = waiting.pop()
+            rows.append(Row([tree.labels[node], texts[node]], where))
+            waiting += reversed(children[node])
     return rows
 
 

@@ -59,10 +59,19 @@ def test_without_other_labels_all_phrases_keep_theirs(tmp_path: Path) -> None:
     assert ("it", "2") in [(example.source, example.target) for example in found]
 
 
-@pytest.mark.parametrize("line", ["(3 (2 It) (4 shines)", "words", "(3 )", "(3 (2 It)))"])
-def test_a_broken_tree_is_told_with_its_line(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("(3 (2 It) (4 shines)", "1 bracket is not closed"),
+        ("words", "'words' is not in brackets"),
+        ("(3 )", "a node has neither a word nor children"),
+        ("(3 (2 It)))", "follows the tree"),
+        ("(3 (2 It) shines)", "found .* expected a tree"),
+    ],
+)
+def test_a_broken_tree_is_told_with_its_line(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "trees").write_text(f"(2 It)\n{line}\n")
-    with pytest.raises(DataError, match=r"trees:2: found .* expected a tree"):
+    with pytest.raises(DataError, match=f"trees:2: .*{message}"):
         read_trees(str(tmp_path / "trees"))
 
 

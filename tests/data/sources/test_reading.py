@@ -197,6 +197,6 @@ def test_parallel_files(tmp_path: Path) -> None:
 
 
 def test_a_tree_that_is_too_deep(tmp_path: Path) -> None:
-    path = write(tmp_path / "a", "(3 good)\n" + "(3 " * 100_000 + ")" * 100_000)
+    path = write(tmp_path / "a", "(3 good)\n" + "(3 " * 100_000 + "x" + ")" * 100_000)
     with pytest.raises(DataError, match=r"a:2: the tree is more than 1,000 levels deep"):
         read_trees(path)
