@@ -112,10 +112,11 @@ class ForwardRule(LearningRule, ABC):
                 "computes each step a second time, and dropout in {backbone} draws new numbers: set backbone.dropout=0"
             )
         if any(weight.requires_grad for weight in encoder.parameters()):
+            picture = getattr(getattr(model.task, "spec", None), "picture", None) is not None
             beyond = encoder.context != (0, 0) or encoder.stride != 1
-            if beyond or encoder.reads_characters or encoder.reads_lengths:
+            if picture or beyond or encoder.reads_characters or encoder.reads_lengths:
                 reasons.append(
-                    "follows the weights of an encoder from step to step, and those of {encoder} read more than one "
+                    "follows the weights of an encoder from step to step, and those of {encoder} read more than a "
                     "token: choose encoder=tokens or encoder=features"
                 )
             elif _has_dropout(encoder):

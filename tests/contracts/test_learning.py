@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import seqzoo
 from seqzoo.configuration.building import cell_factory
 from seqzoo.configuration.components import make
 from seqzoo.configuration.composing import load
@@ -189,7 +190,9 @@ def test_rules_that_go_forward_say_what_they_cannot_train() -> None:
     frozen = TokenEncoder(WORDS, 3, dropout=0.1)
     frozen.requires_grad_(False)
     assert reasons(frozen) == []
-    assert "those of {encoder} read more than one token" in reasons(Spelled(WORDS, 3))[0]
+    assert "those of {encoder} read more than a token" in reasons(Spelled(WORDS, 3))[0]
+    captioning, _ = seqzoo.build("task=captioning", "debug=tiny", "backbone=unidirectional")
+    assert "those of {encoder} read more than a token" in create("rtrl").misfits(captioning)[0]
 
 
 def test_check_says_what_a_rule_cannot_train(command: Callable[..., Done]) -> None:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from seqzoo.contracts.batch import Loss
 from seqzoo.contracts.masking import IGNORED, cross_entropy, ignore_padding, zero_padding
+from seqzoo.contracts.transforms import differentiated
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 """Logits per chunk, by device: few enough for the caches of a CPU, enough for large matrix products."""
@@ -51,6 +52,13 @@ def linear_cross_entropy(
     else:
         count = lengths.sum()
         features, targets = zero_padding(features, lengths), ignore_padding(targets, lengths)
+    if differentiated():  # torch.func has derivatives of torch's own operations only
+        scores = F.linear(features, weight, bias).flatten(0, 1)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        total = F.cross_entropy(
+            scores, targets.flatten(), ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
+        )
+        return Loss(total, count)
     total = _LinearCrossEntropy.apply(
         features.flatten(0, 1), weight, bias, targets.flatten(), label_smoothing, torch.is_grad_enabled()
     )

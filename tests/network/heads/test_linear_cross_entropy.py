@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from seqzoo.contracts.masking import cross_entropy
@@ -103,3 +106,19 @@ def test_second_derivatives_are_refused() -> None:
     total = linear_cross_entropy(features, weight, bias, targets, None).total
     with pytest.raises(RuntimeError, match="no second derivatives"):
         torch.autograd.grad(total, features, create_graph=True)
+
+
+def test_it_has_a_derivative_forward_in_time() -> None:
+    features, weight = torch.randn(2, 3, 4).double(), torch.randn(5, 4).double()
+    targets, direction = torch.randint(5, (2, 3)), torch.randn(5, 4).double()
+
+    def total(weight: Tensor) -> Tensor:
+        return linear_cross_entropy(features, weight, None, targets, None).total
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch compiles some derivatives by torch.jit.script
+        value, slope = torch.func.jvp(total, (weight,), (direction,))
+    leaf = weight.clone().requires_grad_()
+    torch.testing.assert_close(value, total(leaf))
+    (gradient,) = torch.autograd.grad(total(leaf), leaf)
+    torch.testing.assert_close(slope, (gradient * direction).sum(), check_dtype=False)
