@@ -2,9 +2,10 @@
 
 python scripts/benchmark_trees.py    # reads SEQZOO_DATA
 
-Milliseconds are CPU time on one thread of a forward and a backward pass over a batch of 25 trees: the mean over batches
-of the minimum of repetitions, in which all cases alternate; other programs hardly affect a minimum. `flat` is an LSTM of
-the same size over as many steps as there are nodes, one after the other; `node by node` is `Cell.unroll`, on one batch.
+Milliseconds are CPU time on one thread of a forward and a backward pass over a batch of 25 trees: the mean over
+batches of the minimum of repetitions, in which all cases alternate; other programs hardly affect a minimum. `flat` is
+an LSTM of the same size over as many steps as there are nodes, one after the other; `node by node` is `Cell.unroll`,
+on one batch.
 """
 
 from __future__ import annotations
