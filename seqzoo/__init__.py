@@ -11,7 +11,7 @@ Cells and layers
 Experiments
     train               trains a model, as the command `seqzoo train`
     evaluate            the scores of a run on one split
-    baseline            the scores of cheap models on the same data
+    baseline            the scores of simple baselines on the same data
     load                the model of a run, for predictions: Loaded
     build               a model and its data from overrides such as "task=tagging"
     compose             the configuration that results from overrides

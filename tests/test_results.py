@@ -31,7 +31,7 @@ def test_a_run_becomes_rows_and_replaces_its_older_ones(script: ModuleType, tmp_
     for accuracy in (0.25, 0.75):
         metrics["test"]["accuracy"] = accuracy
         (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-        script.record([tmp_path], table)
+        script.record(script.rows_of(tmp_path), table)
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["split"], row["metric"], row["value"]) for row in rows] == [
@@ -42,7 +42,7 @@ def test_a_run_becomes_rows_and_replaces_its_older_ones(script: ModuleType, tmp_
     assert rows[0]["command"] == "seqzoo train x=1"
     assert rows[0]["cpu_seconds"] == "", "the run is from before they were measured"
     (tmp_path / "metrics.json").write_text(json.dumps({**metrics, "cpu_seconds": 3.25}))
-    script.record([tmp_path], table)
+    script.record(script.rows_of(tmp_path), table)
     assert {row["cpu_seconds"] for row in script.read_table(table)} == {"3.25"}
 
 
@@ -86,3 +86,19 @@ def test_models_are_compared_with_the_best_baseline(
     script.write_table(tmp_path / "table.csv", script.COLUMNS, rows)
     lines = [line for line in script.page().splitlines() if line.startswith("- ")]
     assert lines == ["- d, `net`: bleu_1 -1.50, cider_d +3.50"]
+
+
+def test_baselines_become_rows_of_the_metric_that_selects_them(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    table, options = tmp_path / "table.csv", ["task=transduction", "data=reverse", "data.limit=100"]
+    for metric in ("exact_match", "cer"):
+        script.record(script.rows_of_baselines([*options, f"task.metrics=[{metric}]"]), table)
+    rows = script.read_table(table)
+    [scores] = script.seqzoo.baseline(*options, "task.metrics=[exact_match]")
+    assert {row["cell"] for row in rows} == {scores.name}
+    values = {row["split"]: float(row["value"]) for row in rows if row["metric"] == "exact_match"}
+    assert values == pytest.approx({split: named["exact_match"] for split, named in scores.scores.items()}, rel=1e-5)
+    [line] = [line for line in script.page().splitlines() if line.startswith("| reverse ")]
+    assert line.endswith(" `seqzoo baseline task=transduction data=reverse data.limit=100 'task.metrics=[...]'` |")

@@ -95,6 +95,7 @@ class Study:
         rows: of the table.
 
     Attributes:
+        planned: the cells that have rows.
         columns: measurements at the main size by task; None: not run.
         run: measurements of the tasks that have any.
         ranked: those with more than half as many cells as the task with most.
@@ -105,6 +106,7 @@ class Study:
         self.rows = rows
         self.done = [row for row in rows if row["value"]]
         self.tasks = list(dict.fromkeys(row["task"] for row in rows))
+        self.planned = {row["cell"] for row in rows}
         self.sizes = sorted({row["size"] for row in rows}, key=as_number)
         self.columns = {task: self.column(task, SIZE) for task in self.tasks}
         self.run = [column for column in self.columns.values() if column is not None]
@@ -115,7 +117,6 @@ class Study:
         self.compared = sorted(complete, key=self.mean_rank)
         rest = dict.fromkeys(cell for column in self.run for cell in column.scores if cell not in self.compared)
         self.cells = [*self.compared, *rest]
-        self.untouched = [cell for cell in dict.fromkeys(row["cell"] for row in rows) if cell not in self.cells]
 
     def column(self, task: str, size: str) -> Column | None:
         """The measurements on a task at a size; None: not run."""
@@ -143,14 +144,20 @@ class Study:
         return statistics.geometric_mean(shares) if shares else math.nan
 
 
-def section(rows: Sequence[Row]) -> str:
-    """The section in Markdown, with links to the figures of `pictures`."""
+def section(rows: Sequence[Row], cells: Sequence[str]) -> str:
+    """The section in Markdown, with links to the figures of `pictures`.
+
+    Args:
+        rows: of results/study.csv.
+        cells: the names of all cells.
+    """
     study = Study(rows)
     hours = sum(float(row["cpu_seconds"]) for row in study.done) / 3600
     devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
     about = (
-        f"All cells on five tasks, with one layer, at {SIZE} parameters{_budget(study)}, and the same settings for "
-        "all. Cells that are linear in the state were designed for deep stacks with other layers in between. They have "
+        f"{len(study.planned)} of the {len(cells)} cells on {_count(len(study.tasks), 'task')}, with one layer, at "
+        f"{SIZE} parameters{_budget(study)}, and the same settings for all. Cells that are "
+        "linear in the state were designed for deep stacks with other layers in between. They have "
         "fewer weight matrices, and therefore more units at the same number of parameters, usually several times as "
         "many. The seconds are CPU time without validation. "
         f"{len(study.done)} of {len(study.rows)} runs are finished, after {hours:.1f} CPU hours "
@@ -158,7 +165,9 @@ def section(rows: Sequence[Row]) -> str:
         "deviation if there are several. Speed is training tokens per second relative to the LSTM. Cells are ordered "
         "by their mean rank over the tasks on which most cells have been trained."
     )
-    parts = [about, _table(study), "\n".join(f"- {text}" for text in sentences(study)), _sizes(study)]
+    untrained = sorted({*cells, *study.planned}.difference(study.cells))
+    remark = f"Not trained yet: {', '.join(untrained)}." if untrained else ""
+    parts = [about, _table(study), remark, "\n".join(f"- {text}" for text in sentences(study)), _sizes(study)]
     if study.run:
         parts += [f"![{about}]({name})" for name, about in PICTURES.items()]
         parts.append(_commands(study))
@@ -182,7 +191,7 @@ def _table(study: Study) -> str:
         rank = f"{study.mean_rank(cell):.1f}" if cell in study.compared else ""
         speed = study.relative_speed(cell)
         lines.append([cell, *scores, rank, "" if math.isnan(speed) else f"{speed:.2f}"])
-    return _markdown(lines) + (f"\n\nNot trained yet: {', '.join(study.untouched)}." if study.untouched else "")
+    return _markdown(lines)
 
 
 def _score(study: Study, task: str, cell: str) -> str:

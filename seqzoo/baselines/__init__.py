@@ -1,4 +1,4 @@
-"""Cheap models beside which a network is judged, by the kind of data; one idea per file, found by its class.
+"""Simple models that a network is compared with, by the kind of data; one idea per file, found by its class.
 
 They fit the training split of a loaded data module and are scored by the metrics of the task. Nothing here trains a
 network.

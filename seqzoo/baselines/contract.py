@@ -115,7 +115,7 @@ def _marked(tokens: list[str], start: int, end: int) -> list[str]:
 
 
 class Baseline:
-    """A cheap model of one kind of data; constructed without arguments.
+    """A simple model of one kind of data, to compare a network with; constructed without arguments.
 
     Attributes:
         kind: the `DataSpec.kind` that it reads.

@@ -1,4 +1,4 @@
-"""Cheap models on the data of a configuration, to compare a network with."""
+"""Simple baselines on the data of a configuration, to compare a network with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def baseline(arguments: list[str]) -> None:
-    """Fit each cheap model that suits the data, and print its scores; no network is trained."""
+    """Fit each simple baseline that suits the data, and print its scores; no network is trained."""
     if "-h" in arguments or "--help" in arguments:
         help_options("baseline", [a for a in arguments if not a.startswith("-")])
         return

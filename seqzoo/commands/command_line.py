@@ -18,9 +18,7 @@ def help_options(command: str, overrides: list[str]) -> None:
     for group in registry.GROUPS:
         print(f"  {group + '=' + config['choices'][group]:34} {registry.summary(group, config['choices'][group])}")
     print("\n  seed=0                             random seed: initialisation, dropout, data order")
-    print(
-        "  baseline=auto                      score the best cheap model beside the run: true, false or auto (if quick)"
-    )
+    print("  baseline=auto                      also score the best simple baseline: true, false or auto (if quick)")
     print("  recipe=auto                        choose options that are not given from the data: auto or none")
     print("  ensemble=1                         number of networks that are trained together and averaged")
     print("  resume=RUN_DIR                     run directory to continue")

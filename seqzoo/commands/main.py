@@ -32,7 +32,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo train [OPTION=VALUE ...]         train and score a model; -m runs a sweep: seqzoo train -m cell=lstm,gru
   seqzoo train resume=RUN_DIR             continue a run from its last checkpoint
   seqzoo check [OPTION=VALUE ...]         report every mistake at once, shapes, parameters and memory; reads no data
-  seqzoo baseline [OPTION=VALUE ...]      scores of cheap models on the same data: n-grams, CRF, nearest example, ...
+  seqzoo baseline [OPTION=VALUE ...]      scores of simple baselines: n-grams, CRF, nearest example, ...
   seqzoo evaluate RUN_DIR [split=test]    score the best weights of a run
   seqzoo predict RUN_DIR [TEXT ...]       predict for texts or the lines of standard input; --conll tags CoNLL files
   seqzoo explain RUN_DIR TEXT [--to DIR]  draw outputs, gates and attention over a text

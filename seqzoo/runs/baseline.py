@@ -67,7 +67,7 @@ def configured_baselines(*overrides: str) -> Baselines:
 
 
 def baseline(*overrides: str) -> list[BaselineScores]:
-    """Fit the cheap models that suit the data of a configuration, as `seqzoo baseline` does; no network is trained.
+    """Fit the simple baselines that suit the data of a configuration, as `seqzoo baseline` does; no network is trained.
 
     Args:
         *overrides: as of `seqzoo.train`, such as "task=classification" and "data=trec".
