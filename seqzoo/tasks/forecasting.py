@@ -26,6 +26,8 @@ from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.tasks.example_lines import example_line
 from seqzoo.tasks.regression import SHOWN_STEPS, Regression, at_least_single, last_steps, rounded, with_bands, written
 
+LONGEST_WINDOW = 1_000
+"""Most steps that a linear model reads."""
 SHARES = 1.0, 0.75, 0.5, 0.25, 0.0
 """The shares of a network beside a linear model that are tried on the validation split."""
 
@@ -94,6 +96,8 @@ class Forecasting(Regression):
         for name, value in (("horizon", self.horizon), ("components", components), ("paths", paths)):
             if value < 1:
                 raise ValueError(f"{name} is {value}: it must be at least 1")
+        if not 0 <= linear_window <= LONGEST_WINDOW:
+            raise ValueError(f"linear_window is {linear_window}: it must be from 0 to {LONGEST_WINDOW:,}")
         if spec.kind and not spec.next_values:
             raise ValueError(
                 "a forecast needs data whose targets are the next values of the first inputs, such as "
@@ -130,25 +134,23 @@ class Forecasting(Regression):
         """
         if self.linear is None:
             return scores
-        linear = self.linear(inputs)[
-            :, -scores.shape[1] :
-        ].detach()  # it has a loss of its own, so that the network learns what it leaves
+        # it has a loss of its own, so that the network learns what it leaves
+        linear = self.linear(inputs)[:, -scores.shape[1] :].detach()
         if self.distribution is None:
             return linear + self.share * scores
         return self.distribution.shifted(scores, linear)
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        known = self._known(batch)
         if self.distribution is None:
             total, count = super().loss(scores, batch)
         else:
+            known = self._known(batch)
             losses = self.distribution.loss(at_least_single(scores), batch.required_targets, known)
             steps = known.any(-1)
             total, count = losses.masked_fill(~steps, 0.0).sum(), steps.sum()
         if self.linear is not None and self.training:
-            errors = at_least_single(self.linear(self._real_inputs(batch))) - batch.required_targets
-            errors = errors.square().masked_fill(~known, 0.0).sum()
-            total = total + errors - errors.detach()
+            of_linear = self._squared_error(self.linear(self._real_inputs(batch)), batch)
+            total = total + of_linear - of_linear.detach()
         return Loss(total, count)
 
     @torch.no_grad()

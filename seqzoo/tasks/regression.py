@@ -61,11 +61,16 @@ class Regression(Task):
         return self.dropout(features.outputs if self.spec.per_step else features.last)
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        targets = batch.required_targets
-        # at least in float32: a sum over a batch overflows float16 and loses digits in bfloat16
-        errors = (at_least_single(scores) - targets).square()
+        return Loss(self._squared_error(scores, batch), self._known(batch).sum())
+
+    def _squared_error(self, predictions: Tensor, batch: Batch) -> Tensor:
+        """The sum over the targets that are learned. A missing one is replaced before it is subtracted, because the
+        gradient of a masked NaN is NaN.
+        """
         known = self._known(batch)
-        return Loss(errors.masked_fill(~known, 0.0).sum(), known.sum())
+        # at least in float32: a sum over a batch overflows float16 and loses digits in bfloat16
+        errors = at_least_single(predictions) - batch.required_targets.masked_fill(~known, 0.0)
+        return errors.square().masked_fill(~known, 0.0).sum()
 
     def _known(self, batch: Batch) -> Tensor:
         """True where a target is learned, of the shape of the targets: it is not NaN, nor in the padding or washout."""

@@ -173,12 +173,14 @@ class Session:
         self.bad_step = self._first(self.bad_step, finite)
 
     def add_data(self, group: list[Batch]) -> None:
-        """Record whether inputs and targets of an update are finite, without synchronisation with the device."""
+        """Record whether inputs and targets of an update are finite, without synchronisation with the device. A target
+        that is NaN may be a missing one.
+        """
         for batch in group:
             if batch.inputs.is_floating_point():
                 self.bad_inputs = self._first(self.bad_inputs, batch.inputs.isfinite().all())
             if batch.targets is not None and batch.targets.is_floating_point():
-                self.bad_targets = self._first(self.bad_targets, batch.targets.isfinite().all())
+                self.bad_targets = self._first(self.bad_targets, ~batch.targets.isinf().any())
 
     def _first(self, bad: Tensor, finite: Tensor) -> Tensor:
         """`bad`, or the current update if `bad` is -1 and something is not finite now."""

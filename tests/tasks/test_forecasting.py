@@ -224,12 +224,21 @@ def test_missing_targets_are_not_learned() -> None:
     targets = torch.tensor([[[1.0], [math.nan], [3.0]]])
     total, count = task.loss(torch.zeros(1, 3, 1), Batch(targets, torch.tensor([3]), targets, padded=False))
     assert (total, count) == (10, 2)
+    for linear_window in (0, 2):
+        task = Forecasting(2, task.spec, ["nrmse"], linear_window=linear_window)
+        scores = torch.zeros(1, 3, 1, requires_grad=True)
+        task.loss(scores, Batch(torch.ones(1, 3, 1), torch.tensor([3]), targets, padded=False)).total.backward()
+        assert scores.grad.flatten().tolist() == [-2, 0, -6]
+        if task.linear is not None:
+            assert task.linear.weight.grad.flatten().tolist() == [-4, -4], "persistence predicts 1 at each step"
 
 
 def test_wrong_options_and_data() -> None:
     spec = DataSpec("regression", 1, 1, per_step=True, next_values=True)
     with pytest.raises(ValueError, match="horizon is 0: it must be at least 1"):
         Forecasting(2, spec, ["nrmse"], horizon=0)
+    with pytest.raises(ValueError, match="linear_window is 100000: it must be from 0 to 1,000"):
+        Forecasting(2, spec, ["nrmse"], linear_window=100_000)
     with pytest.raises(ValueError, match="whose targets are the next values of the first inputs"):
         Forecasting(2, DataSpec("regression", 1, 1, per_step=True), ["nrmse"])
     with pytest.raises(ValueError, match="washout is 3: it must be at least 0, and 0 for one answer"):

@@ -401,7 +401,7 @@ def test_non_finite_inputs_are_reported_as_such(part: str) -> None:
     for step in range(3):
         batch = Batch(torch.rand(4, 5, 2), torch.full((4,), 5), torch.rand(4, 1), padded=False)
         for name in part.split(" and ") if step == 1 else []:
-            getattr(batch, name)[2, 0] = float("nan")
+            getattr(batch, name)[2, 0] = float("inf")
         loop.update(of, [batch], stateful=False)
         of.position.step += 1
     with pytest.raises(TrainingError, match=f"^the {part} of update 1 hold NaN or infinity .*: correct the data;"):
