@@ -14,7 +14,7 @@ from torch import nn
 from seqzoo.cells.elman import Elman
 from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import WIDEST, Budget
-from seqzoo.configuration.building import build_model, build_rule, misfits, task_name
+from seqzoo.configuration.building import build_data, build_model, build_rule, misfits, task_name
 from seqzoo.configuration.components import check_component, find, make, with_classes
 from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.experiment import (
@@ -30,6 +30,7 @@ from seqzoo.configuration.experiment import (
 )
 from seqzoo.configuration.sizing import Outline, check_width, outline
 from seqzoo.contracts.batch import Loss
+from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import (
     Options,
@@ -48,6 +49,7 @@ from seqzoo.contracts.options import (
 from seqzoo.contracts.own_parts import during, failure_of_own_part, is_own_class
 from seqzoo.contracts.parts import BackboneFactory, Metric, Task
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.steps import unsupported
 from seqzoo.learning.rule import LearningRule
 from seqzoo.metrics import MetricName, create_metric
 from seqzoo.network import results
@@ -235,21 +237,23 @@ def _check_machine(experiment: Experiment, cost: Cost) -> list[str]:
     return mistakes
 
 
-def check_rule(experiment: Experiment, model: Model, rows: int) -> list[str]:
+def check_rule(experiment: Experiment, model: Model, data: DataModule) -> list[str]:
     """Error messages if the learning rule cannot train a model, or needs more memory for that than this machine has.
 
     Args:
         experiment: the configuration.
         model: its model; on the meta device memory is not checked.
-        rows: number of rows of a batch.
+        data: its data, which need not be loaded.
     """
     rule, choices = build_rule(experiment), experiment.choices
     name = f"learning={choices.get('learning')}"
     parts = {group: f"{group}={choices.get(group)}" for group in COMPONENTS}
-    reasons = rule.misfits(model)
-    if reasons or next(model.parameters()).is_meta:
-        return [f"{name} {reason.format(**parts)}" for reason in reasons]
-    needed, memory = rule.bytes_needed(model, rows), _machine_memory(experiment.training)
+    mistakes = unsupported(data.structure, rule, name)
+    mistakes += [f"{name} {reason.format(**parts)}" for reason in rule.misfits(model)]
+    if mistakes or next(model.parameters()).is_meta:
+        return mistakes
+    rows, memory = data.batch_size, _machine_memory(experiment.training)
+    needed = rule.bytes_needed(model, rows)
     if needed <= memory:
         return []
     sizes = f"{needed / 2**30:,.0f} GiB for {rows} rows of {parts['cell']}"
@@ -262,14 +266,15 @@ def check_rule(experiment: Experiment, model: Model, rows: int) -> list[str]:
 
 def _check_rule_early(experiment: Experiment, planned: Outline) -> list[str]:
     """`check_rule` before data is read, when the vocabulary is not known."""
-    mistakes = check_rule(experiment, planned.model, planned.rows)
+    data = build_data(experiment)
+    mistakes = check_rule(experiment, planned.model, data)
     if mistakes or type(build_rule(experiment)).bytes_needed is LearningRule.bytes_needed:
         return mistakes
     spec = planned.spec
     if spec.picture is None and not planned.numbers:
         spec = replace(spec, input_size=min(spec.input_size, FEW_WORDS))
     with torch.random.fork_rng():
-        return check_rule(experiment, build_model(experiment, spec), planned.rows)
+        return check_rule(experiment, build_model(experiment, spec), data)
 
 
 FEW_WORDS = 64

@@ -56,6 +56,8 @@ class InPieces(LearningRule, ABC):
         carry_state: as in `BackpropagationThroughTime`.
     """
 
+    supports = ("resets",)
+
     def __init__(self, carry_state: bool = True):
         self.carry_state = carry_state
 
@@ -88,6 +90,7 @@ class InPieces(LearningRule, ABC):
 
     def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:
         model = objective.model
+        self.check_structure(batch)
         with objective.autocast():
             vectors, steps, state = model.read(batch, state if self.carry_state else None)
             state = model.backbone.initial_state(batch.size) if state is None else state

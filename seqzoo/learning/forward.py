@@ -45,6 +45,7 @@ class ForwardRule(LearningRule, ABC):
     """
 
     crosses_batches = True
+    supports = ("resets",)
     recurrent: ClassVar[bool] = True
 
     def __init__(self, carry_state: bool = True):
@@ -128,6 +129,7 @@ class ForwardRule(LearningRule, ABC):
 
     def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:
         model = objective.model
+        self.check_structure(batch)
         if self._step is None or self._step.model is not model:
             for reason in self.misfits(model):
                 names = {name: f"the {name}" for name in ("cell", "backbone", "encoder", "task")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Loss, State
 from seqzoo.contracts.errors import TrainingError
+from seqzoo.contracts.steps import MEANINGS, unsupported
 from seqzoo.network.model import Model
 
 
@@ -55,12 +56,15 @@ class LearningRule:
         unbiased: True: the gradients are random, and their mean is that of backpropagation.
         crosses_batches: True: where batches continue each other, the gradients reach back to the first of them; False:
             to the beginning of the batch.
+        supports: the fields of `Steps` besides lengths that the gradients follow; a rule that goes over the steps
+            itself names those that it passes on.
     """
 
     solves: ClassVar[bool] = False
     exact: bool = False
     unbiased: ClassVar[bool] = False
     crosses_batches: ClassVar[bool] = False
+    supports: ClassVar[Collection[str]] = tuple(MEANINGS)
 
     def misfits(self, model: Model) -> list[str]:
         """Reasons why the rule cannot train a model, which `seqzoo check` reports; empty: it can.
@@ -72,6 +76,11 @@ class LearningRule:
             model: the model, perhaps on the meta device.
         """
         return []
+
+    def check_structure(self, batch: Batch) -> None:
+        """Raise TrainingError if a batch has a field of `Steps` that the rule does not support."""
+        for mistake in unsupported(batch.steps.structure, self, type(self).__name__):
+            raise TrainingError(mistake)
 
     def bytes_needed(self, model: Model, rows: int) -> int:
         """The number of bytes that the rule needs, besides those of backpropagation. It is checked before a training.

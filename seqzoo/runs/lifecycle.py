@@ -198,7 +198,7 @@ def _train(
     run.write_json(SPEC, spec_to_plain(data.spec))
     seed_everything(experiment.seed)
     model = build_model(experiment, data.spec).to(float_type(settings.precision))
-    mistakes = check_rule(experiment, model, data.batch_size)
+    mistakes = check_rule(experiment, model, data)
     if mistakes:
         raise ConfigError(mistakes)
     if checkpoint is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -217,6 +218,26 @@ def test_rules_that_go_forward_refuse_a_model_in_training() -> None:
     model = Model(TokenEncoder(WORDS, 3), backbone, Everything(2 * UNITS))
     with pytest.raises(TrainingError, match="RealTimeRecurrentLearning goes forward in time, and the backbone reads"):
         create("rtrl").gradients(objective(model), some_batch(), None)
+
+
+ONE_BY_ONE = [name for name, rule in RULES.items() if "parents" not in rule.supports]
+
+
+def test_rules_that_go_over_the_steps_themselves_refuse_trees(command: Callable[..., Done]) -> None:
+    assert {"rtrl", "snap1", "uoro", "e_prop", "truncated", "checkpointed"} <= {*ONE_BY_ONE}
+    refused = command("check", "task=tree_classification", "debug=tiny", "learning=rtrl")
+    assert refused.status == 2
+    assert refused.err.startswith("seqzoo: learning=rtrl does not support `parents` (the parents of a tree's nodes):")
+    assert command("check", "task=tree_classification", "debug=tiny", "learning=bptt").status == 0
+
+
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+@pytest.mark.parametrize("field", ["parents", "elapsed", "grid"])
+def test_batches_with_structure_that_a_rule_would_ignore_are_refused(name: str, field: str) -> None:
+    whole = {"parents": torch.full((ROWS, STEPS), -1), "elapsed": torch.ones(ROWS, STEPS), "grid": (2, 2)}
+    batch = dataclasses.replace(some_batch(resets=False), **{field: whole[field]})
+    with pytest.raises(TrainingError, match=f"does not support `{field}`"):
+        create(name).gradients(objective(small_model("gru")), batch, None)
 
 
 def mean_and_error(estimates: list[Tensor]) -> tuple[Tensor, Tensor]:
