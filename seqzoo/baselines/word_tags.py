@@ -27,7 +27,7 @@ class MostFrequentTag(Baseline):
         total = sum(counts.values(), Counter())
         self.other = _most_frequent(total)
         self.tags = {word: _most_frequent(count) for word, count in counts.items()}
-        self.description = f"of the word; {self.other} for words that training has not"
+        self.description = f"of the word; {self.other} for words that are not in the training data"
 
     def answer(self, split: Split) -> Answers:
         return Answers([[self.tags.get(word, self.other) for word in words] for words in split.tokens])

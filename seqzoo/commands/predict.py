@@ -270,7 +270,8 @@ def _tagged_conll(
 
     trained_on = loaded.config.data
     task = loaded.model.task
-    if not (task.needs_every_step and results.classes_of(task, task.classes()) and loaded.spec.inputs is not None):
+    labels_steps = task.needs_every_step and not any(isinstance(answer, str) for answer in task.example_answers or ())
+    if not (labels_steps and results.classes_of(task, task.classes()) and loaded.spec.inputs is not None):
         named = task_name(task, loaded.config.choices)
         raise ConfigError([f"--conll writes a tag for each token, and the run, of {named}, has none to give"])
     if columns is None:

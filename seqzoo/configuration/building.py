@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from seqzoo.cells.cell import Cell, CellFactory
-from seqzoo.configuration import composing, registry
+from seqzoo.configuration import composing, task_names
 from seqzoo.configuration.budget import MOST_WEIGHTS
 from seqzoo.configuration.components import check_component, make, make_cell_factory
 from seqzoo.configuration.cost import count_weights
@@ -176,19 +176,18 @@ def misfits(
     mistakes = []
     named = task_name(task, choices)
     if spec.kind and spec.kind != task.reads:
-        other = f"task={spec.kind}, or " if spec.kind in registry.names("task") else ""
         mistakes.append(
             f"data={choices.get('data')} is made for {spec.kind}, and {named} reads data for {task.reads}: "
-            f"choose {other}other data"
+            f"choose {task_names.joined([*task_names.reading(spec.kind), 'other data'])}"
         )
     if backbone is not None and (task.needs_every_step or spec.per_step) and not backbone.keeps_time:
         mistakes.append(
-            f"backbone={choices.get('backbone')} puts out fewer steps than it reads, and {named} "
+            f"backbone={choices.get('backbone')} outputs fewer steps than it reads, and {named} "
             "needs an output for each: choose another one, such as backbone=unidirectional or backbone=deep"
         )
     elif backbone is not None and task.needs_causal and not backbone.causal:
         mistakes.append(
-            f"backbone={choices.get('backbone')} sees what is ahead, and {named} must predict it: "
+            f"backbone={choices.get('backbone')} reads future inputs, which {named} must predict: "
             "choose a backbone of one direction, such as backbone=unidirectional or backbone=deep"
         )
     elif backbone is not None and task.needs_two_sides and not backbone.two_sided:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from seqzoo.cells.elman import Elman
-from seqzoo.configuration import composing, registry
+from seqzoo.configuration import composing, registry, task_names
 from seqzoo.configuration.budget import WIDEST, Budget
 from seqzoo.configuration.building import build_data, build_model, build_rule, misfits, task_name
 from seqzoo.configuration.components import check_component, find, make, with_classes
@@ -248,6 +248,8 @@ def check_rule(experiment: Experiment, model: Model, data: DataModule) -> list[s
     rule, choices = build_rule(experiment), experiment.choices
     name = f"learning={choices.get('learning')}"
     parts = {group: f"{group}={choices.get(group)}" for group in COMPONENTS}
+    if rule.task_needs is not None:
+        parts["fitting_tasks"] = task_names.having(rule.task_needs)
     mistakes = unsupported(data.structure, rule, name)
     mistakes += [f"{name} {reason.format(**parts)}" for reason in rule.misfits(model)]
     if mistakes or next(model.parameters()).is_meta:

@@ -40,6 +40,7 @@ class RidgeRegression(LearningRule):
     """
 
     solves = True
+    task_needs = HasLinearReadout
 
     def __init__(self, penalty: float = 1e-6):
         if not penalty > 0:
@@ -50,8 +51,7 @@ class RidgeRegression(LearningRule):
     def misfits(self, model: Model) -> list[str]:
         if isinstance(model.task, HasLinearReadout):
             return []
-        wanted = "choose task=regression or task=forecasting"
-        return [f"solves for a linear output layer of numbers, and {{task}} has none: {wanted}"]
+        return ["solves for a linear output layer of numbers, and {task} has none: choose {fitting_tasks}"]
 
     @torch.no_grad()
     def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:
@@ -63,7 +63,9 @@ class RidgeRegression(LearningRule):
             task = network.task
             readout = task if isinstance(task, HasLinearReadout) else None
             if readout is None or not isinstance(readout.head, nn.Linear):
-                raise TrainingError(f"ridge regression fits a linear output layer, which {type(task).__name__} has not")
+                raise TrainingError(
+                    f"ridge regression fits a linear output layer, which {type(task).__name__} does not have"
+                )
             inputs, targets = readout.readout_rows(part, batch)
             inputs = F.pad(inputs.double(), (0, 1), value=1.0)
             if i == len(self.triangles):

@@ -52,6 +52,7 @@ class LearningRule:
     Attributes:
         solves: True: a closed-form rule. `gradients` sets the weights itself instead of adding to `grad`, the optimizer
             takes no step, and training ends after one epoch.
+        task_needs: the capability (`seqzoo.contracts.capabilities`) that a task must have; None: any task.
         exact: True: the gradients are those of backpropagation, for every model without `misfits`.
         unbiased: True: the gradients are random, and their mean is that of backpropagation.
         crosses_batches: True: where batches continue each other, the gradients reach back to the first of them; False:
@@ -61,6 +62,7 @@ class LearningRule:
     """
 
     solves: ClassVar[bool] = False
+    task_needs: ClassVar[type | None] = None
     exact: bool = False
     unbiased: ClassVar[bool] = False
     crosses_batches: ClassVar[bool] = False
@@ -70,7 +72,8 @@ class LearningRule:
         """Reasons why the rule cannot train a model, which `seqzoo check` reports; empty: it can.
 
         Each one is the end of a sentence that begins with the name of the rule. In it {cell}, {backbone}, {encoder} and
-        {task} stand for the names of these parts.
+        {task} stand for the names of these parts, and {fitting_tasks} for those of the tasks that have the capability
+        `task_needs`.
 
         Args:
             model: the model, perhaps on the meta device.

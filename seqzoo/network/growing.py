@@ -19,9 +19,8 @@ def check_streams(model: Network) -> None:
         ConfigError: the backbone or the encoder reads the whole sequence; the message says what to train instead.
     """
     if not model.backbone.causal:
-        raise ConfigError(
-            ["the run sees what is ahead, and a stream has no end yet: train one with backbone=unidirectional or deep"]
-        )
+        advice = "train one with backbone=unidirectional or backbone=deep"
+        raise ConfigError([f"the run reads future inputs, which a stream does not have yet: {advice}"])
     if model.encoder.context is None:
         raise ConfigError(
             ["the run's encoder reads a whole recording: train one with encoder.normalisation=training for streams"]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from seqzoo.configuration import task_names
 from seqzoo.configuration.building import task_name
 from seqzoo.configuration.experiment import Parts
 from seqzoo.contracts.arguments import check_argument, check_number, checked_list
@@ -204,7 +205,9 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Forecasts):
-            raise ConfigError([f"{self.task_name} makes no forecasts to draw: give a run of task=forecasting"])
+            raise ConfigError(
+                [f"{self.task_name} makes no forecasts to draw: give a run of {task_names.having(Forecasts)}"]
+            )
         rows = self._for_each(texts, batch_size, first_line, lambda batch, _: task.outlooks(self.model, batch), None)
         return [row for row in rows if row is not None]
 
@@ -226,7 +229,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, LabelsTrees):
-            raise ConfigError([f"{self.task_name} labels no trees: give a run of task=tree_classification"])
+            raise ConfigError([f"{self.task_name} labels no trees: give a run of {task_names.having(LabelsTrees)}"])
 
         def answer(batch: Batch, others: Others) -> list[ScoredTree]:
             return task.labelled_trees(self.model, batch)
@@ -310,7 +313,7 @@ class Loaded:
         """
         task = self.model.task
         if not isinstance(task, Composes):
-            raise ConfigError([f"{self.task_name} does not write music: give a run of task=polyphony"])
+            raise ConfigError([f"{self.task_name} does not write music: give a run of {task_names.having(Composes)}"])
         texts = checked_list("texts", texts, str, "a list of texts")
         grid = self.spec.steps_per_quarter or 1
         pieces = []

@@ -84,7 +84,9 @@ class LanguageModeling(WritingTask):
         super().__init__()
         check_form(search, rewrites=False)
         if search.coverage_penalty:
-            raise ValueError("search.coverage_penalty needs something to attend with, which a language model has not")
+            raise ValueError(
+                "search.coverage_penalty is about attention, which a language model does not have: leave it out"
+            )
         if tied_embeddings and embedding is None:
             raise ValueError("tied_embeddings needs an encoder that reads tokens, such as encoder=tokens")
         if softmax_cutoffs is not None and softmax_mixtures > 1:

@@ -183,9 +183,8 @@ class Transcription(Task):
         if not isinstance(self.head, Transducer):
             return self._ranked(model.scores(batch, features), n_best)
         if features.others:
-            raise ConfigError(
-                ["an ensemble averages the scores of steps, which task.head=transducer has not: leave it out"]
-            )
+            reason = "and with task.head=transducer these depend on what a network has written"
+            raise ConfigError([f"an ensemble averages the scores of each step, {reason}: leave it out"])
         texts = [[token for _, token in row] for row in self._transduced(features)]
         scores = self._transducer_scores(features, texts)
         decode = self.spec.target_codec.decode

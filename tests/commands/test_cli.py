@@ -297,7 +297,7 @@ def test_a_sweep_finishes_although_one_job_fails(command: Callable, tmp_path: Pa
     [run] = (tmp_path / "sweep").glob("*/metrics.json")
     assert json.loads(run.read_text())["choices"]["backbone"] == "unidirectional"
     failed = f"backbone=bidirectional {' '.join(overrides)}"
-    assert f"seqzoo: {failed} failed: backbone=bidirectional sees what is ahead" in done.err
+    assert f"seqzoo: {failed} failed: backbone=bidirectional reads future inputs" in done.err
     assert "1 of 2 jobs failed; why, and how to run one alone:\n  backbone=bidirectional: " in done.err
     assert done.err.endswith(f"\n    {program('seqzoo')} train {failed}\n")
 

@@ -57,7 +57,8 @@ def test_every_data_set_is_sound_with_its_task(name: str) -> None:
     spec = data.expected_spec()
     # whether series of numbers have one label each, or one per step, is not known before they are read
     reading = "captioning" if spec.rate is None else "transcription"
-    task = reading if spec.given_as_files and spec.kind == "transduction" else spec.kind or "tagging"
+    kind = reading if spec.given_as_files and spec.kind == "transduction" else spec.kind or "tagging"
+    task = "tree_classification" if kind == "trees" else kind
     encoder = "image_cnn" if spec.picture is not None else "features" if data.numbers else "tokens"
     # composing once for each data set would take most of the time
     config = composed_once(f"task={task}", f"encoder={encoder}")
@@ -148,8 +149,12 @@ MISTAKES = {
     ),
     "task=language_modeling task.search.max_length=0": "task.search.max_length is 0: write at least one token",
     "task=tagging data=addition": (
-        "data=addition is made for transduction, and task=tagging reads data for tagging: choose task=transduction, or "
-        "other data"
+        "data=addition is made for transduction, and task=tagging reads data for tagging: choose task=captioning, "
+        "task=transcription, task=transduction or other data"
+    ),
+    "task=transduction data=nested_lists": (
+        "data=nested_lists is made for trees, and task=transduction reads data for transduction: choose "
+        "task=tree_classification or other data"
     ),
     "task=tagging data=tagging_files": "data.train is not set: give data.train=...",
     "encoder=features task.decoder.embedding_std=1": (
@@ -181,7 +186,7 @@ def test_all_mistakes_are_reported_together() -> None:
         "task.search.temperature is -1: it is 0 (the most probable token) or more",
         "there is no metric 'accurcy'. Did you mean 'accuracy'?",
         (
-            "backbone=deep_bidirectional sees what is ahead, and task=language_modeling must predict it: choose a "
+            "backbone=deep_bidirectional reads future inputs, which task=language_modeling must predict: choose a "
             "backbone of one direction, such as backbone=unidirectional or backbone=deep"
         ),
     ]  # fmt: skip

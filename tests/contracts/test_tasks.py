@@ -276,9 +276,9 @@ def test_every_parameter_learns_with_every_backbone_that_fits(task: str, backbon
     made = load("backbone", backbone)
     refusal = None
     if spec_of(task).kind not in ("classification", "transduction") and made["class"] == "Pyramidal":
-        refusal = "puts out fewer steps than it reads"
+        refusal = "outputs fewer steps than it reads"
     elif predicts_next(task) and (made.get("bidirectional") or made["class"] == "ReNet"):
-        refusal = "sees what is ahead"
+        refusal = "reads future inputs"
     elif task == "cloze" and backbone != "bidirectional":
         refusal = "does not keep what it read before a token apart"
     if refusal:

@@ -72,4 +72,4 @@ def test_other_runs_have_no_forecasts(command: Callable[..., Done]) -> None:
     )  # fmt: skip
     refused = command("predict", "run", "0.1, 0.2", "--plot", "out.png")
     assert refused.status == 2
-    assert "task=regression makes no forecasts to draw" in refused.err
+    assert "task=regression makes no forecasts to draw: give a run of task=forecasting\n" in refused.err

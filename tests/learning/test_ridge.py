@@ -127,6 +127,7 @@ def test_other_tasks_are_refused(command: Callable[..., Done]) -> None:
     refused = command("check", "task=tagging", "learning=ridge")
     assert refused.status == 2
     assert "learning=ridge solves for a linear output layer of numbers, and task=tagging has none" in refused.err
+    assert refused.err.endswith(": choose task=forecasting or task=regression\n")
 
 
 @pytest.mark.parametrize(
@@ -154,5 +155,5 @@ def test_an_echo_state_network_learns_narma(command: Callable[..., Done], tmp_pa
 
 def test_a_rule_that_meets_another_head() -> None:
     model, data = seqzoo.build("task=tagging", "debug=tiny")
-    with pytest.raises(TrainingError, match="ridge regression fits a linear output layer, which Tagging has not"):
+    with pytest.raises(TrainingError, match="ridge regression fits a linear output layer, which Tagging does not have"):
         RidgeRegression().gradients(objective(model), next(data.batches("train")), None)

@@ -66,7 +66,7 @@ def test_chunks_are_the_whole(overrides: tuple[str, ...], sizes: tuple[int, ...]
 
 def test_what_cannot_be_streamed() -> None:
     x = torch.randn(4, 20)
-    with pytest.raises(ConfigError, match="sees what is ahead, and a stream has no end"):
+    with pytest.raises(ConfigError, match="reads future inputs, which a stream does not have"):
         list(stream_outputs(model("backbone=bidirectional"), [x]))
     with pytest.raises(ConfigError, match=r"train one with encoder\.normalisation=training"):
         list(stream_outputs(model("encoder.normalisation=recording"), [x]))

@@ -142,6 +142,12 @@ def test_a_run_is_trained_and_predicts(run_dir: Path, capsys: pytest.CaptureFixt
     assert [(node["word"], node["parent"]) for node in nodes] == [("2", 2), ("7", 2), ("MAX", -1)]
 
 
+def test_a_tree_has_no_tags_of_tokens(run_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.conll").write_text("a\tX\n")
+    with pytest.raises(ConfigError, match="the run, of task=tree_classification, has none to give"):
+        predict([str(run_dir), "--conll", str(tmp_path / "words.conll")])
+
+
 def test_other_backbones_are_refused_before_data_is_read() -> None:
     with pytest.raises(ConfigError, match="backbone=bidirectional does not support `parents`"):
         seqzoo.train("task=tree_classification", "backbone=bidirectional", "debug=tiny")

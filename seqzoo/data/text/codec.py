@@ -432,7 +432,7 @@ def _channels(plain: Any, input_size: int) -> Channels:
     if not all(math.isfinite(number) for number in numbers) or not all(scale > 0 for scale in channels.scales):
         raise ValueError("the means and scales of the channels are not finite and positive")
     if len({len(part) for part in (channels.names, channels.means, channels.scales, channels.changes)}) > 1:
-        raise ValueError("the channels have not as many names as means, scales and changes")
+        raise ValueError("the channels need as many names as means, scales and changes")
     if channels.input_size != input_size or (channels.interval is not None and channels.interval <= 0):
         raise ValueError(f"input_size is {input_size}, but the channels make {channels.input_size} inputs")
     return channels

@@ -70,7 +70,7 @@ class Transducer(nn.Module):
         options: sizes and the prediction network.
 
     Raises:
-        ValueError: the prediction network sees what is ahead.
+        ValueError: the prediction network reads future tokens.
     """
 
     def __init__(self, feature_size: int, vocabulary_size: int, blank: int, options: TransducerOptions):

@@ -102,7 +102,7 @@ def test_a_task_reads_the_lengths_of_the_outputs(pooling: str) -> None:
 def test_a_task_that_needs_every_step_refuses_it(task: str) -> None:
     [mistake] = examine(f"task={task}", "backbone=pyramidal")[1]
     assert mistake == (
-        f"backbone=pyramidal puts out fewer steps than it reads, and task={task} needs an output for each: choose "
+        f"backbone=pyramidal outputs fewer steps than it reads, and task={task} needs an output for each: choose "
         "another one, such as backbone=unidirectional or backbone=deep"
     )
 
