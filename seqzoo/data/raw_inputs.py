@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -80,7 +81,6 @@ def encode_inputs(
         DataError: a line is empty, too long, or lacks the marked target that the model needs; the message names it.
     """
     lines = range(1, len(texts) + 1) if lines is None else lines
-    codec = spec.inputs
     if not texts:
         raise DataError("the input is empty: give at least one line")
     if spec.picture is not None and not spec.given_as_files:
@@ -91,50 +91,74 @@ def encode_inputs(
     if spec.picture is not None:
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
         return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)
-    rows: list[Tensor] = []
-    ahead: list[Tensor] = []
-    parents: list[Tensor] = []
-    spans: list[tuple[int, int] | None] = []
-    kept: list[list[str]] = []
-    levels: list[Tensor] = []
+    rows: list[_Row] = []
     for number, text in zip(lines, texts, strict=True):
         # messages about files name these
         with located(text.where if isinstance(text, Series) else "" if spec.given_as_files else f"line {number}"):
-            if isinstance(codec, TextCodec) and spec.trees is not None:
-                tree = tree_in(cast(str | list[str], text), spec.trees, codec)
-                kept.append(fit(tree.words, max_length, truncate=False))
-                rows.append(torch.tensor(token_ids(codec.vocabulary, kept[-1])))
-                parents.append(torch.tensor(tree.parents))
-            elif isinstance(codec, TextCodec):
-                tokens, span = split_source(spec, cast(str | list[str], text))
-                kept.append(fit(tokens, max_length, truncate, span=span))
-                rows.append(torch.tensor(codec.vocabulary.encode(kept[-1])))
-                spans.append(span)
-            elif spec.rate is not None:
-                rows.append(blocks(read_sound(str(text), spec.rate)[0], spec.input_size))
-            elif spec.steps_per_quarter is not None:
-                rows.append(given_frames(str(text), spec.steps_per_quarter))
-            elif spec.given_as_files:
-                rows.append(given_features(Path(str(text)), spec.input_size))
-            else:
-                steps, known = _steps(spec, text)
-                rows.append(steps[:known])
-                ahead.append(steps[known:])
-                if spec.channels is not None and spec.channels.window is not None:
-                    rows[-1], level = relative(steps[:known][-spec.channels.window :], spec.output_size)
-                    levels.append(level)
-    lengths = torch.tensor([len(row) for row in rows])
-    marked = torch.tensor(spans) if spec.marked else None
-    inputs = pad_sequence(rows, batch_first=True)
-    spelling = None if spec.characters is None else Spellings(kept, spec.characters).gather(list(range(len(rows))))
-    batch = Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=kept or None)
-    if parents:
+            rows.append(_row(spec, text, max_length, truncate))
+    lengths = torch.tensor([len(row.inputs) for row in rows])
+    inputs = pad_sequence([row.inputs for row in rows], batch_first=True)
+    marked = torch.tensor([row.span for row in rows]) if spec.marked else None
+    tokens = [row.tokens for row in rows if row.tokens is not None]
+    spelling = None if spec.characters is None else Spellings(tokens, spec.characters).gather(list(range(len(rows))))
+    batch = Batch(inputs, lengths, padded=is_padded(lengths), spans=marked, spelling=spelling, tokens=tokens or None)
+    if parents := [row.parents for row in rows if row.parents is not None]:
         batch.parents = pad_sequence(parents, batch_first=True, padding_value=-1)
-    if levels:
+    if levels := [row.level for row in rows if row.level is not None]:
         batch.levels = torch.stack(levels)
+    ahead = [row.ahead for row in rows if row.ahead is not None]
     if any(map(len, ahead)):
         batch.ahead = pad_sequence(ahead, batch_first=True, padding_value=torch.nan)
     return batch
+
+
+@dataclass
+class _Row:
+    """A row of a batch; None: what inputs of its kind do not have.
+
+    Args:
+        inputs: ids (T,) or numbers (T, I).
+        tokens: of a text or a tree.
+        span: the marked target of a text.
+        parents: of the nodes of a tree, (T,).
+        level: of a relative series, which its inputs are relative to.
+        ahead: the steps of a series after those with known values.
+    """
+
+    inputs: Tensor
+    tokens: list[str] | None = None
+    span: tuple[int, int] | None = None
+    parents: Tensor | None = None
+    level: Tensor | None = None
+    ahead: Tensor | None = None
+
+
+def _row(spec: DataSpec, text: str | list[str] | Series, max_length: int | None, truncate: bool) -> _Row:
+    codec = spec.inputs
+    if isinstance(codec, TextCodec):
+        words = cast(str | list[str], text)
+        if spec.trees is not None:
+            tree = tree_in(words, spec.trees, codec)
+            tokens = fit(tree.words, max_length, truncate=False)
+            return _Row(torch.tensor(token_ids(codec.vocabulary, tokens)), tokens, parents=torch.tensor(tree.parents))
+        tokens, span = split_source(spec, words)
+        tokens = fit(tokens, max_length, truncate, span=span)
+        return _Row(torch.tensor(codec.vocabulary.encode(tokens)), tokens, span)
+    if spec.rate is not None:
+        return _Row(blocks(read_sound(str(text), spec.rate)[0], spec.input_size))
+    if spec.steps_per_quarter is not None:
+        return _Row(given_frames(str(text), spec.steps_per_quarter))
+    if spec.given_as_files:
+        return _Row(given_features(Path(str(text)), spec.input_size))
+    return _series_row(spec, text)
+
+
+def _series_row(spec: DataSpec, text: str | list[str] | Series) -> _Row:
+    steps, known = _steps(spec, text)
+    inputs, level = steps[:known], None
+    if spec.channels is not None and spec.channels.window is not None:
+        inputs, level = relative(inputs[-spec.channels.window :], spec.output_size)
+    return _Row(inputs, level=level, ahead=steps[known:])
 
 
 def _steps(spec: DataSpec, text: str | Sequence[str] | Series) -> tuple[Tensor, int]:

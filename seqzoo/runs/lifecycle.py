@@ -188,7 +188,7 @@ def _train(
     cost: Cost,
     choices: Sequence[Choice] = (),
 ) -> dict[str, Any]:
-    """Train from the initial weights or a checkpoint; returns the final metrics."""
+    """Prepare model and session, from the initial weights or a checkpoint, and train; returns the final metrics."""
     settings, rule = experiment.training, build_rule(experiment)
     if rule.solves:  # one pass over the data gives the solution
         settings = replace(settings, epochs=1, steps=None)
@@ -214,15 +214,21 @@ def _train(
     run.log(opening_table(run.folder, experiment, data, session, threads, cost))
     if choices:
         run.log(format_table([("recipe", str(choice)) for choice in choices]))
+    return _train_to_the_end(experiment, data, run, session, threads, cost, is_resumed=checkpoint is not None)
 
-    purge_step = session.position.step + 1 if checkpoint is not None else None
+
+def _train_to_the_end(
+    experiment: Experiment, data: DataModule, run: Run, session: Session, threads: int, cost: Cost, *, is_resumed: bool
+) -> dict[str, Any]:
+    """Train a prepared session, and log how the training ended; returns the final metrics."""
+    purge_step = session.position.step + 1 if is_resumed else None
     columns = hyperparameters(experiment, cost.parameters)
     run.tracker = Tracker(run.folder, columns, group_name(experiment), purge_step)
     # an interrupted run has no ending, because TensorBoard keeps the first ending that it reads
     ending: Ending | None = None
     try:
         with _memory_advice(), during(lambda: f"after update {session.position.step:,}"):
-            if checkpoint is None:
+            if not is_resumed:
                 run.save(session)
             fit(session, data, run)
             metrics = finish(run, experiment, data, session, threads, cost)

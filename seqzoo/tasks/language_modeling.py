@@ -201,7 +201,7 @@ class LanguageModeling(WritingTask):
         parts = []
         for batch, features in encoded:
             real = mask(batch.lengths, batch.inputs.shape[1])
-            parts.append([values[real] for values in self.ngrams.of_targets(self.head, features.outputs, batch)])
+            parts.append([values[real] for values in self.ngrams.target_components(self.head, features.outputs, batch)])
         self.ngrams.fit(*(torch.cat(values) for values in zip(*parts, strict=True)))
         return True
 

@@ -112,9 +112,11 @@ class NgramMixture(nn.Module):
         """
         # before the shares are fitted, they are equal, and a validation need not find out which one is which
         equal = bool((self.share == self.share[0]).all())
-        return self(*(self._of_known(head, features, batch) if equal else self.of_targets(head, features, batch)))
+        return self(
+            *(self._of_known(head, features, batch) if equal else self.target_components(head, features, batch))
+        )
 
-    def of_targets(self, head: Head, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def target_components(self, head: Head, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """What the mixture is made of at each target, (B, T): the log-probabilities of the target by the network and by
         the n-grams, and the number of the share.
 
@@ -132,12 +134,14 @@ class NgramMixture(nn.Module):
         return network.view_as(targets), ngrams.view_as(targets), shares.view_as(targets)
 
     def _of_known(self, head: Head, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The same as `of_targets`, with the number of known tokens as the number of the share."""
+        """The same as `target_components`, with the number of known tokens as the number of the share."""
         targets = batch.required_targets
         network = head.target_log_probabilities(features.flatten(0, 1), targets.flatten())
         ids = torch.cat([self._before(batch)[:, 1:], batch.inputs[:, :1], targets], 1)
         predicted = torch.arange(ids.shape[1]) >= ids.shape[1] - targets.shape[1]
-        probabilities, known = self.model.of_targets(_ids(ids), predicted.expand(ids.shape).numpy(), self.longest)
+        probabilities, known = self.model.target_probabilities(
+            _ids(ids), predicted.expand(ids.shape).numpy(), self.longest
+        )
         ngrams = network.new_tensor(numpy.log(probabilities))
         return network.view_as(targets), ngrams.view_as(targets), targets.new_tensor(known).view_as(targets)
 

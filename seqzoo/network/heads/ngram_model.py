@@ -75,9 +75,9 @@ class NgramModel:
 
     def probabilities(self, texts: Sequence[Ids], length: int) -> Numbers:
         """Of each target of some texts, by n-grams of this length."""
-        return self.of_targets(*self._padded(texts), length)[0]
+        return self.target_probabilities(*self._padded(texts), length)[0]
 
-    def of_targets(self, ids: Ids, targets: NDArray[numpy.bool_], length: int) -> tuple[Numbers, Ids]:
+    def target_probabilities(self, ids: Ids, targets: NDArray[numpy.bool_], length: int) -> tuple[Numbers, Ids]:
         """The probabilities of some ids, given those before them.
 
         Args:

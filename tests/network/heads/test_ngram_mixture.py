@@ -54,7 +54,9 @@ def test_distributions_are_those_of_single_tokens(length: int) -> None:
     assert found.sum(1) == pytest.approx(numpy.ones(len(contexts)))
     for token in range(V):
         ids = numpy.concatenate([contexts, numpy.full((len(contexts), 1), token)], 1)
-        single, of_single = model.of_targets(ids, numpy.arange(length) == numpy.full_like(ids, length - 1), length)
+        single, of_single = model.target_probabilities(
+            ids, numpy.arange(length) == numpy.full_like(ids, length - 1), length
+        )
         assert found[:, token] == pytest.approx(single)
         assert known.tolist() == of_single.tolist()
     assert known[4] == 0, "4 was never seen"
@@ -95,8 +97,8 @@ def test_a_window_is_scored_after_the_tokens_before_it(few: int, longest: int) -
     before[0, -6:], before[1, -1:] = ids[:6], ids[:1]
     rows = torch.stack([ids[6:-1], ids[1:6]])
     window = Batch(rows, torch.tensor([5, 5]), torch.stack([ids[7:], ids[2:7]]), padded=False, before=before)
-    of_whole = ngrams.of_targets(head, features, whole)
-    of_window = ngrams.of_targets(head, torch.cat([features[:, 6:], features[:, 1:6]]), window)
+    of_whole = ngrams.target_components(head, features, whole)
+    of_window = ngrams.target_components(head, torch.cat([features[:, 6:], features[:, 1:6]]), window)
     for values, expected in zip(of_window, of_whole, strict=True):
         torch.testing.assert_close(values, torch.stack([expected[0, 6:], expected[0, 1:6]]))
 
@@ -106,7 +108,7 @@ def test_targets_are_scored_by_the_distributions_after_their_contexts(few: int) 
     ngrams, head, ids, features = mixture(), network(), torch.from_numpy(text(1, 13)), torch.randn(2, 11, 4)
     read = torch.stack([ids[:-2], ids[1:-1]])
     batch = Batch(read, torch.tensor([11, 6]), torch.stack([ids[1:-1], ids[2:]]))
-    of_targets = ngrams.of_targets(head, features, batch)
+    components = ngrams.target_components(head, features, batch)
     for row in range(2):
         for step in range(int(batch.lengths[row])):
             start = Batch(read[row : row + 1, : step + 1], torch.tensor([step + 1]))
@@ -114,7 +116,7 @@ def test_targets_are_scored_by_the_distributions_after_their_contexts(few: int) 
             following, share = ngrams.following(ngrams.contexts(start), logs)
             target = batch.required_targets[row, step]
             expected = logs[0, target], following[0, target], share[0, 0]
-            torch.testing.assert_close(tuple(values[row, step] for values in of_targets), expected)
+            torch.testing.assert_close(tuple(values[row, step] for values in components), expected)
 
 
 @torch.no_grad()
@@ -123,7 +125,7 @@ def test_equal_shares_give_the_same_mixture_whatever_they_depend_on() -> None:
     batch = Batch(ids[None, :-1], torch.tensor([11]), ids[None, 1:], padded=False)
     for shares in (torch.full((DEGREES**2,), 0.3), torch.linspace(0.1, 0.9, DEGREES**2)):
         ngrams.share.copy_(shares)
-        expected = ngrams(*ngrams.of_targets(head, features, batch))
+        expected = ngrams(*ngrams.target_components(head, features, batch))
         torch.testing.assert_close(ngrams.target_log_probabilities(head, features, batch), expected)
 
 
