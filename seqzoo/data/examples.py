@@ -228,7 +228,7 @@ class ExampleData(BucketedData):
         for example in examples:
             with located(example.where):
                 tokens, span = split_source(spec, example.source)
-                fitting = fit(tokens, self.max_length, self.truncate, span=span)
+                fitting = fit(tokens, self.max_length, self.truncate, span=span, whole=spec.trees is not None)
                 truncated += len(fitting) < len(tokens)
                 ids = token_ids(inputs.vocabulary, fitting)
                 sources.append(ids)
@@ -418,6 +418,7 @@ def fit(
     truncate: bool,
     side: str = "source",
     span: tuple[int, int] | None = None,
+    whole: bool = False,
 ) -> list[str]:
     """Truncate tokens to a maximum length.
 
@@ -427,6 +428,7 @@ def fit(
         truncate: whether to truncate a longer text.
         side: source, target or caption, for the message.
         span: the marked target, which is never truncated.
+        whole: the tokens are the nodes of a tree, which cannot be truncated.
 
     Raises:
         DataError: there are no tokens, the text is too long, or its marked target would be truncated.
@@ -435,6 +437,8 @@ def fit(
         raise DataError(f"the {side} is empty: remove the example or fill it in")
     if max_length is None or len(tokens) <= max_length:
         return tokens
+    if whole:
+        raise DataError(f"the tree has {len(tokens):,} nodes, more than data.max_length={max_length:,}: raise it")
     if not truncate:
         raise DataError(
             f"the {side} has {len(tokens):,} tokens, more than data.max_length={max_length:,}: "

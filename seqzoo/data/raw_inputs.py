@@ -139,7 +139,7 @@ def _row(spec: DataSpec, text: str | list[str] | Series, max_length: int | None,
         words = cast(str | list[str], text)
         if spec.trees is not None:
             tree = tree_in(words, spec.trees, codec)
-            tokens = fit(tree.words, max_length, truncate=False)
+            tokens = fit(tree.words, max_length, truncate=False, whole=True)
             return _Row(torch.tensor(token_ids(codec.vocabulary, tokens)), tokens, parents=torch.tensor(tree.parents))
         tokens, span = split_source(spec, words)
         tokens = fit(tokens, max_length, truncate, span=span)

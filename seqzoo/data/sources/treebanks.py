@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -33,7 +34,8 @@ def read_treebank(path: str, form: TreeFormat, label: str, encoding: str) -> lis
         path: of the file.
         form: brackets or expressions: one per line, where "LABEL<tab>tree" labels the root, and a text without brackets
             is a tree whose words are children of the root; json: one object per line,
-            with the lists words, parents and labels, which may have nulls; conllu: dependency trees.
+            with the lists words, parents and labels, which may have nulls (labels may be whole numbers); conllu:
+            dependency trees.
         label: the column of CoNLL-U that labels nodes.
         encoding: of the file.
 
@@ -59,7 +61,7 @@ def _of_line(line: str, form: Literal["brackets", "expressions"]) -> Tree:
         tree.labels[-1] = label.strip()
         return tree
     if form == "expressions":
-        raise DataError(f"there is no label: write LABEL, a tab and the expression, such as 4\t{EXAMPLES[form]}")
+        raise DataError(f"there is no label: write LABEL, a tab character and the expression {EXAMPLES[form]}")
     tree = parse_tree(line, form)
     if not tree.labels[-1] and tree.parents.count(len(tree.parents) - 1) == 1:
         # the outermost brackets of the Penn Treebank
@@ -83,9 +85,18 @@ def _of_json(line: str) -> Tree:
     plain: Any = parse_json(line, "the tree", expected)
     parts: list[Any] = [plain.get(name) for name in ("words", "parents", "labels")] if isinstance(plain, dict) else []
     words, parents, labels = parts or [None] * 3
-    texts: Any = list[str | None]
-    if not (fits(words, texts) and fits(parents, list[int]) and fits(labels, texts)):
+    if not all(isinstance(part, list) for part in (words, parents, labels)):
         raise DataError(f"the lists words, parents and labels are not there: write {expected}")
+    labels = [str(label) if fits(label, int) else label for label in labels]
+    texts: Any = str | None
+    kinds: Any = {
+        "words": (words, texts, "a text or null"),
+        "labels": (labels, texts, "a text, a whole number or null"),
+    }
+    kinds["parents"] = parents, int, "the number of a node, or 0 at the root"
+    for name, (values, kind, meaning) in kinds.items():
+        if wrong := [number for number, value in enumerate(values, 1) if not fits(value, kind)]:
+            raise DataError(f"value {wrong[0]} of {name} is {json.dumps(values[wrong[0] - 1])}: it must be {meaning}")
     if not len(words) == len(parents) == len(labels) or not words:
         raise DataError(f"there are {len(words)} words, {len(parents)} parents and {len(labels)} labels: one per node")
     if bad := [label for label in labels if label and (len(label.split()) != 1 or set(label) & set("()"))]:

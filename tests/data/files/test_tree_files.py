@@ -76,7 +76,7 @@ def test_labels_are_mapped_and_others_left_out(tmp_path: Path) -> None:
         ("expressions", "4\t[MAX 2 [MIN 4 7 ] ]\n2\t(MAX 2 (MIN 1 7))\n"),
         (
             "json",
-            '{"words":["MAX", "2", "MIN", "4", "7"], "parents": [0, 1, 1, 3, 3], "labels": ["4", "2", "", "", null]}\n',
+            '{"words":["MAX", "2", "MIN", "4", "7"], "parents": [0, 1, 1, 3, 3], "labels": ["4", 2, "", "", null]}\n',
         ),
     ],
 )
@@ -86,6 +86,7 @@ def test_inner_nodes_with_words(tmp_path: Path, format: str, text: str) -> None:
     assert batch.tokens is not None
     assert batch.parents is not None
     assert batch.tokens[0] == ["2", "4", "7", "MIN", "MAX"]
+    assert data.spec.output_size == 2
     assert batch.parents[0].tolist() == [4, 3, 3, 4, -1]
 
 
@@ -136,11 +137,23 @@ def test_predictions_read_trees(tmp_path: Path) -> None:
         ('{"words": ["a", "b"], "parents": [2, 1], "labels": ["x", "y"]}', {"format": "json"}, "train.txt:1: .* cycle"),
         ('{"words": ["a"], "parents": [0, 0], "labels": ["x"]}', {"format": "json"}, "1 words, 2 parents and 1 labels"),
         ('{"words": 3}', {"format": "json"}, "the lists words, parents and labels"),
+        ('{"words": ["a", 5], "parents": [2, 0], "labels": ["x", "y"]}', {"format": "json"}, "value 2 of words is 5"),
+        ('{"words": ["a"], "parents": [true], "labels": ["x"]}', {"format": "json"}, "value 1 of parents is true"),
+        (
+            '{"words": ["a"], "parents": [0], "labels": [0.5]}',
+            {"format": "json"},
+            "value 1 of labels is 0.5: .* number",
+        ),
+        ("[MAX 1 2 ]", {"format": "expressions"}, "there is no label: write LABEL, a tab character and the expression"),
         ("1\ta" + "\t_" * 4 + "\t0\tr\t_\t_\n2\tb" + "\t_" * 4 + "\t0\tr\t_\t_\n", {"format": "conllu"}, ":1: 2 nodes"),
         ("1\ta" + "\t_" * 4 + "\tx\tr\t_\t_\n", {"format": "conllu"}, "train.txt:1: the head of 'a' is 'x'"),
         ("1\ta" + "\t_" * 4 + "\t2\tr\t_\t_\n2\tb" + "\t_" * 4 + "\t1\tr\t_\t_\n", {"format": "conllu"}, "no node is"),
         ("(1 a)\n(1 b)\n", {}, "every training node has the label '1'"),
-        ("(1 (0 a) (1 b))\n", {"max_length": 2}, "train.txt:1: the source has 3 tokens, more than data.max_length=2"),
+        (
+            "(1 (0 a) (1 b))\n",
+            {"max_length": 2},
+            "train.txt:1: the tree has 3 nodes, more than data.max_length=2: raise it$",
+        ),
     ],
 )
 def test_mistakes_are_told_with_their_line(tmp_path: Path, text: str, options: dict[str, Any], message: str) -> None:
