@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy
 import torch
 from torch import Tensor
 from torch._C._functorch import get_unwrapped, is_batchedtensor, is_functorch_wrapped_tensor
@@ -35,6 +36,14 @@ def transformed() -> bool:
     as FakeTensorMode or a FLOP counter.
     """
     return traced() or differentiated() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def on_host(tensor: Tensor) -> numpy.ndarray:
+    """The values of a tensor of integers, which no transformation of `torch.func` sees: they are not differentiated."""
+    while is_functorch_wrapped_tensor(tensor):
+        tensor = get_unwrapped(tensor)
+    with torch._C._DisableFuncTorch():
+        return tensor.cpu().long().numpy()
 
 
 def mapped_over(tensor: Tensor) -> bool:

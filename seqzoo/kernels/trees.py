@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import State
-from seqzoo.contracts.masking import WHOLE_NUMBERS, checked_lengths, mask, zero_padding
+from seqzoo.contracts.masking import WHOLE_NUMBERS, checked_lengths, zero_padding
 from seqzoo.contracts.state import flatten, map_state, reorder, unflatten, where
 from seqzoo.contracts.steps import Steps
-from seqzoo.contracts.transforms import jit_traced, mapped_over
+from seqzoo.contracts.transforms import jit_traced, mapped_over, on_host
 from seqzoo.kernels import step_results
 from seqzoo.kernels.stepping import Stepping
 from seqzoo.kernels.tree_levels import Array, Level, Order, depths, heights, levels_of, places_of_parents
@@ -96,15 +96,15 @@ class Forest:
     def __init__(self, x: Tensor, steps: Steps):
         self.shape, self.device = (x.shape[0], x.shape[1]), x.device
         parents, lengths = _checked(steps, x)
-        real = mask(lengths, self.shape[1])
+        real = numpy.arange(self.shape[1]) < lengths[:, None]
         # nodes are counted over all rows, without padding
-        self._step = real.flatten().nonzero()[:, 0].numpy()
-        self._row = self._step // self.shape[1]
-        ends = numpy.cumsum(lengths.numpy())
+        self._step = real.ravel().nonzero()[0]
+        self._row = self._step // max(1, self.shape[1])
+        ends = numpy.cumsum(lengths)
         self._last = ends - 1
-        self._first = ends - lengths.numpy()
-        self._empty = lengths.numpy() == 0
-        above = parents.numpy().ravel()[self._step]
+        self._first = ends - lengths
+        self._empty = lengths == 0
+        above = parents.ravel()[self._step]
         self._parent = numpy.where(above < 0, -1, above + self._first[self._row])
 
     def up(self, cell: Stepping, x: Tensor, state: State | None) -> tuple[Tensor, State]:
@@ -216,7 +216,7 @@ class Forest:
 def node_by_node(cell: Stepping, x: Tensor, state: State, steps: Steps) -> tuple[Tensor, State]:
     """`Forest.up` one node after the other, the reference."""
     parents, lengths = _checked(steps, x)
-    projected = step_results.project(cell, zero_padding(x, lengths.to(x.device)))
+    projected = step_results.project(cell, zero_padding(x, torch.from_numpy(lengths).to(x.device)))
     rows, last = [], []
     for row, length in enumerate(lengths.tolist()):
         above = parents[row, :length].tolist()
@@ -245,32 +245,33 @@ def _joined(states: list[State]) -> State:
     return states[0] if len(states) == 1 else map_state(lambda *parts: torch.cat(parts), *states)
 
 
-def _checked(steps: Steps, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Parents and lengths on the host. Raises ValueError."""
+def _checked(steps: Steps, x: Tensor) -> tuple[Array, Array]:
+    """Parents and lengths on the host, which no transform of torch sees. Raises ValueError."""
     parents, rows, nodes = steps.parents, x.shape[0], x.shape[1]
     if steps.resets is not None or steps.elapsed is not None:
         raise ValueError("resets and elapsed time are of sequences, and parents of trees: give one of them")
     if not isinstance(parents, Tensor) or parents.dtype not in WHOLE_NUMBERS:
         kind = parents.dtype if isinstance(parents, Tensor) else f"a {type(parents).__name__}"
         raise ValueError(f"parents are {kind}: they must be a tensor of integers, -1 at a root")
-    if parents.is_meta or jit_traced() or torch.compiler.is_exporting() or mapped_over(parents):
+    mapped = any(isinstance(part, Tensor) and mapped_over(part) for part in (parents, steps.lengths))
+    if parents.is_meta or jit_traced() or torch.compiler.is_exporting() or mapped:
         raise ValueError(
-            "nodes are put in order by the values of parents, which are not available while tracing or exporting, "
-            "under vmap or on the meta device"
+            "nodes are put in order by the values of parents and lengths, which are not available while tracing or "
+            "exporting, under vmap or on the meta device"
         )
     if parents.shape != (rows, nodes):
         raise ValueError(f"parents are {tuple(parents.shape)}: the input has {rows} rows of {nodes} nodes")
     if parents.device != x.device:
         raise ValueError(f"parents are on {parents.device} and the input on {x.device}: move one to the other")
-    lengths = torch.full((rows,), nodes)
+    lengths = numpy.full(rows, nodes)
     if steps.lengths is not None:
-        lengths = checked_lengths(steps.lengths, x.shape, x.device).cpu()
-    parents, node = parents.cpu().long(), torch.arange(nodes)
-    wrong = mask(lengths, nodes) & (parents != -1) & ((parents <= node) | (parents >= lengths[:, None]))
+        lengths = on_host(checked_lengths(steps.lengths, x.shape, x.device))
+    above, node = on_host(parents), numpy.arange(nodes)
+    wrong = (node < lengths[:, None]) & (above != -1) & ((above <= node) | (above >= lengths[:, None]))
     if wrong.any():
-        row, child = wrong.nonzero()[0].tolist()
+        row, child = (int(place[0]) for place in wrong.nonzero())
         raise ValueError(
-            f"row {row}: the parent of node {child} is {int(parents[row, child])}, but children come before their "
-            f"parents: it must be between {child + 1} and {int(lengths[row]) - 1}, or -1 at a root"
+            f"row {row}: the parent of node {child} is {above[row, child]}, but children come before their "
+            f"parents: it must be between {child + 1} and {lengths[row] - 1}, or -1 at a root"
         )
-    return parents, lengths
+    return above, lengths

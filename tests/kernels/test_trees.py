@@ -15,6 +15,7 @@ from seqzoo.contracts.errors import PartError
 from seqzoo.contracts.state import flatten
 from seqzoo.contracts.steps import Steps
 from seqzoo.kernels.trees import Children, Forest
+from seqzoo.learning.network_step import forward_derivative
 
 INPUT, H = 3, 4
 
@@ -146,6 +147,26 @@ def test_what_is_no_tree_is_refused(steps: Steps, message: str) -> None:
     for run in (cell.scan, cell.unroll):
         with pytest.raises(ValueError, match=message):
             run(x, None, steps)
+
+
+@pytest.mark.parametrize("name", ["gru", "nary_tree_lstm"])
+def test_transforms_differentiate_the_inputs_and_not_the_trees(name: str) -> None:
+    cell, steps = (
+        some_cell(name),
+        Steps(torch.tensor([5, 3]), parents=torch.tensor([[2, 2, 4, 4, -1], [1, 2, -1, 0, 0]])),
+    )
+    x, along = torch.randn(2, 2, 5, INPUT, dtype=torch.float64)
+
+    def total(x: Tensor) -> Tensor:
+        return cell.scan(x, None, steps)[0].square().sum()
+
+    leaf = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(total(leaf), leaf)
+    torch.testing.assert_close(torch.func.grad(total)(x), expected)
+    torch.testing.assert_close(forward_derivative(total, (x,), (along,))[1], (expected * along).sum())
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(total))(x[None])[0], expected)
+    with pytest.raises(ValueError, match="under vmap or on the meta device"):
+        torch.func.vmap(lambda lengths: cell.scan(x, None, steps._replace(lengths=lengths))[0])(steps.lengths[None])
 
 
 def test_what_a_users_cell_composes_is_checked() -> None:
