@@ -124,8 +124,23 @@ class Cell(nn.Module):
         if isinstance(steps, Steps) and steps.parents is not None:
             supported(steps, self)
             first, _ = self.checked(x, state, steps.lengths)
-            return Forest(x, steps).up(self, x, None if state is None else first)
+            return self.over_trees(Forest(x, steps), x, None if state is None else first)
         return self.by_segments(self, x, state, steps)
+
+    def over_trees(
+        self, forest: Forest, x: Tensor, state: State | None = None, downwards: bool = False
+    ) -> tuple[Tensor, State]:
+        """`scan` over the nodes of trees.
+
+        Args:
+            forest: the trees.
+            x: input of the nodes, (B, T, I).
+            state: (B, ...), from which leaves, or roots, start; None: the initial state.
+            downwards: False: from the leaves to the roots; True: from the roots to the leaves.
+        """
+        if downwards:
+            return forest.down(self, x, self.initial_state(x.shape[0]) if state is None else state)
+        return forest.up(self, x, state)
 
     def unroll(
         self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None

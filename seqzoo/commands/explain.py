@@ -13,8 +13,8 @@ def explain(arguments: list[str]) -> None:
     """Draw the outputs and gates of each layer over a text, and the attention of its answer."""
     parser = argparse.ArgumentParser(
         "seqzoo explain",
-        description="Draw the outputs and gates of each layer over a text, and the attention of the answer, if "
-        "there is any.",
+        description="Draw the outputs of each layer over a text, its gates if the text is not a tree, and the "
+        "attention of the answer, if there is any.",
     )
     parser.add_argument("run_dir", type=Path, help="a run directory")
     parser.add_argument("text", help="text that the model reads")
@@ -37,6 +37,7 @@ def explain(arguments: list[str]) -> None:
     except OSError as error:
         raise ConfigError([f"--to is {str(chosen.to)!r}, which cannot be a folder: {error.strerror}"]) from None
     order = "read from the end of the text" if inside.backwards else "in the order of the text"
+    order = "children before parents" if inside.over_trees else order
     figures = {
         f"{layer}.png": draw_states(*course, f"{layer.replace('_', ' ')}, {order}")
         for layer, course in inside.layers.items()

@@ -73,7 +73,8 @@ def first_cell(model: Model) -> Cell | None:
 def recording(cell: Cell) -> Iterator[Recording]:
     """A context in which a cell runs step by step and its states and gates are recorded; the last sequence counts.
 
-    Outputs and gradients are those of `Cell.unroll`.
+    Outputs and gradients are those of `Cell.unroll`. Over trees, whose nodes of one height run at once, only outputs
+    are recorded.
     """
     recorded = Recording()
 
@@ -102,16 +103,20 @@ def recording(cell: Cell) -> Iterator[Recording]:
         recorded.kept = torch.stack(kept, 1).detach() if kept else _kept(cell, recorded.gates)
         return recorded.outputs, current
 
-    outer = vars(cell).get("scan")
+    def over_trees(*inputs: Any, **options: Any) -> tuple[Tensor, State]:
+        recorded.outputs, after = type(cell).over_trees(cell, *inputs, **options)
+        return recorded.outputs, after
+
     # through a call of the module, so that its hooks run
-    cell.scan = functools.partial(cell.by_segments, functools.partial(cell, by=scan))  # type: ignore[method-assign]
+    by_step = functools.partial(cell.by_segments, functools.partial(cell, by=scan))
+    outer = {name: vars(cell)[name] for name in ("scan", "over_trees") if name in vars(cell)}
+    vars(cell).update(scan=by_step, over_trees=over_trees)
     try:
         yield recorded
     finally:
-        if outer is None:
-            del cell.scan
-        else:
-            cell.scan = outer  # type: ignore[method-assign]
+        for name in ("scan", "over_trees"):
+            del vars(cell)[name]
+        vars(cell).update(outer)
 
 
 class _GateRecorder(TorchFunctionMode):

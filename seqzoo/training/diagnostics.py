@@ -77,7 +77,7 @@ class Diagnostics:
             run: to write to.
             examples: the lines of `decoded_examples`.
         """
-        # the analysis follows states over time, which trees do not have
+        # gates and gradients are followed over time, which trees do not have
         recurrent = first_cell(session.model) is not None and "parents" not in data.structure
         numbers, pictures = recurrent and self._numbers.is_enough, self._pictures.is_enough and can_draw()
         if not (numbers or pictures):

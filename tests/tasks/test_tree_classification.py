@@ -12,15 +12,18 @@ import torch
 from torch.nn import functional as F
 
 import seqzoo
+from seqzoo.commands.explain import explain
 from seqzoo.commands.predict import predict
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import IGNORED
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.tree_notation import tree_text
+from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.text.codec import LabelCodec, TextCodec
 from seqzoo.metrics import create_metric
 from seqzoo.metrics.of_nodes import OfNodes, RootConfusion
+from seqzoo.runs.inside import inside_of
 from seqzoo.tasks.tree_classification import TreeClassification, merged_labels
 
 WORDS, LABELS = TextCodec.learn("whitespace", ["it shines is bad"]), LabelCodec(["0", "1", "2"])
@@ -140,6 +143,30 @@ def test_a_run_is_trained_and_predicts(run_dir: Path, capsys: pytest.CaptureFixt
     predict([str(run_dir), "[MAX 2 7 ]", "--tree", "--json"])
     nodes = json.loads(capsys.readouterr().out)["nodes"]
     assert [(node["word"], node["parent"]) for node in nodes] == [("2", 2), ("7", 2), ("MAX", -1)]
+
+
+def test_the_outputs_at_the_nodes_are_drawn(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = seqzoo.load(run_dir)
+    text = "[MAX 2 [MIN 4 7 ] 0 ]"
+    inside = loaded.look_inside(text)
+    assert inside.layers["layer_1"].read == ["2", "4", "7", "MIN", "0", "MAX"]
+    batch = encode_inputs(loaded.spec, [text])
+    torch.testing.assert_close(inside.layers["layer_1"].states["output"], loaded.model.encode(batch).outputs[0])
+    assert loaded.predict([text])[0].answer == inside.answer
+    explain([str(run_dir), text, "--to", str(tmp_path)])
+    assert (tmp_path / "layer_1.png").read_bytes().startswith(b"\x89PNG")
+    assert f"answer: {inside.answer}" in capsys.readouterr().out
+
+
+def test_both_directions_over_trees_are_recorded() -> None:
+    model, _ = seqzoo.build("task=tree_classification", "backbone.bidirectional=true", "debug=tiny")
+    [batch] = some_batches()
+    batch = batch.first(1)
+    with torch.no_grad():
+        layers = inside_of(model.eval(), batch, backwards=False).layers
+        outputs = model.encode(batch).outputs[0]
+    assert [*layers] == ["layer_1", "layer_1_downwards"]
+    torch.testing.assert_close(torch.cat([course.states["output"] for course in layers.values()], 1), outputs)
 
 
 def test_a_tree_has_no_tags_of_tokens(run_dir: Path, tmp_path: Path) -> None:
