@@ -60,11 +60,14 @@ def test_a_cell_a_task_data_and_a_metric_run_together(command: Callable, tmp_pat
 
     shutil.copytree("run", "copy")
     for flags, reason in {
-        ("--score",): "task=ctc writes no text whose probability could be computed: predict instead, whose answers",
+        ("--score",): "task=ctc does not compute the probability of a given text or answer: predict instead",
         ("--stream",): "task=ctc does not write token by token, so that nothing can be streamed: predict instead",
         ("--n-best", "2"): "n_best is 2, but task=ctc has one answer to each text: leave it out",
         ("--explain",): "task=ctc cannot explain its predictions, as a class per text can be: leave it out",
-        ("--with", "copy"): "run and copy cannot answer together: the probabilities of the next token are averaged",
+        (
+            "--with",
+            "copy",
+        ): "run and copy cannot answer together: an ensemble averages the probabilities of the next token",
         ("--conll",): "--conll writes a tag for each token, and the run, of task=ctc, has none to give",
     }.items():
         done = command("predict", "run", "aab", *flags, *ALLOW)

@@ -74,7 +74,9 @@ def _add_answers(parser: argparse.ArgumentParser) -> None:
     """Which answers are given, and how they are printed."""
     group = parser.add_argument_group("answers")
     group.add_argument(
-        "--json", action="store_true", help="JSON lines: input, prediction, score (log-probability in nats)"
+        "--json",
+        action="store_true",
+        help="JSON lines: input, prediction, score (log-probability in nats; null where there is none)",
     )
     group.add_argument(
         "--set",
@@ -90,7 +92,7 @@ def _add_answers(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="RUN_DIR",
-        help="average the token probabilities with those of another run (an ensemble)",
+        help="average the probabilities, or predicted numbers, with those of another run (an ensemble)",
     )
     group.add_argument(
         "--lm",

@@ -218,11 +218,11 @@ class Prediction(NamedTuple):
 
     Attributes:
         answer: a text, or one text per step.
-        score: its log-probability in nats; 0 where the model assigns no probability.
+        score: its log-probability in nats; None where the model assigns no probability.
     """
 
     answer: str | list[str]
-    score: float
+    score: float | None
 
 
 class Alignment(NamedTuple):

@@ -109,7 +109,7 @@ def recording(cell: Cell) -> Iterator[Recording]:
 
     # through a call of the module, so that its hooks run
     by_step = functools.partial(cell.by_segments, functools.partial(cell, by=scan))
-    outer = {name: vars(cell)[name] for name in ("scan", "over_trees") if name in vars(cell)}
+    outer: dict[str, Any] = {name: vars(cell)[name] for name in ("scan", "over_trees") if name in vars(cell)}
     vars(cell).update(scan=by_step, over_trees=over_trees)
     try:
         yield recorded

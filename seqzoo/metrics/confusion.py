@@ -63,7 +63,7 @@ class BinaryConfusion(Confusion):
         super().update(predictions, references)
         second = self.classes[1]
         self.probabilities += [
-            math.exp(score) if answer == second else -math.expm1(score) for answer, score in predictions
+            math.exp(score or 0.0) if answer == second else -math.expm1(score or 0.0) for answer, score in predictions
         ]
         self.right += [reference == second for reference in references]
 

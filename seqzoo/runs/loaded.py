@@ -136,7 +136,8 @@ class Loaded:
             else:
                 predictions = results.per_row(task, "decode", task.decode(self.model, batch), batch.size)
                 rows = [[prediction] for prediction in predictions]
-            check_numbers(torch.tensor([prediction.score for row in rows for prediction in row]))
+            scores = [prediction.score for row in rows for prediction in row if prediction.score is not None]
+            check_numbers(torch.tensor(scores))
             return rows
 
         return self._for_each(texts, batch_size, first_line, answer, [EMPTY])
@@ -369,6 +370,8 @@ class Loaded:
         task = self.model.task
         if not isinstance(task, Listens):
             raise ConfigError([f"{self.task_name} does not answer before the end of its input: predict instead"])
+        if len(self.model.networks) > 1:
+            raise ConfigError(["an ensemble does not answer before the end of its input: predict instead"])
         self.model.eval()
         device = next(self.model.parameters()).device
         return task.listen(self.model, (chunk.to(device) for chunk in chunks), write)
@@ -452,8 +455,8 @@ class Loaded:
             return f"{self.task_name} does not score {asked}, but an answer to each: give answers, too"
         if isinstance(task, ScoresTexts):
             return f"{self.task_name} does not score {asked}, but texts alone: leave the answers out"
-        advice = "predict instead, whose answers have a score (--json)"
-        return f"{self.task_name} writes no text whose probability could be computed: {advice}"
+        advice = "predict instead; --json prints the log-probability of each answer, where the task has one"
+        return f"{self.task_name} does not compute the probability of a given text or answer: {advice}"
 
     @property
     def task_name(self) -> str:

@@ -18,10 +18,14 @@ from seqzoo.contracts.capabilities import Averages, Writes
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import Options, parameters, value_at
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
+from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.runs.loaded import Loaded
 from seqzoo.training.device import float_type, select_device
 from seqzoo.training.record.checkpoint import check_weights, load_weights
 from seqzoo.training.record.files import BEST, SPEC, read_config, read_json
+
+NOT_OF_SCORES = ("dropout", "metrics", "search")
+"""The options of a task in which runs whose scores are averaged may differ."""
 
 
 def load(
@@ -39,8 +43,8 @@ def load(
         device: "auto", "cpu", "cuda" or "cuda:1", or a torch.device.
         allow_modules: user-defined modules that the run may use.
         options: options of the task that change decoding, such as {"search": {"beam_size": 5}}.
-        beside: further runs of an ensemble, of any architecture, which generate answers with the mean of the
-            probabilities of the next token.
+        beside: further runs of an ensemble, of any architecture. Answers follow from the mean of their probabilities of
+            the next token or, for tasks that do not generate text, of classes, or of their predicted numbers.
         language: a run of a language model whose scores a transcription adds to its own.
 
     Returns:
@@ -77,23 +81,41 @@ def load(
     load_weights(folder / BEST, model)
     others = [load(other, device, allow_modules) for other in beside]
     for path, other in zip(beside, others, strict=True):
-        named = {task_name(model.task, parts.choices): model.task, other.task_name: other.model.task}
-        reasons = [
-            f"the probabilities of the next token are averaged, and {name} writes no tokens; "
-            + ("networks trained together by ensemble=2 are averaged" if isinstance(task, Averages) else "take one run")
-            for name, task in named.items()
-            if not isinstance(task, Writes)
-        ]
-        if other.spec.kind != spec.kind:
-            reasons.append(f"one reads data for {spec.kind}, the other for {other.spec.kind}")
-        if reasons:
-            raise ConfigError([f"{run_dir} and {path} cannot answer together: {reasons[0]}"])
+        reason = _why_apart(Loaded(model, spec, parts_of(config)), other)
+        if reason:
+            raise ConfigError([f"{run_dir} and {path} cannot answer together: {reason}"])
         if spec_to_plain(other.spec)["targets"] != spec_to_plain(spec)["targets"]:
             raise ConfigError([f"{path} writes in another vocabulary than {run_dir}: train both on the same data"])
+    if others and not isinstance(model.task, Writes):
+        networks = [network for each in (model, *(other.model for other in others)) for network in each.networks]
+        model, others = Ensemble(networks).to(precision), []
     loaded = Loaded(model.to(device).eval(), spec, parts, others)
     if language is not None:
         loaded.use_language_model(load(language, device, allow_modules))
     return loaded
+
+
+def _why_apart(run: Loaded, other: Loaded) -> str:
+    """Why the answers of two runs cannot be averaged; empty if they can."""
+    tasks = run.model.task, other.model.task
+    for each in (run, other):
+        if not isinstance(each.model.task, (Writes, Averages)):
+            return (
+                "an ensemble averages the probabilities of the next token, or the scores of classes or numbers, and "
+                f"{each.task_name} allows neither: take one run"
+            )
+    if other.spec.kind != run.spec.kind:
+        return f"one reads data for {run.spec.kind}, the other for {other.spec.kind}"
+    if all(isinstance(task, Writes) for task in tasks):
+        return ""
+    if type(tasks[0]) is not type(tasks[1]):
+        return f"one is of {run.task_name}, the other of {other.task_name}: take runs of the same task"
+    options, others = run.config.task, other.config.task
+    differing = [name for name in options if name not in NOT_OF_SCORES and options[name] != others.get(name)]
+    if differing:
+        return f"they have different values of task.{differing[0]}: train both with the same"
+    plain, other_plain = ({**spec_to_plain(each.spec), "class_counts": None} for each in (run, other))
+    return "" if plain == other_plain else "they were trained on different data: train both on the same"
 
 
 def _check_distinct(folders: Sequence[Path]) -> None:

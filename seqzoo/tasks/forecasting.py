@@ -185,7 +185,7 @@ class Forecasting(Regression):
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         quantiles = self._quantiles(model, batch)
         answers = written(quantiles[..., 0]) if self.distribution is None else with_bands(quantiles)
-        return [Prediction(answer, 0.0) for answer in answers]
+        return [Prediction(answer, None) for answer in answers]
 
     def outlooks(self, model: Network, batch: Batch) -> list[Outlook]:
         size, channels, true = self.spec.output_size, self.spec.channels, None

@@ -154,7 +154,7 @@ class Polyphony(Task):
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         outputs = model.scores(batch, features)
         frames = self.head.draw(outputs, temperature=0.0)
-        scores = [0.0] * batch.size
+        scores: list[float | None] = [None] * batch.size
         if self.head.exact:
             of_steps = self.head.log_probability(outputs, frames)
             scores = of_steps.masked_fill(~mask(batch.lengths, outputs.shape[1]), 0.0).sum(1).tolist()
@@ -165,9 +165,9 @@ class Polyphony(Task):
         batch = batch.map(lambda tensor: tensor.repeat_interleave(n_best, 0))
         frames, scores = self.draw(model, batch, self.search.max_length)
         chords = chords_of(frames, torch.full((batch.size,), frames.shape[1]))
-        drawn = [*map(Prediction, chords, scores.tolist())]
+        drawn = [*zip(chords, scores.tolist(), strict=True)]
         rows = [drawn[start : start + n_best] for start in range(0, batch.size, n_best)]
-        return [sorted(row, key=lambda prediction: -prediction.score) for row in rows]
+        return [[Prediction(*pair) for pair in sorted(row, key=lambda pair: -pair[1])] for row in rows]
 
     def continued(self, model: Network, batch: Batch) -> list[Tensor]:
         """The frames that follow each row, (U, K)."""

@@ -21,7 +21,7 @@ from seqzoo.tasks.example_lines import example_line
 class Regression(Task):
     """Predicts D numbers for each sequence, or for each step if `spec.per_step`, with the squared error as the loss.
 
-    An answer is the text of D numbers, separated by spaces. Its score is 0, because the model assigns no probability.
+    An answer is the text of D numbers, separated by spaces. It has no score, because the model assigns no probability.
 
     Args:
         feature_size: width of the backbone's outputs.
@@ -97,7 +97,7 @@ class Regression(Task):
 
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         scores = model.scores(batch, features)
-        return [Prediction(answer, 0.0) for answer in self.answers(scores, batch)]
+        return [Prediction(answer, None) for answer in self.answers(scores, batch)]
 
     def average(self, scores: Sequence[Tensor]) -> Tensor:
         return torch.stack([at_least_single(part) for part in scores]).mean(0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 import seqzoo
+from seqzoo.commands import main as cli
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.network.model import Model
@@ -86,3 +88,25 @@ def test_an_ensemble_is_trained_resumed_and_asked(tmp_path: Path, monkeypatch: p
     assert isinstance(loaded.model, Ensemble)
     assert seqzoo.evaluate(run.folder)["accuracy"] == run.metrics["test"]["accuracy"]
     assert len(loaded.predict(["the food was good"])) == 1
+
+
+def test_runs_trained_apart_answer_by_the_mean_of_their_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = (*NUMBERS, "debug=tiny", "training.steps=2", "training.epochs=null", "baseline=false")
+    seqzoo.train(*options, "hydra.run.dir=a")
+    seqzoo.train(*options, "cell=gru", "backbone.hidden_size=5", "hydra.run.dir=b")
+    first, second, both = seqzoo.load("a"), seqzoo.load("b"), seqzoo.load("a", beside=["b"])
+    batch = next(seqzoo.build(*options)[1].batches("validation"))
+    with torch.no_grad():
+        means = (first.model.scores(batch) + second.model.scores(batch)) / 2
+        torch.testing.assert_close(both.model.scores(batch), means)
+    width = first.spec.input_size
+    text = ", ".join([" ".join(["0.5"] * width)] * 4)
+    capsys.readouterr()
+    cli.main(["predict", "a", text, "--with", "b", "--json"])
+    assert json.loads(capsys.readouterr().out)["score"] is None
+    seqzoo.train(*options, "task.washout=1", "hydra.run.dir=c")
+    with pytest.raises(ConfigError, match="a and c cannot answer together: they have different values of"):
+        seqzoo.load("a", beside=["c"])

@@ -99,7 +99,7 @@ def test_tasks_that_do_not_generate_have_no_score_or_stream() -> None:
         loaded.score(["a"], ["b"])
     loaded.config = Parts()
     loaded.model.task = Tagging(8, DataSpec("tagging", 5, 2), ["accuracy"])
-    with pytest.raises(ConfigError, match="the task Tagging writes no text whose probability"):
+    with pytest.raises(ConfigError, match="the task Tagging does not compute the probability of a given"):
         loaded.score(["a"])
     with pytest.raises(ConfigError, match="the task Tagging does not write token by token"):
         loaded.stream("a", print)

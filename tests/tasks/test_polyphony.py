@@ -155,7 +155,7 @@ def test_wrong_options() -> None:
         (("task.search.temperature=-1",), "temperature is -1: it is 0"),
         (("task.search.max_length=0",), "max_length is 0: it must be between 1 and 100,000"),
         (("backbone=bidirectional",), "reads future inputs"),
-        (("data=narma10",), "choose task=regression, or other data"),
+        (("data=narma10",), "choose task=forecasting, task=regression or other data"),
     ):
         _, mistakes = examine("task=polyphony", *overrides)
         assert any(message in mistake for mistake in mistakes), mistakes
