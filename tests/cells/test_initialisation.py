@@ -16,8 +16,10 @@ from seqzoo.contracts.errors import ConfigError
 
 INPUT, H, STEPS = 3, 400, 101
 REMEMBERING = [
+    "child_sum_tree_lstm",
     "coupled_lstm",
     "gru",
+    "gru_d",
     "gru_reset_before",
     "hgrn",
     "janet",
