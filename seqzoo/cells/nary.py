@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from seqzoo.cells.cell import Cell
 from seqzoo.contracts.batch import State
-from seqzoo.kernels.trees import Children
+from seqzoo.kernels.trees import Children, TooManyChildren
 
 
 class NaryCell(Cell):
@@ -92,3 +92,16 @@ class NaryCell(Cell):
             return p
         # a slice of all columns would cost a copy of their gradient
         return p + F.linear(h, self.weight_hh if width == self.weight_hh.shape[1] else self.weight_hh[:, :width])
+
+
+def check_places(network: nn.Module, children: int, cell: str = "the cell") -> None:
+    """Raise TooManyChildren if a cell of a network has fewer places than this number of children.
+
+    Args:
+        network: a backbone or a model.
+        children: the largest number of children of a node.
+        cell: its name for the message.
+    """
+    for module in network.modules():
+        if isinstance(module, NaryCell) and module.places < children:
+            raise TooManyChildren(children, module.places, cell)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from seqzoo.cells.cell import Cell, CellFactory
+from seqzoo.cells.nary import check_places
 from seqzoo.configuration import composing, task_names
 from seqzoo.configuration.budget import MOST_WEIGHTS
 from seqzoo.configuration.components import check_component, make, make_cell_factory
@@ -18,7 +19,7 @@ from seqzoo.configuration.experiment import Parts
 from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.capabilities import Averages
 from seqzoo.contracts.data_module import DataModule
-from seqzoo.contracts.errors import ArgumentError, ConfigError
+from seqzoo.contracts.errors import ArgumentError, ConfigError, DataError, located
 from seqzoo.contracts.options import Options
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.parts import Backbone, Encoder, Task
@@ -196,6 +197,12 @@ def misfits(
             f"after it, and {named} must find the token from both: choose one layer in both "
             "directions, such as backbone=bidirectional"
         )
+    if backbone is not None and spec.children is not None:
+        try:
+            with located(spec.children.where or f"data={choices.get('data')}"):
+                check_places(backbone, spec.children.number, f"cell={choices.get('cell')}")
+        except DataError as error:
+            mistakes.append(str(error))
     readers = [part for part in (encoder, task) if isinstance(part, (Encoder, Task))]
     if encoder is not None and (task.needs_every_step or spec.per_step) and encoder.stride > 1:
         mistakes.append(

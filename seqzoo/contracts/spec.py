@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -39,6 +39,18 @@ class SpellingCodec(Codec, Protocol):
     def written(self, tokens: list[str]) -> list[str]:
         """The text that is encoded for each token of a row."""
         ...
+
+
+class MostChildren(NamedTuple):
+    """The largest number of children of a node, over all splits.
+
+    Args:
+        number: of children.
+        where: file and line of such a tree; empty: unknown.
+    """
+
+    number: int
+    where: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +141,7 @@ class DataSpec:
         text: the training split, where it is running text.
         next_values: for numeric targets: whether they are the values of the first inputs at the next step.
         trees: how a text becomes a tree, whose nodes are the steps; None: inputs are sequences.
+        children: of the trees that a model is built for; not saved. None: inputs are sequences, or it is not known.
     """
 
     kind: str
@@ -149,6 +162,7 @@ class DataSpec:
     text: TrainingText | None = None
     next_values: bool = False
     trees: TreeForm | None = None
+    children: MostChildren | None = None
 
     @property
     def given_as_files(self) -> bool:

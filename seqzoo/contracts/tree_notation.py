@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -191,6 +192,11 @@ def children_of(parents: Sequence[int]) -> list[list[int]]:
         if parent >= 0:
             children[parent].append(node)
     return children
+
+
+def most_children(parents: Sequence[int]) -> int:
+    """The largest number of children of a node."""
+    return max(Counter(parent for parent in parents if parent >= 0).values(), default=0)
 
 
 def tree_text(tree: Tree) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError, located, program
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.tree_notation import most_children
 from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.channels import model_inputs, relative
 from seqzoo.data.examples import fit, split_source, token_ids
@@ -64,6 +65,7 @@ def encode_inputs(
     max_length: int | None = None,
     truncate: bool = False,
     lines: Sequence[int] | None = None,
+    check_children: Callable[[int], None] | None = None,
 ) -> Batch:
     """Encode raw inputs as one batch without targets, in their order.
 
@@ -76,6 +78,8 @@ def encode_inputs(
         max_length: see `fit`.
         truncate: see `fit`.
         lines: the line numbers for messages; by default 1, 2, ...
+        check_children: called with the largest number of children of each tree; raises DataError if the model has fewer
+            places.
 
     Raises:
         DataError: a line is empty, too long, or lacks the marked target that the model needs; the message names it.
@@ -96,6 +100,8 @@ def encode_inputs(
         # messages about files name these
         with located(text.where if isinstance(text, Series) else "" if spec.given_as_files else f"line {number}"):
             rows.append(_row(spec, text, max_length, truncate))
+            if check_children is not None and rows[-1].parents is not None:
+                check_children(most_children(rows[-1].parents.tolist()))
     lengths = torch.tensor([len(row.inputs) for row in rows])
     inputs = pad_sequence([row.inputs for row in rows], batch_first=True)
     marked = torch.tensor([row.span for row in rows]) if spec.marked else None

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.masking import IGNORED
-from seqzoo.contracts.spec import Codec, DataSpec
-from seqzoo.contracts.tree_notation import EXAMPLES, Tree, TreeForm, parse_tree, tree_over
+from seqzoo.contracts.spec import Codec, DataSpec, MostChildren
+from seqzoo.contracts.tree_notation import EXAMPLES, Tree, TreeForm, most_children, parse_tree, tree_over
 from seqzoo.data.batching.ragged import Ragged
 from seqzoo.data.examples import Encoded, Example, LabelledData
 from seqzoo.data.label_codecs import check_classes, label_codec
@@ -50,6 +50,12 @@ class TreeData(LabelledData):
             counts = f"{len(source)} words, {len(example.target)} labels and {len(example.parents)} parents"
             raise DataError(f"a tree has {counts}: give one of each per node")
         return [codec.encode(label)[0] if label else IGNORED for label in example.target]
+
+    def enriched(self, spec: DataSpec, examples: dict[str, list[Example]]) -> DataSpec:
+        trees = [example for of_split in examples.values() for example in of_split]
+        widest = max(trees, key=lambda example: most_children(example.parents))
+        children = MostChildren(most_children(widest.parents), widest.where)
+        return replace(super().enriched(spec, examples), children=children)
 
     def _count(self, examples: list[Example]) -> DataSpec:
         check_classes(Counter(label for example in examples for label in example.target if label), "node")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import State
+from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.masking import WHOLE_NUMBERS, checked_lengths, zero_padding
 from seqzoo.contracts.state import flatten, map_state, reorder, unflatten, where
 from seqzoo.contracts.steps import Steps
@@ -22,6 +23,16 @@ from seqzoo.contracts.transforms import jit_traced, mapped_over, on_host
 from seqzoo.kernels import step_results
 from seqzoo.kernels.stepping import Stepping
 from seqzoo.kernels.tree_levels import Array, Level, Order, depths, heights, levels_of, places_of_parents
+
+
+class TooManyChildren(DataError, ValueError):
+    """A node has more children than a cell has places."""
+
+    def __init__(self, count: int, places: int, cell: str = "the cell"):
+        super().__init__(
+            f"a node has {count} children, and {cell} has places for {places}: set cell.children={count}, or choose a "
+            "cell that sums over children, such as cell=child_sum_tree_lstm"
+        )
 
 
 @dataclass(frozen=True)
@@ -65,14 +76,11 @@ class Children:
             k is `each`, if it is known, and `places` otherwise, with zeros where there is no child.
 
         Raises:
-            ValueError: a node has more children than there are places.
+            TooManyChildren: a node has more children than there are places; a ValueError.
         """
         most = int(self.place.max()) + 1 if self.each is None else self.each
         if most > places:
-            raise ValueError(
-                f"a node has {most} children, and the cell has places for {places}: raise cell.children, or choose a "
-                "cell that sums over children, such as cell=child_sum_tree_lstm"
-            )
+            raise TooManyChildren(most, places)
         if self.each is not None:
             return values.reshape(self.count, self.each * values.shape[1])
         empty = values.new_zeros(self.count * places, values.shape[1])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from seqzoo.cells.nary import check_places
 from seqzoo.configuration import task_names
 from seqzoo.configuration.building import task_name
 from seqzoo.configuration.experiment import Parts
@@ -507,7 +508,9 @@ class Loaded:
                 results.checked(task, "prompt", task.prompt(text)) if isinstance(text, str) else text for text in texts
             ]
         weight = next(self.model.parameters())
-        batch = encode_inputs(self.spec, read, lines=lines).to(weight.device)
+        batch = encode_inputs(self.spec, read, lines=lines, check_children=partial(check_places, self.model)).to(
+            weight.device
+        )
         return batch if weight.dtype == torch.float32 else batch.map(partial(_in_type, weight.dtype))
 
     def _stays_empty(self, text: Sequence[str]) -> bool:

@@ -66,7 +66,7 @@ def test_places_have_weights_of_their_own(name: str) -> None:
 
 def test_more_children_than_places_are_an_error() -> None:
     cell, _ = some_cell("nary_tree_lstm")
-    with pytest.raises(ValueError, match=r"a node has 3 children, and the cell has places for 2: raise cell.children"):
+    with pytest.raises(ValueError, match=r"a node has 3 children, and the cell has places for 2: set cell.children=3"):
         outputs_of(cell)
 
 

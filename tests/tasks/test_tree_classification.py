@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,26 @@ def test_a_tree_has_no_tags_of_tokens(run_dir: Path, tmp_path: Path) -> None:
 def test_other_backbones_are_refused_before_data_is_read() -> None:
     with pytest.raises(ConfigError, match="backbone=bidirectional does not support `parents`"):
         seqzoo.train("task=tree_classification", "backbone=bidirectional", "debug=tiny")
+
+
+def test_a_node_with_more_children_than_places_is_found_before_training(command: Callable, tmp_path: Path) -> None:
+    checked = command("check", "task=tree_classification", "cell=nary_tree_lstm", "debug=tiny")
+    places = "a node has 3 children, and cell=nary_tree_lstm has places for 2: set cell.children=3"
+    assert checked.status == 2
+    assert checked.err.startswith(f"seqzoo: data=nested_lists: {places}")
+    pairs, wide = "(1 (0 a) (1 b))\n(0 (1 b) (0 a))\n", "(1 (0 a) (1 b) (1 b))\n"
+    (tmp_path / "train.txt").write_text(pairs)
+    (tmp_path / "validation.txt").write_text(pairs + wide)
+    (tmp_path / "pairs.txt").write_text(pairs)
+    files = ("data=tree_files", "data.train=train.txt", "data.validation=pairs.txt", "hydra.run.dir=run")
+    small = ("task=tree_classification", "debug=tiny", "cell=nary_tree_lstm", "training.steps=1", *files)
+    refused = command("train", *small, "data.validation=validation.txt")
+    assert refused.status == 2
+    assert "validation.txt:3: " + places in refused.err
+    assert command("train", *small).status == 0
+    predicted = command("predict", "run", pairs.splitlines()[0], wide.strip())
+    assert predicted.status != 0
+    assert "line 2: a node has 3 children, and the cell has places for 2" in predicted.err
+    scored = command("evaluate", "run", "data.validation=validation.txt")
+    assert scored.status != 0
+    assert "a node has 3 children, and the cell has places for 2" in scored.err

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from seqzoo.contracts.spec import DataSpec, MostChildren
 from seqzoo.contracts.tree_notation import Tree, TreeForm, children_of, parse_tree
 from seqzoo.data.examples import Example
 from seqzoo.data.generated.generating import distinct_splits
@@ -51,6 +52,9 @@ class NestedLists(TreeData):
 
     def form(self) -> TreeForm:
         return "expressions"
+
+    def expected_spec(self) -> DataSpec:
+        return replace(super().expected_spec(), children=MostChildren(self.arguments))
 
     def read(self) -> dict[str, list[Example]]:
         splits = distinct_splits(self._draw, split_sizes(self))
