@@ -191,15 +191,16 @@ def test_the_time_between_steps_reaches_a_cell_that_reads_it() -> None:
 def test_what_is_not_supported_is_refused(steps: Steps, meaning: str) -> None:
     x = torch.randn(B, T, INPUT)
     both = Recurrent(TimedElman, INPUT, hidden_size=H, bidirectional=True)
-    for name, reader in (("GRU", seqzoo.create_cell("gru", INPUT, H).scan), ("Recurrent", both)):
+    [field] = steps.structure
+    cell = {} if field == "parents" else {"GRU": seqzoo.create_cell("gru", INPUT, H).scan}  # cells read trees
+    for name, reader in {**cell, "Recurrent": both}.items():
         with pytest.raises(ValueError, match=f"^{name} does not support {meaning}: choose one that does"):
             reader(x, steps=steps)
     model, _ = seqzoo.build(
         "task=tagging", "debug=tiny", "data.train_size=8", "data.validation_size=8", "data.test_size=8"
     )
-    [name] = steps.structure
-    batch = Batch(torch.ones(B, T, dtype=torch.long), torch.full((B,), T), **{name: getattr(steps, name)})
-    with pytest.raises(ValueError, match=f"does not support `{name}`"):
+    batch = Batch(torch.ones(B, T, dtype=torch.long), torch.full((B,), T), **{field: getattr(steps, field)})
+    with pytest.raises(ValueError, match=f"does not support `{field}`"):
         model.encode(batch)
 
 
