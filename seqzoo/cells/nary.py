@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from seqzoo.cells.cell import Cell
 from seqzoo.contracts.batch import State
+from seqzoo.contracts.transforms import jit_traced
 from seqzoo.kernels.trees import Children, TooManyChildren
 
 
@@ -87,7 +88,7 @@ class NaryCell(Cell):
 
     def add_children(self, p: Tensor, h: Tensor) -> Tensor:
         """Add the part of the first k children to that of the input, for all gates: (M, RH) and (M, kH) -> (M, RH)."""
-        width = h.shape[-1]
+        width = self.hidden_size if jit_traced() else h.shape[-1]  # a trace is of a sequence, and has no numbers
         if width == 0:
             return p
         # a slice of all columns would cost a copy of their gradient

@@ -257,7 +257,7 @@ def test_a_run_reads_pictures_and_predicts_digits(command: Callable[..., Done], 
     found = command("predict", "run", "0.78 0 0, 0.78 0 0", "0 0 0.78, 0 0 0.78")
     assert found.out == "7\n9\n"
     wrong = command("predict", "run", "a text")
-    assert (wrong.status, wrong.out) == (2, "")
+    assert (wrong.status, wrong.out) == (2, "\n")  # the line of the input stays empty
     assert 'line 1: step 1 is "a text": write finite numbers' in wrong.err
     assert "Traceback" not in wrong.err
 
