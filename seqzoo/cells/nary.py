@@ -86,13 +86,17 @@ class NaryCell(Cell):
     def compose(self, p: Tensor, children: Children) -> tuple[Tensor, State]:
         return self.node(p, *(children.by_place(part, self.places) for part in children.state))
 
+    def width(self, h: Tensor) -> int:
+        """The width kH of the states of k children side by side. A trace, which has no numbers, is of a sequence."""
+        return self.hidden_size if jit_traced() else h.shape[-1]
+
     def add_children(self, p: Tensor, h: Tensor) -> Tensor:
         """Add the part of the first k children to that of the input, for all gates: (M, RH) and (M, kH) -> (M, RH)."""
-        width = self.hidden_size if jit_traced() else h.shape[-1]  # a trace is of a sequence, and has no numbers
+        width = self.width(h)
         if width == 0:
             return p
         # a slice of all columns would cost a copy of their gradient
-        return p + F.linear(h, self.weight_hh if width == self.weight_hh.shape[1] else self.weight_hh[:, :width])
+        return p + F.linear(h, self.weight_hh if width == self.places * self.hidden_size else self.weight_hh[:, :width])
 
 
 def check_places(network: nn.Module, children: int, cell: str = "the cell") -> None:

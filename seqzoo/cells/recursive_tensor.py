@@ -30,7 +30,7 @@ class RecursiveTensor(NaryCell):
 
     def node(self, p: Tensor, *parts: Tensor) -> tuple[Tensor, State]:
         [children] = parts
-        width = children.shape[-1]
+        width = self.width(children)
         # (M, kH) by (kH, HkH): a product of matrices, and not M products of a vector and a tensor
         tensor = self.weight_tensor[:, :width, :width].transpose(0, 1).flatten(1)
         pairs = (children @ tensor).unflatten(-1, (self.hidden_size, width))
