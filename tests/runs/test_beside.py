@@ -41,6 +41,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "backbone.hidden_size=4",
         "training.epochs=null",
         "training.steps=2",
+        "training.keep=best",
         "training.threads=1",
         "cell.engine=reference",
         "ensemble=1",
