@@ -81,7 +81,14 @@ class LearningRule:
         return []
 
     def check_structure(self, batch: Batch) -> None:
-        """Raise TrainingError if a batch has a field of `Steps` that the rule does not support."""
+        """Check that the rule supports the structure of a batch.
+
+        Args:
+            batch: of any data.
+
+        Raises:
+            TrainingError: it has a field of `Steps` that the rule would ignore.
+        """
         for mistake in unsupported(batch.steps.structure, self, type(self).__name__):
             raise TrainingError(mistake)
 

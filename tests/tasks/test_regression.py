@@ -64,7 +64,7 @@ def test_answers_are_texts_with_all_digits() -> None:
     task = head(per_step=False)
     assert task.references(batch) == ["0.3333333", "-2.5e-07"]
     predictions = task.decode(scoring(task), batch, features(OUTPUTS))
-    assert [tuple(p) for p in predictions] == [("4", 0.0), ("5", 0.0)]
+    assert [tuple(p) for p in predictions] == [("4", None), ("5", None)]
     assert task.show(batch, predictions) == [
         "0.5 1, 0.25 0, 0.125 1 -> 4   (target: 0.3333)",
         "2 3 -> 5   (target: -2.5e-07)",
