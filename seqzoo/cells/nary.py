@@ -14,6 +14,9 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.transforms import jit_traced
 from seqzoo.kernels.trees import Children, TooManyChildren
 
+MOST_CHILDREN = 1_000
+"""Most places, each of which has weights of its own."""
+
 
 class NaryCell(Cell):
     """Children have N places, from left to right. In a sequence, the previous step has the first one.
@@ -30,15 +33,15 @@ class NaryCell(Cell):
         num_states: number of tensors (B, H) in the state.
 
     Raises:
-        ValueError: `children` is below 1.
+        ValueError: `children` is below 1 or above MOST_CHILDREN.
     """
 
     num_states: ClassVar[int] = 1
 
     def __init__(self, input_size: int, hidden_size: int, children: int = 2):
         super().__init__()
-        if children < 1:
-            raise ValueError(f"children is {children}: it must be at least 1")
+        if not 1 <= children <= MOST_CHILDREN:
+            raise ValueError(f"children is {children}: it must be from 1 to {MOST_CHILDREN:,}")
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.places = children
         of_input, of_children = self.num_gates(children)

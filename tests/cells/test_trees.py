@@ -10,6 +10,7 @@ import torch
 
 from seqzoo.cells.cell import Cell
 from seqzoo.configuration.building import cell_factory
+from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.steps import Steps
 from tests.contracts.equations import sigmoid
 from tests.contracts.equations_trees import nary_node, recursive_node
@@ -82,3 +83,9 @@ def test_blocks_are_orthogonal_and_the_forget_bias_is_set() -> None:
     for matrix in cell.recurrent_matrices:
         torch.testing.assert_close(matrix @ matrix.T, 0.5 * torch.eye(H))
     assert cell.bias.tolist() == pytest.approx([0.0] * 3 * H + [0.7] * H)
+
+
+def test_a_number_of_places_that_no_memory_holds_is_refused() -> None:
+    for children in (0, 10**9):
+        with pytest.raises(ConfigError, match=f"cell.children is {children}: it must be from 1 to 1,000"):
+            some_cell("recursive", children=children)
