@@ -210,7 +210,8 @@ class MovedBetweenDevices(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("overrides", [
-    *([task] for task in names("task") if task not in ("cloze", "regression")),
+    # trees are ordered by height on the host
+    *([task] for task in names("task") if task not in ("cloze", "regression", "tree_classification")),
     ["cloze", "backbone=bidirectional"], ["regression", "data.steps=10"],
     ["tagging", "task.decoder=crf"], ["tagging", "cell.engine=reference"],
     ["classification", "task.pooling=[mean,max,attention]"], ["transduction", "task.decoder.attention=dot"],
