@@ -172,7 +172,7 @@ def taking_turns(programs: dict[str, Callable[[Batch], object]], batches: list[B
 
 
 def recognition(overrides: Sequence[str], seconds: float) -> Iterator[Row]:
-    """Time streams of at least so many seconds of sound."""
+    """Time the recognition of streams, until they hold the given number of seconds of sound."""
     config = compose(*overrides)
     data = build_data(config)
     data.load()

@@ -37,7 +37,7 @@ Row = dict[str, str]
 KEY = ("data", "split", "metric", "seed", "cell", "command", "device")
 WITHOUT = "none"  # backbone of baselines, whose name is in the column of the cell
 SHOWN = ("data", "test", "validation", "runs", "cell", "parameters", "seconds", "CPU seconds", "command")
-# commands that differ in nothing else share a row of the page; the metric is that by which a baseline is chosen
+# commands that differ only in these options share a row of the page; a baseline is chosen by the metric
 SEED, FOLD, METRIC = r" (--seed |seed=)\S+", r" data\.fold=\S+", r"(?<=^seqzoo baseline )(.*task\.metrics=\[)\w+"
 HEADER = """# Results
 
@@ -128,7 +128,7 @@ def page() -> str:
 
 
 def _margins(rows: list[Row]) -> list[str]:
-    """The difference of trained models from the best baseline, where there is one."""
+    """The difference between trained models and the best baseline of the same data, if it is recorded."""
     lines = []
     for data, of_data in _grouped([row for row in rows if row["split"] == "test"], lambda row: row["data"]):
         best: dict[str, float] = {}

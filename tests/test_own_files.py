@@ -40,3 +40,16 @@ def test_folds_are_a_partition(script: ModuleType, tmp_path: Path) -> None:
 
 def test_texts_with_tabs_stay_one_column(script: ModuleType, tmp_path: Path) -> None:
     assert rows(script.table(tmp_path / "a.tsv", [("a\tfine  film", "pos")])) == ["a fine film\tpos"]
+
+
+def test_a_made_up_series_depends_on_the_seed_alone(script: ModuleType, tmp_path: Path) -> None:
+    for name, steps in {"shops": 3_000, "price": 2_000, "passengers": 300, "threshold": 5_000, "energy": 8_760}.items():
+        texts = []
+        for seed in (0, 0, 1):
+            options = script.SETS[f"series_{name}"].options(tmp_path, seed)
+            assert options[:2] == ["task=forecasting", "data=forecast_files"]
+            texts.append((tmp_path / "series.csv").read_text(encoding="utf-8"))
+        assert texts[0] == texts[1] != texts[2]
+        header, *lines = texts[0].splitlines()
+        assert len(lines) == steps
+        assert {line.count(",") for line in lines} == {header.count(",")}

@@ -135,7 +135,9 @@ def _expand(pattern: str) -> Iterator[Path]:
     matches = glob.glob(pattern) if glob.has_magic(pattern) and not Path(pattern).exists() else [pattern]  # noqa: PTH207
     matches = [match for match in matches if Path(match).is_dir()]
     if not matches:
-        raise SeqzooError(f"there is no folder {pattern}: name run directories, or folders that contain some")
+        raise SeqzooError(
+            f"there is no folder {pattern}: name run directories, or folders that contain run directories"
+        )
     for match in matches:
         for folder, inside, files in os.walk(match):
             if CONFIG in files or METRICS in files or any(name.startswith(EVENTS) for name in files):

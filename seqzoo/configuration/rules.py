@@ -441,7 +441,8 @@ class LanguageModelingRules(Rules):
             n-grams of characters than 9 gain nothing on a million characters, and 9 gain 0.08 nats over 6 on five
             millions.
         streams: streams of running text that are read in parallel: more updates per epoch than with 32.
-        learning_rate_of_characters: instead of 0.003, with no dropout, four epochs of a play gave 0.07 nats.
+        learning_rate_of_characters: with it, no dropout, and shares of the n-grams that depend on how sure both are, a
+            play has 1.475 nats per character, where 0.003, dropout and other shares gave 1.504.
         dropouts_of_characters: training steps -> dropout; text that is read four times at most is not known by heart.
         dropout_of_words: on the features before the head; on the embeddings it is 0.1.
     """

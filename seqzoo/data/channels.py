@@ -26,6 +26,7 @@ def fit_channels(
     times: Sequence[Tensor | None],
     scaled: bool = True,
     window: int | None = None,
+    relative_size: int = 0,
 ) -> Channels:
     """Fit the scaling to a training split.
 
@@ -34,7 +35,8 @@ def fit_channels(
         values: of each series, (T, C), NaN where missing.
         times: of the steps of each series, (T,); None: at equal distances.
         scaled: False: means are 0 and scales 1. The scale of a channel that does not vary is 1.
-        window: number of steps of rows that are relative; the scale is then that of changes over half of it.
+        window: number of steps of rows that are relative; None: rows are not.
+        relative_size: number of first channels that are; their scale is that of changes over half a window.
     """
     steps = torch.cat([*values])
     present = ~steps.isnan()
@@ -42,9 +44,13 @@ def fit_channels(
     means = steps.nan_to_num().sum(0) / counts
     scales = ((steps - means).nan_to_num().square().sum(0) / counts).sqrt()
     if window is not None:
-        changes = torch.cat([part[lag:] - part[:-lag] for part in values if (lag := min(window, len(part)) // 2)])
-        changes = changes.square().nanmean(0).sqrt().nan_to_num()
-        scales = torch.where(changes > 0, changes, scales)
+        lags = [max(1, min(window, len(part)) // 2) for part in values]
+        moves = torch.cat(
+            [part[lag:] - part[: max(0, len(part) - lag)] for part, lag in zip(values, lags, strict=True)]
+        )
+        sizes = moves.square().nanmean(0).sqrt().nan_to_num()
+        sizes[relative_size:] = 0
+        scales = torch.where(sizes > 0, sizes, scales)
     # a constant channel has rounding errors only
     scales = torch.where(scales <= 1e-12 * means.abs(), torch.ones_like(scales), scales)
     if not scaled:

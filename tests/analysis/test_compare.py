@@ -488,7 +488,7 @@ def test_the_command_writes_what_it_is_asked_for(command: Callable, tmp_path: Pa
         assert "gru" in (tmp_path / name).read_text()
     assert (
         command("compare", "nowhere").err
-        == "seqzoo: there is no folder nowhere: name run directories, or folders that contain some\n"
+        == "seqzoo: there is no folder nowhere: name run directories, or folders that contain run directories\n"
     )
 
 

@@ -34,7 +34,7 @@ class BucketedData(DataModule):
 
     @abstractmethod
     def row_lengths(self, split: str, epoch: int) -> Sequence[Length]:
-        """The lengths by which the rows of a split are sorted into batches."""
+        """The length of each row of a split; rows of similar length share a batch."""
 
     @abstractmethod
     def batch_of(self, split: str, rows: list[int], epoch: int, number: int | None) -> Batch:

@@ -122,8 +122,9 @@ class ForecastFiles(SeriesData):
         values = [part.series.values[: part.end] for part in parts["train"]]
         times = [None if part.series.times is None else part.series.times[: part.end] for part in parts["train"]]
         self._remark_constant(train, values)
-        channels = fit_channels(train.channels, values, times, self.scale, self.window if self.relative else None)
         size = len(train.channels) if self.targets is None else len(self.targets)
+        window = self.window if self.relative else None
+        channels = fit_channels(train.channels, values, times, self.scale, window, size)
         return parts, DataSpec(
             "regression", channels.input_size, size, per_step=True, channels=channels, next_values=True
         )

@@ -215,3 +215,12 @@ def test_the_share_of_variance_between_windows() -> None:
     assert between_windows([torch.tensor([[0.0], [0.0], [2.0], [2.0]])], 2) == 1
     assert between_windows([torch.tensor([[0.0], [2.0]]), torch.tensor([[4.0], [6.0]])], 2) == pytest.approx(0.8)
     assert between_windows([torch.tensor([[0.0, 3.0], [math.nan, 3.0], [2.0, 3.0]])], 2) == 0.5
+
+
+def test_only_relative_channels_are_scaled_by_their_changes_and_a_window_may_be_one_step(tmp_path: Path) -> None:
+    absolute, relative = (
+        loaded(tmp_path, scale=True, targets=["x"], relative=value).spec.channels for value in (False, True)
+    )
+    assert relative.scales[0] == 5 != absolute.scales[0]
+    assert relative.scales[1] == absolute.scales[1], "u is an input, whose level is read"
+    assert loaded(tmp_path, scale=True, relative=True, window=1).spec.channels.scales == [1, 1]
