@@ -6,7 +6,8 @@ python scripts/own_files.py --sets trec --without head   # the same without a ru
 
 Each run is one row: the network's score on the test split beside the best baseline's, the CPU time of the whole
 command, and what the recipe chose. The constants of the recipe were chosen on the sets whose use is "tuning"; the
-others were not looked at before. The series are made up. Other data are read from SEQZOO_DATA, and rewritten as tables in --work.
+others were not looked at before. The series are made up; other data are read from SEQZOO_DATA, and rewritten as tables
+in --work.
 """
 
 from __future__ import annotations
