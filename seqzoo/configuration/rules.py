@@ -305,9 +305,9 @@ class ClassificationRules(Rules):
 class RegressionRules(Rules):
     """Numbers for each series or, if `Survey.ahead`, its next values.
 
-    On made-up series of shops, a price, passengers and energy, forecasts of a network alone had 1.4 to 13 times the
-    error of the best baseline; beside a linear model, and relative where levels wander, they have 1.0 to 1.3 times, and
-    a quarter on a chaotic series.
+    With these rules the error of forecasts is 0.98 to 1.5 times that of the best baseline on five made-up series
+    (`scripts/own_files.py`). The linear model takes 2 to 40 % of the error of three of them, nothing of one, and adds
+    17 % to that of sales in shops.
 
     Attributes:
         updates: updates that a network needs to continue a series: epochs are as many as that, if windows are few.
