@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seqzoo.analysis.result_tables import read_table, write_table
 from seqzoo.configuration.building import cell_factory
-from seqzoo.configuration.components import make
+from seqzoo.configuration.components import Provided, make
 from seqzoo.configuration.composing import load
 from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import Batch
@@ -76,7 +76,7 @@ steps (`bptt` keeps all states of a row instead). With an update after every ste
 
 
 def create(rule: str) -> LearningRule:
-    return make("learning", load("learning", rule), {}, ())
+    return make("learning", load("learning", rule), Provided(), ())
 
 
 def small_model(cell: str, features: int, units: int) -> Model:

@@ -17,7 +17,7 @@ from torch import nn
 from seqzoo.cells.elman import Elman
 from seqzoo.configuration import registry
 from seqzoo.configuration.budget import Budget
-from seqzoo.configuration.components import PACKAGES, PROVIDED, find, make
+from seqzoo.configuration.components import PACKAGES, PROVIDED, Provided, find, make
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import is_group, parameters, type_hints
 from seqzoo.contracts.spec import DataSpec
@@ -82,18 +82,18 @@ def resolved(options: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def stand_ins(group: str, name: str) -> dict[str, Any]:
+def stand_ins(name: str) -> Provided:
     picture = [3, 32, 32] if "image" in name or "torchvision" in name else None
     width = 3 if picture else 8
-    return {
-        "spec": DataSpec("", 100, 100, character_size=100, picture=picture),
-        "encoder_state": ((torch.zeros(1, 8),),),
-        "embedding": nn.Embedding(100, 8),
-        "input_size": width,
-        "feature_size": 8,
-        "hidden_size": 8,
-        "cell": Elman,
-    }
+    return Provided(
+        spec=DataSpec("", 100, 100, character_size=100, picture=picture),
+        encoder_state=((torch.zeros(1, 8),),),
+        embedding=nn.Embedding(100, 8),
+        input_size=width,
+        feature_size=8,
+        hidden_size=8,
+        cell=Elman,
+    )
 
 
 @pytest.mark.parametrize("group", PACKAGES)
@@ -103,11 +103,11 @@ def test_every_option_takes_or_refuses_any_value(group: str) -> None:
         for name, paths in cases()[group].items():
             path = registry.CONF_DIR / group / f"{name}.yaml"
             base = resolved(yaml.safe_load(path.read_text(encoding="utf-8")))
-            provided = stand_ins(group, name)
+            provided = stand_ins(name)
             for option in paths:
                 for value in VALUES:
                     try:
-                        make(group, changed(base, option, value), provided, {}, Elman)
+                        make(group, changed(base, option, value), provided, {})
                     except ConfigError as error:
                         wrong += [f"{name}.{option}={value!r}: {told}" for told in error.mistakes if len(told) > 300]
                     except Exception as error:

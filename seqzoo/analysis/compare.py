@@ -16,6 +16,7 @@ import numpy
 from seqzoo.analysis.finished_runs import SPLITS, RunRecord
 from seqzoo.analysis.statistics import LEVEL, Summary, seeds_needed, sign_flip_p, summarize
 from seqzoo.contracts.errors import ConfigError, printable
+from seqzoo.contracts.options import Options
 
 ALPHA = 1 - LEVEL
 # choices that labels of configurations consist of, in this order
@@ -347,7 +348,7 @@ def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed", "fold"
     """The options of a run as one dictionary with dotted keys, without those of some names."""
     flat: dict[str, Any] = {}
 
-    def add(prefix: str, node: dict[str, Any]) -> None:
+    def add(prefix: str, node: Options) -> None:
         for key, value in node.items():
             if isinstance(value, dict):
                 add(f"{prefix}{key}.", value)

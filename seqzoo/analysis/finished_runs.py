@@ -15,12 +15,14 @@ from typing import Any
 
 from seqzoo.configuration.stored import stored
 from seqzoo.contracts.errors import CheckpointError, ConfigError, SeqzooError, printable, program
+from seqzoo.contracts.options import Options
 from seqzoo.runs.provenance import group_name
 from seqzoo.training.record.files import (
     CONFIG,
     EVENTS,
     LARGEST_EVENTS,
     METRICS,
+    Metrics,
     is_baseline,
     is_number,
     read_bytes,
@@ -52,8 +54,8 @@ class RunRecord:
     folder: Path
     group: str
     seed: int | None
-    config: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    config: Options = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     curves: list[dict[str, float]] = field(default_factory=list)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from seqzoo.cells.cell import Cell, CellFactory
 from seqzoo.cells.nary import check_places
 from seqzoo.configuration import composing, task_names
 from seqzoo.configuration.budget import MOST_WEIGHTS
-from seqzoo.configuration.components import check_component, make, make_cell_factory
+from seqzoo.configuration.components import Provided, check_component, make, make_cell_factory
 from seqzoo.configuration.cost import count_weights
 from seqzoo.configuration.experiment import Parts
 from seqzoo.contracts.arguments import check_argument
@@ -32,7 +33,7 @@ from seqzoo.network.network_ensemble import Ensemble
 
 def build_data(parts: Parts) -> DataModule:
     """The data module of a configuration, before reading any data."""
-    return make("data", parts.data, {}, parts.allow_modules)
+    return make("data", parts.data, Provided(), parts.allow_modules)
 
 
 @during(lambda: "while the model was built")
@@ -50,20 +51,12 @@ def build_model(parts: Parts, spec: DataSpec) -> Model:
 def _build_network(parts: Parts, spec: DataSpec) -> Model:
     allowed = parts.allow_modules
     cell = make_cell_factory(parts.cell, allowed, "cell")
-    encoder: Encoder = make("encoder", parts.encoder, {"input_size": spec.input_size, "spec": spec}, allowed, cell)
-    backbone: Backbone = make("backbone", parts.backbone, {"cell": cell, "input_size": encoder.output_size}, allowed)
-    task: Task = make(
-        "task",
-        parts.task,
-        {
-            "feature_size": backbone.output_size,
-            "spec": spec,
-            "encoder_state": first_state(backbone, 1),
-            "embedding": getattr(encoder, "embedding", None),
-        },
-        allowed,
-        cell,
-    )
+    provided = Provided(spec=spec, cell=cell, input_size=spec.input_size)
+    encoder: Encoder = make("encoder", parts.encoder, provided, allowed)
+    backbone: Backbone = make("backbone", parts.backbone, Provided(cell=cell, input_size=encoder.output_size), allowed)
+    embedding = getattr(encoder, "embedding", None)
+    provided = replace(provided, feature_size=backbone.output_size, embedding=embedding)
+    task: Task = make("task", parts.task, replace(provided, encoder_state=first_state(backbone, 1)), allowed)
     mistakes = misfits(task, backbone, spec, parts.choices, encoder)
     if mistakes:
         raise ConfigError(mistakes)
@@ -155,7 +148,7 @@ def cell_options(cell: str | type[Cell], **options: Any) -> Options:
 
 def build_rule(parts: Parts) -> LearningRule:
     """The learning rule of a configuration."""
-    return make("learning", parts.learning, {}, parts.allow_modules)
+    return make("learning", parts.learning, Provided(), parts.allow_modules)
 
 
 def task_name(task: Task | type[Task], choices: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from seqzoo.cells.elman import Elman
 from seqzoo.configuration import composing, registry, task_names
 from seqzoo.configuration.budget import WIDEST, Budget
 from seqzoo.configuration.building import build_data, build_model, build_rule, misfits, task_name
-from seqzoo.configuration.components import check_component, find, make, with_classes
+from seqzoo.configuration.components import Provided, check_component, find, make, with_classes
 from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.experiment import (
     COMPONENTS,
@@ -123,29 +123,20 @@ def _check_parts(parts: Parts) -> list[str]:
     """
     mistakes: list[str] = []
     made: dict[str, Any] = {}
-    placeholders: dict[str, Any] = {
-        "spec": DataSpec("", 100, 100, character_size=100),
-        "cell": Elman,
-        "encoder_state": ((torch.zeros(1, 8),),),
-        "embedding": nn.Embedding(100, 8),
-    }
-    placeholders |= dict.fromkeys(("input_size", "feature_size"), 8)
-    widths = parts.backbone.get("hidden_size")
-    width: Any = widths[0] if isinstance(widths, tuple) and widths else widths
-    # the configured size, because options of a cell may depend on it
-    placeholders["hidden_size"] = width if fits(width, int) and 0 < width <= WIDEST else 8
+    spec = DataSpec("", 100, 100, character_size=100)
+    placeholders = _placeholders(parts, spec)
     for group in COMPONENTS:
         wrong = check_component(group, getattr(parts, group), group, parts.allow_modules)
         mistakes += wrong.values()
         sound = _without(wrong, group, parts)
         try:
             if sound is not None:
-                made[group] = make(group, sound, placeholders, parts.allow_modules, Elman)
+                made[group] = make(group, sound, placeholders, parts.allow_modules)
             if group == "data" and group in made:
-                placeholders["spec"] = results.checked(made["data"], "expected_spec", made["data"].expected_spec())
-                placeholders["embedding"] = nn.Embedding(placeholders["spec"].input_size, 8)
-                if placeholders["spec"].picture is not None:
-                    placeholders["input_size"] = placeholders["spec"].picture[0]
+                spec = results.checked(made["data"], "expected_spec", made["data"].expected_spec())
+                placeholders = replace(placeholders, spec=spec, embedding=nn.Embedding(spec.input_size, 8))
+                if spec.picture is not None:
+                    placeholders = replace(placeholders, input_size=spec.picture[0])
         except ConfigError as error:
             mistakes += error.mistakes
         if group == "task" and "class" not in wrong:
@@ -154,9 +145,23 @@ def _check_parts(parts: Parts) -> list[str]:
             mistakes += _check_metrics(made.get(group, task), names, parts)
             if group in made and not mistakes:
                 results.metrics_of(made[group], made[group].metrics())
-            built, spec = made.get(group, task), placeholders["spec"]
-            mistakes += misfits(built, made.get("backbone"), spec, parts.choices, made.get("encoder"))
+            mistakes += misfits(made.get(group, task), made.get("backbone"), spec, parts.choices, made.get("encoder"))
     return [_with_source(mistake, parts.choices) for mistake in mistakes]
+
+
+def _placeholders(parts: Parts, spec: DataSpec) -> Provided:
+    """What the components are built with before data is read."""
+    widths = parts.backbone.get("hidden_size")
+    width: Any = widths[0] if isinstance(widths, tuple) and widths else widths
+    return Provided(
+        spec=spec,
+        cell=Elman,
+        input_size=8,
+        hidden_size=width if fits(width, int) and 0 < width <= WIDEST else 8,  # options of a cell may depend on it
+        feature_size=8,
+        encoder_state=((torch.zeros(1, 8),),),
+        embedding=nn.Embedding(100, 8),
+    )
 
 
 def _with_source(mistake: str, choices: Mapping[str, str]) -> str:
@@ -194,7 +199,8 @@ def _without(wrong: Mapping[str, str], group: str, parts: Parts) -> Options | No
 
 
 def _sound(constructor: type, options: Options, wrong: Mapping[str, str], above: str = "") -> Options | None:
-    hints, sound = type_hints(constructor), dict[str, Any]()
+    sound: dict[str, Any] = {}
+    hints = type_hints(constructor)
     for name, value in options.items():
         path = f"{above}{name}"
         if is_group(hints.get(name)) and isinstance(value, dict):

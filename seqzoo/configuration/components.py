@@ -10,10 +10,12 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import torch
+from torch import nn
 
 from seqzoo.cells.cell import Cell, CellFactories, CellFactory
 from seqzoo.cells.initialisation import Initialisation, initialise
@@ -21,6 +23,7 @@ from seqzoo.cells.modified import Modifiers, modify
 from seqzoo.configuration import composing, registry
 from seqzoo.configuration.budget import WIDEST
 from seqzoo.configuration.registry import noun
+from seqzoo.contracts.batch import State
 from seqzoo.contracts.class_index import modules
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, DataError, PartError, closest
@@ -62,7 +65,28 @@ CONTRACTS: dict[str, type] = {
 }
 
 
-# arguments that constructors receive besides their options
+@dataclass(frozen=True, kw_only=True)
+class Provided:
+    """What constructors receive besides their options, from the data and from other components.
+
+    Args:
+        spec: sizes and vocabularies of the data.
+        cell: the cell of the model, for backbones, also for those inside other components.
+        input_size, hidden_size, feature_size: what a component reads, the units of a cell, the outputs of a backbone.
+        encoder_state: an initial state of the backbone for one row.
+        embedding: of the encoder, for tied weights.
+    """
+
+    spec: DataSpec | None = None
+    cell: CellFactory | None = None
+    input_size: int | None = None
+    hidden_size: int | None = None
+    feature_size: int | None = None
+    encoder_state: State | None = None
+    embedding: nn.Module | None = None
+
+
+# the names of what the constructors of each group may receive
 PROVIDED = {
     "cell": ("input_size", "hidden_size"),
     "backbone": ("cell", "input_size"),
@@ -172,9 +196,8 @@ def with_classes(value: Any, hint: Any, allowed: Collection[str], where: str) ->
 def make(
     group: str,
     options: Options,
-    provided: Mapping[str, Any],
+    provided: Provided,
     allowed: Collection[str],
-    cell: CellFactory | None = None,
     where: str | None = None,
 ) -> Any:
     """Construct a component.
@@ -184,7 +207,6 @@ def make(
         options: its options, with `class`; the constructor receives copies of its own.
         provided: further arguments; the constructor receives those that it names.
         allowed: modules that the user allowed.
-        cell: the cell of the model, for backbones inside the component.
         where: path of the component, for messages; None: the group; empty: its options are arguments of a function.
 
     Raises:
@@ -199,8 +221,8 @@ def make(
     common: Mapping[type, Options] = {}
     if group == "cell":
         options, common = _split_common(options, constructor)
-    arguments = {name: value for name, value in provided.items() if name in PROVIDED[group] and name in accepted}
-    arguments |= _parts(constructor, {k: v for k, v in options.items() if k != "class"}, allowed, cell, where)
+    arguments = {name: getattr(provided, name) for name in PROVIDED[group] if name in accepted}
+    arguments |= _parts(constructor, {k: v for k, v in options.items() if k != "class"}, allowed, provided.cell, where)
     try:
         with during(lambda: f"while the {noun(group)} was constructed"):
             made = _constructed(constructor, arguments)
@@ -221,7 +243,7 @@ def make(
 
 def _parts(
     constructor: type, options: Options, allowed: Collection[str], cell: CellFactory | None, where: str
-) -> Mapping[str, Any]:
+) -> Options:
     """The arguments of a constructor from its options; groups and components among them are constructed."""
     hints, made = type_hints(constructor), {}
     for name, value in options.items():
@@ -241,7 +263,7 @@ def _parts(
     return made
 
 
-def _constructed(constructor: type, arguments: Mapping[str, Any]) -> Any:
+def _constructed(constructor: type, arguments: Options) -> Any:
     """Call a constructor. One that fails on the meta device because it reads tensor values is called on the CPU, and
     the result is moved.
     """
@@ -312,7 +334,7 @@ def make_cell_factory(options: Options, allowed: Collection[str], where: str) ->
                 raise ConfigError([f"{name} is {size}: {least}"])
             if size > WIDEST:
                 raise ConfigError([f"{name} is {size:.4g}: a cell has at most {WIDEST:,}"])
-        return make("cell", options, {"input_size": input_size, "hidden_size": hidden_size}, allowed, where=where)
+        return make("cell", options, Provided(input_size=input_size, hidden_size=hidden_size), allowed, where)
 
     return factory
 
@@ -332,7 +354,7 @@ def _backbone_factory(
         options = composing.load("backbone", options)
     cell = _inner_cell_factory(options.get("cell"), allowed, f"{where}.cell") or cell
     rest = {name: value for name, value in options.items() if name != "cell"}
-    return lambda input_size: make("backbone", rest, {"cell": cell, "input_size": input_size}, allowed, where=where)
+    return lambda input_size: make("backbone", rest, Provided(cell=cell, input_size=input_size), allowed, where)
 
 
 def _split_common(options: Options, constructor: type) -> tuple[Options, Mapping[type, Options]]:

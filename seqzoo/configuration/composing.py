@@ -31,7 +31,7 @@ from seqzoo.configuration.registry import (
 from seqzoo.configuration.suggestions import has_option
 from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.errors import ConfigError, closest
-from seqzoo.contracts.options import Options
+from seqzoo.contracts.options import Options, Values
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -50,7 +50,7 @@ def config_dir_arguments() -> list[str]:
     return [argument for path in own_config_dirs() for argument in ("--config-dir", str(path))]
 
 
-def compose(*overrides: str, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def compose(*overrides: str, defaults: Values | None = None) -> Options:
     """Compose a plain configuration with all interpolations resolved; `choices` holds the chosen names.
 
     Args:
@@ -73,7 +73,7 @@ def check_overrides(overrides: Iterable[Any]) -> None:
         check_argument("an override", override, str, "a text of its own, as in 'task=tagging'")
 
 
-def examine(*overrides: str, defaults: Mapping[str, Any] | None = None) -> tuple[dict[str, Any] | None, list[str]]:
+def examine(*overrides: str, defaults: Values | None = None) -> tuple[Options | None, list[str]]:
     """`compose` that returns error messages, with the configuration from the valid overrides, instead of raising."""
     check_overrides(overrides)
     mistakes: list[str] = []
@@ -101,7 +101,7 @@ def examine(*overrides: str, defaults: Mapping[str, Any] | None = None) -> tuple
                 "seqzoo train resume=..., and read its model with seqzoo.load"
             )
         # the output directory and the launcher are not part of the configuration
-        config["overrides"] = [text for text in overrides if not re.match(r"[+~]*hydra[./]", text)]
+        config = {**config, "overrides": [text for text in overrides if not re.match(r"[+~]*hydra[./]", text)]}
     return config, mistakes
 
 
@@ -131,7 +131,7 @@ def _folder_name(options: list[Override], exclude_keys: list[str], item_sep: str
     return item_sep.join(texts).replace("=", kv_sep)
 
 
-def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+def differences(before: Options, after: Options, prefix: str = "") -> dict[str, tuple[Any, Any]]:
     """The options in which two configurations differ, by path, with both values; None: not set."""
     changed: dict[str, tuple[Any, Any]] = {}
     for key in [*before, *(key for key in after if key not in before)]:
@@ -144,7 +144,7 @@ def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "")
     return changed
 
 
-def changes(config: Options, overrides: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+def changes(config: Options, overrides: Iterable[str]) -> tuple[Values, list[str]]:
     """The values that overrides set in a resolved configuration, and error messages.
 
     Returns:
@@ -170,7 +170,7 @@ def allowances(overrides: Iterable[str]) -> list[str]:
     return [text for text in overrides if text.lstrip("+").startswith(("allow_modules=", "allow_changed_data="))]
 
 
-def merged(options: Options, changes: Options) -> dict[str, Any]:
+def merged(options: Options, changes: Options) -> Options:
     """Options updated recursively by changes."""
     both = {key: merged(options[key], new) for key, new in changes.items() if _are_groups(options.get(key), new)}
     return {**options, **changes, **both}
@@ -208,7 +208,7 @@ def _sort_overrides(overrides: tuple[str, ...], mistakes: list[str]) -> tuple[li
     return groups, options
 
 
-def load(group: str, name: str) -> dict[str, Any]:
+def load(group: str, name: str) -> Options:
     """The options of a name of a group, with the defaults that its YAML includes."""
     if name not in names(group):
         raise ConfigError([unknown_name(group, name)])
@@ -216,7 +216,7 @@ def load(group: str, name: str) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=256)
-def _alone(group: str, name: str, folder: Path, written: int) -> dict[str, Any]:
+def _alone(group: str, name: str, folder: Path, written: int) -> Options:
     from omegaconf import DictConfig, OmegaConf
 
     if group == "task":  # its YAML chooses names of other groups, too, which only a whole configuration has
@@ -250,9 +250,7 @@ def _compose_file(name: str, overrides: list[str], with_hydra: bool = False, fol
         GlobalHydra.instance().hydra = outer
 
 
-def _composed(
-    groups: list[Override], options: list[Override], mistakes: list[str], defaults: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def _composed(groups: list[Override], options: list[Override], mistakes: list[str], defaults: Values) -> Options | None:
     """The configuration that Hydra composes from overrides, resolved, with the chosen names; None after an error."""
     from omegaconf import OmegaConf
 
@@ -272,7 +270,7 @@ def _composed(
         return None
 
 
-def _with_values(overrides: list[Override], defaults: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+def _with_values(overrides: list[Override], defaults: Values) -> tuple[Any, dict[str, str]]:
     """What Hydra composes from overrides, and the chosen name of each group. Defaults of options that do not exist are
     left out.
 
@@ -299,7 +297,7 @@ def _with_values(overrides: list[Override], defaults: Mapping[str, Any]) -> tupl
     return config, dict(choices)
 
 
-def _same_width(config: Any, resolved: dict[str, Any]) -> list[str]:
+def _same_width(config: Any, resolved: Options) -> list[str]:
     """The options that a budget of the size sets: `backbone.hidden_size` and those that interpolate it."""
     from omegaconf import OmegaConf
 
@@ -401,7 +399,7 @@ def _written() -> int:
     return hash(tuple((file.st_ino, file.st_mtime_ns, file.st_size) for file in files))
 
 
-def _resolved(config: Any) -> dict[str, Any]:
+def _resolved(config: Any) -> Options:
     """Resolve all interpolations to plain values; an interpolation of a missing option counts as not set."""
     from omegaconf import OmegaConf
     from omegaconf.errors import InterpolationKeyError

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
 from seqzoo.contracts.errors import ConfigError
-from seqzoo.contracts.options import Options, check_options, fits, frozen, shown, thawed, with_values
+from seqzoo.contracts.options import Options, Values, check_options, fits, frozen, shown, thawed, with_values
 from seqzoo.training.record.older import BPTT
 from seqzoo.training.settings import Training, out_of_range
 
@@ -80,7 +80,7 @@ class Experiment(Parts):
         groups = {"training": vars(self.training), "budget": vars(self.budget)}
         return thawed({**vars(self), **groups})
 
-    def with_values(self, values: Options) -> Experiment:
+    def with_values(self, values: Values) -> Experiment:
         """A copy with other values of options of components, by path, such as backbone.hidden_size."""
         changed = with_values(self.to_plain(), values)
         return replace(self, **{name: changed[name] for name in COMPONENTS})

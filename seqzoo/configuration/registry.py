@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqzoo.contracts.errors import ConfigError, closest
+from seqzoo.contracts.options import Options
 
 if TYPE_CHECKING:
     from yaml import MarkedYAMLError
@@ -161,7 +162,7 @@ def path_of(group: str, name: str) -> Path:
     raise ConfigError([unknown_name(group, name)])
 
 
-def file_content(group: str, name: str) -> dict[str, Any]:
+def file_content(group: str, name: str) -> Options:
     """The options in the YAML file of a name, without those of its defaults."""
     from omegaconf import OmegaConf
 
@@ -177,16 +178,17 @@ def sets(group: str, name: str) -> tuple[dict[str, str], set[str]]:
     content = file_content(group, name) or {}
     choices: dict[str, str] = {}
     paths: set[str] = set()
-    for part in content.pop("defaults", []):
+    for part in content.get("defaults", []):
         if isinstance(part, dict):
             choices |= {key.removeprefix("override").strip(" /"): chosen for key, chosen in part.items()}
         elif part != "_self_":
             included, options = sets(group, part)
             choices, paths = choices | included, paths | options
-    return choices, paths | set(_paths(content))
+    own = {name: value for name, value in content.items() if name != "defaults"}
+    return choices, paths | set(_paths(own))
 
 
-def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:
+def _paths(options: Options, above: str = "") -> Iterator[str]:
     """The paths of options; a component, which has a class, is one value."""
     for name, value in options.items():
         if isinstance(value, dict) and "class" not in value:

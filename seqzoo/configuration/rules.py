@@ -9,11 +9,11 @@ chorales; `scripts/own_files.py` measures most of them and others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple
 
-from seqzoo.contracts.options import Options, has, plain, value_at
+from seqzoo.contracts.options import Options, Values, has, plain, value_at
 from seqzoo.contracts.survey import Survey, Texts
 
 Table = Sequence[tuple[float, Any]]
@@ -45,7 +45,7 @@ class Choice(NamedTuple):
         reason: for the log.
     """
 
-    values: Mapping[str, Any]
+    values: Values
     reason: str
 
     def __str__(self) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
 
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
 from seqzoo.configuration.experiment import AUTO, Experiment, parse
 from seqzoo.contracts.errors import ConfigError
-from seqzoo.contracts.options import Options, parameters, value_at, with_values
+from seqzoo.contracts.options import Options, Values, parameters, value_at, with_values
 from seqzoo.training.settings import Training
 
 # options that change when training ends or how fast it is, but not what is learned
@@ -28,7 +27,7 @@ ALLOWANCES = {"allow_modules": [], "allow_changed_data": False}
 """Options that a stored run cannot set, because it may be from an untrusted source; they have to be given again."""
 
 
-def stored(config: Options, values: Options | None = None) -> Experiment:
+def stored(config: Options, values: Values | None = None) -> Experiment:
     """The configuration of a run.
 
     Args:
@@ -68,7 +67,7 @@ def resumed(config: Options, overrides: Iterable[str]) -> Experiment:
     return parse(with_values(config, {path: new for path, new in changes.items() if path in free}))
 
 
-def _completed(config: Options) -> Mapping[str, Any]:
+def _completed(config: Options) -> Options:
     """A stored configuration with the defaults of options that its version did not have, and without allowances."""
     training, budget = config["training"], {**asdict(Budget()), **config.get("budget", {})}
     if not parameters(Training).keys() <= training.keys():

@@ -44,7 +44,7 @@ OTHER_NAMES = {
 """Names of options in other programs -> names in seqzoo."""
 
 
-def _advice(name: str, node: dict[str, Any], above: list[str], config: Options) -> str:
+def _advice(name: str, node: Options, above: list[str], config: Options) -> str:
     """A suggestion for an unknown option, for the end of a sentence.
 
     Args:
@@ -98,7 +98,7 @@ MOST_OWNERS = 12
 """Maximum number of names in a suggestion."""
 
 
-def _paths(options: dict[str, Any], above: str = "") -> Iterator[str]:
+def _paths(options: Options, above: str = "") -> Iterator[str]:
     """The paths of options and of those in their groups."""
     for name, value in options.items():
         yield f"{above}{name}"

@@ -17,6 +17,9 @@ from seqzoo.contracts.errors import closest
 Options = Mapping[str, Any]
 """The options of a component or a group as in its YAML: plain values, lists and mappings."""
 
+Values = Mapping[str, Any]
+"""Values of options by their paths, such as `backbone.hidden_size`, and names by their groups, such as `backbone`."""
+
 
 class FrozenOptions(Mapping[str, Any]):
     """Options that cannot be changed, nor can the mappings and lists in them; lists are tuples."""
@@ -345,7 +348,7 @@ def value_at(config: Options, path: str) -> Any:
     return node
 
 
-def with_values(config: Options, values: Options) -> dict[str, Any]:
+def with_values(config: Options, values: Values) -> dict[str, Any]:
     """A plain copy of a configuration with other values of some options, by path, such as backbone.hidden_size."""
     changed = thawed(config)
     for path, value in values.items():

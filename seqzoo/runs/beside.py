@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from seqzoo.data.sources.fingerprints import records
 from seqzoo.runs.baseline import Baselines, baselines_of, ranked
 from seqzoo.runs.ending import STILL_IMPROVING
 from seqzoo.training.evaluation import middle
-from seqzoo.training.record.files import is_baseline, write_text
+from seqzoo.training.record.files import Metrics, is_baseline, write_text
 from seqzoo.training.record.run import format_number
 
 SHARE = 0.2
@@ -135,7 +135,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def verdict(metrics: Mapping[str, Any], task: Task) -> str:
+def verdict(metrics: Metrics, task: Task) -> str:
     """A sentence where the network does not beat the baseline; else empty.
 
     Args:
@@ -158,9 +158,7 @@ def verdict(metrics: Mapping[str, Any], task: Task) -> str:
     return ""
 
 
-def about_baseline(
-    metrics: Mapping[str, Any], remark: str, task: Task, advice: Callable[[], str]
-) -> list[tuple[str, str]]:
+def about_baseline(metrics: Metrics, remark: str, task: Task, advice: Callable[[], str]) -> list[tuple[str, str]]:
     """Rows of the table at the end of a run: the baseline and its scores, a remark, and what `verdict` says.
 
     Args:

@@ -7,7 +7,6 @@ import platform
 import shlex
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -27,7 +26,7 @@ from seqzoo.runs.ending import describe_ending, later_end
 from seqzoo.runs.provenance import commit, hardware
 from seqzoo.training.evaluation import calibrate, evaluate
 from seqzoo.training.record.checkpoint import load_weights, save_weights
-from seqzoo.training.record.files import BEST, METRICS
+from seqzoo.training.record.files import BEST, METRICS, Metrics
 from seqzoo.training.record.run import Run
 from seqzoo.training.session import Session
 
@@ -35,9 +34,7 @@ Scores = Mapping[str, Mapping[str, float]]
 """The scores of each split."""
 
 
-def finish(
-    run: Run, experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost
-) -> dict[str, Any]:
+def finish(run: Run, experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost) -> Metrics:
     """Score the best weights on all held-out splits, write metrics.json and log a table.
 
     Returns:
@@ -87,7 +84,7 @@ def _load_best_weights(run: Run, data: DataModule, session: Session) -> None:
             run.log("shares, such as that of n-grams beside the network, have been fitted on the validation split")
 
 
-def _about_run(experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost) -> dict[str, Any]:
+def _about_run(experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost) -> Metrics:
     """The content of metrics.json besides scores: costs, times, and what they were measured with."""
     position = session.position
     return {

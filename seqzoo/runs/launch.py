@@ -28,6 +28,7 @@ from seqzoo.contracts.options import unquoted
 from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.runs.ledger import Entry, Ledger
 from seqzoo.runs.provenance import fingerprint
+from seqzoo.training.record.files import CONFIG, METRICS, Metrics, read_json
 
 if TYPE_CHECKING:
     from seqzoo.configuration.experiment import Experiment
@@ -116,7 +117,7 @@ class FinishedRun(NamedTuple):
     """
 
     folder: Path
-    metrics: dict[str, Any]
+    metrics: Metrics
 
 
 def train_one(overrides: Sequence[str]) -> FinishedRun:
@@ -221,7 +222,6 @@ class _Job:
         from hydra.core.hydra_config import HydraConfig
 
         from seqzoo.configuration.experiment import compose
-        from seqzoo.training.record.files import METRICS, read_json
 
         for folder in self.config_dirs:
             registry.use_config_dir(folder)
@@ -280,7 +280,7 @@ def exclusive_gpu() -> Iterator[None]:
         yield
 
 
-def _result(metrics: dict[str, Any]) -> str:
+def _result(metrics: Metrics) -> str:
     """The scores and the time of a finished run in one line."""
     from seqzoo.training.record.run import format_number, format_seconds
 
@@ -289,10 +289,9 @@ def _result(metrics: dict[str, Any]) -> str:
     return f"{split} {scores}, trained in {format_seconds(metrics['seconds'])}"
 
 
-def _start_or_resume(experiment: Experiment, folder: Path) -> dict[str, Any]:
+def _start_or_resume(experiment: Experiment, folder: Path) -> Metrics:
     """Start a run, or resume it if it was interrupted; returns the final metrics."""
     from seqzoo.runs.lifecycle import resume, start
-    from seqzoo.training.record.files import CONFIG
 
     if (folder / CONFIG).exists():
         return until_stopped(lambda: resume(folder, composing.allowances(experiment.overrides)))

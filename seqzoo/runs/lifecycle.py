@@ -46,7 +46,7 @@ from seqzoo.training.device import (
 from seqzoo.training.evaluation import evaluate
 from seqzoo.training.loop import Stopped, fit
 from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
-from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, read_config, read_json
+from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, Metrics, read_config, read_json
 from seqzoo.training.record.run import Run, format_table
 from seqzoo.training.record.tracking import Ending, Tracker
 from seqzoo.training.session import Position, Session, check_progress, count_updates, is_over
@@ -55,7 +55,7 @@ LONGEST_PATH = 120
 """Maximum number of characters of a path in a message."""
 
 
-def start(experiment: Experiment, folder: Path) -> dict[str, Any]:
+def start(experiment: Experiment, folder: Path) -> Metrics:
     """Train a new run.
 
     Args:
@@ -77,7 +77,7 @@ def start(experiment: Experiment, folder: Path) -> dict[str, Any]:
 
 
 @during(lambda: "before the first update")
-def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Path) -> dict[str, Any]:
+def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Path) -> Metrics:
     """`start` for a configuration that has been checked and completed by `recipe.tailored`, with its choices."""
     settings = experiment.training
     check_precision(settings.precision, select_device(settings.device))
@@ -95,7 +95,7 @@ def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Pa
 
 
 @during(lambda: "before the training was resumed")
-def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
+def resume(folder: Path, overrides: list[str]) -> Metrics:
     """Resume a run from its last checkpoint.
 
     Args:
@@ -114,7 +114,7 @@ def resume(folder: Path, overrides: list[str]) -> dict[str, Any]:
         return _resume(run, resumed(config, overrides), as_before=not overrides)
 
 
-def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> dict[str, Any]:
+def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> Metrics:
     folder = run.folder
     # the stored width already meets the budget
     mistakes = check(replace(experiment, budget=replace(experiment.budget, parameters=None, flops=None)))
@@ -187,7 +187,7 @@ def _train(
     checkpoint: dict[str, Any] | None,
     cost: Cost,
     choices: Sequence[Choice] = (),
-) -> dict[str, Any]:
+) -> Metrics:
     """Prepare model and session, from the initial weights or a checkpoint, and train; returns the final metrics."""
     settings, rule = experiment.training, build_rule(experiment)
     if rule.solves:  # one pass over the data gives the solution
@@ -219,7 +219,7 @@ def _train(
 
 def _train_to_the_end(
     experiment: Experiment, data: DataModule, run: Run, session: Session, threads: int, cost: Cost, *, is_resumed: bool
-) -> dict[str, Any]:
+) -> Metrics:
     """Train a prepared session, and log how the training ended; returns the final metrics."""
     purge_step = session.position.step + 1 if is_resumed else None
     columns = hyperparameters(experiment, cost.parameters)
@@ -269,7 +269,7 @@ def _with_files(config: Options, files: Mapping[str, str]) -> Options:
             known = [f"data.{name}" for name in FILES_TO_SCORE if has(config, f"data.{name}")]
             advice = f"give {' or '.join(known)}" if known else "its data are not read from files"
             raise ConfigError([f"the data of this run have no option data.{option}: {advice}"])
-    values: dict[str, Any] = {f"data.{option}": name for option, name in files.items()}
+    values: dict[str, str | int | None] = {f"data.{option}": name for option, name in files.items()}
     for option, value in (("limit", None), ("folds", None), ("fold", 0)):
         if has(config, f"data.{option}"):
             values[f"data.{option}"] = value
@@ -283,7 +283,7 @@ def evaluate_run(
     allow_modules: list[str],
     adaptation: Options | None = None,
     files: Mapping[str, str] | None = None,
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, Metrics]:
     """The scores of the best weights of a run on one split and, for tasks that predict classes, a "report".
 
     Args:

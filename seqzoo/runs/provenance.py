@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,11 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, Any]:
+def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, bool | int | float | str]:
     """The configuration with dotted keys and without the seed, as columns of TensorBoard's HParams page."""
-    flat: dict[str, Any] = {group: experiment.choices[group] for group in ("cell", "backbone", "task", "data")}
+    flat: dict[str, bool | int | float | str] = {
+        group: experiment.choices[group] for group in ("cell", "backbone", "task", "data")
+    }
     flat["parameters"] = parameters
 
     def add(prefix: str, node: Options) -> None:
@@ -79,12 +82,12 @@ def fingerprint(experiment: Experiment) -> str:
     plain = experiment.to_plain()
     chosen = {"recipe": experiment.recipe} if experiment.recipe is not None else {}
     others = {name: plain[name] for name in ("budget", "seed", "allow_modules")}
-    return _digest(_scored(experiment) | others | chosen, 16)
+    return _digest({**_scored(experiment), **others, **chosen}, 16)
 
 
 def group_name(experiment: Experiment) -> str:
     """A name that is the same for all seeds and folds of a configuration."""
-    learned = _learned(experiment)
+    learned: dict[str, Any] = {**_learned(experiment)}
     folds = experiment.data.get("folds") is not None
     learned["data"] = {
         key: value for key, value in learned["data"].items() if key != "seed" and not (folds and key == "fold")
@@ -113,7 +116,7 @@ def _is_learned(override: str) -> bool:
     return option not in (*HOUSEKEEPING, "seed", "fold", "baseline") and not path.startswith("hydra.")
 
 
-def _learned(experiment: Experiment) -> dict[str, Any]:
+def _learned(experiment: Experiment) -> Mapping[str, Options]:
     """The sections that determine what is learned. The default learning rule is omitted, so that names are the same as
     before rules were options.
     """
@@ -122,7 +125,7 @@ def _learned(experiment: Experiment) -> dict[str, Any]:
     return {group: plain[group] for group in ("cell", "backbone", "encoder", "task", "data", *rule, "training")}
 
 
-def _scored(experiment: Experiment) -> dict[str, Any]:
+def _scored(experiment: Experiment) -> Mapping[str, Options]:
     """The options of each section that can change a score."""
     return {group: _without_housekeeping(options) for group, options in _learned(experiment).items()}
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import seqzoo
 from seqzoo.configuration.building import cell_factory
-from seqzoo.configuration.components import make
+from seqzoo.configuration.components import Provided, make
 from seqzoo.configuration.composing import load
 from seqzoo.configuration.registry import names
 from seqzoo.contracts.batch import Batch, Features, Loss
@@ -46,7 +46,7 @@ class Everything(Task):
 
 
 def create(rule: str) -> LearningRule:
-    return make("learning", load("learning", rule), {}, ())
+    return make("learning", load("learning", rule), Provided(), ())
 
 
 RULES = {name: create(name) for name in names("learning")}

@@ -17,11 +17,12 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from reprlib import repr as quoted
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any, BinaryIO, TypeAlias, TypeGuard
 
 from seqzoo.contracts import disk
 from seqzoo.contracts.errors import CheckpointError, closest
 from seqzoo.contracts.locks import holder, lock
+from seqzoo.contracts.options import Options
 from seqzoo.training.record.older import grouped, with_learning_rule
 
 CONFIG, SPEC, LOG, CURVES, METRICS = "config.yaml", "spec.json", "train.log", "curves.jsonl", "metrics.json"
@@ -53,7 +54,11 @@ MOST_EVENTS = 20_000
 """Maximum number of parse events of a YAML document; a configuration has hundreds."""
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+Metrics: TypeAlias = dict[str, Any]
+"""The content of metrics.json: scores by the names of splits and metrics, costs, times, versions and the baseline."""
+
+
+def read_config(folder: Path) -> Options:
     """The resolved configuration of a run.
 
     Raises:

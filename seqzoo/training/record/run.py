@@ -122,7 +122,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path) -> tuple[Run, dict[str, Any]]:
+    def open(cls, folder: Path) -> tuple[Run, Options]:
         """Open an existing run; returns it and its configuration."""
         config = read_config(folder)
         return cls(folder), config
