@@ -263,6 +263,15 @@ class Task(nn.Module):
             batch: with targets.
         """
 
+    def further_losses(self, scores: Tensor, batch: Batch) -> dict[str, Loss]:
+        """Losses whose means are reported beside that of `loss` outside training, by name.
+
+        Args:
+            scores: from `forward`.
+            batch: with targets.
+        """
+        return {}
+
     @property
     def loss_name(self) -> str:
         """Name of the mean loss among the scores."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from seqzoo.contracts.capabilities import Others
 from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import BinaryConfusion, Confusion, MetricName, confusion_of, create_metrics
+from seqzoo.network.heads.class_loss import ClassLoss, ClassLossName, OutputsName
 from seqzoo.network.heads.log_mixture import EQUAL, fit_shares
 from seqzoo.network.heads.ngrams import NgramScores
 from seqzoo.network.heads.pooling import Pooling, PoolingName
@@ -35,6 +35,10 @@ class Classification(Task):
             concatenates several.
         labels: "classes"; "ordinal": classes ordered by the numbers that their labels are, such as ratings
             (`CumulativeLink`); "numbers": regression on these numbers, answered by the nearest class.
+        loss: of training, see `ClassLoss`; "ordinal" needs labels that are numbers. Outside training it is the negative
+            log-likelihood where the outputs stand for probabilities.
+        outputs: how scores become outputs: "softmax", "sigmoid" or "linear"; None: as is usual for the loss.
+        focusing: gamma of loss="focal".
         class_weights: weights of the classes in the training loss, in the order of the classes; "balanced": inverse to
             their frequency; None: equal weights.
         label_smoothing: share of the target probability that is spread over all classes in training (Szegedy et al.,
@@ -52,6 +56,8 @@ class Classification(Task):
         Scores: (B, K), or (B, 1) with labels="numbers"; (B, K, 2) in training with `ngrams`, of the network and of the
         n-grams.
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"focusing": "loss=focal"}
 
     reads = "classification"
     example_answers = ("1",)  # a class may be a number
@@ -73,15 +79,24 @@ class Classification(Task):
         label_smoothing: float = 0.0,
         dropout: float = 0.0,
         ngrams: int = 0,
+        loss: ClassLossName = "cross_entropy",
+        outputs: OutputsName | None = None,
+        focusing: float = 2.0,
     ):
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing is {label_smoothing}: it is a share, at least 0 and below 1")
+        order = torch.argsort(_values(spec, "loss is ordinal")).tolist() if loss == "ordinal" else None
+        self.objective = ClassLoss(loss, outputs, label_smoothing, focusing, order)
+        if labels == "numbers" and (loss, outputs) != ("cross_entropy", None):
+            raise ValueError("labels=numbers is trained by the squared error: leave loss and outputs out")
+        if labels == "ordinal" and self.objective.outputs != "softmax":
+            raise ValueError("labels=ordinal gives probabilities of classes: choose a loss and outputs=softmax")
+        if ngrams and self.objective.outputs != "softmax":
+            raise ValueError("ngrams add probabilities of classes: choose a loss and outputs=softmax, or ngrams=0")
         if label_smoothing and labels == "numbers":
             raise ValueError("label_smoothing spreads a probability: labels=numbers has none, leave it 0")
         if ngrams and labels == "numbers":
             raise ValueError("ngrams give probabilities of classes: labels=numbers has none, leave it 0")
-        self.spec, self.metric_names, self.labels, self.label_smoothing = spec, metrics, labels, label_smoothing
+        self.spec, self.metric_names, self.labels, self.loss_unit = spec, metrics, labels, self.objective.loss_unit
         self.pooling = Pooling(feature_size, pooling)
         self.dropout = create_dropout(dropout)
         self.head: nn.Module
@@ -135,26 +150,37 @@ class Classification(Task):
         return True
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        """The cross-entropy or squared error. Class weights and label smoothing apply in training only."""
+        """The objective or squared error. Class weights and label smoothing apply in training only."""
         targets, weights = batch.required_targets, self.class_weights if self.training else None
         count = torch.tensor(len(targets), device=targets.device) if weights is None else weights[targets].sum()
-        # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
-        scores = scores.float()
         if self.labels == "numbers":
-            errors = (scores[:, 0] - self.values[targets]).square()
+            # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
+            errors = (scores[:, 0].float() - self.values[targets]).square()
             return Loss((errors if weights is None else errors * weights[targets]).sum(), count)
-        smoothing = self.label_smoothing if self.training else 0.0
         if scores.ndim == 3:
             targets, count = targets[:, None].expand(-1, 2), 2 * count
-        return Loss(F.cross_entropy(scores, targets, weights, reduction="sum", label_smoothing=smoothing), count)
+        return Loss(self.objective(scores, targets, weights), count)
+
+    def further_losses(self, scores: Tensor, batch: Batch) -> dict[str, Loss]:
+        if self.labels == "numbers" or self.objective.is_likelihood or not self.objective.has_probabilities:
+            return {}
+        targets = batch.required_targets
+        count = torch.tensor(len(targets), device=targets.device)
+        return {self.objective.own_name: Loss(self.objective.own(scores, targets), count)}
 
     def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
         targets = torch.randint(self.spec.output_size, (rows,))
         return replace(super().example_batch(rows, steps, numbers), targets=targets)
 
     @property
+    def loss_name(self) -> str:
+        return super().loss_name if self.labels == "numbers" else self.objective.loss_name
+
+    @property
     def training_loss_name(self) -> str:
-        return "loss" if self.label_smoothing or self.class_weights is not None else self.loss_name
+        if self.labels == "numbers" or self.class_weights is not None:
+            return "loss"
+        return self.objective.training_loss_name
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
@@ -172,27 +198,32 @@ class Classification(Task):
         """The `count` best answers of each row."""
         ranked = self.answer_scores(scores)
         best, answers = ranked.topk(min(count, ranked.shape[1]), -1)
+        known = self.labels == "numbers" or self.objective.has_probabilities
         rows = zip(answers.tolist(), best.tolist(), strict=True)
         return [
-            [Prediction(self.spec.target_codec.decode([answer]), score) for answer, score in zip(*row, strict=True)]
+            [
+                Prediction(self.spec.target_codec.decode([answer]), score if known else None)
+                for answer, score in zip(*row, strict=True)
+            ]
             for row in rows
         ]
 
     def answer_scores(self, scores: Tensor) -> Tensor:
-        """(B, K): log-probabilities; with labels=numbers, minus the squared distance to each class's number."""
+        """(B, K): log-probabilities; with labels=numbers, minus the squared distance to each class's number; linear
+        outputs as they are.
+        """
         if self.labels == "numbers":
             return -(scores.float() - self.values).square()
-        return scores.float().log_softmax(-1)
+        return self.objective.log_probabilities(scores)
 
     def average(self, scores: Sequence[Tensor]) -> Tensor:
         stacked = torch.stack([part.float() for part in scores])
-        if self.labels == "numbers":
-            return stacked.mean(0)
-        return stacked.log_softmax(-1).logsumexp(0) - math.log(len(scores))
+        return stacked.mean(0) if self.labels == "numbers" else self.objective.average(stacked)
 
     def report(self) -> Confusion:
         classes = self.classes()
-        return BinaryConfusion(classes) if len(classes) == 2 and self.labels != "numbers" else confusion_of(classes)
+        of_probabilities = self.labels != "numbers" and self.objective.has_probabilities
+        return BinaryConfusion(classes) if len(classes) == 2 and of_probabilities else confusion_of(classes)
 
     def alignments(self, model: Network, batch: Batch, others: Others = ()) -> list[Alignment]:
         """The weights of pooling by attention; empty for other pooling and for numeric inputs."""

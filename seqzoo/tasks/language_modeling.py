@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax
+from seqzoo.network.heads.class_loss import ClassLoss
 from seqzoo.network.heads.ngram_mixture import NgramMixture
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.tasks.decoding import Search, Start, Step, Unmet, mean_log
@@ -46,6 +47,10 @@ class LanguageModeling(WritingTask):
             features of consecutive steps.
         ngrams: the longest n-grams of a `NgramMixture`. The network is trained by its own loss; in validation, test,
             scores of texts and generation, the distribution is the mixture's. 0: the network alone.
+        loss: of training, see `ClassLoss`; outside training it is the negative log-likelihood.
+        outputs: how scores become outputs: "softmax" or "sigmoid".
+        label_smoothing: share of the target probability that is spread over all tokens in training.
+        focusing: gamma of loss="focal".
         search: the options of decoding; a text is continued by up to `max_length` tokens.
 
     Raises:
@@ -55,7 +60,7 @@ class LanguageModeling(WritingTask):
         Scores: (B, T, O), features.
     """
 
-    acts_with: ClassVar[dict[str, str]] = {"locked": "dropout>0"}
+    acts_with: ClassVar[dict[str, str]] = {"locked": "dropout>0", "focusing": "loss=focal"}
 
     reads = "language_modeling"
     example_answers = ()  # a continuation has no right answer
@@ -79,6 +84,10 @@ class LanguageModeling(WritingTask):
         activation_regularization: float = 0.0,
         temporal_activation_regularization: float = 0.0,
         ngrams: int = 0,
+        loss: Literal["cross_entropy", "quadratic", "focal"] = "cross_entropy",
+        outputs: Literal["softmax", "sigmoid"] = "softmax",
+        label_smoothing: float = 0.0,
+        focusing: float = 2.0,
         search: Search = Search(temperature=0.8),  # noqa: B008 (frozen)
     ):
         super().__init__()
@@ -91,6 +100,13 @@ class LanguageModeling(WritingTask):
             raise ValueError("tied_embeddings needs an encoder that reads tokens, such as encoder=tokens")
         if softmax_cutoffs is not None and softmax_mixtures > 1:
             raise ValueError("softmax_cutoffs and softmax_mixtures do not go together: leave one of them out")
+        self.objective = ClassLoss(loss, outputs, label_smoothing, focusing)
+        if (softmax_cutoffs or softmax_mixtures > 1) and (not self.objective.is_likelihood or label_smoothing):
+            option = "softmax_cutoffs" if softmax_cutoffs else "softmax_mixtures"
+            raise ValueError(
+                f"{option} computes probabilities without a score of every token: leave it out, or leave loss, outputs "
+                "and label_smoothing out"
+            )
         if "bits_per_character" in metrics and (words := _words(spec)):
             raise ValueError(
                 f"metrics names bits_per_character: tokens must be characters, and {words[0]!r} is none; "
@@ -107,7 +123,7 @@ class LanguageModeling(WritingTask):
         elif softmax_mixtures != 1:
             self.head = MixtureOfSoftmaxes(feature_size, spec.output_size, softmax_mixtures, tied)
         else:
-            self.head = Softmax(feature_size, spec.output_size, tied)
+            self.head = Softmax(feature_size, spec.output_size, tied, self.objective)
         self.ngrams = NgramMixture(ngrams, spec) if ngrams else None
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
@@ -138,9 +154,16 @@ class LanguageModeling(WritingTask):
         pairs = (count - batch.size).clamp(min=1)
         return (self.alpha * activation + self.beta * change.sum() * (count / pairs)) / raw.shape[-1]
 
+    def further_losses(self, scores: Tensor, batch: Batch) -> dict[str, Loss]:
+        if self.objective.is_likelihood:
+            return {}
+        targets = ignore_padding(batch.required_targets, batch.lengths)
+        total = cast(Softmax, self.head).own_loss(scores.flatten(0, 1), targets.flatten())
+        return {self.objective.own_name: Loss(total, batch.lengths.sum())}
+
     @property
     def training_loss_name(self) -> str:
-        return "loss" if self.alpha or self.beta else self.loss_name
+        return "loss" if self.alpha or self.beta else self.objective.training_loss_name
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
-from seqzoo.contracts.masking import cross_entropy, mask
+from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.span_notation import OUTSIDE, may_follow, parse
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import Confusion, MetricName, confusion_of, create_metrics
+from seqzoo.network.heads.class_loss import ClassLoss, OutputsName
 from seqzoo.network.heads.crf import LinearChain, best_tags, log_partition
 from seqzoo.network.heads.word_scores import WordScores
 from seqzoo.network.locked_dropout import create_dropout
@@ -35,6 +36,11 @@ class Tagging(Task):
         dropout: dropout on the features before the head.
         neighbours: number of words on each side of a linear classifier (`seqzoo.network.heads.word_scores`), whose
             scores are added to those of the network. 0: no such classifier.
+        loss: of training, see `ClassLoss`. Outside training it is the negative log-likelihood where the outputs stand
+            for probabilities. The loss of decoder="crf" is that of the whole sequence of tags, "cross_entropy".
+        outputs: how scores become outputs: "softmax", "sigmoid" or "linear"; None: as is usual for the loss.
+        label_smoothing: share of the target probability that is spread over all tags in training.
+        focusing: gamma of loss="focal".
 
     Raises:
         ValueError: `constrained`, `outside_penalty` or span_f1 for tags that mark no spans.
@@ -42,6 +48,8 @@ class Tagging(Task):
     Shape:
         Scores: (B, T, K).
     """
+
+    acts_with: ClassVar[dict[str, str]] = {"focusing": "loss=focal"}
 
     reads = "tagging"
     example_answers = (["a"],)
@@ -60,8 +68,19 @@ class Tagging(Task):
         outside_penalty: float = 0.0,
         dropout: float = 0.0,
         neighbours: int = 0,
+        loss: Literal["cross_entropy", "quadratic", "focal", "hinge"] = "cross_entropy",
+        outputs: OutputsName | None = None,
+        label_smoothing: float = 0.0,
+        focusing: float = 2.0,
     ):
         super().__init__()
+        self.objective = ClassLoss(loss, outputs, label_smoothing, focusing)
+        if decoder == "crf" and (not self.objective.is_likelihood or label_smoothing):
+            raise ValueError(
+                "decoder=crf is trained by the likelihood of the whole sequence of tags: leave loss, outputs and "
+                "label_smoothing out, or choose decoder=softmax"
+            )
+        self.loss_unit = self.objective.loss_unit
         self.spec, self.metric_names, self.constrained = spec, metrics, constrained
         self.dropout = create_dropout(dropout)
         self.head = nn.Linear(feature_size, spec.output_size)
@@ -87,8 +106,22 @@ class Tagging(Task):
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         if self.chain is None:
-            return cross_entropy(scores, batch.required_targets, batch.lengths if batch.padded else None)
+            return self.objective.of_steps(scores, batch.required_targets, batch.lengths if batch.padded else None)
         return Loss(-self.chain(scores.float(), batch.required_targets, batch.lengths).sum(), batch.lengths.sum())
+
+    def further_losses(self, scores: Tensor, batch: Batch) -> dict[str, Loss]:
+        if self.objective.is_likelihood or not self.objective.has_probabilities:
+            return {}
+        lengths = batch.lengths if batch.padded else None
+        return {self.objective.own_name: self.objective.of_steps(scores, batch.required_targets, lengths, True)}
+
+    @property
+    def loss_name(self) -> str:
+        return self.objective.loss_name
+
+    @property
+    def training_loss_name(self) -> str:
+        return self.objective.training_loss_name
 
     def metrics(self) -> list[Metric]:
         return create_metrics(self.metric_names)
@@ -101,11 +134,11 @@ class Tagging(Task):
 
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """The best tags of each row; the score is their log-probability among all sequences, invalid ones included,
-        without the penalty.
+        without the penalty, and None with linear outputs.
         """
         scores = model.scores(batch, features).float()
         if self.chain is None:
-            scores = scores.log_softmax(-1)
+            scores = self.objective.log_probabilities(scores)
         penalties = scores.new_tensor(self.penalties)
         penalised = scores - penalties
         if self.chain is None and not self.constrained:
@@ -116,8 +149,9 @@ class Tagging(Task):
         if self.chain is not None:
             sums = sums - log_partition(scores, batch.lengths, self.chain.transitions)
         sums = sums + (penalties[tags] * mask(batch.lengths, tags.shape[1])).sum(1)
+        known = self.objective.has_probabilities
         rows = zip(tags.tolist(), batch.lengths.tolist(), sums.tolist(), strict=True)
-        return [Prediction(self._names(row[:length]), score) for row, length, score in rows]
+        return [Prediction(self._names(row[:length]), score if known else None) for row, length, score in rows]
 
     def _transitions(self, scores: Tensor) -> Tensor:
         size = scores.shape[2] + 1

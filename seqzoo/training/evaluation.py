@@ -34,7 +34,7 @@ def evaluate(
         confusion: updated with the predictions, where given.
 
     Returns:
-        The scores by name, with the mean loss as `loss_nats` if it is a negative log-likelihood, else as `loss`.
+        The scores by name, with the mean loss, which is `loss_nats` if it is a negative log-likelihood.
     """
     with evaluating(model), torch.no_grad():
         return _scores(model, data, split, device, precision, confusion)
@@ -45,10 +45,12 @@ def _scores(
 ) -> dict[str, float]:
     metrics = results.metrics_of(model.task, model.task.metrics())
     decode = confusion is not None or any(metric.from_predictions for metric in metrics)
-    total, count = 0.0, 0.0
+    sums: dict[str, list[float]] = {model.task.loss_name: [0.0, 0.0]}
     for batch, features in _encoded(model, data, split, device, precision):
         with autocast(precision, device):
-            loss = results.loss_of(model.task, model.task.loss(model.scores(batch, features), batch))
+            batch_scores = model.scores(batch, features)
+            loss = results.loss_of(model.task, model.task.loss(batch_scores, batch))
+            further = model.task.further_losses(batch_scores, batch)
             predictions = model.task.decode(model, batch, features) if decode else []
             if decode:
                 results.per_row(model.task, "decode", predictions, batch.size)
@@ -57,14 +59,16 @@ def _scores(
             results.per_row(model.task, "references", model.task.references(batch), batch.size) if decode else []
         )
         loss = Loss(loss.total.double().cpu(), loss.count.cpu())
-        total, count = total + float(loss.total), count + float(loss.count)
+        for name, part in {model.task.loss_name: loss, **further}.items():
+            total, count = sums.get(name, (0.0, 0.0))
+            sums[name] = [total + float(part.total), count + float(part.count)]
         with results.comparing(model.task, answers, references):
             if confusion is not None:
                 confusion.update(predictions, references)
             for metric in metrics:
                 metric.update(loss, answers, references)
     scores = {metric.name: results.checked(metric, "compute", metric.compute()) for metric in metrics}
-    return {**scores, model.task.loss_name: total / max(count, 1.0)}
+    return {**scores, **{name: total / max(count, 1.0) for name, (total, count) in sums.items()}}
 
 
 def _encoded(
