@@ -383,6 +383,7 @@ class TaggingRules(Rules):
         if self.survey.scheme:
             values = {"task.decoder": "crf", "task.constrained": True, "task.metrics": ["span_f1", "accuracy"]}
             yield Choice(values, f"the tags mark spans ({self.survey.scheme})")
+            yield Choice({"task.fit_outside_penalty": True}, "the most probable tags find too few of rare spans")
 
     def free_epochs(self) -> int:
         return super().free_epochs() if self.survey.numbers else _row(self.epochs_of_texts, self.total_steps)

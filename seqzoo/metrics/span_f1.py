@@ -49,3 +49,8 @@ class SpanF1(PredictionMetric):
             return math.nan
         counts = self.counts
         return 2 * counts.matched.total() / max(counts.predicted.total() + counts.correct.total(), 1)
+
+    def standard_error(self) -> float:
+        """Of the score, as if each predicted or correct span were matched independently."""
+        spans = (self.counts.predicted.total() + self.counts.correct.total()) / 2
+        return math.sqrt((score := self.compute()) * (1 - score) / max(spans, 1))

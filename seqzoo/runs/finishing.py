@@ -81,7 +81,7 @@ def _load_best_weights(run: Run, data: DataModule, session: Session) -> None:
     with during(lambda: "while the model was calibrated on the validation split"):
         if calibrate(session.model, data, session.device, session.settings.precision):
             save_weights(run.folder / BEST, session.model, metadata)
-            run.log("shares, such as that of n-grams beside the network, have been fitted on the validation split")
+            run.log("what is fitted after training, such as shares of parts, has been fitted on the validation split")
 
 
 def _about_run(experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost) -> Metrics:

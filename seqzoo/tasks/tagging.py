@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import torch
@@ -13,10 +14,14 @@ from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.span_notation import OUTSIDE, may_follow, parse
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import Confusion, MetricName, confusion_of, create_metrics
+from seqzoo.metrics.span_f1 import SpanF1
 from seqzoo.network.heads.class_loss import ClassLoss, OutputsName
 from seqzoo.network.heads.crf import LinearChain, best_tags, log_partition
 from seqzoo.network.heads.word_scores import WordScores
 from seqzoo.network.locked_dropout import create_dropout
+
+PENALTIES = tuple(step / 4 for step in range(-8, 21))
+"""The penalties on tokens outside all spans among which the fitted one is chosen, in nats."""
 
 
 class Tagging(Task):
@@ -33,6 +38,8 @@ class Tagging(Task):
         outside_penalty: for tags that mark spans: penalty in nats on each token outside all spans when predicting; it
             trades precision for recall (Minkov et al., NER Systems that Suit User's Preferences: Adjusting the
             Recall-Precision Trade-off for Entity Extraction, 2006, https://aclanthology.org/N06-2024).
+        fit_outside_penalty: for tags that mark spans: after training, add to `outside_penalty` the one of `PENALTIES`
+            with which the F1 of spans on the validation split is highest.
         dropout: dropout on the features before the head.
         neighbours: number of words on each side of a linear classifier (`seqzoo.network.heads.word_scores`), whose
             scores are added to those of the network. 0: no such classifier.
@@ -43,7 +50,7 @@ class Tagging(Task):
         focusing: gamma of loss="focal".
 
     Raises:
-        ValueError: `constrained`, `outside_penalty` or span_f1 for tags that mark no spans.
+        ValueError: `constrained`, a penalty or span_f1 for tags that mark no spans.
 
     Shape:
         Scores: (B, T, K).
@@ -57,6 +64,7 @@ class Tagging(Task):
     legend = "word/tag, or word/answer(target) where the answer differs from it"
     needs_every_step = True
     forbidden: Tensor
+    fitted_penalty: Tensor
 
     def __init__(
         self,
@@ -66,6 +74,7 @@ class Tagging(Task):
         decoder: Literal["softmax", "crf"] = "softmax",
         constrained: bool = False,
         outside_penalty: float = 0.0,
+        fit_outside_penalty: bool = False,
         dropout: float = 0.0,
         neighbours: int = 0,
         loss: Literal["cross_entropy", "quadratic", "focal", "hinge"] = "cross_entropy",
@@ -88,7 +97,10 @@ class Tagging(Task):
         self.chain = LinearChain(spec.output_size) if decoder == "crf" else None
         if constrained:
             self.register_buffer("forbidden", _forbidden(spec), persistent=False)
-        self.penalties = _penalties(spec, outside_penalty)
+        self.outside_penalty, self.fits_penalty = outside_penalty, fit_outside_penalty
+        if fit_outside_penalty:
+            self.register_buffer("fitted_penalty", torch.zeros(()))
+        self.outside = _outside(spec, outside_penalty, fit_outside_penalty)
         if (
             "span_f1" in metrics
             and spec.targets is not None
@@ -136,22 +148,56 @@ class Tagging(Task):
         """The best tags of each row; the score is their log-probability among all sequences, invalid ones included,
         without the penalty, and None with linear outputs.
         """
-        scores = model.scores(batch, features).float()
-        if self.chain is None:
-            scores = self.objective.log_probabilities(scores)
-        penalties = scores.new_tensor(self.penalties)
-        penalised = scores - penalties
-        if self.chain is None and not self.constrained:
-            best, tags = penalised.max(-1)
-            sums = (best * mask(batch.lengths, best.shape[1])).sum(1)
-        else:
-            tags, sums = best_tags(penalised, batch.lengths, self._transitions(scores))
+        scores = self._normalised(model.scores(batch, features))
+        tags, sums = self._best(scores, batch.lengths, self.penalty)
         if self.chain is not None:
             sums = sums - log_partition(scores, batch.lengths, self.chain.transitions)
-        sums = sums + (penalties[tags] * mask(batch.lengths, tags.shape[1])).sum(1)
         known = self.objective.has_probabilities
-        rows = zip(tags.tolist(), batch.lengths.tolist(), sums.tolist(), strict=True)
-        return [Prediction(self._names(row[:length]), score if known else None) for row, length, score in rows]
+        rows = zip(self._answers(tags, batch.lengths), sums.tolist(), strict=True)
+        return [Prediction(answer, score if known else None) for answer, score in rows]
+
+    @property
+    def penalty(self) -> float:
+        """The penalty on tokens outside all spans, in nats."""
+        return self.outside_penalty + (float(self.fitted_penalty) if self.fits_penalty else 0.0)
+
+    @torch.no_grad()
+    def calibrate(self, model: Network, encoded: Iterable[tuple[Batch, Features]]) -> bool:
+        """Fit the penalty on tokens outside all spans: of those whose F1 of spans is within one standard error of the
+        best, the smallest, because the score of few spans says little (Breiman et al., Classification and Regression
+        Trees, 1984).
+        """
+        if not self.fits_penalty:
+            return False
+        measured = {penalty: SpanF1() for penalty in sorted(PENALTIES, key=abs)}
+        for batch, features in encoded:
+            scores, references = self._normalised(model.scores(batch, features)), self.references(batch)
+            for penalty, score in measured.items():
+                tags, _ = self._best(scores, batch.lengths, self.outside_penalty + penalty)
+                for answer, reference in zip(self._answers(tags, batch.lengths), references, strict=True):
+                    score.add(answer, reference)
+        best = max(measured.values(), key=SpanF1.compute)
+        enough = best.compute() - best.standard_error()
+        self.fitted_penalty.fill_(next(p for p, score in measured.items() if score.compute() >= enough))
+        return True
+
+    def _normalised(self, scores: Tensor) -> Tensor:
+        return scores.float() if self.chain is not None else self.objective.log_probabilities(scores.float())
+
+    def _best(self, scores: Tensor, lengths: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+        """The best tags (B, T) with a penalty, and the sums (B,) of their scores and transitions without it."""
+        penalties = scores.new_zeros(scores.shape[2])
+        if self.outside is not None:
+            penalties[self.outside] = penalty
+        if self.chain is None and not self.constrained:
+            best, tags = (scores - penalties).max(-1)
+            sums = (best * mask(lengths, best.shape[1])).sum(1)
+        else:
+            tags, sums = best_tags(scores - penalties, lengths, self._transitions(scores))
+        return tags, sums + (penalties[tags] * mask(lengths, tags.shape[1])).sum(1)
+
+    def _answers(self, tags: Tensor, lengths: Tensor) -> list[list[str]]:
+        return [self._names(row[:length]) for row, length in zip(tags.tolist(), lengths.tolist(), strict=True)]
 
     def _transitions(self, scores: Tensor) -> Tensor:
         size = scores.shape[2] + 1
@@ -159,8 +205,7 @@ class Tagging(Task):
         return transitions.masked_fill(self.forbidden, float("-inf")) if self.constrained else transitions
 
     def references(self, batch: Batch) -> list:
-        rows = zip(batch.required_targets.tolist(), batch.lengths.tolist(), strict=True)
-        return [self._names(row[:length]) for row, length in rows]
+        return self._answers(batch.required_targets, batch.lengths)
 
     def _names(self, ids: list[int]) -> list[str]:
         return [self.spec.target_codec.decode([i]) for i in ids]
@@ -191,14 +236,12 @@ def _forbidden(spec: DataSpec) -> Tensor:
     return torch.tensor([[not may_follow(before, name, scheme) for name in names] for before in names])
 
 
-def _penalties(spec: DataSpec, outside: float) -> list[float]:
-    """The penalty of each tag, in nats."""
-    penalties = [0.0] * spec.output_size
-    if outside and spec.targets is not None:
-        _scheme(spec, f"outside_penalty is {outside}")
-        [tag] = spec.targets.encode([OUTSIDE])
-        penalties[tag] = outside
-    return penalties
+def _outside(spec: DataSpec, penalty: float, fitted: bool) -> int | None:
+    """The id of the tag outside all spans, where there is a penalty on it."""
+    if not (penalty or fitted) or spec.targets is None:
+        return None
+    _scheme(spec, f"outside_penalty is {penalty}" if penalty else "fit_outside_penalty is true")
+    return spec.targets.encode([OUTSIDE])[0]
 
 
 def _scheme(spec: DataSpec, option: str) -> str:

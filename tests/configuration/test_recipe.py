@@ -144,6 +144,7 @@ def test_spans_are_tagged_by_a_field_and_scored_as_spans(tmp_path: Path) -> None
     path.write_text("\n\n".join(["Ann\tB-PER\nSmith\tI-PER\nsleeps\tO", "He\tO\nis\tO\nhere\tO"] * 20) + "\n")
     config, _ = chosen("task=tagging", "data=tagging_files", f"data.train={path}")
     assert (config.task["decoder"], config.task["metrics"]) == ("crf", ("span_f1", "accuracy"))
+    assert config.task["fit_outside_penalty"]
     assert config.choices["encoder"] == "words_and_characters"
     assert config.data["characters"] == 20
 

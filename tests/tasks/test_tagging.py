@@ -73,6 +73,39 @@ def test_the_crf_finds_the_best_of_all_tag_sequences_with_the_outside_penalty() 
 
 
 @pytest.mark.parametrize("decoder", ["softmax", "crf"])
+def test_the_fitted_penalty_finds_spans_that_are_less_probable_than_none(decoder: str) -> None:
+    task = made(decoder=decoder, fit_outside_penalty=True).eval()
+    codec = task.spec.targets
+    row = ["O", "B-A", "O"]
+    scores = torch.zeros(1, T, codec.size).index_fill(2, torch.tensor(codec.encode(["I-A"])), -9.0)
+    scores[:, :, codec.encode(["O"])] = torch.tensor([9.0, 2.0, 9.0]).view(1, T, 1)
+    if task.chain is not None:
+        torch.nn.init.zeros_(task.chain.transitions)
+    model = SimpleNamespace(scores=lambda batch, features: scores)
+    rows = Batch(torch.ones(1, T, dtype=torch.long), torch.tensor([T]), torch.tensor([codec.encode(row)]))
+    assert task.decode(model, rows, features())[0].answer == ["O", "O", "O"]
+    assert task.calibrate(model, [(rows, features())])
+    assert task.penalty == 2.25  # the smallest that is enough
+    before, after = made(decoder=decoder).eval(), task.decode(model, rows, features())[0]
+    before.load_state_dict(task.state_dict(), strict=False)
+    assert after.answer == row
+    loss = before.loss(scores, rows).total.item()
+    assert after.score == pytest.approx(-loss, abs=1e-5)  # without the penalty
+    assert not before.calibrate(model, [(rows, features())])
+
+
+def test_the_penalty_of_few_spans_stays_small() -> None:
+    """Four spans of five instead of three are less than a standard error better."""
+    task = made(fit_outside_penalty=True).eval()
+    codec = task.spec.targets
+    scores = torch.zeros(5, 1, codec.size).index_fill(2, torch.tensor(codec.encode(["I-A"])), -9.0)
+    scores[:, 0, codec.encode(["O"])] = torch.tensor([-1.0, -1.0, -1.0, 1.0, 50.0]).view(5, 1)
+    rows = Batch(torch.ones(5, 1, dtype=torch.long), torch.ones(5).long(), torch.tensor([codec.encode(["B-A"])] * 5))
+    assert task.calibrate(SimpleNamespace(scores=lambda batch, features: scores), [(rows, features())])
+    assert task.penalty == 0.0
+
+
+@pytest.mark.parametrize("decoder", ["softmax", "crf"])
 @pytest.mark.parametrize("scheme", ["iob1", "bio", "bioes", "bmes", "bilou"])
 def test_a_constrained_answer_never_breaks_its_scheme(decoder: str, scheme: str) -> None:
     free, constrained = made(scheme, decoder=decoder).eval(), made(scheme, decoder=decoder, constrained=True).eval()
@@ -94,6 +127,8 @@ def test_constraints_need_a_scheme() -> None:
         made(None, constrained=True)
     with pytest.raises(ValueError, match=r"outside_penalty is 1\.0, but no tag marks a span"):
         made(None, outside_penalty=1.0)
+    with pytest.raises(ValueError, match="fit_outside_penalty is true, but no tag marks a span"):
+        made(None, fit_outside_penalty=True)
     with pytest.raises(ValueError, match="metrics contains span_f1, but no tag marks a span"):
         made(None, metrics=["span_f1"])
     assert made("bmes", metrics=["span_f1"]).metrics()[0].name == "span_f1"
