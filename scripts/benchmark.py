@@ -30,9 +30,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import seqzoo
+from seqzoo.analysis.catalogue import cell_info
 from seqzoo.analysis.result_tables import read_table, write_table
-from seqzoo.analysis.study import PARALLEL
 from seqzoo.cells.cell import Cell
+from seqzoo.configuration import registry
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.batch import Batch
@@ -331,7 +332,7 @@ def _multiplications(cell: Cell) -> int:
 
 def linear(device: torch.device) -> Iterator[Measurement]:
     """Cells that are parallel in time, over long sequences. Ratio: relative to a loop over the cell."""
-    for name in PARALLEL:
+    for name in (name for name in registry.names("cell") if cell_info(name).linear):
         for steps in LONG:
             shape = (steps, 4, 128, 128)
             torch.manual_seed(0)

@@ -48,7 +48,7 @@ def main() -> None:
         for case, run in runs.items():
             taken[case].append([seconds(run, batch) for batch in batches])
     middle = batches[BATCHES // 2]
-    for name in ("child_sum_tree_lstm", "nary_tree_lstm"):
+    for name in (name for name, cell in cells.items() if type(cell).compose is not Cell.compose):
         taken[name, "trees, one batch"] = [[seconds(runs[name, "trees"], middle)] for _ in range(ROUNDS)]
         one_by_one = partial(over_trees, cells[name].unroll)
         taken[name, "node by node, one batch"] = [[seconds(one_by_one, middle)] for _ in range(2)]

@@ -4,8 +4,9 @@
 python scripts/study.py --cells lstm,gru --tasks tagging --seeds 0    # some of it
 python scripts/study.py --record                                      # only write finished runs to the table
 
-Finished runs are skipped and interrupted ones resumed, so it can be stopped and started at any time. The most relevant
-cells come first. results/study.csv is written from the run directories; `scripts/record_results.py` makes its page.
+Finished runs are skipped and interrupted ones resumed, so it can be stopped and started at any time. The first seed of
+all cells comes first. results/study.csv is written from the run directories; `scripts/record_results.py` makes its
+page.
 """
 
 from __future__ import annotations
@@ -29,11 +30,7 @@ from seqzoo.runs.ledger import Ledger
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE = REPOSITORY / "results" / "study.csv"
 SEEDS = (0, 1, 2)
-# choices of this comparison, which has all cells: those that run first, and those that run at all sizes
-FIRST_CELLS = (
-    "elman", "lstm", "gru", "min_gru", "min_lstm", "sru", "qrnn", "lru", "mgu", "janet", "peephole_lstm",
-    "coupled_lstm", "layer_norm_lstm", "li_gru", "ugrnn", "s_lstm",
-)  # fmt: skip
+# every cell runs on every task; these also at other sizes
 OTHER_SIZES = ("50k", "800k")
 SIZED_TASK, SIZED_CELLS = "language modelling", ("elman", "lstm", "gru")
 # the same for all cells; nothing is tuned
@@ -59,7 +56,6 @@ TASKS = {
     ),
     "captioning": ("task=captioning", "data=shapes"),
 }  # fmt: skip
-FIRST_TASKS = ("language modelling", "sentiment", "tagging")
 
 
 class Job(NamedTuple):
@@ -79,18 +75,10 @@ def _settings(task: str, size: str) -> list[str]:
 
 
 def all_jobs() -> list[Job]:
-    """All jobs, the most informative ones first: two seeds of the first cells on the first tasks, other sizes, then
-    the rest.
-    """
-    cells = [*FIRST_CELLS, *(name for name in registry.names("cell") if name not in FIRST_CELLS)]
-
-    def later(job: Job) -> tuple[bool, int, bool]:
-        rest = (job.cell not in FIRST_CELLS) + (job.task not in FIRST_TASKS)
-        return job.seed == SEEDS[-1], rest, job.size != SIZE
-
-    jobs = [Job(task, SIZE, cell, seed) for seed in SEEDS for task in TASKS for cell in cells]
+    """All jobs: one seed of all cells on all tasks, then of other sizes, then the next seed."""
+    jobs = [Job(task, SIZE, cell, seed) for seed in SEEDS for task in TASKS for cell in registry.names("cell")]
     jobs += [Job(SIZED_TASK, size, cell, seed) for seed in SEEDS for size in OTHER_SIZES for cell in SIZED_CELLS]
-    return sorted(jobs, key=later)
+    return sorted(jobs, key=lambda job: job.seed)
 
 
 def record(runs: Path) -> dict[Job, dict[str, str]]:

@@ -164,6 +164,20 @@ class CellInfo:
         return counts[1] < 1.7 * counts[0]
 
     @cached_property
+    def gated(self) -> bool:
+        """Whether a gate keeps or writes the state."""
+        cell = self._on_meta(HIDDEN)
+        return any(getattr(cell, gate, None) is not None for gate in ("keep_gate", "write_gate"))
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether the recurrence is linear in the state, which makes it parallel in time."""
+        from seqzoo.cells.linear import LinearRecurrence
+
+        modules = self._on_meta(HIDDEN).modules()
+        return any(isinstance(module, LinearRecurrence) for module in modules) and self.parallel_in_time
+
+    @cached_property
     def _create(self) -> CellFactory:
         from seqzoo.configuration import composing
         from seqzoo.configuration.components import make_cell_factory

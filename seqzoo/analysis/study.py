@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import statistics
@@ -9,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from seqzoo.analysis.catalogue import cell_info
 from seqzoo.analysis.svg import BLUE, GREY, HEIGHT, ORANGE, WIDTH, Axis, Dot, Plot, document, pareto_front
+from seqzoo.configuration import registry
 from seqzoo.configuration.budget import as_number
 
 COLUMNS = (
@@ -20,12 +23,18 @@ Row = dict[str, str]
 SIZE = "200k"
 """Number of parameters in the main comparison; a few cells have runs of other sizes, too."""
 PLAIN, REFERENCE = "elman", "lstm"
-GATED = ("lstm", "gru", "mgu")
-"""Cells that the page compares with the plain one. A choice: all other gated cells are variants of these."""
-PARALLEL = ("min_gru", "min_lstm", "sru", "qrnn", "lru", "hgrn")
-"""Cells whose step is linear in the state, so that a sequence can be scanned in parallel. The page compares
-them as a group. `CellInfo.parallel_in_time` holds of TDNN, too, which is no choice here because it has no recurrence.
-"""
+
+
+@functools.cache
+def is_linear(cell: str) -> bool:
+    """Whether a cell is linear in the state; False for rows of a cell that there is no more."""
+    return cell in registry.names("cell") and cell_info(cell).linear
+
+
+@functools.cache
+def is_gated(cell: str) -> bool:
+    """Whether a cell has gates, but is not linear in the state."""
+    return cell in registry.names("cell") and cell_info(cell).gated and not is_linear(cell)
 
 
 @dataclass
@@ -244,20 +253,22 @@ def _winner(column: Column) -> str:
 
 def _gates(column: Column) -> str:
     """The gains of gated cells over an ungated one at equal size, where gated cells have fewer units."""
-    gated = [cell for cell in GATED if cell in column.scores]
+    gated = [cell for cell in column.best_first if is_gated(cell)]
     if not gated or PLAIN not in column.scores:
         return ""
     gains = {cell: column.sign * (column.mean(cell) - column.mean(PLAIN)) for cell in gated}
-    comparisons = [
-        f"{cell} is {abs(gain):.2g} {'better' if gain > 0 else 'worse'}"
-        + (" (may be due to chance)" if column.is_noise(gain) else "")
-        for cell, gain in gains.items()
-    ]
-    return f"Gated cells compared with {PLAIN} on {column.task} ({column.unit}): {', '.join(comparisons)}."
+    alike = [cell for cell in gated if gains[cell] == 0 or column.is_noise(gains[cell])]
+    groups = {
+        f"better by up to {max(gains.values()):.2g}": [cell for cell in gated if gains[cell] > 0 and cell not in alike],
+        "may be as good": alike,
+        f"worse by up to {-min(gains.values()):.2g}": [cell for cell in gated if gains[cell] < 0 and cell not in alike],
+    }
+    texts = [f"{about}: {', '.join(cells)}" for about, cells in groups.items() if cells]
+    return f"Gated cells compared with {PLAIN} on {column.task} ({column.unit}), best first: {'; '.join(texts)}."
 
 
 def _parallel(column: Column) -> str:
-    linear = [cell for cell in PARALLEL if cell in column.scores]
+    linear = [cell for cell in column.scores if is_linear(cell)]
     if not linear or REFERENCE not in column.scores:
         return ""
     gain, best = max((column.sign * (column.mean(cell) - column.mean(REFERENCE)), cell) for cell in linear)
@@ -383,7 +394,7 @@ KEY = {"gated and other cells": BLUE, "linear in the state": ORANGE, PLAIN: GREY
 
 
 def _colour(cell: str) -> str:
-    return ORANGE if cell in PARALLEL else GREY if cell == PLAIN else BLUE
+    return ORANGE if is_linear(cell) else GREY if cell == PLAIN else BLUE
 
 
 def _circle(x: float, y: float, colour: str, about: str) -> str:
