@@ -3,6 +3,8 @@
 Chan, Jaitly, Le & Vinyals, Listen, Attend and Spell, 2015 (concatenation), https://arxiv.org/abs/1508.01211
 Bahdanau, Chorowski, Serdyuk, Brakel & Bengio, End-to-End Attention-based Large Vocabulary Speech Recognition, 2016
 (one of several steps), https://arxiv.org/abs/1508.04395
+Graves, Supervised Sequence Labelling with Recurrent Neural Networks, 2012, chapter 9 (a feedforward layer between two
+recurrent ones), https://doi.org/10.1007/978-3-642-24797-2
 """
 
 from __future__ import annotations
@@ -11,13 +13,13 @@ from collections.abc import Collection
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqzoo.cells.cell import Cell, CellFactory
+from seqzoo.cells.cell import CellFactory
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.steps import Steps
-from seqzoo.network.backbones.stack import Stack, check_depth
+from seqzoo.network.backbones.stack import Stack
 
 
 class Pyramidal(Stack):
@@ -28,9 +30,11 @@ class Pyramidal(Stack):
     Args:
         factor: number of steps that are merged into one in every layer but the first.
         subsampling: concatenate (the merged steps, with zeros after the end) or stride (keep only the last real step).
+        feedforward_size: units of a tanh layer that reads the merged steps before each recurrent layer but the first;
+            None: there is none.
     """
 
-    acts_with: ClassVar[dict[str, str]] = {"factor": "num_layers>1", "subsampling": "num_layers>1"}
+    acts_with: ClassVar[dict[str, str]] = dict.fromkeys(("factor", "subsampling", "feedforward_size"), "num_layers>1")
 
     keeps_time = False
 
@@ -42,20 +46,26 @@ class Pyramidal(Stack):
         factor: int = 2,
         subsampling: Literal["concatenate", "stride"] = "concatenate",
         bidirectional: bool = True,
+        feedforward_size: int | None = None,
         **options: Any,
     ):
         if factor < 2:
             raise ValueError(f"factor is {factor}: it must be at least 2")
-        check_depth(num_layers)
-        wider = factor if subsampling == "concatenate" else 1
-
-        def upper(input_size: int, hidden_size: int) -> Cell:
-            return cell(input_size * wider, hidden_size)
-
-        cells = [cell] + [upper] * (num_layers - 1)
-        super().__init__(cells, input_size, num_layers=num_layers, bidirectional=bidirectional, **options)
+        if feedforward_size is not None and feedforward_size < 1:
+            raise ValueError(f"feedforward_size is {feedforward_size}: it must be at least 1")
+        self.factor, self.subsampling, self.feedforward_size = factor, subsampling, feedforward_size
+        super().__init__(cell, input_size, num_layers=num_layers, bidirectional=bidirectional, **options)
         self.causal = False
-        self.factor, self.subsampling = factor, subsampling
+        self.feedforward: nn.ModuleList | None = None
+        if feedforward_size is not None:
+            widths = [self._merged_size(layer.output_size) for layer in self.layers[:-1]]
+            self.feedforward = nn.ModuleList(nn.Linear(width, feedforward_size) for width in widths)
+
+    def _merged_size(self, output_size: int) -> int:
+        return output_size * (self.factor if self.subsampling == "concatenate" else 1)
+
+    def next_input_size(self, input_size: int, output_size: int) -> int:
+        return self.feedforward_size or self._merged_size(output_size)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         for _ in self.layers[1:]:
@@ -75,7 +85,8 @@ class Pyramidal(Stack):
         following = []
         for depth, (layer, states) in enumerate(zip(self.layers, state, strict=True)):
             if depth > 0:
-                x = self.dropout(self._subsample(x, lengths))
+                x = self._subsample(x, lengths)
+                x = self.dropout(x if self.feedforward is None else self.feedforward[depth - 1](x).tanh())
                 lengths = None if lengths is None else self._shortened(lengths)
             x, after = layer.scan(x, states, lengths)
             following.append(after)

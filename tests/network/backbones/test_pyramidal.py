@@ -40,6 +40,20 @@ def test_neighbours_are_read_side_by_side() -> None:
     torch.testing.assert_close(outputs, expected)
 
 
+def test_a_tanh_layer_reads_the_merged_steps() -> None:
+    backbone = build(num_layers=2, bidirectional=False, feedforward_size=3)
+    x = torch.randn(B, T, INPUT, dtype=torch.float64)
+    outputs, _ = backbone(x, LENGTHS)
+    low, high = (layer[0] for layer in backbone.layers)
+    [between] = backbone.feedforward
+    for row, length in enumerate(LENGTHS.tolist()):
+        below, _ = low.scan(x[row : row + 1, :length])
+        steps = [*below[0], *torch.zeros(length % 2, H, dtype=torch.float64)]
+        pairs = [torch.cat(steps[start : start + 2]) for start in range(0, length, 2)]
+        merged = torch.stack([torch.tanh(between.weight @ pair + between.bias) for pair in pairs])
+        torch.testing.assert_close(outputs[row, : len(merged)], high.scan(merged[None])[0][0])
+
+
 def test_a_stride_reads_the_last_real_step_of_each_group() -> None:
     backbone = build(num_layers=2, bidirectional=False, subsampling="stride")
     x = torch.randn(B, T, INPUT, dtype=torch.float64)
@@ -51,9 +65,11 @@ def test_a_stride_reads_the_last_real_step_of_each_group() -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("subsampling", ["concatenate", "stride"])
-def test_a_padded_batch_is_each_row_alone(subsampling: str, bidirectional: bool) -> None:
-    backbone = build(num_layers=3, subsampling=subsampling, bidirectional=bidirectional)
+@pytest.mark.parametrize(
+    "options", [{}, {"subsampling": "stride"}, {"feedforward_size": 3}], ids=["concatenate", "stride", "feedforward"]
+)
+def test_a_padded_batch_is_each_row_alone(options: dict[str, object], bidirectional: bool) -> None:
+    backbone = build(num_layers=3, bidirectional=bidirectional, **options)
     x = torch.randn(B, T, INPUT, dtype=torch.float64)
     outputs, after = backbone(x, LENGTHS)
     for row, (length, kept) in enumerate(zip([7, 5, 1], [2, 2, 1], strict=True)):
@@ -68,6 +84,7 @@ def test_a_padded_batch_is_each_row_alone(subsampling: str, bidirectional: bool)
     [
         ({"factor": 1}, "factor is 1: it must be at least 2"),
         ({"num_layers": 0}, "num_layers is 0"),
+        ({"feedforward_size": 0}, "feedforward_size is 0: it must be at least 1"),
     ],
 )
 def test_impossible_sizes_are_refused(options: dict[str, int], message: str) -> None:
