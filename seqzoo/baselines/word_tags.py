@@ -23,7 +23,8 @@ class MostFrequentTag(Baseline):
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for words, tags in zip(train.tokens, train.references, strict=True):
             for word, tag in zip(words, tags, strict=True):
-                counts[word][tag] += 1
+                if tag:
+                    counts[word][tag] += 1
         total = sum(counts.values(), Counter())
         self.other = _most_frequent(total)
         self.tags = {word: _most_frequent(count) for word, count in counts.items()}

@@ -104,23 +104,19 @@ def ignore_padding(targets: Tensor, lengths: Tensor) -> Tensor:
 
 
 def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, label_smoothing: float = 0.0) -> Loss:
-    """Cross-entropy over the real steps.
+    """Cross-entropy over the real steps that have a target.
 
     Args:
         scores: logits, shape (B, T, K).
-        targets: class ids, shape (B, T).
+        targets: class ids, shape (B, T); IGNORED at steps without one.
         lengths: number of real steps of each row, shape (B,); None: all steps are real.
         label_smoothing: share of the target's probability that is spread over all K classes.
 
     Returns:
-        The sum in nats and the number of real steps.
+        The sum in nats and the number of targets.
     """
     if lengths is not None:
         scores, targets = zero_padding(scores, lengths), ignore_padding(targets, lengths)
-        count = lengths.sum()
-    else:
-        # torch.tensor would copy from the host, which synchronises a GPU
-        count = torch.full((), targets.numel(), device=targets.device)
     # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
     total = F.cross_entropy(
         scores.flatten(0, 1).float(),
@@ -129,4 +125,4 @@ def cross_entropy(scores: Tensor, targets: Tensor, lengths: Tensor | None, label
         reduction="sum",
         label_smoothing=label_smoothing,
     )
-    return Loss(total, count)
+    return Loss(total, (targets != IGNORED).sum())

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import PAD, UNKNOWN, Batch
 from seqzoo.contracts.errors import DataError, located
+from seqzoo.contracts.masking import IGNORED
 from seqzoo.contracts.span_notation import scheme_of
 from seqzoo.contracts.spec import Codec, DataSpec
 from seqzoo.contracts.survey import Survey, measure_texts
@@ -35,7 +36,7 @@ class Example(NamedTuple):
 
     Attributes:
         source: a text or its tokens.
-        target: a label, one tag per token, or a text.
+        target: a label, one tag per token (empty: none, which is neither learned nor scored), or a text.
         where: file and line, for messages.
         group: examples of the same group belong to the same split; empty: there are no groups.
         time: a date or number; empty: examples have no order.
@@ -256,7 +257,7 @@ class LabelledData(ExampleData):
 
     def measure(self, examples: list[Example]) -> Survey:
         labels = [[example.target] if isinstance(example.target, str) else example.target for example in examples]
-        counts = Counter(chain.from_iterable(labels)).most_common()
+        counts = Counter(label for label in chain.from_iterable(labels) if label).most_common()
         scheme = scheme_of(labels) if self.kind == "tagging" else None
         return replace(super().measure(examples), classes=[count for _, count in counts], scheme=scheme)
 
@@ -333,7 +334,7 @@ class ClassificationData(LabelledData):
 
 
 class TaggingData(LabelledData):
-    """One tag per token. Targets (B, T), with zeros as padding."""
+    """One tag per token. Targets (B, T), with zeros as padding and IGNORED at steps without a tag."""
 
     kind = "tagging"
 
@@ -343,14 +344,16 @@ class TaggingData(LabelledData):
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:
         if len(example.target) != len(source):
             raise DataError(f"there are {len(source)} tokens, but {len(example.target)} tags: give each token one tag")
-        return codec.encode(fit(list(example.target), self.max_length, self.truncate))
+        tags = fit(list(example.target), self.max_length, self.truncate)
+        ids = iter(codec.encode([tag for tag in tags if tag]))
+        return [next(ids) if tag else IGNORED for tag in tags]
 
     def every_label(self, examples: list[Example], trained: LabelCodec) -> LabelCodec:
         return tag_codec(_tags(examples), trained.scheme)
 
 
 def _tags(examples: Sequence[Example]) -> set[str]:
-    return {tag for example in examples for tag in example.target}
+    return {tag for example in examples for tag in example.target if tag}
 
 
 class TransductionData(ExampleData):

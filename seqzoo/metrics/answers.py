@@ -34,6 +34,11 @@ def all_of(reference: str | list[str]) -> list[str]:
     return [reference] if isinstance(reference, str) else reference
 
 
+def given_labels(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[str, str]]:
+    """`labels` where the reference has one: a step without a tag, "", is not compared."""
+    return ((predicted, correct) for predicted, correct in labels(answer, reference) if correct)
+
+
 def labels(answer: str | list[str], reference: str | list[str]) -> Iterator[tuple[str, str]]:
     """Pairs of (predicted label, correct label): one pair for two texts, one per step for two lists.
 

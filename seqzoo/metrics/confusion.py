@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from seqzoo.contracts.batch import Prediction
 from seqzoo.contracts.span_notation import OUTSIDE, parse, scheme_of
-from seqzoo.metrics.answers import labels
+from seqzoo.metrics.answers import given_labels
 from seqzoo.metrics.span_f1 import SpanCounts
 
 
@@ -28,7 +28,7 @@ class Confusion:
 
     def update(self, predictions: list[Prediction], references: list) -> None:
         for prediction, reference in zip(predictions, references, strict=True):
-            for predicted, correct in labels(prediction.answer, reference):
+            for predicted, correct in given_labels(prediction.answer, reference):
                 self.counts[self._index[correct]][self._index[predicted]] += 1
 
     def by_class(self) -> dict[str, dict[str, float]]:

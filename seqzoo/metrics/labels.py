@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from seqzoo.metrics.answers import PredictionMetric, labels
+from seqzoo.metrics.answers import PredictionMetric, given_labels
 
 
 class Accuracy(PredictionMetric):
@@ -22,12 +22,36 @@ class Accuracy(PredictionMetric):
         self.count = 0
 
     def add(self, answer: str | list[str], reference: str | list[str]) -> None:
-        for predicted, correct in labels(answer, reference):
+        for predicted, correct in given_labels(answer, reference):
             self.right += predicted == correct
             self.count += 1
 
     def compute(self) -> float:
         return self.right / self.count if self.count else math.nan
+
+
+class RowAccuracy(PredictionMetric):
+    """Share of the labels of a row that are correct, averaged over rows, so that long rows do not count more than short
+    ones. Rows without labels do not count.
+
+    Raises:
+        ValueError: in `update`, an answer has another number of labels than its reference.
+    """
+
+    name = "row_accuracy"
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.rows = 0
+
+    def add(self, answer: str | list[str], reference: str | list[str]) -> None:
+        right = [predicted == correct for predicted, correct in given_labels(answer, reference)]
+        if right:
+            self.total += sum(right) / len(right)
+            self.rows += 1
+
+    def compute(self) -> float:
+        return self.total / self.rows if self.rows else math.nan
 
 
 class MacroF1(PredictionMetric):
@@ -45,7 +69,7 @@ class MacroF1(PredictionMetric):
         self.correct: Counter[str] = Counter()
 
     def add(self, answer: str | list[str], reference: str | list[str]) -> None:
-        for predicted, correct in labels(answer, reference):
+        for predicted, correct in given_labels(answer, reference):
             self.predicted[predicted] += 1
             self.correct[correct] += 1
             self.matched[correct] += predicted == correct

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
-from seqzoo.contracts.masking import mask
+from seqzoo.contracts.data_module import DataModule
+from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.masking import IGNORED, mask
 from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.span_notation import OUTSIDE, may_follow, parse
 from seqzoo.contracts.spec import DataSpec
@@ -25,7 +27,7 @@ PENALTIES = tuple(step / 4 for step in range(-8, 21))
 
 
 class Tagging(Task):
-    """Predicts a tag for each token.
+    """Predicts a tag for each token. A step whose target is IGNORED has no tag: it is neither learned nor scored.
 
     Args:
         feature_size: width of the backbone's outputs.
@@ -112,6 +114,12 @@ class Tagging(Task):
     def reads_characters(self) -> bool:
         return self.words is not None
 
+    def check_start(self, model: Network, data: DataModule) -> None:
+        if self.chain is not None and any((batch.required_targets == IGNORED).any() for batch in data.batches("train")):
+            raise ConfigError(
+                ["task.decoder=crf needs a tag at every token, which these data do not have: use softmax"]
+            )
+
     def forward(self, features: Features, batch: Batch) -> Tensor:
         scores = self.head(self.dropout(features.outputs))
         return scores if self.words is None else scores + self.words(batch.inputs, batch.lengths, batch.spelling)
@@ -146,10 +154,14 @@ class Tagging(Task):
 
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         """The best tags of each row; the score is their log-probability among all sequences, invalid ones included,
-        without the penalty, and None with linear outputs.
+        without the penalty, and None with linear outputs. Where targets are given, steps without one are not answered.
         """
         scores = self._normalised(model.scores(batch, features))
+        if batch.targets is not None:
+            scores = scores.masked_fill((batch.targets == IGNORED)[..., None], 0)
         tags, sums = self._best(scores, batch.lengths, self.penalty)
+        if batch.targets is not None:
+            tags = tags.masked_fill(batch.targets == IGNORED, IGNORED)
         if self.chain is not None:
             sums = sums - log_partition(scores, batch.lengths, self.chain.transitions)
         known = self.objective.has_probabilities
@@ -208,10 +220,10 @@ class Tagging(Task):
         return self._answers(batch.required_targets, batch.lengths)
 
     def _names(self, ids: list[int]) -> list[str]:
-        return [self.spec.target_codec.decode([i]) for i in ids]
+        return ["" if i == IGNORED else self.spec.target_codec.decode([i]) for i in ids]
 
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """For each token word/TAG, or word/ANSWER(TAG) where the prediction differs from the target."""
+        """For each token word/TAG, word/ANSWER(TAG) where the answer is another one, or word where there is no tag."""
         references = self.references(batch) if batch.targets is not None else [p.answer for p in predictions]
         if self.spec.inputs is None:
             rows = [[str(step + 1) for step in range(length)] for length in batch.lengths.tolist()]
@@ -220,7 +232,7 @@ class Tagging(Task):
         lines = []
         for words, prediction, reference in zip(rows, predictions, references, strict=True):
             tags = [a if a == b else f"{a}({b})" for a, b in zip(prediction.answer, reference, strict=True)]
-            lines.append(" ".join(f"{word}/{tag}" for word, tag in zip(words, tags, strict=True)))
+            lines.append(" ".join(f"{word}/{tag}" if tag else word for word, tag in zip(words, tags, strict=True)))
         return lines
 
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import ScoredTree
-from seqzoo.contracts.masking import IGNORED, ignore_padding
+from seqzoo.contracts.masking import IGNORED, cross_entropy
 from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.tree_notation import Tree, tree_text
@@ -62,10 +61,7 @@ class TreeClassification(Task):
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         """The cross-entropy of the labelled nodes."""
-        targets = ignore_padding(batch.required_targets, batch.lengths)
-        # in float32: a sum over a batch overflows float16 and loses digits in bfloat16
-        total = F.cross_entropy(scores.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum")
-        return Loss(total, (targets != IGNORED).sum())
+        return cross_entropy(scores, batch.required_targets, batch.lengths)
 
     def example_batch(self, rows: int, steps: int, numbers: bool = False) -> Batch:
         targets = torch.randint(max(self.spec.output_size, 1), (rows, steps))

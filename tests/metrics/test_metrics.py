@@ -73,6 +73,8 @@ def test_a_metric_without_values_is_nan(name: str) -> None:
         ("accuracy", [["N", "V", "N"], ["N"]], [["N", "N", "N"], ["V"]], 0.5),  # a share of steps, not of rows
         ("accuracy", [["名", "动"]], [["名", "名"]], 0.5),
         ("accuracy", [[]], [[]], math.nan),
+        ("accuracy", [["N", "V", "N"], [""]], [["N", "", "V"], [""]], 0.5),  # steps without a tag do not count
+        ("row_accuracy", [["N", "V", "N", "V"], ["N"], [""]], [["N", "N", "", "N"], ["N"], [""]], (1 / 3 + 1) / 2),
         # right: C4, then G4; wrong: E4, then C5; missing: G3 and B3
         ("frame_accuracy", [["C4+E4", "rest"], ["G4+C5"]], [["C4+G3", "B3"], ["G4"]], 2 / 6),
         ("frame_accuracy", [["Db4", "rest"]], [["C#4", "rest"]], 1.0),
@@ -127,7 +129,7 @@ def test_values(name: str, answers: list, references: list, expected: float) -> 
 def test_half_batches_add_up_to_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = ["B-X I-X O O O", "B-X O O", "O B-Y I-Y", "O O S-X"]
     references = ["B-X I-X O O O", "B-X I-X O", "O B-Y O", "O O O"]
-    if name in ("accuracy", "macro_f1", "span_f1"):
+    if name in ("accuracy", "row_accuracy", "macro_f1", "span_f1"):
         answers, references = ([row.split() for row in rows] for rows in (answers, references))
     if name in ("mae", "nrmse", "rmse", "mase", "smape", "crps"):
         answers, references = ["1", "2", "0.5", "-3"], ["1.5", "2", "1", "-2"]
@@ -150,7 +152,7 @@ def test_half_batches_add_up_to_the_whole(name: str, monkeypatch: pytest.MonkeyP
     assert halves.higher_is_better == (name not in errors)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "macro_f1"])
+@pytest.mark.parametrize("name", ["accuracy", "row_accuracy", "macro_f1"])
 @pytest.mark.parametrize("answer", [["N"], ["N", "V", "N"], "NV"])
 def test_labels_that_do_not_align_are_refused(name: str, answer: str | list[str]) -> None:
     with pytest.raises(ValueError, match="cannot be compared"):

@@ -11,6 +11,7 @@ import torch
 
 from seqzoo.contracts.batch import Batch, Features
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.masking import IGNORED
 from seqzoo.contracts.span_notation import is_broken, tags_of
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.text.codec import LabelCodec
@@ -52,6 +53,25 @@ def test_the_score_of_an_answer_is_its_negative_loss(penalty: float, decoder: st
     loss = task.loss(task(features(), answered), answered)
     assert loss.total.item() == pytest.approx(-sum(prediction.score for prediction in predictions), abs=1e-5)
     assert int(loss.count) == 6
+
+
+def test_steps_without_a_tag_are_neither_learned_nor_scored() -> None:
+    task = made(None).eval()
+    given = batch(torch.tensor([[0, IGNORED, 2], [IGNORED, 0, 0], [1, 1, 0]]))
+    scores = task(features(), given)
+    loss = task.loss(scores, given)
+    expected = [
+        scores[row, step].log_softmax(-1)[tag] for row, step, tag in [(0, 0, 0), (0, 2, 2), (2, 0, 1), (2, 1, 1)]
+    ]
+    assert int(loss.count) == 4
+    torch.testing.assert_close(loss.total, -torch.stack(expected).sum())
+    answers = [prediction.answer for prediction in task.decode(scoring(task), given, features())]
+    assert [[bool(tag) for tag in row] for row in answers] == [[True, False, True], [False], [True, True]]
+    assert task.references(given) == [["X", "", "Z"], [""], ["Y", "Y"]]
+    with pytest.raises(
+        ConfigError, match=r"^task\.decoder=crf needs a tag at every token, which these data do not have"
+    ):
+        made(None, decoder="crf").check_start(None, SimpleNamespace(batches=lambda split: [given]))
 
 
 def test_the_crf_finds_the_best_of_all_tag_sequences_with_the_outside_penalty() -> None:

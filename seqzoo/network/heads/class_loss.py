@@ -166,26 +166,23 @@ class ClassLoss(nn.Module):
         return losses.masked_fill(~counted, 0).sum()
 
     def of_steps(self, scores: Tensor, targets: Tensor, lengths: Tensor | None, own: bool = False) -> Loss:
-        """The loss of the real steps.
+        """The loss of the real steps that have a target.
 
         Args:
             scores: (B, T, K).
-            targets: classes, (B, T).
+            targets: classes, (B, T); IGNORED at steps without one.
             lengths: number of real steps of each row, (B,); None: all steps are real.
             own: by the formula of the loss, also outside training.
 
         Returns:
-            The sum, and the number of real steps.
+            The sum, and the number of targets.
         """
         if self.in_nats and self.outputs == "softmax" and not own:
             return cross_entropy(scores, targets, lengths, self.smoothing)
-        if lengths is None:
-            count = torch.full((), targets.numel(), device=targets.device)
-        else:
-            count = lengths.sum()
+        if lengths is not None:
             scores, targets = zero_padding(scores, lengths), ignore_padding(targets, lengths)
         loss = self.own if own else self
-        return Loss(loss(scores.flatten(0, 1), targets.flatten()), count)
+        return Loss(loss(scores.flatten(0, 1), targets.flatten()), (targets != IGNORED).sum())
 
     def log_probabilities(self, scores: Tensor) -> Tensor:
         """(..., K) scores -> log-probabilities; linear outputs, which have none, are returned as they are."""
