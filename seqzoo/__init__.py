@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from seqzoo.learning.rule import LearningRule
     from seqzoo.rnn.any_cell import RNN
     from seqzoo.rnn.drop_ins import GRU, LSTM, Elman, from_torch
-    from seqzoo.runs.baseline import baseline
+    from seqzoo.runs.baseline_scores import baseline
     from seqzoo.runs.calls import evaluate, train
     from seqzoo.runs.loaded import Loaded
     from seqzoo.runs.loading import load
@@ -74,7 +74,7 @@ _HOMES = {
     "Loaded": "seqzoo.runs.loaded",
     "load": "seqzoo.runs.loading",
     **dict.fromkeys(("evaluate", "train"), "seqzoo.runs.calls"),
-    "baseline": "seqzoo.runs.baseline",
+    "baseline": "seqzoo.runs.baseline_scores",
     "build": "seqzoo.configuration.overrides",
     "cell_info": "seqzoo.analysis.catalogue",
     "compose": "seqzoo.configuration.experiment",

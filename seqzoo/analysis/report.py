@@ -9,8 +9,8 @@ from html import escape
 
 import numpy
 
-from seqzoo.analysis.compare import Table, options
-from seqzoo.analysis.compare_tables import explanation, grid, header, sentences
+from seqzoo.analysis.comparison import Table, options
+from seqzoo.analysis.comparison_tables import explanation, grid, header, sentences
 from seqzoo.analysis.finished_runs import RunRecord
 from seqzoo.analysis.svg import COLOURS, GREY, STYLE, Dot, Line, Plot, pareto_front
 from seqzoo.contracts.errors import printable

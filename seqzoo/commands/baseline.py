@@ -19,7 +19,7 @@ def baseline(arguments: list[str]) -> None:
     if any(argument.startswith("resume=") for argument in arguments):
         raise ConfigError(["resume= is for train: give the options of the run, task=... data=..."])
     allow_own_modules(arguments)
-    from seqzoo.runs.baseline import configured_baselines, ranked
+    from seqzoo.runs.baseline_scores import configured_baselines, ranked
 
     configured = configured_baselines(*arguments)
     scores = ranked(configured, [*configured.scores()])

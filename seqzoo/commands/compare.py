@@ -20,15 +20,15 @@ def compare(arguments: list[str]) -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page with plots")
     chosen = parser.parse_args(arguments)
-    from seqzoo.analysis import compare_tables
-    from seqzoo.analysis.compare import compare as compared
+    from seqzoo.analysis import comparison_tables
+    from seqzoo.analysis.comparison import compare as compared
     from seqzoo.analysis.finished_runs import read_runs
     from seqzoo.contracts.disk import write_text
 
     runs, problems = read_runs(chosen.runs)
     tables = compared(runs, chosen.split, chosen.score)
-    print(compare_tables.as_text(tables, problems))
-    texts = [(chosen.csv, compare_tables.as_csv), (chosen.markdown, compare_tables.as_markdown)]
+    print(comparison_tables.as_text(tables, problems))
+    texts = [(chosen.csv, comparison_tables.as_csv), (chosen.markdown, comparison_tables.as_markdown)]
     for path, write in texts:
         if path is not None:
             write_text(path, write(tables))

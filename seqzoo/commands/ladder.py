@@ -24,7 +24,7 @@ def ladder(arguments: list[str]) -> None:
     chosen = parser.parse_intermixed_args(arguments)
     check_new(chosen.to)
     allow_own_modules(chosen.options)
-    from seqzoo.analysis.ladder import TABLE, climb, report, write
+    from seqzoo.analysis.memory_ladder import TABLE, climb, report, write
     from seqzoo.runs.launch import until_stopped
 
     def run() -> None:

@@ -23,6 +23,6 @@ def search(arguments: list[str]) -> None:
     )
     chosen = parser.parse_intermixed_args(arguments)
     allow_own_modules(chosen.options)
-    from seqzoo.runs.search import search
+    from seqzoo.runs.hyperparameter_search import search
 
     search(chosen.options, chosen.trials, chosen.to)

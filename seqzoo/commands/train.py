@@ -39,8 +39,8 @@ def train(arguments: list[str]) -> None:
 
 def _summarize(sweep: Sweep) -> None:
     """Print a table of the runs of a sweep. Raises SeqzooError that lists the failed jobs."""
-    from seqzoo.analysis.compare import compare
-    from seqzoo.analysis.compare_tables import as_text
+    from seqzoo.analysis.comparison import compare
+    from seqzoo.analysis.comparison_tables import as_text
     from seqzoo.analysis.finished_runs import read_runs
 
     print()

@@ -25,7 +25,7 @@ from seqzoo.contracts.locks import lock
 from seqzoo.contracts.parts import Task
 from seqzoo.contracts.version import __version__
 from seqzoo.data.sources.fingerprints import records
-from seqzoo.runs.baseline import Baselines, baselines_of, ranked
+from seqzoo.runs.baseline_scores import Baselines, baselines_of, ranked
 from seqzoo.runs.ending import STILL_IMPROVING
 from seqzoo.training.evaluation import middle
 from seqzoo.training.record.files import Metrics, is_baseline, write_text

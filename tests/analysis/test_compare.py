@@ -18,8 +18,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
-from seqzoo.analysis.compare import compare
-from seqzoo.analysis.compare_tables import as_csv, as_markdown, as_text, cells, header, sentences
+from seqzoo.analysis.comparison import compare
+from seqzoo.analysis.comparison_tables import as_csv, as_markdown, as_text, cells, header, sentences
 from seqzoo.analysis.finished_runs import read_events, read_runs
 from seqzoo.analysis.report import as_html, band
 from seqzoo.configuration import composing

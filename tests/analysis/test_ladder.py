@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from seqzoo.analysis import ladder
-from seqzoo.analysis.ladder import LADDER, Attempt, climb, report
+from seqzoo.analysis import memory_ladder
+from seqzoo.analysis.memory_ladder import LADDER, Attempt, climb, report
 from seqzoo.configuration.building import build_data
 from seqzoo.configuration.experiment import compose
 from seqzoo.contracts.errors import ConfigError, TrainingError
@@ -20,7 +20,7 @@ from seqzoo.contracts.errors import ConfigError, TrainingError
 COPY, ADDING, RECALL, PARITY = LADDER
 
 
-def attempt(rung: ladder.Rung, length: int, score: float) -> Attempt:
+def attempt(rung: memory_ladder.Rung, length: int, score: float) -> Attempt:
     return Attempt(rung, length, score, 1.25, "gru", "seqzoo train cell=gru")
 
 
@@ -34,16 +34,16 @@ def attempt(rung: ladder.Rung, length: int, score: float) -> Attempt:
         (RECALL, 4, math.log(4)),
         (PARITY, 20, math.log(2)),
     ],
-    ids=lambda value: value.name if isinstance(value, ladder.Rung) else None,
+    ids=lambda value: value.name if isinstance(value, memory_ladder.Rung) else None,
 )
-def test_the_loss_without_memory(rung: ladder.Rung, length: int, blind: float) -> None:
+def test_the_loss_without_memory(rung: memory_ladder.Rung, length: int, blind: float) -> None:
     assert rung.blind(length) == pytest.approx(blind)
 
 
 @pytest.mark.parametrize("rung", LADDER, ids=lambda rung: rung.name)
-def test_every_length_has_data_that_reaches_so_far_back(rung: ladder.Rung) -> None:
+def test_every_length_has_data_that_reaches_so_far_back(rung: memory_ladder.Rung) -> None:
     for length in (rung.lengths[0], rung.lengths[-1]):
-        data = build_data(compose(*ladder.COMMON, *rung.overrides(length)))
+        data = build_data(compose(*memory_ladder.COMMON, *rung.overrides(length)))
         data.load()
         [*_, batch] = data.batches("test")
         longest = int(batch.lengths.max())
@@ -56,7 +56,7 @@ def test_every_length_has_data_that_reaches_so_far_back(rung: ladder.Rung) -> No
 def test_an_lstm_remembers_longer_than_a_window_of_three_inputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ladder, "LADDER", (replace(PARITY, lengths=(20, 24)),))
+    monkeypatch.setattr(memory_ladder, "LADDER", (replace(PARITY, lengths=(20, 24)),))
     short = ["training.steps=150", "backbone.hidden_size=32"]
     found = {cell: list(climb([f"cell={cell}", *short], tmp_path / cell)) for cell in ("lstm", "tdnn")}
     assert [(a.length, a.solved) for a in found["lstm"]] == [(20, True), (24, True)]
@@ -70,7 +70,7 @@ def test_an_lstm_remembers_longer_than_a_window_of_three_inputs(
 
 
 def test_the_ladder_of_a_reservoir_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder, "LADDER", (replace(RECALL, lengths=(2,)),))
+    monkeypatch.setattr(memory_ladder, "LADDER", (replace(RECALL, lengths=(2,)),))
     options = ["cell=echo_state", "training.steps=20", "backbone.hidden_size=16"]
     [one], [same], [other] = (
         list(climb([*options, f"seed={seed}"], tmp_path / name)) for name, seed in (("a", 0), ("b", 0), ("c", 1))
@@ -79,7 +79,7 @@ def test_the_ladder_of_a_reservoir_is_reproducible(tmp_path: Path, monkeypatch: 
 
 
 def test_a_budget_chooses_the_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder, "LADDER", (replace(ADDING, lengths=(10,)),))
+    monkeypatch.setattr(memory_ladder, "LADDER", (replace(ADDING, lengths=(10,)),))
     [_] = climb(["cell=elman", "training.steps=1", "budget.parameters=2k", "budget.tolerance=0.05"], tmp_path)
     parameters = json.loads((tmp_path / "adding_10" / "metrics.json").read_text())["parameters"]
     assert parameters == pytest.approx(2_000, rel=0.05)
@@ -89,7 +89,7 @@ def test_a_training_that_fails_is_not_solved(tmp_path: Path, monkeypatch: pytest
     def start(config: dict, folder: Path) -> None:
         raise TrainingError("the loss is not a finite number")
 
-    monkeypatch.setattr(ladder, "start", start)
+    monkeypatch.setattr(memory_ladder, "start", start)
     attempts = list(climb(["cell=irnn"], tmp_path))
     assert [(a.rung.name, a.length, a.solved) for a in attempts] == [
         (rung.name, rung.lengths[0], False) for rung in LADDER
@@ -126,7 +126,7 @@ def test_the_summary_of_one_solved_task_or_none() -> None:
 
 
 def test_the_command_prints_and_keeps(command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder, "LADDER", tuple(replace(rung, lengths=rung.lengths[:1]) for rung in LADDER))
+    monkeypatch.setattr(memory_ladder, "LADDER", tuple(replace(rung, lengths=rung.lengths[:1]) for rung in LADDER))
     options = ("cell=gru", "training.steps=2", "backbone.hidden_size=4")
     done = command("ladder", *options, "--to", "kept")
     assert done.status == 0, done.err

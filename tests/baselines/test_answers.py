@@ -19,7 +19,7 @@ from seqzoo.baselines.note_frequencies import NoteChanges, NoteFrequencies
 from seqzoo.baselines.series import LastValue, LinearWindow, MeanTarget, SeasonalNaive
 from seqzoo.baselines.word_tags import MostFrequentTag
 from seqzoo.contracts.class_index import modules
-from seqzoo.runs.baseline import Baselines, configured_baselines
+from seqzoo.runs.baseline_scores import Baselines, configured_baselines
 
 
 def scores_of(found: Baselines, *classes: type) -> list[BaselineScores]:

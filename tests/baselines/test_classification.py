@@ -18,7 +18,7 @@ from seqzoo.baselines import fitting
 from seqzoo.baselines.contract import Split
 from seqzoo.baselines.majority_class import MajorityClass
 from seqzoo.baselines.ngram_classifier import SOLVER, NgramClassifier
-from seqzoo.runs.baseline import configured_baselines
+from seqzoo.runs.baseline_scores import configured_baselines
 
 TRAIN = [("good film", "pos"), ("a good story", "pos"), ("very good", "pos"), ("bad film", "neg"), ("bad story", "neg")]
 ROWS = {

@@ -12,7 +12,7 @@ import torch
 from seqzoo.baselines.fitting import fit_baselines
 from seqzoo.baselines.kneser_ney import ClozeNgrams, KneserNey, NgramModel, sequences
 from seqzoo.contracts.batch import Batch
-from seqzoo.runs.baseline import configured_baselines
+from seqzoo.runs.baseline_scores import configured_baselines
 
 SIZE = 5
 

@@ -20,7 +20,7 @@ from seqzoo.commands import main as cli
 from seqzoo.configuration.building import build_data
 from seqzoo.configuration.experiment import Experiment, compose
 from seqzoo.runs import beside
-from seqzoo.runs.baseline import task_alone
+from seqzoo.runs.baseline_scores import task_alone
 
 TIMES = {"seconds", "cpu_seconds", "tokens_per_second", "baseline", "command"}
 

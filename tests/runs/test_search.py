@@ -12,8 +12,8 @@ import pytest
 
 from seqzoo.contracts.errors import ConfigError, not_installed, program
 from seqzoo.contracts.locks import lock
-from seqzoo.runs import search as module
-from seqzoo.runs.search import Goal, goal_of, search, spaces
+from seqzoo.runs import hyperparameter_search as module
+from seqzoo.runs.hyperparameter_search import Goal, goal_of, search, spaces
 from seqzoo.training.record.files import CURVES, METRICS
 
 optuna = pytest.importorskip("optuna", reason=not_installed("optuna"))

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from seqzoo.analysis.compare import ALPHA, COSTS, Row, Table
+from seqzoo.analysis.comparison import ALPHA, COSTS, Row, Table
 from seqzoo.analysis.statistics import LEVEL, Summary, seeds_needed
 from seqzoo.contracts.errors import printable
 

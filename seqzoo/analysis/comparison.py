@@ -1,5 +1,5 @@
-"""Comparison of runs: a row for each configuration, over its seeds; a table for each data set. `compare_tables` writes
-them.
+"""Comparison of runs: a row for each configuration, over its seeds; a table for each data set. `comparison_tables`
+writes them.
 """
 
 from __future__ import annotations
