@@ -69,13 +69,6 @@ def _mark(result: Verdict) -> str:
     return REFERENCE if result.remark == "reference" else "✓"
 
 
-def read_marks() -> dict[str, dict[str, str]]:
-    """The marks on the current page."""
-    rows = [line.strip("|").split("|") for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
-    cells = [dict(zip(COLUMNS, (cell.strip() for cell in row), strict=True)) for row in rows]
-    return {row["cell"].strip("`"): {mark: row[mark] for mark in MARKS} for row in cells}
-
-
 def page(marks: dict[str, dict[str, str]]) -> str:
     """docs/CELLS.md from marks, the catalogue and the table of speeds."""
     speeds = read_speeds()

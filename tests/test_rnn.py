@@ -433,6 +433,7 @@ WRONG_ARGUMENTS: list[dict[str, Any]] = [
     {"input_size": 0}, {"input_size": 2.5}, {"hidden_size": 0}, {"hidden_size": "4"}, {"num_layers": 0},
     {"num_layers": 2.0}, {"bias": 1}, {"batch_first": None}, {"dropout": 1.5}, {"dropout": "0.1"}, {"dropout": True},
     {"proj_size": -1}, {"proj_size": H}, {"dtype": torch.int64, "bias": 2}, {"nonlinearity": "gelu"},
+    {"dtype": torch.int64}, {"dtype": torch.bool}, {"dtype": "float32"},
 ]  # fmt: skip
 
 
@@ -440,10 +441,17 @@ WRONG_ARGUMENTS: list[dict[str, Any]] = [
 def test_wrong_arguments_raise_what_torch_raises(wrong: dict[str, Any]) -> None:
     kind, torchs = (seqzoo.Elman, nn.RNN) if "nonlinearity" in wrong else (seqzoo.LSTM, nn.LSTM)
     options = {"input_size": INPUT, "hidden_size": H, **wrong}
-    with pytest.raises((TypeError, ValueError)) as theirs:
+    with pytest.raises((TypeError, ValueError, RuntimeError)) as theirs:
         torchs(**options)
     with pytest.raises(theirs.type, match=f"^{next(iter(reversed(wrong)))} is "):
         kind(**options)
+
+
+@pytest.mark.parametrize("name", ["input_size", "hidden_size", "num_layers", "proj_size"])
+def test_a_truth_value_is_not_a_number(name: str) -> None:
+    """torch takes some of them for 1, as where `batch_first` is given in the place of `num_layers`."""
+    with pytest.raises(TypeError, match=f"^{name} is True: it must be an integer"):
+        seqzoo.LSTM(**{"input_size": INPUT, "hidden_size": H, name: True})
 
 
 @pytest.mark.parametrize(
@@ -506,6 +514,31 @@ def test_wrong_calls_raise_what_torch_raises(call: str) -> None:
     for ours in (seqzoo.LSTM(INPUT, H), seqzoo.RNN("lstm", INPUT, H)):
         with pytest.raises(theirs.type):
             ours(*WRONG_CALLS[call])
+
+
+H0 = torch.zeros(1, B, H)
+WRONG_TYPES: dict[str, tuple[type, type, Any, Any]] = {
+    "LSTM, one tensor": (seqzoo.LSTM, nn.LSTM, torch.zeros(T, B, INPUT), H0),
+    "LSTM, a list of one": (seqzoo.LSTM, nn.LSTM, torch.zeros(T, B, INPUT), [H0]),
+    "LSTM, three": (seqzoo.LSTM, nn.LSTM, torch.zeros(T, B, INPUT), (H0, H0, H0)),
+    "LSTM, numbers": (seqzoo.LSTM, nn.LSTM, torch.zeros(T, B, INPUT), (H0.tolist(), H0.tolist())),
+    "GRU, a list": (seqzoo.GRU, nn.GRU, torch.zeros(T, B, INPUT), [H0]),
+    "GRU, a pair": (seqzoo.GRU, nn.GRU, torch.zeros(T, B, INPUT), (H0, H0)),
+    "Elman, an array": (seqzoo.Elman, nn.RNN, torch.zeros(T, B, INPUT), H0.numpy()),
+    "input, a list": (seqzoo.LSTM, nn.LSTM, torch.zeros(T, B, INPUT).tolist(), None),
+    "input, a list of tensors": (seqzoo.GRU, nn.GRU, [torch.zeros(B, INPUT)], None),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_TYPES)
+def test_wrong_types_are_type_errors_where_torch_stumbles(case: str) -> None:
+    """Where torch looks for an attribute or an item that is not there, the error is about the type."""
+    kind, torchs, x, state = WRONG_TYPES[case]
+    with pytest.raises((AttributeError, IndexError, RuntimeError)) as theirs:
+        torchs(INPUT, H)(x, state)
+    wrong_number = isinstance(state, (tuple, list)) and theirs.type is not AttributeError
+    with pytest.raises(RuntimeError if wrong_number else TypeError, match=r"the (state|input) (is|has) "):
+        kind(INPUT, H)(x, state)
 
 
 @pytest.mark.parametrize("cell", seqzoo.list_cells())

@@ -27,6 +27,7 @@ from seqzoo.rnn.torch_checks import (
     check_arguments,
     check_dense,
     check_dropout,
+    check_dtype,
     check_resets,
 )  # fmt: skip
 
@@ -53,6 +54,7 @@ class RNN(nn.Module):
     Raises:
         TypeError: an argument has a wrong type, or does not exist; for options of the cell this is a ConfigError, too.
         ValueError: an argument of `nn.LSTM` is out of range.
+        RuntimeError: weights of this dtype cannot be trained.
         ConfigError: there is no such cell, an option is out of range, or there would be too many weights.
         PartError: a cell of your own does not return what `seqzoo.Cell` requires; also at the first call.
 
@@ -89,6 +91,7 @@ class RNN(nn.Module):
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "proj_size": proj_size}
         bidirectional = bool(bidirectional) if isinstance(bidirectional, int) else bidirectional  # as in torch
         check_arguments(sizes, {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, dropout)
+        check_dtype(dtype)
         settings: Options = options
         if proj_size:
             cell, settings = _projected(cell, proj_size, options)
@@ -142,7 +145,8 @@ class RNN(nn.Module):
             (num_layers * directions, B, H), or a tuple of such tensors for cells that keep several.
 
         Raises:
-            TypeError: the input or the state is not a tensor, or resets are not truth values.
+            TypeError: the input is not a tensor, the state is not a tensor or, for cells that keep several, not a tuple
+                of them, or resets are not truth values.
             ValueError: the input has a wrong number of dimensions or dtype; a tensor is sparse or nested; lengths are
                 not integers from 0 to T, one per row; lengths or resets are given with a PackedSequence.
             RuntimeError: the input, the state or resets have a wrong size, or are on another device than the weights;
@@ -262,7 +266,11 @@ class RNN(nn.Module):
         """The inverse of `_merge`. like: a state of these layers."""
         parts = _parts(state)
         merged = self._merge(like)
-        expected = [tuple(part.shape) for part in ((merged,) if isinstance(merged, Tensor) else merged)]
+        if isinstance(state, Tensor) != isinstance(merged, Tensor):
+            given = "one tensor" if isinstance(state, Tensor) else f"a tuple of {len(parts)}"
+            wanted = "one tensor" if isinstance(merged, Tensor) else f"a tuple of {len(merged)} tensors"
+            raise TypeError(f"the state is {given}: that of this {type(self).__name__} is {wanted}")
+        expected = [tuple(part.shape) for part in _parts(merged)]
         if not jit_traced() and [tuple(part.shape) for part in parts] != expected:
             shapes = ", ".join(str(tuple(part.shape)) for part in parts)
             raise RuntimeError(f"the state has shapes {shapes}; it must have {', '.join(map(str, expected))}")

@@ -117,6 +117,7 @@ class LSTM(_DropIn):
     Raises:
         TypeError: an argument is of a wrong type.
         ValueError: an argument is out of range.
+        RuntimeError: weights of this dtype cannot be trained.
 
     Shape:
         As `nn.LSTM`. Input (T, B, I), with batch_first (B, T, I), without a batch (T, I). Outputs (T, B, O): O is
@@ -186,6 +187,7 @@ class GRU(_DropIn):
     Raises:
         TypeError: an argument is of a wrong type.
         ValueError: an argument is out of range.
+        RuntimeError: weights of this dtype cannot be trained.
 
     Shape:
         As `nn.GRU`. Input (T, B, I), with batch_first (B, T, I), without a batch (T, I). Outputs (T, B, O): O is
@@ -251,6 +253,7 @@ class Elman(_DropIn):
     Raises:
         TypeError: an argument is of a wrong type.
         ValueError: an argument is out of range.
+        RuntimeError: weights of this dtype cannot be trained.
 
     Shape:
         As `nn.RNN`. Input (T, B, I), with batch_first (B, T, I), without a batch (T, I). Outputs (T, B, O): O is

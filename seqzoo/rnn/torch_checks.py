@@ -33,6 +33,16 @@ def check_arguments(sizes: Mapping[str, Any], switches: Mapping[str, Any], dropo
     check_dropout(dropout)
 
 
+def check_dtype(dtype: Any) -> None:
+    """Raises TypeError if it is not a type of tensors, and RuntimeError, as torch, if such tensors have no gradient."""
+    if dtype is None:
+        return
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype is {dtype!r:.60}: it must be a torch.dtype")
+    if not (dtype.is_floating_point or dtype.is_complex):
+        raise RuntimeError(f"dtype is {dtype}: weights are floating-point or complex numbers")
+
+
 def refuse_projection(proj_size: Any) -> None:
     """Raises ValueError if a projection is given."""
     if proj_size is not None:

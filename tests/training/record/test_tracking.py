@@ -20,6 +20,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, get_experiment, list_session_groups
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.projector import ProjectorConfig
+from tensorboard.summary.writer import event_file_writer
 from tensorboard.util.tensor_util import make_ndarray
 
 from seqzoo.training.record.tracking import Tracker
@@ -77,7 +78,9 @@ def test_a_run_is_one_event_file_and_no_folder(tmp_path: Path) -> None:
     assert file.name.startswith("events.out.tfevents.")
 
 
-def test_a_resumed_run_continues_its_curves(tmp_path: Path) -> None:
+def test_a_resumed_run_continues_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # readers sort event files by name: the second, and then the number of the file, of which 10 comes before 9
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
     run = tmp_path / "run"
     first = Tracker(run, {"cell": "gru"}, "gru")
     for step in range(1, 7):
