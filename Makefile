@@ -8,7 +8,7 @@ define ACTIVATE
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install train study lint test check format board clean
+.PHONY: help install train study lint test check format board docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ format: $(INSTALLED)  ## format the files
 
 board: $(INSTALLED)  ## open TensorBoard on runs/
 	$(BIN)/tensorboard --logdir runs
+
+docs: $(INSTALLED)  ## build the documentation site, build/docs/site
+	$(BIN)/python scripts/build_docs.py
 
 clean:  ## remove .venv, caches and builds; keeps runs/
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

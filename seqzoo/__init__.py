@@ -98,7 +98,7 @@ def list_cells(pattern: str = "*") -> list[str]:
     Returns:
         The names, sorted.
 
-    Example:
+    Examples:
         >>> seqzoo.list_cells("*gru")
         ['gru', 'layer_norm_gru', 'li_gru', 'min_gru', 'simplified_gru']
     """
@@ -115,7 +115,7 @@ def list_tasks(pattern: str = "*") -> list[str]:
     Returns:
         The names, sorted.
 
-    Example:
+    Examples:
         >>> seqzoo.list_tasks("*ing")
         ['captioning', 'forecasting', 'language_modeling', 'tagging']
     """

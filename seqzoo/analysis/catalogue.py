@@ -228,7 +228,7 @@ def cell_info(name: str, allow_modules: Sequence[str] = ()) -> CellInfo:
     Raises:
         ConfigError: there is no cell of this name.
 
-    Example:
+    Examples:
         >>> print(seqzoo.cell_info("gru").equations)
     """
     summary, cell_class = registry.summary("cell", name), _class_of(name)

@@ -25,7 +25,7 @@ class Cell(nn.Module):
     Subclasses define `initial_state` and `step`; all other methods have defaults. `unroll` runs a sequence step by step
     and is the reference; `scan` does the same by the fastest engine, usually the compiled step.
 
-    Example:
+    Examples:
         >>> cell = seqzoo.create_cell("gru", 128, 256)
         >>> output, state = cell(torch.randn(8, 128), cell.initial_state(8))  # one step
         >>> outputs, state = cell.scan(torch.randn(8, 50, 128))  # (B, T, I) -> (B, T, O)

@@ -75,7 +75,7 @@ def create_cell(name: str | type[Cell], input_size: int, hidden_size: int, **opt
     Returns:
         The cell, with initial weights.
 
-    Example:
+    Examples:
         >>> cell = seqzoo.create_cell("lstm", 128, 256, forget_bias=2.0)
         >>> h, state = cell(torch.randn(8, 128), cell.initial_state(8))  # one step
         >>> outputs, state = cell.scan(torch.randn(8, 50, 128))

@@ -136,7 +136,7 @@ def compose(*overrides: str) -> Experiment:
         TypeError: an override is not a string.
         ConfigError: all errors in the overrides and in the settings of training and budget.
 
-    Example:
+    Examples:
         >>> seqzoo.compose("task=tagging", "cell=gru").training.learning_rate
         0.001
     """

@@ -58,7 +58,7 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
         ConfigError: all mistakes in the overrides.
         DataError: the data cannot be read.
 
-    Example:
+    Examples:
         >>> model, data = seqzoo.build("task=tagging", "cell=gru")
         >>> scores, state = model(next(data.batches("train")))
     """

@@ -55,7 +55,7 @@ class Spelling(NamedTuple):
 class Batch:
     """A batch of sequences, padded on the right.
 
-    Example:
+    Examples:
         >>> batch = seqzoo.Batch(inputs=torch.tensor([[5, 6, 7], [5, 8, 0]]), lengths=torch.tensor([3, 2]))
 
     Args:

@@ -43,7 +43,7 @@ class ReadFiles(NamedTuple):
 class DataModule:
     """Batches of one data set. `DataModule(**options)` reads no data; `load` does.
 
-    Example:
+    Examples:
         >>> model, data = seqzoo.build("task=tagging")
         >>> data.splits()
         >>> for batch in data.batches("train", epoch=0):

@@ -74,7 +74,7 @@ class Encoder(nn.Module):
 class Backbone(nn.Module):
     """A network of cells over (B, T, I): `Backbone(cell, input_size, **options)`, where `cell` is a CellFactory.
 
-    Example:
+    Examples:
         >>> model, data = seqzoo.build("task=tagging", "backbone=bidirectional")
         >>> outputs, state = model.backbone(torch.randn(8, 50, model.encoder.output_size))
 
@@ -201,7 +201,7 @@ class Metric:
 class Task(nn.Module):
     """Head, loss, metrics and decoding of one kind of task: `Task(feature_size, spec, **options)`.
 
-    Example:
+    Examples:
         >>> model, data = seqzoo.build("task=tagging")
         >>> batch = next(data.batches("train"))
         >>> scores, state = model(batch)  # model.task turns the backbone's features into scores

@@ -66,7 +66,7 @@ class RNN(nn.Module):
     Source:
         The paper of each cell, which `seqzoo.cell_info` names.
 
-    Example:
+    Examples:
         >>> rnn = seqzoo.RNN("peephole_lstm", 128, 256, num_layers=2, bidirectional=True)
         >>> outputs, (h, c) = rnn(torch.randn(50, 8, 128))
     """

@@ -128,7 +128,7 @@ class LSTM(_DropIn):
         Hochreiter & Schmidhuber 1997, Long short-term memory; with the forget gate of Gers et al. 2000 and the
         projection of Sak et al. 2014.
 
-    Example:
+    Examples:
         >>> lstm = seqzoo.LSTM(128, 256, num_layers=2)
         >>> lstm.load_state_dict(torch.nn.LSTM(128, 256, num_layers=2).state_dict())
     """
@@ -313,7 +313,7 @@ def from_torch(module: nn.RNNBase) -> LSTM | GRU | Elman:
         TypeError: it is another module.
         ValueError: a weight is computed from others, as by weight norm or pruning.
 
-    Example:
+    Examples:
         >>> lstm = seqzoo.from_torch(torch.nn.LSTM(128, 256, bidirectional=True))
     """
     if not isinstance(module, nn.LSTM | nn.GRU | nn.RNN):

@@ -80,7 +80,7 @@ def baseline(*overrides: str) -> list[BaselineScores]:
         ConfigError: all mistakes in the overrides.
         DataError: the data cannot be read.
 
-    Example:
+    Examples:
         >>> for scores in seqzoo.baseline("task=classification", "data=trec"):
         ...     print(scores.name, scores.scores["test"]["accuracy"])
     """

@@ -37,7 +37,7 @@ def train(*overrides: str) -> FinishedRun:
         SeqzooError: the data cannot be read, or training cannot continue.
         KeyboardInterrupt: training was interrupted and saved; "resume=RUN_DIR" resumes it.
 
-    Example:
+    Examples:
         >>> run = seqzoo.train("task=tagging", "cell=gru", "training.epochs=3")
         >>> run.metrics["test"]["accuracy"]
         >>> seqzoo.load(run.folder).predict(["the cat sleeps"])
@@ -77,7 +77,7 @@ def evaluate(
         ConfigError: the data of the run has no such split, or the run uses a module that is not allowed.
         CheckpointError: the directory is not a run directory, or is damaged.
 
-    Example:
+    Examples:
         >>> seqzoo.evaluate(run.folder, "validation")["accuracy"]
     """
     check_folder("run_dir", run_dir)

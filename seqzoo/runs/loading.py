@@ -55,7 +55,7 @@ def load(
         CheckpointError: the directory is not a run directory, or is damaged.
         ConfigError: there is no such option, or the runs cannot be combined.
 
-    Example:
+    Examples:
         >>> seqzoo.load("runs/addition_lstm_unidirectional/2026-11-21_02-53-19").predict(["535+61"])
         [Prediction(answer='596', score=-0.0003)]
     """
