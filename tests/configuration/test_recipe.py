@@ -139,6 +139,17 @@ def test_texts_are_scored_as_they_were_written(tmp_path: Path, target: str, metr
     assert chosen(*overrides, "task.metrics=[perplexity]")[0].task["metrics"] == ("perplexity",)
 
 
+def test_a_translator_ends_in_ten_minutes_and_writes_few_answers_for_validation(tmp_path: Path) -> None:
+    texts = [f"{text} {number}" for number in range(3_000) for text in SENTENCES]
+    pairs = table(tmp_path / "pairs.tsv", texts, tuple(f"so {text}" for text in texts))
+    overrides = ("task=transduction", "data=parallel_files", f"data.train_source={pairs}")
+    config, values = chosen(*overrides)
+    assert (config.budget.seconds, values["data.validation_fraction"]) == (600, 0.0833)
+    assert chosen(*overrides, "training.epochs=2")[0].budget.seconds is None
+    assert chosen(*overrides, "budget.seconds=null")[0].budget.seconds is None
+    assert "data.validation_fraction" not in chosen(*overrides, f"data.validation_source={pairs}")[1]
+
+
 def test_spans_are_tagged_by_a_field_and_scored_as_spans(tmp_path: Path) -> None:
     path = tmp_path / "train.conll"
     path.write_text("\n\n".join(["Ann\tB-PER\nSmith\tI-PER\nsleeps\tO", "He\tO\nis\tO\nhere\tO"] * 20) + "\n")
