@@ -13,6 +13,7 @@ from seqzoo.commands.baseline import baseline
 from seqzoo.commands.check import check
 from seqzoo.commands.command_line import take_config_dirs
 from seqzoo.commands.compare import compare
+from seqzoo.commands.completion import candidates, completion
 from seqzoo.commands.data import data
 from seqzoo.commands.diff import diff
 from seqzoo.commands.evaluate import evaluate
@@ -44,6 +45,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, learning, training, experiments, ...
   seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
   seqzoo data fetch NAME                  download a data set and verify its checksum
+  seqzoo completion SHELL                 a script that completes words with the tab key: bash, zsh or fish
 
   seqzoo COMMAND --help                   options of a command
 """
@@ -62,6 +64,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "list": list_names,
     "info": info,
     "data": data,
+    "completion": completion,
 }
 
 
@@ -82,6 +85,9 @@ def main(arguments: list[str] | None = None) -> None:
         from seqzoo.contracts.version import __version__
 
         print(f"seqzoo {__version__}")
+        return
+    if arguments[0] == "complete":  # called by the scripts of `seqzoo completion`
+        print(*candidates(" ".join(arguments[1:]), COMMANDS), sep="\n")
         return
     try:
         if arguments[0] not in COMMANDS:

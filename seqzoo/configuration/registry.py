@@ -118,6 +118,14 @@ def common_help(group: str) -> list[tuple[str, str, str]]:
     ]
 
 
+def general_options() -> tuple[list[str], list[str]]:
+    """The options of `conf/config.yaml` that belong to no group, and the groups of options, in conf/ or not."""
+    paths = [path.split(".") for path in _commented((CONF_DIR / "config.yaml").read_text(encoding="utf-8"))]
+    above = {parts[0] for parts in paths if len(parts) > 1}
+    single = [parts[0] for parts in paths if len(parts) == 1 and parts[0] not in {*above, *GROUPS}]
+    return single, sorted({*above, *GROUPS} - {"hydra", "experiment", "debug"})
+
+
 def every_option(group: str, name: str) -> list[tuple[str, str, str]]:
     """`option_help` and `common_help`; the description of a name takes precedence over that of its group."""
     of_name = option_help(group, name)
