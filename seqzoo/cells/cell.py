@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -81,6 +81,12 @@ class Cell(nn.Module):
         Returns:
             The output (B, O) and the next state.
         """
+
+    def smoothed(self) -> Self:
+        """A cell whose gradients finite differences can check: this one, or, if it replaces the derivative of a
+        function with jumps, such as a spike, a copy with the function that has this derivative.
+        """
+        return self
 
     def compose(self, p: Tensor, children: Children) -> tuple[Tensor, State]:
         """The equations of one node of a tree.

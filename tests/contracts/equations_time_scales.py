@@ -57,7 +57,25 @@ def recurrent_highway(x: np.ndarray, state: State, p: Parameters, options: Optio
     return s, (s,)
 
 
+def lif(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
+    z, v = state
+    theta = options["threshold"]
+    v = np.exp(-1 / options["tau"]) * v + sum(gate(0, x, z, p)) - theta * z
+    z = (v > theta).astype(float)
+    return z, (z, v)
+
+
+def alif(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
+    z, v, a = state
+    theta = options["threshold"]
+    v = np.exp(-1 / options["tau"]) * v + sum(gate(0, x, z, p)) - theta * z
+    z = (v > theta + options["adaptation"] * a).astype(float)
+    return z, (z, v, np.exp(-1 / options["tau_adaptation"]) * a + z)
+
+
 STEPS = {
+    "lif": lif,
+    "alif": alif,
     "leaky": leaky,
     "leaky_learned": leaky,
     "clockwork": clockwork,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ def copies(model: torch.nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.dim() == 2}
 
 
-@pytest.mark.parametrize("cell", ["leaky", "elman", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["leaky", "elman", "lstm", "gru", "lif", "alif"])
 def test_eligibilities_are_gradients_without_recurrence(cell: str) -> None:
     """The gradient of a network whose recurrent products are constants, at the same values."""
     model, batch = small_model(cell), some_batch()
@@ -51,6 +53,29 @@ def test_eligibilities_of_a_leaky_unit_by_hand() -> None:
     model.task.loss = lambda scores, batch: Loss(scores[0, 0], torch.ones(()))
     EligibilityPropagation().gradients(objective(model), batch, None)
     torch.testing.assert_close(collected(model)["backbone.layers.0.0.weight_hh"][0], expected)
+
+
+def test_eligibilities_of_an_adaptive_neuron_by_hand() -> None:
+    """Of its potential and its adaptation, as in Bellec et al. 2020, for the recurrent weights of the first neuron."""
+    model, batch = small_model("alif"), some_batch(resets=False)
+    cell = model.backbone.layers[0].directions[0]
+    alpha, rho = math.exp(-1 / cell.tau), math.exp(-1 / cell.tau_adaptation)
+    vectors = model.encoder(batch.inputs[:1])
+    of_v, of_a, of_z = (torch.zeros(4).double() for _ in range(3))
+    state = cell.initial_state(1)
+    for t in range(batch.inputs.shape[1]):
+        before, adapted = state[0][0], state[2][0, 0]
+        _, state = cell(vectors[:, t], state)
+        excess = state[1][0, 0] - cell.threshold - cell.adaptation * adapted
+        slope = cell.dampening / cell.threshold * (1 - excess.abs() / cell.threshold).clamp(min=0)
+        of_v = alpha * of_v + before
+        of_z = slope * (of_v - cell.adaptation * of_a)
+        of_a = rho * of_a + of_z
+    assert of_z.count_nonzero()
+    model.task.forward = lambda features, batch: features.state[0][0][0]
+    model.task.loss = lambda scores, batch: Loss(scores[0, 0], torch.ones(()))
+    EligibilityPropagation().gradients(objective(model), batch, None)
+    torch.testing.assert_close(collected(model)["backbone.layers.0.0.weight_hh"][0], of_z)
 
 
 def test_random_feedback_replaces_the_head() -> None:

@@ -21,6 +21,7 @@ CHEAP = {
     "neg",
     "abs",
     "sign",
+    "detach",
     "relu",
     "maximum",
     "minimum",
@@ -216,7 +217,7 @@ def _backpropagate(gradients: _Gradients, node: Node, g: Node) -> None:
             add(b, apply("where", a, 0.0, g))
         case "sum":
             add(a, g)
-        case "equal" | "less" | "sign":
+        case "equal" | "less" | "sign" | "detach":
             pass
         case _:
             raise NotCompilable(f"{node.op} has no derivative here")

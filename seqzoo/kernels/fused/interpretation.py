@@ -16,6 +16,7 @@ from seqzoo.kernels.fused.tracing import Step
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
     "neg": lambda a: -a, "abs": torch.abs, "sign": torch.sign, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
+    "detach": torch.detach,
     "relu": torch.relu, "erf": torch.erf, "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt,
     "rsqrt": torch.rsqrt, "sin": torch.sin, "cos": torch.cos, "log_sigmoid": F.logsigmoid,
     "maximum": torch.maximum, "minimum": torch.minimum, "where": torch.where,

@@ -378,4 +378,5 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "native_layer_norm": _layer_norm, "sum": _sum, "lerp": _lerp, "addcmul": _addcmul, "clamp": _clamp,
     "hardtanh": _hardtanh, "pow": _pow, "softplus": _softplus, "log_sigmoid_forward": _log_sigmoid,
     "clone": _same, "alias": _same, "sign": _elementwise("sign"), "silu": _silu,
+    "detach": _elementwise("detach"),
 }  # fmt: skip

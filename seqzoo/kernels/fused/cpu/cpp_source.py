@@ -22,6 +22,7 @@ EXPRESSIONS = {
     "div": "{} / {}",
     "neg": "-{}",
     "abs": "abs_({})",
+    "detach": "{0}",
     "sign": "REAL(({0} > 0) - ({0} < 0))",
     "sigmoid": "sigmoid_({})",
     "tanh": "tanh_({})",

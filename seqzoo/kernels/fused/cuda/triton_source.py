@@ -20,6 +20,7 @@ EXPRESSIONS = {
     "div": "{} / {}",
     "neg": "-{}",
     "abs": "tl.abs({})",
+    "detach": "{0}",
     "sign": "({0} > 0).to(tl.float32) - ({0} < 0).to(tl.float32)",
     "sigmoid": "sigmoid_({})",
     "tanh": "tanh_({})",
