@@ -8,7 +8,7 @@ define ACTIVATE
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install train study lint test check format board docs clean
+.PHONY: help install train study lint test check format board docs release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ board: $(INSTALLED)  ## open TensorBoard on runs/
 
 docs: $(INSTALLED)  ## build the documentation site, build/docs/site
 	$(BIN)/python scripts/build_docs.py
+
+release: $(INSTALLED)  ## build sdist and wheel into dist/, check them, and train with the wheel on every Python that is installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[release]'
+	$(BIN)/python scripts/release.py $(ARGS)
 
 clean:  ## remove .venv, caches and builds; keeps runs/
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
