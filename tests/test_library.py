@@ -21,7 +21,7 @@ import torch
 import seqzoo
 from seqzoo.contracts.errors import CheckpointError, ConfigError
 from seqzoo.runs import calls
-from seqzoo.training.loop import Stopped
+from seqzoo.training.interrupt import Stopped
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SMALL = ("debug=tiny", "task=tagging", "data.train_size=64", "data.validation_size=8", "data.test_size=8")

@@ -16,7 +16,7 @@ from seqzoo.contracts.errors import ConfigError
 from seqzoo.runs.launch import FinishedRun, take_resume, train_one
 from seqzoo.runs.lifecycle import evaluate_run, resume
 from seqzoo.training.device import select_device
-from seqzoo.training.loop import Stopped
+from seqzoo.training.interrupt import Stopped
 
 
 def train(*overrides: str) -> FinishedRun:

@@ -300,7 +300,7 @@ def _start_or_resume(experiment: Experiment, folder: Path) -> Metrics:
 
 def until_stopped(work: Callable[[], T]) -> T:
     """Call a training function; if a signal ended it, exit with the status of that signal."""
-    from seqzoo.training.loop import Stopped
+    from seqzoo.training.interrupt import Stopped
 
     try:
         return work()

@@ -44,7 +44,8 @@ from seqzoo.training.device import (
     select_device,
 )
 from seqzoo.training.evaluation import evaluate
-from seqzoo.training.loop import Stopped, fit
+from seqzoo.training.interrupt import Stopped
+from seqzoo.training.loop import fit
 from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
 from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, Metrics, read_config, read_json
 from seqzoo.training.record.run import Run, format_table

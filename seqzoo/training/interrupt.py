@@ -7,6 +7,18 @@ import threading
 from types import FrameType
 
 
+class Stopped(Exception):
+    """A signal ended the training after an update, and a checkpoint has been saved.
+
+    Args:
+        signal_number: of the signal.
+    """
+
+    def __init__(self, signal_number: int):
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+
+
 class StopSignals:
     """A context that stores the first signal in `received`. A second signal has its usual effect."""
 

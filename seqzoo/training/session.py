@@ -57,6 +57,13 @@ class Position:
     waited: int = 0
     finished: bool = False
 
+    def advance(self, batches: int, tokens: int, seconds: float) -> None:
+        """Count an update of so many batches and tokens, which took so many seconds."""
+        self.step += 1
+        self.batch += batches
+        self.tokens += tokens
+        self.update_seconds += seconds
+
 
 COUNTED, SAMPLED = 100, 10
 """The batches of up to COUNTED epochs are counted before a training; for more epochs, those of the first SAMPLED."""

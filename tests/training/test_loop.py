@@ -27,7 +27,7 @@ from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, TrainingError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.runs import lifecycle as runs
-from seqzoo.training import loop
+from seqzoo.training import loop, stopwatch, validation
 from seqzoo.training.evaluation import decoded_examples
 from seqzoo.training.prefetch import on_device
 from seqzoo.training.record.checkpoint import load_training
@@ -308,7 +308,7 @@ def test_the_weights_of_the_best_validation_are_kept(
         at_update[10 * len(at_update) + 10] = {name: value.clone() for name, value in model.state_dict().items()}
         return next(given)
 
-    monkeypatch.setattr(loop, "evaluate", evaluate)
+    monkeypatch.setattr(validation, "evaluate", evaluate)
     metrics = runs.start(tiny(task, f"task.metrics=[{metric}]"), tmp_path / "run")
     assert list(at_update) == [10, 20, 30]
     assert metrics["best_update"] == 20
@@ -465,8 +465,8 @@ def test_a_second_signal_acts_at_once() -> None:
 def test_cpu_time_of_other_programs_does_not_count_towards_the_budget(device: str, counted: float, monkeypatch) -> None:
     """The process had the CPU for four of ten seconds; on a GPU, wall-clock time counts."""
     wall, worked = iter((0.0, 10.0)), iter((0.0, 4.0))
-    monkeypatch.setattr(loop.time, "monotonic", lambda: next(wall))
-    monkeypatch.setattr(loop.time, "process_time", lambda: next(worked))
+    monkeypatch.setattr(stopwatch.time, "monotonic", lambda: next(wall))
+    monkeypatch.setattr(stopwatch.time, "process_time", lambda: next(worked))
     position = Position()
-    assert loop.Stopwatch(position, torch.device(device)).lap() == counted
+    assert stopwatch.Stopwatch(position, torch.device(device)).lap() == counted
     assert (position.seconds, position.cpu_seconds) == (10.0, 4.0)
