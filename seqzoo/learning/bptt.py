@@ -92,19 +92,19 @@ class InPieces(LearningRule, ABC):
         model = objective.model
         self.check_structure(batch)
         with objective.autocast():
-            vectors, steps, state = model.read(batch, state if self.carry_state else None)
-            state = model.backbone.initial_state(batch.size) if state is None else state
+            vectors, steps, before = model.read(batch, state if self.carry_state else None)
+            reached: State = model.backbone.initial_state(batch.size) if before is None else before
             outputs, size = [], self.size(vectors.shape[1])
             for first in range(0, vectors.shape[1], size):
                 of_piece = _cut(steps, first, size)
                 run = self.run if first else type(model.backbone).__call__
-                part, state = run(model.backbone, vectors[:, first : first + size], of_piece, state)
+                part, reached = run(model.backbone, vectors[:, first : first + size], of_piece, reached)
                 outputs.append(part)
-            features = model.features_of(batch, torch.cat(outputs, dim=1), steps, state)
+            features = model.features_of(batch, torch.cat(outputs, dim=1), steps, reached)
             scores = results.checked(model.task, "forward", model.task(features, batch))
             loss = results.loss_of(model.task, model.task.loss(scores, batch))
         objective.scaled(loss.total).backward()
-        return Loss(loss.total.detach(), loss.count), detach(state)
+        return Loss(loss.total.detach(), loss.count), detach(reached)
 
 
 class TruncatedBackpropagation(InPieces):

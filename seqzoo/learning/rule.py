@@ -66,7 +66,7 @@ class LearningRule:
     exact: bool = False
     unbiased: ClassVar[bool] = False
     crosses_batches: ClassVar[bool] = False
-    supports: ClassVar[Collection[str]] = tuple(MEANINGS)
+    supports: Collection[str] = tuple(MEANINGS)
 
     def misfits(self, model: Model) -> list[str]:
         """Reasons why the rule cannot train a model, which `seqzoo check` reports; empty: it can.
