@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.network.encoders.audio import FLOOR, SoundFeatures, mel_filters, with_deltas
+from seqzoo.network.encoders.sound_features import FLOOR, SoundFeatures, mel_filters, with_deltas
 
 RATE, STEP = 8_000, 80
 SPEC = DataSpec("classification", STEP, 3, rate=RATE)
