@@ -2,6 +2,7 @@
 
 python scripts/write_cells.py            # checks every cell, under a minute
 python scripts/write_cells.py --speed    # first measures results/cells_speed.csv, some minutes on an idle machine
+python scripts/write_cells.py --speed stack_rnn tape_rnn    # measures these cells alone
 """
 
 from __future__ import annotations
@@ -111,12 +112,14 @@ def read_speeds() -> dict[str, dict[str, str]]:
     return {row["cell"]: row for row in read_table(SPEED)}
 
 
-def measure_speeds() -> None:
-    """Time each cell relative to nn.LSTM, as medians over rounds in which both alternate, and write the table."""
+def measure_speeds(cells: list[str]) -> None:
+    """Time cells relative to nn.LSTM, as medians over rounds in which both alternate, and write the table, in which
+    other cells keep their rows.
+    """
     torch.set_num_threads(1)
     common = {"device": hardware(torch.device("cpu")), "threads": "1", "torch": torch.__version__.partition("+")[0]}
-    rows = []
-    for name in names("cell"):
+    rows = read_speeds()
+    for name in cells:
         torch.manual_seed(0)
         cell, lstm = cell_factory(name)(WIDTH, WIDTH), nn.LSTM(WIDTH, WIDTH, batch_first=True)
         runs = {"cell": functools.partial(_seconds, cell.scan), "lstm": functools.partial(_seconds, lstm)}
@@ -127,9 +130,9 @@ def measure_speeds() -> None:
             for which, run in runs.items():
                 seconds[which].append(run())
         times = statistics.median(seconds["cell"]) / statistics.median(seconds["lstm"])
-        rows.append({"cell": name, "times": f"{times:.2g}", **common})
-        print(name, rows[-1]["times"], flush=True)
-    write_table(SPEED, SPEED_COLUMNS, rows)
+        rows[name] = {"cell": name, "times": f"{times:.2g}", **common}
+        print(name, rows[name]["times"], flush=True)
+    write_table(SPEED, SPEED_COLUMNS, [rows[name] for name in names("cell") if name in rows])
 
 
 def _seconds(run: Callable[[Tensor], tuple]) -> float:
@@ -141,9 +144,12 @@ def _seconds(run: Callable[[Tensor], tuple]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--speed", action="store_true", help="measure results/cells_speed.csv first")
-    if parser.parse_args().speed:
-        measure_speeds()
+    parser.add_argument(
+        "--speed", nargs="*", metavar="CELL", help="measure results/cells_speed.csv first, for these cells or for all"
+    )
+    speed = parser.parse_args().speed
+    if speed is not None:
+        measure_speeds(speed or names("cell"))
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(measure_marks()), encoding="utf-8")
 

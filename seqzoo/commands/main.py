@@ -21,6 +21,7 @@ from seqzoo.commands.explain import explain
 from seqzoo.commands.gradients import gradients
 from seqzoo.commands.info import info
 from seqzoo.commands.ladder import ladder
+from seqzoo.commands.languages import languages
 from seqzoo.commands.list_names import list_names
 from seqzoo.commands.predict import predict
 from seqzoo.commands.search import search
@@ -40,6 +41,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo compare RUN_DIR ...              compare runs, averaged over seeds; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
   seqzoo ladder [OPTION=VALUE ...]        how many steps back a cell remembers, on four tasks, in about a minute
+  seqzoo languages [OPTION=VALUE ...]     which formal languages a cell learns, from regular to context-sensitive
   seqzoo gradients cell=A,B [--to DIR]    vanishing and exploding gradients: gradient norm by time lag
   seqzoo search OPTION=A,B [...]          Optuna samples options and prunes poor trials; --trials 20 --to DIR
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, learning, training, experiments, ...
@@ -59,6 +61,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "compare": compare,
     "diff": diff,
     "ladder": ladder,
+    "languages": languages,
     "gradients": gradients,
     "search": search,
     "list": list_names,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from seqzoo.contracts.errors import closest
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.examples import Example, TaggingData
-from seqzoo.data.generated.languages import LANGUAGES
+from seqzoo.data.generated.language_table import LANGUAGES
 from seqzoo.data.splits import GENERATION_SEED, SPLITS, split_sizes
 
 
@@ -21,7 +21,7 @@ class FormalLanguage(TaggingData):
     distances.
 
     Args:
-        language: a name in `seqzoo.data.generated.languages.LANGUAGES`.
+        language: a name in `seqzoo.data.generated.language_table.LANGUAGES`.
         longest: maximum length of inputs in training and validation; lengths from 1 on are equally likely.
         test_longest: maximum length of inputs in the test split, whose minimum is `longest` + 1.
 

@@ -12,7 +12,7 @@ import pytest
 
 from seqzoo.contracts.masking import IGNORED
 from seqzoo.data.generated.formal_language import FormalLanguage
-from seqzoo.data.generated.languages import EMPTY, LANGUAGES
+from seqzoo.data.generated.language_table import EMPTY, LANGUAGES
 
 SMALL = {"train_size": 400, "validation_size": 50, "test_size": 46}
 
