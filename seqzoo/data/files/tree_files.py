@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from seqzoo.contracts.errors import located
 from seqzoo.contracts.tree_notation import Tree, TreeForm, tree_over
 from seqzoo.data.examples import Example
 from seqzoo.data.files.base import SplitFiles
+from seqzoo.data.list_values import with_values
 from seqzoo.data.sources.treebanks import TreeFormat, read_treebank
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.subwords import SUBWORDS
@@ -27,6 +29,7 @@ class TreeFiles(SplitFiles, TreeData):
         label_column: of CoNLL-U, the column that labels nodes.
         label_map: maps labels of nodes to others; nodes with other labels have none, and a tree whose root has none is
             left out. Empty: labels stay as they are.
+        list_values: label every list of ListOps with its computed value, in all splits; False: as in the files.
         tokenizer: of words and, where trees are built over them, of raw texts.
     """
 
@@ -42,12 +45,15 @@ class TreeFiles(SplitFiles, TreeData):
     tree: Literal["given", "left", "right", "balanced"] = "given"
     label_column: str = "deprel"
     label_map: dict[str, str] = field(default_factory=dict)
+    list_values: bool = False
     tokenizer: str = "whitespace"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.tree != "given" and self.format != "brackets":
             raise ValueError(f"tree={self.tree} builds trees over texts, which format={self.format} does not have")
+        if self.list_values and (self.tree != "given" or self.format not in ("brackets", "expressions")):
+            raise ValueError("list_values needs tree=given and format=brackets or format=expressions")
         if self.tokenizer in SUBWORDS:
             raise ValueError(f"tokenizer={self.tokenizer} splits words, but the words of trees are whole: use another")
         # a codec without words, which only splits
@@ -65,6 +71,9 @@ class TreeFiles(SplitFiles, TreeData):
         path = self.path(name)
         examples = []
         for tree, where in read_treebank(path, self.format, self.label_column, self.encoding_of(path)):
+            if self.list_values:
+                with located(where):
+                    tree = with_values(tree)
             words = [one_token(word, self._codec) for word in tree.words]
             labels = [self.label_map.get(label, "") for label in tree.labels] if self.label_map else tree.labels
             if self.label_map and not labels[-1]:

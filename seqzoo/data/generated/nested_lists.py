@@ -6,22 +6,15 @@ Nangia & Bowman, ListOps: A Diagnostic Dataset for Latent Tree Learning, 2018, h
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from seqzoo.contracts.spec import DataSpec, MostChildren
-from seqzoo.contracts.tree_notation import Tree, TreeForm, children_of, parse_tree
+from seqzoo.contracts.tree_notation import Tree, TreeForm, parse_tree
 from seqzoo.data.examples import Example
 from seqzoo.data.generated.generating import distinct_splits
+from seqzoo.data.list_values import OPERATORS, with_values
 from seqzoo.data.splits import split_sizes
 from seqzoo.data.tree_data import TreeData, example_of
-
-OPERATORS: dict[str, Callable[[list[int]], int]] = {
-    "MAX": max,
-    "MIN": min,
-    "MED": lambda values: sorted(values)[len(values) // 2],
-    "SM": lambda values: sum(values) % 10,
-}
 
 
 @dataclass(eq=False, kw_only=True)
@@ -58,10 +51,7 @@ class NestedLists(TreeData):
 
     def read(self) -> dict[str, list[Example]]:
         splits = distinct_splits(self._draw, split_sizes(self))
-        return {
-            split: [example_of(_labelled(parse_tree(text, "expressions"))) for text in texts]
-            for split, texts in splits.items()
-        }
+        return {split: [example_of(_labelled(text)) for text in texts] for split, texts in splits.items()}
 
     def _draw(self, count: int, seed: int) -> list[str]:
         source = random.Random(seed)
@@ -76,9 +66,7 @@ class NestedLists(TreeData):
         return f"[{source.choice(list(OPERATORS))} {' '.join(parts)} ]"
 
 
-def _labelled(tree: Tree) -> Tree:
-    """The tree with the value of each node as its label."""
-    values: list[int] = []
-    for word, children in zip(tree.words, children_of(tree.parents), strict=True):
-        values.append(OPERATORS[word]([values[child] for child in children]) if children else int(word))
-    return tree._replace(labels=list(map(str, values)))
+def _labelled(text: str) -> Tree:
+    """The tree of an expression, in which each node is labelled with its value."""
+    tree = parse_tree(text, "expressions")
+    return with_values(tree._replace(labels=list(tree.words)))
