@@ -7,16 +7,18 @@ Source: Lorenz, Deterministic Nonperiodic Flow, 1963, https://doi.org/10.1175/15
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.checks import check_at_least_one
+from seqzoo.data.generated.integration import runge_kutta
 from seqzoo.data.numbers import NumberData, Sequences, generator_of
 
 STEP = 0.02
-"""Time between steps; each is four steps of the fourth-order Runge-Kutta method."""
+"""Time between steps; each is four steps of the Runge-Kutta method."""
 SUBSTEPS = 4
 WASHOUT = 1_000
 """Steps that are dropped at the beginning, until the state is on the attractor."""
@@ -32,14 +34,9 @@ def derivative(state: Tensor) -> Tensor:
 
 def lorenz(beginning: Tensor, steps: int) -> Tensor:
     """The states after the first one: (N, 3) -> (N, T, 3); steps: T."""
-    h, state, states = STEP / SUBSTEPS, beginning, []
+    state, states = beginning, []
     for _ in range(steps):
-        for _ in range(SUBSTEPS):
-            k1 = derivative(state)
-            k2 = derivative(state + h / 2 * k1)
-            k3 = derivative(state + h / 2 * k2)
-            k4 = derivative(state + h * k3)
-            state = state + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        state = runge_kutta(derivative, state, STEP, SUBSTEPS)
         states.append(state)
     return torch.stack(states, 1)
 
@@ -59,6 +56,9 @@ class Lorenz(NumberData):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(self, "steps")
+
+    def expected_spec(self) -> DataSpec:
+        return replace(super().expected_spec(), next_values=True)
 
     def generate(self, split: str, size: int) -> Sequences:
         beginning = torch.randn(size, 3, dtype=torch.float64, generator=generator_of(split)) * 5
