@@ -39,7 +39,7 @@ SPEED_COLUMNS = ("cell", "rule", "hidden_size", "steps", "milliseconds", "kept",
 SPEED_UNITS = {"lru": 256, "ind_rnn": 256, "min_gru": 256, "elman": 64, "lstm": 64}
 SPEED_FEATURES, SPEED_STEPS, SPEED_ROUNDS = 32, 100, 3
 SPEED_RULES = ("bptt", "rtrl", "snap1", "uoro", "e_prop")
-RANDOM = ("uoro", "forward_gradient")
+RANDOM = ("uoro", "kf_rtrl", "forward_gradient")
 HEADER = """# Learning rules
 
 `python scripts/write_learning.py` writes this page. `learning=NAME` chooses a rule, as in
@@ -58,7 +58,7 @@ AGREEMENT = f"""
 
 The cosine of the gradient of all weights of the cell with that of backpropagation, for one layer of {UNITS} units with
 initial weights that reads {ROWS} rows of {STEPS} steps of {FEATURES} random numbers, and predicts others at every step.
-The random rules `{"` and `".join(RANDOM)}` are left out: their cosine is that of one draw. `states per weight` is the
+The random rules `{"`, `".join(RANDOM)}` are left out: their cosine is that of one draw. `states per weight` is the
 mean number of state variables that a weight influences, of all: what `rtrl` carries along for each weight. It is 1 or 2
 for diagonal recurrences, for which the exact gradient costs as little as its approximations.
 `rflo` and `feedback_alignment` begin with random feedback, with which the weights have not come to agree yet.

@@ -29,7 +29,7 @@ class UnbiasedOnlineRecurrentOptimization(ForwardRule):
 
     def first(self, rows: int) -> list[Tensor]:
         state, _ = self.step.split(self.step.model.backbone.initial_state(rows))
-        signs = _signs(state)
+        signs = random_signs(state)
         return [signs, self.step.pull_initial(self.names, signs)]
 
     def products_size(self) -> int:
@@ -40,7 +40,7 @@ class UnbiasedOnlineRecurrentOptimization(ForwardRule):
 
     def following(self, memory: list[Tensor], products: list[Tensor], moment: Moment) -> list[Tensor]:
         s, t = memory
-        signs = _signs(s)
+        signs = random_signs(s)
         pushed = self.step.push_states(moment, s)
         pulled = self.step.pull_weights(moment, self.names, signs[:, None])[:, 0]
         kept = (_norm(t) / (_norm(pushed) + TINY)).sqrt() + TINY
@@ -55,7 +55,7 @@ class UnbiasedOnlineRecurrentOptimization(ForwardRule):
         add_gradients(self.step.weights(self.names), collected[0])
 
 
-def _signs(like: Tensor) -> Tensor:
+def random_signs(like: Tensor) -> Tensor:
     """-1 or 1, each with probability 1/2."""
     return torch.randint_like(like.detach(), 2) * 2 - 1
 

@@ -21,6 +21,7 @@ from seqzoo.contracts.batch import Batch, Features, Loss
 from seqzoo.contracts.errors import TrainingError
 from seqzoo.contracts.parts import Task
 from seqzoo.contracts.state import flatten
+from seqzoo.learning.network_step import Moment, NetworkStep
 from seqzoo.learning.rule import LearningRule, Objective
 from seqzoo.network.backbones.recurrent import Recurrent
 from seqzoo.network.encoders.tokens import TokenEncoder
@@ -129,7 +130,7 @@ def test_exact_rules_learn_initial_states_and_layers(name: str) -> None:
 @pytest.mark.parametrize("name", WITH_MEMORY)
 def test_rules_resume_in_mid_stream(name: str) -> None:
     """The second batch after `restore` gives the same gradients, bit for bit."""
-    model, first, second = small_model("lru"), some_batch(), some_batch(resets=False)
+    model, first, second = small_model("elman"), some_batch(), some_batch(resets=False)
     second.continues = torch.tensor([2, -1, 0])
     rule, resumed = create(name), create(name)
     _, state = rule.gradients(objective(model), first, None)
@@ -145,7 +146,7 @@ def test_rules_resume_in_mid_stream(name: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_MEMORY)
 def test_memory_does_not_grow_with_time(name: str) -> None:
-    model, kept = small_model("lru"), []
+    model, kept = small_model("elman"), []
     for steps in (2, 40):
         batch = Batch(torch.randint(WORDS, (1, steps)), torch.tensor([steps]), torch.rand(1, steps).double())
         rule = create(name)
@@ -157,7 +158,7 @@ def test_memory_does_not_grow_with_time(name: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_MEMORY)
 def test_a_memory_of_another_network_is_an_error(name: str) -> None:
-    rule, model, batch = create(name), small_model("lru"), some_batch()
+    rule, model, batch = create(name), small_model("elman"), some_batch()
     with pytest.raises(ValueError, match="not a list of tensors"):
         rule.restore({**rule.content(), "memory": [1.0]})
     rule.restore({**rule.content(), "memory": [torch.zeros(ROWS, 1)]})
@@ -194,6 +195,32 @@ def test_rules_that_go_forward_say_what_they_cannot_train() -> None:
     assert "those of {encoder} read more than a token" in reasons(Spelled(WORDS, 3))[0]
     captioning, _ = seqzoo.build("task=captioning", "debug=tiny", "backbone=unidirectional")
     assert "those of {encoder} read more than a token" in create("rtrl").misfits(captioning)[0]
+
+
+@pytest.mark.parametrize("cell", ["elman", "lstm", "gru", "leaky", "alif"])
+def test_kronecker_factors_follow_products_alone(cell: str) -> None:
+    """One factor for each product, whose sum of outer products at one step is the derivative by the weights."""
+    model = small_model(cell, num_layers=2)
+    rule = create("kf_rtrl")
+    assert rule.misfits(model) == []
+    step = NetworkStep(model)
+    rule.prepare(step)
+    state, counters = step.split(model.backbone.initial_state(ROWS))
+    moment = Moment(torch.tensor([1, 2, 0]), torch.randn_like(state), counters)
+    seed = torch.randn(1, step.size, dtype=torch.float64)
+    expected = step.pull_weights(moment, [*step.trained[0], *step.trained[1]], seed)[:, 0].sum(0)
+    model.zero_grad()
+    _, *parts = rule.products(moment)
+    rule.add(rule.collect(parts, seed.expand(ROWS, -1)))
+    actual = [weight.grad.flatten() for part in step.trained for weight in part.values()]
+    torch.testing.assert_close(torch.cat(actual), expected)
+
+
+@pytest.mark.parametrize(("cell", "weight"), [("lru", "nu"), ("mgu", "weight_hh"), ("leaky_learned", "log_tau")])
+def test_kronecker_factors_refuse_other_weights(cell: str, weight: str) -> None:
+    (reason,) = create("kf_rtrl").misfits(small_model(cell).to("meta"))
+    assert "follows the weights of products with a whole matrix" in reason
+    assert weight in reason
 
 
 def test_check_says_what_a_rule_cannot_train(command: Callable[..., Done]) -> None:
