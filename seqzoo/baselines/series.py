@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from itertools import product
+from operator import add
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from seqzoo.contracts.batch import Batch, Loss
 from seqzoo.contracts.capabilities import AnswersNumbers
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.network.heads.linear_window import System
 
 WINDOWS = (1, 4, 16, 64)
 """Numbers of last steps that a linear model reads."""
@@ -102,9 +105,11 @@ class LinearWindow(Baseline):
 
     def fit(self, train: Split, validation: Split) -> None:
         windows = [steps for steps in WINDOWS if steps * train.spec.input_size <= MOST_FEATURES] or [1]
-        systems = {steps: _normal_equations(train, steps) for steps in windows}
+        systems = {
+            steps: reduce(add, (_equations(batch, steps, train.spec) for batch in train.batches())) for steps in windows
+        }
         candidates = [
-            (steps, penalty, _solved(*systems[steps], penalty)) for steps, penalty in product(windows, PENALTIES)
+            (steps, penalty, systems[steps].solution(penalty)) for steps, penalty in product(windows, PENALTIES)
         ]
         chosen = validation.best(candidates, lambda candidate: self._of(validation, candidate[0], candidate[2]))
         self.steps, penalty, self.weights = chosen
@@ -156,24 +161,9 @@ def window(batch: Batch, steps: int, spec: DataSpec) -> Tensor:
     return F.pad(at_targets(inputs, batch, spec), (0, 1), value=1.0)
 
 
-def _normal_equations(train: Split, steps: int) -> tuple[Tensor, Tensor, int]:
-    """The sums of products of features with features and with targets, and the number of targets."""
-    squares, products, count = torch.zeros(()), torch.zeros(()), 0
-    for batch in train.batches():
-        features = real_steps(window(batch, steps, train.spec), batch, train.spec)
-        targets = real_steps(batch.required_targets.double(), batch, train.spec)
-        known = ~targets.isnan().any(-1)
-        features, targets = features[known], targets[known]
-        squares, products, count = (
-            squares + features.T @ features,
-            products + features.T @ targets,
-            count + len(targets),
-        )
-    return squares, products, count
-
-
-def _solved(squares: Tensor, products: Tensor, count: int, penalty: float) -> Tensor:
-    """The weights (F, D); the constant is not penalised."""
-    penalties = torch.full((len(squares),), penalty * count, dtype=torch.double)
-    penalties[-1] = 1e-9
-    return torch.linalg.solve(squares + penalties.diag(), products)
+def _equations(batch: Batch, steps: int, spec: DataSpec) -> System:
+    """The normal equations of a batch, without missing targets."""
+    features = real_steps(window(batch, steps, spec), batch, spec)[:, :-1]
+    targets = real_steps(batch.required_targets, batch, spec)
+    known = ~targets.isnan().any(-1)
+    return System.of(features[known], targets[known])

@@ -150,6 +150,20 @@ class ScoresTexts(Protocol):
 
 
 @runtime_checkable
+class Prepares(Protocol):
+    """A task with parameters that are fitted to the data before the first update, and are not trained."""
+
+    def prepare(self, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
+        """Fit them.
+
+        Args:
+            train: batches of the training split.
+            validation: batches of the validation split.
+        """
+        ...
+
+
+@runtime_checkable
 class Calibrates(Protocol):
     """A task with parameters that are fitted on the validation split after training, with the best weights."""
 

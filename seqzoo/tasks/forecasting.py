@@ -53,9 +53,10 @@ class Forecasting(Regression):
         head: "point"; "quantiles" (`QuantileHead`); "mixture" of Gaussians (`MixtureHead`).
         components: number of Gaussians.
         paths: number of forecasts that are drawn from a distribution.
-        linear_window: number of last inputs that a linear model reads, to whose predictions those of the network are
-            added; 0: none. The linear model has a loss of its own, so that the network learns what it leaves, and after
-            training the network's share is chosen on the validation split.
+        linear_window: most last inputs that a linear model reads, to whose predictions those of the network are added;
+            0: none. The linear model is fitted before training, so that the network learns what it leaves; its number
+            of inputs and its penalty are those with the smallest error of forecasts of the validation split. After
+            training, the network's share is chosen in the same way.
 
     Raises:
         ValueError: the targets are not the next values of inputs.
@@ -117,28 +118,47 @@ class Forecasting(Regression):
             self.register_buffer("share", torch.ones(()))
 
     def forward(self, features: Features, batch: Batch) -> Tensor:
-        return self._with_linear(super().forward(features, batch), self._real_inputs(batch))
+        scores = super().forward(features, batch)
+        return scores if self.linear is None else self._added(scores, self.linear(self._real_inputs(batch)))
 
     def _real_inputs(self, batch: Batch) -> Tensor:
         """The inputs, zero at padded steps."""
-        if not batch.padded or self.linear is None:
+        if not batch.padded:
             return batch.inputs
         return batch.inputs.masked_fill(~mask(batch.lengths, batch.inputs.shape[1])[..., None], 0.0)
 
-    def _with_linear(self, scores: Tensor, inputs: Tensor) -> Tensor:
-        """Scores (B, T, P) of the network, to which the predictions of the linear model are added.
-
-        Args:
-            scores: (B, S, P), of the last S steps.
-            inputs: (B, T, I).
-        """
-        if self.linear is None:
-            return scores
-        # it has a loss of its own, so that the network learns what it leaves
-        linear = self.linear(inputs)[:, -scores.shape[1] :].detach()
+    def _added(self, scores: Tensor, linear: Tensor) -> Tensor:
+        """Scores (..., P) of the network, to which the predictions (..., D) of the linear model are added."""
         if self.distribution is None:
             return linear + self.share * scores
         return self.distribution.shifted(scores, linear)
+
+    @torch.no_grad()
+    def prepare(self, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
+        """Fit the linear model."""
+        if self.linear is None:
+            return
+        rows = ((batch.inputs, batch.required_targets, self._known(batch).all(-1)) for batch in train)
+        held_out = [*validation]
+        self.linear.fit(rows, lambda: sum(self._squared_errors(self._linear_forecast(b), b) for b in held_out))
+
+    def _linear_forecast(self, batch: Batch) -> Tensor:
+        """The next values (B, horizon, D) by the linear model alone."""
+        assert self.linear is not None
+        known = self._known_steps(batch.lengths)
+        ahead, window = self._inputs_ahead(batch, known), self.linear.last_inputs(batch.inputs, known)
+        predictions = [self.linear.after(window)]
+        for step in range(1, self.horizon):
+            inputs = self._next_inputs(predictions[-1], ahead[:, step - 1])
+            window = torch.cat([window[:, 1:], inputs[:, None]], 1)
+            predictions.append(self.linear.after(window))
+        return torch.stack(predictions, 1)
+
+    def _squared_errors(self, forecast: Tensor, batch: Batch) -> float:
+        """The sum of the squared errors of a forecast (B, horizon, D); infinity if it is not finite."""
+        targets = self._forecast_steps(batch.required_targets, batch)
+        total = float((forecast - targets).square().masked_fill(targets.isnan(), 0.0).sum())
+        return total if math.isfinite(total) else math.inf
 
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
         if self.distribution is None:
@@ -148,9 +168,6 @@ class Forecasting(Regression):
             losses = self.distribution.loss(at_least_single(scores), batch.required_targets, known)
             steps = known.any(-1)
             total, count = losses.masked_fill(~steps, 0.0).sum(), steps.sum()
-        if self.linear is not None and self.training:
-            of_linear = self._squared_error(self.linear(self._real_inputs(batch)), batch)
-            total = total + of_linear - of_linear.detach()
         return Loss(total, count)
 
     @torch.no_grad()
@@ -162,12 +179,7 @@ class Forecasting(Regression):
 
         def error(share: float) -> float:
             self.share.fill_(share)
-            total = 0.0
-            for batch in batches:
-                targets = self._forecast_steps(batch.required_targets, batch)
-                errors = (self.forecasts(model, batch)[0] - targets).square()
-                total += float(errors.masked_fill(targets.isnan(), 0.0).sum())
-            return total if math.isfinite(total) else math.inf
+            return sum(self._squared_errors(self.forecasts(model, batch)[0], batch) for batch in batches)
 
         self.share.fill_(min(SHARES, key=error))
         return True
@@ -237,7 +249,9 @@ class Forecasting(Regression):
                 inputs = self._next_inputs(predictions[-1], ahead[:, step - 1])
                 outputs, state = model.step(inputs, state)
                 read = torch.cat([read[:, 1:], inputs[:, None]], 1)
-            scores = self._with_linear(self.head(self.dropout(outputs))[:, None], read)[:, 0]
+            scores = self.head(self.dropout(outputs))
+            if self.linear is not None:
+                scores = self._added(scores, self.linear.after(read))
             drawn = scores if self.distribution is None else self.distribution.sample(scores, generator)
             predictions.append(drawn)
         return torch.stack(predictions, 1).unflatten(0, (count, -1))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from seqzoo.contracts.batch import Alignment, Batch, Features, Loss
-from seqzoo.contracts.capabilities import Aligns, Calibrates, Forecasts, Outlook, Report
+from seqzoo.contracts.capabilities import Aligns, Calibrates, Forecasts, Outlook, Prepares, Report
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.network import results
 from seqzoo.network.model import Model
@@ -83,6 +83,14 @@ def _encoded(
         if data.stateful:
             state = features.state
         yield batch, features
+
+
+def prepare(model: Model, data: DataModule) -> None:
+    """Fit what a task fits before the first update, see `Prepares`."""
+    for network in model.networks:
+        if isinstance(network.task, Prepares):
+            splits = (results.batches_of(data, data.batches(split)) for split in ("train", "validation"))
+            network.task.prepare(*splits)
 
 
 @torch.no_grad()

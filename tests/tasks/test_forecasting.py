@@ -21,6 +21,7 @@ from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.metrics import create_metric
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.tasks.forecasting import Forecasting
+from seqzoo.training.evaluation import prepare
 from tests.conftest import Done
 
 SMALL = ("task=forecasting", "data.train_size=4", "data.validation_size=2", "data.test_size=2", "data.steps=20")
@@ -59,18 +60,30 @@ def test_rows_of_different_length() -> None:
     assert [float(text) for text in references[1]] == pytest.approx(batch.targets[1, 8:12, 0].tolist(), rel=1e-6)
 
 
-def test_the_linear_model_learns_alone_and_the_network_what_it_leaves() -> None:
+def test_the_network_learns_what_the_linear_model_leaves() -> None:
     model, batch = model_of(4, "task.linear_window=3")
+    nn.init.normal_(model.task.linear.weight, std=0.2)
     model.train()
-    linear = model.task.linear(batch.inputs)
-    expected = torch.autograd.grad((linear - batch.targets).square().sum(), model.task.linear.weight)[0]
     loss, _ = model.loss(batch, None)
-    loss.total.backward()
-    torch.testing.assert_close(model.task.linear.weight.grad, expected)
-    rest = batch.targets - linear.detach()
+    rest = batch.targets - model.task.linear(batch.inputs)
     outputs = model.encode(batch).outputs
-    torch.testing.assert_close(loss.total.detach(), (model.task.head(outputs) - rest).square().sum().detach())
+    torch.testing.assert_close(loss.total, (model.task.head(outputs) - rest).square().sum())
     torch.testing.assert_close(model.task.readout_rows(model.encode(batch), batch)[1], rest.flatten(0, 1))
+
+
+def test_the_linear_model_is_fitted_to_forecasts_of_the_validation_split() -> None:
+    model, data = seqzoo.build(*SMALL, "task.horizon=4", "task.linear_window=6", "data.train_size=8")
+    task, held_out = model.eval().task, next(data.batches("validation"))
+
+    @torch.no_grad()
+    def error() -> float:
+        return task._squared_errors(task.forecasts(model, held_out)[0], held_out)
+
+    task.share.fill_(0)
+    persistence = error()
+    prepare(model, data)
+    assert error() < 0.5 * persistence
+    torch.testing.assert_close(task._linear_forecast(held_out), task.forecasts(model, held_out)[0])
 
 
 def test_a_linear_model_is_persistence_at_first() -> None:
@@ -102,14 +115,13 @@ class Rest(nn.Module):
 
 def test_padding_has_no_influence_on_a_linear_model() -> None:
     model, batch = model_of(4, "task.linear_window=3")
-    model.train()
-    batch = Batch(batch.inputs.clone(), torch.tensor([20, 12]), batch.targets)
-    model.loss(batch, None)[0].total.backward()
-    expected = model.task.linear.weight.grad.clone()
-    batch.inputs[1, 12:] = torch.nan
-    model.zero_grad()
-    model.loss(batch, None)[0].total.backward()
-    torch.testing.assert_close(model.task.linear.weight.grad, expected)
+    batch = Batch(batch.inputs.clone(), torch.tensor([20, 12]), batch.targets.clone())
+    model.task.prepare([batch], [batch])
+    expected = model.task.linear.weight.clone(), model.scores(batch)[1, :12]
+    batch.inputs[1, 12:] = batch.targets[1, 12:] = torch.nan
+    nn.init.zeros_(model.task.linear.weight)
+    model.task.prepare([batch], [batch])
+    torch.testing.assert_close((model.task.linear.weight, model.scores(batch)[1, :12]), expected)
 
 
 def test_without_targets_a_forecast_begins_after_the_row() -> None:
@@ -229,8 +241,6 @@ def test_missing_targets_are_not_learned() -> None:
         scores = torch.zeros(1, 3, 1, requires_grad=True)
         task.loss(scores, Batch(torch.ones(1, 3, 1), torch.tensor([3]), targets, padded=False)).total.backward()
         assert scores.grad.flatten().tolist() == [-2, 0, -6]
-        if task.linear is not None:
-            assert task.linear.weight.grad.flatten().tolist() == [-4, -4], "persistence predicts 1 at each step"
 
 
 def test_wrong_options_and_data() -> None:
