@@ -11,7 +11,7 @@ from seqzoo.contracts.errors import DataError, listed
 from seqzoo.data.files.base import GivenSplits
 from seqzoo.data.music import Music
 from seqzoo.data.sources.notes import NAMES_OF_SPLITS, SUFFIXES, Piece, read_notes
-from seqzoo.data.sources.packed import members, unpacked_name
+from seqzoo.data.sources.packed import is_archive, members, unpacked_name
 from seqzoo.data.splits import SPLITS, held_out_keys, missing_fractions, parted
 
 
@@ -20,7 +20,7 @@ class MusicFiles(GivenSplits, Music):
     """Frames of 88 notes, see `Music` and `seqzoo.data.sources.notes.read_notes`.
 
     Args:
-        train: a file, or a folder or zip archive of files; files below it in folders that are named as splits (train,
+        train: a file, or a folder or an archive of files; files below it in folders that are named as splits (train,
             valid, test) belong to these.
         validation: as train, of which the validation split is read if there is one; None: the validation split of
             `train` or, without one, pieces that are held out of it.
@@ -80,7 +80,7 @@ class MusicFiles(GivenSplits, Music):
             yield from ((str(path), path.relative_to(folder).parent) for path in files)
             return
         path = self.path(name)
-        inside = [member for member in members(path) if _has_notes(member)] if path.endswith(".zip") else []
+        inside = [member for member in members(path) if _has_notes(member)] if is_archive(path) else []
         if inside:
             yield from ((f"{path}::{member}", PurePath(member).parent) for member in inside)
         else:
@@ -89,6 +89,6 @@ class MusicFiles(GivenSplits, Music):
 
 def _has_notes(name: str) -> bool:
     """Whether a file is one of notes by its name, and not one that a system hides."""
-    if name.endswith(".zip") or PurePath(name).name.startswith("."):
+    if is_archive(name) or PurePath(name).name.startswith("."):
         return False
     return PurePath(unpacked_name(name)).suffix.lower() in SUFFIXES

@@ -125,7 +125,7 @@ def locate_all(
     Args:
         pattern: with a star for the label; a second star, in the last part, matches any text. Or a folder, which stands
             for all files in its folders or, if it has none, for its own files. Also within an archive:
-            "names.zip::names/*.txt".
+            "names.tar.gz::names/*.txt".
 
     Returns:
         The pattern with its folder, and the paths by what the first star stands for, in alphabetical order.

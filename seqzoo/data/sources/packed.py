@@ -1,5 +1,5 @@
-"""Reading bytes of plain and compressed files (.gz, .xz, .bz2, .zst) and of members of zip archives, as in
-`fra-eng.zip::fra.txt`.
+"""Reading bytes of plain and compressed files (.gz, .xz, .bz2, .zst) and of members of archives (.zip, and .tar with or
+without compression), as in `fra-eng.zip::fra.txt`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,14 @@ import bz2
 import gzip
 import io
 import lzma
+import shutil
+import tarfile
+import tempfile
 import zipfile
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,10 +47,13 @@ OPENERS: dict[str, Callable[..., Any]] = {
 }
 """The suffixes of compressed files, and what opens them."""
 
+ARCHIVES = (".zip", ".tar", ".tgz", *(f".tar{suffix}" for suffix in OPENERS))
+"""The suffixes of archives."""
+
 
 @contextmanager
 def open_bytes(path: str) -> Iterator[IO[bytes]]:
-    """Open a file to be read piece by piece; compressed files and members of .zip archives are decompressed.
+    """Open a file to be read piece by piece; compressed files and members of archives are decompressed.
 
     Raises:
         DataError: the file cannot be read or decompressed; also while it is read.
@@ -70,22 +78,27 @@ def unpacked_name(path: str) -> str:
         DataError: as `open_bytes`.
     """
     archive, _, member = path.partition("::")
-    if not archive.endswith(".zip"):
+    if not is_archive(archive):
         return archive.removesuffix(_suffix(archive))
     if member:
         return member
-    with _as_data_errors(path), zipfile.ZipFile(archive) as opened:
-        return _member_of(opened, archive, member)
+    with _as_data_errors(path):
+        return _member_of(_archive(archive), archive, member)
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file is an archive, by its name."""
+    return path.endswith(ARCHIVES)
 
 
 def members(archive: str) -> list[str]:
-    """The names of the files in a zip archive.
+    """The names of the files in an archive, in alphabetical order.
 
     Raises:
         DataError: it cannot be read.
     """
-    with _as_data_errors(archive), zipfile.ZipFile(archive) as opened:
-        return sorted(name for name in opened.namelist() if not name.endswith("/"))
+    with _as_data_errors(archive):
+        return sorted(_archive(archive).names())
 
 
 def _suffix(path: str) -> str:
@@ -96,27 +109,111 @@ def _suffix(path: str) -> str:
 def _opened(path: str, stack: ExitStack) -> tuple[Any, int | None]:
     """The decompressed file, and its compressed size; None where it is not compressed."""
     archive, _, member = path.partition("::")
-    if archive.endswith(".zip"):
-        opened = stack.enter_context(zipfile.ZipFile(archive))
-        name = _member_of(opened, archive, member)
-        return stack.enter_context(opened.open(name)), opened.getinfo(name).compress_size
+    if is_archive(archive):
+        opened = _archive(archive)
+        file, size = opened.open(_member_of(opened, archive, member))
+        return stack.enter_context(file), size
     suffix = _suffix(archive)
     if not suffix:
         return stack.enter_context(Path(archive).open("rb")), None
     return stack.enter_context(OPENERS[suffix](archive, "rb")), Path(archive).stat().st_size
 
 
-def _member_of(opened: zipfile.ZipFile, archive: str, member: str) -> str:
-    names = [name for name in opened.namelist() if not name.endswith("/")]
+def _member_of(opened: Archive, archive: str, member: str) -> str:
+    names = opened.names()
     if not names:
         raise DataError(f"{archive} has no files: give another archive")
     if not member and len(names) == 1:
         return names[0]
     if not member:
         raise DataError(f"{archive} has several files: give one, as in {archive}::{names[-1]}{closest('', names)}")
-    if member not in names:
+    if not opened.has(member):
         raise DataError(f"{archive} has no file {member!r}{closest(member, names)}")
     return member
+
+
+def _archive(path: str) -> Archive:
+    """An archive, which stays open for the next member: its contents are listed, or decompressed, only once."""
+    status = Path(path).stat()
+    return _opened_archive(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _opened_archive(path: str, *state: int) -> Archive:
+    return ZipArchive(path) if path.endswith(".zip") else TarArchive(path)
+
+
+class Archive:
+    """An open archive, which is closed when it is no longer in use."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The names of its files, in their order."""
+
+    @abstractmethod
+    def has(self, name: str) -> bool:
+        """Whether it has a file of this name."""
+
+    @abstractmethod
+    def open(self, name: str) -> tuple[IO[bytes], int]:
+        """A file, and the number of bytes that it may take of the archive."""
+
+
+class ZipArchive(Archive):
+    """A zip archive.
+
+    Args:
+        path: of the archive.
+    """
+
+    def __init__(self, path: str):
+        self.archive = zipfile.ZipFile(path)  # closes itself
+
+    def names(self) -> list[str]:
+        return [name for name in self.archive.namelist() if not name.endswith("/")]
+
+    def has(self, name: str) -> bool:
+        return name in self.archive.NameToInfo
+
+    def open(self, name: str) -> tuple[IO[bytes], int]:
+        return self.archive.open(name), self.archive.getinfo(name).compress_size
+
+
+class TarArchive(Archive):
+    """A tar archive, decompressed in a temporary file. Links are left out, and nothing is extracted.
+
+    Args:
+        path: of the archive.
+    """
+
+    def __init__(self, path: str):
+        self.size = Path(path).stat().st_size
+        suffix = ".gz" if path.endswith(".tgz") else _suffix(path)
+        self.file: IO[bytes]
+        if suffix:
+            self.file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __del__)
+            with OPENERS[suffix](path, "rb") as packed:
+                shutil.copyfileobj(io.BufferedReader(_Checked(path, packed, self.size), PIECE), self.file, PIECE)
+            self.file.seek(0)
+        else:
+            self.file = Path(path).open("rb")  # noqa: SIM115
+        self.archive = tarfile.open(fileobj=self.file, mode="r:")  # noqa: SIM115
+        self.members = {member.name.removeprefix("./"): member for member in self.archive if member.isfile()}
+
+    def names(self) -> list[str]:
+        return [*self.members]
+
+    def has(self, name: str) -> bool:
+        return name in self.members
+
+    def open(self, name: str) -> tuple[IO[bytes], int]:
+        file = self.archive.extractfile(self.members[name])
+        assert file is not None, "it is a file"
+        return file, self.size
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):  # it could be opened
+            self.file.close()
 
 
 class _Checked(io.RawIOBase):

@@ -1,6 +1,6 @@
 """Reading text files as lines, rows and pairs. Errors are reported with the file and the line number.
 
-A path may name a compressed file, or a file in a zip archive: `fra-eng.zip::fra.txt`.
+A path may name a compressed file, or a file in an archive: `fra-eng.zip::fra.txt`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -234,6 +235,9 @@ def test_a_folder_or_a_file_per_class(tmp_path: Path) -> None:
     assert read(str(tmp_path / "reviews/*/*.txt"))[0] == documents
     lines, _ = read(str(tmp_path / "names"))
     assert lines == [("I did not like it at all", "neg"), ("The end.", "neg"), ("fine", "pos"), ("The end.", "pos")]
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "names", "names")
+    assert read(str(tmp_path / "a.tar.gz::names/*.txt"))[0] == lines
     packed, remarks = read(str(tmp_path / "a.zip::names/*.txt"))
     assert packed == lines
     assert remarks == ["*.txt: one text per line, labels are names of files: neg, pos (2 classes)"]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.sources import packed, reading
-from seqzoo.data.sources.packed import read_bytes
+from seqzoo.data.sources.packed import members, read_bytes, unpacked_name
 from seqzoo.data.sources.reading import (
     check_characters,
     parse_json,
@@ -114,7 +116,49 @@ def test_a_long_line_is_put_together_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(read_pieces(path)) == [f"{line}\n", "end"]
 
 
-@pytest.mark.parametrize("name", ["a.gz", "a.xz", "a.zip", "a.zip::a.txt"])
+@pytest.mark.parametrize("suffix", ["tar", "tgz", "tar.gz", "tar.xz", "tar.bz2"])
+def test_files_in_tar_archives(tmp_path: Path, suffix: str) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.txt", f"text {name}")
+    (tmp_path / "link.txt").symlink_to("/etc/hostname")
+    path = tmp_path / f"a.{suffix}"
+    with tarfile.open(path, f"w:{suffix.removeprefix('tar').removeprefix('.').replace('tgz', 'gz')}") as archive:
+        archive.add(tmp_path / "a.txt", "./in/a.txt")
+        archive.add(tmp_path / "b.txt", "in/b.txt")
+        archive.add(tmp_path / "link.txt", "in/link.txt")
+    assert members(str(path)) == ["in/a.txt", "in/b.txt"], "links are left out"
+    assert [read_text(f"{path}::in/{name}.txt") for name in ("b", "a", "b")] == ["text b", "text a", "text b"]
+    assert unpacked_name(f"{path}::in/b.txt") == "in/b.txt"
+    with pytest.raises(DataError, match=r"has several files: give one, as in .*::in/b.txt"):
+        read_text(str(path))
+    with pytest.raises(DataError, match=r"has no file 'in/link.txt'. .*in/a.txt"):
+        read_text(f"{path}::in/link.txt")
+
+
+def test_a_tar_archive_of_one_file_and_damaged_ones(tmp_path: Path) -> None:
+    write(tmp_path / "a.txt", "text")
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(tmp_path / "a.txt", "a.txt")
+    assert read_text(str(path)) == "text"
+    assert unpacked_name(str(path)) == "a.txt"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"a.tar.gz cannot be read \(.*\): is it complete"):
+        read_text(str(path))
+    (tmp_path / "b.tar").write_bytes(b"text" * 200)
+    with pytest.raises(DataError, match=r"b.tar cannot be read"):
+        members(str(tmp_path / "b.tar"))
+
+
+def test_an_archive_is_listed_again_after_it_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    for text in ("one", "another"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.txt", text)
+        assert read_text(str(path)) == text
+
+
+@pytest.mark.parametrize("name", ["a.gz", "a.xz", "a.zip", "a.zip::a.txt", "a.tar.gz", "a.tar.xz::a.txt"])
 def test_what_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(packed, "UNCHECKED", 2**12)
     content = bytes(2**20)
@@ -122,9 +166,14 @@ def test_what_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         archive.writestr("a.txt", content)
     (tmp_path / "a.gz").write_bytes(gzip.compress(content))
     (tmp_path / "a.xz").write_bytes(lzma.compress(content))
+    for kind in ("gz", "xz"):
+        with tarfile.open(tmp_path / f"a.tar.{kind}", f"w:{kind}") as packed_files:
+            member = tarfile.TarInfo("a.txt")
+            member.size = len(content)
+            packed_files.addfile(member, io.BytesIO(content))
     with pytest.raises(DataError, match=r"expands to more than [0-9,]+ bytes, 100 times its size"):
         read_bytes(str(tmp_path / name))
-    monkeypatch.setattr(packed, "UNCHECKED", 2**20)
+    monkeypatch.setattr(packed, "UNCHECKED", 2**21)
     assert read_bytes(str(tmp_path / name)) == content
 
 
