@@ -3,11 +3,12 @@
 python scripts/own_files.py                              # all sets, three seeds -> results/own_files.csv
 python scripts/own_files.py --sets trec,names --seeds 0  # a part; rows of the same set, seed and ablation are replaced
 python scripts/own_files.py --sets trec --without head   # the same without a rule of the recipe
+python scripts/own_files.py --page                       # only writes docs/OWN_FILES.md from the rows
 
 Each run is one row: the network's score on the test split beside the best baseline's, the CPU time of the whole
-command, and what the recipe chose. The constants of the recipe were chosen on the sets whose use is "tuning"; the
-others were not looked at before. The series are made up; other data are read from SEQZOO_DATA, and rewritten as tables
-in --work.
+command, and what the recipe chose. The page is written anew after each. The constants of the recipe were chosen on the
+sets whose use is "tuning"; the others were not looked at before. The series are made up; other data are read from
+SEQZOO_DATA, and rewritten as tables in --work.
 """
 
 from __future__ import annotations
@@ -25,18 +26,48 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import NamedTuple
 
 from seqzoo.analysis.result_tables import read_table, write_table
 from seqzoo.configuration.rules import Rules
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "own_files.csv"
+REPOSITORY = Path(__file__).resolve().parents[1]
+RESULTS, PAGE = REPOSITORY / "results" / "own_files.csv", REPOSITORY / "docs" / "OWN_FILES.md"
 DATA = Path(os.environ.get("SEQZOO_DATA", "~/.cache/seqzoo")).expanduser()
 COLUMNS = (
     "set", "use", "seed", "without", "metric", "network", "baseline", "baseline_name", "cpu_seconds",
     "chosen", "device", "command", "commit", "date",
 )  # fmt: skip
 KEY = ("set", "seed", "without")
+LOWER_IS_BETTER = ("loss_nats", "nrmse")
+HEADER = """# Your own files, measured
+
+`python scripts/own_files.py` measures `results/own_files.csv` and writes this page. Each set is read as if it were a
+user's own, by the plain command without any option of the model; the recipe chooses the rest. The numbers of the
+[rules](../seqzoo/configuration/rules.py) were chosen on the sets for "tuning"; those that were "held out" had not been
+looked at before. The series are made up by the script. The table has the commit and the command of each run.
+
+## Scores on the test split
+
+`loss_nats` and `nrmse` are better when they are lower. The CPU time is that of the whole command, with the baselines.
+
+| set | use | score | network | best baseline | | CPU seconds | runs |
+|---|---|---|---:|---:|---|---:|---:|
+"""
+CHOICES = """
+## What the recipe chose
+
+"""
+ABLATION = """
+## Without a rule
+
+A rule is left out by its name (`--without`). The others choose as before, as far as they do not depend on it.
+
+| set | rule | score | with it | without it |
+|---|---|---|---:|---:|
+"""
+Row = dict[str, str]
 Example = tuple[str, str]
 """A text and its label."""
 
@@ -350,6 +381,39 @@ def run(name: str, seed: int, without: str, work: Path) -> dict[str, object]:
     }  # fmt: skip
 
 
+def page(rows: Sequence[Row]) -> str:
+    """The page of these rows."""
+    complete = [row for row in rows if row["without"] == "none"]
+    by_set = {
+        name: [row for row in complete if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)
+    }
+    by_set = {name: of_set for name, of_set in by_set.items() if of_set}
+    scores = "".join(score_line(of_set) for of_set in by_set.values())
+    choices = "".join(f"- {name}: `{of_set[0]['chosen']}`\n" for name, of_set in by_set.items())
+    runs = {(row["set"], row["seed"]): row for row in complete}
+    pairs = [(row, runs.get((row["set"], row["seed"]))) for row in rows if row["without"] != "none"]
+    ablation = "".join(ablation_line(row, whole) for row, whole in pairs if whole is not None)
+    return HEADER + scores + CHOICES + choices + (ABLATION + ablation if ablation else "")
+
+
+def score_line(rows: Sequence[Row]) -> str:
+    """The line of a set: means over its runs, the better one in bold."""
+    first = rows[0]
+    network, baseline = (mean(float(row[column]) for row in rows) for column in ("network", "baseline"))
+    better = (network < baseline) == (first["metric"] in LOWER_IS_BETTER) and network != baseline
+    written = [f"{network:.4g}", f"{baseline:.4g}"]
+    written[0 if better else 1] = f"**{written[0 if better else 1]}**"
+    seconds = f"{mean(float(row['cpu_seconds']) for row in rows):,.0f}"
+    fields = first["set"], first["use"], first["metric"], *written, first["baseline_name"], seconds, str(len(rows))
+    return f"| {' | '.join(fields)} |\n"
+
+
+def ablation_line(row: Row, whole: Row) -> str:
+    """The line of a run without a rule, beside the same run with it."""
+    scores = (f"{float(each['network']):.4g}" for each in (whole, row))
+    return f"| {' | '.join((row['set'], row['without'], row['metric'], *scores))} |\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sets", default=",".join(SETS), help="names separated by commas; default: all")
@@ -358,7 +422,11 @@ def main() -> None:
         "--without", choices=("none", *Rules.names), default="none", help="a rule of the recipe to leave out"
     )
     parser.add_argument("--work", type=Path, default=Path("runs/own_files"), help="folder of the files and the runs")
+    parser.add_argument("--page", action="store_true", help="only write the page")
     arguments = parser.parse_args()
+    if arguments.page:
+        PAGE.write_text(page(read_table(RESULTS)), encoding="utf-8")
+        return
     for name in arguments.sets.split(","):
         if name not in SETS:
             parser.error(f"there is no set {name}. There are: {', '.join(SETS)}")
@@ -369,6 +437,7 @@ def main() -> None:
             new = {column: str(row[column]) for column in COLUMNS}
             table_rows[tuple(new[key] for key in KEY)] = new
             write_table(RESULTS, COLUMNS, (table_rows[key] for key in sorted(table_rows)))
+            PAGE.write_text(page(read_table(RESULTS)), encoding="utf-8")
             scores = f"{row['metric']} {row['network']}, baseline {row['baseline']}"
             print(f"{name} seed {seed}: {scores}, {row['cpu_seconds']} CPU seconds")
 

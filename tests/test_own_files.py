@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from seqzoo.configuration.rules import Rules
+
 
 @pytest.fixture
 def script(load_script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -53,3 +55,30 @@ def test_a_made_up_series_depends_on_the_seed_alone(script: ModuleType, tmp_path
         header, *lines = texts[0].splitlines()
         assert len(lines) == steps
         assert {line.count(",") for line in lines} == {header.count(",")}
+
+
+def test_the_page_has_all_rows(load_script: Callable[[str], ModuleType]) -> None:
+    script = load_script("own_files")
+    rows = script.read_table(script.RESULTS)
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(rows), "run python scripts/own_files.py --page"
+
+
+def test_the_page_compares_runs_without_a_rule(script: ModuleType) -> None:
+    row = {
+        "set": "trec", "use": "tuning", "seed": "0", "without": "none", "metric": "accuracy", "network": "0.9",
+        "baseline": "0.8", "baseline_name": "n-grams", "cpu_seconds": "60", "chosen": "task.ngrams=2",
+    }  # fmt: skip
+    text = script.page([row, {**row, "seed": "1", "network": "0.8"}, {**row, "without": "head", "network": "0.7"}])
+    assert "| trec | tuning | accuracy | **0.85** | 0.8 | n-grams | 60 | 2 |\n" in text
+    assert "- trec: `task.ngrams=2`\n" in text
+    assert "| trec | head | accuracy | 0.9 | 0.7 |\n" in text
+    lower = script.page([{**row, "metric": "nrmse"}])
+    assert "| 0.9 | **0.8** |" in lower
+    assert "Without a rule" not in lower
+
+
+def test_every_rule_can_be_left_out_by_its_name() -> None:
+    kinds = [Rules, *Rules.__subclasses__()]
+    for name in Rules.names:
+        assert callable(getattr(Rules, name))
+    assert all(set(kind.names) <= set(Rules.names) for kind in kinds), "--without takes the names of Rules"
