@@ -356,9 +356,9 @@ class TaggingRules(Rules):
     """A tag for each token.
 
     Attributes:
-        epochs_of_texts: training steps -> maximum number of epochs for texts. While the linear tagger learned slowly,
-            validation was still improving after 8 epochs of 60,000, 100,000 and 120,000 steps, and 8 of 200,000 gave
-            94.6 % of English parts of speech; now 3 give 95.0.
+        batch_sizes: 16 sentences per batch and 8 epochs give 92.8 % of Chinese parts of speech, 32 and 12 epochs 92.7.
+        epochs_of_texts: training steps -> maximum number of epochs for texts. 100,000 steps are learned best after six
+            epochs, 200,000 give 95.0 % of English parts of speech after three.
         neighbours: words on each side that a linear tagger beside the network reads.
         letters: characters per token from which on its spelling is read: tokens are words, not single characters.
     """
@@ -367,7 +367,8 @@ class TaggingRules(Rules):
     widths = ((20_000, 64), (1_000_000, 128), (ANY, 256))
     word_dropout = 0.5
     dropouts = ((20_000, 0.33), (100_000, 0.3), (1_000_000, 0.2), (ANY, 0.1))
-    epochs_of_texts: ClassVar[Table] = ((30_000, 30), (80_000, 20), (150_000, 12), (ANY, 3))
+    batch_sizes = ((500, 8), (20_000, 16), (200_000, 32), (ANY, 64))
+    epochs_of_texts: ClassVar[Table] = ((30_000, 30), (80_000, 14), (150_000, 8), (ANY, 3))
     neighbours: ClassVar[int] = 2
     letters: ClassVar[float] = 1.25
 

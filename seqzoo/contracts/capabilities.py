@@ -150,10 +150,10 @@ class ScoresTexts(Protocol):
 
 
 @runtime_checkable
-class Prepares(Protocol):
+class FitsBeforehand(Protocol):
     """A task with parameters that are fitted to the data before the first update, and are not trained."""
 
-    def prepare(self, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
+    def fit_beforehand(self, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
         """Fit them.
 
         Args:

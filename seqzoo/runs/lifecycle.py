@@ -43,7 +43,7 @@ from seqzoo.training.device import (
     seed_everything,
     select_device,
 )
-from seqzoo.training.evaluation import evaluate, prepare
+from seqzoo.training.evaluation import evaluate, fit_beforehand
 from seqzoo.training.interrupt import Stopped
 from seqzoo.training.loop import fit
 from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
@@ -204,7 +204,7 @@ def _train(
         raise ConfigError(mistakes)
     if checkpoint is None:
         model.load_pretrained()
-        prepare(model, data)
+        fit_beforehand(model, data)
     threads = _set_threads(settings.threads, model, data, checkpoint)
     total_steps = count_updates(data, settings)
     session = Session(model, settings, device, total_steps, experiment.budget.seconds, rule, unit=data.unit)

@@ -134,7 +134,7 @@ class Forecasting(Regression):
         return self.distribution.shifted(scores, linear)
 
     @torch.no_grad()
-    def prepare(self, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
+    def fit_beforehand(self, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
         """Fit the linear model."""
         if self.linear is None:
             return

@@ -190,7 +190,7 @@ class Tagging(Task):
                     score.add(answer, reference)
         best = max(measured.values(), key=SpanF1.compute)
         enough = best.compute() - best.standard_error()
-        self.fitted_penalty.fill_(next(p for p, score in measured.items() if score.compute() >= enough))
+        self.fitted_penalty.fill_(next((p for p, score in measured.items() if score.compute() >= enough), 0.0))
         return True
 
     def _normalised(self, scores: Tensor) -> Tensor:

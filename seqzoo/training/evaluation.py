@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from seqzoo.contracts.batch import Alignment, Batch, Features, Loss
-from seqzoo.contracts.capabilities import Aligns, Calibrates, Forecasts, Outlook, Prepares, Report
+from seqzoo.contracts.capabilities import Aligns, Calibrates, FitsBeforehand, Forecasts, Outlook, Report
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.network import results
 from seqzoo.network.model import Model
@@ -85,12 +85,12 @@ def _encoded(
         yield batch, features
 
 
-def prepare(model: Model, data: DataModule) -> None:
-    """Fit what a task fits before the first update, see `Prepares`."""
+def fit_beforehand(model: Model, data: DataModule) -> None:
+    """Fit what a task fits before the first update, see `FitsBeforehand`."""
     for network in model.networks:
-        if isinstance(network.task, Prepares):
+        if isinstance(network.task, FitsBeforehand):
             splits = (results.batches_of(data, data.batches(split)) for split in ("train", "validation"))
-            network.task.prepare(*splits)
+            network.task.fit_beforehand(*splits)
 
 
 @torch.no_grad()

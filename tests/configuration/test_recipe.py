@@ -277,7 +277,7 @@ def test_small_sets_of_tags_are_read_more_often_and_words_by_their_letters(tmp_p
         path.write_text(f"{word}\tA\n{word}\tB\n\n" * sentences, encoding="utf-8")
         config, _ = chosen("task=tagging", "data=tagging_files", f"data.train={path}", "data.validation_fraction=0.01")
         settings.append((config.training.epochs, config.choices["encoder"]))
-    assert settings == [(30, "tokens"), (30, "words_and_characters"), (20, "words_and_characters")]
+    assert settings == [(30, "tokens"), (30, "words_and_characters"), (14, "words_and_characters")]
 
 
 def test_a_new_kind_of_data_is_one_class_and_an_unknown_one_has_the_general_rules() -> None:

@@ -21,7 +21,7 @@ from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.metrics import create_metric
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.tasks.forecasting import Forecasting
-from seqzoo.training.evaluation import prepare
+from seqzoo.training.evaluation import fit_beforehand
 from tests.conftest import Done
 
 SMALL = ("task=forecasting", "data.train_size=4", "data.validation_size=2", "data.test_size=2", "data.steps=20")
@@ -81,7 +81,7 @@ def test_the_linear_model_is_fitted_to_forecasts_of_the_validation_split() -> No
 
     task.share.fill_(0)
     persistence = error()
-    prepare(model, data)
+    fit_beforehand(model, data)
     assert error() < 0.5 * persistence
     torch.testing.assert_close(task._linear_forecast(held_out), task.forecasts(model, held_out)[0])
 
@@ -116,11 +116,11 @@ class Rest(nn.Module):
 def test_padding_has_no_influence_on_a_linear_model() -> None:
     model, batch = model_of(4, "task.linear_window=3")
     batch = Batch(batch.inputs.clone(), torch.tensor([20, 12]), batch.targets.clone())
-    model.task.prepare([batch], [batch])
+    model.task.fit_beforehand([batch], [batch])
     expected = model.task.linear.weight.clone(), model.scores(batch)[1, :12]
     batch.inputs[1, 12:] = batch.targets[1, 12:] = torch.nan
     nn.init.zeros_(model.task.linear.weight)
-    model.task.prepare([batch], [batch])
+    model.task.fit_beforehand([batch], [batch])
     torch.testing.assert_close((model.task.linear.weight, model.scores(batch)[1, :12]), expected)
 
 
