@@ -20,6 +20,7 @@ from seqzoo.contracts.spec import Channels, DataSpec
 from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.metrics import create_metric
 from seqzoo.network.network_ensemble import Ensemble
+from seqzoo.runs import lifecycle as runs
 from seqzoo.tasks.forecasting import Forecasting
 from seqzoo.training.evaluation import fit_beforehand
 from tests.conftest import Done
@@ -111,6 +112,13 @@ class Rest(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return next(self.values)
+
+
+def test_a_run_fits_its_linear_model(tmp_path: Path) -> None:
+    options = ("debug=tiny", "task.horizon=4", "task.linear_window=6", "data.train_size=8")
+    runs.start(seqzoo.compose(*SMALL, *options), tmp_path)
+    weight = seqzoo.load(tmp_path).model.task.linear.weight.flatten()
+    assert weight.tolist() != [0, 0, 0, 0, 0, 1], "persistence, before it is fitted"
 
 
 def test_padding_has_no_influence_on_a_linear_model() -> None:
