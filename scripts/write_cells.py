@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))  # the equations in NumPy are part of the tests
 
 from seqzoo.analysis.catalogue import CellInfo, cell_info  # noqa: E402
+from seqzoo.analysis.language_levels import highest_level  # noqa: E402
 from seqzoo.analysis.result_tables import read_table, write_table  # noqa: E402
 from seqzoo.analysis.testing import CHECKS, Verdict, check_equation, verdict  # noqa: E402
 from seqzoo.configuration.building import cell_factory  # noqa: E402
@@ -31,10 +32,11 @@ from seqzoo.runs.provenance import hardware  # noqa: E402
 from tests.contracts.steps import STEPS  # noqa: E402
 
 PAGE, SPEED = REPOSITORY / "docs" / "CELLS.md", REPOSITORY / "results" / "cells_speed.csv"
+SOLVED = REPOSITORY / "results" / "languages.csv"
 SPEED_COLUMNS = ("cell", "times", "device", "threads", "torch")
 BATCH, LENGTH, WIDTH, ROUNDS = 32, 100, 128, 9
 MARKS = ("engines", "equation", *CHECKS)
-COLUMNS = ("cell", "paper", "states", "parameters", "parallel in time", *MARKS, "time")
+COLUMNS = ("cell", "paper", "states", "parameters", "parallel in time", *MARKS, "solves", "time")
 HEADER = """# Cells
 
 `python scripts/write_cells.py` writes this page. Each mark is the result of a check in `seqzoo/analysis/testing.py`;
@@ -72,10 +74,14 @@ def _mark(result: Verdict) -> str:
 
 def page(marks: dict[str, dict[str, str]]) -> str:
     """docs/CELLS.md from marks, the catalogue and the table of speeds."""
-    speeds = read_speeds()
+    speeds, solved = read_speeds(), read_solved()
     devices = sorted({f"{row['device']}, {row['threads']} thread, torch {row['torch']}" for row in speeds.values()})
     lines = [HEADER.rstrip()]
     lines += [f"| {name} | {_first_sentence(check)} |" for name, check in CHECKS.items()]
+    lines.append(
+        "| solves | the highest level of the Chomsky hierarchy of which the cell learns all languages, and those of "
+        "the levels below (`seqzoo languages`, by `scripts/measure_languages.py`); empty: not measured |"
+    )
     lines.append(
         f"| time | CPU time of forward and backward passes over {LENGTH} steps, batch {BATCH}, input and hidden "
         f"size {WIDTH}, as a multiple of `nn.LSTM` in the same process ({'; '.join(devices) or 'not measured'}) |"
@@ -87,7 +93,7 @@ def page(marks: dict[str, dict[str, str]]) -> str:
     ]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for name in names("cell"):
-        row = _row(cell_info(name), speeds.get(name, {}).get("times", ""))
+        row = _row(cell_info(name), highest_level(solved.get(name, {})), speeds.get(name, {}).get("times", ""))
         lines.append("| " + " | ".join({**row, **marks.get(name, {})}.get(column, "") for column in COLUMNS) + " |")
     return "\n".join(lines) + "\n"
 
@@ -97,15 +103,25 @@ def _first_sentence(check: Callable) -> str:
     return text[0].lower() + text[1:] if text[1].islower() or text[1] == " " else text
 
 
-def _row(cell: CellInfo, times: str) -> dict[str, str]:
+def _row(cell: CellInfo, solves: str, times: str) -> dict[str, str]:
     return {
         "cell": f"`{cell.name}`",
         "paper": f"[{cell.paper.citation}]({cell.paper.link})",
         "states": " ".join(f"{cell.states.count(state)} x {state}" for state in dict.fromkeys(cell.states)),
         "parameters": f"{cell.parameters:,}{'' if cell.trains_recurrence else '°'}",
         "parallel in time": "yes" if cell.parallel_in_time else "",
+        "solves": solves,
         "time": times,
     }
+
+
+def read_solved() -> dict[str, dict[str, bool]]:
+    """For each cell, whether it solves each language that it was trained on, with the best seed."""
+    solved: dict[str, dict[str, bool]] = {}
+    for row in read_table(SOLVED):
+        of_cell = solved.setdefault(row["cell"], {})
+        of_cell[row["language"]] = of_cell.get(row["language"], False) or row["solved"] == "yes"
+    return solved
 
 
 def read_speeds() -> dict[str, dict[str, str]]:

@@ -40,6 +40,16 @@ def test_the_marks_are_up_to_date(script: ModuleType) -> None:
     assert read_marks(script) == script.measure_marks(), "run python scripts/write_cells.py"
 
 
+def test_the_best_seed_of_a_language_counts(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "SOLVED", tmp_path / "languages.csv")
+    assert script.read_solved() == {}
+    rows = ["gru,s3,0,no", "gru,s3,1,yes", "gru,s3,2,no", "lru,s3,0,no", "gru,a5,0,no"]
+    script.SOLVED.write_text("\n".join(["cell,language,seed,solved", *rows]))
+    assert script.read_solved() == {"gru": {"s3": True, "a5": False}, "lru": {"s3": False}}
+
+
 def test_the_speeds_are_of_these_cells(script: ModuleType) -> None:
     speeds = script.read_speeds()
     assert set(speeds) == set(names("cell")), "run python scripts/write_cells.py --speed"
