@@ -55,6 +55,7 @@ from seqzoo.metrics import MetricName, create_metric
 from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.training.device import check_precision, select_device
+from seqzoo.training.recurrent_weights import recurrent_matrices
 from seqzoo.training.settings import Training
 
 
@@ -97,7 +98,8 @@ def _check_whole(experiment: Experiment) -> list[str]:
         if experiment.budget.width is not None:
             check_width(experiment, experiment.budget.width[0])
         planned = outline(experiment)
-        return _check_machine(experiment, planned.cost) or _check_rule_early(experiment, planned)
+        mistakes = _check_recurrent_weights(experiment, planned.model)
+        return mistakes or _check_machine(experiment, planned.cost) or _check_rule_early(experiment, planned)
     except ConfigError as error:
         return error.mistakes
 
@@ -270,6 +272,19 @@ def check_rule(experiment: Experiment, model: Model, data: DataModule) -> list[s
         "lower backbone.hidden_size or data.batch_size, or choose a diagonal cell, such as cell=lru, or learning=snap1"
     )
     return [f"{name} needs {sizes}, and {has}: {advice}"]
+
+
+def _check_recurrent_weights(experiment: Experiment, model: Model) -> list[str]:
+    """Error messages about options of training that act on hidden-to-hidden matrices which a model does not have."""
+    training, cell = experiment.training, f"cell={experiment.choices.get('cell')}"
+    asked = {name: getattr(training, name) for name in ("recurrent_l1", "recurrent_l2", "recurrent_norm")}
+    if recurrent_matrices(model):
+        return []
+    return [
+        f"training.{name}={value} acts on hidden-to-hidden matrices, which {cell} does not have: leave it out"
+        for name, value in asked.items()
+        if value
+    ]
 
 
 def _check_rule_early(experiment: Experiment, planned: Outline) -> list[str]:

@@ -24,6 +24,7 @@ from seqzoo.training.averaging import Averaging
 from seqzoo.training.device import autocast
 from seqzoo.training.optimizer import Schedule, build_optimizer, restore_optimizer
 from seqzoo.training.record.checkpoint import check_form, mapping, unstorable
+from seqzoo.training.recurrent_weights import RecurrentWeights
 from seqzoo.training.settings import Training, out_of_range
 
 
@@ -144,6 +145,7 @@ class Session:
         self.optimizer = build_optimizer(self.model, self.settings)
         self.schedule = Schedule(self.settings, self.total_steps)
         self.averaging = Averaging(self.model, self.settings)
+        self.recurrent_weights = RecurrentWeights(self.model, self.settings)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings.precision == "fp16")
         self.objective = Objective(
             self.model, partial(autocast, self.settings.precision, self.device), self.scaler.scale

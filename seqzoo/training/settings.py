@@ -49,6 +49,9 @@ class Training:
     nonmonotone: int
     clip_norm: float | None
     clip_value: float | None
+    recurrent_l1: float
+    recurrent_l2: float
+    recurrent_norm: float | None
     accumulate: int
     patience: int | None
     keep: Literal["best", "last"]
@@ -72,7 +75,7 @@ class Training:
 AT_LEAST = {
     "epochs": 1, "steps": 1, "accumulate": 1, "patience": 1, "validate_every": 1, "log_every": 1, "threads": 1,
     "warmup_steps": 0, "plateau_patience": 0, "weight_decay": 0, "learning_rate": 0, "save_every": 0, "examples": 0,
-    "profile": 0, "nonmonotone": 1,
+    "profile": 0, "nonmonotone": 1, "recurrent_l1": 0, "recurrent_l2": 0,
 }  # fmt: skip
 
 
@@ -99,6 +102,8 @@ def out_of_range(training: Options) -> list[str]:
             mistakes.append(f"training.{name} is {value}: it must be between 0 and 1")
         if name in POSITIVE and not value > 0:
             mistakes.append(f"training.{name} is {value}: it must be above 0, or null for no clipping")
+        if name == "recurrent_norm" and not value > 0:
+            mistakes.append(f"training.{name} is {value}: it must be above 0, or null for no limit")
     device = training.get("device", "auto")
     if device not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", device):
         mistakes.append(f"training.device is {device!r}: it must be auto, cpu, cuda or cuda:NUMBER")

@@ -29,6 +29,7 @@ def optimizer_step(session: Session, group: list[Batch], count: Tensor) -> Tenso
     for parameter in model.parameters():
         if parameter.grad is not None:
             parameter.grad.div_(count)
+    session.recurrent_weights.penalise()
     if settings.clip_value is not None:
         nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
     norm = nn.utils.clip_grad_norm_(
@@ -40,5 +41,6 @@ def optimizer_step(session: Session, group: list[Batch], count: Tensor) -> Tenso
         parameter_group["lr"] = rate
     session.scaler.step(session.optimizer)
     session.scaler.update()
+    session.recurrent_weights.constrain()
     session.optimizer.zero_grad(set_to_none=True)
     return norm
