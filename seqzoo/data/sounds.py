@@ -1,4 +1,4 @@
-"""Data sets of recordings, each with a text or a class."""
+"""Data sets of recordings, each with a text, a class, or a label for each step."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -24,6 +25,7 @@ from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.checks import check_at_least_one, check_filled, check_splits
 from seqzoo.data.label_codecs import check_classes, label_codec, unseen_labels
+from seqzoo.data.sources.segments import Segment, labels_of_steps
 from seqzoo.data.sources.sound import block_size, blocks, resample
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS, check_vocabulary_size
@@ -41,7 +43,7 @@ class Sounds(Protocol):
     @property
     def where(self) -> Sequence[str]: ...
 
-    def targets(self, epoch: int) -> list[str]: ...
+    def targets(self, epoch: int) -> Sequence[str | tuple[Segment, ...]]: ...
 
     def lengths(self, epoch: int) -> list[int]: ...
 
@@ -55,7 +57,7 @@ class _Encoded(NamedTuple):
 
     Attributes:
         ids: of each target.
-        texts: the targets as text.
+        texts: the targets as text; empty where they are labels of steps.
         steps: the length of each recording in steps.
     """
 
@@ -66,13 +68,14 @@ class _Encoded(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class SoundData(BucketedData):
-    """Sound in steps of I samples (B, T, I), and texts (B, U) or classes (B,).
+    """Sound in steps of I samples (B, T, I), and texts (B, U), classes (B,) or labels of steps (B, T).
 
     Args:
         rate: sampling rate in Hz that recordings are converted to; None: that of most training recordings, but at most
             16,000.
         step: length of a step in seconds.
         max_seconds: maximum length of a recording.
+        silence: where steps have labels, that of steps in no segment.
         speed: training recordings are played faster or slower, by up to this share (Ko et al., Audio Augmentation for
             Speech Recognition, 2015, https://www.isca-archive.org/interspeech_2015/ko15_interspeech.html).
     """
@@ -80,6 +83,7 @@ class SoundData(BucketedData):
     rate: int | None = None
     step: float = 0.01
     max_seconds: float = 60.0
+    silence: str = "silence"
     speed: float = 0.0
 
     numbers = True
@@ -116,14 +120,11 @@ class SoundData(BucketedData):
         return result
 
     @property
-    def has_texts(self) -> bool:
-        """Whether targets are texts, not classes."""
-        return False
-
-    @property
     def kind(self) -> str:
-        """The `DataSpec.kind`."""
-        return "transduction" if self.has_texts else "classification"
+        """The `DataSpec.kind`: that of classes, or transduction of texts, or tagging of steps, which have segments as
+        targets.
+        """
+        return "classification"
 
     def learn_texts(self, texts: list[str]) -> Codec:
         """Build the codec of training texts."""
@@ -151,18 +152,28 @@ class SoundData(BucketedData):
             self._of(split, 0)
 
     def _learn(self, rate: int) -> DataSpec:
-        texts = self._splits["train"].targets(0)
-        if self.has_texts:
-            return self._spec(rate, self.learn_texts(texts))
-        counts = Counter(texts)
+        if self.kind == "transduction":
+            return self._spec(rate, self.learn_texts([str(text) for text in self._splits["train"].targets(0)]))
+        labels = {split: self._labels(sounds, rate) for split, sounds in self._splits.items()}
+        counts = Counter(chain.from_iterable(labels["train"]))
         check_classes(counts, "recording")
         where: dict[str, str] = {}
-        for sounds in self._splits.values():
-            for label, place in zip(sounds.targets(0), sounds.where, strict=True):
-                where.setdefault(label, place)
+        for split, sounds in self._splits.items():
+            for of_recording, place in zip(labels[split], sounds.where, strict=True):
+                for label in of_recording:
+                    where.setdefault(label, place)
         self.remarks = [*self.remarks, *unseen_labels(where, counts)]
         codec = label_codec(where)
         return self._spec(rate, codec, [counts[label] for label in codec.labels])
+
+    def _labels(self, sounds: Sounds, rate: int, epoch: int = 0) -> list[list[str]]:
+        """The class of each recording, or the labels of its steps."""
+        size = block_size(rate, self.step)
+        return [
+            [target] if isinstance(target, str)
+            else labels_of_steps(target, -(-length // size), size / rate, self.silence)
+            for target, length in zip(sounds.targets(epoch), sounds.lengths(epoch), strict=True)
+        ]  # fmt: skip
 
     def _check_lengths(self, rate: int) -> None:
         for sounds in self._splits.values():
@@ -179,14 +190,17 @@ class SoundData(BucketedData):
         if split in self._encoded and self._encoded[split][0] == epoch:
             return self._encoded[split][1]
         sounds, codec = self._splits[split], self.spec.target_codec
-        texts = sounds.targets(epoch)
         ids, written = [], []
-        for text, place in zip(texts, sounds.where, strict=True):
-            with located(place):
-                tokens = codec.split(text) if isinstance(codec, TextCodec) else [text]
-                end = [codec.eos or 0] if isinstance(codec, TextCodec) else []
-                ids.append([*codec.encode(tokens), *end])
-                written.append(codec.join(tokens))
+        if isinstance(codec, TextCodec):
+            for text, place in zip(sounds.targets(epoch), sounds.where, strict=True):
+                with located(place):
+                    tokens = codec.split(str(text))
+                    ids.append([*codec.encode(tokens), codec.eos or 0])
+                    written.append(codec.join(tokens))
+        else:
+            for labels, place in zip(self._labels(sounds, self.spec.rate or 0, epoch), sounds.where, strict=True):
+                with located(place):
+                    ids.append(codec.encode(labels))
         steps = [-(-length // self.spec.input_size) for length in sounds.lengths(epoch)]
         self._encoded[split] = (epoch, _Encoded(ids, written, steps))
         return self._encoded[split][1]
@@ -200,15 +214,18 @@ class SoundData(BucketedData):
 
     def batch_of(self, split: str, rows: list[int], epoch: int, number: int | None) -> Batch:
         sounds, encoded = self._splits[split].gather(rows, epoch), self._of(split, epoch)
+        targets = [torch.tensor(encoded.ids[row]) for row in rows]
         if number is not None and self.speed:
             generator = generator_at(self.seed, epoch, number)
             sounds = [at_speed(sound, self.speed, generator) for sound in sounds]
         steps = [blocks(sound, self.spec.input_size) for sound in sounds]
         lengths = torch.tensor([len(row) for row in steps])
         inputs, padded = pad_sequence(steps, batch_first=True), is_padded(lengths)
-        targets = [torch.tensor(encoded.ids[row]) for row in rows]
-        if not self.has_texts:
+        if self.kind == "classification":
             return Batch(inputs, lengths, torch.cat(targets), padded=padded)
+        if self.kind == "tagging":
+            targets = [stretched(labels, len(row)) for labels, row in zip(targets, steps, strict=True)]
+            return Batch(inputs, lengths, pad_sequence(targets, batch_first=True), padded=padded)
         target_lengths = torch.tensor([len(row) for row in targets])
         references = [[encoded.texts[row]] for row in rows]
         return Batch(
@@ -235,8 +252,8 @@ class TranscribedData(SoundData):
         check_vocabulary_size(self.vocabulary_size, len(TARGET_SPECIALS))
 
     @property
-    def has_texts(self) -> bool:
-        return True
+    def kind(self) -> str:
+        return "transduction"
 
     def learn_texts(self, texts: list[str]) -> Codec:
         return TextCodec.learn(self.tokenizer, texts, TARGET_SPECIALS, self.min_frequency, self.vocabulary_size)
@@ -247,3 +264,8 @@ def at_speed(samples: Tensor, share: float, generator: torch.Generator) -> Tenso
     percent = round(100 * share)
     change = int(torch.randint(-percent, percent + 1, (), generator=generator))
     return resample(samples, Fraction(100, 100 + change))
+
+
+def stretched(labels: Tensor, steps: int) -> Tensor:
+    """Labels (N,) of the steps of a recording, for the same recording in another number of steps."""
+    return labels[torch.arange(steps) * len(labels) // steps]

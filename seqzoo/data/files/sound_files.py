@@ -1,4 +1,4 @@
-"""Recordings in files, with their texts or classes from a table, from transcripts beside them, or from their names."""
+"""Recordings in files, with texts, classes or segments from a table, from files beside them, or from their names."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from seqzoo.contracts.errors import DataError, listed
+from seqzoo.contracts.errors import DataError, listed, located
 from seqzoo.data.files.base import Files, GivenSplits
 from seqzoo.data.sounds import HIGHEST_RATE, SoundData, Sounds, TranscribedData
 from seqzoo.data.sources.dialects import find_dialect
 from seqzoo.data.sources.locations import LocatedData, data_root
 from seqzoo.data.sources.reading import filled_lines, read_text
+from seqzoo.data.sources.segments import SUFFIXES as SEGMENTS
+from seqzoo.data.sources.segments import Segment, read_segments
 from seqzoo.data.sources.sound import SUFFIXES, Header, read_header, read_sound, resample, sound_files, soundfile
 from seqzoo.data.sources.tables import JSON, dialect_by_name, json_objects, split_rows
 from seqzoo.data.splits import evenly, held_out_keys, missing_fractions, parted
@@ -29,7 +31,8 @@ LISTED = 20
 """Maximum number of names that a message lists."""
 TEXT_COLUMNS = ("text", "sentence", "transcript", "transcription", "normalized_text", "target")
 CLASS_COLUMNS = ("label", "class", "category", "digit", "target")
-"""Names of columns that are taken for texts and for classes, the first one that a table has."""
+SEGMENT_COLUMNS = ("segments", "labels", "label_file", "target")
+"""Names of columns that are taken for texts, classes and files of segments, the first one that a table has."""
 
 
 class Recording(NamedTuple):
@@ -37,13 +40,13 @@ class Recording(NamedTuple):
 
     Attributes:
         path: of its file.
-        target: its text or its class.
+        target: its text, its class or its segments.
         where: file and line that say so, for messages.
         group: recordings of the same group, such as a speaker, belong to the same split; empty: there are no groups.
     """
 
     path: Path
-    target: str
+    target: str | tuple[Segment, ...]
     where: str
     group: str = ""
 
@@ -63,7 +66,7 @@ class SoundFiles:
         self.where = [recording.where for recording in recordings]
         self._lengths = lengths
 
-    def targets(self, epoch: int) -> list[str]:
+    def targets(self, epoch: int) -> list[str | tuple[Segment, ...]]:
         return [recording.target for recording in self.recordings]
 
     def lengths(self, epoch: int) -> list[int]:
@@ -133,15 +136,17 @@ class RecordedData(LocatedData, SoundData):
 class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
     """Recordings of one's own. A split is given as one of:
 
-    - a table (TSV, CSV, JSON) with the path of a recording and its text or class in each row;
+    - a table (TSV, CSV, JSON) with the path of a recording and its text, its class, or the path of a file of its
+      segments in each row;
     - a folder of LibriSpeech's form: FILE.trans.txt with lines of NAME TEXT beside NAME.flac (or another suffix);
-    - a folder of recordings NAME.wav, each with its text in NAME.txt;
+    - a folder of recordings NAME.wav, each with its text in NAME.txt, or its segments in NAME.txt or NAME.lab;
     - a folder with a folder of recordings for each class;
     - a folder of recordings whose names contain the class, see `name`.
 
     Args:
         train, validation, test: the table or folder of this split; None: it is held out, see the fractions.
-        target: "text": what is said; "class": a label for the recording.
+        target: "text": what is said; "class": a label for the recording; "segments": labels of its parts, see
+            `seqzoo.data.sources.segments`.
         name: the form of the names of recordings, without suffix: {label} stands for the class or text, {group} for a
             speaker, and a star for any text, as in "{label}_{group}_*". None: names have no meaning.
         audio_folder: the folder of the paths in a table; None: they are relative to that of the table.
@@ -155,9 +160,10 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
     acts_with: ClassVar[dict[str, str]] = {
         **dict.fromkeys(("tokenizer", "min_frequency", "vocabulary_size"), "target=text"),
         "test_fraction": "test=null and fold=null",
+        "silence": "target=segments",
     }
 
-    target: Literal["text", "class"] = "text"
+    target: Literal["text", "class", "segments"] = "text"
     name: str | None = None
     audio_folder: str | None = None
     path_column: str | int | None = None
@@ -174,8 +180,8 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
             raise ValueError(f"fold={self.fold} must be at least 0")
 
     @property
-    def has_texts(self) -> bool:
-        return self.target == "text"
+    def kind(self) -> str:
+        return {"text": "transduction", "class": "classification", "segments": "tagging"}[self.target]
 
     def recordings(self) -> dict[str, list[Recording]]:
         self._detected = {}
@@ -196,7 +202,7 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
         grouped = len(set(keys)) < len(keys)
         labels = None
         if self.target == "class" and not grouped:
-            labels = {key: recording.target for key, recording in zip(keys, whole, strict=True)}
+            labels = {key: str(recording.target) for key, recording in zip(keys, whole, strict=True)}
         least = {split: max(share, 0.51 / len(set(keys))) for split, share in missing.items()}  # at least one group
         split_of = held_out_keys(keys, least if grouped else missing, labels)
         return splits | parted(whole, keys, split_of, missing)
@@ -219,13 +225,13 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
         return [self._of_file(folder, path) for path in files]
 
     def _of_file(self, folder: Path, path: Path) -> Recording:
+        if self.target == "segments":
+            files = [file for file in map(path.with_suffix, SEGMENTS) if file.is_file()]
+            if not files:
+                raise DataError(f"{path} has no segments: put them into {path.stem}{SEGMENTS[0]} beside it")
+            return Recording(path, self._segments(files[0]), str(path), self._parts(path).get("group", ""))
         beside = path.with_suffix(".txt")
-        parts: dict[str, str] = {}
-        if self._name is not None:
-            match = self._name.fullmatch(path.stem)
-            if match is None:
-                raise DataError(f"{path} is not named like data.name={self.name}: rename it, or change the form")
-            parts = match.groupdict()
+        parts = self._parts(path)
         target = parts.get("label")
         if target is None and self.target == "text" and beside.is_file():
             target = " ".join(read_text(str(beside), self.encoding_of(str(beside))).split())
@@ -235,6 +241,18 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
             place = "put it into NAME.txt beside it" if self.target == "text" else "use a folder for each"
             raise DataError(f"{path} has no {self.target}: {place}, or give data.name, such as {{label}}_*")
         return Recording(path, target, str(path), parts.get("group", ""))
+
+    def _segments(self, path: Path) -> tuple[Segment, ...]:
+        return tuple(read_segments(str(path), self.encoding_of(str(path))))
+
+    def _parts(self, path: Path) -> dict[str, str]:
+        """The label and the group in the name of a file; empty where names have no meaning."""
+        if self._name is None:
+            return {}
+        match = self._name.fullmatch(path.stem)
+        if match is None:
+            raise DataError(f"{path} is not named like data.name={self.name}: rename it, or change the form")
+        return match.groupdict()
 
     def _of_transcript(self, path: Path) -> Iterator[Recording]:
         names = {file.stem: file for file in sorted(path.parent.iterdir()) if file.suffix.lower() in SUFFIXES}
@@ -258,7 +276,11 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
             group = fields[2] if self.groups is not None else ""
             if not fields[1]:
                 raise DataError(f"{where}: the {self.target} is empty: remove the row or fill it in")
-            recordings.append(Recording(self._file(fields[0], folder), fields[1], f"{where} ({fields[0]})", group))
+            target: str | tuple[Segment, ...] = fields[1]
+            if self.target == "segments":
+                with located(where):
+                    target = self._segments(self._file(fields[1], folder))
+            recordings.append(Recording(self._file(fields[0], folder), target, f"{where} ({fields[0]})", group))
         return recordings
 
     def _file(self, name: str, folder: Path) -> Path:
@@ -291,7 +313,7 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
         if place is None:
             place = names[columns[0]] if names else columns[0]
         if target is None:
-            known = TEXT_COLUMNS if self.target == "text" else CLASS_COLUMNS
+            known = {"text": TEXT_COLUMNS, "class": CLASS_COLUMNS, "segments": SEGMENT_COLUMNS}[self.target]
             lower = {name.lower(): name for name in names}
             target = next((lower[name] for name in known if name in lower), None)
         if target is None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import accumulate
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +18,9 @@ from torch import Tensor
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.generated.generating import distinct_splits
+from seqzoo.data.label_codecs import label_codec
 from seqzoo.data.sounds import Sounds, TranscribedData
+from seqzoo.data.sources.segments import Segment
 from seqzoo.data.splits import GENERATION_SEED, SPLITS, split_sizes
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS
@@ -37,11 +41,18 @@ class DialTones(TranscribedData):
     Args:
         longest: maximum number of keys.
         noise: standard deviation of the noise; that of the tones is between 0.1 and 0.5.
+        target: "keys": all of them, as a text; "segments": the key that sounds, for each step.
         train_size, validation_size, test_size: number of examples.
     """
 
+    acts_with: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(("tokenizer", "min_frequency", "vocabulary_size"), "target=keys"),
+        "silence": "target=segments",
+    }
+
     longest: int = 7
     noise: float = 0.1
+    target: Literal["keys", "segments"] = "keys"
     train_size: int = 1_000
     validation_size: int = 200
     test_size: int = 500
@@ -51,7 +62,13 @@ class DialTones(TranscribedData):
         if not 0 <= self.noise <= 10:
             raise ValueError(f"noise={self.noise} is a standard deviation, at least 0 and at most 10")
 
+    @property
+    def kind(self) -> str:
+        return "transduction" if self.target == "keys" else "tagging"
+
     def expected_spec(self) -> DataSpec:
+        if self.target == "segments":
+            return self._spec(self.rate or RATE, label_codec(dict.fromkeys([*KEYS, self.silence], "")))
         if self.tokenizer != "characters":
             return super().expected_spec()
         return self._spec(self.rate or RATE, TextCodec.learn("characters", [KEYS], TARGET_SPECIALS))
@@ -61,7 +78,7 @@ class DialTones(TranscribedData):
         sounds: dict[str, Sounds] = {}
         for split, numbers in distinct_splits(self._draw, split_sizes(self)).items():
             seed = self.seed if split == "train" else GENERATION_SEED + SPLITS.index(split)
-            sounds[split] = Dialled(numbers[: self.limit], rate, self.noise, seed)
+            sounds[split] = Dialled(numbers[: self.limit], rate, self.noise, seed, self.target == "segments")
         return sounds, rate
 
     def _draw(self, number: int, seed: int) -> list[str]:
@@ -92,14 +109,20 @@ class Dialled:
         rate: sampling rate in Hz.
         noise: its standard deviation.
         seed: of the random choices, together with the epoch.
+        timed: targets are the segments of the tones.
     """
 
-    def __init__(self, numbers: list[str], rate: int, noise: float, seed: int):
-        self.where, self.rate, self.noise, self.seed = numbers, rate, noise, seed
+    def __init__(self, numbers: list[str], rate: int, noise: float, seed: int, timed: bool = False):
+        self.where, self.rate, self.noise, self.seed, self.timed = numbers, rate, noise, seed, timed
         self._planned: tuple[int, list[_Signal]] | None = None
 
-    def targets(self, epoch: int) -> list[str]:
-        return self.where
+    def targets(self, epoch: int) -> Sequence[str | tuple[Segment, ...]]:
+        return [*map(self._segments, self.where, self._plan(epoch))] if self.timed else self.where
+
+    def _segments(self, keys: str, signal: _Signal) -> tuple[Segment, ...]:
+        """When each key sounds."""
+        ends = [end / self.rate for end in accumulate(signal.durations)]
+        return tuple(map(Segment, ends[::2], ends[1::2], keys))
 
     def lengths(self, epoch: int) -> list[int]:
         return [sum(signal.durations) for signal in self._plan(epoch)]

@@ -128,6 +128,38 @@ def test_a_text_beside_each_recording(tmp_path: Path) -> None:
     assert len(texts(loaded(tmp_path / "clips"))) == 9
 
 
+def test_segments_beside_each_recording_and_in_a_table(tmp_path: Path) -> None:
+    for name in "abc":
+        record(tmp_path / f"{name}.wav", samples=RATE // 10)
+        (tmp_path / f"{name}.lab").write_text("0.02 0.06 yes\n", encoding="utf-8")
+    expected = ["quiet", "quiet", *["yes"] * 4, *["quiet"] * 4]
+    options = {"target": "segments", "validation_fraction": 0.4, "silence": "quiet"}
+    (tmp_path / "list.csv").write_text("path,segments\n" + "".join(f"{name}.wav,{name}.lab\n" for name in "abc"))
+    for train in (tmp_path, tmp_path / "list.csv"):
+        data = loaded(train, **options)
+        [batch, *_] = data.batches("train")
+        assert data.spec.kind == "tagging"
+        assert [data.spec.target_codec.labels[label] for label in batch.targets[0]] == expected
+    (tmp_path / "b.lab").unlink()
+    with pytest.raises(DataError, match=r"b\.wav has no segments: put them into b\.txt beside it"):
+        loaded(tmp_path, **options)
+
+
+def test_labels_follow_the_speed_of_their_recording(tmp_path: Path) -> None:
+    for name in "abc":
+        record(tmp_path / f"{name}.wav", samples=RATE)
+        (tmp_path / f"{name}.txt").write_text("0.5 1 late\n", encoding="utf-8")
+    data = loaded(tmp_path, target="segments", validation_fraction=0.4, speed=0.5, silence="early")
+    lengths = set()
+    for epoch in range(5):
+        for batch in data.batches("train", epoch):
+            for labels, length in zip(batch.targets, batch.lengths.tolist(), strict=True):
+                lengths.add(length)
+                late = data.spec.target_codec.labels.index("late")
+                assert abs(int((labels[:length] == late).sum()) - length / 2) <= 1
+    assert len(lengths) > 2
+
+
 def test_the_usual_rate_and_another(table: Path) -> None:
     record(table.parent / "clips" / "3.wav", 200, rate=2 * RATE)
     data = loaded(table)

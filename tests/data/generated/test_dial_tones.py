@@ -45,3 +45,17 @@ def test_training_signals_are_new_in_each_epoch() -> None:
     batches = [*data.batches("validation"), *data.batches("test")]
     held_out = {text for batch in batches for [text] in batch.references}
     assert not keys & held_out
+
+
+def test_steps_are_labelled_with_the_key_that_sounds() -> None:
+    data = loaded(noise=0.0, target="segments")
+    assert data.expected_spec().kind == data.spec.kind == "tagging"
+    labels = data.spec.target_codec.labels
+    for batch in data.batches("test"):
+        for row, length in enumerate(batch.lengths.tolist()):
+            names = [labels[number] for number in batch.targets[row, :length]]
+            power = batch.inputs[row, :length].square().mean(-1)
+            assert all(
+                power[step] == 0 for step in range(length) if names[max(step - 1, 0) : step + 2] == ["silence"] * 3
+            )
+            assert all(power[step] > 0 for step, name in enumerate(names) if name != "silence")
