@@ -25,7 +25,7 @@ from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.checks import check_at_least_one, check_filled, check_splits
 from seqzoo.data.label_codecs import check_classes, label_codec, unseen_labels
-from seqzoo.data.sources.segments import Segment, labels_of_steps
+from seqzoo.data.sources.label_tracks import Segment, labels_of_steps
 from seqzoo.data.sources.sound import block_size, blocks, resample
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS, check_vocabulary_size

@@ -17,10 +17,10 @@ from seqzoo.contracts.errors import DataError, listed, located
 from seqzoo.data.files.base import Files, GivenSplits
 from seqzoo.data.sounds import HIGHEST_RATE, SoundData, Sounds, TranscribedData
 from seqzoo.data.sources.dialects import find_dialect
+from seqzoo.data.sources.label_tracks import SUFFIXES as SEGMENTS
+from seqzoo.data.sources.label_tracks import Segment, read_segments
 from seqzoo.data.sources.locations import LocatedData, data_root
 from seqzoo.data.sources.reading import filled_lines, read_text
-from seqzoo.data.sources.segments import SUFFIXES as SEGMENTS
-from seqzoo.data.sources.segments import Segment, read_segments
 from seqzoo.data.sources.sound import SUFFIXES, Header, read_header, read_sound, resample, sound_files, soundfile
 from seqzoo.data.sources.tables import JSON, dialect_by_name, json_objects, split_rows
 from seqzoo.data.splits import evenly, held_out_keys, missing_fractions, parted
@@ -146,7 +146,7 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
     Args:
         train, validation, test: the table or folder of this split; None: it is held out, see the fractions.
         target: "text": what is said; "class": a label for the recording; "segments": labels of its parts, see
-            `seqzoo.data.sources.segments`.
+            `seqzoo.data.sources.label_tracks`.
         name: the form of the names of recordings, without suffix: {label} stands for the class or text, {group} for a
             speaker, and a star for any text, as in "{label}_{group}_*". None: names have no meaning.
         audio_folder: the folder of the paths in a table; None: they are relative to that of the table.
@@ -276,11 +276,11 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
             group = fields[2] if self.groups is not None else ""
             if not fields[1]:
                 raise DataError(f"{where}: the {self.target} is empty: remove the row or fill it in")
-            target: str | tuple[Segment, ...] = fields[1]
+            said: str | tuple[Segment, ...] = fields[1]
             if self.target == "segments":
                 with located(where):
-                    target = self._segments(self._file(fields[1], folder))
-            recordings.append(Recording(self._file(fields[0], folder), target, f"{where} ({fields[0]})", group))
+                    said = self._segments(self._file(fields[1], folder))
+            recordings.append(Recording(self._file(fields[0], folder), said, f"{where} ({fields[0]})", group))
         return recordings
 
     def _file(self, name: str, folder: Path) -> Path:

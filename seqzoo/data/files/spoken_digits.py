@@ -176,7 +176,7 @@ class DigitStrings:
 
     def targets(self, epoch: int) -> list[str]:
         recordings = self.files.recordings
-        return ["".join(recordings[row].target for row in string.rows) for string in self._plan(epoch)]
+        return ["".join(str(recordings[row].target) for row in string.rows) for string in self._plan(epoch)]
 
     def lengths(self, epoch: int) -> list[int]:
         return [sum(string.pauses) + sum(self._lengths[row] for row in string.rows) for string in self._plan(epoch)]

@@ -20,7 +20,7 @@ from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.generated.generating import distinct_splits
 from seqzoo.data.label_codecs import label_codec
 from seqzoo.data.sounds import Sounds, TranscribedData
-from seqzoo.data.sources.segments import Segment
+from seqzoo.data.sources.label_tracks import Segment
 from seqzoo.data.splits import GENERATION_SEED, SPLITS, split_sizes
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seqzoo.contracts.errors import DataError
-from seqzoo.data.sources.segments import Segment, labels_of_steps, read_segments
+from seqzoo.data.sources.label_tracks import Segment, labels_of_steps, read_segments
 
 
 def test_a_step_has_the_label_at_its_middle(tmp_path: Path) -> None:
