@@ -1,4 +1,4 @@
-"""From features to distributions over tokens, tags or notes: softmaxes, CRF, n-grams, decoder. Losses: see `tasks`."""
+"""From features to distributions over tokens, tags or notes: softmaxes, CRF, n-grams, decoder; losses of classes."""
 
 from seqzoo.network.heads.adaptive import AdaptiveSoftmax
 from seqzoo.network.heads.head import Head
