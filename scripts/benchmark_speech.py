@@ -31,6 +31,7 @@ from seqzoo.configuration.experiment import Training, compose
 from seqzoo.contracts.batch import PAD, Batch
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.parts import Encoder, Network
+from seqzoo.runs.loaded import Loaded
 from seqzoo.runs.provenance import commit, hardware
 from seqzoo.training import loop
 from seqzoo.training.session import Session
@@ -182,7 +183,10 @@ def recognition(overrides: Sequence[str], seconds: float) -> Iterator[Row]:
     for sound in recordings(data):
         chunks = sound.split(round(CHUNK * data.spec.rate) // data.spec.input_size)
         start = time.process_time()
-        model.task.listen(model, chunks, lambda text: None)
+        stream = Loaded(model, data.spec).stream()
+        for chunk in chunks:
+            stream.push(chunk)
+        stream.end()
         taken += time.process_time() - start
         heard += sound.numel() / data.spec.rate
         if heard >= seconds:

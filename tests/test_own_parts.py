@@ -61,7 +61,7 @@ def test_a_cell_a_task_data_and_a_metric_run_together(command: Callable, tmp_pat
     shutil.copytree("run", "copy")
     for flags, reason in {
         ("--score",): "task=ctc does not compute the probability of a given text or answer: predict instead",
-        ("--stream",): "task=ctc does not write token by token, so that nothing can be streamed: predict instead",
+        ("--stream",): "task=ctc does not answer before the end of its input: predict instead",
         ("--n-best", "2"): "n_best is 2, but task=ctc has one answer to each text: leave it out",
         ("--explain",): "task=ctc cannot explain its predictions, as a class per text can be: leave it out",
         (

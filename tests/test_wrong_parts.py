@@ -295,7 +295,7 @@ def test_other_parts(
 
 
 CAPABILITIES: dict[str, tuple[Any, str, Callable[[Loaded], object]]] = {
-    "stream": ("a", "str 'a': it must return a Prediction", lambda run: run.stream("the cat", print)),
+    "stream": ("a", "str 'a': it must return a Prediction", lambda run: run.generate("the cat", print)),
     "score_answers": (
         [[0.5]] * 2, r"\[\[float 0.5\], .*: it must return 2 lists of TokenScores", lambda run: run.score(TEXTS, TEXTS),
     ),

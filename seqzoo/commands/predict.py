@@ -58,8 +58,7 @@ def predict(arguments: list[str]) -> None:
         _check_suffixes(chosen.to)
         _in_turn(texts, 1, partial(_compose, loaded, chosen), failures)
     elif chosen.stream:
-        listens = not chosen.text and loaded.spec.rate is not None
-        _in_turn(["-"] if listens else texts, 1, partial(_stream, loaded), failures)
+        _stream(loaded, chosen.text, failures)
     else:
         _print_predictions(loaded, texts, chosen, failures)
     if failures.count:
@@ -194,10 +193,45 @@ def _compose(loaded: Loaded, chosen: argparse.Namespace, texts: list[str], first
             print(f"wrote {file}", file=sys.stderr)
 
 
-def _stream(loaded: Loaded, texts: list[str], first: int) -> None:
+def _stream(loaded: Loaded, texts: list[str], failures: _Failures) -> None:
+    """Print answers while they are generated or, if the task answers a growing input, while standard input, or each
+    text, is read.
+    """
+    from seqzoo.contracts.capabilities import Writes
+    from seqzoo.data.sources.sound import sound_chunks
+
+    if isinstance(loaded.model.task, Writes):
+        _in_turn(texts or _lines_of_input(), 1, partial(_generate, loaded), failures)
+        return
+    inputs: Iterable[Iterable[Any]] = [[text] for text in texts] or [_lines_of_input()]
+    if loaded.spec.rate is not None:
+        inputs = [sound_chunks(name, loaded.spec.rate, loaded.spec.input_size) for name in texts or ["-"]]
+    _in_turn(inputs, 1, partial(_follow, loaded), failures)
+
+
+def _generate(loaded: Loaded, texts: list[str], first: int) -> None:
     for text in texts:
-        loaded.stream(text, lambda piece: _write(piece, end=""))
+        loaded.generate(text, lambda piece: _write(piece, end=""))
         print(flush=True)
+
+
+def _follow(loaded: Loaded, inputs: list[Iterable[Any]], first: int) -> None:
+    """Print the answers to growing inputs: the pieces of a text one after the other, others in a line per piece."""
+    is_text = any(isinstance(answer, str) for answer in loaded.model.task.example_answers or ())
+
+    def show(answers: list[str]) -> None:
+        if is_text:
+            _write("".join(answers), end="")
+        elif answers:
+            _write(" ".join(answers))
+
+    for pieces in inputs:
+        stream = loaded.stream()
+        for piece in pieces:
+            show(stream.push(piece).answers)
+        show(stream.end().answers)
+        if is_text:
+            print(flush=True)
 
 
 def _print_scores(loaded: Loaded, as_json: bool, texts: list[str], first: int) -> None:

@@ -116,8 +116,9 @@ def _add_answers(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--stream",
         action="store_true",
-        help="print each continuation, translation, caption or transcript while it is generated; of sound, standard "
-        "input is WAV or raw 16 bit samples at the rate of the run",
+        help="print each continuation, translation, caption or transcript while it is generated; for tags, numbers and "
+        "forecasts, standard input is one growing input, and each line is answered when it is read; of sound, it is "
+        "WAV or raw 16 bit samples at the rate of the run",
     )
 
 

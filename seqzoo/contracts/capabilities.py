@@ -46,6 +46,22 @@ class ScoredTree(NamedTuple):
     probabilities: list[float]
 
 
+class Streamed(NamedTuple):
+    """What follows from the new steps of a growing input.
+
+    Attributes:
+        answers: the new ones, in their order: a tag or the next token for each step, a piece of a text, the steps of a
+            forecast.
+        scores: (n, K), of the n new steps: log-probabilities of K tokens or tags, or predicted numbers; None: steps
+            have no scores, or there are no new ones.
+        prediction: for the whole input, at its end; None: before, or if the answers are all there is.
+    """
+
+    answers: list[str]
+    scores: Tensor | None = None
+    prediction: Prediction | None = None
+
+
 class TokenScore(NamedTuple):
     """A token and its score.
 
@@ -97,14 +113,33 @@ class Writes(Protocol):
 
 
 @runtime_checkable
-class Listens(Protocol):
+class Streams(Protocol):
     """A task that answers while its input still grows."""
 
-    def listen(self, model: Network, chunks: Iterable[Tensor], write: Callable[[str], None]) -> Prediction:
-        """Answer a growing input; `write` is called with each piece of the text once it is certain.
+    def begin_stream(self) -> Any:
+        """What the task remembers of an input of which nothing has been read.
+
+        Raises:
+            ConfigError: with its options the task answers whole inputs only; the message says what to choose instead.
+        """
+        ...
+
+    def read_steps(self, model: Network, batch: Batch, features: Features, memories: list[Any]) -> list[Streamed]:
+        """The answers to new steps of several inputs.
 
         Args:
-            chunks: the steps that have been read since the last chunk, (n, I).
+            model: the model of this task.
+            batch: the new steps, of which an encoder may not have made vectors yet.
+            features: new outputs of the backbone, none in rows of length 0.
+            memories: of each row; they change.
+        """
+        ...
+
+    def end_stream(self, memory: Any) -> Streamed:
+        """What follows from the end of an input.
+
+        Raises:
+            DataError: nothing has been read.
         """
         ...
 

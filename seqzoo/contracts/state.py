@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -37,6 +37,17 @@ def detach(state: State) -> State:
 def reorder(state: State, index: Tensor) -> State:
     """Select rows: row i of the result is row index[i] of the state. index: (N,)."""
     return map_state(lambda tensor: tensor.index_select(0, index), state)
+
+
+def joined(states: Sequence[State]) -> State:
+    """The rows of several states as one state."""
+    return states[0] if len(states) == 1 else map_state(lambda *parts: torch.cat(parts), *states)
+
+
+def rows_of(state: State, count: int) -> list[State]:
+    """Each of the `count` rows of a state as a state of one row."""
+    columns = [tensor.split(1) for tensor in flatten(state)]
+    return [unflatten([column[row] for column in columns], state) for row in range(count)]
 
 
 def where(condition: Tensor, chosen: State, otherwise: State) -> State:

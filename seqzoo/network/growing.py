@@ -1,23 +1,48 @@
-"""Running encoder and backbone over a growing sequence, such as sound from a microphone, chunk by chunk."""
+"""Running encoder and backbone over growing inputs, such as sound from a microphone, piece by piece."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from seqzoo.contracts.batch import State
+from seqzoo.contracts.batch import Batch, Features, State
 from seqzoo.contracts.errors import ConfigError
-from seqzoo.contracts.parts import Network
+from seqzoo.contracts.state import joined, rows_of
+from seqzoo.network import results
+from seqzoo.network.model import Model
 
 
-def check_streams(model: Network) -> None:
+@dataclass
+class Growing:
+    """One input that grows.
+
+    Args:
+        state: of the backbone after the outputs so far; None: the initial state.
+        kept: the inputs from step `first` on that later vectors of the encoder depend on; None: none yet.
+        first: the step that `kept` begins with.
+        read: number of steps so far.
+        done: number of vectors that the backbone has read.
+    """
+
+    state: State | None = None
+    kept: Tensor | None = None
+    first: int = 0
+    read: int = 0
+    done: int = 0
+
+
+def check_streams(model: Model) -> None:
     """Check that no output depends on all that follows.
 
     Raises:
         ConfigError: the backbone or the encoder reads the whole sequence; the message says what to train instead.
     """
+    if len(model.networks) > 1:
+        raise ConfigError(["an ensemble does not answer before the end of its input: predict instead"])
     if not model.backbone.causal:
         advice = "train one with backbone=unidirectional or backbone=deep"
         raise ConfigError([f"the run reads future inputs, which a stream does not have yet: {advice}"])
@@ -27,40 +52,75 @@ def check_streams(model: Network) -> None:
         )
 
 
-def stream_outputs(model: Network, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The outputs of the backbone as soon as they are certain; together they are those of the whole sequence.
+def advance(model: Model, inputs: Sequence[Growing], batch: Batch) -> Features | None:
+    """The features of the steps that new inputs make certain, which are those of the whole sequence.
 
-    An encoder whose vectors depend on neighbouring steps runs over each chunk with the steps before it that it needs,
-    and its last vectors wait for the steps after them.
+    All inputs advance by one call of encoder and backbone. An encoder whose vectors depend on neighbouring steps runs
+    over the new steps and those before them that it needs, and its last vectors wait for the steps after them.
 
     Args:
         model: in evaluation mode; see `check_streams`.
-        chunks: parts of the inputs, each (n, ...).
+        inputs: one per row of the batch; they change.
+        batch: the new steps of each input.
 
-    Yields:
-        Outputs (1, m, O), m at least 1.
+    Returns:
+        The features, with the number of new outputs of each row; None: no output is certain yet.
     """
-    check_streams(model)
+    if not _waits(model):
+        return _carried(inputs, model.encode(batch, _state(model, inputs)))
     before, after = model.encoder.context or (0, 0)
+    for growing, steps, length in zip(inputs, batch.inputs, batch.lengths.tolist(), strict=True):
+        growing.kept = steps[:length] if growing.kept is None else torch.cat([growing.kept, steps[:length]])
+        growing.read += length
+    return _up_to(model, inputs, [(growing.read - 1 - after) // model.encoder.stride + 1 for growing in inputs], before)
+
+
+def finish(model: Model, growing: Growing) -> Features | None:
+    """The features of the steps that have waited for those after them; None: there are none."""
+    if not _waits(model) or growing.kept is None:
+        return None
+    before, _ = model.encoder.context or (0, 0)
+    return _up_to(model, [growing], [-(-growing.read // model.encoder.stride)], before)
+
+
+def _waits(model: Model) -> bool:
+    """Whether a vector of the encoder depends on other steps than its own."""
+    return model.encoder.context != (0, 0) or model.encoder.stride > 1
+
+
+def _up_to(model: Model, inputs: Sequence[Growing], ready: list[int], before: int) -> Features | None:
+    """Run up to these numbers of vectors."""
     stride = model.encoder.stride
-    kept: Tensor | None = None  # the steps from `first` on
-    first = read = done = 0
-    state: State | None = None
-
-    def outputs(ready: int) -> Iterator[Tensor]:
-        """Run up to this number of vectors."""
-        nonlocal kept, first, done, state
-        if kept is None or ready <= done:
-            return
+    ready = [max(growing.done, number) for growing, number in zip(inputs, ready, strict=True)]
+    lengths = torch.tensor([number - growing.done for growing, number in zip(inputs, ready, strict=True)])
+    if not lengths.any():
+        return None
+    kept: list[Tensor] = []
+    for growing in inputs:
+        assert growing.kept is not None
         # vectors whose context begins before `start` would be wrong: zeros are not what was read
-        start = max(first, (done * stride - before) // stride * stride)
-        vectors = model.encoder(kept[None, start - first :])[:, done - start // stride : ready - start // stride]
-        x, state = model.backbone(vectors, None, state)
-        kept, first, done = kept[start - first :], start, ready
-        yield x
+        start = max(growing.first, (growing.done * stride - before) // stride * stride)
+        growing.kept, growing.first = growing.kept[start - growing.first :], start
+        kept.append(growing.kept)
+    known = torch.tensor([len(steps) for steps in kept]).to(kept[0].device)
+    read = model.encoder.encode(Batch(pad_sequence(kept, batch_first=True), known))
+    parts = [
+        vectors[growing.done - growing.first // stride : number - growing.first // stride]
+        for vectors, growing, number in zip(results.vectors_of(model.encoder, read), inputs, ready, strict=True)
+    ]
+    lengths = lengths.to(read.device)
+    x = pad_sequence(parts, batch_first=True)
+    outputs, state = results.outputs_of(model.backbone, model.backbone(x, lengths, _state(model, inputs)))
+    for growing, number in zip(inputs, ready, strict=True):
+        growing.done = number
+    return _carried(inputs, Features(outputs, model.backbone.last(outputs, lengths), state, lengths))
 
-    for chunk in chunks:
-        kept = chunk if kept is None else torch.cat([kept, chunk])
-        read += len(chunk)
-        yield from outputs((read - 1 - after) // stride + 1)
-    yield from outputs(-(-read // stride))
+
+def _state(model: Model, inputs: Sequence[Growing]) -> State:
+    return joined([growing.state or model.backbone.initial_state(1) for growing in inputs])
+
+
+def _carried(inputs: Sequence[Growing], features: Features) -> Features:
+    for growing, state in zip(inputs, rows_of(features.state, len(inputs)), strict=True):
+        growing.state = state
+    return features

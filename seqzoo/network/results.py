@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Loss, Prediction, State
-from seqzoo.contracts.capabilities import TokenScore
+from seqzoo.contracts.capabilities import Streamed, TokenScore
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import PartError
 from seqzoo.contracts.options import fits
@@ -52,6 +52,7 @@ def loss_of(task: Task, result: Any) -> Loss:
 
 SINGLE: dict[str, tuple[Any, str]] = {
     "compute": (int | float, "a float"),
+    "end_stream": (Streamed, "a Streamed"),
     "example_batch": (Batch, "a Batch"),
     "expected_spec": (DataSpec, "a DataSpec"),
     "forward": (Tensor, "a tensor of scores, which `loss` takes"),
@@ -67,6 +68,7 @@ SINGLE: dict[str, tuple[Any, str]] = {
 LISTS: dict[str, tuple[type, str]] = {
     "alignments": (Alignment, "Alignments"),
     "decode": (Prediction, "Predictions"),
+    "read_steps": (Streamed, "Streamed"),
     "references": (object, "answers"),
     "show": (str, "texts"),
 }

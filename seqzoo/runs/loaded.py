@@ -23,7 +23,6 @@ from seqzoo.contracts.capabilities import (
     Explains,
     Forecasts,
     LabelsTrees,
-    Listens,
     Others,
     Outlook,
     Ranks,
@@ -39,10 +38,10 @@ from seqzoo.contracts.masking import mask
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.raw_inputs import encode_inputs
-from seqzoo.data.sources.sound import sound_chunks
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.network import results
 from seqzoo.network.model import Model
+from seqzoo.runs.answering import Stream
 from seqzoo.runs.composition import Composition
 from seqzoo.runs.inside import Inside, inside_of
 from seqzoo.tasks.decoding import Unmet, check_numbers
@@ -328,8 +327,8 @@ class Loaded:
                 pieces.append(Composition(torch.cat([batch.inputs[0], written]).cpu(), batch.inputs.shape[1], grid))
         return pieces
 
-    def stream(self, text: str, write: Callable[[str], None]) -> Prediction:
-        """Predict the answer to one text piece by piece.
+    def generate(self, text: str, write: Callable[[str], None]) -> Prediction:
+        """Write the answer to one text token by token.
 
         Args:
             text: the text.
@@ -344,8 +343,6 @@ class Loaded:
         """
         task = self.model.task
         check_argument("text", text, str, "a text")
-        if isinstance(task, Listens) and self.spec.rate is not None:
-            return self.listen(sound_chunks(text, self.spec.rate, self.spec.input_size), write)
         if not isinstance(task, Writes):
             raise ConfigError(
                 [f"{self.task_name} does not write token by token, so that nothing can be streamed: predict instead"]
@@ -356,26 +353,14 @@ class Loaded:
         with _by_line(lines):
             return results.checked(task, "stream", task.stream(self.model, batch, write, others))
 
-    @torch.no_grad()
-    def listen(self, chunks: Iterable[Tensor], write: Callable[[str], None]) -> Prediction:
-        """Answer to sound while it is recorded.
-
-        Args:
-            chunks: the sound since the last chunk, in steps of `spec.input_size` samples at `spec.rate` Hz, (n, I).
-            write: called with each piece of the answer once it is certain.
+    def stream(self) -> Stream:
+        """Begin to read an input that grows, and is answered while it does.
 
         Raises:
-            ConfigError: the task does not answer before the end, or the model reads both directions.
-            DataError: there are no chunks.
+            ConfigError: the model answers whole inputs only; the message says what to train instead.
         """
-        task = self.model.task
-        if not isinstance(task, Listens):
-            raise ConfigError([f"{self.task_name} does not answer before the end of its input: predict instead"])
-        if len(self.model.networks) > 1:
-            raise ConfigError(["an ensemble does not answer before the end of its input: predict instead"])
         self.model.eval()
-        device = next(self.model.parameters()).device
-        return task.listen(self.model, (chunk.to(device) for chunk in chunks), write)
+        return Stream(self.model, self.spec, self.task_name)
 
     def use_language_model(self, other: Loaded) -> None:
         """Add the scores of a language model to those of the search.

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
-from seqzoo.contracts.capabilities import Outlook
-from seqzoo.contracts.errors import DataError
+from seqzoo.contracts.capabilities import Outlook, Streamed
+from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
@@ -24,7 +24,16 @@ from seqzoo.network.heads.distributions import DistributionHead, MixtureHead, Qu
 from seqzoo.network.heads.linear_window import LinearWindow
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.tasks.example_lines import example_line
-from seqzoo.tasks.regression import SHOWN_STEPS, Regression, at_least_single, last_steps, rounded, with_bands, written
+from seqzoo.tasks.regression import (
+    SHOWN_STEPS,
+    Memory,
+    Regression,
+    at_least_single,
+    last_steps,
+    rounded,
+    with_bands,
+    written,
+)
 
 LONGEST_WINDOW = 1_000
 """Most steps that a linear model reads."""
@@ -195,9 +204,35 @@ class Forecasting(Regression):
         return scores[0] if isinstance(self.distribution, MixtureHead) else super().average(scores)
 
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
-        quantiles = self._quantiles(model, batch)
-        answers = written(quantiles[..., 0]) if self.distribution is None else with_bands(quantiles)
-        return [Prediction(answer, None) for answer in answers]
+        return [Prediction(answer, None) for answer in self._written(self._quantiles(model, batch))]
+
+    def _written(self, quantiles: Tensor) -> list[list[str]]:
+        """The texts of forecasts (B, horizon, D, Q)."""
+        return written(quantiles[..., 0]) if self.distribution is None else with_bands(quantiles)
+
+    def begin_stream(self) -> Memory:
+        if self.horizon > 1 and self._measured > self.spec.output_size:
+            needs = f"a stream does not have those of the {self.horizon - 1} steps ahead: add --set horizon=1"
+            raise ConfigError([f"the model reads inputs that it does not predict, and {needs}"])
+        return Memory()
+
+    def read_steps(self, model: Network, batch: Batch, features: Features, memories: list[Memory]) -> list[Streamed]:
+        """The forecast after the last new step, and the scores of all new steps, which predict the next values."""
+        scores, read = Regression.forward(self, features, batch), batch.inputs[:, :0]
+        if self.linear is not None:
+            last = [
+                row[:1].expand(self.linear.steps, -1) if memory.last is None else memory.last
+                for row, memory in zip(batch.inputs, memories, strict=True)
+            ]
+            inputs = torch.cat([torch.stack(last), self._real_inputs(batch)], 1)
+            read = self.linear.last_inputs(inputs, batch.lengths + self.linear.steps)
+            for memory, steps in zip(memories, read, strict=True):
+                memory.last = steps
+            scores = self._added(scores, self.linear(inputs)[:, self.linear.steps :])
+        ahead = self._inputs_ahead(batch, batch.lengths)
+        answers = self._written(self._summary(self._continued(model, features, read, ahead), batch))
+        rows = zip(answers, scores, batch.lengths.tolist(), strict=True)
+        return [Streamed(answer, numbers[:length]) for answer, numbers, length in rows]
 
     def outlooks(self, model: Network, batch: Batch) -> list[Outlook]:
         size, channels, true = self.spec.output_size, self.spec.channels, None
@@ -217,7 +252,11 @@ class Forecasting(Regression):
     def _quantiles(self, model: Network, batch: Batch) -> Tensor:
         """The forecast in units of the data, (B, horizon, D, Q): nine quantiles, or a single number."""
         networks = [model, *(model.other_networks if isinstance(model, Ensemble) else ())]
-        drawn = self.in_units(torch.cat([network.task.forecasts(network, batch) for network in networks]), batch)
+        return self._summary(torch.cat([network.task.forecasts(network, batch) for network in networks]), batch)
+
+    def _summary(self, paths: Tensor, batch: Batch) -> Tensor:
+        """The quantiles of paths (S, B, horizon, D), as of `_quantiles`."""
+        drawn = self.in_units(paths, batch)
         if self.distribution is None:
             return drawn.mean(0)[..., None]
         ranks = torch.tensor(levels(), dtype=drawn.dtype, device=drawn.device)
@@ -237,13 +276,24 @@ class Forecasting(Regression):
         known = batch.lengths if batch.targets is None else self._known_steps(batch.lengths)
         ahead = self._inputs_ahead(batch, known)
         features = model.encode(replace(batch, lengths=known, padded=True))
+        read = batch.inputs[:, :0] if self.linear is None else self.linear.last_inputs(batch.inputs, known)
+        return self._continued(model, features, read, ahead)
+
+    def _continued(self, model: Network, features: Features, read: Tensor, ahead: Tensor) -> Tensor:
+        """`forecasts` after some steps.
+
+        Args:
+            model: the network.
+            features: of these steps.
+            read: (B, W, I), the last inputs, for the linear model.
+            ahead: (B, horizon - 1, I), the inputs of the steps of the forecast.
+        """
         count = 1 if self.distribution is None else self.paths
-        rows = torch.arange(batch.size, device=known.device).repeat(count)
-        state, outputs, ahead = reorder(features.state, rows), features.last[rows], ahead[rows]
+        rows = torch.arange(len(features.last), device=features.last.device).repeat(count)
+        state, outputs, ahead, read = reorder(features.state, rows), features.last[rows], ahead[rows], read[rows]
         # the same draws in every evaluation, whatever the training's random state
         generator = torch.Generator().manual_seed(0)
         predictions: list[Tensor] = []
-        read = batch.inputs[rows, :0] if self.linear is None else self.linear.last_inputs(batch.inputs, known)[rows]
         for step in range(self.horizon):
             if step:
                 inputs = self._next_inputs(predictions[-1], ahead[:, step - 1])

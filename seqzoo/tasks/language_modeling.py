@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts.batch import PAD, UNKNOWN, Batch, Features, Loss, Prediction, State
-from seqzoo.contracts.capabilities import Others, ScoresTexts, TokenScore
+from seqzoo.contracts.batch import BEFORE, PAD, UNKNOWN, Batch, Features, Loss, Prediction, State
+from seqzoo.contracts.capabilities import Others, ScoresTexts, Streamed, TokenScore
 from seqzoo.contracts.masking import ignore_padding, mask
 from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
@@ -23,6 +24,17 @@ from seqzoo.tasks.decoding.forms import check_form
 from seqzoo.tasks.writing import WritingTask, token_scores
 
 PROMPT_LENGTH = 20  # tokens of a validation text that are continued in the log
+
+
+@dataclass
+class Before:
+    """What is remembered of a text that grows.
+
+    Args:
+        ids: of its last tokens, -1 where there are fewer.
+    """
+
+    ids: list[int] = field(default_factory=lambda: [-1] * BEFORE)
 
 
 class LanguageModeling(WritingTask):
@@ -227,6 +239,28 @@ class LanguageModeling(WritingTask):
             parts.append([values[real] for values in self.ngrams.target_components(self.head, features.outputs, batch)])
         self.ngrams.fit(*(torch.cat(values) for values in zip(*parts, strict=True)))
         return True
+
+    def begin_stream(self) -> Before:
+        return Before()
+
+    def read_steps(self, model: Network, batch: Batch, features: Features, memories: list[Before]) -> list[Streamed]:
+        """The most probable token after each new one, and the log-probabilities of all."""
+        batch = replace(batch, before=torch.tensor([before.ids for before in memories], device=batch.inputs.device))
+        scores = self.head.log_probabilities(features.outputs.flatten(0, 1))
+        if self.ngrams is not None:
+            scores = self.ngrams(scores, *self.ngrams.following(self.ngrams.step_contexts(batch).flatten(0, 1), scores))
+        scores = scores.view(*batch.inputs.shape, -1)
+        allowed = scores.clone()
+        allowed[..., [PAD, UNKNOWN]] = float("-inf")
+        streamed = []
+        for row, (length, before) in enumerate(zip(batch.lengths.tolist(), memories, strict=True)):
+            best = self.spec.target_codec.tokens(allowed[row, :length].argmax(-1).tolist())
+            before.ids = [*before.ids, *batch.inputs[row, :length].tolist()][-BEFORE:]
+            streamed.append(Streamed(best, scores[row, :length]))
+        return streamed
+
+    def end_stream(self, memory: Before) -> Streamed:
+        return Streamed([])
 
     def start(self, features: Features, batch: Batch) -> Start:
         if self.ngrams is None:

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
+from seqzoo.contracts.capabilities import Streamed
+from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import Channels, DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.locked_dropout import create_dropout
 from seqzoo.tasks.example_lines import example_line
+
+
+@dataclass
+class Memory:
+    """What is remembered of a series that grows.
+
+    Args:
+        steps: number of steps so far.
+        last: (W, I), the last inputs; None: not kept, or there are none yet.
+    """
+
+    steps: int = 0
+    last: Tensor | None = None
 
 
 class Regression(Task):
@@ -98,6 +113,26 @@ class Regression(Task):
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         scores = model.scores(batch, features)
         return [Prediction(answer, None) for answer in self.answers(scores, batch)]
+
+    def begin_stream(self) -> Memory:
+        if not self.spec.per_step:
+            advice = "predict instead, or train on data with a number for each step"
+            raise ConfigError([f"the run answers a whole sequence, so that a stream has no answers: {advice}"])
+        return Memory()
+
+    def read_steps(self, model: Network, batch: Batch, features: Features, memories: list[Memory]) -> list[Streamed]:
+        """The numbers of each new step after the washout."""
+        scores = self(features, batch)
+        streamed = []
+        rows = zip(scores, written(self.in_units(scores, batch)), batch.lengths.tolist(), memories, strict=True)
+        for numbers, answers, length, memory in rows:
+            left = max(0, self.washout - memory.steps)
+            memory.steps += length
+            streamed.append(Streamed(answers[left:length], numbers[:length]))
+        return streamed
+
+    def end_stream(self, memory: Memory) -> Streamed:
+        return Streamed([])
 
     def average(self, scores: Sequence[Tensor]) -> Tensor:
         return torch.stack([at_least_single(part) for part in scores]).mean(0)

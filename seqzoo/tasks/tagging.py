@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
+from seqzoo.contracts.capabilities import Streamed
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import IGNORED, mask
@@ -167,6 +168,26 @@ class Tagging(Task):
         known = self.objective.has_probabilities
         rows = zip(self._answers(tags, batch.lengths), sums.tolist(), strict=True)
         return [Prediction(answer, score if known else None) for answer, score in rows]
+
+    def begin_stream(self) -> None:
+        if self.chain is not None or self.constrained:
+            advice = "train one with task.decoder=softmax task.constrained=false"
+            raise ConfigError(
+                [f"the run chooses the tags of a whole text together, so that a stream has none: {advice}"]
+            )
+        if self.words is not None:
+            advice = "train one with task.neighbours=0"
+            raise ConfigError([f"the run reads the words after each token, which a stream does not have yet: {advice}"])
+
+    def read_steps(self, model: Network, batch: Batch, features: Features, memories: list[None]) -> list[Streamed]:
+        """The tag of each new token, and the log-probabilities of all tags, or their scores with linear outputs."""
+        scores = self._normalised(self(features, batch))
+        tags, _ = self._best(scores, batch.lengths, self.penalty)
+        answers = self._answers(tags, batch.lengths)
+        return [Streamed(answer, row[: len(answer)]) for answer, row in zip(answers, scores, strict=True)]
+
+    def end_stream(self, memory: None) -> Streamed:
+        return Streamed([])
 
     @property
     def penalty(self) -> float:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import BEGIN, END, PAD, UNKNOWN, Alignment, Batch, Features, Loss, Prediction
-from seqzoo.contracts.capabilities import Others, TokenScore
+from seqzoo.contracts.capabilities import Others, Streamed, TokenScore
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
@@ -26,10 +26,9 @@ from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.reading import read_lines
 from seqzoo.metrics import MetricName, create_metrics
-from seqzoo.network.growing import stream_outputs
 from seqzoo.network.heads.transducer import Transducer, TransducerOptions, transducer_losses
 from seqzoo.network.locked_dropout import create_dropout
-from seqzoo.tasks.decoding import Stream, Unmet, check_numbers, in_pieces
+from seqzoo.tasks.decoding import Unmet, check_numbers
 from seqzoo.tasks.decoding.ctc import align, best_path, prefix_beam_search, required_steps
 from seqzoo.tasks.decoding.language import Language, language_scores, together, word_scores
 from seqzoo.tasks.example_lines import answer_lines, texts_or_steps
@@ -67,6 +66,25 @@ class PrefixSearch:
             raise ValueError(f"beam_size is {self.beam_size}: it must be between 1 and 10,000")
         if not self.language_weight >= 0:
             raise ValueError(f"language_weight is {self.language_weight}: it is 0 or more")
+
+
+@dataclass
+class Heard:
+    """What is remembered of a recording that is transcribed while it grows.
+
+    Args:
+        steps: the scores of CTC so far, or the outputs that a transducer has read, (1, n, ...) each.
+        ids: of the tokens so far.
+        text: of these tokens.
+        last: the token or blank of the last step.
+        written: by the transducer.
+    """
+
+    steps: list[Tensor] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+    text: str = ""
+    last: int = BLANK
+    written: Any = None
 
 
 class Transcription(Task):
@@ -248,49 +266,56 @@ class Transcription(Task):
             raise ConfigError(["task.head=transducer is decoded greedily, without a language model: leave it out"])
         self._language = language
 
-    @torch.no_grad()
-    def listen(self, model: Network, chunks: Iterable[Tensor], write: Callable[[str], None]) -> Prediction:
-        """Transcribe a growing recording.
+    def begin_stream(self) -> Heard:
+        return Heard()
 
-        Args:
-            model: of one direction, see `seqzoo.network.growing`.
-            chunks: the steps that have been read since the last chunk, (n, I).
-            write: called with each piece of the text once it is certain: greedily with every chunk, or at the end with
-                a beam.
-        """
-        pieces = in_pieces(self.spec.target_codec.decode, write)
+    def read_steps(self, model: Network, batch: Batch, features: Features, memories: list[Heard]) -> list[Streamed]:
+        """The text that the new steps make certain: with a beam, none before the end."""
+        lengths = [features.outputs.shape[1]] * len(memories) if features.lengths is None else features.lengths.tolist()
         if isinstance(self.head, Transducer):
-            return self._transduce_chunks(self.head, model, chunks, pieces)
-        greedy = self.search.beam_size == 1 and self._language is None and self.search.words is None
-        scores: list[Tensor] = []
-        last = BLANK
-        for outputs in stream_outputs(model, chunks):
-            scores.append(self.head(outputs))
-            for token in _log_probabilities(scores[-1])[0].argmax(-1).tolist() if greedy else ():
-                if token not in (last, BLANK):
-                    pieces([0], [token])
-                last = token
-        _check_any(scores)
-        [[best]] = self._ranked(torch.cat(scores, 1), 1)
-        if not greedy:
-            write(str(best.answer))
-        return best
+            rows = zip(features.outputs, lengths, memories, strict=True)
+            return [self._transduce_steps(self.head, outputs[None, :length], heard) for outputs, length, heard in rows]
+        scores = self.head(features.outputs)
+        log_probabilities = _log_probabilities(scores)
+        best = log_probabilities.argmax(-1).tolist() if self._is_greedy else [[]] * len(memories)
+        streamed = []
+        for row, (length, heard) in enumerate(zip(lengths, memories, strict=True)):
+            heard.steps.append(scores[None, row, :length])
+            tokens = []
+            for token in best[row][:length]:
+                if token not in (heard.last, BLANK):
+                    tokens.append(token)
+                heard.last = token
+            streamed.append(Streamed(self._pieces(heard, tokens), log_probabilities[row, :length]))
+        return streamed
 
-    def _transduce_chunks(
-        self, head: Transducer, model: Network, chunks: Iterable[Tensor], pieces: Stream
-    ) -> Prediction:
-        written, parts = head.begin(1), []
-        ids: list[int] = []
-        for outputs in stream_outputs(model, chunks):
-            parts.append(outputs)
-            [tokens], written = head.write(outputs, None, written, NEVER_WRITTEN)
-            for _, token in tokens:
-                ids.append(token)
-                pieces([0], [token])
-        _check_any(parts)
-        outputs = torch.cat(parts, 1)
-        [score] = self._transducer_scores(Features(outputs, outputs[:, -1], (), None), [ids])
-        return Prediction(self.spec.target_codec.decode(ids), score)
+    def end_stream(self, heard: Heard) -> Streamed:
+        if not heard.steps:
+            raise DataError("the recording has no samples: give one that lasts")
+        steps = torch.cat(heard.steps, 1)
+        if isinstance(self.head, Transducer):
+            [score] = self._transducer_scores(Features(steps, steps[:, -1], (), None), [heard.ids])
+            return Streamed([], None, Prediction(heard.text, score))
+        [[best]] = self._ranked(steps, 1)
+        return Streamed([] if self._is_greedy else [str(best.answer)], None, best)
+
+    @property
+    def _is_greedy(self) -> bool:
+        return self.search.beam_size == 1 and self._language is None and self.search.words is None
+
+    def _transduce_steps(self, head: Transducer, outputs: Tensor, heard: Heard) -> Streamed:
+        heard.steps.append(outputs)
+        [tokens], heard.written = head.write(outputs, None, heard.written or head.begin(1), NEVER_WRITTEN)
+        return Streamed(self._pieces(heard, [token for _, token in tokens]))
+
+    def _pieces(self, heard: Heard, tokens: list[int]) -> list[str]:
+        """The pieces of the text that further tokens write."""
+        pieces = []
+        for token in tokens:
+            heard.ids.append(token)
+            before, heard.text = heard.text, self.spec.target_codec.decode(heard.ids)
+            pieces.append(heard.text[len(before) :])
+        return pieces
 
     def average(self, scores: Sequence[Tensor]) -> Tensor:
         return torch.stack([part.float().log_softmax(-1) for part in scores]).logsumexp(0) - math.log(len(scores))
@@ -375,11 +400,6 @@ def _words(path: str) -> frozenset[str]:
     if not words:
         raise DataError(f"{path} has no words: give one per line")
     return words
-
-
-def _check_any(parts: list[Tensor]) -> None:
-    if not parts:
-        raise DataError("the recording has no samples: give one that lasts")
 
 
 def _log_probabilities(scores: Tensor) -> Tensor:

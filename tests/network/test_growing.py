@@ -16,13 +16,13 @@ from torch import Tensor
 
 from seqzoo import compose
 from seqzoo.configuration.building import build_model
-from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.batch import Batch, Prediction
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.sound import sound_chunks
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS
-from seqzoo.network.growing import stream_outputs
+from seqzoo.network.growing import Growing, advance, finish
 from seqzoo.network.model import Model
 from seqzoo.runs.loaded import Loaded
 
@@ -59,17 +59,19 @@ CASES = [
 def test_chunks_are_the_whole(overrides: tuple[str, ...], sizes: tuple[int, ...]) -> None:
     made, x = model(*overrides), torch.randn(43, 20)
     whole = made.encode(Batch(x[None], torch.tensor([43]), padded=False)).outputs
-    parts = list(stream_outputs(made, chunks(x, *sizes)))
+    growing, parts = Growing(), []
+    for chunk in chunks(x, *sizes):
+        parts.append(advance(made, [growing], Batch(chunk[None], torch.tensor([len(chunk)]), padded=False)))
+    parts = [part.outputs for part in (*parts, finish(made, growing)) if part is not None]
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
     assert len(parts) > 3 or len(sizes) < 4  # outputs do not wait for the end
 
 
 def test_what_cannot_be_streamed() -> None:
-    x = torch.randn(4, 20)
     with pytest.raises(ConfigError, match="reads future inputs, which a stream does not have"):
-        list(stream_outputs(model("backbone=bidirectional"), [x]))
+        Loaded(model("backbone=bidirectional"), SPEC).stream()
     with pytest.raises(ConfigError, match=r"train one with encoder\.normalisation=training"):
-        list(stream_outputs(model("encoder.normalisation=recording"), [x]))
+        Loaded(model("encoder.normalisation=recording"), SPEC).stream()
 
 
 @pytest.fixture
@@ -79,23 +81,39 @@ def recording(tmp_path: Path) -> Path:
     return tmp_path / "a.wav"
 
 
+def heard(loaded: Loaded, recording: Path) -> tuple[list[str], Prediction | None]:
+    """The pieces of a transcript, and the whole."""
+    stream, pieces = loaded.stream(), []
+    for chunk in sound_chunks(str(recording), 2_000, 20):
+        pieces += stream.push(chunk).answers
+    at_end = stream.end()
+    return [*pieces, *at_end.answers], at_end.prediction
+
+
 def test_a_recording_is_transcribed_while_it_is_read(recording: Path) -> None:
     loaded = Loaded(model(), SPEC)
     [whole] = loaded.predict([str(recording)])
-    pieces: list[str] = []
-    found = loaded.stream(str(recording), pieces.append)
+    pieces, found = heard(loaded, recording)
     assert "".join(pieces) == found.answer == whole.answer
     assert len(pieces) > 1
     assert found.score == pytest.approx(whole.score, abs=1e-3)
     with pytest.raises(DataError, match="has no samples"):
-        loaded.listen(iter([]), pieces.append)
+        loaded.stream().end()
+
+
+def test_samples_need_not_be_whole_steps(recording: Path) -> None:
+    loaded = Loaded(model(), SPEC)
+    stream, answers = loaded.stream(), []
+    for samples in torch.from_numpy(soundfile.read(recording, dtype="float32")[0]).split(33):
+        answers += stream.push(samples).answers
+    at_end = stream.end()
+    assert "".join([*answers, *at_end.answers]) == loaded.predict([str(recording)])[0].answer
 
 
 def test_a_beam_writes_at_the_end(recording: Path) -> None:
     loaded = Loaded(model("task.search.beam_size=4"), SPEC)
-    pieces: list[str] = []
-    assert loaded.stream(str(recording), pieces.append).answer == loaded.predict([str(recording)])[0].answer
-    assert len(pieces) == 1
+    pieces, found = heard(loaded, recording)
+    assert pieces == [loaded.predict([str(recording)])[0].answer] == [found.answer]
 
 
 def test_standard_input_is_wav_or_raw_samples(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:

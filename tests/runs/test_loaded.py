@@ -51,7 +51,7 @@ def test_streamed_text_equals_a_single_call() -> None:
     whole = loaded.predict(["ab"])[0]
     pieces: list[str] = []
     torch.manual_seed(3)
-    assert loaded.stream("ab", pieces.append) == whole
+    assert loaded.generate("ab", pieces.append) == whole
     assert "".join(pieces) == whole.answer
     assert len(pieces) == 12
 
@@ -63,7 +63,7 @@ def test_ensembles_of_language_models_generate_and_score() -> None:
     torch.nn.init.normal_(loaded.model.task.head.weight, std=2.0)
     loaded.others = [other]
     [found] = loaded.candidates(["ab"], 3)
-    assert loaded.predict(["ab"])[0] == loaded.stream("ab", print)
+    assert loaded.predict(["ab"])[0] == loaded.generate("ab", print)
     for candidate in found:
         together, first, second = (
             [score for _, score in one.score(["ab" + candidate.answer])[0]]
@@ -102,7 +102,7 @@ def test_tasks_that_do_not_generate_have_no_score_or_stream() -> None:
     with pytest.raises(ConfigError, match="the task Tagging does not compute the probability of a given"):
         loaded.score(["a"])
     with pytest.raises(ConfigError, match="the task Tagging does not write token by token"):
-        loaded.stream("a", print)
+        loaded.generate("a", print)
 
 
 @pytest.mark.parametrize("task", ["tagging", "classification"])
@@ -134,7 +134,7 @@ def test_an_ensemble_streams_its_prediction(beam_size: int) -> None:
     for text in ("abc", "f", ""):
         pieces: list[str] = []
         [whole] = loaded.predict([text])
-        streamed = loaded.stream(text, pieces.append)
+        streamed = loaded.generate(text, pieces.append)
         assert (streamed.answer, "".join(pieces)) == (whole.answer, whole.answer)
         assert streamed.score == pytest.approx(whole.score)
         assert beam_size > 1 or len(pieces) >= len(whole.answer)
@@ -158,7 +158,7 @@ def test_unsatisfiable_constraints_are_reported_with_the_line() -> None:
     with pytest.raises(DataError, match=r"^line 14: search.words=.* needs 3 tokens, but an answer has at most 1"):
         loaded.predict([*["abcd"] * 4, "a"], batch_size=2, first_line=10)
     with pytest.raises(DataError, match=r"^line 1: search.words="):
-        loaded.stream("a", print)
+        loaded.generate("a", print)
     with pytest.raises(DataError, match=r"^line 3: search.words="):
         loaded.predict(["", "abcd", "a"])
 

@@ -301,10 +301,9 @@ def test_a_transducer_learns_and_listens() -> None:
     alignment, _ = model.task.alignments(model, batch)
     assert alignment.written == ["a", "a", "b"]
     assert alignment.weights.argmax(1).tolist() == sorted(alignment.weights.argmax(1).tolist())
-    pieces: list[str] = []
-    found = Loaded(model, SPEC).listen(batch.inputs[0].split(2), pieces.append)
-    assert pieces == ["a", "a", "b"]
-    assert found.score == pytest.approx(predictions[0].score, abs=1e-4)
+    stream = Loaded(model, SPEC).stream()
+    assert [piece for chunk in batch.inputs[0].split(2) for piece in stream.push(chunk).answers] == ["a", "a", "b"]
+    assert stream.end().prediction.score == pytest.approx(predictions[0].score, abs=1e-4)
     with pytest.raises(ConfigError, match="without a language model"):
         model.task.use_language(None)
     with pytest.raises(ValueError, match="search is for head=ctc"):

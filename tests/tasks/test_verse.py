@@ -182,7 +182,7 @@ def test_other_texts_are_refused() -> None:
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_poem_is_streamed_in_its_form_and_scored_as_a_line(beam_size: int) -> None:
     loaded, pieces = poet(search={"beam_size": beam_size, "temperature": 0.0}), []
-    prediction = loaded.stream("青山", pieces.append)
+    prediction = loaded.generate("青山", pieces.append)
     assert "".join(pieces) == prediction.answer
     checked(prediction.answer, Form(5, 4))
     scores = loaded.score([Form(5, 4).header + prediction.answer])[0]

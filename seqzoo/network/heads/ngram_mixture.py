@@ -126,10 +126,8 @@ class NgramMixture(nn.Module):
         if not self.by_sureness:
             return self._of_known(head, features, batch)
         targets = batch.required_targets
-        read = torch.cat([self._before(batch), batch.inputs], 1)
-        steps = torch.arange(1, targets.shape[1] + 1, device=read.device)[:, None] + self._places(read.device)
         network = head.log_probabilities(features.flatten(0, 1))
-        ngrams, shares = self.following(read[:, steps].flatten(0, 1), network)
+        ngrams, shares = self.following(self.step_contexts(batch).flatten(0, 1), network)
         network, ngrams = (logs.gather(1, targets.flatten()[:, None]) for logs in (network, ngrams))
         return network.view_as(targets), ngrams.view_as(targets), shares.view_as(targets)
 
@@ -149,6 +147,11 @@ class NgramMixture(nn.Module):
         """The last tokens of each row, from which the next one is predicted, (B, longest - 1)."""
         ids = torch.cat([self._before(batch), batch.inputs], 1)
         return ids.gather(1, batch.lengths[:, None] + self._places(ids.device))
+
+    def step_contexts(self, batch: Batch) -> Tensor:
+        """`contexts` after each step, (B, T, longest - 1)."""
+        ids = torch.cat([self._before(batch), batch.inputs], 1)
+        return ids[:, torch.arange(1, batch.inputs.shape[1] + 1, device=ids.device)[:, None] + self._places(ids.device)]
 
     def following(self, contexts: Tensor, network: Tensor) -> tuple[Tensor, Tensor]:
         """The log-probabilities of all tokens by the n-grams after each context, (N, V), and the number of its share,
