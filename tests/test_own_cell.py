@@ -131,7 +131,7 @@ def test_it_is_held_to_every_check_in_tests_of_ones_own(monkeypatch: pytest.Monk
             "        return super().scan(x, state)\n"
         )
     assert failures(own.replace("MyCell", "Leaky")) == set()
-    assert failures(own.replace("MyCell", "Careless")) == {"lengths", "padding", "resets", "trees"}
+    assert failures(own.replace("MyCell", "Careless")) == {"lengths", "padding", "resets", "trees", "grids"}
 
 
 def failures(tests: str) -> set[str]:

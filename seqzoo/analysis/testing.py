@@ -51,6 +51,9 @@ RESETS = [(0, 3), (1, 0), (1, 1), (1, 3), (1, 5)]
 PARENTS = [[1, 6, 3, 5, 5, 6, -1], [3, 2, 3, -1, 0, 0, 0], [-1, 0, 0, 0, 0, 0, 0]]
 """The trees of LENGTHS, whose nodes have one or two children."""
 
+SIZES = [[2, 3], [4, 1], [1, 1]]
+"""Rows and columns of grids of different sizes."""
+
 Equation = Callable[[numpy.ndarray, tuple, dict[str, numpy.ndarray], dict[str, Any]], tuple[numpy.ndarray, tuple]]
 """One step in NumPy: x (B, I), the flattened state, parameters and buffers by name, and the options of the YAML -> the
 output (B, O) and the next flattened state.
@@ -235,6 +238,26 @@ def check_trees(create: CellFactory) -> str:
     return ""
 
 
+def check_grids(create: CellFactory) -> str:
+    """On grids of equal and of different sizes, all nodes of a diagonal at once give the same outputs, last state and
+    gradients as node by node, and on a grid of one row the same as on a sequence.
+
+    The remark "none" says that the cell does not support grids.
+    """
+    cell = _randomised(create)
+    if "grid" not in cell.supports:
+        return "none"
+    sizes = torch.tensor(SIZES)
+    for steps in (Steps(sizes.prod(1), grid=sizes), Steps(grid=(2, 3))):
+        _assert_same_run(cell, cell.scan, functools.partial(Cell.unroll, cell), steps, length=6)
+
+    def as_grid(x: Tensor, state: State, steps: None) -> tuple[Tensor, State]:
+        return cell.scan(x, state, Steps(grid=(1, T)))
+
+    _assert_same_run(cell, as_grid, cell.scan, None)
+    return ""
+
+
 def check_halves(create: CellFactory) -> str:
     """Two halves of a sequence, with the state carried over, give the same outputs and last state as the whole."""
     cell = _randomised(create)
@@ -365,6 +388,7 @@ CHECKS: dict[str, Callable[[CellFactory], str]] = {
     "padding": check_padding,
     "resets": check_resets,
     "trees": check_trees,
+    "grids": check_grids,
     "halves": check_halves,
     "bidirectional": check_bidirectional,
     "gradcheck": check_gradcheck,
@@ -424,9 +448,9 @@ def _stepped(cell: Cell, x: Tensor, state: State, lengths: None) -> tuple[Tensor
     return torch.stack(outputs, 1), state
 
 
-def _assert_same_run(cell: Cell, scan: Scan, reference: Scan, steps: Steps | Tensor | None) -> None:
+def _assert_same_run(cell: Cell, scan: Scan, reference: Scan, steps: Steps | Tensor | None, length: int = T) -> None:
     """Compare outputs, last states, and the gradients of a sum of all of them with different weights."""
-    x = _some_input().requires_grad_()
+    x = _some_input(steps=length).requires_grad_()
     state = map_state(lambda part: part.requires_grad_(), _some_state(cell))
     runs = []
     for run in (scan, reference):

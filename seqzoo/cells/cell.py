@@ -13,9 +13,11 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.state import map_state
 from seqzoo.contracts.steps import Steps, supported
 from seqzoo.kernels import engines, inputs
+from seqzoo.kernels.children import Children
+from seqzoo.kernels.grids import Grids
 from seqzoo.kernels.inputs import misshaped
 from seqzoo.kernels.segments import Segments
-from seqzoo.kernels.trees import Children, Forest, node_by_node
+from seqzoo.kernels.trees import Forest
 from seqzoo.kernels.unroll import reference
 
 
@@ -48,7 +50,7 @@ class Cell(nn.Module):
     hidden_size: int
     output_size: int
     engine: str = "auto"
-    supports: Collection[str] = ("resets", "parents")
+    supports: Collection[str] = ("resets", "parents", "grid")
     torch_first: ClassVar[tuple[str, ...]] = ("cuda",)
 
     @abstractmethod
@@ -89,10 +91,10 @@ class Cell(nn.Module):
         return self
 
     def compose(self, p: Tensor, children: Children) -> tuple[Tensor, State]:
-        """The equations of one node of a tree.
+        """The equations of one node of a tree, or of a grid, where the nodes to the left and above are its children.
 
-        By default it is a step from the sum of the children's states, or from the initial state if there are none,
-        which makes a network over trees of any cell.
+        By default it is a step from the sum of the children's states, in a grid from their mean, or from the initial
+        state if there are none, which makes a network over trees and grids of any cell.
 
         Args:
             p: projected input of M nodes, shape (M, P).
@@ -103,7 +105,7 @@ class Cell(nn.Module):
         """
         if children.each == 0:
             return self.step(p, self.initial_state(children.count))
-        return self.step(p, map_state(children.summed, children.state))
+        return self.step(p, map_state(children.combined, children.state))
 
     def scan(self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None) -> tuple[Tensor, State]:
         """Run the cell over whole sequences by its fastest engine; module hooks are called.
@@ -113,9 +115,10 @@ class Cell(nn.Module):
         Args:
             x: input, shape (B, T, I), T at least 1. The values of padded steps do not matter.
             state: from `initial_state` or an earlier call; None: the initial state.
-            steps: lengths, shape (B,), or Steps with lengths, and resets or parents; None: all steps are real, one
-                after the other. Where `resets` is True the cell continues from its initial state, and no gradient
-                passes. With `parents` the steps are the nodes of trees, whose leaves start from the given state.
+            steps: lengths, shape (B,), or Steps with lengths, and resets, parents or a grid; None: all steps are real,
+                one after the other. Where `resets` is True the cell continues from its initial state, and no gradient
+                passes. With `parents` the steps are the nodes of trees, whose leaves start from the given state. With
+                `grid` they are the nodes of grids, row by row, whose first node starts from the given state.
                 Lengths on a GPU are clamped to the range from 0 to T instead of checked, which would require a
                 synchronisation.
 
@@ -127,39 +130,40 @@ class Cell(nn.Module):
         """
         if not isinstance(x, Tensor) or x.dim() != 3:  # `forward` would take a matrix for a single step
             raise misshaped(self, x)
-        if isinstance(steps, Steps) and steps.parents is not None:
-            supported(steps, self)
-            first, _ = self.checked(x, state, steps.lengths)
-            return self.over_trees(Forest(x, steps), x, None if state is None else first)
+        if isinstance(steps, Steps) and steps.has_nodes:
+            first, _ = self.checked(x, state, None)
+            return self.over_nodes(self._nodes(x, steps), x, None if state is None else first)
         return self.by_segments(self, x, state, steps)
 
-    def over_trees(
-        self, forest: Forest, x: Tensor, state: State | None = None, downwards: bool = False
+    def over_nodes(
+        self, nodes: Forest | Grids, x: Tensor, state: State | None = None, **direction: bool
     ) -> tuple[Tensor, State]:
-        """`scan` over the nodes of trees.
+        """`scan` over the nodes of trees or grids.
 
         Args:
-            forest: the trees.
+            nodes: trees or grids.
             x: input of the nodes, (B, T, I).
-            state: (B, ...), from which leaves, or roots, start; None: the initial state.
-            downwards: False: from the leaves to the roots; True: from the roots to the leaves.
+            state: (B, ...), from which leaves, or the first node of a grid, start; None: the initial state.
+            **direction: of `Forest.run` or `Grids.run`; by default from the leaves to the roots of trees, and from the
+                upper left corner of grids to the lower right one.
         """
-        if downwards:
-            return forest.down(self, x, self.initial_state(x.shape[0]) if state is None else state)
-        return forest.up(self, x, state)
+        return nodes.run(self, x, state, **direction)
+
+    def _nodes(self, x: Tensor, steps: Steps) -> Forest | Grids:
+        supported(steps, self)
+        return Grids(x, steps) if steps.parents is None else Forest(x, steps)
 
     def unroll(
         self, x: Tensor, state: State | None = None, steps: Steps | Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """`scan` step by step, or node by node: the reference for all engines and for trees.
+        """`scan` step by step, or node by node: the reference for all engines, and for trees and grids.
 
         Args:
             x, state, steps: as in `scan`.
         """
-        if isinstance(steps, Steps) and steps.parents is not None:
-            supported(steps, self)
-            state, _ = self.checked(x, state, steps.lengths)
-            return node_by_node(self, x, state, steps)
+        if isinstance(steps, Steps) and steps.has_nodes:
+            state, _ = self.checked(x, state, None)
+            return self._nodes(x, steps).unroll(self, x, state)
         return self.by_segments(functools.partial(reference, self), x, state, steps)
 
     def by_segments(

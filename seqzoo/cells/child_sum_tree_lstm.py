@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from seqzoo.cells.lstm import LSTM
 from seqzoo.contracts.batch import State
-from seqzoo.kernels.trees import Children
+from seqzoo.kernels.children import Children
 
 
 class ChildSumTreeLSTM(LSTM):
@@ -42,9 +42,9 @@ class ChildSumTreeLSTM(LSTM):
             c = torch.sigmoid(i) * torch.tanh(g)
         else:
             of_i, of_f, of_g_o = self.weight_hh.split([size, size, 2 * size])
-            total = children.summed(h)
+            total = children.combined(h)
             g, o = (g_o + F.linear(total, of_g_o)).chunk(2, dim=-1)
             f = torch.sigmoid(children.of_nodes(p_f) + F.linear(h, of_f))
-            c = torch.sigmoid(i + F.linear(total, of_i)) * torch.tanh(g) + children.summed(f * c)
+            c = torch.sigmoid(i + F.linear(total, of_i)) * torch.tanh(g) + children.combined(f * c)
         h = torch.sigmoid(o) * torch.tanh(c)
         return h, (h, c)

@@ -1,4 +1,6 @@
-"""Base class of cells over trees whose nodes have a limited number of children, with weights for each place."""
+"""Base class of cells over trees whose nodes have a limited number of children, with weights for each place, and of
+cells over grids, whose nodes have two neighbours.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,15 @@ from torch.nn import functional as F
 from seqzoo.cells.cell import Cell
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.transforms import jit_traced
-from seqzoo.kernels.trees import Children, TooManyChildren
+from seqzoo.kernels.children import Children, TooManyChildren
 
 MOST_CHILDREN = 1_000
 """Most places, each of which has weights of its own."""
 
 
 class NaryCell(Cell):
-    """Children have N places, from left to right. In a sequence, the previous step has the first one.
+    """Children have N places, from left to right. In a sequence, the previous step has the first one; in a grid, the
+    node to the left has the first one, and the node above the second one.
 
     Parameters: `weight_ih` (GH, I) and `bias` (GH,) for G gates of the input, and `weight_hh` (RH, NH) for R gates of
     the children. Each (H, H) block of `weight_hh` is initialised orthogonal, divided by the root of N, so that the sum
@@ -92,6 +95,10 @@ class NaryCell(Cell):
     def width(self, h: Tensor) -> int:
         """The width kH of the states of k children side by side. A trace, which has no numbers, is of a sequence."""
         return self.hidden_size if jit_traced() else h.shape[-1]
+
+    def by_place(self, part: Tensor) -> tuple[Tensor, ...]:
+        """The states of the first k children, (M, kH), as k tensors (M, H)."""
+        return part.split(self.hidden_size, dim=-1) if self.width(part) else ()
 
     def add_children(self, p: Tensor, h: Tensor) -> Tensor:
         """Add the part of the first k children to that of the input, for all gates: (M, RH) and (M, kH) -> (M, RH)."""

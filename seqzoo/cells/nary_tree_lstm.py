@@ -50,7 +50,7 @@ class NaryTreeLSTM(NaryCell):
         g, opening = gates.split([size, gates.shape[-1] - size], dim=-1)
         i, o, *f = torch.sigmoid(opening).split(size, dim=-1)
         kept = i * torch.tanh(g)
-        for of_gate, of_child in zip(f, c.split(size, dim=-1) if self.width(c) else (), strict=False):
+        for of_gate, of_child in zip(f, self.by_place(c), strict=False):
             kept = kept + of_gate * of_child
         h = o * torch.tanh(kept)
         return h, (h, kept)

@@ -2,6 +2,8 @@
 
 Socher, Lin, Ng & Manning, Parsing Natural Scenes and Natural Language with Recursive Neural Networks, 2011 (a node also
 reads an input, such as the word of a leaf), https://icml.cc/2011/papers/125_icmlpaper.pdf
+Graves, Fernández & Schmidhuber, Multi-Dimensional Recurrent Neural Networks, 2007 (over grids),
+https://arxiv.org/abs/0705.2011
 
     h' = tanh(W x + sum_l U_l h_l + b)
 """

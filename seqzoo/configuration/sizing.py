@@ -63,6 +63,8 @@ def outline(experiment: Experiment) -> Outline:
 
 def describe_inputs(spec: DataSpec, unit: str) -> str:
     """The inputs in words; unit: `DataModule.unit`."""
+    if spec.lines and spec.picture is not None:
+        return f"lines of text, {spec.picture[1]} pixels high"
     if spec.picture is not None:
         return "pictures of {} x {} x {}".format(*spec.picture)
     if spec.rate is not None:

@@ -102,7 +102,7 @@ class Batch:
     resets: Tensor | None = None
     elapsed: Tensor | None = None
     parents: Tensor | None = None
-    grid: tuple[int, int] | None = None
+    grid: Tensor | tuple[int, int] | None = None
 
     @property
     def steps(self) -> Steps:

@@ -21,11 +21,13 @@ class Row(NamedTuple):
         where: its file and line, for messages; empty: unknown.
         steps: number of input steps.
         targets: the ids of its target, with the end where it has one.
+        grid: rows and columns of a grid, whose nodes are the steps; None: the steps are a sequence.
     """
 
     where: str
     steps: int
     targets: list[int]
+    grid: tuple[int, int] | None = None
 
 
 class ReadFiles(NamedTuple):

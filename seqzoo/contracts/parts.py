@@ -62,6 +62,15 @@ class Encoder(nn.Module):
         """
         return lengths if self.stride == 1 else (lengths + self.stride - 1).div(self.stride, rounding_mode="floor")
 
+    def output_steps(self, batch: Batch) -> Steps:
+        """Lengths and structure of the vectors of a batch.
+
+        Args:
+            batch: the inputs.
+        """
+        steps = batch.steps
+        return steps if steps.lengths is None else steps._replace(lengths=self.output_lengths(steps.lengths))
+
     def load_pretrained(self) -> None:
         """Load the pretrained weights that the options name. Called when training starts, not when a model is only
         measured or loaded from a checkpoint.
@@ -83,6 +92,8 @@ class Backbone(nn.Module):
         causal: True: output t depends on inputs 0..t only; `step` then exists and agrees with `forward`.
         two_sided: True: the first half of output t depends on inputs 0..t only, the second half on inputs t.. only.
         keeps_time: False: there are fewer outputs than inputs; `output_lengths` gives their number.
+        over_time: False: cells do not read the steps of a row one after the other, so that there are no analyses over
+            time.
 
     Shape:
         Input (B, T, I), outputs (B, T, O), where O is `output_size`; one step: (B, I) and (B, O).
@@ -92,6 +103,7 @@ class Backbone(nn.Module):
     causal: bool
     two_sided: bool = False
     keeps_time: bool = True
+    over_time: bool = True
 
     @property
     def supports(self) -> Collection[str]:
@@ -136,6 +148,14 @@ class Backbone(nn.Module):
             lengths: number of real inputs of each row, shape (B,).
         """
         return lengths
+
+    def lengths_after(self, steps: Steps) -> Tensor | None:
+        """The number of real outputs of each row, shape (B,); None: all are real.
+
+        Args:
+            steps: of the inputs.
+        """
+        return None if steps.lengths is None else self.output_lengths(steps.lengths)
 
     @abstractmethod
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:

@@ -135,6 +135,7 @@ class DataSpec:
         character_size: size of the character vocabulary of `Batch.spelling`; 0: batches have no spelling.
         characters: codec of the characters of a token, or of what is used in their place.
         picture: [C, Y, X], size of a picture or of each frame of a clip, for picture inputs; input_size is then C.
+        lines: whether pictures are lines of text of any width; the last number of `picture` is then a usual width.
         rate: sampling rate in Hz of sound, whose steps are blocks of input_size samples; None: other inputs.
         channels: how measurements become inputs; None: inputs are not scaled.
         steps_per_quarter: steps per quarter note of music, whose steps are frames of notes; None: other inputs.
@@ -163,6 +164,7 @@ class DataSpec:
     next_values: bool = False
     trees: TreeForm | None = None
     children: MostChildren | None = None
+    lines: bool = False
 
     @property
     def given_as_files(self) -> bool:

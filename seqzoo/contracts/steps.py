@@ -19,19 +19,25 @@ class Steps(NamedTuple):
             an episode or a document; no gradient passes there. Values at padded steps are ignored.
         elapsed: (B, T), time since the previous step.
         parents: (B, T), the step of each node's parent, -1 at a root; children come before parents.
-        grid: numbers of rows and columns of a grid whose cells are the steps, row by row.
+        grid: (B, 2), the numbers of rows and columns of a grid for each row of the batch, whose nodes are its steps,
+            row by row; or a pair of numbers, if all are equal.
     """
 
     lengths: Tensor | None = None
     resets: Tensor | None = None
     elapsed: Tensor | None = None
     parents: Tensor | None = None
-    grid: tuple[int, int] | None = None
+    grid: Tensor | tuple[int, int] | None = None
 
     @property
     def structure(self) -> list[str]:
         """The names of the fields that are given, except lengths."""
         return [name for name in MEANINGS if getattr(self, name) is not None]
+
+    @property
+    def has_nodes(self) -> bool:
+        """Whether the steps are the nodes of trees or grids, and not of sequences."""
+        return self.parents is not None or self.grid is not None
 
 
 ALL_REAL = Steps()

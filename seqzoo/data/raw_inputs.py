@@ -21,7 +21,7 @@ from seqzoo.data.channels import model_inputs, relative
 from seqzoo.data.examples import fit, split_source, token_ids
 from seqzoo.data.sources.finite import finite_number
 from seqzoo.data.sources.notes import given_frames
-from seqzoo.data.sources.pictures import given_features, read_picture
+from seqzoo.data.sources.pictures import given_features, lines_of_text, read_line, read_picture
 from seqzoo.data.sources.series_content import Series
 from seqzoo.data.sources.sound import blocks, read_sound
 from seqzoo.data.text.codec import TextCodec
@@ -89,9 +89,13 @@ def encode_inputs(
         raise DataError("the input is empty: give at least one line")
     if spec.picture is not None and not spec.given_as_files:
         score = f"{program('seqzoo')} evaluate RUN_DIR"
-        raise DataError(f"the model reads clips, which cannot be read from files: score the run with {score}")
+        raise DataError(
+            f"the model reads pictures or clips of idx files, and no other files: score the run with {score}"
+        )
     if spec.given_as_files and "" in texts:
         raise DataError(f"line {lines[texts.index('')]} is empty: give the name of a file")
+    if spec.picture is not None and spec.lines:
+        return lines_of_text([read_line(str(text), spec.picture[1]) / 255 for text in texts])
     if spec.picture is not None:
         pictures = torch.stack([read_picture(str(text), spec.picture[1]) for text in texts])
         return Batch(pictures.float() / 255, torch.ones(len(texts), dtype=torch.long), padded=False)

@@ -73,8 +73,8 @@ def first_cell(model: Model) -> Cell | None:
 def recording(cell: Cell) -> Iterator[Recording]:
     """A context in which a cell runs step by step and its states and gates are recorded; the last sequence counts.
 
-    Outputs and gradients are those of `Cell.unroll`. Over trees, whose nodes of one height run at once, only outputs
-    are recorded.
+    Outputs and gradients are those of `Cell.unroll`. Over trees and grids, many nodes of which run at once, only
+    outputs are recorded.
     """
     recorded = Recording()
 
@@ -103,18 +103,18 @@ def recording(cell: Cell) -> Iterator[Recording]:
         recorded.kept = torch.stack(kept, 1).detach() if kept else _kept(cell, recorded.gates)
         return recorded.outputs, current
 
-    def over_trees(*inputs: Any, **options: Any) -> tuple[Tensor, State]:
-        recorded.outputs, after = type(cell).over_trees(cell, *inputs, **options)
+    def over_nodes(*inputs: Any, **options: Any) -> tuple[Tensor, State]:
+        recorded.outputs, after = type(cell).over_nodes(cell, *inputs, **options)
         return recorded.outputs, after
 
     # through a call of the module, so that its hooks run
     by_step = functools.partial(cell.by_segments, functools.partial(cell, by=scan))
-    outer: dict[str, Any] = {name: vars(cell)[name] for name in ("scan", "over_trees") if name in vars(cell)}
-    vars(cell).update(scan=by_step, over_trees=over_trees)
+    outer: dict[str, Any] = {name: vars(cell)[name] for name in ("scan", "over_nodes") if name in vars(cell)}
+    vars(cell).update(scan=by_step, over_nodes=over_nodes)
     try:
         yield recorded
     finally:
-        for name in ("scan", "over_trees"):
+        for name in ("scan", "over_nodes"):
             del vars(cell)[name]
         vars(cell).update(outer)
 

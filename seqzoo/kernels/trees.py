@@ -7,7 +7,6 @@ Looks et al., Deep Learning with Dynamic Computation Graphs, 2017 (batching by h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy
@@ -15,76 +14,14 @@ import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import State
-from seqzoo.contracts.errors import DataError
-from seqzoo.contracts.masking import WHOLE_NUMBERS, checked_lengths, zero_padding
-from seqzoo.contracts.state import flatten, map_state, reorder, unflatten, where
+from seqzoo.contracts.masking import WHOLE_NUMBERS, checked_lengths
+from seqzoo.contracts.state import flatten, reorder, unflatten, where
 from seqzoo.contracts.steps import Steps
 from seqzoo.contracts.transforms import jit_traced, mapped_over, on_host
 from seqzoo.kernels import step_results
+from seqzoo.kernels.children import Children, joined, node_by_node
 from seqzoo.kernels.stepping import Stepping
 from seqzoo.kernels.tree_levels import Array, Level, Order, depths, heights, levels_of, places_of_parents
-
-
-class TooManyChildren(DataError, ValueError):
-    """A node has more children than a cell has places."""
-
-    def __init__(self, count: int, places: int, cell: str = "the cell"):
-        super().__init__(
-            f"a node has {count} children, and {cell} has places for {places}: set cell.children={count}, or choose a "
-            "cell that sums over children, such as cell=child_sum_tree_lstm"
-        )
-
-
-@dataclass(frozen=True)
-class Children:
-    """The C children of M nodes; those of a node are side by side, in their order.
-
-    Attributes:
-        state: of each child, (C, ...).
-        node: (C,), the node that each child belongs to, from 0 to M - 1.
-        place: (C,), the place of each child among those of its node, from 0.
-        count: M.
-        each: the number of children of every node; 0: the nodes are leaves; None: it differs, or is not known.
-    """
-
-    state: State
-    node: Tensor
-    place: Tensor
-    count: int
-    each: int | None = None
-
-    def summed(self, values: Tensor) -> Tensor:
-        """The sum over the children of each node: (C, ...) -> (M, ...)."""
-        if self.each == 1:
-            return values
-        if self.each:
-            return values.unflatten(0, (self.count, self.each)).sum(1, dtype=values.dtype)
-        return values.new_zeros(self.count, *values.shape[1:]).index_add(0, self.node, values)
-
-    def of_nodes(self, values: Tensor) -> Tensor:
-        """The values of each child's node: (M, ...) -> (C, ...)."""
-        return values if self.each == 1 else values.index_select(0, self.node)
-
-    def by_place(self, values: Tensor, places: int) -> Tensor:
-        """The values of each node's children side by side: (C, F) -> (M, k * F).
-
-        Args:
-            values: of each child.
-            places: the maximum number of children.
-
-        Returns:
-            k is `each`, if it is known, and `places` otherwise, with zeros where there is no child.
-
-        Raises:
-            TooManyChildren: a node has more children than there are places; a ValueError.
-        """
-        most = int(self.place.max()) + 1 if self.each is None else self.each
-        if most > places:
-            raise TooManyChildren(most, places)
-        if self.each is not None:
-            return values.reshape(self.count, self.each * values.shape[1])
-        empty = values.new_zeros(self.count * places, values.shape[1])
-        return empty.index_copy(0, self.node * places + self.place, values).view(self.count, -1)
 
 
 class Forest:
@@ -103,7 +40,7 @@ class Forest:
 
     def __init__(self, x: Tensor, steps: Steps):
         self.shape, self.device = (x.shape[0], x.shape[1]), x.device
-        parents, lengths = _checked(steps, x)
+        parents, lengths = self._parents, self._lengths = _checked(steps, x)
         real = numpy.arange(self.shape[1]) < lengths[:, None]
         # nodes are counted over all rows, without padding
         self._step = real.ravel().nonzero()[0]
@@ -114,6 +51,10 @@ class Forest:
         self._empty = lengths == 0
         above = parents.ravel()[self._step]
         self._parent = numpy.where(above < 0, -1, above + self._first[self._row])
+
+    def run(self, cell: Stepping, x: Tensor, state: State | None, downwards: bool = False) -> tuple[Tensor, State]:
+        """`up` or `down`."""
+        return self.down(cell, x, self._given(cell, state)) if downwards else self.up(cell, x, state)
 
     def up(self, cell: Stepping, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Run a cell from the leaves to the roots.
@@ -134,7 +75,7 @@ class Forest:
             if number == 0 and state is not None:
                 output, after = step_results.step(cell, p, reorder(state, starting_rows))
             else:
-                below, waiting[number] = _joined(waiting[number] or [cell.initial_state(0)]), []
+                below, waiting[number] = joined(waiting[number] or [cell.initial_state(0)]), []
                 below = below if level.order is None else reorder(below, level.order)
                 children = Children(below, level.node, level.place, order.counts[number], level.each)
                 output, after = step_results.compose(cell, p, children)
@@ -142,7 +83,7 @@ class Forest:
             pieces = zip(*(part.split(level.sizes) for part in flatten(after)), strict=True)
             for destination, piece in zip(level.destinations, pieces, strict=True):
                 waiting[destination].append(unflatten(list(piece), after))
-        return self._arrange(outputs, order), self._leave(_joined(waiting[-1]), ends, self._given(cell, state))
+        return self._arrange(outputs, order), self._leave(joined(waiting[-1]), ends, self._given(cell, state))
 
     def down(self, cell: Stepping, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Run a cell from the roots to the leaves: the state of each node follows that of its parent.
@@ -164,7 +105,17 @@ class Forest:
             output, after = step_results.step(cell, p, before, with_types=number == 0)
             outputs.append(output)
             states.append(after)
-        return self._arrange(outputs, order), self._leave(_joined(states), ends, state)
+        return self._arrange(outputs, order), self._leave(joined(states), ends, state)
+
+    def unroll(self, cell: Stepping, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """`up` one node after the other, the reference."""
+        children: list[list[dict[int, int]]] = []
+        for above, length in zip(self._parents.tolist(), self._lengths.tolist(), strict=True):
+            children.append([{} for _ in range(length)])
+            for node, parent in enumerate(above[:length]):
+                if parent >= 0:
+                    children[-1][parent][len(children[-1][parent])] = node
+        return node_by_node(cell, x, state, self._lengths, children)
 
     def _given(self, cell: Stepping, state: State | None) -> State:
         return step_results.first_state(cell, self.shape[0]) if state is None else state
@@ -219,38 +170,6 @@ class Forest:
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
-
-
-def node_by_node(cell: Stepping, x: Tensor, state: State, steps: Steps) -> tuple[Tensor, State]:
-    """`Forest.up` one node after the other, the reference."""
-    parents, lengths = _checked(steps, x)
-    projected = step_results.project(cell, zero_padding(x, torch.from_numpy(lengths).to(x.device)))
-    rows, last = [], []
-    for row, length in enumerate(lengths.tolist()):
-        above = parents[row, :length].tolist()
-        given = reorder(state, torch.tensor([row], device=x.device))
-        outputs: list[Tensor] = []
-        states: list[State] = []
-        for node in range(length):
-            p = projected[row : row + 1, node]
-            below = [states[child] for child in range(node) if above[child] == node]
-            if below:
-                place = torch.arange(len(below), device=x.device)
-                children = Children(_joined(below), torch.zeros_like(place), place, 1)
-                output, after = step_results.compose(cell, p, children)
-            else:
-                output, after = step_results.step(cell, p, given)
-            outputs.append(output)
-            states.append(after)
-        padding = x.new_zeros(x.shape[1] - length, cell.output_size)
-        rows.append(torch.cat([*outputs, padding]))
-        last.append(states[-1] if states else given)
-    return torch.stack(rows), _joined(last)
-
-
-def _joined(states: list[State]) -> State:
-    """States one after the other, as rows of one."""
-    return states[0] if len(states) == 1 else map_state(lambda *parts: torch.cat(parts), *states)
 
 
 def _checked(steps: Steps, x: Tensor) -> tuple[Array, Array]:

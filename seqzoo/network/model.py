@@ -60,15 +60,16 @@ class Model(nn.Module):
         Args:
             batch, state: as in `encode`.
         """
-        steps = supported(batch.steps, self.backbone)
+        steps = self.encoder.output_steps(batch)
+        if isinstance(steps.grid, tuple) and "grid" not in self.backbone.supports:
+            steps = steps._replace(grid=None)  # the regions of equal pictures are sequences, too
+        steps = supported(steps, self.backbone)
         if state is not None and batch.continues is not None:
             state = resume(state, batch.continues, self.backbone.initial_state(batch.size))
         vectors = results.vectors_of(self.encoder, self.encoder.encode(batch))
         if batch.parents is not None and batch.inputs.dim() == 2:
             # nodes of trees without a word
             vectors = vectors.masked_fill((batch.inputs == PAD)[..., None], 0)
-        if steps.lengths is not None:
-            steps = steps._replace(lengths=self.encoder.output_lengths(steps.lengths))
         return vectors, steps, state
 
     def features_of(self, batch: Batch, outputs: Tensor, steps: Steps, after: State) -> Features:
@@ -80,7 +81,7 @@ class Model(nn.Module):
             steps: from `read`.
             after: the state after the batch.
         """
-        lengths = None if steps.lengths is None else self.backbone.output_lengths(steps.lengths)
+        lengths = self.backbone.lengths_after(steps)
         last = self.backbone.last(outputs, lengths)
         of_span = None if batch.spans is None else self._last_of(batch.spans, outputs)
         return Features(outputs, last, after, lengths, of_span)

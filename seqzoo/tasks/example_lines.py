@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from seqzoo.contracts.batch import Batch, Prediction
 from seqzoo.contracts.parts import Task
 from seqzoo.metrics import all_of, is_right
@@ -22,7 +24,10 @@ def example_line(read: str, answer: str, target: str | None) -> str:
 
 
 def texts_or_steps(task: Task, batch: Batch) -> list[str]:
-    """The text of each row or, for inputs that are not tokens, its number of steps."""
+    """The text of each row or, for inputs that are not tokens, its size: the number of steps, or of pixels."""
+    if task.spec.picture is not None and batch.inputs.dim() == 4:
+        sizes = [batch.inputs.shape[2:]] * batch.size if batch.grid is None else torch.as_tensor(batch.grid).tolist()
+        return [f"{rows} x {columns} pixels" for rows, columns in sizes]
     if task.spec.inputs is None:
         return [f"{length} steps" for length in batch.lengths.tolist()]
     return [task.spec.inputs.join(tokens) for tokens in task.tokens_read(batch)]

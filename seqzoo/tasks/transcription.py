@@ -173,7 +173,11 @@ class Transcription(Task):
             return  # a step may write several tokens
         for split in data.splits():
             rows = list(data.rows(split))
-            steps = model.backbone.output_lengths(model.encoder.output_lengths(torch.tensor([r.steps for r in rows])))
+            grids = [row.grid for row in rows if row.grid is not None]
+            lengths, grid = torch.tensor([row.steps for row in rows]), torch.tensor(grids) if grids else None
+            read = model.encoder.output_steps(Batch(torch.empty(len(rows), 0), lengths, grid=grid))
+            steps = model.backbone.lengths_after(read)
+            assert steps is not None
             short = [
                 f"{row.where or f'row {number}'}: a text of {len(row.targets) - 1} tokens needs "
                 f"{required_steps(row.targets[:-1])} steps, and the network makes {left} of {row.steps}"

@@ -77,8 +77,9 @@ class Diagnostics:
             run: to write to.
             examples: the lines of `decoded_examples`.
         """
-        # gates and gradients are followed over time, which trees do not have
-        recurrent = first_cell(session.model) is not None and "parents" not in data.structure
+        # gates and gradients are followed over time, which trees and grids do not have
+        over_time = session.model.backbone.over_time and "parents" not in data.structure
+        recurrent = over_time and first_cell(session.model) is not None
         numbers, pictures = recurrent and self._numbers.is_enough, self._pictures.is_enough and can_draw()
         if not (numbers or pictures):
             return

@@ -14,7 +14,8 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.errors import PartError
 from seqzoo.contracts.state import flatten
 from seqzoo.contracts.steps import Steps
-from seqzoo.kernels.trees import Children, Forest
+from seqzoo.kernels.children import Children
+from seqzoo.kernels.trees import Forest
 from seqzoo.learning.network_step import forward_derivative
 
 INPUT, H = 3, 4
@@ -119,11 +120,11 @@ def test_a_tree_of_depth_2000() -> None:
 def test_children_by_value() -> None:
     values = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     uneven = Children((values,), torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), 2)
-    assert uneven.summed(values).tolist() == [[4, 6], [5, 6]]
+    assert uneven.combined(values).tolist() == [[4, 6], [5, 6]]
     assert uneven.of_nodes(torch.tensor([[7.0], [8.0]])).tolist() == [[7], [7], [8]]
     assert uneven.by_place(values, 2).tolist() == [[1, 2, 3, 4], [5, 6, 0, 0]]
     pair = Children((values[:2],), torch.tensor([0, 0]), torch.tensor([0, 1]), 1, each=2)
-    assert pair.summed(values[:2]).tolist() == [[4, 6]]
+    assert pair.combined(values[:2]).tolist() == [[4, 6]]
     assert pair.by_place(values[:2], 3).tolist() == [[1, 2, 3, 4]]
     for children in (uneven, pair):
         with pytest.raises(ValueError, match="a node has 2 children, and the cell has places for 1"):

@@ -192,7 +192,7 @@ def test_what_is_not_supported_is_refused(steps: Steps, meaning: str) -> None:
     x = torch.randn(B, T, INPUT)
     both = Recurrent(TimedElman, INPUT, hidden_size=H, bidirectional=True)
     [field] = steps.structure
-    cell = {} if field == "parents" else {"GRU": seqzoo.create_cell("gru", INPUT, H).scan}  # cells read trees
+    cell = {"GRU": seqzoo.create_cell("gru", INPUT, H).scan} if field == "elapsed" else {}  # cells read trees and grids
     for name, reader in {**cell, "Recurrent": both}.items():
         with pytest.raises(ValueError, match=f"^{name} does not support {meaning}: choose one that does"):
             reader(x, steps=steps)

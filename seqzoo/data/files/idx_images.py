@@ -1,4 +1,4 @@
-"""Labelled pictures from idx files, read as sequences of rows or pixels, such as MNIST.
+"""Labelled pictures from idx files, such as MNIST, whole or as sequences of rows or pixels.
 
 LeCun, Cortes & Burges, The MNIST Database of Handwritten Digits, 1998 (the format, too),
 http://yann.lecun.com/exdb/mnist
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,14 +34,16 @@ CLASSES = 256
 
 @dataclass(eq=False, kw_only=True)
 class IdxImages(LocatedData, SequenceData):
-    """Inputs (B, T, I) from 0 (black) to 1, targets (B,). The name of a class is its number in the file.
+    """Inputs (B, T, I), or (B, 1, Y, X) with order="pictures", from 0 (black) to 1; targets (B,). The name of a class
+    is its number in the file.
 
     Args:
         train_images, train_labels: idx files of the training split.
         test_images, test_labels: idx files of the test split; None: there is none.
         validation_size: number of pictures that are held out of the training file, the same ones in all runs.
         order: rows: T rows of I pixels; pixels: one pixel per step, row by row; permuted: one pixel per step, in a
-            fixed random order that is the same for all pictures and runs.
+            fixed random order that is the same for all pictures and runs; pictures: whole pictures, for an encoder of
+            pictures.
     """
 
     train_images: str
@@ -48,7 +51,7 @@ class IdxImages(LocatedData, SequenceData):
     test_images: str | None = None
     test_labels: str | None = None
     validation_size: int = 5_000
-    order: Literal["rows", "pixels", "permuted"] = "rows"
+    order: Literal["rows", "pixels", "permuted", "pictures"] = "rows"
     batch_size: int = 64
 
     def __post_init__(self) -> None:
@@ -58,17 +61,18 @@ class IdxImages(LocatedData, SequenceData):
             raise ValueError("test_images and test_labels belong together: give both, or neither")
 
     def expected_spec(self) -> DataSpec:
-        return DataSpec("classification", WIDTH if self.order == "rows" else 1, CLASSES)
+        picture = [1, WIDTH, WIDTH] if self.order == "pictures" else None
+        return DataSpec("classification", WIDTH if self.order == "rows" else 1, CLASSES, picture=picture)
 
     def load(self, spec: DataSpec | None = None) -> None:
-        images, labels = self._read(self.train_images, self.train_labels)
+        images, labels = read_labelled(self, self.train_images, self.train_labels)
         if self.validation_size >= len(images):
             raise DataError(
                 f"data.validation_size={self.validation_size:,} leaves none of the {len(images):,} pictures of "
                 f"{self.train_images} to train on: lower it"
             )
         classes = [str(label) for label in sorted(set(labels.tolist()))]
-        expected = self.spec_of(classes, sequences(images[:1], self.order).shape[2])
+        expected = self.spec_of(classes, images.shape[1:])
         if spec is None:
             spec = expected
         elif any(
@@ -76,14 +80,13 @@ class IdxImages(LocatedData, SequenceData):
         ):
             raise DataError("the saved run was trained on data of another kind or size: choose other data")
         self.spec = spec
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(GENERATION_SEED))
-        held_out, rest = order[: self.validation_size], order[self.validation_size :]
+        held_out, rest = held_out_and_rest(len(images), self.validation_size)
         self._sequences = {
             "train": self._split(self.train_labels, images[rest], labels[rest]),
             "validation": self._split(self.train_labels, images[held_out], labels[held_out]),
         }
         if self.test_images is not None and self.test_labels is not None:
-            test_images, test_labels = self._read(self.test_images, self.test_labels)
+            test_images, test_labels = read_labelled(self, self.test_images, self.test_labels)
             if test_images.shape[1:] != images.shape[1:]:
                 raise DataError(
                     f"the pictures of {self.test_images} are {size_of(test_images)}, those of {self.train_images} "
@@ -91,23 +94,14 @@ class IdxImages(LocatedData, SequenceData):
                 )
             self._sequences["test"] = self._split(self.test_labels, test_images, test_labels)
 
-    def spec_of(self, classes: list[str], input_size: int) -> DataSpec:
-        """The spec of pictures of these classes; input_size: I."""
-        return DataSpec("classification", input_size, len(classes), None, LabelCodec(classes))
+    def spec_of(self, classes: list[str], size: Sequence[int]) -> DataSpec:
+        """The spec of pictures of these classes; size: their rows and columns."""
+        picture = [1, *size] if self.order == "pictures" else None
+        input_size = size[1] if self.order == "rows" else 1
+        return DataSpec("classification", input_size, len(classes), None, LabelCodec(classes), picture=picture)
 
     def as_numbers(self, inputs: Tensor) -> Tensor:
         return inputs.float() / 255
-
-    def _read(self, images: str, labels: str) -> tuple[Tensor, Tensor]:
-        """Read pictures (N, H, W) and labels (N,)."""
-        pictures = read_idx(self.path(images), 3)
-        numbers = read_idx(self.path(labels), 1)
-        if len(pictures) != len(numbers):
-            raise DataError(
-                f"{images} has {len(pictures):,} pictures, but {labels} has {len(numbers):,} labels: "
-                "give two files that belong together"
-            )
-        return pictures, numbers
 
     def _split(self, name: str, images: Tensor, labels: Tensor) -> Sequences:
         """The first `limit` pictures, as bytes, and the ids of their classes."""
@@ -118,10 +112,30 @@ class IdxImages(LocatedData, SequenceData):
         return Sequences(sequences(images[: self.limit], self.order), torch.tensor(targets))
 
 
+def read_labelled(data: LocatedData, images: str, labels: str) -> tuple[Tensor, Tensor]:
+    """Read pictures (N, H, W) and labels (N,) from the files that two options name. Raises DataError."""
+    pictures = read_idx(data.path(images), 3)
+    numbers = read_idx(data.path(labels), 1)
+    if len(pictures) != len(numbers):
+        raise DataError(
+            f"{images} has {len(pictures):,} pictures, but {labels} has {len(numbers):,} labels: "
+            "give two files that belong together"
+        )
+    return pictures, numbers
+
+
+def held_out_and_rest(number: int, size: int) -> tuple[Tensor, Tensor]:
+    """The indices of `size` of `number` pictures, the same ones in all runs, and those of all others."""
+    order = torch.randperm(number, generator=torch.Generator().manual_seed(GENERATION_SEED))
+    return order[:size], order[size:]
+
+
 def sequences(images: Tensor, order: str) -> Tensor:
-    """Pictures as sequences: (N, H, W) -> (N, T, I)."""
+    """Pictures as sequences: (N, H, W) -> (N, T, I); or with a channel, (N, 1, H, W), for order="pictures"."""
     if order == "rows":
         return images
+    if order == "pictures":
+        return images[:, None]
     pixels = images.flatten(1)
     if order == "permuted":
         generator = torch.Generator().manual_seed(GENERATION_SEED)

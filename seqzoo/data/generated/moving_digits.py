@@ -6,6 +6,7 @@ https://arxiv.org/abs/1502.04681
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,9 +50,9 @@ class MovingDigits(IdxImages):
             raise ValueError(f"size={self.size} is too small: a digit of {DIGIT} pixels needs room to move")
 
     def expected_spec(self) -> DataSpec:
-        return self.spec_of(list("0123456789"), 1)
+        return self.spec_of(list("0123456789"), [])
 
-    def spec_of(self, classes: list[str], input_size: int) -> DataSpec:
+    def spec_of(self, classes: list[str], size: Sequence[int]) -> DataSpec:
         codec = LabelCodec(MOVES if self.labels == "moves" else classes)
         kind = "tagging" if self.labels == "moves" else "classification"
         return DataSpec(kind, 1, codec.size, None, codec, picture=[1, self.size, self.size])

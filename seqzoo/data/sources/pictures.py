@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
+from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import DataError
 
 # errors in damaged files are raised as DataError; without a handler, Python would also print what Pillow logs
@@ -23,6 +24,8 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 MOST_PIXELS = 50_000_000
 """Maximum size of a picture file, against decompression bombs."""
+MOST_COLUMNS = 20_000
+"""Maximum width of a line of text, at the height that a model reads."""
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 """The accepted formats. Pillow has others that start programs (EPS) or are rarely tested."""
 
@@ -55,6 +58,28 @@ def read_picture(path: str | Path, size: int) -> Tensor:
         image.draft("RGB", (size, size))  # decode a JPEG at a reduced size where possible
         whole = ImageOps.fit(_as_rgb(ImageOps.exif_transpose(image)), (size, size))
     return torch.from_numpy(numpy.array(whole)).permute(2, 0, 1)
+
+
+def read_line(path: str | Path, height: int) -> Tensor:
+    """Read a picture of a line of text, in grey, and negative if it is on white.
+
+    Args:
+        path: of the file.
+        height: number of rows to scale to; the number of columns follows from it.
+
+    Returns:
+        (1, height, X), bytes.
+
+    Raises:
+        DataError: as `read_picture`, or the line is longer than MOST_COLUMNS.
+    """
+    with _opened(path) as image:
+        grey = _as_rgb(ImageOps.exif_transpose(image)).convert("L")
+        columns = max(1, round(grey.width * height / grey.height))
+        if columns > MOST_COLUMNS:
+            raise DataError(f"{path} has {columns:,} columns at a height of {height}: cut it into lines of text")
+        line = torch.from_numpy(numpy.array(grey.resize((columns, height))))
+    return (255 - line if line.float().mean() > 127 else line)[None]
 
 
 def read_features(path: Path) -> Tensor:
@@ -151,6 +176,8 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise DataError(f"{path} is not a picture in one of the formats {', '.join(FORMATS)}: convert it") from None
     except Image.DecompressionBombError:
         raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels: scale it down") from None
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"there is no picture {path}") from None
     except IsADirectoryError:
@@ -169,6 +196,14 @@ def _as_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
+
+
+def lines_of_text(lines: Sequence[Tensor]) -> Batch:
+    """Lines (1, Y, X) of different widths as a batch without targets, padded with zeros on the right."""
+    widths = [line.shape[2] for line in lines]
+    pictures = torch.stack([F.pad(line, (0, max(widths) - width)) for line, width in zip(lines, widths, strict=True)])
+    grid = torch.tensor([line.shape[1:] for line in lines])
+    return Batch(pictures, grid.prod(1), padded=min(widths) < max(widths), grid=grid)
 
 
 def vary(pictures: Tensor, generator: torch.Generator, flip: float, crop: float, colour: float) -> Tensor:

@@ -325,6 +325,7 @@ def spec_to_plain(spec: DataSpec) -> dict[str, Any]:
         "text_size": None if spec.text is None else spec.text.size,
         "next_values": spec.next_values,
         "trees": spec.trees,
+        "lines": spec.lines,
     }
 
 
@@ -349,6 +350,7 @@ _FORM: dict[str, Any] = {
     "text_size": int | None,
     "next_values": bool,
     "trees": TreeForm | None,
+    "lines": bool,
 }
 _OLDER: dict[str, Any] = {
     "per_step": False,
@@ -356,6 +358,7 @@ _OLDER: dict[str, Any] = {
     "character_size": 0,
     "characters": None,
     "next_values": False,
+    "lines": False,
 }
 _OLDER |= dict.fromkeys(
     ("class_counts", "vectors", "picture", "rate", "channels", "steps_per_quarter", "text_size", "trees")
@@ -411,6 +414,7 @@ def spec_from_plain(plain: dict[str, Any]) -> DataSpec:
             None if text_size is None else TrainingText(text_size),
             plain["next_values"],
             plain["trees"],
+            lines=plain["lines"],
         )
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         reason = f"there is no {error.args[0]}" if isinstance(error, KeyError) else error

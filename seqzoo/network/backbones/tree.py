@@ -62,10 +62,10 @@ class Tree(Recurrent):
         for depth, (layer, entering) in enumerate(zip(self.layers, states, strict=True)):
             read = x if depth == 0 else self.dropout(x)
             # without a state, a cell need not multiply it with its weights at the leaves
-            outputs, after = layer.directions[0].over_trees(forest, read, entering[0] if is_given else None)
+            outputs, after = layer.directions[0].over_nodes(forest, read, entering[0] if is_given else None)
             of_directions = [after]
             if len(layer) > 1:
-                downwards, after = layer.directions[1].over_trees(forest, read, entering[1], downwards=True)
+                downwards, after = layer.directions[1].over_nodes(forest, read, entering[1], downwards=True)
                 outputs = torch.cat([outputs, downwards], -1)
                 of_directions.append(after)
             x = self.connect(depth, outputs, x)

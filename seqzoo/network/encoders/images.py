@@ -14,8 +14,11 @@ import numpy
 import torch
 from torch import Tensor, nn
 
+from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.cache import user_cache
 from seqzoo.contracts.parts import Encoder
+from seqzoo.contracts.planes import block_of, divided, in_blocks, to_steps
+from seqzoo.contracts.steps import Steps
 from seqzoo.network.encoders.imagenet import FEATURES, STRIDE, EfficientNetLite0, load_efficientnet
 from seqzoo.network.locked_dropout import create_dropout
 
@@ -26,12 +29,31 @@ class PictureEncoder(Encoder):
 
     Args:
         dropout: dropout on the features.
+
+    Raises:
+        ValueError: the pictures of a batch have different sizes.
     """
 
     def __init__(self, output_size: int, dropout: float):
         super().__init__()
         self.output_size = output_size
         self.dropout = create_dropout(dropout)
+
+    def grid(self, rows: int, columns: int) -> tuple[int, int] | None:
+        """The rows and columns of the regions of a picture; None: they are not known.
+
+        Args:
+            rows, columns: of the picture, in pixels.
+        """
+        return None
+
+    def output_steps(self, batch: Batch) -> Steps:
+        if isinstance(batch.grid, Tensor):
+            raise ValueError(f"{type(self).__name__} reads pictures of one size: choose encoder=blocks for others")
+        steps = super().output_steps(batch)
+        if batch.inputs.dim() != 4:
+            return steps
+        return steps._replace(grid=self.grid(batch.inputs.shape[2], batch.inputs.shape[3]))
 
     @abstractmethod
     def regions(self, pictures: Tensor) -> Tensor:
@@ -41,6 +63,46 @@ class PictureEncoder(Encoder):
         clips = inputs.dim() == 5
         regions = self.regions(inputs.flatten(0, 1) if clips else inputs)
         return self.dropout(regions.mean(1).unflatten(0, inputs.shape[:2]) if clips else regions)
+
+
+class Blocks(PictureEncoder):
+    """The pixels of each block of a picture side by side, without weights: (B, C, Y, X) -> (B, R, C * rows * columns).
+
+    Pictures of different sizes are in the upper left corners of those of a batch. Incomplete blocks at the edges are
+    filled with zeros.
+
+    Graves & Schmidhuber, Offline Handwriting Recognition with Multidimensional Recurrent Neural Networks, 2009,
+    https://papers.nips.cc/paper/3449
+
+    Args:
+        block: rows and columns of a block, in pixels.
+        dropout: dropout on the features.
+    """
+
+    def __init__(self, input_size: int, block: Sequence[int] = (4, 4), dropout: float = 0.0):
+        self.block = block_of(block, "block")
+        super().__init__(input_size * self.block[0] * self.block[1], dropout)
+
+    def grid(self, rows: int, columns: int) -> tuple[int, int]:
+        return divided((rows, columns), self.block)
+
+    def regions(self, pictures: Tensor) -> Tensor:
+        return in_blocks(pictures.movedim(1, 3), self.block).flatten(1, 2)
+
+    def encode(self, batch: Batch) -> Tensor:
+        if not isinstance(batch.grid, Tensor):
+            return super().encode(batch)
+        pixels = batch.inputs.movedim(1, 3)
+        rows, columns = batch.grid[:, :, None, None].unbind(1)
+        down, right = (torch.arange(size, device=pixels.device) for size in pixels.shape[1:3])
+        pixels = pixels.masked_fill(((down[:, None] >= rows) | (right >= columns))[..., None], 0)
+        return self.dropout(to_steps(in_blocks(pixels, self.block), divided(batch.grid, self.block)))
+
+    def output_steps(self, batch: Batch) -> Steps:
+        if not isinstance(batch.grid, Tensor):
+            return super().output_steps(batch)
+        grid = divided(batch.grid, self.block)
+        return Steps(grid.prod(1), grid=grid)
 
 
 class ImageCNN(PictureEncoder):
@@ -77,7 +139,7 @@ class ImageCNN(PictureEncoder):
             raise ValueError(f"channels and blocks name {len(channels)} stages, {sum(blocks)} blocks: too many")
         of_regions = places == "regions"
         super().__init__(channels[-1] + 2 * of_regions, dropout)
-        self.of_regions = of_regions
+        self.of_regions, self.factor = of_regions, 2 ** len(channels)
         layers: list[nn.Module] = []
         width = input_size + 2 * (not of_regions)
         for out, number in zip(channels, blocks, strict=True):
@@ -85,6 +147,9 @@ class ImageCNN(PictureEncoder):
             layers += [_Residual(out) for _ in range(number)]
             width = out
         self.layers = nn.Sequential(*layers)
+
+    def grid(self, rows: int, columns: int) -> tuple[int, int]:
+        return divided((rows, columns), (self.factor, self.factor))
 
     def regions(self, pictures: Tensor) -> Tensor:
         centred = 2 * pictures - 1
@@ -130,10 +195,13 @@ class ImageNetFeatures(PictureEncoder):
         super().__init__(FEATURES, dropout)
         self._network: list[EfficientNetLite0] = []  # in a list, so that its weights are not parameters of the model
 
+    def grid(self, rows: int, columns: int) -> tuple[int, int]:
+        return divided((rows, columns), (STRIDE, STRIDE))
+
     @torch.no_grad()
     def regions(self, pictures: Tensor) -> Tensor:
         if pictures.is_meta:
-            regions = math.prod(-(-size // STRIDE) for size in pictures.shape[2:])
+            regions = math.prod(self.grid(*pictures.shape[2:]))
             return pictures.new_empty(len(pictures), regions, FEATURES)
         pixels = (255 * pictures).round().byte().cpu()
         folder = user_cache("imagenet_features")

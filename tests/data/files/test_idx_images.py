@@ -262,6 +262,31 @@ def test_a_run_reads_pictures_and_predicts_digits(command: Callable[..., Done], 
     assert "Traceback" not in wrong.err
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 3)])
+def test_pictures_are_read_in_two_dimensions(
+    height: int, width: int, command: Callable[..., Done], tmp_path: Path
+) -> None:
+    """Pictures of one grey, of one pixel or of incomplete blocks: how bright they are is the class."""
+    count = 60
+    write(
+        tmp_path / "images",
+        (count, height, width),
+        [100 * (n % 3) for n in range(count) for _ in range(height * width)],
+    )
+    write(tmp_path / "labels", (count,), [number % 3 for number in range(count)])
+    shown = command(
+        "train", "experiment=mnist_pictures", "data.train_images=images", "data.train_labels=labels",
+        "data.test_images=null", "data.test_labels=null", "data.validation_size=10", "data.batch_size=10",
+        "backbone.hidden_size=8", "training.epochs=null", "training.steps=60", "training.learning_rate=0.05",
+        "training.warmup_steps=0", "training.validate_every=60", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert shown.status == 0, shown.err
+    assert f"{height} x {width} pixels -> " in shown.out + shown.err
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["validation"]["accuracy"] == 1.0
+    assert "the model reads pictures or clips of idx files" in command("predict", "run", "x.png").err
+
+
 # MNIST
 
 
