@@ -14,7 +14,7 @@ def languages(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         "seqzoo languages",
         description="What a cell computes: formal languages from regular to context-sensitive, groups and recall, "
-        "learned on inputs of up to 40 tokens and scored on inputs of 41 to 500. A language takes one or two minutes "
+        "learned on inputs of up to 40 tokens and scored on inputs of 41 to 500. A language takes one to five minutes "
         "on an idle core. With --to the same command continues where it was interrupted.",
     )
     parser.add_argument(
