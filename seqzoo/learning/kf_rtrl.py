@@ -180,19 +180,20 @@ class Products(TorchFunctionMode):
         weight = args[1] if function in (F.linear, F.embedding) else None
         if weight is None or id(weight) not in self._weights or args[0].dim() != (1 if of_tokens else 2):
             return function(*args, **kwargs)
-        bias = None if of_tokens or len(args) < 3 else args[2]
+        inputs, others = args[0], args[2:]
+        bias = None if of_tokens or not others else others[0]
         if bias is not None and id(bias) not in self._weights:
             return function(*args, **kwargs)
-        fixed = (weight.detach(), *(other.detach() if isinstance(other, Tensor) else other for other in args[2:]))
-        result = function(args[0], *fixed, **kwargs)
+        fixed = (weight.detach(), *(other.detach() if isinstance(other, Tensor) else other for other in others))
+        result = function(inputs, *fixed, **kwargs)
         y = torch.zeros_like(result.detach()).requires_grad_()
         if of_tokens:
-            x = F.one_hot(args[0], len(weight)).to(y)
-            padding = args[2] if len(args) > 2 else kwargs.get("padding_idx")
+            x = F.one_hot(inputs, len(weight)).to(y)
+            padding = others[0] if others else kwargs.get("padding_idx")
             if padding is not None and padding >= 0:  # its embedding is not trained
                 x = x * (torch.arange(len(weight), device=x.device) != padding)
         else:
-            x = args[0].detach()
+            x = inputs.detach()
             x = x if bias is None else torch.cat([x, x.new_ones(len(x), 1)], 1)
         self.factors.append(Factor(weight, bias, x, y, of_tokens))
         return result + y
