@@ -61,7 +61,7 @@ class Model(nn.Module):
             batch, state: as in `encode`.
         """
         steps = self.encoder.output_steps(batch)
-        if isinstance(steps.grid, tuple) and "grid" not in self.backbone.supports:
+        if batch.grid is None and "grid" not in self.backbone.supports:
             steps = steps._replace(grid=None)  # the regions of equal pictures are sequences, too
         steps = supported(steps, self.backbone)
         if state is not None and batch.continues is not None:
