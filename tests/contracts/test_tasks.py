@@ -280,7 +280,7 @@ def test_every_parameter_learns_with_every_backbone_that_fits(task: str, backbon
     refusal = None
     if spec_of(task).kind not in ("classification", "transduction") and made["class"] == "Pyramidal":
         refusal = "outputs fewer steps than it reads"
-    elif predicts_next(task) and (made.get("bidirectional") or made["class"] == "ReNet"):
+    elif predicts_next(task) and (made.get("bidirectional") or made["class"] in ("Grid", "ReNet")):
         refusal = "reads future inputs"
     elif task == "cloze" and backbone != "bidirectional":
         refusal = "does not keep what it read before a token apart"
