@@ -12,6 +12,7 @@ Experiments
     train               trains a model, as the command `seqzoo train`
     evaluate            the scores of a run on one split
     baseline            the scores of simple baselines on the same data
+    export              writes the model of a run as a file of ONNX or torch.export
     load                the model of a run, for predictions: Loaded
     build               a model and its data from overrides such as "task=tagging"
     compose             the configuration that results from overrides
@@ -58,19 +59,22 @@ if TYPE_CHECKING:
     from seqzoo.rnn.drop_ins import GRU, LSTM, Elman, from_torch
     from seqzoo.runs.baseline_scores import baseline
     from seqzoo.runs.calls import evaluate, train
+    from seqzoo.runs.exporting import export
     from seqzoo.runs.loaded import Loaded
     from seqzoo.runs.loading import load
 
 __all__ = [
     "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Features",
     "LearningRule", "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Task", "baseline", "build",
-    "cell_info", "compose", "create_cell", "evaluate", "from_torch", "list_cells", "list_tasks", "load", "train",
+    "cell_info", "compose", "create_cell", "evaluate", "export", "from_torch", "list_cells", "list_tasks", "load",
+    "train",
 ]  # fmt: skip
 
 # imported on first use, so that `seqzoo list` does not import torch
 _HOMES = {
     "RNN": "seqzoo.rnn.any_cell",
     **dict.fromkeys(("LSTM", "GRU", "Elman", "from_torch"), "seqzoo.rnn.drop_ins"),
+    "export": "seqzoo.runs.exporting",
     "Loaded": "seqzoo.runs.loaded",
     "load": "seqzoo.runs.loading",
     **dict.fromkeys(("evaluate", "train"), "seqzoo.runs.calls"),

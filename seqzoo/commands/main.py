@@ -18,6 +18,7 @@ from seqzoo.commands.data import data
 from seqzoo.commands.diff import diff
 from seqzoo.commands.evaluate import evaluate
 from seqzoo.commands.explain import explain
+from seqzoo.commands.export import export
 from seqzoo.commands.gradients import gradients
 from seqzoo.commands.info import info
 from seqzoo.commands.ladder import ladder
@@ -38,6 +39,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo evaluate RUN_DIR [split=test]    score the best weights of a run
   seqzoo predict RUN_DIR [TEXT ...]       predict for texts or the lines of standard input; --conll tags CoNLL files
   seqzoo explain RUN_DIR TEXT [--to DIR]  draw outputs, gates and attention over a text
+  seqzoo export RUN_DIR [--to onnx]       write the model as a file of ONNX or torch.export, in whole sequences or steps
   seqzoo compare RUN_DIR ...              compare runs, averaged over seeds; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
   seqzoo ladder [OPTION=VALUE ...]        how many steps back a cell remembers, on four tasks, in about a minute
@@ -58,6 +60,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "evaluate": evaluate,
     "predict": predict,
     "explain": explain,
+    "export": export,
     "compare": compare,
     "diff": diff,
     "ladder": ladder,

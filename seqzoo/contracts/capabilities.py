@@ -145,6 +145,21 @@ class Streams(Protocol):
 
 
 @runtime_checkable
+class Exports(Protocol):
+    """A task whose scores follow from an input by operations on tensors alone, so that they can be exported."""
+
+    def exported_scores(self, features: Features, batch: Batch) -> Tensor:
+        """The scores of a batch without targets: (B, T, K) for each step, or (B, K) for each row.
+
+        They are log-probabilities of classes, tags or tokens, or predicted numbers.
+
+        Raises:
+            ConfigError: with its options the task needs more; the message says what to choose instead.
+        """
+        ...
+
+
+@runtime_checkable
 class UsesLanguage(Protocol):
     """A task whose search adds the scores of a language model."""
 

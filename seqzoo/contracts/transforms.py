@@ -19,6 +19,11 @@ def traced() -> bool:
     return torch.compiler.is_compiling() or jit_traced()
 
 
+def exported() -> bool:
+    """Whether `torch.export` is recording operations, for inputs of any length."""
+    return torch.compiler.is_exporting()
+
+
 def differentiated() -> bool:
     """Whether a transformation of `torch.func` (vmap, grad, jvp, ...) or forward-mode differentiation is active."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0

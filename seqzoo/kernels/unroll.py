@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch._higher_order_ops.scan import scan
 
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import zero_padding
-from seqzoo.contracts.state import where
+from seqzoo.contracts.state import flatten, unflatten, where
+from seqzoo.contracts.transforms import exported
 from seqzoo.kernels import step_results
 from seqzoo.kernels.stepping import Stepping
 
@@ -44,6 +46,8 @@ def unroll(
     Returns:
         Outputs (B, T, O), zero at padded steps, and the state after each row's last real step.
     """
+    if exported():
+        return _as_one_operator(step, projected, state, lengths)
     outputs = []
     run = first_step or step
     # unbind: the gradient of each slice would be as long as the sequence, quadratic in total
@@ -56,3 +60,22 @@ def unroll(
         outputs.append(output)
         state = following
     return torch.stack(outputs, dim=1), state
+
+
+def _as_one_operator(
+    step: Callable[[Tensor, State], tuple[Tensor, State]], projected: Tensor, state: State, lengths: Tensor | None
+) -> tuple[Tensor, State]:
+    """`unroll` as one operator of the exported program, so that its number of steps is not fixed."""
+
+    def advance(before: list[Tensor], now: tuple[Tensor, Tensor]) -> tuple[list[Tensor], Tensor]:
+        p, t = now
+        carried = unflatten(before, state)
+        output, following = step(p, carried)
+        if lengths is not None:
+            output, following = where(lengths > t, (output, following), (torch.zeros_like(output), carried))
+        # the operator does not allow that its results share memory
+        return [part.clone() for part in flatten(following)], output.clone()
+
+    times = torch.arange(projected.shape[1], device=projected.device)
+    last, outputs = scan(advance, [part.clone() for part in flatten(state)], (projected.transpose(0, 1), times))
+    return outputs.transpose(0, 1), unflatten(list(last), state)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import Others
+from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.parts import Metric, Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import BinaryConfusion, Confusion, MetricName, confusion_of, create_metrics
@@ -193,6 +194,11 @@ class Classification(Task):
 
     def candidates(self, model: Network, batch: Batch, n_best: int) -> list[list[Prediction]]:
         return self._ranked(model.scores(batch), n_best)
+
+    def exported_scores(self, features: Features, batch: Batch) -> Tensor:
+        if self.ngrams is not None:
+            raise ConfigError(["the run also reads n-grams of texts, which are not exported: train with task.ngrams=0"])
+        return self.answer_scores(self._of_network(features))
 
     def _ranked(self, scores: Tensor, count: int) -> list[list[Prediction]]:
         """The `count` best answers of each row."""

@@ -210,6 +210,13 @@ class Forecasting(Regression):
         """The texts of forecasts (B, horizon, D, Q)."""
         return written(quantiles[..., 0]) if self.distribution is None else with_bands(quantiles)
 
+    def exported_scores(self, features: Features, batch: Batch) -> Tensor:
+        """The predictions of the next values; an exported model is fed with its own ones to forecast further."""
+        if self.linear is not None:
+            advice = "train with task.linear_window=0"
+            raise ConfigError([f"the run adds a linear model of many inputs, which a step does not have: {advice}"])
+        return self(features, batch)
+
     def begin_stream(self) -> Memory:
         if self.horizon > 1 and self._measured > self.spec.output_size:
             needs = f"a stream does not have those of the {self.horizon - 1} steps ahead: add --set horizon=1"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts.batch import BEFORE, PAD, UNKNOWN, Batch, Features, Loss, Prediction, State
 from seqzoo.contracts.capabilities import Others, ScoresTexts, Streamed, TokenScore
+from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import ignore_padding, mask
 from seqzoo.contracts.parts import Metric, Network
 from seqzoo.contracts.spec import DataSpec
@@ -239,6 +240,13 @@ class LanguageModeling(WritingTask):
             parts.append([values[real] for values in self.ngrams.target_components(self.head, features.outputs, batch)])
         self.ngrams.fit(*(torch.cat(values) for values in zip(*parts, strict=True)))
         return True
+
+    def exported_scores(self, features: Features, batch: Batch) -> Tensor:
+        if self.ngrams is not None:
+            raise ConfigError(
+                ["the run also counts n-grams, which is no operation on tensors: train with task.ngrams=0"]
+            )
+        return self.head.log_probabilities(features.outputs)
 
     def begin_stream(self) -> Before:
         return Before()

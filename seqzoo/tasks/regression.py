@@ -114,6 +114,9 @@ class Regression(Task):
         scores = model.scores(batch, features)
         return [Prediction(answer, None) for answer in self.answers(scores, batch)]
 
+    def exported_scores(self, features: Features, batch: Batch) -> Tensor:
+        return self(features, batch)
+
     def begin_stream(self) -> Memory:
         if not self.spec.per_step:
             advice = "predict instead, or train on data with a number for each step"

@@ -169,19 +169,25 @@ class Tagging(Task):
         rows = zip(self._answers(tags, batch.lengths), sums.tolist(), strict=True)
         return [Prediction(answer, score if known else None) for answer, score in rows]
 
+    def exported_scores(self, features: Features, batch: Batch) -> Tensor:
+        self._check_alone()
+        return self._normalised(self.head(features.outputs))
+
     def begin_stream(self) -> None:
+        self._check_alone()
+
+    def _check_alone(self) -> None:
+        """Raise ConfigError if the tag of a token depends on more than the features of its step."""
         if self.chain is not None or self.constrained:
             advice = "train one with task.decoder=softmax task.constrained=false"
-            raise ConfigError(
-                [f"the run chooses the tags of a whole text together, so that a stream has none: {advice}"]
-            )
+            raise ConfigError([f"the run chooses the tags of a whole text together, not step by step: {advice}"])
         if self.words is not None:
             advice = "train one with task.neighbours=0"
-            raise ConfigError([f"the run reads the words after each token, which a stream does not have yet: {advice}"])
+            raise ConfigError([f"the run also reads the words around each token, not step by step: {advice}"])
 
     def read_steps(self, model: Network, batch: Batch, features: Features, memories: list[None]) -> list[Streamed]:
         """The tag of each new token, and the log-probabilities of all tags, or their scores with linear outputs."""
-        scores = self._normalised(self(features, batch))
+        scores = self.exported_scores(features, batch)
         tags, _ = self._best(scores, batch.lengths, self.penalty)
         answers = self._answers(tags, batch.lengths)
         return [Streamed(answer, row[: len(answer)]) for answer, row in zip(answers, scores, strict=True)]

@@ -270,6 +270,11 @@ class Transcription(Task):
             raise ConfigError(["task.head=transducer is decoded greedily, without a language model: leave it out"])
         self._language = language
 
+    def exported_scores(self, features: Features, batch: Batch) -> Tensor:
+        if isinstance(self.head, Transducer):
+            raise ConfigError(["scores of a transducer depend on what it has written: train with task.head=ctc"])
+        return _log_probabilities(self(features, batch))
+
     def begin_stream(self) -> Heard:
         return Heard()
 

@@ -71,6 +71,10 @@ class Subwords(Tokenizer):
     def learned(self) -> list:
         """What is learned besides the pieces, as plain data."""
 
+    def tokenizer_file(self) -> str:
+        """The content of a `tokenizer.json`, which the library `tokenizers` reads; it splits single words."""
+        return self._model.to_str(pretty=True)
+
     def split(self, text: str) -> list[str]:
         pieces_of = self._pieces_of
         return [piece for word in text.split(" ") for piece in pieces_of(word)] if text else []

@@ -1,0 +1,148 @@
+"""Exported models: the numbers of the file, what lies beside it, and what cannot be exported."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from torch import nn
+
+import seqzoo
+from seqzoo.contracts.errors import ConfigError, SeqzooError
+from seqzoo.contracts.state import flatten
+from seqzoo.network.model import Model
+from seqzoo.runs import exporting
+from seqzoo.runs.exporting import write_export
+from tests.contracts.test_tasks import LABELS, SOURCE, build, spec_of
+
+NO_TORCH = "import sys; sys.modules['torch'] = None\n"
+
+
+def model(task: str, cell: str = "gru", backbone: str = "unidirectional", **options: Any) -> Model:
+    torch.manual_seed(0)
+    return build(task, cell, backbone, **options).eval()
+
+
+def program(folder: Path) -> str:
+    """The program in the README of a folder."""
+    [code] = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return code
+
+
+def run(folder: Path, code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_step_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:
+    tagger = model("tagging", "lstm")
+    write_export(tagger, spec_of("tagging"), "onnx", "step", tmp_path / "step")
+    assert {path.name for path in (tmp_path / "step").iterdir()} == {
+        "model.onnx", "README.md", "vocabulary.json", "labels.json", "initial_state.npz",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "step" / "labels.json").read_text()) == LABELS.labels
+    printed = run(tmp_path / "step", NO_TORCH + program(tmp_path / "step")).splitlines()
+    ids = torch.tensor([[*range(SOURCE.size - 3, SOURCE.size)]])
+    scores = tagger(seqzoo.Batch(ids, torch.tensor([3])))[0]
+    assert printed == [f"(1, 3) [{best}]" for best in scores[0].argmax(-1).tolist()]
+
+
+@pytest.mark.slow
+def test_sequences_of_both_directions_have_any_size(tmp_path: Path) -> None:
+    """Lengths are an input, and the number of steps is not fixed."""
+    import onnxruntime
+
+    tagger = model("tagging", "gru", "bidirectional")
+    path = write_export(tagger, spec_of("tagging"), "onnx", "sequence", tmp_path / "sequence")
+    session = onnxruntime.InferenceSession(str(path))
+    ids, lengths = torch.randint(2, SOURCE.size, (4, 17)), torch.tensor([17, 3, 9, 1])
+    [scores] = session.run(None, {"inputs": ids.numpy(), "lengths": lengths.numpy()})
+    expected = tagger(seqzoo.Batch(ids, lengths))[0].log_softmax(-1)
+    torch.testing.assert_close(torch.from_numpy(scores), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_form_of_torch(tmp_path: Path) -> None:
+    language = model("language_modeling", "lru")
+    path = write_export(language, spec_of("language_modeling"), "torch", "step", tmp_path / "step")
+    module = torch.export.load(path).module()
+    state = [part for _, part in sorted(numpy.load(path.parent / "initial_state.npz").items())]
+    assert len(state) == len(flatten(language.backbone.initial_state(1)))
+    scores, *_ = module(torch.tensor([4]), *map(torch.from_numpy, state))
+    output, _ = language.step(torch.tensor([4]), language.backbone.initial_state(1))
+    torch.testing.assert_close(scores, language.task.head.log_probabilities(output), atol=1e-5, rtol=1e-5)
+
+
+WHY_NOT: dict[str, tuple[str, str, dict[str, Any], str, str]] = {
+    "future": ("tagging", "bidirectional", {}, "step", "reads future inputs.*add --form sequence"),
+    "search": ("transduction", "unidirectional", {}, "sequence", "written token by token, by a search"),
+    "crf": ("tagging", "unidirectional", {"decoder": "crf"}, "sequence", "chooses the tags of a whole text together"),
+    "whole": (
+        "classification",
+        "unidirectional",
+        {},
+        "step",
+        "answers whole sequences, not each step: add --form sequence",
+    ),
+    "linear": ("forecasting", "unidirectional", {"linear_window": 3}, "step", "train with task.linear_window=0"),
+}
+
+
+@pytest.mark.parametrize("reason", WHY_NOT)
+def test_what_is_not_exported(reason: str, tmp_path: Path) -> None:
+    task, backbone, options, form, message = WHY_NOT[reason]
+    with pytest.raises(ConfigError, match=message):
+        write_export(model(task, "gru", backbone, **options), spec_of(task), "onnx", form, tmp_path / "none")
+    assert not list(tmp_path.rglob("*.*"))
+
+
+class Sorted(nn.Module):
+    """An encoder with an operation that ONNX does not have."""
+
+    output_size, context, stride, reads_characters, reads_lengths = 3, (0, 0), 1, False, False
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs + torch.special.bessel_j0(inputs)
+
+    def encode(self, batch: seqzoo.Batch) -> torch.Tensor:
+        return self(batch.inputs)
+
+    def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
+        return lengths
+
+
+@pytest.mark.slow
+def test_an_operation_that_the_format_does_not_have_is_named(tmp_path: Path) -> None:
+    regression = model("regression", "elman")
+    regression.encoder = Sorted()
+    message = r"cannot be exported to onnx: it has no form of the operation prims.bessel_j0; .*or --to torch"
+    with pytest.raises(ConfigError, match=message):
+        write_export(regression, spec_of("regression"), "onnx", "step", tmp_path / "none")
+    assert not list(tmp_path.rglob("*.onnx"))
+
+
+@pytest.mark.slow
+def test_a_file_with_other_numbers_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = exporting._program
+    monkeypatch.setattr(exporting, "_program", lambda path: lambda *x: [program(path)(*x)[0] + 0.01])
+    with pytest.raises(ConfigError, match="the numbers of the file differ from the model's by"):
+        write_export(model("regression"), spec_of("regression"), "torch", "sequence", tmp_path / "none")
+    assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["onnx", "torch"])
+def test_a_run_is_exported_in_a_process_of_its_own(to: str, tmp_path: Path) -> None:
+    done = seqzoo.train("task=tagging", "debug=tiny", f"hydra.run.dir={tmp_path}/run")
+    path = seqzoo.export(done.folder, to=to, folder=tmp_path / "exported")
+    assert path.is_file()
+    assert run(path.parent, (NO_TORCH if to == "onnx" else "") + program(path.parent)).startswith("(1, 3, ")
+    with pytest.raises(SeqzooError, match="is not empty"):
+        seqzoo.export(done.folder, to=to, folder=tmp_path / "exported")
