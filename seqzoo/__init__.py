@@ -14,6 +14,7 @@ Experiments
     baseline            the scores of simple baselines on the same data
     export              writes the model of a run as a file of ONNX or torch.export
     load                the model of a run, for predictions: Loaded
+    list_pretrained     the names of the pretrained networks, which `load("pretrained:NAME")` loads
     build               a model and its data from overrides such as "task=tagging"
     compose             the configuration that results from overrides
     list_tasks          the names of the tasks
@@ -62,12 +63,13 @@ if TYPE_CHECKING:
     from seqzoo.runs.exporting import export
     from seqzoo.runs.loaded import Loaded
     from seqzoo.runs.loading import load
+    from seqzoo.runs.pretrained import list_pretrained
 
 __all__ = [
     "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Features",
     "LearningRule", "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Task", "baseline", "build",
-    "cell_info", "compose", "create_cell", "evaluate", "export", "from_torch", "list_cells", "list_tasks", "load",
-    "train",
+    "cell_info", "compose", "create_cell", "evaluate", "export", "from_torch", "list_cells", "list_pretrained",
+    "list_tasks", "load", "train",
 ]  # fmt: skip
 
 # imported on first use, so that `seqzoo list` does not import torch
@@ -77,6 +79,7 @@ _HOMES = {
     "export": "seqzoo.runs.exporting",
     "Loaded": "seqzoo.runs.loaded",
     "load": "seqzoo.runs.loading",
+    "list_pretrained": "seqzoo.runs.pretrained",
     **dict.fromkeys(("evaluate", "train"), "seqzoo.runs.calls"),
     "baseline": "seqzoo.runs.baseline_scores",
     "build": "seqzoo.configuration.overrides",

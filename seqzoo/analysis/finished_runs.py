@@ -16,6 +16,7 @@ from typing import Any
 from seqzoo.configuration.stored import stored
 from seqzoo.contracts.errors import CheckpointError, ConfigError, SeqzooError, printable, program
 from seqzoo.contracts.options import Options
+from seqzoo.runs.pretrained import PREFIX, list_pretrained, run_folder
 from seqzoo.runs.provenance import group_name
 from seqzoo.training.record.files import (
     CONFIG,
@@ -110,7 +111,7 @@ def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
     """Find and read finished runs.
 
     Args:
-        patterns: folders, or wildcards for folders.
+        patterns: folders, wildcards for folders, or `pretrained:NAME`, also with a wildcard.
 
     Returns:
         The newest run of each seed and fold, and a message for each run that is left out.
@@ -133,6 +134,10 @@ def read_runs(patterns: Iterable[str]) -> tuple[list[RunRecord], list[str]]:
 
 def _expand(pattern: str) -> Iterator[Path]:
     """The run directories in the folders that a pattern matches."""
+    if pattern.startswith(PREFIX):
+        names = [pattern.removeprefix(PREFIX)]
+        yield from (run_folder(PREFIX + name) for name in list_pretrained(names[0]) or names)
+        return
     # Path.glob rejects absolute patterns
     matches = glob.glob(pattern) if glob.has_magic(pattern) and not Path(pattern).exists() else [pattern]  # noqa: PTH207
     matches = [match for match in matches if Path(match).is_dir()]

@@ -9,7 +9,9 @@ from pathlib import Path
 def compare(arguments: list[str]) -> None:
     """Print tables of finished runs, one row per configuration averaged over its seeds, and write them to files."""
     parser = argparse.ArgumentParser("seqzoo compare", description="Compare finished runs, averaged over seeds.")
-    parser.add_argument("runs", nargs="+", help="run directories, folders that contain some, or wildcards")
+    parser.add_argument(
+        "runs", nargs="+", help="run directories, folders that contain some, wildcards, or pretrained:NAME"
+    )
     parser.add_argument(
         "--split", choices=("test", "validation"), help="split to compare; default: test, if there is one"
     )

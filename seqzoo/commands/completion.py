@@ -10,9 +10,10 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seqzoo.commands.list_names import PLURALS
+from seqzoo.commands.list_names import GROUPS, PLURALS
 from seqzoo.configuration import composing, registry
 from seqzoo.contracts.errors import SeqzooError
+from seqzoo.runs import pretrained
 
 Commands = Mapping[str, Callable[[list[str]], None]]
 
@@ -94,11 +95,11 @@ def candidates(line: str, commands: Commands) -> list[str]:
     elif command in WITH_OPTIONS:
         possible = _options(given, last)
     elif command in WITH_RUNS:
-        possible = _runs()
+        possible = [*_runs(), *_pretrained()]
     elif command == "list":
         possible = _names_listed(given)
     elif command == "info":
-        possible = registry.names("cell") if not given else []
+        possible = [*registry.names("cell"), *_pretrained()] if not given else []
     elif command == "data":
         possible = ["fetch"] if not given else registry.names("data")
     else:
@@ -154,9 +155,14 @@ def _values(name: str, given: list[str]) -> list[str]:
 def _names_listed(given: list[str]) -> list[str]:
     """The groups that `seqzoo list` knows, then the names of one."""
     if not given:
-        return sorted({*registry.GROUPS, *PLURALS} - set(PLURALS.values()))
+        return GROUPS
     group = PLURALS.get(given[0], given[0])
-    return registry.names(group) if group in registry.GROUPS and len(given) == 1 else []
+    return registry.names(group) if group in (*registry.GROUPS, pretrained.GROUP) and len(given) == 1 else []
+
+
+def _pretrained() -> list[str]:
+    """The pretrained networks, as they are given in place of a run directory."""
+    return [f"{pretrained.PREFIX}{name}" for name in pretrained.list_pretrained()]
 
 
 def _runs() -> list[str]:

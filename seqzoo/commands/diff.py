@@ -14,13 +14,14 @@ from seqzoo.contracts.options import Options, has
 def diff(arguments: list[str]) -> None:
     """Print the options in which two runs differ."""
     parser = argparse.ArgumentParser("seqzoo diff", description="Print the options in which two runs differ.")
-    parser.add_argument("run_dir", type=Path, help="a run directory")
+    parser.add_argument("run_dir", type=Path, help="a run directory, or pretrained:NAME")
     parser.add_argument("other", type=Path, help="another run directory")
     chosen = parser.parse_args(arguments)
     from seqzoo.contracts.errors import printable
+    from seqzoo.runs.pretrained import run_folder
     from seqzoo.training.record.files import read_config
 
-    first, second = (read_config(folder) for folder in (chosen.run_dir, chosen.other))
+    first, second = (read_config(run_folder(given)) for given in (chosen.run_dir, chosen.other))
     differences = composing.differences(first, second)
     differences = {name: values for name, values in differences.items() if name != "overrides"}
     if not differences:

@@ -16,7 +16,7 @@ def evaluate(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         "seqzoo evaluate", description="Score the best weights of a run on one split of its data."
     )
-    parser.add_argument("run_dir", type=Path, help="a run directory")
+    parser.add_argument("run_dir", type=Path, help="a run directory, or pretrained:NAME")
     parser.add_argument(
         "options",
         nargs="*",

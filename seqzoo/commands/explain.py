@@ -16,7 +16,7 @@ def explain(arguments: list[str]) -> None:
         description="Draw the outputs of each layer over a text, its gates if the text is not a tree, and the "
         "attention of the answer, if there is any.",
     )
-    parser.add_argument("run_dir", type=Path, help="a run directory")
+    parser.add_argument("run_dir", type=Path, help="a run directory, or pretrained:NAME")
     parser.add_argument("text", help="text that the model reads")
     parser.add_argument(
         "--to", type=Path, default=Path("explained"), metavar="DIR", help="output folder (default: explained)"

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from seqzoo.commands.command_line import find_modules_here
 from seqzoo.contracts.errors import ConfigError, printable_lines
+from seqzoo.runs.pretrained import PREFIX, read_card
 
 
 def info(arguments: list[str]) -> None:
-    """Print paper, equations, options, states, parameters and BibTeX of a cell."""
+    """Print paper, equations, options, states, parameters and BibTeX of a cell, or the card of a pretrained network."""
     parser = argparse.ArgumentParser(
         "seqzoo info",
-        description="Paper, equations, options, states, parameters and BibTeX of a cell (seqzoo list cells).",
+        description="Paper, equations, options, states, parameters and BibTeX of a cell (seqzoo list cells), or the "
+        "card of a pretrained network (seqzoo list pretrained).",
     )
-    parser.add_argument("cell", help="a name of conf/cell, or of a folder given by --config-dir")
+    parser.add_argument("cell", help="a name of conf/cell, or of a folder given by --config-dir; or pretrained:NAME")
     parser.add_argument(
         "--allow-module",
         action="append",
@@ -25,6 +27,9 @@ def info(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.allow_module:
         find_modules_here()
+    if chosen.cell.startswith(PREFIX):
+        print(printable_lines(str(read_card(chosen.cell.removeprefix(PREFIX)))))
+        return
     if Path(chosen.cell).is_dir():
         raise ConfigError(
             [f"{chosen.cell} is a folder, and info describes a cell: seqzoo compare and seqzoo diff describe runs"]

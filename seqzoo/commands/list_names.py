@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from seqzoo.configuration import registry
 from seqzoo.contracts.errors import ConfigError, closest, printable
+from seqzoo.runs import pretrained
 
 PLURALS = {f"{group}s": group for group in ("cell", "backbone", "encoder", "task", "experiment")}
+GROUPS = sorted({*registry.GROUPS, *PLURALS, pretrained.GROUP} - set(PLURALS.values()))
+"""The groups as they are listed, in the plural where there is one."""
 
 
 def list_names(arguments: list[str]) -> None:
     """Print the names of a group, each with a one-line description."""
-    groups = sorted({*registry.GROUPS, *PLURALS} - set(PLURALS.values()))
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"seqzoo list GROUP [PATTERN]: names of a group that match a wildcard; groups: {', '.join(groups)}")
+        print(f"seqzoo list GROUP [PATTERN]: names of a group that match a wildcard; groups: {', '.join(GROUPS)}")
         print(
             "seqzoo list cells --max-parameters N [PATTERN]: cells of at most N parameters at input and hidden size 128"
         )
         return
     limit, arguments = _take_max_parameters(arguments)
     group = PLURALS.get(arguments[0], arguments[0])
-    if group not in registry.GROUPS:
-        raise ConfigError([f"there is no group {arguments[0]!r}{closest(arguments[0], groups)}"])
+    if group not in (*registry.GROUPS, pretrained.GROUP):
+        raise ConfigError([f"there is no group {arguments[0]!r}{closest(arguments[0], GROUPS)}"])
     pattern = arguments[1] if len(arguments) > 1 else "*"
     names = registry.names(group, pattern)
     if not names:
@@ -28,7 +30,8 @@ def list_names(arguments: list[str]) -> None:
     width = max(len(name) for name in names)
     if limit is None:
         for name in names:
-            print(printable(f"{name.ljust(width)}  {registry.summary(group, name)}"))
+            scored = f"; {pretrained.read_card(name).scored}" if group == pretrained.GROUP else ""
+            print(printable(f"{name.ljust(width)}  {registry.summary(group, name)}{scored}"))
         return
     if group != "cell":
         raise ConfigError(["--max-parameters is for cells only: seqzoo list cells --max-parameters N"])

@@ -48,6 +48,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo search OPTION=A,B [...]          Optuna samples options and prunes poor trials; --trials 20 --to DIR
   seqzoo list GROUP [PATTERN]             cells, backbones, encoders, tasks, data, learning, training, experiments, ...
   seqzoo info CELL                        paper, equations, options, states, parameters and BibTeX of a cell
+  seqzoo info pretrained:NAME             card of a pretrained network; all commands take this name for a RUN_DIR
   seqzoo data fetch NAME                  download a data set and verify its checksum
   seqzoo completion SHELL                 a script that completes words with the tab key: bash, zsh or fish
 

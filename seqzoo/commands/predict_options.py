@@ -31,7 +31,7 @@ def chosen_options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "seqzoo predict", description="Predict with the best weights of a run; one output line per text."
     )
-    parser.add_argument("run_dir", type=Path, help="a run directory")
+    parser.add_argument("run_dir", type=Path, help="a run directory, or pretrained:NAME")
     parser.add_argument("text", nargs="*", help="texts, or files with --conll and --series; default: standard input")
     for add in (_add_answers, _add_pictures, _add_files, _add_music, _add_machine):
         add(parser)

@@ -207,7 +207,9 @@ def _paths(options: Options, above: str = "") -> Iterator[str]:
 
 def noun(group: str) -> str:
     """What a name of a group is called in messages."""
-    return {"learning": "learning rule", "training": "set of training options"}.get(group, group)
+    return {"learning": "learning rule", "training": "set of training options", "pretrained": "pretrained network"}.get(
+        group, group
+    )
 
 
 def is_own(group: str, name: str) -> bool:

@@ -64,7 +64,7 @@ def evaluate(
     """Score the best weights of a run on one split of its data, as `seqzoo evaluate` does.
 
     Args:
-        run_dir: the run directory.
+        run_dir: the run directory, or "pretrained:NAME".
         split: "test", "validation" or "train"; None: "test" or, if the data has no test split, "validation".
         device: "auto", "cpu", "cuda" or "cuda:1", or a torch.device.
         allow_modules: user-defined modules that the run may use.

@@ -33,6 +33,7 @@ from seqzoo.network.model import Model
 from seqzoo.runs.ending import command_to_resume, later_end
 from seqzoo.runs.finishing import empty_report, finish
 from seqzoo.runs.opening_table import opening_table
+from seqzoo.runs.pretrained import run_folder
 from seqzoo.runs.provenance import group_name, hyperparameters
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.device import (
@@ -289,7 +290,7 @@ def evaluate_run(
     """The scores of the best weights of a run on one split and, for tasks that predict classes, a "report".
 
     Args:
-        folder: the run directory, which is not changed.
+        folder: the run directory, which is not changed, or `pretrained:NAME`.
         split: name of the split; None: that of `files`; else test or, without a test split, validation.
         settings: options of training, such as device and threads.
         allow_modules: user-defined modules that the run may use.
@@ -307,6 +308,7 @@ def evaluate_run(
         adapts = Adaptation(**(adaptation or {}))
     except ValueError as error:
         raise ConfigError([str(error)]) from None
+    folder = run_folder(folder)
     config = read_config(folder)
     changes = {f"training.{option}": value for option, value in settings.items()}
     if files:

@@ -20,6 +20,7 @@ from seqzoo.contracts.options import Options, parameters, value_at
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.runs.loaded import Loaded
+from seqzoo.runs.pretrained import run_folder
 from seqzoo.training.device import float_type, select_device
 from seqzoo.training.record.checkpoint import check_weights, load_weights
 from seqzoo.training.record.files import BEST, SPEC, read_config, read_json
@@ -39,7 +40,7 @@ def load(
     """Load the model of a run with its best weights. No file of the run directory can execute code.
 
     Args:
-        run_dir: the run directory.
+        run_dir: the run directory, or "pretrained:NAME" with a name of `list_pretrained`.
         device: "auto", "cpu", "cuda" or "cuda:1", or a torch.device.
         allow_modules: user-defined modules that the run may use.
         options: options of the task that change decoding, such as {"search": {"beam_size": 5}}.
@@ -58,14 +59,15 @@ def load(
     Examples:
         >>> seqzoo.load("runs/addition_lstm_unidirectional/2026-11-21_02-53-19").predict(["535+61"])
         [Prediction(answer='596', score=-0.0003)]
+        >>> seqzoo.load("pretrained:tiny_shakespeare_lstm").predict(["ROMEO:"])
     """
     check_folder("run_dir", run_dir)
     allow_modules = checked_list("allow_modules", () if allow_modules is None else allow_modules, str, MODULES)
     beside = checked_list("beside", beside, (str, os.PathLike), "a list of run directories")
     check_argument("options", options or {}, Mapping, 'a mapping such as {"search": {"beam_size": 5}}')
     checked_list("options", options or {}, str, "a mapping of names of options")
-    device, folder = select_device(device), Path(run_dir)
-    _check_distinct([folder, *map(Path, beside)])
+    device, folder = select_device(device), run_folder(run_dir)
+    _check_distinct([folder, *map(run_folder, beside)])
     config = read_config(folder)
     precision = float_type(str(value_at(config, "training.precision")))
     parts = replace(parts_of(config), allow_modules=allow_modules)

@@ -33,6 +33,8 @@ from seqzoo.commands.main import COMMANDS
         ("predict --att", ["--attention"]),
         ("list ba", ["backbones"]),
         ("list cells nary", ["nary_tree_lstm"]),
+        ("list pretrained add", ["addition_lstm"]),
+        ("predict pretrained:add", ["pretrained:addition_lstm"]),
         ("info mg", ["mgu"]),
         ("info mgu m", []),
         ("data fetch trec", ["trec"]),
@@ -51,7 +53,7 @@ def test_run_directories_are_completed(tmp_path: Path, monkeypatch: pytest.Monke
     for run in ("runs/a", "runs/sweep/b"):
         (tmp_path / run).mkdir(parents=True)
         (tmp_path / run / "config.yaml").touch()
-    assert candidates("evaluate ", COMMANDS) == ["runs/a", "runs/sweep/b"]
+    assert candidates("evaluate r", COMMANDS) == ["runs/a", "runs/sweep/b"]
     assert candidates("predict runs/s", COMMANDS) == ["runs/sweep/b"]
     assert candidates("train resume=runs/s", COMMANDS) == ["resume=runs/sweep/b"]
 
@@ -69,7 +71,7 @@ def test_the_command_prints_candidates(command: Callable) -> None:
     [
         (["seqzoo", "info", "min_g"], "min_gru"),
         (["seqzoo", "train", "cell", "=", "min_g"], "min_gru"),
-        (["seqzoo", "train", "cell", "="], "antisymmetric"),
+        (["seqzoo", "train", "cell", "="], "alif"),
         (["seqzoo", "train", "cell=lru", "cell.r_mi"], "cell.r_min="),
     ],
 )

@@ -212,7 +212,7 @@ def save_weights(path: Path, model: nn.Module, metadata: dict[str, str]) -> None
 
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
-    """Load what `save_weights` wrote into a model.
+    """Load what `save_weights` wrote into a model. Numbers in half precision, as of pretrained networks, are widened.
 
     Returns:
         The metadata that it was given.
@@ -225,6 +225,10 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     if metadata.pop("crc32", None) != _checksum(tensors):
         raise CheckpointError(f"{path} is damaged: its checksum does not match its content")
+    types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    for name, tensor in tensors.items():
+        if tensor.dtype == torch.float16:
+            tensors[name] = tensor.to(types.get(name, tensor.dtype))
     fill(model, tensors, path)
     del metadata["format"]
     return metadata
