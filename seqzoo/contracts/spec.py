@@ -103,6 +103,8 @@ class Channels:
             in this unit. None: steps are at equal distances, or without times.
         window: rows of the series that are forecast have this number of known steps, and are relative to the first of
             them (`Batch.levels`); None: rows are not relative.
+        ahead: number of last channels that are known in advance: the inputs of a step hold their values at the next
+            step, which is predicted. 0 in runs of older versions, which read those of the step itself.
     """
 
     names: list[str]
@@ -112,6 +114,7 @@ class Channels:
     masked: bool = False
     interval: float | None = None
     window: int | None = None
+    ahead: int = 0
 
     @property
     def input_size(self) -> int:

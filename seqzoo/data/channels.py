@@ -77,6 +77,8 @@ def model_inputs(values: Tensor, times: Tensor | None, channels: Channels) -> Te
     where a value is there, and the time since it last was; with `interval` also the time since the step before. Times
     are log(1 + t), in units of the interval.
 
+    Those of channels that are known in advance (`Channels.ahead`) are of the next step, and NaN at the last one.
+
     Args:
         values: (T, C), NaN where missing.
         times: (T,); None: steps are at equal distances.
@@ -97,7 +99,13 @@ def model_inputs(values: Tensor, times: Tensor | None, channels: Channels) -> Te
         parts += [present.double(), torch.log1p(clock[:, None] - clock[before])]
     if channels.interval is not None:
         parts.append(torch.log1p(F.pad(clock.diff(), (1, 0)))[:, None])
-    return torch.cat(parts, 1)
+    inputs = torch.cat(parts, 1)
+    if channels.ahead:
+        count = len(channels.names)
+        blocks = range(0, 3 * count if channels.masked else count, count)
+        columns = [block + place for block in blocks for place in range(count - channels.ahead, count)]
+        inputs[:, columns] = F.pad(inputs[1:, columns], (0, 0, 0, 1), value=torch.nan)
+    return inputs
 
 
 def between_windows(series: Sequence[Tensor], window: int) -> float:

@@ -74,7 +74,8 @@ def encode_inputs(
         texts: texts or lists of tokens; trees, or texts over which trees are built; steps in the notation of
             `parse_steps`, or Series, for a model of numbers; names of files for a model of sound, of pictures or of
             their features; chords or the name of a file of notes for a model of music. Steps at the end of a series
-            without the values that a forecast predicts become `Batch.ahead`.
+            without the values that a forecast predicts, of which the first is the one after the last input, have the
+            further inputs of the forecast (`Batch.ahead`).
         max_length: see `fit`.
         truncate: see `fit`.
         lines: the line numbers for messages; by default 1, 2, ...
@@ -82,7 +83,8 @@ def encode_inputs(
             places.
 
     Raises:
-        DataError: a line is empty, too long, or lacks the marked target that the model needs; the message names it.
+        DataError: a line is empty, too long, or lacks what the model needs, such as a marked target or the inputs that
+            are known in advance; the message names it.
     """
     lines = range(1, len(texts) + 1) if lines is None else lines
     if not texts:
@@ -185,7 +187,14 @@ def _steps(spec: DataSpec, text: str | Sequence[str] | Series) -> tuple[Tensor, 
     count = spec.input_size if channels is None else len(channels.names)
     if channels is None or values.shape[1] != count:
         raise DataError(f"the series has {values.shape[1]} channels, but the model reads {count}")
-    return model_inputs(values, times, channels).float(), _known_steps(spec, values)
+    known = _known_steps(spec, values)
+    if channels.ahead and known == len(values):
+        raise DataError(
+            f"the model reads {', '.join(channels.names[-channels.ahead :])} of each step that it forecasts, and the "
+            "series ends with the last known value: add a step for each step of the forecast, in which only these are "
+            "given and the others are missing (?)"
+        )
+    return model_inputs(values, times, channels).float(), known
 
 
 def _known_steps(spec: DataSpec, values: Tensor) -> int:

@@ -340,11 +340,14 @@ class Forecasting(Regression):
             # log(1 + t) of the usual interval
             return batch.inputs.new_full((batch.size, steps, self.spec.input_size), math.log(2))
         ahead = batch.inputs.new_zeros(batch.size, 0, self.spec.input_size) if batch.ahead is None else batch.ahead
-        given = (~ahead.isnan().any(-1)).sum(1).min()
+        given = int((~ahead.isnan().any(-1)).sum(1).min())
         if given < steps:
+            # the last input before the forecast has those of the first step ahead
+            first = int(self.spec.channels is not None and self.spec.channels.ahead > 0)
             raise DataError(
                 f"the model reads {further} inputs besides those that it predicts, and to forecast {self.horizon} "
-                f"steps it needs them for {steps} steps ahead, where a series has {given}: add steps in which only "
+                f"steps it needs them for {steps + first} steps ahead, where a series has {given + first}: add steps "
+                "in which only "
                 "these are given and the others are missing (?), or set task.horizon=1"
             )
         return ahead[:, :steps]

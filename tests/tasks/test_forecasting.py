@@ -182,6 +182,14 @@ def test_steps_of_which_only_further_inputs_are_known_are_forecast() -> None:
     assert batch.ahead[1].isnan().all()
     with pytest.raises(DataError, match="line 1: the series has no values to begin a forecast with"):
         encode_inputs(spec, ["? 1, ? 0"])
+    shifted = replace(spec, channels=replace(channels, ahead=1))
+    batch = encode_inputs(shifted, ["110 0, ? 1, 120 0, ? 1, ? 0"])
+    assert batch.inputs[0].tolist() == [[1, 1], [1, 0], [2, 1]], "the holiday is that of the next step"
+    assert batch.ahead is not None
+    assert batch.ahead[0, 0, 1] == 0
+    assert batch.ahead[0, 1, 1].isnan()
+    with pytest.raises(DataError, match="line 1: the model reads holiday of each step that it forecasts"):
+        encode_inputs(shifted, ["110 0, 120 1"])
     of_all = replace(spec, output_size=2)
     assert encode_inputs(of_all, ["110 0, ? ?"]).lengths.tolist() == [2]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 from seqzoo.contracts.errors import DataError, closest
@@ -44,8 +44,8 @@ class ForecastFiles(SeriesData):
     forward). In training, windows overlap by three quarters.
 
     Args:
-        targets: the channels that are predicted; None: all. The other channels are read at each step, so that they must
-            be known in advance, such as the day of the week.
+        targets: the channels that are predicted; None: all. The other channels must be known in advance, such as the
+            day of the week: each prediction reads them up to the step that it is for.
         horizon: number of steps that are forecast.
         window: number of steps that are read before a forecast.
         relative: whether the forecast channels of each row are relative to its first step.
@@ -125,6 +125,7 @@ class ForecastFiles(SeriesData):
         size = len(train.channels) if self.targets is None else len(self.targets)
         window = self.window if self.relative else None
         channels = fit_channels(train.channels, values, times, self.scale, window, size)
+        channels = replace(channels, ahead=len(train.channels) - size)
         return parts, DataSpec(
             "regression", channels.input_size, size, per_step=True, channels=channels, next_values=True
         )

@@ -437,6 +437,8 @@ def _channels(plain: Any, input_size: int) -> Channels:
         raise ValueError("the means and scales of the channels are not finite and positive")
     if len({len(part) for part in (channels.names, channels.means, channels.scales, channels.changes)}) > 1:
         raise ValueError("the channels need as many names as means, scales and changes")
+    if not 0 <= channels.ahead < len(channels.names):
+        raise ValueError(f"{channels.ahead} of {len(channels.names)} channels are known in advance")
     if channels.input_size != input_size or (channels.interval is not None and channels.interval <= 0):
         raise ValueError(f"input_size is {input_size}, but the channels make {channels.input_size} inputs")
     return channels

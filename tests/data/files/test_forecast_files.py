@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import torch
 
 import seqzoo
 from seqzoo.contracts.errors import DataError
-from seqzoo.data.channels import between_windows
+from seqzoo.contracts.spec import Channels
+from seqzoo.data.channels import between_windows, model_inputs
 from seqzoo.data.files.forecast_files import ForecastFiles
 from seqzoo.data.raw_inputs import encode_inputs
 from seqzoo.data.sources.series_content import Series
+from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from tests.conftest import Done
 
 
@@ -109,6 +112,7 @@ def test_targets_come_first_and_others_are_inputs(tmp_path: Path) -> None:
     batch = next(data.plain_batches("test"))
     assert (batch.inputs.shape[2], batch.targets.shape[2]) == (2, 1)
     torch.testing.assert_close(batch.targets[:, :-1, 0], batch.inputs[:, 1:, 0])
+    torch.testing.assert_close(batch.inputs[..., 1], -batch.targets[..., 0], msg="x is that of the step of the target")
     with pytest.raises(DataError, match="there is no channel 'v'"):
         loaded(tmp_path, targets=["v"])
 
@@ -161,22 +165,65 @@ def test_a_run_forecasts_in_the_units_of_the_data(command: Callable[..., Done], 
     assert forecast == pytest.approx([100 + 10 * math.sin(t / 4) for t in range(90, 98)], abs=7)
 
 
-def test_inputs_that_are_known_in_advance_are_read_from_steps_without_values(
+def test_runs_of_older_versions_read_the_further_inputs_of_the_step_itself(tmp_path: Path) -> None:
+    spec = loaded(tmp_path, targets=["u"]).spec
+    assert spec.channels.ahead == 1
+    plain = spec_to_plain(spec)
+    del plain["channels"]["ahead"]
+    older = ForecastFiles(train=str(tmp_path / "a.csv"), window=10, scale=False, targets=["u"])
+    older.load(spec_from_plain(plain))
+    batch = next(older.plain_batches("test"))
+    torch.testing.assert_close(batch.inputs[..., 1], -batch.inputs[..., 0])
+    assert encode_inputs(older.spec, ["1 2, 3 4"]).inputs.tolist() == [[[1, 2], [3, 4]]]
+    plain["channels"]["ahead"] = 2
+    with pytest.raises(DataError, match="2 of 2 channels are known in advance"):
+        spec_from_plain(plain)
+
+
+def test_the_mask_and_the_age_of_a_channel_that_is_known_in_advance_come_with_its_value() -> None:
+    values = torch.tensor([[1.0, 5.0], [2.0, math.nan], [3.0, 7.0]], dtype=torch.float64)
+    channels = Channels(["x", "u"], [0.0] * 2, [1.0] * 2, [1.0] * 2, masked=True)
+    at_step = model_inputs(values, None, channels)
+    shifted = model_inputs(values, None, replace(channels, ahead=1))
+    torch.testing.assert_close(shifted[:, ::2], at_step[:, ::2])
+    torch.testing.assert_close(shifted[:-1, 1::2], at_step[1:, 1::2])
+    assert shifted[-1, 1::2].isnan().all()
+
+
+def test_a_series_that_depends_on_an_input_of_the_same_step_is_forecast_exactly(
     command: Callable[..., Done], tmp_path: Path
 ) -> None:
-    rows = [f"{t},{t % 3},{t % 7}\n" for t in range(120)]
-    (tmp_path / "a.csv").write_text("time,x,day\n" + "".join(rows))
-    (tmp_path / "now.csv").write_text("time,x,day\n" + "".join(rows[:30]))
-    (tmp_path / "known.csv").write_text("time,x,day\n" + "".join(rows[:30]) + "30,,2\n31,,3\n32,,4\n")
+    """Sales are 5 - 3 * advertisement, which has no order that could be learned."""
+    known = torch.randint(10, (243,), generator=torch.Generator().manual_seed(0)).tolist()
+    rows = [f"{t},{5 - 3 * u},{u}\n" for t, u in enumerate(known)]
+    ahead = [f"{t},,{u}\n" for t, u in enumerate(known)][240:]
+    header = "time,sales,advertisement\n"
+    (tmp_path / "a.csv").write_text(header + "".join(rows[:240]))
+    for number in range(4):
+        (tmp_path / f"ahead_{number}.csv").write_text(header + "".join(rows[:240] + ahead[:number]))
     shown = command(
-        "train", "task=forecasting", "data=forecast_files", "data.train=a.csv", "data.horizon=3", "data.targets=[x]",
-        "data.window=8", "training.steps=2", "training.epochs=null", "backbone.hidden_size=4", "hydra.run.dir=run",
+        "train", "task=forecasting", "data=forecast_files", "data.train=a.csv", "data.horizon=3", "data.window=8",
+        "data.targets=[sales]", "task.linear_window=4", "training.steps=2", "training.epochs=null", "baseline=true",
+        "backbone.hidden_size=4", "hydra.run.dir=run",
     )  # fmt: skip
     assert shown.status == 0, shown.err
-    refused = command("predict", "run", "--series", "now.csv")
-    assert "it needs them for 2 steps ahead, where a series has 0" in refused.err
-    forecast = command("predict", "run", "--series", "known.csv")
-    assert len(forecast.out.splitlines()) == 1 + 3, forecast.err  # a table with a row per step
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test"]["nrmse"] < 1e-3
+    assert metrics["baseline"]["name"] == "linear model of a window"
+    assert metrics["baseline"]["scores"]["test"]["nrmse"] < 1e-3
+    assert json.loads(command("evaluate", "run").out)["nrmse"] == pytest.approx(metrics["test"]["nrmse"])
+    data = ForecastFiles(train=str(tmp_path / "a.csv"), horizon=3, window=8, targets=["sales"])
+    data.load()
+    in_open_loop = next(data.plain_batches("test"))
+    scores = seqzoo.load(tmp_path / "run").model.scores(in_open_loop)
+    torch.testing.assert_close(scores[:, 3:], in_open_loop.targets[:, 3:], atol=1e-3, rtol=0)
+    forecast = command("predict", "run", "--series", "ahead_3.csv")
+    assert [float(line.split("\t")[2]) for line in forecast.out.splitlines()[1:]] == pytest.approx(
+        [5 - 3 * u for u in known[240:]], abs=0.05
+    )
+    none, few = (command("predict", "run", "--series", f"ahead_{number}.csv").err for number in (0, 2))
+    assert "ahead_0.csv:2: the model reads advertisement of each step that it forecasts" in none
+    assert "to forecast 3 steps it needs them for 3 steps ahead, where a series has 2" in few
 
 
 def test_relative_rows_begin_at_zero_and_have_the_units_of_the_data(tmp_path: Path) -> None:
