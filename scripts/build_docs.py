@@ -80,14 +80,29 @@ def title_of(text: str) -> str:
 
 
 def notebook(path: Path) -> str:
-    """A notebook as Markdown, without outputs."""
+    """A notebook as Markdown with typeset formulas, without outputs."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     texts = ["".join(cell["source"]) for cell in cells]
-    return "\n\n".join(
-        text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
+    page = "\n\n".join(
+        outside_code(with_formulas, text) if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
         for cell, text in zip(cells, texts, strict=True)
         if text.strip()
     )
+    first, _, rest = page.partition("\n")
+    return f"{first}\n\nPictures and tables appear when `notebooks/{path.name}` is run.\n{rest}"
+
+
+def with_formulas(text: str) -> str:
+    """Replace formulas in TeX, $...$ and $$...$$, by MathML, outside of code."""
+    from latex2mathml.converter import convert
+
+    def replaced(match: re.Match[str]) -> str:
+        if match["code"]:
+            return match[0]
+        display = match["block"] is not None
+        return convert(match["block"] or match["inline"], display="block" if display else "inline")
+
+    return re.sub(r"(?P<code>`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", replaced, text, flags=re.DOTALL)
 
 
 def with_links(text: str, source: str, place: str, moved: Mapping[str, str], titles: Mapping[str, str]) -> str:

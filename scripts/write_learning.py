@@ -45,7 +45,7 @@ HEADER = """# Learning rules
 `python scripts/write_learning.py` writes this page. `learning=NAME` chooses a rule, as in
 `seqzoo train learning=rtrl cell=lru`. `tests/contracts/test_learning.py` tests that exact rules give the gradients of
 backpropagation to 1e-9 in float64, for every cell, with lengths, resets and carried states, that unbiased ones do so in
-the mean, and that all resume bit for bit. `seqzoo check` says what a rule cannot train, before data is read.
+the mean, and that all resume bit for bit. `seqzoo check` says which models a rule cannot train, before data is read.
 
 | column | meaning |
 |---|---|
@@ -61,7 +61,7 @@ initial weights that reads {ROWS} rows of {STEPS} steps of {FEATURES} random num
 The random rules `{"`, `".join(RANDOM)}` are left out: their cosine is that of one draw. `states per weight` is the
 mean number of state variables that a weight influences, of all: what `rtrl` carries along for each weight. It is 1 or 2
 for diagonal recurrences, for which the exact gradient costs as little as its approximations.
-`rflo` and `feedback_alignment` begin with random feedback, with which the weights have not come to agree yet.
+`rflo` and `feedback_alignment` begin with random feedback, to which the weights have not yet adapted.
 
 """
 TIMES = f"""

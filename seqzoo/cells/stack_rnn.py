@@ -86,7 +86,7 @@ class StackRNN(GatedCell):
     def _depth(self, s: Tensor, steps: int) -> int:
         """The number of cells that may be filled after some steps; all of them where this cannot be read."""
         # a gradient that reaches a given stack also reaches its empty cells
-        if s.device.type != "cpu" or s.requires_grad or transformed():
+        if not len(s) or s.device.type != "cpu" or s.requires_grad or transformed():
             return self.memory_size
         filled = s.abs().amax((0, 2)).nonzero().flatten().tolist()
         return min(max(filled, default=-1) + 1 + steps, self.memory_size)

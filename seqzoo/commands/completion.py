@@ -17,7 +17,7 @@ from seqzoo.runs import pretrained
 
 Commands = Mapping[str, Callable[[list[str]], None]]
 
-WITH_OPTIONS = ("train", "check", "baseline", "search", "ladder", "gradients")
+WITH_OPTIONS = ("train", "check", "baseline", "search", "ladder", "languages", "gradients")
 """Commands whose arguments are options of a configuration."""
 WITH_RUNS = ("evaluate", "predict", "explain", "export", "compare", "diff")
 """Commands whose arguments are run directories."""

@@ -29,16 +29,18 @@ def languages(arguments: list[str]) -> None:
     chosen = parser.parse_intermixed_args(arguments)
     if chosen.seeds < 1:
         parser.error("--seeds must be at least 1")
-    allow_own_modules(chosen.options)
+    allow_own_modules([*chosen.options, *chosen.only])
     from seqzoo.analysis.language_levels import TABLE, attempts, chosen_languages, report, write
     from seqzoo.runs.launch import until_stopped
 
-    names = chosen_languages(chosen.only)
+    # --only takes the words after it, and so the options that follow
+    options = [*chosen.options, *(word for word in chosen.only if "=" in word)]
+    names = chosen_languages([word for word in chosen.only if "=" not in word])
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             done = []
-            for attempt in attempts(chosen.options, names, range(chosen.seeds), chosen.to or Path(temporary)):
+            for attempt in attempts(options, names, range(chosen.seeds), chosen.to or Path(temporary)):
                 print(attempt, flush=True)
                 done.append(attempt)
         print(f"\n{report(done)}")

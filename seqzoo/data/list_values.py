@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from string import digits
 from typing import NamedTuple, TypeAlias
 
 from seqzoo.contracts.errors import DataError
@@ -40,7 +41,7 @@ def with_values(tree: Tree) -> Tree:
             ((([MAX 2) 9) ]), as in ListOps' files. Numbers keep the labels that they have.
 
     Raises:
-        DataError: a node is neither a number, nor a list, nor part of one.
+        DataError: a node is neither a number, nor a list, nor part of one; or the label of the root is not its value.
     """
     values: list[Value] = []
     labels = list(tree.labels)
@@ -49,6 +50,14 @@ def with_values(tree: Tree) -> Tree:
         values.append(_value(word, parts))
         if parts and isinstance(values[-1], int):
             labels[node] = str(values[-1])
+    if not isinstance(values[-1], int):
+        raise DataError("the list has no closing bracket: mend the line, or set data.list_values=false")
+    given = tree.labels[-1]
+    if given and tree.words[-1] not in OPERATORS and given != labels[-1]:
+        raise DataError(
+            f"the label is {given}, and the value of the list {labels[-1]}: mend the line, or set "
+            "data.list_values=false"
+        )
     return tree._replace(labels=labels)
 
 
@@ -57,7 +66,7 @@ def _value(word: str, parts: list[Value]) -> Value:
     numbers = [part for part in parts if isinstance(part, int)]
     if word in OPERATORS and numbers and len(numbers) == len(parts):
         return OPERATORS[word](numbers)
-    if not parts and word.isdecimal() and len(word) == 1:
+    if not parts and len(word) == 1 and word in digits:
         return int(word)
     if not parts and word == "]":
         return None

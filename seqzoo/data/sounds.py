@@ -25,7 +25,7 @@ from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.batching.ragged import is_padded
 from seqzoo.data.checks import check_at_least_one, check_filled, check_splits
 from seqzoo.data.label_codecs import check_classes, label_codec, unseen_labels
-from seqzoo.data.sources.label_tracks import Segment, labels_of_steps
+from seqzoo.data.sources.label_tracks import Segment, check_inside, labels_of_steps
 from seqzoo.data.sources.sound import block_size, blocks, resample
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
 from seqzoo.data.text.vocabulary import TARGET_SPECIALS, check_vocabulary_size
@@ -142,12 +142,12 @@ class SoundData(BucketedData):
             raise DataError(f"the saved run is for {spec.kind}, this data for {self.kind} of sound: choose other data")
         self._splits, rate = self._checked_read(self.rate if spec is None else spec.rate)
         check_filled(self, {split: sounds.where for split, sounds in self._splits.items()}, "recordings")
+        self._check_lengths(rate)
         self.spec = self._learn(rate) if spec is None else spec
         if self.spec.input_size != block_size(rate, self.step):
             raise DataError(f"data.step={self.step} is not that of the saved run: choose the same")
         self._encoded: dict[str, tuple[int, _Encoded]] = {}
         self.plan_batches({split: len(sounds.where) for split, sounds in self._splits.items()})
-        self._check_lengths(rate)
         for split in self._splits:
             self._of(split, 0)
 
@@ -177,7 +177,10 @@ class SoundData(BucketedData):
 
     def _check_lengths(self, rate: int) -> None:
         for sounds in self._splits.values():
-            for place, length in zip(sounds.where, sounds.lengths(0), strict=True):
+            for target, place, length in zip(sounds.targets(0), sounds.where, sounds.lengths(0), strict=True):
+                if not isinstance(target, str):
+                    with located(place):
+                        check_inside(target, length / rate)
                 if length > self.max_seconds * rate:
                     raise DataError(
                         f"{place}: it lasts {length / rate:,.1f} seconds, more than "

@@ -71,6 +71,7 @@ class Stream:
 
         Raises:
             DataError: a text cannot be read.
+            TypeError: the piece is neither a text, nor a list, nor a tensor.
             ValueError: a tensor is of the wrong shape, or ids are not in the vocabulary.
         """
         return push_together([self], [piece])[0]
@@ -130,6 +131,9 @@ def push_together(streams: Sequence[Stream], pieces: Sequence[Piece]) -> list[St
     model, task = streams[0].model, streams[0].task
     if any(stream.model is not model for stream in streams) or len({*map(id, streams)}) < len(streams):
         raise ValueError("streams are read together that are not of one model, or one is given twice: leave it out")
+    for piece in pieces:
+        if not isinstance(piece, (str, list, Tensor)):
+            raise TypeError(f"a piece is {type(piece).__name__}: give a text, a list of tokens or a tensor")
     new: list[Any] = [
         _checked(stream, piece) if isinstance(piece, Tensor) else piece
         for stream, piece in zip(streams, pieces, strict=True)

@@ -77,3 +77,8 @@ def test_a_stack_without_its_empty_cells_is_the_same() -> None:
 def test_a_memory_without_cells_is_refused(name: str, option: str) -> None:
     with pytest.raises(ConfigError, match=f"{option} is 0: it must be at least 1"):
         seqzoo.create_cell(name, 3, 4, **{option: 0})
+
+
+def test_an_empty_batch_is_read() -> None:
+    outputs, _ = seqzoo.RNN("stack_rnn", 3, 4)(torch.zeros(7, 0, 3))
+    assert outputs.shape == (7, 0, 4)

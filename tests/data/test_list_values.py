@@ -57,6 +57,21 @@ def test_other_trees_are_refused(line: str, tmp_path: Path) -> None:
         data.load()
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("3\t( ( ( [MAX 2 ) 9 ) ] )", "the label is 3, and the value of the list 9"),
+        ("2\t( [MAX 2 )", "the list has no closing bracket"),
+        ("5\t( ( [MAX \u0663 ) ] )", "is no list of digits"),
+    ],
+)
+def test_other_labels_and_lists_without_an_end_are_refused(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "lists").write_text(f"{line}\n", encoding="utf-8")
+    data = TreeFiles(train=str(tmp_path / "lists"), validation=str(tmp_path / "lists"), list_values=True)
+    with pytest.raises(DataError, match=f"lists:1: .*{message}"):
+        data.load()
+
+
 def test_values_equal_the_labels_of_the_files(real_data_root: Path) -> None:
     trees = read_treebank(str(real_data_root / "listops" / "test_d20s.tsv"), "brackets", "", "utf-8")
     assert all(with_values(tree).labels[-1] == tree.labels[-1] for tree, _ in trees[:500])

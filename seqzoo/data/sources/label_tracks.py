@@ -6,6 +6,7 @@ import bisect
 import itertools
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from seqzoo.contracts.errors import DataError
@@ -33,6 +34,8 @@ def read_segments(path: str, encoding: str) -> list[Segment]:
     Raises:
         DataError: a line is no segment, or two segments overlap.
     """
+    if Path(path).stat().st_size == 0:  # a recording in which nothing was marked
+        return []
     segments: list[Segment] = []
     for number, line in filled_lines(path, encoding):
         fields = line.split(None, 2)
@@ -54,6 +57,18 @@ def read_segments(path: str, encoding: str) -> list[Segment]:
                 "has one label"
             )
     return segments
+
+
+def check_inside(segments: Sequence[Segment], seconds: float) -> None:
+    """Check that segments are parts of a recording. Raises DataError for one that begins after its end, or ends more
+    than a second later.
+    """
+    for segment in segments:
+        if segment.start >= seconds or segment.end > seconds + 1:
+            raise DataError(
+                f"the segment {segment.label!r} is from {segment.start:g} to {segment.end:g} seconds, and the "
+                f"recording lasts {seconds:.2f}: times must be in seconds"
+            )
 
 
 def labels_of_steps(segments: Sequence[Segment], steps: int, duration: float, silence: str) -> list[str]:

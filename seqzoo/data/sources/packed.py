@@ -199,6 +199,13 @@ class TarArchive(Archive):
             self.file = Path(path).open("rb")  # noqa: SIM115
         self.archive = tarfile.open(fileobj=self.file, mode="r:")  # noqa: SIM115
         self.members = {member.name.removeprefix("./"): member for member in self.archive if member.isfile()}
+        # tarfile takes a damaged header for the end, which is at least one block of zeros
+        self.file.seek(self.archive.offset)
+        end = self.file.read(tarfile.BLOCKSIZE)
+        if len(end) < tarfile.BLOCKSIZE or end.strip(b"\0"):
+            raise DataError(
+                f"{path} ends without the mark of its end after {len(self.members):,} files: is it complete?"
+            )
 
     def names(self) -> list[str]:
         return [*self.members]

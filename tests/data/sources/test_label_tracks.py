@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seqzoo.contracts.errors import DataError
-from seqzoo.data.sources.label_tracks import Segment, labels_of_steps, read_segments
+from seqzoo.data.sources.label_tracks import Segment, check_inside, labels_of_steps, read_segments
 
 
 def test_a_step_has_the_label_at_its_middle(tmp_path: Path) -> None:
@@ -36,3 +36,15 @@ def test_mistakes(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         read_segments(str(path), "utf-8")
     assert str(error.value).startswith(f"{path}{message}")
+
+
+def test_a_track_without_segments_is_silence(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    assert read_segments(str(tmp_path / "a.txt"), "utf-8") == []
+
+
+def test_segments_are_parts_of_their_recording() -> None:
+    check_inside([Segment(0, 0.5, "a"), Segment(0.9, 1.5, "b")], 1.0)
+    for segment in (Segment(1.0, 1.2, "a"), Segment(0, 5_000_000, "sil")):
+        with pytest.raises(DataError, match=r"the recording lasts 1\.00: times must be in seconds"):
+            check_inside([segment], 1.0)

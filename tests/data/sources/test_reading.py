@@ -150,6 +150,22 @@ def test_a_tar_archive_of_one_file_and_damaged_ones(tmp_path: Path) -> None:
         members(str(tmp_path / "b.tar"))
 
 
+@pytest.mark.parametrize("damage", ["cut", "header"])
+def test_a_tar_archive_whose_end_is_missing(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("a.txt", "b.txt"):
+            write(tmp_path / name, "text")
+            archive.add(tmp_path / name, name)
+    content = bytearray(path.read_bytes())
+    assert members(str(path)) == ["a.txt", "b.txt"]
+    second = 2 * tarfile.BLOCKSIZE
+    content[second] ^= 1
+    path.write_bytes(content if damage == "header" else content[:second])
+    with pytest.raises(DataError, match=r"a\.tar ends without the mark of its end after 1 files: is it complete\?"):
+        members(str(path))
+
+
 def test_an_archive_is_listed_again_after_it_has_changed(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     for text in ("one", "another"):
