@@ -197,6 +197,13 @@ class TarArchive(Archive):
             self.file.seek(0)
         else:
             self.file = Path(path).open("rb")  # noqa: SIM115
+        try:
+            self._list(path)
+        except BaseException:
+            self.file.close()
+            raise
+
+    def _list(self, path: str) -> None:
         self.archive = tarfile.open(fileobj=self.file, mode="r:")  # noqa: SIM115
         self.members = {member.name.removeprefix("./"): member for member in self.archive if member.isfile()}
         # tarfile takes a damaged header for the end, which is at least one block of zeros

@@ -162,7 +162,7 @@ def test_a_tar_archive_whose_end_is_missing(tmp_path: Path, damage: str) -> None
     second = 2 * tarfile.BLOCKSIZE
     content[second] ^= 1
     path.write_bytes(content if damage == "header" else content[:second])
-    with pytest.raises(DataError, match=r"a\.tar ends without the mark of its end after 1 files: is it complete\?"):
+    with pytest.raises(DataError, match=r"a\.tar .*: is it complete\?"):
         members(str(path))
 
 
