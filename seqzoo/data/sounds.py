@@ -75,7 +75,6 @@ class SoundData(BucketedData):
             16,000.
         step: length of a step in seconds.
         max_seconds: maximum length of a recording.
-        silence: where steps have labels, that of steps in no segment.
         speed: training recordings are played faster or slower, by up to this share (Ko et al., Audio Augmentation for
             Speech Recognition, 2015, https://www.isca-archive.org/interspeech_2015/ko15_interspeech.html).
     """
@@ -83,9 +82,9 @@ class SoundData(BucketedData):
     rate: int | None = None
     step: float = 0.01
     max_seconds: float = 60.0
-    silence: str = "silence"
     speed: float = 0.0
 
+    silence = "silence"  # label of steps in no segment; an option of data with segments
     numbers = True
     window = 100
     largest_output: ClassVar[int] = 1_000

@@ -46,7 +46,7 @@ def unroll(
     Returns:
         Outputs (B, T, O), zero at padded steps, and the state after each row's last real step.
     """
-    if exported():
+    if exported() and not torch.is_grad_enabled():  # the operator is exported without gradients alone
         return _as_one_operator(step, projected, state, lengths)
     outputs = []
     run = first_step or step

@@ -29,6 +29,7 @@ BASES = (
     "music_files",
     "audio_files",
     "audio_classes",
+    "audio_segments",
     "series_files",
     "forecast_files",
 )

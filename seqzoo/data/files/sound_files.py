@@ -151,6 +151,7 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
             speaker, and a star for any text, as in "{label}_{group}_*". None: names have no meaning.
         audio_folder: the folder of the paths in a table; None: they are relative to that of the table.
         path_column, target_column: names in the header of a table, or zero-based indices; None: found by name.
+        silence: with target "segments", the label of steps in no segment.
         groups: a column, such as that of a speaker; all recordings of a group are in the same split.
         validation_fraction, test_fraction: fraction of the training recordings, or of their groups, that is held out
             where the split is not given. With classes, each has about the same share of every class.
@@ -169,6 +170,7 @@ class AudioFiles(GivenSplits, Files, RecordedData, TranscribedData):
     path_column: str | int | None = None
     target_column: str | int | None = None
     groups: str | int | None = None
+    silence: str = "silence"
     fold: int | None = None
 
     def __post_init__(self) -> None:

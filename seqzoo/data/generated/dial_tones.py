@@ -42,6 +42,7 @@ class DialTones(TranscribedData):
         longest: maximum number of keys.
         noise: standard deviation of the noise; that of the tones is between 0.1 and 0.5.
         target: "keys": all of them, as a text; "segments": the key that sounds, for each step.
+        silence: the label of steps without a tone.
         train_size, validation_size, test_size: number of examples.
     """
 
@@ -53,6 +54,7 @@ class DialTones(TranscribedData):
     longest: int = 7
     noise: float = 0.1
     target: Literal["keys", "segments"] = "keys"
+    silence: str = "silence"
     train_size: int = 1_000
     validation_size: int = 200
     test_size: int = 500
