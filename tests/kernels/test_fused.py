@@ -223,7 +223,13 @@ def random_step(cell: OneOff, p: Tensor, state: State) -> tuple[Tensor, State]:
     return h, (h, state[1])
 
 
-@pytest.mark.parametrize("step", [cut, own_gradient, own_gradient_of_the_state, unknown, between_rows])
+def test_a_step_that_detaches_a_tensor_is_compiled() -> None:
+    cell = OneOff(cut).double()
+    cell.engine = "fused"
+    torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))
+
+
+@pytest.mark.parametrize("step", [own_gradient, own_gradient_of_the_state, unknown, between_rows])
 def test_steps_that_cannot_be_compiled_use_the_reference(step: Step) -> None:
     cell = OneOff(step).double()
     torch.testing.assert_close(run(cell, cell.scan), run(cell, cell.unroll))

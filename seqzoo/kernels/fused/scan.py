@@ -187,8 +187,8 @@ def _program(cell: Stepping, p: Tensor, state: State, low: torch.dtype | None) -
 
 
 def _verify(cell: Stepping, program: Compiled, p: Tensor, state: State, low: torch.dtype | None) -> None:
-    """Compare outputs and gradients over two steps with the cell itself, which finds what tracing cannot see, such as a
-    detached tensor. Raises NotCompilable.
+    """Compare outputs and gradients over two steps with the cell itself, which finds what tracing cannot see, such as
+    the use of `.data`. Raises NotCompilable.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -214,7 +214,7 @@ def _verify(cell: Stepping, program: Compiled, p: Tensor, state: State, low: tor
     for compiled_result, expected in zip(*results, strict=True):
         # nan must fail, too
         if not (compiled_result - expected).norm() <= TOLERANCE[p.dtype] * (1 + expected.norm()):
-            raise NotCompilable("its step does something that tracing cannot see, such as detaching a tensor")
+            raise NotCompilable("its step does something that tracing cannot see, such as the use of .data")
 
 
 def _sum_of_sines(tensors: list[Tensor]) -> Tensor:
