@@ -44,7 +44,7 @@ def test_no_allowed_backbone_sees_the_blank_and_others_are_refused(backbone: str
     }
     for given in (options, one_layer) if "bidirectional" in options else (options,):
         config = replace(CONFIG, backbone=given)
-        if backbone == "pyramidal" or given.get("num_layers", 1) > 1 or not given.get("bidirectional"):
+        if given["class"] == "Pyramidal" or given.get("num_layers", 1) > 1 or not given.get("bidirectional"):
             with pytest.raises(ConfigError, match=r"does not keep what it read|fewer steps than it reads"):
                 build_model(config, SPEC)
         else:
