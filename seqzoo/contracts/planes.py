@@ -77,6 +77,7 @@ def block_of(option: Sequence[int], name: str) -> tuple[int, int]:
     Raises:
         ValueError: they are not two numbers from 1 to 1,000.
     """
-    if len(option) != 2 or not all(1 <= number <= 1_000 for number in option):
-        raise ValueError(f"{name} is {list(option)}: give two numbers, rows and columns, each from 1 to 1,000")
+    numbers = isinstance(option, Sequence) and all(isinstance(number, int) for number in option)
+    if not numbers or len(option) != 2 or not all(1 <= number <= 1_000 for number in option):
+        raise ValueError(f"{name} is {option}: give two numbers, rows and columns, each from 1 to 1,000")
     return option[0], option[1]

@@ -61,7 +61,8 @@ def test_every_data_set_is_sound_with_its_task(name: str) -> None:
     task = "tree_classification" if kind == "trees" else kind
     encoder = "image_cnn" if spec.picture is not None else "features" if data.numbers else "tokens"
     # composing once for each data set would take most of the time
-    config = composed_once(f"task={task}", f"encoder={encoder}")
+    backbone = ["backbone=grid"] if "grid" in data.structure else []
+    config = composed_once(f"task={task}", f"encoder={encoder}", *backbone)
     choices = {**config["choices"], "data": name}
     assert checking.examine({**config, "data": options, "choices": choices})[1] == []
 
@@ -93,7 +94,7 @@ MISTAKES = {
     "learning.class=Foo": (
         "learning.class is 'Foo': there is no such learning rule. There are: BackpropagationThroughTime, "
         "CheckpointedBackpropagation, EligibilityPropagation, FeedbackAlignment, ForwardGradient, "
-        "RealTimeRecurrentLearning, ... (9 in all)"
+        "KroneckerFactoredRTRL, ... (10 in all)"
     ),
     "+cell.forget_bia=1": "there is no option 'cell.forget_bia'. Did you mean 'cell.forget_bias'?",
     "cell.forget_bias=nan": "cell.forget_bias is nan: it must be a finite number",

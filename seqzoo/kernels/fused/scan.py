@@ -204,6 +204,8 @@ def _verify(cell: Stepping, program: Compiled, p: Tensor, state: State, low: tor
         expected_outputs, expected_after = unroll(cell.step, x.unflatten(0, (2, 2)), unflatten(parts, state), None)
         if _uses_autograd_function([expected_outputs, *flatten(expected_after)]):
             raise NotCompilable("its step uses a torch.autograd.Function")
+        if not any(part.requires_grad for part in [expected_outputs, *flatten(expected_after)]):
+            raise NotCompilable("its step has no gradient")
         sources = [x, *parts, *(parameter for parameter in cell.parameters() if parameter.requires_grad)]
         # parametrized weights have a graph that both results share
         gradients = functools.partial(torch.autograd.grad, allow_unused=True, materialize_grads=True, retain_graph=True)
