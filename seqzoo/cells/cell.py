@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -84,7 +84,7 @@ class Cell(nn.Module):
             The output (B, O) and the next state.
         """
 
-    def smoothed(self) -> Self:
+    def smoothed(self) -> Cell:
         """A cell whose gradients finite differences can check: this one, or, if it replaces the derivative of a
         function with jumps, such as a spike, a copy with the function that has this derivative.
         """

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Self
 
 from torch import Tensor, nn
 
@@ -61,7 +60,7 @@ class LeakyIntegrateAndFire(GatedCell):
         for weight in (self.weight_ih, self.weight_hh):
             nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
 
-    def smoothed(self) -> Self:
+    def smoothed(self) -> LeakyIntegrateAndFire:
         twin = copy.deepcopy(self)
         twin.is_smooth = True
         return twin

@@ -35,7 +35,7 @@ def during(moment: Callable[[], str]) -> Iterator[None]:
         yield
     except Exception as error:
         if not isinstance(error, SeqzooError) and not hasattr(error, "__notes__"):
-            error.__notes__ = [moment()]
+            error.__notes__ = [moment()]  # type: ignore[attr-defined]  # known since Python 3.11
         raise
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.masking import zero_padding
-from seqzoo.contracts.state import map_state, reorder
+from seqzoo.contracts.state import joined, reorder
 from seqzoo.kernels import step_results
 from seqzoo.kernels.stepping import Stepping
 
@@ -129,8 +129,3 @@ def node_by_node(
         rows.append(torch.cat([*outputs, padding]))
         last.append(states[-1] if states else given)
     return torch.stack(rows), joined(last)
-
-
-def joined(states: list[State]) -> State:
-    """States one after the other, as rows of one."""
-    return states[0] if len(states) == 1 else map_state(lambda *parts: torch.cat(parts), *states)

@@ -18,11 +18,11 @@ from torch.nn import functional as F
 
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import WHOLE_NUMBERS, checked_lengths, zero_padding
-from seqzoo.contracts.state import map_state, reorder, where
+from seqzoo.contracts.state import joined, map_state, reorder, where
 from seqzoo.contracts.steps import Steps
 from seqzoo.contracts.transforms import jit_traced, mapped_over, on_host
 from seqzoo.kernels import step_results
-from seqzoo.kernels.children import Children, joined, node_by_node
+from seqzoo.kernels.children import Children, node_by_node
 from seqzoo.kernels.stepping import Stepping
 
 

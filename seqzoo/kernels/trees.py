@@ -15,11 +15,11 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import State
 from seqzoo.contracts.masking import WHOLE_NUMBERS, checked_lengths
-from seqzoo.contracts.state import flatten, reorder, unflatten, where
+from seqzoo.contracts.state import flatten, joined, reorder, unflatten, where
 from seqzoo.contracts.steps import Steps
 from seqzoo.contracts.transforms import jit_traced, mapped_over, on_host
 from seqzoo.kernels import step_results
-from seqzoo.kernels.children import Children, joined, node_by_node
+from seqzoo.kernels.children import Children, node_by_node
 from seqzoo.kernels.stepping import Stepping
 from seqzoo.kernels.tree_levels import Array, Level, Order, depths, heights, levels_of, places_of_parents
 

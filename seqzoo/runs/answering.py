@@ -58,6 +58,7 @@ class Stream:
         self._memory = task.begin_stream()
         self._growing = Growing()
         self._rest: Tensor | None = None  # samples of a step that is not complete
+        self._ended = False
 
     def push(self, piece: Piece) -> Streamed:
         """Read the next piece of the input.
@@ -72,7 +73,7 @@ class Stream:
         Raises:
             DataError: a text cannot be read.
             TypeError: the piece is neither a text, nor a list, nor a tensor.
-            ValueError: a tensor is of the wrong shape, or ids are not in the vocabulary.
+            ValueError: a tensor is of the wrong shape, ids are not in the vocabulary, or the input has ended.
         """
         return push_together([self], [piece])[0]
 
@@ -96,6 +97,7 @@ class Stream:
                 self.model.task, "read_steps", self.task.read_steps(self.model, batch, features, [self._memory]), 1
             )
             answers, scores = [*answers, *waited.answers], [*scores, waited.scores]
+        self._ended = True
         at_end = results.checked(self.model.task, "end_stream", self.task.end_stream(self._memory))
         known = [part for part in scores if part is not None]
         return Streamed([*answers, *at_end.answers], torch.cat(known) if known else None, at_end.prediction)
@@ -131,6 +133,8 @@ def push_together(streams: Sequence[Stream], pieces: Sequence[Piece]) -> list[St
     model, task = streams[0].model, streams[0].task
     if any(stream.model is not model for stream in streams) or len({*map(id, streams)}) < len(streams):
         raise ValueError("streams are read together that are not of one model, or one is given twice: leave it out")
+    if any(stream._ended for stream in streams):
+        raise ValueError("the input of a stream has ended: begin another one for the next input")
     for piece in pieces:
         if not isinstance(piece, (str, list, Tensor)):
             raise TypeError(f"a piece is {type(piece).__name__}: give a text, a list of tokens or a tensor")

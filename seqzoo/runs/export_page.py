@@ -21,6 +21,7 @@ def page(spec: DataSpec, form: str, file: str, has_labels: bool) -> str:
         "A recurrent network that was trained and exported by seqzoo. This program runs it:",
         "",
         "```python",
+        *(["import json", "from pathlib import Path", ""] if spec.inputs is not None else []),
         *(_torch_call if file.endswith(".pt2") else _onnx_call)(spec, form, file),
         "```",
         "",
@@ -78,8 +79,6 @@ def _example(spec: DataSpec, form: str) -> list[str]:
 
 def _onnx_call(spec: DataSpec, form: str, file: str) -> list[str]:
     head = ["import numpy", "import onnxruntime", "", f'session = onnxruntime.InferenceSession("{file}")']
-    if spec.inputs is not None:
-        head = ["import json", "from pathlib import Path", "", *head]
     if form == "sequence":
         call = [
             '[scores] = session.run(None, {"inputs": inputs, "lengths": numpy.array([3])})',
@@ -98,8 +97,6 @@ def _onnx_call(spec: DataSpec, form: str, file: str) -> list[str]:
 
 def _torch_call(spec: DataSpec, form: str, file: str) -> list[str]:
     head = ["import numpy", "import torch", "", f'module = torch.export.load("{file}").module()']
-    if spec.inputs is not None:
-        head = ["import json", "from pathlib import Path", "", *head]
     if form == "sequence":
         call = [
             "scores = module(torch.from_numpy(inputs), torch.tensor([3]))",

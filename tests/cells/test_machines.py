@@ -87,7 +87,7 @@ def stack_machine(depth: int) -> Cell:
     wire(cell.weight_ih, units, tokens, {
         "(": {"(": 1}, "[": {"[": 1}, "not_round": {")": 1}, "not_square": {"]": 1}, "left": {".": FAR},
     })  # fmt: skip
-    wire(cell.weight_sh, units, top, {
+    wire(cell.weight_memory, units, top, {
         "not_round": {"round": -1}, "not_square": {"square": -1}, "left": {"round": 1, "square": 1},
     })  # fmt: skip
     wire(cell.weight_hh, units, units, {"error": dict.fromkeys(["not_round", "not_square", "error"], 1)})

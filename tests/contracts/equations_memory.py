@@ -19,7 +19,7 @@ def controlled(
 
 def stack_rnn(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     h, stack = state
-    h, actions, value = controlled(x, h, stack[:, 0] @ p["weight_sh"].T, p, options)
+    h, actions, value = controlled(x, h, stack[:, 0] @ p["weight_memory"].T, p, options)
     assert stack.shape[1:] == (options["memory_size"], options["memory_width"])
     after = np.zeros_like(stack)
     for row, (push, pop, keep) in enumerate(actions):
@@ -32,7 +32,7 @@ def stack_rnn(x: np.ndarray, state: State, p: Parameters, options: Options) -> t
 
 def tape_rnn(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
     h, tape, steps = state
-    h, actions, value = controlled(x, h, tape[:, 0] @ p["weight_mh"].T, p, options)
+    h, actions, value = controlled(x, h, tape[:, 0] @ p["weight_memory"].T, p, options)
     size = options["memory_size"]
     after = np.zeros_like(tape)
     for row, probabilities in enumerate(actions):

@@ -148,6 +148,16 @@ def test_what_is_answered_as_a_whole(reason: str) -> None:
         run.stream()
 
 
+def test_nothing_follows_the_end_of_an_input() -> None:
+    stream = loaded("tagging").stream()
+    stream.push(torch.tensor([2]))
+    stream.end()
+    with pytest.raises(ValueError, match="the input of a stream has ended: begin another one for the next input"):
+        stream.push(torch.tensor([2]))
+    with pytest.raises(TypeError, match="a piece is int: give a text, a list of tokens or a tensor"):
+        loaded("tagging").stream().push(3)
+
+
 def test_pieces_of_the_wrong_form() -> None:
     tagger, series = loaded("tagging"), loaded("regression")
     stream = tagger.stream()

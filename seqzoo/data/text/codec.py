@@ -252,11 +252,12 @@ _PLACES = {(True, False): "B", (False, False): "M", (False, True): "E", (True, T
 """The position of a token, by whether it begins where a word begins and ends where a word ends."""
 
 
+_SCHEMES = (*SCHEMES, None)
 _PARTS: dict[str, Any] = {
     "tokenizer": str,
     "tokens": list[str],
     "labels": list[str],
-    "scheme": Literal[(*SCHEMES, None)],
+    "scheme": Literal[_SCHEMES],
     "limit": int,
     "specials": int,
 }
