@@ -27,7 +27,7 @@ PLAIN, REFERENCE = "elman", "lstm"
 
 @functools.cache
 def is_linear(cell: str) -> bool:
-    """Whether a cell is linear in the state; False for rows of a cell that there is no more."""
+    """Whether a cell is linear in the state; False for rows of a cell that no longer exists."""
     return cell in registry.names("cell") and cell_info(cell).linear
 
 

@@ -72,7 +72,7 @@ class LeakyIntegrateAndFire(GatedCell):
         return z, (z, v)
 
     def potential(self, p: Tensor, z: Tensor, v: Tensor) -> Tensor:
-        """v'"""
+        """The potentials v' after a step."""
         reset = z if self.is_smooth else z.detach()
         return math.exp(-1 / self.tau) * v + p + self.recur(z) - self.threshold * reset
 

@@ -78,7 +78,7 @@ def candidates(line: str, commands: Commands) -> list[str]:
         commands: the commands by name.
 
     Returns:
-        The words, sorted; none if the line is no command of seqzoo.
+        The words, sorted; empty if the line is not a command of seqzoo.
     """
     try:
         words = shlex.split(line)

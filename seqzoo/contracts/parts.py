@@ -92,8 +92,7 @@ class Backbone(nn.Module):
         causal: True: output t depends on inputs 0..t only; `step` then exists and agrees with `forward`.
         two_sided: True: the first half of output t depends on inputs 0..t only, the second half on inputs t.. only.
         keeps_time: False: there are fewer outputs than inputs; `output_lengths` gives their number.
-        over_time: False: cells do not read the steps of a row one after the other, so that there are no analyses over
-            time.
+        over_time: False: cells do not read the steps of a row one after the other, and analyses over time do not apply.
 
     Shape:
         Input (B, T, I), outputs (B, T, O), where O is `output_size`; one step: (B, I) and (B, O).
