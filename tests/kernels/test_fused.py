@@ -378,7 +378,13 @@ def test_float32_is_within_a_few_units_in_the_last_place(function: Callable[[Ten
     torch.testing.assert_close(found.flatten(), function(x.double()).float(), rtol=5e-7, atol=1e-37)
 
 
-def test_any_number_of_threads_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("openmp", [True, False])
+def test_any_number_of_threads_gives_the_same(openmp: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the threads of torch, and, where its OpenMP is not found, on threads of its own."""
+    if openmp and native._parallel() is None:
+        pytest.skip("this build of torch does not export GOMP_parallel")
+    if not openmp:
+        monkeypatch.setattr(native, "_parallel", lambda: None)
     monkeypatch.setattr(native, "WORK_PER_THREAD", 1)
     cell = seqzoo.create_cell("peephole_lstm", INPUT, H).double()
     before = torch.get_num_threads()

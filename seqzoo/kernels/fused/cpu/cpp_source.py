@@ -374,8 +374,9 @@ class _Writer:
         """Generate the function that Python calls."""
         products = self.function.products
         self._line(
-            f'extern "C" void {self.function.name}(long rows, long steps, long threads, const long* n,'
-            " const long* strides, const long* lengths, const long* order, const long* starts, REAL** buffers) {"
+            f'extern "C" void {self.function.name}(Parallel parallel, long rows, long steps, long threads,'
+            " const long* n, const long* strides, const long* lengths, const long* order, const long* starts,"
+            " REAL** buffers) {"
         )
         number = self.layout.number
         self._line("Call call{rows, steps, threads, n, strides, lengths, order, starts, buffers, nullptr};")
@@ -395,7 +396,9 @@ class _Writer:
         for index, width in sums:
             self._line(f"Array<REAL> sum{index}(threads * {width});")
         self._line(f"REAL* const sums[] = {{{', '.join([*(f'sum{index}.numbers' for index, _ in sums), 'nullptr'])}}};")
-        self._line(f"on_threads(threads, [&](long thread) {{ {self.function.name}_rows(call, thread, sums); }});")
+        self._line(
+            f"on_threads(parallel, threads, [&](long thread) {{ {self.function.name}_rows(call, thread, sums); }});"
+        )
         for index, width in sums:
             # added up in the order of the threads, so that results are deterministic
             target = self.layout.buffer(f"grad_vector{index}")

@@ -59,6 +59,7 @@ def program(plan: Plan, dtype: torch.dtype) -> Callable[..., None]:
         strides = [number for tensor in fixed for number in (tensor.stride() if tensor.dim() == 2 else (0, 0))]
         work = plan.work * buffers["projected"].shape[0]
         getattr(library, name)(
+            _parallel(),
             rows.count,
             rows.steps,
             max(1, min(torch.get_num_threads(), rows.count, work // WORK_PER_THREAD)),
@@ -84,8 +85,19 @@ class Library:
         library = ctypes.CDLL(str(path))
         self.infer, self.forward, self.backward = (getattr(library, name) for name in SYMBOLS)
         for function in (self.infer, self.forward, self.backward):
-            function.argtypes = [ctypes.c_long] * 3 + [ctypes.c_void_p] * 6
+            function.argtypes = [ctypes.c_void_p] + [ctypes.c_long] * 3 + [ctypes.c_void_p] * 6
             function.restype = None
+
+
+@functools.cache
+def _parallel() -> int | None:
+    """The address of the function of OpenMP that runs code on the threads of torch; None: torch has no OpenMP, or a
+    library without this function.
+    """
+    try:
+        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
+    except (OSError, AttributeError, TypeError):
+        return None
 
 
 @functools.cache

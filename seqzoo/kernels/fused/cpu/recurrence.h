@@ -211,26 +211,37 @@ struct Share {
     long longest() const { return count ? lengths[0] : 0; }
 };
 
-template <class Work>
-struct Thread {
-    const Work* work;
-    long number;
-    pthread_t id;
+// GOMP_parallel of the OpenMP library that torch has loaded: calls a function on several threads, and returns when all of
+// them have.
+typedef void (*Parallel)(void (*)(void*), void*, unsigned, unsigned);
 
-    static void* run(void* thread) {
-        (*((Thread*)thread)->work)(((Thread*)thread)->number);
+// Which thread takes which share does not matter, so fewer threads than shares are enough.
+template <class Work>
+struct Shares {
+    const Work& work;
+    const long count;
+    long next = 0;
+
+    static void* run(void* shares) {
+        Shares& all = *(Shares*)shares;
+        for (long share; (share = __atomic_fetch_add(&all.next, 1, __ATOMIC_RELAXED)) < all.count;) all.work(share);
         return nullptr;
     }
+    static void run_parallel(void* shares) { run(shares); }
 };
 
+// parallel: null starts threads at each call.
 template <class Work>
-static void on_threads(long threads, const Work& work) {
-    Array<Thread<Work>> others(threads);
-    for (long i = 1; i < threads; i++) {
-        others[i].work = &work;
-        others[i].number = i;
-        if (pthread_create(&others[i].id, nullptr, Thread<Work>::run, &others[i])) abort();
+static void on_threads(Parallel parallel, long threads, const Work& work) {
+    Shares<Work> shares{work, threads};
+    if (parallel && threads > 1) {
+        // The threads of torch's own operations, which may still be spinning: others would have to share their cores.
+        parallel(Shares<Work>::run_parallel, &shares, threads, 0);
+        return;
     }
-    work(0);
-    for (long i = 1; i < threads; i++) pthread_join(others[i].id, nullptr);
+    Array<pthread_t> others(threads);
+    for (long i = 1; i < threads; i++)
+        if (pthread_create(&others[i], nullptr, Shares<Work>::run, &shares)) abort();
+    Shares<Work>::run(&shares);
+    for (long i = 1; i < threads; i++) pthread_join(others[i], nullptr);
 }
