@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from seqzoo.contracts.errors import ConfigError
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Override
 
 LONGEST_OVERRIDE = 10_000
@@ -25,7 +27,6 @@ def parse_override(text: str) -> Override:
     Raises:
         ConfigError: it cannot be read, with a corrected version if there is one.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     if len(text) > LONGEST_OVERRIDE:
@@ -34,9 +35,8 @@ def parse_override(text: str) -> Override:
     if marks > MOST_MARKS:
         most = f"an override at most {MOST_MARKS:,}: write the value into a YAML file of your own (--config-dir)"
         raise ConfigError([f"{text!r} has {marks:,} commas, colons and brackets, and {most}"])
-    parse = OverridesParser.create().parse_override
     try:
-        return parse(text)
+        return _parser().parse_override(text)
     except (HydraException, ValueError, RecursionError):
         pass  # in the words of the grammar
     key, equals, value = text.partition("=")
@@ -56,6 +56,13 @@ def parse_override(text: str) -> Override:
         around = "'" if mark == '"' else '"'  # for the shell
         advice = f": quote it, {around}{key}={mark}{escaped}{mark}{around}"
     raise ConfigError([f"{key} is {value!r}, which cannot be read as a value{_why_unreadable(value)}{advice}"])
+
+
+@functools.cache
+def _parser() -> OverridesParser:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create()
 
 
 def _why_unreadable(value: str) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -28,8 +29,7 @@ from seqzoo.kernels.fused.tracing import NotCompilable
 REALS = {torch.float32: "float", torch.float64: "double"}
 # minimum number of multiplications per thread; fewer do not repay starting one
 WORK_PER_THREAD = 2_000_000
-OPTIMISATION = "-O3"
-FLAGS = ("-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-fopenmp-simd", "-fno-math-errno",
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread", "-fopenmp-simd", "-fno-math-errno",
          "-fno-trapping-math", "-ffp-contract=fast", "-w")  # fmt: skip
 MOST_LIBRARIES = 256
 SYMBOLS = ("infer", "forward", "backward")
@@ -113,6 +113,11 @@ def compiler() -> str | None:
     return None
 
 
+def _flags() -> list[str]:
+    """The options of the compiler; those of $CXXFLAGS take precedence."""
+    return [*FLAGS, *shlex.split(os.environ.get("CXXFLAGS", ""))]
+
+
 @functools.lru_cache(MOST_LIBRARIES)
 def load(source: str, real: str) -> Library:
     """Load the library of a source, from the cache or after compiling it.
@@ -127,7 +132,7 @@ def load(source: str, real: str) -> Library:
     program = compiler()
     if program is None:
         raise NotCompilable("there is no C++ compiler")
-    setup = (real, program, OPTIMISATION, *FLAGS, _processor())
+    setup = (real, program, *_flags(), _processor())
     key = hashlib.sha256("\0".join([source, *setup]).encode()).hexdigest()[:24]
     path = user_cache("kernels") / f"{key}.so"
     try:
@@ -171,7 +176,7 @@ def _build(program: str, source: str, real: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         text, built = Path(folder, "step.cpp"), Path(folder, "step.so")
         text.write_text(f"#define REAL {real}\n{source}", encoding="utf-8")
-        command = [program, OPTIMISATION, *FLAGS, str(text), "-o", str(built)]
+        command = [program, *_flags(), str(text), "-o", str(built)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             message = done.stderr.strip()[-2000:]
