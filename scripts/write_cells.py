@@ -22,9 +22,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))  # the equations in NumPy are part of the tests
 
 from seqzoo.analysis.catalogue import CellInfo, cell_info  # noqa: E402
+from seqzoo.analysis.cell_checks import CHECKS, check_equation  # noqa: E402
 from seqzoo.analysis.language_levels import highest_level  # noqa: E402
 from seqzoo.analysis.result_tables import read_table, write_table  # noqa: E402
-from seqzoo.analysis.testing import CHECKS, Verdict, check_equation, verdict  # noqa: E402
+from seqzoo.analysis.testing import Verdict, verdict  # noqa: E402
 from seqzoo.configuration.building import cell_factory  # noqa: E402
 from seqzoo.configuration.composing import load  # noqa: E402
 from seqzoo.configuration.registry import names  # noqa: E402
@@ -39,7 +40,7 @@ MARKS = ("engines", "equation", *CHECKS)
 COLUMNS = ("cell", "paper", "states", "parameters", "parallel in time", *MARKS, "solves", "time")
 HEADER = """# Cells
 
-`python scripts/write_cells.py` writes this page. Each mark is the result of a check in `seqzoo/analysis/testing.py`;
+`python scripts/write_cells.py` writes this page. Each mark is the result of a check in `seqzoo/analysis/cell_checks.py`;
 `tests/contracts/test_cells.py` runs the same checks as tests. `seqzoo info NAME` prints the equations, options and
 BibTeX entry of a cell.
 

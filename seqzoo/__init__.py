@@ -14,6 +14,7 @@ Experiments
     baseline            the scores of simple baselines on the same data
     export              writes the model of a run as a file of ONNX or torch.export
     load                the model of a run, for predictions: Loaded
+    Stream              an input that is answered while it grows, from `Loaded.stream`
     list_pretrained     the names of the pretrained networks, which `load("pretrained:NAME")` loads
     build               a model and its data from overrides such as "task=tagging"
     compose             the configuration that results from overrides
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from seqzoo.learning.rule import LearningRule
     from seqzoo.rnn.any_cell import RNN
     from seqzoo.rnn.drop_ins import GRU, LSTM, Elman, from_torch
+    from seqzoo.runs.answering import Stream
     from seqzoo.runs.baseline_scores import baseline
     from seqzoo.runs.calls import evaluate, train
     from seqzoo.runs.exporting import export
@@ -67,7 +69,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Features",
-    "LearningRule", "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Task", "baseline", "build",
+    "LearningRule", "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Stream", "Task", "baseline", "build",
     "cell_info", "compose", "create_cell", "evaluate", "export", "from_torch", "list_cells", "list_pretrained",
     "list_tasks", "load", "train",
 ]  # fmt: skip
@@ -77,6 +79,7 @@ _HOMES = {
     "RNN": "seqzoo.rnn.any_cell",
     **dict.fromkeys(("LSTM", "GRU", "Elman", "from_torch"), "seqzoo.rnn.drop_ins"),
     "export": "seqzoo.runs.exporting",
+    "Stream": "seqzoo.runs.answering",
     "Loaded": "seqzoo.runs.loaded",
     "load": "seqzoo.runs.loading",
     "list_pretrained": "seqzoo.runs.pretrained",

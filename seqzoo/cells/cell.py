@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import State
-from seqzoo.contracts.state import map_state
+from seqzoo.contracts.state import map_state, where
 from seqzoo.contracts.steps import Steps, supported
 from seqzoo.kernels import engines, inputs
 from seqzoo.kernels.children import Children
@@ -60,6 +60,15 @@ class Cell(nn.Module):
         Args:
             batch_size: B.
         """
+
+    def reset(self, state: State, begins: Tensor) -> State:
+        """The state with the initial one in some rows, for a loop over single steps in which episodes begin.
+
+        Args:
+            state: from `initial_state` or an earlier call.
+            begins: (B,), True for the rows whose next step is the first one of an episode.
+        """
+        return where(begins, self.initial_state(len(begins)), state)
 
     def project(self, x: Tensor) -> Tensor:
         """The part of a step that does not need the state, computed for all steps at once.
@@ -200,7 +209,7 @@ class Cell(nn.Module):
     ) -> tuple[Tensor, State]:
         """Run one step (B, I), as decoders do, or `scan` sequences (B, T, I) without resets.
 
-        To reset rows between single steps, replace their state by `initial_state` (`seqzoo.contracts.state.where`).
+        To reset rows between single steps, use `reset`.
 
         Args:
             x: input, shape (B, I) or (B, T, I).

@@ -101,7 +101,8 @@ def candidates(line: str, commands: Commands) -> list[str]:
     elif command == "info":
         possible = [*registry.names("cell"), *_pretrained()] if not given else []
     elif command == "data":
-        possible = ["fetch"] if not given else registry.names("data")
+        fetched = [name for name in registry.names("data") if "source" in registry.file_content("data", name)]
+        possible = fetched if given == ["fetch"] else ["fetch"] if not given else []
     else:
         possible = list(SCRIPTS) if command == "completion" and not given else []
     return sorted(word for word in possible if word.startswith(last))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from seqzoo.commands.command_line import find_modules_here, pairs_of
 from seqzoo.contracts.errors import ConfigError
@@ -43,7 +44,20 @@ def evaluate(arguments: list[str]) -> None:
 
     adaptation = {name: _number(name, options.pop(name)) for name in adapting if name in options}
     split, scores = evaluate_run(chosen.run_dir, split, options, chosen.allow_module, adaptation, files)
-    print(json.dumps({"split": split, **scores}, indent=2))
+    print(_as_json({"split": split, **scores}))
+
+
+def _as_json(value: Any, margin: str = "") -> str:
+    """JSON with a line for each score, each class, and each row of a matrix."""
+    inner = margin + "  "
+    parts: list[Any] = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    if not any(isinstance(part, (dict, list)) for part in parts) and margin:
+        return json.dumps(value, ensure_ascii=False)
+    texts = [_as_json(part, inner) for part in parts]
+    if isinstance(value, dict):
+        texts = [f"{json.dumps(key, ensure_ascii=False)}: {text}" for key, text in zip(value, texts, strict=True)]
+    begin, end = "{}" if isinstance(value, dict) else "[]"
+    return begin + "\n" + ",\n".join(inner + text for text in texts) + "\n" + margin + end
 
 
 def _number(name: str, value: str) -> float:

@@ -177,7 +177,7 @@ class Loss(NamedTuple):
 
     The mean is taken once, at the end, so that padding, gradient accumulation and distribution cannot skew it.
 
-    Attributes:
+    Args:
         total: sum of the losses.
         count: number of targets, or sum of their weights.
     """
@@ -189,7 +189,7 @@ class Loss(NamedTuple):
 class Features(NamedTuple):
     """The outputs of a backbone for a batch.
 
-    Attributes:
+    Args:
         outputs: (B, T, O), zero at padded steps.
         last: (B, O), the output after the whole row: the forward half at the last real step, the backward half at the
             first.
@@ -216,7 +216,7 @@ class Features(NamedTuple):
 class Prediction(NamedTuple):
     """The prediction for one row.
 
-    Attributes:
+    Args:
         answer: a text, or one text per step.
         score: its log-probability in nats; None where the model assigns no probability.
     """

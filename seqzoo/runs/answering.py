@@ -75,7 +75,52 @@ class Stream:
             TypeError: the piece is neither a text, nor a list, nor a tensor.
             ValueError: a tensor is of the wrong shape, ids are not in the vocabulary, or the input has ended.
         """
-        return push_together([self], [piece])[0]
+        return self.push_together([self], [piece])[0]
+
+    @staticmethod
+    @torch.no_grad()
+    def push_together(streams: Sequence[Stream], pieces: Sequence[Piece]) -> list[Streamed]:
+        """Read the next piece of many inputs of one model at once, which is faster than one after the other.
+
+        Args:
+            streams: of one model, each at most once.
+            pieces: one per stream, all texts or all tensors; their lengths may differ.
+
+        Returns:
+            One result per stream, as of `Stream.push`.
+
+        Raises:
+            DataError, ValueError: as of `Stream.push`.
+        """
+        if len(streams) != len(pieces):
+            raise ValueError(f"there are {len(streams)} streams and {len(pieces)} pieces: give one piece per stream")
+        if not streams:
+            return []
+        model, task = streams[0].model, streams[0].task
+        if any(stream.model is not model for stream in streams) or len({*map(id, streams)}) < len(streams):
+            raise ValueError("streams are read together that are not of one model, or one is given twice: leave it out")
+        if any(stream._ended for stream in streams):
+            raise ValueError("the input of a stream has ended: begin another one for the next input")
+        for piece in pieces:
+            if not isinstance(piece, (str, list, Tensor)):
+                raise TypeError(f"a piece is {type(piece).__name__}: give a text, a list of tokens or a tensor")
+        new: list[Any] = [
+            _checked(stream, piece) if isinstance(piece, Tensor) else piece
+            for stream, piece in zip(streams, pieces, strict=True)
+        ]
+        filled = [row for row, piece in enumerate(new) if len(piece)]
+        answers = [NOTHING] * len(streams)
+        if not filled:
+            return answers
+        batch = _batch(model, streams[0].spec, [new[row] for row in filled])
+        features = advance(model, [streams[row]._growing for row in filled], batch)
+        if features is None:
+            return answers
+        memories = [streams[row]._memory for row in filled]
+        read = task.read_steps(model, batch, features, memories)
+        for row, streamed in zip(filled, results.per_row(model.task, "read_steps", read, len(filled)), strict=True):
+            answers[row] = streamed
+        return answers
 
     @torch.no_grad()
     def end(self) -> Streamed:
@@ -110,51 +155,6 @@ class Stream:
         whole = len(samples) // size * size
         self._rest = samples[whole:]
         return samples[:whole].view(-1, size)
-
-
-@torch.no_grad()
-def push_together(streams: Sequence[Stream], pieces: Sequence[Piece]) -> list[Streamed]:
-    """Read the next piece of many inputs of one model at once, which is faster than one after the other.
-
-    Args:
-        streams: of one model, each at most once.
-        pieces: one per stream, all texts or all tensors; their lengths may differ.
-
-    Returns:
-        One result per stream, as of `Stream.push`.
-
-    Raises:
-        DataError, ValueError: as of `Stream.push`.
-    """
-    if len(streams) != len(pieces):
-        raise ValueError(f"there are {len(streams)} streams and {len(pieces)} pieces: give one piece per stream")
-    if not streams:
-        return []
-    model, task = streams[0].model, streams[0].task
-    if any(stream.model is not model for stream in streams) or len({*map(id, streams)}) < len(streams):
-        raise ValueError("streams are read together that are not of one model, or one is given twice: leave it out")
-    if any(stream._ended for stream in streams):
-        raise ValueError("the input of a stream has ended: begin another one for the next input")
-    for piece in pieces:
-        if not isinstance(piece, (str, list, Tensor)):
-            raise TypeError(f"a piece is {type(piece).__name__}: give a text, a list of tokens or a tensor")
-    new: list[Any] = [
-        _checked(stream, piece) if isinstance(piece, Tensor) else piece
-        for stream, piece in zip(streams, pieces, strict=True)
-    ]
-    filled = [row for row, piece in enumerate(new) if len(piece)]
-    answers = [NOTHING] * len(streams)
-    if not filled:
-        return answers
-    batch = _batch(model, streams[0].spec, [new[row] for row in filled])
-    features = advance(model, [streams[row]._growing for row in filled], batch)
-    if features is None:
-        return answers
-    memories = [streams[row]._memory for row in filled]
-    read = task.read_steps(model, batch, features, memories)
-    for row, streamed in zip(filled, results.per_row(model.task, "read_steps", read, len(filled)), strict=True):
-        answers[row] = streamed
-    return answers
 
 
 def _batch(model: Model, spec: DataSpec, pieces: list[Any]) -> Batch:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqzoo.analysis import testing
+from seqzoo.analysis import cell_checks, testing
 from seqzoo.cells.cell import Cell
 from seqzoo.contracts.batch import State
 from seqzoo.kernels.fused.cpu import native
@@ -115,13 +115,13 @@ def test_each_faulty_cell_fails_its_check(create: type[Cell], expected: set[str]
 
 def test_a_faulty_cell_fails_no_other_check() -> None:
     assert failed(DrawsWeightsThatAreNotSaved) == {"state dict"}
-    verdict = testing.verdict(testing.check_bfloat16, ComputesInFloat32)
+    verdict = testing.verdict(cell_checks.check_bfloat16, ComputesInFloat32)
     assert verdict == (False, "outputs are torch.float32 where parameters and inputs are torch.bfloat16")
 
 
 def test_checks_leave_the_random_state_unchanged() -> None:
     before = torch.get_rng_state()
-    testing.verdict(testing.check_halves, Plain)
+    testing.verdict(cell_checks.check_halves, Plain)
     assert torch.equal(torch.get_rng_state(), before)
 
 

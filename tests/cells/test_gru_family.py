@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import seqzoo
-from seqzoo.analysis.testing import CHECKS, check_equation
+from seqzoo.analysis.cell_checks import CHECKS, check_equation
 from seqzoo.cells.elman import Elman
 from seqzoo.cells.gated import GatedCell
 from seqzoo.cells.gru import GRU

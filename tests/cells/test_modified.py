@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import seqzoo
-from seqzoo.analysis.testing import check_lengths
+from seqzoo.analysis.cell_checks import check_lengths
 from seqzoo.cells.cell import Cell
 from seqzoo.cells.modified import ModifiedCell, Modifiers
 from seqzoo.configuration.composing import load

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import seqzoo
-from seqzoo.analysis.testing import check_equation, check_scan_equals_stepping
+from seqzoo.analysis.cell_checks import check_equation, check_scan_equals_stepping
 from seqzoo.configuration.building import cell_factory
 from seqzoo.configuration.composing import load
 from seqzoo.contracts.errors import ConfigError

@@ -39,6 +39,7 @@ from seqzoo.configuration import registry
         ("info mg", ["mgu"]),
         ("info mgu m", []),
         ("data fetch trec", ["trec"]),
+        ("data fetch class", []),
         ("completion z", ["zsh"]),
         ("train 'cell=", []),
         ("nothing x", []),

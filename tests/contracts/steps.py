@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from seqzoo.analysis.testing import Equation
+from seqzoo.analysis.cell_checks import Equation
 
 STEPS: dict[str, Equation] = {
     name: step

@@ -7,7 +7,7 @@ import functools
 import pytest
 import torch
 
-from seqzoo.analysis.testing import CHECKS, check_equation
+from seqzoo.analysis.cell_checks import CHECKS, check_equation
 from seqzoo.cells.cell import CellFactory
 from seqzoo.configuration.building import cell_factory
 from seqzoo.configuration.composing import load

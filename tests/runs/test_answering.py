@@ -17,7 +17,7 @@ from seqzoo.contracts.capabilities import Streams
 from seqzoo.contracts.class_index import class_of
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.spec import Channels, DataSpec, TrainingText
-from seqzoo.runs.answering import push_together
+from seqzoo.runs.answering import Stream
 from seqzoo.runs.loaded import Loaded
 from tests.contracts.test_tasks import SOURCE, build, load, spec_of
 
@@ -81,7 +81,7 @@ def test_many_inputs_are_read_together(task: str) -> None:
     streams = [run.stream() for _ in inputs]
     scores: list[list[Tensor]] = [[] for _ in inputs]
     for begin in range(0, 14, 4):
-        results = push_together(streams, [x[begin : begin + 4] for x in inputs])
+        results = Stream.push_together(streams, [x[begin : begin + 4] for x in inputs])
         for row, result in enumerate(results):
             scores[row] += [result.scores] if result.scores is not None else []
     for row, stream in enumerate(streams):
@@ -168,9 +168,9 @@ def test_pieces_of_the_wrong_form() -> None:
     with pytest.raises(ValueError, match=r"the shape \(1, 2\) of torch.float32: give \(n, 3\)"):
         series.stream().push(torch.ones(1, 2))
     with pytest.raises(ValueError, match="one is given twice"):
-        push_together([stream, stream], ["a", "b"])
+        Stream.push_together([stream, stream], ["a", "b"])
     with pytest.raises(ValueError, match="there are 1 streams and 2 pieces"):
-        push_together([stream], ["a", "b"])
+        Stream.push_together([stream], ["a", "b"])
 
 
 def test_the_command_answers_line_by_line(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
