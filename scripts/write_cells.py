@@ -40,9 +40,9 @@ MARKS = ("engines", "equation", *CHECKS)
 COLUMNS = ("cell", "paper", "states", "parameters", "parallel in time", *MARKS, "solves", "time")
 HEADER = """# Cells
 
-`python scripts/write_cells.py` writes this page. Each mark is the result of a check in `seqzoo/analysis/cell_checks.py`;
-`tests/contracts/test_cells.py` runs the same checks as tests. `seqzoo info NAME` prints the equations, options and
-BibTeX entry of a cell.
+`python scripts/write_cells.py` writes this page. Each mark is the result of a check in
+`seqzoo/analysis/cell_checks.py`; `tests/contracts/test_cells.py` runs the same checks as tests. `seqzoo info NAME`
+prints the equations, options and BibTeX entry of a cell.
 
 | column | meaning |
 |---|---|
