@@ -101,7 +101,7 @@ def candidates(line: str, commands: Commands) -> list[str]:
     elif command == "info":
         possible = [*registry.names("cell"), *_pretrained()] if not given else []
     elif command == "data":
-        fetched = [name for name in registry.names("data") if "source" in registry.file_content("data", name)]
+        fetched = [name for name in registry.names("data") if registry.file_content("data", name).get("source")]
         possible = fetched if given == ["fetch"] else ["fetch"] if not given else []
     else:
         possible = list(SCRIPTS) if command == "completion" and not given else []
