@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from seqzoo.cells.cell import Cell, CellFactory
@@ -21,6 +20,7 @@ from seqzoo.contracts.arguments import check_argument
 from seqzoo.contracts.capabilities import Averages
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ArgumentError, ConfigError, DataError, located
+from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.options import Options
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.parts import Backbone, Encoder, Task
@@ -128,7 +128,7 @@ def check_cell(cell: Any) -> None:
 
 def refuse_too_large(build: Callable[[], nn.Module]) -> None:
     """Build a model on the meta device; raises ConfigError if it has more than MOST_WEIGHTS weights."""
-    with torch.device("meta"):
+    with on_meta_device():
         weights = count_weights(build())
     if weights > MOST_WEIGHTS:
         raise ConfigError(

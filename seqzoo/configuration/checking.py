@@ -32,6 +32,7 @@ from seqzoo.configuration.sizing import Outline, check_width, outline
 from seqzoo.contracts.batch import Loss
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.options import (
     Options,
     UnmetCondition,
@@ -74,7 +75,7 @@ def examine(config: Options) -> tuple[Experiment | None, list[str]]:
     if mistakes:
         return None, mistakes
     mistakes = [*value_mistakes(config), *training_mistakes(config), *budget_mistakes(config)]
-    with torch.device("meta"):
+    with on_meta_device():
         mistakes += _check_parts(parts_of(config))
     if mistakes:
         return None, _without_consequences(mistakes, config.get("overrides", []))
@@ -84,7 +85,7 @@ def examine(config: Options) -> tuple[Experiment | None, list[str]]:
 
 def check(experiment: Experiment) -> list[str]:
     """Error messages about the components, their combination, and what they need of this machine."""
-    with torch.device("meta"):
+    with on_meta_device():
         mistakes = _check_parts(experiment)
     return mistakes or _check_whole(experiment)
 

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import flop_registry
 
 from seqzoo.configuration.budget import UnknownCost
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.state import flatten
 from seqzoo.network import results
 from seqzoo.network.model import Model
@@ -173,7 +174,7 @@ def _empty(size: torch.Size, stride: tuple[int, ...], dtype: torch.dtype, device
 
 
 def _batch(model: Model, rows: int, steps: int, numbers: bool) -> Batch:
-    with torch.device("meta"):
+    with on_meta_device():
         return results.checked(model.task, "example_batch", model.task.example_batch(rows, steps, numbers))
 
 

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import torch
-
 from seqzoo.configuration.budget import UnknownCost, nearest
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.options import shown, thawed
 from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.spec import DataSpec
@@ -154,7 +153,7 @@ def check_width(experiment: Experiment, budget: str) -> None:
 
 
 def _on_meta(experiment: Experiment, data: DataModule, spec: DataSpec) -> Model:
-    with torch.device("meta"):
+    with on_meta_device():
         return build_model(experiment, spec)
 
 
@@ -176,7 +175,7 @@ def _misfit_as_config_error(experiment: Experiment, data: DataModule, model: Mod
 def _makes_vectors(model: Model, numbers: bool) -> bool:
     """Whether the encoder maps a batch to vectors of its output size."""
     try:
-        with torch.device("meta"):
+        with on_meta_device():
             batch = model.task.example_batch(1, 2, numbers)
         vectors = model.encoder.encode(batch)
     except (RuntimeError, IndexError, ValueError):

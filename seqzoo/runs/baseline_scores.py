@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import torch
-
 from seqzoo.baselines import Baseline, baselines_for
 from seqzoo.baselines.contract import Split
 from seqzoo.baselines.fitting import BaselineScores, fit_baselines, is_installed
@@ -15,6 +13,7 @@ from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.overrides import examine
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.parts import Task
 from seqzoo.network import results
 
@@ -41,7 +40,7 @@ class Baselines(NamedTuple):
 
 def task_alone(experiment: Experiment, data: DataModule) -> Task:
     """The task of a configuration without weights, for its metrics and references."""
-    with torch.device("meta"):
+    with on_meta_device():
         return build_model(experiment, data.spec).task
 
 

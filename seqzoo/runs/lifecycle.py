@@ -22,6 +22,7 @@ from seqzoo.configuration.stored import resumed, stored
 from seqzoo.contracts.capabilities import ScoresTexts
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError
+from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.options import Options, has
 from seqzoo.contracts.own_parts import during, failure_of_own_part
 from seqzoo.contracts.spec import DataSpec
@@ -88,7 +89,7 @@ def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Pa
     results.load(data)
     experiment = replace(within_budget(experiment, data, data.spec), data_files=records(data))
     cost = measure(experiment, data, data.spec)
-    with torch.device("meta"):
+    with on_meta_device():
         model = build_model(experiment, data.spec)
     model.task.check_start(model, data)
     # errors up to here leave no folder behind
@@ -357,7 +358,7 @@ def _split_to_score(data: DataModule, split: str | None) -> str:
 
 def _best_model(experiment: Experiment, data: DataModule, folder: Path) -> Model:
     """The model of a run with its best weights, whose shapes are checked before memory is allocated."""
-    with torch.device("meta"):
+    with on_meta_device():
         check_weights(folder / BEST, build_model(experiment, data.spec).to(data.float_type))
     model = build_model(experiment, data.spec).to(data.float_type)
     load_weights(folder / BEST, model)

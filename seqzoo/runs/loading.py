@@ -16,6 +16,7 @@ from seqzoo.configuration.experiment import parts_of
 from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, checked_list
 from seqzoo.contracts.capabilities import Averages, Writes
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.options import Options, parameters, value_at
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from seqzoo.network.network_ensemble import Ensemble
@@ -77,7 +78,7 @@ def load(
             raise ConfigError([f"{task_name(task_class, parts.choices)} has no {name}"])
     parts = replace(parts, task=merged(parts.task, options or {}))
     spec = spec_from_plain(read_json(folder / SPEC))
-    with torch.device("meta"):
+    with on_meta_device():
         check_weights(folder / BEST, build_model(parts, spec).to(precision))
     model = build_model(parts, spec).to(precision)
     load_weights(folder / BEST, model)
