@@ -21,8 +21,8 @@ def export(arguments: list[str]) -> None:
     parser.add_argument(
         "--form",
         choices=("sequence", "step"),
-        default="sequence",
-        help="whole sequences with lengths (default), or one step with the state in and out",
+        help="whole sequences with lengths (default), or one step with the state in and out; translations and captions "
+        "have an encoder and the step of a decoder instead",
     )
     parser.add_argument(
         "--folder", type=Path, default=Path("exported"), help="a new or empty folder (default: exported)"
@@ -38,5 +38,8 @@ def export(arguments: list[str]) -> None:
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     loaded = load(chosen.run_dir, allow_modules=chosen.allow_module)
-    path = write_export(loaded.model, loaded.spec, chosen.to, chosen.form, chosen.folder)
-    print(f"wrote {path}, and {', '.join(sorted(p.name for p in chosen.folder.iterdir() if p != path))} beside it")
+    paths = write_export(loaded.model, loaded.spec, chosen.to, chosen.form, chosen.folder)
+    beside = sorted(path.name for path in chosen.folder.iterdir() if path not in paths)
+    print(
+        f"wrote {' and '.join(map(str, paths))}, and {', '.join(beside)} beside {'it' if len(paths) == 1 else 'them'}"
+    )

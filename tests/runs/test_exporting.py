@@ -130,8 +130,8 @@ def test_an_operation_that_the_format_does_not_have_is_named(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_file_with_other_numbers_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = exporting._program
-    monkeypatch.setattr(exporting, "_program", lambda path: lambda *x: [program(path)(*x)[0] + 0.01])
+    right = exporting.program
+    monkeypatch.setattr(exporting, "program", lambda path: lambda *x: [right(path)(*x)[0] + 0.01])
     with pytest.raises(ConfigError, match="the numbers of the file differ from the model's by"):
         write_export(model("regression"), spec_of("regression"), "torch", "sequence", tmp_path / "none")
     assert not list(tmp_path.rglob("*.*"))
