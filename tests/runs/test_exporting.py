@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +19,8 @@ from seqzoo.contracts.state import flatten
 from seqzoo.network.model import Model
 from seqzoo.runs import exporting
 from seqzoo.runs.exporting import write_export
+from seqzoo.runs.loaded import Loaded
 from tests.contracts.test_tasks import LABELS, SOURCE, build, spec_of
-
-NO_TORCH = "import sys; sys.modules['torch'] = None\n"
 
 
 def model(task: str, cell: str = "gru", backbone: str = "unidirectional", **options: Any) -> Model:
@@ -30,29 +28,52 @@ def model(task: str, cell: str = "gru", backbone: str = "unidirectional", **opti
     return build(task, cell, backbone, **options).eval()
 
 
-def program(folder: Path) -> str:
-    """The program in the README of a folder."""
-    [code] = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    return code
-
-
-def run(folder: Path, code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+def answers(folder: Path, *texts: str, without: str = "torch") -> list[str]:
+    """What the program of a folder prints where a package cannot be imported."""
+    code = f"import runpy, sys; sys.modules['{without}'] = None; runpy.run_path('example.py')"
+    command = [sys.executable, "-c", code, *texts]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.splitlines()
 
 
 def test_a_step_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:
-    tagger = model("tagging", "lstm")
-    write_export(tagger, spec_of("tagging"), "onnx", "step", tmp_path / "step")
-    assert {path.name for path in (tmp_path / "step").iterdir()} == {
-        "model.onnx", "README.md", "vocabulary.json", "labels.json", "initial_state.npz",
+    tagger, folder = model("tagging", "lstm"), tmp_path / "step"
+    write_export(tagger, spec_of("tagging"), "onnx", "step", folder)
+    assert {path.name for path in folder.iterdir()} == {
+        "model.onnx", "README.md", "example.py", "vocabulary.json", "labels.json", "initial_state.npz",
     }  # fmt: skip
-    assert json.loads((tmp_path / "step" / "labels.json").read_text()) == LABELS.labels
-    printed = run(tmp_path / "step", NO_TORCH + program(tmp_path / "step")).splitlines()
-    ids = torch.tensor([[*range(SOURCE.size - 3, SOURCE.size)]])
-    scores = tagger(seqzoo.Batch(ids, torch.tensor([3])))[0]
-    assert printed == [f"(1, 3) [{best}]" for best in scores[0].argmax(-1).tolist()]
+    assert json.loads((folder / "labels.json").read_text()) == LABELS.labels
+    assert (folder / "example.py").read_text() in (folder / "README.md").read_text()
+    [expected] = Loaded(tagger, spec_of("tagging")).predict(["badge"])
+    assert answers(folder, "badge") == list(expected.answer)
+
+
+def test_a_search_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:
+    """Encoder and decoder are files of their own, which the program beside them searches with."""
+    loaded, sums = seqzoo.load("pretrained:addition_lstm"), ["535+61", "9+1", "77+8"]
+    paths = write_export(loaded.model, loaded.spec, "onnx", None, tmp_path / "sums")
+    assert [path.name for path in paths] == ["encoder.onnx", "decoder.onnx"]
+    assert answers(tmp_path / "sums", *sums) == [prediction.answer for prediction in loaded.predict(sums)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "backbone", "decoder"),
+    [
+        ("captioning", "pointwise", {}),
+        ("transduction", "bidirectional", {"attention": "coverage", "input_feeding": True, "copy_source": True}),
+        ("transduction", "unidirectional", {"attention": "multi_head", "context": "mean_state"}),
+    ],
+)
+def test_decoders_that_attend(task: str, backbone: str, decoder: dict[str, Any], tmp_path: Path) -> None:
+    """Their numbers are compared before they are kept."""
+    for to in ("onnx", "torch"):
+        writer = model(task, "gru", backbone, **({"decoder": decoder} if decoder else {}))
+        encoder, _ = write_export(writer, spec_of(task), to, None, tmp_path / to)  # type: ignore[arg-type]
+        assert encoder.is_file()
+        compile((tmp_path / to / "example.py").read_text(), "example.py", "exec")
+        assert len((tmp_path / to / "example.py").read_text().splitlines()) <= 50
 
 
 @pytest.mark.slow
@@ -61,7 +82,7 @@ def test_sequences_of_both_directions_have_any_size(tmp_path: Path) -> None:
     import onnxruntime
 
     tagger = model("tagging", "gru", "bidirectional")
-    path = write_export(tagger, spec_of("tagging"), "onnx", "sequence", tmp_path / "sequence")
+    [path] = write_export(tagger, spec_of("tagging"), "onnx", "sequence", tmp_path / "sequence")
     session = onnxruntime.InferenceSession(str(path))
     ids, lengths = torch.randint(2, SOURCE.size, (4, 17)), torch.tensor([17, 3, 9, 1])
     [scores] = session.run(None, {"inputs": ids.numpy(), "lengths": lengths.numpy()})
@@ -71,7 +92,7 @@ def test_sequences_of_both_directions_have_any_size(tmp_path: Path) -> None:
 
 def test_the_form_of_torch(tmp_path: Path) -> None:
     language = model("language_modeling", "lru")
-    path = write_export(language, spec_of("language_modeling"), "torch", "step", tmp_path / "step")
+    [path] = write_export(language, spec_of("language_modeling"), "torch", "step", tmp_path / "step")
     module = torch.export.load(path).module()
     state = [part for _, part in sorted(numpy.load(path.parent / "initial_state.npz").items())]
     assert len(state) == len(flatten(language.backbone.initial_state(1)))
@@ -82,7 +103,8 @@ def test_the_form_of_torch(tmp_path: Path) -> None:
 
 WHY_NOT: dict[str, tuple[str, str, dict[str, Any], str, str]] = {
     "future": ("tagging", "bidirectional", {}, "step", "reads future inputs.*add --form sequence"),
-    "search": ("transduction", "unidirectional", {}, "sequence", "written token by token, by a search"),
+    "search": ("transduction", "unidirectional", {}, "sequence", "writes by a search.*leave out --form"),
+    "music": ("polyphony", "unidirectional", {}, "sequence", "answers follow from more than scores"),
     "crf": ("tagging", "unidirectional", {"decoder": "crf"}, "sequence", "chooses the tags of a whole text together"),
     "whole": (
         "classification",
@@ -143,6 +165,8 @@ def test_a_run_is_exported_in_a_process_of_its_own(to: str, tmp_path: Path) -> N
     done = seqzoo.train("task=tagging", "debug=tiny", f"hydra.run.dir={tmp_path}/run")
     path = seqzoo.export(done.folder, to=to, folder=tmp_path / "exported")
     assert path.is_file()
-    assert run(path.parent, (NO_TORCH if to == "onnx" else "") + program(path.parent)).startswith("(1, 3, ")
+    [expected] = seqzoo.load(done.folder).predict(["the cat sleeps"])
+    without = "torch" if to == "onnx" else "onnxruntime"
+    assert answers(path.parent, "the cat sleeps", without=without) == [" ".join(expected.answer)]
     with pytest.raises(SeqzooError, match="is not empty"):
         seqzoo.export(done.folder, to=to, folder=tmp_path / "exported")
