@@ -13,8 +13,9 @@ def export(arguments: list[str]) -> None:
     """Export the best weights of a run, with its vocabulary, its labels and a README."""
     parser = argparse.ArgumentParser(
         "seqzoo export",
-        description="Write the model of a run as a file of ONNX or torch.export, with its vocabulary, its labels, a program "
-        "that runs it and a README.md. The file is kept if its numbers are those of the model at three other sizes.",
+        description="Write the model of a run as a file of ONNX or torch.export, with its vocabulary, its labels, a "
+        "program that runs it and a README.md. The file is kept if its numbers are those of the model at three other "
+        "sizes.",
     )
     parser.add_argument("run_dir", type=Path, help="a run directory, or pretrained:NAME")
     parser.add_argument("--to", choices=("onnx", "torch"), default="onnx", help="format (default: onnx)")
