@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Prediction
+from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Prediction, State
 from seqzoo.contracts.parts import Network
 from seqzoo.contracts.tree_notation import Tree
 
@@ -156,6 +156,19 @@ class Exports(Protocol):
         Raises:
             ConfigError: with its options the task needs more; the message says what to choose instead.
         """
+        ...
+
+
+@runtime_checkable
+class Searches(Protocol):
+    """A task whose answers are searched token by token, by operations on tensors alone."""
+
+    def start(self, features: Features, batch: Batch) -> tuple[Tensor, State, State]:
+        """Log-probabilities of the first token (B, V), the state before it, and a memory that all steps share."""
+        ...
+
+    def step(self, model: Network) -> Callable[[Tensor, State, State], tuple[Tensor, State]]:
+        """A function of tokens (B,), state and memory -> log-probabilities of the next token (B, V), and the state."""
         ...
 
 

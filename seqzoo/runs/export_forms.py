@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Features, State
-from seqzoo.contracts.capabilities import Exports
+from seqzoo.contracts.capabilities import Exports, Searches
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.state import flatten, unflatten
 from seqzoo.network.model import Model
-from seqzoo.tasks.writing import WritingTask
 
 Form = Literal["step", "sequence"]
 Run = Callable[..., list[Tensor]]
@@ -86,8 +85,8 @@ class EncoderForm(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, ...]:
         batch = _source(inputs, lengths)
-        start = cast(WritingTask, self.model.task).start(self.model.encode(batch), batch)
-        return start.log_probabilities, *flatten(start.state), *flatten(start.memory)
+        scores, state, memory = cast(Searches, self.model.task).start(self.model.encode(batch), batch)
+        return scores, *flatten(state), *flatten(memory)
 
 
 class DecoderForm(nn.Module):
@@ -105,14 +104,14 @@ class DecoderForm(nn.Module):
     def forward(self, tokens: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         count = len(flatten(self.state))
         state, memory = unflatten([*tensors[:count]], self.state), unflatten([*tensors[count:]], self.memory)
-        step = cast(WritingTask, self.model.task).step(self.model)
+        step = cast(Searches, self.model.task).step(self.model)
         log_probabilities, following = step(tokens, state, memory)
         return log_probabilities, *flatten(following)
 
 
 def writes_by_search(model: Model) -> bool:
     """Whether answers are written token by token from a source, so that encoder and decoder are files of their own."""
-    return isinstance(model.task, WritingTask) and not isinstance(model.task, Exports)
+    return isinstance(model.task, Searches) and not isinstance(model.task, Exports)
 
 
 def parts_of(model: Model, spec: DataSpec, form: Form | None) -> list[Part]:
@@ -142,10 +141,10 @@ def _of_search(model: Model, spec: DataSpec) -> list[Part]:
     source, other = _given(spec, *RECORDED), _given(spec, *OTHER)
     (first, *tensors), (_, *others) = encoder(*source), encoder(*other)
     batch = _source(*source)
-    start = cast(WritingTask, model.task).start(model.encode(batch), batch)
-    count = len(flatten(start.state))
+    _, state, memory = cast(Searches, model.task).start(model.encode(batch), batch)
+    count = len(flatten(state))
     names = [f"state_{n}" for n in range(count)] + [f"memory_{n}" for n in range(len(tensors) - count)]
-    decoder = DecoderForm(model, start.state, start.memory)
+    decoder = DecoderForm(model, state, memory)
     tokens = first.argmax(-1)
     scores, given = "log_probabilities", ["inputs", "lengths"][: len(source)]
     return [
@@ -194,7 +193,7 @@ def compared(
 
 def _searched(model: Model, source: tuple[Tensor, ...], runs: list[Run]) -> Iterator[tuple[Tensor, Tensor]]:
     encoder, decoder = runs
-    task, batch = cast(WritingTask, model.task), _source(*source)
+    task, batch = cast(Searches, model.task), _source(*source)
     expected, state, memory = task.start(model.encode(batch), batch)
     step, count = task.step(model), len(flatten(state))
     scores, *tensors = encoder(*source)
@@ -244,6 +243,6 @@ def check_exports(model: Model) -> None:
     Raises:
         ConfigError: it has neither.
     """
-    if not isinstance(model.task, (Exports, WritingTask)):
+    if not isinstance(model.task, (Exports, Searches)):
         reason = "its answers follow from more than scores of steps"
         raise ConfigError([f"the run cannot be exported: {reason}"])
