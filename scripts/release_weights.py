@@ -1,6 +1,6 @@
 """Add a finished run to the pretrained networks: its weights in half precision, their scores, and the card.
 
-python scripts/release_weights.py RUN_DIR NAME --summary TEXT --licence TEXT
+python scripts/release_weights.py RUN_DIR NAME --summary TEXT --licence TEXT [--example TEXT]
 python scripts/release_weights.py             # only write docs/PRETRAINED.md from the cards
 
 The run directory is not changed. The scores are those of the weights in half precision, so that `seqzoo evaluate
@@ -54,7 +54,7 @@ def portable(config: Options) -> Options:
     return {**thawed(config), "data_files": files}
 
 
-def card_text(metrics: Metrics, weights: Path, summary: str, licence: str) -> str:
+def card_text(metrics: Metrics, weights: Path, summary: str, licence: str, example: str) -> str:
     """The YAML of a card."""
     split = "test" if "test" in metrics else "validation"
     metric, score = next(iter(metrics[split].items()))
@@ -70,6 +70,7 @@ def card_text(metrics: Metrics, weights: Path, summary: str, licence: str) -> st
         "licence": licence,
         "size": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
+        **({"example": example} if example else {}),
     }
     return f"# {summary}\n{OmegaConf.to_yaml(OmegaConf.create(options))}"
 
@@ -123,13 +124,15 @@ def main() -> None:
     parser.add_argument("name", nargs="?", help="of the pretrained network, such as addition_lstm")
     parser.add_argument("--summary", help="what it does, in one line")
     parser.add_argument("--licence", help="of the data that it was trained on")
+    parser.add_argument("--example", default="", help="an input; leave it out if inputs are files")
     chosen = parser.parse_args()
     if chosen.run_dir is not None:
         if not (chosen.name and chosen.summary and chosen.licence):
             parser.error("give NAME, --summary and --licence")
         folder = WEIGHTS / chosen.name
         metrics = store(chosen.run_dir, folder)
-        write_text(CARDS / f"{chosen.name}.yaml", card_text(metrics, folder / BEST, chosen.summary, chosen.licence))
+        card = card_text(metrics, folder / BEST, chosen.summary, chosen.licence, chosen.example)
+        write_text(CARDS / f"{chosen.name}.yaml", card)
         print(read_card(chosen.name))
     sizes = {name: read_card(name).size for name in list_pretrained()}
     too_large = [name for name, size in sizes.items() if size > LARGEST]

@@ -8,11 +8,12 @@ import io
 import logging
 import os
 import random
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 import pytest
@@ -108,6 +109,25 @@ def load_script() -> Callable[[str], ModuleType]:
         return module
 
     return load
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """A browser without a window, which logs its requests; skips the test where there is none."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
+    from selenium.webdriver.chrome.service import Service
+
+    program, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("no browser: apt-get install chromium chromium-driver")
+    options = selenium.ChromeOptions()
+    options.binary_location = program
+    for argument in ("headless", "no-sandbox", "disable-background-networking", "window-size=1600,1000"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    browser = selenium.Chrome(options, Service(driver))
+    yield browser
+    browser.quit()
 
 
 class Done(NamedTuple):

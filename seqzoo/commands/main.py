@@ -15,6 +15,7 @@ from seqzoo.commands.command_line import take_config_dirs
 from seqzoo.commands.compare import compare
 from seqzoo.commands.completion import candidates, completion
 from seqzoo.commands.data import data
+from seqzoo.commands.demo import demo
 from seqzoo.commands.diff import diff
 from seqzoo.commands.evaluate import evaluate
 from seqzoo.commands.explain import explain
@@ -39,6 +40,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo evaluate RUN_DIR [split=test]    score the best weights of a run
   seqzoo predict RUN_DIR [TEXT ...]       predict for texts or the lines of standard input; --conll tags CoNLL files
   seqzoo explain RUN_DIR TEXT [--to DIR]  draw outputs, gates and attention over a text
+  seqzoo demo [RUN_DIR ...]               try runs in the browser: text, sound, pictures and music
   seqzoo export RUN_DIR [--to onnx]       write the model as a file of ONNX or torch.export, in whole sequences or steps
   seqzoo compare RUN_DIR ...              compare runs, averaged over seeds; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
@@ -61,6 +63,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "evaluate": evaluate,
     "predict": predict,
     "explain": explain,
+    "demo": demo,
     "export": export,
     "compare": compare,
     "diff": diff,

@@ -202,7 +202,7 @@ def draw_memory(state_norms: list[float], gradient_norms: list[float]) -> Any:
     return figure
 
 
-def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "") -> Any:
+def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "", shown: int | None = None) -> Any:
     """Draw states as heat maps, a row for each unit and a column for each step.
 
     Values between 0 and 1 are gates, drawn from white to black. Others are blue below 0 and red above, scaled by the
@@ -213,6 +213,8 @@ def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "") 
         read: the labels of the steps.
         states: (T, units) by name, a panel for each.
         title: of the figure.
+        shown: number of first steps whose values are drawn, in the colours and at the places that they have among all;
+            None: all.
 
     Returns:
         A matplotlib figure.
@@ -233,7 +235,9 @@ def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "") 
         if width not in drawn:
             drawn[width] = values.std(0, correction=0).topk(min(width, UNITS)).indices.sort().values
         values = values[:, drawn[width]]
-        panels.append(torch.cat([_coloured(values.T), torch.ones(max(min(most, UNITS) // 8, 1), steps, 3)]))
+        colours = _coloured(values.T)
+        colours[:, steps if shown is None else shown :] = 1.0
+        panels.append(torch.cat([colours, torch.ones(max(min(most, UNITS) // 8, 1), steps, 3)]))
         names.append(f"{name}\n{_scale(values)}")
         ticks.append(start + values.shape[1] / 2)
         start += len(panels[-1])
@@ -275,7 +279,7 @@ def _is_gate(values: Tensor) -> bool:
 def _coloured(values: Tensor) -> Tensor:
     """Values (units, T) as colours (units, T, 3)."""
     if _is_gate(values):
-        return (1 - values)[..., None].expand(-1, -1, 3)
+        return (1 - values)[..., None].repeat(1, 1, 3)
     shares = values / values.abs().max()
     red, blue = torch.tensor([0.7, 0.09, 0.17]), torch.tensor([0.13, 0.4, 0.67])
     full = torch.where(shares[..., None] > 0, red, blue)

@@ -297,7 +297,7 @@ class Loaded:
         """
         check_argument("text", text, str, "a text")
         backwards = getattr(self.spec.inputs, "backwards", False)
-        return inside_of(self.model, self._read([text], [1]), backwards)
+        return inside_of(self.model, self.read([text], [1]), backwards)
 
     @torch.no_grad()
     def compose(self, texts: Iterable[str], harmonise: bool = False, first_line: int = 1) -> list[Composition]:
@@ -319,7 +319,7 @@ class Loaded:
         grid = self.spec.steps_per_quarter or 1
         pieces = []
         for number, text in enumerate(texts, start=first_line):
-            batch = self._read([text], [number])
+            batch = self.read([text], [number])
             if harmonise:
                 pieces.append(Composition(task.harmonised(self.model, batch)[0].cpu(), 0, grid))
             else:
@@ -380,7 +380,7 @@ class Loaded:
             advice = "train one with a tokenizer such as data.tokenizer=lines:characters"
             raise ConfigError([f"the language model has no line ends, so it cannot begin a text: {advice}"])
         with torch.no_grad():
-            batch = other._read([""], [1])
+            batch = other.read([""], [1])
             start, step = language.beginning(other.model, batch, other.model.encode(batch), ())
         [end] = other.spec.inputs.encode(language.line_end)
         task.use_language(Language(start, step, other.spec.inputs, end))
@@ -444,6 +444,28 @@ class Loaded:
         advice = "predict instead; --json prints the log-probability of each answer, where the task has one"
         return f"{self.task_name} does not compute the probability of a given text or answer: {advice}"
 
+    def read(self, texts: Sequence[str | list[str]], lines: list[int]) -> Batch:
+        """A batch of texts in the encoding of this model.
+
+        Args:
+            texts: texts, or lists of tokens.
+            lines: their line numbers in messages.
+
+        Raises:
+            DataError: a text has no tokens.
+        """
+        self.model.eval()
+        task = self.model.task
+        with during(lambda: f"while {_lines(lines)} read"):
+            read = [
+                results.checked(task, "prompt", task.prompt(text)) if isinstance(text, str) else text for text in texts
+            ]
+        weight = next(self.model.parameters())
+        batch = encode_inputs(self.spec, read, lines=lines, check_children=partial(check_places, self.model)).to(
+            weight.device
+        )
+        return batch if weight.dtype == torch.float32 else batch.map(partial(_in_type, weight.dtype))
+
     @property
     def task_name(self) -> str:
         """The task in messages, such as "task=tagging"; without a name, its class."""
@@ -481,22 +503,8 @@ class Loaded:
         for start in range(0, len(filled), batch_size):
             rows = filled[start : start + batch_size]
             some, lines = [texts[row] for row in rows], [first_line + row for row in rows]
-            others = [(other.model, other._read(some, lines)) for other in self.others]
-            yield _Part(rows, lines, self._read(some, lines), others)
-
-    def _read(self, texts: Sequence[str | list[str]], lines: list[int]) -> Batch:
-        """A batch of texts in the encoding of this model."""
-        self.model.eval()
-        task = self.model.task
-        with during(lambda: f"while {_lines(lines)} read"):
-            read = [
-                results.checked(task, "prompt", task.prompt(text)) if isinstance(text, str) else text for text in texts
-            ]
-        weight = next(self.model.parameters())
-        batch = encode_inputs(self.spec, read, lines=lines, check_children=partial(check_places, self.model)).to(
-            weight.device
-        )
-        return batch if weight.dtype == torch.float32 else batch.map(partial(_in_type, weight.dtype))
+            others = [(other.model, other.read(some, lines)) for other in self.others]
+            yield _Part(rows, lines, self.read(some, lines), others)
 
     def _stays_empty(self, text: Sequence[str]) -> bool:
         """Whether a text is empty and so is its answer."""

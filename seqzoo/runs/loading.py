@@ -12,7 +12,7 @@ import torch
 from seqzoo.configuration.building import build_model, task_name
 from seqzoo.configuration.components import find
 from seqzoo.configuration.composing import merged
-from seqzoo.configuration.experiment import parts_of
+from seqzoo.configuration.experiment import Parts, parts_of
 from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, checked_list
 from seqzoo.contracts.capabilities import Averages, Writes
 from seqzoo.contracts.errors import ConfigError
@@ -71,12 +71,7 @@ def load(
     _check_distinct([folder, *map(run_folder, beside)])
     config = read_config(folder)
     precision = float_type(str(value_at(config, "training.precision")))
-    parts = replace(parts_of(config), allow_modules=allow_modules)
-    task_class = find("task", parts.task, parts.allow_modules, "task")
-    for name, value in (options or {}).items():
-        if isinstance(value, Mapping) and name not in parameters(task_class):
-            raise ConfigError([f"{task_name(task_class, parts.choices)} has no {name}"])
-    parts = replace(parts, task=merged(parts.task, options or {}))
+    parts = _with_options(replace(parts_of(config), allow_modules=allow_modules), options or {})
     spec = spec_from_plain(read_json(folder / SPEC))
     with on_meta_device():
         check_weights(folder / BEST, build_model(parts, spec).to(precision))
@@ -96,6 +91,32 @@ def load(
     if language is not None:
         loaded.use_language_model(load(language, device, allow_modules))
     return loaded
+
+
+def with_options(loaded: Loaded, options: Options) -> Loaded:
+    """A copy of a model with other options of the task that change decoding, which `load` need not read again.
+
+    Args:
+        loaded: the model, of a single run.
+        options: as of `load`.
+
+    Raises:
+        ConfigError: there is no such option, or a value is not allowed.
+    """
+    parts = _with_options(loaded.config, options)
+    weight = next(loaded.model.parameters())
+    model = build_model(parts, loaded.spec).to(weight.device, weight.dtype)
+    model.load_state_dict(loaded.model.state_dict())
+    return Loaded(model.eval(), loaded.spec, parts)
+
+
+def _with_options(parts: Parts, options: Options) -> Parts:
+    """A configuration with other options of the task."""
+    task_class = find("task", parts.task, parts.allow_modules, "task")
+    for name, value in options.items():
+        if isinstance(value, Mapping) and name not in parameters(task_class):
+            raise ConfigError([f"{task_name(task_class, parts.choices)} has no {name}"])
+    return replace(parts, task=merged(parts.task, options))
 
 
 def _why_apart(run: Loaded, other: Loaded) -> str:

@@ -7,6 +7,7 @@ be given wherever a run directory is read. This module does not import torch, so
 from __future__ import annotations
 
 import hashlib
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Card:
         licence: of the data, with its source, which the weights are distributed under.
         size: bytes of the weights.
         sha256: of the file with the weights.
+        example: an input; empty: inputs are files, of which the package has none.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Card:
     licence: str
     size: int
     sha256: str
+    example: str = ""
 
     def __str__(self) -> str:
         """The card as `seqzoo info` prints it."""
@@ -62,6 +65,7 @@ class Card:
             "data": f"data={self.data}; {self.licence}",
             "trained by": f"{self.command}   (revision {self.commit})",
             "sha256": self.sha256,
+            "try it": f"seqzoo predict {PREFIX}{self.name} {shlex.quote(self.example) if self.example else 'FILE'}",
         }
         width = max(map(len, rows))
         lines = [f"  {label.ljust(width)}  {value}" for label, value in rows.items()]

@@ -226,7 +226,7 @@ def test_layers_are_recorded_in_reading_order(loaded: Loaded) -> None:
     ahead, behind = inside.layers.values()
     assert ahead.read == behind.read == ["3", "2", "+", "1"]  # as it is read
     assert list(ahead.states) == ["output", "f", "i", "o"]
-    batch = loaded._read(["1+23"], [1])
+    batch = loaded.read(["1+23"], [1])
     with torch.no_grad():
         outputs = loaded.model.encode(batch).outputs[0]
     torch.testing.assert_close(torch.cat([ahead.states["output"], behind.states["output"]], 1), outputs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -39,23 +38,6 @@ def tensorboard(folder: Path) -> Iterator[str]:
             yield next(found[0] for line in process.stderr if (found := re.search(r"http://\S+", line)))
         finally:
             process.terminate()
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    selenium = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
-    from selenium.webdriver.chrome.service import Service
-
-    program, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("no browser: apt-get install chromium chromium-driver")
-    options = selenium.ChromeOptions()
-    options.binary_location = program
-    for argument in ("headless", "no-sandbox", "disable-background-networking", "window-size=1600,1000"):
-        options.add_argument(f"--{argument}")
-    browser = selenium.Chrome(options, Service(driver))
-    yield browser
-    browser.quit()
 
 
 def test_the_page_shows_a_sweep(browser: Any, command: Callable, tmp_path: Path) -> None:
