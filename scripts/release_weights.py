@@ -115,6 +115,7 @@ licence of the data is that of the weights. The commands that trained them:
 COMMANDS
 
 `python scripts/release_weights.py RUN_DIR NAME --summary TEXT --licence TEXT` adds a network and writes this page.
+`seqzoo demo` shows all of them in the browser ([DEMO.md](DEMO.md)).
 """
 
 

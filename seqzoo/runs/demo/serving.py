@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -93,8 +94,10 @@ def settings() -> dict[str, Any]:
 
 
 def serve(runs: Sequence[Shown], host: str, port: int | None, in_browser: bool) -> None:
-    """Serve the page for some runs until Ctrl-C; arguments and errors as of `served`."""
+    """Serve the page for some runs until Ctrl-C or SIGTERM; arguments and errors as of `served`."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
     with served(runs, host, port, in_browser) as url:
         print(f"{url}   (Ctrl-C ends it)", flush=True)
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        ended.wait()
