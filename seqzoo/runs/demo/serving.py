@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from seqzoo.contracts.errors import ConfigError
 from seqzoo.runs.demo.page import build_page
 from seqzoo.runs.demo.shown import Shown
 
+FIRST_PORT = 7860
 LARGEST_FILE = "10mb"
 """Maximum size of a file that is uploaded."""
 POLICY = (
@@ -54,25 +57,40 @@ def served(runs: Sequence[Shown], host: str, port: int | None = None, in_browser
     Args:
         runs: at least one.
         host: address to serve at.
-        port: None: the first free one from 7860 on.
+        port: None: the first free one from FIRST_PORT on.
         in_browser: open the page in the browser.
 
     Raises:
         ConfigError: the page cannot be served there.
     """
+    port = free_port(host, port)
     with TemporaryDirectory(prefix="seqzoo-demo-", ignore_cleanup_errors=True) as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         page = build_page(runs)
         try:
             _, url, _ = page.launch(server_name=host, server_port=port, inbrowser=in_browser, **settings())
-        except OSError as error:
-            place = f"{host}:{port}" if port else host
-            reason = error.strerror or "the port is not free, or the address is not of this machine"
-            raise ConfigError([f"the page cannot be served at {place}: {reason}"]) from None
-        try:
             yield url
         finally:
             page.close(verbose=False)
+
+
+def free_port(host: str, port: int | None) -> int:
+    """A port that the page can be served at; arguments and errors as of `served`.
+
+    gradio itself waits several seconds for each port, and says no reason.
+    """
+    error: Exception = OSError(errno.EADDRINUSE, "no port is free")
+    for candidate in range(FIRST_PORT, FIRST_PORT + 100) if port is None else [port]:
+        try:
+            with socket.create_server((host, candidate), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+                return candidate
+        except (OSError, OverflowError) as reason:
+            error = reason
+        if getattr(error, "errno", None) != errno.EADDRINUSE:
+            break
+    place = host if port is None else f"{host}:{port}"
+    why = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0].rstrip(".")
+    raise ConfigError([f"the page cannot be served at {place}: {why}"])
 
 
 def settings() -> dict[str, Any]:
@@ -96,8 +114,8 @@ def settings() -> dict[str, Any]:
 def serve(runs: Sequence[Shown], host: str, port: int | None, in_browser: bool) -> None:
     """Serve the page for some runs until Ctrl-C or SIGTERM; arguments and errors as of `served`."""
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
     with served(runs, host, port, in_browser) as url:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
         print(f"{url}   (Ctrl-C ends it)", flush=True)
         ended.wait()
