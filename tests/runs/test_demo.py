@@ -188,7 +188,7 @@ def test_the_page_answers_and_names_errors(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"cannot be served at 127\.0\.0\.1:{port}: Address already in use"):
             free_port("127.0.0.1", port)
-    with pytest.raises(ConfigError, match=r"cannot be served at 127\.0\.0\.1:70000: .*port must be"):
+    with pytest.raises(ConfigError, match="the port is 70000: it must be between 1 and 65535"):
         free_port("127.0.0.1", 70_000)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     with subprocess.Popen(

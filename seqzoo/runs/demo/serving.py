@@ -79,17 +79,19 @@ def free_port(host: str, port: int | None) -> int:
 
     gradio itself waits several seconds for each port, and says no reason.
     """
-    error: Exception = OSError(errno.EADDRINUSE, "no port is free")
+    if port is not None and not 0 < port < 2**16:
+        raise ConfigError([f"the port is {port}: it must be between 1 and {2**16 - 1}"])
+    error = OSError(errno.EADDRINUSE, "no port is free")
     for candidate in range(FIRST_PORT, FIRST_PORT + 100) if port is None else [port]:
         try:
             with socket.create_server((host, candidate), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
                 return candidate
-        except (OSError, OverflowError) as reason:
+        except OSError as reason:
             error = reason
-        if getattr(error, "errno", None) != errno.EADDRINUSE:
+        if error.errno != errno.EADDRINUSE:
             break
     place = host if port is None else f"{host}:{port}"
-    why = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0].rstrip(".")
+    why = (error.strerror or str(error)).partition(" (while")[0].rstrip(".")
     raise ConfigError([f"the page cannot be served at {place}: {why}"])
 
 
