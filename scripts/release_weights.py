@@ -18,10 +18,10 @@ from omegaconf import OmegaConf
 
 import seqzoo
 from seqzoo.configuration import registry
+from seqzoo.configuration.pretrained import GROUP, LARGEST, PREFIX, WEIGHTS, list_pretrained, read_card
 from seqzoo.contracts.disk import write_text
 from seqzoo.contracts.options import Options, thawed
 from seqzoo.runs.lifecycle import evaluate_run
-from seqzoo.runs.pretrained import GROUP, LARGEST, PREFIX, WEIGHTS, list_pretrained, read_card
 from seqzoo.training.record.checkpoint import save_weights
 from seqzoo.training.record.files import BEST, CONFIG, METRICS, SPEC, Metrics, read_config, read_json
 

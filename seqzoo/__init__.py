@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from seqzoo.configuration.building import create_cell
     from seqzoo.configuration.experiment import compose
     from seqzoo.configuration.overrides import build
+    from seqzoo.configuration.pretrained import list_pretrained
     from seqzoo.contracts.batch import Batch, Features, Loss, Prediction, State
     from seqzoo.contracts.data_module import DataModule
     from seqzoo.contracts.parts import Backbone, Encoder, Metric, Task
@@ -65,7 +66,6 @@ if TYPE_CHECKING:
     from seqzoo.runs.exporting import export
     from seqzoo.runs.loaded import Loaded
     from seqzoo.runs.loading import load
-    from seqzoo.runs.pretrained import list_pretrained
 
 __all__ = [
     "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Features",
@@ -82,7 +82,7 @@ _HOMES = {
     "Stream": "seqzoo.runs.answering",
     "Loaded": "seqzoo.runs.loaded",
     "load": "seqzoo.runs.loading",
-    "list_pretrained": "seqzoo.runs.pretrained",
+    "list_pretrained": "seqzoo.configuration.pretrained",
     **dict.fromkeys(("evaluate", "train"), "seqzoo.runs.calls"),
     "baseline": "seqzoo.runs.baseline_scores",
     "build": "seqzoo.configuration.overrides",

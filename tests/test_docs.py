@@ -42,7 +42,8 @@ TRAINED = sorted(
         command
         for page in PAGES
         for command in commands_of(page)
-        if command.startswith("seqzoo train ") and not re.search(r"resume=|\[OPTION|--help|train (-m )?\.\.\.", command)
+        if command.startswith("seqzoo train ")
+        and not re.search(r"resume=|init=RUN_DIR|\[OPTION|--help|train (-m )?\.\.\.", command)
     }
 )
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seqzoo.configuration.pretrained import PREFIX, list_pretrained, run_folder
 from seqzoo.configuration.stored import stored
 from seqzoo.contracts.errors import CheckpointError, ConfigError, SeqzooError, printable, program
 from seqzoo.contracts.options import Options
-from seqzoo.runs.pretrained import PREFIX, list_pretrained, run_folder
 from seqzoo.runs.provenance import group_name
 from seqzoo.training.record.files import (
     CONFIG,

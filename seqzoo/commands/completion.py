@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seqzoo.commands.list_names import GROUPS, PLURALS
-from seqzoo.configuration import composing, registry
+from seqzoo.configuration import composing, pretrained, registry
 from seqzoo.contracts.errors import SeqzooError
-from seqzoo.runs import pretrained
 
 Commands = Mapping[str, Callable[[list[str]], None]]
 

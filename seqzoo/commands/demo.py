@@ -6,8 +6,8 @@ import argparse
 import importlib.util
 
 from seqzoo.commands.command_line import find_modules_here
+from seqzoo.configuration.pretrained import PREFIX, list_pretrained
 from seqzoo.contracts.errors import ConfigError, program
-from seqzoo.runs.pretrained import PREFIX, list_pretrained
 
 
 def demo(arguments: list[str]) -> None:

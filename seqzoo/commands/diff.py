@@ -17,8 +17,8 @@ def diff(arguments: list[str]) -> None:
     parser.add_argument("run_dir", type=Path, help="a run directory, or pretrained:NAME")
     parser.add_argument("other", type=Path, help="another run directory")
     chosen = parser.parse_args(arguments)
+    from seqzoo.configuration.pretrained import run_folder
     from seqzoo.contracts.errors import printable
-    from seqzoo.runs.pretrained import run_folder
     from seqzoo.training.record.files import read_config
 
     first, second = (read_config(run_folder(given)) for given in (chosen.run_dir, chosen.other))

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from seqzoo.commands.command_line import find_modules_here
+from seqzoo.configuration.pretrained import PREFIX, read_card
 from seqzoo.contracts.errors import ConfigError, printable_lines
-from seqzoo.runs.pretrained import PREFIX, read_card
 
 
 def info(arguments: list[str]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from seqzoo.configuration import registry
+from seqzoo.configuration import pretrained, registry
 from seqzoo.contracts.errors import ConfigError, closest, printable
-from seqzoo.runs import pretrained
 
 PLURALS = {f"{group}s": group for group in ("cell", "backbone", "encoder", "task", "experiment")}
 GROUPS = sorted({*registry.GROUPS, *PLURALS, pretrained.GROUP} - set(PLURALS.values()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -48,15 +47,27 @@ def build_model(parts: Parts, spec: DataSpec) -> Model:
     return Ensemble(networks)
 
 
-def _build_network(parts: Parts, spec: DataSpec) -> Model:
-    allowed = parts.allow_modules
-    cell = make_cell_factory(parts.cell, allowed, "cell")
+def build_body(parts: Parts, spec: DataSpec) -> tuple[Encoder, Backbone]:
+    """The encoder and the backbone of a configuration, which fine-tuning takes over from another run."""
+    cell = make_cell_factory(parts.cell, parts.allow_modules, "cell")
     provided = Provided(spec=spec, cell=cell, input_size=spec.input_size)
-    encoder: Encoder = make("encoder", parts.encoder, provided, allowed)
-    backbone: Backbone = make("backbone", parts.backbone, Provided(cell=cell, input_size=encoder.output_size), allowed)
-    embedding = getattr(encoder, "embedding", None)
-    provided = replace(provided, feature_size=backbone.output_size, embedding=embedding)
-    task: Task = make("task", parts.task, replace(provided, encoder_state=first_state(backbone, 1)), allowed)
+    encoder: Encoder = make("encoder", parts.encoder, provided, parts.allow_modules)
+    provided = Provided(cell=cell, input_size=encoder.output_size)
+    backbone: Backbone = make("backbone", parts.backbone, provided, parts.allow_modules)
+    return encoder, backbone
+
+
+def _build_network(parts: Parts, spec: DataSpec) -> Model:
+    encoder, backbone = build_body(parts, spec)
+    provided = Provided(
+        spec=spec,
+        cell=make_cell_factory(parts.cell, parts.allow_modules, "cell"),
+        input_size=spec.input_size,
+        feature_size=backbone.output_size,
+        embedding=getattr(encoder, "embedding", None),
+        encoder_state=first_state(backbone, 1),
+    )
+    task: Task = make("task", parts.task, provided, parts.allow_modules)
     mistakes = misfits(task, backbone, spec, parts.choices, encoder)
     if mistakes:
         raise ConfigError(mistakes)

@@ -29,6 +29,7 @@ from seqzoo.configuration.experiment import (
     value_mistakes,
 )
 from seqzoo.configuration.sizing import Outline, check_width, outline
+from seqzoo.configuration.transfer import mistakes_of_transfer
 from seqzoo.contracts.batch import Loss
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
@@ -93,6 +94,7 @@ def check(experiment: Experiment) -> list[str]:
 @during(lambda: "while the configuration was checked")
 def _check_whole(experiment: Experiment) -> list[str]:
     mistakes = [*harmful(experiment), *_check_device(experiment.training)]
+    mistakes += mistakes_of_transfer(experiment)
     if mistakes:
         return mistakes
     try:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqzoo.configuration.origin import Origin, read_origin
 from seqzoo.configuration.parsing import parse_each, parse_override
 from seqzoo.configuration.registry import (
     CONF_DIR,
@@ -58,7 +59,8 @@ def compose(*overrides: str, defaults: Values | None = None) -> Options:
     Args:
         *overrides: for example "task=tagging" and "cell=gru".
         defaults: values in place of those in `conf/`, by the paths of options or the names of groups. Overrides take
-            precedence, and options that the chosen components do not have are left out.
+            precedence, and options that the chosen components do not have are left out. Components and options that
+            belong to the run of `init` are those of that run.
 
     Raises:
         ConfigError: all errors in the overrides.
@@ -82,6 +84,10 @@ def examine(*overrides: str, defaults: Values | None = None) -> tuple[Options | 
     names = [f"{path}={value}" for path, value in (defaults or {}).items() if path in GROUPS]
     groups, options = _sort_overrides((*overrides, *names), mistakes)
     values = {path: value for path, value in (defaults or {}).items() if path not in GROUPS}
+    origin = _origin_of(groups, options, mistakes)
+    if origin is not None:
+        values |= origin.defaults
+        mistakes += _contradictions(groups, origin)
     config = None
     if not any(option.is_add() or option.is_force_add() for option in options):
         config = _composed(groups, options, [], values)
@@ -104,7 +110,40 @@ def examine(*overrides: str, defaults: Values | None = None) -> tuple[Options | 
             )
         # the output directory and the launcher are not part of the configuration
         config = {**config, "overrides": [text for text in overrides if not re.match(r"[+~]*hydra[./]", text)]}
+        if origin is not None:
+            config["choices"] = {**config["choices"], **origin.choices}
+        elif config["init"] is not None and not mistakes:
+            mistakes.append(
+                f"init={config['init']} is not in the YAML of the experiment itself: give it as an override"
+            )
     return config, mistakes
+
+
+def _origin_of(groups: list[Override], options: list[Override], mistakes: list[str]) -> Origin | None:
+    """The run that `init` names, given or in an experiment; None: there is none, or an error is added to `mistakes`."""
+    init = None
+    for override in (*groups, *options):
+        if override.key_or_group == "experiment":
+            with suppress(ConfigError):  # an unreadable file is reported where it is composed
+                init = (file_content("experiment", str(override.value())) or {}).get("init")
+        elif override.key_or_group == "init":
+            init = override.value()
+    if init is None:
+        return None
+    try:
+        return read_origin(init)
+    except ConfigError as error:
+        mistakes += error.mistakes
+        return None
+
+
+def _contradictions(groups: list[Override], origin: Origin) -> list[str]:
+    """Mistakes in names that are given although the components come from a run."""
+    return [
+        f"{group.input_line} contradicts init={origin.name}, which has {group.key_or_group}={taken}: leave it out"
+        for group in groups
+        if (taken := origin.choices.get(group.key_or_group)) not in (None, group.value())
+    ]
 
 
 def for_hydra(*overrides: str) -> Any:
@@ -290,16 +329,19 @@ def _with_values(overrides: list[Override], defaults: Values, with_hydra: bool) 
     config = pickle.loads(whole if with_hydra else without_hydra)
     for path, value in defaults.items():
         with suppress(ConfigAttributeError, ConfigKeyError):
-            OmegaConf.update(config, path, value)
+            OmegaConf.update(config, path, value, merge=not _is_component(value))
     for override in filter(_is_value, overrides):
         value = override.value()
-        # a mapping with a class is another component, whose options are its own
-        merge = not (isinstance(value, dict) and "class" in value)
         try:
-            OmegaConf.update(config, override.key_or_group, value, merge=merge)
+            OmegaConf.update(config, override.key_or_group, value, merge=not _is_component(value))
         except (ConfigAttributeError, ConfigKeyError):
             raise HydraException(f"there is no option {override.key_or_group!r}") from None
     return config, dict(choices)
+
+
+def _is_component(value: Any) -> bool:
+    """Whether a value is another component, a mapping with a class, whose options are its own."""
+    return isinstance(value, Mapping) and "class" in value
 
 
 def _same_width(config: Any, resolved: Options) -> list[str]:

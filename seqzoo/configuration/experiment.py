@@ -57,6 +57,8 @@ class Experiment(Parts):
         seed: random seed.
         allow_changed_data: resume the run although its data files have changed.
         baseline: score the best baseline beside the run; auto: where that is quick, see `seqzoo.runs.beside`.
+        init: the run whose encoder and backbone the training starts from; None: random weights.
+        origin: the name of that run and the SHA-256 of its weights, once the training has taken them over.
         recipe: auto: options that are not given are chosen from the data; none: they keep their defaults; None: auto
             for the user's own files.
         overrides: the overrides that it was composed from.
@@ -70,6 +72,8 @@ class Experiment(Parts):
     seed: int = 0
     allow_changed_data: bool = False
     baseline: bool | Literal["auto"] = AUTO
+    init: str | None = None
+    origin: Options | None = None
     recipe: str | None = None
     overrides: Sequence[str] = ()
     same_width: Sequence[str] = ()
@@ -103,6 +107,8 @@ def parse(config: Options) -> Experiment:
         seed=config["seed"],
         allow_changed_data=config.get("allow_changed_data", False),
         baseline=config.get("baseline", AUTO),
+        init=config.get("init"),
+        origin=frozen(config.get("origin")),
         recipe=config.get("recipe"),
         overrides=config.get("overrides", ()),
         same_width=config.get("same_width", ()),
@@ -163,6 +169,10 @@ def value_mistakes(config: Options) -> list[str]:
     mistakes = []
     if not fits(config["seed"], int) or not 0 <= config["seed"] < 2**63:
         mistakes.append(f"seed is {shown(config['seed'])}: it must be an integer from 0 to 2**63 - 1")
+    if not fits(config.get("init"), str | None):
+        mistakes.append(f"init is {shown(config['init'])}: it must be a run directory, pretrained:NAME, or null")
+    if not fits(config.get("origin"), dict[str, str] | None):
+        mistakes.append(f"origin is {shown(config['origin'])}: it must be a mapping of texts")
     if config.get("recipe") not in (None, "auto", "none"):
         mistakes.append(f"recipe is {shown(config['recipe'])}: it must be auto, none or null")
     if not isinstance(config.get("allow_changed_data", False), bool):

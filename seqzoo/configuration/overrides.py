@@ -8,10 +8,10 @@ from seqzoo.configuration import checking, composing
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.sizing import within_budget
+from seqzoo.configuration.transfer import load_data, start_from_origin
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import value_at
-from seqzoo.network import results
 from seqzoo.network.model import Model
 
 
@@ -51,7 +51,8 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
         *overrides: such as "task=tagging" and "cell=gru".
 
     Returns:
-        The model, with random weights from the option `seed`, and the data, loaded.
+        The model, with random weights from the option `seed` or, with `init`, encoder and backbone of that run; and the
+        data, loaded.
 
     Raises:
         TypeError: an override is not a string.
@@ -61,15 +62,17 @@ def build(*overrides: str) -> tuple[Model, DataModule]:
     Examples:
         >>> model, data = seqzoo.build("task=tagging", "cell=gru")
         >>> scores, state = model(next(data.batches("train")))
+        >>> model, data = seqzoo.build("task=tagging", "init=runs/my_language_model")  # a new head on a trained network
     """
     experiment, mistakes = examine(*overrides)
     if mistakes or experiment is None:
         raise ConfigError(mistakes)
     data = build_data(experiment)
-    results.load(data)
+    load_data(experiment, data)
     experiment = within_budget(experiment, data, data.spec)
     torch.manual_seed(experiment.seed)
     model = build_model(experiment, data.spec)
     model.task.check_start(model, data)
     model.load_pretrained()
+    start_from_origin(experiment, model, data.spec)
     return model, data

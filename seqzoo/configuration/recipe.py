@@ -12,6 +12,7 @@ from dataclasses import replace
 from seqzoo.configuration import composing, registry
 from seqzoo.configuration.building import build_data
 from seqzoo.configuration.experiment import Experiment, parse
+from seqzoo.configuration.origin import OPTIONS_OF_INPUTS, TAKEN, read_origin
 from seqzoo.configuration.rules import Choice, Rules
 from seqzoo.contracts.options import has
 from seqzoo.contracts.own_parts import during
@@ -73,6 +74,10 @@ class Given:
         self.groups |= self.paths & {"training"}
         if experiment.budget.width is not None:
             self.paths.add("backbone.hidden_size")
+        if experiment.init is not None:
+            taken = {*read_origin(experiment.init).defaults}
+            self.groups |= taken & {*TAKEN}
+            self.paths |= taken | {"data.vectors", *(f"data.{option}" for option in OPTIONS_OF_INPUTS)}
         for group in ("experiment", "debug"):
             names, paths = registry.sets(group, choices.get(group, NONE))
             if names.get("data", choices["data"]) != choices["data"]:

@@ -72,4 +72,4 @@ def _completed(config: Options) -> Options:
     training, budget = config["training"], {**asdict(Budget()), **config.get("budget", {})}
     if not parameters(Training).keys() <= training.keys():
         training = {**composing.load("training", "base"), **training}
-    return {"baseline": AUTO, **config, **ALLOWANCES, "training": training, "budget": budget}
+    return {"baseline": AUTO, "init": None, **config, **ALLOWANCES, "training": training, "budget": budget}

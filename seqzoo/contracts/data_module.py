@@ -57,6 +57,8 @@ class DataModule:
         structure: the fields of `Steps` besides lengths that its batches have; the backbone must support them.
         remarks: notes on the data that was read, logged at the start of a run.
         float_type: the type of inputs and targets that are computed in double precision; set before `load`.
+        origin: the spec of the run whose encoder is to read the data; set before `load`, which keeps its vocabulary and
+            adds new words at its end.
         spec: sizes and vocabularies, known after `load`.
     """
 
@@ -67,6 +69,7 @@ class DataModule:
     structure: Sequence[str] = ()
     remarks: Sequence[str] = ()
     float_type: torch.dtype = torch.float32
+    origin: DataSpec | None = None
     spec: DataSpec
 
     @property

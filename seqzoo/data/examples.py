@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, ClassVar, NamedTuple, cast
@@ -26,6 +26,7 @@ from seqzoo.data.label_codecs import are_ratings, check_classes, label_codec, ta
 from seqzoo.data.sources.marked_text import marked_parts, split_marked
 from seqzoo.data.splits import evenly
 from seqzoo.data.text.codec import LabelCodec, TextCodec
+from seqzoo.data.text.extending import extended
 from seqzoo.data.text.spelling import Spellings
 from seqzoo.data.text.vocabulary import SOURCE_SPECIALS, TARGET_SPECIALS, Vocabulary, check_vocabulary_size
 from seqzoo.data.text.vocabulary import UNKNOWN as UNK
@@ -214,11 +215,16 @@ class ExampleData(BucketedData):
         return spec
 
     def _count(self, examples: list[Example]) -> DataSpec:
-        name = self.tokenizer_of_inputs()
-        sources = (text for example in examples for text in self.texts(example))
-        inputs = TextCodec.learn(name, sources, min_frequency=self.min_frequency, max_size=self.vocabulary_size)
+        inputs = self.learn_inputs(text for example in examples for text in self.texts(example))
         targets = self.target_codec(examples)
         return DataSpec(self.kind, inputs.size, targets.size, inputs, targets)
+
+    def learn_inputs(self, texts: Iterable[str | list[str]], specials: Sequence[str] = SOURCE_SPECIALS) -> TextCodec:
+        """The codec of the inputs, built from the training texts, or that of `origin`, extended by them."""
+        limits = (self.min_frequency, self.vocabulary_size)
+        if self.origin is not None and isinstance(self.origin.inputs, TextCodec):
+            return extended(self.origin.inputs, texts, *limits)
+        return TextCodec.learn(self.tokenizer_of_inputs(), texts, specials, *limits)
 
     def _encode(self, examples: list[Example], spec: DataSpec) -> Encoded:
         inputs, targets = spec.inputs, spec.targets

@@ -21,6 +21,7 @@ from seqzoo.data.batching.ragged import gather_spans, is_padded
 from seqzoo.data.checks import check_at_least_one, check_sizes, check_splits
 from seqzoo.data.splits import part_of
 from seqzoo.data.text.codec import TextCodec, check_tokenizer
+from seqzoo.data.text.extending import extended, for_running_text
 from seqzoo.data.text.token_files import encode_pieces
 from seqzoo.data.text.tokenizing import LINES
 from seqzoo.data.text.vocabulary import EOS, SOURCE_SPECIALS, check_vocabulary_size
@@ -150,7 +151,13 @@ class RunningText(DataModule):
         if spec is not None and spec.kind != "language_modeling":
             raise DataError(f"the saved run is for {spec.kind}, this data for language_modeling: choose other data")
         texts = self._checked_read()
-        codec = self.learn(texts["train"]) if spec is None else spec.inputs
+        if spec is not None:
+            codec = spec.inputs
+        elif self.origin is not None and isinstance(self.origin.inputs, TextCodec):
+            limits = (self.min_frequency, self.vocabulary_size)
+            codec = extended(for_running_text(self.origin.inputs), texts["train"], *limits)
+        else:
+            codec = self.learn(texts["train"])
         if not isinstance(codec, TextCodec):
             raise DataError("the saved run has no vocabulary for this text: was it trained on other data?")
         self._separator = self._id_of_separator(codec)

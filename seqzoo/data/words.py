@@ -74,11 +74,13 @@ class WordData(ExampleData):
         if not self.characters and not self.word_places and self.vectors is None:
             return spec
         counts = {split: _count_words(spec, all_of_split) for split, all_of_split in examples.items()}
-        if self.characters:
+        if self.origin is not None and self.origin.characters is not None:
+            spec = replace(spec, character_size=self.origin.character_size, characters=self.origin.characters)
+        elif self.characters:
             alphabet = Counter(character for word in counts["train"] for character in set(word))
             letters = CharacterCodec(Vocabulary.from_counts(alphabet, min_frequency=2), self.characters)
             spec = replace(spec, character_size=letters.size, characters=letters)
-        if self.word_places:
+        elif self.word_places:
             places = PlaceCodec()
             spec = replace(spec, character_size=places.size, characters=places)
         codec = spec.inputs

@@ -140,7 +140,12 @@ def train_one(overrides: Sequence[str]) -> FinishedRun:
     completed, choices = tailored(experiment)
     single = _Single(completed, choices)
     # the name of the folder tells the backbone that is trained
-    names = [f"{group}={name}" for group, name in completed.choices.items() if experiment.choices[group] != name]
+    chosen = experiment.choices if experiment.init is None else {}  # those of the run that it starts from are not given
+    names = [
+        f"{group}={name}"
+        for group, name in completed.choices.items()
+        if chosen.get(group) != name and name in registry.names(group)
+    ]
     _run_single(single, [*overrides, *names])
     single.check()
     return single.run

@@ -16,9 +16,11 @@ from seqzoo.configuration.building import build_data, build_model, build_rule, t
 from seqzoo.configuration.checking import check, check_rule
 from seqzoo.configuration.cost import Cost
 from seqzoo.configuration.experiment import Experiment
+from seqzoo.configuration.pretrained import run_folder
 from seqzoo.configuration.recipe import Choice, tailored
 from seqzoo.configuration.sizing import measure, within_budget
 from seqzoo.configuration.stored import resumed, stored
+from seqzoo.configuration.transfer import load_data, record_of, start_from_origin
 from seqzoo.contracts.capabilities import ScoresTexts
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError
@@ -34,7 +36,6 @@ from seqzoo.network.model import Model
 from seqzoo.runs.ending import command_to_resume, later_end
 from seqzoo.runs.finishing import empty_report, finish
 from seqzoo.runs.opening_table import opening_table
-from seqzoo.runs.pretrained import run_folder
 from seqzoo.runs.provenance import group_name, hyperparameters
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.device import (
@@ -86,8 +87,9 @@ def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Pa
     check_precision(settings.precision, select_device(settings.device))
     data = build_data(experiment)
     data.float_type = float_type(settings.precision)
-    results.load(data)
-    experiment = replace(within_budget(experiment, data, data.spec), data_files=records(data))
+    load_data(experiment, data)
+    experiment = within_budget(experiment, data, data.spec)
+    experiment = replace(experiment, data_files=records(data), origin=record_of(experiment))
     cost = measure(experiment, data, data.spec)
     with on_meta_device():
         model = build_model(experiment, data.spec)
@@ -173,7 +175,10 @@ def _load_again(
     data.float_type = float_type(experiment.training.precision)
     saved = [record for record in saved_records(experiment.data_files) if record.name not in new_files]
     data.places.update({record.name: record.path for record in saved})
-    results.load(data, spec)
+    if spec is None:
+        load_data(experiment, data)
+    else:
+        results.load(data, spec)
     return data, changed(data, saved)
 
 
@@ -206,6 +211,7 @@ def _train(
         raise ConfigError(mistakes)
     if checkpoint is None:
         model.load_pretrained()
+        start_from_origin(experiment, model, data.spec)
         fit_beforehand(model, data)
     threads = _set_threads(settings.threads, model, data, checkpoint)
     total_steps = count_updates(data, settings)

@@ -44,6 +44,7 @@ from seqzoo.network.model import Model
 from seqzoo.runs.answering import Stream
 from seqzoo.runs.composition import Composition
 from seqzoo.runs.inside import Inside, inside_of
+from seqzoo.runs.text_features import TextFeatures, features_of
 from seqzoo.tasks.decoding import Unmet, check_numbers
 from seqzoo.tasks.decoding.language import Language
 
@@ -298,6 +299,28 @@ class Loaded:
         check_argument("text", text, str, "a text")
         backwards = getattr(self.spec.inputs, "backwards", False)
         return inside_of(self.model, self.read([text], [1]), backwards)
+
+    @torch.no_grad()
+    def features(
+        self, texts: Iterable[str] | Iterable[list[str]], batch_size: int = 64, first_line: int = 1
+    ) -> list[TextFeatures | None]:
+        """The embeddings, outputs and states of encoder and backbone for each text, for use in other programs.
+
+        Args:
+            texts, batch_size, first_line: as in `predict`.
+
+        Returns:
+            One `TextFeatures` per text, on the device of the model; None for an empty text.
+
+        Raises:
+            DataError: a text has no tokens.
+
+        Examples:
+            >>> [features] = seqzoo.load("pretrained:tiny_shakespeare_lstm").features(["ROMEO:"])
+            >>> features.outputs.shape
+            torch.Size([6, 192])
+        """
+        return self._for_each(texts, batch_size, first_line, lambda batch, _: features_of(self.model, batch), None)
 
     @torch.no_grad()
     def compose(self, texts: Iterable[str], harmonise: bool = False, first_line: int = 1) -> list[Composition]:

@@ -13,6 +13,7 @@ from seqzoo.configuration.building import build_model, task_name
 from seqzoo.configuration.components import find
 from seqzoo.configuration.composing import merged
 from seqzoo.configuration.experiment import Parts, parts_of
+from seqzoo.configuration.pretrained import run_folder
 from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, checked_list
 from seqzoo.contracts.capabilities import Averages, Writes
 from seqzoo.contracts.errors import ConfigError
@@ -21,7 +22,6 @@ from seqzoo.contracts.options import Options, parameters, value_at
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from seqzoo.network.network_ensemble import Ensemble
 from seqzoo.runs.loaded import Loaded
-from seqzoo.runs.pretrained import run_folder
 from seqzoo.training.device import float_type, select_device
 from seqzoo.training.record.checkpoint import check_weights, load_weights
 from seqzoo.training.record.files import BEST, SPEC, read_config, read_json

@@ -32,6 +32,7 @@ def opening_table(
         ("run", f"{names} seed={experiment.seed}"),
         ("data", f"{sizes}; {describe_inputs(data.spec, data.unit)}, {describe_outputs(data.spec)}{padded}"),
         *_vector_rows(data.spec),
+        *_origin_rows(experiment, data),
         *cost_rows(experiment, cost, data.unit),
         ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
         *([] if experiment.learning == BPTT else [("learning", experiment.choices["learning"])]),
@@ -73,6 +74,15 @@ def _vector_rows(spec: DataSpec) -> list[tuple[str, str]]:
     if vectors is None:
         return []
     return [("vectors", f"{vectors.known:,} of {vectors.words:,} words, {vectors.share:.1%} of the training tokens")]
+
+
+def _origin_rows(experiment: Experiment, data: DataModule) -> list[tuple[str, str]]:
+    if experiment.origin is None:
+        return []
+    taken = f"encoder and backbone of {experiment.origin['run']} (sha256 {experiment.origin['sha256'][:12]})"
+    if data.origin is not None and data.spec.inputs is not None:
+        taken += f"; {data.spec.input_size - data.origin.input_size:,} new {data.spec.inputs.unit}"
+    return [("init", taken)]
 
 
 def _planned_end(session: Session) -> str:

@@ -64,6 +64,8 @@ def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, bool |
         group: experiment.choices[group] for group in ("cell", "backbone", "task", "data")
     }
     flat["parameters"] = parameters
+    if experiment.init is not None:
+        flat["init"] = experiment.init
 
     def add(prefix: str, node: Options) -> None:
         for key, value in node.items():
@@ -80,7 +82,7 @@ def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, bool |
 def fingerprint(experiment: Experiment) -> str:
     """A digest of everything that can change the scores of a run: configuration, budget and seed."""
     plain = experiment.to_plain()
-    chosen = {"recipe": experiment.recipe} if experiment.recipe is not None else {}
+    chosen = {name: plain[name] for name in ("recipe", "init") if plain[name] is not None}
     others = {name: plain[name] for name in ("budget", "seed", "allow_modules")}
     return _digest({**_scored(experiment), **others, **chosen}, 16)
 
@@ -95,6 +97,8 @@ def group_name(experiment: Experiment) -> str:
     learned["training"] = _without_housekeeping(learned["training"])
     if experiment.ensemble > 1:
         learned["ensemble"] = experiment.ensemble
+    if experiment.init is not None:
+        learned["init"] = experiment.init
     budget = {name: value for name, value in vars(experiment.budget).items() if name != "tolerance" and value}
     if budget:
         learned["budget"] = budget

@@ -47,6 +47,7 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
         profiled(settings.profile, run) as profile_update,
     ):
         while not position.finished:
+            session.unfreezing.begin_epoch(position.epoch)
             batches = results.checked(data, "num_batches", data.num_batches("train", position.epoch))
             rest = results.batches_of(data, data.batches("train", position.epoch, position.batch))
             groups = in_groups(rest, settings.accumulate)

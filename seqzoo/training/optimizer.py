@@ -9,17 +9,24 @@ from typing import Any
 import torch
 from torch import nn
 
+from seqzoo.training.fine_tuning import learning_rate_factors
 from seqzoo.training.record.checkpoint import check_form
 from seqzoo.training.settings import Training
 
 
 def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.Optimizer:
-    """Create the optimizer. Weight decay applies to matrices and embeddings, not to biases and normalisation."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
+    """Create the optimizer. Weight decay applies to matrices and embeddings, not to biases and normalisation.
+
+    Each group of parameters has the `factor` that its learning rate is multiplied by.
+    """
+    factors = learning_rate_factors(model, settings.layer_decay)
+    trained = [(p, factors[name]) for name, p in model.named_parameters() if p.requires_grad]
+    groups = []
+    for factor in sorted({factor for _, factor in trained}, reverse=True) or [1.0]:
+        same = [p for p, its_factor in trained if its_factor == factor]
+        for decayed in (True, False):
+            parameters = [p for p in same if (p.dim() > 1) == decayed]
+            groups.append({"params": parameters, "weight_decay": settings.weight_decay * decayed, "factor": factor})
     rate, betas = settings.learning_rate, (float(settings.betas[0]), float(settings.betas[1]))
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)

@@ -22,6 +22,7 @@ from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.training.averaging import Averaging
 from seqzoo.training.device import autocast
+from seqzoo.training.fine_tuning import Unfreezing, freeze_for_good
 from seqzoo.training.optimizer import Schedule, build_optimizer, restore_optimizer
 from seqzoo.training.record.checkpoint import check_form, mapping, unstorable
 from seqzoo.training.recurrent_weights import RecurrentWeights
@@ -142,9 +143,11 @@ class Session:
 
     def __post_init__(self) -> None:
         self.model.to(self.device)
+        freeze_for_good(self.model, self.settings)
         self.optimizer = build_optimizer(self.model, self.settings)
         self.schedule = Schedule(self.settings, self.total_steps)
         self.averaging = Averaging(self.model, self.settings)
+        self.unfreezing = Unfreezing(self.model, self.settings)
         self.recurrent_weights = RecurrentWeights(self.model, self.settings)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings.precision == "fp16")
         self.objective = Objective(

@@ -36,6 +36,8 @@ class Training:
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "adagrad"]
     learning_rate: float
     weight_decay: float
+    layer_decay: float
+    freeze: Literal["none", "gradual", "body"]
     momentum: float
     betas: Sequence[float]
     schedule: Literal["constant", "linear", "cosine", "plateau"]
@@ -79,7 +81,7 @@ AT_LEAST = {
 }  # fmt: skip
 
 
-SHARES = ("momentum", "final_rate", "plateau_factor", "average_decay", "average_from", "diagnostics")
+SHARES = ("layer_decay", "momentum", "final_rate", "plateau_factor", "average_decay", "average_from", "diagnostics")
 
 
 POSITIVE = ("clip_norm", "clip_value")

@@ -38,7 +38,7 @@ def optimizer_step(session: Session, group: list[Batch], count: Tensor) -> Tenso
     rate = session.schedule.rate(position.step, session.spent)
     rate *= sum(batch.learning_rate_scale for batch in group) / len(group)
     for parameter_group in session.optimizer.param_groups:
-        parameter_group["lr"] = rate
+        parameter_group["lr"] = rate * parameter_group["factor"]
     session.scaler.step(session.optimizer)
     session.scaler.update()
     session.recurrent_weights.constrain()

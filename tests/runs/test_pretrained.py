@@ -12,9 +12,9 @@ import torch
 from safetensors import safe_open
 
 import seqzoo
+from seqzoo.configuration import pretrained
+from seqzoo.configuration.pretrained import LARGEST, WEIGHTS, list_pretrained, read_card
 from seqzoo.contracts.errors import CheckpointError, ConfigError
-from seqzoo.runs import pretrained
-from seqzoo.runs.pretrained import LARGEST, WEIGHTS, list_pretrained, read_card
 from seqzoo.training.record.files import BEST, CONFIG, METRICS
 
 REPOSITORY = Path(__file__).resolve().parents[2]

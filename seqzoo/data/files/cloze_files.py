@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import torch
 
 from seqzoo.contracts.batch import BLANK, UNKNOWN, Batch
+from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.spec import Codec, DataSpec
 from seqzoo.data.batching.chance import generator_at
 from seqzoo.data.examples import Example, ExampleData, fit
 from seqzoo.data.files.base import SplitFiles
 from seqzoo.data.sources.reading import read_lines
-from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.subwords import SUBWORDS
 from seqzoo.data.text.tokenizing import get_tokenizer
 from seqzoo.data.text.vocabulary import PAD
@@ -50,9 +50,9 @@ class ClozeData(ExampleData):
         return DataSpec(self.kind, size, size)
 
     def _count(self, examples: list[Example]) -> DataSpec:
-        sources, specials = (example.source for example in examples), (PAD, UNK, self.blank)
-        name = self.tokenizer_of_inputs()
-        codec = TextCodec.learn(name, sources, specials, self.min_frequency, self.vocabulary_size)
+        codec = self.learn_inputs((example.source for example in examples), (PAD, UNK, self.blank))
+        if codec.vocabulary.tokens[BLANK : BLANK + 1] != [self.blank]:
+            raise DataError(f"the run of init= has no blank {self.blank} in its vocabulary: give a run of task=cloze")
         return DataSpec(self.kind, codec.size, codec.size, codec, codec)
 
     def encode_target(self, example: Example, codec: Codec, source: list[str]) -> list[int]:

@@ -119,6 +119,9 @@ class ParallelFiles(ExampleFiles, TransductionData):
                 texts = [*sources, *targets]
             return TextCodec.learn(tokenizer, texts, specials, self.min_frequency, self.vocabulary_size)
 
-        inputs = codec(self.source_tokenizer, sources, SOURCE_SPECIALS)
+        if self.origin is None:
+            inputs = codec(self.source_tokenizer, sources, SOURCE_SPECIALS)
+        else:
+            inputs = self.learn_inputs(sources)
         outputs = codec(self.target_tokenizer, targets, TARGET_SPECIALS)
         return DataSpec(self.kind, inputs.size, outputs.size, inputs, outputs)

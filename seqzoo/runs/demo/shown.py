@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from seqzoo.configuration.pretrained import PREFIX, read_card
 from seqzoo.contracts.errors import ConfigError, located
 from seqzoo.network.model import Model
 from seqzoo.runs.demo.replies import read_by, views_of
 from seqzoo.runs.loaded import Loaded
 from seqzoo.runs.loading import load
-from seqzoo.runs.pretrained import PREFIX, read_card
 
 
 @dataclass(frozen=True)

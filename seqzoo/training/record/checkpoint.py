@@ -220,18 +220,38 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
     Raises:
         CheckpointError: the file is damaged, or of another model.
     """
-    with _weights(path) as file:
-        metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    if metadata.pop("crc32", None) != _checksum(tensors):
-        raise CheckpointError(f"{path} is damaged: its checksum does not match its content")
+    tensors, metadata = read_weights(path)
     types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
     for name, tensor in tensors.items():
         if tensor.dtype == torch.float16:
             tensors[name] = tensor.to(types.get(name, tensor.dtype))
     fill(model, tensors, path)
-    del metadata["format"]
     return metadata
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file of `save_weights` by name, as they are stored, and the metadata that it was given.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    with _weights(path) as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    if metadata.pop("crc32", None) != _checksum(tensors):
+        raise CheckpointError(f"{path} is damaged: its checksum does not match its content")
+    del metadata["format"]
+    return tensors, metadata
+
+
+def shapes_of_weights(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors of a file of `save_weights` by name, without reading the tensors.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    with _weights(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a mapping)
 
 
 def check_weights(path: Path, model: nn.Module) -> None:
@@ -240,9 +260,7 @@ def check_weights(path: Path, model: nn.Module) -> None:
     Raises:
         CheckpointError: they are not.
     """
-    with _weights(path) as file:
-        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        _compare(model, {name: tuple(part.get_shape()) for name, part in parts.items()}, path)
+    _compare(model, shapes_of_weights(path), path)
 
 
 @contextmanager

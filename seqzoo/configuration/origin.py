@@ -1,0 +1,70 @@
+"""The run whose encoder and backbone a new training starts from, which the option `init` names.
+
+Nothing here imports torch, so that composing a configuration stays fast; `transfer.py` copies the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqzoo.configuration.pretrained import run_folder
+from seqzoo.contracts.errors import CheckpointError, ConfigError
+from seqzoo.contracts.options import Options, Values, shown
+from seqzoo.training.record.files import SPEC, read_config, read_json
+
+TAKEN = ("encoder", "cell", "backbone")
+"""The components of a run that a new training takes over."""
+OPTIONS_OF_INPUTS = ("characters", "word_places")
+"""The options of the data that say what an encoder of text reads besides the tokens."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A run that a new training starts from.
+
+    Args:
+        name: as the option `init` gives it: a run directory, or `pretrained:NAME`.
+        folder: the run directory.
+        config: its configuration.
+        tokenizer: of its inputs; None: they are not text.
+    """
+
+    name: str
+    folder: Path
+    config: Options
+    tokenizer: str | None
+
+    @property
+    def defaults(self) -> Values:
+        """The options that the new training takes over: whole components, and those of the data by their paths."""
+        values: dict[str, Any] = {group: self.config[group] for group in TAKEN}
+        if self.tokenizer is not None:
+            values |= {f"data.{option}": self.tokenizer for option in ("tokenizer", "source_tokenizer")}
+            data = self.config["data"]
+            values |= {f"data.{option}": data[option] for option in OPTIONS_OF_INPUTS if option in data}
+        return values
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The names of the components that are taken over, by group."""
+        choices: Options = self.config["choices"]
+        return {group: choices[group] for group in TAKEN if group in choices}
+
+
+def read_origin(init: Any) -> Origin:
+    """The run that the option `init` names.
+
+    Raises:
+        ConfigError: it does not name a run, or that run is damaged.
+    """
+    if not isinstance(init, str) or not init:
+        raise ConfigError([f"init is {shown(init)}: it must be a run directory, pretrained:NAME, or null"])
+    try:
+        folder = run_folder(init)
+        config, inputs = read_config(folder), read_json(folder / SPEC).get("inputs")
+    except CheckpointError as error:
+        raise ConfigError([f"init={init} cannot be used: {error}"]) from None
+    name = inputs.get("tokenizer") if isinstance(inputs, dict) else None
+    return Origin(init, folder, config, name.removeprefix("lines:") if isinstance(name, str) else None)
