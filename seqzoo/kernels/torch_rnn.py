@@ -13,15 +13,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from seqzoo.contracts.transforms import autocast_dtype, differentiated
+from seqzoo.contracts.transforms import autocast_dtype, transformed
 
 # its sigmoid is exactly 0 or 1 in every precision, and float16 can represent it
 SATURATION = 1e4
 
 
 def usable(x: Tensor) -> bool:
-    """Whether torch's kernels support the computation: no transformations of `torch.func`, and 16-bit dtypes only on
-    processors with 16-bit arithmetic; oneDNN fails or aborts on others.
+    """Whether torch's kernels support the computation: nothing transforms it or counts its operations, and
+    16-bit dtypes only on processors with 16-bit arithmetic; oneDNN fails or aborts on others.
     """
     device = x.device.type
     dtype = autocast_dtype(device) or x.dtype
@@ -29,7 +29,7 @@ def usable(x: Tensor) -> bool:
         return False
     if device == "cpu" and dtype == torch.float16 and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
         return False
-    return not differentiated()
+    return not transformed()
 
 
 def lstm(

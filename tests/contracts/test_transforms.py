@@ -142,7 +142,21 @@ def test_exported(name: str) -> None:
     assert_close(exported.module()(x)[0], cell.unroll(x)[0])
 
 
-def test_a_counter_of_operations_sees_them_all() -> None:
+@pytest.mark.parametrize("name", CELLS)
+def test_a_counter_of_operations_sees_them_all(name: str) -> None:
+    """As many as of single steps, whatever engine would be the fastest."""
+    _, cell = network(name)
+    x, counts = torch.randn(B, T, INPUT), []
+    for run in (cell.scan, cell.unroll):
+        with FlopCounterMode(display=False) as counter:
+            run(x)
+        counts.append(counter.get_total_flops())
+    assert counts[0] > 0
+    if not seqzoo.cell_info(name).parallel_in_time:
+        assert counts[0] == counts[1]
+
+
+def test_the_operations_of_a_recurrent_layer() -> None:
     """2 H H for each of the products of a step, and as many for the projection."""
     cell = seqzoo.create_cell("elman", INPUT, H, activation="sigmoid")
     with FlopCounterMode(display=False) as counter:
