@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqzoo.configuration import registry
 from seqzoo.contracts.class_index import modules
-from seqzoo.contracts.meta_device import on_meta_device
 
 if TYPE_CHECKING:
     from seqzoo.cells.cell import Cell, CellFactory
@@ -187,6 +186,7 @@ class CellInfo:
 
     def _on_meta(self, input_size: int) -> Cell:
         """The cell on the meta device."""
+        from seqzoo.contracts.meta_device import on_meta_device
 
         with on_meta_device():
             return self._create(input_size, HIDDEN)
