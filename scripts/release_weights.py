@@ -20,8 +20,8 @@ import seqzoo
 from seqzoo.configuration import registry
 from seqzoo.configuration.pretrained import GROUP, LARGEST, PREFIX, WEIGHTS, list_pretrained, read_card
 from seqzoo.contracts.disk import write_text
-from seqzoo.contracts.options import Options, thawed
 from seqzoo.runs.lifecycle import evaluate_run
+from seqzoo.runs.sharing import portable
 from seqzoo.training.record.checkpoint import save_weights
 from seqzoo.training.record.files import BEST, CONFIG, METRICS, SPEC, Metrics, read_config, read_json
 
@@ -46,12 +46,6 @@ def store(run: Path, folder: Path) -> Metrics:
             metrics[split] = {name: score for name, score in scores.items() if name != "report"}
     write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
     return metrics
-
-
-def portable(config: Options) -> Options:
-    """A configuration whose data files are looked for below the folder for all data, wherever the run found them."""
-    files = [{**record, "path": record["name"]} for record in config.get("data_files", [])]
-    return {**thawed(config), "data_files": files}
 
 
 def card_text(metrics: Metrics, weights: Path, summary: str, licence: str, example: str) -> str:
@@ -116,6 +110,18 @@ COMMANDS
 
 `python scripts/release_weights.py RUN_DIR NAME --summary TEXT --licence TEXT` adds a network and writes this page.
 `seqzoo demo` shows all of them in the browser ([DEMO.md](DEMO.md)).
+
+## On the Hugging Face Hub
+
+    pip install 'seqzoo[hub]' && hf auth login
+    seqzoo push RUN_DIR OWNER/NAME --licence cc-by-4.0
+    seqzoo predict hf://OWNER/NAME "some text"
+
+`seqzoo push` uploads `config.json`, `spec.json`, `metrics.json`, `model.safetensors` and a model card with the scores,
+the command and the licence; `--to FOLDER` writes these files without uploading them. Where the run found its data files
+is left out, but options and the command stay as they were given. `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION`,
+stands for a run directory everywhere, as in `seqzoo.load("hf://OWNER/NAME")` and `init=hf://OWNER/NAME`. Nothing in a
+repository is executed.
 """
 
 

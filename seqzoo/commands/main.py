@@ -26,6 +26,7 @@ from seqzoo.commands.ladder import ladder
 from seqzoo.commands.languages import languages
 from seqzoo.commands.list_names import list_names
 from seqzoo.commands.predict import predict
+from seqzoo.commands.push import push
 from seqzoo.commands.search import search
 from seqzoo.commands.train import train
 from seqzoo.contracts.errors import ConfigError, SeqzooError, closest, printable_lines, program
@@ -42,6 +43,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo explain RUN_DIR TEXT [--to DIR]  draw outputs, gates and attention over a text
   seqzoo demo [RUN_DIR ...]               try runs in the browser: text, sound, pictures and music
   seqzoo export RUN_DIR [--to onnx]       write the model as a file of ONNX or torch.export, in whole sequences or steps
+  seqzoo push RUN_DIR OWNER/NAME          upload a run to the Hugging Face Hub, with a model card
   seqzoo compare RUN_DIR ...              compare runs, averaged over seeds; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
   seqzoo ladder [OPTION=VALUE ...]        how many steps back a cell remembers, on four tasks, in about a minute
@@ -65,6 +67,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "explain": explain,
     "demo": demo,
     "export": export,
+    "push": push,
     "compare": compare,
     "diff": diff,
     "ladder": ladder,

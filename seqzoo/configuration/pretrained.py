@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqzoo.configuration import registry
+from seqzoo.configuration.hub import fetched, is_on_hub
 from seqzoo.contracts.errors import CheckpointError, ConfigError
 from seqzoo.contracts.options import check_options
 from seqzoo.training.record.files import BEST, read_bytes
@@ -107,15 +108,20 @@ def read_card(name: str) -> Card:
 
 
 def run_folder(run_dir: str | Path) -> Path:
-    """The run directory that is meant: `pretrained:NAME` is that of a pretrained network, whose checksum is verified.
+    """The run directory that is meant.
+
+    `pretrained:NAME` is that of a pretrained network, whose checksum is verified; `hf://OWNER/NAME` is downloaded from
+    the Hugging Face Hub.
 
     Args:
-        run_dir: a run directory, which need not exist, or `pretrained:NAME`.
+        run_dir: a run directory, which need not exist, `pretrained:NAME`, or `hf://OWNER/NAME`.
 
     Raises:
         ConfigError: there is no pretrained network of this name.
         CheckpointError: its weights are not those that its card describes.
     """
+    if is_on_hub(run_dir):
+        return fetched(run_dir)
     if not str(run_dir).startswith(PREFIX):
         return Path(run_dir)
     card = read_card(str(run_dir).removeprefix(PREFIX))

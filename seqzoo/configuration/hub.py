@@ -1,0 +1,71 @@
+"""Runs on the Hugging Face Hub: `hf://OWNER/NAME` stands for a run directory, as `pretrained:NAME` does.
+
+A repository holds plain data and safetensors only; nothing in it is executed. This module does not import torch.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from seqzoo.contracts.cache import user_cache
+from seqzoo.contracts.errors import CheckpointError, ConfigError, program
+from seqzoo.training.record.files import BEST, CONFIG, METRICS, SPEC
+
+PREFIX = "hf://"
+ADDRESS = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")  # a Path has one slash only
+FILES = {CONFIG: "config.json", SPEC: SPEC, METRICS: METRICS, BEST: "model.safetensors"}
+"""The files of a run directory, and their names in a repository."""
+
+
+def is_on_hub(run_dir: str | Path) -> bool:
+    """Whether a run directory is an address of the Hub."""
+    return str(run_dir).startswith("hf:/")
+
+
+def hub_library() -> Any:
+    """The package huggingface_hub. Raises ConfigError if it is not installed."""
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise ConfigError(
+            [f"the Hugging Face Hub needs huggingface_hub: {program('pip')} install 'seqzoo[hub]'"]
+        ) from None
+    return huggingface_hub
+
+
+def fetched(address: str | Path) -> Path:
+    """The run directory of a repository, downloaded to the user's cache unless it is there.
+
+    Args:
+        address: `hf://OWNER/NAME` or, for a branch, tag or commit, `hf://OWNER/NAME@REVISION`.
+
+    Raises:
+        ConfigError: it is not such an address, or huggingface_hub is not installed.
+        CheckpointError: a file cannot be downloaded.
+    """
+    match = ADDRESS.fullmatch(str(address))
+    if not match:
+        raise ConfigError([f"{address} is not a run on the Hub: write hf://OWNER/NAME, or hf://OWNER/NAME@REVISION"])
+    repository, revision = match.groups()
+    hub = hub_library()
+    try:
+        paths = {
+            name: Path(hub.hf_hub_download(repository, stored, revision=revision)) for name, stored in FILES.items()
+        }
+    except Exception as error:  # of the network, of the Hub, of the disk
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"hf://{repository} cannot be downloaded: {reason}") from error
+    commit = paths[CONFIG].parent.name  # files lie in snapshots/COMMIT
+    folder = user_cache("hub") / repository.replace("/", "--") / commit
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            for name, path in paths.items():
+                (Path(temporary, "run", name)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, Path(temporary, "run", name))
+            Path(temporary, "run").rename(folder)
+    return folder

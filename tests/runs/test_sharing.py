@@ -1,0 +1,82 @@
+"""Runs on the Hugging Face Hub, which a folder stands in for."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+import seqzoo
+from seqzoo.configuration import hub
+from seqzoo.contracts.errors import CheckpointError, ConfigError
+from seqzoo.runs import sharing
+
+RUN = "pretrained:addition_lstm"
+COMMIT = "0123abcd"
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in place of the Hub, with a folder for each repository."""
+    folder = tmp_path / "server"
+
+    class HfApi:
+        def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
+            (folder / repo_id / "snapshots").mkdir(parents=True, exist_ok=exist_ok)
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> None:
+            shutil.copytree(folder_path, folder / repo_id / "snapshots" / COMMIT)
+
+    def download(repo_id: str, filename: str, *, revision: str | None = None) -> str:
+        path = folder / repo_id / "snapshots" / (revision or COMMIT) / filename
+        if not path.exists():
+            raise FileNotFoundError(f"404: {repo_id}")
+        return str(path)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(HfApi=HfApi, hf_hub_download=download))
+    monkeypatch.setattr(hub, "user_cache", lambda kind: tmp_path / "cache" / kind)
+    return folder
+
+
+def test_an_uploaded_run_answers_as_before(server: Path) -> None:
+    assert sharing.push(RUN, "someone/sums", "mit") == "hf://someone/sums"
+    stored = server / "someone/sums/snapshots" / COMMIT
+    assert {path.name for path in stored.iterdir()} == {
+        "README.md", "config.json", "spec.json", "metrics.json", "model.safetensors",
+    }  # fmt: skip
+    there = seqzoo.load("hf://someone/sums").predict(["535+61", "1+1"])
+    assert there == seqzoo.load(RUN).predict(["535+61", "1+1"])
+    assert seqzoo.load(f"hf://someone/sums@{COMMIT}").predict(["2+2"])[0].answer == "4"
+    assert seqzoo.load(Path("hf://someone/sums")).spec.input_size == seqzoo.load(RUN).spec.input_size
+
+
+def test_the_card_has_the_scores_and_metadata(tmp_path: Path, command: Callable) -> None:
+    done = command("push", RUN, "someone/sums", "--licence", "cc-by-4.0", "--to", str(tmp_path / "shared"))
+    assert done.status == 0
+    card = (tmp_path / "shared/README.md").read_text(encoding="utf-8")
+    metadata = yaml.safe_load(card.split("---")[1])
+    assert metadata["license"] == "cc-by-4.0"
+    assert {"seqzoo", "transduction", "lstm"} <= {*metadata["tags"]}
+    assert "| test | exact_match | 0.9996 |" in card
+    assert 'seqzoo.load("hf://someone/sums")' in card
+    assert "seqzoo train" in card
+
+
+def test_what_is_not_there_is_one_sentence(server: Path) -> None:
+    with pytest.raises(CheckpointError, match="hf://someone/else cannot be downloaded: 404: someone/else"):
+        seqzoo.load("hf://someone/else")
+    with pytest.raises(ConfigError, match="hf://someone is not a run on the Hub: write hf://OWNER/NAME"):
+        seqzoo.load("hf://someone")
+    with pytest.raises(ConfigError, match="the repository is 'sums': write OWNER/NAME"):
+        sharing.push(RUN, "sums", "mit")
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ConfigError, match=r"install 'seqzoo\[hub\]'"):
+        seqzoo.load("hf://someone/sums")
