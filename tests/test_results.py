@@ -1,4 +1,4 @@
-"""docs/RESULTS.md agrees with results/*.csv."""
+"""docs/RESULTS.md and the figures of docs/DISTRIBUTED.md agree with results/*.csv."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from seqzoo.analysis.result_tables import add_measurements, read_table
+
 
 @pytest.fixture(scope="module")
 def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
@@ -18,6 +20,20 @@ def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
 
 def test_the_page_is_up_to_date(script: ModuleType) -> None:
     assert script.PAGE.read_text(encoding="utf-8") == script.page(), "run python scripts/record_results.py"
+
+
+def test_the_figures_of_several_processes_are_up_to_date(load_script: Callable[[str], ModuleType]) -> None:
+    script = load_script("benchmark_processes")
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(), "run python scripts/benchmark_processes.py --page"
+
+
+def test_a_measurement_replaces_the_one_before(tmp_path: Path) -> None:
+    table = tmp_path / "beyond.csv"
+    row = {"part": "processes", "metric": "speed", "value": "1", "command": "x", "hardware": "a processor"}
+    add_measurements(table, [row, {**row, "metric": "bytes"}])
+    add_measurements(table, [{**row, "value": "2"}, {**row, "part": "export"}])
+    rows = [(row["part"], row["metric"], row["value"], row["remark"]) for row in read_table(table)]
+    assert rows == [("export", "speed", "1", ""), ("processes", "bytes", "1", ""), ("processes", "speed", "2", "")]
 
 
 def test_a_run_becomes_rows_and_replaces_its_older_ones(script: ModuleType, tmp_path: Path) -> None:

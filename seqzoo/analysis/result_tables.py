@@ -23,3 +23,15 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+MEASURED = ("part", "metric", "value", "command", "seed", "hardware", "commit", "date", "remark")
+"""The columns of results/beyond.csv, which several programs of scripts/ write to."""
+
+
+def add_measurements(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add rows with the columns MEASURED to a table; they replace those of the same part, metric and hardware."""
+    table = {
+        tuple(str(row[name]) for name in ("part", "metric", "hardware")): row for row in [*read_table(path), *rows]
+    }
+    write_table(path, MEASURED, (table[key] for key in sorted(table)))

@@ -30,6 +30,7 @@ from seqzoo.commands.push import push
 from seqzoo.commands.search import search
 from seqzoo.commands.train import train
 from seqzoo.contracts.errors import ConfigError, SeqzooError, closest, printable_lines, program
+from seqzoo.contracts.launcher import rank, started
 from seqzoo.contracts.own_parts import failure_of_own_part
 
 USAGE = """seqzoo: recurrent networks for sequence tasks
@@ -105,6 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if arguments[0] not in COMMANDS:
             raise ConfigError([f"there is no command {arguments[0]!r}{closest(arguments[0], COMMANDS)}"])
+        _refuse_several_processes(arguments)
         COMMANDS[arguments[0]](take_config_dirs(arguments[1:]))
         sys.stdout.flush()
     except SeqzooError as error:
@@ -129,6 +131,21 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _forget_output()
         _fail(SeqzooError(f"the output could not be written: {error.strerror}"))
+
+
+def _refuse_several_processes(arguments: list[str]) -> None:
+    """Raise ConfigError if torchrun started several processes for what a single one does."""
+    command, *rest = arguments
+    flags = [
+        argument for argument in rest if argument.startswith("-") and not argument.startswith(("-cd", "--config-dir"))
+    ]
+    if started() == 1 or (command == "train" and not flags):
+        return
+    if rank() > 0:
+        sys.exit()  # the first process reports it
+    asked = " ".join([f"seqzoo {command}", *flags[:1]])
+    share = f"torchrun started {started()} processes, which share the training of one run"
+    raise ConfigError([f"{share}: start `{asked}` without torchrun"])
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

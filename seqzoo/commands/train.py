@@ -21,16 +21,14 @@ def train(arguments: list[str]) -> None:
         help_options("train", overrides)
         return
     _check_flags(flags)
-    from seqzoo.runs.launch import launch, take_resume, until_stopped
+    from seqzoo.runs.launch import launch, resume_one, take_resume, until_stopped
 
     allow_own_modules(overrides)
     run_dir, rest = take_resume(overrides)
     if run_dir is not None:
         if flags:
             raise ConfigError([f"{flags[0]} cannot be combined with resume=, which continues a single run"])
-        from seqzoo.runs.lifecycle import resume
-
-        until_stopped(lambda: resume(run_dir, rest))
+        until_stopped(lambda: resume_one(run_dir, rest))
         return
     sweep = launch(flags, overrides)
     if sweep is not None:

@@ -10,7 +10,7 @@ length. Tensors are batch first and padded on the right; masks are True at real 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -51,6 +51,30 @@ class Spelling(NamedTuple):
     tokens: Tensor
 
 
+class Part(NamedTuple):
+    """Which rows of a batch a process has, if several processes share it.
+
+    Attributes:
+        rows: the numbers of its rows in the whole batch.
+        owners: the process of each row of the whole batch.
+        steps: number of real steps of the whole batch.
+    """
+
+    rows: list[int]
+    owners: list[int]
+    steps: int
+
+    @classmethod
+    def of(cls, rank: int, owners: list[int], steps: int) -> Part:
+        """The part of a process.
+
+        Args:
+            rank: number of the process.
+            owners, steps: as in the attributes.
+        """
+        return cls([row for row, owner in enumerate(owners) if owner == rank], owners, steps)
+
+
 @dataclass
 class Batch:
     """A batch of sequences, padded on the right.
@@ -83,6 +107,7 @@ class Batch:
         ahead: (B, U, I) inputs of the steps after each row that are known in advance, NaN where they are not, for
             forecasts; None: none are.
         resets, elapsed, parents, grid: as in `Steps`.
+        part: which rows of a larger batch these are, if processes share it; None: the batch is whole.
     """
 
     inputs: Tensor
@@ -103,6 +128,7 @@ class Batch:
     elapsed: Tensor | None = None
     parents: Tensor | None = None
     grid: Tensor | tuple[int, int] | None = None
+    part: Part | None = None
 
     @property
     def steps(self) -> Steps:
@@ -114,6 +140,13 @@ class Batch:
     def size(self) -> int:
         """The number of rows, B."""
         return self.inputs.shape[0]
+
+    @property
+    def whole(self) -> tuple[Tensor, int]:
+        """The numbers of real steps and rows of the batch or, if processes share it, of the whole one."""
+        if self.part is None:
+            return self.lengths.sum(), self.size
+        return torch.tensor(self.part.steps), len(self.part.owners)
 
     @property
     def required_targets(self) -> Tensor:
@@ -143,13 +176,22 @@ class Batch:
         Args:
             rows: maximum number of rows.
         """
-        batch = replace(self, spelling=None).map(lambda tensor: tensor[:rows])
+        return self.take(range(min(rows, self.size)))
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """Some rows of the batch.
+
+        Args:
+            rows: their numbers, perhaps none.
+        """
+        index: slice | list[int] = slice(rows.start, rows.stop) if isinstance(rows, range) else list(rows)
+        batch = replace(self, spelling=None).map(lambda tensor: tensor[index])
         if self.spelling is not None:
-            batch.spelling = self.spelling._replace(tokens=self.spelling.tokens[:rows])
+            batch.spelling = self.spelling._replace(tokens=self.spelling.tokens[index])
         if self.references is not None:
-            batch.references = self.references[:rows]
+            batch.references = [self.references[row] for row in rows]
         if self.tokens is not None:
-            batch.tokens = self.tokens[:rows]
+            batch.tokens = [self.tokens[row] for row in rows]
         return batch
 
     def to(self, device: torch.device) -> Batch:
@@ -184,6 +226,10 @@ class Loss(NamedTuple):
 
     total: Tensor
     count: Tensor  # type: ignore[assignment]
+
+    def on_host(self) -> Loss:
+        """The loss on the CPU, for which a GPU is waited for."""
+        return Loss(self.total.cpu(), self.count.cpu())
 
 
 class Features(NamedTuple):

@@ -39,6 +39,7 @@ class BackpropagationThroughTime(LearningRule):
     """
 
     exact = True
+    sums_over_rows = True
 
     def __init__(self, carry_state: bool = True):
         self.carry_state = carry_state
@@ -57,6 +58,7 @@ class InPieces(LearningRule, ABC):
     """
 
     supports = ("resets",)
+    sums_over_rows = True
 
     def __init__(self, carry_state: bool = True):
         self.carry_state = carry_state

@@ -54,6 +54,8 @@ class LearningRule:
             takes no step, and training ends after one epoch.
         task_needs: the capability (`seqzoo.contracts.capabilities`) that a task must have; None: any task.
         exact: True: the gradients are those of backpropagation, for every model without `misfits`.
+        sums_over_rows: True: the gradients of a batch are the sums of those of its rows, and nothing is kept from batch
+            to batch, so that several processes can share its rows.
         unbiased: True: the gradients are random, and their mean is that of backpropagation.
         crosses_batches: True: where batches continue each other, the gradients reach back to the first of them; False:
             to the beginning of the batch.
@@ -64,6 +66,7 @@ class LearningRule:
     solves: ClassVar[bool] = False
     task_needs: ClassVar[type | None] = None
     exact: bool = False
+    sums_over_rows: ClassVar[bool] = False
     unbiased: ClassVar[bool] = False
     crosses_batches: ClassVar[bool] = False
     supports: Collection[str] = tuple(MEANINGS)

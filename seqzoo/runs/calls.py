@@ -13,8 +13,8 @@ import torch
 from seqzoo.configuration.composing import check_overrides
 from seqzoo.contracts.arguments import MODULES, check_argument, check_folder, checked_list
 from seqzoo.contracts.errors import ConfigError
-from seqzoo.runs.launch import FinishedRun, take_resume, train_one
-from seqzoo.runs.lifecycle import evaluate_run, resume
+from seqzoo.runs.launch import FinishedRun, resume_one, take_resume, train_one
+from seqzoo.runs.lifecycle import evaluate_run
 from seqzoo.training.device import select_device
 from seqzoo.training.interrupt import Stopped
 
@@ -48,7 +48,7 @@ def train(*overrides: str) -> FinishedRun:
         raise ConfigError([f"{flags[0]} is a flag of the command line: seqzoo.train takes options, as in task=tagging"])
     folder, rest = take_resume(overrides)
     try:
-        return train_one(rest) if folder is None else FinishedRun(folder, resume(folder, rest))
+        return train_one(rest) if folder is None else resume_one(folder, rest)
     except Stopped as stopped:
         if stopped.signal_number == signal.SIGINT:
             raise KeyboardInterrupt from stopped

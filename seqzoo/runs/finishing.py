@@ -38,7 +38,7 @@ def finish(run: Run, experiment: Experiment, data: DataModule, session: Session,
     """Score the best weights on all held-out splits, write metrics.json and log a table.
 
     Returns:
-        The content of metrics.json.
+        The content of metrics.json. Processes besides the first one only have scores.
     """
     task, position = session.model.task, session.position
     _load_best_weights(run, data, session)
@@ -46,7 +46,10 @@ def finish(run: Run, experiment: Experiment, data: DataModule, session: Session,
     scores = {}
     for split, report in reports.items():
         with during(lambda split=split: f"while the {split} split was scored"):  # type: ignore[misc]
-            scores[split] = evaluate(session.model, data, split, session.device, session.settings.precision, report)
+            precision, processes = session.settings.precision, session.processes
+            scores[split] = evaluate(session.model, data, split, session.device, precision, report, processes)
+    if not session.processes.first:
+        return {**scores}
     plain_reports = {split: report.to_plain() for split, report in reports.items() if report is not None}
     metrics = {
         "train": {task.training_loss_name: session.last_train_loss},
@@ -77,11 +80,15 @@ def empty_report(model: Model) -> Report | None:
 
 def _load_best_weights(run: Run, data: DataModule, session: Session) -> None:
     """Load the best weights, and fit what is fitted on the validation split."""
-    metadata = load_weights(run.folder / BEST, session.model)
-    with during(lambda: "while the model was calibrated on the validation split"):
-        if calibrate(session.model, data, session.device, session.settings.precision):
-            save_weights(run.folder / BEST, session.model, metadata)
-            run.log("what is fitted after training, such as shares of parts, has been fitted on the validation split")
+    if session.processes.first:
+        metadata = load_weights(run.folder / BEST, session.model)
+        with during(lambda: "while the model was calibrated on the validation split"):
+            if calibrate(session.model, data, session.device, session.settings.precision):
+                save_weights(run.folder / BEST, session.model, metadata)
+                run.log(
+                    "what is fitted after training, such as shares of parts, has been fitted on the validation split"
+                )
+    session.processes.same_weights(session.model)
 
 
 def _about_run(experiment: Experiment, data: DataModule, session: Session, threads: int, cost: Cost) -> Metrics:
@@ -108,6 +115,7 @@ def _about_run(experiment: Experiment, data: DataModule, session: Session, threa
         "device": hardware(session.device),
         "precision": session.settings.precision,
         "threads": threads,
+        **({"processes": session.processes.count} if session.processes.count > 1 else {}),
         "versions": {"seqzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "command": shlex.join(["seqzoo", "train", *composing.config_dir_arguments(), *experiment.overrides]),
         "commit": commit(),

@@ -133,22 +133,71 @@ def train_one(overrides: Sequence[str]) -> FinishedRun:
     """
     from seqzoo.configuration.overrides import examine
     from seqzoo.configuration.recipe import tailored
+    from seqzoo.runs.lifecycle import start_tailored
+    from seqzoo.training.processes import joined, remember, remembered
 
-    experiment, mistakes = examine(*overrides)
-    if experiment is None or mistakes:
-        raise ConfigError(mistakes)
-    completed, choices = tailored(experiment)
-    single = _Single(completed, choices)
-    # the name of the folder tells the backbone that is trained
-    chosen = experiment.choices if experiment.init is None else {}  # those of the run that it starts from are not given
-    names = [
-        f"{group}={name}"
-        for group, name in completed.choices.items()
-        if chosen.get(group) != name and name in registry.names(group)
-    ]
-    _run_single(single, [*overrides, *names])
-    single.check()
-    return single.run
+    with joined() as processes:
+        # a run that torchrun has started before
+        folder = processes.from_first(remembered(overrides) if processes.first else None)
+        if folder is not None and processes.from_first((folder / CONFIG).exists()):
+            return FinishedRun(folder, _resume_or_read(folder, composing.allowances(overrides)))
+        experiment, mistakes = examine(*overrides)
+        if experiment is None or mistakes:
+            raise ConfigError(mistakes)
+        completed, choices = tailored(experiment)
+        if not processes.first:
+            folder = processes.from_first(Path())
+            return FinishedRun(folder, start_tailored(completed, choices, folder))
+
+        def announce(folder: Path) -> None:
+            remember(folder, overrides)
+            processes.from_first(folder)
+
+        single = _Single(completed, choices, announce)
+        # the name of the folder tells the backbone that is trained
+        chosen = (
+            experiment.choices if experiment.init is None else {}
+        )  # those of the run that it starts from are not given
+        names = [
+            f"{group}={name}"
+            for group, name in completed.choices.items()
+            if chosen.get(group) != name and name in registry.names(group)
+        ]
+        _run_single(single, [*overrides, *names])
+        single.check()
+        return single.run
+
+
+def resume_one(folder: Path, overrides: Sequence[str]) -> FinishedRun:
+    """Resume a run.
+
+    Args:
+        folder: the run directory.
+        overrides: of options that may change, as of `lifecycle.resume`.
+
+    Raises:
+        CheckpointError, ConfigError, SeqzooError, Stopped: as of `lifecycle.resume`.
+    """
+    from seqzoo.runs.lifecycle import resume
+    from seqzoo.training.processes import joined, remember, remembered
+
+    key = [f"resume={folder}", *overrides]
+    with joined() as processes:
+        if processes.from_first(processes.first and remembered(key) is not None):
+            return FinishedRun(folder, _resume_or_read(folder, overrides))
+        if processes.first:
+            remember(folder, key)
+        return FinishedRun(folder, resume(folder, list(overrides)))
+
+
+def _resume_or_read(folder: Path, overrides: Sequence[str]) -> Metrics:
+    """Resume a run after a failure that may have occurred after its end; returns the final metrics."""
+    from seqzoo.runs.lifecycle import HasFinished, resume
+
+    try:
+        return resume(folder, list(overrides))
+    except HasFinished:
+        return read_json(folder / METRICS)
 
 
 class _Single:
@@ -157,6 +206,7 @@ class _Single:
     Args:
         experiment: the checked and completed configuration; None: it is composed, checked and completed here.
         choices: of its recipe.
+        announce: is called with the run directory before anything is written.
 
     Attributes:
         run: the finished run, after a successful training.
@@ -166,8 +216,13 @@ class _Single:
     run: FinishedRun
     error: Exception | None = None
 
-    def __init__(self, experiment: Experiment | None, choices: Sequence[Choice] = ()):
-        self.experiment, self.choices = experiment, choices
+    def __init__(
+        self,
+        experiment: Experiment | None,
+        choices: Sequence[Choice] = (),
+        announce: Callable[[Path], None] = lambda folder: None,
+    ):
+        self.experiment, self.choices, self.announce = experiment, choices, announce
 
     def __call__(self, _: Any) -> None:
         from hydra.core.hydra_config import HydraConfig
@@ -178,6 +233,7 @@ class _Single:
         about = HydraConfig.get()
         folder = Path(about.runtime.output_dir)
         try:
+            self.announce(folder)
             if self.experiment is not None:
                 metrics = start_tailored(self.experiment, self.choices, folder)
             else:

@@ -39,6 +39,7 @@ from seqzoo.runs.opening_table import opening_table
 from seqzoo.runs.provenance import group_name, hyperparameters
 from seqzoo.training.adaptation import Adaptation, evaluate_adapting
 from seqzoo.training.device import (
+    available_cores,
     check_precision,
     choose_threads,
     float_type,
@@ -49,11 +50,18 @@ from seqzoo.training.device import (
 from seqzoo.training.evaluation import evaluate, fit_beforehand
 from seqzoo.training.interrupt import Stopped
 from seqzoo.training.loop import fit
+from seqzoo.training.processes import current, misfits
 from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
 from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, Metrics, read_config, read_json
 from seqzoo.training.record.run import Run, format_table
-from seqzoo.training.record.tracking import Ending, Tracker
+from seqzoo.training.record.silent_run import SilentRun
+from seqzoo.training.record.tracking import Ending
 from seqzoo.training.session import Position, Session, check_progress, count_updates, is_over
+
+
+class HasFinished(CheckpointError):
+    """A run that was to be resumed has finished."""
+
 
 LONGEST_PATH = 120
 """Maximum number of characters of a path in a message."""
@@ -94,8 +102,9 @@ def start_tailored(experiment: Experiment, choices: Sequence[Choice], folder: Pa
     with on_meta_device():
         model = build_model(experiment, data.spec)
     model.task.check_start(model, data)
+    _check_processes(experiment, model)
     # errors up to here leave no folder behind
-    with Run.create(folder, experiment.to_plain()) as run:
+    with _run_class().create(folder, experiment.to_plain()) as run:
         return _train(experiment, data, run, None, cost, choices)
 
 
@@ -114,9 +123,20 @@ def resume(folder: Path, overrides: list[str]) -> Metrics:
         CheckpointError: the directory is damaged, or the run has finished.
         ConfigError: an override is invalid, or would change what is learned.
     """
-    run, config = Run.open(folder)
+    run, config = _run_class().open(folder)
     with run:
         return _resume(run, resumed(config, overrides), as_before=not overrides)
+
+
+def _run_class() -> type[Run]:
+    return Run if current().first else SilentRun
+
+
+def _check_processes(experiment: Experiment, model: Model) -> None:
+    """Raise ConfigError if several processes were started that cannot train a model together."""
+    mistakes = misfits(current(), model, build_rule(experiment), experiment.choices, experiment.training.device)
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> Metrics:
@@ -142,6 +162,8 @@ def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> Metrics:
     if checkpoint is not None:
         with continuing(last):
             check_progress(checkpoint)
+    with torch.device("meta"):
+        _check_processes(experiment, build_model(experiment, data.spec))
     if checkpoint is not None and checkpoint["position"]["finished"] and (folder / METRICS).exists():
         position, settings, seconds = (
             Position(**checkpoint["position"]),
@@ -151,7 +173,7 @@ def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> Metrics:
         batches = data.num_batches("train", position.epoch)
         if as_before or is_over(position, settings, seconds, batches):
             later = later_end(position, settings, seconds, batches)
-            raise CheckpointError(
+            raise HasFinished(
                 f"{folder} has finished (update {position.step:,}): to train longer, give a later end, such as {later}"
             )
         checkpoint["position"]["finished"] = False
@@ -197,7 +219,7 @@ def _train(
     choices: Sequence[Choice] = (),
 ) -> Metrics:
     """Prepare model and session, from the initial weights or a checkpoint, and train; returns the final metrics."""
-    settings, rule = experiment.training, build_rule(experiment)
+    settings, rule, processes = experiment.training, build_rule(experiment), current()
     if rule.solves:  # one pass over the data gives the solution
         settings = replace(settings, epochs=1, steps=None)
     device = select_device(settings.device)
@@ -215,12 +237,15 @@ def _train(
         fit_beforehand(model, data)
     threads = _set_threads(settings.threads, model, data, checkpoint)
     total_steps = count_updates(data, settings)
-    session = Session(model, settings, device, total_steps, experiment.budget.seconds, rule, unit=data.unit)
+    seconds = experiment.budget.seconds
+    session = Session(model, settings, device, total_steps, seconds, rule, unit=data.unit, processes=processes)
     if checkpoint is not None:
         with continuing(run.folder / LAST):
             fill(model, checkpoint["model"], run.folder / LAST)
             session.restore(checkpoint)
         run.forget_after(session.position.step)
+    processes.same_weights(model)
+    processes.own_seed(experiment.seed, session.position.step)
     run.log(opening_table(run.folder, experiment, data, session, threads, cost))
     if choices:
         run.log(format_table([("recipe", str(choice)) for choice in choices]))
@@ -233,7 +258,7 @@ def _train_to_the_end(
     """Train a prepared session, and log how the training ended; returns the final metrics."""
     purge_step = session.position.step + 1 if is_resumed else None
     columns = hyperparameters(experiment, cost.parameters)
-    run.tracker = Tracker(run.folder, columns, group_name(experiment), purge_step)
+    run.track(columns, group_name(experiment), purge_step)
     # an interrupted run has no ending, because TensorBoard keeps the first ending that it reads
     ending: Ending | None = None
     try:
@@ -259,13 +284,13 @@ def _train_to_the_end(
             )
         raise
     finally:
-        run.tracker.close(ending)
+        run.end_tracking(ending)
 
 
 def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint: dict[str, Any] | None) -> int:
     """Set the number of threads. A resumed run keeps its number, because it affects the rounding of sums."""
     if threads == "auto" and checkpoint is not None:
-        threads = checkpoint["threads"]
+        threads = checkpoint["threads"] if current().count == 1 else min(checkpoint["threads"], available_cores())
     if threads == "auto":
         threads = choose_threads(model.backbone, data.batch_size)
     torch.set_num_threads(int(threads))

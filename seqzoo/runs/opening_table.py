@@ -34,7 +34,7 @@ def opening_table(
         *_vector_rows(data.spec),
         *_origin_rows(experiment, data),
         *cost_rows(experiment, cost, data.unit),
-        ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}"),
+        ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}{_shared(session)}"),
         *([] if experiment.learning == BPTT else [("learning", experiment.choices["learning"])]),
         ("training", _planned_end(session)),
         ("folder", str(folder)),
@@ -83,6 +83,12 @@ def _origin_rows(experiment: Experiment, data: DataModule) -> list[tuple[str, st
     if data.origin is not None and data.spec.inputs is not None:
         taken += f"; {data.spec.input_size - data.origin.input_size:,} new {data.spec.inputs.unit}"
     return [("init", taken)]
+
+
+def _shared(session: Session) -> str:
+    """The number of processes that train together, if there are several."""
+    count = session.processes.count
+    return f" in each of {count} processes" if count > 1 else ""
 
 
 def _planned_end(session: Session) -> str:

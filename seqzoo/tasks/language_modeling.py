@@ -158,13 +158,13 @@ class LanguageModeling(WritingTask):
         """The regularization terms times the number of targets. raw, dropped: features before and after dropout,
         (B, T, O), zero at padded steps.
         """
-        count = batch.lengths.sum()
+        count, rows = batch.whole
         activation = dropped.float().square().sum()
         change = (raw[:, 1:] - raw[:, :-1]).float().square()
         if batch.padded:
             change = change * mask(batch.lengths - 1, change.shape[1])[..., None]
         # the mean is over pairs of consecutive steps; a row of T steps has T - 1 pairs
-        pairs = (count - batch.size).clamp(min=1)
+        pairs = (count - rows).clamp(min=1)
         return (self.alpha * activation + self.beta * change.sum() * (count / pairs)) / raw.shape[-1]
 
     def further_losses(self, scores: Tensor, batch: Batch) -> dict[str, Loss]:

@@ -20,10 +20,16 @@ class Stopped(Exception):
 
 
 class StopSignals:
-    """A context that stores the first signal in `received`. A second signal has its usual effect."""
+    """A context that stores the first signal. A second signal has its usual effect.
+
+    Attributes:
+        received: the signal; None: none so far.
+        agreed: that which any of the processes of a training had received after the last update.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self.agreed: int | None = None
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> StopSignals:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-import torch
 from torch import Tensor
 
 from seqzoo.contracts.batch import Batch
@@ -16,6 +15,7 @@ from seqzoo.network import results
 from seqzoo.training.diagnostics import Diagnostics
 from seqzoo.training.interrupt import Stopped, StopSignals
 from seqzoo.training.prefetch import on_device
+from seqzoo.training.processes import Division
 from seqzoo.training.record.profiling import profiled
 from seqzoo.training.record.run import Run
 from seqzoo.training.session import Position, Session, is_over
@@ -38,8 +38,8 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
         TrainingError: the loss or its gradient is not finite.
     """
     position, settings = session.position, session.settings
-    watch = Stopwatch(position, session.device)
-    saved = watch.seconds
+    watch = Stopwatch(position, session.device, session.processes)
+    saved = position.seconds
     diagnostics = Diagnostics(settings.diagnostics)
     with (
         StopSignals() as stop,
@@ -51,10 +51,11 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
             batches = results.checked(data, "num_batches", data.num_batches("train", position.epoch))
             rest = results.batches_of(data, data.batches("train", position.epoch, position.batch))
             groups = in_groups(rest, settings.accumulate)
-            for group, steps in on_device(groups, session.device):
+            share = Division(session.processes, data.stateful, session.part)
+            for group, steps in on_device(groups, session.device, share):
                 with during(lambda: f"in update {position.step + 1:,}"):
                     norm = update(session, group, data.stateful)
-                position.advance(len(group), steps, watch.lap())
+                position.advance(len(group), steps, watch.lap(stop))
                 bar.update()
                 profile_update()
                 position.finished = is_over(position, settings, session.seconds, batches)
@@ -65,18 +66,18 @@ def fit(session: Session, data: DataModule, run: Run) -> None:
                     session.check_finite()
                     with during(lambda: f"in the validation after update {position.step:,}"):
                         validate(session, data, run, diagnostics)
-                    watch.lap()
+                    watch.lap(stop)
                     run.save(session)
-                    saved = watch.seconds
-                elif stop.received or watch.seconds - saved > settings.save_every:
+                    saved = position.seconds
+                elif stop.agreed or position.seconds - saved > settings.save_every:
                     session.check_finite()
                     run.save(session)
-                    saved = watch.seconds
-                if stop.received:
-                    raise Stopped(stop.received)
+                    saved = position.seconds
+                if stop.agreed:
+                    raise Stopped(stop.agreed)
                 if position.finished:
                     return
-            position.epoch, position.batch, session.state = position.epoch + 1, 0, None
+            position.epoch, position.batch, session.state, session.part = position.epoch + 1, 0, None, None
 
 
 def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
@@ -84,7 +85,7 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
 
     Args:
         session: the training.
-        group: the batches whose gradients are accumulated, on the device.
+        group: the batches whose gradients are accumulated, on the device; of each the rows of this process.
         stateful: whether batches continue each other.
 
     Returns:
@@ -95,12 +96,14 @@ def update(session: Session, group: list[Batch], stateful: bool) -> Tensor:
     session.add_data(group)
     totals, counts = [], []
     for batch in group:
-        result = session.rule.gradients(session.objective, batch, session.state)
-        loss, state = checked_result(session.rule, result)
-        session.state = state if stateful else None
-        totals.append(loss.total.detach())
-        counts.append(loss.count)
-    total, count = torch.stack(totals).sum(), torch.stack(counts).sum()
+        state = None
+        if batch.size:  # a small batch may have no row for each process
+            result = session.rule.gradients(session.objective, batch, session.state)
+            loss, state = checked_result(session.rule, result)
+            totals.append(loss.total.detach())
+            counts.append(loss.count)
+        session.state, session.part = (state, batch.part) if stateful else (None, None)
+    total, count = session.processes.sum_gradients(model, totals, counts)
     norm = total.new_zeros(()) if session.rule.solves else optimizer_step(session, group, count)
     session.averaging.after_update(session.progress)
     session.add_loss(total, count, norm)

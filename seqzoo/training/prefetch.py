@@ -6,7 +6,7 @@ One thread is sufficient, because a batch is sliced from tensors that were encod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -18,22 +18,29 @@ from seqzoo.contracts.batch import Batch
 Item = TypeVar("Item")
 
 
-def on_device(groups: Iterable[list[Batch]], device: torch.device) -> Iterator[tuple[list[Batch], int]]:
+def on_device(
+    groups: Iterable[list[Batch]], device: torch.device, share: Callable[[Batch], Batch] = lambda batch: batch
+) -> Iterator[tuple[list[Batch], int]]:
     """Move groups of batches to the device. On a GPU, the next group is copied from pinned memory while one is used.
 
+    Args:
+        groups: of whole batches.
+        device: where they go.
+        share: the rows of a batch that this process computes.
+
     Returns:
-        Each group, and its number of real steps.
+        Each group, and its number of real steps before it was shared.
     """
     if device.type != "cuda":
         for group in groups:
-            yield [batch.to(device) for batch in group], _real_steps(group)
+            yield [share(batch).to(device) for batch in group], _real_steps(group)
         return
     stream = torch.cuda.Stream(device)
 
     def copied() -> Iterator[tuple[list[Batch], int, torch.cuda.Event | torch.Event]]:
         for group in groups:
             with torch.cuda.stream(stream):
-                arriving = [batch.map(torch.Tensor.pin_memory).to(device) for batch in group]
+                arriving = [share(batch).map(torch.Tensor.pin_memory).to(device) for batch in group]
             yield arriving, _real_steps(group), stream.record_event()
 
     for group, steps, arrived in ahead(copied()):

@@ -11,7 +11,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from seqzoo.contracts.batch import Batch, State
+from seqzoo.contracts.batch import Batch, Part, State
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import TrainingError
 from seqzoo.contracts.options import check_options
@@ -24,6 +24,7 @@ from seqzoo.training.averaging import Averaging
 from seqzoo.training.device import autocast
 from seqzoo.training.fine_tuning import Unfreezing, freeze_for_good
 from seqzoo.training.optimizer import Schedule, build_optimizer, restore_optimizer
+from seqzoo.training.processes import ALONE, Processes
 from seqzoo.training.record.checkpoint import check_form, mapping, unstorable
 from seqzoo.training.recurrent_weights import RecurrentWeights
 from seqzoo.training.settings import Training, out_of_range
@@ -121,6 +122,8 @@ class Session:
         state: the recurrent state that the next batch continues from; None: the initial state.
         last_train_loss: the last mean training loss that was logged.
         unit: `DataModule.unit`, in which messages give the speed.
+        processes: that train together.
+        part: which rows of a batch `state` has, if processes share them.
 
     Attributes:
         running_total, running_count: loss and number of targets since the last log. Like the next two, they stay on the
@@ -140,6 +143,8 @@ class Session:
     state: State | None = None
     last_train_loss: float = float("nan")
     unit: str = "token"
+    processes: Processes = ALONE
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         self.model.to(self.device)
@@ -210,9 +215,11 @@ class Session:
         bad = int(self.bad_step)
         if bad < 0:
             return
-        damaged = [
-            name for name, step in (("inputs", self.bad_inputs), ("targets", self.bad_targets)) if 0 <= int(step) <= bad
-        ]
+        # the first update in any process; -1, none, becomes the last one
+        never = float(self.position.step + 1)
+        firsts = [-(float(step) if step >= 0 else never) for step in (self.bad_inputs, self.bad_targets)]
+        bad_parts = zip(("inputs", "targets"), self.processes.largest(*firsts), strict=True)
+        damaged = [name for name, step in bad_parts if -step <= bad]
         if damaged:
             raise TrainingError(
                 f"the {' and '.join(damaged)} of update {bad} hold NaN or infinity (epoch {self.position.epoch}, at or "
@@ -242,7 +249,7 @@ class Session:
             "scaler": self.scaler.state_dict(),
             "schedule": {"factor": self.schedule.factor, "waited": self.schedule.waited},
             "position": asdict(self.position),
-            "state": self.state,
+            "state": self.processes.whole(self.state, self.part, self.model.backbone.initial_state),
             "rule": _checked_content(self.rule),
             "running": [self.running_total, self.running_count],
             "last_train_loss": self.last_train_loss,
@@ -276,7 +283,7 @@ class Session:
             self.scaler.load_state_dict(content["scaler"])
         self.schedule.factor = content["schedule"]["factor"]
         self.schedule.waited = content["schedule"]["waited"]
-        self.state = self._restored_state(content["state"])
+        self.state, self.part = self.processes.part_of(self._restored_state(content["state"]))
         self.rule.restore(mapping({"rule": {}, **content}, "rule"))  # older checkpoints have none
         running = [tensor.detach().to(self.device) for tensor in content["running"]]
         self.running_total, self.running_count = running

@@ -19,7 +19,7 @@ def validate(session: Session, data: DataModule, run: Run, diagnostics: Diagnost
         run.log(remark_without_gradient([*session.without_gradient]))
         session.without_gradient = {}
     with session.averaging.applied():
-        scores = evaluate(model, data, "validation", session.device, settings.precision)
+        scores = evaluate(model, data, "validation", session.device, settings.precision, processes=session.processes)
         first = model.task.metrics()[0]
         score = scores[first.name] if first.higher_is_better else -scores[first.name]
         # ties are broken by the loss; NaN is worse than any number
@@ -30,9 +30,10 @@ def validate(session: Session, data: DataModule, run: Run, diagnostics: Diagnost
             position.best, position.best_step = rank, position.step
             # saved before the checkpoint that refers to them; otherwise an interruption in between would lose them
             run.save_best(session, {name: str(value) for name, value in scores.items()})
-        examples = decoded_examples(model, data, "validation", session.device, settings.examples)
-        run.log_validation(session, scores, examples, improved)
-        diagnostics.look(session, data, run, examples)
+        if session.processes.first:
+            examples = decoded_examples(model, data, "validation", session.device, settings.examples)
+            run.log_validation(session, scores, examples, improved)
+            diagnostics.look(session, data, run, examples)
     session.schedule.after_validation(improved)
     if session.averaging.after_validation(rank):
         run.log(f"weights are averaged from update {position.step:,}")

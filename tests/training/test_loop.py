@@ -468,5 +468,5 @@ def test_cpu_time_of_other_programs_does_not_count_towards_the_budget(device: st
     monkeypatch.setattr(stopwatch.time, "monotonic", lambda: next(wall))
     monkeypatch.setattr(stopwatch.time, "process_time", lambda: next(worked))
     position = Position()
-    assert stopwatch.Stopwatch(position, torch.device(device)).lap() == counted
+    assert stopwatch.Stopwatch(position, torch.device(device)).lap(loop.StopSignals()) == counted
     assert (position.seconds, position.cpu_seconds) == (10.0, 4.0)

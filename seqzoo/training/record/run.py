@@ -9,11 +9,11 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import OmegaConf
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ from seqzoo.training.record.files import (
     read_curves,
     write_text,
 )
-from seqzoo.training.record.tracking import Tracker
+from seqzoo.training.record.tracking import Ending, Hyperparameter, Tracker
 from seqzoo.training.session import Session
 
 SHOWN_CLASSES = 20
@@ -73,9 +73,11 @@ class Run:
 
     Attributes:
         tracker: writes TensorBoard events; set when the training begins.
+        shown: whether the terminal has a progress bar.
     """
 
     tracker: Tracker
+    shown: ClassVar[bool] = True
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -93,6 +95,14 @@ class Run:
     def close(self) -> None:
         """Let other processes use the directory."""
         self._claim.close()
+
+    def track(self, hyperparameters: Mapping[str, Hyperparameter], group: str, purge_step: int | None) -> None:
+        """Begin to write TensorBoard events; arguments as of `Tracker`."""
+        self.tracker = Tracker(self.folder, hyperparameters, group, purge_step)
+
+    def end_tracking(self, ending: Ending | None) -> None:
+        """End the TensorBoard events; None: the run may be resumed."""
+        self.tracker.close(ending)
 
     @classmethod
     def create(cls, folder: Path, config: Options) -> Run:
@@ -172,7 +182,7 @@ class Run:
             desc="training",
             unit="update",
             dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
+            disable=not self.shown or not sys.stderr.isatty(),
         ) as self._bar:
             yield self._bar
         self._bar = None
@@ -302,7 +312,7 @@ def format_seconds(seconds: float) -> str:
 
 def format_speed(session: Session) -> str:
     """Tokens or steps of inputs per second; on a CPU, per second of CPU time."""
-    clock = "CPU second" if session.device.type == "cpu" else "second"
+    clock = "CPU second" if session.device.type == "cpu" and session.processes.count == 1 else "second"
     return f"{session.tokens_per_second:,.0f} {session.unit}s per {clock}"
 
 
