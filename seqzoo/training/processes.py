@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -268,7 +270,7 @@ def joined() -> Iterator[Processes]:
     if cuda:
         torch.cuda.set_device(_own_gpu())
     with _collective():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=LONGEST_WAIT)
+        _meet("cpu:gloo,cuda:nccl" if cuda else "gloo")
     processes = current()
     try:
         yield processes
@@ -280,6 +282,37 @@ def joined() -> Iterator[Processes]:
     finally:
         with suppress(Exception):  # a process that ended may leave nothing to close
             dist.destroy_process_group()
+
+
+def _meet(backend: str) -> None:
+    """Connect the processes.
+
+    torchrun keeps the values of processes that it has stopped, with addresses where nobody answers any more. The first
+    process therefore chooses a new name to put before all values, and repeats it until the others have read it.
+    """
+    if not launcher.restarts():
+        dist.init_process_group(backend, timeout=LONGEST_WAIT)
+        return
+    rank, count, own = launcher.rank(), launcher.started(), secrets.token_hex(8)
+    store = dist.TCPStore(
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=LONGEST_WAIT, wait_for_workers=False
+    )
+    name, met = own, False
+    if rank > 0:
+        store.set(f"seqzoo/here/{rank}", own)
+    while not met:
+        if rank == 0:
+            others = [store.get(f"seqzoo/here/{other}").decode() for other in range(1, count)]
+            store.set("seqzoo/meeting", " ".join([name, *others]))
+            met = store.check([f"seqzoo/met/{name}/{other}" for other in range(1, count)])
+        else:
+            name, *others = store.get("seqzoo/meeting").decode().split()
+            met = own in others
+        time.sleep(0 if met else 0.02)
+    store.set(f"seqzoo/met/{name}/{rank}", "")
+    dist.init_process_group(
+        backend, store=dist.PrefixStore(name, store), rank=rank, world_size=count, timeout=LONGEST_WAIT
+    )
 
 
 def _own_gpu() -> int:

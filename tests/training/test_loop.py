@@ -304,7 +304,7 @@ def test_the_weights_of_the_best_validation_are_kept(
     given = iter([{metric: score, "loss_nats": loss} for score, loss in zip(scores, losses, strict=True)])
     at_update: dict[int, dict[str, torch.Tensor]] = {}
 
-    def evaluate(model: torch.nn.Module, *_: object) -> dict[str, float]:
+    def evaluate(model: torch.nn.Module, *_: object, **__: object) -> dict[str, float]:
         at_update[10 * len(at_update) + 10] = {name: value.clone() for name, value in model.state_dict().items()}
         return next(given)
 
