@@ -18,7 +18,7 @@ Commands = Mapping[str, Callable[[list[str]], None]]
 
 WITH_OPTIONS = ("train", "check", "baseline", "search", "ladder", "languages", "gradients")
 """Commands whose arguments are options of a configuration."""
-WITH_RUNS = ("evaluate", "predict", "explain", "demo", "export", "push", "compare", "diff")
+WITH_RUNS = ("evaluate", "predict", "explain", "demo", "serve", "export", "push", "compare", "diff")
 """Commands whose arguments are run directories."""
 RUNS_DEPTH = 4
 """Maximum depth of folders in which runs are looked for."""

@@ -28,6 +28,7 @@ from seqzoo.commands.list_names import list_names
 from seqzoo.commands.predict import predict
 from seqzoo.commands.push import push
 from seqzoo.commands.search import search
+from seqzoo.commands.serve import serve
 from seqzoo.commands.train import train
 from seqzoo.contracts.errors import ConfigError, SeqzooError, closest, printable_lines, program
 from seqzoo.contracts.launcher import rank, started
@@ -45,6 +46,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
   seqzoo demo [RUN_DIR ...]               try runs in the browser: text, sound, pictures and music
   seqzoo export RUN_DIR [--to onnx]       write the model as a file of ONNX or torch.export, in whole sequences or steps
   seqzoo push RUN_DIR OWNER/NAME          upload a run to the Hugging Face Hub, with a model card
+  seqzoo serve RUN_DIR ...                answer HTTP requests with runs: predictions, streams, metrics
   seqzoo compare RUN_DIR ...              compare runs, averaged over seeds; --html writes a page with plots
   seqzoo diff RUN_DIR RUN_DIR             the options in which two runs differ
   seqzoo ladder [OPTION=VALUE ...]        how many steps back a cell remembers, on four tasks, in about a minute
@@ -69,6 +71,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "demo": demo,
     "export": export,
     "push": push,
+    "serve": serve,
     "compare": compare,
     "diff": diff,
     "ladder": ladder,
