@@ -263,6 +263,9 @@ def check_rule(experiment: Experiment, model: Model, data: DataModule) -> list[s
         parts["fitting_tasks"] = task_names.having(rule.task_needs)
     mistakes = unsupported(data.structure, rule, name)
     mistakes += [f"{name} {reason.format(**parts)}" for reason in rule.misfits(model)]
+    if rule.follows_weights and experiment.training.freeze != "none":
+        freeze = f"training.freeze={experiment.training.freeze}"
+        mistakes.append(f"{name} follows the weights of encoder and backbone, and {freeze} freezes them: leave it out")
     if mistakes or next(model.parameters()).is_meta:
         return mistakes
     rows, memory = data.batch_size, _machine_memory(experiment.training)

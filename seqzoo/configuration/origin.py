@@ -5,6 +5,7 @@ Nothing here imports torch, so that composing a configuration stays fast; `trans
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from seqzoo.configuration.pretrained import run_folder
 from seqzoo.contracts.errors import CheckpointError, ConfigError
 from seqzoo.contracts.options import Options, Values, shown
-from seqzoo.training.record.files import SPEC, read_config, read_json
+from seqzoo.training.record.files import CONFIG, SPEC, read_config, read_json
 
 TAKEN = ("encoder", "cell", "backbone")
 """The components of a run that a new training takes over."""
@@ -57,7 +58,7 @@ def read_origin(init: Any) -> Origin:
     """The run that the option `init` names.
 
     Raises:
-        ConfigError: it does not name a run, or that run is damaged.
+        ConfigError: it does not name a run, or that run is damaged, or has expressions in place of values.
     """
     if not isinstance(init, str) or not init:
         raise ConfigError([f"init is {shown(init)}: it must be a run directory, pretrained:NAME, or null"])
@@ -67,4 +68,17 @@ def read_origin(init: Any) -> Origin:
     except CheckpointError as error:
         raise ConfigError([f"init={init} cannot be used: {error}"]) from None
     name = inputs.get("tokenizer") if isinstance(inputs, dict) else None
-    return Origin(init, folder, config, name.removeprefix("lines:") if isinstance(name, str) else None)
+    origin = Origin(init, folder, config, name.removeprefix("lines:") if isinstance(name, str) else None)
+    expression = _expression_in(origin.defaults)
+    if expression is not None:
+        raise ConfigError([f"init={init} cannot be used: its {CONFIG} has {shown(expression)} in place of a value"])
+    return origin
+
+
+def _expression_in(values: Any) -> str | None:
+    """A text that composing would replace by something else, such as an environment variable; None: there is none."""
+    if isinstance(values, Mapping):
+        values = list(values.values())
+    if isinstance(values, list):
+        return next(filter(None, map(_expression_in, values)), None)
+    return values if isinstance(values, str) and ("${" in values or values == "???") else None

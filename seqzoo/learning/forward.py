@@ -45,6 +45,7 @@ class ForwardRule(LearningRule, ABC):
     """
 
     crosses_batches = True
+    follows_weights = True
     supports = ("resets",)
     recurrent: ClassVar[bool] = True
 

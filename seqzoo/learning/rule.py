@@ -59,6 +59,8 @@ class LearningRule:
         unbiased: True: the gradients are random, and their mean is that of backpropagation.
         crosses_batches: True: where batches continue each other, the gradients reach back to the first of them; False:
             to the beginning of the batch.
+        follows_weights: True: the rule follows how states depend on the weights that are trained in the first update,
+            so that none may be frozen then and trained later (`training.freeze`).
         supports: the fields of `Steps` besides lengths that the gradients follow; a rule that goes over the steps
             itself names those that it passes on.
     """
@@ -69,6 +71,7 @@ class LearningRule:
     sums_over_rows: ClassVar[bool] = False
     unbiased: ClassVar[bool] = False
     crosses_batches: ClassVar[bool] = False
+    follows_weights: ClassVar[bool] = False
     supports: Collection[str] = tuple(MEANINGS)
 
     def misfits(self, model: Model) -> list[str]:

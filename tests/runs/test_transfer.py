@@ -119,6 +119,10 @@ CONTRADICTIONS = [
     (("init=pretrained:gone",), "there is no pretrained network named 'gone'"),
     (("init=nowhere",), "init=nowhere cannot be used: nowhere is not a run directory"),
     (("init=7",), "init is 7: it must be a run directory"),
+    (
+        ("encoder.dropout=0", "backbone.dropout=0", "training.freeze=gradual", "learning=rtrl"),
+        "learning=rtrl follows the weights .* freezes them: leave it out",
+    ),
     (("init=null", "training.freeze=body"), "training.freeze=body keeps weights as they are"),
 ]  # fmt: skip
 
@@ -130,6 +134,20 @@ def test_what_cannot_be_taken_over_is_said_before_data_are_read(
     _, mistakes = examine("task=classification", f"init={language_model}", *given)
     [mistake] = mistakes
     assert re.search(message, mistake)
+
+
+def test_expressions_in_a_run_are_not_evaluated(
+    language_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "secret")
+    copy = tmp_path / "copy"
+    shutil.copytree(language_model, copy)
+    config = yaml.safe_load((copy / CONFIG).read_text(encoding="utf-8"))
+    config["encoder"]["dropout"] = "${oc.env:TOKEN}"
+    (copy / CONFIG).write_text(yaml.safe_dump(config), encoding="utf-8")
+    _, [mistake] = examine("task=classification", f"init={copy}")
+    assert re.search(r"its config.yaml has .*\$\{oc.env:TOKEN\}", mistake)
+    assert "secret" not in mistake
 
 
 def test_options_that_change_no_shape_may_be_given(language_model: Path) -> None:
