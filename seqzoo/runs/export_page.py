@@ -30,7 +30,9 @@ def example(spec: DataSpec, form: str | None, to: str) -> str:
     body = _search(spec, to) if form is None else _steps(spec, to) if form == "step" else _sequence(spec, to)
     modules = ["import json"] * ("json." in body) + ["import re"] * ("re.findall" in body) + ["import sys"]
     libraries = ["import numpy"] + (["import onnxruntime"] if to == "onnx" else ["import torch"])
-    libraries += ["from PIL import Image"] * ("Image." in body) + ["import tokenizers"] * ("tokenizers." in body)
+    libraries += ["from PIL import Image, ImageOps"] * ("Image." in body) + ["import tokenizers"] * (
+        "tokenizers." in body
+    )
     head = [f"# {call_of(spec)}", *modules, "from pathlib import Path", "", *libraries]
     return "\n".join([*head, "", "here = Path(__file__).parent", "", ""]) + body
 
@@ -101,7 +103,8 @@ def _read(spec: DataSpec) -> str:
     if spec.picture is not None:
         mode, (_, height, width) = ("L" if spec.picture[0] == 1 else "RGB"), spec.picture
         return dedent(f"""\
-            pixels = numpy.asarray(Image.open(text).convert("{mode}").resize(({width}, {height})), numpy.float32) / 255
+            picture = ImageOps.exif_transpose(Image.open(text)).convert("{mode}")
+            pixels = numpy.asarray(ImageOps.fit(picture, ({width}, {height})), numpy.float32) / 255
             inputs = numpy.atleast_3d(pixels).transpose(2, 0, 1)[None]
             """)
     if isinstance(spec.inputs, TextCodec):

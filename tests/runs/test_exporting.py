@@ -11,13 +11,16 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from PIL import ExifTags, Image
 from torch import nn
 
 import seqzoo
 from seqzoo.contracts.errors import ConfigError, SeqzooError
 from seqzoo.contracts.state import flatten
+from seqzoo.data.sources.pictures import read_picture
 from seqzoo.network.model import Model
 from seqzoo.runs import exporting
+from seqzoo.runs.export_page import example
 from seqzoo.runs.exporting import write_export
 from seqzoo.runs.loaded import Loaded
 from tests.contracts.test_tasks import LABELS, SOURCE, build, spec_of
@@ -55,6 +58,20 @@ def test_a_search_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:
     paths = write_export(loaded.model, loaded.spec, "onnx", None, tmp_path / "sums")
     assert [path.name for path in paths] == ["encoder.onnx", "decoder.onnx"]
     assert answers(tmp_path / "sums", *sums) == [prediction.answer for prediction in loaded.predict(sums)]
+
+
+def test_the_program_reads_a_picture_as_seqzoo_does(tmp_path: Path) -> None:
+    """The central square, turned by its Exif orientation."""
+    noise = numpy.random.default_rng(0).integers(0, 256, (30, 50, 3), numpy.uint8)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    path, spec = str(tmp_path / "picture.png"), spec_of("captioning")
+    Image.fromarray(noise).save(path, exif=exif)
+    program = example(spec, None, "onnx")
+    lines = program[program.index("picture = ") : program.index("score, tokens")].splitlines()
+    names: dict[str, Any] = {"text": path}
+    exec("import numpy\nfrom PIL import Image, ImageOps\n" + "\n".join(map(str.strip, lines)), names)
+    assert numpy.array_equal(names["inputs"][0], read_picture(path, spec.picture[1]).float() / 255)
 
 
 @pytest.mark.slow
