@@ -124,10 +124,12 @@ def test_options_stay_within_limits() -> None:
     assert changed.model.task.search.beam_size == 1  # tokens are drawn
     for name, weight in addition.model.state_dict().items():
         torch.testing.assert_close(changed.model.state_dict()[name], weight)
-    with pytest.raises(DataError, match="length is 100000: choose one of 1 to 1000"):
+    with pytest.raises(DataError, match="length is 100000: choose a number from 1 to 1000"):
         adjusted(addition, [0, 100_000, 1])
     with pytest.raises(DataError, match="the text has 2,001 characters: write at most 2,000"):
         Reply(addition, "1" * 2001)
+    with pytest.raises(DataError, match="answers is 6: choose a number from 1 to 5"):
+        Reply(addition, "1+1", count=6)
     with pytest.raises(DataError, match="the input is empty: write a text"):
         contents(Reply(addition, "  "))
 

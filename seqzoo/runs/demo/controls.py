@@ -52,8 +52,9 @@ class Control(NamedTuple):
                 return self.choices[value]
         elif isinstance(value, int | float) and self.lowest <= value <= self.highest:
             return value if self.step < 1 else int(value)
-        allowed = f"{self.lowest:g} to {self.highest:g}" if self.choices is None else ", ".join(self.choices)
-        raise DataError(f"{self.label} is {value!r}: choose one of {allowed}")
+        a_number = f"a number from {self.lowest:g} to {self.highest:g}"
+        allowed = a_number if self.choices is None else f"one of {', '.join(self.choices)}"
+        raise DataError(f"{self.label} is {value!r}: choose {allowed}")
 
 
 CONTROLS = (

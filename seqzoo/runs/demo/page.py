@@ -21,11 +21,10 @@ from seqzoo.contracts.errors import SeqzooError
 from seqzoo.inspection.fonts import missing_characters_reported
 from seqzoo.runs.demo.comparing import LONGEST_READ, read_by_each, while_reading
 from seqzoo.runs.demo.controls import Control, adjusted, controls_of
-from seqzoo.runs.demo.replies import LONGEST_TEXT, Reads, Reply, View, read_by, several_answers, views_of
+from seqzoo.runs.demo.replies import LONGEST_TEXT, MOST_ANSWERS, Reads, Reply, View, read_by, several_answers, views_of
 from seqzoo.runs.demo.shown import Shown
 
 TITLE = "seqzoo demo"
-MOST_ANSWERS = 5
 MOST_PIXELS = 4000
 """Maximum width and height of a picture."""
 HARMONISE = "harmonise the melody"

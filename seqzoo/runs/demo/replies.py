@@ -28,6 +28,8 @@ from seqzoo.runs.loaded import EMPTY, Loaded
 
 LONGEST_TEXT, LONGEST_SOUND, LONGEST_MUSIC = 2000, 30, 512
 """Maximum number of characters of a text, of seconds of a recording, and of steps of a piece that is given."""
+MOST_ANSWERS = 5
+"""Maximum number of answers to one input."""
 MOST_CLASSES = 10
 """Maximum number of classes whose probabilities are shown."""
 OUTSIDE = "O"
@@ -70,12 +72,12 @@ class Reply:
         loaded: the run.
         text: the input of a model of texts, numbers or chords.
         file: the input as a file that was uploaded; None: the text is the input.
-        count: number of answers.
+        count: number of answers, 1 to MOST_ANSWERS.
         harmonise: write voices below the melody, where the task writes music.
         seed: random seed of sampling.
 
     Raises:
-        DataError: the input is empty or too long.
+        DataError: the input is empty or too long, or too many answers are asked for.
     """
 
     loaded: Loaded
@@ -92,6 +94,8 @@ class Reply:
             raise DataError(f"the input is empty: {MISSING[form]}")
         if len(self.text) > LONGEST_TEXT:
             raise DataError(f"the text has {len(self.text):,} characters: write at most {LONGEST_TEXT:,}")
+        if not 1 <= self.count <= MOST_ANSWERS:
+            raise DataError(f"answers is {self.count}: choose a number from 1 to {MOST_ANSWERS}")
         if form == "sound":
             seconds = (header := read_header(self.given)).samples / header.rate
             if seconds > LONGEST_SOUND:
