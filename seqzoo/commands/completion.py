@@ -100,11 +100,18 @@ def candidates(line: str, commands: Commands) -> list[str]:
     elif command == "info":
         possible = [*registry.names("cell"), *_pretrained()] if not given else []
     elif command == "data":
-        fetched = [name for name in registry.names("data") if registry.file_content("data", name).get("source")]
-        possible = fetched if given == ["fetch"] else ["fetch"] if not given else []
+        fetched = filter(_is_fetched, registry.names("data"))
+        possible = [*fetched] if given == ["fetch"] else [] if given else ["fetch"]
     else:
         possible = list(SCRIPTS) if command == "completion" and not given else []
     return sorted(word for word in possible if word.startswith(last))
+
+
+def _is_fetched(name: str) -> bool:
+    """Whether a data set has a source, perhaps from a YAML that its own includes."""
+    content = registry.file_content("data", name) or {}
+    included = [part for part in content.get("defaults", []) if isinstance(part, str) and part != "_self_"]
+    return bool(content.get("source")) or any(map(_is_fetched, included))
 
 
 def _flags(command: Callable[[list[str]], None]) -> list[str]:

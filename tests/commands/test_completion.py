@@ -40,6 +40,8 @@ from seqzoo.configuration import registry
         ("info mgu m", []),
         ("data fetch trec", ["trec"]),
         ("data fetch class", []),
+        ("data fetch moving", ["moving_digits", "moving_digits_classes"]),
+        ("data ", ["fetch"]),
         ("completion z", ["zsh"]),
         ("train 'cell=", []),
         ("nothing x", []),
