@@ -62,7 +62,7 @@ class Cell(nn.Module):
         """
 
     def reset(self, state: State, begins: Tensor) -> State:
-        """The state with the initial one in some rows, for a loop over single steps in which episodes begin.
+        """The state with some rows replaced by the initial state, for a loop over single steps in which episodes begin.
 
         Args:
             state: from `initial_state` or an earlier call.

@@ -21,13 +21,13 @@ def depths(model: nn.Module) -> dict[str, int]:
 
     Parameters of a backbone that are in none of its `layers`, such as initial states, count as of the first one.
     """
-    found = {}
+    places = {}
     for name, _ in model.named_parameters():
         match = LAYER.match(name)
         part, layer = match.groups() if match else (HEAD, None)
-        found[name] = part, FIRST_LAYER + int(layer or 0)
-    head = 1 + max((depth for part, depth in found.values() if part not in (HEAD, ENCODER)), default=0)
-    return {name: {HEAD: head, ENCODER: 0}.get(part, depth) for name, (part, depth) in found.items()}
+        places[name] = part, FIRST_LAYER + int(layer or 0)
+    head = 1 + max((depth for part, depth in places.values() if part not in (HEAD, ENCODER)), default=0)
+    return {name: {HEAD: head, ENCODER: 0}.get(part, depth) for name, (part, depth) in places.items()}
 
 
 def learning_rate_factors(model: nn.Module, layer_decay: float) -> dict[str, float]:
