@@ -34,7 +34,7 @@ torch.set_num_threads(1)
 torchvision_stand_in.install()
 
 # Hundreds of steps are compiled, also by the commands that tests start, in an eighth of the time.
-os.environ["CXXFLAGS"] = "-O0"
+os.environ["SEQZOO_CXXFLAGS"] = "-O0"
 
 
 def pytest_collection() -> None:
@@ -81,7 +81,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def optimised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps are compiled as they are outside of tests."""
-    monkeypatch.delenv("CXXFLAGS")
+    monkeypatch.delenv("SEQZOO_CXXFLAGS")
     monkeypatch.setattr(native, "load", native.load.__wrapped__)
     monkeypatch.setattr(fused, "_programs", {})
 

@@ -24,7 +24,7 @@ from seqzoo.kernels.fused.plan import plan
 SHARED = 227 * 1024  # bytes that a program may have on Hopper
 REGISTERS = 255
 factory = functools.cache(cell_factory)
-FEW = "gru_reset_before or sru"
+FEW = "gru_reset_before"
 
 
 def interpret(which: str) -> None:

@@ -52,6 +52,7 @@ def test_a_step_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:
     assert answers(folder, "badge") == list(expected.answer)
 
 
+@pytest.mark.slow
 def test_a_search_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:
     """Encoder and decoder are files of their own, which the program beside them searches with."""
     loaded, sums = seqzoo.load("pretrained:addition_lstm"), ["535+61", "9+1", "77+8"]

@@ -9,7 +9,6 @@ import hashlib
 import logging
 import os
 import platform
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -114,8 +113,10 @@ def compiler() -> str | None:
 
 
 def _flags() -> list[str]:
-    """The options of the compiler; those of $CXXFLAGS take precedence."""
-    return [*FLAGS, *shlex.split(os.environ.get("CXXFLAGS", ""))]
+    """The options of the compiler; those of $SEQZOO_CXXFLAGS take precedence. ($CXXFLAGS is often set for programs that
+    have to run on any processor, as by conda.)
+    """
+    return [*FLAGS, *os.environ.get("SEQZOO_CXXFLAGS", "").split()]
 
 
 @functools.lru_cache(MOST_LIBRARIES)
