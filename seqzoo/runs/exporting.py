@@ -115,6 +115,7 @@ def write_export(model: Model, spec: DataSpec, to: Format, form: Form | None, fo
     if form == "step" and SequenceForm(model)(*export_forms.some_inputs(spec, *export_forms.RECORDED)).dim() == 2:
         raise ConfigError(["the run answers whole sequences, not each step: add --form sequence"])
     parts = export_forms.parts_of(model, spec, form)
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{part.name}{SUFFIXES[to]}" for part in parts]
     try:
@@ -131,6 +132,8 @@ def write_export(model: Model, spec: DataSpec, to: Format, form: Form | None, fo
     except Exception:
         for path in paths:
             path.unlink(missing_ok=True)
+        if is_new:
+            folder.rmdir()
         raise
     _write_beside(model, spec, form, to, folder)
     return paths
@@ -158,7 +161,7 @@ def _cause(error: BaseException) -> str:
         text, cause = f"{cause}\n{text}", cause.__cause__
     operation = re.search(r"\b(aten|prims|higher_order|torchvision)[.:]+[\w.]+", text)
     if operation:
-        return f"it has no form of the operation {operation[0]}"
+        return f"it has no counterpart of the operation {operation[0]}"
     return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)[:200]
 
 

@@ -94,7 +94,7 @@ def load(
 
 
 def with_options(loaded: Loaded, options: Options) -> Loaded:
-    """A copy of a model with other options of the task that change decoding, which `load` need not read again.
+    """A model with other options of the task that change decoding, which `load` need not read again.
 
     Args:
         loaded: the model, of a single run.
@@ -104,6 +104,8 @@ def with_options(loaded: Loaded, options: Options) -> Loaded:
         ConfigError: there is no such option, or a value is not allowed.
     """
     parts = _with_options(loaded.config, options)
+    if parts.task == loaded.config.task:
+        return loaded
     weight = next(loaded.model.parameters())
     model = build_model(parts, loaded.spec).to(weight.device, weight.dtype)
     model.load_state_dict(loaded.model.state_dict())

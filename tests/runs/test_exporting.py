@@ -140,7 +140,7 @@ def test_what_is_not_exported(reason: str, tmp_path: Path) -> None:
     task, backbone, options, form, message = WHY_NOT[reason]
     with pytest.raises(ConfigError, match=message):
         write_export(model(task, "gru", backbone, **options), spec_of(task), "onnx", form, tmp_path / "none")
-    assert not list(tmp_path.rglob("*.*"))
+    assert not list(tmp_path.iterdir())
 
 
 class Sorted(nn.Module):
@@ -162,10 +162,10 @@ class Sorted(nn.Module):
 def test_an_operation_that_the_format_does_not_have_is_named(tmp_path: Path) -> None:
     regression = model("regression", "elman")
     regression.encoder = Sorted()
-    message = r"cannot be exported to onnx: it has no form of the operation prims.bessel_j0; .*or --to torch"
+    message = r"cannot be exported to onnx: it has no counterpart of the operation prims.bessel_j0; .*or --to torch"
     with pytest.raises(ConfigError, match=message):
         write_export(regression, spec_of("regression"), "onnx", "step", tmp_path / "none")
-    assert not list(tmp_path.rglob("*.onnx"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
@@ -174,7 +174,7 @@ def test_a_file_with_other_numbers_is_not_kept(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(exporting, "program", lambda path: lambda *x: [right(path)(*x)[0] + 0.01])
     with pytest.raises(ConfigError, match="the numbers of the file differ from the model's by"):
         write_export(model("regression"), spec_of("regression"), "torch", "sequence", tmp_path / "none")
-    assert not list(tmp_path.rglob("*.*"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
