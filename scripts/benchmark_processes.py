@@ -1,6 +1,6 @@
 """Measure training in several processes, and write results/beyond.csv and the figures of docs/DISTRIBUTED.md.
 
-python scripts/benchmark_processes.py             # about five minutes on two idle cores
+python scripts/benchmark_processes.py             # a few minutes on two idle cores
 python scripts/benchmark_processes.py --page      # only the page, from the table
 
 One and two processes, each on one thread, take turns in training the same language model with the same batches. The
@@ -34,7 +34,7 @@ from seqzoo.training.record.files import read_curves
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TABLE, PAGE = REPOSITORY / "results/beyond.csv", REPOSITORY / "docs/DISTRIBUTED.md"
-PART, WARM_UP, UPDATES, TURNS = "processes", 5, 30, 5
+PART, WARM_UP, UPDATES, TURNS = "processes", 5, 30, 3
 MODEL = [
     "task=language_modeling", "backbone.hidden_size=256", "encoder.embedding_size=128", "data.batch_size=64",
     "data.window=32", "data.train_size=30000", "data.validation_size=50", "data.test_size=50",

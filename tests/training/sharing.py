@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import replace
 from itertools import islice
@@ -168,11 +169,16 @@ def main(folder: Path, ports: list[str]) -> None:
     print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
 
 
-def slowly(*overrides: str) -> None:
-    """Train the run in updates that take a twentieth of a second."""
-    update = loop.update
+def killed(rank: str, seconds: str, *overrides: str) -> None:
+    """Train the run under torchrun. One process is killed so many seconds after its first update, when it starts for the
+    first time; updates take a twentieth of a second.
+    """
+    update, calls = loop.update, []
 
     def slow_update(*arguments: Any) -> torch.Tensor:
+        calls.append(1)
+        if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"], len(calls)) == (rank, "0", 1):
+            threading.Timer(float(seconds), os.kill, (os.getpid(), signal.SIGKILL)).start()
         time.sleep(0.05)
         return update(*arguments)
 
@@ -181,7 +187,7 @@ def slowly(*overrides: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "slowly":
-        slowly(*sys.argv[2:])
+    if sys.argv[1] == "killed":
+        killed(*sys.argv[2:])
         sys.exit()
     main(Path(sys.argv[1]), sys.argv[2:])
