@@ -146,8 +146,9 @@ def figures(rows: Sequence[dict[str, str]]) -> str:
 that are connected in a ring each send 2 (n - 1) / n times as many: with two, together twice as many.
 
 Of 10 billion tokens, one core of each machine would read and encode the text in {hours:,.1f} hours, once, into a file
-of {size:,.0f} GB that its processes map into memory, and each process would spend {cutting:,.1f} hours on cutting
-batches from it, beside the updates.
+of {size:,.0f} GB that its processes map into memory (for a vocabulary of up to 256 tokens, as here; two bytes per
+token up to 32,768, four above), and each process would spend {cutting:,.1f} hours on cutting batches from it, beside
+the updates.
 
 | GPUs | bytes that each sends per update and weight |
 |---|---|"""

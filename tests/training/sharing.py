@@ -170,8 +170,8 @@ def main(folder: Path, ports: list[str]) -> None:
 
 
 def killed(rank: str, seconds: str, *overrides: str) -> None:
-    """Train the run under torchrun. One process is killed so many seconds after its first update, when it starts for the
-    first time; updates take a twentieth of a second.
+    """Train the run under torchrun, in updates of a twentieth of a second. So many seconds after its first update, the
+    process of this rank is killed, unless torchrun has started it again.
     """
     update, calls = loop.update, []
 
