@@ -56,7 +56,10 @@ class ForwardRule(LearningRule, ABC):
 
     @abstractmethod
     def prepare(self, step: NetworkStep) -> None:
-        """Called once, before all other methods, with the step of the network that is trained."""
+        """Called before all other methods with the step of the network that is trained.
+
+        It is called again when other weights are trained, as with gradual unfreezing.
+        """
 
     @abstractmethod
     def first(self, rows: int) -> list[Tensor]:
@@ -131,12 +134,13 @@ class ForwardRule(LearningRule, ABC):
     def gradients(self, objective: Objective, batch: Batch, state: State | None) -> tuple[Loss, State | None]:
         model = objective.model
         self.check_structure(batch)
-        if self._step is None or self._step.model is not model:
+        if self._step is None or not self._step.is_of(model):
             for reason in self.misfits(model):
                 names = {name: f"the {name}" for name in ("cell", "backbone", "encoder", "task")}
                 raise TrainingError(f"{type(self).__name__} {reason.format(**names)}")
             self._step = NetworkStep(model)
-            self.prepare(self._step)
+            if any(self._step.trained):
+                self.prepare(self._step)
         state = state if self.carry_state else None
         with torch.no_grad(), objective.autocast():
             vectors, steps, state = model.read(batch, state)
@@ -148,6 +152,8 @@ class ForwardRule(LearningRule, ABC):
             scores = results.checked(model.task, "forward", model.task(features, batch))
             loss = results.loss_of(model.task, model.task.loss(scores, batch))
         objective.scaled(loss.total).backward()
+        if not any(self._step.trained):  # only the head
+            return Loss(loss.total.detach(), loss.count), detach(after)
 
         inputs = vectors if self._step.reads_vectors else batch.inputs
         first = self.first(batch.size)

@@ -60,11 +60,16 @@ class NetworkStep:
         self._like = first_state(model.backbone, 1)
         self._shapes = [part.shape[1:] for part in flatten(self._like) if part.dim() > 1]
         self.size = sum(map(math.prod, self._shapes))
+        self._flags = [weight.requires_grad for weight in model.parameters()]
         trained = {name: weight for name, weight in self._network.named_parameters() if weight.requires_grad}
         self.trained = [
             {name: weight for name, weight in trained.items() if name.startswith(part)}
             for part in ("backbone.", "encoder.")
         ]
+
+    def is_of(self, model: Model) -> bool:
+        """Whether this is the step of a model, with the weights that are trained now."""
+        return model is self.model and self._flags == [weight.requires_grad for weight in model.parameters()]
 
     @property
     def device(self) -> torch.device:

@@ -289,3 +289,27 @@ def test_unbiased_rules_have_the_right_mean(name: str) -> None:
     distance = (mean - torch.cat([part.flatten() for part in expected.values()])).abs()
     assert (distance <= 4 * error + 1e-9).all(), (distance / error).max()
     assert (error > 0).any()
+
+
+@pytest.mark.parametrize("rule", WITH_MEMORY)
+def test_layers_may_be_unfrozen_during_a_training(rule: str) -> None:
+    """A rule that began with the head alone goes on as one that began with all layers."""
+    model, batch = small_model("elman"), some_batch()
+    trained = {name: weight.requires_grad for name, weight in model.named_parameters()}
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(name.startswith("task."))
+    started = create(rule)
+    torch.manual_seed(0)
+    started.gradients(objective(model), batch, None)
+    head = {name for name, weight in model.named_parameters() if weight.grad is not None}
+    assert head == {"task.head.weight", "task.head.bias"}
+    collected(model)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(trained[name])
+    outcomes = []
+    for other in (started, create(rule)):
+        torch.manual_seed(0)
+        other.gradients(objective(model), batch, None)
+        outcomes.append(collected(model))
+    assert outcomes[0]["backbone.layers.0.0.weight_hh"].abs().sum() > 0
+    torch.testing.assert_close(outcomes[0], outcomes[1], rtol=0, atol=0)
