@@ -7,10 +7,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from seqzoo.contracts.batch import State
-from seqzoo.contracts.state import map_state, where
+from seqzoo.contracts.state import flatten, map_state, where
 from seqzoo.contracts.steps import Steps, supported
 from seqzoo.kernels import engines, inputs
 from seqzoo.kernels.children import Children
@@ -67,7 +68,14 @@ class Cell(nn.Module):
         Args:
             state: from `initial_state` or an earlier call.
             begins: (B,), True for the rows whose next step is the first one of an episode.
+
+        Raises:
+            ValueError: `begins` has another shape or type.
         """
+        rows = len(flatten(state)[0])
+        if begins.shape != (rows,) or begins.dtype != torch.bool:
+            given = f"{tuple(begins.shape)} of {begins.dtype}"
+            raise ValueError(f"begins is {given}: it must be ({rows},) of torch.bool, for the rows of the state")
         return where(begins, self.initial_state(len(begins)), state)
 
     def project(self, x: Tensor) -> Tensor:

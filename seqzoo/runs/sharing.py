@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from seqzoo.runs.loading import load
 from seqzoo.training.record.files import BEST, CONFIG, METRICS, SPEC, Metrics, read_config, read_json
 
 CARD = "README.md"
+LICENCE = re.compile(r"[\w.-]+")
 LIMITS = (
     "The scores are those of the test data above; other texts may be answered worse, and rare or offensive content of "
     "the training data may be repeated. Check the licence and the origin of the data before use."
@@ -44,9 +46,7 @@ def push(run_dir: str | Path, repository: str, licence: str, *, private: bool = 
         ConfigError: the name is invalid, or huggingface_hub is not installed.
         CheckpointError: the directory is not a finished run, or the upload fails.
     """
-    check_argument("repository", repository, str, "a text, OWNER/NAME")
-    if not ADDRESS.fullmatch(f"{PREFIX}{repository}") or "@" in repository:
-        raise ConfigError([f"the repository is {repository!r}: write OWNER/NAME"])
+    _check(repository, licence)
     hub = hub_library()
     with tempfile.TemporaryDirectory() as temporary:
         folder = write_shared(run_dir, Path(temporary, "run"), repository, licence)
@@ -73,10 +73,10 @@ def write_shared(run_dir: str | Path, folder: Path, repository: str, licence: st
 
     Raises:
         CheckpointError: the directory is not a finished run.
-        ConfigError: the folder exists.
+        ConfigError: the folder exists, or the name or the licence is invalid.
     """
     check_folder("run_dir", run_dir)
-    check_argument("licence", licence, str, 'a text, such as "mit"')
+    _check(repository, licence)
     source = run_folder(run_dir)
     config, metrics = read_config(source), read_json(source / METRICS)
     load(source)  # the weights are those of the configuration
@@ -88,6 +88,15 @@ def write_shared(run_dir: str | Path, folder: Path, repository: str, licence: st
         shutil.copyfile(source / name, folder / FILES[name])
     write_text(folder / CARD, model_card(config, metrics, repository, licence))
     return folder
+
+
+def _check(repository: str, licence: str) -> None:
+    check_argument("repository", repository, str, "a text, OWNER/NAME")
+    if not ADDRESS.fullmatch(f"{PREFIX}{repository}") or "@" in repository:
+        raise ConfigError([f"the repository is {repository!r}: write OWNER/NAME"])
+    check_argument("licence", licence, str, 'a text, such as "mit"')
+    if not LICENCE.fullmatch(licence):
+        raise ConfigError([f"the licence is {licence!r}: write an identifier of the Hub, such as mit or cc-by-4.0"])
 
 
 def portable(config: Options) -> Options:

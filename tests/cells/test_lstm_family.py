@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import seqzoo
 from seqzoo.cells.cell import Cell
 from seqzoo.cells.coupled_lstm import CoupledLSTM
 from seqzoo.cells.janet import Janet
@@ -327,3 +328,13 @@ def test_autocast_meta_and_half(constructor: type[Cell]) -> None:
 def test_bad_options_are_refused(build: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_a_reset_needs_a_truth_value_for_each_row() -> None:
+    cell = seqzoo.create_cell("lstm", 2, 3)
+    state = (torch.ones(2, 3), torch.ones(2, 3))
+    h, c = cell.reset(state, torch.tensor([True, False]))
+    assert h.tolist() == c.tolist() == [[0.0] * 3, [1.0] * 3]
+    for begins in (torch.tensor([True]), torch.tensor([[True], [False]]), torch.tensor([1, 0])):
+        with pytest.raises(ValueError, match=r"it must be \(2,\) of torch.bool, for the rows of the state"):
+            cell.reset(state, begins)

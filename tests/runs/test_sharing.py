@@ -76,6 +76,18 @@ def test_what_is_not_there_is_one_sentence(server: Path) -> None:
         sharing.push(RUN, "sums", "mit")
 
 
+def test_a_folder_that_could_not_be_uploaded_is_not_written(tmp_path: Path, command: Callable) -> None:
+    for repository, licence, reason in (
+        ("sums", "mit", "the repository is 'sums': write OWNER/NAME"),
+        ("someone/sums", "", "the licence is '': write an identifier of the Hub, such as mit or cc-by-4.0"),
+        ("someone/sums", "mit\nother: x", "the licence is 'mit\\nother: x'"),
+    ):
+        done = command("push", RUN, repository, "--licence", licence, "--to", str(tmp_path / "shared"))
+        assert done.status == 2
+        assert reason in done.err
+        assert not (tmp_path / "shared").exists()
+
+
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ConfigError, match=r"install 'seqzoo\[hub\]'"):
