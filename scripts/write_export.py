@@ -12,7 +12,10 @@ import importlib.metadata
 import logging
 import math
 import multiprocessing
+import resource
 import shlex
+import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -45,8 +48,8 @@ FEATURES, UNITS, STEPS = 32, 64, 100
 SPEC = DataSpec("regression", FEATURES, 2, per_step=True)
 FORMATS: tuple[Format, ...] = ("onnx", "torch")
 FORMS: tuple[Form, ...] = ("step", "sequence")
-LIMIT = 300.0
-"""Seconds after which an export is stopped."""
+LIMIT = 120
+"""Seconds of CPU time after which an export is stopped."""
 COLUMNS = (
     "cell", "form", "format", "equal", "difference", "reason", "bytes", "milliseconds", "torch_milliseconds",
     "compiled_milliseconds", "seconds", "input_size", "hidden_size", "steps", "torch", "onnxruntime", "device",
@@ -118,11 +121,10 @@ def compiled(cell: str, batch: Batch) -> str:
 
 
 def milliseconds(call: Callable[[], Any], steps: int = 1) -> str:
-    """CPU time per step: the best of some rounds, because other programs on the machine take caches."""
+    """CPU time per step, the median of five rounds."""
     call()
-    once = _seconds(call, 3)
-    calls = max(1, math.ceil(0.01 / once))
-    return f"{1000 * min(_seconds(call, calls) for _ in range(5)) / steps:.3g}"
+    calls = min(50, math.ceil(0.01 / _seconds(call, 3)))
+    return f"{1000 * statistics.median(_seconds(call, calls) for _ in range(5)) / steps:.3g}"
 
 
 def _seconds(call: Callable[[], Any], calls: int) -> float:
@@ -140,17 +142,19 @@ def in_a_process_of_its_own(cell: str, form: Form, to: Format) -> dict[str, str]
     process.start()
     sender.close()
     try:
-        if not receiver.poll(LIMIT):
-            return {"equal": "no", "reason": f"the export was stopped after {LIMIT:.0f} seconds"}
         return receiver.recv()
     except EOFError:
-        return {"equal": "no", "reason": "the process ended"}
+        process.join()
+        slow = process.exitcode == -signal.SIGXCPU
+        reason = f"was stopped after {LIMIT} seconds of CPU time" if slow else f"ended with {process.exitcode}"
+        return {"equal": "no", "reason": f"the export {reason}"}
     finally:
         process.kill()
         process.join()
 
 
 def _send(sender: Connection, cell: str, form: Form, to: Format) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + LIMIT, resource.RLIM_INFINITY))
     try:
         sender.send(measure(cell, form, to))
     except Exception as error:
@@ -218,7 +222,8 @@ and beside it a vocabulary, the labels and a program that runs it ([LIBRARY.md](
 if its numbers are those of the model at three other numbers of rows and steps.
 
 `python scripts/write_export.py` writes this page: it exports a layer of {UNITS} units that reads {FEATURES} numbers per
-step, with initial weights, for every cell, format and form. """
+step, with initial weights, for every cell, format and form.
+"""
 COLUMN_NOTES = f"""
 | column | meaning |
 |---|---|
@@ -243,7 +248,7 @@ def page() -> str:
             for row in rows.values()
         }
     )
-    summary = f"{len(equal)} of {len(rows)} files were written, and their numbers differ by at most {largest:.0e}"
+    summary = f"{len(equal)} of {len(rows)} files were written, whose numbers differ by at most {largest:.1e}"
     lines = [f"{HEADER}{summary}\n({'; '.join(versions)}).", COLUMN_NOTES]
     reasons: dict[str, int] = {}
     for form in reversed(FORMS):

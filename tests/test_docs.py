@@ -12,7 +12,7 @@ import pytest
 from seqzoo.commands.main import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-GENERATED = ("CELLS.md", "LEARNING.md", "OWN_FILES.md", "RESULTS.md", "SPEED.md")
+GENERATED = ("CELLS.md", "EXPORT.md", "LEARNING.md", "OWN_FILES.md", "RESULTS.md", "SPEED.md")
 PAGES = [
     REPOSITORY / "README.md",
     *(page for page in sorted((REPOSITORY / "docs").glob("*.md")) if page.name not in GENERATED),

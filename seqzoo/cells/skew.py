@@ -44,9 +44,18 @@ class SkewCell(DrivenCell):
         upper = self.skew.new_zeros(self.hidden_size, self.hidden_size).index_put(self.above_diagonal, self.skew)
         return upper - upper.mT
 
+    def fix(self) -> None:
+        """Compute the recurrent matrix for the last time: its parameters will not change."""
+        self.register_buffer("fixed", self.recurrence().detach(), persistent=False)
+
+    def current_recurrence(self) -> Tensor:
+        """`recurrence`, or the matrix that was fixed."""
+        fixed = self._buffers.get("fixed")
+        return self.recurrence() if fixed is None else fixed
+
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.advance(p, state, self.recurrence())
+        return self.advance(p, state, self.current_recurrence())
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        matrix = self.recurrence()
+        matrix = self.current_recurrence()
         return unroll(lambda p, carried: self.advance(p, carried, matrix), self.project(x), state, lengths)

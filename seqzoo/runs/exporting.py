@@ -17,6 +17,7 @@ import numpy
 import torch
 from torch import Tensor
 
+from seqzoo.cells.skew import SkewCell
 from seqzoo.contracts.arguments import check_folder
 from seqzoo.contracts.errors import ConfigError, SeqzooError, not_installed
 from seqzoo.contracts.spec import DataSpec
@@ -112,6 +113,9 @@ def write_export(model: Model, spec: DataSpec, to: Format, form: Form | None, fo
     if reason:
         raise ConfigError([f"the run cannot be exported: {reason}"])
     model = model.float().requires_grad_(False)
+    for module in model.modules():
+        if isinstance(module, SkewCell):
+            module.fix()
     if form == "step" and SequenceForm(model)(*export_forms.some_inputs(spec, *export_forms.RECORDED)).dim() == 2:
         raise ConfigError(["the run answers whole sequences, not each step: add --form sequence"])
     parts = export_forms.parts_of(model, spec, form)
@@ -123,9 +127,8 @@ def write_export(model: Model, spec: DataSpec, to: Format, form: Form | None, fo
             try:
                 _record(part, to, path)
             except Exception as error:
-                raise ConfigError(
-                    [f"the run cannot be exported to {to}: {_cause(error)}; {_instead(to, form)}"]
-                ) from error
+                cause = _cause(error, to, form)
+                raise ConfigError([f"the run cannot be exported to {to}: {cause}"]) from error
         apart = difference([program(path) for path in paths], model, spec, form)
         if apart > TOLERANCE:
             raise ConfigError([f"the numbers of the file differ from the model's by {apart:.2g}: {_instead(to, form)}"])
@@ -153,23 +156,23 @@ def _record(part: Part, to: Format, path: Path) -> None:
         written.save(path)
 
 
-def _cause(error: BaseException) -> str:
-    """The operation that an exporter does not know, or the first line of its message."""
+def _cause(error: BaseException, to: Format, form: Form | None) -> str:
+    """The operation that an exporter does not know, or the first line of its message, and what to do instead."""
     text = str(error)
     cause = error.__cause__
     while cause is not None:
         text, cause = f"{cause}\n{text}", cause.__cause__
     operation = re.search(r"\b(aten|prims|higher_order|torchvision)[.:]+[\w.]+", text)
     if operation:
-        return f"it has no counterpart of the operation {operation[0]}"
-    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)[:200]
+        return f"it has no counterpart of the operation {operation[0]}; {_instead(to, None)}"
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)[:200]
+    return f"{first}; {_instead(to, form)}"
 
 
 def _instead(to: Format, form: Form | None) -> str:
-    other = {"step": "try --form sequence", "sequence": "try --form step"}
-    return (
-        " or ".join([*([other[form]] if form else []), *(["--to torch"] if to == "onnx" else [])]) or "predict instead"
-    )
+    other = {"step": "--form sequence", "sequence": "--form step"}
+    possible = [*([other[form]] if form else []), *(["--to torch"] if to == "onnx" else [])]
+    return f"try {' or '.join(possible)}" if possible else "predict instead"
 
 
 def difference(runs: Sequence[Run], model: Model, spec: DataSpec, form: Form | None) -> float:

@@ -25,6 +25,8 @@ T, B, INPUT, H = 4, 3, 3, 4
 LENGTHS = torch.tensor([4, 0, 2])
 CELLS = seqzoo.list_cells()
 SOME = ["lstm", "gru", "elman", "mgu", "lru", "qrnn", "layer_norm_lstm", "unitary"]
+SOME_FIRST = [name if name in SOME else pytest.param(name, marks=pytest.mark.slow) for name in CELLS]
+"""All of them, with -m slow."""
 
 
 def network(name: str, **options: Any) -> tuple[seqzoo.RNN, Cell]:
@@ -68,7 +70,7 @@ def test_traced_with_lengths(name: str) -> None:
     assert_close(traced(x, state, lengths)[0], cell.scan(x, tuple(part[0] for part in flat), lengths)[0])
 
 
-@pytest.mark.parametrize("name", ["lru", "lstm", "mgu"])
+@pytest.mark.parametrize("name", SOME_FIRST)
 def test_drawn_by_tensorboard(name: str) -> None:
     from torch.utils.tensorboard._pytorch_graph import graph
 
@@ -79,15 +81,17 @@ def test_drawn_by_tensorboard(name: str) -> None:
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", SOME_FIRST)
 def test_first_used_under_activation_checkpointing(name: str, reentrant: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "_programs", {})
     rnn, cell = network(name)
     x = torch.randn(B, T, INPUT, requires_grad=True)
     for lengths in (None, LENGTHS):
         checkpoint(rnn, x, None, lengths, use_reentrant=reentrant)[0].sin().sum().backward()
-        right = torch.autograd.grad(cell.unroll(x, None, lengths)[0].sin().sum(), [x, *cell.parameters()])
-        assert_close([x.grad, *(parameter.grad for parameter in cell.parameters())], list(right))
+        weights = [weight for weight in cell.parameters() if weight.requires_grad]
+        total = cell.unroll(x, None, lengths)[0].sin().sum()
+        right = torch.autograd.grad(total, [x, *weights], allow_unused=True)
+        assert_close([x.grad, *(weight.grad for weight in weights)], list(right))
         x.grad = None
         rnn.zero_grad()
 
@@ -132,6 +136,26 @@ def test_derivatives_of_torch_func(name: str, engine: str) -> None:
         assert_close(found.tangent, (gradient * tangent).sum())
     leaf = x.clone().requires_grad_()
     assert_close(gradient, torch.autograd.grad(cell.unroll(leaf)[0].sin().sum(), leaf)[0])
+
+
+@pytest.mark.parametrize("name", SOME_FIRST)
+def test_compiled_as_one_graph(name: str) -> None:
+    """Without a graph break, by whichever backend: this one runs the graph as it is."""
+    torch._dynamo.reset()
+    rnn, cell = network(name)
+    x = torch.randn(B, T, INPUT)
+    compiled = torch.compile(rnn, backend="eager", fullgraph=True)
+    assert_close(compiled(x, None, LENGTHS)[0], cell.unroll(x, None, LENGTHS)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("torch_may_warn")
+@pytest.mark.parametrize("name", ["lstm", "min_gru", "mgu"])
+def test_compiled_by_inductor(name: str) -> None:
+    torch._dynamo.reset()
+    rnn, cell = network(name)
+    x = torch.randn(B, T, INPUT)
+    assert_close(torch.compile(rnn, fullgraph=True)(x)[0], cell.unroll(x)[0])
 
 
 @pytest.mark.parametrize("name", ["lru", "min_gru", "qrnn", "lstm", "mgu"])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy
 import pytest
 import torch
 from PIL import ExifTags, Image
-from torch import nn
 
 import seqzoo
 from seqzoo.contracts.errors import ConfigError, SeqzooError
@@ -143,26 +144,27 @@ def test_what_is_not_exported(reason: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-class Sorted(nn.Module):
+class Sorted(seqzoo.Encoder):
     """An encoder with an operation that ONNX does not have."""
 
-    output_size, context, stride, reads_characters, reads_lengths = 3, (0, 0), 1, False, False
+    output_size = 3
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs + torch.special.bessel_j0(inputs)
 
-    def encode(self, batch: seqzoo.Batch) -> torch.Tensor:
-        return self(batch.inputs)
 
-    def output_lengths(self, lengths: torch.Tensor) -> torch.Tensor:
-        return lengths
+@pytest.mark.slow
+def test_a_matrix_that_weights_determine_is_part_of_the_file(tmp_path: Path) -> None:
+    """ONNX has no exponential of a matrix."""
+    spec = spec_of("regression")
+    assert write_export(model("regression", "unitary"), spec, "onnx", "step", tmp_path / "step")
 
 
 @pytest.mark.slow
 def test_an_operation_that_the_format_does_not_have_is_named(tmp_path: Path) -> None:
     regression = model("regression", "elman")
     regression.encoder = Sorted()
-    message = r"cannot be exported to onnx: it has no counterpart of the operation prims.bessel_j0; .*or --to torch"
+    message = r"cannot be exported to onnx: it has no counterpart of the operation prims.bessel_j0; try --to torch"
     with pytest.raises(ConfigError, match=message):
         write_export(regression, spec_of("regression"), "onnx", "step", tmp_path / "none")
     assert not list(tmp_path.iterdir())
@@ -188,3 +190,10 @@ def test_a_run_is_exported_in_a_process_of_its_own(to: str, tmp_path: Path) -> N
     assert answers(path.parent, "the cat sleeps", without=without) == [" ".join(expected.answer)]
     with pytest.raises(SeqzooError, match="is not empty"):
         seqzoo.export(done.folder, to=to, folder=tmp_path / "exported")
+
+
+def test_the_page_of_exported_files_is_up_to_date(load_script: Callable[[str], ModuleType]) -> None:
+    script = load_script("write_export")
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(), "run python scripts/write_export.py"
+    rows = script.read_table(script.TABLE)
+    assert {row["cell"] for row in rows} == {*seqzoo.list_cells()}
