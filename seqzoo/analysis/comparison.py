@@ -357,6 +357,8 @@ def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed", "fold"
 
     for section in SECTIONS:
         add(f"{section}.", run.config.get(section, {}))
+    if run.config.get("init") is not None:
+        flat["init"] = run.config["init"]
     return flat
 
 

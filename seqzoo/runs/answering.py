@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from seqzoo.contracts.arguments import checked_list
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.capabilities import Streamed, Streams
 from seqzoo.contracts.errors import ConfigError
@@ -104,6 +105,10 @@ class Stream:
         for piece in pieces:
             if not isinstance(piece, (str, list, Tensor)):
                 raise TypeError(f"a piece is {type(piece).__name__}: give a text, a list of tokens or a tensor")
+            if isinstance(piece, list):
+                checked_list("a piece", piece, str, "a text, a list of tokens, or a tensor of ids or features")
+        if len({isinstance(piece, Tensor) for piece in pieces}) > 1:
+            raise TypeError("some pieces are tensors and some are not: give all as texts, or all as tensors")
         new: list[Any] = [
             _checked(stream, piece) if isinstance(piece, Tensor) else piece
             for stream, piece in zip(streams, pieces, strict=True)

@@ -108,7 +108,7 @@ def _read(spec: DataSpec) -> str:
             inputs = numpy.atleast_3d(pixels).transpose(2, 0, 1)[None]
             """)
     if isinstance(spec.inputs, TextCodec):
-        return f"inputs = numpy.array([[ids.get(token, 1) for token in {_split(spec.inputs)}]])\n"
+        return f"inputs = numpy.array([[ids.get(token, 1) for token in {_split(spec.inputs)}]], numpy.int64)\n"
     numbers = "numpy.array([[[float(x) for x in step.split()] for step in text.split(',')]], numpy.float32)"
     scaled = spec.channels is not None and spec.channels.input_size == len(spec.channels.names)
     scale = '(inputs - numpy.float32(channels["means"])) / numpy.float32(channels["scales"])'

@@ -537,7 +537,12 @@ class Loaded:
 
 
 def _checked_texts(texts: Any) -> list[str] | list[list[str]]:
-    return checked_list("texts", texts, (str, list, tuple), "a list of texts, or of lists of tokens")
+    wanted = "a list of texts, or of lists of tokens"
+    checked = checked_list("texts", texts, (str, list, tuple), wanted)
+    for text in checked:
+        if not isinstance(text, str):
+            checked_list("texts", text, str, wanted)
+    return checked
 
 
 def _in_type(dtype: torch.dtype, part: Tensor) -> Tensor:

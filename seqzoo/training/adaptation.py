@@ -47,8 +47,8 @@ class Adaptation:
 
     def __post_init__(self) -> None:
         for name in ("cache", "cache_flatness", "dynamic"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it is 0 or more")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be a finite number, 0 or more")
         for name in ("cache_weight", "dynamic_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it is a share, 0 <= {name} < 1")

@@ -34,7 +34,7 @@ def write_run(folder: Path, cell: str, seed: int, accuracy: float, **changes) ->
     """A finished run whose validation accuracy rises from half of its final value, every 10 updates and 1 second."""
     folder.mkdir(parents=True)
     config = {**BASE, "seed": seed, "choices": {**BASE["choices"], "cell": cell}, "cell": {"class": cell}}
-    config |= {key: {**config[key], **value} for key, value in changes.items()}
+    config |= {key: {**config[key], **value} if isinstance(value, dict) else value for key, value in changes.items()}
     (folder / CONFIG).write_text(json.dumps(config))  # which is YAML, and faster to write
     scores = {"accuracy": accuracy, "loss_nats": 1 - accuracy}
     metrics = {
@@ -164,6 +164,12 @@ def test_values_in_names_are_written_as_on_the_command_line(tmp_path: Path) -> N
     write_run(tmp_path / "a", "gru", 0, 0.5, training={"steps": None})
     write_run(tmp_path / "b", "gru", 0, 0.6, training={"steps": 10})
     assert {row.label for row in table_of(tmp_path).rows} == {"gru steps=null", "gru steps=10"}
+
+
+def test_runs_that_start_from_another_run_are_told_apart(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "gru", 0, 0.5)
+    write_run(tmp_path / "b", "gru", 0, 0.6, init="tagger")
+    assert {row.label for row in table_of(tmp_path).rows} == {"gru", "gru init=tagger"}
 
 
 def test_classes_of_users_distinguish_runs_of_one_name(tmp_path: Path) -> None:

@@ -171,6 +171,10 @@ def test_pieces_of_the_wrong_form() -> None:
         Stream.push_together([stream, stream], ["a", "b"])
     with pytest.raises(ValueError, match="there are 1 streams and 2 pieces"):
         Stream.push_together([stream], ["a", "b"])
+    with pytest.raises(TypeError, match="a piece contains 3: it must be a text, a list of tokens"):
+        stream.push([3])
+    with pytest.raises(TypeError, match="some pieces are tensors and some are not"):
+        Stream.push_together([stream, tagger.stream()], ["a", torch.tensor([1])])
 
 
 def test_the_command_answers_line_by_line(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

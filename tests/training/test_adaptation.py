@@ -113,7 +113,9 @@ def test_the_cache_holds_earlier_steps_only() -> None:
     torch.testing.assert_close(found, torch.tensor([[0.0, math.log(0.5), math.log(0.5)]]))
 
 
-@pytest.mark.parametrize("options", [{"cache": -1}, {"dynamic": -0.1}, {"cache_weight": 1.0}, {"dynamic_decay": 2.0}])
+@pytest.mark.parametrize(
+    "options", [{"cache": -1}, {"dynamic": -0.1}, {"dynamic": math.nan}, {"cache_weight": 1.0}, {"dynamic_decay": 2.0}]
+)
 def test_options_out_of_range(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         Adaptation(**options)  # type: ignore[arg-type]
