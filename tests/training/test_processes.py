@@ -150,6 +150,7 @@ def test_a_checkpoint_does_not_depend_on_the_number_of_processes(shared: Path, w
     assert steps == list(range(2, 25, 2)), f"{CURVES} has every point once"
 
 
+@pytest.mark.slow
 def test_the_run_of_a_killed_process_is_resumed(shared: Path, whole: Path) -> None:
     assert "another process of this training ended" in (shared / "message.txt").read_text()
     assert load_training(shared / "killed" / LAST)["position"]["step"] == 6
