@@ -163,6 +163,10 @@ class Cell(nn.Module):
             state: (B, ...), from which leaves, or the first node of a grid, start; None: the initial state.
             **direction: of `Forest.run` or `Grids.run`; by default from the leaves to the roots of trees, and from the
                 upper left corner of grids to the lower right one.
+
+        Returns:
+            Outputs (B, T, O), zero at padded steps, and the state of the last node of each row that runs,
+            such as the root of a tree.
         """
         return nodes.run(self, x, state, **direction)
 
@@ -177,6 +181,9 @@ class Cell(nn.Module):
 
         Args:
             x, state, steps: as in `scan`.
+
+        Returns:
+            Outputs and state, as in `scan`.
         """
         if isinstance(steps, Steps) and steps.has_nodes:
             state, _ = self.checked(x, state, None)
@@ -191,6 +198,9 @@ class Cell(nn.Module):
         Args:
             run: scans the segments; it receives lengths only.
             x, state, steps: as in `scan`.
+
+        Returns:
+            Outputs and state, as in `scan`, joined to rows again.
         """
         if not isinstance(steps, Steps):
             return run(x, state, steps)

@@ -46,6 +46,9 @@ class Encoder(nn.Module):
 
         Args:
             batch: the inputs.
+
+        Returns:
+            Vectors (B, T', output_size).
         """
         read: list[Any] = [batch.inputs]
         if self.reads_characters:
@@ -345,6 +348,9 @@ class Task(nn.Module):
 
         Args:
             text: the text.
+
+        Returns:
+            The text to encode; by default the same text.
         """
         return text
 
@@ -356,6 +362,9 @@ class Task(nn.Module):
             model: the model of this task.
             batch: targets are not needed.
             features: of the batch; None: they are computed.
+
+        Returns:
+            One prediction per row, in the order of the batch.
         """
 
     def tokens_read(self, batch: Batch) -> list[list[str]]:

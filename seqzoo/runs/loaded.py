@@ -331,6 +331,9 @@ class Loaded:
             harmonise: True: keep the highest note of each step, and write the others.
             first_line: as in `predict`.
 
+        Returns:
+            One composition per text, in their order.
+
         Raises:
             ConfigError: the task does not write music.
             DataError: a text has no notes, or a file cannot be read.
