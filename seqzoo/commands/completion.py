@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import glob
 import io
 import re
 import shlex
@@ -100,7 +101,7 @@ def candidates(line: str, commands: Commands) -> list[str]:
     elif command == "info":
         possible = [*registry.names("cell"), *_pretrained()] if not given else []
     elif command == "data":
-        fetched = filter(_is_fetched, registry.names("data"))
+        fetched = filter(_is_fetched, registry.names("data", f"{glob.escape(last)}*"))
         possible = [*fetched] if given == ["fetch"] else [] if given else ["fetch"]
     else:
         possible = list(SCRIPTS) if command == "completion" and not given else []

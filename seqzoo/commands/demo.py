@@ -7,7 +7,7 @@ import importlib.util
 
 from seqzoo.commands.command_line import find_modules_here
 from seqzoo.configuration.pretrained import PREFIX, list_pretrained
-from seqzoo.contracts.errors import ConfigError, program
+from seqzoo.contracts.errors import ConfigError, not_installed
 
 
 def demo(arguments: list[str]) -> None:
@@ -30,8 +30,7 @@ def demo(arguments: list[str]) -> None:
     if chosen.allow_module:
         find_modules_here()
     if importlib.util.find_spec("gradio") is None:
-        pip = program("pip")
-        raise ConfigError([f"the demo needs gradio, which is not installed: {pip} install 'seqzoo[demo]'"])
+        raise ConfigError([f"the demo needs {not_installed('gradio', 'demo')}"])
     from seqzoo.runs.demo.serving import serve
     from seqzoo.runs.demo.shown import shown_runs
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seqzoo.commands.command_line import find_modules_here
 from seqzoo.configuration.pretrained import PREFIX
-from seqzoo.contracts.errors import ConfigError, program
+from seqzoo.contracts.errors import ConfigError, not_installed
 
 PACKAGES = ("fastapi", "uvicorn", "wsproto", "prometheus_client")
 
@@ -34,8 +34,7 @@ def serve(arguments: list[str]) -> None:
     chosen = parser.parse_intermixed_args(arguments)
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
-            pip = program("pip")
-            raise ConfigError([f"the service needs {package}, which is not installed: {pip} install 'seqzoo[serve]'"])
+            raise ConfigError([f"the service needs {not_installed(package, 'serve')}"])
     if chosen.allow_module:
         find_modules_here()
     names = [

@@ -33,7 +33,7 @@ from seqzoo.configuration.registry import (
 )
 from seqzoo.configuration.suggestions import has_option
 from seqzoo.contracts.arguments import check_argument
-from seqzoo.contracts.errors import ConfigError, closest
+from seqzoo.contracts.errors import ConfigError, closest, first_line
 from seqzoo.contracts.options import Options, Values
 
 if TYPE_CHECKING:
@@ -371,7 +371,7 @@ def _reason(error: Exception) -> str:
     for beginning, reason in HYDRA_REASONS.items():
         if text.startswith(beginning):
             return reason
-    return text.splitlines()[0] if text else type(error).__name__
+    return first_line(error)
 
 
 HYDRA_REASONS = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seqzoo.contracts.cache import user_cache
-from seqzoo.contracts.errors import CheckpointError, ConfigError, program
+from seqzoo.contracts.errors import CheckpointError, ConfigError, first_line, not_installed
 from seqzoo.training.record.files import BEST, CONFIG, METRICS, SPEC
 
 PREFIX = "hf://"
@@ -31,9 +31,7 @@ def hub_library() -> Any:
     try:
         import huggingface_hub
     except ImportError:
-        raise ConfigError(
-            [f"the Hugging Face Hub needs huggingface_hub: {program('pip')} install 'seqzoo[hub]'"]
-        ) from None
+        raise ConfigError([f"the Hugging Face Hub needs {not_installed('huggingface_hub', 'hub')}"]) from None
     return huggingface_hub
 
 
@@ -57,9 +55,8 @@ def fetched(address: str | Path) -> Path:
             name: Path(hub.hf_hub_download(repository, stored, revision=revision)) for name, stored in FILES.items()
         }
     except Exception as error:  # of the network, of the Hub, of the disk
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"hf://{repository} cannot be downloaded: {reason}") from error
-    commit = paths[CONFIG].parent.name  # files lie in snapshots/COMMIT
+        raise CheckpointError(f"hf://{repository} cannot be downloaded: {first_line(error)}") from error
+    commit = paths[CONFIG].parent.name  # files are stored in snapshots/COMMIT
     folder = user_cache("hub") / repository.replace("/", "--") / commit
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.contracts.data_module import DataModule
-from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.errors import ConfigError, first_line
 from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.options import shown, thawed
 from seqzoo.contracts.own_parts import during, failure_of_own_part
@@ -165,7 +165,7 @@ def _misfit_as_config_error(experiment: Experiment, data: DataModule, model: Mod
             yield
     except (RuntimeError, IndexError, ValueError) as error:
         failure = failure_of_own_part(error)
-        text = str(error).partition("\n")[0] or type(error).__name__
+        text = first_line(error)
         reason = text if failure is None else failure.sentence
         parts = ", ".join(f"{group}={experiment.choices[group]}" for group in ("encoder", "backbone", "cell", "task"))
         advice = "" if _makes_vectors(model, data.numbers) else f"; {_kind_of_inputs(experiment, data)}"

@@ -17,6 +17,7 @@ from seqzoo.configuration.origin import OPTIONS_OF_INPUTS, TAKEN, Origin, read_o
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.disk import open_to_read
 from seqzoo.contracts.errors import CheckpointError, ConfigError, DataError
+from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.options import plain, thawed, with_values
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.text.codec import TextCodec, spec_from_plain
@@ -46,7 +47,7 @@ def load_data(experiment: Experiment, data: DataModule) -> None:
 
 
 def record_of(experiment: Experiment) -> dict[str, str] | None:
-    """The name of the run that a training starts from, and the SHA-256 of its weights; None: there is no such run."""
+    """The name of the run that a training starts from, and the SHA-256 of its weights; None without `init`."""
     if experiment.init is None:
         return None
     origin = read_origin(experiment.init)
@@ -212,7 +213,7 @@ def _other_shapes(experiment: Experiment, origin: Origin, spec: DataSpec, shapes
 def _shapes_of_body(experiment: Experiment, spec: DataSpec) -> Shapes | None:
     """The shapes of the tensors of encoder and backbone by name; None: they cannot be built."""
     try:
-        with torch.device("meta"):
+        with on_meta_device():
             encoder, backbone = build_body(experiment, spec)
     except ConfigError:
         return None

@@ -202,6 +202,14 @@ class Batch:
         """
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
+    def in_type(self, dtype: torch.dtype) -> Batch:
+        """The batch with its floating point numbers in another type.
+
+        Args:
+            dtype: a floating point type.
+        """
+        return self.map(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with a function applied to every tensor.
 

@@ -131,9 +131,21 @@ def listed(errors: Sequence[str], most: int = 20) -> str:
     return "\n".join([*errors[:most], *more])
 
 
-def not_installed(package: str) -> str:
-    """The end of a sentence about an optional package: 'optuna, which is not installed: pip install optuna'."""
-    return f"{package}, which is not installed: {program('pip')} install {package}"
+def not_installed(package: str, extra: str | None = None) -> str:
+    """The end of a sentence about an optional package: 'optuna, which is not installed: pip install optuna'.
+
+    Args:
+        package: the package.
+        extra: of seqzoo, which installs it with others; None: it is installed by itself.
+    """
+    installed = package if extra is None else f"'seqzoo[{extra}]'"
+    return f"{package}, which is not installed: {program('pip')} install {installed}"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error message, or the name of the error if it has none."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 # control characters, line separators, marks of text direction, surrogates

@@ -1,4 +1,4 @@
-"""The environment variables by which torchrun tells a process about the others that it has started."""
+"""The environment variables that torchrun sets in each process."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -169,11 +168,7 @@ def _batch(model: Model, spec: DataSpec, pieces: list[Any]) -> Batch:
         batch = Batch(pad_sequence(pieces, batch_first=True), lengths, padded=is_padded(lengths))
     else:
         batch = encode_inputs(spec, pieces)
-    return batch.to(weight.device).map(partial(_in_type, weight.dtype))
-
-
-def _in_type(dtype: torch.dtype, part: Tensor) -> Tensor:
-    return part.to(dtype) if part.is_floating_point() else part
+    return batch.to(weight.device).in_type(weight.dtype)
 
 
 def _checked(stream: Stream, piece: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from seqzoo.runs.written_pieces import WrittenPieces
 MOST_TEXTS, MOST_CHARACTERS = 64, 10_000
 """Of a request, and of each of its texts."""
 MOST_STREAMS = 64
-"""Number of streams at a time; others are told to come later."""
+"""Maximum number of open streams; further ones are refused."""
 T = TypeVar("T")
 
 
@@ -115,7 +115,7 @@ class _Service:
         if name is None or name not in self.runs:
             known = ", ".join(self.runs)
             raise HTTPException(
-                404, f'there is no such model: name one of {known}, as in "model": "{known.split(", ")[0]}"'
+                404, f'the model is unknown: name one of {known}, as in "model": "{known.split(", ")[0]}"'
             )
         return name
 

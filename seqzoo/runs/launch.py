@@ -154,10 +154,8 @@ def train_one(overrides: Sequence[str]) -> FinishedRun:
             processes.from_first(folder)
 
         single = _Single(completed, choices, announce)
-        # the name of the folder tells the backbone that is trained
-        chosen = (
-            experiment.choices if experiment.init is None else {}
-        )  # those of the run that it starts from are not given
+        # the name of the folder tells the backbone that is trained; that of the run that it starts from was not chosen
+        chosen = experiment.choices if experiment.init is None else {}
         names = [
             f"{group}={name}"
             for group, name in completed.choices.items()

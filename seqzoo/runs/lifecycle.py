@@ -162,8 +162,9 @@ def _resume(run: Run, experiment: Experiment, *, as_before: bool) -> Metrics:
     if checkpoint is not None:
         with continuing(last):
             check_progress(checkpoint)
-    with torch.device("meta"):
-        _check_processes(experiment, build_model(experiment, data.spec))
+    if current().count > 1:
+        with on_meta_device():
+            _check_processes(experiment, build_model(experiment, data.spec))
     if checkpoint is not None and checkpoint["position"]["finished"] and (folder / METRICS).exists():
         position, settings, seconds = (
             Position(**checkpoint["position"]),

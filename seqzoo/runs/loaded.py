@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
 
 from seqzoo.cells.nary import check_places
 from seqzoo.configuration import task_names
@@ -38,6 +37,7 @@ from seqzoo.contracts.masking import mask
 from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.raw_inputs import encode_inputs
+from seqzoo.data.sources.series_content import Series
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.network import results
 from seqzoo.network.model import Model
@@ -490,7 +490,7 @@ class Loaded:
         batch = encode_inputs(self.spec, read, lines=lines, check_children=partial(check_places, self.model)).to(
             weight.device
         )
-        return batch if weight.dtype == torch.float32 else batch.map(partial(_in_type, weight.dtype))
+        return batch.in_type(weight.dtype)
 
     @property
     def task_name(self) -> str:
@@ -543,14 +543,9 @@ def _checked_texts(texts: Any) -> list[str] | list[list[str]]:
     wanted = "a list of texts, or of lists of tokens"
     checked = checked_list("texts", texts, (str, list, tuple), wanted)
     for text in checked:
-        if not isinstance(text, str):
+        if not isinstance(text, (str, Series)):
             checked_list("texts", text, str, wanted)
     return checked
-
-
-def _in_type(dtype: torch.dtype, part: Tensor) -> Tensor:
-    """Numbers in another floating type."""
-    return part.to(dtype) if part.is_floating_point() else part
 
 
 def _lines(numbers: list[int]) -> str:

@@ -101,7 +101,7 @@ def with_options(loaded: Loaded, options: Options) -> Loaded:
         options: as of `load`.
 
     Raises:
-        ConfigError: there is no such option, or a value is not allowed.
+        ConfigError: an option does not exist, or its value is not allowed.
     """
     parts = _with_options(loaded.config, options)
     if parts.task == loaded.config.task:

@@ -14,7 +14,7 @@ from seqzoo.configuration.hub import ADDRESS, FILES, PREFIX, hub_library
 from seqzoo.configuration.pretrained import run_folder
 from seqzoo.contracts.arguments import check_argument, check_folder
 from seqzoo.contracts.disk import write_text
-from seqzoo.contracts.errors import CheckpointError, ConfigError
+from seqzoo.contracts.errors import CheckpointError, ConfigError, first_line
 from seqzoo.contracts.options import Options, thawed
 from seqzoo.runs.loading import load
 from seqzoo.training.record.files import BEST, CONFIG, METRICS, SPEC, Metrics, read_config, read_json
@@ -55,8 +55,7 @@ def push(run_dir: str | Path, repository: str, licence: str, *, private: bool = 
             client.create_repo(repository, private=private, exist_ok=True)
             client.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload by seqzoo push")
         except Exception as error:  # of the network and of the Hub
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise CheckpointError(f"{run_dir} cannot be uploaded to {repository}: {reason}") from error
+            raise CheckpointError(f"{run_dir} cannot be uploaded to {repository}: {first_line(error)}") from error
     return f"{PREFIX}{repository}"
 
 

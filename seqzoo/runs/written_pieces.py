@@ -13,7 +13,7 @@ from seqzoo.runs.loaded import Loaded
 
 
 class _ReaderGoneError(Exception):
-    """Nobody reads the answer any more."""
+    """The client has disconnected, or the time limit has passed."""
 
 
 class WrittenPieces:

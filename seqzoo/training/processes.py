@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from seqzoo.contracts import launcher
 from seqzoo.contracts.batch import Batch, Part, State
 from seqzoo.contracts.errors import ConfigError, SeqzooError
-from seqzoo.contracts.state import map_state, reorder
+from seqzoo.contracts.state import flatten, map_state, reorder
 from seqzoo.learning.rule import LearningRule
 from seqzoo.training.device import seed_everything
 from seqzoo.training.interrupt import Stopped
@@ -138,10 +138,10 @@ class Processes:
         """The rows of a state that this process goes on with, and which they are."""
         if self.count == 1 or state is None:
             return state, None
-        rows = len(_first_tensor(state))
+        rows = len(flatten(state)[0])
         owners = [row * self.count // rows for row in range(rows)]
         part = Part.of(self.rank, owners, 0)
-        own = torch.tensor(part.rows, dtype=torch.long, device=_first_tensor(state).device)
+        own = torch.tensor(part.rows, dtype=torch.long, device=flatten(state)[0].device)
         return (reorder(state, own) if part.rows else None), part
 
     def whole(self, state: State | None, part: Part | None, initial: Callable[[int], State]) -> State | None:
@@ -388,10 +388,3 @@ def _collective() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise Lost from error
-
-
-def _first_tensor(state: State) -> Tensor:
-    first: Any = state
-    while isinstance(first, tuple):
-        first = first[0]
-    return first

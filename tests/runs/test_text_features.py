@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 import seqzoo
@@ -24,3 +25,8 @@ def test_features_are_those_of_each_text_alone() -> None:
     torch.testing.assert_close(short.outputs, outputs[0])
     torch.testing.assert_close(short.last, outputs[0, -1])
     torch.testing.assert_close(short.state, state)
+
+
+def test_ids_are_not_tokens() -> None:
+    with pytest.raises(TypeError, match="texts contains 3: it must be a list of texts, or of lists of tokens"):
+        seqzoo.load("pretrained:addition_lstm").features([[3]])  # type: ignore[list-item]

@@ -22,7 +22,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from seqzoo.contracts.errors import DataError, program
+from seqzoo.contracts.errors import DataError, not_installed
 from seqzoo.contracts.spec import FASTEST_RATE
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf")
@@ -57,11 +57,7 @@ def soundfile() -> ModuleType:
     try:
         return importlib.import_module("soundfile")
     except (ImportError, OSError):  # OSError: it is installed without libsndfile
-        raise DataError(f"sound needs soundfile, {_not_installed()}") from None
-
-
-def _not_installed() -> str:
-    return f"which is not installed: {program('pip')} install 'seqzoo[speech]'"
+        raise DataError(f"sound needs {not_installed('soundfile', 'speech')}") from None
 
 
 def read_header(path: str | Path) -> Header:
@@ -110,7 +106,7 @@ def resample(samples: Tensor, ratio: Fraction) -> Tensor:
     try:
         from scipy.signal import resample_poly
     except ImportError:
-        raise DataError(f"another sampling rate or speed needs scipy, {_not_installed()}") from None
+        raise DataError(f"another sampling rate or speed needs {not_installed('scipy', 'speech')}") from None
     up, down = ratio.numerator, ratio.denominator
     return torch.from_numpy(resample_poly(samples.numpy(), up, down, window=_low_pass(max(up, down)))).float()
 

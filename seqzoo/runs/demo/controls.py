@@ -58,7 +58,14 @@ class Control(NamedTuple):
 
 
 CONTROLS = (
-    Control("search.temperature", "temperature", "0: always the most probable token; above 1: wilder", 0, 2, 0.05),
+    Control(
+        "search.temperature",
+        "temperature",
+        "0: always the most probable token; above 1: more varied",
+        0,
+        2,
+        0.05,
+    ),
     Control("search.max_length", "length", "largest number of tokens, or of steps of music", 1, 1000),
     Control("search.beam_size", "beam", "hypotheses that the search keeps; with temperature 0", 1, 10),
     Control(

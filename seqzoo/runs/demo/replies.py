@@ -131,7 +131,7 @@ class Reply:
 
     @cached_property
     def probabilities(self) -> dict[str, float] | None:
-        """The probabilities of the best classes; None: answers are no classes, or have no probabilities."""
+        """The probabilities of the best classes; None if answers are not classes or have no probabilities."""
         classes = _classes(self.loaded)
         if not classes or not isinstance(self.loaded.model.task, Ranks) or _labels_steps(self.loaded):
             return None

@@ -41,7 +41,7 @@ def shown_runs(run_dirs: Iterable[str], allow_modules: Sequence[str] = ()) -> li
 
     Raises:
         CheckpointError: a folder is not a run directory, or is damaged.
-        ConfigError: there is no such network, or a run reads what cannot be given on a page.
+        ConfigError: the name of a network is unknown, or a page has no field for the inputs of a run.
     """
     runs: list[Shown] = []
     for run_dir in dict.fromkeys(run_dirs):

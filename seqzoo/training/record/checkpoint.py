@@ -20,7 +20,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from seqzoo.contracts import disk
-from seqzoo.contracts.errors import CheckpointError, program
+from seqzoo.contracts.errors import CheckpointError, first_line, program
 from seqzoo.contracts.own_parts import failure_of_own_part
 from seqzoo.training.record.files import CHECKPOINTS, CONFIG, LARGEST_CHECKPOINT, LAST, METRICS, write_atomically
 from seqzoo.training.record.older import renamed
@@ -116,7 +116,7 @@ def continuing(path: Path) -> Iterator[None]:
         if isinstance(error, KeyError):
             reason = f"it has no {error}"
         else:
-            reason = _first_line(error) if failure is None else failure.sentence
+            reason = first_line(error)[:200] if failure is None else failure.sentence
         raise CheckpointError(f"{path} does not hold what a training continues from: {reason}") from error
 
 
@@ -186,7 +186,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # torch, zipfile and safetensors raise many kinds for a file that is not theirs
-        raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo ({_first_line(error)})") from error
+        raise CheckpointError(f"{path} is damaged or not a checkpoint of seqzoo ({first_line(error)[:200]})") from error
 
 
 def _advice_if_missing(path: Path) -> str:
@@ -319,7 +319,3 @@ def _checksum(tensors: dict[str, Tensor]) -> str:
         data = tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
         total = zlib.crc32(data, zlib.crc32(name.encode(), total))
     return f"{total:08x}"
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
