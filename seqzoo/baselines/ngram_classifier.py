@@ -108,14 +108,15 @@ class NgramClassifier(Baseline):
         return super().reads(spec) and spec.inputs is not None
 
     def fit(self, train: Split, validation: Split) -> None:
-        self._fitted = validation.best(_candidates(train), lambda fitted: _answers(fitted, validation))
+        self._fitted = validation.best(fitted_classifiers(train), lambda fitted: classified(fitted, validation))
         self.description = self._fitted.description
 
     def answer(self, split: Split) -> Answers:
-        return _answers(self._fitted, split)
+        return classified(self._fitted, split)
 
 
-def _candidates(train: Split) -> Iterator[Fitted]:
+def fitted_classifiers(train: Split) -> Iterator[Fitted]:
+    """Classifiers that are fitted to the texts of a split, of which the best is to be chosen."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.multiclass import OneVsRestClassifier
@@ -137,7 +138,8 @@ def _candidates(train: Split) -> Iterator[Fitted]:
                 yield Fitted(ngrams, regression, description)
 
 
-def _answers(fitted: Fitted, split: Split) -> Answers:
+def classified(fitted: Fitted, split: Split) -> Answers:
+    """The classes of the texts of a split."""
     vectors, model = fitted.ngrams.of(split), fitted.model
     if not hasattr(model, "classes_"):
         codec = split.spec.target_codec
