@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -20,6 +19,7 @@ import seqzoo
 from seqzoo.configuration import registry
 from seqzoo.configuration.pretrained import GROUP, LARGEST, PREFIX, WEIGHTS, list_pretrained, read_card
 from seqzoo.contracts.disk import write_text
+from seqzoo.contracts.strict_json import to_json
 from seqzoo.runs.lifecycle import evaluate_run
 from seqzoo.runs.sharing import portable
 from seqzoo.training.record.checkpoint import save_weights
@@ -44,7 +44,7 @@ def store(run: Path, folder: Path) -> Metrics:
         if split in metrics:
             _, scores = evaluate_run(folder, split, {"device": "cpu"}, [])
             metrics[split] = {name: score for name, score in scores.items() if name != "report"}
-    write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
+    write_text(folder / METRICS, to_json(metrics, indent=2) + "\n")
     return metrics
 
 
@@ -103,8 +103,8 @@ TABLE
 
 Scores are those of the stored weights, in half precision; `seqzoo evaluate {PREFIX}NAME` computes them again (from the
 files of the data set below `SEQZOO_DATA`, where it is not generated). Weights are safetensors whose SHA-256 is in the
-card, `conf/pretrained/NAME.yaml`, and is verified when they are loaded. Computations are in single precision. The
-licence of the data is that of the weights. The commands that trained them:
+card, `conf/pretrained/NAME.yaml`, and is verified when they are loaded. Computations are in single precision. Weights
+have the licence of the data that they were trained on. The commands that trained them:
 
 COMMANDS
 

@@ -83,10 +83,11 @@ class RunRecord:
         return sum(numbers) - sum(row[i] for i, row in enumerate(counts)), sum(numbers)
 
     def scores(self, split: str) -> dict[str, float]:
-        """The metrics of a split; the first one selects checkpoints."""
+        """The metrics of a split, NaN where one is not finite; the first one selects checkpoints."""
         scores = self.metrics.get(split)
         numbers = scores.items() if isinstance(scores, dict) else ()
-        return {printable(name): float(value) for name, value in numbers if is_number(value)}
+        stored = {printable(name): math.nan if value is None else value for name, value in numbers}
+        return {name: float(value) for name, value in stored.items() if is_number(value)}
 
     @property
     def baseline(self) -> dict[str, Any] | None:

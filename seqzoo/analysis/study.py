@@ -14,6 +14,7 @@ from seqzoo.analysis.catalogue import cell_info
 from seqzoo.analysis.svg import BLUE, GREY, HEIGHT, ORANGE, WIDTH, Axis, Dot, Plot, document, pareto_front
 from seqzoo.configuration import registry
 from seqzoo.configuration.budget import as_number
+from seqzoo.contracts.counting import counted
 
 COLUMNS = (
     "task", "size", "data", "cell", "seed", "split", "metric", "better", "value", "parameters", "tokens_per_second",
@@ -164,7 +165,7 @@ def section(rows: Sequence[Row], cells: Sequence[str]) -> str:
     hours = sum(float(row["cpu_seconds"]) for row in study.done) / 3600
     devices = ", ".join(sorted({f"{row['device']}, threads: {row['threads']}" for row in study.done}))
     about = (
-        f"{len(study.planned)} of the {len(cells)} cells on {_count(len(study.tasks), 'task')}, with one layer, at "
+        f"{len(study.planned)} of the {len(cells)} cells on {counted(len(study.tasks), 'task')}, with one layer, at "
         f"{SIZE} parameters{_budget(study)}, and the same settings for all. Cells that are "
         "linear in the state were designed for deep stacks with other layers in between. They have "
         "fewer weight matrices, and therefore more units at the same number of parameters, usually several times as "
@@ -228,7 +229,7 @@ def _first_choice(study: Study) -> str:
     if len(study.compared) < 3:
         return ""
     best = ", ".join(f"{cell} ({study.mean_rank(cell):.1f})" for cell in study.compared[:3])
-    last, tasks = study.compared[-1], _count(len(study.ranked), "task")
+    last, tasks = study.compared[-1], counted(len(study.ranked), "task")
     return (
         f"Best mean rank of {len(study.compared)} cells over {tasks}: {best}; "
         f"worst: {last} ({study.mean_rank(last):.1f})."
@@ -336,10 +337,6 @@ def _markdown(lines: list[list[str]]) -> str:
 def _ranks(values: Sequence[float]) -> list[float]:
     order = sorted(values)
     return [float(order.index(value)) for value in values]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _commands(study: Study) -> str:

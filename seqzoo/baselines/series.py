@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from seqzoo.baselines.contract import Answers, Baseline, Split
 from seqzoo.contracts.batch import Batch, Loss
 from seqzoo.contracts.capabilities import AnswersNumbers
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.network.heads.linear_window import System
@@ -79,7 +80,7 @@ class SeasonalNaive(Baseline):
         longest = max(int(batch.lengths.max()) for batch in validation.batches())
         periods = [period for period in PERIODS if period < longest] or [1]
         self.period = validation.best(periods, lambda period: self._of(validation, period))
-        self.description = f"the value {self.period} steps before"
+        self.description = f"the value {counted(self.period, 'step')} before"
 
     def answer(self, split: Split) -> Answers:
         return self._of(split, self.period)
@@ -113,7 +114,7 @@ class LinearWindow(Baseline):
         ]
         chosen = validation.best(candidates, lambda candidate: self._of(validation, candidate[0], candidate[2]))
         self.steps, penalty, self.weights = chosen
-        self.description = f"ridge regression on the last {self.steps} inputs, penalty {penalty:g}"
+        self.description = f"ridge regression on the last {counted(self.steps, 'input')}, penalty {penalty:g}"
 
     def answer(self, split: Split) -> Answers:
         return self._of(split, self.steps, self.weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seqzoo.commands.command_line import allow_own_modules, help_options
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import ConfigError
 
 
@@ -58,7 +59,7 @@ def check(arguments: list[str]) -> None:
         ("memory", f"{memory_to_train(cost)} during training, with batches of {summary.rows} x {summary.steps} steps"),
     ]
     rows += [
-        (f"  {name}", f"{sum(p.numel() for p in part.parameters()):,} parameters")
+        (f"  {name}", counted(sum(p.numel() for p in part.parameters()), "parameter"))
         for name, part in model.named_children()
     ]
     if applies(experiment) and type(build_data(experiment)).survey is not DataModule.survey:

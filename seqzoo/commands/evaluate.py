@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from seqzoo.commands.command_line import find_modules_here, pairs_of
 from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.strict_json import to_json
 from seqzoo.data.splits import FILES_TO_SCORE
 
 
@@ -52,10 +52,10 @@ def _as_json(value: Any, margin: str = "") -> str:
     inner = margin + "  "
     parts: list[Any] = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
     if not any(isinstance(part, (dict, list)) for part in parts) and margin:
-        return json.dumps(value, ensure_ascii=False)
+        return to_json(value)
     texts = [_as_json(part, inner) for part in parts]
     if isinstance(value, dict):
-        texts = [f"{json.dumps(key, ensure_ascii=False)}: {text}" for key, text in zip(value, texts, strict=True)]
+        texts = [f"{to_json(key)}: {text}" for key, text in zip(value, texts, strict=True)]
     begin, end = "{}" if isinstance(value, dict) else "[]"
     return begin + "\n" + ",\n".join(inner + text for text in texts) + "\n" + margin + end
 

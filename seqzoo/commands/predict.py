@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from seqzoo.commands.command_line import find_modules_here
 from seqzoo.commands.predict_options import chosen_options, task_options
 from seqzoo.contracts.errors import ConfigError, DataError, printable_lines
 from seqzoo.contracts.span_notation import convert
+from seqzoo.contracts.strict_json import to_json
 
 if TYPE_CHECKING:
     from seqzoo.contracts.batch import Explanation, Prediction
@@ -78,7 +78,7 @@ class _Failures:
     def write_line(self, text: Any, error: DataError) -> None:
         """Write the line of a text without an answer, so that lines of inputs and outputs correspond."""
         self.report(error)
-        _write(json.dumps({"input": _named(text), "error": str(error)}, ensure_ascii=False) if self.as_json else "")
+        _write(to_json({"input": _named(text), "error": str(error)}) if self.as_json else "")
 
 
 def _in_turn(texts: Iterable[T], size: int, answer: Callable[[list[T], int], None], failures: _Failures) -> None:
@@ -245,7 +245,7 @@ def _print_scores(loaded: Loaded, as_json: bool, texts: list[str], first: int) -
     for text, tokens in zip(texts, scores, strict=True):
         total = sum(token.score for token in tokens)
         if as_json:
-            _write(json.dumps({"input": text, "score": total, "tokens": tokens}, ensure_ascii=False))
+            _write(to_json({"input": text, "score": total, "tokens": tokens}))
         else:
             print(f"{total:.4f}", flush=True)
 
@@ -274,7 +274,7 @@ def _show(
                 {"word": word, "parent": parent, "label": label, "probability": probability}
                 for word, parent, label, probability in nodes
             ]
-        _write(json.dumps(content, ensure_ascii=False))
+        _write(to_json(content))
         return
     _write(answer if isinstance(answer, str) else " ".join(answer))
     if explanation is not None:

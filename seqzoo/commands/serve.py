@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import socket
 from pathlib import Path
 
 from seqzoo.commands.command_line import find_modules_here
 from seqzoo.configuration.pretrained import PREFIX
 from seqzoo.contracts.errors import ConfigError, not_installed
+from seqzoo.runs.listening import listener
 
 PACKAGES = ("fastapi", "uvicorn", "wsproto", "prometheus_client")
 
@@ -48,7 +48,7 @@ def serve(arguments: list[str]) -> None:
     for name in ("timeout", "threads"):
         if not getattr(chosen, name) > 0:
             raise ConfigError([f"--{name} is {getattr(chosen, name)}: it must be above 0"])
-    listener = _listener(chosen.host, chosen.port)
+    opened = listener(chosen.host, [chosen.port])  # before the runs are loaded, which takes seconds
     import torch
     import uvicorn
 
@@ -61,28 +61,9 @@ def serve(arguments: list[str]) -> None:
         for name, run_dir in zip(names, chosen.run_dirs, strict=True)
     }
     app = create_app(runs, chosen.timeout)
-    host, port = listener.getsockname()[:2]
+    host, port = opened.getsockname()[:2]
     print(f"serving {', '.join(names)} at http://{host}:{port} (requests: http://{host}:{port}/docs)", flush=True)
     settings = uvicorn.Config(
         app, log_level="warning", ws="wsproto", ws_max_size=2**20, timeout_graceful_shutdown=int(chosen.timeout) + 1
     )
-    uvicorn.Server(settings).run(sockets=[listener])
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address.
-
-    Raises:
-        ConfigError: the address is taken, or not of this machine.
-    """
-    if not 0 <= port < 2**16:
-        raise ConfigError([f"--port is {port}: it must be from 0 to {2**16 - 1}"])
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)  # without it, asyncio delays small packets
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)  # connections wait until the service has started
-    except OSError as error:
-        raise ConfigError([f"--host {host} --port {port} cannot be served at: {error.strerror or error}"]) from None
-    return listener
+    uvicorn.Server(settings).run(sockets=[opened])

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from seqzoo.contracts.cache import user_cache
+from seqzoo.contracts.disk import whole_folder
 from seqzoo.contracts.errors import CheckpointError, ConfigError, first_line, not_installed
 from seqzoo.training.record.files import BEST, CONFIG, METRICS, SPEC
 
@@ -19,6 +19,8 @@ PREFIX = "hf://"
 ADDRESS = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")  # a Path has one slash only
 FILES = {CONFIG: "config.json", SPEC: SPEC, METRICS: METRICS, BEST: "model.safetensors"}
 """The files of a run directory, and their names in a repository."""
+PATIENCE = 5.0
+"""Seconds until the Hub must have answered."""
 
 
 def is_on_hub(run_dir: str | Path) -> bool:
@@ -36,10 +38,14 @@ def hub_library() -> Any:
 
 
 def fetched(address: str | Path) -> Path:
-    """The run directory of a repository, downloaded to the user's cache unless it is there.
+    """The run directory of a repository, downloaded to the user's cache unless it is there. Without network, it is what
+    was downloaded last.
 
     Args:
         address: `hf://OWNER/NAME` or, for a branch, tag or commit, `hf://OWNER/NAME@REVISION`.
+
+    Returns:
+        The run directory.
 
     Raises:
         ConfigError: it is not such an address, or huggingface_hub is not installed.
@@ -51,18 +57,24 @@ def fetched(address: str | Path) -> Path:
     repository, revision = match.groups()
     hub = hub_library()
     try:
+        # one request, which is not repeated: a download without network is tried again for half a minute
+        hub.HfApi().model_info(repository, revision=revision, timeout=PATIENCE)
+        offline = None
+    except Exception as error:  # of the network, or of the Hub
+        offline = error
+    try:
         paths = {
-            name: Path(hub.hf_hub_download(repository, stored, revision=revision)) for name, stored in FILES.items()
+            name: Path(hub.hf_hub_download(repository, stored, revision=revision, local_files_only=offline is not None))
+            for name, stored in FILES.items()
         }
     except Exception as error:  # of the network, of the Hub, of the disk
-        raise CheckpointError(f"hf://{repository} cannot be downloaded: {first_line(error)}") from error
+        cause = offline or error
+        raise CheckpointError(f"hf://{repository} cannot be downloaded: {first_line(cause)}") from cause
     commit = paths[CONFIG].parent.name  # files are stored in snapshots/COMMIT
     folder = user_cache("hub") / repository.replace("/", "--") / commit
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        with whole_folder(folder) as new:
             for name, path in paths.items():
-                (Path(temporary, "run", name)).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, Path(temporary, "run", name))
-            Path(temporary, "run").rename(folder)
+                (new / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(path, new / name)
     return folder

@@ -5,15 +5,17 @@ Nothing here imports torch, so that composing a configuration stays fast; `trans
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seqzoo.configuration.pretrained import run_folder
+from seqzoo.contracts.disk import open_to_read
 from seqzoo.contracts.errors import CheckpointError, ConfigError
 from seqzoo.contracts.options import Options, Values, shown
-from seqzoo.training.record.files import CONFIG, SPEC, read_config, read_json
+from seqzoo.training.record.files import BEST, CONFIG, LARGEST_CHECKPOINT, SPEC, read_config, read_json
 
 TAKEN = ("encoder", "cell", "backbone")
 """The components of a run that a new training takes over."""
@@ -46,6 +48,15 @@ class Origin:
             data = self.config["data"]
             values |= {f"data.{option}": data[option] for option in OPTIONS_OF_INPUTS if option in data}
         return values
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file with its weights."""
+        digest = hashlib.sha256()
+        with open_to_read(self.folder / BEST, LARGEST_CHECKPOINT) as file:
+            while block := file.read(2**20):
+                digest.update(block)
+        return digest.hexdigest()
 
     @property
     def choices(self) -> dict[str, str]:

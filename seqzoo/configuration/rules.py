@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple
 
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.options import Options, Values, has, plain, value_at
 from seqzoo.contracts.survey import Survey, Texts
 
@@ -180,7 +181,7 @@ class Rules:
             "training.warmup_steps": min(100, updates // 10),
             "training.validate_every": FREQUENT if batches > FREQUENT else batches * -(-epochs // VALIDATIONS),
         }
-        yield Choice(values, f"{batches:,} updates per epoch")
+        yield Choice(values, f"{counted(batches, 'update')} per epoch")
         yield self.ending()
 
     @property
@@ -496,7 +497,7 @@ class LanguageModelingRules(Rules):
             yield Choice({"task.ngrams": longest}, "n-grams predict phrases that the text repeats")
 
     def regularization(self) -> Iterator[Choice]:
-        reason = f"the text is read {self.epochs:,} times" if self.epochs > 1 else "the text is read once"
+        reason = "the text is read once" if self.epochs == 1 else f"the text is read {self.epochs:,} times"
         rate = _row(self.dropouts_of_characters, self.total_steps)
         of_inputs, of_features = (rate, rate) if self.by_characters else (0.1, self.dropout_of_words)
         yield Choice({"encoder.dropout": of_inputs, "task.dropout": of_features}, reason)

@@ -10,6 +10,7 @@ from seqzoo.configuration.budget import UnknownCost, nearest
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.cost import Cost, cost_of, count_flops, count_weights
 from seqzoo.configuration.experiment import Experiment
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, first_line
 from seqzoo.contracts.meta_device import on_meta_device
@@ -71,7 +72,7 @@ def describe_inputs(spec: DataSpec, unit: str) -> str:
     if spec.steps_per_quarter is not None:
         return f"frames of {spec.input_size:,} notes"
     if unit == "step":
-        return f"{_count(spec.input_size, 'number')} per step"
+        return f"{counted(spec.input_size, 'number')} per step"
     words = "tokens" if spec.inputs is None else spec.inputs.unit
     characters = f", whose spelling has {spec.character_size:,} different characters" * bool(spec.character_size)
     return f"{spec.input_size:,} different {words}{characters}"
@@ -80,14 +81,10 @@ def describe_inputs(spec: DataSpec, unit: str) -> str:
 def describe_outputs(spec: DataSpec) -> str:
     """What is predicted, in words."""
     if spec.targets is None:
-        return _count(spec.output_size, "output")
+        return counted(spec.output_size, "output")
     if spec.targets.unit == "labels":
-        return _count(spec.output_size, "label")
+        return counted(spec.output_size, "label")
     return f"targets of {spec.output_size:,} different {spec.targets.unit}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def measure(experiment: Experiment, data: DataModule, spec: DataSpec) -> Cost:

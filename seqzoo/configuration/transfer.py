@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +13,6 @@ from seqzoo.configuration.composing import differences
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.origin import OPTIONS_OF_INPUTS, TAKEN, Origin, read_origin
 from seqzoo.contracts.data_module import DataModule
-from seqzoo.contracts.disk import open_to_read
 from seqzoo.contracts.errors import CheckpointError, ConfigError, DataError
 from seqzoo.contracts.meta_device import on_meta_device
 from seqzoo.contracts.options import plain, thawed, with_values
@@ -24,7 +21,7 @@ from seqzoo.data.text.codec import TextCodec, spec_from_plain
 from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.training.record.checkpoint import fill, read_weights, shapes_of_weights
-from seqzoo.training.record.files import BEST, LARGEST_CHECKPOINT, SPEC, read_json
+from seqzoo.training.record.files import BEST, SPEC, read_json
 from seqzoo.training.record.older import renamed
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -51,7 +48,7 @@ def record_of(experiment: Experiment) -> dict[str, str] | None:
     if experiment.init is None:
         return None
     origin = read_origin(experiment.init)
-    return {"run": origin.name, "sha256": _sha256(origin.folder / BEST)}
+    return {"run": origin.name, "sha256": origin.sha256}
 
 
 def start_from_origin(experiment: Experiment, model: Model, spec: DataSpec) -> None:
@@ -72,7 +69,7 @@ def start_from_origin(experiment: Experiment, model: Model, spec: DataSpec) -> N
         return
     origin = read_origin(experiment.init)
     path, old = origin.folder / BEST, _spec_of(origin)
-    if experiment.origin is not None and _sha256(path) != experiment.origin.get("sha256"):
+    if experiment.origin is not None and origin.sha256 != experiment.origin.get("sha256"):
         raise CheckpointError(f"{path} is not what this run was started from: its sha256 has changed; start a new run")
     tensors = {name: tensor for name, tensor in renamed(read_weights(path)[0]).items() if _of_body(name)}
     for network in model.networks:
@@ -113,14 +110,6 @@ def mistakes_of_transfer(experiment: Experiment) -> list[str]:
 
 def _spec_of(origin: Origin) -> DataSpec:
     return spec_from_plain(read_json(origin.folder / SPEC))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open_to_read(path, LARGEST_CHECKPOINT) as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _of_body(name: str) -> bool:

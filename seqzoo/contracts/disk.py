@@ -9,12 +9,14 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 PART = ".part"
-"""Suffix of a file while it is being written; such a file is left over only when a process is killed."""
+"""Suffix of a file or folder while it is being written; one is left over only when a process is killed."""
 NOT_THROUGH_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -80,6 +82,28 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """`write_whole` for text."""
     write_bytes(path, text.encode())
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A context with a temporary folder, whose files are those of `folder` once all of them have been written.
+
+    Args:
+        folder: which does not exist, or is empty. If the context ends by an error, it stays as it is.
+    """
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", suffix=PART, dir=folder.parent) as temporary:
+        new = Path(temporary, "new")
+        new.mkdir()
+        yield new
+        if folder.exists():  # it may be the current folder of a shell, which would lose it
+            for path in new.iterdir():
+                path.rename(folder / path.name)
+        else:
+            new.rename(folder)
+        _sync_folder(folder)
+        _sync_folder(folder.parent)
 
 
 def _open(path: Path, flags: int) -> int:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from seqzoo.contracts import disk
 from seqzoo.contracts.batch import Alignment, Explanation
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import ConfigError, not_installed, printable
 from seqzoo.contracts.note_notation import LOWEST, write_chord
 from seqzoo.inspection.fonts import families, missing_characters_reported
@@ -241,7 +242,7 @@ def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "", 
         names.append(f"{name}\n{_scale(values)}")
         ticks.append(start + values.shape[1] / 2)
         start += len(panels[-1])
-    rest = f"{UNITS} of {most} units, those that change most" if most > UNITS else f"{most} units"
+    rest = f"{UNITS} of {most} units, those that change most" if most > UNITS else counted(most, "unit")
     heading = textwrap.fill(f"{title}: {rest}" if title else rest, 60)
     # in inches
     left, below = 0.8 + 0.08 * max(map(len, states)), 0.4 + 0.09 * max(map(_width, labels), default=0)
@@ -256,7 +257,7 @@ def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "", 
     fonts = families([*labels, title])
     axes.set_xticks(range(len(labels)), labels, rotation=90, family=fonts, parse_math=False)
     if not labels:
-        axes.set_xlabel(f"{steps} steps")
+        axes.set_xlabel(counted(steps, "step"))
     axes.set_title(heading, fontsize=10, loc="left", pad=20, family=["DejaVu Sans", *fonts], parse_math=False)
     axes.text(0, 1.01, "gates: white 0, black 1", transform=axes.transAxes, fontsize=8, va="bottom", color="#444444")
     for column, (text, colour) in enumerate((("below 0", "#2166ac"), ("above 0", "#b3192b"))):

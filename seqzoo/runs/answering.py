@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from seqzoo.contracts.arguments import checked_list
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.capabilities import Streamed, Streams
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.ragged import is_padded
@@ -93,7 +94,10 @@ class Stream:
             DataError, ValueError: as of `Stream.push`.
         """
         if len(streams) != len(pieces):
-            raise ValueError(f"there are {len(streams)} streams and {len(pieces)} pieces: give one piece per stream")
+            raise ValueError(
+                f"{counted(len(streams), 'stream')} and {counted(len(pieces), 'piece')} were given: give one piece "
+                "per stream"
+            )
         if not streams:
             return []
         model, task = streams[0].model, streams[0].task

@@ -23,6 +23,7 @@ from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import SeqzooError, program
 from seqzoo.contracts.locks import lock
 from seqzoo.contracts.parts import Task
+from seqzoo.contracts.strict_json import to_json
 from seqzoo.contracts.version import __version__
 from seqzoo.data.sources.fingerprints import records
 from seqzoo.runs.baseline_scores import Baselines, baselines_of, ranked
@@ -91,7 +92,7 @@ def _shared(experiment: Experiment, available: Baselines) -> dict[str, Any]:
         stored = _read(path)
         if stored is None:
             stored = _fitted(available)
-            write_text(path, json.dumps(stored) + "\n")
+            write_text(path, to_json(stored) + "\n")
     return stored
 
 

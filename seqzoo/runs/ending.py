@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seqzoo.configuration import composing
 from seqzoo.configuration.experiment import Experiment
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import program
 from seqzoo.training.session import Position, Session
 from seqzoo.training.settings import Training
@@ -25,14 +26,14 @@ def describe_ending(session: Session, batches: int) -> str:
     position, settings = session.position, session.settings
     improving = position.best_step >= STILL_IMPROVING * position.step
     if settings.patience is not None and position.waited >= settings.patience:
-        reason, improving = f"{settings.patience} validations without improvement", False
+        reason, improving = f"{counted(settings.patience, 'validation')} without improvement", False
     elif session.seconds is not None and position.update_seconds >= session.seconds:
         reason = f"budget.seconds={session.seconds:g}"
     elif settings.steps is not None and position.step >= settings.steps:
         reason = f"training.steps={settings.steps}"
     else:
         reason = f"training.epochs={settings.epochs}"
-    ended = f"after {position.step:,} updates, {_epochs(position, batches)}: {reason}"
+    ended = f"after {counted(position.step, 'update')}, {_epochs(position, batches)}: {reason}"
     if settings.keep == "last":
         return f"{ended}; the last weights were kept"
     later = f" and still improving, so {later_end(position, settings, session.seconds, batches)} may help"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
 import subprocess
@@ -19,8 +18,10 @@ from torch import Tensor
 
 from seqzoo.cells.skew import SkewCell
 from seqzoo.contracts.arguments import check_folder
+from seqzoo.contracts.disk import whole_folder
 from seqzoo.contracts.errors import ConfigError, SeqzooError, not_installed
 from seqzoo.contracts.spec import DataSpec
+from seqzoo.contracts.strict_json import to_json
 from seqzoo.data.text.codec import TextCodec, spec_to_plain
 from seqzoo.data.text.subwords import Subwords
 from seqzoo.network.model import Model
@@ -119,27 +120,19 @@ def write_export(model: Model, spec: DataSpec, to: Format, form: Form | None, fo
     if form == "step" and SequenceForm(model)(*export_forms.some_inputs(spec, *export_forms.RECORDED)).dim() == 2:
         raise ConfigError(["the run answers whole sequences, not each step: add --form sequence"])
     parts = export_forms.parts_of(model, spec, form)
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{part.name}{SUFFIXES[to]}" for part in parts]
-    try:
-        for part, path in zip(parts, paths, strict=True):
+    names = [f"{part.name}{SUFFIXES[to]}" for part in parts]
+    with whole_folder(folder) as new:
+        for part, name in zip(parts, names, strict=True):
             try:
-                _record(part, to, path)
+                _record(part, to, new / name)
             except Exception as error:
                 cause = _cause(error, to, form)
                 raise ConfigError([f"the run cannot be exported to {to}: {cause}"]) from error
-        apart = difference([program(path) for path in paths], model, spec, form)
+        apart = difference([program(new / name) for name in names], model, spec, form)
         if apart > TOLERANCE:
             raise ConfigError([f"the numbers of the file differ from the model's by {apart:.2g}: {_instead(to, form)}"])
-    except Exception:
-        for path in paths:
-            path.unlink(missing_ok=True)
-        if is_new:
-            folder.rmdir()
-        raise
-    _write_beside(model, spec, form, to, folder)
-    return paths
+        _write_beside(model, spec, form, to, new)
+    return [folder / name for name in names]
 
 
 def _record(part: Part, to: Format, path: Path) -> None:
@@ -269,4 +262,4 @@ def _write_beside(model: Model, spec: DataSpec, form: Form | None, to: Format, f
 
 
 def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    path.write_text(to_json(content, indent=1), encoding="utf-8")

@@ -16,6 +16,7 @@ from seqzoo.configuration.experiment import Experiment
 from seqzoo.contracts.capabilities import Report, Reports
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.own_parts import during
+from seqzoo.contracts.strict_json import finite
 from seqzoo.contracts.version import __version__
 from seqzoo.data.text.codec import TextCodec, coverage
 from seqzoo.metrics import signatures
@@ -38,7 +39,8 @@ def finish(run: Run, experiment: Experiment, data: DataModule, session: Session,
     """Score the best weights on all held-out splits, write metrics.json and log a table.
 
     Returns:
-        The content of metrics.json. Processes besides the first one only have scores.
+        The content of metrics.json, in which scores that are not finite are None. Processes besides the first one only
+        have scores.
     """
     task, position = session.model.task, session.position
     _load_best_weights(run, data, session)
@@ -70,7 +72,7 @@ def finish(run: Run, experiment: Experiment, data: DataModule, session: Session,
     baseline_rows = about_baseline(metrics, remark, task, advice)
     ending = describe_ending(session, batches)
     run.log("\n" + closing_table(run.folder, experiment, scores, session, cost, baseline_rows, ending))
-    return metrics
+    return finite(metrics)
 
 
 def empty_report(model: Model) -> Report | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from seqzoo.contracts.batch import Prediction
 from seqzoo.contracts.capabilities import Streamed, Streams, Writes
 from seqzoo.contracts.errors import ConfigError, SeqzooError, shortened
+from seqzoo.contracts.strict_json import finite, to_json
 from seqzoo.contracts.version import __version__
 from seqzoo.runs.answering import Stream
 from seqzoo.runs.http_limits import LimitedRequests
@@ -208,9 +208,9 @@ def _add_predictions(app: FastAPI, service: _Service) -> None:
             try:
                 async for piece in pieces:
                     content = {"text": piece} if isinstance(piece, str) else _plain(piece)
-                    yield f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
+                    yield f"data: {to_json(content)}\n\n"
             except (SeqzooError, asyncio.TimeoutError) as error:
-                yield f"event: error\ndata: {json.dumps(str(error) or 'the time is over')}\n\n"
+                yield f"event: error\ndata: {to_json(str(error) or 'the time is over')}\n\n"
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
@@ -282,5 +282,4 @@ async def _close(socket: WebSocket, reason: str) -> None:
 
 
 def _plain(prediction: Prediction) -> dict[str, Any]:
-    score = prediction.score
-    return {"answer": prediction.answer, "score": score if score is not None and math.isfinite(score) else None}
+    return {"answer": prediction.answer, "score": finite(prediction.score)}

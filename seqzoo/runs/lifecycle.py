@@ -22,6 +22,7 @@ from seqzoo.configuration.sizing import measure, within_budget
 from seqzoo.configuration.stored import resumed, stored
 from seqzoo.configuration.transfer import load_data, record_of, start_from_origin
 from seqzoo.contracts.capabilities import ScoresTexts
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import CheckpointError, ConfigError, TrainingError
 from seqzoo.contracts.meta_device import on_meta_device
@@ -359,7 +360,8 @@ def evaluate_run(
     split = _split_to_score(data, split)
     if files:
         names = " and ".join(files.values())
-        print(f"seqzoo: scores of {names} as {split} split: {data.splits()[split]:,} examples", file=sys.stderr)
+        size = counted(data.splits()[split], "example")
+        print(f"seqzoo: scores of {names} as {split} split: {size}", file=sys.stderr)
     model = _best_model(experiment, data, folder)
     if adapts.name and not isinstance(model.task, ScoresTexts):
         named = task_name(model.task, experiment.choices)

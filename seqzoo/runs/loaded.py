@@ -32,6 +32,7 @@ from seqzoo.contracts.capabilities import (
     UsesLanguage,
     Writes,
 )  # fmt: skip
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
 from seqzoo.contracts.own_parts import during
@@ -437,7 +438,10 @@ class Loaded:
         if answers is not None:
             answers = checked_list("answers", answers, str, "a list of texts")
             if len(answers) != len(texts):
-                raise ValueError(f"there are {len(texts)} texts and {len(answers)} answers: give one answer per text")
+                raise ValueError(
+                    f"{counted(len(texts), 'text')} and {counted(len(answers), 'answer')} were given: give one answer "
+                    "per text"
+                )
         task = self.model.task
         if answers is not None:
             if not isinstance(task, ScoresAnswers):

@@ -9,6 +9,7 @@ import torch
 from seqzoo.configuration.cost import Cost, memory_to_train
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.sizing import describe_inputs, describe_outputs
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.network import results
@@ -34,7 +35,7 @@ def opening_table(
         *_vector_rows(data.spec),
         *_origin_rows(experiment, data),
         *cost_rows(experiment, cost, data.unit),
-        ("device", f"{device}, {threads} {'thread' if threads == 1 else 'threads'}{_shared(session)}"),
+        ("device", f"{device}, {counted(threads, 'thread')}{_shared(session)}"),
         *([] if experiment.learning == BPTT else [("learning", experiment.choices["learning"])]),
         ("training", _planned_end(session)),
         ("folder", str(folder)),
@@ -92,6 +93,6 @@ def _shared(session: Session) -> str:
 
 
 def _planned_end(session: Session) -> str:
-    ends = [] if session.total_steps is None else [f"{session.total_steps:,} updates"]
-    ends += [] if session.seconds is None else [f"{session.seconds:g} seconds"]
+    ends = [] if session.total_steps is None else [counted(session.total_steps, "update")]
+    ends += [] if session.seconds is None else [counted(session.seconds, "second")]
     return " or ".join(ends)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqzoo.configuration.experiment import AUTO
+from seqzoo.configuration.origin import read_origin
 from seqzoo.contracts.options import Options
 from seqzoo.training.record.older import BPTT
 
@@ -80,9 +81,13 @@ def hyperparameters(experiment: Experiment, parameters: int) -> dict[str, bool |
 
 
 def fingerprint(experiment: Experiment) -> str:
-    """A digest of everything that can change the scores of a run: configuration, budget and seed."""
+    """A digest of everything that can change the scores of a run: configuration, budget, seed and, with `init`, the
+    weights that it starts from, whatever their folder is called.
+    """
     plain = experiment.to_plain()
-    chosen = {name: plain[name] for name in ("recipe", "init") if plain[name] is not None}
+    chosen = {} if experiment.recipe is None else {"recipe": experiment.recipe}
+    if experiment.init is not None:
+        chosen["init"] = (experiment.origin or {}).get("sha256") or read_origin(experiment.init).sha256
     others = {name: plain[name] for name in ("budget", "seed", "allow_modules")}
     return _digest({**_scored(experiment), **others, **chosen}, 16)
 

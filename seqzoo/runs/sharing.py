@@ -13,7 +13,7 @@ from typing import Any
 from seqzoo.configuration.hub import ADDRESS, FILES, PREFIX, hub_library
 from seqzoo.configuration.pretrained import run_folder
 from seqzoo.contracts.arguments import check_argument, check_folder
-from seqzoo.contracts.disk import write_text
+from seqzoo.contracts.disk import whole_folder, write_text
 from seqzoo.contracts.errors import CheckpointError, ConfigError, first_line
 from seqzoo.contracts.options import Options, thawed
 from seqzoo.runs.loading import load
@@ -70,6 +70,9 @@ def write_shared(run_dir: str | Path, folder: Path, repository: str, licence: st
         repository: where it will be, for the model card.
         licence: of the weights.
 
+    Returns:
+        The folder.
+
     Raises:
         CheckpointError: the directory is not a finished run.
         ConfigError: the folder exists, or the name or the licence is invalid.
@@ -81,11 +84,11 @@ def write_shared(run_dir: str | Path, folder: Path, repository: str, licence: st
     load(source)  # the weights are those of the configuration
     if folder.exists():
         raise ConfigError([f"{folder} exists already: choose a new folder"])
-    folder.mkdir(parents=True)
-    write_text(folder / FILES[CONFIG], json.dumps(portable(config), indent=2) + "\n")
-    for name in (SPEC, METRICS, BEST):
-        shutil.copyfile(source / name, folder / FILES[name])
-    write_text(folder / CARD, model_card(config, metrics, repository, licence))
+    with whole_folder(folder) as new:
+        write_text(new / FILES[CONFIG], json.dumps(portable(config), indent=2) + "\n")
+        for name in (SPEC, METRICS, BEST):
+            shutil.copyfile(source / name, new / FILES[name])
+        write_text(new / CARD, model_card(config, metrics, repository, licence))
     return folder
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from seqzoo.contracts.batch import Batch, Prediction
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.parts import Task
 from seqzoo.metrics import all_of, is_right
 
@@ -29,7 +30,7 @@ def texts_or_steps(task: Task, batch: Batch) -> list[str]:
         sizes = [batch.inputs.shape[2:]] * batch.size if batch.grid is None else torch.as_tensor(batch.grid).tolist()
         return [f"{rows} x {columns} pixels" for rows, columns in sizes]
     if task.spec.inputs is None:
-        return [f"{length} steps" for length in batch.lengths.tolist()]
+        return [counted(length, "step") for length in batch.lengths.tolist()]
     return [task.spec.inputs.join(tokens) for tokens in task.tokens_read(batch)]
 
 

@@ -169,7 +169,7 @@ def test_pieces_of_the_wrong_form() -> None:
         series.stream().push(torch.ones(1, 2))
     with pytest.raises(ValueError, match="one is given twice"):
         Stream.push_together([stream, stream], ["a", "b"])
-    with pytest.raises(ValueError, match="there are 1 streams and 2 pieces"):
+    with pytest.raises(ValueError, match=r"^1 stream and 2 pieces were given: give"):
         Stream.push_together([stream], ["a", "b"])
     with pytest.raises(TypeError, match="a piece contains 3: it must be a text, a list of tokens"):
         stream.push([3])

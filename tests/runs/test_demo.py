@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -184,14 +183,6 @@ def test_without_gradio_a_sentence_says_what_to_install(command: Callable, monke
 def test_the_page_answers_and_names_errors(tmp_path: Path) -> None:
     """In a process of its own, since gradio leaves sockets and event loops behind."""
     pytest.importorskip("gradio", reason="the demo needs gradio: pip install 'seqzoo[demo]'")
-    from seqzoo.runs.demo.serving import free_port
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"cannot be served at 127\.0\.0\.1:{port}: Address already in use"):
-            free_port("127.0.0.1", port)
-    with pytest.raises(ConfigError, match="the port is 70000: it must be between 1 and 65535"):
-        free_port("127.0.0.1", 70_000)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, "-m", "seqzoo", "demo", ADDITION], stdout=subprocess.PIPE, text=True, env=environment

@@ -6,6 +6,7 @@ import errno
 import importlib.metadata
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import seqzoo
 from seqzoo.configuration.experiment import compose
+from seqzoo.configuration.pretrained import run_folder
 from seqzoo.contracts import disk
 from seqzoo.contracts.errors import not_installed, program
 from seqzoo.runs import launch
@@ -25,7 +28,8 @@ from seqzoo.runs.launch import job_name, sweep_name
 from seqzoo.runs.ledger import Entry, Ledger
 from seqzoo.runs.provenance import fingerprint
 from seqzoo.training import loop
-from seqzoo.training.record.files import LAST, read_curves
+from seqzoo.training.record.checkpoint import save_weights
+from seqzoo.training.record.files import BEST, LAST, read_curves
 
 SMALL = (
     "task=regression", "debug=tiny", "data.train_size=64", "data.validation_size=8", "data.test_size=8",
@@ -271,6 +275,19 @@ def test_a_sweep_is_named_after_what_is_fixed_and_what_is_varied() -> None:
 def test_the_key_is_what_can_change_a_score(override: str, same: bool) -> None:
     base = fingerprint(compose("task=tagging"))
     assert (fingerprint(compose("task=tagging", override)) == base) is same
+
+
+def test_the_key_follows_the_weights_that_a_training_starts_from(tmp_path: Path) -> None:
+    """And not the name of their folder."""
+    run = shutil.copytree(run_folder("pretrained:tiny_shakespeare_gru"), tmp_path / "run")
+    inits = ("pretrained:tiny_shakespeare_gru", run)
+    keys = [fingerprint(compose("task=language_modeling", f"init={init}")) for init in inits]
+    assert keys[0] == keys[1] != fingerprint(compose("task=language_modeling"))
+    model = seqzoo.load(run).model
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    save_weights(run / BEST, model, {})
+    assert fingerprint(compose("task=language_modeling", f"init={run}")) != keys[0]
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_answers_that_cannot_be_scored_are_reported() -> None:
     loaded = writer()
     with pytest.raises(DataError, match=r"line 8: of the answer 'bxc' the model knows only 'b<unk>c', so"):
         loaded.score(["ab", "c"], ["b", "bxc"], first_line=7)
-    with pytest.raises(ValueError, match=r"^there are 2 texts and 1 answers: give one answer per text"):
+    with pytest.raises(ValueError, match=r"^2 texts and 1 answer were given: give one answer per text"):
         loaded.score(["ab", "c"], ["b"])
     with pytest.raises(DataError, match="line 2: there is nothing before the answer"):
         loaded.score(["ab", " "], ["b", "c"])

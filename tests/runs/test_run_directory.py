@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import shutil
 import signal
@@ -16,6 +18,7 @@ import pytest
 import torch
 import yaml
 
+from seqzoo.analysis.finished_runs import read_run
 from seqzoo.commands import main as cli
 from seqzoo.configuration.experiment import compose
 from seqzoo.configuration.stored import stored
@@ -39,6 +42,7 @@ from seqzoo.training.record.files import (
     read_curves,
     read_json,
 )
+from tests.conftest import Done
 
 OPTIONS = ["data.train_size=40", "data.validation_size=10", "data.test_size=10", "debug=tiny", "training.steps=4"]
 SECRET = "not seqzoo's"
@@ -353,3 +357,31 @@ def test_a_terminal_that_hangs_up_is_remembered(monkeypatch: pytest.MonkeyPatch)
             assert stop.received is None, "nohup asks for it to be ignored"
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_an_undefined_score_is_null(
+    command: Callable[..., Done], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row has no variance, by which NRMSE is divided."""
+    sizes = ["data.steps=3", "data.train_size=20", "data.validation_size=1", "data.test_size=1", "training.steps=2"]
+    metrics = runs.start(
+        compose("task=regression", "data=adding", "task.metrics=[nrmse,mse]", "debug=tiny", *sizes), tmp_path / "run"
+    )
+
+    capsys.readouterr()
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    content = json.loads((tmp_path / "run" / METRICS).read_text(encoding="utf-8"), parse_constant=refuse)
+    assert content["test"]["nrmse"] is metrics["test"]["nrmse"] is None
+    assert metrics == content
+    assert "nrmse undefined  mse 0." in (tmp_path / "run" / LOG).read_text(encoding="utf-8")
+    for line in (tmp_path / "run" / CURVES).read_text(encoding="utf-8").splitlines():
+        json.loads(line, parse_constant=refuse)
+    scores = json.loads(command("evaluate", tmp_path / "run").out, parse_constant=refuse)
+    assert scores == {"split": "test", **content["test"]}
+    record = read_run(tmp_path / "run")
+    assert math.isnan(record.scores("test")["nrmse"])
+    assert record.scores("test")["mse"] == content["test"]["mse"]
+    assert command("compare", tmp_path / "run").status == 0

@@ -32,7 +32,13 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> None:
             shutil.copytree(folder_path, folder / repo_id / "snapshots" / COMMIT)
 
-    def download(repo_id: str, filename: str, *, revision: str | None = None) -> str:
+        def model_info(self, repo_id: str, *, revision: str | None, timeout: float) -> None:
+            if (folder / "unreachable").exists():
+                raise OSError("Name or service not known")
+            if not (folder / repo_id).exists():
+                raise FileNotFoundError(f"404: {repo_id}")
+
+    def download(repo_id: str, filename: str, *, revision: str | None, local_files_only: bool) -> str:
         path = folder / repo_id / "snapshots" / (revision or COMMIT) / filename
         if not path.exists():
             raise FileNotFoundError(f"404: {repo_id}")
@@ -53,6 +59,25 @@ def test_an_uploaded_run_answers_as_before(server: Path) -> None:
     assert there == seqzoo.load(RUN).predict(["535+61", "1+1"])
     assert seqzoo.load(f"hf://someone/sums@{COMMIT}").predict(["2+2"])[0].answer == "4"
     assert seqzoo.load(Path("hf://someone/sums")).spec.input_size == seqzoo.load(RUN).spec.input_size
+
+
+def test_without_network_the_last_download_answers(server: Path, tmp_path: Path) -> None:
+    sharing.push(RUN, "someone/sums", "mit")
+    (server / "unreachable").touch()
+    assert seqzoo.load("hf://someone/sums").predict(["1+1"])[0].answer == "2"
+    shutil.rmtree(server / "someone")
+    with pytest.raises(CheckpointError, match=r"^hf://someone/sums cannot be downloaded: Name or service not known$"):
+        seqzoo.load("hf://someone/sums")
+
+
+def test_an_interrupted_folder_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sharing, "model_card", stop)  # what is written last
+    with pytest.raises(KeyboardInterrupt):
+        sharing.write_shared(RUN, tmp_path / "shared", "someone/sums", "mit")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_the_card_has_the_scores_and_metadata(tmp_path: Path, command: Callable) -> None:

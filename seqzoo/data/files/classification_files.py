@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.examples import Example
 from seqzoo.data.files.base import LISTED, SplitFiles
@@ -92,7 +93,7 @@ class ClassificationFiles(SplitFiles, LabelledTexts):
                 else "one text per line, labels are names of files"
             )
             listed = ", ".join([*list(files)[:LISTED], *["..."] * (len(files) > LISTED)])
-            self.state(name, f"{form}: {listed} ({len(files)} classes)")
+            self.state(name, f"{form}: {listed} ({counted(len(files), 'class', 'classes')})")
         rows = []
         for label, paths in files.items():
             for path in paths:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.batching.bucketed_data import BucketedData
@@ -20,7 +21,7 @@ from seqzoo.data.checks import check_filled
 from seqzoo.data.files.base import LISTED, Files, GivenSplits
 from seqzoo.data.sources.dialects import find_dialect
 from seqzoo.data.sources.reading import read_text
-from seqzoo.data.sources.series_content import Columns, Series, SeriesFile, counted
+from seqzoo.data.sources.series_content import Columns, Series, SeriesFile
 from seqzoo.data.sources.series_formats import Format, form_by_name, is_text, read_series
 
 EXPECTED_CHANNELS = 100

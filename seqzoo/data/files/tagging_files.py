@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.span_notation import convert, is_broken, scheme_of
 from seqzoo.data.examples import Example, TaggingData
@@ -78,6 +79,6 @@ def broken_rows(splits: dict[str, list[Example]], scheme: str, consequence: str)
     ]
     if not broken:
         return []
-    count = "1 sentence breaks" if len(broken) == 1 else f"{len(broken):,} sentences break"
+    count = f"{counted(len(broken), 'sentence')} {'breaks' if len(broken) == 1 else 'break'}"
     listed = ", ".join([*broken[:3], *["..."] * (len(broken) > 3)])
     return [f"{count} the scheme of the tags, {scheme}, at {listed}{consequence}"]

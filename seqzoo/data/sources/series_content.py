@@ -161,8 +161,3 @@ def check_rising(times: Sequence[float], written: Sequence[object], places: Sequ
             raise DataError(
                 f"{places[i]}: the time {written[i]} comes after {written[i - 1]}: sort the rows of a series by time"
             )
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """A number with its noun, as in "1 value" and "2 values"."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy
 import torch
 
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import DataError, closest
 from seqzoo.data.sources.packed import read_bytes
 from seqzoo.data.sources.series_content import (
@@ -19,7 +20,6 @@ from seqzoo.data.sources.series_content import (
     Series,
     SeriesFile,
     check_rising,
-    counted,
     parse_time,
 )
 from seqzoo.data.sources.tables import Dialect, split_rows

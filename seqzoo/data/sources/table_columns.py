@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import DataError, closest
 from seqzoo.data.sources.tables import Dialect, json_objects
 
@@ -183,7 +184,7 @@ def describe_classes(labels: Sequence[str]) -> str:
     """The number of classes, and the most frequent ones."""
     counts = Counter(labels)
     listed = ", ".join(label[:20] for label, _ in counts.most_common(LISTED))
-    number = "1 class" if len(counts) == 1 else f"{len(counts)} classes"
+    number = counted(len(counts), "class", "classes")
     return f"{number}: {listed}{', ...' if len(counts) > LISTED else ''}"
 
 

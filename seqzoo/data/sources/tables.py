@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import DataError, closest
 from seqzoo.data.sources.packed import unpacked_name
 from seqzoo.data.sources.reading import Row, check_characters, parse_json, read_pieces, read_text
@@ -270,7 +271,7 @@ def _check_widths(path: str, rows: list[tuple[int, list[str]]], named: bool, dia
 
 
 def _count(fields: int) -> str:
-    return "1 field" if fields == 1 else f"{fields} fields"
+    return counted(fields, "field")
 
 
 def _place_of(path: str, header: list[str], column: str | int, named: str) -> int:

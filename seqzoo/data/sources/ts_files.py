@@ -11,10 +11,11 @@ from collections.abc import Mapping
 import numpy
 import torch
 
+from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import DataError, closest
 from seqzoo.data.sources.finite import finite_number
 from seqzoo.data.sources.reading import read_lines
-from seqzoo.data.sources.series_content import Numbers, Series, SeriesFile, check_rising, counted, parse_time
+from seqzoo.data.sources.series_content import Numbers, Series, SeriesFile, check_rising, parse_time
 
 
 def read_ts(path: str, encoding: str, numbers: Numbers, labelled: bool) -> SeriesFile:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +12,9 @@ from typing import Any
 
 import gradio as gr
 
-from seqzoo.contracts.errors import ConfigError
 from seqzoo.runs.demo.page import build_page
 from seqzoo.runs.demo.shown import Shown
+from seqzoo.runs.listening import listener
 
 FIRST_PORT = 7860
 LARGEST_FILE = "10mb"
@@ -63,7 +61,9 @@ def served(runs: Sequence[Shown], host: str, port: int | None = None, in_browser
     Raises:
         ConfigError: the page cannot be served there.
     """
-    port = free_port(host, port)
+    # gradio itself waits several seconds for each port, and says no reason
+    with listener(host, range(FIRST_PORT, FIRST_PORT + 100) if port is None else [port]) as free:
+        port = free.getsockname()[1]
     with TemporaryDirectory(prefix="seqzoo-demo-", ignore_cleanup_errors=True) as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         page = build_page(runs)
@@ -72,27 +72,6 @@ def served(runs: Sequence[Shown], host: str, port: int | None = None, in_browser
             yield url
         finally:
             page.close(verbose=False)
-
-
-def free_port(host: str, port: int | None) -> int:
-    """A port that the page can be served at; arguments and errors as of `served`.
-
-    gradio itself waits several seconds for each port, and says no reason.
-    """
-    if port is not None and not 0 < port < 2**16:
-        raise ConfigError([f"the port is {port}: it must be between 1 and {2**16 - 1}"])
-    error = OSError(errno.EADDRINUSE, "no port is free")
-    for candidate in range(FIRST_PORT, FIRST_PORT + 100) if port is None else [port]:
-        try:
-            with socket.create_server((host, candidate), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-                return candidate
-        except OSError as reason:
-            error = reason
-        if error.errno != errno.EADDRINUSE:
-            break
-    place = host if port is None else f"{host}:{port}"
-    why = (error.strerror or str(error)).partition(" (while")[0].rstrip(".")
-    raise ConfigError([f"the page cannot be served at {place}: {why}"])
 
 
 def settings() -> dict[str, Any]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 import zlib
@@ -200,7 +201,7 @@ def _advice_if_missing(path: Path) -> str:
 
 
 def save_weights(path: Path, model: nn.Module, metadata: dict[str, str]) -> None:
-    """Save the weights of a model, tied ones once."""
+    """Save the weights of a model, tied ones once. Equal weights and metadata give equal files."""
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in model.state_dict().items():
@@ -208,7 +209,21 @@ def save_weights(path: Path, model: nn.Module, metadata: dict[str, str]) -> None
             seen.add(tensor.data_ptr())
             tensors[name] = tensor.detach().cpu().contiguous()
     content = save_tensors(tensors, {"format": FORMAT, "crc32": _checksum(tensors), **metadata})
-    write_atomically(path, lambda file: file.write(content))
+    head, rest = _with_sorted_metadata(content)
+    write_atomically(path, lambda file: file.writelines((head, rest)))
+
+
+def _with_sorted_metadata(content: bytes) -> tuple[bytes, memoryview]:
+    """The head of a safetensors file with sorted metadata, which the library writes in random order, and the rest.
+
+    A file is the length of its header (8 bytes), the header in JSON, padded to a multiple of 8 bytes, and the tensors.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, memoryview(content)[start:]
 
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, str]:

@@ -55,7 +55,8 @@ MOST_EVENTS = 20_000
 
 
 Metrics: TypeAlias = dict[str, Any]
-"""The content of metrics.json: scores by the names of splits and metrics, costs, times, versions and the baseline."""
+"""The content of metrics.json: scores by the names of splits and metrics, costs, times, versions and the baseline.
+Scores that are not finite are None."""
 
 
 def read_config(folder: Path) -> Options:

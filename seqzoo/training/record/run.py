@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import math
 import os
 import shlex
@@ -23,6 +22,7 @@ from seqzoo.contracts.batch import Alignment
 from seqzoo.contracts.capabilities import Outlook, Report
 from seqzoo.contracts.errors import CheckpointError, SeqzooError, printable, printable_lines, program
 from seqzoo.contracts.options import Options
+from seqzoo.contracts.strict_json import to_json
 from seqzoo.inspection.drawing import (
     can_draw,
     draw,
@@ -164,8 +164,8 @@ class Run:
         append(self.folder / LOG, "".join(f"{time} {line}\n" for line in text.split("\n")))
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        write_text(self.folder / name, text)
+        """Write a file of the run. Numbers that are not finite, such as an undefined score, become null."""
+        write_text(self.folder / name, to_json(content, indent=2) + "\n")
 
     def save(self, session: Session) -> None:
         save_training(self.folder / LAST, session.content())
@@ -293,10 +293,13 @@ class Run:
 
 
 def _line(point: dict[str, float]) -> str:
-    return json.dumps(point) + "\n"
+    return to_json(point) + "\n"
 
 
-def format_number(value: float) -> str:
+def format_number(value: float | None) -> str:
+    """A score as text. An undefined one, such as the NRMSE of a constant series, is NaN or, once stored, None."""
+    if value is None or math.isnan(value):
+        return "undefined"
     if 0 < abs(value) < 1e-3:
         return f"{value:.3g}"
     return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"

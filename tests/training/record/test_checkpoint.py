@@ -51,6 +51,14 @@ def test_weights_round_trip_with_a_tied_one(tmp_path: Path) -> None:
     assert loaded.tied.weight is loaded[1].weight
 
 
+def test_equal_weights_give_equal_files(tmp_path: Path) -> None:
+    values = {"step": "12", "accuracy": "0.5", "loss_nats": "0.25", "note": "ü"}
+    for number in range(6):  # the library's own order of metadata is random
+        save_weights(tmp_path / f"{number}.safetensors", model(), dict(sorted(values.items(), reverse=number % 2 == 1)))
+    assert len({(tmp_path / f"{number}.safetensors").read_bytes() for number in range(6)}) == 1
+    assert load_weights(tmp_path / "0.safetensors", model()) == values
+
+
 def test_several_empty_tensors_are_all_saved(tmp_path: Path) -> None:
     empty = nn.Module()
     for name in ("first", "second"):
