@@ -37,7 +37,7 @@ PAGE, SPEED = REPOSITORY / "docs" / "LEARNING.md", REPOSITORY / "results" / "lea
 FEATURES, UNITS, STEPS, ROWS = 4, 8, 30, 8
 SPEED_COLUMNS = ("cell", "rule", "hidden_size", "steps", "milliseconds", "kept", "device", "threads")
 SPEED_UNITS = {"lru": 256, "ind_rnn": 256, "min_gru": 256, "elman": 64, "lstm": 64}
-SPEED_FEATURES, SPEED_STEPS, SPEED_ROUNDS = 32, 100, 3
+SPEED_FEATURES, SPEED_STEPS, SPEED_ROUNDS = 32, 100, 10
 SPEED_RULES = ("bptt", "rtrl", "snap1", "uoro", "e_prop")
 RANDOM = ("uoro", "kf_rtrl", "forward_gradient")
 HEADER = """# Learning rules
@@ -69,8 +69,11 @@ TIMES = f"""
 
 CPU time of a step in milliseconds, forward and backward, for one row of {SPEED_STEPS} steps of {SPEED_FEATURES} numbers
 with an update at its end, and in brackets how many values a rule carries from step to step, whatever the number of
-steps (`bptt` keeps all states of a row instead). With an update after every step, whose gradient reaches back as far,
-`bptt` would take {SPEED_STEPS} times as long. {{devices}}
+steps (`bptt` keeps all states of a row instead). `bptt` stands for truncation to windows of {SPEED_STEPS} steps; the
+gradient of `rtrl` reaches back to the first step of all windows. With an update after every step, `bptt` would take
+{SPEED_STEPS} times as long. `rtrl` goes back through each window once for every state variable that depends on others,
+or, in diagonal cells, once or twice; windows of a few steps, or batches of many rows, are taken step by step, as by
+`snap1`. The rules of a cell were measured in turn, on a machine that other programs used, too. {{devices}}
 
 """
 
@@ -143,24 +146,23 @@ def rules_table() -> str:
 
 def measure_speeds() -> None:
     torch.set_num_threads(1)
-    common = {"device": hardware(torch.device("cpu")), "threads": "1"}
+    common = {"steps": str(SPEED_STEPS), "device": hardware(torch.device("cpu")), "threads": "1"}
     rows = []
     for cell, units in SPEED_UNITS.items():
-        for name in SPEED_RULES:
-            torch.manual_seed(0)
-            rule, model = create(name), small_model(cell, SPEED_FEATURES, units)
-            batch, times = some_batch(1, SPEED_STEPS, SPEED_FEATURES), list[float]()
-            state = run(rule, model, batch)
-            for _ in range(SPEED_ROUNDS):
+        torch.manual_seed(0)
+        model, batch = small_model(cell, SPEED_FEATURES, units), some_batch(1, SPEED_STEPS, SPEED_FEATURES)
+        rules = {name: create(name) for name in SPEED_RULES}
+        states = {name: run(rule, model, batch) for name, rule in rules.items()}
+        times: dict[str, list[float]] = {name: [] for name in rules}
+        for _ in range(SPEED_ROUNDS):  # one rule after the other, so that a busy machine slows all of them
+            for name, rule in rules.items():
                 start = time.process_time()  # other programs on the machine do not count
-                state = run(rule, model, batch, state)
-                times.append(time.process_time() - start)
+                states[name] = run(rule, model, batch, states[name])
+                times[name].append(time.process_time() - start)
+        for name, rule in rules.items():
             kept = sum(part.numel() for part in rule.content().get("memory", ()))
-            milliseconds = f"{1000 * min(times) / SPEED_STEPS:.3g}"
-            shape = {"hidden_size": str(units), "steps": str(SPEED_STEPS)}
-            rows.append(
-                {"cell": cell, "rule": name, **shape, "milliseconds": milliseconds, "kept": str(kept), **common}
-            )
+            measured = {"milliseconds": f"{1000 * min(times[name]) / SPEED_STEPS:.3g}", "kept": str(kept)}
+            rows.append({"cell": cell, "rule": name, "hidden_size": str(units), **measured, **common})
             print(rows[-1], flush=True)
     write_table(SPEED, SPEED_COLUMNS, rows)
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
-from seqzoo.learning.influence import Influence
 from seqzoo.learning.linear_products import RandomFeedback
-from seqzoo.learning.network_step import NetworkStep
 from seqzoo.learning.rtrl import RealTimeRecurrentLearning
 from seqzoo.network.model import Model
 
@@ -38,9 +36,6 @@ class EligibilityPropagation(RealTimeRecurrentLearning):
 
     def bytes_needed(self, model: Model, rows: int) -> int:
         return 0  # not more than the weights, for each row
-
-    def prepare(self, step: NetworkStep) -> None:
-        self.influence = Influence(step, 1, self.recurrent)
 
     def through_head(self, model: Model) -> AbstractContextManager[Any]:
         return nullcontext() if self.feedback is None else self.feedback.through(model.task)

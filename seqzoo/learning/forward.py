@@ -158,7 +158,7 @@ class ForwardRule(LearningRule, ABC):
         inputs = vectors if self._step.reads_vectors else batch.inputs
         first = self.first(batch.size)
         self.memory = first if state is None else self._continued(batch, first)
-        self._go_forward(
+        self.go_forward(
             zero_padding(inputs, steps.lengths),
             steps,
             model.backbone.initial_state(batch.size) if state is None else state,
@@ -167,7 +167,7 @@ class ForwardRule(LearningRule, ABC):
         )
         return Loss(loss.total.detach(), loss.count), detach(after)
 
-    def _go_forward(
+    def go_forward(
         self, inputs: Tensor, steps: Steps, state: State, of_outputs: Tensor, of_after: list[Tensor]
     ) -> None:
         """Go over the steps of a batch and add the gradients of its loss to `grad`.

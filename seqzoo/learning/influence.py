@@ -110,6 +110,11 @@ class Influence:
         step: the step of the network.
         order: number n of steps within which a weight reaches the states that are kept; None: all, which is exact.
         recurrent: False: J without derivatives through products with hidden-to-hidden matrices.
+
+    Attributes:
+        complete: nothing is left out: M is exact.
+        between: (S, S), True where J may not be zero.
+        together: (S, S), True where some weight influences both states.
     """
 
     def __init__(self, step: NetworkStep, order: int | None = None, recurrent: bool = True):
@@ -117,14 +122,18 @@ class Influence:
         backbone, between = places(step, recurrent)
         parts = [part for part in (backbone, _everywhere(step)) if len(part.kinds)]
         reached = [_reached(part.patterns, between, order) for part in parts]
-        needed = between & functools.reduce(torch.logical_or, map(_shared, reached), torch.zeros_like(between))
-        state_seeds = _colours(_conflicts(needed, between))
-        self.state_seeds = _one_hot(state_seeds)
+        complete = [_reached(part.patterns, between, None) for part in parts]
+        self.complete = recurrent and all(map(torch.equal, reached, complete))
+        self.between = between
+        self.together = functools.reduce(torch.logical_or, map(_shared, reached), torch.zeros_like(between))
+        needed = between & self.together
+        state_seeds = colours(conflicts(needed, between))
+        self.state_seeds = one_hot(state_seeds)
         self.groups = []
         for part, columns in zip(parts, reached, strict=True):
-            seeds = _colours(_shared(part.patterns))
+            seeds = colours(_shared(part.patterns))
             blocks = _blocks(part, columns, needed, seeds, state_seeds, step.device)
-            self.groups.append(Group(part.names, _one_hot(seeds), blocks))
+            self.groups.append(Group(part.names, one_hot(seeds), blocks))
         self.blocks = [block for group in self.groups for block in group.blocks]
 
     @property
@@ -315,26 +324,26 @@ def _shared(patterns: Tensor) -> Tensor:
     return (patterns.float() @ patterns.float().T) > 0
 
 
-def _conflicts(needed: Tensor, present: Tensor) -> Tensor:
+def conflicts(needed: Tensor, present: Tensor) -> Tensor:
     """(S, S), True where one row has an entry in a column in which that of the other one is needed."""
-    conflicts = (needed.float() @ present.float().T) > 0
-    return conflicts | conflicts.T
+    disturbs = (needed.float() @ present.float().T) > 0
+    return disturbs | disturbs.T
 
 
-def _colours(conflicts: Tensor) -> Tensor:
+def colours(of_rows: Tensor) -> Tensor:
     """A number for each row, (S,), as small as possible and different for rows in conflict."""
-    colours = torch.full((len(conflicts),), -1)
-    for row, others in enumerate(conflicts):
+    numbers = torch.full((len(of_rows),), -1)
+    for row, others in enumerate(of_rows):
         taken = torch.zeros(row + 2, dtype=torch.bool)
-        used = colours[:row][others[:row]]
+        used = numbers[:row][others[:row]]
         taken[used] = True
-        colours[row] = int((~taken).nonzero()[0])
-    return colours
+        numbers[row] = int((~taken).nonzero()[0])
+    return numbers
 
 
-def _one_hot(colours: Tensor) -> Tensor:
+def one_hot(numbers: Tensor) -> Tensor:
     """Seeds (C, S): the sums of the rows of one colour."""
-    return torch.nn.functional.one_hot(colours).T if len(colours) else colours[:, None].float()
+    return torch.nn.functional.one_hot(numbers).T if len(numbers) else numbers[:, None].float()
 
 
 def _blocks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -110,17 +111,21 @@ def true_gradients(model: Model, batches: list[Batch], across: bool) -> dict[str
 
 @pytest.mark.parametrize("cell", names("cell"))
 @pytest.mark.parametrize("name", [name for name in EXACT if RULES[name].crosses_batches])
-def test_exact_rules_are_backpropagation(name: str, cell: str) -> None:
-    """With lengths, resets and a state that is carried on to a second batch."""
+def test_exact_rules_are_backpropagation(name: str, cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With lengths, resets and a state that is carried on to a second batch, in pieces of time and step by step."""
     model = small_model(cell)
     batches = [some_batch(), some_batch(resets=False)]
     expected = true_gradients(model, batches, across=True)
-    torch.testing.assert_close(gradients_of(create(name), model, batches), expected, rtol=1e-9, atol=1e-9)
+    monkeypatch.setattr("seqzoo.learning.rtrl.STEPS", STEPS - 1)
+    for passes in (10**6, 0):
+        monkeypatch.setattr("seqzoo.learning.rtrl.PASSES_PER_STEP", passes)
+        torch.testing.assert_close(gradients_of(create(name), model, batches), expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_exact_rules_learn_initial_states_and_layers(name: str) -> None:
-    for cell in ("lstm", "min_gru"):
+def test_exact_rules_learn_initial_states_and_layers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for cell, passes in itertools.product(("lstm", "min_gru"), (10**6, 0)):
+        monkeypatch.setattr("seqzoo.learning.rtrl.PASSES_PER_STEP", passes)
         model = small_model(cell, num_layers=2, learn_initial_state=True)
         batches = [some_batch(), some_batch()]
         expected = true_gradients(model, batches, RULES[name].crosses_batches)
