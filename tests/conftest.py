@@ -42,8 +42,16 @@ def pytest_collection() -> None:
     gc.disable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of what several processes have done come first: workers divide the last tests among themselves, and each
+    would start these processes.
+    """
+    items.sort(key=lambda item: "shared" not in getattr(item, "fixturenames", ()))
+
+
 def pytest_collection_finish() -> None:
     gc.enable()
+    gc.set_threshold(5_000, 20, 40)  # thousands of live tests make each search slow
 
 
 @pytest.fixture(autouse=True)

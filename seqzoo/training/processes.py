@@ -271,6 +271,7 @@ def joined() -> Iterator[Processes]:
         torch.cuda.set_device(_own_gpu())
     with _collective():
         _meet("cpu:gloo,cuda:nccl" if cuda else "gloo")
+        dist.barrier()  # one that ended now would leave the others waiting to be connected to it
     processes = current()
     try:
         yield processes
@@ -332,13 +333,18 @@ def _report(processes: Processes, error: Exception) -> None:
         with suppress(Exception):
             if store is not None:
                 store.set(key, str(error))
+                if not launcher.restarts():  # the store ends with this process
+                    read = [f"{key}/{rank}" for rank in range(1, processes.count)]
+                    store.wait(read, timedelta(seconds=PATIENCE))
         return
     if isinstance(error, Lost):
         sys.exit(1)
     with suppress(Exception):
         if store is not None:
             store.wait([key], timedelta(seconds=PATIENCE))
-            if store.get(key).decode() == str(error):
+            first = store.get(key).decode()
+            store.set(f"{key}/{processes.rank}", "")
+            if first == str(error):
                 sys.exit(0)  # the status is that of the first process
     if isinstance(error, SeqzooError):
         raise SeqzooError(f"process {processes.rank}: {error}") from error

@@ -43,7 +43,7 @@ def tiny(task: str, *more: str) -> dict:
     dropout = "task.decoder.dropout=0.2" if task in ("transduction", "captioning") else "task.dropout=0.2"
     return compose(
         f"task={task}", *small, "debug=tiny", "backbone=deep", dropout, "data.limit=160",
-        "training.steps=30", "training.validate_every=10", "training.log_every=5", *more,
+        "training.steps=20", "training.validate_every=10", "training.log_every=5", *more,
     )  # fmt: skip
 
 
@@ -309,7 +309,7 @@ def test_the_weights_of_the_best_validation_are_kept(
         return next(given)
 
     monkeypatch.setattr(validation, "evaluate", evaluate)
-    metrics = runs.start(tiny(task, f"task.metrics=[{metric}]"), tmp_path / "run")
+    metrics = runs.start(tiny(task, "training.steps=30", f"task.metrics=[{metric}]"), tmp_path / "run")
     assert list(at_update) == [10, 20, 30]
     assert metrics["best_update"] == 20
     for name, tensor in load_file(tmp_path / "run" / BEST).items():
