@@ -121,7 +121,7 @@ def _print_predictions(loaded: Loaded, texts: Iterable[Any], chosen: argparse.Na
         if chosen.attention is not None:
             _draw_attention(loaded, some, chosen.attention, first)
         if chosen.plot is not None:
-            _draw_forecasts(loaded, some, chosen.plot, first)
+            _draw_plots(loaded, some, chosen.plot, first)
         explanations: list[list[Explanation | None]] = [[None] * len(row) for row in rows]
         if chosen.explain:
             explanations = loaded.explain_candidates(some, chosen.n_best, first_line=first)
@@ -349,11 +349,21 @@ def _series_of(loaded: Loaded, files: list[str], failures: _Failures) -> list[An
     return series
 
 
-def _draw_forecasts(loaded: Loaded, series: list[Any], path: Path, first: int) -> None:
+def _draw_plots(loaded: Loaded, inputs: list[Any], path: Path, first: int) -> None:
+    """Draw the answer to each input: a tree, or a forecast."""
+    from seqzoo.contracts.capabilities import LabelsTrees
     from seqzoo.inspection.forecast_drawing import draw_forecast
+    from seqzoo.inspection.tree_drawing import draw_tree
 
-    for number, outlook in enumerate(loaded.outlooks(series, first_line=first), start=first):
-        _save_picture(draw_forecast(outlook), path, number)
+    figures: list[Any]
+    if isinstance(loaded.model.task, LabelsTrees):
+        trees = loaded.labelled_trees(inputs, first_line=first)
+        figures = [tree and draw_tree(tree) for tree in trees]
+    else:
+        figures = [draw_forecast(outlook) for outlook in loaded.outlooks(inputs, first_line=first)]
+    for number, figure in enumerate(figures, start=first):
+        if figure is not None:
+            _save_picture(figure, path, number)
 
 
 def _draw_attention(loaded: Loaded, texts: list[str], path: Path, first: int) -> None:

@@ -135,7 +135,8 @@ def _add_pictures(parser: argparse.ArgumentParser) -> None:
         "--plot",
         type=Path,
         metavar="PICTURE",
-        help="draw each forecast with its bands as .png, .svg or .pdf; of a second series as PICTURE-2, and so on",
+        help="draw each forecast with its bands, or each tree with its labels, as .png, .svg or .pdf; for a second "
+        "input as PICTURE-2, and so on",
     )
     group.add_argument(
         "--explain",

@@ -40,10 +40,14 @@ class ScoredTree(NamedTuple):
     Attributes:
         tree: the tree, with the predicted labels.
         probabilities: of these labels.
+        true: the correct labels, empty where they are not known; None: none is known.
+        classes: all labels that a node may have, in their order.
     """
 
     tree: Tree
     probabilities: list[float]
+    true: list[str] | None = None
+    classes: Sequence[str] = ()
 
 
 class Streamed(NamedTuple):

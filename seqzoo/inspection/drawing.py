@@ -82,10 +82,10 @@ def _draw_text(alignment: Alignment) -> Any:
     gap = len(separator(alignment.read))
     places, column, line = [], 0, 0
     for word in alignment.read:
-        if column and column + _width(word) > COLUMNS:
+        if column and column + text_width(word) > COLUMNS:
             column, line = 0, line + 1
         places.append((column, line))
-        column += _width(word) + gap
+        column += text_width(word) + gap
     figure = Figure(figsize=(0.1 * COLUMNS + 0.4, 0.25 * (line + 2) + 0.2))
     axes = figure.add_axes((0.02, 0.0, 0.96, 1.0))
     axes.set_xlim(0, COLUMNS)
@@ -126,7 +126,7 @@ def _draw_panels(panels: list[tuple[Any, str]]) -> Any:
     wide = min(max(round(columns / rows), 1), PANELS)  # the frames of a clip are side by side
     across = min(len(panels), PANELS // wide)
     down = -(-len(panels) // across)
-    texts = [textwrap.fill(text, wide * (28 if _width(text) == len(text) else 14)) for _, text in panels]
+    texts = [textwrap.fill(text, wide * (28 if text_width(text) == len(text) else 14)) for _, text in panels]
     # in inches
     height, below = 2.0 * wide * rows / columns, 0.2 + 0.16 * max(text.count("\n") + 1 for text in texts)
     figure = Figure(figsize=(2.0 * wide * across, (height + below) * down), layout="constrained")
@@ -245,7 +245,7 @@ def draw_states(read: list[str], states: Mapping[str, Tensor], title: str = "", 
     rest = f"{UNITS} of {most} units, those that change most" if most > UNITS else counted(most, "unit")
     heading = textwrap.fill(f"{title}: {rest}" if title else rest, 60)
     # in inches
-    left, below = 0.8 + 0.08 * max(map(len, states)), 0.4 + 0.09 * max(map(_width, labels), default=0)
+    left, below = 0.8 + 0.08 * max(map(len, states)), 0.4 + 0.09 * max(map(text_width, labels), default=0)
     width_of_image, height = min(max(0.2 * steps, 4.0), 40.0), 1.5 * len(states)
     above = 0.55 + 0.2 * heading.count("\n")
     figure = Figure(figsize=(left + width_of_image + 0.1, below + height + above))
@@ -377,5 +377,6 @@ def separator(tokens: list[str]) -> str:
     return " " if any(len(token) > 1 for token in tokens) else ""
 
 
-def _width(word: str) -> int:
+def text_width(word: str) -> int:
+    """The width of a word in characters; a Chinese character counts as two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in word)

@@ -83,15 +83,16 @@ class TreeClassification(Task):
 
     def decode(self, model: Network, batch: Batch, features: Features | None = None) -> list[Prediction]:
         trees = self._labelled(batch, model.scores(batch, features))
-        return [Prediction(tree_text(tree), math.log(max(scores[-1], 1e-300))) for tree, scores in trees]
+        return [Prediction(tree_text(t.tree), math.log(max(t.probabilities[-1], 1e-300))) for t in trees]
 
     def labelled_trees(self, model: Network, batch: Batch) -> list[ScoredTree]:
         return self._labelled(batch, model.scores(batch))
 
     def _labelled(self, batch: Batch, scores: Tensor) -> list[ScoredTree]:
         best, labels = scores.float().softmax(-1).max(-1)
-        rows = zip(self._trees(batch, labels), best.tolist(), strict=True)
-        return [ScoredTree(tree, probabilities[: len(tree.words)]) for tree, probabilities in rows]
+        true = [None] * batch.size if batch.targets is None else [t.labels for t in self._trees(batch, batch.targets)]
+        rows, classes = zip(self._trees(batch, labels), best.tolist(), true, strict=True), self.classes()
+        return [ScoredTree(tree, scores[: len(tree.words)], correct, classes) for tree, scores, correct in rows]
 
     def _trees(self, batch: Batch, labels: Tensor) -> list[Tree]:
         """The tree of each row with these labels, (B, T)."""

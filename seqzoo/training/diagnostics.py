@@ -18,7 +18,7 @@ from seqzoo.inspection.dynamics import first_cell, memory_capacity
 from seqzoo.inspection.model_graph import graph_of
 from seqzoo.inspection.recurrence import Recurrence, recurrence
 from seqzoo.network.restoring import evaluating
-from seqzoo.training.evaluation import alignments, forecasts, middle, shown
+from seqzoo.training.evaluation import alignments, forecasts, labelled_trees, middle, shown
 from seqzoo.training.record.run import Run
 from seqzoo.training.session import Session
 
@@ -104,6 +104,7 @@ class Diagnostics:
                             run.draw_music(*_music(session, data), step)
                         count = session.settings.examples
                         run.draw_forecasts(forecasts(session.model, data, "validation", device, count), step)
+                        run.draw_trees(labelled_trees(session.model, data, "validation", device, count), step)
                         run.draw_alignments(alignments(session.model, data, "validation", device, count), step)
             except Exception as error:  # whatever a user's cell raises here must not end the training
                 run.log(f"diagnostics are switched off: {' '.join(str(error).split()) or type(error).__name__}")

@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 import torch
 
 from seqzoo.contracts.batch import Alignment, Batch, Features, Loss, Prediction
-from seqzoo.contracts.capabilities import Aligns, Calibrates, FitsBeforehand, Forecasts, Outlook, Report
+from seqzoo.contracts.capabilities import (
+    Aligns,
+    Calibrates,
+    FitsBeforehand,
+    Forecasts,
+    LabelsTrees,
+    Outlook,
+    Report,
+    ScoredTree,
+)
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.parts import Metric
 from seqzoo.network import results
@@ -180,6 +189,15 @@ def forecasts(model: Model, data: DataModule, split: str, device: torch.device, 
         return []
     with evaluating(model):
         return model.task.outlooks(model, shown(model, data, split, count).to(device))
+
+
+@torch.no_grad()
+def labelled_trees(model: Model, data: DataModule, split: str, device: torch.device, count: int) -> list[ScoredTree]:
+    """The trees of `decoded_examples`; none for a task that labels no trees."""
+    if count == 0 or not isinstance(model.task, LabelsTrees):
+        return []
+    with evaluating(model):
+        return model.task.labelled_trees(model, shown(model, data, split, count).to(device))
 
 
 def shown(model: Model, data: DataModule, split: str, count: int) -> Batch:

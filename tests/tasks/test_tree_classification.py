@@ -67,8 +67,9 @@ def test_answers_are_trees_in_brackets() -> None:
     best = probabilities.argmax(-1)
     assert predictions[0].answer == f"({best[0, 2]} ({best[0, 0]} it) ({best[0, 1]} shines))"
     assert predictions[1].score == pytest.approx(math.log(probabilities[1, 4].max().item()), rel=1e-5)
-    tree, scores = task.labelled_trees(Fixed(), batch)[0]  # type: ignore[arg-type]
+    tree, scores, true, classes = task.labelled_trees(Fixed(), batch)[0]  # type: ignore[arg-type]
     assert tree.parents == [2, 2, -1]
+    assert (true, classes) == (["1", "", "2"], ["0", "1", "2"])
     assert scores == pytest.approx(probabilities[0, :3].amax(-1).tolist())
 
 

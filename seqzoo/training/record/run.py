@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from seqzoo.contracts.batch import Alignment
-from seqzoo.contracts.capabilities import Outlook, Report
+from seqzoo.contracts.capabilities import Outlook, Report, ScoredTree
 from seqzoo.contracts.errors import CheckpointError, SeqzooError, printable, printable_lines, program
 from seqzoo.contracts.options import Options
 from seqzoo.contracts.strict_json import to_json
@@ -36,6 +36,7 @@ from seqzoo.inspection.fonts import missing_characters_reported
 from seqzoo.inspection.forecast_drawing import draw_forecast
 from seqzoo.inspection.recurrence import Recurrence
 from seqzoo.inspection.synthesizer import RATE, seconds_per_step, synthesize
+from seqzoo.inspection.tree_drawing import draw_tree
 from seqzoo.metrics import BinaryConfusion
 from seqzoo.network.model import Model
 from seqzoo.training.record.checkpoint import save_training, save_weights
@@ -248,6 +249,11 @@ class Run:
         """Draw forecasts of series."""
         for number, outlook in enumerate(outlooks, start=1):
             self._picture(f"valid/forecast_{number}", draw_forecast(outlook), step)
+
+    def draw_trees(self, trees: Sequence[ScoredTree], step: int) -> None:
+        """Draw trees with their predicted labels."""
+        for number, tree in enumerate(trees, start=1):
+            self._picture(f"valid/tree_{number}", draw_tree(tree), step)
 
     def log_recurrence(self, analysis: Recurrence, step: int) -> None:
         """Write curves and a histogram of the dynamics of the recurrent cell."""
