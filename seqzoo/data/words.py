@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-import torch
-
-from seqzoo.contracts.batch import PAD, UNKNOWN, Batch
+from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.errors import located
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey
-from seqzoo.data.batching.chance import generator_at
+from seqzoo.data.batching.word_dropout import with_word_dropout
 from seqzoo.data.examples import Example, ExampleData, split_source
 from seqzoo.data.text.codec import CharacterCodec, PlaceCodec, TextCodec
 from seqzoo.data.text.vectors import VectorFile, vector_size
@@ -33,9 +31,8 @@ class WordData(ExampleData):
         vectors: a file of pretrained word vectors (GloVe, word2vec, fastText) that initialise the encoder; None: none.
         vectors_words: which words with a pretrained vector join the vocabulary: those of all splits (data), or all of
             the file (all), for texts that come later.
-        word_dropout: w; a training word that occurs n times is replaced by `<unk>` with probability w / (w + n), so
-            that the model learns to handle unknown words (Kiperwasser & Goldberg 2016,
-            https://aclanthology.org/Q16-1023).
+        word_dropout: w; a training word that occurs n times is read as `<unk>` with probability w / (w + n)
+            (`seqzoo.data.batching.word_dropout`).
     """
 
     acts_with: ClassVar[dict[str, str]] = {"vectors_words": "vectors!=null"}
@@ -99,15 +96,9 @@ class WordData(ExampleData):
     def batches(self, split: str, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         batches = super().batches(split, epoch, start)
         if split != "train" or not self.word_dropout:
-            yield from batches
-            return
+            return batches
         counts = self._encoded["train"].inputs.ids.bincount(minlength=self.spec.input_size)
-        rates = self.word_dropout / (self.word_dropout + counts)
-        for number, batch in enumerate(batches, start):
-            generator = generator_at(self.seed, epoch, number)
-            dropped = torch.rand(batch.inputs.shape, generator=generator) < rates[batch.inputs]
-            is_word = (torch.arange(batch.inputs.shape[1]) < batch.lengths[:, None]) & (batch.inputs != PAD)
-            yield replace(batch, inputs=batch.inputs.masked_fill(dropped & is_word, UNKNOWN))
+        return with_word_dropout(batches, self.word_dropout, counts, self.seed, epoch, start)
 
 
 def _count_words(spec: DataSpec, examples: list[Example]) -> Counter[str]:

@@ -52,7 +52,7 @@ class Transduction(WritingTask):
         encoder_state: a state of the encoder, of which only the shapes are read.
         metrics: names from `seqzoo.metrics`; the first one selects the best checkpoint.
         search: the options of decoding.
-        word_dropout: share of the target tokens that the decoder reads as unknown in training (Bowman et al.,
+        target_word_dropout: share of the target tokens that the decoder reads as unknown in training (Bowman et al.,
             Generating Sentences from a Continuous Space, 2016, https://aclanthology.org/K16-1002).
         label_smoothing: share of the target probability that is spread over all tokens in training (Szegedy et al.,
             Rethinking the Inception Architecture, 2016, https://arxiv.org/abs/1512.00567).
@@ -83,14 +83,14 @@ class Transduction(WritingTask):
         encoder_state: State,
         metrics: list[MetricName],
         search: Search = Search(),  # noqa: B008 (frozen)
-        word_dropout: float = 0.0,
+        target_word_dropout: float = 0.0,
         label_smoothing: float = 0.0,
         coverage_loss: float = 0.0,
         self_critical: SelfCritical = SelfCritical(),  # noqa: B008 (frozen)
         scheduled_sampling: Schedule = Schedule(),  # noqa: B008 (frozen)
     ):
         super().__init__()
-        for name, value in (("word_dropout", word_dropout), ("label_smoothing", label_smoothing)):
+        for name, value in (("target_word_dropout", target_word_dropout), ("label_smoothing", label_smoothing)):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}: it is a share, at least 0 and below 1")
         self.decoder = Decoder(feature_size, spec.output_size, encoder_state, decoder)
@@ -102,7 +102,8 @@ class Transduction(WritingTask):
                 "label_smoothing spreads over what the head writes alone: leave it out with copy_source=true"
             )
         self.spec, self.metric_names, self.search = spec, metrics, search
-        self.word_dropout, self.label_smoothing, self.coverage_loss = word_dropout, label_smoothing, coverage_loss
+        self.target_word_dropout = target_word_dropout
+        self.label_smoothing, self.coverage_loss = label_smoothing, coverage_loss
         self.critic = None if self_critical.metric == "none" else Critic(self_critical)
         if decoder.copy_source:
             self.register_buffer("same", same_tokens(spec), persistent=False)
@@ -145,8 +146,8 @@ class Transduction(WritingTask):
         """Run the decoder over gold targets (B, U) with teacher forcing."""
         state, memory = self.decoder.start(features, self._source(batch))
         tokens = _shifted(targets)
-        if self.training and self.word_dropout:
-            dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
+        if self.training and self.target_word_dropout:
+            dropped = torch.rand(tokens.shape, device=tokens.device) < self.target_word_dropout
             tokens = tokens.masked_fill(dropped & (tokens != BEGIN), UNKNOWN)
         if self.scheduled_sampling is None or not self.training:
             return self.decoder(tokens, state, memory)

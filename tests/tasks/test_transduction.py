@@ -43,7 +43,7 @@ def build(backbone: str = "unidirectional", search: Any = (), sampling: Any = ()
     torch.manual_seed(0)
     widths = ("backbone.hidden_size=16", "encoder.embedding_size=16", "task.decoder.attention_size=8")
     config = compose("cell=gru", f"backbone={backbone}", *widths)
-    names = ("word_dropout", "label_smoothing", "coverage_loss", "self_critical")
+    names = ("target_word_dropout", "label_smoothing", "coverage_loss", "self_critical")
     training = {name: decoder.pop(name) for name in names if name in decoder}
     groups = {"decoder": decoder, "search": dict(search), "scheduled_sampling": dict(sampling)}
     return build_model(replace(config, task=merged(config.task, {**groups, **training})), SPEC)
@@ -199,8 +199,8 @@ def test_label_smoothing_is_for_training_only() -> None:
     torch.testing.assert_close(model.eval().task.loss(read, batch).total, plain)
 
 
-def test_word_dropout_is_for_training_only() -> None:
-    model, batch = build(word_dropout=0.999999), copying()
+def test_target_word_dropout_is_for_training_only() -> None:
+    model, batch = build(target_word_dropout=0.999999), copying()
     hidden = Batch(batch.inputs, LENGTHS, torch.full_like(batch.targets, UNKNOWN), batch.target_lengths)
     dropped = model(batch)[0]
     model.eval()
@@ -466,7 +466,7 @@ def test_samples_are_scored_without_training_noise(options: dict[str, Any]) -> N
     """Scored twice, the results agree: dropout, word dropout and scheduled sampling are off, and schedules count each
     batch once.
     """
-    noise = {"dropout": 0.5, "word_dropout": 0.5, "sampling": {"kind": "linear", "steps": 2, "limit": 1.0}}
+    noise = {"dropout": 0.5, "target_word_dropout": 0.5, "sampling": {"kind": "linear", "steps": 2, "limit": 1.0}}
     critical = {"metric": "chrf", "after": 0, "likelihood": 0.0}
     model, batch = build("bidirectional", self_critical=critical, **noise, **options), copying()
     batch.inputs[:, 0] = UNKNOWN
@@ -642,7 +642,7 @@ def test_answers_as_long_as_their_sources(beam_size: int) -> None:
         ),
         (["task.search.coverage_penalty=0.2"], "task.search.coverage_penalty needs something to attend with"),
         (["task.decoder.context=own_state"], "task.decoder.context is own_state: without attention"),
-        (["task.word_dropout=1.0"], "task.word_dropout is 1.0: it is a share"),
+        (["task.target_word_dropout=1.0"], "task.target_word_dropout is 1.0: it is a share"),
         (["task.scheduled_sampling.limit=2.0"], "task.scheduled_sampling.limit is 2.0: it is a share, between 0 and 1"),
         (["task.scheduled_sampling.steps=0"], "task.scheduled_sampling.steps is 0: it is at least 1"),
         (["task.search.beam_size=0"], "task.search.beam_size is 0: search at least one"),

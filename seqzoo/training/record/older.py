@@ -37,6 +37,7 @@ def with_learning_rule(config: dict[str, Any]) -> dict[str, Any]:
 
 def grouped(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a run with the options of its task in groups, and with the current names of metrics."""
+    config = _with_target_word_dropout(config)
     task = config["task"]
     if isinstance(task.get("metrics"), list) and not _has_likelihood(task):
         metrics = ["loss" if name == "loss_nats" else name for name in task["metrics"]]
@@ -53,6 +54,17 @@ def grouped(config: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in task.items() if name not in moved}
     groups = {"decoder": decoder, "search": search, "scheduled_sampling": sampling}
     return {**config, "task": {**rest, **groups}, "overrides": [_moved(text) for text in config["overrides"]]}
+
+
+def _with_target_word_dropout(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a run with `task.target_word_dropout`, which had the name of an option of the data."""
+    task = config["task"]
+    if task.get("class") != "Transduction" or "word_dropout" not in task:
+        return config
+    task = {f"target_{name}" if name == "word_dropout" else name: value for name, value in task.items()}
+    pattern = re.compile(r"^(\+*|~)task\.word_dropout(?==|$)")
+    overrides = [pattern.sub(r"\1task.target_word_dropout", text) for text in config["overrides"]]
+    return {**config, "task": task, "overrides": overrides}
 
 
 def _has_likelihood(task: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ TASK = {
     "min_length": 0, "no_repeat": 0, "prefix": "", "metrics": ["exact_match"],
 }  # fmt: skip
 OVERRIDES = ["task.attention=general", "task.decoder.hidden_size=192", "task=transduction", "task.beam_size=5",
-             "+task.sampling_steps=500", "cell=gru"]  # fmt: skip
+             "+task.sampling_steps=500", "cell=gru", "task.word_dropout=0.1", "data.word_dropout=0.5"]  # fmt: skip
 
 
 def test_options_of_transduction_are_grouped() -> None:
@@ -25,11 +25,13 @@ def test_options_of_transduction_are_grouped() -> None:
     assert found["overrides"] == [
         "task.decoder.attention=general", "task.decoder.backbone.hidden_size=192", "task=transduction",
         "task.search.beam_size=5", "+task.scheduled_sampling.steps=500", "cell=gru",
+        "task.target_word_dropout=0.1", "data.word_dropout=0.5",
     ]  # fmt: skip
     decoder, search, sampling = (found["task"][name] for name in ("decoder", "search", "scheduled_sampling"))
     assert (decoder["backbone"], decoder["context"], decoder["dropout"]) == (TASK["decoder"], "mean_state", 0.3)
     assert (search["beam_size"], search["length_penalty"]) == (5, 1.0)
     assert sampling == {"kind": "linear", "steps": 500, "limit": 0.5}
+    assert found["task"]["target_word_dropout"] == TASK["word_dropout"]
     known = compose("task=transduction").task
     assert found["task"].keys() <= known.keys()
     assert all(found["task"][name].keys() <= known[name].keys() for name in ("decoder", "search"))
