@@ -45,8 +45,8 @@ HEADER = """# Your own files, measured
 
 `python scripts/own_files.py` measures `results/own_files.csv` and writes this page. Each set is read as if it were a
 user's own, by the plain command without any option of the model; the recipe chooses the rest. The numbers of the
-[rules](../seqzoo/configuration/rules.py) were chosen on the sets for "tuning"; those that were "held out" had not been
-looked at before. The series are made up by the script. The table has the commit and the command of each run.
+[rules](../seqzoo/configuration/rules_of_kinds.py) were chosen on the sets for "tuning"; those that were "held out" had
+not been looked at before. The series are made up by the script. The table has the commit and the command of each run.
 
 ## Scores on the test split
 

@@ -13,7 +13,8 @@ from seqzoo.configuration import composing, registry
 from seqzoo.configuration.building import build_data
 from seqzoo.configuration.experiment import Experiment, parse
 from seqzoo.configuration.origin import OPTIONS_OF_INPUTS, TAKEN, read_origin
-from seqzoo.configuration.rules import Choice, Rules
+from seqzoo.configuration.rules import Choice
+from seqzoo.configuration.rules_of_kinds import rules_for
 from seqzoo.contracts.options import has
 from seqzoo.contracts.own_parts import during
 from seqzoo.network import results
@@ -50,7 +51,7 @@ def tailored(experiment: Experiment) -> tuple[Experiment, list[Choice]]:
         survey = results.checked(data, "survey", data.survey())
     if survey is None:
         return experiment, []
-    rules = Rules.of(survey.kind)(survey, experiment.to_plain(), Given(experiment).covers)
+    rules = rules_for(survey.kind)(survey, experiment.to_plain(), Given(experiment).covers)
     choices = [*rules.choices()]
     # a component of another class than that of the configuration may not have an option
     config = composing.compose(*experiment.overrides, defaults=rules.chosen)

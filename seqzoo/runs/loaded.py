@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 
-from seqzoo.cells.nary import check_places
 from seqzoo.configuration import task_names
 from seqzoo.configuration.building import task_name
 from seqzoo.configuration.experiment import Parts
-from seqzoo.contracts.arguments import check_argument, check_number, checked_list
+from seqzoo.contracts.arguments import check_argument, checked_list
 from seqzoo.contracts.batch import UNKNOWN, Alignment, Batch, Explanation, Prediction
 from seqzoo.contracts.capabilities import (
     Aligns,
@@ -35,42 +32,22 @@ from seqzoo.contracts.capabilities import (
 from seqzoo.contracts.counting import counted
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.own_parts import during
 from seqzoo.contracts.spec import DataSpec
-from seqzoo.data.raw_inputs import encode_inputs
-from seqzoo.data.sources.series_content import Series
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.runs.answering import Stream
 from seqzoo.runs.composition import Composition
 from seqzoo.runs.inside import Inside, inside_of
+from seqzoo.runs.text_batches import Reader, by_line, checked_texts, for_each, parts, read, stays_empty
 from seqzoo.runs.text_features import TextFeatures, features_of
-from seqzoo.tasks.decoding import Unmet, check_numbers
+from seqzoo.tasks.decoding import check_numbers
 from seqzoo.tasks.decoding.language import Language
 
 EMPTY = Prediction("", 0.0)
 """The prediction for empty input."""
 UNNAMED = Parts()
 """The configuration of a model that was not built from one."""
-Answer = TypeVar("Answer")
-Empty = TypeVar("Empty")
-
-
-class _Part(NamedTuple):
-    """Some of the texts of a call.
-
-    Attributes:
-        rows: their indices.
-        lines: their line numbers in messages.
-        batch: in the encoding of this model.
-        others: the other models of an ensemble, each with the batch in its own encoding.
-    """
-
-    rows: list[int]
-    lines: list[int]
-    batch: Batch
-    others: Others
 
 
 class Loaded:
@@ -142,7 +119,7 @@ class Loaded:
             check_numbers(torch.tensor(scores))
             return rows
 
-        return self._for_each(texts, batch_size, first_line, answer, [EMPTY])
+        return for_each(self._readers, texts, batch_size, first_line, answer, [EMPTY])
 
     def count_unknown(self, texts: Iterable[str] | Iterable[list[str]], first_line: int = 1) -> tuple[int, int]:
         """Count the tokens of texts that are not in the vocabulary of inputs.
@@ -158,7 +135,7 @@ class Loaded:
         """
         unknown = count = 0
         if isinstance(self.spec.inputs, TextCodec):
-            for _, _, batch, _ in self._parts(_checked_texts(texts), 64, first_line):
+            for _, _, batch, _ in parts(self._readers, checked_texts(texts), 64, first_line):
                 real = mask(batch.lengths, batch.inputs.shape[1])
                 unknown += int(((batch.inputs == UNKNOWN) & real).sum())
                 count += int(batch.lengths.sum())
@@ -192,7 +169,7 @@ class Loaded:
                 raise ConfigError([f"the run has no attention: train one with {task.alignment_needs}"])
             return alignments
 
-        return self._for_each(texts, batch_size, first_line, answer, None)
+        return for_each(self._readers, texts, batch_size, first_line, answer, None)
 
     @torch.no_grad()
     def outlooks(self, texts: Iterable[Any], batch_size: int = 64, first_line: int = 1) -> list[Outlook]:
@@ -211,7 +188,9 @@ class Loaded:
             raise ConfigError(
                 [f"{self.task_name} makes no forecasts to draw: give a run of {task_names.having(Forecasts)}"]
             )
-        rows = self._for_each(texts, batch_size, first_line, lambda batch, _: task.outlooks(self.model, batch), None)
+        rows = for_each(
+            self._readers, texts, batch_size, first_line, lambda batch, _: task.outlooks(self.model, batch), None
+        )
         return [row for row in rows if row is not None]
 
     @torch.no_grad()
@@ -237,7 +216,7 @@ class Loaded:
         def answer(batch: Batch, others: Others) -> list[ScoredTree]:
             return task.labelled_trees(self.model, batch)
 
-        return self._for_each(texts, batch_size, first_line, answer, None)
+        return for_each(self._readers, texts, batch_size, first_line, answer, None)
 
     def explain(
         self, texts: Iterable[str] | Iterable[list[str]], batch_size: int = 64, first_line: int = 1
@@ -285,7 +264,7 @@ class Loaded:
                 raise ConfigError([f"the run cannot explain its predictions: train one with {task.explanation_needs}"])
             return [list(row) for row in explanations]
 
-        return self._for_each(texts, batch_size, first_line, answer, [None])
+        return for_each(self._readers, texts, batch_size, first_line, answer, [None])
 
     @torch.no_grad()
     def look_inside(self, text: str) -> Inside:
@@ -321,7 +300,9 @@ class Loaded:
             >>> features.outputs.shape
             torch.Size([6, 192])
         """
-        return self._for_each(texts, batch_size, first_line, lambda batch, _: features_of(self.model, batch), None)
+        return for_each(
+            self._readers, texts, batch_size, first_line, lambda batch, _: features_of(self.model, batch), None
+        )
 
     @torch.no_grad()
     def compose(self, texts: Iterable[str], harmonise: bool = False, first_line: int = 1) -> list[Composition]:
@@ -374,10 +355,10 @@ class Loaded:
             raise ConfigError(
                 [f"{self.task_name} does not write token by token, so that nothing can be streamed: predict instead"]
             )
-        if self._stays_empty(text):
+        if stays_empty(Reader(self.model, self.spec), text):
             return EMPTY
-        [(_, lines, batch, others)] = self._parts([text], 1, 1)
-        with _by_line(lines):
+        [(_, lines, batch, others)] = parts(self._readers, [text], 1, 1)
+        with by_line(lines):
             return results.checked(task, "stream", task.stream(self.model, batch, write, others))
 
     def stream(self) -> Stream:
@@ -447,15 +428,15 @@ class Loaded:
             if not isinstance(task, ScoresAnswers):
                 raise ConfigError([self._why_no_score("answers")])
             for number, text in enumerate(texts, start=first_line):
-                if self._stays_empty(text):
+                if stays_empty(Reader(self.model, self.spec), text):
                     raise DataError(f"line {number}: there is nothing before the answer, so it has no score")
         elif not isinstance(task, ScoresTexts):
             raise ConfigError([self._why_no_score("texts")])
         else:
             texts = [task.scored(text) for text in texts]
         scores: list[list[TokenScore]] = []
-        for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
-            with _by_line(lines):
+        for rows, lines, batch, others in parts(self._readers, texts, batch_size, first_line):
+            with by_line(lines):
                 if isinstance(task, ScoresAnswers) and answers is not None:
                     rated = task.score_answers(self.model, batch, [answers[row] for row in rows], others)
                     scores += results.per_row(task, "score_answers", rated, batch.size)
@@ -484,22 +465,17 @@ class Loaded:
         Raises:
             DataError: a text has no tokens.
         """
-        self.model.eval()
-        task = self.model.task
-        with during(lambda: f"while {_lines(lines)} read"):
-            read = [
-                results.checked(task, "prompt", task.prompt(text)) if isinstance(text, str) else text for text in texts
-            ]
-        weight = next(self.model.parameters())
-        batch = encode_inputs(self.spec, read, lines=lines, check_children=partial(check_places, self.model)).to(
-            weight.device
-        )
-        return batch.in_type(weight.dtype)
+        return read(Reader(self.model, self.spec), texts, lines)
 
     @property
     def task_name(self) -> str:
         """The task in messages, such as "task=tagging"; without a name, its class."""
         return task_name(self.model.task, self.config.choices)
+
+    @property
+    def _readers(self) -> list[Reader]:
+        """This model, and the other ones of an ensemble."""
+        return [Reader(each.model, each.spec) for each in (self, *self.others)]
 
     def _check_n_best(self, n_best: int) -> None:
         """Raise ConfigError if the task cannot give this many answers, TypeError if it is not an integer."""
@@ -508,60 +484,3 @@ class Loaded:
             raise ConfigError([f"n_best is {n_best}: ask for at least one"])
         if n_best > 1 and not isinstance(self.model.task, Ranks):
             raise ConfigError([f"n_best is {n_best}, but {self.task_name} has one answer to each text: leave it out"])
-
-    def _for_each(
-        self,
-        texts: Iterable[str] | Iterable[list[str]],
-        batch_size: int,
-        first_line: int,
-        answer: Callable[[Batch, Others], list[Answer]],
-        empty: Empty,
-    ) -> list[Answer | Empty]:
-        """The answer to each text, and `empty` for empty texts."""
-        texts = _checked_texts(texts)
-        check_number("batch_size", batch_size, 1)
-        answers: list[Answer | Empty] = [empty for _ in texts]
-        for rows, lines, batch, others in self._parts(texts, batch_size, first_line):
-            with _by_line(lines):
-                for row, result in zip(rows, answer(batch, others), strict=True):
-                    answers[row] = result
-        return answers
-
-    def _parts(self, texts: Sequence[str] | Sequence[list[str]], batch_size: int, first_line: int) -> Iterator[_Part]:
-        """Batches of all texts with a non-empty answer."""
-        filled = [row for row, text in enumerate(texts) if not self._stays_empty(text)]
-        for start in range(0, len(filled), batch_size):
-            rows = filled[start : start + batch_size]
-            some, lines = [texts[row] for row in rows], [first_line + row for row in rows]
-            others = [(other.model, other.read(some, lines)) for other in self.others]
-            yield _Part(rows, lines, self.read(some, lines), others)
-
-    def _stays_empty(self, text: Sequence[str]) -> bool:
-        """Whether a text is empty and so is its answer."""
-        if not isinstance(self.spec.inputs, TextCodec) or not self.model.task.skips_empty_text or self.spec.marked:
-            return False
-        return not (text.strip() if isinstance(text, str) else text)
-
-
-def _checked_texts(texts: Any) -> list[str] | list[list[str]]:
-    wanted = "a list of texts, or of lists of tokens"
-    checked = checked_list("texts", texts, (str, list, tuple), wanted)
-    for text in checked:
-        if not isinstance(text, (str, Series)):
-            checked_list("texts", text, str, wanted)
-    return checked
-
-
-def _lines(numbers: list[int]) -> str:
-    """Lines as the subject of a sentence in the passive voice."""
-    return f"line {numbers[0]} was" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]} were"
-
-
-@contextmanager
-def _by_line(lines: list[int]) -> Iterator[None]:
-    """Errors name the line of the row that they are about, or else the range of lines."""
-    try:
-        with during(lambda: f"while {_lines(lines)} answered"):
-            yield
-    except Unmet as error:
-        raise DataError(f"line {lines[error.row]}: {error.text}") from None

@@ -12,6 +12,7 @@ import seqzoo
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.recipe import tailored
 from seqzoo.configuration.rules import Choice, Rules
+from seqzoo.configuration.rules_of_kinds import rules_for
 from seqzoo.contracts.options import value_at
 from seqzoo.contracts.survey import Survey, measure_texts
 from seqzoo.training.record.files import read_config
@@ -289,9 +290,9 @@ def test_a_new_kind_of_data_is_one_class_and_an_unknown_one_has_the_general_rule
     plain = {"data": {"tokenizer": "whitespace"}, "training": {"steps": None}}
     values = {}
     for kind in ("stories", "unheard_of"):
-        rules = Rules.of(kind)(Survey(kind, 4, 0, texts), plain, lambda path: False)
+        rules = rules_for(kind)(Survey(kind, 4, 0, texts), plain, lambda path: False)
         values[kind] = {path: value for choice in rules.choices() for path, value in choice.values.items()}
-    assert Rules.of("stories") is StoryRules
+    assert rules_for("stories") is StoryRules
     assert values["unheard_of"]["backbone"] == "bidirectional"
     assert values["unheard_of"]["training.epochs"] == 40
     differing = {path for path, value in values["stories"].items() if value != values["unheard_of"][path]}

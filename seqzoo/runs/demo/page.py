@@ -158,7 +158,7 @@ def _content(view: View, reply: Reply) -> Any:
         return gr.update(value=None, visible=False)
     if view.kind == "picture":
         value = picture_of(value)
-    if view.kind == "sound":
+    elif view.kind == "sound":
         rate, samples = value
         value = rate, (samples * 32767).astype(numpy.int16)
     return gr.update(value=value, visible=True)
