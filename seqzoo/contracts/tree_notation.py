@@ -14,8 +14,9 @@ from typing import Literal, NamedTuple
 
 from seqzoo.contracts.errors import DataError
 
-TreeForm = Literal["brackets", "expressions", "left", "right", "balanced"]
-"""How a text becomes a tree: it is one, in labelled brackets or as an expression, or one is built over its words."""
+TreeForm = Literal["brackets", "expressions", "json", "left", "right", "balanced"]
+"""How a text becomes a tree: it is one, in labelled brackets, as an expression or in JSON; or one is built over
+its words."""
 
 _BRACKETS = re.compile(r"\([^ \t()]*|\)|[^ \t()]+")
 _EXPRESSIONS = re.compile(r"[\[\]()]|[^\s\[\]()]+")
@@ -117,7 +118,11 @@ def parse_tree(text: str, form: Literal["brackets", "expressions"]) -> Tree:
     return builder.tree
 
 
-EXAMPLES = {"brackets": "(3 (2 It) (4 shines))", "expressions": "[MAX 2 [MIN 4 7 ] 0 ]"}
+EXAMPLES = {
+    "brackets": "(3 (2 It) (4 shines))",
+    "expressions": "[MAX 2 [MIN 4 7 ] 0 ]",
+    "json": '{"words": ["It", "shines", null], "parents": [3, 3, 0], "labels": ["2", "4", "3"]}',
+}
 
 
 def tree_over(words: Sequence[str], form: Literal["left", "right", "balanced"]) -> Tree:

@@ -13,6 +13,7 @@ from seqzoo.contracts.tree_notation import EXAMPLES, Tree, TreeForm, most_childr
 from seqzoo.data.batching.ragged import Ragged
 from seqzoo.data.examples import Encoded, Example, LabelledData
 from seqzoo.data.label_codecs import check_classes, label_codec
+from seqzoo.data.sources.treebanks import tree_of_json
 from seqzoo.data.text.codec import LabelCodec, TextCodec
 
 
@@ -86,7 +87,7 @@ def tree_in(text: str | list[str], form: TreeForm, codec: TextCodec) -> Tree:
         return tree_over(codec.split(text), form) if codec.split(text) else Tree([], [], [])
     if not isinstance(text, str):
         raise DataError(f"the model reads trees: write one, such as {EXAMPLES[form]}")
-    tree = parse_tree(text, form)
+    tree = tree_of_json(text, labelled=False) if form == "json" else parse_tree(text, form)
     return tree._replace(words=[one_token(word, codec) for word in tree.words])
 
 

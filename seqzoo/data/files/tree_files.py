@@ -65,7 +65,7 @@ class TreeFiles(SplitFiles, TreeData):
     def form(self) -> TreeForm:
         if self.tree != "given":
             return self.tree
-        return "expressions" if self.format == "expressions" else "brackets"
+        return "expressions" if self.format == "conllu" else self.format  # any node of a dependency tree has a word
 
     def read_file(self, name: str) -> list[Example]:
         path = self.path(name)

@@ -48,7 +48,7 @@ def read_treebank(path: str, form: TreeFormat, label: str, encoding: str) -> lis
     for number, line in filled_lines(path, encoding):
         where = f"{path}:{number}"
         with located(where):
-            trees.append(ReadTree(_of_json(line) if form == "json" else _of_line(line, form), where))
+            trees.append(ReadTree(tree_of_json(line) if form == "json" else _of_line(line, form), where))
     return trees
 
 
@@ -80,11 +80,22 @@ def _flat(words: list[str]) -> Tree:
     return Tree([*words, ""], [*[len(words)] * len(words), -1], [""] * (len(words) + 1))
 
 
-def _of_json(line: str) -> Tree:
-    expected = '{"words": ["It", "shines", null], "parents": [3, 3, 0], "labels": ["2", "4", "3"]}'
-    plain: Any = parse_json(line, "the tree", expected)
+def tree_of_json(text: str, labelled: bool = True) -> Tree:
+    """Read a tree from a JSON object with the lists words, parents (from 1, 0 at the root) and labels.
+
+    Args:
+        text: the object.
+        labelled: whether it must have labels.
+
+    Raises:
+        DataError: it is no tree.
+    """
+    expected = EXAMPLES["json"]
+    plain: Any = parse_json(text, "the tree", expected)
     parts: list[Any] = [plain.get(name) for name in ("words", "parents", "labels")] if isinstance(plain, dict) else []
     words, parents, labels = parts or [None] * 3
+    if not labelled and labels is None and isinstance(words, list):
+        labels = [None] * len(words)
     if not all(isinstance(part, list) for part in (words, parents, labels)):
         raise DataError(f"the lists words, parents and labels are not there: write {expected}")
     labels = [str(label) if fits(label, int) else label for label in labels]

@@ -126,6 +126,33 @@ def test_predictions_read_trees(tmp_path: Path) -> None:
         encode_inputs(spec, ["It shines"], lines=[7])
 
 
+JSON = '{"words": ["It", "shines", "is"], "parents": [2, 0, 1], "labels": ["a", null, "c"]}'
+CONLLU = (
+    "1\tIt" + "\t_" * 4 + "\t2\ta\t_\t_\n2\tshines" + "\t_" * 4 + "\t0\tr\t_\t_\n3\tis" + "\t_" * 4 + "\t1\tc\t_\t_\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "asked"),
+    [
+        ("json", JSON, ['{"words": ["It", "shines", "is"], "parents": [2, 0, 1]}', JSON]),
+        ("conllu", CONLLU, ["(shines (It is))", "(shines(It is))"]),
+    ],
+)
+def test_predictions_read_trees_with_words_at_inner_nodes(tmp_path: Path, form: Any, text: str, asked: list) -> None:
+    data = data_of(tmp_path, text, format=form)
+    [trained] = data.plain_batches("train")
+    spec = spec_from_plain(spec_to_plain(data.spec))
+    batch = encode_inputs(spec, asked)
+    assert trained.tokens == [["is", "It", "shines"]]
+    assert batch.tokens == trained.tokens * 2
+    assert trained.parents is not None
+    assert batch.parents is not None
+    assert batch.parents.tolist() == trained.parents.tolist() * 2
+    with pytest.raises(DataError, match=r"line 7: .*(write|expected)"):
+        encode_inputs(spec, ["It shines"], lines=[7])
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
